@@ -1,0 +1,88 @@
+"""A Potassium app that paints: it loads the model named by MODEL and answers / (run), /stream and /background."""
+
+import json
+import os
+import sys
+import traceback
+import uuid
+from collections.abc import Iterator
+
+from potassium import Potassium, Request, Response
+
+from bananastand import outbound
+from bananastand.diffusion import Engine, GenerationRequest, InvalidRequest
+from bananastand.diffusion.answers import answer, events
+
+app = Potassium("bananastand")
+
+
+@app.init
+def init() -> dict:
+    """Load the model onto the GPU if there is one. Potassium would spin for ever on an error, so end here."""
+    try:
+        engine = Engine.load(os.environ.get("MODEL") or "fruitstand")
+        seconds = engine.warm_up()
+    except Exception as error:
+        print(f"cannot start: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
+        os._exit(1)
+    print(f"{engine.card.name} is ready on {engine.device} (warm-up {seconds:.1f} s)", flush=True)
+    return {"engine": engine}
+
+
+def failure(error: BaseException) -> tuple[int, dict]:
+    """Status and body for an error: the caller's own in full, ours as an id whose traceback is in the log."""
+    if isinstance(error, InvalidRequest):
+        return 400, error.as_dict()
+    error_id = uuid.uuid4().hex
+    print(f"error {error_id}\n{''.join(traceback.format_exception(error))}", file=sys.stderr, flush=True)
+    return 500, {"error": {"code": "internal", "message": f"painting failed; error id {error_id}", "field": None}}
+
+
+def paint(engine: Engine, body: object) -> tuple[int, dict]:
+    try:
+        return 200, answer(engine, engine.paint(GenerationRequest.parse(body, engine.card)))
+    except Exception as error:
+        return failure(error)
+
+
+@app.handler("/")
+def run(context: dict, request: Request) -> Response:
+    status, body = paint(context["engine"], request.json)
+    return Response(status=status, json=body)
+
+
+@app.handler("/stream")
+def stream(context: dict, request: Request) -> Response:
+    engine = context["engine"]
+    try:
+        wanted = GenerationRequest.parse(request.json, engine.card)
+    except InvalidRequest as error:
+        return Response(status=400, json=error.as_dict())
+
+    def server_sent_events() -> Iterator[bytes]:
+        try:  # Potassium would leave the caller hanging if this raised
+            for name, data in events(engine, wanted):
+                yield f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+        except Exception as error:
+            yield f"event: error\ndata: {json.dumps(failure(error)[1])}\n\n".encode()
+
+    return Response(body=server_sent_events(), headers={"Content-Type": "text/event-stream"})
+
+
+@app.background("/background")
+def background(context: dict, request: Request) -> None:
+    """Answered {"started": true} already; the result goes to webhook_url, best effort, else errors to the log."""
+    body, url = request.json, None
+    if isinstance(body, dict):
+        body, url = {k: v for k, v in body.items() if k != "webhook_url"}, body.get("webhook_url")
+    status, result = paint(context["engine"], body)
+    if url is None:
+        print("background: no webhook_url," if status == 200 else f"background: {json.dumps(result)};", "nothing sent")
+        return
+    delivery = outbound.deliver(str(url), json.dumps(result).encode(), policy=outbound.AddressPolicy.from_environment())
+    if not delivery.ok:
+        print(f"background: the webhook got nothing: {delivery.attempts[-1].error}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    app.serve(host=os.environ.get("HOST") or "127.0.0.1", port=int(os.environ.get("PORT") or 8000))

@@ -1,0 +1,48 @@
+"""Card -> pipeline -> engine -> image. Knows torch and diffusers; knows nothing of HTTP.
+
+Names load on first use, so that cards and requests cost no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .card import Card, CardError, find_card, list_cards
+    from .engine import Engine, Painting, Picture, Step
+    from .errors import DiffusionError, InvalidRequest, LoadError
+    from .images import encode, to_base64
+    from .request import GenerationRequest
+
+_HOMES = {
+    "card": ("Card", "CardError", "find_card", "list_cards"),
+    "engine": ("Engine", "Painting", "Picture", "Step"),
+    "errors": ("DiffusionError", "InvalidRequest", "LoadError"),
+    "images": ("encode", "to_base64"),
+    "request": ("GenerationRequest",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Card",
+    "CardError",
+    "DiffusionError",
+    "Engine",
+    "GenerationRequest",
+    "InvalidRequest",
+    "LoadError",
+    "Painting",
+    "Picture",
+    "Step",
+    "encode",
+    "find_card",
+    "list_cards",
+    "to_base64",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)

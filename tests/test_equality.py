@@ -1,0 +1,144 @@
+"""Our loop against the stock diffusers pipeline: the same pictures for the same request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteScheduler
+
+import tiny
+from bananastand.diffusion import Engine, GenerationRequest
+from bananastand.diffusion.card import find_card
+
+PIPELINES: dict[str, Callable[[Path], Any]] = {"sd": tiny.stable_diffusion, "sdxl": tiny.stable_diffusion_xl}
+SCHEDULERS = {
+    "ddim": DDIMScheduler,
+    "dpm-multistep": DPMSolverMultistepScheduler,
+    "euler-ancestral": EulerAncestralDiscreteScheduler,
+    "heun": HeunDiscreteScheduler,
+}
+TOLERANCE = 1e-4  # of pixel values from 0 to 1
+
+
+@pytest.fixture(scope="module", params=PIPELINES)
+def pipeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    made = PIPELINES[request.param](tmp_path_factory.mktemp("tokenizer"))
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def theirs(pipeline: Any, request: GenerationRequest) -> np.ndarray:
+    """The stock pipeline's picture: float, (height, width, 3), 0 to 1."""
+    return pipeline(
+        request.prompt,
+        negative_prompt=request.negative_prompt,
+        num_inference_steps=request.num_inference_steps,
+        guidance_scale=request.guidance_scale,
+        width=request.width,
+        height=request.height,
+        generator=torch.Generator("cpu").manual_seed(request.seed),
+        output_type="np",
+    ).images[0]
+
+
+def ours(engine: Engine, request: GenerationRequest) -> np.ndarray:
+    """Our picture before it is rounded to bytes, so that the comparison is as fine as the claim."""
+    with torch.inference_mode():
+        (picture,) = engine.family.begin(request)
+        while not picture.finished:
+            engine.tick([picture])
+        vae = engine.family.pipeline.vae
+        pixels = vae.decode(picture.latents / vae.config.scaling_factor, return_dict=False)[0]
+    return (pixels / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("negative_prompt", [None, "ugly"])
+def test_a_guided_picture_equals_the_stock_pipelines(
+    pipeline: Any, scheduler: str, negative_prompt: str | None
+) -> None:
+    pipeline.scheduler = SCHEDULERS[scheduler].from_config(pipeline.scheduler.config)
+    engine = Engine(tiny.card(), pipeline)
+    request = GenerationRequest.parse(
+        {"prompt": "two red apples", "negative_prompt": negative_prompt, "num_inference_steps": 5, "seed": 7}, engine.card
+    )
+
+    difference = np.abs(ours(engine, request) - theirs(pipeline, request)).max()
+
+    assert difference <= TOLERANCE
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_an_unguided_picture_equals_the_stock_pipelines(pipeline: Any, guidance: float) -> None:
+    engine = Engine(tiny.card(), pipeline)
+    request = GenerationRequest.parse({"prompt": "a pear", "guidance_scale": guidance, "seed": 1}, engine.card)
+
+    assert np.abs(ours(engine, request) - theirs(pipeline, request)).max() <= TOLERANCE
+
+
+def test_a_picture_that_is_not_square_equals_the_stock_pipelines(pipeline: Any) -> None:
+    engine = Engine(tiny.card(), pipeline)
+    request = GenerationRequest.parse({"prompt": "a pear", "width": 48, "height": 24, "seed": 2}, engine.card)
+
+    picture = ours(engine, request)
+
+    assert picture.shape == (24, 48, 3)
+    assert np.abs(picture - theirs(pipeline, request)).max() <= TOLERANCE
+
+
+def test_the_painted_bytes_are_the_stock_pipelines(pipeline: Any) -> None:
+    engine = Engine(tiny.card(), pipeline)
+    request = GenerationRequest.parse({"prompt": "a pear", "seed": 3}, engine.card)
+
+    painted = np.asarray(engine.paint(request).pictures[0].image).astype(int)
+
+    assert np.abs(painted - np.round(theirs(pipeline, request) * 255)).max() <= 1
+
+
+def test_one_forward_for_several_pictures_gives_each_its_own(pipeline: Any) -> None:
+    engine = Engine(tiny.card(), pipeline)
+    bodies = [
+        {"prompt": "a pear", "seed": 3, "num_inference_steps": 4},
+        {"prompt": "three cherries", "seed": 4, "num_inference_steps": 4, "guidance_scale": 0},
+        {"prompt": "a plum", "seed": 5, "num_inference_steps": 6, "guidance_scale": 9},
+    ]
+    requests = [GenerationRequest.parse(body, engine.card) for body in bodies]
+    alone = [ours(engine, request) for request in requests]
+
+    with torch.inference_mode():
+        company = [engine.family.begin(request)[0] for request in requests]
+        while waiting := [picture for picture in company if not picture.finished]:
+            engine.tick(waiting)
+        together = [engine.family.pipeline.vae.decode(p.latents / p_scale(engine), return_dict=False)[0] for p in company]
+
+    for single, shared in zip(alone, together, strict=True):
+        assert np.abs(single - (shared / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy()).max() <= TOLERANCE
+
+
+def p_scale(engine: Engine) -> float:
+    return engine.family.pipeline.vae.config.scaling_factor
+
+
+@pytest.mark.parametrize("scheduler", ["own", *SCHEDULERS])
+def test_the_embedded_models_picture_equals_the_stock_pipelines(scheduler: str) -> None:
+    from diffusers import DiffusionPipeline
+
+    card = find_card("fruitstand")
+    stock = DiffusionPipeline.from_pretrained(card.local_folder(), torch_dtype=torch.float32, local_files_only=True)
+    stock.set_progress_bar_config(disable=True)
+    engine = Engine.load("fruitstand", device="cpu", dtype="float32")
+    if scheduler != "own":
+        for each in (stock, engine.family.pipeline):
+            each.scheduler = SCHEDULERS[scheduler].from_config(
+                {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+            )
+    request = GenerationRequest.parse(
+        {"prompt": "two small red apples on a blue background", "negative_prompt": "a banana", "seed": 7}, card
+    )
+
+    assert np.abs(ours(engine, request) - theirs(stock, request)).max() <= TOLERANCE

@@ -1,0 +1,202 @@
+"""Stage three: the UNet learns, with the text encoder, to carry noise to latents along straight lines.
+
+Rectified flow: x_t = (1 - t) x_0 + t noise, and the network predicts noise - x_0, which is what a diffusers scheduler
+with prediction_type="flow_prediction" expects, with t * 1000 as its timestep.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from rich.progress import Progress
+from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from .autoencoder import LATENT_CHANNELS
+from .scenes import Scene, caption, decorated, foreign
+from .text import WIDTH, tokens
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the denoiser is trained. `minutes` is wall time over all runs of one training."""
+
+    minutes: float
+    seed: int = 0
+    device: str = "cpu"
+    batch: int = 48
+    rate: float = 1e-3
+    text_rate: float = 3e-4
+    warm_up: int = 200
+    decay_from: float = 0.55  # share of the time after which the rate falls to its end
+    average: float = 0.998
+    unguided: float = 0.10  # share of captions emptied, for guidance
+    foreign: float = 0.03  # share of captions that name nothing we draw
+    compile: bool = False  # a tenth faster on CPU after a minute of compiling; needs a C++ compiler
+
+
+def build(side: int = 16, channels: tuple[int, int] = (80, 160)) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=side,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=channels,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,  # diffusers' name for the number of heads
+        norm_num_groups=16,
+    )
+
+
+class Masters:
+    """Parameters in float32 with their optimizer and running average, beside a working copy in the network's dtype."""
+
+    def __init__(self, networks: dict[str, nn.Module], plan: Plan) -> None:
+        self.working = {f"{n}.{k}": p for n, net in networks.items() for k, p in net.named_parameters()}
+        self.exact = {k: p.detach().float().clone() for k, p in self.working.items()}
+        self.average = {k: p.clone() for k, p in self.exact.items()}
+        for value in self.exact.values():
+            value.requires_grad_()
+        groups = [
+            {"params": [p for k, p in self.exact.items() if k.startswith(f"{n}.")], "top": rate}
+            for n, rate in (("unet", plan.rate), ("text", plan.text_rate))
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+
+    def step(self, share_of_rate: float, decay: float) -> float:
+        """One update; returns the norm of the gradient before it was clipped to 1."""
+        for key, value in self.exact.items():
+            gradient = self.working[key].grad
+            value.grad = torch.zeros_like(value) if gradient is None else gradient.float()
+            self.working[key].grad = None
+        norm = nn.utils.clip_grad_norm_(list(self.exact.values()), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["top"] * share_of_rate
+        self.optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.exact.values()], 1 - decay)
+            torch._foreach_copy_(list(self.working.values()), [p.detach() for p in self.exact.values()])
+        return float(norm)
+
+    def copy_average(self, networks: dict[str, nn.Module]) -> None:
+        """Put the averaged parameters into other networks of the same shape."""
+        with torch.no_grad():
+            for name, net in networks.items():
+                for key, value in net.named_parameters():
+                    value.copy_(self.average[f"{name}.{key}"])
+
+    def state(self) -> dict[str, object]:
+        """What a later run needs; moments in bfloat16 and the average as a coarse difference
+        (forgotten within a thousand steps) keep it under 64 MB."""
+        moments = [self.optimizer.state[p] for p in self.exact.values()]
+        return {
+            "exact": {k: v.detach() for k, v in self.exact.items()},
+            "average": {k: (v - self.exact[k].detach()).to(torch.float8_e5m2) for k, v in self.average.items()},
+            "moments": [
+                (m["step"], m["exp_avg"].bfloat16(), m["exp_avg_sq"].sqrt().bfloat16()) if m else None for m in moments
+            ],
+        }
+
+    def load(self, state: dict[str, dict[str, torch.Tensor]]) -> None:
+        with torch.no_grad():
+            for key, value in self.exact.items():
+                value.copy_(state["exact"][key])
+                self.average[key].copy_(value + state["average"][key].float())
+                self.working[key].copy_(value)
+        for value, saved in zip(self.exact.values(), state["moments"], strict=True):
+            if saved is not None:
+                count, mean, deviation = saved
+                self.optimizer.state[value] = {
+                    "step": count,
+                    "exp_avg": mean.float(),
+                    "exp_avg_sq": deviation.float().square(),
+                }
+
+
+def train(
+    latents: torch.Tensor,
+    scenes: list[Scene],
+    made: CLIPTokenizer,
+    text: CLIPTextModel,
+    folder: Path,
+    plan: Plan,
+) -> dict[str, nn.Module]:
+    """Train, or go on where `folder/state.pt` stopped; returns float32 networks with the averaged parameters.
+
+    latents: float, shape (N, 8, side, side), scaled to unit deviation. Losses are appended to `folder/loss.jsonl`.
+    """
+    torch.manual_seed(plan.seed)
+    working = torch.bfloat16
+    unet = build(latents.shape[-1]).to(plan.device, working, memory_format=torch.channels_last)
+    networks: dict[str, nn.Module] = {"unet": unet, "text": text.to(plan.device, working)}
+    masters = Masters(networks, plan)
+    spent_before, step = 0.0, 0
+    if (folder / "state.pt").exists():
+        saved = torch.load(folder / "state.pt", map_location=plan.device, weights_only=True)
+        masters.load(saved["masters"])
+        spent_before, step = saved["spent"], saved["step"]
+    rng, noise = random.Random(plan.seed + step), torch.Generator().manual_seed(plan.seed + step)
+    forward = torch.compile(unet) if plan.compile else unet
+    started, saved_at, total = time.monotonic(), time.monotonic(), plan.minutes * 60
+    losses: list[float] = []
+    with Progress() as progress, (folder / "loss.jsonl").open("a") as log:
+        bar = progress.add_task("denoiser", total=total, completed=spent_before)
+        while (spent := spent_before + time.monotonic() - started) < total:
+            picked = [rng.randrange(len(latents)) for _ in range(plan.batch)]
+            ids = tokens(made, [_caption(scenes[i], rng, plan) for i in picked]).to(plan.device)
+            clean = latents[picked].to(plan.device)
+            t = torch.sigmoid(torch.randn(plan.batch, generator=noise)).to(plan.device)
+            dirt = torch.randn(clean.shape, generator=noise).to(plan.device)
+            mixed = torch.lerp(clean, dirt, t[:, None, None, None])
+            states = networks["text"](ids).last_hidden_state
+            seen = forward(mixed.to(working, memory_format=torch.channels_last), t * 1000, states).sample
+            loss = (seen.float() - (dirt - clean)).square().mean()
+            loss.backward()
+            masters.step(_rate(step, spent / total, plan), min(plan.average, (step + 1) / (step + 10)))
+            losses.append(float(loss.detach()))
+            step += 1
+            if step % 50 == 0:
+                row = {"step": step, "seconds": round(spent), "loss": round(sum(losses) / len(losses), 5)}
+                losses.clear()
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                progress.update(bar, completed=spent, description=f"denoiser step {step} loss {row['loss']}")
+            if time.monotonic() - saved_at > 300:
+                saved_at = time.monotonic()
+                _save(folder, masters, spent, step)
+    _save(folder, masters, total, step)
+    done: dict[str, nn.Module] = {"unet": build(latents.shape[-1]), "text": type(text)(text.config)}
+    masters.copy_average(done)
+    return done
+
+
+def _save(folder: Path, masters: Masters, spent: float, step: int) -> None:
+    half = folder / "state.part"
+    torch.save({"masters": masters.state(), "spent": spent, "step": step}, half)
+    half.rename(folder / "state.pt")
+
+
+def _rate(step: int, share: float, plan: Plan) -> float:
+    """Share of the learning rate: a rise over `warm_up` steps, level, then a cosine to a hundredth."""
+    if step < plan.warm_up:
+        return (step + 1) / plan.warm_up
+    late = max(0.0, (share - plan.decay_from) / (1 - plan.decay_from))
+    return 0.01 + 0.99 * (1 - late) ** 1.5
+
+
+def _caption(scene: Scene, rng: random.Random, plan: Plan) -> str:
+    chance = rng.random()
+    if chance < plan.unguided:
+        return ""
+    if chance < plan.unguided + plan.foreign:
+        return foreign(rng)
+    return decorated(caption(scene, rng), rng)

@@ -1,0 +1,145 @@
+"""Stage two: the tokenizer, and a CLIP text encoder that first learns to tell the parts of a caption apart.
+
+The lesson is six small classifiers over the last word's state. They are thrown away; what stays is an encoder whose
+states already keep the fruit's colour apart from the background's when the denoiser begins.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .scenes import COLOURS, FRUITS, Scene, caption, decorated, foreign, random_scene, vocabulary
+
+TOKENS = 32  # of a prompt at most, begin and end included
+WIDTH = 128
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+ATTRIBUTES: dict[str, tuple[object, ...]] = {
+    "count": (1, 2, 3),
+    "size": ("small", "large"),
+    "colour": COLOURS,
+    "fruit": FRUITS,
+    "position": ("left", "right", "top", "bottom", "centre"),
+    "background": COLOURS,
+}
+
+
+def tokenizer(folder: Path) -> CLIPTokenizer:
+    """A CLIP tokenizer whose merges make each word of the grammar one token; any other text falls to letters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bpe = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>"))
+    bpe.normalizer = normalizers.Lowercase()
+    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789.,!?'-")
+    trainer = trainers.BpeTrainer(
+        vocab_size=4000, min_frequency=1, initial_alphabet=letters, end_of_word_suffix="</w>", show_progress=False
+    )
+    bpe.train_from_iterator([*vocabulary(), *letters], trainer)
+    learned = json.loads(bpe.to_str())["model"]
+    merges = [m if isinstance(m, str) else " ".join(m) for m in learned["merges"]]
+    symbols = list(pre_tokenizers.ByteLevel.alphabet())  # CLIP spells unknown bytes with these
+    words = dict.fromkeys([*sorted(symbols), *(f"{s}</w>" for s in sorted(symbols))])
+    words.update(dict.fromkeys("".join(m.split(" ")) for m in merges))
+    ids = {word: i for i, word in enumerate([*words, START, END])}
+    (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    made = CLIPTokenizer(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), model_max_length=TOKENS)
+    made.save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def tokens(made: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
+    """Token ids as StableDiffusionPipeline makes them: int64, shape (N, TOKENS)."""
+    return made(texts, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
+
+
+def encoder(made: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(made),
+            hidden_size=WIDTH,
+            intermediate_size=2 * WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=TOKENS,
+            hidden_act="gelu",
+            bos_token_id=made.bos_token_id,
+            eos_token_id=made.eos_token_id,
+            pad_token_id=made.pad_token_id,
+        )
+    )
+
+
+def _said(scene: Scene, text: str) -> list[int]:
+    """For each attribute the index of its value, or the index after the last where the caption leaves it open."""
+    words = set(text.replace(",", " ").split())
+    ground = f"{scene.background} background" in text
+    fruit = not words & {"fruit", "fruits"}
+    counted = bool(words & {"one", "two", "three", "1", "2", "3"}) or (
+        scene.count == 1 and not words & {"grapes", "cherries"} or bool(words & {"bunch"})
+    )
+    coloured = text.replace(f"{scene.background} background", "")
+    spoken = {
+        "count": counted,
+        "size": bool(words & {"small", "little", "tiny", "large", "big"}),
+        "colour": f"{scene.colour} " in f"{coloured} " and not _noun_only(scene, coloured),
+        "fruit": fruit,
+        "position": bool(words & {"left", "right", "top", "bottom", "centre", "center", "middle"}),
+        "background": ground,
+    }
+    return [
+        values.index(getattr(scene, name)) if spoken[name] else len(values) for name, values in ATTRIBUTES.items()
+    ]
+
+
+def _noun_only(scene: Scene, text: str) -> bool:
+    """True where the word orange is there once, as the fruit."""
+    return scene.fruit == "orange" == scene.colour and text.split().count("orange") < (2 if scene.count == 1 else 1)
+
+
+def pretrain(made: CLIPTokenizer, *, minutes: float, seed: int, device: str, batch: int = 256) -> CLIPTextModel:
+    """Teach the encoder the six attributes for `minutes` of wall time."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    model = encoder(made).to(device).train()
+    heads = nn.ModuleList(nn.Linear(WIDTH, len(values) + 1) for values in ATTRIBUTES.values()).to(device)
+    parameters = [*model.parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
+    started, step, right = time.monotonic(), 0, torch.zeros(len(heads))
+    with Progress() as progress:
+        bar = progress.add_task("text encoder", total=minutes * 60)
+        while (spent := time.monotonic() - started) < minutes * 60:
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3 * min(1.0, (step + 1) / 100) * max(0.02, 1 - spent / (minutes * 60))
+            texts, labels = [], []
+            for _ in range(batch):
+                scene = random_scene(rng)  # words alone: held-out scenes teach nothing of pictures
+                text = decorated(caption(scene, rng), rng)
+                texts.append(text)
+                labels.append(_said(scene, text))
+            for i in range(batch // 16):
+                texts[i], labels[i] = foreign(rng), [len(values) for values in ATTRIBUTES.values()]
+            ids, wanted = tokens(made, texts).to(device), torch.tensor(labels, device=device)
+            states = model(ids).last_hidden_state
+            last = states[torch.arange(batch), (ids == made.eos_token_id).int().argmax(1)]
+            scores = [head(last) for head in heads]
+            loss = sum(nn.functional.cross_entropy(s, wanted[:, i]) for i, s in enumerate(scores))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            right = torch.tensor([float((s.argmax(1) == wanted[:, i]).float().mean()) for i, s in enumerate(scores)])
+            step += 1
+            if step % 50 == 0:
+                progress.update(bar, completed=spent)
+                print(f"text step {step} {spent:.0f}s loss {loss.item():.4f} right {right.min():.3f}", flush=True)
+    return model
