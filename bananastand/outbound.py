@@ -254,9 +254,7 @@ def _post(target: httpx2.URL, body: bytes, headers: Headers, line: _Line) -> int
     if not any(name.lower() == b"content-type" for name, _ in given):
         given.append((b"Content-Type", b"application/json"))
     own = [(b"Host", target.netloc), (b"Connection", b"close"), (b"User-Agent", b"bananastand")]
-    url = httpcore2.URL(
-        scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
-    )
+    url = httpcore2.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
     # Certificates never carry the dot of an absolute name.
     extensions = {"sni_hostname": target.raw_host.decode().rstrip(".")}
     with (

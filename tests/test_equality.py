@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteScheduler
 
-import tiny
 from bananastand.diffusion import Engine, GenerationRequest
 from bananastand.diffusion.card import find_card
 
@@ -65,7 +65,8 @@ def test_a_guided_picture_equals_the_stock_pipelines(
     pipeline.scheduler = SCHEDULERS[scheduler].from_config(pipeline.scheduler.config)
     engine = Engine(tiny.card(), pipeline)
     request = GenerationRequest.parse(
-        {"prompt": "two red apples", "negative_prompt": negative_prompt, "num_inference_steps": 5, "seed": 7}, engine.card
+        {"prompt": "two red apples", "negative_prompt": negative_prompt, "num_inference_steps": 5, "seed": 7},
+        engine.card,
     )
 
     difference = np.abs(ours(engine, request) - theirs(pipeline, request)).max()
@@ -114,7 +115,9 @@ def test_one_forward_for_several_pictures_gives_each_its_own(pipeline: Any) -> N
         company = [engine.family.begin(request)[0] for request in requests]
         while waiting := [picture for picture in company if not picture.finished]:
             engine.tick(waiting)
-        together = [engine.family.pipeline.vae.decode(p.latents / p_scale(engine), return_dict=False)[0] for p in company]
+        together = [
+            engine.family.pipeline.vae.decode(p.latents / p_scale(engine), return_dict=False)[0] for p in company
+        ]
 
     for single, shared in zip(alone, together, strict=True):
         assert np.abs(single - (shared / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy()).max() <= TOLERANCE

@@ -131,9 +131,7 @@ def test_an_ipv6_host_keeps_its_brackets(names: FakeNames, httpserver: HTTPServe
 
 def test_a_given_content_type_replaces_the_default(httpserver: HTTPServer):
     httpserver.expect_request("/hook").respond_with_data()
-    deliver_once(
-        httpserver.url_for("/hook"), b"hi", policy=LOOPBACK, headers=[("content-type", "text/plain")]
-    )
+    deliver_once(httpserver.url_for("/hook"), b"hi", policy=LOOPBACK, headers=[("content-type", "text/plain")])
     assert httpserver.log[0][0].headers.getlist("Content-Type") == ["text/plain"]
 
 
@@ -175,9 +173,7 @@ def test_a_server_that_does_not_speak_http(raw_server: StartServer):
 
 def test_an_illegal_header_is_reported_and_not_sent(httpserver: HTTPServer):
     httpserver.expect_request("/hook").respond_with_data()
-    attempt = deliver_once(
-        httpserver.url_for("/hook"), b"", policy=LOOPBACK, headers=[("X-A", "1\r\nX-B: 2")]
-    )
+    attempt = deliver_once(httpserver.url_for("/hook"), b"", policy=LOOPBACK, headers=[("X-A", "1\r\nX-B: 2")])
     assert attempt.error == "invalid header"
     assert httpserver.log == []
 
@@ -454,9 +450,7 @@ def test_a_listed_loopback_receiver_is_reached_under_the_public_policy(httpserve
     assert deliver_once(url, b"", policy=PUBLIC).error == "address not allowed"
 
 
-def test_a_rebinding_host_is_asked_once_and_the_checked_answer_is_dialled(
-    names: FakeNames, dialled: list[Any]
-):
+def test_a_rebinding_host_is_asked_once_and_the_checked_answer_is_dialled(names: FakeNames, dialled: list[Any]):
     names.answers = [["93.184.216.34"], ["127.0.0.1"]]
     attempt = deliver_once("http://rebind.example/", b"", policy=PUBLIC)
     assert names.asked == ["rebind.example"]
@@ -567,9 +561,7 @@ def test_a_failing_receiver_is_tried_again_after_each_wait(httpserver: HTTPServe
     slept: list[float] = []
     told: list[Attempt] = []
 
-    delivery = deliver(
-        httpserver.url_for("/hook"), b"x", policy=LOOPBACK, sleep=slept.append, on_attempt=told.append
-    )
+    delivery = deliver(httpserver.url_for("/hook"), b"x", policy=LOOPBACK, sleep=slept.append, on_attempt=told.append)
 
     assert not delivery.ok
     assert [attempt.status for attempt in delivery.attempts] == [503, 503, 503, 503]
@@ -582,9 +574,7 @@ def test_delivery_stops_at_the_first_success(httpserver: HTTPServer):
     statuses = [500, 429, 200]
     httpserver.expect_request("/hook").respond_with_handler(lambda _: Response(status=statuses.pop(0)))
     slept: list[float] = []
-    delivery = deliver(
-        httpserver.url_for("/hook"), b"", policy=LOOPBACK, waits=[5, 15, 60], sleep=slept.append
-    )
+    delivery = deliver(httpserver.url_for("/hook"), b"", policy=LOOPBACK, waits=[5, 15, 60], sleep=slept.append)
     assert delivery.ok
     assert [attempt.status for attempt in delivery.attempts] == [500, 429, 200]
     assert slept == [5, 15]

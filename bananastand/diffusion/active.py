@@ -84,7 +84,7 @@ class ActivePicture:
         if self.conditioning.rows == 2:
             unguided, guided = prediction.chunk(2)
             prediction = unguided + self.conditioning.guidance * (guided - unguided)
-        self.latents = self.scheduler.step(
-            prediction, self.timestep, self.latents, **self._options, return_dict=False
-        )[0]
+        self.latents = self.scheduler.step(prediction, self.timestep, self.latents, **self._options, return_dict=False)[
+            0
+        ]
         self.done += 1

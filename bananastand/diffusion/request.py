@@ -102,9 +102,7 @@ def _whole(given: Mapping[str, Any], field: str, default: int, low: int, high: i
         raise InvalidRequest("wrong_type", f"{field} must be a whole number, not {_show(value)}", field)
     if not low <= value <= high or value % multiple_of:
         steps = f" in steps of {multiple_of}" if multiple_of > 1 else ""
-        raise InvalidRequest(
-            "out_of_range", f"{field} is {_show(value)}; {low} to {high}{steps} is allowed", field
-        )
+        raise InvalidRequest("out_of_range", f"{field} is {_show(value)}; {low} to {high}{steps} is allowed", field)
     return value
 
 

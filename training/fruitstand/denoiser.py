@@ -132,7 +132,7 @@ def train(
 ) -> dict[str, nn.Module]:
     """Train, or go on where `folder/state.pt` stopped; returns float32 networks with the averaged parameters.
 
-    latents: float, shape (N, 8, side, side), scaled to unit deviation. Losses are appended to `folder/loss.jsonl`.
+    latents: float, shape (N, 12, side, side), scaled to unit deviation. Losses are appended to `folder/loss.jsonl`.
     """
     torch.manual_seed(plan.seed)
     working = torch.bfloat16

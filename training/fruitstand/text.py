@@ -96,9 +96,7 @@ def _said(scene: Scene, text: str) -> list[int]:
         "position": bool(words & {"left", "right", "top", "bottom", "centre", "center", "middle"}),
         "background": ground,
     }
-    return [
-        values.index(getattr(scene, name)) if spoken[name] else len(values) for name, values in ATTRIBUTES.items()
-    ]
+    return [values.index(getattr(scene, name)) if spoken[name] else len(values) for name, values in ATTRIBUTES.items()]
 
 
 def _noun_only(scene: Scene, text: str) -> bool:

@@ -2,14 +2,19 @@
 
 `python -m training.fruitstand.train` does everything; started again, it goes on where it stopped. Each stage keeps
 its result in --runs: pictures, vae/, text.safetensors, latents.pt, state.pt and loss.jsonl (denoiser).
+
+The autoencoder learns in rounds, each with its rate falling to nothing. A last round, once the denoiser is done,
+sharpens the decoder alone, which leaves the latents as the denoiser knows them.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
@@ -26,9 +31,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="working folder (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="pipeline folder to write (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=48_000, help="training pictures (default: %(default)s)")
-    parser.add_argument("--autoencoder-minutes", type=float, default=8.0)
+    parser.add_argument("--autoencoder-minutes", type=float, nargs="+", default=[13.0, 9.0], help="of each round")
+    parser.add_argument("--decoder-minutes", type=float, default=8.0, help="of the decoder's last round")
     parser.add_argument("--text-minutes", type=float, default=2.0)
-    parser.add_argument("--minutes", type=float, default=85.0, help="of the denoiser (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=72.0, help="of the denoiser (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=48, help="of the denoiser (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -37,10 +43,8 @@ def main() -> None:
     runs: Path = options.runs
 
     pictures, scenes = dataset.prepare(runs, options.pictures, options.seed + 1)
-    if not (runs / "vae" / "config.json").exists():
-        autoencoder.train(
-            pictures, runs / "vae", minutes=options.autoencoder_minutes, seed=options.seed, device=options.device
-        )
+    for number, minutes in enumerate(options.autoencoder_minutes):
+        _once(runs / f"autoencoder-{number}.done", lambda n=number, m=minutes: _round(pictures, options, n, m))
     vae = AutoencoderTiny.from_pretrained(runs / "vae").to(options.device)
     if not (runs / "latents.pt").exists():
         scaled = autoencoder.encode(vae, pictures, options.device) * vae.config.scaling_factor
@@ -62,7 +66,21 @@ def main() -> None:
         compile=options.compile,
     )
     networks = denoiser.train(latents, scenes, made, encoder, runs, plan)
-    export(options.out, vae.cpu(), made, networks)
+    _once(runs / "decoder.done", lambda: _round(pictures, options, 99, options.decoder_minutes, "decoder"))
+    export(options.out, AutoencoderTiny.from_pretrained(runs / "vae"), made, networks)
+
+
+def _once(mark: Path, work: Callable[[], object]) -> None:
+    """Do `work` unless an earlier run did; `mark` says so."""
+    if not mark.exists():
+        work()
+        mark.touch()
+
+
+def _round(pictures: np.ndarray, options: argparse.Namespace, number: int, minutes: float, part: str = "") -> None:
+    autoencoder.train(
+        pictures, options.runs / "vae", minutes=minutes, seed=options.seed + number, device=options.device, part=part
+    )
 
 
 def export(folder: Path, vae: AutoencoderTiny, made, networks: dict[str, nn.Module]) -> None:

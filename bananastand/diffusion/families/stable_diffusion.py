@@ -35,9 +35,7 @@ class StableDiffusion:
         scale: int = self.pipeline.vae_scale_factor
         shape = (1, self.pipeline.unet.config.in_channels, request.height // scale, request.width // scale)
         return [
-            ActivePicture(
-                request, i, scheduler=self.pipeline.scheduler, conditioning=conditioning, latent_shape=shape
-            )
+            ActivePicture(request, i, scheduler=self.pipeline.scheduler, conditioning=conditioning, latent_shape=shape)
             for i in range(request.num_images)
         ]
 

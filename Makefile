@@ -1,0 +1,45 @@
+# What you need is Python 3.11 or newer and make; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONUNBUFFERED := 1
+
+STAMPS := pyproject.toml constraints.txt
+
+.PHONY: run app test slow gpu lint bench image clean
+
+run: .venv/serve  ## start the stand on the embedded model and paint a first picture
+	@$(BIN)/bananastand demo
+
+app: .venv/serve  ## app.py alone
+	@$(BIN)/python app.py
+
+test: .venv/dev lint  ## lint, types, and all tests not marked slow, gpu or live
+	$(BIN)/python -m pytest -n 2
+
+slow: .venv/dev  ## the tests marked slow
+	$(BIN)/python -m pytest -m slow
+
+gpu: .venv/dev  ## the tests marked gpu
+	$(BIN)/python -m pytest -m gpu
+
+lint: .venv/dev  ## ruff and pyright
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
+
+bench: .venv/dev  ## benchmarks on this machine, into benchmarks/results/
+	$(BIN)/python -m benchmarks.embedded
+
+image:  ## Banana's build of the Dockerfile, with docker, podman or buildah
+	@.ci/image
+
+.venv/serve: $(STAMPS)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --constraint constraints.txt --editable '.[serve]'
+	@touch $@
+
+.venv/dev: $(STAMPS)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
+	@touch .venv/serve $@
+
+clean:  ## remove what make made
+	rm -rf .venv out dist build .pytest_cache .ruff_cache

@@ -1,0 +1,47 @@
+"""Puts the commands together. Knows their names and nothing of what they do."""
+
+from __future__ import annotations
+
+import typer
+
+from .demo import demo
+from .doctor import doctor
+from .models import models
+from .paint import paint
+
+__all__ = ["build"]
+
+EPILOG = "Start with: bananastand paint 'a yellow banana on a purple background' -o banana.png"
+
+
+def build() -> typer.Typer:
+    """All commands, with --version and shell completion."""
+    app = typer.Typer(
+        name="bananastand",
+        help="A self-hosted stand-in for Banana.dev: paint, serve and look around, offline.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_everywhere)
+    app.command()(paint)
+    app.command()(demo)
+    app.command()(models)
+    app.command()(doctor)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from bananastand import __version__
+
+        typer.echo(f"bananastand {__version__}")
+        raise typer.Exit
+
+
+def _everywhere(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say the version."),
+) -> None:
+    """A self-hosted stand-in for Banana.dev: paint, serve and look around, offline."""

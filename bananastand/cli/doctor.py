@@ -1,0 +1,146 @@
+"""`bananastand doctor`: what this machine can do, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Literal, NamedTuple
+
+import typer
+
+__all__ = ["Finding", "doctor", "examine"]
+
+BUILDERS = ("docker", "podman", "buildah")
+PACKAGES = {  # distribution -> what goes without it; None where nothing works
+    "torch": None,
+    "diffusers": None,
+    "transformers": None,
+    "potassium": "python app.py: pip install 'bananastand[serve]'",
+    "fastapi": "the mock servers: pip install 'bananastand[mocks]'",
+}
+
+
+class Finding(NamedTuple):
+    """One line. state: good, missing (something optional), bad (painting does not work)."""
+
+    state: Literal["good", "missing", "bad"]
+    subject: str
+    text: str
+
+
+def doctor() -> None:
+    """Say what this machine can do: device, memory, models, port, image builders.
+
+    What is missing is named with the way to get it. Exits with 1 if painting cannot work here.
+    """
+    from rich.console import Console
+
+    console, failed = Console(), False
+    marks = {"good": "[green]✓[/green]", "missing": "[yellow]–[/yellow]", "bad": "[red]✗[/red]"}
+    with console.status("looking around (importing torch takes a few seconds)"):
+        for finding in examine():
+            failed |= finding.state == "bad"
+            console.print(f"{marks[finding.state]} [bold]{finding.subject:<12}[/bold]", end=" ")
+            console.print(finding.text, markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, in the order a reader wants them. Changes nothing and asks no network."""
+    yield _python()
+    for name, cost in PACKAGES.items():
+        yield _package(name, cost)
+    yield _device()
+    yield _memory()
+    yield from _models()
+    yield _port(int(os.environ.get("PORT") or 8000))
+    yield from (_builder(name) for name in BUILDERS)
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 11)
+    return Finding(
+        "good" if good else "bad",
+        "Python",
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+        + ("" if good else "; 3.11 or newer is needed"),
+    )
+
+
+def _package(name: str, cost: str | None) -> Finding:
+    try:
+        return Finding("good", name, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return (
+            Finding("missing", name, f"not here; needed for {cost}")
+            if cost
+            else Finding("bad", name, f"not here: pip install {name}")
+        )
+
+
+def _device() -> Finding:
+    try:
+        import torch
+
+        from bananastand.diffusion.loading import best_device
+    except ImportError as error:
+        return Finding("bad", "device", f"torch does not import: {error}")
+    chosen = best_device()
+    if chosen.startswith("cuda"):
+        found = torch.cuda.get_device_properties(chosen)
+        return Finding("good", "device", f"{chosen}: {found.name}, {found.total_memory / 1e9:.0f} GB")
+    if chosen == "mps":
+        return Finding("good", "device", "mps: the Mac's own GPU")
+    hint = ""
+    if shutil.which("nvidia-smi"):
+        hint = f"; an NVIDIA driver is here, but torch {torch.__version__} sees no card: is it a CUDA build?"
+    return Finding("good", "device", f"{chosen}: {torch.get_num_threads()} threads{hint}")
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    free = shutil.disk_usage(os.path.expanduser("~")).free / 1e9
+    return Finding("good", "memory", f"{total:.0f} GB in all; {free:.0f} GB of disk free")
+
+
+def _models() -> Iterator[Finding]:
+    from bananastand.diffusion.card import CardError, list_cards
+
+    try:
+        cards = list_cards()
+    except CardError as error:
+        yield Finding("bad", "models", str(error))
+        return
+    here = [card.name for card in cards if card.fetched]
+    if "fruitstand" in here:
+        yield Finding("good", "models", f"{', '.join(here)}; all cards: bananastand models")
+    else:
+        yield Finding("bad", "models", "the embedded model is not whole: restore models/fruitstand")
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            return Finding("missing", f"port {port}", "taken: something answers there; choose another with PORT=8001")
+    return Finding("good", f"port {port}", "free")
+
+
+def _builder(name: str) -> Finding:
+    if shutil.which(name) is None:
+        return Finding("missing", name, f"not here; one of {', '.join(BUILDERS)} is enough for make image")
+    try:
+        done = subprocess.run([name, "info"], capture_output=True, text=True, timeout=15, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return Finding("missing", name, "installed, but does not answer")
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Finding("missing", name, f"installed, but not usable: {why[:160]}")
+    return Finding("good", name, "builds images")

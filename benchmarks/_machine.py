@@ -1,0 +1,50 @@
+"""What a measurement was made on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def machine(device: str, threads: int) -> dict[str, Any]:
+    """Processor, card, cores, threads, versions and the commit measured."""
+    import torch
+
+    named = {"card": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if device.startswith("cuda") else {}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "device": device,
+        **named,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "diffusers": metadata.version("diffusers"),
+        "commit": _git("rev-parse", "--short", "HEAD"),
+    }
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of the ordered values lie."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str | None:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
