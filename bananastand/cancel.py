@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 
 __all__ = ["Cancelled", "Token", "current", "scope"]
@@ -49,7 +49,7 @@ def current() -> Token | None:
 
 
 @contextlib.contextmanager
-def scope(token: Token) -> Iterator[Token]:
+def scope(token: Token) -> Generator[Token]:
     """Make `token` the current one inside the with block."""
     reset = _current.set(token)
     try:

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import tiny
 from PIL import Image
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+import tiny
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "a-secret-api-key-nobody-may-print"

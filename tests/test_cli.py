@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 from PIL import Image
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+import tiny
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -86,14 +87,14 @@ def test_paint_writes_the_picture_and_says_where(bananastand: Run, card: str, tm
     done = bananastand("paint", "two pears", "--model", card, "--seed", "3", "-o", "pears.png")
 
     assert (done.returncode, done.stdout) == (0, "pears.png (seed 3)\n"), done.stderr
-    assert Image.open(tmp_path / "pears.png").size == (32, 32)
+    assert Image.open(io.BytesIO((tmp_path / "pears.png").read_bytes())).size == (32, 32)
 
 
 def test_paint_takes_size_number_and_format(bananastand: Run, card: str, tmp_path: Path) -> None:
     done = bananastand("paint", "a pear", "-m", card, "-n", "2", "--width", "48", "--seed", "3", "-o", "pear.webp")
 
     assert done.stdout == "pear-0.webp (seed 3)\npear-1.webp (seed 4)\n", done.stderr
-    image = Image.open(tmp_path / "pear-1.webp")
+    image = Image.open(io.BytesIO((tmp_path / "pear-1.webp").read_bytes()))
     assert (image.format, image.size) == ("WEBP", (48, 32))
 
 
@@ -116,7 +117,7 @@ def test_an_unknown_model_names_the_close_ones(bananastand: Run) -> None:
     done = bananastand("paint", "a pear", "--model", "sdxl-trubo")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: unknown model 'sdxl-trubo': did you mean sdxl-turbo?")
+    assert done.stderr.startswith("error: unknown model 'sdxl-trubo': did you mean sdxl-turbo or ")
 
 
 def png() -> bytes:
@@ -213,7 +214,7 @@ def test_doctor_names_device_memory_models_port_and_builders(bananastand: Run) -
     for subject in ("Python", "torch", "potassium", "device", "memory", "models", "port 8000", "docker", "buildah"):
         assert subject in done.stdout
     assert "cpu: " in done.stdout
-    assert "not here; one of docker, podman, buildah is enough for make image" in done.stdout
+    assert "not here; one of docker, podman, buildah is enough for make image (apt-get install buildah)" in done.stdout
 
 
 def test_demo_outside_a_checkout_says_what_it_needs(bananastand: Run) -> None:
@@ -250,4 +251,4 @@ def test_demo_starts_the_app_and_paints(card: str, tmp_path: Path) -> None:
     assert process.wait(20) == 0, said
     assert "The first picture is" in said
     assert f"curl -s -X POST http://127.0.0.1:{port}/" in said
-    assert Image.open(tmp_path / "first-picture.png").size == (32, 32)
+    assert Image.open(io.BytesIO((tmp_path / "first-picture.png").read_bytes())).size == (32, 32)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
+import tiny
 from bananastand import cancel
 from bananastand.diffusion import Engine, GenerationRequest, LoadError, Step, encode
 from bananastand.diffusion.answers import answer, events

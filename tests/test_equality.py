@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteScheduler
 
+import tiny
 from bananastand.diffusion import Engine, GenerationRequest
 from bananastand.diffusion.card import find_card
 

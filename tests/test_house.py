@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import subprocess
 import sys
 import sysconfig
@@ -164,7 +165,7 @@ def test_the_installed_wheel_paints_in_an_empty_folder(wheel: Path, tmp_path: Pa
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    assert Image.open(empty / "out.png").size == (128, 128)
+    assert Image.open(io.BytesIO((empty / "out.png").read_bytes())).size == (128, 128)
     where = subprocess.run(
         [str(python), "-c", "import bananastand; print(bananastand.__file__)"],
         cwd=empty,

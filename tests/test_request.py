@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import tiny
 
+import tiny
 from bananastand.diffusion import GenerationRequest, InvalidRequest
 
 CARD = tiny.card()  # 32 x 32 by default, 16 to 64; 4 steps, 50 at most; guidance to 20; 4 images at most

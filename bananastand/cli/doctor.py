@@ -135,7 +135,11 @@ def _port(port: int) -> Finding:
 
 def _builder(name: str) -> Finding:
     if shutil.which(name) is None:
-        return Finding("missing", name, f"not here; one of {', '.join(BUILDERS)} is enough for make image")
+        return Finding(
+            "missing",
+            name,
+            f"not here; one of {', '.join(BUILDERS)} is enough for make image (apt-get install buildah)",
+        )
     try:
         done = subprocess.run([name, "info"], capture_output=True, text=True, timeout=15, check=False)
     except (OSError, subprocess.TimeoutExpired):

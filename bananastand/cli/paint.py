@@ -136,7 +136,7 @@ def _remote(progress: Progress, url: str, body: dict[str, Any]) -> list[dict[str
         fail(f"{error}; is the app running? (make app)")
     except AppError as error:
         fail(str(error), USAGE if error.status == 400 else 1)
-    images = answer.get("images") or [{"base64": answer.get("output")}]
+    images: list[dict[str, Any]] = answer.get("images") or [{"base64": answer.get("output")}]
     try:
         return [{**image, "bytes": base64.b64decode(image["base64"], validate=True)} for image in images]
     except (binascii.Error, KeyError, TypeError, ValueError):

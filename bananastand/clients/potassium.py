@@ -101,6 +101,16 @@ def _checked(response: httpx2.Response) -> dict[str, Any]:
     return cast("dict[str, Any]", body)
 
 
+def _object(text: str) -> dict[str, Any]:
+    try:
+        data: object = json.loads(text)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise AppError(f"the app streamed something that is no JSON object: {text[:80]!r}", None, text)
+    return cast("dict[str, Any]", data)
+
+
 def _message(body: object) -> str | None:
     """The text of {"error": {"message": ...}}, the shape our apps answer errors in."""
     error = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else None
@@ -115,7 +125,7 @@ def _events(lines: Iterator[str]) -> Iterator[Event]:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line and data:
-            yield Event(name, json.loads("\n".join(data)))
+            yield Event(name, _object("\n".join(data)))
         if not line:
             name, data = "message", []
         elif field == "event":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from rich.progress import Progress
+from rich.progress import Progress, track
 from torch.nn import functional as F
 
 CHANNELS = 32
@@ -111,7 +111,7 @@ def train(
 def encode(model: AutoencoderTiny, pictures: np.ndarray, device: str, batch: int = 64) -> torch.Tensor:
     """Unscaled latents, float32, shape (N, 12, side / 8, side / 8)."""
     out = []
-    for i in range(0, len(pictures), batch):
+    for i in track(range(0, len(pictures), batch), description="latents"):
         x = torch.from_numpy(np.array(pictures[i : i + batch])).permute(0, 3, 1, 2).to(device).float().div(127.5).sub(1)
         with torch.autocast(device, dtype=torch.bfloat16):
             out.append(model.encoder(x.contiguous(memory_format=torch.channels_last)).float().cpu())
