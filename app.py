@@ -21,6 +21,7 @@ app = Potassium("bananastand")
 def init() -> dict:
     """Load the model onto the GPU if there is one. Potassium would spin for ever on an error, so end here."""
     try:
+        webhooks = outbound.AddressPolicy.from_environment()
         engine = Engine.load(os.environ.get("MODEL") or "fruitstand")
         seconds = engine.warm_up()
     except Exception as error:
@@ -28,7 +29,7 @@ def init() -> dict:
         os._exit(1)
     sys.setswitchinterval(5e-3)  # Python's own again, after the start below
     print(f"{engine.card.name} is ready on {engine.device} (warm-up {seconds:.1f} s)", flush=True)
-    return {"engine": engine}
+    return {"engine": engine, "webhooks": webhooks}
 
 
 def failure(error: BaseException) -> tuple[int, dict]:
@@ -84,15 +85,15 @@ def background(context: dict, request: Request) -> None:
         status, result = failure(InvalidRequest("wrong_type", "webhook_url must be text, a URL", "webhook_url"))
     if isinstance(url, str):
         # Potassium has one worker: waiting between tries must not hold up the next picture.
-        threading.Thread(target=send, args=(url, result), name="webhook").start()
+        threading.Thread(target=send, args=(url, result, context["webhooks"]), name="webhook").start()
     else:
         said = "the picture has nowhere to go: no webhook_url" if status == 200 else json.dumps(result)
         print(f"background: {said}", file=sys.stderr, flush=True)
 
 
-def send(url: str, result: dict) -> None:
+def send(url: str, result: dict, policy: outbound.AddressPolicy) -> None:
     """POST the result, tried again with growing waits; a receiver that takes none of it is named in the log."""
-    delivery = outbound.deliver(url, json.dumps(result).encode(), policy=outbound.AddressPolicy.from_environment())
+    delivery = outbound.deliver(url, json.dumps(result).encode(), policy=policy)
     if not delivery.ok:
         print(f"background: webhook not delivered: {delivery.attempts[-1].error}", file=sys.stderr, flush=True)
 

@@ -68,7 +68,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     "command", [pytest.param(c, marks=pytest.mark.needs("curl") if c.startswith("curl") else ()) for c in commands()]
 )
 def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    words = shlex.split(command)
+    words = shlex.split(command, comments=True)
     while "=" in words[0] and not words[0].startswith("-"):  # MODEL=sdxl-base python app.py
         words.pop(0)
     match words:

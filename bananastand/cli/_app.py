@@ -18,7 +18,7 @@ def build() -> typer.Typer:
     """All commands, with --version and shell completion."""
     app = typer.Typer(
         name="bananastand",
-        help="A self-hosted stand-in for Banana.dev: paint, serve and look around, offline.",
+        help="A self-hosted stand-in for Banana.dev: paint pictures and serve them, offline.",
         epilog=EPILOG,
         no_args_is_help=True,
         rich_markup_mode="rich",
@@ -44,4 +44,4 @@ def _version(wanted: bool) -> None:
 def _everywhere(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say the version."),
 ) -> None:
-    """A self-hosted stand-in for Banana.dev: paint, serve and look around, offline."""
+    """A self-hosted stand-in for Banana.dev: paint pictures and serve them, offline."""
