@@ -26,6 +26,17 @@ if TYPE_CHECKING:  # at run time imported on first use: together they cost a ten
     import httpcore2
     import httpx2
 
+__all__ = [
+    "AddressPolicy",
+    "Attempt",
+    "Delivery",
+    "deliver",
+    "deliver_once",
+    "may_retry",
+    "sign",
+    "verify",
+]
+
 logger = logging.getLogger("bananastand.outbound")
 
 CONNECT_SECONDS = 5.0  # for each address that a host resolves to

@@ -230,25 +230,23 @@ def test_demo_starts_the_app_and_paints(card: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-c", "from bananastand.cli import main; main()",
-         "demo", "app.py", "--port", str(port), "--folder", str(tmp_path)],
+    command = ["demo", "app.py", "--port", str(port), "--folder", str(tmp_path)]
+    said = ""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", "from bananastand.cli import main; main()", *command],
         cwd=ROOT,
         env=os.environ | {"MODEL": card, "BANANASTAND_DEVICE": "cpu", "COLUMNS": "200"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if line.startswith("curl"):
-            break
-    process.terminate()
-    said += process.stdout.read()
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if line.startswith("curl"):
+                process.terminate()
 
-    assert process.wait(20) == 0, said
+    assert process.returncode == 0, said
     assert "The first picture is" in said
     assert f"curl -s -X POST http://127.0.0.1:{port}/" in said
     assert Image.open(io.BytesIO((tmp_path / "first-picture.png").read_bytes())).size == (32, 32)
