@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from rich.progress import Progress
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -34,27 +36,39 @@ ATTRIBUTES: dict[str, tuple[object, ...]] = {
 
 
 def tokenizer(folder: Path) -> CLIPTokenizer:
-    """A CLIP tokenizer whose merges make each word of the grammar one token; any other text falls to letters."""
-    folder.mkdir(parents=True, exist_ok=True)
-    bpe = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>"))
-    bpe.normalizer = normalizers.Lowercase()
-    bpe.pre_tokenizer = pre_tokenizers.Whitespace()
-    letters = list("abcdefghijklmnopqrstuvwxyz0123456789.,!?'-")
-    trainer = trainers.BpeTrainer(
-        vocab_size=4000, min_frequency=1, initial_alphabet=letters, end_of_word_suffix="</w>", show_progress=False
-    )
-    bpe.train_from_iterator([*vocabulary(), *letters], trainer)
-    learned = json.loads(bpe.to_str())["model"]
-    merges = [m if isinstance(m, str) else " ".join(m) for m in learned["merges"]]
-    symbols = list(pre_tokenizers.ByteLevel.alphabet())  # CLIP spells unknown bytes with these
-    words = dict.fromkeys([*sorted(symbols), *(f"{s}</w>" for s in sorted(symbols))])
-    words.update(dict.fromkeys("".join(m.split(" ")) for m in merges))
-    ids = {word: i for i, word in enumerate([*words, START, END])}
-    (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
-    made = CLIPTokenizer(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), model_max_length=TOKENS)
-    made.save_pretrained(folder)
+    """A CLIP tokenizer whose merges make each word of the grammar one token; any other text falls to letters.
+
+    What `folder` holds is kept: the networks of an earlier run know its numbers.
+    """
+    if not (folder / "tokenizer_config.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        merges = _merges(vocabulary())
+        # CLIP spells all else with the symbols of its byte alphabet, within a word and at its end.
+        symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+        words = dict.fromkeys([*symbols, *(f"{s}</w>" for s in symbols), *(a + b for a, b in merges), START, END])
+        ids = {word: i for i, word in enumerate(words)}
+        (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False))
+        (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *(f"{a} {b}" for a, b in merges)]) + "\n")
+        vocab, rules = str(folder / "vocab.json"), str(folder / "merges.txt")
+        CLIPTokenizer(vocab=vocab, merges=rules, model_max_length=TOKENS).save_pretrained(folder)
     return CLIPTokenizer.from_pretrained(folder)
+
+
+def _merges(words: list[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges until each word is one symbol: always the commonest pair, of equals the first by letters.
+
+    The tokenizers library's own trainer breaks ties differently in each run.
+    """
+    spelled = [[*word[:-1], f"{word[-1]}</w>"] for word in words]
+    merges: list[tuple[str, str]] = []
+    while pairs := Counter(pair for word in spelled for pair in pairwise(word)):
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        for word in spelled:
+            for i in range(len(word) - 2, -1, -1):
+                if (word[i], word[i + 1]) == best:
+                    word[i : i + 2] = ["".join(best)]
+    return merges
 
 
 def tokens(made: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
