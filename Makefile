@@ -14,7 +14,7 @@ app: .venv/serve  ## app.py alone
 	@$(BIN)/python app.py
 
 test: .venv/dev lint  ## lint, types, and all tests not marked slow, gpu or live
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: .venv/dev  ## the tests marked slow
 	$(BIN)/python -m pytest -m slow
