@@ -80,6 +80,10 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             assert (ROOT / "models" / f"{model}.toml").is_file()
         case ["python", "-m", module, *_]:
             run([sys.executable, "-m", module, "--help"], ROOT)
+        case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
+            text = (ROOT / "Dockerfile").read_text()
+            assert all(f"ARG {name}" in text for name in re.findall(r"--build-arg (\w+)", " ".join(options)))
+            assert all(f"id={name}" in text for name in re.findall(r"--secret id=(\w+)", " ".join(options)))
         case ["curl" | "bananastand" | ".venv/bin/bananastand", *_]:
             live = request.getfixturevalue("url") if "8000" in command else ""
             words = [word.replace("http://127.0.0.1:8000", live) for word in words]

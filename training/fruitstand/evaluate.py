@@ -338,8 +338,8 @@ def contact_sheet(pictures: Sequence[np.ndarray], asked: Sequence[Case], reading
         ]
         for line, text in enumerate(lines):
             draw.text((x, y + side + 3 + 11 * line), text, "#333333", font)
-        if wrong:
-            draw.text((x, y + side + 3 + 11 * len(lines)), ", ".join(wrong), "#c01818", font)
+        for line, text in enumerate(textwrap.wrap(", ".join(wrong), 27)[:1], len(lines)):
+            draw.text((x, y + side + 3 + 11 * line), text, "#c01818", font)
     return sheet
 
 
