@@ -23,6 +23,7 @@ from torch import nn
 from . import autoencoder, dataset, denoiser, text
 
 HERE = Path(__file__).parent
+FLOW_SHIFT = 1.0  # above 1 puts more of the steps where there is more noise
 WEIGHTS = HERE.parents[1] / "models" / "fruitstand"
 
 
@@ -86,7 +87,11 @@ def _round(pictures: np.ndarray, options: argparse.Namespace, number: int, minut
 def export(folder: Path, vae: AutoencoderTiny, made, networks: dict[str, nn.Module]) -> None:
     """Write the pipeline in diffusers' folder layout, fp16, and print its digests for the card."""
     scheduler = DPMSolverMultistepScheduler(
-        num_train_timesteps=1000, prediction_type="flow_prediction", use_flow_sigmas=True
+        num_train_timesteps=1000,
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        flow_shift=FLOW_SHIFT,
+        steps_offset=1,  # unused here; the pipeline warns of any other
     )
     pipeline = StableDiffusionPipeline(
         vae=vae,
