@@ -74,6 +74,7 @@ def demo(
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: a second would interrupt the stopping
     raise KeyboardInterrupt
 
 
