@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from typing import Any
@@ -38,6 +39,12 @@ def load_pipeline(card: Card, device: str | None = None, dtype: str | None = Non
     _quiet_imports()
     import diffusers
     import torch
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    if card.repo is None:  # it loads within a second: bars would only flicker
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
 
     pipeline_class = getattr(diffusers, card.pipeline, None)
     if pipeline_class is None:
@@ -46,10 +53,11 @@ def load_pipeline(card: Card, device: str | None = None, dtype: str | None = Non
     try:
         pipeline = pipeline_class.from_pretrained(
             folder,
-            torch_dtype=getattr(torch, dtype or card.dtype_for(torch.device(device).type)),
+            dtype=getattr(torch, dtype or card.dtype_for(torch.device(device).type)),
             variant=card.variant,
             use_safetensors=True,
             local_files_only=True,
+            low_cpu_mem_usage=importlib.util.find_spec("accelerate") is not None,
         ).to(device)
     except torch.OutOfMemoryError:
         raise LoadError(
@@ -63,7 +71,7 @@ def load_pipeline(card: Card, device: str | None = None, dtype: str | None = Non
 
 
 def _quiet_imports() -> None:
-    """Keep notes that no user can act on (torchvision is not needed here) out of the log."""
+    """Keep the libraries' notes that no user can act on out of the log."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
