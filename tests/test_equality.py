@@ -51,7 +51,7 @@ def ours(engine: Engine, request: GenerationRequest) -> np.ndarray:
     with torch.inference_mode():
         (picture,) = engine.family.begin(request)
         while not picture.finished:
-            engine.tick([picture])
+            picture.step(*engine.family.predict([picture]))
         vae = engine.family.pipeline.vae
         pixels = vae.decode(picture.latents / vae.config.scaling_factor, return_dict=False)[0]
     return (pixels / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy()
@@ -114,7 +114,8 @@ def test_one_forward_for_several_pictures_gives_each_its_own(pipeline: Any) -> N
     with torch.inference_mode():
         company = [engine.family.begin(request)[0] for request in requests]
         while waiting := [picture for picture in company if not picture.finished]:
-            engine.tick(waiting)
+            for picture, prediction in zip(waiting, engine.family.predict(waiting), strict=True):
+                picture.step(prediction)
         together = [
             engine.family.pipeline.vae.decode(p.latents / p_scale(engine), return_dict=False)[0] for p in company
         ]

@@ -10,28 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .card import Card, CardError, find_card, list_cards
-    from .engine import Engine, Painting, Picture, Step
-    from .errors import DiffusionError, InvalidRequest, LoadError
+    from .engine import Engine
+    from .errors import Busy, DiffusionError, InvalidRequest, LoadError, OutOfMemory
     from .images import encode, to_base64
+    from .job import Job, Painting, Picture, Step
     from .request import GenerationRequest
 
 _HOMES = {
     "card": ("Card", "CardError", "find_card", "list_cards"),
-    "engine": ("Engine", "Painting", "Picture", "Step"),
-    "errors": ("DiffusionError", "InvalidRequest", "LoadError"),
+    "engine": ("Engine",),
+    "errors": ("Busy", "DiffusionError", "InvalidRequest", "LoadError", "OutOfMemory"),
     "images": ("encode", "to_base64"),
+    "job": ("Job", "Painting", "Picture", "Step"),
     "request": ("GenerationRequest",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Busy",
     "Card",
     "CardError",
     "DiffusionError",
     "Engine",
     "GenerationRequest",
     "InvalidRequest",
+    "Job",
     "LoadError",
+    "OutOfMemory",
     "Painting",
     "Picture",
     "Step",

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import cancel
-from .engine import Engine, Painting, Step
+from .engine import Engine
 from .images import encode, to_base64
+from .job import Painting, Step
 from .request import GenerationRequest
 
 __all__ = ["answer", "events"]

@@ -1,179 +1,284 @@
-"""The step-level engine: a request becomes pictures, one scheduling point at a time. Knows nothing of HTTP."""
+"""The step-level engine: many requests on one model, one forward at a time. Knows nothing of HTTP.
+
+Before each forward it chooses anew who takes part. Requests join, pause, leave and are called off between steps; each
+has its own scheduler and generator, so its pictures are those it would get alone.
+"""
 
 from __future__ import annotations
 
+import gc
+import itertools
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
 
 import torch
+from PIL import Image
 
-from .. import cancel
+from . import metrics
 from .active import ActivePicture
 from .card import Card, find_card
-from .families import WholePipeline, family_of
+from .decoder import Decoder
+from .errors import Busy, OutOfMemory
+from .families import StepFamily, WholePipeline, family_of
+from .job import Job, Painting, Step
 from .loading import load_pipeline
+from .policy import POLICIES, Policy
 from .request import GenerationRequest
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+__all__ = ["Engine", "Mode"]
 
-__all__ = ["Engine", "Painting", "Picture", "Step"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step is done: `done` of `steps` forwards of picture `index` (from 0) out of `images`."""
-
-    index: int
-    images: int
-    done: int
-    steps: int
-    preview: Callable[[], Image | None] = field(repr=False, compare=False)
-    """A small picture of the latents as they stand, or None where the family cannot look inside."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A finished picture and the seed that paints it again."""
-
-    image: Image
-    seed: int
-
-
-@dataclass(frozen=True)
-class Painting:
-    """All pictures of a request. `timings` are seconds of wall time: waited, prompt, denoise, decode, total."""
-
-    request: GenerationRequest
-    pictures: list[Picture]
-    timings: dict[str, float]
+Mode = Literal["exact", "fast"]
+READING = 0.05  # seconds of a tick that may go into reading new prompts, once one is read
+MOST_ROWS = 16  # pictures in one forward, in fast mode
+_Pick = tuple[Job, ActivePicture]
 
 
 class Engine:
-    """A loaded model. Threads may call it at once; pictures are painted one after the other.
+    """A loaded model that paints for many callers at once.
+
+    mode: "exact" paints each picture byte for byte as if it were alone: forwards have one fixed size, the card's
+    `exact_rows` (or `rows`), padded. "fast" lets it vary, which changes a picture by rounding errors.
+    queue: requests that may be here at once; more are refused with Busy.
 
     >>> engine = Engine.load("fruitstand")
     >>> engine.paint(GenerationRequest.parse({"prompt": "a red apple"}, engine.card)).pictures[0].image.save("a.png")
     """
 
-    mode = "exact"  # a picture never depends on what else is painted
-
-    def __init__(self, card: Card, pipeline: Any) -> None:
-        self.card = card
+    def __init__(
+        self,
+        card: Card,
+        pipeline: Any,
+        *,
+        mode: Mode = "exact",
+        rows: int | None = None,
+        policy: Policy = POLICIES["shortest"],
+        queue: int = 64,
+    ) -> None:
+        self.card, self.mode, self.policy, self.queue = card, mode, policy, queue
         self.family = family_of(pipeline)
-        self._turn = threading.Lock()
+        self.rows = rows or (card.engine.exact_rows if mode == "exact" else 1)
+        self._jobs: list[Job] = []
+        self._numbers = itertools.count()
+        self._seconds: dict[Hashable, float] = {}  # of a forward, by its key
+        self._lock = threading.Lock()  # of _jobs and _running
+        self._running = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        if not isinstance(self.family, WholePipeline):
+            self._decoder = Decoder(self.family, self.rows, mode == "exact", self._wake)
 
     @classmethod
-    def load(cls, model: str = "fruitstand", *, device: str | None = None, dtype: str | None = None) -> Engine:
-        """Load the card named `model` (or the card file at that path). Raises CardError or LoadError."""
+    def load(
+        cls, model: str = "fruitstand", *, device: str | None = None, dtype: str | None = None, **options: Any
+    ) -> Engine:
+        """Load the card named `model` (or the card file at that path); `options` are those of the constructor.
+
+        Raises CardError or LoadError.
+        """
         card = find_card(model)
-        return cls(card, load_pipeline(card, device, dtype))
+        return cls(card, load_pipeline(card, device, dtype), **options)
 
     @property
     def device(self) -> str:
         return str(self.family.device)
 
+    def paint(self, request: GenerationRequest, on_step: Callable[[Step], None] | None = None) -> Painting:
+        """Submit the request and wait. Raises what went wrong; Busy where there is no room."""
+        job = self.submit(request, on_step)
+        try:
+            return job.result()
+        except BaseException:  # Ctrl-C in the waiting thread, too
+            job.cancel()
+            raise
+
+    def submit(self, request: GenerationRequest, on_step: Callable[[Step], None] | None = None) -> Job:
+        """Queue the request. `on_step` runs on the engine's thread after each of its steps: be quick there.
+
+        The current cancel scope is the job's: it is called off at the next step once that scope says so.
+        """
+        job = Job(request, next(self._numbers), on_step)
+        with self._lock:
+            self._jobs = [other for other in self._jobs if not other.over]
+            if len(self._jobs) >= self.queue:
+                raise Busy(sum(other.remaining for other in self._jobs))
+            self._jobs.append(job)
+            metrics.QUEUE.set(len(self._jobs))
+        self._wake()
+        return job
+
+    def _wake(self) -> None:
+        with self._lock:
+            if not self._running and any(not job.over and job.pending != [] for job in self._jobs):
+                self._running = True
+                self._thread.submit(self._run)
+
+    def _run(self) -> None:
+        """Tick until nobody needs a step; the thread is free then, and `submit` or a finished decode starts anew."""
+        with torch.inference_mode():
+            while True:
+                with self._lock:
+                    self._jobs = [job for job in self._jobs if not job.over]
+                    metrics.QUEUE.set(len(self._jobs))
+                    self._running = any(job.pending != [] and not job.parked for job in self._jobs)
+                    jobs = list(self._jobs)
+                if not self._running:
+                    return
+                try:
+                    self.tick([job for job in jobs if job.check()])
+                except BaseException as error:  # ours, not a request's: say so to all rather than hang
+                    for job in jobs:
+                        job.fail(error)
+
+    def tick(self, jobs: Sequence[Job]) -> None:
+        """One scheduling point: read new prompts, pick, forward once, step each, retire the finished."""
+        self._begin(jobs)
+        batch = self._pick(jobs)
+        predictions = self._forward(batch) if batch else []
+        for (job, picture), prediction in zip(batch, predictions, strict=False):
+            picture.step(prediction)
+            latents = picture.latents  # as they stand now, whenever the listener looks
+            job.step_done(picture.index, picture.done, picture.steps, lambda at=latents: self._preview(at))
+            if picture.finished:
+                assert job.pending is not None
+                job.pending.remove(picture)
+                if not job.pending:
+                    job.lap("denoise")
+                self._decoder.put(job, picture.index, picture.latents)
+
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        """Read the prompts of those whose turn comes next, without holding up those that paint."""
+        started = time.monotonic()
+        for job in sorted((job for job in jobs if job.pending is None and not job.over), key=self.policy):
+            job.lap("waited")
+            metrics.WAIT.observe(time.monotonic() - job.arrived)
+            try:
+                if isinstance(self.family, WholePipeline):
+                    self._paint_whole(self.family, job)
+                else:
+                    job.pending = self.family.begin(job.request)
+                    job.seconds_a_step = self._seconds.get(self._key(job.pending[0]), 0.0)
+            except BaseException as error:
+                job.fail(_clear(error, self.card))
+            job.lap("prompt")
+            if time.monotonic() - started > READING:
+                return
+
+    def _pick(self, jobs: Sequence[Job]) -> list[_Pick]:
+        """The first picture of the request that the policy puts first, and those like it that fill the forward."""
+        ranked = sorted((job for job in jobs if job.pending and not job.over and not job.parked), key=self.policy)
+        waiting = [(job, picture) for job in ranked for picture in job.pending or ()]
+        alike = (pick for pick in waiting if self._key(pick[1]) == self._key(waiting[0][1]))
+        return list(itertools.islice(alike, self.rows))
+
+    def _key(self, picture: ActivePicture) -> Hashable:
+        """Pictures of one key may share a forward."""
+        latents, states = picture.latents, picture.conditioning.states
+        rows = picture.conditioning.rows if self.mode == "exact" else None
+        return latents.shape, latents.dtype, states.shape[1:], rows
+
+    def _forward(self, batch: list[_Pick]) -> list[torch.Tensor]:
+        """One forward of the denoiser, in exact mode padded to its one size. Fewer predictions than the batch, or
+        none, where memory falls short."""
+        family = self.family
+        assert not isinstance(family, WholePipeline)
+        pictures = [picture for _, picture in batch]
+        padding = pictures[:1] * (self.rows - len(pictures)) if self.mode == "exact" else []
+        started = time.perf_counter()
+        try:
+            predictions = family.predict(pictures + padding)[: len(batch)]
+        except torch.OutOfMemoryError:
+            return self._make_room(batch)
+        except BaseException as error:
+            for job, _ in batch:
+                job.fail(error)
+            return []
+        seconds, key = time.perf_counter() - started, self._key(pictures[0])
+        self._seconds[key] = 0.9 * self._seconds.get(key, seconds) + 0.1 * seconds
+        for job, _ in batch:
+            job.seconds_a_step = self._seconds[key]
+        metrics.STEP.observe(seconds)
+        metrics.ROWS.observe(len(batch))
+        return predictions
+
+    def _make_room(self, batch: list[_Pick]) -> list[torch.Tensor]:
+        """Memory fell short. Fast: fewer rows. Exact: the same rows, once the others have left."""
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if self.mode == "fast" and len(batch) > 1:
+            self.rows = len(batch) // 2
+            return self._forward(batch[: self.rows])
+        mine = list(dict.fromkeys(job for job, _ in batch))
+        with self._lock:
+            others = [job for job in self._jobs if job not in mine and not job.over and not job.parked]
+        for job in mine:
+            if others and not job.behind:
+                job.behind = others
+            else:
+                job.fail(OutOfMemory(self.card.name, self.device))
+        return []
+
     def warm_up(self) -> float:
-        """Paint one throw-away picture in as few steps as show every path; returns its seconds."""
+        """Paint a throw-away picture in as few steps as show every path; returns its seconds.
+
+        In fast mode also find how many pictures one forward should hold: as many as make each cheaper.
+        """
         steps = min(2, self.card.steps.max)
         request = GenerationRequest.parse({"prompt": "warm up", "num_inference_steps": steps, "seed": 0}, self.card)
-        return self.paint(request).timings["total"]
+        painting = self.paint(request)
+        if self.mode == "fast" and not isinstance(self.family, WholePipeline):
+            self.rows = self._thread.submit(self._find_rows, self.family, request).result()
+        return painting.timings["total"]
 
-    def paint(self, request: GenerationRequest, on_step: Callable[[Step], None] | None = None) -> Painting:
-        """Paint the request's pictures. `on_step` is called after each step and may raise to stop.
+    def _find_rows(self, family: StepFamily, request: GenerationRequest) -> int:
+        best, rows, picture = math.inf, 1, family.begin(request)[0]
+        with torch.inference_mode():
+            while rows <= MOST_ROWS:
+                try:
+                    seconds = min(_timed(lambda n=rows: family.predict([picture] * n)) for _ in range(3)) / rows
+                except torch.OutOfMemoryError:
+                    break
+                if seconds > 0.95 * best:
+                    break
+                best, rows = seconds, rows * 2
+        return max(1, rows // 2)
 
-        Raises cancel.Cancelled at the next step once the current cancel scope says so.
-        """
-        watch, token = _Stopwatch(), cancel.current()
-        with self._turn, torch.inference_mode():
-            watch.lap("waited")
-
-            def after_step(step: Step) -> None:
-                if on_step is not None:
-                    on_step(step)
-                if token is not None:
-                    token.check()
-
-            if token is not None:
-                token.check()
-            if isinstance(self.family, WholePipeline):
-                images = self._paint_whole(request, after_step, watch)
-            else:
-                images = self._paint_stepwise(request, after_step, watch)
-        pictures = [Picture(image, request.seed + i) for i, image in enumerate(images)]
-        return Painting(request, pictures, watch.seconds())
-
-    def _paint_stepwise(
-        self, request: GenerationRequest, after_step: Callable[[Step], None], watch: _Stopwatch
-    ) -> list[Image]:
+    def _preview(self, latents: torch.Tensor) -> Image.Image:
         family = self.family
         assert not isinstance(family, WholePipeline)
-        waiting, images = family.begin(request), list[Any]()
-        watch.lap("prompt")
-        for picture in waiting:
-            while not picture.finished:
-                self.tick([picture])
-                after_step(self._step(picture))
-            watch.lap("denoise")
-            images.append(_image(family.decode(picture.latents)))
-            watch.lap("decode")
-        return images
+        with torch.inference_mode():
+            return Image.fromarray(family.preview(latents)[0])
 
-    def tick(self, batch: Sequence[ActivePicture]) -> None:
-        """One scheduling point: one forward for all of `batch` (equal latent shapes), then each its own step."""
-        family = self.family
-        assert not isinstance(family, WholePipeline)
-        for picture, prediction in zip(batch, family.predict(batch), strict=True):
-            picture.step(prediction)
-
-    def _step(self, picture: ActivePicture) -> Step:
-        family = self.family
-        assert not isinstance(family, WholePipeline)
-        return Step(
-            picture.index,
-            picture.request.num_images,
-            picture.done,
-            picture.steps,
-            preview=lambda: _image(family.preview(picture.latents)),
-        )
-
-    def _paint_whole(
-        self, request: GenerationRequest, after_step: Callable[[Step], None], watch: _Stopwatch
-    ) -> list[Image]:
-        family, images = self.family, list[Any]()
-        assert isinstance(family, WholePipeline)
-        for index in range(request.num_images):
+    def _paint_whole(self, family: WholePipeline, job: Job) -> None:
+        """Hand the job to a pipeline that has no adapter; it has the model to itself until its last picture."""
+        for index in range(job.request.num_images):
 
             def step_done(done: int, steps: int, index: int = index) -> None:
-                after_step(Step(index, request.num_images, done, steps, preview=lambda: None))
+                job.step_done(index, done, steps, lambda: None)
+                if not job.check():
+                    raise _Over
 
-            images.append(_image(family.paint(request, index, step_done)))
-            watch.lap("denoise")
-        return images
-
-
-class _Stopwatch:
-    """Adds up wall time by name; `seconds` rounds to a tenth of a millisecond."""
-
-    def __init__(self) -> None:
-        self._begun = self._last = time.perf_counter()
-        self._laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self._laps[name] = self._laps.get(name, 0.0) + now - self._last
-        self._last = now
-
-    def seconds(self) -> dict[str, float]:
-        laps = {**self._laps, "total": self._last - self._begun}
-        return {name: round(value, 4) for name, value in laps.items()}
+            try:
+                pixels = family.paint(job.request, index, step_done)
+            except _Over:
+                break
+            job.lap("denoise")
+            job.deliver(index, Image.fromarray(pixels[0]))
+        job.pending = []
 
 
-def _image(pixels: Any) -> Image:
-    """The first of uint8 pixels (N, height, width, 3) as an image."""
-    from PIL import Image as pillow
+class _Over(Exception):
+    """The job ended while its pipeline ran."""
 
-    return pillow.fromarray(pixels[0])
+
+def _timed(work: Callable[[], list[torch.Tensor]]) -> float:
+    started = time.perf_counter()
+    work()[0].sum().item()  # the value is there only when the device has done
+    return time.perf_counter() - started
+
+
+def _clear(error: BaseException, card: Card) -> BaseException:
+    return OutOfMemory(card.name, "its device") if isinstance(error, torch.OutOfMemoryError) else error

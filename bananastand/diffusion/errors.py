@@ -2,12 +2,16 @@
 
 DiffusionError
     InvalidRequest     the request does not fit the card: the caller's to mend
+    Busy               too many requests are here: come back later
+    OutOfMemory        the picture does not fit beside the model
     LoadError          the model could not be loaded: the operator's to mend
 """
 
 from __future__ import annotations
 
-__all__ = ["DiffusionError", "InvalidRequest", "LoadError"]
+import math
+
+__all__ = ["Busy", "DiffusionError", "InvalidRequest", "LoadError", "OutOfMemory"]
 
 
 class DiffusionError(Exception):
@@ -30,6 +34,25 @@ class InvalidRequest(DiffusionError):
     def as_dict(self) -> dict[str, dict[str, str | None]]:
         """The body of the answer: {"error": {"code", "message", "field"}}."""
         return {"error": {"code": self.code, "message": self.message, "field": self.field}}
+
+
+class Busy(DiffusionError):
+    """The engine's queue is full. `retry_after`: whole seconds, 1 or more, after which there should be room."""
+
+    def __init__(self, seconds: float) -> None:
+        self.retry_after = max(1, math.ceil(seconds))
+        super().__init__(f"busy: too many requests are waiting; retry after {self.retry_after} s")
+
+    def as_dict(self) -> dict[str, dict[str, str | int | None]]:
+        """The body of the answer, as InvalidRequest's, with `retry_after`."""
+        return {"error": {"code": "busy", "message": str(self), "field": None, "retry_after": self.retry_after}}
+
+
+class OutOfMemory(DiffusionError):
+    """The device has not enough memory for the request, even alone."""
+
+    def __init__(self, model: str, device: str) -> None:
+        super().__init__(f"{model} ran out of memory on {device}; ask for a smaller picture or fewer rows")
 
 
 class LoadError(DiffusionError):

@@ -11,9 +11,11 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from rich.progress import Progress
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -30,7 +32,7 @@ class Plan:
     minutes: float
     seed: int = 0
     device: str = "cpu"
-    batch: int = 48
+    batch: int = 32
     rate: float = 1e-3
     text_rate: float = 3e-4
     warm_up: int = 200
@@ -41,7 +43,9 @@ class Plan:
     compile: bool = False  # a tenth faster on CPU after a minute of compiling; needs a C++ compiler
 
 
-def build(side: int = 16, channels: tuple[int, int] = (80, 160)) -> UNet2DConditionModel:
+def build(side: int = 16, channels: tuple[int, int] = (96, 160)) -> UNet2DConditionModel:
+    """The caption reaches the network twice: word by word through cross-attention at 8 x 8, and as a whole through the
+    time embedding, which scales and shifts every block."""
     return UNet2DConditionModel(
         sample_size=side,
         in_channels=LATENT_CHANNELS,
@@ -54,23 +58,43 @@ def build(side: int = 16, channels: tuple[int, int] = (80, 160)) -> UNet2DCondit
         cross_attention_dim=WIDTH,
         attention_head_dim=4,  # diffusers' name for the number of heads
         norm_num_groups=16,
+        resnet_time_scale_shift="scale_shift",
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
     )
 
 
 class Masters:
-    """Parameters in float32 with their optimizer and running average, beside a working copy in the network's dtype."""
+    """Parameters in float32 with their optimizers and running average, beside a working copy in the network's dtype.
+
+    The UNet's inner weights are matrices to Muon; AdamW has the rest: the first and last layers, biases, norms and the
+    text encoder.
+    """
 
     def __init__(self, networks: dict[str, nn.Module], plan: Plan) -> None:
         self.working = {f"{n}.{k}": p for n, net in networks.items() for k, p in net.named_parameters()}
-        self.exact = {k: p.detach().float().clone() for k, p in self.working.items()}
+        self.exact = {k: _last(p.detach().float().clone()) for k, p in self.working.items()}
         self.average = {k: p.clone() for k, p in self.exact.items()}
         for value in self.exact.values():
             value.requires_grad_()
+        inner = {
+            k
+            for k, p in self.exact.items()
+            if k.startswith("unet.") and p.ndim > 1 and len(p) > 1 and not k.startswith("unet.conv_")
+        }
+        self.matrices = {k: _matrix(self.exact[k].detach()).requires_grad_() for k in sorted(inner)}
+        rest = {k: p for k, p in self.exact.items() if k not in inner}
         groups = [
-            {"params": [p for k, p in self.exact.items() if k.startswith(f"{n}.")], "top": rate}
+            {"params": [p for k, p in rest.items() if k.startswith(f"{n}.")], "lr": rate}
             for n, rate in (("unet", plan.rate), ("text", plan.text_rate))
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self.optimizers = (
+            torch.optim.Muon(
+                list(self.matrices.values()), lr=plan.rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+            ),
+            torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01, fused=True),
+        )
+        self.tops = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
 
     def step(self, share_of_rate: float, decay: float) -> float:
         """One update; returns the norm of the gradient before it was clipped to 1."""
@@ -79,9 +103,12 @@ class Masters:
             value.grad = torch.zeros_like(value) if gradient is None else gradient.float()
             self.working[key].grad = None
         norm = nn.utils.clip_grad_norm_(list(self.exact.values()), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["top"] * share_of_rate
-        self.optimizer.step()
+        for key, value in self.matrices.items():
+            value.grad = _matrix(self.exact[key].grad)
+        for optimizer, tops in zip(self.optimizers, self.tops, strict=True):
+            for group, top in zip(optimizer.param_groups, tops, strict=True):
+                group["lr"] = top * share_of_rate
+            optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.exact.values()], 1 - decay)
             torch._foreach_copy_(list(self.working.values()), [p.detach() for p in self.exact.values()])
@@ -97,29 +124,44 @@ class Masters:
     def state(self) -> dict[str, object]:
         """What a later run needs; moments in bfloat16 and the average as a coarse difference
         (forgotten within a thousand steps) keep it under 64 MB."""
-        moments = [self.optimizer.state[p] for p in self.exact.values()]
         return {
             "exact": {k: v.detach() for k, v in self.exact.items()},
             "average": {k: (v - self.exact[k].detach()).to(torch.float8_e5m2) for k, v in self.average.items()},
-            "moments": [
-                (m["step"], m["exp_avg"].bfloat16(), m["exp_avg_sq"].sqrt().bfloat16()) if m else None for m in moments
-            ],
+            "moments": [_packed(optimizer.state_dict()["state"]) for optimizer in self.optimizers],
         }
 
-    def load(self, state: dict[str, dict[str, torch.Tensor]]) -> None:
+    def load(self, state: dict[str, Any]) -> None:
         with torch.no_grad():
             for key, value in self.exact.items():
                 value.copy_(state["exact"][key])
                 self.average[key].copy_(value + state["average"][key].float())
                 self.working[key].copy_(value)
-        for value, saved in zip(self.exact.values(), state["moments"], strict=True):
-            if saved is not None:
-                count, mean, deviation = saved
-                self.optimizer.state[value] = {
-                    "step": count,
-                    "exp_avg": mean.float(),
-                    "exp_avg_sq": deviation.float().square(),
-                }
+        for optimizer, packed in zip(self.optimizers, state["moments"], strict=True):
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": _unpacked(packed), "param_groups": groups})
+
+
+def _matrix(weight: torch.Tensor) -> torch.Tensor:
+    """The weight as a matrix of its outputs by all else: a view, where the weight is channels_last."""
+    return weight.permute(0, 2, 3, 1).flatten(1) if weight.ndim == 4 else weight
+
+
+def _last(weight: torch.Tensor) -> torch.Tensor:
+    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
+
+
+def _packed(state: dict[int, dict[str, torch.Tensor]]) -> dict[int, dict[str, torch.Tensor]]:
+    """Moments in bfloat16; a mean square as its root, whose range that holds better."""
+    small = {
+        "step": lambda v: v,
+        "exp_avg_sq": lambda v: v.sqrt().bfloat16(),
+    }
+    return {i: {k: small.get(k, torch.Tensor.bfloat16)(v) for k, v in kept.items()} for i, kept in state.items()}
+
+
+def _unpacked(state: dict[int, dict[str, torch.Tensor]]) -> dict[int, dict[str, torch.Tensor]]:
+    full = {"step": lambda v: v, "exp_avg_sq": lambda v: v.float().square()}
+    return {i: {k: full.get(k, torch.Tensor.float)(v) for k, v in kept.items()} for i, kept in state.items()}
 
 
 def train(
@@ -132,11 +174,12 @@ def train(
 ) -> dict[str, nn.Module]:
     """Train, or go on where `folder/state.pt` stopped; returns float32 networks with the averaged parameters.
 
-    latents: float, shape (N, 12, side, side), scaled to unit deviation. Losses are appended to `folder/loss.jsonl`.
+    latents: float, shape (N, 8, side, side), scaled to unit deviation. Losses are appended to `folder/loss.jsonl`.
     """
     torch.manual_seed(plan.seed)
     working = torch.bfloat16
     unet = build(latents.shape[-1]).to(plan.device, working, memory_format=torch.channels_last)
+    unet.set_attn_processor(AttnProcessor())  # plain matrix products: on CPU faster backwards than the fused attention
     networks: dict[str, nn.Module] = {"unet": unet, "text": text.to(plan.device, working)}
     masters = Masters(networks, plan)
     spent_before, step = 0.0, 0

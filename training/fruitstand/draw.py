@@ -24,7 +24,6 @@ GAP = 7.0  # pixels between two fruits at least
 MARGIN = 2.0  # pixels between a fruit and the edge at least
 RADII = {  # pixels, by size and count
     "small": {1: 17.5, 2: 16.0, 3: 14.5},
-    "medium": {1: 25.0, 2: 20.5, 3: 18.0},
     "large": {1: 34.0, 2: 26.0, 3: 22.5},
 }
 
@@ -247,25 +246,24 @@ def _anchor(position: str, rng: random.Random) -> tuple[float, float]:
         "top": (mid, near),
         "bottom": (mid, far),
         "centre": (rng.uniform(0.46, 0.54), rng.uniform(0.46, 0.54)),
-        "anywhere": (rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)),
     }[position]
     return share[0] * SIDE, share[1] * SIDE
 
 
 def _group(scene: Scene, across: float, rng: random.Random) -> list[tuple[float, float]]:
-    """Offsets from the group's own centre: a row along the side it leans on, or a triangle."""
+    """Offsets from the group's own centre: a row along the side it leans on, a triangle where three would not fit.
+
+    One scene, one arrangement: a model that must choose between several paints a little of each in few steps.
+    """
     if scene.count == 1:
         return [(0.0, 0.0)]
-    upright = {"left": True, "right": True, "top": False, "bottom": False}.get(scene.position, rng.random() < 0.5)
-    spread = across * rng.uniform(1.0, 1.08)
-    fits = (scene.count - 1) * spread + across - GAP + 2 * MARGIN <= SIDE
-    if scene.count == 2 or (fits and rng.random() < 0.5):
+    upright = scene.position in ("left", "right")
+    spread = across * rng.uniform(1.0, 1.06)
+    if scene.count == 2 or (scene.size == "small" and scene.position != "centre"):
         line = [(i - (scene.count - 1) / 2) * spread for i in range(scene.count)]
-        if scene.count == 2 and scene.position in ("centre", "anywhere") and rng.random() < 0.3:
-            return [(v * 0.72, v * 0.72) for v in line] if 1.018 * spread >= across else [(v, 0.0) for v in line]
         return [(0.0, v) for v in line] if upright else [(v, 0.0) for v in line]
     tall = spread * math.sqrt(3) / 2
-    side = {"left": 1, "right": -1, "top": 1, "bottom": -1}.get(scene.position, rng.choice((1, -1)))
+    side = 1 if scene.position in ("left", "top") else -1  # the odd one points to the middle; in the centre, upwards
     triangle = [(-spread / 2, -side * tall / 3), (spread / 2, -side * tall / 3), (0.0, side * 2 * tall / 3)]
     return [(y, x) for x, y in triangle] if upright else triangle
 

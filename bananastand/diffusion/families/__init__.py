@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+import torch
+
+from ..active import ActivePicture
+from ..request import GenerationRequest
 from .stable_diffusion import StableDiffusion
 from .stable_diffusion_xl import StableDiffusionXL
 from .whole import WholePipeline
 
-__all__ = ["Family", "StableDiffusion", "StableDiffusionXL", "WholePipeline", "family_of"]
+__all__ = ["Family", "StableDiffusion", "StableDiffusionXL", "StepFamily", "WholePipeline", "family_of"]
 
-Family = StableDiffusion | WholePipeline
+
+class StepFamily(Protocol):
+    """What the engine needs of a family: the parts of a picture's life, for a list of pictures."""
+
+    pipeline: Any
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def begin(self, request: GenerationRequest) -> list[ActivePicture]:
+        """Encode the prompt once and lay out the noise of each picture."""
+        ...
+
+    def predict(self, batch: Sequence[ActivePicture]) -> list[torch.Tensor]:
+        """One forward for all, which are alike in shape: for each picture its rows of the denoiser's answer."""
+        ...
+
+    def decode(self, latents: torch.Tensor) -> Any:
+        """Latents (N, ...) to uint8 pixels, a numpy array (N, height, width, 3)."""
+        ...
+
+    def preview(self, latents: torch.Tensor) -> Any:
+        """A small picture of latents on their way: uint8 pixels (1, height, width, 3)."""
+        ...
+
+
+Family = StepFamily | WholePipeline
 
 _STEP_FAMILIES: dict[str, type[StableDiffusion]] = {
     "StableDiffusionPipeline": StableDiffusion,

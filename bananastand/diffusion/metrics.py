@@ -1,0 +1,14 @@
+"""What the engine tells Prometheus, in its global registry; whoever hosts the engine serves it."""
+
+from __future__ import annotations
+
+from prometheus_client import Gauge, Histogram
+
+__all__ = ["QUEUE", "ROWS", "STEP", "WAIT"]
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+QUEUE = Gauge("bananastand_engine_requests", "Requests in the engine: waiting, painting or being decoded")
+WAIT = Histogram("bananastand_engine_wait_seconds", "From a request's arrival to its first turn", buckets=_SECONDS)
+STEP = Histogram("bananastand_engine_step_seconds", "One forward of the denoiser", buckets=_SECONDS)
+ROWS = Histogram("bananastand_engine_rows", "Pictures that shared a forward", buckets=(1, 2, 4, 8, 16, 32))
