@@ -8,6 +8,7 @@ from .demo import demo
 from .doctor import doctor
 from .models import models
 from .paint import paint
+from .serve import serve
 
 __all__ = ["build"]
 
@@ -27,6 +28,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_everywhere)
     app.command()(paint)
+    app.command()(serve)
     app.command()(demo)
     app.command()(models)
     app.command()(doctor)

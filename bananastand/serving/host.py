@@ -1,0 +1,169 @@
+"""The ASGI application in front of a Potassium app: routes, limits, streams, health. Runs no handler itself."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from . import metrics, wire
+from .exchange import Exchange, Receive, Send, send_answer
+from .options import Options
+from .status import Status
+from .wire import Answer
+from .workers import Workers
+
+__all__ = ["Host"]
+
+Scope = MutableMapping[str, Any]
+
+_STATIC = frozenset(("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"))
+
+
+class Host:
+    """Answers for an app from the moment the port is open; until `run` has its workers ready with 503."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.status = Status()
+        self.stage = "starting"  # what a caller is told while there is no app yet
+        self.draining = False
+        self._endpoints: dict[str, Any] = {}
+        self._workers: Workers | None = None
+        self._calls: set[Exchange] = set()
+
+    def use(self, app: Any, workers: Workers) -> None:
+        """The app's init() is done: from now on its handlers are called. Any thread may say so."""
+        self._endpoints, self._workers = app._endpoints, workers
+        self.status.ready(workers.count)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs and nothing waits."""
+        return not self._calls
+
+    def call_off(self, reason: str) -> None:
+        """Tell every handler to stop at its next chance."""
+        for exchange in list(self._calls):
+            exchange.call.token.cancel(reason)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await _lifespan(receive, send)
+        if scope["type"] != "http":
+            return None
+        started = time.perf_counter()
+        status = await self._answer(scope, receive, send)
+        route = scope["path"] if scope["path"] in self._endpoints or scope["path"] in _STATIC else "other"
+        metrics.REQUESTS.labels(route, status).inc()
+        if self.options.access_log:
+            seconds = time.perf_counter() - started
+            path = ascii(scope["path"])[1:-1][:200]
+            sys.stderr.write(f"{scope['method']} {path} {status} {seconds * 1000:.1f} ms\n")
+        return None
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        exchange = await self._accept(scope, receive)
+        if isinstance(exchange, Answer):
+            return await send_answer(send, exchange, head_only=scope["method"] == "HEAD")
+        if exchange.background:
+            return await send_answer(send, wire.flask_json({"started": True}))
+        return await exchange.answer(receive, send)
+
+    async def _accept(self, scope: Scope, receive: Receive) -> Exchange | Answer:
+        """The call, on its way to the workers, or the answer where there is nothing for them to do."""
+        method, path = scope["method"], scope["path"]
+        if method != "POST":
+            return self._static(path) if method in ("GET", "HEAD") and path in _STATIC else _wrong_method(method)
+        workers = self._workers
+        if workers is None or self.draining:
+            return self._not_ready()
+        if path == "/_k/warmup":
+            self.status.accepted()
+            self.status.ended(None)
+            return wire.flask_json({"warm": True})
+        endpoint = self._endpoints.get(path)
+        if endpoint is None:
+            self.status.bad()
+            return wire.werkzeug_page(404)
+        body = await self._body(scope, receive)
+        if isinstance(body, Answer):
+            return body
+        try:
+            request = wire.read_request(scope["headers"], body)
+        except wire.BadRequest as problem:
+            self.status.bad()
+            return wire.error(400, problem.code, str(problem))
+        waiting = self.status.in_progress - workers.count
+        if waiting >= self.options.queue:
+            again = str(max(1, math.ceil(waiting / 10))).encode()
+            return wire.error(503, "busy", "too many requests are waiting", (b"retry-after", again))
+        background = endpoint.type.name == "BACKGROUND"
+        limit = self.options.background_timeout if background else self.options.timeout
+        exchange = Exchange(self, path, endpoint.func, request, limit, background)
+        self._calls.add(exchange)
+        self.status.accepted()
+        metrics.QUEUED.inc()
+        workers.submit(exchange.call)
+        return exchange
+
+    def _static(self, path: str) -> Answer:
+        if path in ("/_k/status", "/__status__"):
+            return wire.flask_json(self.status.as_dict())
+        if path == "/metrics":
+            from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+            return Answer(200, generate_latest(), [(b"content-type", CONTENT_TYPE_LATEST.encode())])
+        if path == "/readyz":
+            if self.draining or self._workers is None:
+                return self._not_ready()
+            return wire.flask_json({"ready": True})
+        return wire.flask_json({"alive": True})
+
+    def _not_ready(self) -> Answer:
+        if self.draining:
+            return wire.error(503, "stopping", "this server is stopping", (b"connection", b"close"))
+        return wire.error(503, "loading", f"not ready yet: {self.stage}", (b"retry-after", b"1"))
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | Answer:
+        """The request's body, or the answer to one that is too large or never comes."""
+        most = self.options.max_body
+        too_large = wire.error(413, "body_too_large", f"at most {most} bytes are allowed", (b"connection", b"close"))
+        length = next((value for key, value in scope["headers"] if key == b"content-length"), b"")
+        if length.isdigit() and int(length) > most:
+            return too_large
+        chunks, size = list[bytes](), 0
+        try:
+            async with asyncio.timeout(self.options.body_timeout):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return Answer(400)
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > most:
+                        return too_large
+                    if not message.get("more_body", False):
+                        return b"".join(chunks)
+        except TimeoutError:
+            return wire.error(408, "body_timeout", "the body did not arrive in time", (b"connection", b"close"))
+
+    def over(self, exchange: Exchange) -> None:
+        """A handler is done."""
+        self._calls.discard(exchange)
+
+
+def _wrong_method(method: str) -> Answer:
+    allow = (b"allow", b"OPTIONS, POST")
+    if method == "OPTIONS":
+        return Answer(200, b"", [(b"content-type", b"text/html; charset=utf-8"), allow])
+    return wire.werkzeug_page(405, allow)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": f"{message['type']}.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,144 @@
+"""Runs the host on uvicorn: listens first, loads the app, stops gracefully."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from .host import Host
+from .options import Options
+from .target import TargetError, run_target
+from .workers import Workers
+
+__all__ = ["serve"]
+
+
+def serve(target: str, options: Options | None = None) -> int:
+    """Host the app at `target` ("module:name" or "file.py") until SIGTERM or Ctrl-C; returns the exit status.
+
+    To be called on the main thread: the app is imported here, while another thread answers that it is loading.
+    """
+    options = options or Options()
+    try:
+        listener = _listen(options)
+    except OSError as error:
+        _say(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
+        return 1
+    host, stop = Host(options), threading.Event()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            host,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+            server_header=False,
+        )
+    )
+    thread = threading.Thread(target=server.run, args=([listener],), name="server", daemon=True)
+    thread.start()
+    _say(f"listening on http://{options.host}:{listener.getsockname()[1]}, loading {target}")
+    stopper = _Stopper(stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stopper)
+
+    def host_app(app: Any) -> None:
+        _load(host, app, options)
+        stopper.loaded = True
+        stop.wait()
+        _drain(host, options.drain)
+
+    host.stage = f"importing {target}"
+    status = 0
+    try:
+        run_target(target, host_app)
+    except TargetError as error:
+        _say(f"cannot start: {error}")
+        status = 2
+    except _InitFailed:
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    except Exception:
+        traceback.print_exc()
+        _say(f"cannot start: {target} failed, see above")
+        status = 1
+    server.should_exit = True
+    thread.join(5)
+    if status:
+        sys.stdout.flush()
+        os._exit(status)  # a failed app may have left threads that would keep the process
+    return 0
+
+
+class _InitFailed(Exception):
+    """init() raised; its traceback is in the log."""
+
+
+class _Stopper:
+    """The first signal stops gracefully, the second at once. While the app still loads, the first stops at once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop, self._asked = stop, False
+        self.loaded = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._asked or not self.loaded:
+            os._exit(128 + number)
+        self._asked = True
+        self._stop.set()
+
+
+def _listen(options: Options) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((options.host, options.port))
+    return listener
+
+
+def _load(host: Host, app: Any, options: Options) -> None:
+    host.stage = "running init()"
+    started = time.perf_counter()
+    workers = Workers(app, options.concurrency or int(getattr(app, "concurrency", 1)))
+    try:
+        workers.start()
+    except BaseException as error:
+        traceback.print_exception(error)
+        _say(f"cannot start: init() failed: {' '.join(str(error).split()) or type(error).__name__}")
+        raise _InitFailed from error
+    host.use(app, workers)
+    at_once = f"{workers.count} at once" if workers.count > 1 else "one at a time"
+    _say(f"ready after {time.perf_counter() - started:.1f} s of init(); requests run {at_once}")
+
+
+def _drain(host: Host, seconds: float) -> None:
+    """Refuse what is new and let finish what runs, for so many seconds; then call the rest off."""
+    host.draining = True
+    _say("stopping")
+    for limit, reason in ((seconds, "the server is stopping"), (5.0, "")):
+        until = time.monotonic() + limit
+        while not host.idle and time.monotonic() < until:
+            time.sleep(0.02)
+        if host.idle:
+            return
+        if reason:
+            _say(f"not done after {seconds:g} s: calling off what still runs")
+            host.call_off(reason)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
