@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from potassium import Potassium, Request, Response
 
-from bananastand import outbound
-from bananastand.diffusion import Engine, GenerationRequest, InvalidRequest
+from bananastand import cancel, outbound
+from bananastand.diffusion import Busy, Engine, GenerationRequest, InvalidRequest
 from bananastand.diffusion.answers import answer, events
 
 app = Potassium("bananastand")
+app.concurrency = 64  # requests that `bananastand serve` may hand over at once: the engine steps them together
 
 
 @app.init
@@ -22,7 +23,8 @@ def init() -> dict:
     """Load the model onto the GPU if there is one. Potassium would spin for ever on an error, so end here."""
     try:
         webhooks = outbound.AddressPolicy.from_environment()
-        engine = Engine.load(os.environ.get("MODEL") or "fruitstand")
+        mode = os.environ.get("BANANASTAND_MODE") or "exact"
+        engine = Engine.load(os.environ.get("MODEL") or "fruitstand", mode=mode)
         seconds = engine.warm_up()
     except Exception as error:
         print(f"cannot start: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
@@ -36,6 +38,10 @@ def failure(error: BaseException) -> tuple[int, dict]:
     """Status and body for an error: the caller's own in full, ours as an id whose traceback is in the log."""
     if isinstance(error, InvalidRequest):
         return 400, error.as_dict()
+    if isinstance(error, Busy):
+        return 503, error.as_dict()
+    if isinstance(error, cancel.Cancelled):
+        return 503, {"error": {"code": "cancelled", "message": str(error), "field": None}}
     error_id = uuid.uuid4().hex
     print(f"error {error_id}\n{''.join(traceback.format_exception(error))}", file=sys.stderr, flush=True)
     return 500, {"error": {"code": "internal", "message": f"painting failed; error id {error_id}", "field": None}}

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from PIL import Image
@@ -58,6 +58,8 @@ class Engine:
         policy: Policy = POLICIES["shortest"],
         queue: int = 64,
     ) -> None:
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode is {mode!r}; {' and '.join(get_args(Mode))} are known")
         self.card, self.mode, self.policy, self.queue = card, mode, policy, queue
         self.family = family_of(pipeline)
         self.rows = rows or (card.engine.exact_rows if mode == "exact" else 1)

@@ -59,7 +59,7 @@ class Host:
         status = await self._answer(scope, receive, send)
         route = scope["path"] if scope["path"] in self._endpoints or scope["path"] in _STATIC else "other"
         metrics.REQUESTS.labels(route, status).inc()
-        if self.options.access_log:
+        if self.options.access_log and scope["path"] not in _STATIC:  # probes come every second and say nothing
             seconds = time.perf_counter() - started
             path = ascii(scope["path"])[1:-1][:200]
             sys.stderr.write(f"{scope['method']} {path} {status} {seconds * 1000:.1f} ms\n")

@@ -1,0 +1,89 @@
+"""A stranger's Potassium app with every kind of handler, for the tests of the host. Runs as a file, on both servers."""
+
+import os
+import threading
+import time
+
+from potassium import Potassium, Request, Response
+
+from bananastand import cancel
+
+web = Potassium("stranger")  # not called app
+
+
+@web.init
+def init() -> dict:
+    if os.environ.get("INIT_FAILS"):
+        raise RuntimeError("no model here")
+    time.sleep(float(os.environ.get("INIT_SECONDS", "0")))
+    return {"thread": threading.get_ident(), "seen": []}
+
+
+@web.handler("/")
+def echo(context: dict, request: Request) -> Response:
+    return Response(json={"got": request.json, "id": request.id, "header": request.headers.get("x-some")})
+
+
+@web.handler("plain")
+def plain(context: dict, request: Request) -> Response:
+    return Response(status=201, body=b"as it is", headers={"X-Own": "yes"})
+
+
+@web.handler("/fails")
+def fails(context: dict, request: Request) -> Response:
+    raise ValueError("a secret of the server")
+
+
+@web.handler("/no-response")
+def no_response(context: dict, request: Request) -> Response:
+    return {"not": "a Response"}  # type: ignore[return-value]
+
+
+@web.handler("/odd-header")
+def odd_header(context: dict, request: Request) -> Response:
+    return Response(json={}, headers={"X-Odd": "a\r\nSet-Cookie: b"})
+
+
+@web.handler("/stream")
+def stream(context: dict, request: Request) -> Response:
+    wanted = request.json
+
+    def chunks():
+        for i in range(wanted.get("chunks", 3)):
+            yield f"data: {i}\n\n".encode()
+            time.sleep(wanted.get("pause", 0))
+        if wanted.get("fails"):
+            raise ValueError("in the middle")
+
+    return Response(body=chunks(), headers={"Content-Type": wanted.get("type", "text/event-stream")})
+
+
+@web.handler("/sleep")
+def sleep(context: dict, request: Request) -> Response:
+    token, until = cancel.current(), time.monotonic() + request.json["seconds"]
+    try:
+        while time.monotonic() < until:
+            time.sleep(0.01)
+            if token is not None:
+                token.check()
+    except cancel.Cancelled as reason:
+        context["seen"].append(str(reason))
+        raise
+    return Response(json={"slept": request.json["seconds"]})
+
+
+@web.handler("/seen")
+def seen(context: dict, request: Request) -> Response:
+    return Response(json={"seen": context["seen"], "same_thread": context["thread"] == threading.get_ident()})
+
+
+@web.background("/background")
+def background(context: dict, request: Request) -> None:
+    time.sleep(request.json.get("seconds", 0))
+    if request.json.get("fails"):
+        raise ValueError("in the background")
+    context["seen"].append(request.json.get("name"))
+
+
+if __name__ == "__main__":
+    web.serve(host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))
