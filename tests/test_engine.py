@@ -133,9 +133,8 @@ def test_closing_the_events_calls_the_work_off(engine: Engine) -> None:
 
 
 def test_another_pipeline_is_called_whole_and_equals_it(tmp_path: Path) -> None:
-    pipeline = tiny.stable_diffusion_3(tmp_path)
-    pipeline.set_progress_bar_config(disable=True)
-    engine = Engine(tiny.card(pipeline="StableDiffusion3Pipeline"), pipeline)
+    pipeline = tiny.strange(tmp_path)
+    engine = Engine(tiny.card(pipeline="StrangePipeline"), pipeline)
     assert isinstance(engine.family, WholePipeline)
     steps: list[tuple[int, int, int]] = []
 
@@ -158,8 +157,7 @@ def test_another_pipeline_is_called_whole_and_equals_it(tmp_path: Path) -> None:
 
 
 def test_a_whole_pipeline_is_cancelled_between_its_steps(tmp_path: Path) -> None:
-    pipeline = tiny.stable_diffusion_3(tmp_path)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = tiny.strange(tmp_path)
     engine, token = Engine(tiny.card(), pipeline), cancel.Token()
 
     with cancel.scope(token), pytest.raises(cancel.Cancelled):

@@ -11,13 +11,23 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 from bananastand.diffusion.card import Card, EngineOptions, Guidance, Images, Size, Steps
 
@@ -74,8 +84,7 @@ def stable_diffusion_xl(folder: Path) -> Any:
     ).to("cpu")
 
 
-def stable_diffusion_3(folder: Path) -> Any:
-    """A pipeline without an adapter of ours."""
+def stable_diffusion_3(folder: Path, dynamic: bool = False) -> Any:
     torch.manual_seed(0)
     config = _text(32)
     config.projection_dim = 32
@@ -93,7 +102,7 @@ def stable_diffusion_3(folder: Path) -> Any:
     )
     return StableDiffusion3Pipeline(
         transformer=transformer,
-        scheduler=FlowMatchEulerDiscreteScheduler(),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dynamic),
         vae=_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=CLIPTextModelWithProjection(config),
         tokenizer=_tokenizer(folder),
@@ -101,6 +110,43 @@ def stable_diffusion_3(folder: Path) -> Any:
         tokenizer_2=_tokenizer(folder),
         text_encoder_3=None,
         tokenizer_3=None,
+    ).to("cpu")
+
+
+class StrangePipeline(StableDiffusion3Pipeline):
+    """A pipeline without an adapter of ours."""
+
+
+def strange(folder: Path) -> Any:
+    pipeline = StrangePipeline(**stable_diffusion_3(folder).components)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def flux(folder: Path, guidance_embeds: bool = True) -> Any:
+    torch.manual_seed(0)
+    transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=guidance_embeds,
+    )
+    letters = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((letter, -1.0) for letter in f"▁{_LETTERS}")]
+    t5 = T5Config(vocab_size=len(letters), d_model=32, d_ff=37, d_kv=8, num_heads=4, num_layers=2)
+    return FluxPipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=guidance_embeds),
+        vae=_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=CLIPTextModel(_text(32)),
+        tokenizer=_tokenizer(folder),
+        text_encoder_2=T5EncoderModel(t5).eval(),
+        tokenizer_2=T5TokenizerFast(vocab=letters, extra_ids=0, model_max_length=512),
     ).to("cpu")
 
 

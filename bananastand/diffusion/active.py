@@ -43,6 +43,7 @@ class ActivePicture:
         index: int,
         *,
         scheduler: Any,
+        schedule: dict[str, Any],
         conditioning: Conditioning,
         latent_shape: tuple[int, ...],
     ) -> None:
@@ -52,11 +53,12 @@ class ActivePicture:
         self.conditioning = conditioning
         self.generator = torch.Generator("cpu").manual_seed(request.seed + index)
         self.scheduler = copy.deepcopy(scheduler)
-        self.scheduler.set_timesteps(request.num_inference_steps, device=states.device)
+        self.scheduler.set_timesteps(**schedule, device=states.device)
         self.timesteps: torch.Tensor = self.scheduler.timesteps
         self.done = 0
         noise = torch.randn(latent_shape, generator=self.generator, dtype=states.dtype).to(states.device)
-        self.latents: torch.Tensor = noise * self.scheduler.init_noise_sigma
+        self.latents: torch.Tensor = noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
+        self._scaled = hasattr(self.scheduler, "scale_model_input")  # flow matching has no need to
         accepted = inspect.signature(self.scheduler.step).parameters
         options: dict[str, Any] = {"eta": 0.0, "generator": self.generator}
         self._options = {name: value for name, value in options.items() if name in accepted}
@@ -77,7 +79,7 @@ class ActivePicture:
 
     def model_input(self) -> torch.Tensor:
         """The latents as the denoiser wants to see them now: (1, channels, height, width)."""
-        return self.scheduler.scale_model_input(self.latents, self.timestep)
+        return self.scheduler.scale_model_input(self.latents, self.timestep) if self._scaled else self.latents
 
     def step(self, prediction: torch.Tensor) -> None:
         """Go one step: guide (rows, channels, height, width) down to one row, then step the scheduler."""

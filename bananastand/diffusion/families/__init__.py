@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 
 from ..active import ActivePicture
 from ..request import GenerationRequest
+from .flux import Flux
 from .stable_diffusion import StableDiffusion
+from .stable_diffusion_3 import StableDiffusion3
 from .stable_diffusion_xl import StableDiffusionXL
 from .whole import WholePipeline
 
-__all__ = ["Family", "StableDiffusion", "StableDiffusionXL", "StepFamily", "WholePipeline", "family_of"]
+__all__ = [
+    "Family",
+    "Flux",
+    "StableDiffusion",
+    "StableDiffusion3",
+    "StableDiffusionXL",
+    "StepFamily",
+    "WholePipeline",
+    "family_of",
+]
 
 
 class StepFamily(Protocol):
@@ -43,9 +54,11 @@ class StepFamily(Protocol):
 
 Family = StepFamily | WholePipeline
 
-_STEP_FAMILIES: dict[str, type[StableDiffusion]] = {
+_STEP_FAMILIES: dict[str, Callable[[Any], StepFamily]] = {
     "StableDiffusionPipeline": StableDiffusion,
     "StableDiffusionXLPipeline": StableDiffusionXL,
+    "StableDiffusion3Pipeline": StableDiffusion3,
+    "FluxPipeline": Flux,
 }
 
 
