@@ -80,6 +80,8 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             assert (ROOT / "models" / f"{model}.toml").is_file()
         case ["python", "-m", module, *_]:
             run([sys.executable, "-m", module, "--help"], ROOT)
+        case ["bananastand", "serve", target]:
+            serves(target)
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()
             assert all(f"ARG {name}" in text for name in re.findall(r"--build-arg (\w+)", " ".join(options)))
@@ -93,6 +95,19 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
                 run([sys.executable, "-c", "from bananastand.cli import main; main()", *words[1:]], tmp_path)
         case _:
             pytest.fail(f"no test knows how to try {command!r}")
+
+
+def serves(target: str) -> None:
+    """The host gets the app ready and stops when told."""
+    command = [sys.executable, "-c", "from bananastand.cli import main; main()", "serve", target, "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        said = list[str]()
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("ready after"):
+                process.terminate()
+        assert process.wait(30) == 0, "".join(said)
 
 
 def run(words: list[str], folder: Path, **environment: str) -> str:

@@ -320,6 +320,27 @@ def test_fast_mode_measures_its_rows_at_warm_up(pipeline: Any) -> None:
     assert engine.rows in (1, 2, 4, 8, 16)
 
 
+def test_exact_mode_goes_back_to_one_row_where_company_matters(tmp_path: Path, caplog: Any) -> None:
+    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), rows=3)
+    predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
+
+    def uneven(batch: Sequence[Any]) -> list[torch.Tensor]:
+        return [rows + 1e-7 * place for place, rows in enumerate(predict(batch))]
+
+    engine.family.predict = uneven  # pyright: ignore[reportAttributeAccessIssue]
+    engine.warm_up()
+
+    assert engine.rows == 1
+    assert "forwards of 3 rows are not exact here: tiny paints one at a time" in caplog.text
+
+
+def test_exact_mode_keeps_its_rows_where_company_does_not_matter(pipeline: Any) -> None:
+    engine = Engine(tiny.card(), pipeline, rows=4)
+    engine.warm_up()
+
+    assert engine.rows == 4
+
+
 def test_many_threads_may_paint_at_once(pipeline: Any) -> None:
     engine = Engine(tiny.card(), pipeline)
     alone = [engine.paint(wish(seed=seed)).pictures[0].image.tobytes() for seed in range(8)]

@@ -1,7 +1,6 @@
 """Latents to pictures beside the engine: on a thread of its own, on a GPU on a stream of its own.
 
-Decodes of one shape go together, `rows` at most; with `padded` always as many, so that a picture never depends on
-its neighbours.
+Decodes of one shape go together, `rows` at most.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class _Finished:
 class Decoder:
     """Takes finished latents and hands each job its image."""
 
-    def __init__(self, family: StepFamily, rows: int, padded: bool, delivered: Callable[[], None]) -> None:
-        self._family, self._rows, self._padded, self._delivered = family, rows, padded, delivered
+    def __init__(self, family: StepFamily, rows: int, delivered: Callable[[], None]) -> None:
+        self._family, self._rows, self._delivered = family, rows, delivered
         self._queue: list[_Finished] = []
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
@@ -74,8 +73,4 @@ class Decoder:
             if self._stream:
                 self._stream.wait_event(one.ready)
                 one.latents.record_stream(self._stream)
-        latents = [one.latents for one in batch]
-        if self._padded:
-            latents += latents[:1] * (self._rows - len(latents))
-        pixels = self._family.decode(torch.cat(latents) if len(latents) > 1 else latents[0])
-        return [Image.fromarray(each) for each in pixels[: len(batch)]]
+        return [Image.fromarray(pixels) for pixels in self._family.decode(torch.cat([one.latents for one in batch]))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-import math
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -21,19 +21,23 @@ from PIL import Image
 from . import metrics
 from .active import ActivePicture
 from .card import Card, find_card
+from .cuda import Switches, accelerate
 from .decoder import Decoder
 from .errors import Busy, OutOfMemory
 from .families import StepFamily, WholePipeline, family_of
 from .job import Job, Painting, Step
 from .loading import load_pipeline
+from .pace import Pace
 from .policy import POLICIES, Policy
 from .request import GenerationRequest
+from .rows import cheapest_rows, company_matters
 
 __all__ = ["Engine", "Mode"]
 
+logger = logging.getLogger(__name__)
+
 Mode = Literal["exact", "fast"]
 READING = 0.05  # seconds of a tick that may go into reading new prompts, once one is read
-MOST_ROWS = 16  # pictures in one forward, in fast mode
 _Pick = tuple[Job, ActivePicture]
 
 
@@ -69,8 +73,12 @@ class Engine:
         self._lock = threading.Lock()  # of _jobs and _running
         self._running = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._pace = Pace(self.family.device)
         if not isinstance(self.family, WholePipeline):
-            self._decoder = Decoder(self.family, self.rows, mode == "exact", self._wake)
+            # Exact decodes have one fixed size too. One: on a CPU, some of its kernels mind a picture's place.
+            self._decoder = Decoder(self.family, 8 if mode == "fast" else 1, self._wake)
+            if self.family.device.type == "cuda":
+                accelerate(self.family, Switches.from_environment())
 
     @classmethod
     def load(
@@ -188,22 +196,24 @@ class Engine:
         assert not isinstance(family, WholePipeline)
         pictures = [picture for _, picture in batch]
         padding = pictures[:1] * (self.rows - len(pictures)) if self.mode == "exact" else []
-        started = time.perf_counter()
         try:
-            predictions = family.predict(pictures + padding)[: len(batch)]
+            with self._pace.forward(lambda seconds: self._took(batch, seconds)):
+                return family.predict(pictures + padding)[: len(batch)]
         except torch.OutOfMemoryError:
             return self._make_room(batch)
         except BaseException as error:
             for job, _ in batch:
                 job.fail(error)
             return []
-        seconds, key = time.perf_counter() - started, self._key(pictures[0])
-        self._seconds[key] = 0.9 * self._seconds.get(key, seconds) + 0.1 * seconds
+
+    def _took(self, batch: list[_Pick], seconds: float) -> None:
+        """What a forward took is what the next of its kind is expected to take."""
+        key = self._key(batch[0][1])
+        self._seconds[key] = 0.7 * self._seconds.get(key, seconds) + 0.3 * seconds
         for job, _ in batch:
             job.seconds_a_step = self._seconds[key]
         metrics.STEP.observe(seconds)
         metrics.ROWS.observe(len(batch))
-        return predictions
 
     def _make_room(self, batch: list[_Pick]) -> list[torch.Tensor]:
         """Memory fell short. Fast: fewer rows. Exact: the same rows, once the others have left."""
@@ -226,27 +236,24 @@ class Engine:
     def warm_up(self) -> float:
         """Paint a throw-away picture in as few steps as show every path; returns its seconds.
 
-        In fast mode also find how many pictures one forward should hold: as many as make each cheaper.
+        In fast mode also find how many pictures make a forward cheapest. In exact mode with several rows, make sure
+        that company changes nothing on this machine, and else go back to one.
         """
-        steps = min(2, self.card.steps.max)
-        request = GenerationRequest.parse({"prompt": "warm up", "num_inference_steps": steps, "seed": 0}, self.card)
-        painting = self.paint(request)
-        if self.mode == "fast" and not isinstance(self.family, WholePipeline):
-            self.rows = self._thread.submit(self._find_rows, self.family, request).result()
+        asked = {"prompt": "warm up", "num_inference_steps": min(2, self.card.steps.max)}
+        requests = [GenerationRequest.parse({**asked, "seed": seed}, self.card) for seed in range(self.rows)]
+        painting = self.paint(requests[0])
+        if not isinstance(self.family, WholePipeline) and (self.mode == "fast" or self.rows > 1):
+            self.rows = self._thread.submit(self._settle_rows, self.family, requests).result()
         return painting.timings["total"]
 
-    def _find_rows(self, family: StepFamily, request: GenerationRequest) -> int:
-        best, rows, picture = math.inf, 1, family.begin(request)[0]
+    def _settle_rows(self, family: StepFamily, requests: list[GenerationRequest]) -> int:
         with torch.inference_mode():
-            while rows <= MOST_ROWS:
-                try:
-                    seconds = min(_timed(lambda n=rows: family.predict([picture] * n)) for _ in range(3)) / rows
-                except torch.OutOfMemoryError:
-                    break
-                if seconds > 0.95 * best:
-                    break
-                best, rows = seconds, rows * 2
-        return max(1, rows // 2)
+            if self.mode == "fast":
+                return cheapest_rows(family, requests[0])
+            if not company_matters(family, requests):
+                return self.rows
+        logger.warning("forwards of %d rows are not exact here: %s paints one at a time", self.rows, self.card.name)
+        return 1
 
     def _preview(self, latents: torch.Tensor) -> Image.Image:
         family = self.family
@@ -274,12 +281,6 @@ class Engine:
 
 class _Over(Exception):
     """The job ended while its pipeline ran."""
-
-
-def _timed(work: Callable[[], list[torch.Tensor]]) -> float:
-    started = time.perf_counter()
-    work()[0].sum().item()  # the value is there only when the device has done
-    return time.perf_counter() - started
 
 
 def _clear(error: BaseException, card: Card) -> BaseException:

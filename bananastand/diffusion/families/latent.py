@@ -8,6 +8,7 @@ import torch
 
 from ..active import ActivePicture, Conditioning
 from ..request import GenerationRequest
+from .prompts import PromptCache
 
 __all__ = ["LatentDiffusion"]
 
@@ -24,6 +25,7 @@ class LatentDiffusion:
         self.pipeline, self.denoiser = pipeline, denoiser
         self.device: torch.device = pipeline.device
         self.dtype: torch.dtype = denoiser.dtype
+        self.prompts = PromptCache()
         # CPU and GPU convolutions alike are quicker on channels-last memory; the arithmetic is the same.
         pipeline.vae.to(memory_format=torch.channels_last)
 
@@ -42,7 +44,8 @@ class LatentDiffusion:
 
     def begin(self, request: GenerationRequest) -> list[ActivePicture]:
         """Encode the prompt once and lay out the noise of each picture."""
-        conditioning = self.encode(request)
+        words = (request.prompt, request.negative_prompt, request.guidance_scale, request.width, request.height)
+        conditioning = self.prompts.get(words, lambda: self.encode(request))
         scale: int = self.pipeline.vae_scale_factor
         height, width = request.height // scale, request.width // scale
         return [

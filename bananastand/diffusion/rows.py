@@ -1,0 +1,54 @@
+"""How many pictures one forward should hold: found by measurement, not by belief."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+
+from .active import ActivePicture
+from .families import StepFamily
+from .request import GenerationRequest
+
+__all__ = ["cheapest_rows", "company_matters"]
+
+MOST = 16
+GAIN = 0.95  # a doubling must make a picture at least this much cheaper
+
+
+def cheapest_rows(family: StepFamily, request: GenerationRequest) -> int:
+    """Pictures like the request's in one forward, a power of two, beyond which more do not make each cheaper."""
+    best, rows, picture = math.inf, 1, family.begin(request)[0]
+    while rows <= MOST:
+        try:
+            seconds = min(_seconds(lambda n=rows: family.predict([picture] * n)) for _ in range(3)) / rows
+        except torch.OutOfMemoryError:
+            break
+        if seconds > GAIN * best:
+            break
+        best, rows = seconds, rows * 2
+    return max(1, rows // 2)
+
+
+def company_matters(family: StepFamily, requests: list[GenerationRequest]) -> bool:
+    """Whether a picture's forward depends, here, on its place among the others or on who they are.
+
+    Most kernels treat each row alike; some split the rows among threads in a way that does not.
+    """
+    company = [family.begin(request)[0] for request in requests]
+    first = company[0]
+    expected = family.predict([first] * len(company))[0]
+    return any(not torch.equal(expected, family.predict(_with(first, company, i))[i]) for i in range(len(company)))
+
+
+def _with(first: ActivePicture, company: list[ActivePicture], place: int) -> list[ActivePicture]:
+    others = company[1:]
+    return [*others[:place], first, *others[place:]]
+
+
+def _seconds(work: Callable[[], list[torch.Tensor]]) -> float:
+    started = time.perf_counter()
+    work()[0].sum().item()  # the value is there only when the device has done
+    return time.perf_counter() - started
