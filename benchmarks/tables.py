@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 README = RESULTS.parents[1] / "README.md"
-BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 
 
 def embedded() -> str:
@@ -35,17 +35,88 @@ def embedded() -> str:
     )
 
 
+def host_overhead() -> str:
+    """A handler that does nothing, on each server; of two runs the better."""
+    found = json.loads((RESULTS / "host_overhead.json").read_text())
+    rows = []
+    for name, runs in found["runs"].items():
+        best = max(runs, key=lambda run: run["16"]["requests_per_second"])
+        single, many = best["1"], best["16"]
+        rows.append(
+            f"| {name} | {single['requests_per_second']:.0f} | {single['p50_ms']:.2f} ms "
+            f"| {many['requests_per_second']:.0f} | {many['p99_ms']:.1f} ms "
+            f"| {best['memory_mb']:.0f} MB | {best['seconds_to_listening']:.1f} s |"
+        )
+    return "\n".join(
+        [
+            "| server | requests/s, 1 connection | p50 | requests/s, 16 connections | p99 | memory | to listening |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+            _measured(found),
+        ]
+    )
+
+
+def mixed_load() -> str:
+    """Short and long requests on one model."""
+    found = json.loads((RESULTS / "mixed_load.json").read_text())
+    rows = [
+        f"| {name} | {run['mean']:.2f} s | {run['short_mean']:.2f} s | {run['short_p99']:.2f} s "
+        f"| {run['long_mean']:.2f} s | {run['long_p99']:.2f} s |"
+        for name, run in found["servers"].items()
+    ]
+    return "\n".join(
+        [
+            f"| {found['load']:.0%} load | mean of all | 4 steps, mean | p99 | 50 steps, mean | p99 |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+            _measured(found),
+        ]
+    )
+
+
+def throughput() -> str:
+    """Pictures per second by requests at once."""
+    found = json.loads((RESULTS / "throughput.json").read_text())
+    curves = found["pictures_per_second"]
+    counts = list(next(iter(curves.values())))
+    return "\n".join(
+        [
+            f"| pictures/s at {found['steps']} steps | {' | '.join(f'{count} at once' for count in counts)} |",
+            f"| --- |{' --- |' * len(counts)}",
+            *(f"| {name} | {' | '.join(f'{curve[c]:.1f}' for c in counts)} |" for name, curve in curves.items()),
+            "",
+            _measured(found),
+        ]
+    )
+
+
+def _measured(found: dict[str, Any]) -> str:
+    where = found["machine"]
+    return (
+        f"{where.get('card') or where['processor']}, {where['cores']} cores, torch {where['torch']}, "
+        f"commit {where['commit']}; `{found['command']}`."
+    )
+
+
+TABLES = {"embedded": embedded, "mixed-load": mixed_load, "throughput": throughput, "host-overhead": host_overhead}
+
+
 def written(readme: str) -> str:
-    """The README's text with its tables as the results have them."""
-    head, rest = readme.split(BEGIN, 1)
-    return f"{head}{BEGIN}\n{embedded()}\n{END}{rest.split(END, 1)[1]}"
+    """The README's text with each marked table as the results have it."""
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if begin in readme:
+            head, rest = readme.split(begin, 1)
+            readme = f"{head}{begin}\n{table()}\n{end}{rest.split(end, 1)[1]}"
+    return readme
 
 
 def write() -> None:
-    """Bring README.md up to date; without its markers it stays as it is."""
-    text = README.read_text(encoding="utf-8")
-    if BEGIN in text:
-        README.write_text(written(text), encoding="utf-8")
+    """Bring README.md up to date."""
+    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,206 @@
+"""What a server costs a handler that does nothing: Potassium's own, LitServe, BentoML, Ray Serve, FastAPI and ours.
+
+`python -m benchmarks.host_overhead` runs one server at a time, Potassium's first and last, each on one core and the
+load on another, and writes results/host_overhead.json and the README's table. Servers that are not installed are
+named as missing (`pip install litserve bentoml 'ray[serve]'`, best in an environment of their own: --python).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from . import tables
+from ._machine import ROOT, machine, quantile
+
+HOSTS = Path(__file__).parent / "hosts"
+BODY = b'{"prompt": "two small red apples on a blue background"}'
+CONNECTIONS = (1, 16)
+START = 120.0  # seconds to listen
+
+# name -> (module that must be there, command after python, what tells that it is ready)
+SERVERS: dict[str, tuple[str, list[str]]] = {
+    "potassium": ("potassium", [str(HOSTS / "potassium_app.py")]),
+    "bananastand": (
+        "potassium",
+        ["-c", "from bananastand.cli import main; main()", "serve", str(HOSTS / "potassium_app.py")],
+    ),
+    "fastapi": ("fastapi", [str(HOSTS / "fastapi_app.py")]),
+    "litserve": ("litserve", [str(HOSTS / "litserve_app.py")]),
+    "bentoml": ("bentoml", ["-m", "bentoml", "serve", "benchmarks.hosts.bentoml_app:Noop"]),
+    "ray serve": ("ray", [str(HOSTS / "ray_app.py")]),
+}
+ORDER = ("potassium", "bananastand", "fastapi", "litserve", "bentoml", "ray serve", "bananastand", "potassium")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10, help="of load for each number of connections")
+    parser.add_argument("--python", default=sys.executable, help="interpreter that has the servers")
+    parser.add_argument("--only", nargs="+", choices=list(SERVERS), default=list(SERVERS))
+    parser.add_argument("--out", type=Path, default=tables.RESULTS / "host_overhead.json")
+    options = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[0]})
+    runs: dict[str, list[dict[str, Any]]] = {}
+    missing = list[str]()
+    for name in (name for name in ORDER if name in options.only):
+        module, _ = SERVERS[name]
+        if subprocess.run([options.python, "-c", f"import {module}"], capture_output=True, check=False).returncode:
+            missing.append(name)
+            continue
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        runs.setdefault(name, []).append(measure(name, options, set(cores[1:]) or set(cores)))
+        print(f"{name}: {runs[name][-1]}", file=sys.stderr, flush=True)
+    report = {
+        "what": "requests per second and latency of a handler that does nothing, keep-alive, one server at a time",
+        "command": "python -m benchmarks.host_overhead",
+        "machine": machine("cpu", 1),
+        "versions": versions(options.python, sorted(runs)),
+        "missing": sorted(set(missing)),
+        "runs": runs,
+    }
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    tables.write()
+    print(tables.host_overhead())
+
+
+def measure(name: str, options: argparse.Namespace, cores: set[int]) -> dict[str, Any]:
+    """Start the server, load it, stop it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [options.python, *SERVERS[name][1]]
+    if name == "bananastand":
+        command += ["--port", str(port), "--no-access-log"]
+    if name == "bentoml":
+        command += ["--port", str(port)]
+    environment = {**os.environ, "PORT": str(port), "PYTHONPATH": str(ROOT), "RAY_DEDUP_LOGS": "0"}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    try:
+        listening = _until(port, started, process)
+        ready = asyncio.run(_first_answer(port, started))
+        row: dict[str, Any] = {"seconds_to_listening": round(listening, 3), "seconds_to_answer": round(ready, 3)}
+        asyncio.run(load(port, 4, 2.0))
+        row["memory_mb"] = memory(process.pid)
+        for connections in CONNECTIONS:
+            row[str(connections)] = asyncio.run(load(port, connections, options.seconds))
+        row["memory_after_mb"] = memory(process.pid)
+        return row
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if name == "ray serve":
+            subprocess.run(
+                [options.python, "-m", "ray.scripts.scripts", "stop", "--force"], capture_output=True, check=False
+            )
+
+
+def _until(port: int, started: float, process: subprocess.Popen[bytes]) -> float:
+    while time.perf_counter() - started < START:
+        assert process.poll() is None, "the server ended"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return time.perf_counter() - started
+        time.sleep(0.002)
+    raise TimeoutError("the server never listened")
+
+
+async def _first_answer(port: int, started: float) -> float:
+    while time.perf_counter() - started < START:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, AssertionError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await _exchange(reader, writer, _request(port))
+            writer.close()
+            return time.perf_counter() - started
+        await asyncio.sleep(0.01)
+    raise TimeoutError("the server never answered")
+
+
+def _request(port: int) -> bytes:
+    lines = (
+        "POST / HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(BODY)}",
+    )
+    return "\r\n".join([*lines, "", ""]).encode() + BODY
+
+
+async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
+    """Requests per second and latency in milliseconds, each connection with one request at a time."""
+    until, taken = time.perf_counter() + seconds, list[float]()
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = _request(port)
+        while time.perf_counter() < until:
+            started = time.perf_counter()
+            if not await _exchange(reader, writer, request):  # the server closes after each answer
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            taken.append(time.perf_counter() - started)
+        writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(connections)))
+    spent, ordered = time.perf_counter() - started, sorted(taken)
+    return {
+        "requests_per_second": round(len(ordered) / spent, 1),
+        "p50_ms": round(quantile(ordered, 0.5) * 1000, 3),
+        "p99_ms": round(quantile(ordered, 0.99) * 1000, 3),
+    }
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
+    """One request and its whole answer; whether the connection stays open."""
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    assert head.split(b" ", 2)[1] == b"200", head
+    length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+    assert b"apples" in await reader.readexactly(length)
+    return b"connection: close" not in head and not head.startswith(b"http/1.0")
+
+
+def memory(pid: int) -> float:
+    """MB of resident memory of the process and its children."""
+    top = psutil.Process(pid)
+    return round(sum(p.memory_info().rss for p in [top, *top.children(recursive=True)]) / 2**20, 1)
+
+
+def versions(python: str, names: list[str]) -> dict[str, str]:
+    """Of the packages of the servers that ran."""
+    code = (
+        "import json, sys\nfrom importlib import metadata\n"
+        "print(json.dumps({n: metadata.version(n) for n in sys.argv[1:]}))"
+    )
+    packages = sorted({SERVERS[name][0] for name in names} | {"uvicorn"})
+    return json.loads(
+        subprocess.run([python, "-c", code, *packages], capture_output=True, text=True, check=True).stdout
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Pictures per second with 1 to 16 requests at once, in exact mode with one and with four rows, and in fast mode.
+
+`python -m benchmarks.throughput` calls the engine from as many threads as there are requests, on the embedded model,
+and writes results/throughput.json, a plot and the README's table. Exact with one row at one request is "one at a time".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from . import tables
+from ._machine import machine
+
+AT_ONCE = (1, 2, 4, 8, 16)
+MODES: dict[str, dict[str, Any]] = {
+    "exact, 1 row": {"mode": "exact", "rows": 1},
+    "exact, 4 rows": {"mode": "exact", "rows": 4},
+    "fast": {"mode": "fast"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--device", default=None)
+    parser.add_argument("--out", type=Path, default=tables.RESULTS / "throughput.json")
+    options = parser.parse_args()
+    from bananastand.diffusion import Engine
+
+    curves: dict[str, dict[str, float]] = {}
+    rows: dict[str, int] = {}
+    for name, chosen in MODES.items():
+        engine = Engine.load("fruitstand", device=options.device, **chosen)
+        engine.warm_up()
+        rows[name] = engine.rows
+        curves[name] = {}
+        for count in AT_ONCE:
+            curves[name][str(count)] = round(measure(engine, count, options), 3)
+            print(f"{name}, {count} at once: {curves[name][str(count)]} pictures/s", file=sys.stderr, flush=True)
+    report = {
+        "what": "pictures per second by requests at once",
+        "command": "python -m benchmarks.throughput",
+        "machine": machine(engine.device, os.cpu_count() or 1),
+        "steps": options.steps,
+        "rows": rows,
+        "pictures_per_second": curves,
+    }
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    plot(report, options.out.with_suffix(".png"))
+    tables.write()
+    print(tables.throughput())
+
+
+def measure(engine: Any, count: int, options: argparse.Namespace) -> float:
+    """Pictures per second with `count` callers, each with one request at a time."""
+    from bananastand.diffusion import GenerationRequest
+
+    until = time.perf_counter() + options.seconds
+
+    def caller(number: int) -> int:
+        painted = 0
+        while time.perf_counter() < until:
+            body = {"prompt": f"{number % 3 + 1} red apples", "num_inference_steps": options.steps, "seed": painted}
+            engine.paint(GenerationRequest.parse(body, engine.card))
+            painted += 1
+        return painted
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(count) as pool:
+        painted = sum(pool.map(caller, range(count)))
+    return painted / (time.perf_counter() - started)
+
+
+def plot(report: dict[str, Any], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
+    for name, curve in report["pictures_per_second"].items():
+        axis.plot(list(map(int, curve)), list(curve.values()), marker="o", label=name)
+    axis.set(xscale="log", xlabel="requests at once", ylabel="pictures per second", ylim=(0, None))
+    axis.set_xticks(AT_ONCE, [str(count) for count in AT_ONCE])
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
