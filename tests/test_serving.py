@@ -105,7 +105,7 @@ def hosted(*options: str, target: str = str(APP), ready: bool = True, **environ:
     server = Server([*command, *options], port, **environ)
     try:
         if ready:
-            server.wait_until(lambda: server.request("GET", "/readyz")[0] == 200)
+            server.wait_until(lambda: server.request("GET", "/readyz")[0] == 200, 180)
         yield server
     finally:
         server.process.kill()

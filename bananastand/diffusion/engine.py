@@ -111,29 +111,31 @@ class Engine:
         """
         job = Job(request, next(self._numbers), on_step)
         with self._lock:
-            self._jobs = [other for other in self._jobs if not other.over]
-            if len(self._jobs) >= self.queue:
+            if len(self._present()) >= self.queue:
                 raise Busy(sum(other.remaining for other in self._jobs))
             self._jobs.append(job)
-            metrics.QUEUE.set(len(self._jobs))
         self._wake()
         return job
 
     def _wake(self) -> None:
         with self._lock:
-            if not self._running and any(not job.over and job.pending != [] for job in self._jobs):
+            if any(job.pending != [] for job in self._present()) and not self._running:
                 self._running = True
                 self._thread.submit(self._run)
+
+    def _present(self) -> list[Job]:
+        """Those that are not over. To be called with the lock."""
+        self._jobs = [job for job in self._jobs if not job.over]
+        metrics.QUEUE.set(len(self._jobs))
+        return self._jobs
 
     def _run(self) -> None:
         """Tick until nobody needs a step; the thread is free then, and `submit` or a finished decode starts anew."""
         with torch.inference_mode():
             while True:
                 with self._lock:
-                    self._jobs = [job for job in self._jobs if not job.over]
-                    metrics.QUEUE.set(len(self._jobs))
-                    self._running = any(job.pending != [] and not job.parked for job in self._jobs)
-                    jobs = list(self._jobs)
+                    jobs = list(self._present())
+                    self._running = any(job.pending != [] and not job.parked for job in jobs)
                 if not self._running:
                     return
                 try:

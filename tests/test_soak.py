@@ -1,0 +1,116 @@
+"""Half an hour of every kind of request at our app under our host: nothing may pile up. `make slow`.
+
+SOAK_SECONDS shortens it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from test_serving import JSON, Server, hosted
+
+pytestmark = pytest.mark.slow
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "1800"))
+CALLERS = 8
+APP = Path(__file__).resolve().parent.parent / "app.py"
+
+
+def good(server: Server, rng: random.Random) -> str:
+    body = {"prompt": "two red apples", "num_inference_steps": rng.randint(1, 6), "seed": rng.randrange(99)}
+    status, answer = server.post("/", body)
+    assert status == 200, answer
+    return "good"
+
+
+def bad(server: Server, rng: random.Random) -> str:
+    body = rng.choice(("{", "[]", '{"prompt": ""}', '{"prompt": "a", "width": 33}', '{"prompt": 3}', "null"))
+    status, _, answer = server.request("POST", "/", body, JSON)
+    assert status == 400
+    assert json.loads(answer)["error"]["code"]
+    return "bad"
+
+
+def unknown(server: Server, rng: random.Random) -> str:
+    assert server.request("POST", f"/{rng.randrange(9)}", "{}", JSON)[0] == 404
+    return "unknown"
+
+
+def stream(server: Server, rng: random.Random) -> str:
+    status, _, body = server.request("POST", "/stream", '{"prompt": "a pear", "num_inference_steps": 5}', JSON)
+    assert status == 200
+    assert b"event: result" in body
+    return "stream"
+
+
+def leaves(server: Server, rng: random.Random) -> str:
+    """Asks for a long picture and closes the connection at some point."""
+    path = rng.choice((b"/", b"/stream"))
+    body = b'{"prompt": "a plum", "num_inference_steps": 50}'
+    with socket.create_connection(("127.0.0.1", server.port)) as caller:
+        caller.sendall(
+            b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+            % (path, len(body), body)
+        )
+        time.sleep(rng.uniform(0, 0.3))
+    return "left"
+
+
+def background(server: Server, rng: random.Random) -> str:
+    assert server.post("/background", {"prompt": "a pear", "num_inference_steps": 2}) == (200, {"started": True})
+    return "background"
+
+
+KINDS = (good, good, good, bad, unknown, stream, leaves, background)
+
+
+def test_nothing_piles_up() -> None:
+    with hosted("--timeout", "60", target=str(APP)) as server:
+        process = psutil.Process(server.process.pid)
+        counted: Counter[str] = Counter()
+        problems: list[BaseException] = []
+
+        def caller(number: int, seconds: float) -> None:
+            rng, until = random.Random(number), time.monotonic() + seconds
+            while time.monotonic() < until and not problems:
+                try:
+                    counted[rng.choice(KINDS)(server, rng)] += 1
+                except BaseException as problem:
+                    problems.append(problem)
+
+        def play(seconds: float) -> dict[str, int]:
+            threads = [threading.Thread(target=caller, args=(number, seconds)) for number in range(CALLERS)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert not problems, problems
+            server.wait_until(lambda: b'"idle_time":0' not in server.request("GET", "/_k/status")[2], 60)
+            time.sleep(1)
+            return {
+                "memory": process.memory_info().rss // 2**20,
+                "threads": process.num_threads(),
+                "files": process.num_fds(),
+            }
+
+        early = play(max(20.0, SECONDS / 10))
+        late = play(SECONDS)
+        metrics = server.request("GET", "/metrics")[2].decode()
+
+    assert late["memory"] <= early["memory"] + 40, (early, late, counted)
+    assert late["threads"] <= early["threads"] + 2
+    assert late["files"] <= early["files"] + 2
+    assert "bananastand_engine_requests 0.0" in metrics
+    assert "bananastand_requests_running 0.0" in metrics
+    assert "bananastand_requests_queued 0.0" in metrics
+    assert set(counted) == {"good", "bad", "unknown", "stream", "left", "background"}
