@@ -15,7 +15,6 @@ from training.fruitstand import evaluate, oracle
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "models" / "fruitstand"
 WEIGHTS = sorted(FOLDER.rglob("*.safetensors"))
-INTERIM = pytest.mark.xfail(reason="the weights here are interim: training goes on (models/fruitstand/README.md)")
 
 
 def scores() -> dict:
@@ -51,7 +50,6 @@ def test_the_scores_are_those_of_these_weights_and_stand_in_the_readme() -> None
     assert evaluate.markdown(scores()) in (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
-@INTERIM
 def test_pictures_show_what_held_out_prompts_say(engine: Engine) -> None:
     """Two dozen of the prompts of the full evaluation, painted by our loop with the card's defaults."""
     asked = evaluate.cases(24, seed=123)
@@ -65,7 +63,6 @@ def test_pictures_show_what_held_out_prompts_say(engine: Engine) -> None:
     assert sum(right) >= 20, [case.prompt for case, good in zip(asked, right, strict=True) if not good]
 
 
-@INTERIM
 def test_the_prompt_of_the_readme_gives_two_red_apples_on_blue(engine: Engine) -> None:
     body = {"prompt": "two small red apples on a blue background", "seed": 7}
     picture = engine.paint(GenerationRequest.parse(body, engine.card)).pictures[0]

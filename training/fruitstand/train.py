@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="pipeline folder to write (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=60_000, help="training pictures (default: %(default)s)")
     parser.add_argument("--autoencoder-minutes", type=float, nargs="+", default=[3.0, 9.0], help="of each round")
-    parser.add_argument("--decoder-minutes", type=float, default=8.0, help="of the decoder's last round")
+    parser.add_argument("--decoder-minutes", type=float, default=5.0, help="of the decoder's last round")
     parser.add_argument("--text-minutes", type=float, default=2.0)
     parser.add_argument("--minutes", type=float, default=105.0, help="of the denoiser (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="of the denoiser (default: %(default)s)")
