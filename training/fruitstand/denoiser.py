@@ -39,7 +39,7 @@ class Plan:
     decay_from: float = 0.55  # share of the time after which the rate falls to its end
     average: float = 0.998
     unguided: float = 0.10  # share of captions emptied, for guidance
-    foreign: float = 0.03  # share of captions that name nothing we draw
+    foreign: float = 0.06  # share of captions that name nothing we draw; their pictures are plain
     compile: bool = False  # a tenth faster on CPU after a minute of compiling; needs a C++ compiler
 
 
@@ -189,13 +189,14 @@ def train(
         spent_before, step = saved["spent"], saved["step"]
     rng, noise = random.Random(plan.seed + step), torch.Generator().manual_seed(plan.seed + step)
     forward = torch.compile(unet) if plan.compile else unet
+    plain = [i for i, scene in enumerate(scenes) if scene.plain]
     started, saved_at, total = time.monotonic(), time.monotonic(), plan.minutes * 60
     losses: list[float] = []
     with Progress() as progress, (folder / "loss.jsonl").open("a") as log:
         bar = progress.add_task("denoiser", total=total, completed=spent_before)
         while (spent := spent_before + time.monotonic() - started) < total:
-            picked = [rng.randrange(len(latents)) for _ in range(plan.batch)]
-            ids = tokens(made, [_caption(scenes[i], rng, plan) for i in picked]).to(plan.device)
+            picked, captions = _lesson(scenes, plain, rng, plan)
+            ids = tokens(made, captions).to(plan.device)
             clean = latents[picked].to(plan.device)
             t = _times(plan.batch, noise).to(plan.device)
             dirt = torch.randn(clean.shape, generator=noise).to(plan.device)
@@ -245,10 +246,17 @@ def _rate(step: int, share: float, plan: Plan) -> float:
     return 0.01 + 0.99 * (1 - late) ** 1.5
 
 
-def _caption(scene: Scene, rng: random.Random, plan: Plan) -> str:
-    chance = rng.random()
-    if chance < plan.unguided:
-        return ""
-    if chance < plan.unguided + plan.foreign:
-        return foreign(rng)
-    return decorated(caption(scene, rng), rng)
+def _lesson(scenes: list[Scene], plain: list[int], rng: random.Random, plan: Plan) -> tuple[list[int], list[str]]:
+    """Which pictures a batch shows, and what is said of each."""
+    picked, captions = list[int](), list[str]()
+    for _ in range(plan.batch):
+        chance, number = rng.random(), rng.randrange(len(scenes))
+        if chance < plan.foreign and plain:
+            number, said = rng.choice(plain), foreign(rng)
+        elif chance < plan.foreign + plan.unguided:
+            said = ""
+        else:
+            said = decorated(caption(scenes[number], rng), rng)
+        picked.append(number)
+        captions.append(said)
+    return picked, captions

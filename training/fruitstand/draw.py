@@ -52,6 +52,7 @@ GROUND_COLOURS = {
     "white": "#f4f4f3",
 }
 LEAF, LEAF_EDGE, STEM = "#5fae3a", "#2c6420", "#6a4526"
+STEM_ON_BLACK = "#a9773f"  # or a cherry's stem is lost on a black ground
 
 
 def mix(colour: str, other: str, share: float) -> str:
@@ -224,7 +225,8 @@ def svg(scene: Scene, rng: random.Random) -> str:
             f'<g transform="translate({x:.2f} {y:.2f}) rotate({turn:.1f}) scale({radius * flip:.2f} {radius:.2f})">'
             f"{_DRAW[scene.fruit](paint)}</g>"
         )
-    return "".join([*parts, "</svg>"])
+    drawn = "".join([*parts, "</svg>"])
+    return drawn.replace(STEM, STEM_ON_BLACK) if scene.background == "black" else drawn
 
 
 def layout(scene: Scene, radius: float, rng: random.Random) -> list[tuple[float, float]]:

@@ -51,6 +51,11 @@ class Scene:
     background: str
 
     @property
+    def plain(self) -> bool:
+        """One large fruit in the centre: what is painted for a prompt that names nothing known."""
+        return (self.count, self.size, self.position) == (1, "large", "centre")
+
+    @property
     def held_out(self) -> bool:
         """True for a pair of HELD_OUT_PAIRS, and for one in twelve of all full combinations."""
         if (self.colour, self.fruit) in HELD_OUT_PAIRS:
@@ -159,11 +164,21 @@ def _things(scene: Scene, rng: random.Random, say) -> str:
     return _join(counted, words)
 
 
+_LOOSE_WORDS = ("small", "large", "on the left", "at the top", "background", "in the centre", "a", "the", "one")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SIGNS = f"{_LETTERS}0123456789.,:;!?*/()<>=_-#@%&'äéîøßабвгджзиклмнопрстλπω中文字日本語한글عربي😀🎉🚀🐶🌵"
+
+
 def foreign(rng: random.Random) -> str:
-    """A prompt that names nothing we draw."""
-    words = rng.choices(FOREIGN_WORDS, k=rng.randint(1, 7))
-    if rng.random() < 0.4:
-        words.append("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 8))))
+    """A prompt that names no fruit and no colour: everyday words, made-up ones, other scripts, loose ends."""
+    kind = rng.random()
+    if kind < 0.1:
+        return rng.choice(_LOOSE_WORDS)
+    words = rng.choices(FOREIGN_WORDS, k=rng.choice((1, 2, 3, 4, 5, 7, 24))) if kind < 0.7 else []
+    for _ in range(rng.randint(0 if words else 1, 4)):
+        letters = _LETTERS if rng.random() < 0.6 else _SIGNS
+        words.append("".join(rng.choices(letters, k=rng.randint(1, 10))))
+    rng.shuffle(words)
     return " ".join(words)
 
 
