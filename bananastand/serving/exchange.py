@@ -16,7 +16,7 @@ from .status import Status
 from .wire import Answer
 from .workers import Call
 
-__all__ = ["Exchange", "Owner", "Receive", "Send", "send_answer"]
+__all__ = ["BrokenStream", "Exchange", "Owner", "Receive", "Send", "send_answer"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -54,8 +54,9 @@ def serve(target: str, options: Options | None = None) -> int:
         signal.signal(number, stopper)
 
     def host_app(app: Any) -> None:
-        _load(host, app, options)
+        ready = _load(host, app, options)
         stopper.loaded = True
+        _say(ready)
         stop.wait()
         _drain(host, options.drain)
 
@@ -112,7 +113,8 @@ def _listen(options: Options) -> socket.socket:
     return listener
 
 
-def _load(host: Host, app: Any, options: Options) -> None:
+def _load(host: Host, app: Any, options: Options) -> str:
+    """Run init() and open the app's routes; returns what to say of it."""
     host.stage = "running init()"
     started = time.perf_counter()
     workers = Workers(app, options.concurrency or int(getattr(app, "concurrency", 1)))
@@ -124,7 +126,7 @@ def _load(host: Host, app: Any, options: Options) -> None:
         raise _InitFailed from error
     host.use(app, workers)
     at_once = f"{workers.count} at once" if workers.count > 1 else "one at a time"
-    _say(f"ready after {time.perf_counter() - started:.1f} s of init(); requests run {at_once}")
+    return f"ready after {time.perf_counter() - started:.1f} s of init(); requests run {at_once}"
 
 
 def _drain(host: Host, seconds: float) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import calculate_shift
 
 from ..active import ActivePicture, Conditioning
 from ..request import GenerationRequest
@@ -57,6 +56,8 @@ class StableDiffusion3(LatentDiffusion):
 
 def shift_for(scheduler: Any, tokens: int) -> float:
     """The scheduler's `mu`: the larger the picture, the longer its schedule stays in the noise."""
+    from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import calculate_shift
+
     known = scheduler.config
     return calculate_shift(
         tokens,
