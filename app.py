@@ -23,8 +23,8 @@ def init() -> dict:
     """Load the model onto the GPU if there is one. Potassium would spin for ever on an error, so end here."""
     try:
         webhooks = outbound.AddressPolicy.from_environment()
-        mode = os.environ.get("BANANASTAND_MODE") or "exact"
-        engine = Engine.load(os.environ.get("MODEL") or "fruitstand", mode=mode)
+        mode, policy = os.environ.get("BANANASTAND_MODE"), os.environ.get("BANANASTAND_POLICY")
+        engine = Engine.load(os.environ.get("MODEL") or "fruitstand", mode=mode or "exact", policy=policy or "shortest")
         seconds = engine.warm_up()
     except Exception as error:
         print(f"cannot start: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)

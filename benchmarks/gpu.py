@@ -1,5 +1,7 @@
 """Large models on a card: stock diffusers, stock diffusers compiled, and ours in both modes, with random weights.
 
+Ours is measured with every acceleration off, with each alone, with all that are lossless, and with fp8 beside them.
+
 `python -m benchmarks.gpu --only sdxl-30` measures one model (under 8 minutes on an H200) and merges it into
 results/gpu.json. `--tiny` tries the code on a CPU with shrunken models and writes nothing unless --out is given.
 """
@@ -13,7 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,15 @@ import torch
 
 from bananastand.diffusion import Engine, GenerationRequest
 from bananastand.diffusion.card import Card, EngineOptions, Guidance, Images, Size, Steps
+from bananastand.diffusion.cuda import Switches
+from bananastand.diffusion.families import family_of
 
 from . import tables
 from ._architectures import ARCHITECTURES, Architecture
 from ._machine import machine
 
 BATCHES = (1, 2, 4)
+NONE = Switches(**{field.name: False for field in fields(Switches)})
 
 
 def main() -> None:
@@ -64,9 +69,11 @@ def measure(architecture: Architecture, options: argparse.Namespace) -> dict[str
 
     record("stock", lambda seed: stock(pipeline, architecture, seed))
     expected = stock(pipeline, architecture, 0)
-    plain = Engine(card(architecture), pipeline)
-    got = ours(plain, architecture, [0])[0]
-    difference = int(abs(expected.astype(int) - got.astype(int)).max())
+    plain = Engine(card(architecture), pipeline, acceleration=NONE)
+    difference = int(abs(expected.astype(int) - ours(plain, architecture, [0])[0].astype(int)).max())
+    for name in ("none", "pinned", "cudnn_attention", "graphs"):
+        engine = Engine(card(architecture), pipeline, acceleration=NONE if name == "none" else only(name))
+        record(f"ours, {name} alone", lambda seed, engine=engine: ours(engine, architecture, [seed]))
     if not options.tiny:
         denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
         if getattr(denoiser, "_repeated_blocks", None):
@@ -79,6 +86,9 @@ def measure(architecture: Architecture, options: argparse.Namespace) -> dict[str
     fast = Engine(card(architecture), pipeline, mode="fast", rows=max(BATCHES))
     for batch in BATCHES:
         record(f"ours, fast, {batch} at once", lambda seed, n=batch: ours(fast, architecture, list(range(n))), batch)
+    if not options.tiny:  # last: its layers stay
+        eight = Engine(card(architecture), pipeline, acceleration=replace(Switches(), fp8=True))
+        record("ours, exact, fp8", lambda seed: ours(eight, architecture, [seed]))
     return {
         "machine": machine(device, torch.get_num_threads()),
         "side": architecture.side,
@@ -90,6 +100,11 @@ def measure(architecture: Architecture, options: argparse.Namespace) -> dict[str
         "bytes_that_differ_in_company": int(sum((a != b).sum() for a, b in zip(alone, company, strict=True))),
         "ways": ways,
     }
+
+
+def only(name: str) -> Switches:
+    """One acceleration and no other."""
+    return replace(NONE, **{name: True})
 
 
 def prepared(architecture: Architecture, tiny: bool, device: str, dtype: torch.dtype) -> Any:
@@ -184,12 +199,8 @@ def forward_flops(pipeline: Any, architecture: Architecture) -> float:
     """Of one step's forward of one picture, guidance included."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    engine = Engine(card(architecture), pipeline)
-    family: Any = engine.family
-    family.denoiser = getattr(family.denoiser, "inner", family.denoiser)
-    while hasattr(family.denoiser, "inner"):
-        family.denoiser = family.denoiser.inner
-    request = GenerationRequest.parse({"prompt": "random", "seed": 0}, engine.card)
+    family: Any = family_of(pipeline)
+    request = GenerationRequest.parse({"prompt": "random", "seed": 0}, card(architecture))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         family.predict(family.begin(request)[:1])
     return float(counter.get_total_flops())

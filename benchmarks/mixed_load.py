@@ -27,15 +27,14 @@ from . import tables
 from ._machine import ROOT, machine, quantile
 
 SHORT, LONG = 4, 50
-APP = "benchmarks/hosts/painting_app.py"
-SERVE = ["-c", "from bananastand.cli import main; main()", "serve", APP, "--no-access-log"]
+SERVE = ["-c", "from bananastand.cli import main; main()", "serve", "app.py", "--no-access-log"]
 # name -> (command after python, environment)
 SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
-    "potassium": ([APP], {}),
+    "potassium": (["app.py"], {}),
     "litserve": (["benchmarks/hosts/litserve_painting_app.py"], {}),
-    "ours, shortest": (SERVE, {"POLICY": "shortest"}),
-    "ours, round-robin": (SERVE, {"POLICY": "round-robin"}),
-    "ours, fifo": (SERVE, {"POLICY": "fifo"}),
+    "ours, shortest": (SERVE, {"BANANASTAND_POLICY": "shortest"}),
+    "ours, round-robin": (SERVE, {"BANANASTAND_POLICY": "round-robin"}),
+    "ours, fifo": (SERVE, {"BANANASTAND_POLICY": "fifo"}),
 }
 
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import tiny
 from bananastand.diffusion import Engine, GenerationRequest
 from bananastand.diffusion.active import Conditioning
-from bananastand.diffusion.cuda import Switches
+from bananastand.diffusion.answers import answer
+from bananastand.diffusion.cuda import Switches, accelerate
+from bananastand.diffusion.cuda.fp8 import Fp8Linear
 from bananastand.diffusion.families.prompts import PromptCache
+
+NONE = Switches(compile=False, cudnn_attention=False, graphs=False, pinned=False)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("all", Switches(compile=True, cudnn_attention=True, graphs=True)),
-        ("", Switches(compile=True, cudnn_attention=True, graphs=True)),
-        ("none", Switches(compile=False, cudnn_attention=False, graphs=False)),
-        ("graphs, compile", Switches(compile=True, cudnn_attention=False, graphs=True)),
+        ("all", Switches()),
+        ("", Switches()),
+        ("none", NONE),
+        ("graphs, compile", replace(NONE, graphs=True, compile=True)),
+        ("all,fp8", replace(Switches(), fp8=True)),
+        ("FP8", replace(NONE, fp8=True)),
     ],
 )
 def test_switches_are_named(monkeypatch: pytest.MonkeyPatch, text: str, expected: Switches) -> None:
@@ -29,11 +37,36 @@ def test_switches_are_named(monkeypatch: pytest.MonkeyPatch, text: str, expected
     assert Switches.from_environment() == expected
 
 
+def test_what_changes_a_picture_is_off_unless_asked_for() -> None:
+    assert Switches().fp8 is False
+
+
 def test_an_unknown_switch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANANASTAND_ACCELERATION", "graphs,warp")
 
     with pytest.raises(ValueError, match="names 'warp'; all, none or any of compile, cudnn_attention, graphs"):
         Switches.from_environment()
+
+
+def test_fp8_is_close_and_named_and_exact_in_company(tmp_path: Path) -> None:
+    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path))
+    wishes = [GenerationRequest.parse({"prompt": "two pears", "seed": seed}, engine.card) for seed in range(4)]
+    before = [pixels(engine, one) for one in wishes]
+
+    accelerate(engine.family, replace(NONE, fp8=True))  # on any device: the kernel is there on CPUs too
+
+    layers = [type(part) for part in engine.family.pipeline.unet.modules()]
+    alone = [pixels(engine, one) for one in wishes]
+    together = [job.result().pictures[0].image for job in map(engine.submit, wishes)]
+    assert layers.count(Fp8Linear) >= 8
+    assert engine.family.precision == "float8"
+    assert answer(engine, engine.paint(wishes[0]))["precision"] == "float8"
+    assert 0 < max(np.abs(a - b).max() for a, b in zip(before, alone, strict=True)) <= 16  # of 255 levels
+    assert all((a == np.asarray(b)).all() for a, b in zip(alone, together, strict=True))
+
+
+def pixels(engine: Engine, request: GenerationRequest) -> np.ndarray:
+    return np.asarray(engine.paint(request).pictures[0].image).astype(int)
 
 
 def test_the_prompt_cache_keeps_the_last_used() -> None:

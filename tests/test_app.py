@@ -135,7 +135,7 @@ def test_run_answers_the_picture_and_how_it_came_about(app: App) -> None:
     answer = app.post("/", {"prompt": "two small red apples", "seed": 7})
 
     assert (answer.status, answer.kind) == (200, "application/json")
-    assert list(answer.json) == ["output", "images", "model", "mode", "timings"]
+    assert list(answer.json) == ["output", "images", "model", "mode", "precision", "timings"]
     assert (answer.json["model"], answer.json["mode"]) == ("tiny", "exact")
     (image,) = answer.json["images"]
     assert {k: v for k, v in image.items() if k != "base64"} == {"format": "png", "width": 32, "height": 32, "seed": 7}

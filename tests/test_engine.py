@@ -105,13 +105,13 @@ def test_timings_name_the_parts_and_add_up(engine: Engine) -> None:
 def test_an_answer_has_the_keys_banana_users_read(engine: Engine) -> None:
     told = answer(engine, engine.paint(wish(engine, num_images=2, format="jpeg")))
 
-    assert list(told) == ["output", "images", "model", "mode", "timings"]
+    assert list(told) == ["output", "images", "model", "mode", "precision", "timings"]
     assert told["output"] == told["images"][0]["base64"]
     assert [{k: v for k, v in image.items() if k != "base64"} for image in told["images"]] == [
         {"format": "jpeg", "width": 32, "height": 32, "seed": 7},
         {"format": "jpeg", "width": 32, "height": 32, "seed": 8},
     ]
-    assert (told["model"], told["mode"]) == ("tiny", "exact")
+    assert (told["model"], told["mode"], told["precision"]) == ("tiny", "exact", "float32")
 
 
 def test_events_tell_queued_each_step_with_previews_and_the_result(engine: Engine) -> None:

@@ -62,7 +62,7 @@ def test_in_exact_mode_a_picture_is_the_same_in_any_company(pipeline: Any, polic
     rng = random.Random(f"{policy}{rows}")
     requests = [some(rng) for _ in range(24)]
     alone = Engine(tiny.card(), pipeline, rows=rows)
-    crowded = Engine(tiny.card(), pipeline, rows=rows, policy=POLICIES[policy])
+    crowded = Engine(tiny.card(), pipeline, rows=rows, policy=policy)
 
     jobs = [crowded.submit(request) for request in requests]
 

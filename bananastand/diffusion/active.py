@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .cuda.pinned import to_device
 from .request import GenerationRequest
 
 __all__ = ["ActivePicture", "Conditioning"]
@@ -46,6 +47,7 @@ class ActivePicture:
         schedule: dict[str, Any],
         conditioning: Conditioning,
         latent_shape: tuple[int, ...],
+        pinned: bool = False,
     ) -> None:
         states = conditioning.states
         self.request = request
@@ -56,7 +58,8 @@ class ActivePicture:
         self.scheduler.set_timesteps(**schedule, device=states.device)
         self.timesteps: torch.Tensor = self.scheduler.timesteps
         self.done = 0
-        noise = torch.randn(latent_shape, generator=self.generator, dtype=states.dtype).to(states.device)
+        noise = torch.randn(latent_shape, generator=self.generator, dtype=states.dtype)
+        noise = to_device(noise, states.device, pinned)
         self.latents: torch.Tensor = noise * getattr(self.scheduler, "init_noise_sigma", 1.0)
         self._scaled = hasattr(self.scheduler, "scale_model_input")  # flow matching has no need to
         accepted = inspect.signature(self.scheduler.step).parameters

@@ -21,7 +21,9 @@ PREVIEW_SIDE = 64  # pixels
 
 
 def answer(engine: Engine, painting: Painting) -> dict[str, Any]:
-    """{"output", "images", "model", "mode", "timings"}; `output` is the first picture, as in Banana's own template."""
+    """{"output", "images", "model", "mode", "precision", "timings"}; `output` is the first picture, as in Banana's own
+    template. `precision` is that of the denoiser: float32, bfloat16, float16, or float8 where that was asked for.
+    """
     request = painting.request
     images = [
         {
@@ -38,6 +40,7 @@ def answer(engine: Engine, painting: Painting) -> dict[str, Any]:
         "images": images,
         "model": engine.card.name,
         "mode": engine.mode,
+        "precision": engine.family.precision,
         "timings": painting.timings,
     }
 

@@ -28,7 +28,7 @@ from .families import StepFamily, WholePipeline, family_of
 from .job import Job, Painting, Step
 from .loading import load_pipeline
 from .pace import Pace
-from .policy import POLICIES, Policy
+from .policy import Policy, find_policy
 from .request import GenerationRequest
 from .rows import cheapest_rows, company_matters
 
@@ -46,7 +46,9 @@ class Engine:
 
     mode: "exact" paints each picture byte for byte as if it were alone: forwards have one fixed size, the card's
     `exact_rows` (or `rows`), padded. "fast" lets it vary, which changes a picture by rounding errors.
+    policy: who goes next: shortest, fifo, round-robin, or a function of your own.
     queue: requests that may be here at once; more are refused with Busy.
+    acceleration: what to switch on for CUDA; what BANANASTAND_ACCELERATION says where it is not given.
 
     >>> engine = Engine.load("fruitstand")
     >>> engine.paint(GenerationRequest.parse({"prompt": "a red apple"}, engine.card)).pictures[0].image.save("a.png")
@@ -59,12 +61,13 @@ class Engine:
         *,
         mode: Mode = "exact",
         rows: int | None = None,
-        policy: Policy = POLICIES["shortest"],
+        policy: Policy | str = "shortest",
         queue: int = 64,
+        acceleration: Switches | None = None,
     ) -> None:
         if mode not in get_args(Mode):
             raise ValueError(f"mode is {mode!r}; {' and '.join(get_args(Mode))} are known")
-        self.card, self.mode, self.policy, self.queue = card, mode, policy, queue
+        self.card, self.mode, self.policy, self.queue = card, mode, find_policy(policy), queue
         self.family = family_of(pipeline)
         self.rows = rows or (card.engine.exact_rows if mode == "exact" else 1)
         self._jobs: list[Job] = []
@@ -78,7 +81,8 @@ class Engine:
             # Exact decodes have one fixed size too. One: on a CPU, some of its kernels mind a picture's place.
             self._decoder = Decoder(self.family, 8 if mode == "fast" else 1, self._wake)
             if self.family.device.type == "cuda":
-                accelerate(self.family, Switches.from_environment())
+                accelerate(self.family, acceleration or Switches.from_environment())
+                metrics.watch_memory(self.family.device)
 
     @classmethod
     def load(

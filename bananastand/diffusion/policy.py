@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["POLICIES", "Policy", "Ranked", "ShortestRemaining", "fifo", "round_robin"]
+__all__ = ["POLICIES", "Policy", "Ranked", "ShortestRemaining", "fifo", "find_policy", "round_robin"]
 
 
 class Ranked(Protocol):
@@ -60,3 +60,10 @@ def round_robin(request: Ranked) -> float:
 
 
 POLICIES: dict[str, Policy] = {"shortest": ShortestRemaining(), "fifo": fifo, "round-robin": round_robin}
+
+
+def find_policy(policy: Policy | str) -> Policy:
+    """The policy itself, or the one of that name. Raises ValueError."""
+    if isinstance(policy, str) and policy not in POLICIES:
+        raise ValueError(f"policy is {policy!r}; {', '.join(POLICIES)} are known")
+    return POLICIES[policy] if isinstance(policy, str) else policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 from .card import Card
@@ -17,18 +17,6 @@ ImageFormat = Literal["png", "jpeg", "webp"]
 
 MAX_PROMPT = 2_000  # characters, of the negative prompt too
 MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
-
-FIELDS = (
-    "prompt",
-    "negative_prompt",
-    "num_inference_steps",
-    "guidance_scale",
-    "width",
-    "height",
-    "seed",
-    "num_images",
-    "format",
-)
 
 
 @dataclass(frozen=True)
@@ -75,6 +63,9 @@ class GenerationRequest:
             num_images=images,
             format=_format(given),
         )
+
+
+FIELDS = tuple(field.name for field in fields(GenerationRequest))
 
 
 def _text(given: Mapping[str, Any], field: str, shortest: int) -> str:

@@ -16,34 +16,45 @@ __all__ = ["Switches", "accelerate"]
 
 @dataclass(frozen=True)
 class Switches:
-    """Lossless, and on by default on CUDA.
+    """Lossless, and on by default on CUDA, but for the last.
 
     compile: the repeated blocks, kept on disk between starts (needs a C compiler). cudnn_attention: where it is
-    faster. graphs: one CUDA graph for each shape and number of rows.
+    faster. graphs: one CUDA graph for each shape and number of rows. pinned: noise and pictures cross through pinned
+    memory. fp8: 8-bit linear layers, which change the picture; off unless asked for, and named in the answer.
     """
 
     compile: bool = True
     cudnn_attention: bool = True
     graphs: bool = True
+    pinned: bool = True
+    fp8: bool = False
 
     @classmethod
     def from_environment(cls) -> Switches:
-        """BANANASTAND_ACCELERATION: names with commas between, "all" (the default) or "none". Raises ValueError."""
-        text = os.environ.get("BANANASTAND_ACCELERATION", "all").strip().lower()
-        known = [field.name for field in dataclasses.fields(cls)]
-        if text in ("all", ""):
-            return cls()
-        named = [] if text == "none" else [name.strip() for name in text.split(",")]
-        if unknown := [name for name in named if name not in known]:
+        """BANANASTAND_ACCELERATION: names with commas between; "all" (the default) stands for the lossless ones.
+
+        Raises ValueError.
+        """
+        named = [name.strip() for name in os.environ.get("BANANASTAND_ACCELERATION", "all").lower().split(",")]
+        known = {field.name: bool(field.default) for field in dataclasses.fields(cls)}
+        if unknown := [name for name in named if name not in (*known, "all", "none", "")]:
             raise ValueError(
                 f"BANANASTAND_ACCELERATION names {unknown[0]!r}; all, none or any of {', '.join(known)} are known"
             )
-        return cls(**{name: name in named for name in known})
+        lossless = "all" in named or named == [""]
+        return cls(**{name: name in named or (lossless and default) for name, default in known.items()})
 
 
 def accelerate(family: Any, switches: Switches) -> None:
     """Put what is switched on around `family.denoiser`, from the inside outwards."""
-    if switches.compile and getattr(family.denoiser, "_repeated_blocks", None):
+    family.pinned = switches.pinned
+    repeats = bool(getattr(family.denoiser, "_repeated_blocks", None))
+    if switches.fp8 and repeats:
+        from .fp8 import use_fp8
+
+        use_fp8(family.denoiser)
+        family.precision = "float8"
+    if switches.compile and repeats:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache_folder()))
         family.denoiser.compile_repeated_blocks(dynamic=False)
     if switches.cudnn_attention:

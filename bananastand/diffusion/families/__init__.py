@@ -31,6 +31,7 @@ class StepFamily(Protocol):
     """What the engine needs of a family: the parts of a picture's life, for a list of pictures."""
 
     pipeline: Any
+    precision: str
 
     @property
     def device(self) -> torch.device: ...

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from ..active import ActivePicture, Conditioning
+from ..cuda.pinned import to_host
 from ..request import GenerationRequest
 from .prompts import PromptCache
 
@@ -15,7 +18,7 @@ __all__ = ["LatentDiffusion"]
 PREVIEW_SIDE = 32  # latents: a preview never decodes more than 32 x 32 of them
 
 
-class LatentDiffusion:
+class LatentDiffusion(ABC):
     """Begins and ends pictures. Text encoders, denoiser, scheduler and VAE are those of the diffusers pipeline.
 
     A family says how to `encode` a prompt and to `predict` a step, and where it differs, its `schedule`.
@@ -25,6 +28,8 @@ class LatentDiffusion:
         self.pipeline, self.denoiser = pipeline, denoiser
         self.device: torch.device = pipeline.device
         self.dtype: torch.dtype = denoiser.dtype
+        self.precision = str(self.dtype).removeprefix("torch.")  # of the denoiser, as an answer names it
+        self.pinned = False  # whether copies to and from the device go through pinned memory
         self.prompts = PromptCache()
         # CPU and GPU convolutions alike are quicker on channels-last memory; the arithmetic is the same.
         pipeline.vae.to(memory_format=torch.channels_last)
@@ -34,9 +39,13 @@ class LatentDiffusion:
         """Of the latents."""
         return self.denoiser.config.in_channels
 
+    @abstractmethod
     def encode(self, request: GenerationRequest) -> Conditioning:
         """What the prompt says to the denoiser, the negative prompt's rows first where there is guidance to do."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def predict(self, batch: Sequence[ActivePicture]) -> list[torch.Tensor]:
+        """One forward for all: for each picture its rows of the denoiser's answer, (rows, channels, height, width)."""
 
     def schedule(self, request: GenerationRequest, height: int, width: int) -> dict[str, Any]:
         """What the scheduler is told beside the number of steps; height and width in latents."""
@@ -56,6 +65,7 @@ class LatentDiffusion:
                 schedule=self.schedule(request, height, width),
                 conditioning=conditioning,
                 latent_shape=(1, self.channels, height, width),
+                pinned=self.pinned,
             )
             for index in range(request.num_images)
         ]
@@ -70,7 +80,7 @@ class LatentDiffusion:
 
     def decode(self, latents: torch.Tensor) -> Any:
         """Latents (N, channels, height, width) to uint8 pixels, a numpy array (N, height, width, 3)."""
-        return (self.pixels(latents).cpu() * 255).round().to(torch.uint8).numpy()
+        return to_host((self.pixels(latents) * 255).round().to(torch.uint8), self.pinned).numpy()
 
     def preview(self, latents: torch.Tensor) -> Any:
         """Like decode, from latents thinned to at most PREVIEW_SIDE a side; noise is not hidden."""

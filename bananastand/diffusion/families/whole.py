@@ -20,6 +20,7 @@ class WholePipeline:
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.device: torch.device = pipeline.device
+        self.precision = str(pipeline.dtype).removeprefix("torch.")
         self._accepted = set(inspect.signature(pipeline.__call__).parameters)
 
     def paint(self, request: GenerationRequest, index: int, on_step: Callable[[int, int], None]) -> Any:

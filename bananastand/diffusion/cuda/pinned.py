@@ -1,0 +1,22 @@
+"""Copies through pinned memory: the card fetches and delivers by itself, and nobody waits for the launch."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["to_device", "to_host"]
+
+
+def to_device(tensor: torch.Tensor, device: torch.device, pinned: bool) -> torch.Tensor:
+    """The tensor on the device, in the order of its current stream."""
+    return tensor.pin_memory().to(device, non_blocking=True) if pinned else tensor.to(device)
+
+
+def to_host(tensor: torch.Tensor, pinned: bool) -> torch.Tensor:
+    """The tensor on the host, once the device's current stream has made it."""
+    if not pinned:
+        return tensor.cpu()
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    host.copy_(tensor, non_blocking=True)
+    torch.cuda.current_stream(tensor.device).synchronize()
+    return host
