@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from servers import Server, hosted, potassium
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,3 +28,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def root() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Server]:
+    """tests/hosted.py under our host."""
+    with hosted() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Iterator[Server]:
+    """tests/hosted.py under Potassium's own server."""
+    with potassium() as server:
+        yield server

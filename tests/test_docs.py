@@ -80,7 +80,7 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             assert (ROOT / "models" / f"{model}.toml").is_file()
         case ["python", "-m", module, *_]:
             run([sys.executable, "-m", module, "--help"], ROOT)
-        case ["bananastand", "serve", target]:
+        case ["bananastand" | ".venv/bin/bananastand", "serve", target]:
             serves(target)
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()

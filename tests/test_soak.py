@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 import threading
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from test_serving import JSON, Server, hosted
+from servers import JSON, Server, hosted
 
 pytestmark = pytest.mark.slow
 
@@ -55,14 +54,7 @@ def stream(server: Server, rng: random.Random) -> str:
 
 def leaves(server: Server, rng: random.Random) -> str:
     """Asks for a long picture and closes the connection at some point."""
-    path = rng.choice((b"/", b"/stream"))
-    body = b'{"prompt": "a plum", "num_inference_steps": 50}'
-    with socket.create_connection(("127.0.0.1", server.port)) as caller:
-        caller.sendall(
-            b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-            % (path, len(body), body)
-        )
-        time.sleep(rng.uniform(0, 0.3))
+    server.leave(rng.choice(("/", "/stream")), {"prompt": "a plum", "num_inference_steps": 50}, rng.uniform(0, 0.3))
     return "left"
 
 
