@@ -1,7 +1,7 @@
-"""Our loop beside the stock diffusers pipeline: one picture at a time, same weights, steps, threads and machine.
+"""Our engine beside the stock diffusers pipeline: one picture at a time, same weights, steps, threads and machine.
 
-`python -m benchmarks.embedded` runs each in processes of its own, the stock pipeline first and last, and writes
-results/embedded.json and the README's table.
+`python -m benchmarks.embedded` runs each in processes of its own, the stock pipeline first and last, and between them
+our loop without the engine, to see what the engine itself costs. Writes results/embedded.json and the README's table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from . import tables
 from ._machine import machine, quantile
 
-ORDER = ("stock", "ours", "stock", "ours", "stock")
+ORDER = ("stock", "ours", "loop", "stock", "loop", "ours", "stock")
 PROMPT = "two small red apples on a blue background"
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(paint(options)))
         return
-    runs: dict[str, list[dict[str, Any]]] = {"stock": [], "ours": []}
+    runs: dict[str, list[dict[str, Any]]] = {"stock": [], "ours": [], "loop": []}
     for number, name in enumerate(ORDER):
         print(f"{number + 1} of {len(ORDER)}: {name}, {options.pictures} pictures", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "benchmarks.embedded", "--one", name, *sys.argv[1:]]
@@ -62,7 +62,7 @@ def report(options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -
             "gpu_memory_mb": round(max(run["gpu_memory_mb"] for run in each)),
         }
     return {
-        "what": "one picture at a time by our loop and by the stock diffusers pipeline",
+        "what": "one picture at a time by our engine, by our loop without it and by the stock diffusers pipeline",
         "command": "python -m benchmarks.embedded",
         "model": "fruitstand",
         "dtype": "float32",
@@ -72,7 +72,9 @@ def report(options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -
         "machine": machine(runs["ours"][0]["device"], options.threads),
         "stock": rows["stock"],
         "ours": rows["ours"],
+        "loop": rows["loop"],
         "ratio": round(rows["ours"]["p50"] / rows["stock"]["p50"], 3),
+        "ratio_to_loop": round(rows["ours"]["p50"] / rows["loop"]["p50"], 3),
     }
 
 
@@ -84,7 +86,7 @@ def paint(options: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(options.threads)
     device = options.device or best_device()
-    guidance, once = (_ours if options.one == "ours" else _stock)(options, device)
+    guidance, once = {"ours": _ours, "loop": _loop, "stock": _stock}[options.one](options, device)
     seconds = list[float]()
     for seed in range(-10, options.pictures):
         started = time.perf_counter()
@@ -107,6 +109,27 @@ def _ours(options: argparse.Namespace, device: str) -> tuple[float, Callable[[in
     guidance = engine.card.guidance.default if options.guidance is None else options.guidance
     body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
     return guidance, lambda seed: engine.paint(GenerationRequest.parse({**body, "seed": seed}, engine.card))
+
+
+def _loop(options: argparse.Namespace, device: str) -> tuple[float, Callable[[int], object]]:
+    import torch
+    from PIL import Image
+
+    from bananastand.diffusion import Engine, GenerationRequest
+
+    engine = Engine.load("fruitstand", device=device, dtype="float32")
+    family: Any = engine.family
+    guidance = engine.card.guidance.default if options.guidance is None else options.guidance
+    body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
+
+    def once(seed: int) -> object:
+        with torch.inference_mode():
+            picture = family.begin(GenerationRequest.parse({**body, "seed": seed}, engine.card))[0]
+            while not picture.finished:
+                picture.step(family.predict([picture])[0])
+            return Image.fromarray(family.decode(picture.latents)[0])
+
+    return guidance, once
 
 
 def _stock(options: argparse.Namespace, device: str) -> tuple[float, Callable[[int], object]]:

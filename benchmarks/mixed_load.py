@@ -2,13 +2,15 @@
 
 Seeded Poisson arrivals at 70 % of what the model can do, half of 4 steps, half of 50, on the embedded model, over
 HTTP. `python -m benchmarks.mixed_load` plays the same arrivals to Potassium's own server, to LitServe with batches of
-whole requests, and to ours with each policy; it writes results/mixed_load.json, a plot and the README's table.
+whole requests (`pip install litserve`; left out where it is missing), and to ours with each policy; it writes
+results/mixed_load.json, a plot and the README's table.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -48,7 +50,8 @@ def main() -> None:
     options = parser.parse_args()
     runs: dict[str, Any] = {}
     service: dict[int, float] = {}
-    for name in options.only:
+    missing = [] if importlib.util.find_spec("litserve") else ["litserve"]
+    for name in (name for name in options.only if name not in missing):
         with serving(name) as url:
             if not service:  # the reference, alone, is what the load is a share of
                 service = {
@@ -63,6 +66,7 @@ def main() -> None:
         "requests": options.requests,
         "load": options.load,
         "seed": options.seed,
+        "missing": missing,
         "alone": {str(steps): round(seconds, 4) for steps, seconds in service.items()},
         "servers": {name: summary(run) for name, run in runs.items()},
         "latencies": {name: {str(s): [round(t, 4) for t in run[s]] for s in run} for name, run in runs.items()},
@@ -135,7 +139,12 @@ def serving(name: str) -> Any:
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PORT": str(port), **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
+            "PORT": str(port),
+            **environment,
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
