@@ -13,6 +13,7 @@ from potassium import Potassium, Request, Response
 from bananastand import cancel, outbound
 from bananastand.diffusion import Busy, Engine, GenerationRequest, InvalidRequest
 from bananastand.diffusion.answers import answer, events
+from bananastand.diffusion.environment import options_from_environment
 
 app = Potassium("bananastand")
 app.concurrency = 64  # requests that `bananastand serve` may hand over at once: the engine steps them together
@@ -23,8 +24,7 @@ def init() -> dict:
     """Load the model onto the GPU if there is one. Potassium would spin for ever on an error, so end here."""
     try:
         webhooks = outbound.AddressPolicy.from_environment()
-        mode, policy = os.environ.get("BANANASTAND_MODE"), os.environ.get("BANANASTAND_POLICY")
-        engine = Engine.load(os.environ.get("MODEL") or "fruitstand", mode=mode or "exact", policy=policy or "shortest")
+        engine = Engine.load(os.environ.get("MODEL") or "fruitstand", **options_from_environment())
         seconds = engine.warm_up()
     except Exception as error:
         print(f"cannot start: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
