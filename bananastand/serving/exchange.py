@@ -8,15 +8,16 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .. import cancel
-from . import metrics, wire
+from . import wire
 from .status import Status
 from .wire import Answer
-from .workers import Call
+from .workers import Call, Stream
 
-__all__ = ["BrokenStream", "Exchange", "Owner", "Receive", "Send", "send_answer"]
+__all__ = ["BrokenStream", "Exchange", "Owner", "Receive", "Route", "Send", "send_answer"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,25 +37,34 @@ class Owner(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Route:
+    """A path of the app: its handler, and the metrics of its requests."""
+
+    path: str
+    function: Any
+    background: bool
+    wait: Any
+    run: Any
+
+
 class Exchange:
     """Made on the event loop; `call` goes to the workers."""
 
-    def __init__(self, owner: Owner, route: str, function: Any, request: Any, timeout: float, background: bool) -> None:
-        self._owner, self._route, self._timeout, self.background = owner, route, timeout, background
+    def __init__(self, owner: Owner, route: Route, request: Any, timeout: float) -> None:
+        self._owner, self.route, self._timeout = owner, route, timeout
         self._loop = asyncio.get_running_loop()
         self._head: asyncio.Future[None] = self._loop.create_future()
         self._more = asyncio.Event()
         self._began = 0.0
-        self.call = Call(function, request, cancel.Token(timeout), self)
+        self.call = Call(route.function, request, cancel.Token(timeout), self)
 
     # The worker's side: these run on its thread.
 
     def began(self) -> None:
         self._began = time.perf_counter()
         self._owner.status.began(self.call)
-        metrics.QUEUED.dec()
-        metrics.RUNNING.inc()
-        metrics.WAIT.labels(self._route).observe(self._began - self.call.arrived)
+        self.route.wait.observe(self._began - self.call.arrived)
 
     def answered(self) -> None:
         """There is a response whose body is yet to come."""
@@ -64,8 +74,7 @@ class Exchange:
         self._loop.call_soon_threadsafe(self._more.set)
 
     def ended(self) -> None:
-        metrics.RUNNING.dec()
-        metrics.RUN.labels(self._route).observe(time.perf_counter() - self._began)
+        self.route.run.observe(time.perf_counter() - self._began)
         self._loop.call_soon_threadsafe(self._over)
 
     # The event loop's side.
@@ -73,8 +82,8 @@ class Exchange:
     def _over(self) -> None:
         self._owner.status.ended(self.call)
         self._owner.over(self)
-        if self.background and self.call.error is not None:  # it has nobody to answer
-            sys.stderr.write(f"the background task {self._route} failed\n{self.call.traceback}")
+        if self.route.background and self.call.error is not None:  # it has nobody to answer
+            sys.stderr.write(f"the background task {self.route.path} failed\n{self.call.traceback}")
         self._more.set()
         self._resolve()
 
@@ -82,32 +91,33 @@ class Exchange:
         if not self._head.done():
             self._head.set_result(None)
 
-    def _out_of_time(self) -> None:
-        self.call.token.cancel(LATE)
-        self._resolve()
-
     async def answer(self, receive: Receive, send: Send) -> int:
         """Wait for the handler and answer the caller. Returns the status, 499 where the caller left first."""
-        late = self._loop.call_later(self._timeout, self._out_of_time)
-        watch = self._loop.call_later(WATCH_AFTER, self._watch, receive)
+        watch = self._loop.call_later(min(WATCH_AFTER, self._timeout), self._watch, receive)
         self._watcher: asyncio.Task[None] | None = None
         try:
             await self._head
             return await self._respond(send)
         finally:
-            late.cancel()
             watch.cancel()
             if self._watcher:
                 self._watcher.cancel()
 
     def _watch(self, receive: Receive) -> None:
-        async def until_gone() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            self.call.token.cancel(GONE)
+        """Most handlers are done before this starts."""
+
+        async def until_gone_or_late() -> None:
+            reason = GONE
+            try:
+                async with asyncio.timeout(self._timeout - WATCH_AFTER):
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+            except TimeoutError:
+                reason = LATE
+            self.call.token.cancel(reason)
             self._resolve()
 
-        self._watcher = self._loop.create_task(until_gone())
+        self._watcher = self._loop.create_task(until_gone_or_late())
 
     async def _respond(self, send: Send) -> int:
         call = self.call
@@ -125,22 +135,23 @@ class Exchange:
         if isinstance(body, bytes):
             return await send_answer(send, Answer(status, body, headers))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._stream(send, any(value.startswith(b"text/event-stream") for _, value in headers))
+        assert call.stream is not None  # Potassium lets a body be bytes or a generator
+        await self._stream(send, call.stream, any(value.startswith(b"text/event-stream") for _, value in headers))
         return status
 
-    async def _stream(self, send: Send, events: bool) -> None:
+    async def _stream(self, send: Send, stream: Stream, events: bool) -> None:
         call = self.call
         while True:
             self._more.clear()
             try:
-                chunk = call.chunks.get_nowait()
+                chunk = stream.chunks.get_nowait()
             except queue.Empty:
                 await self._more.wait()
                 continue
             if chunk is None:
                 break
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            call.room.release()
+            stream.room.release()
         last = b""
         if call.error is not None and _reason(call) != GONE:
             told = self._failure(_reason(call)).body

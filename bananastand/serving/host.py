@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from . import metrics, wire
-from .exchange import Exchange, Receive, Send, send_answer
+from .exchange import Exchange, Receive, Route, Send, send_answer
 from .options import Options
 from .status import Status
 from .wire import Answer
@@ -31,13 +31,19 @@ class Host:
         self.status = Status()
         self.stage = "starting"  # what a caller is told while there is no app yet
         self.draining = False
-        self._endpoints: dict[str, Any] = {}
+        self._routes: dict[str, Route] = {}
         self._workers: Workers | None = None
         self._calls: set[Exchange] = set()
+        metrics.QUEUED.set_function(lambda: self.status.waiting)
+        metrics.RUNNING.set_function(lambda: self.status.running)
 
     def use(self, app: Any, workers: Workers) -> None:
         """The app's init() is done: from now on its handlers are called. Any thread may say so."""
-        self._endpoints, self._workers = app._endpoints, workers
+        for path, endpoint in app._endpoints.items():
+            background = endpoint.type.name == "BACKGROUND"
+            measured = metrics.WAIT.labels(path), metrics.RUN.labels(path)
+            self._routes[path] = Route(path, endpoint.func, background, *measured)
+        self._workers = workers
         self.status.ready(workers.count)
 
     @property
@@ -57,7 +63,7 @@ class Host:
             return None
         started = time.perf_counter()
         status = await self._answer(scope, receive, send)
-        route = scope["path"] if scope["path"] in self._endpoints or scope["path"] in _STATIC else "other"
+        route = scope["path"] if scope["path"] in self._routes or scope["path"] in _STATIC else "other"
         metrics.REQUESTS.labels(route, status).inc()
         if self.options.access_log and scope["path"] not in _STATIC:  # probes come every second and say nothing
             seconds = time.perf_counter() - started
@@ -69,7 +75,7 @@ class Host:
         exchange = await self._accept(scope, receive)
         if isinstance(exchange, Answer):
             return await send_answer(send, exchange, head_only=scope["method"] == "HEAD")
-        if exchange.background:
+        if exchange.route.background:
             return await send_answer(send, wire.flask_json({"started": True}))
         return await exchange.answer(receive, send)
 
@@ -85,8 +91,8 @@ class Host:
             self.status.accepted()
             self.status.ended(None)
             return wire.flask_json({"warm": True})
-        endpoint = self._endpoints.get(path)
-        if endpoint is None:
+        route = self._routes.get(path)
+        if route is None:
             self.status.bad()
             return wire.werkzeug_page(404)
         body = await self._body(scope, receive)
@@ -101,12 +107,10 @@ class Host:
         if waiting >= self.options.queue:
             again = str(max(1, math.ceil(waiting / 10))).encode()
             return wire.error(503, "busy", "too many requests are waiting", (b"retry-after", again))
-        background = endpoint.type.name == "BACKGROUND"
-        limit = self.options.background_timeout if background else self.options.timeout
-        exchange = Exchange(self, path, endpoint.func, request, limit, background)
+        limit = self.options.background_timeout if route.background else self.options.timeout
+        exchange = Exchange(self, route, request, limit)
         self._calls.add(exchange)
         self.status.accepted()
-        metrics.QUEUED.inc()
         workers.submit(exchange.call)
         return exchange
 
@@ -130,11 +134,9 @@ class Host:
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | Answer:
         """The request's body, or the answer to one that is too large or never comes."""
-        most = self.options.max_body
-        too_large = wire.error(413, "body_too_large", f"at most {most} bytes are allowed", (b"connection", b"close"))
         length = next((value for key, value in scope["headers"] if key == b"content-length"), b"")
-        if length.isdigit() and int(length) > most:
-            return too_large
+        if length.isdigit() and int(length) > self.options.max_body:
+            return self._too_large()
         chunks, size = list[bytes](), 0
         try:
             async with asyncio.timeout(self.options.body_timeout):
@@ -144,12 +146,16 @@ class Host:
                         return Answer(400)
                     chunks.append(message.get("body", b""))
                     size += len(chunks[-1])
-                    if size > most:
-                        return too_large
+                    if size > self.options.max_body:
+                        return self._too_large()
                     if not message.get("more_body", False):
                         return b"".join(chunks)
         except TimeoutError:
             return wire.error(408, "body_timeout", "the body did not arrive in time", (b"connection", b"close"))
+
+    def _too_large(self) -> Answer:
+        text = f"at most {self.options.max_body} bytes are allowed"
+        return wire.error(413, "body_too_large", text, (b"connection", b"close"))
 
     def over(self, exchange: Exchange) -> None:
         """A handler is done."""

@@ -21,6 +21,15 @@ class Status:
         """Requests accepted and not yet done, waiting ones and background tasks too."""
         return self._started - self._completed
 
+    @property
+    def running(self) -> int:
+        """Handlers at work."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        return self.in_progress - self.running
+
     def ready(self, slots: int) -> None:
         """init() is done: so many handlers may run at once."""
         self.slots = slots

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from .. import cancel
 
-__all__ = ["Call", "Listener", "Workers"]
+__all__ = ["Call", "Listener", "Stream", "Workers"]
 
 AHEAD = 16  # chunks of a stream that may wait for a slow client
 
@@ -26,10 +26,18 @@ class Listener(Protocol):
         ...
 
     def chunk(self) -> None:
-        """`call.chunks` holds one more."""
+        """`call.stream.chunks` holds one more."""
         ...
 
     def ended(self) -> None: ...
+
+
+class Stream:
+    """Chunks on their way to the client, AHEAD of it at most; None after the last."""
+
+    def __init__(self) -> None:
+        self.chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.room = threading.Semaphore(AHEAD)
 
 
 class Call:
@@ -46,8 +54,7 @@ class Call:
         self.response: Any = None
         self.error: BaseException | None = None
         self.traceback = ""
-        self.chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self.room = threading.Semaphore(AHEAD)
+        self.stream: Stream | None = None
 
     def run(self, context: dict[str, Any]) -> None:
         """Run the handler, then what it streams, unless the caller has gone meanwhile."""
@@ -57,21 +64,23 @@ class Call:
                 self.token.check()
                 self.response = self.function(context, self.request)
                 if inspect.isgenerator(getattr(self.response, "body", None)):
+                    self.stream = Stream()
                     self._listener.answered()
-                    self._stream(self.response.body)
+                    self._send(self.response.body, self.stream)
         except BaseException as error:
             self.error, self.traceback = error, traceback.format_exc()
         finally:
-            self.chunks.put(None)
+            if self.stream is not None:
+                self.stream.chunks.put(None)
             self._listener.ended()
 
-    def _stream(self, body: Any) -> None:
+    def _send(self, body: Any, stream: Stream) -> None:
         try:
             for chunk in body:
-                while not self.room.acquire(timeout=0.2):
+                while not stream.room.acquire(timeout=0.2):
                     self.token.check()
                 self.token.check()
-                self.chunks.put(chunk.encode() if isinstance(chunk, str) else bytes(chunk))
+                stream.chunks.put(chunk.encode() if isinstance(chunk, str) else bytes(chunk))
                 self._listener.chunk()
         finally:
             body.close()
