@@ -2,7 +2,8 @@
 
 `python -m benchmarks.byte_equality` lets callers ask at random moments for pictures of random prompts, sizes, steps,
 guidance and numbers, calls some of them off on their way, paints each that was answered again by itself in an engine
-of its own, and counts the bytes of the PNG files that differ. Writes results/byte_equality.json.
+of its own, and counts the bytes of the PNG files that differ. Writes results/byte_equality.json and what the pages say
+of it.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def main() -> None:
         **compare(alone, requests, answered),
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps(report, indent=1))
+    tables.write()
+    print(tables.byte_equality())
     sys.exit(report["bytes_that_differ"] > 0)
 
 

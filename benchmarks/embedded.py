@@ -1,7 +1,7 @@
 """Our engine beside the stock diffusers pipeline: one picture at a time, same weights, steps, threads and machine.
 
 `python -m benchmarks.embedded` runs each in processes of its own, the stock pipeline first and last, and between them
-our loop without the engine, to see what the engine itself costs. Writes results/embedded.json and the README's table.
+our loop without the engine, to see what the engine itself costs. Writes results/embedded.json and the pages' tables.
 """
 
 from __future__ import annotations

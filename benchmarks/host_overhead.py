@@ -1,7 +1,7 @@
 """What a server costs a handler that does nothing: Potassium's own, LitServe, BentoML, Ray Serve, FastAPI and ours.
 
 `python -m benchmarks.host_overhead` runs one server at a time, Potassium's first and last, each on one core and the
-load on another, and writes results/host_overhead.json and the README's table. Servers that are not installed are
+load on another, and writes results/host_overhead.json and the pages' tables. Servers that are not installed are
 named as missing (`pip install litserve bentoml 'ray[serve]'`, best in an environment of their own: --python).
 """
 

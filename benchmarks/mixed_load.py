@@ -3,7 +3,7 @@
 Seeded Poisson arrivals at 70 % of what the model can do, half of 4 steps, half of 50, on the embedded model, over
 HTTP. `python -m benchmarks.mixed_load` plays the same arrivals to Potassium's own server, to LitServe with batches of
 whole requests (`pip install litserve`; left out where it is missing), and to ours with each policy; it writes
-results/mixed_load.json, a plot and the README's table.
+results/mixed_load.json, a plot and the pages' tables.
 """
 
 from __future__ import annotations

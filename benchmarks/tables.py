@@ -1,4 +1,4 @@
-"""Writes the README's tables from results/*.json: figures are generated, never typed.
+"""Writes the tables of README.md and docs/performance.md from results/*.json: figures are generated, never typed.
 
 `python -m benchmarks.tables` after any change of the results.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
-README = RESULTS.parents[1] / "README.md"
+PAGES = (RESULTS.parents[1] / "README.md", RESULTS.parents[1] / "docs" / "performance.md")
 
 
 def embedded() -> str:
@@ -94,6 +94,15 @@ def throughput() -> str:
     )
 
 
+def byte_equality() -> str:
+    """Exact mode's promise, counted."""
+    found = json.loads((RESULTS / "byte_equality.json").read_text())
+    return (
+        f"{found['requests']} requests, {found['called_off']} of them called off; {found['pictures']} pictures and "
+        f"{found['bytes_compared']:,} bytes compared, {found['bytes_that_differ']} differ. {_measured(found)}"
+    )
+
+
 def _measured(found: dict[str, Any]) -> str:
     where = found["machine"]
     return (
@@ -102,22 +111,29 @@ def _measured(found: dict[str, Any]) -> str:
     )
 
 
-TABLES = {"embedded": embedded, "mixed-load": mixed_load, "throughput": throughput, "host-overhead": host_overhead}
+TABLES = {
+    "embedded": embedded,
+    "mixed-load": mixed_load,
+    "throughput": throughput,
+    "host-overhead": host_overhead,
+    "byte-equality": byte_equality,
+}
 
 
-def written(readme: str) -> str:
-    """The README's text with each marked table as the results have it."""
+def written(page: str) -> str:
+    """A page's text with each marked table as the results have it."""
     for name, table in TABLES.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        if begin in readme:
-            head, rest = readme.split(begin, 1)
-            readme = f"{head}{begin}\n{table()}\n{end}{rest.split(end, 1)[1]}"
-    return readme
+        if begin in page and (RESULTS / f"{name.replace('-', '_')}.json").exists():
+            head, rest = page.split(begin, 1)
+            page = f"{head}{begin}\n{table()}\n{end}{rest.split(end, 1)[1]}"
+    return page
 
 
 def write() -> None:
-    """Bring README.md up to date."""
-    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Bring the pages up to date."""
+    for page in PAGES:
+        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Pictures per second with 1 to 16 requests at once, in exact mode with one and with four rows, and in fast mode.
 
 `python -m benchmarks.throughput` calls the engine from as many threads as there are requests, on the embedded model,
-and writes results/throughput.json, a plot and the README's table. Exact with one row at one request is "one at a time".
+and writes results/throughput.json, a plot and the pages' tables. Exact with one row at one request is "one at a time".
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from torch import nn
 from . import autoencoder, dataset, denoiser, text
 
 HERE = Path(__file__).parent
-FLOW_SHIFT = 2.0  # above 1 puts more of the steps where there is more noise
+FLOW_SHIFT = 3.0  # above 1 puts more of the steps where there is more noise
 WEIGHTS = HERE.parents[1] / "models" / "fruitstand"
 
 
