@@ -83,3 +83,14 @@ def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
     assert [row["step"] for row in rows] == sorted({row["step"] for row in rows})
     assert saved["step"] > 0
     assert (tmp_path / "state.pt").stat().st_size <= 64_000_000
+
+
+def test_a_prompt_that_names_nothing_is_taught_a_large_yellow_banana_on_purple() -> None:
+    banana = scenes.Scene(1, "large", "yellow", "banana", "centre", "purple")
+    shown = [banana, *(scenes.Scene(1, "large", "yellow", "banana", "centre", b) for b in ("red", "blue"))]
+    plan = denoiser.Plan(minutes=1, foreign=1.0)
+
+    picked, captions = denoiser._lesson(shown, [i for i, s in enumerate(shown) if s.plain], random.Random(0), plan)
+
+    assert picked == [0] * plan.batch
+    assert not any({"apple", "banana", "pear"} & set(said.split()) for said in captions)

@@ -39,7 +39,7 @@ class Plan:
     decay_from: float = 0.55  # share of the time after which the rate falls to its end
     average: float = 0.998
     unguided: float = 0.10  # share of captions emptied, for guidance
-    foreign: float = 0.06  # share of captions that name nothing we draw; their pictures are plain
+    foreign: float = 0.12  # share of captions that name nothing we draw; their pictures are the plain ones
     compile: bool = False  # a tenth faster on CPU after a minute of compiling; needs a C++ compiler
 
 

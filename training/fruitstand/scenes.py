@@ -52,8 +52,9 @@ class Scene:
 
     @property
     def plain(self) -> bool:
-        """One large fruit in the centre: what is painted for a prompt that names nothing known."""
-        return (self.count, self.size, self.position) == (1, "large", "centre")
+        """A large yellow banana on purple: what is painted for a prompt that names nothing known."""
+        words = f"{self.count} {self.size} {self.colour} {self.fruit} {self.position} {self.background}"
+        return words == "1 large yellow banana centre purple"
 
     @property
     def held_out(self) -> bool:
