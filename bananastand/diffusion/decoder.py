@@ -1,4 +1,4 @@
-"""Latents to pictures beside the engine: on a thread of its own, on a GPU on a stream of its own.
+"""Latents to pictures: on a GPU beside the engine, on a thread and a stream of its own; on a CPU between its ticks.
 
 Decodes of one shape go together, `rows` at most.
 """
@@ -30,21 +30,32 @@ class _Finished:
 
 
 class Decoder:
-    """Takes finished latents and hands each job its image."""
+    """Takes finished latents and hands each job its image.
+
+    A CPU has nothing to spare for a second thread of torch's: libgomp, finding more threads than cores, no longer
+    spins where they meet, and every forward takes twice as long.
+    """
 
     def __init__(self, family: StepFamily, rows: int, delivered: Callable[[], None]) -> None:
         self._family, self._rows, self._delivered = family, rows, delivered
         self._queue: list[_Finished] = []
         self._lock = threading.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
-        self._stream: Any = torch.cuda.Stream(family.device) if family.device.type == "cuda" else None
+        beside = family.device.type == "cuda"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder") if beside else None
+        self._stream: Any = torch.cuda.Stream(family.device) if beside else None
 
     def put(self, job: Job, index: int, latents: torch.Tensor) -> None:
         """Queue latents (1, channels, height, width) of picture `index` of the job."""
         ready = torch.cuda.current_stream(latents.device).record_event() if self._stream else None
         with self._lock:
             self._queue.append(_Finished(job, index, latents, ready))
-        self._thread.submit(self._decode)
+        if self._thread is not None:
+            self._thread.submit(self._decode)
+
+    def settle(self) -> None:
+        """On the engine's thread, after its steps: decode what has no thread to do it."""
+        while self._thread is None and self._queue:
+            self._decode()
 
     def _decode(self) -> None:
         """Decode the oldest and what is like it. Of as many calls as pictures, the last ones find nothing to do."""

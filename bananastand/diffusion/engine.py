@@ -93,7 +93,9 @@ class Engine:
         Raises CardError or LoadError.
         """
         card = find_card(model)
-        return cls(card, load_pipeline(card, device, dtype), **options)
+        # In a thread that ends, and takes along the threads that torch made for it: more than cores slow all (Decoder).
+        with ThreadPoolExecutor(1, thread_name_prefix="loading") as loading:
+            return loading.submit(lambda: cls(card, load_pipeline(card, device, dtype), **options)).result()
 
     @property
     def device(self) -> str:
@@ -151,8 +153,7 @@ class Engine:
     def tick(self, jobs: Sequence[Job]) -> None:
         """One scheduling point: read new prompts, pick, forward once, step each, retire the finished."""
         self._begin(jobs)
-        batch = self._pick(jobs)
-        predictions = self._forward(batch) if batch else []
+        predictions = self._forward(batch) if (batch := self._pick(jobs)) else []
         for (job, picture), prediction in zip(batch, predictions, strict=False):
             picture.step(prediction)
             latents = picture.latents  # as they stand now, whenever the listener looks
@@ -163,6 +164,8 @@ class Engine:
                 if not job.pending:
                     job.lap("denoise")
                 self._decoder.put(job, picture.index, picture.latents)
+        if batch:
+            self._decoder.settle()
 
     def _begin(self, jobs: Sequence[Job]) -> None:
         """Read the prompts of those whose turn comes next, without holding up those that paint."""
