@@ -1,4 +1,4 @@
-"""The claims: each named once, with its source and how sure it is. What they say is tested elsewhere, by their names."""
+"""The claims: each named once, with its source and how sure it is. That they hold is tested elsewhere."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def asked(world: World, start: datetime | None, end: datetime | None) -> tuple[d
         raise ProviderError("invalid", "the window ends before it starts")
     now = world.clock.moment()
     last = end or max(now, start or now)
-    return start or _day_before(last), last, end is None
+    return start or last - DAY, last, end is None
 
 
 def series(world: World, window: Window, parameters: dict[str, Any], wanted: set[str], show: Show) -> dict[str, Any]:
@@ -95,20 +95,7 @@ def _documented(world: World, parameters: dict[str, Any], show: Show) -> dict[st
 
 def _end(text: str) -> datetime:
     """The end of a day, or the moment itself."""
-    end = moment(text)
-    if "T" in text:
-        return end
-    try:
-        return end + DAY
-    except OverflowError:
-        return end
-
-
-def _day_before(moment: datetime) -> datetime:
-    try:
-        return moment - DAY
-    except OverflowError:
-        return moment
+    return moment(text) if "T" in text else moment(text) + DAY
 
 
 def _countable(endpoint_id: str) -> str:

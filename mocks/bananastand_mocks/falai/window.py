@@ -29,12 +29,17 @@ INSTANT = timedelta(microseconds=1)
 
 
 def moment(text: str, zone: tzinfo = UTC) -> datetime:
-    """A day or a moment in ISO 8601; a day begins at midnight in the zone. Raises ProviderError: invalid."""
+    """A day or a moment in ISO 8601, in UTC; a day begins at midnight in the zone. Raises ProviderError: invalid.
+
+    Years before 1970 and from 2200 on are brought to those borders.
+    """
     try:
         read = datetime.fromisoformat(text)
-        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise ProviderError("invalid", f"{text} is no date") from None
+    if not EARLIEST.year <= read.year < LATEST.year:
+        return EARLIEST if read.year < EARLIEST.year else LATEST
+    return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
 
 
 class Window:
@@ -42,7 +47,7 @@ class Window:
 
     Without a timeframe the length decides: minutes under 2 hours, hours under 2 days, days under 64 days, weeks under
     183 days, else months (fal's own API). `bound` widens it to whole buckets. With `open_end` the end is now: it is
-    included, and one empty bucket follows, as recorded. Years are kept to 1970-2200.
+    included, and one empty bucket follows, as recorded.
     """
 
     def __init__(
@@ -55,7 +60,6 @@ class Window:
         bound: bool = True,
         open_end: bool = False,
     ) -> None:
-        start, end = (min(max(each, EARLIEST), LATEST) for each in (start, end))
         self.zone = zone
         self.timeframe: Timeframe = timeframe or _fitting(end - start)
         self._first = self._floor(start)
