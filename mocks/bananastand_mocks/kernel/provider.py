@@ -43,13 +43,14 @@ class Provider(ABC):
     `title` and `summary` are for the index page. `json_type` is the content type of its JSON answers, `cors` what it
     tells browsers ("*" or "reflect", which names the caller's origin and allows credentials). Bodies longer than
     `max_body` are refused while they arrive. With `parse_first` a body that is not JSON is refused before the
-    credential is looked at. With `objects_only` a bare string or number is no JSON body, as Express has it. `sockets` are websockets, by path.
+    credential is looked at. With `objects_only` a bare string or number is no JSON body, as Express has it.
+    `sockets` are websockets, by path.
     """
 
-    name: ClassVar[str]
-    mount: ClassVar[str]
-    title: ClassVar[str]
-    summary: ClassVar[str] = ""
+    name: str
+    mount: str
+    title: str
+    summary: str = ""
     json_type: ClassVar[str] = "application/json"
     cors: ClassVar[str] = "*"
     max_body: ClassVar[int] = 10 * 2**20
@@ -78,8 +79,9 @@ class Provider(ABC):
         """The answer as this provider sends it."""
         return answer
 
+    @abstractmethod
     def fill(self, world: World, kind: Kind) -> None:
-        """Put into a new world what a world of that kind holds."""
+        """Put into a new world what a world of that kind holds; nothing where another provider has done so."""
 
     def early(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
         """What is answered before anything else is looked at: the contract itself, at /openapi.json."""
@@ -89,7 +91,11 @@ class Provider(ABC):
         """Path and query string as they are to be read. `pinned` is the world of the address."""
         return path, query
 
-    def prepare(self, call: Call) -> None:
+    def refusal(self, call: Call | None, problem: Problem) -> Answer:
+        """The error as `dispatch` gives it to an endpoint: without what a gateway puts around it."""
+        return self.failure(call, problem)
+
+    def prepare(self, call: Call) -> None:  # noqa: B027
         """Change an authenticated call before it is checked against the contract."""
 
     def limit_headers(self, allowance: Allowance) -> dict[str, str]:

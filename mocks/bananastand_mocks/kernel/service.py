@@ -77,13 +77,21 @@ class Service:
 
     async def perform(self, call: Call) -> Answer:
         """Everything between authentication and the answer on the wire. Raises ProviderError."""
-        world, operation = call.world, call.operation
+        world = call.world
         world.clock.run_due()
         allowance = world.limits.take(self.provider.name, call.credential or "", world.clock.now())
         if allowance is not None and not allowance.allowed:
             raise ProviderError("rate_limited", allowance=allowance)
         if call.faults:
             _strike(call.faults)
+        answer = self.provider.success(call, await self._endpoint(call))
+        if allowance is not None:
+            answer.headers.update(self.provider.limit_headers(allowance))
+        return answer
+
+    async def _endpoint(self, call: Call) -> Answer:
+        """Check the call against the contract and have its endpoint answer."""
+        operation = call.operation
         self.provider.prepare(call)
         exchange = _Exchange(self, call)
         violations: list[Violation] = []
@@ -97,23 +105,19 @@ class Service:
         result = self._bound[operation.id](exchange)
         if isinstance(result, Awaitable):
             result = await result
-        answer = result if isinstance(result, Answer) else Answer(result, operation.status)
-        answer = self.provider.success(call, answer)
-        if allowance is not None:
-            answer.headers.update(self.provider.limit_headers(allowance))
-        return answer
+        return result if isinstance(result, Answer) else Answer(result, operation.status)
 
     async def dispatch(self, call: Call, method: str, path: str, query: dict[str, Any], body: Any) -> Answer:
-        """Make another call in the same world, in process; the answer is as the provider sends it, errors too."""
+        """Make another call in the same world, in process; errors are answers too. No limit or fault applies."""
         inner: Call | None = None
         try:
             operation, places = self.provider.contract.routes.find(method, path)
             inner = Call(operation, method, path, dict(places), query, call.headers, origin=call.origin, root=call.root)
             inner.body = {} if body is None else body
             inner.enter(call.world, call.credential)
-            return await self.perform(inner)
+            return await self._endpoint(inner)
         except ProviderError as error:
-            return self.provider.failure(inner, error.problem)
+            return self.provider.refusal(inner, error.problem)
 
     def check(self, call: Call, answer: Answer, *, provoked: bool) -> None:
         """Hold an answer to the contract. A provoked fault may have a status the contract does not know."""
