@@ -35,8 +35,13 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Request:
-    """What a snippet sends. `path` is what follows the provider's name; the query keeps the last value of a name."""
+    """What a snippet sends.
 
+    `target` is the address after the host and the provider's name, as it is written; `path` and `query` are what it
+    means, the query with the last value of a name.
+    """
+
+    target: str
     method: str
     host: str
     provider: str
@@ -91,8 +96,9 @@ def read_url(url: str, method: str = "GET", headers: dict[str, str] | None = Non
     parts = urlsplit(url)
     path, _, stray = parts.path.partition("&")
     _, provider, rest = path.split("/", 2)
+    target = url.partition(f"{parts.netloc}/{provider}")[2]
     query = dict(_pair(each) for each in f"{stray}&{parts.query}".split("&") if each)
-    return Request(method, parts.netloc, provider, f"/{rest}", query, headers or {}, body)
+    return Request(target, method, parts.netloc, provider, f"/{rest}", query, headers or {}, body)
 
 
 def _pair(text: str) -> tuple[str, str]:
