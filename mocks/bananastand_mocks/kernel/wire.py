@@ -71,6 +71,8 @@ class Wire:
             self._service.check(call, answer, provoked=bool(faults))
         body = self._service.encode(answer)
         self._record(call, method, path, query, headers, raw, answer, body, pinned)
+        if call is not None and method not in ("GET", "HEAD") and self._service.worlds.keep is not None:
+            self._service.worlds.keep(call.world)
         if faults:
             await stall(faults)
         await deliver(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import StateError
@@ -45,6 +45,8 @@ class Worlds:
         self._by_secret: dict[bytes, World] = {}
         self._kinds: dict[str, Kind] = {}
         self._journal = journal
+        self.keep: Callable[[World], None] | None = None  # set where worlds are written to a file
+        self.forget: Callable[[World], None] | None = None
         well_known = {each.kind: [each.well_known] for provider in providers for each in provider.credentials}
         own = {name: [key] for name, key in (keys or {}).items()}
         self.default = self._build(DEFAULT, kind, seed, virtual, speed, {**well_known, **own})
@@ -96,6 +98,8 @@ class Worlds:
             raise ValueError("the default world stays")
         self._forget(world)
         del self._by_name[world.name]
+        if self.forget is not None:
+            self.forget(world)
 
     def __iter__(self) -> Iterator[World]:
         return iter(list(self._by_name.values()))
