@@ -34,11 +34,11 @@ __all__ = [
 INSTANCES = "falai.instances"
 REQUESTS = "falai.requests"
 RUNS = "falai.runs"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "falai.provisioning_seconds": 30.0,
     "falai.starting_seconds": 10.0,
     "falai.stopping_seconds": 5.0,
-    "falai.admin_key": True,
+    "falai.admin_key": True,  # whether the world's key may see usage, analytics and compute on fal's own API
 }
 DOCUMENTED_INSTANCE = "abc123"  # C:245, C:272
 DURATIONS = 100  # kept of each minute and model, for percentiles
@@ -96,7 +96,9 @@ def setting(world: World, name: str) -> Any:
 
 
 def fill(world: World, kind: Kind) -> None:
-    """What a new world holds: the instance of C:245 and a day of January 2024 (C:145) in the documents world."""
+    """The settings; in the documents world also the instance of C:245 and a day of January 2024 (C:145)."""
+    for name, value in SETTINGS.items():
+        world.settings.setdefault(name, value)
     if kind != "documents" or DOCUMENTED_INSTANCE in instances(world):
         return
     now = world.clock.now()
