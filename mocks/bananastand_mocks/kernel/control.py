@@ -20,7 +20,7 @@ from .faults import Kind as FaultKind
 from .world import World
 from .worlds import Kind, Worlds
 
-__all__ = ["Guard", "control_plane"]
+__all__ = ["Advance", "Guard", "NewFault", "NewLimit", "NewTasks", "NewWorld", "Reset", "Verify", "control_plane"]
 
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "[::1]", "::1"))
 

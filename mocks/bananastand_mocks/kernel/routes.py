@@ -65,5 +65,6 @@ def _pattern(template: str, methods: dict[str, Operation]) -> re.Pattern[str]:
         "".join(
             re.escape(piece) if i % 2 == 0 else ("(.+)" if piece in catch_all else "([^/]+)")
             for i, piece in enumerate(pieces)
-        )
+        ),
+        re.DOTALL,
     )

@@ -53,7 +53,10 @@ class Service:
         """Parse the body. Raises ProviderError."""
         if not call.operation.takes_json:
             return
-        if not call.raw or "json" not in call.headers.get("content-type", "json"):
+        if not call.raw:
+            call.body = None if call.operation.body_required else {}
+            return
+        if "json" not in call.headers.get("content-type", "json"):
             call.body = {}  # what Express's and Flask's parsers leave where they do not parse
             return
         try:
@@ -98,7 +101,9 @@ class Service:
         exchange.parameters.update(operation.path.read(call.path, violations))
         exchange.parameters.update(operation.query.read(call.query, violations))
         exchange.parameters.update(operation.headers.read(call.headers, violations))
-        if operation.takes_json:
+        if operation.takes_json and call.body is None and operation.body_required:
+            violations.append(Violation("body", "", "required", "a body is required"))
+        elif operation.takes_json:
             operation.check_body(call.body, violations)
         if violations:
             raise _violated(violations)
@@ -113,7 +118,7 @@ class Service:
         try:
             operation, places = self.provider.contract.routes.find(method, path)
             inner = Call(operation, method, path, dict(places), query, call.headers, origin=call.origin, root=call.root)
-            inner.body = {} if body is None else body
+            inner.body = {} if body is None and not operation.body_required else body
             inner.enter(call.world, call.credential)
             return await self._endpoint(inner)
         except ProviderError as error:
