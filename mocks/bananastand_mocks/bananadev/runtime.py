@@ -220,10 +220,11 @@ NO_HANDLER = (
 
 async def _wait_until(world: World, due: float, wait: float) -> bool:
     """Whether it is due, after waiting for it where time runs by itself. A virtual clock is never waited for."""
-    left = due - world.clock.now()
-    if left > 0 and wait > 0 and not world.clock.virtual:
-        await asyncio.sleep(min(wait, left / world.clock.speed))
-    return world.clock.now() >= due
+    left = (due - world.clock.now()) / world.clock.speed
+    if left <= 0 or world.clock.virtual:
+        return left <= 0
+    await asyncio.sleep(min(wait, left))
+    return left <= wait
 
 
 async def _take_time(world: World, project: state.Row) -> None:
