@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bananastand_mocks.falai.compute import (
@@ -154,3 +156,14 @@ def test_a_monitor_has_all_five_metrics_and_an_hour_at_most(world: World):
     assert list(metrics) == ["cpu", "memory", "gpu", "disk", "network"]
     assert len(metrics["gpu"]["points"]) == 60
     assert metrics["gpu"]["points"][-1]["timestamp"] == "2026-01-01T10:00:30+00:00"
+
+
+def test_an_exported_world_goes_on_where_it_was(world: World):
+    same = created(world, name="a")
+    world.clock.advance(10)
+    other = World("other", seed=2, events={ARRIVED: arrive})
+    other.load(json.loads(json.dumps(world.dump())))
+    assert list_instances(other, {}) == list_instances(world, {})
+    other.clock.advance(20)
+    assert get_instance(other, same)["started_at"] == "2026-01-01T00:00:30.000Z"
+    assert get_instance(world, same)["status"] == "provisioning"

@@ -19,7 +19,18 @@ from .tallies import total
 from .usage import Show, asked, rows, series, usage_row
 from .window import Window, moment
 
-__all__ = ["ENDPOINTS"]
+__all__ = [
+    "ENDPOINTS",
+    "create_instance",
+    "delete_instance",
+    "estimate_pricing",
+    "get_analytics",
+    "get_instance",
+    "get_pricing",
+    "get_usage",
+    "list_instances",
+    "list_models",
+]
 
 MOST_IDS = 50
 REMEMBERED = 600.0  # seconds that an Idempotency-Key is
