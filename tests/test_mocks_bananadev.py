@@ -85,6 +85,14 @@ def test_a_run_that_takes_long_is_done_when_the_clock_says_so(call: Call, stand:
     assert call("GET", "/v1/usage").json()["result"]["summary"]["computeSeconds"] == 90
 
 
+def test_without_a_hold_what_is_done_at_once_still_comes_at_once(call: Call, stand: Stand) -> None:
+    stand.world.settings["bananadev.hold_seconds"] = 0.0
+
+    answer = call("POST", "/v1/start", {"modelKey": "value", "modelInputs": {"width": 64, "height": 64}})
+
+    assert picture(answer).size == (64, 64)
+
+
 def test_a_failed_run_says_error_in_a_success(call: Call, stand: Stand) -> None:
     stand.tasks.fail_next(1, "CUDA out of memory")
 

@@ -13,6 +13,7 @@ from typing import Any
 __all__ = ["draw"]
 
 SIDE, SMALLEST, LARGEST = 512, 64, 1024
+GROUND, INK = 0, 255
 LETTERS = 400  # of a prompt that are shown
 
 
@@ -49,17 +50,25 @@ def _number(text: str) -> int:
 def _paint(prompt: str, model: str, width: int, height: int, seed: int) -> bytes:
     from PIL import Image, ImageDraw, ImageFont
 
-    hue = _number(f"{seed} {prompt}") % 360 / 360
-    ground = tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue, 0.82, 0.6))
-    band = tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue, 0.35, 0.6))
-    image = Image.new("RGB", (width, height), ground)
+    image = Image.new("L", (width, height), GROUND)
     canvas = ImageDraw.Draw(image)
     size = max(12, width // 20)
-    canvas.rectangle((0, height - 2 * size, width, height), fill=band)
+    canvas.rectangle((0, height - 2 * size, width, height), fill=INK)
     font = ImageFont.load_default(size)
     shown = textwrap.fill(prompt[:LETTERS], max(8, int(width / (size * 0.55))))
-    canvas.multiline_text((size, size), shown, fill=band, font=font)
-    canvas.text((size, height - 1.6 * size), f"{model[:24]}  seed {seed}", fill=ground, font=font)
+    canvas.multiline_text((size, size), shown, fill=INK, font=font)
+    canvas.text((size, height - 1.6 * size), f"{model[:24]}  seed {seed}", fill=GROUND, font=font)
+    image.putpalette(_shades(_number(f"{seed} {prompt}") % 360 / 360))
     kept = io.BytesIO()
-    image.quantize(16).save(kept, "PNG", optimize=True)
+    image.save(kept, "PNG", compress_level=3)
     return kept.getvalue()
+
+
+def _shades(hue: float) -> list[int]:
+    """256 colours from the ground's to the ink's: drawn in grey, a picture takes a colour at no cost."""
+    ground, ink = (colorsys.hls_to_rgb(hue, light, 0.6) for light in (0.82, 0.35))
+    return [
+        round(255 * (first + (last - first) * level / INK))
+        for level in range(INK + 1)
+        for first, last in zip(ground, ink, strict=True)
+    ]

@@ -23,7 +23,7 @@ SECOND_VERSION = ("id", "message", "created", "apiVersion", "callID")
 async def start_run(world: World, body: dict[str, Any], call: Call, runtime: Runtime) -> dict[str, Any]:
     """Begin a run; without startOnly the call is held for up to a minute and may bring the outputs."""
     only = body.get("startOnly", False) or _is_second(call)
-    wait = 0.0 if only else state.setting(world, "hold_seconds")
+    wait = None if only else state.setting(world, "hold_seconds")
     run = await runtime.submit(world, body["modelKey"], body["modelInputs"], id=body.get("id") or None, wait=wait)
     return _of_version(call, started(run, only=only))
 

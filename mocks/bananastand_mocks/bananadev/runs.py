@@ -24,7 +24,7 @@ async def start_run(world: World, body: dict[str, Any], runtime: Runtime) -> dic
     A startOnly that is not a boolean, as in the document's own example (A:36), is not true. Raises ProviderError:
     model_not_found.
     """
-    wait = 0.0 if body.get("startOnly") is True else state.setting(world, "hold_seconds")
+    wait = None if body.get("startOnly") is True else state.setting(world, "hold_seconds")
     return started(await _submit(world, body, runtime, wait), only=body.get("startOnly") is True)
 
 
@@ -70,5 +70,5 @@ def checked(run: Run) -> dict[str, Any]:
     }
 
 
-async def _submit(world: World, body: dict[str, Any], runtime: Runtime, wait: float) -> Run:
+async def _submit(world: World, body: dict[str, Any], runtime: Runtime, wait: float | None) -> Run:
     return await runtime.submit(world, body["modelKey"], body["modelInputs"], id=None, wait=wait)

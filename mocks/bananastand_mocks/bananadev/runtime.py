@@ -51,8 +51,8 @@ class Reply:
 class Runtime(Protocol):
     """Runs models. `wait` is how many seconds a call may be held for its outputs, 0 for not at all."""
 
-    async def submit(self, world: World, model_key: str, inputs: Any, *, id: str | None, wait: float) -> Run:
-        """Begin a run. Raises ProviderError: model_not_found."""
+    async def submit(self, world: World, model_key: str, inputs: Any, *, id: str | None, wait: float | None) -> Run:
+        """Begin a run; with a wait of None its outputs are not wanted. Raises ProviderError: model_not_found."""
         ...
 
     async def check(self, world: World, call: str, *, wait: float) -> Run | None:
@@ -89,8 +89,8 @@ class InstantRuntime:
         self._work: dict[tuple[str, str], asyncio.Task[Finished]] = {}
         self._at_work: dict[tuple[str, str], int] = {}
 
-    async def submit(self, world: World, model_key: str, inputs: Any, *, id: str | None, wait: float) -> Run:
-        """Begin a run; its row is written before anything is waited for."""
+    async def submit(self, world: World, model_key: str, inputs: Any, *, id: str | None, wait: float | None) -> Run:
+        """Begin a run; its row is written before anything is waited for. With None no outputs are shown."""
         model = state.model(world, model_key)
         now = world.clock.now()
         tasks = world.tasks
@@ -112,8 +112,8 @@ class InstantRuntime:
         if row["due"] is not None and not self.keeps_outputs:
             world.clock.after(tasks.seconds, state.RUN_DUE, call=row["callID"])
         if not row["polls"]:
-            await self._settle(world, row, wait)
-        return await self._seen(world, row)
+            await self._settle(world, row, wait or 0.0)
+        return await self._seen(world, row, outputs=wait is not None)
 
     async def check(self, world: World, call: str, *, wait: float) -> Run | None:
         """The run, a poll nearer to its end."""
@@ -199,9 +199,9 @@ class InstantRuntime:
         """What the work came to; None if it takes longer than the wait."""
         return Finished()
 
-    async def _seen(self, world: World, row: state.Row) -> Run:
+    async def _seen(self, world: World, row: state.Row, *, outputs: bool = True) -> Run:
         output = None
-        if row["state"] == "succeeded":
+        if outputs and row["state"] == "succeeded":
             output = row["output"] if "output" in row else await self._again(world, row)
         error = row["error"] if row["state"] == "failed" else None
         return Run(row["callID"], row["id"], row["modelKey"], row["created"], row["state"], output, error)
