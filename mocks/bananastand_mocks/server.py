@@ -11,11 +11,11 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .kernel.app import PINNED, ProviderApp
-from .kernel.control import control_plane
 from .kernel.journal import BUDGET
 from .kernel.state_file import StateFile
 from .kernel.world import World
@@ -52,13 +52,12 @@ class Server:
         if self.state is not None:
             self.state.restore(self.worlds)
         self.apps = {each.mount: ProviderApp(each, self.worlds, strict=strict) for each in providers}
-        self._control = control_plane(self.worlds, hosts=hosts)
-        self._control.get("/", include_in_schema=False)(self._index)
+        self._hosts = tuple(hosts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Find the provider by the beginning of the path, and the world too where the path names one."""
         if scope["type"] == "lifespan":
-            await self._control(scope, receive, send)
+            await _live(receive, send)
             return
         path: str = scope["path"]
         prefix, world = "", None
@@ -81,6 +80,15 @@ class Server:
             await _say(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
         else:
             await self._control(scope, receive, send)
+
+    @cached_property
+    def _control(self) -> Any:
+        """Control plane and index page; made when first asked for, because FastAPI takes its time over many routes."""
+        from .kernel.control import control_plane
+
+        app = control_plane(self.worlds, hosts=self._hosts)
+        app.get("/", include_in_schema=False)(self._index)
+        return app
 
     async def _index(self) -> Any:
         from fastapi.responses import HTMLResponse
@@ -129,6 +137,15 @@ def _gateway(path: str) -> tuple[int, dict[str, Any]]:
     if rest.endswith("/metadata"):
         return 422, {"message": "Invalid OpenAPI definition request."}
     return 404, {"message": "Not Found"}
+
+
+async def _live(receive: Any, send: Any) -> None:
+    """There is nothing to start and nothing to end."""
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
 
 
 async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str, Any]) -> None:
