@@ -26,7 +26,7 @@ lint: .venv/dev  ## ruff and pyright
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
 
 bench: .venv/dev  ## benchmarks on this machine, into benchmarks/results/
-	set -e; for name in embedded byte_equality throughput mixed_load host_overhead; do $(BIN)/python -m benchmarks.$$name; done
+	set -e; for name in embedded byte_equality throughput mixed_load host_overhead mocks; do $(BIN)/python -m benchmarks.$$name; done
 
 image:  ## Banana's build of the Dockerfile, with docker, podman or buildah
 	@.ci/image

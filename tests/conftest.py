@@ -11,6 +11,8 @@ import pytest
 
 from servers import Server, hosted, potassium
 
+pytest_plugins = ["bananastand_mocks.plugin"]  # found by its entry point where the package is installed
+
 ROOT = Path(__file__).parents[1]
 
 

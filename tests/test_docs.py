@@ -23,7 +23,9 @@ from benchmarks import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "README.md",
-         ROOT / "models" / "fruitstand" / "README.md", ROOT / "training" / "fruitstand" / "README.md"]  # fmt: skip
+         ROOT / "models" / "fruitstand" / "README.md", ROOT / "training" / "fruitstand" / "README.md",
+         ROOT / "mocks" / "README.md"]  # fmt: skip
+PYTHONPATH = os.pathsep.join((str(ROOT), str(ROOT / "mocks")))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
@@ -82,6 +84,11 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             run([sys.executable, "-m", module, "--help"], ROOT)
         case ["bananastand" | ".venv/bin/bananastand", "serve", target]:
             serves(target)
+        case ["bananastand", "mocks"]:
+            mocked()
+        case ["curl", *_] if "http://127.0.0.1:8750" in command:
+            answer = json.loads(run(["curl", "-sf", *by_mocks(words[1:], request)], tmp_path))
+            assert answer["message"] == "Request completed"
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()
             assert all(f"ARG {name}" in text for name in re.findall(r"--build-arg (\w+)", " ".join(options)))
@@ -110,9 +117,25 @@ def serves(target: str) -> None:
         assert process.wait(30) == 0, "".join(said)
 
 
+def mocked() -> None:
+    """The mocks listen, say where, and stop when told."""
+    command = [sys.executable, "-c", "from bananastand.cli import main; main()", "mocks", "--port", "0"]
+    environment = os.environ | {"PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Bananastand mocks at http://127.0.0.1")
+        process.terminate()
+        process.wait(30)
+
+
+def by_mocks(words: list[str], request: pytest.FixtureRequest) -> list[str]:
+    """The words with the address of running mocks."""
+    return [word.replace("http://127.0.0.1:8750", request.getfixturevalue("mock_server").url) for word in words]
+
+
 def run(words: list[str], folder: Path, **environment: str) -> str:
     done = subprocess.run(
-        words, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, text=True,
+        words, cwd=folder, env=os.environ | {"PYTHONPATH": PYTHONPATH} | environment, capture_output=True, text=True,
         timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -121,7 +144,12 @@ def run(words: list[str], folder: Path, **environment: str) -> str:
 
 @pytest.mark.parametrize("code", [text for _, text in blocks("python")])
 def test_python_of_the_docs_runs(code: str, tmp_path: Path) -> None:
-    run([sys.executable, "-W", "error::SyntaxWarning", "-c", code], tmp_path)
+    if "\ndef test_" in code:
+        (tmp_path / "test_of_the_docs.py").write_text(code, encoding="utf-8")
+        told = run([sys.executable, "-m", "pytest", "-q", "-p", "bananastand_mocks.plugin"], tmp_path)
+        assert "1 passed" in told
+    else:
+        run([sys.executable, "-W", "error::SyntaxWarning", "-c", code], tmp_path)
 
 
 @pytest.mark.parametrize("text", [text for _, text in blocks("json")])

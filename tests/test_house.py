@@ -88,7 +88,11 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
     speakers = {dotted(path) for folder in (LIBRARY, MOCKS) for path in modules(folder)
                 if any(within(name, "httpx2") for name in imports(path))}  # fmt: skip
 
-    assert speakers == {"bananastand.outbound", "bananastand.clients.potassium"}
+    assert speakers == {
+        "bananastand.outbound",
+        "bananastand.clients.potassium",
+        "bananastand_mocks.bananadev.http_runtime",
+    }
 
 
 def test_the_diffusion_package_knows_no_http() -> None:

@@ -6,6 +6,7 @@ import typer
 
 from .demo import demo
 from .doctor import doctor
+from .mocks import coverage, mocks
 from .models import models
 from .paint import paint
 from .serve import serve
@@ -31,6 +32,8 @@ def build() -> typer.Typer:
     app.command()(serve)
     app.command()(demo)
     app.command()(models)
+    app.command()(mocks)
+    app.command()(coverage)
     app.command()(doctor)
     return app
 

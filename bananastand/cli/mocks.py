@@ -1,0 +1,90 @@
+"""`bananastand mocks`: all mock servers on one port; `bananastand coverage`: what of them was called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ._ends import USAGE, fail
+
+if TYPE_CHECKING:
+    from bananastand_mocks.server import Server
+
+__all__ = ["coverage", "mocks"]
+
+HOST = "127.0.0.1"
+
+
+def mocks(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where they listen.")] = 8750,
+    only: Annotated[list[str] | None, typer.Option(help="Serve this provider only; may be given again.")] = None,
+    state: Annotated[Path | None, typer.Option(help="Keep the worlds in this file over restarts.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Ids and chance from this number; drawn if left out.")] = None,
+    world: Annotated[
+        Literal["development", "documents", "empty"], typer.Option(help="What the world of the fixed keys holds.")
+    ] = "development",
+    time: Annotated[Literal["real", "virtual"], typer.Option(help="A virtual clock moves only when told.")] = "real",
+    speed: Annotated[float, typer.Option(min=0.001, help="How much faster than the wall's the real clock runs.")] = 1.0,
+    banana_url: Annotated[
+        str | None, typer.Option(help="Forward runs to the Potassium app that listens there, instead of drawing.")
+    ] = None,
+) -> None:
+    """Serve the mocks of all providers on 127.0.0.1, with fixed keys, until Ctrl-C.
+
+    The index page lists addresses, keys and contracts.
+    """
+    try:
+        import uvicorn
+
+        from bananastand_mocks.kernel.errors import StateError
+        from bananastand_mocks.providers import NAMES
+        from bananastand_mocks.server import Server
+    except ImportError as error:
+        fail(f"{error.name} is not here: pip install 'bananastand[mocks]'")
+    runtime = None
+    if banana_url is not None:
+        from bananastand_mocks.bananadev.http_runtime import HttpRuntime
+
+        runtime = HttpRuntime(banana_url)
+    try:
+        server = Server(
+            only or NAMES,
+            kind=world,
+            seed=seed,
+            virtual=time == "virtual",
+            speed=speed,
+            state=state,
+            runtime=runtime,
+        )
+    except (ValueError, StateError) as error:
+        fail(str(error), USAGE)
+    _welcome(server, port)
+    uvicorn.run(server, host=HOST, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+
+
+def coverage(
+    url: Annotated[str, typer.Option(help="Where the mocks listen.")] = f"http://{HOST}:8750",
+    world: Annotated[str, typer.Option(help="The world's name.")] = "default",
+) -> None:
+    """Show which operations of the running mocks were called, with which answers."""
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"{url.rstrip('/')}/_stand/worlds/{world}/coverage.txt", timeout=10) as answer:
+            typer.echo(answer.read().decode(), nl=False)
+    except (URLError, ValueError) as error:
+        fail(f"{url} does not tell: {error}; are the mocks running?")
+
+
+def _welcome(server: Server, port: int) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"[bold]Bananastand mocks[/bold] at http://{HOST}:{port}/  (control plane: /_stand/)")
+    for app in server.apps.values():
+        console.print(f"  {app.provider.title:<28} http://{HOST}:{port}{app.provider.mount}")
+    for kind, secrets in server.worlds.default.credentials.items():
+        console.print(f"  key for {kind:<20} {secrets[0]}")

@@ -1,0 +1,171 @@
+"""Our mocks beside Prism and a bare FastAPI app: start, stop, GET and POST per second, memory.
+
+`python -m benchmarks.mocks [--prism PATH]` runs one server at a time on one core, the load on another, and writes
+results/mocks.json. Ours checks every request and every answer against the contract and writes its journal; Prism checks
+requests and answers examples; the FastAPI app checks the body with pydantic and keeps what was posted. Servers that
+were not found are named as missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from ._machine import ROOT, machine, quantile
+
+RESULTS = Path(__file__).resolve().parent / "results"
+BARE = Path(__file__).parent / "hosts" / "fastapi_mock.py"
+CONTRACT = ROOT / "mocks" / "bananastand_mocks" / "lowcodeapi" / "bananadev.yaml"
+TOKEN = "at_r0123456789abcdef0123456789abcdef"
+CONNECTIONS = 16
+START = 60.0
+BODY = json.dumps({"modelKey": "value", "modelInputs": {"prompt": "two red apples"}, "startOnly": True}).encode()
+OURS = "from bananastand.cli import main; main()"
+SERVERS = ("fastapi", "bananastand", "prism", "bananastand", "fastapi")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10, help="of load for each method")
+    parser.add_argument("--prism", default=shutil.which("prism"), help="the prism command, if it is not on the path")
+    parser.add_argument("--out", type=Path, default=RESULTS / "mocks.json")
+    options = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[0]})
+    runs: dict[str, list[dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in SERVERS:
+            if name == "prism" and not options.prism:
+                continue
+            runs.setdefault(name, []).append(measure(name, options, set(cores[1:]) or set(cores), Path(folder)))
+            print(f"{name}: {runs[name][-1]}", file=sys.stderr, flush=True)
+    report = {
+        "what": "GET /v1/models/value and POST /v1/start (startOnly) of Banana.dev through LowCodeAPI, "
+        f"{CONNECTIONS} connections, one server at a time on one core",
+        "command": "python -m benchmarks.mocks",
+        "machine": machine("cpu", 1),
+        "missing": [name for name in ("prism",) if name not in runs] + ["wiremock", "specmatic"],
+        "runs": runs,
+    }
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def measure(name: str, options: argparse.Namespace, cores: set[int], folder: Path) -> dict[str, Any]:
+    """Start the server, load it, stop it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command, prefix = _command(name, port, options, folder)
+    environment = {**os.environ, "PORT": str(port), "PYTHONPATH": f"{ROOT}:{ROOT / 'mocks'}"}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    get = _request("GET", f"{prefix}/v1/models/value?api_token={TOKEN}", port)
+    post = _request("POST", f"{prefix}/v1/start?api_token={TOKEN}", port, BODY)
+    try:
+        row: dict[str, Any] = {"start_ms": round(asyncio.run(_first(port, get, started, process)) * 1000)}
+        row["memory_mb"] = _memory(process.pid)
+        for method, request in (("GET", get), ("POST", post)):
+            asyncio.run(load(port, request, 1.0))
+            row[method] = asyncio.run(load(port, request, options.seconds))
+        row["memory_after_mb"] = _memory(process.pid)
+        began = time.perf_counter()
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+        row["stop_ms"] = round((time.perf_counter() - began) * 1000)
+        return row
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _command(name: str, port: int, options: argparse.Namespace, folder: Path) -> tuple[list[str], str]:
+    """What starts the server, and where it serves the operations."""
+    if name == "bananastand":
+        return [sys.executable, "-c", OURS, "mocks", "--port", str(port)], "/lowcodeapi/bananadev"
+    if name == "fastapi":
+        return [sys.executable, str(BARE)], ""
+    contract = yaml.safe_load(CONTRACT.read_text())
+    del contract["paths"]["/v1/models/model_key"]  # Prism takes the literal path and wants the query
+    (folder / "openapi.yaml").write_text(yaml.safe_dump(contract))
+    return [options.prism, "mock", "-p", str(port), "-v", "silent", str(folder / "openapi.yaml")], ""
+
+
+def _request(method: str, target: str, port: int, body: bytes = b"") -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+async def _first(port: int, request: bytes, started: float, process: subprocess.Popen[bytes]) -> float:
+    while time.perf_counter() - started < START:
+        assert process.poll() is None, "the server ended"
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await _exchange(reader, writer, request)
+            writer.close()
+            return time.perf_counter() - started
+        await asyncio.sleep(0.005)
+    raise TimeoutError("the server never answered")
+
+
+async def load(port: int, request: bytes, seconds: float) -> dict[str, float]:
+    """Requests per second and latency in milliseconds, each connection with one request at a time."""
+    until, taken = time.perf_counter() + seconds, list[float]()
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < until:
+            started = time.perf_counter()
+            await _exchange(reader, writer, request)
+            taken.append(time.perf_counter() - started)
+        writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
+    spent, ordered = time.perf_counter() - started, sorted(taken)
+    return {
+        "requests_per_second": round(len(ordered) / spent, 1),
+        "p50_ms": round(quantile(ordered, 0.5) * 1000, 3),
+        "p99_ms": round(quantile(ordered, 0.99) * 1000, 3),
+    }
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    assert head.split(b" ", 2)[1] == b"200", head
+    await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+
+
+def _memory(pid: int) -> float:
+    top = psutil.Process(pid)
+    return round(sum(p.memory_info().rss for p in [top, *top.children(recursive=True)]) / 2**20, 1)
+
+
+if __name__ == "__main__":
+    main()

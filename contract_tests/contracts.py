@@ -1,0 +1,115 @@
+"""The contract files as a tester reads them: with a validator that the mocks' own loading has no part in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import yaml
+
+import bananastand_mocks
+
+PACKAGE = Path(bananastand_mocks.__file__).parent
+FILES = {
+    "bananadev": PACKAGE / "lowcodeapi" / "bananadev.yaml",
+    "falai": PACKAGE / "lowcodeapi" / "falai.yaml",
+    "banana-native": PACKAGE / "bananadev" / "openapi.yaml",
+    "fal-native": PACKAGE / "falai" / "openapi.yaml",
+}
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation at one address, with the document around it."""
+
+    document: Any
+    path: str
+    method: str
+    spec: Any
+
+    def __str__(self) -> str:
+        return f"{self.method.upper()} {self.path}"
+
+    @property
+    def parameters(self) -> list[Any]:
+        """Its own parameters and those of its path."""
+        shared = self.document["paths"][self.path].get("parameters", [])
+        return [resolve(self.document, each) for each in [*shared, *self.spec.get("parameters", [])]]
+
+    @property
+    def body(self) -> Any:
+        """The schema of its JSON body, None where it takes none."""
+        request = resolve(self.document, self.spec.get("requestBody", {}))
+        return request.get("content", {}).get("application/json", {}).get("schema")
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether it asks for no key."""
+        return self.spec.get("security") == []
+
+
+def contract(name: str) -> Any:
+    """The parsed file of a contract, by the name that claims and --provider use."""
+    return yaml.safe_load(FILES[name].read_text(encoding="utf-8"))
+
+
+def operations(document: Any) -> Iterator[Operation]:
+    """Every operation of a document, aliases too."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield Operation(document, path, method, item[method])
+
+
+def operation(document: Any, name: str) -> Operation:
+    """The operation with this operationId."""
+    return next(each for each in operations(document) if each.spec.get("operationId") == name)
+
+
+def resolve(document: Any, value: Any) -> Any:
+    """The value, or what its $ref names."""
+    while isinstance(value, dict) and "$ref" in value:
+        found = document
+        for key in value["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        value = found
+    return value
+
+
+def errors(document: Any, schema: Any, value: Any) -> list[str]:
+    """What of a value does not fit a schema of the document, in the validator's words."""
+    registry = jsonschema_rs.Registry([("contract:///", document)])
+    validator = jsonschema_rs.Draft202012Validator(
+        _absolute(schema), registry=registry, validate_formats=True, offline=True
+    )
+    return [each.message for each in validator.iter_errors(value)]
+
+
+def request_errors(found: Operation, query: dict[str, str], body: Any = None) -> list[str]:
+    """What of a request does not fit its operation. Whole numbers in the query count as integers where one is due."""
+    wrong: list[str] = []
+    for each in found.parameters:
+        if each["in"] != "query":
+            continue
+        if each["name"] in query:
+            wrong += errors(found.document, each["schema"], _typed(found.document, each["schema"], query[each["name"]]))
+        elif each.get("required"):
+            wrong.append(f"{each['name']} is missing")
+    if found.body is not None:
+        wrong += errors(found.document, found.body, body)
+    return wrong
+
+
+def _typed(document: Any, schema: Any, value: str) -> Any:
+    whole = resolve(document, schema).get("type") == "integer" and value.lstrip("-").isdigit()
+    return int(value) if whole else value
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: f"contract:///{each}" if key == "$ref" else _absolute(each) for key, each in value.items()}
+    return [_absolute(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,80 @@
+"""What Banana answers when it refuses, in its three dialects. Knows no operation.
+
+JSON with a message on the management API and behind LowCodeAPI (every SDK reads errors as JSON); status 200 with a
+message that has "error" in it on start and check; three indented lines of text on a project's run URL. The texts of the
+first two are inferred, those of the third are Banana's own.
+"""
+
+from __future__ import annotations
+
+from ..kernel.call import Answer
+from ..kernel.errors import Problem
+
+__all__ = ["render", "render_queue", "render_run", "text_of"]
+
+TABLE: dict[str, tuple[int, str]] = {
+    "unknown_route": (404, "Not found"),
+    "wrong_method": (405, "Method not allowed"),
+    "malformed_json": (400, "The body is not valid JSON"),
+    "too_deep": (400, "The body is nested too deeply"),
+    "too_large": (413, "The body is too large"),
+    "unauthorized": (401, "An API key is required"),
+    "unknown_credential": (401, "Invalid API key"),
+    "rate_limited": (429, "Rate limit exceeded"),
+    "violation": (400, "Invalid request parameters"),
+    "server_error": (500, "Internal server error"),
+    "fault": (500, "Internal server error"),
+    "model_not_found": (404, "Model not found"),
+    "run_not_found": (404, "Run not found"),
+    "project_not_found": (404, "Project not found"),
+    "upload_not_found": (404, "Upload not found"),
+    "upload_refused": (403, "No upload was asked for under this key"),
+    "dates_inverted": (400, "Invalid request parameters: startDate is after endDate"),
+    "no_replicas": (400, "You have no available replicas to process this request"),
+    "busy": (423, ""),
+    "timed_out": (504, "Gateway timeout"),
+    "failed": (500, "Request failed."),
+}
+FAULTS = {401: "Invalid API key", 404: "Not found", 418: "banana is a teapot", 429: "Rate limit exceeded",
+          503: "Request failed.", 504: "Gateway timeout"}  # fmt: skip
+TYPES = {"failed": "PotassiumError"}
+
+
+def text_of(problem: Problem) -> tuple[int, str]:
+    """Status and text; a contract violation names the field and what is wrong with it."""
+    status, text = TABLE[problem.condition]
+    if problem.condition == "violation" and problem.violations:
+        first = problem.violations[0]
+        text = f"{text}: {first.message}" if not first.field else f"{text}: {first.field}: {first.message}"
+    elif problem.condition == "fault":
+        status = problem.status or status
+        text = problem.message or FAULTS.get(status, text)
+    elif problem.message and problem.condition != "malformed_json":
+        text = problem.message
+    return status, text
+
+
+def render(problem: Problem) -> Answer:
+    """JSON with a message."""
+    status, text = text_of(problem)
+    return Answer({"message": text}, status)
+
+
+def render_queue(problem: Problem, answer: dict[str, object]) -> Answer:
+    """The given answer of start or check, with the error as its message: the queue never says anything but 200."""
+    status, text = text_of(problem)
+    if problem.condition == "fault":
+        return Answer({"message": f"error: {text}"}, status)
+    return Answer({**answer, "message": f"error: {text}"})
+
+
+def render_run(problem: Problem) -> Answer:
+    """Plain text; what Potassium itself answers is empty or a page of Flask's."""
+    status, text = text_of(problem)
+    if problem.condition == "busy":
+        return Answer(None, status)
+    if problem.condition in ("malformed_json", "too_deep"):
+        return Answer(b"", 400, content_type="text/html; charset=utf-8")
+    kind = TYPES.get(problem.condition, "UserError" if status < 500 else "BananaError")
+    told = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {text}\n"
+    return Answer(told.encode(), status, content_type="text/plain; charset=utf-8")

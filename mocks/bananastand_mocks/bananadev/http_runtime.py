@@ -1,0 +1,72 @@
+"""Forwards runs to a Potassium app that is running somewhere. Knows HTTP and Potassium's wire, no provider's API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx2
+
+from ..kernel.errors import ProviderError
+from ..kernel.world import World
+from . import state
+from .runtime import Finished, InstantRuntime, Reply
+
+__all__ = ["HttpRuntime"]
+
+
+class HttpRuntime(InstantRuntime):
+    """Every model is the app at `url`; deployments are pretended, as the instant runtime pretends them.
+
+    A run goes on after its caller was sent away with a callID, and is begun again if the server restarted meanwhile.
+    """
+
+    keeps_outputs = True
+
+    def __init__(self, url: str, *, timeout: float = 300.0) -> None:
+        super().__init__()
+        self._url = url.rstrip("/")
+        self._timeout = httpx2.Timeout(timeout, connect=5.0)
+
+    async def work(self, world: World, model_key: str, inputs: Any) -> Finished:
+        """POST the inputs to the app's root handler."""
+        try:
+            async with httpx2.AsyncClient(timeout=self._timeout) as http:
+                answer = await http.post(f"{self._url}/", json=inputs)
+        except httpx2.HTTPError as error:
+            return Finished(error=f"the app at {self._url} does not answer: {type(error).__name__}")
+        try:
+            output: Any = answer.json()
+        except ValueError:
+            output = None
+        if answer.status_code >= 400:
+            told = output.get("message") if isinstance(output, dict) else None
+            return Finished(error=told or f"the app answered {answer.status_code}")
+        return Finished(output)
+
+    async def _outcome(self, world: World, row: state.Row, wait: float) -> Finished | None:
+        key = (world.name, row["callID"])
+        if key not in self._work:
+            self._work[key] = asyncio.create_task(self.work(world, row["modelKey"], row["inputs"]))
+        done, _ = await asyncio.wait({self._work[key]}, timeout=wait)
+        if not done:
+            return None
+        self._work.pop(key, None)
+        return done.pop().result()
+
+    async def _handle(self, world: World, project: state.Row, route: str, body: Any, raw: bytes) -> Reply:
+        try:
+            async with httpx2.AsyncClient(timeout=project["inferenceTimeout"] or None) as http:
+                answer = await http.post(
+                    f"{self._url}{route}", content=raw, headers={"content-type": "application/json"}
+                )
+        except httpx2.TimeoutException:
+            raise ProviderError("timed_out") from None
+        except httpx2.HTTPError:
+            raise ProviderError("failed", "the app does not answer") from None
+        kind = answer.headers.get("content-type", "text/plain; charset=utf-8")
+        if answer.status_code == 423:
+            raise ProviderError("busy")
+        if kind.startswith("application/json"):
+            return Reply(answer.status_code, "application/json", answer.json())
+        return Reply(answer.status_code, kind, answer.content)

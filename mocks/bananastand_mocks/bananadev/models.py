@@ -1,0 +1,48 @@
+"""Models (A:74-102): the list and the details. Knows models as projects of Banana's own API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kernel.call import Call
+from ..kernel.world import World
+from . import state
+from .runtime import Runtime
+
+__all__ = ["get_model", "list_models", "run_url"]
+
+
+def list_models(world: World, call: Call, runtime: Runtime) -> dict[str, Any]:
+    """Every model, in the order they were made; no paging is documented (A:75-86)."""
+    return {"models": [_model(world, call, row) for row in runtime.list(world)]}
+
+
+def get_model(world: World, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
+    """One model and its deployments, newest first (A:88-102). Raises ProviderError: model_not_found."""
+    row = state.model(world, parameters["model_key"])
+    return {**_model(world, call, row), "deployments": _deployments(world, row["modelKey"])}
+
+
+def run_url(call: Call, row: state.Row) -> str:
+    """Where the model is called directly: the run URL of Banana's own API, on this server."""
+    root = call.root
+    for mount in ("/lowcodeapi/bananadev", "/banana"):
+        root = root.removesuffix(mount)
+    return f"{call.origin}{root}/banana/run/{row['slug']}"
+
+
+def _model(world: World, call: Call, row: state.Row) -> dict[str, Any]:
+    deployed = _deployments(world, row["modelKey"])
+    current = next((each for each in deployed if each["status"] == "live"), deployed[0] if deployed else None)
+    shown = {name: value for name, value in row.items() if name not in ("slug", "lastRun")}
+    status = current["status"] if current else "queued"
+    return {**shown, "status": status, "url": run_url(call, row), "deployment": current}
+
+
+def _deployments(world: World, model_key: str) -> list[dict[str, Any]]:
+    hidden = ("modelKey", "failure")
+    return [
+        {"deploymentId": key, **{name: value for name, value in row.items() if name not in hidden}}
+        for key, row in reversed(state.deployments(world).items())
+        if row["modelKey"] == model_key
+    ]

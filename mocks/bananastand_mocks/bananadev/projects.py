@@ -1,0 +1,93 @@
+"""Banana's management API and the CLI's way to deploy: projects, upload, build. Knows no queue.
+
+Observed: the CLI takes every status but 200 for a failure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kernel.call import Answer, Call
+from ..kernel.errors import ProviderError
+from ..kernel.world import World
+from . import state
+from .runtime import Runtime
+
+__all__ = [
+    "build_project",
+    "create_project",
+    "create_upload",
+    "get_project",
+    "list_projects",
+    "put_upload",
+    "update_project",
+]
+
+SHOWN = ("id", "teamId", "name", "minReplicas", "maxReplicas", "inferenceTimeout", "idleTimeout")
+UPLOAD = "banana-upload"  # the kind of credential that an upload's key is
+UPLOADS_KEPT = 20
+
+
+def list_projects(world: World, runtime: Runtime) -> dict[str, Any]:
+    """Every project; any query is let through."""
+    return {"results": [_project(row) for row in runtime.list(world)]}
+
+
+def create_project(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """A project with a key of its own; names may come twice."""
+    return _project(state.add_model(world, world.ids.uuid(), body["name"]))
+
+
+def get_project(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
+    """One project. Raises ProviderError: project_not_found."""
+    return _project(_find(world, parameters))
+
+
+def update_project(world: World, parameters: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Change the settings that are named. Raises ProviderError: project_not_found."""
+    row = _find(world, parameters)
+    state.models_changed(world, row, body)
+    return _project(row)
+
+
+def create_upload(world: World, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
+    """An address for one archive, which needs no other key than its own. Raises ProviderError: project_not_found."""
+    row = _find(world, parameters)
+    key = f"{row['id']}/{world.ids.hex(32)}.tar.gz"
+    uploads = world.table("bananadev.uploads")
+    uploads[key] = {"project": row["id"], "bytes": None}
+    world.admit(UPLOAD, key)
+    while len(uploads) > UPLOADS_KEPT:
+        oldest = next(iter(uploads))
+        del uploads[oldest]
+        world.blobs.pop(f"bananadev/{oldest}", None)
+        world.expel(UPLOAD, oldest)
+    return {"uploadUrl": f"{call.origin}{call.root}/upload/{key}", "key": key}
+
+
+def put_upload(world: World, parameters: dict[str, Any], call: Call) -> Answer:
+    """Keep the archive."""
+    key = parameters["key"]
+    world.table("bananadev.uploads")[key]["bytes"] = len(call.raw)
+    world.blobs[f"bananadev/{key}"] = call.raw
+    return Answer(status=200)
+
+
+def build_project(world: World, parameters: dict[str, Any], body: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
+    """Build an archive that was put. Raises ProviderError: project_not_found, upload_not_found."""
+    row = _find(world, parameters)
+    upload = world.table("bananadev.uploads").get(body["key"])
+    if upload is None or upload["bytes"] is None or upload["project"] != row["id"]:
+        raise ProviderError("upload_not_found")
+    return {"id": runtime.deploy(world, row["modelKey"], body["key"], {})}
+
+
+def _find(world: World, parameters: dict[str, Any]) -> state.Row:
+    row = state.find_model(world, parameters["id"])
+    if row is None:
+        raise ProviderError("project_not_found")
+    return row
+
+
+def _project(row: state.Row) -> dict[str, Any]:
+    return {name: row[name] for name in SHOWN}

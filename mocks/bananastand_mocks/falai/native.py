@@ -1,0 +1,215 @@
+"""fal's own names for what document C calls otherwise: endpoint_id, cursor, start and end, expand. Knows no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ..kernel.call import Answer, Call, Endpoint
+from ..kernel.errors import ProviderError
+from ..kernel.world import World
+from . import compute
+from .analytics import METRICS, metrics_row
+from .models import PAGE, described, found
+from .paging import page, whole
+from .pricing import price
+from .state import catalogue, count, instances, known, setting
+from .tallies import total
+from .usage import Show, asked, rows, series, usage_row
+from .window import Window, moment
+
+__all__ = [
+    "ENDPOINTS",
+    "create_instance",
+    "delete_instance",
+    "estimate_pricing",
+    "get_analytics",
+    "get_instance",
+    "get_pricing",
+    "get_usage",
+    "list_instances",
+    "list_models",
+]
+
+MOST_IDS = 50
+REMEMBERED = 600.0  # seconds that an Idempotency-Key is
+IDEMPOTENCY = "falai.idempotency"
+STATUSES = {
+    "provisioning": "provisioning",
+    "starting": "pending",
+    "active": "ready",
+    "stopping": "stopped",
+    "stopped": "stopped",
+}
+FIELDS = ("id", "instance_type", "region", "sector", "ip", "creator_user_nickname")
+
+Parameters = dict[str, Any]
+
+
+def list_models(call: Call, parameters: Parameters) -> dict[str, Any]:
+    """Models by id, text, category and status, a page at a time. Raises ProviderError: invalid."""
+    wanted = _ids(parameters)
+    kept = [
+        row for row in found(catalogue().values(), parameters.get("q", ""))
+        if (not wanted or row["endpoint_id"] in wanted)
+        and parameters.get("category") in (None, row["category"])
+        and parameters.get("status") in (None, row.get("status", "active"))
+    ]  # fmt: skip
+    expand = _split(parameters, "expand")
+
+    def show(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**described(row, favourites=call.credential is not None), **_expanded(expand)}
+
+    return page(len(kept), parameters, PAGE).around("models", kept, show)
+
+
+def get_pricing(world: World, parameters: Parameters) -> dict[str, Any]:
+    """Prices in the order of the ids. Raises ProviderError: invalid, not_found."""
+    wanted = [known(endpoint_id) for endpoint_id in _ids(parameters)]
+    if not wanted:
+        raise ProviderError("invalid", "endpoint_id is empty")
+    for row in wanted:
+        count(world, row["endpoint_id"])
+    return whole(len(wanted)).around("prices", wanted, price)
+
+
+def estimate_pricing(body: dict[str, Any]) -> dict[str, Any]:
+    """The sum of unit price times quantity. Raises ProviderError: not_found.
+
+    No history of real calls is known here, so a call counts as one unit.
+    """
+    unit = "call_quantity" if body["estimate_type"] == "historical_api_price" else "unit_quantity"
+    costs = [known(endpoint_id)["unit_price"] * each[unit] for endpoint_id, each in body["endpoints"].items()]
+    return {"estimate_type": body["estimate_type"], "total_cost": round(sum(costs), 6), "currency": "USD"}
+
+
+def get_usage(world: World, parameters: Parameters) -> dict[str, Any]:
+    """Quantities and costs. Raises ProviderError: invalid, forbidden."""
+    _admin(world)
+    expand = _split(parameters, "expand") or ["time_series"]
+    method = {"auth_method": "api_key"} if "auth_method" in expand else {}
+    return _answer(world, parameters, expand, lambda name, tally: {**usage_row(name, tally), **method})
+
+
+def get_analytics(world: World, parameters: Parameters) -> dict[str, Any]:
+    """The metrics that `expand` names. Raises ProviderError: invalid, forbidden, not_found."""
+    _admin(world)
+    for endpoint_id in _ids(parameters):
+        known(endpoint_id)
+    expand = _split(parameters, "expand") or ["time_series", "request_count"]
+    metrics = [each for each in expand if each not in ("time_series", "summary")]
+    if unknown := set(metrics) - METRICS.keys():
+        raise ProviderError("invalid", f"no metric {min(unknown)}")
+    return _answer(world, parameters, expand, lambda name, tally: metrics_row(name, tally, metrics))
+
+
+def list_instances(world: World, parameters: Parameters) -> dict[str, Any]:
+    """A page of instances. Raises ProviderError: forbidden."""
+    _admin(world)
+    kept = list(instances(world))
+
+    def show(instance_id: str) -> dict[str, Any]:
+        return _native(compute.get_instance(world, {"instance_id": instance_id}))
+
+    return page(len(kept), parameters, compute.PAGE).around("instances", kept, show)
+
+
+def create_instance(world: World, parameters: Parameters, body: dict[str, Any]) -> Answer:
+    """A new instance, or the first answer to the same Idempotency-Key. Raises ProviderError: forbidden."""
+    _admin(world)
+    now, remembered = world.clock.now(), world.table(IDEMPOTENCY)
+    for key in [key for key, each in remembered.items() if each["at"] + REMEMBERED <= now]:
+        del remembered[key]
+    key = parameters.get("idempotency-key")
+    if key in remembered:
+        return Answer(remembered[key]["answer"], 201)
+    answer = _native(compute.create_instance(world, body).body)
+    if key is not None:
+        remembered[key] = {"at": now, "answer": answer}
+    return Answer(answer, 201)
+
+
+def get_instance(world: World, parameters: Parameters) -> dict[str, Any]:
+    """One instance. Raises ProviderError: forbidden, not_found."""
+    _admin(world)
+    return _native(compute.get_instance(world, {"instance_id": parameters["id"]}))
+
+
+def delete_instance(world: World, parameters: Parameters) -> Answer:
+    """The instance is gone; 204 without a body. Raises ProviderError: forbidden, not_found."""
+    _admin(world)
+    return compute.delete_instance(world, {"instance_id": parameters["id"]})
+
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    "list_models": list_models,
+    "get_pricing": get_pricing,
+    "estimate_pricing": estimate_pricing,
+    "get_usage": get_usage,
+    "get_analytics": get_analytics,
+    "list_instances": list_instances,
+    "create_instance": create_instance,
+    "get_instance": get_instance,
+    "delete_instance": delete_instance,
+}
+
+
+def _answer(world: World, parameters: Parameters, expand: list[str], show: Show) -> dict[str, Any]:
+    """The parts that `expand` names, of which one must be time_series or summary."""
+    if not {"time_series", "summary"} & set(expand):
+        raise ProviderError("invalid", "expand needs time_series or summary")
+    window, wanted = _window(world, parameters), set(_ids(parameters))
+    answer: dict[str, Any] = {"next_cursor": None, "has_more": False}
+    if "time_series" in expand:
+        answer |= series(world, window, parameters, wanted, show)
+    if "summary" in expand:
+        answer["summary"] = rows(total(world, window), wanted, show)
+    return answer
+
+
+def _window(world: World, parameters: Parameters) -> Window:
+    try:
+        zone = ZoneInfo(parameters.get("timezone", "UTC"))
+    except (ValueError, OSError, KeyError):
+        raise ProviderError("invalid", "no such timezone") from None
+    ends = [moment(parameters[name], zone) if name in parameters else None for name in ("start", "end")]
+    start, end, open_end = asked(world, *ends)
+    bound = parameters.get("bound_to_timeframe", "true") == "true"
+    return Window(start, end, parameters.get("timeframe"), zone, bound=bound, open_end=open_end)
+
+
+def _ids(parameters: Parameters) -> list[str]:
+    """Each endpoint_id once. Raises ProviderError: invalid, for more than 50."""
+    ids = _split(parameters, "endpoint_id")
+    if len(ids) > MOST_IDS:
+        raise ProviderError("invalid", f"more than {MOST_IDS} ids")
+    return ids
+
+
+def _split(parameters: Parameters, name: str) -> list[str]:
+    """The values of a parameter that may be repeated or separated by commas, each once."""
+    parts = [part for value in parameters.get(name, []) for part in value.split(",") if part]
+    return list(dict.fromkeys(parts))
+
+
+def _expanded(expand: list[str]) -> dict[str, Any]:
+    """What `expand` adds to a model; in the place of an OpenAPI, which is not held here, stands an error."""
+    added: dict[str, Any] = {}
+    if "openapi-3.0" in expand:
+        added["openapi"] = {"error": {"code": "not_available", "message": "OpenAPI schema is not available"}}
+    if "enterprise_status" in expand:
+        added["enterprise_status"] = "ready"
+    return added
+
+
+def _native(instance: dict[str, Any]) -> dict[str, Any]:
+    """An instance in fal's own words."""
+    kept = {name: instance[name] for name in FIELDS if name in instance}
+    return {**kept, "status": STATUSES[instance["status"]]}
+
+
+def _admin(world: World) -> None:
+    """Usage, analytics and compute need an admin's key; a world's setting says whether its key is one."""
+    if not setting(world, "falai.admin_key"):
+        raise ProviderError("forbidden")

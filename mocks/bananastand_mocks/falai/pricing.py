@@ -1,0 +1,52 @@
+"""Prices of models (C:92-117) and of instances. Knows no usage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..kernel.world import World
+from .paging import whole
+from .state import catalogue, count, known
+
+__all__ = ["get_pricing", "hourly", "price"]
+
+HOURLY = {"gpu_8x_h100_sxm5": 15.12, "gpu_1x_h100_sxm5": 1.89}
+OTHER_HOURLY = 1.2
+TIERS = ((0, 1.0), (10_000, 0.9))  # from this quantity on, this part of the unit price
+
+
+def get_pricing(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The price of one model, or of all of them (C:109). Raises ProviderError: not_found."""
+    model_id = parameters.get("model_id")
+    rows = list(catalogue().values()) if model_id is None else [known(model_id)]
+    if model_id is not None:
+        count(world, model_id)
+    return whole(len(rows)).around("prices", rows, lambda row: {**price(row), **_promised(row)})
+
+
+def price(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A price as fal's own API gives it."""
+    return {
+        "endpoint_id": row["endpoint_id"],
+        "unit_price": row["unit_price"],
+        "unit": row["unit"],
+        "currency": "USD",
+    }
+
+
+def hourly(instance_type: str) -> float:
+    """USD for an hour of an instance; types of fal's own have their own price."""
+    return HOURLY.get(instance_type, OTHER_HOURLY)
+
+
+def _promised(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Cost per request, usage tiers and billing details, which C:103 names and fal's own API does not have."""
+    unit_price = row["unit_price"]
+    return {
+        "cost_per_request": unit_price,
+        "usage_tiers": [
+            {"from_quantity": quantity, "unit_price": round(unit_price * part, 6)} for quantity, part in TIERS
+        ],
+        "billing": {"model": "pay_per_use", "period": "month"},
+    }

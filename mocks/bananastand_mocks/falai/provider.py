@@ -1,0 +1,66 @@
+"""fal's Platform API at its own address: keys, headers, error envelope. Knows no operation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..kernel.call import Answer, Call
+from ..kernel.contract import load
+from ..kernel.errors import Problem, ProviderError
+from ..kernel.ids import Ids
+from ..kernel.provider import Credential, Provider
+from ..kernel.world import World
+from ..kernel.worlds import Kind
+from .endpoints import EVENTS
+from .errors import render
+from .native import ENDPOINTS
+from .state import fill
+
+__all__ = ["HEADERS", "KEY", "FalAI"]
+
+HEADERS = {"cache-control": "public, max-age=0, must-revalidate"}  # as recorded
+SCHEMES = ("key ", "bearer ")
+
+
+def _mint(ids: Ids) -> str:
+    return f"{ids.uuid()}:{ids.hex(32)}"
+
+
+KEY = Credential("fal", "fal-bananastand", _mint)
+
+
+class FalAI(Provider):
+    """fal-native, at /fal."""
+
+    name = "fal-native"
+    mount = "/fal"
+    title = "fal.ai"
+    summary = "Platform APIs: models, prices, usage, analytics, compute instances"
+
+    def __init__(self) -> None:
+        self.contract = load(Path(__file__).with_name("openapi.yaml"))
+        self.endpoints, self.events, self.credentials = ENDPOINTS, EVENTS, (KEY,)
+
+    def secret(self, call: Call) -> tuple[str, str] | None:
+        """The key after the word Key, or Bearer as C:24 has it; the list of models needs none."""
+        given = call.headers.get("authorization", "")
+        if not given and call.operation.id == "list_models":
+            return None
+        if not given.lower().startswith(SCHEMES):
+            raise ProviderError("unauthorized")
+        return KEY.kind, given.partition(" ")[2].strip()
+
+    def success(self, call: Call, answer: Answer) -> Answer:
+        """The answer with the header that fal sends."""
+        answer.headers |= HEADERS
+        return answer
+
+    def failure(self, call: Call | None, problem: Problem) -> Answer:
+        """fal's envelope, with an id of the request where the call is known."""
+        answer = render(problem, None if call is None else call.world.ids.uuid())
+        answer.headers |= HEADERS
+        return answer
+
+    def fill(self, world: World, kind: Kind) -> None:
+        """The instance and the day that document C names, in the documents world."""
+        fill(world, kind)

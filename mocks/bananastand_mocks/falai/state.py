@@ -1,0 +1,121 @@
+"""fal's part of a world: counted requests, instances, and the catalogue, which every world shares. Knows no answer.
+
+Requests are counted by the minute and the model, so that a long test does not fill the memory. Nothing behind this API
+runs a model: what is counted are the requests that name one, at no cost, and the hours of instances.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..kernel.errors import ProviderError
+from ..kernel.world import World
+from ..kernel.worlds import Kind
+
+__all__ = [
+    "DOCUMENTED_INSTANCE",
+    "REQUESTS",
+    "RUNS",
+    "Tally",
+    "catalogue",
+    "count",
+    "fill",
+    "instances",
+    "known",
+    "setting",
+]
+
+INSTANCES = "falai.instances"
+REQUESTS = "falai.requests"
+RUNS = "falai.runs"
+SETTINGS: dict[str, Any] = {
+    "falai.provisioning_seconds": 30.0,
+    "falai.starting_seconds": 10.0,
+    "falai.stopping_seconds": 5.0,
+    "falai.admin_key": True,  # whether the world's key may see usage, analytics and compute on fal's own API
+}
+DOCUMENTED_INSTANCE = "abc123"  # C:245, C:272
+DURATIONS = 100  # kept of each minute and model, for percentiles
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted: requests, those that failed, billed units, and the seconds each took, where they are known."""
+
+    requests: int = 0
+    errors: int = 0
+    quantity: float = 0.0
+    durations: list[float] = field(default_factory=list[float])
+
+    def add(self, other: Tally) -> None:
+        """Count what another has counted, too."""
+        self.requests += other.requests
+        self.errors += other.errors
+        self.quantity += other.quantity
+        self.durations += other.durations
+
+
+@cache
+def catalogue() -> Mapping[str, Mapping[str, Any]]:
+    """The models by id, in the catalogue's order."""
+    with Path(__file__).with_name("catalogue.toml").open("rb") as file:
+        read = tomllib.load(file)
+    return {row["endpoint_id"]: {"date": read["date"], **row} for row in read["models"]}
+
+
+def known(model_id: str) -> Mapping[str, Any]:
+    """The model with this id. Raises ProviderError: not_found."""
+    if model_id not in catalogue():
+        raise ProviderError("not_found", f"no model {model_id}")
+    return catalogue()[model_id]
+
+
+def count(world: World, model_id: str, tally: Tally | None = None) -> None:
+    """Count a request that names a model, or a whole tally, in the minute that is now."""
+    minute = world.table(REQUESTS).setdefault(str(int(world.clock.now() // 60)), {})
+    total = Tally(**minute.get(model_id, {}))
+    total.add(tally or Tally(requests=1))
+    del total.durations[:-DURATIONS]
+    minute[model_id] = asdict(total)
+
+
+def instances(world: World) -> dict[str, Any]:
+    """The instances by id, oldest first."""
+    return world.table(INSTANCES)
+
+
+def setting(world: World, name: str) -> Any:
+    """A setting of the world, such as falai.provisioning_seconds, or its default."""
+    return world.settings.get(name, SETTINGS[name])
+
+
+def fill(world: World, kind: Kind) -> None:
+    """The settings; in the documents world also the instance of C:245 and a day of January 2024 (C:145)."""
+    for name, value in SETTINGS.items():
+        world.settings.setdefault(name, value)
+    if kind != "documents" or DOCUMENTED_INSTANCE in instances(world):
+        return
+    now = world.clock.now()
+    instances(world)[DOCUMENTED_INSTANCE] = {
+        "id": DOCUMENTED_INSTANCE,
+        "instance_type": "gpu-1x-a10g",
+        "name": "my-ai-instance",
+        "config": {"max_workers": 4},
+        "ip": "203.0.113.7",
+        "status": "active",
+        "created_at": now,
+        "started_at": now,
+        "stopped_at": None,
+        "running_since": now,
+        "runs": [],
+        "step": 0,
+    }
+    noon = int(datetime(2024, 1, 15, 12, tzinfo=UTC).timestamp() // 60)
+    day = Tally(requests=3, errors=1, quantity=2.0, durations=[3.0, 5.0])
+    world.table(REQUESTS)[str(noon)] = {"fal-ai/flux-pro": asdict(day)}

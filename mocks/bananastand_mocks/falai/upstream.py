@@ -1,0 +1,35 @@
+"""fal.ai as LowCodeAPI calls it. Knows the gateway's side of the door and nothing behind it."""
+
+from __future__ import annotations
+
+from ..kernel.call import Answer
+from ..kernel.errors import Problem
+from ..kernel.world import World
+from ..kernel.worlds import Kind
+from ..lowcodeapi.upstream import Upstream
+from .endpoints import ENDPOINTS, EVENTS
+from .errors import render
+from .provider import HEADERS, KEY
+from .state import fill
+
+__all__ = ["FalAIUpstream"]
+
+
+class FalAIUpstream(Upstream):
+    """The operations of document C."""
+
+    id = "falai"
+    title = "fal.ai"
+    description = "Models, prices, usage, analytics, compute instances and batches of requests"
+    headers = HEADERS
+    credential = KEY
+    endpoints = ENDPOINTS
+    events = EVENTS
+
+    def render(self, problem: Problem) -> Answer:
+        """fal's own error."""
+        return render(problem)
+
+    def fill(self, world: World, kind: Kind) -> None:
+        """The instance and the day that the document names, in the documents world."""
+        fill(world, kind)

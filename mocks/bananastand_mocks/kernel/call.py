@@ -1,0 +1,74 @@
+"""One call and its answer, as the kernel and the endpoints pass them on. Knows no transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .contract import Operation
+    from .faults import Fault
+    from .world import World
+
+__all__ = ["JSON", "Answer", "Call", "Endpoint"]
+
+JSON = "application/json"
+
+Endpoint = Callable[..., Any]
+
+
+class Call:
+    """A request that has found its operation.
+
+    `path` and `query` are as they came, the parsed parameters are handed to the endpoint. `headers` are lower-case,
+    `raw` the body's bytes, `body` its JSON (None without one). `origin` is the scheme and host the caller used, `root`
+    the path below which the provider is served. World and credential are known after authentication.
+    """
+
+    __slots__ = ("_world", "body", "credential", "faults", "headers", "method", "operation", "origin", "path", "query",
+                 "raw", "root", "target")  # fmt: skip
+
+    def __init__(
+        self,
+        operation: Operation,
+        method: str,
+        target: str,
+        path: dict[str, str],
+        query: dict[str, Any],
+        headers: dict[str, str],
+        *,
+        origin: str = "",
+        root: str = "",
+    ) -> None:
+        self.operation, self.method, self.target = operation, method, target
+        self.path, self.query, self.headers = path, query, headers
+        self.origin, self.root = origin, root
+        self.raw = b""
+        self.body: Any = None
+        self.credential: str | None = None
+        self.faults: list[Fault] = []
+        self._world: World | None = None
+
+    @property
+    def world(self) -> World:
+        """The world the call belongs to; only after authentication."""
+        assert self._world is not None, "no world before authentication"
+        return self._world
+
+    def enter(self, world: World, credential: str | None) -> None:
+        """Place the call in a world, as the holder of a credential."""
+        self._world, self.credential = world, credential
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back. `body` is JSON, or bytes where `content_type` is not JSON; None means no body at all.
+
+    Header names are lower-case.
+    """
+
+    body: Any = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    content_type: str = JSON

@@ -1,0 +1,72 @@
+"""Reads JSON more strictly than the standard library. Knows no provider: what to answer is the dialect's matter."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+__all__ = ["MAX_DEPTH", "MalformedJson", "TooDeep", "dump", "parse"]
+
+MAX_DEPTH = 100  # validators and serialisers recurse; nothing in the documents nests deeper than six
+
+
+class MalformedJson(ValueError):
+    """Not JSON; the text is the parser's."""
+
+
+class TooDeep(ValueError):
+    """JSON, but nested deeper than MAX_DEPTH."""
+
+
+def parse(raw: bytes) -> Any:
+    """The value in `raw`. Refuses NaN, numbers too large for a double, and lone surrogates, which cannot be answered.
+
+    Raises MalformedJson or TooDeep.
+    """
+    try:
+        text = raw.decode("utf-8")
+        value = _DECODER.decode(text)
+        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _too_deep(value):
+            raise RecursionError
+        if "\\u" in text:
+            dump(value)
+    except RecursionError:
+        raise TooDeep(f"nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise MalformedJson(str(error)) from None
+    return value
+
+
+def dump(value: Any) -> bytes:
+    """Compact JSON, as Express and FastAPI write it."""
+    return _ENCODER.encode(value).encode("utf-8")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{number[:40]} is out of range")
+    return value
+
+
+def _too_deep(value: Any) -> bool:
+    """Walks level by level, without recursion."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ())
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,103 @@
+"""What a provider tells the kernel about itself. Knows no provider.
+
+A provider is a contract, one function for each operationId, its errors and its credentials. The functions are handed
+what their parameter names ask for: `world`, `parameters` (path, query and header parameters in one), `body` (parsed
+JSON), `call`, `dispatch` (make another call of the same provider, in process), or a resource such as `runtime`. They
+return the body of the contract's first success, or an `Answer`, and refuse with `ProviderError`. They may be async.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from starlette.websockets import WebSocket
+
+from .call import Answer, Call, Endpoint
+from .contract import Contract
+from .errors import Problem
+from .ids import Ids
+from .limits import Allowance
+from .world import Event, World
+from .worlds import Kind, Worlds
+
+__all__ = ["Credential", "Provider", "Socket"]
+
+Socket = Callable[[WebSocket, Worlds], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A kind of secret: its well-known value in the default world, and how other worlds get theirs."""
+
+    kind: str
+    well_known: str
+    mint: Callable[[Ids], str]
+
+
+class Provider(ABC):
+    """One API at one mount.
+
+    `title` and `summary` are for the index page. `json_type` is the content type of its JSON answers, `cors` what it
+    tells browsers ("*" or "reflect", which names the caller's origin and allows credentials). Bodies longer than
+    `max_body` are refused while they arrive. With `parse_first` a body that is not JSON is refused before the
+    credential is looked at. With `objects_only` a bare string or number is no JSON body, as Express has it.
+    `sockets` are websockets, by path.
+    """
+
+    name: str
+    mount: str
+    title: str
+    summary: str = ""
+    json_type: ClassVar[str] = "application/json"
+    cors: ClassVar[str] = "*"
+    max_body: ClassVar[int] = 10 * 2**20
+    parse_first: ClassVar[bool] = True
+    objects_only: ClassVar[bool] = False
+
+    contract: Contract
+    endpoints: Mapping[str, Endpoint]
+    events: Mapping[str, Event] = {}
+    resources: Mapping[str, Any] = {}
+    credentials: Sequence[Credential] = ()
+    sockets: Mapping[str, Socket] = {}
+
+    @abstractmethod
+    def secret(self, call: Call) -> tuple[str, str] | None:
+        """The kind and value of the credential a call carries; None where the operation needs none.
+
+        Raises ProviderError: unauthorized, where one is needed and missing or of a wrong form.
+        """
+
+    @abstractmethod
+    def failure(self, call: Call | None, problem: Problem) -> Answer:
+        """The provider's own status and body for a problem; `call` is None where no operation was found."""
+
+    def success(self, call: Call, answer: Answer) -> Answer:
+        """The answer as this provider sends it."""
+        return answer
+
+    @abstractmethod
+    def fill(self, world: World, kind: Kind) -> None:
+        """Put into a new world what a world of that kind holds; nothing where another provider has done so."""
+
+    def early(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
+        """What is answered before anything else is looked at: the contract itself, at /openapi.json."""
+        return Answer(self.contract.document) if path == "/openapi.json" and method == "GET" else None
+
+    def rewrite(self, path: str, query: str, pinned: World) -> tuple[str, str]:
+        """Path and query string as they are to be read. `pinned` is the world of the address."""
+        return path, query
+
+    def refusal(self, call: Call | None, problem: Problem) -> Answer:
+        """The error as `dispatch` gives it to an endpoint: without what a gateway puts around it."""
+        return self.failure(call, problem)
+
+    def prepare(self, call: Call) -> None:  # noqa: B027
+        """Change an authenticated call before it is checked against the contract."""
+
+    def limit_headers(self, allowance: Allowance) -> dict[str, str]:
+        """Headers that tell of a rate limit."""
+        return {}

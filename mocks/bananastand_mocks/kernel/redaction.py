@@ -1,0 +1,32 @@
+"""Takes secrets out of what is about to be stored. Knows common names for them, no world's own secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["REDACTED", "redact", "redact_text"]
+
+REDACTED = "[redacted]"
+NAMES = frozenset(
+    ("authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key", "x-banana-api-key", "x-admin-key")
+    + ("x-credential-value", "api_token", "apikey", "api_key", "webhook_secret", "ssh_key", "password")
+)
+IN_TEXT = re.compile(r'(?i)("?(?:api_token|api_?key|webhook_secret|ssh_key|password)"?\s*[=:]\s*)("?)[^"&,\s/}]*')
+
+
+def redact(value: Any) -> Any:
+    """A copy without secrets; the very value where there are none."""
+    if isinstance(value, Mapping):
+        changed = {key: REDACTED if str(key).lower() in NAMES else redact(item) for key, item in value.items()}
+        return changed if any(changed[key] is not item for key, item in value.items()) else value
+    if isinstance(value, list):
+        items = [redact(item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def redact_text(text: str) -> str:
+    """A path or a body that is not JSON, without what follows a secret's name."""
+    return IN_TEXT.sub(rf"\1\2{REDACTED}", text)

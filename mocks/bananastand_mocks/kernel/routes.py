@@ -1,0 +1,70 @@
+"""Finds the operation an address names. Knows paths and methods, no bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .errors import ProviderError
+
+if TYPE_CHECKING:
+    from .contract import Operation
+
+__all__ = ["Routes"]
+
+PLACE = re.compile(r"\{([^{}]+)\}")
+
+
+class Routes:
+    """The route table. Literal paths win over those with parameters, and longer literals over shorter ones."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._literal: dict[str, dict[str, Operation]] = {}
+        templates: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            table = templates if "{" in operation.template else self._literal
+            table.setdefault(operation.template, {})[operation.method] = operation
+        ordered = sorted(templates.items(), key=lambda item: _precedence(item[0], item[1]))
+        self._patterns = [(_pattern(template, methods), methods) for template, methods in ordered]
+
+    def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
+        """The operation and its path parameters. HEAD finds GET.
+
+        Raises ProviderError: unknown_route, or wrong_method with the allowed ones.
+        """
+        allowed: set[str] = set()
+        methods = self._literal.get(path)
+        if methods is not None:
+            if operation := _for_method(methods, method):
+                return operation, {}
+            allowed |= methods.keys()
+        for pattern, methods in self._patterns:
+            if match := pattern.fullmatch(path):
+                if operation := _for_method(methods, method):
+                    return operation, {name: match[i + 1] for i, name in enumerate(operation.places)}
+                allowed |= methods.keys()
+        if allowed:
+            raise ProviderError("wrong_method", allowed=sorted(allowed))
+        raise ProviderError("unknown_route")
+
+
+def _for_method(methods: dict[str, Operation], method: str) -> Operation | None:
+    return methods.get("GET" if method == "HEAD" else method)
+
+
+def _precedence(template: str, methods: dict[str, Operation]) -> tuple[bool, int, str]:
+    """Templates that may take slashes come last, so that they do not shadow what stands below them."""
+    return any(operation.catch_all for operation in methods.values()), -len(PLACE.sub("", template)), template
+
+
+def _pattern(template: str, methods: dict[str, Operation]) -> re.Pattern[str]:
+    catch_all = {name for operation in methods.values() for name in operation.catch_all}
+    pieces = PLACE.split(template)
+    return re.compile(
+        "".join(
+            re.escape(piece) if i % 2 == 0 else ("(.+)" if piece in catch_all else "([^/]+)")
+            for i, piece in enumerate(pieces)
+        ),
+        re.DOTALL,
+    )

@@ -1,0 +1,200 @@
+"""Takes HTTP calls for one provider, and writes their journal. Knows ASGI, no provider.
+
+This is the hot path: plain ASGI, no middleware. FastAPI stands around it (see `app`), not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .call import JSON, Answer, Call
+from .delivery import Headers, Send, deliver, stall
+from .errors import ProviderError
+from .parameters import parse_query
+from .provider import Provider
+from .redaction import redact, redact_text
+from .service import Service
+from .world import World
+
+__all__ = ["Wire"]
+
+Receive = Callable[[], Awaitable[Any]]
+
+DRAINED = 32 * 2**20  # of a body that is too large; then the connection is closed on its sender
+
+
+class _Gone(Exception):
+    """The caller left before its body was there."""
+
+
+class Wire:
+    """ASGI for one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._provider: Provider = service.provider
+        self._base: Headers = [(b"access-control-allow-origin", b"*")] if self._provider.cors == "*" else []
+
+    async def __call__(
+        self, scope: Any, receive: Receive, send: Send, path: str, root: str, pinned: World | None
+    ) -> None:
+        """Answer one HTTP call. `path` is below `root`; `pinned` is the world that the address names, if it does."""
+        method: str = scope["method"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope["query_string"].decode("latin-1")
+        call: Call | None = None
+        raw = b""
+        try:
+            if method == "OPTIONS" and "access-control-request-method" in headers:
+                await deliver(send, 204, self._preflight(headers), b"", ())
+                return
+            if early := self._provider.early(method, path, headers):
+                answer = early
+            else:
+                try:
+                    call = self._service.find(method, path, query, headers, pinned)
+                    call.origin = f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}"
+                    call.root = root
+                except ProviderError:
+                    raw = await self._body(method, headers, receive)
+                    raise
+                answer = await self._answer(call, method, headers, receive, pinned)
+        except _Gone:
+            return
+        except ProviderError as error:
+            answer = self._provider.failure(call, error.problem)
+        except Exception as error:
+            answer = self._service.crashed(call, error)
+        faults = call.faults if call is not None else ()
+        if call is not None:
+            self._service.check(call, answer, provoked=bool(faults))
+        body = self._service.encode(answer)
+        self._record(call, method, path, query, headers, raw, answer, body, pinned)
+        if call is not None and method not in ("GET", "HEAD") and self._service.worlds.keep is not None:
+            self._service.worlds.keep(call.world)
+        if faults:
+            await stall(faults)
+        await deliver(
+            send, answer.status, self._headers(answer, body, headers), b"" if method == "HEAD" else body, faults
+        )
+
+    async def _answer(
+        self, call: Call, method: str, headers: dict[str, str], receive: Receive, pinned: World | None
+    ) -> Answer:
+        service = self._service
+        call.enter(pinned or service.worlds.default, None)
+        call.raw = await self._body(method, headers, receive)
+        if self._provider.parse_first:
+            service.read(call)
+        service.authenticate(call, pinned)
+        if len(call.world.faults):
+            call.faults = call.world.faults.strike(call.operation.id)
+        if not self._provider.parse_first:
+            service.read(call)
+        return await service.perform(call)
+
+    async def _body(self, method: str, headers: dict[str, str], receive: Receive) -> bytes:
+        """The body, counted as it arrives. Raises ProviderError: too_large, after the rest was thrown away."""
+        if method in ("GET", "HEAD") and "content-length" not in headers and "transfer-encoding" not in headers:
+            return b""
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        body: bytes = message.get("body", b"")
+        limit, more = self._provider.max_body, message.get("more_body", False)
+        if not more and len(body) <= limit:
+            return body
+        chunks, size = [body], len(body)
+        while more and size <= limit + DRAINED:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+        if size > limit:
+            raise ProviderError("too_large", "request entity too large", limit=limit)
+        return b"".join(chunks)
+
+    def _headers(self, answer: Answer, body: bytes, asked: dict[str, str]) -> Headers:
+        headers = self._base.copy()
+        if not (answer.body is None and answer.status == 204):
+            headers.append((b"content-length", str(len(body)).encode()))
+        if answer.body is not None:
+            kind = self._provider.json_type if answer.content_type == JSON else answer.content_type
+            headers.append((b"content-type", kind.encode("latin-1")))
+        for name, value in answer.headers.items():
+            headers.append((name.encode("latin-1"), value.encode("latin-1")))
+        if self._provider.cors == "reflect" and "origin" in asked:
+            headers += _reflected(asked["origin"])
+        return headers
+
+    def _preflight(self, asked: dict[str, str]) -> Headers:
+        headers = self._base.copy() if self._base else _reflected(asked.get("origin", "*"))
+        headers.append((b"access-control-allow-methods", b"GET,HEAD,PUT,PATCH,POST,DELETE"))
+        if wanted := asked.get("access-control-request-headers"):
+            headers.append((b"access-control-allow-headers", wanted.encode("latin-1")))
+        return headers
+
+    def _record(
+        self,
+        call: Call | None,
+        method: str,
+        path: str,
+        query: str,
+        headers: dict[str, str],
+        raw: bytes,
+        answer: Answer,
+        body: bytes,
+        pinned: World | None,
+    ) -> None:
+        """Journal and coverage, in the call's world, or in that of the address where it found none."""
+        world = call.world if call is not None else pinned or self._service.worlds.default
+        given = call.query if call is not None else parse_query(query)
+        raw = call.raw if call is not None else raw
+        content = _content(call, raw)
+        if call is not None:
+            named = [*call.query, *call.path, *call.operation.headers.names.intersection(headers)]
+            world.coverage.record(self._provider.name, call.operation.id, answer.status, (*named, *_keys(content)))
+        if not world.journal.budget:
+            return
+        world.journal.record(
+            world.clock.now(),
+            self._provider.name,
+            call.operation.id if call is not None else None,
+            method,
+            redact_text(call.target if call is not None else path),
+            redact(given),
+            redact({name: value for name, value in headers.items() if name != "host"}),
+            redact(content),
+            len(raw),
+            answer.status,
+            body,
+            tuple(fault.kind for fault in call.faults) if call is not None else (),
+        )
+
+
+def _content(call: Call | None, raw: bytes) -> Any:
+    """A body as the journal keeps it: JSON, or text without secrets; bytes only by their number."""
+    if not raw:
+        return None
+    if call is not None and call.body:
+        return call.body
+    try:
+        return redact_text(raw[:10_000].decode("utf-8"))
+    except UnicodeDecodeError:
+        return f"[{len(raw)} bytes]"
+
+
+def _keys(content: Any) -> list[str]:
+    return list(content) if isinstance(content, dict) else []
+
+
+def _reflected(origin: str) -> Headers:
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"vary", b"Origin"),
+    ]

@@ -1,0 +1,136 @@
+"""A world: one set of credentials and everything that happens under them. Knows no provider and no HTTP.
+
+Nothing in one world is seen from another. Endpoints take time, ids and chance from their world and from nowhere else,
+so that the same seed and the same calls give the same answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from .clock import Clock
+from .coverage import Coverage
+from .errors import StateError
+from .faults import Faults
+from .ids import Ids
+from .journal import BUDGET, Journal
+from .limits import Limits
+from .tasks import Tasks
+
+__all__ = ["Event", "World"]
+
+Event = Callable[["World", dict[str, Any]], None]
+Register = Callable[["World", str, str, bool], None]
+Table = dict[str, Any]
+
+VERSION = 1
+
+
+class World:
+    """Store, clock, seed, faults, journal, limits and coverage of one set of credentials.
+
+    `credentials` has secrets by kind; `tables` hold plain JSON by name and key, `blobs` bytes by name; `settings` are
+    what a test may turn, named `provider.setting`. `breaches` are answers of ours that did not fit their contract.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        seed: int | None = None,
+        virtual: bool = True,
+        speed: float = 1.0,
+        journal: int = BUDGET,
+        events: Mapping[str, Event] | None = None,
+    ) -> None:
+        self.name = name
+        self._journal_budget = journal
+        self._events = events or {}
+        self.credentials: dict[str, list[str]] = {}
+        self.register: Register = _keep_to_itself
+        self.begin(seed=seed, virtual=virtual, speed=speed)
+
+    def begin(self, *, seed: int | None, virtual: bool, speed: float) -> None:
+        """Start anew, empty but for the credentials."""
+        self.seed = seed if seed is not None else int.from_bytes(os.urandom(6))
+        self.random = Random(self.seed)
+        self.ids = Ids(self.random)
+        self.clock = Clock(self._deliver, virtual=virtual, speed=speed)
+        self.faults = Faults(Random(self.seed + 1))
+        self.journal = Journal(self._journal_budget)
+        self.limits = Limits()
+        self.tasks = Tasks()
+        self.coverage = Coverage()
+        self.settings: dict[str, Any] = {}
+        self.tables: dict[str, Table] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.breaches: list[str] = []
+
+    def admit(self, kind: str, secret: str) -> None:
+        """One more credential opens this world."""
+        self.credentials.setdefault(kind, []).append(secret)
+        self.register(self, kind, secret, True)
+
+    def expel(self, kind: str, secret: str) -> None:
+        """A credential is no longer valid."""
+        self.credentials[kind].remove(secret)
+        self.register(self, kind, secret, False)
+
+    def table(self, name: str) -> Table:
+        """A table, by `provider.name`; empty at first. Rows must be JSON."""
+        return self.tables.setdefault(name, {})
+
+    def dump(self) -> dict[str, Any]:
+        """The whole world as JSON, but for its journal and coverage."""
+        version, internal, gauss = self.random.getstate()
+        return {
+            "version": VERSION,
+            "name": self.name,
+            "seed": self.seed,
+            "random": [version, list(internal), gauss],
+            "clock": self.clock.dump(),
+            "faults": self.faults.dump(),
+            "limits": self.limits.dump(),
+            "tasks": self.tasks.dump(),
+            "credentials": self.credentials,
+            "settings": self.settings,
+            "tables": self.tables,
+            "blobs": {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()},
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Become the dumped world, credentials and all, but keep the name. Raises StateError and stays as it was."""
+        if state.get("version") != VERSION:
+            raise StateError(f"a world of version {VERSION} is wanted, this is {state.get('version')!r}")
+        before = self.dump()
+        try:
+            self._load(state)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._load(before)
+            raise StateError(f"not a world: {type(error).__name__}: {error}") from error
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        version, internal, gauss = state["random"]
+        self.random.setstate((version, tuple(internal), gauss))
+        self.seed = int(state["seed"])
+        self.clock.load(state["clock"])
+        self.faults.load(state["faults"])
+        self.limits.load(state["limits"])
+        self.tasks.load(state["tasks"])
+        self.credentials = {
+            str(kind): [str(each) for each in secrets] for kind, secrets in state["credentials"].items()
+        }
+        self.settings = dict(state["settings"])
+        self.tables = {str(name): dict(rows) for name, rows in state["tables"].items()}
+        self.blobs = {str(name): base64.b64decode(blob) for name, blob in state["blobs"].items()}
+
+    def _deliver(self, event: str, details: dict[str, Any]) -> None:
+        self._events[event](self, details)
+
+
+def _keep_to_itself(world: World, kind: str, secret: str, valid: bool) -> None:
+    """A world outside a server is found by nobody."""

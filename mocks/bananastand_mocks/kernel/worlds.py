@@ -1,0 +1,141 @@
+"""All worlds of one server, and who belongs to which. Knows providers only as a sequence of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import StateError
+from .journal import BUDGET
+from .world import Event, World
+
+if TYPE_CHECKING:
+    from .provider import Provider
+
+__all__ = ["DEFAULT", "Kind", "Worlds"]
+
+Kind = Literal["development", "documents", "empty"]
+DEFAULT = "default"
+
+
+class Worlds:
+    """The worlds, found by name or by the credential a call carries.
+
+    A world of the development, documents or empty kind is filled by each provider. The default world has the
+    well-known credentials, every other one its own.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        *,
+        kind: Kind = "development",
+        seed: int | None = None,
+        virtual: bool = False,
+        speed: float = 1.0,
+        journal: int = BUDGET,
+        keys: Mapping[str, str] | None = None,
+    ) -> None:
+        self.providers = providers
+        self._events: dict[str, Event] = {
+            name: each for provider in providers for name, each in provider.events.items()
+        }
+        self._by_name: dict[str, World] = {}
+        self._by_secret: dict[bytes, World] = {}
+        self._kinds: dict[str, Kind] = {}
+        self._journal = journal
+        self.keep: Callable[[World], None] | None = None  # set where worlds are written to a file
+        self.forget: Callable[[World], None] | None = None
+        well_known = {each.kind: [each.well_known] for provider in providers for each in provider.credentials}
+        own = {name: [key] for name, key in (keys or {}).items()}
+        self.default = self._build(DEFAULT, kind, seed, virtual, speed, {**well_known, **own})
+
+    def create(
+        self, name: str = "", *, kind: Kind = "development", seed: int | None = None, virtual: bool = True,
+        speed: float = 1.0,
+    ) -> World:  # fmt: skip
+        """A new world with credentials of its own. Raises ValueError where the name is taken."""
+        if name in self._by_name:
+            raise ValueError(f"there is a world {name} already")
+        draft = World(name, seed=None)
+        credentials = {
+            each.kind: [each.mint(draft.ids)] for provider in self.providers for each in provider.credentials
+        }
+        return self._build(name or f"w{draft.ids.hex(12)}", kind, seed, virtual, speed, credentials)
+
+    def named(self, name: str) -> World | None:
+        """The world of that name."""
+        return self._by_name.get(name)
+
+    def holding(self, kind: str, secret: str) -> World | None:
+        """The world in which the secret is valid. Secrets are compared by digest, so that time tells nothing."""
+        return self._by_secret.get(_digest(kind, secret))
+
+    def reset(self, world: World, *, kind: Kind | None = None, seed: int | None = None) -> None:
+        """The world as it was made, with the same credentials, and its journal and coverage empty."""
+        clock = world.clock
+        world.begin(seed=world.seed if seed is None else seed, virtual=clock.virtual, speed=clock.speed)
+        self._kinds[world.name] = kind or self._kinds[world.name]
+        self._fill(world)
+
+    def restore(self, world: World, state: Mapping[str, Any]) -> None:
+        """Import a dumped world over this one. Raises StateError, also where another world holds its credentials."""
+        for kind, secrets in dict(state.get("credentials", {})).items():
+            for secret in secrets:
+                holder = self.holding(kind, secret)
+                if holder is not None and holder is not world:
+                    raise StateError(f"the world {holder.name} holds a credential of this one")
+        self._forget(world)
+        try:
+            world.load(state)
+        finally:
+            self._remember(world)
+
+    def remove(self, world: World) -> None:
+        """A world ends. The default one cannot; raises ValueError."""
+        if world is self.default:
+            raise ValueError("the default world stays")
+        self._forget(world)
+        del self._by_name[world.name]
+        if self.forget is not None:
+            self.forget(world)
+
+    def __iter__(self) -> Iterator[World]:
+        return iter(list(self._by_name.values()))
+
+    def _build(
+        self, name: str, kind: Kind, seed: int | None, virtual: bool, speed: float, credentials: dict[str, list[str]]
+    ) -> World:
+        world = World(name, seed=seed, virtual=virtual, speed=speed, journal=self._journal, events=self._events)
+        world.credentials = credentials
+        world.register = self._register
+        self._by_name[name] = world
+        self._kinds[name] = kind
+        self._fill(world)
+        self._remember(world)
+        return world
+
+    def _fill(self, world: World) -> None:
+        for provider in self.providers:
+            provider.fill(world, self._kinds[world.name])
+
+    def _register(self, world: World, kind: str, secret: str, valid: bool) -> None:
+        if valid:
+            self._by_secret[_digest(kind, secret)] = world
+        else:
+            self._by_secret.pop(_digest(kind, secret), None)
+
+    def _remember(self, world: World) -> None:
+        for kind, secrets in world.credentials.items():
+            for secret in secrets:
+                self._register(world, kind, secret, True)
+
+    def _forget(self, world: World) -> None:
+        for kind, secrets in world.credentials.items():
+            for secret in secrets:
+                self._register(world, kind, secret, False)
+
+
+def _digest(kind: str, secret: str) -> bytes:
+    return hashlib.sha256(f"{kind} {secret}".encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,60 @@
+"""pytest fixtures: `stand` is a world of the test's own; `bananadev`, `falai` say where to call it, and with which key.
+
+One server for each process of a test run, on a free port, started when the first test asks for it. Nothing is imported
+before that: pytest loads this module in every run of everybody who has the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .running import Endpoint, RunningServer, Stand
+
+__all__ = ["banana_native", "bananadev", "fal_native", "falai", "mock_server", "stand"]
+
+
+@pytest.fixture(scope="session")
+def mock_server() -> Iterator[RunningServer]:
+    """The server of this process."""
+    from .running import start
+
+    with start() as server:
+        yield server
+
+
+@pytest.fixture
+def stand(mock_server: RunningServer) -> Iterator[Stand]:
+    """A fresh world: virtual clock, seed 0. The test fails if an answer in it was against its contract."""
+    fresh = mock_server.stand()
+    yield fresh
+    breaches = fresh.world.breaches
+    mock_server.asgi.worlds.remove(fresh.world)
+    assert not breaches, "the mock answered against its own contract: " + "; ".join(breaches)
+
+
+@pytest.fixture
+def bananadev(stand: Stand) -> Endpoint:
+    """Banana.dev through LowCodeAPI, in the test's world."""
+    return stand.endpoint("bananadev")
+
+
+@pytest.fixture
+def falai(stand: Stand) -> Endpoint:
+    """fal.ai through LowCodeAPI, in the test's world."""
+    return stand.endpoint("falai")
+
+
+@pytest.fixture
+def banana_native(stand: Stand) -> Endpoint:
+    """Banana.dev's own API, in the test's world."""
+    return stand.endpoint("banana-native")
+
+
+@pytest.fixture
+def fal_native(stand: Stand) -> Endpoint:
+    """fal.ai's own API, in the test's world."""
+    return stand.endpoint("fal-native")

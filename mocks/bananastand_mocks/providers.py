@@ -1,0 +1,47 @@
+"""The providers by name. Imports one only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bananadev.runtime import Runtime
+    from .kernel.provider import Provider
+
+__all__ = ["NAMES", "build"]
+
+NAMES = ("bananadev", "falai", "banana-native", "fal-native")
+
+
+def build(names: Sequence[str] = NAMES, *, runtime: Runtime | None = None) -> list[Provider]:
+    """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name."""
+    if {"bananadev", "banana-native"} & set(names) and runtime is None:
+        from .bananadev.runtime import InstantRuntime
+
+        runtime = InstantRuntime()
+    return [_one(name, runtime) for name in names]
+
+
+def _one(name: str, runtime: Runtime | None) -> Provider:
+    match name:
+        case "bananadev":
+            from .bananadev import BananaDevUpstream
+            from .lowcodeapi.gateway import Gateway
+
+            return Gateway(BananaDevUpstream(runtime))
+        case "falai":
+            from .falai import FalAIUpstream
+            from .lowcodeapi.gateway import Gateway
+
+            return Gateway(FalAIUpstream())
+        case "banana-native":
+            from .bananadev import BananaDev
+
+            return BananaDev(runtime)
+        case "fal-native":
+            from .falai import FalAI
+
+            return FalAI()
+        case _:
+            raise ValueError(f"there is no provider {name}; there are {', '.join(NAMES)}")

@@ -1,0 +1,179 @@
+"""All providers on one port: their mounts, the index page, the control plane. Knows no operation.
+
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal    the providers
+/w/{world}/lowcodeapi/...                                  the same, in the world of that name
+/_stand/                                                   the control plane
+/                                                          what is served, with which keys
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .kernel.app import PINNED, ProviderApp
+from .kernel.journal import BUDGET
+from .kernel.state_file import StateFile
+from .kernel.world import World
+from .kernel.worlds import Kind, Worlds
+from .providers import NAMES, build
+
+if TYPE_CHECKING:
+    from .bananadev.runtime import Runtime
+
+__all__ = ["Server", "create_app"]
+
+GATEWAY = "/lowcodeapi"
+
+
+class Server:
+    """An ASGI application. `worlds` is open to whoever runs it in process."""
+
+    def __init__(
+        self,
+        names: Sequence[str] = NAMES,
+        *,
+        kind: Kind = "development",
+        seed: int | None = None,
+        virtual: bool = False,
+        speed: float = 1.0,
+        state: Path | None = None,
+        hosts: Iterable[str] = (),
+        runtime: Runtime | None = None,
+        strict: bool = False,
+    ) -> None:
+        providers = build(names, runtime=runtime)
+        self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
+        self.state = StateFile(state) if state is not None else None
+        if self.state is not None:
+            self.state.restore(self.worlds)
+        self.apps = {each.mount: ProviderApp(each, self.worlds, strict=strict) for each in providers}
+        self._hosts = tuple(hosts)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Find the provider by the beginning of the path, and the world too where the path names one."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        path: str = scope["path"]
+        prefix, world = "", None
+        if path.startswith("/w/"):
+            name, _, rest = path[3:].partition("/")
+            world = self.worlds.named(name)
+            if world is None:
+                await _say(scope, receive, send, 404, {"detail": f"there is no world {name}"})
+                return
+            prefix, path = f"/w/{name}", f"/{rest}"
+        mount = _mount(path)
+        app = self.apps.get(mount)
+        if app is not None:
+            inner = {**scope, "root_path": prefix + mount, PINNED: world}
+            await app(inner, receive, send)
+        elif path.startswith(GATEWAY):
+            status, body = _gateway(path)
+            await _say(scope, receive, send, status, body)
+        elif prefix:
+            await _say(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
+        else:
+            await self._control(scope, receive, send)
+
+    @cached_property
+    def _control(self) -> Any:
+        """Control plane and index page; made when first asked for, because FastAPI takes its time over many routes."""
+        from .kernel.control import control_plane
+
+        app = control_plane(self.worlds, hosts=self._hosts)
+        app.get("/", include_in_schema=False)(self._index)
+        return app
+
+    async def _index(self) -> Any:
+        from fastapi.responses import HTMLResponse
+
+        return HTMLResponse(_page(list(self.apps.values()), self.worlds.default))
+
+
+def create_app(
+    name: str,
+    *,
+    runtime: Runtime | None = None,
+    keys: Mapping[str, str] | None = None,
+    kind: Kind = "development",
+    seed: int | None = None,
+    virtual: bool = False,
+    journal: int = BUDGET,
+    strict: bool = False,
+) -> ProviderApp:
+    """One provider as an ASGI application of its own: bananadev, falai, banana-native or fal-native.
+
+    `keys` replace the well-known credentials, by kind: lowcodeapi, banana, fal. `journal` is its budget in bytes, 0
+    for none. Raises ValueError for an unknown name.
+    """
+    (provider,) = build([name], runtime=runtime)
+    worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
+    return ProviderApp(provider, worlds, strict=strict)
+
+
+def _mount(path: str) -> str:
+    """The first part of a path; the first two of a gateway's, where a stray & may follow without a slash."""
+    parts = path.split("/", 3)
+    if len(parts) > 2 and f"/{parts[1]}" == GATEWAY:
+        return f"{GATEWAY}/{parts[2]}"
+    return f"/{parts[1]}"
+
+
+def _gateway(path: str) -> tuple[int, dict[str, Any]]:
+    """LowCodeAPI's own addresses, as its published source has them."""
+    rest = path.removeprefix(GATEWAY).strip("/")
+    if rest == "":
+        return 200, {"res": {"message": "LowCodeAPI"}}
+    if rest == "health-check":
+        return 200, {"status": "ok"}
+    if rest.endswith("/definition"):
+        return 422, {"message": "Invalid request for OpenAPI specs"}
+    if rest.endswith("/metadata"):
+        return 422, {"message": "Invalid OpenAPI definition request."}
+    return 404, {"message": "Not Found"}
+
+
+async def _live(receive: Any, send: Any) -> None:
+    """There is nothing to start and nothing to end."""
+    while True:
+        kind = (await receive())["type"]
+        await send({"type": f"{kind}.complete"})
+        if kind == "lifespan.shutdown":
+            return
+
+
+async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str, Any]) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    raw = json.dumps(body, separators=(",", ":")).encode()
+    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(raw)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": raw})
+
+
+def _page(apps: list[ProviderApp], world: World) -> str:
+    rows = "".join(
+        f"<tr><td><a href={app.provider.mount}/openapi.json>{html.escape(app.provider.title)}</a>"
+        f"<td><code>{app.provider.mount}</code><td>{html.escape(app.provider.summary)}"
+        f"<td>{len(app.provider.contract.by_id)}"
+        for app in apps
+    )
+    keys = "".join(
+        f"<tr><td>{html.escape(kind)}<td><code>{html.escape(secrets[0])}</code>"
+        for kind, secrets in world.credentials.items()
+        if secrets
+    )
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Bananastand mocks</title><h1>Bananastand mocks</h1>"
+        f"<table><tr><th>API<th>at<th>what<th>operations{rows}</table>"
+        f"<h2>Keys</h2><table>{keys}</table>"
+        "<p>Each API's name leads to its contract. Tests use the <a href=/_stand/>control plane</a>.</p>"
+    )

@@ -1,0 +1,242 @@
+"""fal's own API at its own address: its names, its keys, its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bananastand_mocks.falai import FalAI
+from bananastand_mocks.falai.state import Tally, count
+from in_process import InProcess
+
+H100 = {"instance_type": "gpu_1x_h100_sxm5", "ssh_key": "ssh-ed25519 AAAA"}
+
+
+@pytest.fixture
+def send() -> InProcess:
+    return InProcess(FalAI(), kind="development", headers={"authorization": "Key fal-bananastand"})
+
+
+def error(kind: str, message: str) -> dict[str, str]:
+    return {"type": kind, "message": message}
+
+
+def told(answer: Any) -> dict[str, str]:
+    return {name: answer.json()["error"][name] for name in ("type", "message")}
+
+
+def test_the_key_follows_key_or_bearer(send: InProcess):
+    assert send("GET", "/v1/compute/instances").status_code == 200
+    bearer = send("GET", "/v1/compute/instances", headers={"authorization": "Bearer fal-bananastand"})
+    assert bearer.status_code == 200
+    for wrong in ("fal-bananastand", "Key other", "Basic fal-bananastand", ""):
+        answer = send("GET", "/v1/compute/instances", headers={"authorization": wrong})
+        assert answer.status_code == 401
+        assert told(answer) == error("authorization_error", "Authentication required")
+
+
+def test_models_need_no_key_and_then_know_no_favourites(send: InProcess):
+    with_key = send("GET", "/v1/models").json()["models"][0]
+    without = send("GET", "/v1/models", headers={"authorization": ""}).json()["models"][0]
+    assert with_key["metadata"]["is_favorited"] is False
+    assert without["metadata"]["is_favorited"] is None
+
+
+def test_a_key_that_is_no_admins_is_denied_usage_analytics_and_compute(send: InProcess):
+    send.world.settings["falai.admin_key"] = False
+    for path in ("/v1/models/usage", "/v1/models/analytics?endpoint_id=fal-ai/flux-pro", "/v1/compute/instances"):
+        answer = send("GET", path)
+        assert answer.status_code == 403
+        assert told(answer) == error("authorization_error", "Access denied")
+    assert send("GET", "/v1/models/pricing?endpoint_id=fal-ai/flux-pro").status_code == 200
+
+
+def test_errors_have_fals_texts(send: InProcess):
+    assert told(send("GET", "/v1/models?limit=0")) == error("validation_error", "Invalid request parameters")
+    assert told(send("GET", "/v1/nothing")) == error("not_found", "Resource not found")
+    assert told(send("POST", "/v1/compute/instances", content=b"{")) == error(
+        "validation_error", "Invalid request parameters"
+    )
+    wrong = send("PATCH", "/v1/compute/instances")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, POST")
+    send.world.limits.set("fal-native", 0, 60)
+    limited = send("GET", "/v1/models")
+    assert (limited.status_code, told(limited)) == (429, error("rate_limited", "Rate limit exceeded"))
+
+
+def test_a_fault_is_told_in_fals_words(send: InProcess):
+    send.world.faults.next_calls(1, "status", "list_models", status=500)
+    answer = send("GET", "/v1/models")
+    assert (answer.status_code, told(answer)) == (500, error("server_error", "An unexpected error occurred"))
+    assert send("GET", "/v1/models").status_code == 200
+
+
+def test_answers_carry_the_recorded_header(send: InProcess):
+    assert send("GET", "/v1/models").headers["cache-control"] == "public, max-age=0, must-revalidate"
+
+
+def test_ids_are_repeated_or_separated_by_commas(send: InProcess):
+    repeated = send("GET", "/v1/models?endpoint_id=fal-ai/flux/dev&endpoint_id=fal-ai/whisper").json()
+    listed = send("GET", "/v1/models?endpoint_id=fal-ai/whisper,fal-ai/flux/dev").json()
+    assert [each["endpoint_id"] for each in repeated["models"]] == ["fal-ai/flux/dev", "fal-ai/whisper"]
+    assert repeated == listed
+    many = ",".join(f"a{n}" for n in range(51))
+    assert send("GET", f"/v1/models?endpoint_id={many}").status_code == 400
+
+
+def test_models_by_text_category_and_status(send: InProcess):
+    def ids(query: str) -> list[str]:
+        return [each["endpoint_id"] for each in send("GET", f"/v1/models?{query}").json()["models"]]
+
+    assert ids("q=schnell") == ["fal-ai/flux/schnell"]
+    assert ids("category=speech-to-text") == ["fal-ai/whisper"]
+    assert ids("status=deprecated") == ["fal-ai/lcm"]
+
+
+def test_expand_adds_to_a_model(send: InProcess):
+    plain = send("GET", "/v1/models?limit=1").json()["models"][0]
+    assert set(plain) == {"endpoint_id", "metadata"}
+    full = send("GET", "/v1/models?limit=1&expand=openapi-3.0,enterprise_status").json()["models"][0]
+    assert full["openapi"]["error"]["code"] == "not_available"
+    assert full["enterprise_status"] == "ready"
+
+
+def test_prices_are_as_recorded(send: InProcess):
+    assert send("GET", "/v1/models/pricing?endpoint_id=fal-ai/flux/dev").json() == {
+        "prices": [{"endpoint_id": "fal-ai/flux/dev", "unit_price": 0.025, "unit": "megapixels", "currency": "USD"}],
+        "next_cursor": None,
+        "has_more": False,
+    }
+    assert send("GET", "/v1/models/pricing").status_code == 400
+    assert send("GET", "/v1/models/pricing?endpoint_id=,").status_code == 400
+    assert send("GET", "/v1/models/pricing?endpoint_id=fal-ai/none").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantity"), [("unit_price", {"unit_quantity": 100}), ("historical_api_price", {"call_quantity": 100})]
+)
+def test_an_estimate_is_as_recorded(send: InProcess, kind: str, quantity: dict[str, int]):
+    asked = {"estimate_type": kind, "endpoints": {"fal-ai/flux/dev": quantity}}
+    answer = send("POST", "/v1/models/pricing/estimate", json=asked)
+    assert answer.json() == {"estimate_type": kind, "total_cost": 2.5, "currency": "USD"}
+
+
+def test_usage_without_parameters_is_a_series_of_26_hours(send: InProcess):
+    send("GET", "/v1/models/pricing?endpoint_id=fal-ai/flux/dev")
+    answer = send("GET", "/v1/models/usage").json()
+    assert set(answer) == {"time_series", "next_cursor", "has_more"}
+    assert len(answer["time_series"]) == 26
+    filled = [each for each in answer["time_series"] if each["results"]]
+    assert [each["bucket"] for each in filled] == ["2026-01-01T00:00:00+00:00"]
+    assert (filled[0]["results"][0]["endpoint_id"], filled[0]["results"][0]["quantity"]) == ("fal-ai/flux/dev", 0)
+
+
+def test_limit_bounds_buckets_and_the_cursor_leads_on(send: InProcess):
+    first = send("GET", "/v1/models/usage?limit=20").json()
+    assert (len(first["time_series"]), first["next_cursor"], first["has_more"]) == (20, "Mg", True)
+    second = send("GET", "/v1/models/usage?limit=20&cursor=Mg").json()
+    assert (len(second["time_series"]), second["next_cursor"], second["has_more"]) == (6, None, False)
+    assert second["time_series"][0]["bucket"] == "2025-12-31T20:00:00+00:00"
+
+
+def test_a_long_window_of_minutes_is_cut_into_pages(send: InProcess):
+    send("POST", "/v1/compute/instances", json=H100)
+    answer = send("GET", "/v1/models/usage?start=1970-01-01&end=2199-01-01&timeframe=minute").json()
+    assert (len(answer["time_series"]), answer["has_more"]) == (1000, True)
+
+
+def test_expand_of_usage(send: InProcess):
+    count(send.world, "fal-ai/flux/dev", Tally(requests=1, quantity=100))
+    answer = send("GET", "/v1/models/usage?expand=summary,auth_method").json()
+    assert set(answer) == {"summary", "next_cursor", "has_more"}
+    assert (answer["summary"][0]["cost"], answer["summary"][0]["auth_method"]) == (2.5, "api_key")
+    assert send("GET", "/v1/models/usage?expand=auth_method").status_code == 400
+
+
+def test_the_end_of_a_window_is_not_included(send: InProcess):
+    count(send.world, "fal-ai/flux/dev")
+    day = send("GET", "/v1/models/usage?start=2025-12-31&end=2026-01-01&expand=summary").json()
+    assert day["summary"] == []
+    two = send("GET", "/v1/models/usage?start=2025-12-31&end=2026-01-02&expand=summary").json()
+    assert len(two["summary"]) == 1
+
+
+def test_timezones(send: InProcess):
+    answer = send("GET", "/v1/models/usage?start=2024-07-01&end=2024-07-04&timezone=Europe/Berlin").json()
+    assert [each["bucket"] for each in answer["time_series"]] == [
+        "2024-07-01T00:00:00+02:00",
+        "2024-07-02T00:00:00+02:00",
+        "2024-07-03T00:00:00+02:00",
+    ]
+    for wrong in ("Mars/Olympus", "../../etc/passwd", "/etc", ""):
+        assert send("GET", "/v1/models/usage", params={"timezone": wrong}).status_code == 400
+
+
+def test_analytics_counts_requests_unless_asked_for_more(send: InProcess):
+    count(send.world, "fal-ai/flux-pro", Tally(requests=4, errors=1, durations=[1.0, 2.0, 3.0, 10.0]))
+    flux = "/v1/models/analytics?endpoint_id=fal-ai/flux-pro"
+    answer = send("GET", flux).json()
+    assert [each["results"] for each in answer["time_series"] if each["results"]] == [
+        [{"endpoint_id": "fal-ai/flux-pro", "request_count": 4}]
+    ]
+    metrics = "success_count,error_count,p50_duration,p90_duration,p50_prepare_duration,cold_boot_count"
+    assert send("GET", f"{flux}&expand=summary,{metrics}").json()["summary"] == [
+        {
+            "endpoint_id": "fal-ai/flux-pro",
+            "success_count": 3,
+            "error_count": 1,
+            "p50_duration": 2.0,
+            "p90_duration": 10.0,
+            "p50_prepare_duration": None,
+            "cold_boot_count": 0,
+        }
+    ]
+
+
+def test_analytics_refuses_what_it_does_not_know(send: InProcess):
+    assert send("GET", "/v1/models/analytics").status_code == 400
+    assert send("GET", "/v1/models/analytics?endpoint_id=fal-ai/none").status_code == 404
+    flux = "/v1/models/analytics?endpoint_id=fal-ai/flux-pro"
+    assert send("GET", f"{flux}&expand=time_series,speed").status_code == 400
+    assert send("GET", f"{flux}&expand=request_count").status_code == 400
+
+
+def test_the_life_of_an_instance_in_fals_words(send: InProcess):
+    made = send("POST", "/v1/compute/instances", json=H100)
+    assert made.status_code == 201
+    instance = made.json()
+    assert instance == {
+        "id": instance["id"],
+        "instance_type": "gpu_1x_h100_sxm5",
+        "region": "us-west",
+        "creator_user_nickname": "bananastand",
+        "status": "provisioning",
+    }
+    send.world.clock.advance(30)
+    path = f"/v1/compute/instances/{instance['id']}"
+    ready = send("GET", path).json()
+    assert (ready["status"], ready["ip"][:10]) == ("ready", "203.0.113.")
+    assert send("GET", "/v1/compute/instances").json()["instances"] == [ready]
+    gone = send("DELETE", path)
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert send("GET", path).status_code == 404
+    assert send("DELETE", path).status_code == 404
+
+
+def test_the_same_idempotency_key_makes_one_instance_in_ten_minutes(send: InProcess):
+    def create() -> str:
+        return send("POST", "/v1/compute/instances", json=H100, headers={"idempotency-key": "k"}).json()["id"]
+
+    first = create()
+    send.world.clock.advance(599)
+    assert create() == first
+    assert len(send("GET", "/v1/compute/instances").json()["instances"]) == 1
+    send.world.clock.advance(1)
+    assert create() != first
+
+
+def test_a_sector_is_kept_for_the_eight_fold_type(send: InProcess):
+    eight = {**H100, "instance_type": "gpu_8x_h100_sxm5", "sector": "sector_2"}
+    assert send("POST", "/v1/compute/instances", json=eight).json()["sector"] == "sector_2"
+    assert send("POST", "/v1/compute/instances", json={**H100, "sector": "sector_2"}).status_code == 400

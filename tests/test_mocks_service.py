@@ -1,0 +1,248 @@
+"""The kernel's way from a call to its answer, on a provider made up for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from bananastand_mocks.kernel.errors import ContractBreach
+from tinymock import KEY, Response, app, ask
+
+
+def call(asgi: Any, *args: Any, **options: Any) -> Response:
+    return asyncio.run(ask(asgi, *args, **options))
+
+
+def test_what_was_created_is_found_again() -> None:
+    zoo = app()
+
+    created = call(zoo, "POST", "/animals", {"name": "Willi", "legs": 2})
+    found = call(zoo, "GET", f"/animals/{created.json()['id']}")
+
+    assert created.status == 201
+    assert found.status == 200
+    assert found.json() == {"id": created.json()["id"], "name": "Willi", "legs": 2, "sound": "moo"}
+    assert found.headers["content-type"] == "application/json"
+    assert found.headers["access-control-allow-origin"] == "*"
+
+
+def test_an_id_nobody_created_is_not_found() -> None:
+    answer = call(app(), "GET", "/animals/nobody")
+
+    assert (answer.status, answer.json()) == (404, {"oops": "not_found"})
+
+
+def test_query_parameters_are_read_as_their_types() -> None:
+    zoo = app()
+
+    assert call(zoo, "GET", "/animals?legs=4").json() == {"animals": [{"id": "cow", "name": "Berta", "legs": 4}]}
+    assert call(zoo, "GET", "/animals?legs=2").json() == {"animals": []}
+    assert call(zoo, "GET", "/animals?legs=four").json() == {"oops": "violation", "fields": ["query legs type"]}
+    assert call(zoo, "GET", "/animals?tame=yes").json() == {"oops": "violation", "fields": ["query tame type"]}
+    assert call(zoo, "GET", "/animals?name=a&name=b&&=&unknown=1").status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"name": "Willi", "legs": "2"}, ["body legs type"]),
+        ({"name": "Willi", "legs": True}, ["body legs type"]),
+        ({"legs": 2}, ["body name required"]),
+        ({"name": ""}, ["body name minLength"]),
+        ({"name": "Willi", "wings": 2}, ["body  additionalProperties"]),
+        ({"name": "Willi", "born": "2024-02-30"}, ["body born format"]),
+        ([], ["body  type"]),
+    ],
+)
+def test_a_body_that_does_not_fit_is_refused_with_its_fields(body: Any, fields: list[str]) -> None:
+    answer = call(app(), "POST", "/animals", body)
+
+    assert (answer.status, answer.json()) == (400, {"oops": "violation", "fields": fields})
+
+
+@pytest.mark.parametrize(
+    ("body", "condition"),
+    [
+        (b"{", "malformed_json"),
+        (b'{"name": NaN}', "malformed_json"),
+        (b'{"name": 1e999}', "malformed_json"),
+        (b'{"name": "\\ud800"}', "malformed_json"),
+        (b"\xff\xfe", "malformed_json"),
+        (b"[" * 101 + b"]" * 101, "too_deep"),
+        (b"[" * 499 + b"]" * 499, "too_deep"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_in_the_providers_words(body: bytes, condition: str) -> None:
+    answer = call(app(), "POST", "/animals", body)
+
+    assert (answer.status, answer.json()) == (400, {"oops": condition})
+
+
+def test_a_body_is_counted_while_it_arrives() -> None:
+    answer = call(app(), "POST", "/animals", chunks=[b" " * 600, b" " * 600])
+
+    assert (answer.status, answer.json()) == (413, {"oops": "too_large"})
+
+
+def test_unknown_addresses_and_methods_have_the_providers_own_errors() -> None:
+    zoo = app()
+
+    assert call(zoo, "GET", "/plants").json() == {"oops": "unknown_route"}
+    assert call(zoo, "PATCH", "/animals").json() == {"oops": "wrong_method"}
+
+
+def test_head_is_get_without_the_body() -> None:
+    answer = call(app(), "HEAD", "/animals")
+
+    assert (answer.status, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == "50"
+
+
+def test_an_alias_is_answered_by_its_original() -> None:
+    assert call(app(), "GET", "/animal").json()["animals"][0]["id"] == "cow"
+
+
+def test_a_key_opens_its_own_world_only() -> None:
+    zoo = app()
+    other = zoo.worlds.create(kind="empty")
+
+    assert call(zoo, "GET", "/animals", key=other.credentials["zoo"][0]).json() == {"animals": []}
+    assert len(call(zoo, "GET", "/animals").json()["animals"]) == 1
+    assert call(zoo, "GET", "/animals", key="wrong").json() == {"oops": "unknown_credential"}
+    assert call(zoo, "GET", "/animals", key=None).json() == {"oops": "unauthorized"}
+
+
+def test_an_answer_against_the_contract_is_raised_in_tests_and_noted_in_service(caplog: Any) -> None:
+    with pytest.raises(ContractBreach, match="zoo get_animal: .*id: 1 is not of type"):
+        call(app(), "GET", "/animals/breach")
+
+    lenient = app(strict=False)
+    assert call(lenient, "GET", "/animals/breach").status == 200
+    assert lenient.worlds.default.breaches[0].startswith("zoo get_animal: ")
+    assert "against its contract" in caplog.text
+
+
+def test_a_mistake_of_ours_is_raised_in_tests_and_a_500_of_the_providers_own_in_service(caplog: Any) -> None:
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        call(app(), "GET", "/animals/crash")
+
+    assert call(app(strict=False), "GET", "/animals/crash").json() == {"oops": "server_error"}
+    assert "a mistake of ours" in caplog.text
+
+
+def test_a_fault_answers_in_the_providers_own_dialect_and_then_is_over() -> None:
+    zoo = app()
+    zoo.worlds.default.faults.next_calls(1, "status", "list_animals", status=503)
+
+    answers = [call(zoo, "GET", "/animals") for _ in range(2)]
+
+    assert [(each.status, each.json().get("oops")) for each in answers] == [(503, "fault"), (200, None)]
+
+
+def test_malformed_json_and_slow_bodies_are_sent_as_told() -> None:
+    zoo = app()
+    zoo.worlds.default.faults.next_calls(1, "malformed_json")
+    with pytest.raises(json.JSONDecodeError):
+        call(zoo, "GET", "/animals").json()
+
+    zoo.worlds.default.faults.next_calls(1, "slow_body", seconds=0.02)
+    assert len(call(zoo, "GET", "/animals").json()["animals"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["reset", "truncated_body"])
+def test_without_a_connection_a_broken_one_is_raised(kind: Any) -> None:
+    zoo = app()
+    zoo.worlds.default.faults.next_calls(1, kind)
+
+    with pytest.raises(ConnectionResetError):
+        call(zoo, "GET", "/animals")
+
+
+def test_a_rate_limit_counts_and_ends_with_its_window() -> None:
+    zoo = app()
+    world = zoo.worlds.default
+    world.limits.set("zoo", calls=2, seconds=60)
+
+    answers = [call(zoo, "GET", "/animals") for _ in range(3)]
+    world.clock.advance(60)
+    answers.append(call(zoo, "GET", "/animals"))
+
+    assert [each.status for each in answers] == [200, 200, 429, 200]
+    assert [each.headers["x-remaining"] for each in answers] == ["1", "0", "0", "1"]
+
+
+def test_what_is_due_happens_when_the_clock_is_moved() -> None:
+    zoo = app()
+    world = zoo.worlds.default
+    animal = call(zoo, "POST", "/animals", {"name": "Willi"}).json()["id"]
+
+    world.clock.advance(59)
+    assert "grown" not in world.table("zoo.animals")[animal]
+    world.clock.advance(100)
+    assert world.table("zoo.animals")[animal]["grown"] == 1_767_225_660.0
+
+
+def test_the_journal_has_the_call_without_its_key() -> None:
+    zoo = app()
+    call(zoo, "POST", "/animals?api_token=at_1", {"name": "Willi", "legs": 2})
+    call(zoo, "GET", "/nowhere")
+
+    created, lost = zoo.worlds.default.journal
+    assert (created.operation, created.method, created.path, created.status) == (
+        "create_animal",
+        "POST",
+        "/animals",
+        201,
+    )
+    assert created.body == {"name": "Willi", "legs": 2}
+    assert created.query == {"api_token": "[redacted]"}
+    assert created.headers["x-api-key"] == "[redacted]"
+    assert json.loads(created.answer)["name"] == "Willi"
+    assert (lost.operation, lost.path, lost.status) == (None, "/nowhere", 404)
+    assert KEY not in json.dumps([each.dump() for each in (created, lost)])
+
+
+def test_same_seed_and_same_calls_give_the_same_journal() -> None:
+    def journal() -> str:
+        zoo = app()
+        for name in ("Willi", "Berta"):
+            call(zoo, "POST", "/animals", {"name": name})
+        return json.dumps([each.dump() for each in zoo.worlds.default.journal])
+
+    assert journal() == journal()
+
+
+def test_coverage_tells_what_was_called_and_what_was_not() -> None:
+    zoo = app()
+    call(zoo, "POST", "/animals", {"name": "Willi"})
+    call(zoo, "GET", "/animals?legs=four")
+
+    rows = {row["operation"]: row for row in zoo.worlds.default.coverage.report({"zoo": zoo.provider.contract})}
+
+    assert rows["create_animal"]["statuses"] == {"201": 1}
+    assert rows["create_animal"]["missing_parameters"] == ["born", "legs"]
+    assert rows["list_animals"]["statuses"] == {"400": 1}
+    assert rows["list_animals"]["missing_statuses"] == ["200", "401", "429"]
+    assert rows["delete_animal"]["calls"] == 0
+
+
+def test_the_contract_is_served_and_the_routes_are_those_of_the_contract() -> None:
+    zoo = app()
+
+    assert call(zoo, "GET", "/openapi.json", key=None).json()["info"]["title"] == "Zoo"
+    assert zoo.openapi()["info"]["title"] == "Zoo"
+    assert {route.path for route in zoo.routes} == {"/animals", "/animals/{id}", "/animal"}
+
+
+def test_browsers_may_call() -> None:
+    asked = {"origin": "http://page.test", "access-control-request-method": "POST",
+             "access-control-request-headers": "content-type"}  # fmt: skip
+
+    answer = call(app(), "OPTIONS", "/animals", headers=asked)
+
+    assert answer.status == 204
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["access-control-allow-headers"] == "content-type"

@@ -1,0 +1,204 @@
+"""Worlds: clock, ids, import and export, the state file, limits, and that no world sees another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from bananastand_mocks.kernel.clock import EPOCH, Clock
+from bananastand_mocks.kernel.errors import StateError
+from bananastand_mocks.kernel.faults import Fault, Faults
+from bananastand_mocks.kernel.ids import Ids
+from bananastand_mocks.kernel.journal import Journal
+from bananastand_mocks.kernel.limits import Limits
+from bananastand_mocks.kernel.state_file import StateFile
+from tinymock import KEY, app, ask
+
+
+def test_a_virtual_clock_runs_everything_due_in_order_and_sees_its_time() -> None:
+    seen: list[tuple[str, float]] = []
+
+    def deliver(event: str, details: dict[str, Any]) -> None:
+        seen.append((event, clock.now() - EPOCH))
+        if event == "first":
+            clock.after(1, "child")
+
+    clock = Clock(deliver, virtual=True)
+    clock.after(30, "last")
+    clock.after(10, "first")
+    clock.after(10, "second")
+    clock.after(31, "never")
+
+    assert clock.advance(30) == 4
+    assert seen == [("first", 10), ("second", 10), ("child", 11), ("last", 30)]
+    assert [each["event"] for each in clock.pending] == ["never"]
+    with pytest.raises(ValueError, match="cannot go back"):
+        clock.advance(-1)
+
+
+def test_a_real_clock_can_run_faster() -> None:
+    clock = Clock(lambda event, details: None, virtual=False, speed=1000.0)
+    first = clock.now()
+    while clock.now() - first < 10:
+        pass
+    clock.advance(3600)
+
+    assert 3610 <= clock.now() - first < 4000
+
+
+def test_the_same_seed_gives_the_same_ids() -> None:
+    one, same, other = (Ids(Random(seed)) for seed in (1, 1, 2))
+
+    assert [one.uuid(), one.hex(5), one.letters(3)] == [same.uuid(), same.hex(5), same.letters(3)]
+    assert Ids(Random(1)).uuid() != other.uuid()
+    assert len(one.hex(32)) == 32
+
+
+def test_a_world_is_exported_and_imported_as_json() -> None:
+    zoo = app()
+    world = zoo.worlds.default
+    asyncio.run(ask(zoo, "POST", "/animals", {"name": "Willi"}))
+    world.blobs["photo"] = b"\x00\xff"
+    world.limits.set("zoo", calls=5, seconds=10)
+    world.faults.next_calls(2, "latency", seconds=1)
+    world.tasks.finish_after_polls(3)
+    exported = json.loads(json.dumps(world.dump()))
+    zoo.worlds.reset(world)
+    assert len(world.table("zoo.animals")) == 1
+
+    zoo.worlds.restore(world, exported)
+
+    assert world.dump() == exported
+    assert world.blobs == {"photo": b"\x00\xff"}
+    world.clock.advance(60)
+    assert sum("grown" in each for each in world.table("zoo.animals").values()) == 1
+
+
+@pytest.mark.parametrize("damage", [{"version": 0}, {"clock": {}}, {"random": [3]}, {"blobs": 1}])
+def test_what_is_no_world_is_refused_and_changes_nothing(damage: dict[str, Any]) -> None:
+    zoo = app()
+    before = zoo.worlds.default.dump()
+
+    with pytest.raises(StateError):
+        zoo.worlds.restore(zoo.worlds.default, {**before, **damage})
+
+    assert zoo.worlds.default.dump() == before
+    assert asyncio.run(ask(zoo, "GET", "/animals")).status == 200
+
+
+def test_a_world_cannot_take_the_credentials_of_another() -> None:
+    zoo = app()
+    other = zoo.worlds.create()
+
+    with pytest.raises(StateError, match="holds a credential"):
+        zoo.worlds.restore(other, zoo.worlds.default.dump())
+
+
+def test_a_world_that_is_removed_leaves_no_key_behind() -> None:
+    zoo = app()
+    world = zoo.worlds.create("mine")
+    key = world.credentials["zoo"][0]
+    with pytest.raises(ValueError, match="mine"):
+        zoo.worlds.create("mine")
+
+    zoo.worlds.remove(world)
+
+    assert asyncio.run(ask(zoo, "GET", "/animals", key=key)).status == 401
+    with pytest.raises(ValueError, match="stays"):
+        zoo.worlds.remove(zoo.worlds.default)
+
+
+def test_a_state_file_brings_back_what_was_answered(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    zoo, file = app(), StateFile(path)
+    assert file.restore(zoo.worlds) == 0
+    other = zoo.worlds.create("other")
+    animal = asyncio.run(ask(zoo, "POST", "/animals", {"name": "Willi"})).json()
+    asyncio.run(ask(zoo, "POST", "/animals", {"name": "Berta"}, key=other.credentials["zoo"][0]))
+    file.close()
+
+    again, reopened = app(), StateFile(path)
+    assert reopened.restore(again.worlds) == 2
+    found = asyncio.run(ask(again, "GET", f"/animals/{animal['id']}"))
+    theirs = asyncio.run(ask(again, "GET", "/animals", key=other.credentials["zoo"][0]))
+
+    assert found.json()["name"] == "Willi"
+    assert "Berta" in theirs.content.decode()
+    reopened.close()
+
+
+def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, and longer than a header of sixteen bytes")
+
+    with pytest.raises(StateError, match=r"notes.txt is not a state file"):
+        StateFile(tmp_path / "notes.txt")
+    with pytest.raises(sqlite3.OperationalError):
+        StateFile(tmp_path / "missing" / "state.db")
+
+
+def test_faults_strike_the_calls_they_were_set_for() -> None:
+    faults = Faults(Random(1))
+    faults.add(Fault("status", "read", first=2, last=3))
+    faults.add(Fault("latency", probability=0.5))
+
+    struck = [[each.kind for each in faults.strike("read")] for _ in range(4)]
+
+    assert ["status" in kinds for kinds in struck] == [False, True, True, False]
+    assert 0 < sum("latency" in kinds for kinds in struck) < 4
+    assert faults.dump()[0] == {**faults.dump()[0], "seen": 4, "struck": 2}
+    with pytest.raises(ValueError, match="counted from 1"):
+        Fault("status", first=0)
+    with pytest.raises(ValueError, match="400 to 599"):
+        Fault("status", status=200)
+
+
+def test_a_limit_counts_each_subject_apart() -> None:
+    limits = Limits()
+    limits.set("api", calls=1, seconds=10)
+
+    assert limits.take("other", "a", 0.0) is None
+    assert [limits.take("api", who, now).allowed for who, now in [("a", 0), ("a", 9.9), ("b", 9.9), ("a", 10)]] == [
+        True,
+        False,
+        True,
+        True,
+    ]  # fmt: skip
+
+
+def test_a_journal_forgets_the_oldest_when_its_bytes_are_spent() -> None:
+    journal = Journal(budget=5000)
+    for number in range(20):
+        journal.record(0.0, "zoo", "read", "GET", f"/{number}", {}, {}, None, 0, 200, b"x" * 400)
+
+    assert len(journal) == 5
+    assert [entry.path for entry in journal] == ["/15", "/16", "/17", "/18", "/19"]
+    journal.record(0.0, "zoo", "read", "POST", "/large", {}, {}, {"a": 1}, 300_000, 200, b"")
+    assert list(journal)[-1].body == "[300000 bytes left out]"
+
+
+def test_a_journal_counts_what_fits() -> None:
+    journal = Journal()
+    for status in (200, 200, 404):
+        journal.record(0.0, "zoo", "read", "GET", "/a", {}, {}, {"legs": 1}, 10, status, b"")
+
+    assert journal.verify(status=200, exactly=2).verified
+    assert journal.verify(status=404).verified
+    assert journal.verify(at_least=2, at_most=3).verified
+    assert not journal.verify(body={"legs": True}, at_least=1).verified
+    assert len(journal.find(status=200)) == 2
+    with pytest.raises(ValueError, match="calls have no colour"):
+        journal.verify(colour="red")
+
+
+def test_a_world_is_found_by_its_key_of_the_right_kind() -> None:
+    zoo = app()
+
+    assert zoo.worlds.named("nobody") is None
+    assert zoo.worlds.holding("zoo", KEY) is zoo.worlds.default
+    assert zoo.worlds.holding("banana", KEY) is None
