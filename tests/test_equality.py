@@ -174,8 +174,14 @@ def test_the_embedded_models_picture_equals_the_stock_pipelines(scheduler: str) 
             each.scheduler = SCHEDULERS[scheduler].from_config(
                 {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
             )
-    request = GenerationRequest.parse(
-        {"prompt": "two small red apples on a blue background", "negative_prompt": "a banana", "seed": 7}, card
-    )
+    body = {"prompt": "two small red apples on a blue background", "seed": 7}
+    asked = [GenerationRequest.parse({**body, **more}, card) for more in ({}, {"negative_prompt": "a banana"})]
+    painted = [ours(engine, request) for request in asked]
 
-    assert np.abs(ours(engine, request) - theirs(stock, request)).max() <= TOLERANCE
+    assert np.abs(painted[0] - theirs(stock, asked[0])).max() <= TOLERANCE
+    # Channels-last weights, as ours are, round differently, and one request in twelve makes 4e-4 of it. With stock
+    # weights laid out alike nothing is left to differ.
+    for part in (stock.unet, stock.vae):
+        part.to(memory_format=torch.channels_last)
+    for request, pixels in zip(asked, painted, strict=True):
+        assert np.abs(pixels - theirs(stock, request)).max() == 0
