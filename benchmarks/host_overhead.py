@@ -29,6 +29,7 @@ HOSTS = Path(__file__).parent / "hosts"
 BODY = b'{"prompt": "two small red apples on a blue background"}'
 CONNECTIONS = (1, 16)
 START = 120.0  # seconds to listen
+PATIENCE = 5.0  # seconds for an answer
 
 # name -> (module that must be there, command after python, what tells that it is ready)
 SERVERS: dict[str, tuple[str, list[str]]] = {
@@ -152,7 +153,7 @@ def _request(port: int) -> bytes:
 async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
     """Requests per second and latency in milliseconds, each connection with one request at a time.
 
-    `failed` are those whose connection the server closed without an answer.
+    `failed` are those that got no answer: the server closed the connection, or said nothing for PATIENCE seconds.
     """
     until, taken, failed, request = time.perf_counter() + seconds, list[float](), 0, _request(port)
 
@@ -162,9 +163,10 @@ async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
         while time.perf_counter() < until:
             started, open_still = time.perf_counter(), False
             try:
-                open_still = await _exchange(reader, writer, request)
+                async with asyncio.timeout(PATIENCE):
+                    open_still = await _exchange(reader, writer, request)
                 taken.append(time.perf_counter() - started)
-            except (asyncio.IncompleteReadError, ConnectionError):
+            except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
                 failed += 1
             if not open_still:
                 writer.close()
