@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,11 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "diffusers": metadata.version("diffusers"),
         "commit": _git("rev-parse", "--short", "HEAD"),
     }
+
+
+def command(module: str) -> str:
+    """What was typed, options and all."""
+    return " ".join(["python -m", module, *sys.argv[1:]])
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import tables
-from ._machine import machine, quantile
+from ._machine import command, machine, quantile
 
 ORDER = ("stock", "ours", "loop", "stock", "loop", "ours", "stock")
 PROMPT = "two small red apples on a blue background"
@@ -40,8 +40,8 @@ def main() -> None:
     runs: dict[str, list[dict[str, Any]]] = {"stock": [], "ours": [], "loop": []}
     for number, name in enumerate(ORDER):
         print(f"{number + 1} of {len(ORDER)}: {name}, {options.pictures} pictures", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "benchmarks.embedded", "--one", name, *sys.argv[1:]]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        words = [sys.executable, "-m", "benchmarks.embedded", "--one", name, *sys.argv[1:]]
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
         runs[name].append(json.loads(done.stdout.splitlines()[-1]))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report(options, runs), indent=1) + "\n")
@@ -63,7 +63,7 @@ def report(options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -
         }
     return {
         "what": "one picture at a time by our engine, by our loop without it and by the stock diffusers pipeline",
-        "command": "python -m benchmarks.embedded",
+        "command": command("benchmarks.embedded"),
         "model": "fruitstand",
         "dtype": "float32",
         "steps": options.steps,

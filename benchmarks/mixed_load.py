@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from . import tables
-from ._machine import ROOT, machine, quantile
+from ._machine import ROOT, command, machine, quantile
 
 SHORT, LONG = 4, 50
 SERVE = ["-c", "from bananastand.cli import main; main()", "serve", "app.py", "--no-access-log"]
@@ -61,7 +61,7 @@ def main() -> None:
         print(f"{name}: {summary(runs[name])}", file=sys.stderr, flush=True)
     report = {
         "what": "latency in seconds of 4-step and 50-step requests that arrive mixed",
-        "command": "python -m benchmarks.mixed_load",
+        "command": command("benchmarks.mixed_load"),
         "machine": machine("cpu", os.cpu_count() or 1),
         "requests": options.requests,
         "load": options.load,
@@ -135,9 +135,9 @@ def serving(name: str) -> Any:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command, environment = SERVERS[name]
+    words, environment = SERVERS[name]
     process = subprocess.Popen(
-        [sys.executable, *command],
+        [sys.executable, *words],
         cwd=ROOT,
         env={
             **os.environ,
