@@ -1,0 +1,42 @@
+"""LowCodeAPI, the gateway: the token in the query, the envelope around every answer. Knows no provider behind it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from .call import Provider
+
+__all__ = ["LowCodeAPI"]
+
+
+class LowCodeAPI(Provider):
+    """A provider behind LowCodeAPI."""
+
+    key_variable = "LOWCODEAPI_TOKEN"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.base_url = f"https://api.lowcodeapi.com/{name}"
+
+    def sign(self, key: str, query: dict[str, object], headers: dict[str, str], body: object) -> object:
+        """The token is a query parameter, on every method (A:13-16, C:54)."""
+        query["api_token"] = key
+        return body
+
+    def unwrap(self, body: Any) -> Any:
+        """What the upstream answered."""
+        return body["result"]
+
+    def message(self, body: Any) -> str | None:
+        """The upstream's own words where it has some, else the gateway's."""
+        if not isinstance(body, dict):
+            return None
+        outer = cast("dict[str, Any]", body)
+        inner = outer.get("error")
+        while isinstance(inner, dict):
+            found = cast("dict[str, Any]", inner)
+            if isinstance(found.get("message"), str):
+                return found["message"]
+            inner = found.get("error")
+        message = outer.get("message")
+        return message if isinstance(message, str) else None
