@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bananastand.clients.bananadev import AsyncBananaDev, BananaDev, CheckedRun
+from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
+from bananastand.clients.bananadev.answers import CheckedRun
 from bananastand.clients.errors import CallCancelled, DeadlineExceeded, NotFoundError, TaskFailed
 from bananastand.clients.falai import AsyncFalAI, FalAI
 

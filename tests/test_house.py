@@ -90,7 +90,8 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
 
     assert speakers == {
         "bananastand.outbound",
-        "bananastand.clients.potassium",
+        "bananastand.clients.client",
+        "bananastand.clients.potassium",  # streams, which the providers do not
         "bananastand_mocks.bananadev.http_runtime",
     }
 
