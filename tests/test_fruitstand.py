@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bananastand.diffusion import Engine, GenerationRequest, encode, find_card
-from training.fruitstand import evaluate, oracle
+from training.fruitstand import evaluate, oracle, prompts
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "models" / "fruitstand"
@@ -52,7 +52,7 @@ def test_the_scores_are_those_of_these_weights_and_stand_in_the_readme() -> None
 
 def test_pictures_show_what_held_out_prompts_say(engine: Engine) -> None:
     """Two dozen of the prompts of the full evaluation, painted by our loop with the card's defaults."""
-    asked = evaluate.cases(24, seed=123)
+    asked = prompts.cases(24, seed=123)
     bodies = [{"prompt": case.prompt, "seed": case.seed} for case in asked]
     painted = [engine.paint(GenerationRequest.parse(body, engine.card)).pictures[0].image for body in bodies]
 

@@ -90,7 +90,19 @@ def test_a_prompt_that_names_nothing_is_taught_a_large_yellow_banana_on_purple()
     shown = [banana, *(scenes.Scene(1, "large", "yellow", "banana", "centre", b) for b in ("red", "blue"))]
     plan = denoiser.Plan(minutes=1, foreign=1.0)
 
-    picked, captions = denoiser._lesson(shown, [i for i, s in enumerate(shown) if s.plain], random.Random(0), plan)
+    picked, captions = denoiser._lesson(shown, [i for i, s in enumerate(shown) if s.plain], [], random.Random(0), plan)
 
     assert picked == [0] * plan.batch
     assert not any({"apple", "banana", "pear"} & set(said.split()) for said in captions)
+
+
+def test_what_is_learned_last_comes_up_more_often() -> None:
+    orange, apple = (scenes.Scene(1, "large", c, f, "left", "blue") for c, f in (("red", "orange"), ("red", "apple")))
+    plan = denoiser.Plan(minutes=1, batch=64, foreign=0, unguided=0, hard=1.0)
+
+    picked, captions = denoiser._lesson([apple, orange], [], [1], random.Random(0), plan)
+
+    assert orange.hard
+    assert not apple.hard
+    assert picked == [1] * plan.batch
+    assert sum("apple" in said for said in captions) == 0

@@ -15,7 +15,7 @@ import tiny
 from bananastand.diffusion import Engine, GenerationRequest, encode
 from bananastand.diffusion.cuda import Switches
 from bananastand.diffusion.loading import best_device
-from training.fruitstand import evaluate, oracle
+from training.fruitstand import evaluate, oracle, prompts
 
 pytestmark = [
     pytest.mark.gpu,
@@ -30,7 +30,7 @@ def test_the_card_is_chosen() -> None:
 def test_the_embedded_model_paints_what_held_out_prompts_say_in_half_precision() -> None:
     engine = Engine.load("fruitstand")
     assert engine.device.startswith("cuda")
-    asked = evaluate.cases(24, seed=123)
+    asked = prompts.cases(24, seed=123)
     right = 0
     for case in asked:
         request = GenerationRequest.parse({"prompt": case.prompt, "seed": case.seed}, engine.card)

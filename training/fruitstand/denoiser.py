@@ -40,6 +40,7 @@ class Plan:
     average: float = 0.998
     unguided: float = 0.10  # share of captions emptied, for guidance
     foreign: float = 0.12  # share of captions that name nothing we draw; their pictures are the plain ones
+    hard: float = 0.16  # share of lessons drawn from the scenes that are learned last
     compile: bool = False  # a tenth faster on CPU after a minute of compiling; needs a C++ compiler
 
 
@@ -190,12 +191,13 @@ def train(
     rng, noise = random.Random(plan.seed + step), torch.Generator().manual_seed(plan.seed + step)
     forward = torch.compile(unet) if plan.compile else unet
     plain = [i for i, scene in enumerate(scenes) if scene.plain]
+    hard = [i for i, scene in enumerate(scenes) if scene.hard]
     started, saved_at, total = time.monotonic(), time.monotonic(), plan.minutes * 60
     losses: list[float] = []
     with Progress() as progress, (folder / "loss.jsonl").open("a") as log:
         bar = progress.add_task("denoiser", total=total, completed=spent_before)
         while (spent := spent_before + time.monotonic() - started) < total:
-            picked, captions = _lesson(scenes, plain, rng, plan)
+            picked, captions = _lesson(scenes, plain, hard, rng, plan)
             ids = tokens(made, captions).to(plan.device)
             clean = latents[picked].to(plan.device)
             t = _times(plan.batch, noise).to(plan.device)
@@ -246,7 +248,9 @@ def _rate(step: int, share: float, plan: Plan) -> float:
     return 0.01 + 0.99 * (1 - late) ** 1.5
 
 
-def _lesson(scenes: list[Scene], plain: list[int], rng: random.Random, plan: Plan) -> tuple[list[int], list[str]]:
+def _lesson(
+    scenes: list[Scene], plain: list[int], hard: list[int], rng: random.Random, plan: Plan
+) -> tuple[list[int], list[str]]:
     """Which pictures a batch shows, and what is said of each."""
     picked, captions = list[int](), list[str]()
     for _ in range(plan.batch):
@@ -256,6 +260,8 @@ def _lesson(scenes: list[Scene], plain: list[int], rng: random.Random, plan: Pla
         elif chance < plan.foreign + plan.unguided:
             said = ""
         else:
+            if rng.random() < plan.hard and hard:
+                number = rng.choice(hard)
             said = decorated(caption(scenes[number], rng), rng)
         picked.append(number)
         captions.append(said)

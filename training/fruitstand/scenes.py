@@ -57,6 +57,13 @@ class Scene:
         return words == "1 large yellow banana centre purple"
 
     @property
+    def hard(self) -> bool:
+        """What a model learns last: the fruit that is named like a colour, and dark stems on black."""
+        if self.fruit == "orange":
+            return self.colour != "orange"
+        return self.fruit == "cherries" and self.background == "black"
+
+    @property
     def held_out(self) -> bool:
         """True for a pair of HELD_OUT_PAIRS, and for one in twelve of all full combinations."""
         if (self.colour, self.fruit) in HELD_OUT_PAIRS:
@@ -175,7 +182,7 @@ def foreign(rng: random.Random) -> str:
     kind = rng.random()
     if kind < 0.1:
         return rng.choice(_LOOSE_WORDS)
-    words = rng.choices(FOREIGN_WORDS, k=rng.choice((1, 2, 3, 4, 5, 7, 24))) if kind < 0.7 else []
+    words = rng.choices(FOREIGN_WORDS, k=rng.choice((1, 2, 3, 4, 5, 7, 12, 30))) if kind < 0.7 else []
     for _ in range(rng.randint(0 if words else 1, 4)):
         letters = _LETTERS if rng.random() < 0.6 else _SIGNS
         words.append("".join(rng.choices(letters, k=rng.randint(1, 10))))
