@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bananastand.clients.banana import AsyncBanana, Banana
 from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
 from bananastand.clients.falai import AsyncFalAI, FalAI
 
 CLIENTS: dict[str, tuple[Any, Any]] = {
     "bananadev": (BananaDev, AsyncBananaDev),
     "falai": (FalAI, AsyncFalAI),
+    "banana-native": (Banana, AsyncBanana),
 }
 
 
@@ -52,4 +54,20 @@ CASES = [
     Case("falai", "stop_instance", ("abc123",)),
     Case("falai", "monitor_instance", ("abc123",), {"metrics": ["cpu", "gpu"]}),
     Case("falai", "batch", ([{"method": "GET", "path": "/v1/models"}],)),
+    Case("banana-native", "start_run", ("value", {"prompt": "a"}), {"start_only": True, "id": "one"}),
+    Case("banana-native", "check_run", ("call_1",), {"long_poll": True, "id": "one"}),
+    Case("banana-native", "list_projects"),
+    Case("banana-native", "create_project", ("stand-in",)),
+    Case("banana-native", "get_project", ("a b",)),
+    Case(
+        "banana-native",
+        "update_project",
+        ("a b",),
+        {"min_replicas": 1, "max_replicas": 2, "inference_timeout": 60, "idle_timeout": 10},
+    ),
+    Case("banana-native", "create_upload", ("a b",)),
+    Case("banana-native", "put_upload", ("/upload/key", b"a tar.gz")),
+    Case("banana-native", "build_project", ("a b", "key")),
+    Case("banana-native", "warmup_project", ("a b",), {"request_id": "one"}),
+    Case("banana-native", "call_project", ("a b", "deep/route", {"prompt": "a"}), {"request_id": "one"}),
 ]

@@ -47,6 +47,14 @@ class Operation:
         return request.get("content", {}).get("application/json", {}).get("schema")
 
     @property
+    def security(self) -> set[str]:
+        """Where its key goes: query, header or body; nowhere if it takes none."""
+        schemes = self.document["components"]["securitySchemes"]
+        asked = self.spec.get("security", self.document.get("security", []))
+        body = resolve(self.document, self.body or {}).get("properties", {})
+        return {schemes[name]["in"] for each in asked for name in each} or ({"body"} if "apiKey" in body else set())
+
+    @property
     def anonymous(self) -> bool:
         """Whether it asks for no key."""
         return self.spec.get("security") == []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import tarfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from bananastand.clients.banana import AsyncBanana, Banana
 from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
 from bananastand.clients.bananadev.answers import CheckedRun
-from bananastand.clients.errors import CallCancelled, DeadlineExceeded, NotFoundError, TaskFailed
+from bananastand.clients.errors import APIRefusedError, CallCancelled, DeadlineExceeded, NotFoundError
 from bananastand.clients.falai import AsyncFalAI, FalAI
 
 
@@ -57,6 +60,13 @@ def fal(request: pytest.FixtureRequest, falai: Any) -> Iterator[Any]:
     client.close()
 
 
+@pytest.fixture(params=["sync", "async"])
+def native(request: pytest.FixtureRequest, banana_native: Any) -> Iterator[Any]:
+    client = _client(request.param, banana_native, Banana, AsyncBanana)
+    yield client
+    client.close()
+
+
 def test_the_life_of_a_run(banana: Any, stand: Any) -> None:
     stand.tasks.finish_after_polls(2)
     seen: list[CheckedRun] = []
@@ -87,10 +97,10 @@ def test_a_run_that_fails(banana: Any, stand: Any) -> None:
     stand.tasks.finish_after_polls(1)
     stand.tasks.fail_next(1)
 
-    with pytest.raises(TaskFailed) as caught:
+    with pytest.raises(APIRefusedError, match="(?i)error") as caught:
         banana.run_and_wait("value", {"prompt": "a ripe banana"}, poll=0.01)
 
-    assert "error" in caught.value.task.message.lower()
+    assert caught.value.body["result"]["modelOutputs"] is None
 
 
 def test_a_run_that_takes_too_long(banana: Any, stand: Any) -> None:
@@ -202,3 +212,63 @@ def test_usage_and_analytics_count_what_was_asked_for(fal: Any) -> None:
     assert usage.summary[0].requests == 1
     assert analytics.summary[0].requests == 1
     assert analytics.summary[0].cost is None
+
+
+def test_the_life_of_a_native_run(native: Any, stand: Any) -> None:
+    stand.tasks.finish_after_polls(2)
+    seen: list[CheckedRun] = []
+
+    outputs = native.run_and_wait("value", {"prompt": "a ripe banana"}, poll=0.01, on_check=seen.append)
+
+    assert [checked.message for checked in seen] == ["running", "running", "success"]
+    assert outputs == seen[-1].model_outputs
+    stand.tasks.finish_immediately()
+    assert native.start_run("value", {"prompt": "a"}).finished
+    stand.tasks.fail_next(1)
+    with pytest.raises(APIRefusedError, match="(?i)error"):
+        native.run_and_wait("value", {"prompt": "a"}, poll=0.01)
+
+
+def test_the_life_of_a_project(native: Any, stand: Any) -> None:
+    deployed = native.deploy(archive(), name="stand-in")
+    assert deployed.project.name == "stand-in"
+    stand.clock.advance(60)
+
+    lines = list(native.build_log(deployed.build.id))
+    assert all(line.t.endswith("Z") for line in lines)
+    assert len(lines) > 2
+
+    changed = native.update_project(deployed.project.id, max_replicas=2)
+    assert (changed.max_replicas, changed.idle_timeout) == (2, deployed.project.idle_timeout)
+    assert native.get_project(deployed.project.id) == changed
+    assert deployed.project.id in [project.id for project in native.list_projects().results]
+    assert native.warmup_project(deployed.project.id) == {"warm": True}
+    assert native.call_project(deployed.project.id, "", {"prompt": "a ripe banana"})
+
+
+def test_a_busy_app_is_called_until_it_answers(native: Any, stand: Any) -> None:
+    stand.faults.next_calls(2, "status", "call_project", status=423)
+
+    assert native.call_project("value", "", {"prompt": "a ripe banana"})
+
+    calls = stand.journal.find(operation="call_project")
+    assert [call.status for call in calls] == [423, 423, 200]
+    assert len({call.headers["x-banana-request-id"] for call in calls}) == 1
+
+
+def test_a_handler_that_is_not_there_is_not_called_again(native: Any, stand: Any) -> None:
+    with pytest.raises(NotFoundError):
+        native.call_project("value", "nowhere", {})
+
+    assert stand.journal.verify(operation="call_project", status=404).verified
+
+
+def archive() -> bytes:
+    """A repository of Banana's: an app and its Dockerfile, as a tar.gz."""
+    with io.BytesIO() as whole:
+        with tarfile.open(fileobj=whole, mode="w:gz") as packed:
+            for name, text in (("app.py", b"import potassium"), ("Dockerfile", b"FROM scratch")):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(text)
+                packed.addfile(entry, io.BytesIO(text))
+        return whole.getvalue()

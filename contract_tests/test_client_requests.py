@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from client_calls import CASES, CLIENTS, Case
-from contracts import contract, operation, operations, request_errors
+from contracts import Operation, contract, operation, operations, request_errors
 from pytest_httpserver import HTTPServer
+from werkzeug import Request
 
 from bananastand.clients.errors import APIStatusError
 
@@ -28,14 +30,19 @@ def test_a_client_has_the_operations_of_its_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_both_clients_have_the_same_methods(name: str) -> None:
-    blocking, asynchronous = (
-        {method: inspect.signature(each.__wrapped__) for method, each in vars(client).items() if method[0] != "_"
-         and method != "provider"}
-        for client in CLIENTS[name]
-    )  # fmt: skip
+    blocking, asynchronous = (_methods(client) for client in CLIENTS[name])
 
     assert blocking == asynchronous
     assert blocking
+
+
+def _methods(client: Any) -> dict[str, list[Any]]:
+    """Names and parameters; what they return differs by kind."""
+    return {
+        name: list(inspect.signature(getattr(each, "__wrapped__", each)).parameters.values())
+        for name, each in vars(client).items()
+        if not name.startswith("_") and name != "provider"
+    }
 
 
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
@@ -44,27 +51,47 @@ def test_both_clients_have_the_same_methods(name: str) -> None:
 def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/", method="GET").respond_with_data("", status=302, headers={"Location": "there"})
     httpserver.no_handler_status_code = 404
-    client = CLIENTS[case.provider][twin](KEY, base_url=httpserver.url_for("").rstrip("/"), max_retries=0)
-    words = case.optional if full else {}
+    base = httpserver.url_for("").rstrip("/")
+    client = CLIENTS[case.provider][twin](KEY, base_url=base, max_retries=0)
+    required = [base + each if case.operation == "put_upload" and each == "/upload/key" else each
+                for each in case.required]  # fmt: skip
 
     with suppress(APIStatusError):
-        answer = getattr(client, case.operation)(*case.required, **words)
+        answer = getattr(client, case.operation)(*required, **(case.optional if full else {}))
         if twin:
             asyncio.run(_awaited(client, answer))
     ((request, _),) = httpserver.log
 
     found = operation(contract(case.provider), case.operation)
+    sent = request.data and json.loads(request.data) if request.content_type == "application/json" else None
     query = dict(request.args)
-    assert query.pop("api_token") == KEY
-    assert (request.method, request.path) == (found.method.upper(), found.path)
-    body = json.loads(request.data) if request.data else None
-    assert request_errors(found, query, body) == []
+    _holds_the_key(found, request, query, sent)
+    assert request.method == found.method.upper()
+    assert re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(found.path)), request.path)
+    assert request_errors(found, query, sent) == []
     assert set(query) <= {each["name"] for each in found.parameters}
     if full:
-        assert set(query) >= {each["name"] for each in found.parameters if each["in"] == "query"} - {"cursor"}
-        assert set(body or {}) == set((found.body or {}).get("properties", {}))
+        named = {each["name"] for each in found.parameters if each["in"] in ("query", "header")}
+        assert {*query, *(name for name, _ in request.headers)} >= named - {"cursor", "X-Banana-Model-Key"}
+        assert set(sent or {}) >= set(_properties(found))
 
 
 async def _awaited(client: Any, answer: Any) -> None:
     async with client:
         await answer
+
+
+def _properties(found: Operation) -> Any:
+    return (found.body or {}).get("properties", {})
+
+
+def _holds_the_key(found: Operation, request: Request, query: dict[str, str], body: Any) -> None:
+    """The key is where the contract wants it, and nowhere else; the query is left without it."""
+    where = found.security
+    places = {
+        "query": query.pop("api_token", None),
+        "header": request.headers.get("X-Banana-API-Key"),
+        "body": body.get("apiKey") if isinstance(body, dict) else None,
+    }
+    assert {place for place, key in places.items() if key == KEY} == where
+    assert {place for place, key in places.items() if key is not None} == where

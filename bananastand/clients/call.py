@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from .errors import APIConnectionError, APIError, APIResponseError, APIStatusError, status_error
+from .errors import APIConnectionError, APIError, APIRefusedError, APIResponseError, APIStatusError, status_error
 
 __all__ = [
     "Answer",
@@ -31,6 +32,7 @@ __all__ = [
     "Prepared",
     "Provider",
     "Raw",
+    "Retry",
     "Session",
     "given",
 ]
@@ -63,10 +65,25 @@ class Raw:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """A table of statuses to try again at, whatever the call does, and its back-off in seconds; `total` ends it.
+
+    `when` decides of the statuses that mean this only sometimes.
+    """
+
+    statuses: frozenset[int]
+    first: float
+    longest: float
+    total: float
+    when: Callable[[APIStatusError], bool] = lambda error: True
+
+
+@dataclass(frozen=True)
 class Call(Generic[T]):
     """One operation with its arguments. `result` is what pydantic reads the answer as, unless `read` does.
 
-    A query value of None is left out. What is `idempotent` may be sent again; every GET is.
+    A query value of None is left out. What is `idempotent` may be sent again; every GET is. `retry` is in place of
+    the client's own rules. No key goes with a call that is `unsigned`.
     """
 
     result: Any
@@ -79,6 +96,8 @@ class Call(Generic[T]):
     idempotent: bool = False
     read: Callable[[Raw], T] | None = None
     timeout: float | None = None  # seconds, in place of the client's
+    retry: Retry | None = None
+    unsigned: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -134,9 +153,17 @@ class Provider:
     base_url: str
     key_variable: str
 
-    def sign(self, key: str, query: dict[str, object], headers: dict[str, str], body: object) -> object:
+    def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
         """Put the key where it belongs; returns the body."""
         raise NotImplementedError
+
+    def address(self, base_url: str, path: str) -> str:
+        """Where a path is."""
+        return base_url + path
+
+    def refusal(self, body: Any) -> str | None:
+        """What an answer of status 200 says that is an error all the same."""
+        return None
 
     def unwrap(self, body: Any) -> Any:
         """The result inside an answer's JSON. Raises KeyError or TypeError where it has another shape."""
@@ -168,12 +195,12 @@ class Session:
         """Sign the call and put it into bytes."""
         query = {name: _said(value) for name, value in call.query.items() if value is not None}
         headers = {"accept": "application/json", **call.headers}
-        body = self.provider.sign(self.key, query, headers, call.json)
+        body = call.json if call.unsigned else self.provider.sign(call, self.key, query, headers)
         content = call.content
         if body is not None:
             content = json.dumps(body).encode()
             headers.setdefault("content-type", "application/json")
-        address = call.path if "://" in call.path else self.base_url + call.path
+        address = call.path if "://" in call.path else self.provider.address(self.base_url, call.path)
         return Prepared(
             call.method,
             f"{address}?{urlencode(query)}" if query else address,
@@ -197,6 +224,8 @@ class Session:
                 headers=raw.headers,
                 body=raw.content.decode("utf-8", "replace") if body is None else body,
             )
+        if (refused := self.provider.refusal(body)) is not None:
+            raise APIRefusedError(refused, request=sent.named, body=body)
         try:
             result = _reader(call.result).validate_python(
                 None if raw.status == 204 else self.provider.unwrap(body), extra="forbid" if self.strict else None
@@ -213,12 +242,12 @@ class Session:
 
     def exchange(self, call: Call[T]) -> Flow[Exchange[T]]:
         """Send the call, again where that may help and does no harm."""
-        sent = self.prepare(call)
-        for attempt in range(self.max_retries + 1):
+        sent, began = self.prepare(call), time.monotonic()
+        for attempt in count():
             try:
                 return self.conclude(call, sent, (yield sent))
             except APIError as error:
-                seconds = self.pause(call, attempt, error, time.time())
+                seconds = self.pause(call, attempt, time.monotonic() - began, error, time.time())
                 if seconds is None:
                     raise
             yield Pause(seconds)
@@ -228,11 +257,16 @@ class Session:
         """The result alone."""
         return (yield from self.exchange(call)).result
 
-    def pause(self, call: Call[Any], attempt: int, error: APIError, now: float) -> float | None:
+    def pause(self, call: Call[Any], attempt: int, spent: float, error: APIError, now: float) -> float | None:
         """Seconds until the next try, or None if there is to be none.
 
-        Tried again: a broken connection, 429 and 5xx, of a call that may be repeated, at most `max_retries` times.
+        Tried again: a broken connection, 429 and 5xx, of a call that may be repeated, at most `max_retries` times; a
+        call with a table of its own at what that says, for as long.
         """
+        if (table := call.retry) is not None and isinstance(error, APIStatusError):
+            wanted = error.status in table.statuses and table.when(error) and self.max_retries > 0
+            seconds = min(table.longest, table.first * 2**attempt)
+            return seconds if wanted and spent + seconds <= table.total else None
         if attempt >= self.max_retries or not call.repeatable:
             return None
         hint = None

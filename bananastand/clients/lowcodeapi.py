@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from .call import Provider
+from .call import Call, Provider
 
 __all__ = ["LowCodeAPI"]
 
@@ -18,10 +18,15 @@ class LowCodeAPI(Provider):
         self.name = name
         self.base_url = f"https://api.lowcodeapi.com/{name}"
 
-    def sign(self, key: str, query: dict[str, object], headers: dict[str, str], body: object) -> object:
+    def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
         """The token is a query parameter, on every method (A:13-16, C:54)."""
         query["api_token"] = key
-        return body
+        return call.json
+
+    def refusal(self, body: Any) -> str | None:
+        """Banana's runs fail with status 200 and "error" in the upstream's message, which the envelope takes over."""
+        message = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else None
+        return message if isinstance(message, str) and "error" in message.lower() else None
 
     def unwrap(self, body: Any) -> Any:
         """What the upstream answered."""

@@ -71,7 +71,7 @@ def render_queue(problem: Problem, answer: dict[str, object]) -> Answer:
 def render_run(problem: Problem) -> Answer:
     """Plain text; what Potassium itself answers is empty or a page of Flask's."""
     status, text = text_of(problem)
-    if problem.condition == "busy":
+    if status == 423:
         return Answer(None, status)
     if problem.condition in ("malformed_json", "too_deep"):
         return Answer(b"", 400, content_type="text/html; charset=utf-8")
