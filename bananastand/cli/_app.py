@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .call import call
 from .demo import demo
 from .doctor import doctor
 from .mocks import coverage, mocks
@@ -34,6 +35,9 @@ def build() -> typer.Typer:
     app.command()(models)
     app.command()(mocks)
     app.command()(coverage)
+    # Its arguments are those of the operation, --help included.
+    raw = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": list[str]()}
+    app.command(context_settings=raw)(call)
     app.command()(doctor)
     return app
 

@@ -1,0 +1,162 @@
+"""`bananastand call`: every operation of every provider from the shell, by the clients' own builders of calls."""
+
+from __future__ import annotations
+
+import argparse
+import collections.abc
+import importlib
+import inspect
+import json
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+from ._ends import USAGE, fail
+
+__all__ = ["call"]
+
+PROVIDERS = {
+    "banana": "Banana.dev's own API",
+    "bananadev": "Banana.dev behind LowCodeAPI",
+    "falai": "fal.ai behind LowCodeAPI",
+}
+
+
+def call(
+    context: typer.Context,
+    provider: Annotated[str, typer.Argument(help="One of banana, bananadev, falai.")] = "",
+    operation: Annotated[str, typer.Argument(help="Without one, they are listed.")] = "",
+) -> None:
+    """Call an operation of a provider and print its answer as JSON.
+
+    bananastand call PROVIDER lists the operations, bananastand call PROVIDER OPERATION --help its arguments.
+    """
+    if provider in ("", "--help", "-h"):
+        told = "".join(f"  {name:<12}{title}\n" for name, title in PROVIDERS.items())
+        typer.echo(f"{(call.__doc__ or '').strip()}\n\nProviders:\n{told}", nl=False)
+        return
+    if provider not in PROVIDERS:
+        fail(f"there is no provider {provider}; there are {', '.join(PROVIDERS)}", USAGE)
+    module = importlib.import_module(f"bananastand.clients.{provider}")
+    builders = _builders(provider)
+    if operation in ("", "--help", "-h"):
+        width = max(map(len, builders)) + 2
+        for name, build in builders.items():
+            typer.echo(f"  {name:<{width}}{_first_line(build)}")
+        return
+    if (build := builders.get(operation)) is None:
+        fail(f"{provider} has no operation {operation}; bananastand call {provider} lists them", USAGE)
+    (client,) = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
+    given = vars(_parser(provider, operation, build, client).parse_args(context.args))
+    where = {"key": given.pop("api_key"), "base_url": given.pop("base_url"), "timeout": given.pop("timeout")}
+    out: Path | None = given.pop("out")
+    _show(_answer(client, where, build, given), out)
+
+
+def _answer(client: Any, where: dict[str, Any], build: Callable[..., Any], given: dict[str, Any]) -> Any:
+    from bananastand.clients.errors import BananastandError
+
+    words = {name: value for name, value in given.items() if value is not None}
+    try:
+        with client(**{name: value for name, value in where.items() if value is not None}) as made:
+            return made.send(build(**words))
+    except BananastandError as error:
+        fail(str(error), USAGE if isinstance(error, ValueError) else 1)
+
+
+def _show(answer: Any, out: Path | None) -> None:
+    if isinstance(answer, bytes):
+        if out is None:
+            fail("the answer is a file: say where to with --out", USAGE)
+        out.write_bytes(answer)
+        typer.echo(f"{len(answer)} bytes in {out}", err=True)
+        return
+    plain = answer.model_dump(by_alias=True) if hasattr(answer, "model_dump") else answer
+    text = json.dumps(plain, indent=2, ensure_ascii=False)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+def _builders(provider: str) -> dict[str, Callable[..., Any]]:
+    """The operations as they are typed in a shell; what takes several exchanges is for programs."""
+    from bananastand.clients.call import Call
+
+    calls = importlib.import_module(f"bananastand.clients.{provider}.calls")
+    found = {name: getattr(calls, name) for name in calls.__all__}
+    single = {
+        name: build
+        for name, build in found.items()
+        if get_origin(get_type_hints(build).get("return")) is Call or get_type_hints(build).get("return") is Call
+    }
+    return {name.replace("_", "-"): build for name, build in single.items()}
+
+
+def _first_line(build: Callable[..., Any]) -> str:
+    return (build.__doc__ or "").strip().splitlines()[0]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message}; {self.prog} --help says more", USAGE)
+
+
+def _parser(provider: str, operation: str, build: Callable[..., Any], client: Any) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"bananastand call {provider} {operation}",
+        description=inspect.getdoc(build),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    hints = get_type_hints(build)
+    for name, parameter in inspect.signature(build).parameters.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            required=parameter.default is parameter.empty,
+            **_reading(hints[name]),
+        )
+    spoken = client.provider
+    parser.add_argument("--api-key", help=f"else the environment variable {spoken.key_variable}")
+    parser.add_argument("--base-url", help=f"else {spoken.base_url}")
+    parser.add_argument("--timeout", type=float, help="seconds for the whole answer")
+    parser.add_argument("--out", "-o", type=Path, help="write the answer to this file")
+    return parser
+
+
+def _reading(hint: Any) -> dict[str, Any]:
+    """How argparse reads a value of this type."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = [each for each in get_args(hint) if each is not type(None)][:1]
+    if get_origin(hint) is Literal:
+        return {"choices": list(get_args(hint))}
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if hint in (int, float, str):
+        return {"type": hint, "metavar": {int: "N", float: "X", str: "TEXT"}[hint]}
+    if hint is bytes:
+        return {"type": _content, "metavar": "FILE", "help": "- for standard input"}
+    items = get_args(hint)
+    if get_origin(hint) in (list, collections.abc.Sequence) and items and (
+        items[0] in (int, str) or get_origin(items[0]) is Literal
+    ):  # fmt: skip
+        return {**_reading(items[0]), "nargs": "+"}
+    return {"type": _json, "metavar": "JSON", "help": "as JSON, or @FILE"}
+
+
+def _content(path: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(_content(text[1:]) if text.startswith("@") else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
