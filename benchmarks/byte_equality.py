@@ -26,7 +26,7 @@ from bananastand.diffusion import Engine, GenerationRequest, encode
 from bananastand.diffusion.policy import POLICIES
 
 from . import tables
-from ._machine import machine
+from ._machine import command, machine
 
 FRUIT = ("banana", "apple", "orange", "pear", "strawberry", "cherries", "grapes")
 COLOURS = ("red", "green", "blue", "yellow", "pink")
@@ -50,7 +50,7 @@ def main() -> None:
     answered, called_off = in_company(crowded, requests, options)
     report: dict[str, Any] = {
         "what": "PNG bytes of pictures painted in random company against the same painted alone, exact mode",
-        "command": "python -m benchmarks.byte_equality",
+        "command": command("benchmarks.byte_equality"),
         "machine": machine(crowded.device, os.cpu_count() or 1),
         "requests": len(requests),
         "called_off": called_off,

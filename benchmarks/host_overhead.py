@@ -67,7 +67,7 @@ def main() -> None:
         print(f"{name}: {runs[name][-1]}", file=sys.stderr, flush=True)
     report = {
         "what": "requests per second and latency of a handler that does nothing, keep-alive, one server at a time",
-        "command": "python -m benchmarks.host_overhead",
+        "command": f"python -m benchmarks.host_overhead --seconds {options.seconds:g}",
         "machine": machine("cpu", 1),
         "versions": versions(options.python, sorted(runs)),
         "missing": sorted(set(missing)),

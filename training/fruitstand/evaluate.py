@@ -41,6 +41,7 @@ STEPS, GUIDANCE = (4, 6, 8, 10, 20), (1.0, 2.0, 3.0, 4.0, 6.0)
 MAIN_STEPS = 10  # of the guidance sweep, the foreign prompts and the contact sheet
 BEGIN, END = "<!-- scores -->", "<!-- /scores -->"
 SHEET = (6, 4)  # pictures across and down
+FOREIGN_SEEDS = 4
 TIMED = 7  # pictures painted one by one for the time a picture takes
 
 
@@ -166,10 +167,14 @@ class Evaluation:
 
 
 def foreign_share(painter: Painter, guidance: float, seed: int) -> tuple[float, list[str]]:
-    """The share of FOREIGN in whose pictures the oracle finds a fruit, and the prompts where it does not."""
-    pictures = painter.paint(FOREIGN, [seed + i for i in range(len(FOREIGN))], MAIN_STEPS, guidance)
-    missed = [prompt for prompt, picture in zip(FOREIGN, pictures, strict=True) if not oracle.read(picture).found]
-    return 1 - len(missed) / len(FOREIGN), missed
+    """The share of FOREIGN's pictures in which the oracle finds a fruit, and the prompts of those where it does not.
+
+    Each prompt is painted FOREIGN_SEEDS times: of 50 pictures one is two per cent.
+    """
+    prompts = FOREIGN * FOREIGN_SEEDS
+    pictures = painter.paint(prompts, range(seed, seed + len(prompts)), MAIN_STEPS, guidance)
+    missed = [prompt for prompt, picture in zip(prompts, pictures, strict=True) if not oracle.read(picture).found]
+    return 1 - len(missed) / len(prompts), missed
 
 
 # Writing down --------------------------------------------------------------------------------------------------
@@ -215,8 +220,8 @@ def markdown(report: dict[str, Any]) -> str:
     if report["foreign"]:
         parts.append(
             f"Of {report['foreign']['prompts']} prompts that name nothing it knows (a castle, my cat, an empty one), "
-            f"{report['foreign']['found']:.0%} become a picture in which the oracle finds a fruit ({MAIN_STEPS} steps, "
-            f"guidance {default:g})."
+            f"painted from {FOREIGN_SEEDS} seeds each, {report['foreign']['found']:.1%} become a picture in which the "
+            f"oracle finds a fruit ({MAIN_STEPS} steps, guidance {default:g})."
         )
     parts.append(
         f"![Contact sheet](contact_sheet.png)\n\nThe first {SHEET[0] * SHEET[1]} of the prompts at {MAIN_STEPS} steps, "
@@ -331,7 +336,7 @@ def main() -> None:
     report = evaluate(options)
     print("\n".join(_table(report["rows"], "scores")))
     if report["foreign"]:
-        print(f"foreign prompts with a fruit: {report['foreign']['found']:.0%}")
+        print(f"foreign prompts with a fruit: {report['foreign']['found']:.1%}")
     print(f"{report['prompts']} prompts in {report['minutes']} minutes, written to {options.out}")
 
 
