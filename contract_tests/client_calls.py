@@ -8,11 +8,15 @@ from typing import Any
 from bananastand.clients.banana import AsyncBanana, Banana
 from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
 from bananastand.clients.falai import AsyncFalAI, FalAI
+from bananastand.clients.gobananas import AsyncGoBananas, GoBananas
+from bananastand.clients.paperbanana import AsyncPaperBanana, PaperBanana
 
 CLIENTS: dict[str, tuple[Any, Any]] = {
     "bananadev": (BananaDev, AsyncBananaDev),
     "falai": (FalAI, AsyncFalAI),
     "banana-native": (Banana, AsyncBanana),
+    "gobananas": (GoBananas, AsyncGoBananas),
+    "paperbanana": (PaperBanana, AsyncPaperBanana),
 }
 
 
@@ -29,6 +33,21 @@ class Case:
         return f"{self.provider}.{self.operation}"
 
 
+# What a contract has for people, and the address of a picture, which clients have from an answer (`save`).
+NOT_FOR_CLIENTS = {"gobananas": {"get_public_file", "show_gallery"}}
+
+CHARACTER = {
+    "description": "an old one",
+    "negative_prompt": "dull",
+    "system_instruction": "be kind",
+    "preferred_aspect_ratio": "1:1",
+    "reference_image_ids": [1],
+    "tags": ["fruit"],
+}
+VLM = {"vlm_provider": "gemini", "vlm_model": "gemini-2.0-flash"}
+WEBHOOK = {"webhook_url": "https://example.com/hook", "webhook_include_image": True}
+DRAWN = {"iterations": 2, "aspect_ratio": "16:9", "output_formats": ["png"]}
+PAINTED = {"image_model": "nano-banana-pro", "image_resolution": "2K"}
 DAYS = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
 
 CASES = [
@@ -70,4 +89,120 @@ CASES = [
     Case("banana-native", "build_project", ("a b", "key")),
     Case("banana-native", "warmup_project", ("a b",), {"request_id": "one"}),
     Case("banana-native", "call_project", ("a b", "deep/route", {"prompt": "a"}), {"request_id": "one"}),
+    Case("gobananas", "get_profile"),
+    Case(
+        "gobananas",
+        "create_image",
+        ("a stand",),
+        {
+            "n": 2,
+            "aspect_ratio": "16:9",
+            "negative_prompt": "dull",
+            "system_instruction": "be kind",
+            "style_preset_id": 3,
+            "style_preset_name": "watercolour",
+            "model_id": "gemini-flash-image",
+            "character_id": 5,
+            "session_id": "session-abc",
+            "seed": 7,
+        },
+    ),
+    Case("gobananas", "list_images", (), {"limit": 2, "offset": 4, "search": "stand"}),
+    Case("gobananas", "get_image", (42,)),
+    Case("gobananas", "delete_image", (42,)),
+    Case("gobananas", "delete_images", ([42, 43],)),
+    Case("gobananas", "continue_image", ("in the rain",), {"image_id": 42, "session_id": "session-abc"}),
+    Case("gobananas", "upload_for_editing", ("https://example.com/stand.png",)),
+    Case("gobananas", "list_sessions"),
+    Case("gobananas", "get_session", ("session-abc",)),
+    Case("gobananas", "get_usage", (), {"days": 7, "start": "2026-01-01", "end": "2026-01-31"}),
+    Case("gobananas", "list_characters", (), {"limit": 2, "offset": 4, "search": "stand", "exact": True}),
+    Case("gobananas", "create_character", ("Bo", "a banana with a hat"), CHARACTER),
+    Case("gobananas", "get_character", (5,)),
+    Case(
+        "gobananas",
+        "update_character",
+        (5,),
+        {"character_name": "Bo", "base_prompt": "a banana with a hat", **CHARACTER},
+    ),
+    Case("gobananas", "delete_character", (5,)),
+    Case("gobananas", "list_style_presets"),
+    Case(
+        "gobananas",
+        "create_style_preset",
+        ("watercolour", "in watercolour"),
+        {"system_instruction": "be kind", "negative_prompt": "dull", "aspect_ratio": "1:1"},
+    ),
+    Case("gobananas", "delete_style_preset", (3,)),
+    Case("gobananas", "get_file", ("tenant/2025-01-15/image.png",), {"download": True}),
+    Case("paperbanana", "get_health"),
+    Case(
+        "paperbanana",
+        "create_diagram",
+        ("An encoder feeds a decoder.", "Our method"),
+        {**DRAWN, **VLM, **PAINTED, **WEBHOOK},
+    ),
+    Case(
+        "paperbanana",
+        "create_diagram_from_pdf",
+        (b"%PDF-1.4", "Our method"),
+        {"pages": "1-3", **DRAWN, **VLM, **PAINTED, **WEBHOOK},
+    ),
+    Case(
+        "paperbanana",
+        "optimize_prompt",
+        ("a figure of our method",),
+        {
+            "source_context": "An encoder feeds a decoder.",
+            "caption": "Our method",
+            "diagram_type": "methodology",
+            "guidelines": "no red",
+            **VLM,
+            **WEBHOOK,
+        },
+    ),
+    Case("paperbanana", "create_plot", ({"a": 1}, "compare"), {**DRAWN, **VLM, **WEBHOOK}),
+    Case(
+        "paperbanana",
+        "create_composite",
+        (["task_a", "task_b"],),
+        {
+            "layout": "1x2",
+            "labels": ["(a)", "(b)"],
+            "spacing": 10,
+            "label_position": "top",
+            "label_font_size": 20,
+            **WEBHOOK,
+        },
+    ),
+    Case("paperbanana", "get_task", ("task_a",)),
+    Case("paperbanana", "get_task_image", ("task_a",), {"format": "svg"}),
+    Case("paperbanana", "list_keys"),
+    Case(
+        "paperbanana",
+        "create_key",
+        ("mine",),
+        {"quota": 3, "webhook_url": "https://example.com/hook", "webhook_secret": "hush"},
+    ),
+    Case("paperbanana", "get_key", ("pb_0",)),
+    Case(
+        "paperbanana",
+        "update_key",
+        ("pb_0",),
+        {
+            "quota_remaining": 1,
+            "quota_total": 3,
+            "active": False,
+            "webhook_url": "https://example.com/hook",
+            "webhook_secret": "hush",
+        },
+    ),
+    Case("paperbanana", "delete_key", ("pb_0",)),
+    Case(
+        "paperbanana",
+        "list_history",
+        (),
+        {"page": 2, "size": 5, "endpoint": "plot", "status": "failed", "api_key": "pb_0"},
+    ),
+    Case("paperbanana", "get_history", ("task_a",)),
 ]

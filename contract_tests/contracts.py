@@ -52,7 +52,8 @@ class Operation:
         schemes = self.document["components"]["securitySchemes"]
         asked = self.spec.get("security", self.document.get("security", []))
         body = resolve(self.document, self.body or {}).get("properties", {})
-        return {schemes[name]["in"] for each in asked for name in each} or ({"body"} if "apiKey" in body else set())
+        places = {schemes[name].get("in", "header") for each in asked for name in each}
+        return places or ({"body"} if "apiKey" in body else set())
 
     @property
     def anonymous(self) -> bool:

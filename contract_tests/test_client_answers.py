@@ -246,5 +246,5 @@ def test_reads_are_kept_where_asked_for_until_something_is_changed(httpserver: H
 def test_a_missing_key_is_said_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOWCODEAPI_TOKEN", raising=False)
 
-    with pytest.raises(errors.MissingKey, match="set LOWCODEAPI_TOKEN"):
-        BananaDev()
+    with BananaDev() as client, pytest.raises(errors.MissingKey, match="set LOWCODEAPI_TOKEN"):
+        client.list_models()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import tarfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from twins import client_of
 
 from bananastand.clients.banana import AsyncBanana, Banana
 from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
@@ -17,54 +17,22 @@ from bananastand.clients.errors import APIRefusedError, CallCancelled, DeadlineE
 from bananastand.clients.falai import AsyncFalAI, FalAI
 
 
-class Blocking:
-    """An asynchronous client that is waited for, so that one test serves both kinds."""
-
-    def __init__(self, client: Any) -> None:
-        self._client, self._loop = client, asyncio.new_event_loop()
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any, **words: Any) -> Any:
-            answer = getattr(self._client, name)(*arguments, **words)
-            if hasattr(answer, "__anext__"):
-                return self._loop.run_until_complete(_listed(answer))
-            return self._loop.run_until_complete(answer)
-
-        return call
-
-    def close(self) -> None:
-        self._loop.run_until_complete(self._client.aclose())
-        self._loop.close()
-
-
-async def _listed(items: Any) -> list[Any]:
-    return [item async for item in items]
-
-
-def _client(kind: str, endpoint: Any, blocking: Any, asynchronous: Any) -> Any:
-    words = {"base_url": endpoint.base_url, "strict": True}
-    return blocking(endpoint.key, **words) if kind == "sync" else Blocking(asynchronous(endpoint.key, **words))
-
-
 @pytest.fixture(params=["sync", "async"])
 def banana(request: pytest.FixtureRequest, bananadev: Any) -> Iterator[Any]:
-    client = _client(request.param, bananadev, BananaDev, AsyncBananaDev)
-    yield client
-    client.close()
+    with client_of(request.param, bananadev, BananaDev, AsyncBananaDev) as client:
+        yield client
 
 
 @pytest.fixture(params=["sync", "async"])
 def fal(request: pytest.FixtureRequest, falai: Any) -> Iterator[Any]:
-    client = _client(request.param, falai, FalAI, AsyncFalAI)
-    yield client
-    client.close()
+    with client_of(request.param, falai, FalAI, AsyncFalAI) as client:
+        yield client
 
 
 @pytest.fixture(params=["sync", "async"])
 def native(request: pytest.FixtureRequest, banana_native: Any) -> Iterator[Any]:
-    client = _client(request.param, banana_native, Banana, AsyncBanana)
-    yield client
-    client.close()
+    with client_of(request.param, banana_native, Banana, AsyncBanana) as client:
+        yield client
 
 
 def test_the_life_of_a_run(banana: Any, stand: Any) -> None:

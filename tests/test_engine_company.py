@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ import torch
 import tiny
 from bananastand import cancel
 from bananastand.diffusion import Busy, Engine, GenerationRequest, Job, OutOfMemory, Step
+from bananastand.diffusion.families import StepFamily
 from bananastand.diffusion.policy import POLICIES, Policy, ShortestRemaining, fifo, round_robin
 
 
@@ -177,6 +178,21 @@ def test_a_long_request_gives_way_only_to_those_that_arrive_soon_enough() -> Non
 
     assert policy(short(122.0)) < policy(long)
     assert policy(short(123.0)) > policy(long)
+
+
+def test_of_two_alike_the_first_goes_first_whatever_forwards_took_meanwhile(pipeline: Any) -> None:
+    engine = Engine(tiny.card(), pipeline)
+    family = cast("StepFamily", engine.family)
+    early, late = (Job(wish(num_inference_steps=9), number) for number in (0, 1))
+    late.arrived += 1.0
+    for job, seconds in ((early, 2.0), (late, 0.1)):  # the machine was slow when the first one came, then fast
+        engine._jobs.append(job)
+        job.pending = family.begin(job.request)
+        job.estimate = engine._estimates[engine._key(job.pending[0])]
+        engine._took([(late, job.pending[0])], seconds)
+
+    assert early.remaining == late.remaining > 0
+    assert engine._pick([late, early])[0][0] is early
 
 
 def test_a_long_request_ends_while_short_ones_keep_coming(pipeline: Any) -> None:

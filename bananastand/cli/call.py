@@ -23,12 +23,14 @@ PROVIDERS = {
     "banana": "Banana.dev's own API",
     "bananadev": "Banana.dev behind LowCodeAPI",
     "falai": "fal.ai behind LowCodeAPI",
+    "gobananas": "Go Bananas!",
+    "paperbanana": "PaperBanana",
 }
 
 
 def call(
     context: typer.Context,
-    provider: Annotated[str, typer.Argument(help="One of banana, bananadev, falai.")] = "",
+    provider: Annotated[str, typer.Argument(help="One of banana, bananadev, falai, gobananas, paperbanana.")] = "",
     operation: Annotated[str, typer.Argument(help="Without one, they are listed.")] = "",
 ) -> None:
     """Call an operation of a provider and print its answer as JSON.
@@ -52,7 +54,8 @@ def call(
         fail(f"{provider} has no operation {operation}; bananastand call {provider} lists them", USAGE)
     (client,) = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
     given = vars(_parser(provider, operation, build, client).parse_args(context.args))
-    where = {"key": given.pop("api_key"), "base_url": given.pop("base_url"), "timeout": given.pop("timeout")}
+    where = {"key": given.pop("api_key")}
+    where |= {name: given.pop(name) for name in ("admin_key", "base_url", "timeout") if name in given}
     out: Path | None = given.pop("out")
     _show(_answer(client, where, build, given), out)
 
@@ -122,6 +125,8 @@ def _parser(provider: str, operation: str, build: Callable[..., Any], client: An
         )
     spoken = client.provider
     parser.add_argument("--api-key", help=f"else the environment variable {spoken.key_variable}")
+    if spoken.admin_variable:
+        parser.add_argument("--admin-key", help=f"else the environment variable {spoken.admin_variable}")
     parser.add_argument("--base-url", help=f"else {spoken.base_url}")
     parser.add_argument("--timeout", type=float, help="seconds for the whole answer")
     parser.add_argument("--out", "-o", type=Path, help="write the answer to this file")

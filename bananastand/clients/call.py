@@ -19,7 +19,15 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from .errors import APIConnectionError, APIError, APIRefusedError, APIResponseError, APIStatusError, status_error
+from .errors import (
+    APIConnectionError,
+    APIError,
+    APIRefusedError,
+    APIResponseError,
+    APIStatusError,
+    MissingKey,
+    status_error,
+)
 
 __all__ = [
     "Answer",
@@ -83,7 +91,7 @@ class Call(Generic[T]):
     """One operation with its arguments. `result` is what pydantic reads the answer as, unless `read` does.
 
     A query value of None is left out. What is `idempotent` may be sent again; every GET is. `retry` is in place of
-    the client's own rules. No key goes with a call that is `unsigned`.
+    the client's own rules. No key goes with a call that is `unsigned`, the admin key with one that is `admin`.
     """
 
     result: Any
@@ -98,6 +106,7 @@ class Call(Generic[T]):
     timeout: float | None = None  # seconds, in place of the client's
     retry: Retry | None = None
     unsigned: bool = False
+    admin: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -152,6 +161,7 @@ class Provider:
     name: str
     base_url: str
     key_variable: str
+    admin_variable: str | None = None
 
     def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
         """Put the key where it belongs; returns the body."""
@@ -184,7 +194,8 @@ class Session:
     """What all calls of one client share."""
 
     provider: Provider
-    key: str
+    key: str | None
+    admin_key: str | None
     base_url: str
     timeout: float
     max_retries: int
@@ -195,7 +206,7 @@ class Session:
         """Sign the call and put it into bytes."""
         query = {name: _said(value) for name, value in call.query.items() if value is not None}
         headers = {"accept": "application/json", **call.headers}
-        body = call.json if call.unsigned else self.provider.sign(call, self.key, query, headers)
+        body = call.json if call.unsigned else self.provider.sign(call, self.key_for(call), query, headers)
         content = call.content
         if body is not None:
             content = json.dumps(body).encode()
@@ -209,6 +220,14 @@ class Session:
             self.timeout if call.timeout is None else call.timeout,
             f"{call.method} {address}",
         )
+
+    def key_for(self, call: Call[Any]) -> str:
+        """The key that a call is signed with. Raises MissingKey."""
+        if not (key := self.admin_key if call.admin else self.key):
+            which, variable = ("admin key", self.provider.admin_variable) if call.admin else ("key", None)
+            told = f"no {which} for {self.provider.name}: pass one, or set {variable or self.provider.key_variable}"
+            raise MissingKey(told)
+        return key
 
     def conclude(self, call: Call[T], sent: Prepared, raw: Raw) -> Exchange[T]:
         """The result in an answer. Raises APIStatusError, APIRefusedError or APIResponseError."""

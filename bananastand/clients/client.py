@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar
 import httpx2
 
 from .call import Book, Call, Exchange, Flow, Pause, Prepared, Provider, Raw, Session
-from .errors import APIConnectionError, APIResponseError, APITimeoutError, MissingKey
+from .errors import APIConnectionError, APIResponseError, APITimeoutError
 
 __all__ = ["AsyncClient", "Client", "aflow", "amethod", "apages", "flow", "method", "pages"]
 
@@ -29,21 +29,29 @@ SLICE = 0.1  # seconds between looks at `cancelled`
 class _Base:
     """What both clients are made with.
 
-    key: else the environment variable of `provider.key_variable`. timeout: seconds for a whole answer. max_retries:
-    of calls that may be repeated. cache_ttl: seconds for which the answer of a GET is given again. strict: raise
-    APIResponseError for a field the contract does not know.
+    key: else the environment variable of `provider.key_variable`. admin_key: else that of `provider.admin_variable`,
+    for a provider that has one. A missing key is raised by the first call that wants it, as MissingKey. timeout:
+    seconds for a whole answer. max_retries: of calls that may be repeated. cache_ttl: seconds for which the answer of
+    a GET is given again. strict: raise APIResponseError for a field the contract does not know.
     """
 
     provider: ClassVar[Provider]
 
     def __init__(
-        self, key: str | None, base_url: str | None, timeout: float, max_retries: int, cache_ttl: float, strict: bool
+        self,
+        key: str | None,
+        admin_key: str | None,
+        base_url: str | None,
+        timeout: float,
+        max_retries: int,
+        cache_ttl: float,
+        strict: bool,
     ) -> None:
-        key = key or os.environ.get(self.provider.key_variable)
-        if not key:
-            raise MissingKey(f"no key for {self.provider.name}: pass one, or set {self.provider.key_variable}")
-        base = (base_url or self.provider.base_url).rstrip("/")
-        self.session = Session(self.provider, key, base, timeout, max_retries, strict)
+        provider = self.provider
+        key = key or os.environ.get(provider.key_variable)
+        admin_key = admin_key or (os.environ.get(provider.admin_variable) if provider.admin_variable else None)
+        base = (base_url or provider.base_url).rstrip("/")
+        self.session = Session(provider, key, admin_key, base, timeout, max_retries, strict)
         self._ttl = cache_ttl
         self._kept: dict[str, tuple[float, Raw]] = {}
 
@@ -68,6 +76,7 @@ class Client(_Base):
         self,
         key: str | None = None,
         *,
+        admin_key: str | None = None,
         base_url: str | None = None,
         timeout: float = TIMEOUT,
         max_retries: int = RETRIES,
@@ -76,7 +85,7 @@ class Client(_Base):
         http: httpx2.Client | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        super().__init__(key, base_url, timeout, max_retries, cache_ttl, strict)
+        super().__init__(key, admin_key, base_url, timeout, max_retries, cache_ttl, strict)
         self._http = http or httpx2.Client(transport=transport)
 
     def send(self, call: Call[T]) -> T:
@@ -143,6 +152,7 @@ class AsyncClient(_Base):
         self,
         key: str | None = None,
         *,
+        admin_key: str | None = None,
         base_url: str | None = None,
         timeout: float = TIMEOUT,
         max_retries: int = RETRIES,
@@ -151,7 +161,7 @@ class AsyncClient(_Base):
         http: httpx2.AsyncClient | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(key, base_url, timeout, max_retries, cache_ttl, strict)
+        super().__init__(key, admin_key, base_url, timeout, max_retries, cache_ttl, strict)
         self._http = http or httpx2.AsyncClient(transport=transport)
 
     async def send(self, call: Call[T]) -> T:

@@ -11,6 +11,7 @@ import itertools
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, get_args
@@ -25,7 +26,7 @@ from .cuda import Switches, accelerate
 from .decoder import Decoder
 from .errors import Busy, OutOfMemory
 from .families import StepFamily, WholePipeline, family_of
-from .job import Job, Painting, Step
+from .job import Estimate, Job, Painting, Step
 from .loading import load_pipeline
 from .pace import Pace
 from .policy import Policy, find_policy
@@ -72,7 +73,7 @@ class Engine:
         self.rows = rows or (card.engine.exact_rows if mode == "exact" else 1)
         self._jobs: list[Job] = []
         self._numbers = itertools.count()
-        self._seconds: dict[Hashable, float] = {}  # of a forward, by its key
+        self._estimates: dict[Hashable, Estimate] = defaultdict(Estimate)
         self._lock = threading.Lock()  # of _jobs and _running
         self._running = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -178,7 +179,7 @@ class Engine:
                     self._paint_whole(self.family, job)
                 else:
                     job.pending = self.family.begin(job.request)
-                    job.seconds_a_step = self._seconds.get(self._key(job.pending[0]), 0.0)
+                    job.estimate = self._estimates[self._key(job.pending[0])]
             except BaseException as error:
                 job.fail(_clear(error, self.card))
             job.lap("prompt")
@@ -217,10 +218,8 @@ class Engine:
 
     def _took(self, batch: list[_Pick], seconds: float) -> None:
         """What a forward took is what the next of its kind is expected to take."""
-        key = self._key(batch[0][1])
-        self._seconds[key] = 0.7 * self._seconds.get(key, seconds) + 0.3 * seconds
-        for job, _ in batch:
-            job.seconds_a_step = self._seconds[key]
+        estimate = self._estimates[self._key(batch[0][1])]
+        estimate.seconds += (0.3 if estimate.seconds else 1.0) * (seconds - estimate.seconds)
         metrics.STEP.observe(seconds)
         metrics.ROWS.observe(len(batch))
 

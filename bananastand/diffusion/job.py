@@ -16,7 +16,7 @@ from .request import GenerationRequest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Job", "Painting", "Picture", "Step"]
+__all__ = ["Estimate", "Job", "Painting", "Picture", "Step"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ class Painting:
     timings: dict[str, float]
 
 
+@dataclass
+class Estimate:
+    """Seconds of a forward, as last measured. Requests of one size share it, or it would decide between two alike."""
+
+    seconds: float = 0.0
+
+
 class Job:
     """What `Engine.submit` returns. Any thread may wait for its result or cancel it."""
 
@@ -59,7 +66,7 @@ class Job:
         self.request = request
         self.number = number
         self.arrived = self.stepped = time.monotonic()
-        self.seconds_a_step = 0.0  # of a forward of its size, as the engine last measured it
+        self.estimate = Estimate()
         self.pending: list[ActivePicture] | None = None  # pictures that need forwards; None before the prompt is read
         self.behind: list[Job] = []  # those that must leave before memory suffices
         self._token = cancel.current() or cancel.Token()
@@ -73,8 +80,8 @@ class Job:
     def remaining(self) -> float:
         """Seconds of forwards still to do, as estimated."""
         if self.pending is None:
-            return self.seconds_a_step * self.request.num_inference_steps * self.request.num_images
-        return self.seconds_a_step * sum(picture.steps - picture.done for picture in self.pending)
+            return self.estimate.seconds * self.request.num_inference_steps * self.request.num_images
+        return self.estimate.seconds * sum(picture.steps - picture.done for picture in self.pending)
 
     @property
     def over(self) -> bool:

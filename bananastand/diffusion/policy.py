@@ -43,7 +43,7 @@ class ShortestRemaining:
     wait is bounded by the work that arrives in that time.
     """
 
-    ageing: float = 0.1
+    ageing: float = 0.05
 
     def __call__(self, request: Ranked) -> float:
         return request.remaining + self.ageing * request.arrived

@@ -1,0 +1,254 @@
+"""What Go Bananas! answers, as its contract has it. Sizes in pixels, bytes and megabytes as they are named."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from ..call import Answer, CamelAnswer
+
+__all__ = [
+    "AspectRatio",
+    "BulkDeletion",
+    "Character",
+    "CharacterList",
+    "Deleted",
+    "Edit",
+    "Generated",
+    "GeneratedImage",
+    "Image",
+    "ImageList",
+    "ListedImage",
+    "ModelId",
+    "Operation",
+    "Pagination",
+    "Profile",
+    "Quotas",
+    "Session",
+    "SessionList",
+    "SessionWithImages",
+    "Settings",
+    "StylePreset",
+    "StylePresetList",
+    "Tenant",
+    "Upload",
+    "UploadForEditing",
+    "Usage",
+    "UsageDay",
+    "UsageSummary",
+]
+
+AspectRatio = Literal[
+    "square", "portrait", "landscape", "1:1", "16:9", "9:16", "4:3", "3:4", "2:3", "3:2", "4:5", "5:4", "21:9"
+]
+ModelId = Literal["gemini-flash-image", "gemini-pro-image", "gemini-flash-lite-image"]
+Operation = Literal["generate", "edit", "upload"]
+
+
+class Quotas(Answer):
+    monthly_mb: float
+    used_mb: float
+    remaining_mb: float
+
+
+class Settings(CamelAnswer):
+    default_aspect_ratio: str
+    max_images_per_generation: int
+
+
+class Tenant(CamelAnswer):
+    """Whose key it is, and what is left of the month."""
+
+    tenant_id: str
+    tenant_name: str
+    quotas: Quotas
+    settings: Settings
+    allowed_models: list[str] = []
+
+
+class Profile(Answer):
+    tenant: Tenant
+
+
+class GeneratedImage(Answer):
+    """An image as it comes from generating; `url` needs no key."""
+
+    id: int
+    url: str
+    thumbnail_url: str
+    width: int
+    height: int
+    format: str
+    size_bytes: int
+
+
+class Generated(Answer):
+    images: list[GeneratedImage]
+    session_id: str
+
+
+class ListedImage(Answer):
+    id: int
+    url: str
+    thumbnail_url: str
+    prompt: str
+    created_at: str
+    operation_type: Operation
+
+
+class Edit(Answer):
+    """One step on the way to an image."""
+
+    id: int
+    prompt: str
+    created_at: str
+    operation_type: Operation
+
+
+class Image(ListedImage):
+    """An image with everything it was made from."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    width: int
+    height: int
+    format: str
+    size_bytes: int
+    aspect_ratio: str | None
+    model_id: str | None
+    session_id: str
+    r2_key: str
+    negative_prompt: str | None
+    system_instruction: str | None
+    style_preset_id: int | None
+    character_id: int | None
+    seed: int | None
+    parent_id: int | None
+    edit_history: list[Edit]
+
+
+class Pagination(Answer):
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class ImageList(Answer):
+    images: list[ListedImage]
+    pagination: Pagination
+
+
+class Refused(Answer):
+    id: int
+    reason: str
+
+
+class BulkDeletion(Answer):
+    """What was deleted, and what was not with the reason why."""
+
+    deleted: list[int]
+    failed: list[Refused]
+
+
+class Upload(Answer):
+    image_id: int
+    url: str
+    thumbnail_url: str
+    width: int
+    height: int
+    format: str
+    size_bytes: int
+
+
+class UploadForEditing(Answer):
+    image_id: int
+
+
+class Session(Answer):
+    session_id: str
+    total_images: int
+    total_edits: int
+    last_activity_at: str
+
+
+class SessionWithImages(Session):
+    images: list[ListedImage]
+
+
+class SessionList(Answer):
+    sessions: list[Session]
+
+
+class UsageSummary(Answer):
+    total_images: int
+    total_edits: int
+    total_size_mb: float
+    period_start: str
+    period_end: str
+
+
+class UsageDay(Answer):
+    date: str
+    images: int
+    edits: int
+    size_mb: float
+
+
+class Usage(Answer):
+    """The sum of the period, and the days on which something was made."""
+
+    summary: UsageSummary
+    daily: list[UsageDay]
+
+
+class ReferenceImage(Answer):
+    id: int
+    url: str
+    thumbnail_url: str
+
+
+class Character(Answer):
+    id: int
+    character_name: str
+    base_prompt: str
+    created_at: str
+    reference_images: list[ReferenceImage]
+    description: str | None = None
+    negative_prompt: str | None = None
+    system_instruction: str | None = None
+    preferred_aspect_ratio: str | None = None
+    reference_image_ids: list[int] = []
+    tags: list[str] = []
+
+
+class CharacterPagination(Pagination):
+    hasMore: bool
+
+
+class CharacterList(Answer):
+    """A page, under both names that clients read."""
+
+    characters: list[Character]
+    data: list[Character]
+    pagination: CharacterPagination
+
+
+class StylePreset(Answer):
+    id: int
+    name: str
+    prompt: str
+    created_at: str
+    system_instruction: str | None = None
+    negative_prompt: str | None = None
+    aspect_ratio: str | None = None
+
+
+class StylePresetList(Answer):
+    presets: list[StylePreset]
+
+
+class Deleted(Answer):
+    deleted: bool
+    id: int
