@@ -96,7 +96,7 @@ def test_a_world_cannot_take_the_credentials_of_another() -> None:
     zoo = app()
     other = zoo.worlds.create()
 
-    with pytest.raises(StateError, match="holds a credential"):
+    with pytest.raises(StateError, match="credentials.zoo: the world default holds one of them"):
         zoo.worlds.restore(other, zoo.worlds.default.dump())
 
 

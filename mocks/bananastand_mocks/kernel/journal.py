@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .matching import Difference, differences
+from .matching import Difference, differences, known
 
 __all__ = ["BUDGET", "Entry", "Journal", "Verdict"]
 
@@ -122,12 +122,14 @@ class Journal:
 
     def find(self, **expected: Any) -> list[Entry]:
         """The calls whose fields are these: provider, operation, method, path, status; query, headers, body in part."""
+        known(expected)
         return [entry for entry in self if not differences(expected, entry)]
 
     def verify(
         self, *, exactly: int | None = None, at_least: int | None = None, at_most: int | None = None, **expected: Any
     ) -> Verdict:
         """Whether so many calls fitted, exactly one if no number is given. `expected` as in `find`."""
+        known(expected)
         if exactly is None and at_least is None and at_most is None:
             exactly = 1
         bounds = {"exactly": exactly, "at_least": at_least, "at_most": at_most}
