@@ -34,6 +34,8 @@ Table = dict[str, Any]
 log = logging.getLogger("bananastand_mocks")
 
 BREACHES_KEPT = 100
+SECRETS = 64  # of the newest are looked for in what is stored
+SHORTEST = 6  # characters of a secret that is looked for
 
 
 class World:
@@ -96,12 +98,17 @@ class World:
         self.credentials[kind].remove(secret)
         self.register(self, kind, secret, False)
 
+    def secrets(self) -> list[str]:
+        """The newest of its secrets, for taking them out of what is stored; too short ones are in every other word."""
+        every = [secret for secrets in self.credentials.values() for secret in secrets[-SECRETS:]]
+        return [secret for secret in every if len(secret) >= SHORTEST]
+
     def table(self, name: str) -> Table:
         """A table, by `provider.name`; empty at first. Rows must be JSON."""
         return self.tables.setdefault(name, {})
 
-    def dump(self) -> dict[str, Any]:
-        """The whole world as JSON, but for its journal and coverage."""
+    def dump(self, *, blobs: bool = True) -> dict[str, Any]:
+        """The whole world as JSON, but for its journal and coverage; its blobs may be left out."""
         version, internal, gauss = self.random.getstate()
         return {
             "version": VERSION,
@@ -117,7 +124,7 @@ class World:
             "issued": self.issued,
             "settings": self.settings,
             "tables": self.tables,
-            "blobs": {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()},
+            "blobs": {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()} if blobs else {},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:

@@ -83,16 +83,21 @@ class Worlds:
         self._remember(world)
 
     def restore(self, world: World, state: Mapping[str, Any]) -> None:
-        """Import a dumped world over this one. Raises StateError, also where another world holds its credentials."""
+        """Import a dumped world over this one. Raises StateError, also where another world holds its credentials.
+
+        What was dumped where fewer providers are served begins anew for the others, with the keys they have here.
+        """
         check(state)
         for kind, secrets in state["credentials"].items():
             for secret in secrets:
                 holder = self.holding(kind, secret)
                 if holder is not None and holder is not world:
                     raise StateError(f"credentials.{kind}: the world {holder.name} holds one of them")
+        issued = world.issued
         self._forget(world)
         try:
             world.load(state)
+            self._complete(world, issued)
         finally:
             self._remember(world)
 
@@ -123,6 +128,16 @@ class Worlds:
     def _fill(self, world: World) -> None:
         for provider in self.providers:
             provider.fill(world, world.kind)
+        world.settings = copy.deepcopy(world.settings)  # lists among them are the providers' own
+
+    def _complete(self, world: World, issued: Mapping[str, list[str]]) -> None:
+        for provider in self.providers:
+            missing = [each.kind for each in provider.credentials if each.kind not in world.issued]
+            for kind in missing:
+                world.issued[kind] = list(issued[kind])
+                world.credentials.setdefault(kind, list(issued[kind]))
+            if missing:
+                provider.fill(world, world.kind)
 
     def _register(self, world: World, kind: str, secret: str, valid: bool) -> None:
         if valid:
