@@ -180,7 +180,8 @@ class Wire:
         where = redact_text(call.target if call is not None else path)
         given, content = redact(given), redact(content)
         told = redact({name: value for name, value in headers.items() if name != "host"})
-        secrets = [secret for secret in world.secrets() if _holds(secret, where, given, told, raw, body)]
+        heads = "\n".join((where, *map(str, given.values()), *told.values()))
+        secrets = [each for each in world.secrets() if each in heads or each.encode() in raw or each.encode() in body]
         if secrets:
             where, given, told, content, body = (hide(each, secrets) for each in (where, given, told, content, body))
         world.journal.record(
@@ -198,17 +199,6 @@ class Wire:
             tuple(fault.kind for fault in call.faults) if call is not None else (),
             head_bytes=len(path) + len(query) + sum(map(len, headers)) + sum(map(len, headers.values())),
         )
-
-
-def _holds(secret: str, where: str, given: Any, told: Any, raw: bytes, body: bytes) -> bool:
-    """Whether a secret is anywhere in a call or its answer."""
-    encoded = secret.encode()
-    return (
-        encoded in body
-        or encoded in raw
-        or secret in where
-        or any(secret in str(each) for values in (given, told) for each in values.values())
-    )
 
 
 def _content(call: Call | None, raw: bytes) -> Any:
