@@ -165,9 +165,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
 }
 
 
-def _answer(
-    world: World, parameters: Parameters, expand: list[str], wanted: set[str], show: Show
-) -> dict[str, Any]:
+def _answer(world: World, parameters: Parameters, expand: list[str], wanted: set[str], show: Show) -> dict[str, Any]:
     """The parts that `expand` names, of which one must be time_series or summary; of all endpoints without a wish."""
     if not {"time_series", "summary"} & set(expand):
         raise ProviderError("invalid", "expand needs time_series or summary")
