@@ -1,12 +1,13 @@
 """The control plane: worlds, clock, faults, journal, limits and coverage as a JSON API under /_stand/.
 
 Knows no provider. It is not for browsers of other sites (see `guard`), and no CORS header is ever sent. What is wrong
-is answered with {"detail": text that names the field}. All of it runs on the event loop, as the calls of the providers
-do, so that nothing sees a world half changed.
+is answered with {"detail": text that names the field}. All but the clock runs on the event loop, as the calls of the
+providers do, so that nothing sees a world half changed.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -155,7 +156,7 @@ def _of_time(app: FastAPI, worlds: Worlds, found: Any, keep: Any) -> None:
         """Move the clock forward and run what falls due."""
         world = found(name)
         try:
-            ran = world.clock.advance(asked.advance)
+            ran = await asyncio.to_thread(world.clock.advance, asked.advance)  # what falls due may block
         except ValueError as error:
             raise HTTPException(422, f"advance: {error}") from None
         keep(world)

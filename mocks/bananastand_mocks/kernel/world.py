@@ -16,6 +16,7 @@ from typing import Any, Literal
 from .clock import Clock
 from .coverage import Coverage
 from .dumped import VERSION, check
+from .errands import Errand
 from .errors import StateError
 from .faults import Faults
 from .ids import Ids
@@ -27,7 +28,7 @@ from .tasks import Tasks
 __all__ = ["Event", "Kind", "World"]
 
 Kind = Literal["development", "documents", "empty"]
-Event = Callable[["World", dict[str, Any]], None]
+Event = Callable[["World", dict[str, Any]], Errand | None]
 Register = Callable[["World", str, str, bool], None]
 Table = dict[str, Any]
 
@@ -108,8 +109,9 @@ class World:
         return self.tables.setdefault(name, {})
 
     def dump(self, *, blobs: bool = True) -> dict[str, Any]:
-        """The whole world as JSON, but for its journal and coverage; its blobs may be left out."""
+        """The whole world as JSON, but for its journal and coverage; on wish without its blobs."""
         version, internal, gauss = self.random.getstate()
+        encoded = {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()} if blobs else {}
         return {
             "version": VERSION,
             "name": self.name,
@@ -124,7 +126,7 @@ class World:
             "issued": self.issued,
             "settings": self.settings,
             "tables": self.tables,
-            "blobs": {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()} if blobs else {},
+            "blobs": encoded,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -157,13 +159,14 @@ class World:
         self.tables = {str(name): dict(rows) for name, rows in state["tables"].items()}
         self.blobs = {str(name): base64.b64decode(blob, validate=True) for name, blob in state["blobs"].items()}
 
-    def _deliver(self, event: str, details: dict[str, Any]) -> None:
+    def _deliver(self, event: str, details: dict[str, Any]) -> Errand | None:
         """Have an event happen. One that fails is a mistake of ours, and not the answer of the call it fell due in."""
         try:
-            self._events[event](self, details)
+            return self._events[event](self, details)
         except Exception as error:
             log.exception("the event %s failed", event)
             self.breach(f"event {event}: {error!r}")
+            return None
 
 
 def _keep_to_itself(world: World, kind: str, secret: str, valid: bool) -> None:
