@@ -107,6 +107,7 @@ def detail(answer: Response) -> str:
         ("GET", f"{WORLD}/journal?status=ok", None, "status"),
         ("GET", f"{WORLD}/journal?colour=1", None, "colour"),
         ("GET", "/_stand/worlds/nobody", None, "nobody"),
+        ("GET", "/_stand/contracts/nobody", None, "nobody"),
         ("GET", "/_stand/worlds/nobody/journal", None, "nobody"),
         ("POST", "/_stand/worlds/nobody/clock", {"advance": 1}, "nobody"),
     ],
@@ -217,6 +218,7 @@ ROUTES = [
     ("GET", WORLD),
     ("GET", "/_stand/worlds"),
     ("GET", "/_stand/health"),
+    ("GET", "/_stand/contracts/bananadev"),
     ("GET", "/_stand"),
 ]
 NAMES = ["name", "kind", "seed", "time", "speed", "advance", "mode", "polls", "seconds", "failures", "failure", "calls",

@@ -157,6 +157,17 @@ def test_faults_strike_the_calls_they_were_set_for() -> None:
         Fault("status", status=200)
 
 
+def test_faults_that_are_over_do_not_pile_up() -> None:
+    faults = Faults(Random(1))
+    faults.next_calls(10_000, "latency", "read")
+    for _ in range(500):
+        faults.next_calls(1, "status", "read")
+        faults.strike("read")
+
+    assert len(faults) <= 101
+    assert [each["struck"] for each in faults.dump() if each["kind"] == "latency"] == [500]
+
+
 def test_a_limit_counts_each_subject_apart() -> None:
     limits = Limits()
     limits.set("api", calls=1, seconds=10)

@@ -20,6 +20,7 @@ from .control_calls import of_calls
 from .errors import StateError
 from .faults import Fault
 from .guard import Guard
+from .reference import reference_page
 from .settings import refused
 from .world import World
 from .worlds import Worlds
@@ -50,14 +51,14 @@ def control_plane(worlds: Worlds, *, hosts: Iterable[str] = ()) -> FastAPI:
             worlds.keep(world)
         return _told(world)
 
-    _reference(app)
+    _reference(app, worlds)
     _of_worlds(app, worlds, found, keep)
     _of_time(app, worlds, found, keep)
     of_calls(app, worlds, found)
     return app
 
 
-def _reference(app: FastAPI) -> None:
+def _reference(app: FastAPI, worlds: Worlds) -> None:
     @app.get("/_stand/", response_class=HTMLResponse, include_in_schema=False)
     @app.get("/_stand", response_class=HTMLResponse, include_in_schema=False)
     async def reference() -> str:
@@ -71,6 +72,14 @@ def _reference(app: FastAPI) -> None:
             "<p>The world of the well-known keys is called <code>default</code>. Bodies and answers: "
             f"<a href=/_stand/openapi.json>OpenAPI</a>.</p><table>{rows}</table>"
         )
+
+    @app.get("/_stand/contracts/{provider}", response_class=HTMLResponse)
+    async def contract_page(provider: str) -> str:
+        """A provider's contract as a page."""
+        found = next((each for each in worlds.providers if each.name == provider), None)
+        if found is None:
+            raise HTTPException(404, f"there is no provider {provider}")
+        return reference_page(found.title, found.mount, found.contract)
 
     @app.get("/_stand/health")
     async def health() -> dict[str, str]:

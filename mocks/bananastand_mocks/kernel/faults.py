@@ -11,6 +11,7 @@ __all__ = ["Fault", "Faults", "Kind"]
 Kind = Literal["status", "latency", "slow_body", "truncated_body", "reset", "malformed_json"]
 
 COUNTERS = ("seen", "struck")
+KEPT = 100
 
 
 @dataclass(slots=True)
@@ -60,7 +61,9 @@ class Faults:
         return self.add(Fault(kind, operation, last=count, **details))
 
     def add(self, fault: Fault) -> Fault:
-        """Set a fault."""
+        """Set a fault. Those that are over are kept, to tell what they struck, until there are too many."""
+        if len(self._faults) >= KEPT:
+            self._faults = [each for each in self._faults if each.last is None or each.seen < each.last]
         self._faults.append(fault)
         return fault
 

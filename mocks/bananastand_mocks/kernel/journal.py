@@ -15,7 +15,7 @@ __all__ = ["BUDGET", "Entry", "Journal", "Verdict"]
 
 BUDGET = 16 * 2**20  # bytes a world's journal may hold, as they lie in memory
 KEPT = 256 * 2**10  # of one body; a longer one is left out
-PACKED = 1024  # a longer body is kept as JSON: as objects, `[{},{},...]` takes twenty times its length
+PACKED = 256  # a longer body is kept as JSON: as objects, `[{},{},...]` takes twenty times its length
 UNPACKED = 8  # bytes in memory for each byte of a body that is kept as objects, about
 OVERHEAD = 1500  # what an entry takes beside what the caller sent, about
 NEAREST = 3
