@@ -5,7 +5,7 @@ export PYTHONUNBUFFERED := 1
 
 STAMPS := pyproject.toml constraints.txt
 
-.PHONY: run app test slow gpu lint bench image clean
+.PHONY: run app test slow gpu lint bench image image-mocks clean
 
 run: .venv/serve  ## start the stand on the embedded model and paint a first picture
 	@$(BIN)/bananastand demo
@@ -30,6 +30,9 @@ bench: .venv/dev  ## benchmarks on this machine, into benchmarks/results/
 
 image:  ## Banana's build of the Dockerfile, with docker, podman or buildah
 	@.ci/image
+
+image-mocks:  ## the image of the mocks alone
+	@FILE=mocks/Dockerfile TAG=bananastand-mocks:dev .ci/image
 
 .venv/serve: $(STAMPS)
 	$(PYTHON) -m venv .venv

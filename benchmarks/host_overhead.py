@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import psutil
 
 from . import tables
 from ._machine import ROOT, machine, quantile
+from ._servers import end, free_port, started
 
 HOSTS = Path(__file__).parent / "hosts"
 BODY = b'{"prompt": "two small red apples on a blue background"}'
@@ -80,28 +80,17 @@ def main() -> None:
 
 def measure(name: str, options: argparse.Namespace, cores: set[int]) -> dict[str, Any]:
     """Start the server, load it, stop it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [options.python, *SERVERS[name][1]]
     if name == "bananastand":
         command += ["--port", str(port), "--no-access-log"]
     if name == "bentoml":
         command += ["--port", str(port)]
-    environment = {**os.environ, "PORT": str(port), "PYTHONPATH": str(ROOT), "RAY_DEDUP_LOGS": "0"}
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
+    begun = time.perf_counter()
+    process = started(command, cores, PORT=str(port), PYTHONPATH=str(ROOT), RAY_DEDUP_LOGS="0")
     try:
-        listening = _until(port, started, process)
-        ready = asyncio.run(_first_answer(port, started))
+        listening = _until(port, begun, process)
+        ready = asyncio.run(_first_answer(port, begun))
         row: dict[str, Any] = {"seconds_to_listening": round(listening, 3), "seconds_to_answer": round(ready, 3)}
         asyncio.run(load(port, 4, 2.0))
         row["memory_mb"] = memory(process.pid)
@@ -110,9 +99,7 @@ def measure(name: str, options: argparse.Namespace, cores: set[int]) -> dict[str
         row["memory_after_mb"] = memory(process.pid)
         return row
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        end(process)
         if name == "ray serve":
             subprocess.run(
                 [options.python, "-m", "ray.scripts.scripts", "stop", "--force"], capture_output=True, check=False

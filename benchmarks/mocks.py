@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import psutil
 import yaml
 
 from ._machine import ROOT, machine, quantile
+from ._servers import end, free_port, started
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BARE = Path(__file__).parent / "hosts" / "fastapi_mock.py"
@@ -67,25 +67,14 @@ def main() -> None:
 
 def measure(name: str, options: argparse.Namespace, cores: set[int], folder: Path) -> dict[str, Any]:
     """Start the server, load it, stop it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command, prefix = _command(name, port, options, folder)
-    environment = {**os.environ, "PORT": str(port), "PYTHONPATH": f"{ROOT}:{ROOT / 'mocks'}"}
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
+    begun = time.perf_counter()
+    process = started(command, cores, PORT=str(port), PYTHONPATH=f"{ROOT}:{ROOT / 'mocks'}")
     get = _request("GET", f"{prefix}/v1/models/value?api_token={TOKEN}", port)
     post = _request("POST", f"{prefix}/v1/start?api_token={TOKEN}", port, BODY)
     try:
-        row: dict[str, Any] = {"start_ms": round(asyncio.run(_first(port, get, started, process)) * 1000)}
+        row: dict[str, Any] = {"start_ms": round(asyncio.run(_first(port, get, begun, process)) * 1000)}
         row["memory_mb"] = _memory(process.pid)
         for method, request in (("GET", get), ("POST", post)):
             asyncio.run(load(port, request, 1.0))
@@ -97,9 +86,7 @@ def measure(name: str, options: argparse.Namespace, cores: set[int], folder: Pat
         row["stop_ms"] = round((time.perf_counter() - began) * 1000)
         return row
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        end(process)
 
 
 def _command(name: str, port: int, options: argparse.Namespace, folder: Path) -> tuple[list[str], str]:

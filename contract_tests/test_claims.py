@@ -1,7 +1,8 @@
-"""The claims: each named once, with its source and how sure it is. That they hold is tested elsewhere."""
+"""The claims: each named once, with its source, how sure it is, and a test of its name that it holds."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-CLAIMS = Path(__file__).parent / "claims"
+HERE = Path(__file__).parent
+CLAIMS = HERE / "claims"
+FILES = sorted(CLAIMS.glob("*.yaml"))
 STATUSES = {"documented", "contradictory", "inferred", "observed"}
 LAST_LINES = {"A": 181, "C": 421}
 
@@ -18,7 +21,7 @@ def claims(name: str) -> list[Any]:
     return yaml.safe_load((CLAIMS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["bananadev", "falai", "banana-native", "fal-native"])
+@pytest.mark.parametrize("name", [each.stem for each in FILES])
 def test_a_claim_has_five_fields_and_a_name_of_its_own(name: str):
     rows = claims(name)
     assert [each for each in rows if set(each) != {"id", "says", "source", "kind", "status"}] == []
@@ -34,3 +37,13 @@ def test_a_claim_on_a_document_cites_lines_that_exist(name: str, document: str):
         lines = re.fullmatch(rf"{document}:\d+(-\d+)?(, {document}:\d+(-\d+)?)*", each["source"])
         assert lines is not None, each["id"]
         assert max(int(line) for line in re.findall(r"\d+", each["source"])) <= LAST_LINES[document]
+
+
+@pytest.mark.parametrize("name", [each.stem for each in FILES])
+def test_a_claim_has_a_test_of_its_name(name: str):
+    """In test_claims_<name>.py, or in a file whose name begins so."""
+    files = HERE.glob(f"test_claims_{name.replace('-', '_')}*.py")
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    written = {each.name for tree in trees for each in tree.body if isinstance(each, ast.FunctionDef)}
+    wanted = {"test_" + re.sub("[.-]", "_", each["id"]) for each in claims(name)}
+    assert wanted - written == set()

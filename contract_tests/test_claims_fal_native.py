@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import yaml
 
 from bananastand_mocks.falai import FalAI
 from in_process import InProcess
@@ -36,12 +34,6 @@ def ids(answer: httpx2.Response) -> list[str]:
 def buckets(answer: httpx2.Response) -> list[Any]:
     assert answer.status_code == 200, answer.text
     return answer.json()["time_series"]
-
-
-def test_every_claim_has_a_test_of_its_name():
-    rows = yaml.safe_load((Path(__file__).parent / "claims" / "fal-native.yaml").read_text(encoding="utf-8"))
-    wanted = {"test_" + each["id"].replace(".", "_").replace("-", "_") for each in rows}
-    assert wanted - globals().keys() == set()
 
 
 def test_fal_native_auth_key(call: InProcess):

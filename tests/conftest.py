@@ -11,7 +11,7 @@ import pytest
 
 from servers import Server, hosted, potassium
 
-pytest_plugins = ["bananastand_mocks.plugin"]  # found by its entry point where the package is installed
+pytest_plugins = ["bananastand_mocks.plugin", "images"]  # the first is found by its entry point where installed
 
 ROOT = Path(__file__).parents[1]
 

@@ -29,4 +29,6 @@ class InProcess:
             async with httpx2.AsyncClient(transport=transport, base_url="http://mock", headers=self._headers) as client:
                 return await client.request(method, path, **request)
 
-        return asyncio.run(send())
+        answer = asyncio.run(send())
+        assert self.world.breaches == []
+        return answer

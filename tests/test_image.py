@@ -1,18 +1,14 @@
 """The image: what its files promise, and, built with buildah on a Debian made here and run, what it does."""
 
-import ast
 import base64
 import io
 import json
-import os
 import re
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +16,14 @@ import psutil
 import pytest
 from PIL import Image
 
+import images
 from bananastand.diffusion.card import find_card
 from bananastand.diffusion.request import FIELDS
+from images import buildah, image_of, pip_settings, real
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-BASE, IMAGE = "localhost/bananastand-debian", "bananastand:dev"
+IMAGE = "bananastand:dev"
 TOKEN = "hf_not_to_be_found_in_the_image"
 
 
@@ -87,14 +85,7 @@ def test_without_a_builder_it_says_what_to_do() -> None:
     assert "apt-get install buildah" in done.stderr
 
 
-# From here on for real. Everything is in buildah's storage in the pytest cache (or $STAND_IMAGE_CACHE), so that a
-# second run has the base and all layers at hand. Removing that folder is all the tidying there is.
-
-
-def real(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that needs the image."""
-    root = pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap needs root")
-    return pytest.mark.slow(pytest.mark.needs("buildah", "debootstrap")(root(test)))
+# From here on for real: see images.py.
 
 
 class App(NamedTuple):
@@ -103,52 +94,6 @@ class App(NamedTuple):
     url: str
     process: psutil.Process
     container: str
-
-
-@pytest.fixture(scope="module")
-def cache(pytestconfig: pytest.Config) -> Path:
-    named = os.environ.get("STAND_IMAGE_CACHE")
-    folder = Path(named) if named else pytestconfig.cache.mkdir("image")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder.resolve()
-
-
-@pytest.fixture(scope="module")
-def storage(cache: Path) -> Iterator[None]:
-    """A storage of these tests' own, and isolation that needs no container runtime."""
-    text = f'[storage]\ndriver = ""\ngraphroot = "{cache}/images"\nrunroot = "{cache}/run"\n'
-    (cache / "storage.conf").write_text(text, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONTAINERS_STORAGE_CONF", str(cache / "storage.conf"))
-        patch.setenv("BUILDAH_ISOLATION", "chroot")
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(cache: Path, storage: None) -> str:
-    """A plain Debian 12 with Python and pip, made once."""
-    if subprocess.run(["buildah", "inspect", "--type=image", BASE], capture_output=True).returncode == 0:
-        return BASE
-    root = cache / "debian"
-    shutil.rmtree(root, ignore_errors=True)
-    packages = "--include=python3,python3-pip,ca-certificates"
-    subprocess.run(["debootstrap", "--variant=minbase", packages, "bookworm", str(root)], check=True)
-    container = buildah("from", "scratch")
-    buildah("add", "--quiet", container, str(root), "/")
-    buildah("commit", "--quiet", "--rm", container, BASE)
-    shutil.rmtree(root)
-    return BASE
-
-
-@pytest.fixture(scope="module")
-def options(cache: Path) -> list[str]:
-    """This machine's own way to packages, for the build alone: nothing of it may stay in the image."""
-    lines, settings = ["[global]"], pip_settings()
-    for key in ("index-url", "extra-index-url", "trusted-host", "cert"):
-        words = [word for word in settings.get(key, "").split() if not word.startswith("file:")]  # not in the build
-        lines += [f"{key} = {' '.join(words)}"] if words else []
-    (cache / "pip.conf").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return [f"--volume={settings['cert']}:{settings['cert']}:ro"] if "cert" in settings else []
 
 
 @pytest.fixture(scope="module")
@@ -235,25 +180,12 @@ def test_a_change_of_code_keeps_packages_and_weights(image: str, options: list[s
     assert after[-1] != before[-1]
 
 
-def buildah(*arguments: str) -> str:
-    done = subprocess.run(["buildah", *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def build(tree: Path, options: list[str]) -> None:
-    """Build by the command that `make image` calls."""
-    environment = os.environ | {"BUILDER": "buildah", "BASE": BASE, "MODEL": "fruitstand", "HF_TOKEN": TOKEN}
-    environment["PIP_CONF"] = str(Path(environment["CONTAINERS_STORAGE_CONF"]).parent / "pip.conf")
-    if folders := [path for path in pip_settings().get("find-links", "").split() if Path(path).is_dir()]:
-        environment["WHEELS"] = folders[0]
-    done = subprocess.run([tree / ".ci/image", *options], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4_000:]
+    images.build(tree, options, MODEL="fruitstand", HF_TOKEN=TOKEN)
 
 
 def inspect() -> dict[str, Any]:
-    """The image's configuration, as Docker has it."""
-    return json.loads(buildah("inspect", "--type=image", IMAGE))["Docker"]
+    return image_of(IMAGE)
 
 
 def layers() -> list[tuple[str, str]]:
@@ -261,13 +193,6 @@ def layers() -> list[tuple[str, str]]:
     docker = inspect()
     steps = [step["created_by"] for step in docker["history"] if not step.get("empty_layer")]
     return list(zip(steps, docker["rootfs"]["diff_ids"], strict=True))
-
-
-def pip_settings() -> dict[str, str]:
-    """What pip is told on this machine, by files or by the environment: {"find-links": "...", ...}."""
-    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
-    pairs = (line.partition("=") for line in told.stdout.splitlines())
-    return {name.rpartition(".")[2]: str(ast.literal_eval(value)) for name, _, value in pairs}
 
 
 def wait_for(port: int, command: list[str], outer: subprocess.Popen[bytes], log: Path) -> psutil.Process:

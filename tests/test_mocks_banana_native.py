@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,8 @@ import httpx2
 import pytest
 from websockets.sync.client import connect
 
-from bananastand_mocks.running import Endpoint, Stand
+from bananastand_mocks.bananadev import projects, state
+from bananastand_mocks.running import Endpoint, RunningServer, Stand
 
 
 @pytest.fixture
@@ -179,3 +181,82 @@ def test_the_log_of_a_build_is_kept_from_other_keys(banana_native: Endpoint) -> 
     url = banana_native.base_url.replace("http:", "ws:") + "/ws/logs/nobody"
     with pytest.raises(InvalidStatus), connect(url, additional_headers={"X-Banana-API-Key": banana_native.key}):
         pass
+
+
+def test_a_log_ends_when_its_reader_leaves(
+    http: httpx2.Client, stand: Stand, banana_native: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    run_due = stand.clock.run_due
+    monkeypatch.setattr(stand.clock, "run_due", lambda: looks.append(time.monotonic()) or run_due())
+    build = state.deployments(stand.world)
+    stand.world.clock.after(0, "bananadev.deployment", id="x")  # so that something is due
+    build["x"] = {"modelKey": "value", "status": "queued", "failure": None, "createdAt": "", "source": "",
+                  "environment": {}}  # fmt: skip
+    url = banana_native.base_url.replace("http:", "ws:") + "/ws/logs/x"
+    with connect(url, additional_headers={"X-Banana-API-Key": banana_native.key}):
+        time.sleep(0.3)
+    time.sleep(0.3)
+    seen = len(looks)
+    time.sleep(0.5)
+
+    assert seen > 2
+    assert len(looks) - seen <= 1
+
+
+def test_a_log_ends_with_its_build_and_is_read_in_its_own_world_only(
+    http: httpx2.Client, stand: Stand, banana_native: Endpoint, mock_server: RunningServer
+) -> None:
+    from websockets.exceptions import InvalidStatus
+
+    (build, _) = state.deployments(stand.world)
+    state.deployments(stand.world)[build]["status"] = "queued"
+    keyed = {"X-Banana-API-Key": banana_native.key}
+    other = f"{mock_server.url}/w/default/banana/ws/logs/{build}".replace("http:", "ws:")
+    with pytest.raises(InvalidStatus), connect(other, additional_headers=keyed):
+        pass
+    url = banana_native.base_url.replace("http:", "ws:") + f"/ws/logs/{build}"
+    with connect(url, additional_headers=keyed) as log:
+        time.sleep(0.1)
+        stand.reset()
+        assert list(log) == []
+
+
+def test_an_upload_of_before_a_reset_is_refused(http: httpx2.Client, stand: Stand) -> None:
+    project = http.get("/v1/projects").json()["results"][0]["id"]
+    upload = http.post(f"/v1/projects/{project}/upload", json={}).json()
+    stand.reset()
+
+    assert httpx2.put(upload["uploadUrl"], content=b"x").status_code == 403
+
+
+def test_what_a_world_keeps_is_bounded(
+    http: httpx2.Client, stand: Stand, bananadev: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RUNS_BYTES", 100_000)
+    monkeypatch.setattr(projects, "UPLOADS_BYTES", 2500)
+    for _ in range(20):
+        start(http, modelInputs={"prompt": "x" * 2000}, startOnly=True)
+    large = start(http, modelInputs={"prompt": "x" * 200_000}, startOnly=True)
+    assert list(state.runs(stand.world)) == [large["callID"]]
+
+    project = http.get("/v1/projects").json()["results"][0]["id"]
+    for _ in range(4):
+        httpx2.put(http.post(f"/v1/projects/{project}/upload", json={}).json()["uploadUrl"], content=b"x" * 1000)
+    assert [len(each) for each in stand.world.blobs.values()] == [1000, 1000]
+
+    asked = {"params": {"api_token": bananadev.key}, "json": {"modelKey": "value", "source": "x"}}
+    for _ in range(60):
+        httpx2.post(f"{bananadev.base_url}/v1/deploy", **asked)
+        stand.clock.advance(60)
+    kept = [row for row in state.deployments(stand.world).values() if row["modelKey"] == "value"]
+    assert len(kept) == 50
+    assert set(stand.world.table("bananadev.logs")) <= set(state.deployments(stand.world))
+
+
+def test_no_world_changes_the_settings_of_another(stand: Stand, mock_server: RunningServer) -> None:
+    other = mock_server.stand()
+    stand.world.settings["bananadev.build_seconds"][0] = 500.0
+
+    assert other.world.settings["bananadev.build_seconds"] == [1.0, 20.0, 10.0]
+    mock_server.asgi.worlds.remove(other.world)

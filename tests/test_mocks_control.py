@@ -135,5 +135,11 @@ def test_the_pages_say_what_there_is(server: Server) -> None:
     for mount in ("/lowcodeapi/bananadev", "/lowcodeapi/falai", "/banana", "/fal"):
         assert f"<code>{mount}</code>" in index
         assert call(server, "GET", f"{mount}/openapi.json").json()["openapi"] == "3.1.0"
+    for provider in ("bananadev", "falai", "banana-native", "fal-native"):
+        page = call(server, "GET", f"/_stand/contracts/{provider}")
+        assert f"/_stand/contracts/{provider}" in index
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        contract = next(each for each in server.worlds.providers if each.name == provider).contract
+        assert [name for name in contract.by_id if f"<h2 id={name}>" not in page.content.decode()] == []
     assert TOKEN in index
     assert "POST /_stand/worlds/{name}/clock" in reference

@@ -91,3 +91,23 @@ def test_an_empty_batch_is_a_bad_request(send: InProcess):
     answer = send("POST", "/v1/batch", params=TOKEN, json={"requests": []})
     assert answer.status_code == 400
     assert answer.json()["error"] == REFUSED
+
+
+def test_a_batch_has_a_most(send: InProcess):
+    item = {"method": "GET", "path": "/v1/pricing"}
+    assert len(batch(send, *[item] * 100)) == 100
+    assert send("POST", "/v1/batch", params=TOKEN, json={"requests": [item] * 101}).status_code == 400
+
+
+@pytest.mark.parametrize("wrong", [1, None, True, {}, [], [1], [None], [{}], ["cpu", 1], [["cpu"]]])
+@pytest.mark.parametrize("name", ["metrics", "limit", "offset", "cursor", "search", "status", "model_id", "start_date"])
+def test_params_of_any_type_are_no_mistake_of_ours(send: InProcess, name: str, wrong: Any):
+    answers = batch(
+        send,
+        {"method": "GET", "path": "/v1/compute/instances/abc123/monitor", "params": {name: wrong}},
+        {"method": "GET", "path": "/v1/models", "params": {name: wrong}},
+        {"method": "GET", "path": "/v1/compute/instances", "params": {name: wrong}},
+        {"method": "GET", "path": "/v1/usage", "params": {name: wrong}},
+        {"method": "GET", "path": "/v1/models/model_id", "params": {name: wrong}},
+    )
+    assert {each["status"] for each in answers} <= {200, 400, 404}

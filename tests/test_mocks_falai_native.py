@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from bananastand_mocks.falai import FalAI
 from bananastand_mocks.falai.state import Tally, count
@@ -98,8 +99,31 @@ def test_expand_adds_to_a_model(send: InProcess):
     plain = send("GET", "/v1/models?limit=1").json()["models"][0]
     assert set(plain) == {"endpoint_id", "metadata"}
     full = send("GET", "/v1/models?limit=1&expand=openapi-3.0,enterprise_status").json()["models"][0]
-    assert full["openapi"]["error"]["code"] == "not_available"
+    assert list(full["openapi"]["paths"]) == [f"/{plain['endpoint_id']}"]
     assert full["enterprise_status"] == "ready"
+
+
+def test_every_model_has_an_openapi_of_its_own(send: InProcess):
+    for model in send("GET", "/v1/models?expand=openapi-3.0").json()["models"]:
+        document = model["openapi"]
+        assert [each.message for each in OpenAPIV30SpecValidator(document).iter_errors()] == []
+        body = document["paths"][f"/{model['endpoint_id']}"]["post"]["requestBody"]["content"]["application/json"]
+        assert len(body["schema"]["required"]) == 1
+        assert document["info"]["title"] == model["metadata"]["display_name"]
+
+
+def test_usage_is_told_by_key(send: InProcess):
+    count(send.world, "fal-ai/flux/dev", Tally(requests=1, quantity=100))
+    (row,) = send("GET", "/v1/models/usage?expand=summary,auth_method_structured").json()["summary"]
+    key = row["auth_method_structured"]["api_key_id"]
+    assert row["auth_method_structured"] == {"type": "api_key", "api_key_id": key}
+    assert "fal-bananastand" not in key
+    assert "auth_method" not in row
+    own = send("GET", f"/v1/models/usage?expand=summary&api_key_id={key}").json()
+    assert [each["endpoint_id"] for each in own["summary"]] == ["fal-ai/flux/dev"]
+    other = send("GET", "/v1/models/usage?expand=summary,time_series&api_key_id=another").json()
+    assert other["summary"] == []
+    assert {len(each["results"]) for each in other["time_series"]} == {0}
 
 
 def test_prices_are_as_recorded(send: InProcess):
@@ -144,6 +168,9 @@ def test_a_long_window_of_minutes_is_cut_into_pages(send: InProcess):
     send("POST", "/v1/compute/instances", json=H100)
     answer = send("GET", "/v1/models/usage?start=1970-01-01&end=2199-01-01&timeframe=minute").json()
     assert (len(answer["time_series"]), answer["has_more"]) == (1000, True)
+    most = "limit=9007199254740991"
+    answer = send("GET", f"/v1/models/usage?start=1970-01-01&end=2199-01-01&timeframe=minute&{most}").json()
+    assert (len(answer["time_series"]), answer["next_cursor"]) == (1000, "Mg")
 
 
 def test_expand_of_usage(send: InProcess):

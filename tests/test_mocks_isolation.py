@@ -1,15 +1,37 @@
-"""Eight workers at once, each in a world of its own: no world sees what happens in another."""
+"""Eight workers at once, each in a world of its own, and pytest's own workers: none sees what happens in another."""
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
 
 from bananastand_mocks.running import RunningServer
 
 WORKERS, CALLS = 8, 200
+ROOT = Path(__file__).parents[1]
+SUITE = """
+from pathlib import Path
+
+import httpx2
+import pytest
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_alone(bananadev, stand, number):
+    asked = {"params": {"api_token": bananadev.key}}
+    httpx2.post(f"{bananadev.base_url}/v1/deploy", json={"modelKey": f"mine-{number}", "source": "x"}, **asked)
+    listed = httpx2.get(f"{bananadev.base_url}/v1/models", **asked).json()["result"]["models"]
+    assert [each["modelKey"] for each in listed] == ["value", "stable-diffusion", f"mine-{number}"]
+    assert len(stand.journal) == 2
+    with Path(__file__).with_name("servers").open("a") as file:
+        file.write(bananadev.base_url.split("/")[2] + "\\n")
+"""
 
 
 def test_no_world_sees_anothers(mock_server: RunningServer) -> None:
@@ -17,6 +39,16 @@ def test_no_world_sees_anothers(mock_server: RunningServer) -> None:
         counted = list(pool.map(lambda number: work(mock_server, number), range(WORKERS)))
 
     assert counted == [CALLS] * WORKERS
+
+
+def test_each_worker_of_xdist_has_a_server_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "mocks")))}
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "bananastand_mocks.plugin"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+
+    assert "12 passed" in done.stdout, done.stdout + done.stderr
+    assert len(set((tmp_path / "servers").read_text(encoding="utf-8").split())) == 2
 
 
 def work(server: RunningServer, number: int) -> int:

@@ -19,6 +19,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from bananastand_mocks import start
+from bananastand_mocks.bananadev import state
 from bananastand_mocks.bananadev.http_runtime import HttpRuntime
 from bananastand_mocks.running import RunningServer
 
@@ -51,7 +52,7 @@ def test_an_app_that_fails_or_is_not_there_fails_the_run(server: RunningServer, 
     gone = post(server, "/v1/run", {"modelKey": "value", "modelInputs": {}})
     httpserver.start()
 
-    assert failed.json()["message"] == "error: the app answered 500"
+    assert failed.json()["message"] == "error: the app answered 500 without JSON"
     assert gone.json()["message"].startswith("error: the app at http://localhost")
 
 
@@ -83,6 +84,76 @@ def test_a_run_url_passes_the_apps_own_answers_through(server: RunningServer, ht
 
     assert painted.json() == {"n": 1}
     assert (busy.status_code, busy.content) == (423, b"")
+
+
+@pytest.mark.parametrize("answer", ["{", "NaN", '"\\ud800"', "[" * 200 + "]" * 200])
+def test_what_is_no_json_fails_the_run_and_passes_on_the_run_url(
+    server: RunningServer, httpserver: HTTPServer, answer: str
+) -> None:
+    httpserver.expect_request("/").respond_with_data(answer, content_type="application/json")
+    native = server.endpoint("banana-native")
+
+    ran = post(server, "/v1/run", {"modelKey": "value", "modelInputs": {}})
+    called = httpx2.post(f"{native.base_url}/run/value/", headers={"X-Banana-API-Key": native.key}, json={})
+
+    assert (ran.status_code, ran.json()["message"]) == (200, "error: the app answered 200 without JSON")
+    assert (called.status_code, called.text) == (200, answer)
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422, 429, 500])
+def test_an_apps_own_refusal_is_no_breach_of_ours(server: RunningServer, httpserver: HTTPServer, status: int) -> None:
+    httpserver.expect_request("/paint").respond_with_json({"error": {"code": "bad_request"}}, status=status)
+    native = server.endpoint("banana-native")
+
+    answer = httpx2.post(f"{native.base_url}/run/value/paint", headers={"X-Banana-API-Key": native.key}, json={})
+
+    assert (answer.status_code, answer.json()) == (status, {"error": {"code": "bad_request"}})
+    assert server.default.world.breaches == []
+
+
+def test_a_run_of_before_a_reset_is_not_taken_for_one_of_after_it(
+    server: RunningServer, httpserver: HTTPServer
+) -> None:
+    def echo(request: Request) -> Response:
+        if request.json == {"n": 1}:
+            time.sleep(0.4)
+        return Response(request.get_data(), content_type="application/json")
+
+    httpserver.expect_request("/").respond_with_handler(echo)
+    stand = server.stand(seed=5)
+    where = stand.endpoint("bananadev")
+
+    def start(n: int) -> str:
+        body = {"modelKey": "value", "modelInputs": {"n": n}, "startOnly": True}
+        answer = httpx2.post(f"{where.base_url}/v1/start", params={"api_token": where.key}, json=body)
+        return answer.json()["result"]["callID"]
+
+    first = start(1)
+    stand.reset()
+    second = start(2)
+    until, seen = time.monotonic() + 20, None
+    while seen is None and time.monotonic() < until:
+        time.sleep(0.2)
+        asked = {"modelKey": "value", "id": second}
+        checked = httpx2.post(f"{where.base_url}/v1/check", params={"api_token": where.key}, json=asked)
+        seen = checked.json()["result"]["modelOutputs"]
+
+    assert first == second, "the same seed gives the same ids"
+    assert seen == [{"n": 2}]
+    (day,) = stand.world.table("bananadev.usage").values()
+    assert day["runs"] == 1
+
+
+def test_a_run_nobody_asks_for_ends_all_the_same(server: RunningServer, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/").respond_with_json({"output": "x" * 1000})
+    post(server, "/v1/start", {"modelKey": "value", "modelInputs": {}, "startOnly": True})
+    world, until = server.default.world, time.monotonic() + 20
+    while state.work(world) and time.monotonic() < until:
+        time.sleep(0.05)
+
+    (run,) = state.runs(world).values()
+    assert run["state"] == "succeeded"
+    assert world.table("bananadev.sizes")["runs"] > 1000
 
 
 @pytest.mark.slow

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from typing import Any
 
 import pytest
 
-from bananastand_mocks.kernel.errors import ContractBreach
+from bananastand_mocks.kernel.errors import ContractBreach, Violation
+from bananastand_mocks.kernel.parameters import Parameters
+from bananastand_mocks.kernel.schemas import Schemas
 from tinymock import KEY, Response, app, ask
 
 
@@ -246,3 +249,93 @@ def test_browsers_may_call() -> None:
     assert answer.status == 204
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["access-control-allow-headers"] == "content-type"
+
+
+def test_parameters_that_came_as_json_keep_their_types() -> None:
+    declared = [
+        {"name": "names", "in": "query", "explode": False, "schema": {"type": "array", "items": {"type": "string"}}},
+        {"name": "legs", "in": "query", "schema": {"type": "array", "items": {"type": "integer"}}},
+    ]
+    parameters, wrong = Parameters("query", declared, Schemas({}), "read"), list[Violation]()
+
+    assert parameters.read({"names": "a,b", "legs": [1, "2"]}, wrong) == {"names": ["a", "b"], "legs": [1, 2]}
+    assert wrong == []
+    parameters.read({"names": [1], "legs": [None]}, wrong)
+    assert [each.field for each in wrong] == ["names.0", "legs.0"]
+
+
+def test_a_secret_is_hidden_wherever_it_is(caplog: Any) -> None:
+    zoo = app()
+    world = zoo.worlds.default
+    world.admit("pass", "s3cr3t-pass")
+    call(zoo, "GET", f"/animals/{KEY}?name={KEY}&other=1", headers={"x-mine": f"Bearer {KEY}"})
+    call(zoo, "POST", "/animals", {"name": "s3cr3t-pass", "legs": 2})
+    call(zoo, "POST", "/animals", b"name=s3cr3t-pass", headers={"content-type": "text/plain"})
+
+    kept = json.dumps([each.dump() for each in world.journal])
+    assert KEY not in kept
+    assert "s3cr3t-pass" not in kept
+    assert [each.status for each in world.journal] == [404, 201, 400]
+    (_, created, _) = world.journal
+    assert json.loads(created.answer)["name"] == "[redacted]"
+    assert created.body == {"name": "[redacted]", "legs": 2}
+
+
+def test_coverage_remembers_the_contracts_own_parameters_only() -> None:
+    zoo = app()
+    for number in range(50):
+        call(zoo, "POST", f"/animals?q{number}=1", {"name": "Willi", f"b{number}": 1})
+    call(zoo, "GET", "/animals?tame=true", headers={"X-Colour": "brown"})
+
+    rows = {row["operation"]: row for row in zoo.worlds.default.coverage.report({"zoo": zoo.provider.contract})}
+    assert rows["create_animal"]["parameters"] == ["name"]
+    assert rows["list_animals"]["parameters"] == ["tame", "x-colour"]
+    assert sum(map(len, zoo.worlds.default.coverage._parameters.values())) == 3
+
+
+def test_an_event_that_fails_is_a_breach_and_not_the_answer_of_the_call_it_fell_due_in() -> None:
+    zoo = app(strict=False)
+    world = zoo.worlds.default
+    world.clock.after(5, "zoo.grow", id="nobody")
+    world.clock.after(6, "zoo.grow", id="cow")
+
+    assert world.clock.advance(10) == 2
+    assert call(zoo, "GET", "/animals").status == 200
+    assert world.breaches == ["event zoo.grow: KeyError('nobody')"]
+    assert world.table("zoo.animals")["cow"]["grown"] == 1_767_225_606.0
+
+
+@pytest.mark.parametrize("animal", ["nan", "surrogate"])
+def test_an_answer_that_cannot_be_written_is_a_500_of_the_providers_own(animal: str) -> None:
+    zoo = app(strict=False)
+
+    answer = call(zoo, "GET", f"/animals/{animal}")
+
+    assert (answer.status, answer.json()) == (500, {"oops": "server_error"})
+    assert call(zoo, "GET", "/animals").status == 200
+
+
+def test_an_unknown_condition_is_a_500_of_the_providers_own() -> None:
+    answer = call(app(strict=False), "GET", "/animals/unnamed")
+
+    assert (answer.status, answer.json()) == (500, {"oops": "server_error"})
+
+
+def test_a_world_that_cannot_be_written_is_not_acknowledged() -> None:
+    zoo = app(strict=False)
+
+    def full(world: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    zoo.worlds.keep = full
+    answer = call(zoo, "POST", "/animals", {"name": "Willi"})
+
+    assert (answer.status, answer.json()) == (500, {"oops": "server_error"})
+
+
+def test_breaches_are_few_however_many_calls_have_one() -> None:
+    zoo = app(strict=False)
+    for _ in range(150):
+        call(zoo, "GET", "/animals/breach")
+
+    assert len(zoo.worlds.default.breaches) == 100

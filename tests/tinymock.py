@@ -30,6 +30,7 @@ paths:
         - {name: legs, in: query, schema: {type: integer, minimum: 0}}
         - {name: tame, in: query, schema: {type: boolean}}
         - {name: name, in: query, schema: {type: array, items: {type: string}}}
+        - {name: X-Colour, in: header, schema: {type: string}}
       responses:
         "200": {content: {application/json: {schema: {type: object, required: [animals]}}}}
         "400": {$ref: "#/components/responses/Error"}
@@ -84,6 +85,9 @@ components:
 """)
 
 
+UNWRITABLE = {"nan": float("nan"), "surrogate": "\ud800"}
+
+
 def list_animals(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     legs = parameters.get("legs")
     return {"animals": [each for each in world.table("zoo.animals").values() if legs in (None, each["legs"])]}
@@ -101,6 +105,10 @@ async def get_animal(world: World, parameters: dict[str, Any], sound: str) -> di
         raise RuntimeError("a mistake of ours")
     if parameters["id"] == "breach":
         return {"id": 1}
+    if parameters["id"] == "unnamed":
+        raise ProviderError("a condition that the dialect does not know")
+    if parameters["id"] in UNWRITABLE:
+        return {"id": "x", "name": "y", "legs": UNWRITABLE[parameters["id"]], "sound": sound}
     found = world.table("zoo.animals").get(parameters["id"])
     if found is None:
         raise ProviderError("not_found", "no such animal")

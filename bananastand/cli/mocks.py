@@ -19,6 +19,10 @@ HOST = "127.0.0.1"
 
 def mocks(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where they listen.")] = 8750,
+    host: Annotated[str, typer.Option(help="On which address; their keys are known to everybody.")] = HOST,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="The control plane also answers to this name; may be given again.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Serve this provider only; may be given again.")] = None,
     state: Annotated[Path | None, typer.Option(help="Keep the worlds in this file over restarts.")] = None,
     seed: Annotated[int | None, typer.Option(help="Ids and chance from this number; drawn if left out.")] = None,
@@ -26,12 +30,14 @@ def mocks(
         Literal["development", "documents", "empty"], typer.Option(help="What the world of the fixed keys holds.")
     ] = "development",
     time: Annotated[Literal["real", "virtual"], typer.Option(help="A virtual clock moves only when told.")] = "real",
-    speed: Annotated[float, typer.Option(min=0.001, help="How much faster than the wall's the real clock runs.")] = 1.0,
+    speed: Annotated[
+        float, typer.Option(min=0.001, max=1e6, help="How much faster than the wall's the real clock runs.")
+    ] = 1.0,
     banana_url: Annotated[
         str | None, typer.Option(help="Forward runs to the Potassium app that listens there, instead of drawing.")
     ] = None,
 ) -> None:
-    """Serve the mocks of all providers on 127.0.0.1, with fixed keys, until Ctrl-C.
+    """Serve the mocks of all providers, on this machine alone unless told, with fixed keys, until Ctrl-C.
 
     The index page lists addresses, keys and contracts.
     """
@@ -56,12 +62,13 @@ def mocks(
             virtual=time == "virtual",
             speed=speed,
             state=state,
+            hosts=allow_host or (),
             runtime=runtime,
         )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)
     _welcome(server, port)
-    uvicorn.run(server, host=HOST, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    uvicorn.run(server, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
 
 
 def coverage(

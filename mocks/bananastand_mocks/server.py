@@ -161,7 +161,8 @@ async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str,
 
 def _page(apps: list[ProviderApp], world: World) -> str:
     rows = "".join(
-        f"<tr><td><a href={app.provider.mount}/openapi.json>{html.escape(app.provider.title)}</a>"
+        f"<tr><td><a href=/_stand/contracts/{app.provider.name}>{html.escape(app.provider.title)}</a>"
+        f" (<a href={app.provider.mount}/openapi.json>OpenAPI</a>)"
         f"<td><code>{app.provider.mount}</code><td>{html.escape(app.provider.summary)}"
         f"<td>{len(app.provider.contract.by_id)}"
         for app in apps
@@ -175,5 +176,5 @@ def _page(apps: list[ProviderApp], world: World) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><title>Bananastand mocks</title><h1>Bananastand mocks</h1>"
         f"<table><tr><th>API<th>at<th>what<th>operations{rows}</table>"
         f"<h2>Keys</h2><table>{keys}</table>"
-        "<p>Each API's name leads to its contract. Tests use the <a href=/_stand/>control plane</a>.</p>"
+        "<p>Each API's name leads to its reference. Tests use the <a href=/_stand/>control plane</a>.</p>"
     )

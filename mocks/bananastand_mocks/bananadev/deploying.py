@@ -39,6 +39,7 @@ def begin(world: World, model_key: str, source: str, environment: Any) -> str:
         "failure": world.tasks.take_failure(),
     }
     _log(world, deployment, LINES["queued"])
+    state.forget_old_deployments(world, model_key)
     world.clock.after(state.setting(world, "build_seconds")[0], EVENT, id=deployment)
     return deployment
 

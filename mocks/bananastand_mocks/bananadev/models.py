@@ -14,13 +14,15 @@ __all__ = ["get_model", "list_models", "run_url"]
 
 def list_models(world: World, call: Call, runtime: Runtime) -> dict[str, Any]:
     """Every model, in the order they were made; no paging is documented (A:75-86)."""
-    return {"models": [_model(world, call, row) for row in runtime.list(world)]}
+    deployed = _deployments(world)
+    return {"models": [_model(call, row, deployed.get(row["modelKey"], [])) for row in runtime.list(world)]}
 
 
 def get_model(world: World, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
     """One model and its deployments, newest first (A:88-102). Raises ProviderError: model_not_found."""
     row = state.model(world, parameters["model_key"])
-    return {**_model(world, call, row), "deployments": _deployments(world, row["modelKey"])}
+    deployed = _deployments(world).get(row["modelKey"], [])
+    return {**_model(call, row, deployed), "deployments": deployed}
 
 
 def run_url(call: Call, row: state.Row) -> str:
@@ -31,18 +33,18 @@ def run_url(call: Call, row: state.Row) -> str:
     return f"{call.origin}{root}/banana/run/{row['slug']}"
 
 
-def _model(world: World, call: Call, row: state.Row) -> dict[str, Any]:
-    deployed = _deployments(world, row["modelKey"])
+def _model(call: Call, row: state.Row, deployed: list[dict[str, Any]]) -> dict[str, Any]:
     current = next((each for each in deployed if each["status"] == "live"), deployed[0] if deployed else None)
     shown = {name: value for name, value in row.items() if name not in ("slug", "lastRun")}
     status = current["status"] if current else "queued"
     return {**shown, "status": status, "url": run_url(call, row), "deployment": current}
 
 
-def _deployments(world: World, model_key: str) -> list[dict[str, Any]]:
+def _deployments(world: World) -> dict[str, list[dict[str, Any]]]:
+    """All deployments by their model's key, newest first."""
     hidden = ("modelKey", "failure")
-    return [
-        {"deploymentId": key, **{name: value for name, value in row.items() if name not in hidden}}
-        for key, row in reversed(state.deployments(world).items())
-        if row["modelKey"] == model_key
-    ]
+    listed = dict[str, list[dict[str, Any]]]()
+    for key, row in reversed(state.deployments(world).items()):
+        shown = {"deploymentId": key, **{name: value for name, value in row.items() if name not in hidden}}
+        listed.setdefault(row["modelKey"], []).append(shown)
+    return listed

@@ -26,6 +26,7 @@ __all__ = [
 SHOWN = ("id", "teamId", "name", "minReplicas", "maxReplicas", "inferenceTimeout", "idleTimeout")
 UPLOAD = "banana-upload"  # the kind of credential that an upload's key is
 UPLOADS_KEPT = 20
+UPLOADS_BYTES = 256 * 2**20
 
 
 def list_projects(world: World, runtime: Runtime) -> dict[str, Any]:
@@ -57,19 +58,19 @@ def create_upload(world: World, parameters: dict[str, Any], call: Call) -> dict[
     uploads = world.table("bananadev.uploads")
     uploads[key] = {"project": row["id"], "bytes": None}
     world.admit(UPLOAD, key)
-    while len(uploads) > UPLOADS_KEPT:
-        oldest = next(iter(uploads))
-        del uploads[oldest]
-        world.blobs.pop(f"bananadev/{oldest}", None)
-        world.expel(UPLOAD, oldest)
+    _forget_oldest(world)
     return {"uploadUrl": f"{call.origin}{call.root}/upload/{key}", "key": key}
 
 
 def put_upload(world: World, parameters: dict[str, Any], call: Call) -> Answer:
-    """Keep the archive."""
+    """Keep the archive. Raises ProviderError: upload_refused."""
     key = parameters["key"]
-    world.table("bananadev.uploads")[key]["bytes"] = len(call.raw)
+    upload = world.table("bananadev.uploads").get(key)
+    if upload is None:
+        raise ProviderError("upload_refused")
+    upload["bytes"] = len(call.raw)
     world.blobs[f"bananadev/{key}"] = call.raw
+    _forget_oldest(world)
     return Answer(status=200)
 
 
@@ -80,6 +81,17 @@ def build_project(world: World, parameters: dict[str, Any], body: dict[str, Any]
     if upload is None or upload["bytes"] is None or upload["project"] != row["id"]:
         raise ProviderError("upload_not_found")
     return {"id": runtime.deploy(world, row["modelKey"], body["key"], {})}
+
+
+def _forget_oldest(world: World) -> None:
+    """Beyond the last UPLOADS_KEPT and UPLOADS_BYTES."""
+    uploads = world.table("bananadev.uploads")
+    size = sum(each["bytes"] or 0 for each in uploads.values())
+    while len(uploads) > UPLOADS_KEPT or (size > UPLOADS_BYTES and len(uploads) > 1):
+        oldest = next(iter(uploads))
+        size -= uploads.pop(oldest)["bytes"] or 0
+        world.blobs.pop(f"bananadev/{oldest}", None)
+        world.expel(UPLOAD, oldest)
 
 
 def _find(world: World, parameters: dict[str, Any]) -> state.Row:

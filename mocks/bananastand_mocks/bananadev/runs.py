@@ -36,8 +36,9 @@ async def run(world: World, body: dict[str, Any], runtime: Runtime) -> dict[str,
 async def check_run(world: World, body: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
     """The run whose id or callID is given, of the model whose key is given (A:40-55).
 
-    Raises ProviderError: run_not_found, also for a run of another model.
+    Raises ProviderError: model_not_found, or run_not_found, also for a run of another model.
     """
+    state.model(world, body["modelKey"])
     found = await runtime.check(world, body["id"], wait=0.0)
     if found is None or found.model_key != body["modelKey"]:
         raise ProviderError("run_not_found")

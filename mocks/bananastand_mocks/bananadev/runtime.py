@@ -85,10 +85,6 @@ class InstantRuntime:
 
     keeps_outputs = False
 
-    def __init__(self) -> None:
-        self._work: dict[tuple[str, str], asyncio.Task[Finished]] = {}
-        self._at_work: dict[tuple[str, str], int] = {}
-
     async def submit(self, world: World, model_key: str, inputs: Any, *, id: str | None, wait: float | None) -> Run:
         """Begin a run; its row is written before anything is waited for. With None no outputs are shown."""
         model = state.model(world, model_key)
@@ -133,8 +129,7 @@ class InstantRuntime:
             return False
         row["error"] = "the run was cancelled"
         state.end_run(world, row, "failed")
-        if task := self._work.pop((world.name, row["callID"]), None):
-            task.cancel()
+        state.drop_work(world, row["callID"])
         return True
 
     def deploy(self, world: World, model_key: str, source: str, environment: Any) -> str:
@@ -147,16 +142,17 @@ class InstantRuntime:
 
     async def call(self, world: World, project: state.Row, route: str, body: Any, raw: bytes) -> Reply:
         """Answer as the app's handler would."""
-        key = (world.name, project["modelKey"])
-        if self._at_work.get(key, 0) >= project["maxReplicas"]:
+        at_work: dict[str, int] = world.live.setdefault("bananadev.at_work", {})
+        key = project["modelKey"]
+        if at_work.get(key, 0) >= project["maxReplicas"]:
             raise ProviderError("no_replicas")
         if state.setting(world, "busy"):
             raise ProviderError("busy")
-        self._at_work[key] = self._at_work.get(key, 0) + 1
+        at_work[key] = at_work.get(key, 0) + 1
         try:
             reply = await self._handle(world, project, route, body, raw)
         finally:
-            self._at_work[key] -= 1
+            at_work[key] -= 1
         if route != WARMUP:
             cold = state.is_cold(world, project)
             state.count_run(world, project["modelKey"], succeeded=reply.status < 400, seconds=0.0, cold=cold)
@@ -187,17 +183,11 @@ class InstantRuntime:
         if row["error"] is not None:
             state.end_run(world, row, "failed")
             return
-        finished = await self._outcome(world, row, wait)
-        if finished is None or row["state"] != "running":
-            return
-        row["error"] = finished.error
-        if self.keeps_outputs:
-            row["output"] = finished.output
-        state.end_run(world, row, "succeeded" if finished.error is None else "failed")
+        await self._finish(world, row, wait)
 
-    async def _outcome(self, world: World, row: state.Row, wait: float) -> Finished | None:
-        """What the work came to; None if it takes longer than the wait."""
-        return Finished()
+    async def _finish(self, world: World, row: state.Row, wait: float) -> None:
+        """Do the work, if it takes no longer than the wait; drawing is put off until somebody asks."""
+        state.end_run(world, row, "succeeded")
 
     async def _seen(self, world: World, row: state.Row, *, outputs: bool = True) -> Run:
         output = None

@@ -5,11 +5,13 @@ A model is a project of Banana's own API: the same row, seen with the words of e
 
 from __future__ import annotations
 
+import copy
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 from ..kernel.errors import ProviderError
+from ..kernel.json_body import dump
 from ..kernel.world import World
 from ..kernel.worlds import Kind
 
@@ -20,12 +22,15 @@ __all__ = [
     "count_run",
     "add_model",
     "deployments",
+    "drop_work",
     "end_run",
     "fill",
     "find_model",
     "find_run",
+    "forget_old_deployments",
     "is_cold",
     "iso",
+    "keep_output",
     "keep_run",
     "log_lines",
     "model",
@@ -35,6 +40,7 @@ __all__ = [
     "runs",
     "setting",
     "usage_rows",
+    "work",
 ]
 
 Row = dict[str, Any]
@@ -48,6 +54,9 @@ SETTINGS: dict[str, Any] = {
     "bananadev.busy": False,  # every app answers 423 on its run URL
 }
 RUNS_KEPT = 2000
+RUNS_BYTES = 64 * 2**20  # in memory, of their inputs and outputs, about
+UNPACKED = 8  # bytes in memory for each byte of JSON, about
+DEPLOYMENTS_KEPT = 50  # of a model
 RUN_DUE = "bananadev.run"
 SEEDED = {"development": ("value", "stable-diffusion"), "documents": ("value", "VALUE"), "empty": ()}
 
@@ -57,7 +66,7 @@ def fill(world: World, kind: Kind) -> None:
     if world.table("bananadev.account"):
         return
     for name, value in SETTINGS.items():
-        world.settings.setdefault(name, value)
+        world.settings.setdefault(name, copy.deepcopy(value))
     team = world.ids.uuid()
     world.table("bananadev.account")["account"] = {
         "id": world.ids.uuid(),
@@ -112,6 +121,16 @@ def log_lines(world: World, build: str) -> list[Row]:
     return world.table("bananadev.logs").setdefault(build, [])
 
 
+def forget_old_deployments(world: World, model_key: str) -> None:
+    """Of a model's deployments that are over, forget the oldest beyond the last DEPLOYMENTS_KEPT."""
+    table = deployments(world)
+    own = [key for key, row in table.items() if row["modelKey"] == model_key]
+    for key in own[:-DEPLOYMENTS_KEPT]:
+        if table[key]["status"] in ("live", "failed"):
+            del table[key]
+            world.table("bananadev.logs").pop(key, None)
+
+
 def model(world: World, key: str) -> Row:
     """The model of that key. Raises ProviderError: model_not_found."""
     row = models(world).get(key)
@@ -144,14 +163,43 @@ def add_model(world: World, key: str, name: str = "") -> Row:
 
 
 def keep_run(world: World, run: Row) -> None:
-    """Remember a run, and forget the oldest beyond the last RUNS_KEPT."""
+    """Remember a run, and forget the oldest beyond the last RUNS_KEPT and RUNS_BYTES."""
     table, calls = runs(world), world.table("bananadev.calls")
     table[run["callID"]] = run
     calls[run["id"]] = run["callID"]
-    while len(table) > RUNS_KEPT:
+    run["bytes"] = 0
+    _weigh(world, run, UNPACKED * len(dump(run["inputs"])))
+
+
+def keep_output(world: World, run: Row, output: Any) -> None:
+    """Remember what a run gave."""
+    run["output"] = output
+    _weigh(world, run, len(dump(output)))
+
+
+def _weigh(world: World, run: Row, size: int) -> None:
+    """Count more bytes of a run, and forget the oldest of the others until there is room."""
+    table, sizes = runs(world), world.table("bananadev.sizes")
+    run["bytes"] += size
+    sizes["runs"] = sizes.get("runs", 0) + size
+    while len(table) > RUNS_KEPT or (sizes["runs"] > RUNS_BYTES and len(table) > 1):
         oldest = table.pop(next(iter(table)))
+        sizes["runs"] -= oldest["bytes"]
+        drop_work(world, oldest["callID"])
+        calls = world.table("bananadev.calls")
         if calls.get(oldest["id"]) == oldest["callID"]:
             del calls[oldest["id"]]
+
+
+def work(world: World) -> dict[str, Any]:
+    """The tasks of runs that are under way, by callID."""
+    return world.live.setdefault("bananadev.work", {})
+
+
+def drop_work(world: World, call: str) -> None:
+    """What is done for this run is done in vain."""
+    if task := work(world).pop(call, None):
+        task.cancel()
 
 
 def find_run(world: World, name: str) -> Row | None:

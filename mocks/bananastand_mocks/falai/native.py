@@ -11,10 +11,11 @@ from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import compute
 from .analytics import METRICS, metrics_row
+from .description import described_as_openapi
 from .models import PAGE, described, found
 from .paging import page, whole
 from .pricing import price
-from .state import catalogue, count, instances, known, setting
+from .state import catalogue, count, instances, key_id, known, setting
 from .tallies import total
 from .usage import Show, asked, rows, series, usage_row
 from .window import Window, moment
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 MOST_IDS = 50
+NO_ENDPOINT = ""  # an id that no endpoint has
 REMEMBERED = 600.0  # seconds that an Idempotency-Key is
 IDEMPOTENCY = "falai.idempotency"
 STATUSES = {
@@ -59,7 +61,7 @@ def list_models(call: Call, parameters: Parameters) -> dict[str, Any]:
     expand = _split(parameters, "expand")
 
     def show(row: Mapping[str, Any]) -> dict[str, Any]:
-        return {**described(row, favourites=call.credential is not None), **_expanded(expand)}
+        return {**described(row, favourites=call.credential is not None), **_expanded(row, expand)}
 
     return page(len(kept), parameters, PAGE).around("models", kept, show)
 
@@ -85,11 +87,18 @@ def estimate_pricing(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def get_usage(world: World, parameters: Parameters) -> dict[str, Any]:
-    """Quantities and costs. Raises ProviderError: invalid, forbidden."""
+    """Quantities and costs, all of them by the world's one key. Raises ProviderError: invalid, forbidden."""
     _admin(world)
     expand = _split(parameters, "expand") or ["time_series"]
-    method = {"auth_method": "api_key"} if "auth_method" in expand else {}
-    return _answer(world, parameters, expand, lambda name, tally: {**usage_row(name, tally), **method})
+    key = key_id(world)
+    method: dict[str, Any] = {}
+    if "auth_method" in expand:
+        method["auth_method"] = "api_key"
+    if "auth_method_structured" in expand:
+        method["auth_method_structured"] = {"type": "api_key", "api_key_id": key}
+    nothing = parameters.get("api_key_id", key) != key
+    wanted = {NO_ENDPOINT} if nothing else set(_ids(parameters))
+    return _answer(world, parameters, expand, wanted, lambda name, tally: {**usage_row(name, tally), **method})
 
 
 def get_analytics(world: World, parameters: Parameters) -> dict[str, Any]:
@@ -101,7 +110,8 @@ def get_analytics(world: World, parameters: Parameters) -> dict[str, Any]:
     metrics = [each for each in expand if each not in ("time_series", "summary")]
     if unknown := set(metrics) - METRICS.keys():
         raise ProviderError("invalid", f"no metric {min(unknown)}")
-    return _answer(world, parameters, expand, lambda name, tally: metrics_row(name, tally, metrics))
+    wanted = set(_ids(parameters))
+    return _answer(world, parameters, expand, wanted, lambda name, tally: metrics_row(name, tally, metrics))
 
 
 def list_instances(world: World, parameters: Parameters) -> dict[str, Any]:
@@ -119,8 +129,8 @@ def create_instance(world: World, parameters: Parameters, body: dict[str, Any]) 
     """A new instance, or the first answer to the same Idempotency-Key. Raises ProviderError: forbidden."""
     _admin(world)
     now, remembered = world.clock.now(), world.table(IDEMPOTENCY)
-    for key in [key for key, each in remembered.items() if each["at"] + REMEMBERED <= now]:
-        del remembered[key]
+    while remembered and remembered[next(iter(remembered))]["at"] + REMEMBERED <= now:
+        del remembered[next(iter(remembered))]
     key = parameters.get("idempotency-key")
     if key in remembered:
         return Answer(remembered[key]["answer"], 201)
@@ -155,11 +165,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
 }
 
 
-def _answer(world: World, parameters: Parameters, expand: list[str], show: Show) -> dict[str, Any]:
-    """The parts that `expand` names, of which one must be time_series or summary."""
+def _answer(world: World, parameters: Parameters, expand: list[str], wanted: set[str], show: Show) -> dict[str, Any]:
+    """The parts that `expand` names, of which one must be time_series or summary; of all endpoints without a wish."""
     if not {"time_series", "summary"} & set(expand):
         raise ProviderError("invalid", "expand needs time_series or summary")
-    window, wanted = _window(world, parameters), set(_ids(parameters))
+    window = _window(world, parameters)
     answer: dict[str, Any] = {"next_cursor": None, "has_more": False}
     if "time_series" in expand:
         answer |= series(world, window, parameters, wanted, show)
@@ -193,11 +203,11 @@ def _split(parameters: Parameters, name: str) -> list[str]:
     return list(dict.fromkeys(parts))
 
 
-def _expanded(expand: list[str]) -> dict[str, Any]:
-    """What `expand` adds to a model; in the place of an OpenAPI, which is not held here, stands an error."""
+def _expanded(row: Mapping[str, Any], expand: list[str]) -> dict[str, Any]:
+    """What `expand` adds to a model."""
     added: dict[str, Any] = {}
     if "openapi-3.0" in expand:
-        added["openapi"] = {"error": {"code": "not_available", "message": "OpenAPI schema is not available"}}
+        added["openapi"] = described_as_openapi(row)
     if "enterprise_status" in expand:
         added["enterprise_status"] = "ready"
     return added

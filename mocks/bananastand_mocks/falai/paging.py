@@ -31,12 +31,13 @@ class Page:
         return {name: shown, "next_cursor": self.next_cursor, "has_more": self.has_more}
 
 
-def page(total: int, parameters: dict[str, Any], size: int) -> Page:
-    """The page that `limit`, `offset` and `cursor` ask for; `size` is its length without a limit.
+def page(total: int, parameters: dict[str, Any], size: int, *, most: int | None = None) -> Page:
+    """The page that `limit`, `offset` and `cursor` ask for; `size` is its length without a limit, `most` its greatest.
 
     A cursor counts pages from the offset, so that C:52's offset and fal's own cursor go together.
     """
     limit = int(parameters.get("limit", size))
+    limit = limit if most is None else min(limit, most)
     number = _read(parameters["cursor"]) if "cursor" in parameters else 1
     start = min(total, int(parameters.get("offset", 0)) + (number - 1) * limit)
     stop = min(total, start + limit)

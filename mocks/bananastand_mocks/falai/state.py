@@ -7,6 +7,7 @@ runs a model: what is counted are the requests that name one, at no cost, and th
 from __future__ import annotations
 
 import tomllib
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ __all__ = [
     "count",
     "fill",
     "instances",
+    "key_id",
     "known",
     "setting",
 ]
@@ -83,6 +85,11 @@ def count(world: World, model_id: str, tally: Tally | None = None) -> None:
     total.add(tally or Tally(requests=1))
     del total.durations[:-DURATIONS]
     minute[model_id] = asdict(total)
+
+
+def key_id(world: World) -> str:
+    """The id of the world's key, which tells nothing of the key itself."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"fal:{(world.credentials.get('fal') or [''])[0]}"))
 
 
 def instances(world: World) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def asked(world: World, start: datetime | None, end: datetime | None) -> tuple[d
 
 def series(world: World, window: Window, parameters: dict[str, Any], wanted: set[str], show: Show) -> dict[str, Any]:
     """The page of buckets that the parameters ask for; one in which nothing happened has no results."""
-    shown = page(window.count, parameters, BUCKETS)
+    shown = page(window.count, parameters, BUCKETS, most=BUCKETS)
     return {
         "time_series": [
             {"bucket": begins.isoformat(), "results": rows(sums, wanted, show)}

@@ -44,7 +44,7 @@ class Operation:
         self.body_required, self.body_types, self.body = _body(self, schemas)
         self.takes_body = bool(self.body_types)
         self.takes_json = any(_is_json(each) for each in self.body_types)
-        self.parameters = _parameter_names(self, declared, schemas)
+        self.parameters = frozenset(_parameter_names(self, declared, schemas))
         self.answers = dict(_answers(self, schemas))
         self.status = next((int(each) for each in self.answers if each.startswith(("2", "3"))), 200)
 
@@ -127,13 +127,13 @@ def _body(operation: Operation, schemas: Schemas) -> tuple[bool, tuple[str, ...]
 
 
 def _parameter_names(operation: Operation, declared: list[Any], schemas: Schemas) -> list[str]:
-    """Every name a caller may set: path, query and header parameters and the top of a JSON body."""
-    names = [each["name"] for each in declared]
+    """Every name a caller may set: path, query and header parameters (in lower case) and the top of a JSON body."""
+    names = [each["name"].lower() if each["in"] == "header" else each["name"] for each in declared]
     if operation.body is not None:
         _, body = _at(("paths", operation.template, operation.method.lower(), "requestBody"), operation, schemas)
         for media in body["content"].values():
             names += schemas.resolve(media.get("schema", {})).get("properties", {})
-    return list(dict.fromkeys(names))
+    return names
 
 
 def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, _Expected]]:

@@ -18,7 +18,7 @@ class Coverage:
         self._parameters: dict[tuple[str, str], set[str]] = {}
 
     def record(self, provider: str, operation: str, status: int, parameters: Iterable[str]) -> None:
-        """Count one call."""
+        """Count one call; the parameters are those of the contract that it set."""
         key = (provider, operation)
         if key not in self._calls:
             self._calls[key], self._parameters[key] = {}, set()
@@ -48,6 +48,6 @@ class Coverage:
             "calls": sum(statuses.values()),
             "statuses": {str(status): count for status, count in sorted(statuses.items())},
             "missing_statuses": sorted(set(operation.answers) - {str(status) for status in statuses}),
-            "parameters": sorted(seen & set(operation.parameters)),
-            "missing_parameters": sorted(set(operation.parameters) - seen),
+            "parameters": sorted(seen),
+            "missing_parameters": sorted(operation.parameters - seen),
         }

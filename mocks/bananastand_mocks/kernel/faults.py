@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any, Literal, get_args
 
 __all__ = ["Fault", "Faults", "Kind"]
 
 Kind = Literal["status", "latency", "slow_body", "truncated_body", "reset", "malformed_json"]
+
+COUNTERS = ("seen", "struck")
+KEPT = 100
 
 
 @dataclass(slots=True)
@@ -29,14 +32,14 @@ class Fault:
     message: str = ""
     seconds: float = 0.0
     probability: float = 1.0
-    seen: int = 0
-    struck: int = 0
+    seen: int = field(default=0, init=False)
+    struck: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
         if self.first < 1 or (self.last is not None and self.last < self.first):
-            raise ValueError("calls are counted from 1, and last is not before first")
+            raise ValueError("first is counted from 1, and last is not before first")
         if not 400 <= self.status <= 599:
             raise ValueError("status is 400 to 599")
         if not 0 <= self.probability <= 1 or not 0 <= self.seconds <= 600:
@@ -58,7 +61,9 @@ class Faults:
         return self.add(Fault(kind, operation, last=count, **details))
 
     def add(self, fault: Fault) -> Fault:
-        """Set a fault."""
+        """Set a fault. Those that are over are kept, to tell what they struck, until there are too many."""
+        if len(self._faults) >= KEPT:
+            self._faults = [each for each in self._faults if each.last is None or each.seen < each.last]
         self._faults.append(fault)
         return fault
 
@@ -76,7 +81,7 @@ class Faults:
 
     def load(self, state: list[dict[str, Any]]) -> None:
         """Take over dumped faults."""
-        self._faults = [Fault(**each) for each in state]
+        self._faults = [_loaded(each) for each in state]
 
     def _strikes(self, fault: Fault) -> bool:
         fault.seen += 1
@@ -86,3 +91,10 @@ class Faults:
             return False
         fault.struck += 1
         return True
+
+
+def _loaded(state: dict[str, Any]) -> Fault:
+    asked = {name: value for name, value in state.items() if name not in COUNTERS}
+    fault = Fault(**asked)
+    fault.seen, fault.struck = (int(state.get(name, 0)) for name in COUNTERS)
+    return fault

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .matching import Difference, differences
+from .json_body import dump
+from .matching import Difference, differences, known
 
 __all__ = ["BUDGET", "Entry", "Journal", "Verdict"]
 
-BUDGET = 8 * 2**20  # bytes a world's journal may hold
+BUDGET = 16 * 2**20  # bytes a world's journal may hold, as they lie in memory
 KEPT = 256 * 2**10  # of one body; a longer one is left out
-OVERHEAD = 600  # what an entry costs beside its bodies, about
+PACKED = 256  # a longer body is kept as JSON: as objects, `[{},{},...]` takes twenty times its length
+UNPACKED = 8  # bytes in memory for each byte of a body that is kept as objects, about
+OVERHEAD = 1500  # what an entry takes beside what the caller sent, about
 NEAREST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One call. `operation` is None where the address names none; `body` is JSON, text or None."""
+    """One call. `operation` is None where the address names none; `kept` is what `body` is made of."""
 
     number: int
     at: float
@@ -29,10 +33,15 @@ class Entry:
     path: str
     query: Mapping[str, Any]
     headers: Mapping[str, str]
-    body: Any
+    kept: Any
     status: int
     answer: bytes
     faults: tuple[str, ...]
+
+    @property
+    def body(self) -> Any:
+        """JSON, text or None."""
+        return json.loads(self.kept) if isinstance(self.kept, bytes) else self.kept
 
     def dump(self) -> dict[str, Any]:
         """As JSON; the answer as text."""
@@ -99,8 +108,13 @@ class Journal:
         status: int,
         answer: bytes,
         faults: tuple[str, ...] = (),
+        *,
+        head_bytes: int = 0,
     ) -> None:
-        """Keep one call, and forget the oldest where the budget is spent. Everything must be without secrets."""
+        """Keep one call, and forget the oldest where the budget is spent. Everything must be without secrets.
+
+        `head_bytes` is how long path, query and headers are, `body_bytes` how long the body is.
+        """
         if not self.budget:
             return
         self._count += 1
@@ -108,7 +122,11 @@ class Journal:
             body, body_bytes = f"[{body_bytes} bytes left out]", 40
         if len(answer) > KEPT:
             answer = b"[%d bytes left out]" % len(answer)
-        size = OVERHEAD + body_bytes + len(answer)
+        if body_bytes > PACKED:
+            body = dump(body)
+        else:
+            body_bytes *= UNPACKED
+        size = OVERHEAD + head_bytes + body_bytes + len(answer)
         entry = Entry(self._count, at, provider, operation, method, path, query, headers, body, status, answer, faults)
         self._entries.append((size, entry))
         self._bytes += size
@@ -122,12 +140,14 @@ class Journal:
 
     def find(self, **expected: Any) -> list[Entry]:
         """The calls whose fields are these: provider, operation, method, path, status; query, headers, body in part."""
+        known(expected)
         return [entry for entry in self if not differences(expected, entry)]
 
     def verify(
         self, *, exactly: int | None = None, at_least: int | None = None, at_most: int | None = None, **expected: Any
     ) -> Verdict:
         """Whether so many calls fitted, exactly one if no number is given. `expected` as in `find`."""
+        known(expected)
         if exactly is None and at_least is None and at_most is None:
             exactly = 1
         bounds = {"exactly": exactly, "at_least": at_least, "at_most": at_most}

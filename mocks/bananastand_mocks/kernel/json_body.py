@@ -15,10 +15,10 @@ class MalformedJson(ValueError):
 
 
 class TooDeep(ValueError):
-    """JSON, but nested deeper than MAX_DEPTH."""
+    """JSON, but nested too deep."""
 
 
-def parse(raw: bytes) -> Any:
+def parse(raw: bytes, depth: int = MAX_DEPTH) -> Any:
     """The value in `raw`. Refuses NaN, numbers too large for a double, and lone surrogates, which cannot be answered.
 
     Raises MalformedJson or TooDeep.
@@ -26,12 +26,12 @@ def parse(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
         value = _DECODER.decode(text)
-        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _too_deep(value):
+        if raw.count(b"[") + raw.count(b"{") > depth and _too_deep(value, depth):
             raise RecursionError
         if "\\u" in text:
             dump(value)
     except RecursionError:
-        raise TooDeep(f"nested deeper than {MAX_DEPTH} levels") from None
+        raise TooDeep(f"nested deeper than {depth} levels") from None
     except ValueError as error:
         raise MalformedJson(str(error)) from None
     return value
@@ -53,10 +53,10 @@ def _finite(number: str) -> float:
     return value
 
 
-def _too_deep(value: Any) -> bool:
+def _too_deep(value: Any, depth: int) -> bool:
     """Walks level by level, without recursion."""
     level: list[Any] = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         level = [
             child
             for parent in level

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from .journal import Entry
 
-__all__ = ["MISSING", "Difference", "differences"]
+__all__ = ["MISSING", "Difference", "differences", "known"]
 
 MISSING = "(missing)"
 FIELDS = ("provider", "operation", "method", "path", "query", "headers", "body", "status")
@@ -22,14 +22,14 @@ class Difference(NamedTuple):
     got: Any
 
 
-def differences(expected: Mapping[str, Any], entry: Entry) -> list[Difference]:
-    """All differences. Objects may hold more than expected, everything else must be equal and of the same type.
-
-    Raises ValueError for a field that calls do not have.
-    """
-    unknown = expected.keys() - set(FIELDS)
-    if unknown:
+def known(expected: Mapping[str, Any]) -> None:
+    """Raise ValueError for a field that calls do not have."""
+    if unknown := expected.keys() - set(FIELDS):
         raise ValueError(f"calls have no {', '.join(sorted(unknown))}; they have {', '.join(FIELDS)}")
+
+
+def differences(expected: Mapping[str, Any], entry: Entry) -> list[Difference]:
+    """All differences. Objects may hold more than expected, everything else must be equal and of the same type."""
     return [
         each for field in FIELDS if field in expected for each in _in(field, expected[field], getattr(entry, field))
     ]

@@ -92,15 +92,20 @@ def _types(schema: Any, schemas: Schemas) -> frozenset[str]:
 
 def _typed(parameter: _Parameter, value: Any) -> Any:
     if "array" not in parameter.types:
-        return _scalar(parameter.types, value) if isinstance(value, str) else value
-    listed: list[str] = value if isinstance(value, list) else [value]
+        return _scalar(parameter.types, value)
+    listed: list[Any] = value if isinstance(value, list) else [value]
     if parameter.splits:
-        listed = [part for each in listed for part in each.split(",")]
+        listed = [part for each in listed for part in (each.split(",") if isinstance(each, str) else [each])]
     return [_scalar(parameter.items, each) for each in listed]
 
 
-def _scalar(types: frozenset[str], value: str) -> Any:
-    """The value as an integer, number or boolean where it is written as one and the contract wants one."""
+def _scalar(types: frozenset[str], value: Any) -> Any:
+    """The value as an integer, number or boolean where it is written as one and the contract wants one.
+
+    What is no text came from JSON (see `Service.dispatch`) and is what it is.
+    """
+    if not isinstance(value, str):
+        return value
     if "integer" in types and INTEGER.fullmatch(value):
         return int(value)
     if "number" in types and NUMBER.fullmatch(value):

@@ -132,7 +132,7 @@ class Service:
         if breach is None:
             return
         told = f"{self.provider.name} {call.operation.id}: {breach}"
-        call.world.breaches.append(told)
+        call.world.breach(told)
         log.error("the mock's own answer is against its contract: %s", told)
         if self.strict:
             raise ContractBreach(told)
@@ -149,7 +149,7 @@ class Service:
         if self.strict:
             raise error
         if call is not None:
-            call.world.breaches.append(f"{self.provider.name} {call.operation.id}: {error!r}")
+            call.world.breach(f"{self.provider.name} {call.operation.id}: {error!r}")
         return self.provider.failure(call, Problem("server_error"))
 
     def _bind(self, endpoint: Callable[..., Any]) -> Bound:

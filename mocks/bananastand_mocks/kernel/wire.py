@@ -10,10 +10,10 @@ from typing import Any
 
 from .call import JSON, Answer, Call
 from .delivery import Headers, Send, deliver, stall
-from .errors import ProviderError
+from .errors import ContractBreach, ProviderError
 from .parameters import parse_query
 from .provider import Provider
-from .redaction import redact, redact_text
+from .redaction import hide, redact, redact_text
 from .service import Service
 from .world import World
 
@@ -63,21 +63,38 @@ class Wire:
         except _Gone:
             return
         except ProviderError as error:
-            answer = self._provider.failure(call, error.problem)
+            answer = self._refused(call, error)
         except Exception as error:
             answer = self._service.crashed(call, error)
-        faults = call.faults if call is not None else ()
-        if call is not None:
-            self._service.check(call, answer, provoked=bool(faults))
-        body = self._service.encode(answer)
+        answer, body = self._finished(call, answer)
         self._record(call, method, path, query, headers, raw, answer, body, pinned)
-        if call is not None and method not in ("GET", "HEAD") and self._service.worlds.keep is not None:
-            self._service.worlds.keep(call.world)
+        faults = call.faults if call is not None else ()
         if faults:
             await stall(faults)
         await deliver(
             send, answer.status, self._headers(answer, body, headers), b"" if method == "HEAD" else body, faults
         )
+
+    def _refused(self, call: Call | None, error: ProviderError) -> Answer:
+        try:
+            return self._provider.failure(call, error.problem)
+        except Exception as mistake:
+            return self._service.crashed(call, mistake)
+
+    def _finished(self, call: Call | None, answer: Answer) -> tuple[Answer, bytes]:
+        """The answer and its bytes, held to the contract and its world written; or a 500 where one of these fails."""
+        try:
+            if call is not None:
+                self._service.check(call, answer, provoked=bool(call.faults))
+            body = self._service.encode(answer)
+            if call is not None and self._service.worlds.keep is not None:
+                self._service.worlds.keep(call.world)
+        except ContractBreach:
+            raise
+        except Exception as error:
+            answer = self._service.crashed(call, error)
+            body = self._service.encode(answer)
+        return answer, body
 
     async def _answer(
         self, call: Call, method: str, headers: dict[str, str], receive: Receive, pinned: World | None
@@ -156,23 +173,31 @@ class Wire:
         raw = call.raw if call is not None else raw
         content = _content(call, raw)
         if call is not None:
-            named = [*call.query, *call.path, *call.operation.headers.names.intersection(headers)]
-            world.coverage.record(self._provider.name, call.operation.id, answer.status, (*named, *_keys(content)))
+            named = {*call.query, *call.path, *headers, *_keys(content)} & call.operation.parameters
+            world.coverage.record(self._provider.name, call.operation.id, answer.status, named)
         if not world.journal.budget:
             return
+        where = redact_text(call.target if call is not None else path)
+        given, content = redact(given), redact(content)
+        told = redact({name: value for name, value in headers.items() if name != "host"})
+        heads = "\n".join((where, *map(str, given.values()), *told.values()))
+        secrets = [each for each in world.secrets() if each in heads or each.encode() in raw or each.encode() in body]
+        if secrets:
+            where, given, told, content, body = (hide(each, secrets) for each in (where, given, told, content, body))
         world.journal.record(
             world.clock.now(),
             self._provider.name,
             call.operation.id if call is not None else None,
             method,
-            redact_text(call.target if call is not None else path),
-            redact(given),
-            redact({name: value for name, value in headers.items() if name != "host"}),
-            redact(content),
+            where,
+            given,
+            told,
+            content,
             len(raw),
             answer.status,
             body,
             tuple(fault.kind for fault in call.faults) if call is not None else (),
+            head_bytes=len(path) + len(query) + sum(map(len, headers)) + sum(map(len, headers.values())),
         )
 
 

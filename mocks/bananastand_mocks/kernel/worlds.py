@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from .dumped import check
 from .errors import StateError
 from .journal import BUDGET
-from .world import Event, World
+from .world import Event, Kind, World
 
 if TYPE_CHECKING:
     from .provider import Provider
 
 __all__ = ["DEFAULT", "Kind", "Worlds"]
 
-Kind = Literal["development", "documents", "empty"]
 DEFAULT = "default"
 
 
@@ -43,7 +44,6 @@ class Worlds:
         }
         self._by_name: dict[str, World] = {}
         self._by_secret: dict[bytes, World] = {}
-        self._kinds: dict[str, Kind] = {}
         self._journal = journal
         self.keep: Callable[[World], None] | None = None  # set where worlds are written to a file
         self.forget: Callable[[World], None] | None = None
@@ -73,22 +73,31 @@ class Worlds:
         return self._by_secret.get(_digest(kind, secret))
 
     def reset(self, world: World, *, kind: Kind | None = None, seed: int | None = None) -> None:
-        """The world as it was made, with the same credentials, and its journal and coverage empty."""
+        """The world as it was made, with the credentials it was made with, and its journal and coverage empty."""
         clock = world.clock
+        self._forget(world)
         world.begin(seed=world.seed if seed is None else seed, virtual=clock.virtual, speed=clock.speed)
-        self._kinds[world.name] = kind or self._kinds[world.name]
+        world.kind = kind or world.kind
+        world.credentials = copy.deepcopy(world.issued)
         self._fill(world)
+        self._remember(world)
 
     def restore(self, world: World, state: Mapping[str, Any]) -> None:
-        """Import a dumped world over this one. Raises StateError, also where another world holds its credentials."""
-        for kind, secrets in dict(state.get("credentials", {})).items():
+        """Import a dumped world over this one. Raises StateError, also where another world holds its credentials.
+
+        What was dumped where fewer providers are served begins anew for the others, with the keys they have here.
+        """
+        check(state)
+        for kind, secrets in state["credentials"].items():
             for secret in secrets:
                 holder = self.holding(kind, secret)
                 if holder is not None and holder is not world:
-                    raise StateError(f"the world {holder.name} holds a credential of this one")
+                    raise StateError(f"credentials.{kind}: the world {holder.name} holds one of them")
+        issued = world.issued
         self._forget(world)
         try:
             world.load(state)
+            self._complete(world, issued)
         finally:
             self._remember(world)
 
@@ -108,17 +117,27 @@ class Worlds:
         self, name: str, kind: Kind, seed: int | None, virtual: bool, speed: float, credentials: dict[str, list[str]]
     ) -> World:
         world = World(name, seed=seed, virtual=virtual, speed=speed, journal=self._journal, events=self._events)
-        world.credentials = credentials
+        world.kind = kind
+        world.issued, world.credentials = credentials, copy.deepcopy(credentials)
         world.register = self._register
         self._by_name[name] = world
-        self._kinds[name] = kind
         self._fill(world)
         self._remember(world)
         return world
 
     def _fill(self, world: World) -> None:
         for provider in self.providers:
-            provider.fill(world, self._kinds[world.name])
+            provider.fill(world, world.kind)
+        world.settings = copy.deepcopy(world.settings)  # lists among them are the providers' own
+
+    def _complete(self, world: World, issued: Mapping[str, list[str]]) -> None:
+        for provider in self.providers:
+            missing = [each.kind for each in provider.credentials if each.kind not in world.issued]
+            for kind in missing:
+                world.issued[kind] = list(issued[kind])
+                world.credentials.setdefault(kind, list(issued[kind]))
+            if missing:
+                provider.fill(world, world.kind)
 
     def _register(self, world: World, kind: str, secret: str, valid: bool) -> None:
         if valid:

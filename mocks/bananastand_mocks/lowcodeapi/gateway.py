@@ -8,6 +8,7 @@ or in the path (the new one) and are not encoded on the way; one that is left ou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class Gateway(Provider):
     def early(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
         """The definition, the metadata, and the base address in every method but GET, which the contract has."""
         if path == "/definition" and method in ("GET", "POST"):
-            return Answer(definition(self.upstream.id, self.upstream.description, self.contract))
+            return Answer(self._definition)
         if path == "/metadata" and method == "GET":
             return Answer(metadata(self.upstream.id, self.contract))
         if path == "/" and method in ("POST", "PUT", "PATCH", "DELETE"):
@@ -131,6 +132,10 @@ class Gateway(Provider):
     def limit_headers(self, allowance: Allowance) -> dict[str, str]:
         """None: the documents name no header."""
         return {}
+
+    @cached_property
+    def _definition(self) -> dict[str, Any]:
+        return definition(self.upstream.id, self.upstream.description, self.contract)
 
     def _has_base(self) -> bool:
         return "get_base" in self.contract.by_id
