@@ -36,7 +36,9 @@ def bananas(request: pytest.FixtureRequest, gobananas: Any) -> Iterator[Any]:
 
 @pytest.fixture(params=["sync", "async"])
 def paper(request: pytest.FixtureRequest, paperbanana: Any) -> Iterator[Any]:
-    with client_of(request.param, paperbanana, PaperBanana, AsyncPaperBanana, admin_key=paperbanana.admin_key) as client:
+    with client_of(
+        request.param, paperbanana, PaperBanana, AsyncPaperBanana, admin_key=paperbanana.admin_key
+    ) as client:
         yield client
 
 
