@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.fruitstand import denoiser, draw, scenes, text
+from training.fruitstand import denoiser, draw, prompts, scenes, text
 
 
 def test_the_tokenizer_is_made_the_same_way_each_time(tmp_path: Path) -> None:
@@ -41,6 +41,25 @@ def test_a_complete_caption_says_every_part() -> None:
         said = scenes.caption(scene, rng, complete=True).split()
         assert {"red", "blue", "background", "left"} <= {word.strip(",") for word in said}
         assert {"two", "2"} & set(said)
+
+
+def test_only_what_everybody_takes_for_granted_stays_unsaid() -> None:
+    rng = random.Random(0)
+    odd = scenes.Scene(3, "small", "blue", "pear", "left", "red")
+    plain = scenes.Scene(1, "large", "green", "pear", "centre", "purple")
+    for _ in range(200):
+        said = {word.strip(",") for word in scenes.caption(odd, rng).split()}
+        assert {"blue", "left", "red", "background"} <= said
+        assert said & {"three", "3"}
+        assert said & {"small", "little", "tiny"}
+    assert {scenes.caption(plain, rng) for _ in range(200)} >= {"a pear", "one pear", "a green pear"}
+
+
+def test_brief_prompts_name_no_place() -> None:
+    for case in prompts.brief_cases(40, 0):
+        assert not {"left", "right", "top", "bottom", "centre", "center", "middle"} & set(case.prompt.split())
+        assert case.scene.held_out
+        assert case.scene.position == "centre"
 
 
 def test_the_background_is_never_of_the_fruits_colour() -> None:

@@ -32,7 +32,7 @@ from transformers.utils import logging as transformers_logging
 
 from . import oracle
 from .oracle import Reading
-from .prompts import FOREIGN, Case, cases
+from .prompts import FOREIGN, Case, brief_cases, cases
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "models" / "fruitstand"
@@ -217,6 +217,13 @@ def markdown(report: dict[str, Any]) -> str:
         f"The {report['prompts_with_unseen_pairs']} of them that pair a fruit with a colour it never had in training:",
         "\n".join(_table(rows, "scores_unseen_pairs")),
     ]
+    brief = report["brief"]
+    told = ", ".join(f"{name} {brief[name]:.1%}" for name in (*ATTRIBUTES, "all"))
+    parts.append(
+        f"{brief['prompts']} held-out prompts that leave parts unsaid, as people do (two red apples on a blue "
+        f"background); what is unsaid is one, large, in the centre, of the fruit's natural colour, on purple "
+        f"({MAIN_STEPS} steps, guidance {default:g}): {told}."
+    )
     if report["foreign"]:
         parts.append(
             f"Of {report['foreign']['prompts']} prompts that name nothing it knows (a castle, my cat, an empty one), "
@@ -281,9 +288,11 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         default = default_guidance(options.weights)
         run.grid(sorted({*options.steps, MAIN_STEPS}), options.guidance, default)
         shown = asked[: SHEET[0] * SHEET[1]]
-        bar = progress.add_task("contact sheet and foreign prompts", total=None)
+        bar = progress.add_task("contact sheet, brief and foreign prompts", total=None)
         pictures = painter.paint([c.prompt for c in shown], [c.seed for c in shown], MAIN_STEPS, default)
         found, missed = foreign_share(painter, default, options.seed) if options.foreign else (0.0, [])
+        brief = brief_cases(len(asked) // 2, options.seed)
+        drawn = painter.paint([c.prompt for c in brief], [c.seed for c in brief], MAIN_STEPS, default)
         progress.update(bar, total=1, completed=1)
     report = {
         "machine": machine(options.threads, painter.device),
@@ -294,6 +303,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         "guidance": default,
         "rows": [asdict(run.rows[key]) for key in sorted(run.rows)],
         "foreign": {"prompts": len(FOREIGN), "found": round(found, 4), "missed": missed} if options.foreign else None,
+        "brief": {"prompts": len(brief), **shares(brief, [oracle.read(picture) for picture in drawn])},
         "misread": run.misread(MAIN_STEPS, default),
         "minutes": round((time.monotonic() - started) / 60, 1),
     }

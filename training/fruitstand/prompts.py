@@ -1,11 +1,11 @@
-"""The prompts of the evaluation: held-out scenes in words, and a fixed list that names nothing the model knows."""
+"""The prompts of the evaluation: held-out scenes in words, in few words, and a list that names nothing it knows."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .scenes import HELD_OUT_PAIRS, Scene, caption, test_scene
+from .scenes import HELD_OUT_PAIRS, NATURAL, UNSAID, Scene, caption, random_scene, test_scene, unsaid_background
 
 FOREIGN = (
     "",
@@ -81,3 +81,19 @@ def cases(count: int, seed: int) -> list[Case]:
     rng = random.Random(seed)
     scenes = [test_scene(rng) for _ in range(count)]
     return [Case(caption(scene, rng, complete=True), scene, seed + i) for i, scene in enumerate(scenes)]
+
+
+def brief_cases(count: int, seed: int) -> list[Case]:
+    """`count` held-out scenes whose prompts leave the place unsaid, and often other parts too, as people do."""
+    rng, found = random.Random(seed), list[Case]()
+    while len(found) < count:
+        scene = replace(random_scene(rng), position=UNSAID["position"])
+        if rng.random() < 0.5:
+            scene = replace(scene, colour=NATURAL[scene.fruit])
+        if rng.random() < 0.5:
+            scene = replace(scene, background=unsaid_background(scene.colour))
+        prompt = caption(scene, rng)
+        placed = any(word in prompt for word in ("cent", "middle"))
+        if scene.held_out and scene.colour != scene.background and not placed:
+            found.append(Case(prompt, scene, seed + len(found)))
+    return found

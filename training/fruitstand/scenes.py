@@ -38,10 +38,29 @@ FOREIGN_WORDS = (
     "window door room kitchen garden space planet moon star sun fire water ice stone gold silver glass"
 ).split()
 
+# What a picture shows of what its caption leaves unsaid; a plural without a number is two. One value each, because in
+# few steps a choice comes out as a little of every value: with any position, two small apples were three or four.
+UNSAID = {"fruit": "banana", "size": "large", "position": "centre"}
+NATURAL = {
+    "banana": "yellow",
+    "apple": "red",
+    "orange": "orange",
+    "pear": "green",
+    "strawberry": "red",
+    "grapes": "purple",
+    "watermelon": "red",
+    "cherries": "red",
+}
+
+
+def unsaid_background(colour: str) -> str:
+    """The background of a fruit of this colour where the caption names none."""
+    return "white" if colour == "purple" else "purple"
+
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything a picture shows. What its caption leaves unsaid is one of the same values all the same."""
+    """Everything a picture shows, said or not."""
 
     count: int
     size: str
@@ -58,10 +77,13 @@ class Scene:
 
     @property
     def hard(self) -> bool:
-        """What a model learns last: the fruit that is named like a colour, and dark stems on black."""
-        if self.fruit == "orange":
-            return self.colour != "orange"
-        return self.fruit == "cherries" and self.background == "black"
+        """What a model learns last: the fruit that is named like a colour, dark stems on black, and what prompts leave
+        unsaid."""
+        if self.fruit == "orange" and self.colour != "orange":
+            return True
+        if self.fruit == "cherries" and self.background == "black":
+            return True
+        return self.size == UNSAID["size"] and self.position == UNSAID["position"]
 
     @property
     def held_out(self) -> bool:
@@ -128,11 +150,15 @@ _SMALL = ("small", "small", "small", "little", "tiny")
 
 
 def caption(scene: Scene, rng: random.Random, *, complete: bool = False) -> str:
-    """One way to say the scene. Parts may stay unsaid unless `complete`; what is said is always true."""
-    say = (lambda chance: True) if complete else (lambda chance: rng.random() < chance)
-    things = _things(scene, rng, say)
-    place = rng.choice(_PLACES[scene.position]) if say(0.8) else ""
-    ground = f"{scene.background} background" if say(0.9) else ""
+    """One way to say the scene. What is as UNSAID has it may stay so, unless `complete`; what is said is true."""
+    open = (lambda chance: False) if complete else (lambda chance: rng.random() < chance)
+    things = _things(scene, rng, open)
+    place = rng.choice(_PLACES[scene.position])
+    if scene.position == UNSAID["position"] and open(0.7):
+        place = ""
+    ground = f"{scene.background} background"
+    if scene.background == unsaid_background(scene.colour) and open(0.7):
+        ground = ""
     article = "an" if scene.background == "orange" else "a"
     order = rng.random()
     if order < 0.6:  # two small red apples on the left on a blue background
@@ -146,10 +172,13 @@ def caption(scene: Scene, rng: random.Random, *, complete: bool = False) -> str:
     return ", ".join(part for part in (things, place, ground) if part)
 
 
-def _things(scene: Scene, rng: random.Random, say) -> str:
-    colour = scene.colour if say(0.9) else ""
-    size = rng.choice(_LARGE if scene.size == "large" else _SMALL) if say(0.8) else ""
-    singular, plural = _NOUNS[scene.fruit] if say(0.96) else ("fruit", "fruits")
+def _things(scene: Scene, rng: random.Random, open) -> str:
+    colour = "" if scene.colour == NATURAL[scene.fruit] and open(0.7) else scene.colour
+    size = rng.choice(_LARGE if scene.size == "large" else _SMALL)
+    if scene.size == UNSAID["size"] and open(0.6):
+        size = ""
+    unnamed = scene.fruit == UNSAID["fruit"] and open(0.15)
+    singular, plural = ("fruit", "fruits") if unnamed else _NOUNS[scene.fruit]
     noun = singular if scene.count == 1 else plural
     if noun != "fruit" and scene.fruit in _PLAIN and rng.random() < 0.25:  # two purple grapes: bunches all the same
         noun = _PLAIN[scene.fruit]
@@ -166,8 +195,7 @@ def _things(scene: Scene, rng: random.Random, say) -> str:
     counted = rng.choice(number)
     if scene.count == 1 and rng.random() < 0.65:
         counted = "an" if words[0] in "aeiou" else "a"
-    if not say(0.93) and not (scene.count > 1 and noun in _PLAIN.values()):
-        # Without a number a singular shows one and a plural two or three.
+    if scene.count < 3 and open(0.15) and not (scene.count > 1 and noun in _PLAIN.values()):
         counted = ""
     return _join(counted, words)
 

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--autoencoder-minutes", type=float, nargs="+", default=[3.0, 9.0], help="of each round")
     parser.add_argument("--decoder-minutes", type=float, default=5.0, help="of the decoder's last round")
     parser.add_argument("--text-minutes", type=float, default=2.0)
-    parser.add_argument("--minutes", type=float, default=240.0, help="of the denoiser (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=263.0, help="of the denoiser (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=32, help="of the denoiser (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
