@@ -180,6 +180,8 @@ class InstantRuntime:
             return
         if row["due"] is not None and not await _wait_until(world, row["due"], wait):
             return
+        if row["state"] != "running":  # somebody else waited too, or the clock was asked meanwhile
+            return
         if row["error"] is not None:
             state.end_run(world, row, "failed")
             return
