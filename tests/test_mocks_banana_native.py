@@ -194,6 +194,28 @@ def test_a_run_that_many_wait_for_is_counted_once(mock_server: RunningServer, fa
     assert day["runs"] == 1
 
 
+def test_a_held_call_sees_that_its_clock_was_moved_and_that_its_world_began_anew(mock_server: RunningServer) -> None:
+    stand = mock_server.stand(virtual=False)
+    native = stand.endpoint("banana-native")
+    stand.tasks.finish_after_seconds(30)
+    with httpx2.Client(base_url=native.base_url, headers={"X-Banana-API-Key": native.key}) as http:
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(start, http)
+            time.sleep(0.3)
+            stand.clock.advance(30)
+            moved = held.result(5)
+            stand.tasks.finish_after_seconds(30)
+            held = pool.submit(start, http)
+            time.sleep(0.3)
+            stand.reset()
+            anew = held.result(5)
+    usage = stand.world.table("bananadev.usage")
+    mock_server.asgi.worlds.remove(stand.world)
+
+    assert (moved["finished"], anew["finished"]) == (True, False)
+    assert usage == {}
+
+
 def test_the_log_of_a_build_is_kept_from_other_keys(banana_native: Endpoint) -> None:
     from websockets.exceptions import InvalidStatus
 
