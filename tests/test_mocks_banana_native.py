@@ -198,17 +198,17 @@ def test_a_held_call_sees_that_its_clock_was_moved_and_that_its_world_began_anew
     stand = mock_server.stand(virtual=False)
     native = stand.endpoint("banana-native")
     stand.tasks.finish_after_seconds(30)
-    with httpx2.Client(base_url=native.base_url, headers={"X-Banana-API-Key": native.key}) as http:
-        with ThreadPoolExecutor(1) as pool:
-            held = pool.submit(start, http)
-            time.sleep(0.3)
-            stand.clock.advance(30)
-            moved = held.result(5)
-            stand.tasks.finish_after_seconds(30)
-            held = pool.submit(start, http)
-            time.sleep(0.3)
-            stand.reset()
-            anew = held.result(5)
+    keyed = {"X-Banana-API-Key": native.key}
+    with httpx2.Client(base_url=native.base_url, headers=keyed) as http, ThreadPoolExecutor(1) as pool:
+        held = pool.submit(start, http)
+        time.sleep(0.3)
+        stand.clock.advance(30)
+        moved = held.result(5)
+        stand.tasks.finish_after_seconds(30)
+        held = pool.submit(start, http)
+        time.sleep(0.3)
+        stand.reset()
+        anew = held.result(5)
     usage = stand.world.table("bananadev.usage")
     mock_server.asgi.worlds.remove(stand.world)
 
