@@ -14,7 +14,8 @@ HERE = Path(__file__).parent
 CLAIMS = HERE / "claims"
 FILES = sorted(CLAIMS.glob("*.yaml"))
 STATUSES = {"documented", "contradictory", "inferred", "observed"}
-LAST_LINES = {"A": 181, "C": 421}
+LAST_LINES = {"A": 181, "B": 375, "C": 421, "D": 873}
+DOCUMENTS = {"bananadev": "A", "gobananas": "B", "falai": "C", "paperbanana": "D"}
 
 
 def claims(name: str) -> list[Any]:
@@ -31,8 +32,9 @@ def test_a_claim_has_five_fields_and_a_name_of_its_own(name: str):
     assert [each for each in ids if not re.fullmatch(rf"{name}(\.[a-z0-9-]+)+", each)] == []
 
 
-@pytest.mark.parametrize(("name", "document"), [("bananadev", "A"), ("falai", "C")])
-def test_a_claim_on_a_document_cites_lines_that_exist(name: str, document: str):
+@pytest.mark.parametrize("name", [each.stem for each in FILES if each.stem in DOCUMENTS])
+def test_a_claim_on_a_document_cites_lines_that_exist(name: str):
+    document = DOCUMENTS[name]
     for each in claims(name):
         lines = re.fullmatch(rf"{document}:\d+(-\d+)?(, {document}:\d+(-\d+)?)*", each["source"])
         assert lines is not None, each["id"]

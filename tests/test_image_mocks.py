@@ -59,6 +59,19 @@ def test_no_secret_is_an_argument_or_in_the_environment() -> None:
     assert re.findall(r"^(?:ARG|ENV) .*(?:TOKEN|SECRET|PASSWORD|KEY).*", FILE, re.MULTILINE | re.IGNORECASE) == []
 
 
+@pytest.mark.parametrize("builder", ["docker", "buildah"])
+def test_the_script_of_make_image_builds_this_file(tmp_path: Path, builder: str) -> None:
+    fake = tmp_path / builder
+    fake.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    fake.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "BUILDER": builder, "FILE": "mocks/Dockerfile", "TAG": IMAGE}
+    done = subprocess.run([ROOT / ".ci/image"], env=environment, capture_output=True, text=True, check=True)
+
+    assert f"--tag {IMAGE} --file mocks/Dockerfile" in done.stdout
+    assert ("--ignorefile mocks/Dockerfile.dockerignore" in done.stdout) == (builder == "buildah")
+    assert done.stdout.endswith(" .\n")
+
+
 def test_its_command_serves_without_the_big_packages(tmp_path: Path) -> None:
     """As in the image: the copied sources, the command of the file, and none of what it does not install."""
     ignored = shlex.join(["bananastand/diffusion", "bananastand/serving"])

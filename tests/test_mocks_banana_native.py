@@ -8,6 +8,7 @@ import tarfile
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -173,6 +174,46 @@ def test_a_real_clock_is_waited_for_within_the_hold(mock_server: Any) -> None:
     assert sent_away["finished"] is False
     assert polled["message"] == "success"
     mock_server.asgi.worlds.remove(stand.world)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_run_that_many_wait_for_is_counted_once(mock_server: RunningServer, failing: bool) -> None:
+    stand = mock_server.stand(virtual=False)
+    native = stand.endpoint("banana-native")
+    stand.tasks.finish_after_seconds(0.3)
+    if failing:
+        stand.tasks.fail_next()
+    with httpx2.Client(base_url=native.base_url, headers={"X-Banana-API-Key": native.key}) as http:
+        call = start(http, startOnly=True)["callID"]
+        with ThreadPoolExecutor(4) as pool:
+            seen = list(pool.map(lambda _: check(http, call, longPoll=True)["message"], range(4)))
+    (day,) = stand.world.table("bananadev.usage").values()
+    mock_server.asgi.worlds.remove(stand.world)
+
+    assert set(seen) == {"error: the task was told to fail" if failing else "success"}
+    assert day["runs"] == 1
+
+
+def test_a_held_call_sees_that_its_clock_was_moved_and_that_its_world_began_anew(mock_server: RunningServer) -> None:
+    stand = mock_server.stand(virtual=False)
+    native = stand.endpoint("banana-native")
+    stand.tasks.finish_after_seconds(30)
+    keyed = {"X-Banana-API-Key": native.key}
+    with httpx2.Client(base_url=native.base_url, headers=keyed) as http, ThreadPoolExecutor(1) as pool:
+        held = pool.submit(start, http)
+        time.sleep(0.3)
+        stand.clock.advance(30)
+        moved = held.result(5)
+        stand.tasks.finish_after_seconds(30)
+        held = pool.submit(start, http)
+        time.sleep(0.3)
+        stand.reset()
+        anew = held.result(5)
+    usage = stand.world.table("bananadev.usage")
+    mock_server.asgi.worlds.remove(stand.world)
+
+    assert (moved["finished"], anew["finished"]) == (True, False)
+    assert usage == {}
 
 
 def test_the_log_of_a_build_is_kept_from_other_keys(banana_native: Endpoint) -> None:

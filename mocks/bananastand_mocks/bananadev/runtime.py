@@ -7,6 +7,7 @@ Potassium app, and the local Banana, which builds and runs apps.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -180,6 +181,8 @@ class InstantRuntime:
             return
         if row["due"] is not None and not await _wait_until(world, row["due"], wait):
             return
+        if row["state"] != "running" or state.runs(world).get(row["callID"]) is not row:
+            return  # somebody else waited too, or the world began anew
         if row["error"] is not None:
             state.end_run(world, row, "failed")
             return
@@ -201,6 +204,7 @@ class InstantRuntime:
 
 
 WARMUP = "/_k/warmup"
+LOOK = 0.05  # seconds between two looks at a clock
 NO_HANDLER = (
     b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n"
     b"<p>The requested URL was not found on the server. If you entered the URL manually please check your spelling "
@@ -209,12 +213,17 @@ NO_HANDLER = (
 
 
 async def _wait_until(world: World, due: float, wait: float) -> bool:
-    """Whether it is due, after waiting for it where time runs by itself. A virtual clock is never waited for."""
-    left = (due - world.clock.now()) / world.clock.speed
-    if left <= 0 or world.clock.virtual:
-        return left <= 0
-    await asyncio.sleep(min(wait, left))
-    return left <= wait
+    """Whether it is due, after waiting for it where time runs by itself. A virtual clock is never waited for.
+
+    A real one may be moved meanwhile, and so is looked at again and again.
+    """
+    clock, until = world.clock, time.monotonic() + wait
+    while (left := due - clock.now()) > 0:
+        seconds = until - time.monotonic()
+        if clock.virtual or seconds <= 0 or world.clock is not clock:
+            return False
+        await asyncio.sleep(min(seconds, left / clock.speed, LOOK))
+    return True
 
 
 async def _take_time(world: World, project: state.Row) -> None:
