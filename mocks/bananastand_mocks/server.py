@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .kernel.app import PINNED, ProviderApp
+from .kernel.app import PINNED, ProviderApp, turning
 from .kernel.journal import BUDGET
 from .kernel.state_file import StateFile
 from .kernel.world import World
@@ -57,7 +57,7 @@ class Server:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Find the provider by the beginning of the path, and the world too where the path names one."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
             return
         path: str = scope["path"]
         prefix, world = "", None
@@ -80,6 +80,14 @@ class Server:
             await _say(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
         else:
             await self._control(scope, receive, send)
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """Keep the clocks turning from start to end."""
+        await receive()
+        async with turning(self.worlds):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
 
     @cached_property
     def _control(self) -> Any:
@@ -137,15 +145,6 @@ def _gateway(path: str) -> tuple[int, dict[str, Any]]:
     if rest.endswith("/metadata"):
         return 422, {"message": "Invalid OpenAPI definition request."}
     return 404, {"message": "Not Found"}
-
-
-async def _live(receive: Any, send: Any) -> None:
-    """There is nothing to start and nothing to end."""
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
 
 
 async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str, Any]) -> None:

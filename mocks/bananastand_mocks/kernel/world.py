@@ -14,6 +14,7 @@ from typing import Any
 
 from .clock import Clock
 from .coverage import Coverage
+from .errands import Errand
 from .errors import StateError
 from .faults import Faults
 from .ids import Ids
@@ -23,7 +24,7 @@ from .tasks import Tasks
 
 __all__ = ["Event", "World"]
 
-Event = Callable[["World", dict[str, Any]], None]
+Event = Callable[["World", dict[str, Any]], Errand | None]
 Register = Callable[["World", str, str, bool], None]
 Table = dict[str, Any]
 
@@ -128,8 +129,8 @@ class World:
         self.tables = {str(name): dict(rows) for name, rows in state["tables"].items()}
         self.blobs = {str(name): base64.b64decode(blob) for name, blob in state["blobs"].items()}
 
-    def _deliver(self, event: str, details: dict[str, Any]) -> None:
-        self._events[event](self, details)
+    def _deliver(self, event: str, details: dict[str, Any]) -> Errand | None:
+        return self._events[event](self, details)
 
 
 def _keep_to_itself(world: World, kind: str, secret: str, valid: bool) -> None:
