@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -30,7 +30,7 @@ PERIOD = 0.02  # seconds between two looks at the clocks of worlds in real time
 
 
 @asynccontextmanager
-async def turning(worlds: Worlds) -> AsyncIterator[None]:
+async def turning(worlds: Worlds) -> AsyncGenerator[None]:
     """While it lasts, what falls due in real time happens without a call."""
     turner = asyncio.create_task(_turn(worlds))
     try:
