@@ -27,6 +27,10 @@ def mocks(
     ] = "development",
     time: Annotated[Literal["real", "virtual"], typer.Option(help="A virtual clock moves only when told.")] = "real",
     speed: Annotated[float, typer.Option(min=0.001, help="How much faster than the wall's the real clock runs.")] = 1.0,
+    allow_webhook: Annotated[
+        list[str] | None,
+        typer.Option(help="Also post webhooks to this host, address or network; may be given again."),
+    ] = None,
     banana_url: Annotated[
         str | None, typer.Option(help="Forward runs to the Potassium app that listens there, instead of drawing.")
     ] = None,
@@ -57,6 +61,7 @@ def mocks(
             speed=speed,
             state=state,
             runtime=runtime,
+            webhooks=allow_webhook or (),
         )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)

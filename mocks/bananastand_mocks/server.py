@@ -1,6 +1,6 @@
 """All providers on one port: their mounts, the index page, the control plane. Knows no operation.
 
-/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal    the providers
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /paperbanana    the providers
 /w/{world}/lowcodeapi/...                                  the same, in the world of that name
 /_stand/                                                   the control plane
 /                                                          what is served, with which keys
@@ -44,9 +44,10 @@ class Server:
         state: Path | None = None,
         hosts: Iterable[str] = (),
         runtime: Runtime | None = None,
+        webhooks: Iterable[str] = (),
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime)
+        providers = build(names, runtime=runtime, webhooks=webhooks)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
@@ -115,9 +116,9 @@ def create_app(
     journal: int = BUDGET,
     strict: bool = False,
 ) -> ProviderApp:
-    """One provider as an ASGI application of its own: bananadev, falai, banana-native or fal-native.
+    """One provider as an ASGI application of its own: bananadev, falai, banana-native, fal-native or paperbanana.
 
-    `keys` replace the well-known credentials, by kind: lowcodeapi, banana, fal. `journal` is its budget in bytes, 0
+    `keys` replace the well-known credentials, by kind, such as lowcodeapi, banana or fal. `journal` is its budget in bytes, 0
     for none. Raises ValueError for an unknown name.
     """
     (provider,) = build([name], runtime=runtime)

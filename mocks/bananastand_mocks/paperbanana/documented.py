@@ -48,7 +48,7 @@ def _as_shown(world: World) -> None:
 
 def _finished(world: World, key: str, name: str, formats: list[str]) -> None:
     """A plot that is there already (D:632-656, D:469)."""
-    asked: dict[str, Any] = {"data_json": json.dumps(DATA), "intent": INTENT, "aspect_ratio": "4:3", "iterations": 3}
+    asked: dict[str, Any] = {"data_json": json.dumps(DATA), "intent": INTENT, "aspect_ratio": "4:3"}
     now = world.clock.now()
     state.keep_task(
         world,

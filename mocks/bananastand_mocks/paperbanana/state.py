@@ -82,7 +82,7 @@ def mask(key: str) -> str:
 
 
 def find_key(world: World, told: str) -> tuple[str, Row]:
-    """A key by its full value (D:801) or by its mask, if that fits one key only (D:846).
+    """A key by its full value (D:800) or by its mask, if that fits one key only (D:846).
 
     Raises ProviderError: key_not_found.
     """

@@ -67,7 +67,6 @@ def create_plot(world: World, body: Body, call: Call, workshop: Workshop) -> Bod
         "data_json": body["data_json"],
         "intent": body["intent"],
         "aspect_ratio": body.get("aspect_ratio"),
-        "iterations": int(body.get("iterations", ITERATIONS)),
         "formats": formats(body),
     }
     return _accept(world, body, call, workshop, "plot", "statistical_plot", recipe)
