@@ -112,7 +112,9 @@ class Clock:
         """Wait for the errands of such an event that are under way, and let them have their effect."""
         waited = [each for each in self._under_way.values() if each.event == event and each.details == details]
         for each in waited:
-            await asyncio.wait([asyncio.wrap_future(each.outcome)])
+            future = asyncio.wrap_future(each.outcome)
+            await asyncio.wait([future])
+            future.exception()  # is the errand's own matter
         if waited:
             self.take_outcomes()
 

@@ -70,7 +70,8 @@ class Courier:
             return None
         hook, told = row["webhook"], dict(row)
         secret = state.keys(world).get(row["api_key"], {}).get("webhook_secret")
-        image = picture(row) if hook["include_image"] and row["formats"] else lambda: None
+        pictured = hook["include_image"] and row["status"] == "completed" and row["formats"]
+        image = picture(row) if pictured else lambda: None
 
         def work() -> outbound.Attempt:
             body = json.dumps(payload(told, image())).encode()
