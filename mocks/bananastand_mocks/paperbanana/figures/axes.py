@@ -87,15 +87,21 @@ def decimals(values: Sequence[float]) -> int:
 
 
 def numeric(axis: Any, *, logarithmic: bool = False) -> None:
-    """Ticks of an axis of numbers; on a logarithmic one, powers of ten."""
+    """Ticks of an axis of numbers, all with the same decimals; on a logarithmic one, powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    class Even(FuncFormatter):
+        def format_ticks(self, values: Sequence[float]) -> list[str]:
+            places = decimals(list(values))
+            return [number(value, places if 1e-3 <= abs(value) or value == 0 else None) for value in values]
 
     if logarithmic:
         axis.set_major_locator(LogLocator(numticks=8))
         axis.set_minor_formatter(NullFormatter())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("1\u00d710", "10")))
     else:
         axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        axis.set_major_formatter(Even(lambda value, _: number(value)))
 
 
 def categories(axes: Any, names: Sequence[str], *, horizontal: bool = False, width: float = 6.0) -> None:

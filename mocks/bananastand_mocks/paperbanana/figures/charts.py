@@ -104,7 +104,7 @@ def scatter(
                                      alpha=0.9 if total <= 60 else 0.6, linewidths=0.6, edgecolors="white",
                                      zorder=3)  # fmt: skip
         if look.trend:
-            _trend(axes, x, y, colour(place))
+            _trend(axes, x, y, colour(place), look)
     tidy(axes, grid=None if look.grid is False else "both")
     axes.margins(0.08)
     if names:
@@ -205,15 +205,20 @@ def _bar_axes(axes: Any, names: Sequence[str], look: Look) -> None:
         axes.margins(x=0.04, y=0.1 if look.values else 0.05)
 
 
-def _trend(axes: Any, x: Sequence[float], y: Sequence[float], shade: str) -> None:
+def _trend(axes: Any, x: Sequence[float], y: Sequence[float], shade: str, look: Look) -> None:
+    """The line of least squares, in the logarithm where an axis is logarithmic."""
     import numpy as np
 
     pairs = np.asarray([(a, b) for a, b in zip(x, y, strict=True) if not (math.isnan(a) or math.isnan(b))])
     if len(pairs) < 2 or np.ptp(pairs[:, 0]) == 0:
         return
-    slope, start = np.polyfit(pairs[:, 0], pairs[:, 1], 1)
-    ends = np.asarray([pairs[:, 0].min(), pairs[:, 0].max()])
-    axes.plot(ends, slope * ends + start, color=shade, linewidth=1.4, linestyle=(0, (5, 2)), zorder=2)
+    logs = [asked and bool((pairs[:, i] > 0).all()) for i, asked in enumerate((look.log_x, look.log_y))]
+    scaled = [np.log10(pairs[:, i]) if logs[i] else pairs[:, i] for i in range(2)]
+    slope, start = np.polyfit(scaled[0], scaled[1], 1)
+    ends = np.linspace(scaled[0].min(), scaled[0].max(), 50)
+    drawn = [ends, slope * ends + start]
+    drawn = [10**of if log else of for of, log in zip(drawn, logs, strict=True)]
+    axes.plot(*drawn, color=shade, linewidth=1.4, linestyle=(0, (5, 2)), zorder=2)
 
 
 def _bins(every: Any, low: float, high: float) -> int:

@@ -43,7 +43,7 @@ def draw(data_json: str, intent: str, *, aspect_ratio: str | None = None, format
 
         sheet: Any = Sheet(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
         FigureCanvasAgg(sheet)
-        sheet.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+        sheet.get_layout_engine().set(w_pad=0.13, h_pad=0.11)
         _draw(sheet, planned, wish, table.notes)
         files = saved(sheet, formats)
     return Figure(files, _describe(planned), width, height)
@@ -110,10 +110,9 @@ def _scales(axes: Any, planned: Chart, look: charts.Look) -> None:
 
 
 def _name(axes: Any, planned: Chart, wish: Wish, notes: dict[str, str], look: charts.Look) -> None:
-    x = wish.x_label or _note(notes, X_LABELS) or pretty(planned.x_name)
-    y = wish.y_label or _note(notes, Y_LABELS) or pretty(planned.y_name)
-    if look.horizontal and not (wish.x_label or wish.y_label):
-        x, y = y, x
+    names = [_note(notes, X_LABELS) or pretty(planned.x_name), _note(notes, Y_LABELS) or pretty(planned.y_name)]
+    x, y = reversed(names) if look.horizontal else names
+    x, y = wish.x_label or x, wish.y_label or y
     title = wish.title or _note(notes, TITLES)
     axes.set_xlabel(legible(x, 90), fontsize=LABEL, labelpad=5)
     axes.set_ylabel(legible(y, 70), fontsize=LABEL, labelpad=5)
