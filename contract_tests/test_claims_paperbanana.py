@@ -362,7 +362,7 @@ def test_paperbanana_pdf_pages(call: Caller):
 
 
 def test_paperbanana_pdf_refused(call: Caller):
-    missing = "Page 9 is out of range for this PDF (1\u20135)"  # noqa: RUF001
+    missing = "Page 9 is out of range for this PDF (1\u20135)"
     assert refusal(call("POST", "/api/generate-from-pdf", pdf(pages="9"))) == (422, missing)
     for wrong in (pdf(pages="a"), pdf(pages="1-2-3"), pdf(pdf_base64="%%%"), pdf(pdf_base64="aGVsbG8=")):
         status, text = refusal(call("POST", "/api/generate-from-pdf", wrong))

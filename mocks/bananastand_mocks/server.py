@@ -118,8 +118,8 @@ def create_app(
 ) -> ProviderApp:
     """One provider as an ASGI application of its own: bananadev, falai, banana-native, fal-native or paperbanana.
 
-    `keys` replace the well-known credentials, by kind, such as lowcodeapi, banana or fal. `journal` is its budget in bytes, 0
-    for none. Raises ValueError for an unknown name.
+    `keys` replace the well-known credentials, by kind, such as lowcodeapi, banana or fal. `journal` is its budget in
+    bytes, 0 for none. Raises ValueError for an unknown name.
     """
     (provider,) = build([name], runtime=runtime)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)

@@ -40,7 +40,13 @@ def _as_shown(world: World) -> None:
     row = state.add_key(world, SHOWN_KEY, "my-app", quota=100)
     row |= {"quota_remaining": 87, "total_used": 13, "created_at": created}
     entry = state.number(world, "usage")
-    used = {"id": entry, "api_key": SHOWN_KEY, "task_id": "abc123", "endpoint": "generate", "created_at": created + 1800}
+    used = {
+        "id": entry,
+        "api_key": SHOWN_KEY,
+        "task_id": "abc123",
+        "endpoint": "generate",
+        "created_at": created + 1800,
+    }
     state.usage(world)[str(entry)] = used
     if world.name == DEFAULT:
         world.admit(state.KEY_KIND, SHOWN_KEY)

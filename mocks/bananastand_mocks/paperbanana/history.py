@@ -31,7 +31,7 @@ async def get_history(world: World, parameters: dict[str, Any], workshop: Worksh
     if row is None:
         raise ProviderError("not_in_history")
     await workshop.settle(world, row)
-    hook = row["webhook"] or {"url": None, "include_image": False, "status": None, "tries": []}
+    hook: state.Row = row["webhook"] or {"url": None, "include_image": False, "status": None, "tries": []}
     shown = {
         **_item(row),
         "input_params": row["input_params"],

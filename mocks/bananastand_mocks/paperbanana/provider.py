@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from bananastand.outbound import AddressPolicy
 
+from ..kernel.app import PINNED
 from ..kernel.call import Answer, Call
 from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
-from ..kernel.worlds import Kind
+from ..kernel.worlds import Kind, Worlds
 from . import health, history, keys, state, submissions, tasks
 from .documented import fill
 from .errors import is_admin, render
@@ -69,6 +71,7 @@ class PaperBanana(Provider):
         self.contract = load(Path(__file__).with_name("openapi.yaml"))
         self.workshop = Workshop(renderer or Renderer(), Courier(AddressPolicy.loopback(webhooks)))
         self.events, self.resources = self.workshop.events, {"workshop": self.workshop}
+        self.pages = {"adm": self._admin_site}
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35
         self.credentials = (KEY, Credential(ADMIN.kind, admin, ADMIN.mint))
 
@@ -104,3 +107,8 @@ class PaperBanana(Provider):
     def fill(self, world: World, kind: Kind) -> None:
         """The ready-made key; in the documents world what the document names."""
         fill(world, kind)
+
+    def _admin_site(self, worlds: Worlds) -> Any:
+        from .pages import AdminSite
+
+        return AdminSite(worlds, self.workshop, self.contract, PINNED)

@@ -58,7 +58,9 @@ def check_image_options(body: Body, image_provider: str) -> None:
     if model == NANO and resolution is not None:
         raise ProviderError("invalid", f"image_resolution is not supported by {NANO}")
     if model == GPT and ratio == "auto" and resolution not in (None, "1K"):
-        raise ProviderError("invalid", f"image_resolution {resolution} is not supported by {GPT} with aspect_ratio auto")
+        raise ProviderError(
+            "invalid", f"image_resolution {resolution} is not supported by {GPT} with aspect_ratio auto"
+        )
     if model == GPT and ratio == "1:1" and resolution == "4K":
         raise ProviderError("invalid", f"image_resolution 4K is not supported by {GPT} with aspect_ratio 1:1")
 

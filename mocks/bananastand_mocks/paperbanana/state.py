@@ -100,6 +100,7 @@ def find_key(world: World, told: str) -> tuple[str, Row]:
 def add_key(world: World, key: str, name: str, *, quota: int | None = None, **more: Any) -> Row:
     """A new key; without a quota it is unlimited (D:725)."""
     row: Row = {
+        "number": number(world, "keys"),
         "name": name,
         "quota_remaining": quota,
         "quota_total": quota,
