@@ -33,6 +33,7 @@ SPLIT = re.compile(
     r"(?:^|[\s,])(?:,?\s*(?:and|but|or|so|while|before|after|where|whereas|until|once)(?:\s+(?:then|finally|subsequently|lastly))?"
     r"|,?\s*(?:which|that|who)|[,;:]\s*(?:then|finally|subsequently)?|then)(?=\s|$)\s*", re.IGNORECASE)  # fmt: skip
 PREPOSITION = re.compile(r"(?:^|\s)(into|onto|to|from|by|with|using|via|through|in|on|between|among|as|for|at|over|against|of)\s+")
+REASON = re.compile(r",?\s(?:because|since|although|unless|whenever|even though|so that)\s", re.IGNORECASE)
 EDGE_WORDS = re.compile(r"^(?:then|finally|also|subsequently|next|it|jointly|directly|\w+ly)\s*$", re.IGNORECASE)
 
 
@@ -60,7 +61,7 @@ class _Verb:
 
 def clauses(text: str, *, imperative: bool = False) -> list[Clause]:
     """The clauses of a sentence in order; an imperative may begin with its verb."""
-    tokens = TOKEN.findall(text)
+    tokens = TOKEN.findall(REASON.split(text)[0])
     verbs = _verbs(tokens, imperative)
     found: list[Clause] = []
     before = " ".join(tokens[: verbs[0].start]) if verbs else text
