@@ -8,8 +8,8 @@ All of schemathesis' checks are on, and no answer of 500 or above is allowed. Wh
   exist. OpenAPI can say neither.
 - A project that may have no replica answers 400 on its run URL, whatever it is sent.
 - Banana's start and check answer every failure with 200, a wrong key and a body against the contract too.
-- PaperBanana's submissions have rules that span fields and tasks: text that must be JSON, a PDF or pages of one, sources
-  that exist, a layout they fit in, an image model and its resolutions. None of them can be said in the contract.
+- PaperBanana's submissions have rules that span fields and tasks: text that must be JSON, a PDF or pages of one,
+  sources that exist, a layout they fit in, an image model and its resolutions. The contract can say none of them.
 """
 
 from __future__ import annotations

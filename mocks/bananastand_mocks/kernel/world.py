@@ -85,9 +85,10 @@ class World:
         """A table, by `provider.name`; empty at first. Rows must be JSON."""
         return self.tables.setdefault(name, {})
 
-    def dump(self) -> dict[str, Any]:
-        """The whole world as JSON, but for its journal and coverage."""
+    def dump(self, *, blobs: bool = True) -> dict[str, Any]:
+        """The whole world as JSON, but for its journal and coverage; on wish without its blobs."""
         version, internal, gauss = self.random.getstate()
+        encoded = {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()} if blobs else {}
         return {
             "version": VERSION,
             "name": self.name,
@@ -100,7 +101,7 @@ class World:
             "credentials": self.credentials,
             "settings": self.settings,
             "tables": self.tables,
-            "blobs": {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()},
+            "blobs": encoded,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
