@@ -22,6 +22,7 @@ WIDTHS = (62.0, 78.0, 96.0, 120.0)  # of the texts in boxes
 WIDEST = 150.0  # a longer word is cut
 MARGIN = 16.0  # around the whole, for what runs outside the boxes
 FOLD, FOLD_DOWN = 0.93, 0.8  # what a fold costs: reading upwards is harder than reading to the left
+TURNED = 0.9  # and each further arrow that is led around a band's end
 LARGEST = 1.3  # a small graph is not blown up further
 
 
@@ -69,9 +70,11 @@ def arrange(graph: Graph, size: tuple[float, float], iterations: int) -> Plan:
                 places, shape = _placed(layers, text, graph, bands, down, iterations)
                 width, height = _size(places, layers, down)
                 scale = min(LARGEST, size[0] / width, size[1] / height)
+                turned = sum(len(k) - 1 for at, k in enumerate(layers.links) if places.band[at] != places.band[at + 1])
                 fill = width * height * scale**2 / (size[0] * size[1])
-                options.append((scale * (FOLD_DOWN if down else FOLD) ** (bands - 1) * (0.97 if down else 1) * (0.8 + 0.2 * fill), number, text, bands, down))
-    _, _, text, bands, down = max(options, key=lambda each: (each[0], -each[1]))
+                worth = scale * (FOLD_DOWN if down else FOLD) ** (bands - 1) * TURNED**turned * (0.97 if down else 1)
+                options.append((worth * (0.8 + 0.2 * fill), -number, text, bands, down))
+    _, _, text, bands, down = max(options, key=lambda each: each[:2])
     return _plan(graph, layers, text, bands, down, size, iterations)
 
 
