@@ -18,9 +18,9 @@ from ..kernel.errands import Lane
 from ..kernel.world import World
 from . import state
 
-__all__ = ["DRAWING", "Plan", "Rendered", "Renderer", "plan"]
+__all__ = ["DRAWING", "READING", "Plan", "Rendered", "Renderer", "plan"]
 
-DRAWING = Lane("paperbanana-drawing", 2)
+DRAWING, READING = Lane("paperbanana-drawing", 2), Lane("paperbanana-reading", 2)
 BUDGET = 64 * 2**20  # bytes of files that are kept
 
 Recipe = dict[str, Any]
@@ -105,6 +105,7 @@ def _draw(recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
         case "composite":
             from .figures import composite
 
+            del given["formats"]  # a composite is a PNG (D:444)
             figure = composite.draw([made[panel].files["png"] for panel in recipe["panels"]], **given)
         case _:
             from .figures import stylist

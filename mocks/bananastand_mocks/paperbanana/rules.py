@@ -36,7 +36,6 @@ CHOICES = {
     "status": ("pending", "running", "completed", "failed"),
 }
 MOST_PANELS = 100
-LETTERS = 26  # labels that number themselves end with (z)
 
 Body = dict[str, Any]
 
@@ -81,15 +80,13 @@ def check_layout(panels: int, layout: str, labels: Sequence[str] | None) -> None
     """Whether so many panels fit a layout and their labels. Raises ProviderError: invalid."""
     if panels > MOST_PANELS:
         raise ProviderError("invalid", f"source_task_ids: List should have at most {MOST_PANELS} items")
-    if layout.lower() != "auto":
-        rows, columns = (int(part) for part in layout.lower().split("x"))
-        if rows * columns < panels:
-            text = f"Layout {rows}x{columns} ({rows * columns} cells) cannot fit {panels} images"
-            raise ProviderError("invalid", text)
-    if labels is None and panels > LETTERS:
-        raise ProviderError("invalid", f"labels: more than {LETTERS} panels need explicit labels")
-    if labels is not None and len(labels) != panels:
-        raise ProviderError("invalid", f"Expected {panels} labels, got {len(labels)}")
+    from .figures import Refused, composite
+
+    try:
+        composite.grid(layout, panels)
+        composite.panel_labels(labels, panels)
+    except Refused as refused:
+        raise ProviderError("invalid", refused.message) from None
 
 
 def layout_error(layout: str) -> str | None:

@@ -6,17 +6,19 @@ A request that is refused costs nothing (D:36): quota is taken in the same breat
 from __future__ import annotations
 
 import asyncio
-import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..kernel.call import Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
 from .lifecycle import Workshop
-from .rendering import DRAWING
+from .rendering import READING
 from .rules import check_data, check_image_options, check_layout, formats
 from .webhooks import outbox
+
+if TYPE_CHECKING:
+    from .figures.paper import Paper
 
 __all__ = ["create_composite", "create_diagram", "create_diagram_from_pdf", "create_plot", "optimize_prompt"]
 
@@ -36,11 +38,10 @@ def create_diagram(world: World, body: Body, call: Call, workshop: Workshop) -> 
 async def create_diagram_from_pdf(world: World, body: Body, call: Call, workshop: Workshop) -> Body:
     """The same from pages of a PDF (D:209-287). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
-    paper = await asyncio.wrap_future(DRAWING.start(lambda: _read(body["pdf_base64"], body.get("pages"))))
+    paper = await asyncio.wrap_future(READING.start(lambda: _read(body["pdf_base64"], body.get("pages"))))
     recipe = _diagram(body, paper.text[:TEXT_KEPT])
     task = _accept(world, body, call, workshop, "generate-from-pdf", "methodology", recipe)
-    encoded = body["pdf_base64"].rpartition(",")[2] if body["pdf_base64"].startswith("data:") else body["pdf_base64"]
-    path = state.keep_pdf(world, task["task_id"], base64.b64decode(encoded))
+    path = state.keep_pdf(world, task["task_id"], paper.pdf)
     told = state.tasks(world)[task["task_id"]]["input_params"]
     told |= {"pdf_path": path, "pages": body.get("pages"), "text_length": len(paper.text)}
     return task
@@ -140,7 +141,7 @@ def _diagram(body: Body, text: str) -> Body:
     }
 
 
-def _read(pdf: str, pages: str | None) -> Any:
+def _read(pdf: str, pages: str | None) -> Paper:
     """The text of a PDF; blocks. Raises ProviderError: invalid."""
     from .figures import Refused, paper
 
