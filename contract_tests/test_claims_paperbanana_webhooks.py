@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 from banana_paper import DIAGRAM, PLOT, Caller
@@ -21,6 +22,10 @@ from contracts import contract, errors
 from paper_pdf import paper
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+
+import bananastand_mocks
+from bananastand_mocks.kernel.journal import Deliveries
+from bananastand_mocks.running import Endpoint, Stand
 
 CONTRACT = contract("paperbanana")
 SCHEMA = CONTRACT["components"]["schemas"]["WebhookPayload"]
@@ -287,3 +292,32 @@ def test_a_quota_of_three_over_a_month_takes_less_than_fifty_milliseconds(call: 
         best = min(best, time.perf_counter() - began)
         assert statuses == [202, 202, 202, 403, 403]
     assert best < 0.05
+
+
+def deliveries(at: Endpoint, stand: Stand, hook: str, count: int, seconds: float) -> Deliveries:
+    """Those of a new task, awaited in real time, and by nothing but waiting."""
+    headers = {"authorization": f"Bearer {at.key}"}
+    asked = {"description": "Draw a box.", "webhook_url": hook}
+    task = httpx2.post(f"{at.base_url}/api/optimize-prompt", json=asked, headers=headers).json()["task_id"]
+    until = time.monotonic() + seconds
+    while len(found := stand.journal.deliveries(task)) < count:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found
+
+
+def test_in_real_time_webhooks_go_out_without_a_call(refuser: str):
+    with bananastand_mocks.start("paperbanana", virtual=False) as server:
+        stand, at = server.default, server.endpoint("paperbanana")
+        stand.world.settings |= {"paperbanana.seconds": 0.1, "paperbanana.webhook_waits": [0.2, 0.1]}
+        first, second, third = deliveries(at, stand, refuser, 3, 30).waits
+        assert (first, second >= 0.2, third >= 0.1) == (0, True, True)
+
+
+@pytest.mark.slow
+def test_the_schedule_in_real_time(refuser: str):
+    with bananastand_mocks.start("paperbanana", virtual=False) as server:
+        found = deliveries(server.endpoint("paperbanana"), server.default, refuser, 4, 120)
+    assert [each.status for each in found] == [500] * 4
+    for waited, wanted in zip(found.waits, [0, 5, 15, 60], strict=True):
+        assert 0 <= waited - wanted < 2

@@ -13,7 +13,7 @@ from ..kernel.call import Answer, Call
 from ..kernel.errors import Problem, Violation
 from .rules import ASPECT_RATIOS, CHOICES, VLM_PROVIDERS, layout_error
 
-__all__ = ["render"]
+__all__ = ["is_admin", "render"]
 
 TEXTS: Mapping[str, tuple[int, str]] = {
     "unauthorized": (401, "Missing or invalid Authorization header"),
