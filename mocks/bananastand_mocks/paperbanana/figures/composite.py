@@ -55,7 +55,9 @@ def grid(layout: str, count: int) -> tuple[int, int]:
     if layout.lower() == "auto":
         if count <= 3:
             return 1, count
-        rows, columns = (2, 2) if count == 4 else (2, 3) if count <= 6 else (3, 3) if count <= 9 else (-(-count // 4), 4)
+        rows, columns = (
+            (2, 2) if count == 4 else (2, 3) if count <= 6 else (3, 3) if count <= 9 else (-(-count // 4), 4)
+        )
         return rows, columns
     parts = layout.lower().split("x")
     if len(parts) != 2:
