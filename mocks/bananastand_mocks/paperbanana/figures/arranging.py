@@ -62,15 +62,14 @@ class _Text:
 
 
 def arrange(graph: Graph, size: tuple[float, float], iterations: int) -> Plan:
-    """The best of all layouts tried; more iterations order, straighten and route more, the first takes things as "
-    "they come."""
+    """The best of all layouts tried; more iterations order and straighten more, the first takes all as it comes."""
     layers = layered(graph, 2 * (iterations - 1))
     options: list[tuple[float, int, _Text, int, bool]] = []
     for number, room in enumerate(WIDTHS):
         text = _text(graph, room)
         for down in (False, True):
             for bands in _bands(graph, layers):
-                places, shape = _placed(layers, text, graph, bands, down, iterations)
+                places, _ = _placed(layers, text, graph, bands, down, iterations)
                 width, height = _size(places, layers, graph, down)
                 scale = min(LARGEST, size[0] / width, size[1] / height)
                 turned = sum(len(k) - 1 for at, k in enumerate(layers.links) if places.band[at] != places.band[at + 1])

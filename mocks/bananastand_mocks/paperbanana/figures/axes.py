@@ -116,10 +116,18 @@ def numeric(axis: Any, *, logarithmic: bool = False) -> None:
     if logarithmic:
         axis.set_major_locator(LogLocator(numticks=8))
         axis.set_minor_formatter(NullFormatter())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("1\u00d710", "10")))
+        axis.set_major_formatter(FuncFormatter(_power))
     else:
         axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-        axis.set_major_formatter(Even(lambda value, _: number(value)))
+        axis.set_major_formatter(Even(_number))
+
+
+def _number(value: float, _: Any) -> str:
+    return number(value)
+
+
+def _power(value: float, _: Any) -> str:
+    return number(value).replace("1\u00d710", "10")
 
 
 def categories(axes: Any, names: Sequence[str], *, horizontal: bool = False, width: float = 6.0) -> None:

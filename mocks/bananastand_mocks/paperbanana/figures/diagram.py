@@ -54,8 +54,8 @@ def draw(
 ) -> Figure:
     """What a methodology says flows where, with its caption; PNG always among the files, same call, same bytes.
 
-    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. Raises Refused: nothing to draw, unknown ratio,
-    resolution or format, iterations outside 1 to 10.
+    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. Raises Refused: nothing to draw, unknown
+    ratio, resolution or format, iterations outside 1 to 10.
     """
     longest = RESOLUTIONS.get(image_resolution or "2K")
     if longest is None:

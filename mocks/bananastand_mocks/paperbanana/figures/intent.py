@@ -86,7 +86,7 @@ def read_intent(intent: str) -> Wish:
 
 
 def _kind(low: str) -> Kind | None:
-    found = [
+    found: list[tuple[int, int, Kind]] = [
         (match.start(), rank, kind)
         for rank, (kind, pattern) in enumerate(KINDS)
         if (match := re.search(rf"\b(?:{pattern})\b", low))

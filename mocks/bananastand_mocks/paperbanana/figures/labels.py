@@ -1,7 +1,7 @@
 """Finds places for the words on arrows. Knows no graph's meaning and no colour.
 
-A careful search leaves out what would lie on a box, a line or another word; a careless one takes the middle of the longest
-piece, as a first draft does.
+A careful search leaves out what would lie on a box, a line or another word; a careless one takes the middle of the
+longest piece, as a first draft does.
 """
 
 from __future__ import annotations

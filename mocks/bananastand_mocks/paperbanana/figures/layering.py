@@ -39,8 +39,7 @@ class Layers:
 
 
 def layered(graph: Graph, sweeps: int) -> Layers:
-    """Layers by the longest way from a beginning; each sweep orders every layer by its neighbours, the best order "
-    "stays."""
+    """Layers by the longest way from a beginning; each sweep orders them by their neighbours, the best order stays."""
     back = _back(graph)
     forward = [place for place in range(len(graph.arrows)) if place not in back]
     ranks = _ranks(graph, [graph.arrows[place] for place in forward])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["Word", "broken", "caption_lines", "measure"]
 
@@ -22,7 +23,7 @@ class Word:
 
 
 @functools.lru_cache(4096)
-def measure(text: str, size: float, weight: str = "normal", style: str = "normal") -> float:
+def measure(text: str, size: float, weight: str = "normal", style: Literal["normal", "italic"] = "normal") -> float:
     """The width of a line in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path

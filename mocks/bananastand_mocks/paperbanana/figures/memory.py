@@ -74,8 +74,7 @@ class Memory:
                 self.graph.join(place, first)
 
     def derive(self) -> None:
-        """What came out of nowhere but is a kind of something known, as the best of the passages, comes from the "
-        "flow."""
+        """What came out of nowhere but is a kind of something known, as the best passages are, comes from the flow."""
         for place, words in enumerate(self.known):
             into = any(arrow.target == place for arrow in self.graph.arrows)
             of = any(same(Phrase("", known), words) for known in self.known[:place])

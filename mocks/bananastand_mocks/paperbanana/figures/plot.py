@@ -30,7 +30,7 @@ TITLES, X_LABELS, Y_LABELS = (
 def draw(data_json: str, intent: str, *, aspect_ratio: str | None = None, formats: Sequence[str] = ("png",)) -> Figure:
     """The chart that data and intent ask for, PNG always among its files; the same call gives the same bytes.
 
-    `auto` and no ratio at all are 4:3. Raises Refused: no JSON, nothing to plot, too much of it, unknown ratio or format.
+    `auto` and no ratio at all are 4:3. Raises Refused: no JSON, nothing to plot or too much, unknown ratio or format.
     """
     table = read_table(data_json)
     wish = read_intent(intent)

@@ -1,7 +1,7 @@
 """Reads a methodology into boxes and arrows. Knows no layout and no drawing.
 
-Sentences are told one after the other to a Reader, which remembers the things that were named and where the flow stands.
-What it cannot make sense of it leaves out.
+Sentences are told one after the other to a Reader, which remembers what was named and where the flow stands. What it
+cannot make sense of it leaves out.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ class Reader(Memory):
             self.onward([box for box in [self.box(phrase)] if box is not None])
 
     def _clause(self, clause: Clause, shared: list[int] | None) -> list[int] | None:
-        """Carry out one clause; returns its subject's boxes for the clauses that share it, None where we are the "
-        "subject."""
+        """Carry out one clause; returns its subject's boxes for clauses that share it, None where it is us."""
         object_, preps = prepositions(clause.rest)
         own, _, between = clause.subject.partition(" between ")
         named = phrases(own, self.brackets)
@@ -150,7 +149,7 @@ class Reader(Memory):
         if clause.lemma == "base":
             to = []
         if clause.act == "hold":
-            self._hold(subject, " ".join(words for word, words in preps) or clause.rest)
+            self._hold(subject, " ".join(words for _, words in preps) or clause.rest)
         elif clause.act == "give":
             self.arrows(out or [] if not by else out or self.idle(by), by or subject, "" if by else label)
             self.arrows(by, subject)

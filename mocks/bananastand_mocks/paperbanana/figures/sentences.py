@@ -103,13 +103,11 @@ def _sentences(line: str) -> list[str]:
 def _sentence(text: str) -> list[Unit]:
     links = [each.strip(" .;,") for each in ARROW.split(text)]
     if len(links) > 1:
-        head, found, first = re.match(r"(?:.*:)?\s*", links[0]), [], links[0]
-        if head and head.end() < len(first):
-            links[0] = first[head.end() :]
-        return [*found, Unit("chain", text, links=[each for each in links if each][:16])]
-    if inline := re.split(r"\s*\(?(?<![\w.])\(?(?:\d|i{1,3}|iv|v)\)\s+", text):
-        if len(inline) > 2 and len(inline[0].split()) < 16:
-            return [unit for part in inline[1:] for unit in _items(part.strip(" ,;."))]
+        links[0] = re.sub(r"^.*:\s+(?=\S)", "", links[0])
+        return [Unit("chain", text, links=[each for each in links if each][:16])]
+    inline = re.split(r"\s*\(?(?<![\w.])\(?(?:\d|i{1,3}|iv|v)\)\s+", text)
+    if len(inline) > 2 and len(inline[0].split()) < 16:
+        return [unit for part in inline[1:] for unit in _items(part.strip(" ,;."))]
     return [_unit("sentence", text)]
 
 
