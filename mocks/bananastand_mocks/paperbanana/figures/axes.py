@@ -32,10 +32,28 @@ STYLES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1.2
 TICK, LABEL = 9, 10.5
 SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 SMALL_WORDS = {"of", "per", "in", "the", "and", "by", "vs", "to"}
-ABBREVIATIONS = {"acc": "accuracy", "auc": "AUC", "bleu": "BLEU", "cpu": "CPU", "f1": "F1", "fid": "FID", "fps": "FPS",
-                 "gpu": "GPU", "iou": "IoU", "lr": "learning rate", "mae": "MAE", "map": "mAP", "miou": "mIoU",
-                 "mse": "MSE", "params": "parameters", "psnr": "PSNR", "rmse": "RMSE", "rouge": "ROUGE",
-                 "ssim": "SSIM", "val": "validation"}  # fmt: skip
+ABBREVIATIONS = {
+    "acc": "accuracy",
+    "auc": "AUC",
+    "bleu": "BLEU",
+    "cpu": "CPU",
+    "f1": "F1",
+    "fid": "FID",
+    "fps": "FPS",
+    "gpu": "GPU",
+    "iou": "IoU",
+    "lr": "learning rate",
+    "mae": "MAE",
+    "map": "mAP",
+    "miou": "mIoU",
+    "mse": "MSE",
+    "params": "parameters",
+    "psnr": "PSNR",
+    "rmse": "RMSE",
+    "rouge": "ROUGE",
+    "ssim": "SSIM",
+    "val": "validation",
+}
 
 
 def tidy(axes: Any, *, grid: str | None = "y") -> None:
@@ -93,15 +111,23 @@ def numeric(axis: Any, *, logarithmic: bool = False) -> None:
     class Even(FuncFormatter):
         def format_ticks(self, values: Sequence[float]) -> list[str]:
             places = decimals(list(values))
-            return [number(value, places if 1e-3 <= abs(value) or value == 0 else None) for value in values]
+            return [number(value, places if abs(value) >= 1e-3 or value == 0 else None) for value in values]
 
     if logarithmic:
         axis.set_major_locator(LogLocator(numticks=8))
         axis.set_minor_formatter(NullFormatter())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("1\u00d710", "10")))
+        axis.set_major_formatter(FuncFormatter(_power))
     else:
         axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-        axis.set_major_formatter(Even(lambda value, _: number(value)))
+        axis.set_major_formatter(Even(_number))
+
+
+def _number(value: float, _: Any) -> str:
+    return number(value)
+
+
+def _power(value: float, _: Any) -> str:
+    return number(value).replace("1\u00d710", "10")
 
 
 def categories(axes: Any, names: Sequence[str], *, horizontal: bool = False, width: float = 6.0) -> None:
@@ -119,8 +145,13 @@ def categories(axes: Any, names: Sequence[str], *, horizontal: bool = False, wid
     elif max(len(word) for _, name in shown for word in name.split() or [""]) <= room and longest <= 3 * room:
         axes.set_xticks(places, [textwrap.fill(name, room) for _, name in shown])
     else:
-        axes.set_xticks(places, [textwrap.shorten(name, 28, placeholder="\u2026") or name[:28] for _, name in shown],
-                        rotation=35, ha="right", rotation_mode="anchor")  # fmt: skip
+        axes.set_xticks(
+            places,
+            [textwrap.shorten(name, 28, placeholder="\u2026") or name[:28] for _, name in shown],
+            rotation=35,
+            ha="right",
+            rotation_mode="anchor",
+        )
 
 
 def draw_legend(figure: Any, handles: Sequence[Any], names: Sequence[str]) -> None:
@@ -128,8 +159,17 @@ def draw_legend(figure: Any, handles: Sequence[Any], names: Sequence[str]) -> No
     shown = [legible(name, 32) for name in names]
     letters = max(len(name) for name in shown) + 5
     across = max(1, min(len(shown), int(figure.get_size_inches()[0] * 72 / (letters * TICK * 0.6))))
-    figure.legend(handles, shown, loc="outside upper center", ncols=across, frameon=False, fontsize=TICK,
-                  handlelength=1.6, columnspacing=1.4, labelcolor=INK)  # fmt: skip
+    figure.legend(
+        handles,
+        shown,
+        loc="outside upper center",
+        ncols=across,
+        frameon=False,
+        fontsize=TICK,
+        handlelength=1.6,
+        columnspacing=1.4,
+        labelcolor=INK,
+    )
 
 
 def tint(colour: str, share: float) -> tuple[float, float, float]:

@@ -52,16 +52,31 @@ def bars(axes: Any, names: Sequence[str], series: Series, errors: Series, look: 
         thick = {"height" if look.horizontal else "width": breadth * (1 if len(series) == 1 else 0.92)}
         start = {"left" if look.horizontal else "bottom": base}
         spread = {"xerr" if look.horizontal else "yerr": errors[name]} if name in errors and not look.stacked else {}
-        drawn = draw(centres, held, **thick, **start, **spread, color=colour(place), zorder=2, capsize=2.5,
-                     error_kw={"elinewidth": 1, "ecolor": "#333333", "capthick": 1})  # fmt: skip
+        drawn = draw(
+            centres,
+            held,
+            **thick,
+            **start,
+            **spread,
+            color=colour(place),
+            zorder=2,
+            capsize=2.5,
+            error_kw={"elinewidth": 1, "ecolor": "#333333", "capthick": 1},
+        )
         handles[name] = drawn
         for i, value in enumerate(held):
             if look.stacked:
                 (tops if value >= 0 else bottoms)[i] += value
         if look.values:
             texts = ["" if math.isnan(value) else number(value, places) for value in values]
-            axes.bar_label(drawn, texts, fontsize=small, color=INK if not look.stacked else "white", padding=2.5,
-                           label_type="center" if look.stacked else "edge")  # fmt: skip
+            axes.bar_label(
+                drawn,
+                texts,
+                fontsize=small,
+                color=INK if not look.stacked else "white",
+                padding=2.5,
+                label_type="center" if look.stacked else "edge",
+            )
     _bar_axes(axes, names, look)
     return handles
 
@@ -74,9 +89,17 @@ def lines(axes: Any, xs: Mapping[str, Sequence[float]], series: Series, errors: 
         x = xs[name]
         marked = len(x) <= 30
         (handles[name],) = axes.plot(
-            x, values, color=colour(place), linewidth=1.8, linestyle=STYLES[place % len(STYLES)], zorder=3,
-            marker=MARKERS[place % len(MARKERS)] if marked else "", markersize=4.5, markeredgecolor="white",
-            markeredgewidth=0.7)  # fmt: skip
+            x,
+            values,
+            color=colour(place),
+            linewidth=1.8,
+            linestyle=STYLES[place % len(STYLES)],
+            zorder=3,
+            marker=MARKERS[place % len(MARKERS)] if marked else "",
+            markersize=4.5,
+            markeredgecolor="white",
+            markeredgewidth=0.7,
+        )
         if name in errors:
             low, high = ([v + side * e for v, e in zip(values, errors[name], strict=True)] for side in (-1, 1))
             axes.fill_between(x, low, high, color=colour(place), alpha=0.16, linewidth=0, zorder=2)
@@ -84,9 +107,16 @@ def lines(axes: Any, xs: Mapping[str, Sequence[float]], series: Series, errors: 
             above = place % 2 == 0
             for at, value in zip(x, values, strict=True):
                 if not math.isnan(value):
-                    axes.annotate(number(value, places), (at, value), xytext=(0, 5 if above else -5), fontsize=TICK - 2,
-                                  textcoords="offset points", ha="center", va="bottom" if above else "top",
-                                  color=INK)  # fmt: skip
+                    axes.annotate(
+                        number(value, places),
+                        (at, value),
+                        xytext=(0, 5 if above else -5),
+                        fontsize=TICK - 2,
+                        textcoords="offset points",
+                        ha="center",
+                        va="bottom" if above else "top",
+                        color=INK,
+                    )
     tidy(axes, grid=None if look.grid is False else "both" if look.grid else "y")
     axes.margins(x=0.03, y=0.08)
     return handles
@@ -100,9 +130,17 @@ def scatter(
     total = sum(len(x) for x, _ in groups.values())
     size = 46 if total <= 30 else 26 if total <= 200 else 9
     for place, (name, (x, y)) in enumerate(groups.items()):
-        handles[name] = axes.scatter(x, y, s=size, color=colour(place), marker=MARKERS[place % len(MARKERS)],
-                                     alpha=0.9 if total <= 60 else 0.6, linewidths=0.6, edgecolors="white",
-                                     zorder=3)  # fmt: skip
+        handles[name] = axes.scatter(
+            x,
+            y,
+            s=size,
+            color=colour(place),
+            marker=MARKERS[place % len(MARKERS)],
+            alpha=0.9 if total <= 60 else 0.6,
+            linewidths=0.6,
+            edgecolors="white",
+            zorder=3,
+        )
         if look.trend:
             _trend(axes, x, y, colour(place), look)
     tidy(axes, grid=None if look.grid is False else "both")
@@ -110,8 +148,16 @@ def scatter(
     if names:
         (x, y) = next(iter(groups.values()))
         for name, at, value in zip(names, x, y, strict=True):
-            axes.annotate(legible(name, 28), (at, value), xytext=(0, 6), textcoords="offset points", ha="center",
-                          fontsize=TICK - 1, color=INK, zorder=4)  # fmt: skip
+            axes.annotate(
+                legible(name, 28),
+                (at, value),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=TICK - 1,
+                color=INK,
+                zorder=4,
+            )
         axes.margins(0.14)
     return handles
 
@@ -130,9 +176,17 @@ def histogram(axes: Any, samples: Series, look: Look) -> Handles:
         held = np.asarray([value for value in of if not math.isnan(value)], dtype=float)
         counts, _ = np.histogram(held, edges)
         many = len(samples) > 1
-        handles[name] = axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", zorder=2,
-                                 color=tint(colour(place), 1), alpha=0.55 if many else 0.9, linewidth=0.7,
-                                 edgecolor=colour(place) if many else "white")  # fmt: skip
+        handles[name] = axes.bar(
+            edges[:-1],
+            counts,
+            width=np.diff(edges),
+            align="edge",
+            zorder=2,
+            color=tint(colour(place), 1),
+            alpha=0.55 if many else 0.9,
+            linewidth=0.7,
+            edgecolor=colour(place) if many else "white",
+        )
         if look.values and len(edges) <= 24:
             axes.bar_label(handles[name], ["" if not c else str(c) for c in counts], fontsize=TICK - 1.5, padding=2)
     tidy(axes, grid=None if look.grid is False else "y")
@@ -144,26 +198,45 @@ def boxes(axes: Any, samples: Series, look: Look) -> Handles:
     """Median, quartiles, whiskers of 1.5 times their distance, and what lies beyond; few samples are shown too."""
     held = [[value for value in of if not math.isnan(value)] for of in samples.values()]
     drawn = axes.boxplot(
-        held, positions=range(len(held)), widths=0.5, patch_artist=True, orientation="horizontal" if look.horizontal else "vertical",
-        medianprops={"color": INK, "linewidth": 1.6}, whiskerprops={"color": "#444444", "linewidth": 1},
-        capprops={"color": "#444444", "linewidth": 1}, boxprops={"linewidth": 1},
-        flierprops={"marker": "o", "markersize": 3, "markerfacecolor": "none", "markeredgecolor": MUTED})  # fmt: skip
+        held,
+        positions=range(len(held)),
+        widths=0.5,
+        patch_artist=True,
+        orientation="horizontal" if look.horizontal else "vertical",
+        medianprops={"color": INK, "linewidth": 1.6},
+        whiskerprops={"color": "#444444", "linewidth": 1},
+        capprops={"color": "#444444", "linewidth": 1},
+        boxprops={"linewidth": 1},
+        flierprops={"marker": "o", "markersize": 3, "markerfacecolor": "none", "markeredgecolor": MUTED},
+    )
     for place, box in enumerate(drawn["boxes"]):
         box.set_facecolor(tint(colour(place), 0.45))
         box.set_edgecolor(colour(place))
     if look.values:
         places = decimals([value for of in held for value in of])
         for place, of in enumerate(held):
-            median = sorted(of)[len(of) // 2] if len(of) % 2 else sum(sorted(of)[len(of) // 2 - 1 : len(of) // 2 + 1]) / 2
+            median = (
+                sorted(of)[len(of) // 2] if len(of) % 2 else sum(sorted(of)[len(of) // 2 - 1 : len(of) // 2 + 1]) / 2
+            )
             at = (median, place) if look.horizontal else (place, median)
-            axes.annotate(number(median, min(3, places + 1)), at, xytext=(0, 3), textcoords="offset points",
-                          ha="center", va="bottom", fontsize=TICK - 1.5, color=INK)  # fmt: skip
+            axes.annotate(
+                number(median, min(3, places + 1)),
+                at,
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=TICK - 1.5,
+                color=INK,
+            )
     tidy(axes, grid=None if look.grid is False else "x" if look.horizontal else "y")
     categories(axes, list(samples), horizontal=look.horizontal, width=look.width)
     return dict(zip(samples, drawn["boxes"], strict=True))
 
 
-def heat_map(axes: Any, grid: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], look: Look) -> Any:
+def heat_map(
+    axes: Any, grid: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], look: Look
+) -> Any:
     """A coloured cell for each value, with the value on it where there is room; returns what a colour bar needs."""
     import numpy as np
     from matplotlib.colors import Normalize
@@ -173,8 +246,14 @@ def heat_map(axes: Any, grid: Sequence[Sequence[float]], rows: Sequence[str], co
     both = low < 0 < high
     low, high = (-max(-low, high), max(-low, high)) if both else (low, high if high > low else low + (abs(low) or 1))
     shade = Normalize(low, high)
-    image = axes.pcolormesh(cells, cmap="RdBu_r" if both else "Blues", norm=shade, edgecolors="white",
-                            linewidth=1.2 if cells.size <= 900 else 0, rasterized=cells.size > 5000)  # fmt: skip
+    image = axes.pcolormesh(
+        cells,
+        cmap="RdBu_r" if both else "Blues",
+        norm=shade,
+        edgecolors="white",
+        linewidth=1.2 if cells.size <= 900 else 0,
+        rasterized=cells.size > 5000,
+    )
     axes.invert_yaxis()
     categories(axes, columns, width=look.width * 0.72)
     categories(axes, rows, horizontal=True)
@@ -189,8 +268,15 @@ def heat_map(axes: Any, grid: Sequence[Sequence[float]], rows: Sequence[str], co
         for (row, column), value in np.ndenumerate(cells.filled(np.nan)):
             strength = abs(2 * shade(value) - 1) if both else shade(value)
             if size >= 4 and not math.isnan(value):
-                axes.text(column + 0.5, row + 0.5, number(float(value), places), ha="center", va="center",
-                          fontsize=size, color="white" if strength > 0.6 else INK)  # fmt: skip
+                axes.text(
+                    column + 0.5,
+                    row + 0.5,
+                    number(float(value), places),
+                    ha="center",
+                    va="center",
+                    fontsize=size,
+                    color="white" if strength > 0.6 else INK,
+                )
     return image
 
 

@@ -9,30 +9,20 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from .lexicon import BE, Act, verb
+from .lexicon import ADVERBS, BE, DETERMINERS, MODALS, NOUNS, PREPOSITIONS, Act, verb
 
 __all__ = ["Clause", "clauses", "prepositions"]
 
 TOKEN = re.compile(r"\x01\d+\x02|[^\W_]+(?:(?:[-/.'\u2019@+_=]|(?<=\d),(?=\d))\w+)*[%+]?|[,;:]|\S")
-DETERMINERS = {"the", "a", "an", "its", "their", "our", "this", "these", "each", "every", "all", "both", "either", "no", "any",
-               "one", "two", "three", "four", "five", "some", "several", "another", "it", "them", "only", "multiple"}  # fmt: skip
-PREPOSITIONS = {"by", "with", "from", "into", "onto", "to", "using", "through", "via", "over", "in", "on", "as", "for", "of",
-                "at", "between", "under", "within", "against", "after", "before", "during", "than"}  # fmt: skip
-ADVERBS = {"not", "then", "also", "first", "finally", "subsequently", "next", "thus", "therefore", "further", "again", "still",
-           "only", "now", "never", "always", "jointly", "later", "hence", "all", "both", "each"}  # fmt: skip
-NOUNS = {"samples", "outputs", "inputs", "maps", "scores", "blocks", "chunks", "groups", "filters", "masks", "weights",
-         "measures", "records", "labels", "tests", "stores", "results", "processes", "estimates", "crops", "queries", "forms",
-         "guides", "places", "leads", "drops", "transfers", "reviews", "indexes", "uses", "calls", "states", "scales", "links",
-         "checks", "loads", "routes", "process", "index", "score", "sample", "output", "input", "query", "sequence", "mask",
-         "filter", "test", "train", "group", "map", "block", "weight", "label", "measure", "record", "form", "place", "rank",
-         "review", "pool", "cluster", "sum", "mix", "average", "heat", "drop", "lead", "state", "base", "chunk", "split",
-         "link", "route", "load", "scale", "threshold", "schedule", "estimate", "design", "need", "cool", "use", "guide",
-         "clean", "present", "project", "projects", "trains", "sums", "averages", "designs", "needs", "sequences"}  # fmt: skip
-MODALS = {"can", "may", "will", "should", "must", "could", "might", "would"}
 SPLIT = re.compile(
-    r"(?:^|[\s,])(?:,?\s*(?:and|but|or|so|while|before|after|where|whereas|until|once)(?:\s+(?:then|finally|subsequently|lastly))?"
-    r"|,?\s*(?:which|that|who)|[,;:]\s*(?:then|finally|subsequently)?|then)(?=\s|$)\s*", re.IGNORECASE)  # fmt: skip
-PREPOSITION = re.compile(r"(?:^|\s)(into|onto|to|from|by|with|using|via|through|in|on|between|among|as|for|at|over|against|of)\s+")
+    r"(?:^|[\s,])(?:,?\s*(?:and|but|or|so|while|before|after|where|whereas|until|once)(?:\s+(?:then|finally"
+    r"|subsequently|lastly))?"
+    r"|,?\s*(?:which|that|who)|[,;:]\s*(?:then|finally|subsequently)?|then)(?=\s|$)\s*",
+    re.IGNORECASE,
+)
+PREPOSITION = re.compile(
+    r"(?:^|\s)(into|onto|to|from|by|with|using|via|through|in|on|between|among|as|for|at|over|against|of)\s+"
+)
 REASON = re.compile(r",?\s(?:because|since|although|unless|whenever|even though|so that)\s", re.IGNORECASE)
 EDGE_WORDS = re.compile(r"^(?:then|finally|also|subsequently|next|it|jointly|directly|\w+ly)\s*$", re.IGNORECASE)
 
@@ -83,7 +73,11 @@ def prepositions(rest: str) -> tuple[str, list[tuple[str, str]]]:
     parts = [(match.start(), match.end(), match[1]) for match in PREPOSITION.finditer(rest) if match[1] != "of"]
     ends = [start for start, _, _ in parts[1:]] + [len(rest)] * bool(parts)
     head = rest[: parts[0][0]] if parts else rest
-    if parts and re.match(r"(?:either|both)\b", head) and (more := re.search(r"\s(?:or|and)\s", rest[parts[0][1] : ends[0]])):
+    if (
+        parts
+        and re.match(r"(?:either|both)\b", head)
+        and (more := re.search(r"\s(?:or|and)\s", rest[parts[0][1] : ends[0]]))
+    ):
         cut = parts[0][1] + more.start()  # `either a real image from the set or a drawn one`
         return f"{head.strip()} {rest[cut : ends[0]].strip()}", [(parts[0][2], rest[parts[0][1] : cut].strip(" ,"))]
     return head.strip(" ,"), [(w, rest[e:n].strip(" ,")) for (_, e, w), n in zip(parts, ends, strict=True)]
@@ -125,16 +119,28 @@ def _verb_at(low: list[str], i: int, found: list[_Verb], imperative: bool) -> _V
         if (named or before == ",") and after in ("by", "from", "with", "into", "to", "using", "through", "via", "on"):
             active = act in ("move",) and before in ("we", "they")
             return _Verb(i, i + 1, lemma, act, "active" if active else "passive")
-        if named and i and (after in DETERMINERS or before in ("we", "they", "which", "who", "that")) and after not in BE:
+        if (
+            named
+            and i
+            and (after in DETERMINERS or before in ("we", "they", "which", "who", "that"))
+            and after not in BE
+        ):
             return _Verb(i, i + 1, lemma, act, "active")
         if joined and last is not None and last.voice == "active" and after in DETERMINERS:
             return _Verb(i, i + 1, lemma, act, "active")
         return None
     if after in BE or after in MODALS:
         return None
-    relative = before in ("which", "that", "who", "we", "they") or (joined and last is not None and last.voice == "active")
+    relative = before in ("which", "that", "who", "we", "they") or (
+        joined and last is not None and last.voice == "active"
+    )
     if "s" in forms:
-        clear = word not in NOUNS or after in DETERMINERS or relative or (_model(before) and after not in PREPOSITIONS | {",", ""})
+        clear = (
+            word not in NOUNS
+            or after in DETERMINERS
+            or relative
+            or (_model(before) and after not in PREPOSITIONS | {",", ""})
+        )
         return _Verb(i, i + 1, lemma, act, "active") if (named or relative) and clear else None
     if "base" in forms:
         if relative and (word not in NOUNS or after in DETERMINERS or before in ("we", "they", "which", "that")):
@@ -170,8 +176,11 @@ def _group(low: list[str], i: int) -> _Verb:
 def _noun_follows(low: list[str], i: int) -> bool:
     """Whether a participle stands before its noun, as in `and normalised features`."""
     after = low[i + 1] if i + 1 < len(low) else ""
-    return bool(re.match(r"[^\W\d]", after)) and after not in PREPOSITIONS | ADVERBS | {"and", "or"} | BE and (
-        not after.endswith("ly"))  # fmt: skip
+    return (
+        bool(re.match(r"[^\W\d]", after))
+        and after not in PREPOSITIONS | ADVERBS | {"and", "or"} | BE
+        and (not after.endswith("ly"))
+    )
 
 
 def _open(low: list[str], i: int) -> bool:
@@ -179,8 +188,12 @@ def _open(low: list[str], i: int) -> bool:
 
 
 def _model(word: str) -> bool:
-    return bool(re.search(r"(?:encoder|decoder|network|model|generator|discriminator|classifier|module|layer|head|block|er|net)s?$",
-                          word))  # fmt: skip
+    return bool(
+        re.search(
+            r"(?:encoder|decoder|network|model|generator|discriminator|classifier|module|layer|head|block|er|net)s?$",
+            word,
+        )
+    )
 
 
 def _parted(gap: str) -> tuple[str, str, str]:
@@ -196,8 +209,11 @@ def _parted(gap: str) -> tuple[str, str, str]:
 
 def _clean(subject: str) -> str:
     """Without what comes before the subject: `At query time, the user question`."""
-    opening = re.match(r"^(?:(?:at|in|during|for|after|before|once|when|to|on|given|with|from|by|of|as|specifically|first|next|then"
-                       r"|finally|additionally|moreover|here|thus|meanwhile|lastly|second(?:ly)?|third(?:ly)?|\w+ly)\b[^,]*,\s*)+",
-                       subject, re.IGNORECASE)  # fmt: skip
+    opening = re.match(
+        r"^(?:(?:at|in|during|for|after|before|once|when|to|on|given|with|from|by|of|as|specifically|first|next|then"
+        r"|finally|additionally|moreover|here|thus|meanwhile|lastly|second(?:ly)?|third(?:ly)?|\w+ly)\b[^,]*,\s*)+",
+        subject,
+        re.IGNORECASE,
+    )
     subject = subject[opening.end() :] if opening else subject
     return re.sub(r"\s+(?:first|then|finally|also|next|\w+ly)$", "", subject).strip(" ,;:")

@@ -1,7 +1,7 @@
 """Puts finished figures into one, to the pixel as PaperBanana does it (FACTS 5.5). Knows no task.
 
-Every picture becomes white-backed RGB of one height, the smallest there is and 1200 at most; columns are as wide as their
-widest picture; each panel has its label below or above.
+Every picture becomes white-backed RGB of one height, the smallest there is and 1200 at most; columns are as wide as
+their widest picture; each panel has its label below or above.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def grid(layout: str, count: int) -> tuple[int, int]:
     if layout.lower() == "auto":
         if count <= 3:
             return 1, count
-        rows, columns = (2, 2) if count == 4 else (2, 3) if count <= 6 else (3, 3) if count <= 9 else (-(-count // 4), 4)
+        rows, columns = (
+            (2, 2) if count == 4 else (2, 3) if count <= 6 else (3, 3) if count <= 9 else (-(-count // 4), 4)
+        )
         return rows, columns
     parts = layout.lower().split("x")
     if len(parts) != 2:

@@ -50,30 +50,47 @@ def read_intent(intent: str) -> Wish:
     low = text.lower()
     return Wish(
         kind=_kind(low),
-        values=_asked(low, r"value labels?|data labels?|label(?:l?ed|s)? (?:each|the|every|all) (?:bars?|points?|values?)"
-                           r"|annotat\w+|(?:show|with|display|print)\w* (?:the |exact |numeric(?:al)? )*(?:values|numbers)")
+        values=_asked(
+            low,
+            r"value labels?|data labels?|label(?:l?ed|s)? (?:each|the|every|all) (?:bars?|points?|values?)"
+            r"|annotat\w+|(?:show|with|display|print)\w* (?:the |exact |numeric(?:al)? )*(?:values|numbers)",
+        )
         or False,
         legend=_asked(low, r"legends?|key box"),
         grid=_asked(low, r"grid ?(?:lines?)?\b"),
         title=_named(text, r"titled?|headed|heading"),
         x_label=_named(text, r"x[- ]?(?:axis|label)(?: label(?:l?ed)?)?"),
         y_label=_named(text, r"y[- ]?(?:axis|label)(?: label(?:l?ed)?)?"),
-        log_x=bool(re.search(r"log(?:arithmic)?(?:[- ]scaled?)?(?: on the)? x|log-log|x[- ]axis (?:\w+ ){0,3}log", low)),
-        log_y=bool(re.search(r"log(?:arithmic)?(?:[- ]scaled?)?(?: on the)? y|log-log|y[- ]axis (?:\w+ ){0,3}log"
-                             r"|log(?:arithmic)?[- ](?:scale|axis)(?! (?:on the )?x)|semi-?log", low)),
+        log_x=bool(
+            re.search(r"log(?:arithmic)?(?:[- ]scaled?)?(?: on the)? x|log-log|x[- ]axis (?:\w+ ){0,3}log", low)
+        ),
+        log_y=bool(
+            re.search(
+                r"log(?:arithmic)?(?:[- ]scaled?)?(?: on the)? y|log-log|y[- ]axis (?:\w+ ){0,3}log"
+                r"|log(?:arithmic)?[- ](?:scale|axis)(?! (?:on the )?x)|semi-?log",
+                low,
+            )
+        ),
         horizontal="horizontal bar" in low or "barh" in low or bool(re.search(r"bars? .{0,20}horizontal", low)),
         stacked="stacked" in low,
         trend=bool(re.search(r"trend ?line|regression|linear fit|best[- ]fit|fitted line|line of best", low)),
         correlation="correlation" in low,
         order=_order(low),
         bins=_count(low, r"(\d{1,3}) (?:\w+ )?bins|bins ?[:=] ?(\d{1,3})"),
-        baseline=_number(low, r"(?:baseline|reference line|threshold|chance(?: level)?)(?: \w+){0,2}? (?:at |of |= ?|: ?)(-?\d+(?:\.\d+)?)"),
-    )  # fmt: skip
+        baseline=_number(
+            low,
+            r"(?:baseline|reference line|threshold|chance(?: level)?)(?: \w+){0,2}? (?:at |of |= ?"
+            r"|: ?)(-?\d+(?:\.\d+)?)",
+        ),
+    )
 
 
 def _kind(low: str) -> Kind | None:
-    found = [(match.start(), rank, kind) for rank, (kind, pattern) in enumerate(KINDS)
-             if (match := re.search(rf"\b(?:{pattern})\b", low))]  # fmt: skip
+    found: list[tuple[int, int, Kind]] = [
+        (match.start(), rank, kind)
+        for rank, (kind, pattern) in enumerate(KINDS)
+        if (match := re.search(rf"\b(?:{pattern})\b", low))
+    ]
     exact = [each for each in found if re.search(r"chart|plot|graph|map|histogram|scatter|matri", low[each[0] :][:24])]
     return min(exact or found)[2] if found else None
 
@@ -88,7 +105,9 @@ def _asked(low: str, pattern: str) -> bool | None:
 def _named(text: str, what: str) -> str | None:
     """What follows such as `x-axis:`; without quotes, up to the next comma or full stop."""
     for ending in (QUOTED, BARE):
-        link = r"\s*(?:is|as|of|shows?|should be|for|=|:)?\s*" if ending is QUOTED else r"\s*(?:is|shows?|=|:)\s*(?:the )?"
+        link = (
+            r"\s*(?:is|as|of|shows?|should be|for|=|:)?\s*" if ending is QUOTED else r"\s*(?:is|shows?|=|:)\s*(?:the )?"
+        )
         match = re.search(rf"\b(?:{what}){link}{ending}", text, re.IGNORECASE)
         if match and not re.search(r"\blog", match[1].lower()):
             return match[1].strip()

@@ -1,7 +1,7 @@
 """Finds places for the words on arrows. Knows no graph's meaning and no colour.
 
-A careful search leaves out what would lie on a box, a line or another word; a careless one takes the middle of the longest
-piece, as a first draft does.
+A careful search leaves out what would lie on a box, a line or another word; a careless one takes the middle of the
+longest piece, as a first draft does.
 """
 
 from __future__ import annotations
@@ -41,10 +41,14 @@ def labelled(graph: Graph, plan: Plan, *, careful: bool) -> list[Label]:
         if not arrow.label or (arrow.source, arrow.label) in said:
             continue
         width, height = measure(arrow.label, size, style="italic") + 3, size * 1.25
-        lines = [] if not careful else [_area(a, b, 1.2) for path in plan.paths for a, b in zip(path, path[1:], strict=False)]
+        lines = (
+            []
+            if not careful
+            else [_area(a, b, 1.2) for path in plan.paths for a, b in zip(path, path[1:], strict=False)]
+        )
         for x, y in _candidates(plan.paths[place], width, height, careful=careful):
             area = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-            inside = 1 <= area[0] and area[2] <= plan.size[0] - 1 and 1 <= area[1] and area[3] <= plan.size[1] - 1
+            inside = area[0] >= 1 and area[2] <= plan.size[0] - 1 and area[1] >= 1 and area[3] <= plan.size[1] - 1
             if inside and not any(_meet(area, other) for other in (*boxes, *taken, *lines)):
                 found.append(Label(place, arrow.label, x, y, size))
                 taken.append(area)

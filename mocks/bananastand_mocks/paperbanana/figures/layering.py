@@ -32,12 +32,14 @@ class Layers:
     boxes: int
 
     def crossings(self) -> int:
-        return sum(_crossings(above, below, links) for above, below, links in
-                   zip(self.layers, self.layers[1:], self.links, strict=False))  # fmt: skip
+        return sum(
+            _crossings(above, below, links)
+            for above, below, links in zip(self.layers, self.layers[1:], self.links, strict=False)
+        )
 
 
 def layered(graph: Graph, sweeps: int) -> Layers:
-    """Layers by the longest way from a beginning; each sweep orders every layer by its neighbours, the best order stays."""
+    """Layers by the longest way from a beginning; each sweep orders them by their neighbours, the best order stays."""
     back = _back(graph)
     forward = [place for place in range(len(graph.arrows)) if place not in back]
     ranks = _ranks(graph, [graph.arrows[place] for place in forward])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["Word", "broken", "caption_lines", "measure"]
 
@@ -22,7 +23,7 @@ class Word:
 
 
 @functools.lru_cache(4096)
-def measure(text: str, size: float, weight: str = "normal", style: str = "normal") -> float:
+def measure(text: str, size: float, weight: str = "normal", style: Literal["normal", "italic"] = "normal") -> float:
     """The width of a line in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
@@ -47,8 +48,11 @@ def caption_lines(caption: str, size: float, room: float, most: int) -> list[lis
     """A caption's lines, centred in the room, `Figure 1:` in bold; what exceeds the lines ends in an ellipsis."""
     label = re.match(r"\s*(?:fig(?:ure)?|table|scheme)\.?\s*[\w.]{0,6}\s*[:.]", caption, re.IGNORECASE)
     bold = len(label[0].split()) if label else 0
-    words = [(piece, place < bold) for place, word in enumerate(caption.split())
-             for piece in _pieces(word, size, room, "bold")]  # fmt: skip
+    words = [
+        (piece, place < bold)
+        for place, word in enumerate(caption.split())
+        for piece in _pieces(word, size, room, "bold")
+    ]
     space = measure("n n", size) - measure("nn", size)
     lines: list[list[tuple[str, bool, float]]] = [[]]
     for word, heavy in words:

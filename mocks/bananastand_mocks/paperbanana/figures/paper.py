@@ -48,7 +48,12 @@ def read(pdf_base64: str, pages: str | None = None, *, seconds: float = SECONDS)
     asked = json.dumps({"pages": pages or "", "most_pages": MOST_PAGES, "seconds": seconds}).encode()
     try:
         done = subprocess.run(
-            arguments, input=asked + b"\n" + pdf, capture_output=True, timeout=PATIENCE * seconds, env=environment, check=False
+            arguments,
+            input=asked + b"\n" + pdf,
+            capture_output=True,
+            timeout=PATIENCE * seconds,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise Refused(f"The PDF takes more than {seconds:g} seconds to read", "pdf_base64") from error

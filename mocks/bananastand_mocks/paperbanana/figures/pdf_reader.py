@@ -108,11 +108,18 @@ def _read(pdf: bytes, pages: str, most_pages: int, seconds: float) -> dict[str, 
     from pypdf.errors import FileNotDecryptedError, LimitReachedError, PyPdfError
 
     overwrite_configuration(
-        zlib_maximum_output_length=STREAM, lzw_maximum_output_length=STREAM // 8, run_length_maximum_output_length=STREAM,
-        array_based_stream_maximum_output_length=STREAM, stream_decoding_work_maximum_length=2 * STREAM,
-        maximum_declared_stream_length=32 * 2**20, stream_parsing_work_maximum_count=PARTS,
-        page_tree_maximum_entries=4 * most_pages, page_tree_maximum_depth=40, jbig2dec_binary=None, disable_legacy_handling=True,
-    )  # fmt: skip
+        zlib_maximum_output_length=STREAM,
+        lzw_maximum_output_length=STREAM // 8,
+        run_length_maximum_output_length=STREAM,
+        array_based_stream_maximum_output_length=STREAM,
+        stream_decoding_work_maximum_length=2 * STREAM,
+        maximum_declared_stream_length=32 * 2**20,
+        stream_parsing_work_maximum_count=PARTS,
+        page_tree_maximum_entries=4 * most_pages,
+        page_tree_maximum_depth=40,
+        jbig2dec_binary=None,
+        disable_legacy_handling=True,
+    )
     try:
         reader = PdfReader(io.BytesIO(pdf), strict=False)
         if reader.is_encrypted and not reader.decrypt(""):

@@ -8,28 +8,67 @@ from dataclasses import dataclass, field
 __all__ = ["Phrase", "phrases", "same"]
 
 LEADING = re.compile(
-    r"^(?:(?:the|a|an|this|that|these|those|its|their|our|his|her|each|every|all|both|either|same|resulting|proposed|above"
-    r"|corresponding|entire|whole|then|also|finally|first|firstly|second|next|subsequently|respective|such|any|some|several|two"
+    r"^(?:(?:the|a|an|this|that|these|those|its|their|our|his|her|each|every|all|both|either|same|resulting"
+    r"|proposed|above"
+    r"|corresponding|entire|whole|then|also|finally|first|firstly|second|next|subsequently|respective|such|any"
+    r"|some|several|two"
     r"|three|four|following|given|only|just|again|another|other|whose|remaining|as|of|well|together|with|and|or|to|into"
-    r"|in|on|by|from|using|via|through|at|for|over|under|between|within|after|before|during|obtained|is|are)(?![-\w])[\s,:]*)+",
+    r"|in|on|by|from|using|via|through|at|for|over|under|between|within|after|before|during|obtained|is"
+    r"|are)(?![-\w])[\s,:]*)+",
     re.IGNORECASE,
 )
 CUT = re.compile(
-    r"(?:(?:^|\s)(?:that|which|where|who|whom|when|while|because|so that|if|in order|such as|e\.g\.|i\.e\.|during|as|without|per"
-    r"|based on|according to|due to|given|until|unless|than|along|across|within|under|after|before|among|against|towards?|whose"
-    r"|each|respectively|in parallel|in turn|at|in|on|from|to|into|by|using|via|through|is|are|was|were|onto|can|may|will)(?![-\w])|\s*[:;\u2014]).*$",
+    r"(?:(?:^|\s)(?:that|which|where|who|whom|when|while|because|so that|if|in order|such as|e\.g\.|i\.e\.|during"
+    r"|as|without|per"
+    r"|based on|according to|due to|given|until|unless|than|along|across|within|under|after|before|among|against"
+    r"|towards?|whose"
+    r"|each|respectively|in parallel|in turn|at|in|on|from|to|into|by|using|via|through|is|are|was|were|onto|can"
+    r"|may|will)(?![-\w])|\s*[:;\u2014]).*$",
     re.IGNORECASE,
 )
-DETAIL = re.compile(r"\b(?:of|with|for|over)\s+((?:a |an |the )?(?:[\d(<>\u2264\u2265~][^,]*|[A-Z]\s+\w+|up to [^,]+))$", re.IGNORECASE)
+DETAIL = re.compile(
+    r"\b(?:of|with|for|over)\s+((?:a |an |the )?(?:[\d(<>\u2264\u2265~][^,]*|[A-Z]\s+\w+|up to [^,]+))$", re.IGNORECASE
+)
 PART = re.compile(r"\s+\b(?:with|for|over|between)\s+(.*)$", re.IGNORECASE)
 OF = re.compile(r"^(.*?)\s+of\s+(.*)$", re.IGNORECASE)
-GENERIC = {"network", "networks", "model", "models", "module", "modules", "component", "architecture", "process", "stage"}
-WEAK = {"pre-trained", "pretrained", "frozen", "trained", "shared", "learned", "predicted", "generated", "produced", "estimated",
-        "reconstructed", "extracted", "computed", "retrieved"}
-PRONOUN = re.compile(r"^(?:it|they|them|this|these|those|which|that|who|(?:the )?(?:output|outputs|result|results|latter|former))$",
-                     re.IGNORECASE)  # fmt: skip
-AUTHORS = re.compile(r"^(?:we|our (?:method|approach|model|framework|system|pipeline|work|paper)|the (?:proposed |overall |full |whole )?"
-                     r"(?:method|approach|framework|system|pipeline|paper|authors|study)|this (?:paper|work|study)|i|you)$", re.IGNORECASE)  # fmt: skip
+GENERIC = {
+    "network",
+    "networks",
+    "model",
+    "models",
+    "module",
+    "modules",
+    "component",
+    "architecture",
+    "process",
+    "stage",
+}
+WEAK = {
+    "pre-trained",
+    "pretrained",
+    "frozen",
+    "trained",
+    "shared",
+    "learned",
+    "predicted",
+    "generated",
+    "produced",
+    "estimated",
+    "reconstructed",
+    "extracted",
+    "computed",
+    "retrieved",
+}
+PRONOUN = re.compile(
+    r"^(?:it|they|them|this|these|those|which|that|who|(?:the )?(?:output|outputs|result|results|latter|former))$",
+    re.IGNORECASE,
+)
+AUTHORS = re.compile(
+    r"^(?:we|our (?:method|approach|model|framework|system|pipeline|work|paper)|the (?:proposed |overall |full "
+    r"|whole )?"
+    r"(?:method|approach|framework|system|pipeline|paper|authors|study)|this (?:paper|work|study)|i|you)$",
+    re.IGNORECASE,
+)
 MARK = re.compile(r"\s*\x01(\d+)\x02")  # where a bracket stood
 
 

@@ -107,28 +107,29 @@ def _across(layers: Layers, band: list[int], shape: Shape) -> dict[int, float]:
             start += step
             found[slot] = start
     for turn in range(shape.rounds):
-        ways = [near[turn % 2]] if turn < shape.rounds - 2 else near
         order = layers.layers if turn % 2 == 0 else layers.layers[::-1]
         for layer in order:
-            wanted = [_wanted(slot, ways, found) for slot in layer]
+            wanted = [_wanted(slot, near[turn % 2], found) for slot in layer]
             weights = [4.0 if slot >= layers.boxes else 1.0 for slot in layer]
             for slot, at in zip(layer, _apart(wanted, weights, _steps(layer, layers, shape)), strict=True):
                 found[slot] = at
     return found
 
 
-def _wanted(slot: int, ways: list[dict[int, list[int]]], found: dict[int, float]) -> float:
-    near = [found[other] for way in ways for other in way.get(slot, ())]
+def _wanted(slot: int, way: dict[int, list[int]], found: dict[int, float]) -> float:
+    near = [found[other] for other in way.get(slot, ())]
     return sum(near) / len(near) if near else found[slot]
 
 
 def _steps(layer: list[int], layers: Layers, shape: Shape) -> list[float]:
     """The least distance of each two neighbours' centres."""
     return [
-        _half(a, layers, shape) + _half(b, layers, shape) + shape.air[1] / 2
+        _half(a, layers, shape)
+        + _half(b, layers, shape)
+        + shape.air[1] / 2
         + (APART if max(a, b) < layers.boxes else BESIDE)
         for a, b in zip(layer, layer[1:], strict=False)
-    ]  # fmt: skip
+    ]
 
 
 def _half(slot: int, layers: Layers, shape: Shape) -> float:

@@ -30,7 +30,7 @@ TITLES, X_LABELS, Y_LABELS = (
 def draw(data_json: str, intent: str, *, aspect_ratio: str | None = None, formats: Sequence[str] = ("png",)) -> Figure:
     """The chart that data and intent ask for, PNG always among its files; the same call gives the same bytes.
 
-    `auto` and no ratio at all are 4:3. Raises Refused: no JSON, nothing to plot, too much of it, unknown ratio or format.
+    `auto` and no ratio at all are 4:3. Raises Refused: no JSON, nothing to plot or too much, unknown ratio or format.
     """
     table = read_table(data_json)
     wish = read_intent(intent)
@@ -53,8 +53,17 @@ def _draw(sheet: Any, planned: Chart, wish: Wish, notes: dict[str, str]) -> None
     axes = sheet.add_subplot()
     many = planned.kind == "bar" and not wish.horizontal and _crowded(planned.names, sheet.get_size_inches()[0])
     look = charts.Look(
-        sheet.get_size_inches()[0], wish.values, wish.grid, wish.log_x, wish.log_y,
-        planned.kind in ("bar", "box") and (wish.horizontal or many), wish.stacked, wish.trend, wish.bins, wish.baseline)  # fmt: skip
+        sheet.get_size_inches()[0],
+        wish.values,
+        wish.grid,
+        wish.log_x,
+        wish.log_y,
+        planned.kind in ("bar", "box") and (wish.horizontal or many),
+        wish.stacked,
+        wish.trend,
+        wish.bins,
+        wish.baseline,
+    )
     handles = _chart(sheet, axes, planned, look)
     _name(axes, planned, wish, notes, look)
     if planned.kind != "box" and handles and (wish.legend or (wish.legend is None and len(handles) > 1)):
@@ -63,8 +72,13 @@ def _draw(sheet: Any, planned: Chart, wish: Wish, notes: dict[str, str]) -> None
 
 def _chart(sheet: Any, axes: Any, planned: Chart, look: charts.Look) -> dict[str, Any]:
     if planned.kind == "heat map":
-        image = charts.heat_map(axes, planned.grid, [pretty(name) for name in planned.names],
-                                [pretty(name) for name in planned.columns], look)  # fmt: skip
+        image = charts.heat_map(
+            axes,
+            planned.grid,
+            [pretty(name) for name in planned.names],
+            [pretty(name) for name in planned.columns],
+            look,
+        )
         bar = sheet.colorbar(image, ax=axes, pad=0.02, fraction=0.046, aspect=24)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=TICK - 1, length=2.5)
@@ -119,9 +133,17 @@ def _name(axes: Any, planned: Chart, wish: Wish, notes: dict[str, str], look: ch
     if title:
         axes.set_title(legible(title, 90), fontsize=LABEL + 1, fontweight="bold", pad=9, wrap=True)
     if look.baseline is not None:
-        axes.annotate(number(look.baseline), (1, look.baseline), xycoords=("axes fraction", "data"), xytext=(2, 0),
-                      textcoords="offset points", va="center", fontsize=TICK - 1, color=MUTED,
-                      annotation_clip=False) if not look.horizontal else None  # fmt: skip
+        axes.annotate(
+            number(look.baseline),
+            (1, look.baseline),
+            xycoords=("axes fraction", "data"),
+            xytext=(2, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=TICK - 1,
+            color=MUTED,
+            annotation_clip=False,
+        ) if not look.horizontal else None
 
 
 def _note(notes: dict[str, str], keys: Sequence[str]) -> str | None:
@@ -138,8 +160,11 @@ def _ordered(planned: Chart, wish: Wish) -> Chart:
     if wish.order is None or planned.kind != "bar":
         return planned
     first = next(iter(planned.series.values()))
-    places = sorted(range(len(first)), key=lambda i: -math.inf if math.isnan(first[i]) else first[i],
-                    reverse=wish.order == "descending")  # fmt: skip
+    places = sorted(
+        range(len(first)),
+        key=lambda i: -math.inf if math.isnan(first[i]) else first[i],
+        reverse=wish.order == "descending",
+    )
     planned.names = [planned.names[i] for i in places]
     planned.series = {key: [of[i] for i in places] for key, of in planned.series.items()}
     planned.errors = {key: [of[i] for i in places] for key, of in planned.errors.items()}
@@ -180,7 +205,9 @@ def _describe(planned: Chart) -> str:
     if planned.kind == "bar":
         name, of = next(iter(planned.series.items()))
         best = max(range(len(of)), key=lambda i: -math.inf if math.isnan(of[i]) else of[i])
-        said.append(f"The highest {pretty(name) or 'value'} is {number(of[best])} for {legible(planned.names[best], 60)}")
+        said.append(
+            f"The highest {pretty(name) or 'value'} is {number(of[best])} for {legible(planned.names[best], 60)}"
+        )
     if planned.said and planned.kind != "heat map":
         said.append(planned.said[0].upper() + planned.said[1:])
     return ". ".join(said) + "."

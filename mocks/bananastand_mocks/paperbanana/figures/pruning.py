@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graph import Arrow, Box, Graph
+from .graph import Arrow, Graph
 
 __all__ = ["MOST", "pruned"]
 
@@ -14,11 +14,6 @@ def pruned(graph: Graph) -> Graph:
     while len(graph.boxes) > MOST:
         place = _between(graph)
         graph = _without(graph, place if place is not None else _least(graph))
-    if len(graph.boxes) == 1 and graph.boxes[0].kind in ("model", "store"):
-        graph = Graph(
-            [Box("Input", "data", implied=True), graph.boxes[0], Box("Output", "data", implied=True)],
-            [Arrow(0, 1), Arrow(1, 2)],
-        )
     return graph
 
 

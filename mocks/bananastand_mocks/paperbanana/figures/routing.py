@@ -1,7 +1,7 @@
 """Leads each arrow from box to box through the room that is kept free for it. Knows no text and no colour.
 
-Between two layers an arrow runs along, changes its height on a track of its own and runs along again, so it never meets a
-box. An arrow that leads back leaves its layer's last box below, or by the gap, and runs in a lane beside the band.
+Between two layers an arrow runs along, changes its height on a track of its own and runs along again, so it never meets
+a box. An arrow that leads back leaves its layer's last box below, or by the gap, and runs in a lane beside the band.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ LEAST = 0.6  # a smaller change of height is none
 
 def tracks(layers: Layers) -> list[int]:
     """How many tracks each gap may need: one for each slot that an arrow leaves at a height not its target's."""
-    return [0 if len(links) == 1 and len(layers.layers[i]) == len(layers.layers[i + 1]) == 1 else len({k.source for k in links})
-            for i, links in enumerate(layers.links)]  # fmt: skip
+    return [
+        0
+        if len(links) == 1 and len(layers.layers[i]) == len(layers.layers[i + 1]) == 1
+        else len({k.source for k in links})
+        for i, links in enumerate(layers.links)
+    ]
 
 
 def route(graph: Graph, layers: Layers, places: Places, shape: Shape, *, careful: bool) -> list[list[Point]]:
@@ -34,7 +38,10 @@ def route(graph: Graph, layers: Layers, places: Places, shape: Shape, *, careful
         for link in links:
             pieces.setdefault(link.arrow, []).append(_piece(link, at, order, ports, places, shape, turn=turn))
     lanes = _lanes(graph, layers, places, shape)
-    return [lanes[i] if i in lanes else _straight([point for piece in pieces[i] for point in piece]) for i in range(len(graph.arrows))]
+    return [
+        lanes[i] if i in lanes else _straight([point for piece in pieces[i] for point in piece])
+        for i in range(len(graph.arrows))
+    ]
 
 
 def _ports(layers: Layers, places: Places, shape: Shape) -> dict[tuple[Link, bool], float]:
@@ -45,7 +52,9 @@ def _ports(layers: Layers, places: Places, shape: Shape) -> dict[tuple[Link, boo
         for link in links:
             found[link, False] = places.across[link.source]
         for target in {link.target for link in links}:
-            into = sorted((k for k in links if k.target == target), key=lambda k: places.across[k.source] * (-1 if turn else 1))
+            into = sorted(
+                (k for k in links if k.target == target), key=lambda k: places.across[k.source] * (-1 if turn else 1)
+            )
             room = shape.across[target] - 12 if target < layers.boxes else 0.0
             step = min(12.0, room / max(1, len(into) - 1))
             for i, link in enumerate(into):
@@ -57,7 +66,11 @@ def _ports(layers: Layers, places: Places, shape: Shape) -> dict[tuple[Link, boo
             for end, single, slot in ((True, alone[1], link.target), (False, alone[0], link.source)):
                 other = found[link, not end]
                 room = shape.across[slot] / 2 - 7 if slot < layers.boxes else 0.0
-                if single and abs(found[link, True] - found[link, False]) > 0 and abs(other - places.across[slot]) <= room:
+                if (
+                    single
+                    and abs(found[link, True] - found[link, False]) > 0
+                    and abs(other - places.across[slot]) <= room
+                ):
                     found[link, end] = other
     return found
 
@@ -88,7 +101,14 @@ def _tracks(links: list[Link], ports: dict[tuple[Link, bool], float], *, turn: b
 
 
 def _piece(
-    link: Link, at: int, order: dict[int, int], ports: dict[tuple[Link, bool], float], places: Places, shape: Shape, *, turn: bool
+    link: Link,
+    at: int,
+    order: dict[int, int],
+    ports: dict[tuple[Link, bool], float],
+    places: Places,
+    shape: Shape,
+    *,
+    turn: bool,
 ) -> list[Point]:
     sign = places.sign[at]
     leave, reach = ports[link, False], ports[link, True]
@@ -147,7 +167,9 @@ def _straight(points: list[Point]) -> list[Point]:
     for point in points:
         if kept and abs(kept[-1][0] - point[0]) < 0.01 and abs(kept[-1][1] - point[1]) < 0.01:
             continue
-        while len(kept) > 1 and any(abs(kept[-2][k] - kept[-1][k]) < 0.01 and abs(kept[-1][k] - point[k]) < 0.01 for k in (0, 1)):
+        while len(kept) > 1 and any(
+            abs(kept[-2][k] - kept[-1][k]) < 0.01 and abs(kept[-1][k] - point[k]) < 0.01 for k in (0, 1)
+        ):
             kept.pop()
         kept.append(point)
     return kept

@@ -15,11 +15,13 @@ LETTERS, UNITS = 24_000, 40  # of a text that are read
 ARROW = re.compile(r"\s*(?:-{1,2}>|=>|\u2192|\u27f6|\u21d2|\\rightarrow|\\to\b)\s*")
 HEADING = re.compile(
     r"^\s*(?:#+\s*)?(?:\d{1,2}(?:\.\d{1,2})*\.?\s+|[IVX]+\.\s+)?((?:proposed |our |materials and |overall )?"
-    r"(?:method(?:s|ology)?|approach|model|framework|architecture|system(?: overview)?|pipeline|study design))\s*:?\s*$",
+    r"(?:method(?:s|ology)?|approach|model|framework|architecture|system(?: overview)?|pipeline"
+    r"|study design))\s*:?\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
 NEXT = re.compile(
-    r"^\s*(?:#+\s*)?(?:\d{1,2}\.?\s+|[IVX]+\.\s+)?(?:experiments?|experimental (?:setup|results)|results?(?: and discussion)?"
+    r"^\s*(?:#+\s*)?(?:\d{1,2}\.?\s+|[IVX]+\.\s+)?(?:experiments?|experimental (?:setup|results)"
+    r"|results?(?: and discussion)?"
     r"|evaluation|discussion|conclusions?|related work|references|acknowledge?ments|appendix)\s*:?\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -57,7 +59,9 @@ def _plain(text: str) -> str:
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufeff]", " ", text.replace("\r", "\n"))
     text = re.sub(r"--- Page \d+ ---|\[no extractable text on this page\]", "\n\n", text)
     text = re.sub(r"\\(?:cite|ref|label|footnote|eqref|citep|citet)\w*(?:\[[^\]]{0,80}\])?\{[^{}]{0,200}\}", "", text)
-    text = re.sub(r"\\(?:textbf|textit|emph|mathrm|mathcal|mathbf|text|section|subsection)\*?\{([^{}]{0,200})\}", r"\1", text)
+    text = re.sub(
+        r"\\(?:textbf|textit|emph|mathrm|mathcal|mathbf|text|section|subsection)\*?\{([^{}]{0,200})\}", r"\1", text
+    )
     text = re.sub(r"\$([^$\n]{1,80})\$", lambda match: re.sub(r"[{}\\]", "", match[1]), text)
     text = re.sub(r"\*\*([^*\n]{1,120})\*\*|__([^_\n]{1,120})__|`([^`\n]{1,120})`", r"\1\2\3", text)
     text = re.sub(r"(?<=[a-z])-\n\s*(?=[a-z])", "", text)
@@ -99,13 +103,11 @@ def _sentences(line: str) -> list[str]:
 def _sentence(text: str) -> list[Unit]:
     links = [each.strip(" .;,") for each in ARROW.split(text)]
     if len(links) > 1:
-        head, found, first = re.match(r"(?:.*:)?\s*", links[0]), [], links[0]
-        if head and head.end() < len(first):
-            links[0] = first[head.end() :]
-        return [*found, Unit("chain", text, links=[each for each in links if each][:16])]
-    if inline := re.split(r"\s*\(?(?<![\w.])\(?(?:\d|i{1,3}|iv|v)\)\s+", text):
-        if len(inline) > 2 and len(inline[0].split()) < 16:
-            return [unit for part in inline[1:] for unit in _items(part.strip(" ,;."))]
+        links[0] = re.sub(r"^.*:\s+(?=\S)", "", links[0])
+        return [Unit("chain", text, links=[each for each in links if each][:16])]
+    inline = re.split(r"\s*\(?(?<![\w.])\(?(?:\d|i{1,3}|iv|v)\)\s+", text)
+    if len(inline) > 2 and len(inline[0].split()) < 16:
+        return [unit for part in inline[1:] for unit in _items(part.strip(" ,;."))]
     return [_unit("sentence", text)]
 
 

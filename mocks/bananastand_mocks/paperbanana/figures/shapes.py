@@ -16,10 +16,14 @@ from .table import Table
 __all__ = ["Chart", "chart"]
 
 ERROR = re.compile(r"[ _-]?(?:std|sd|err|errors?|se|sem|stderr|std_?dev|ci|ci95|stdev|uncertainty)$", re.IGNORECASE)
-OVER = re.compile(r"x|t|epochs?|steps?|iterations?|iters?|time|years?|months?|days?|weeks?|hours?|rounds?|batch(?:es)?"
-                  r"|(?:\w+[ _])?(?:epochs?|steps?|size|sizes|year|time|rate|fraction|ratio|length|tokens|samples|threshold)",
-                  re.IGNORECASE)  # fmt: skip
-DATE = re.compile(r"\d{4}(?:[-/.]\d{1,2}){0,2}|Q[1-4].*|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*.*", re.IGNORECASE)
+OVER = re.compile(
+    r"x|t|epochs?|steps?|iterations?|iters?|time|years?|months?|days?|weeks?|hours?|rounds?|batch(?:es)?"
+    r"|(?:\w+[ _])?(?:epochs?|steps?|size|sizes|year|time|rate|fraction|ratio|length|tokens|samples|threshold)",
+    re.IGNORECASE,
+)
+DATE = re.compile(
+    r"\d{4}(?:[-/.]\d{1,2}){0,2}|Q[1-4].*|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*.*", re.IGNORECASE
+)
 Series = dict[str, list[float]]
 
 
@@ -75,8 +79,15 @@ def _of_samples(samples: Series, wish: Wish, x_name: str, y_name: str) -> Chart:
     if wish.kind == "bar":
         means = [sum(of) / len(of) for of in samples.values()]
         spreads = [_deviation(of) for of in samples.values()]
-        return Chart("bar", list(samples), series={y_name: means}, errors={y_name: spreads}, x_name=x_name,
-                     y_name=f"mean {y_name}", said="bars are means, whiskers standard deviations")  # fmt: skip
+        return Chart(
+            "bar",
+            list(samples),
+            series={y_name: means},
+            errors={y_name: spreads},
+            x_name=x_name,
+            y_name=f"mean {y_name}",
+            said="bars are means, whiskers standard deviations",
+        )
     if wish.kind in ("line", "scatter"):
         xs = {name: [float(i + 1) for i in range(len(of))] for name, of in samples.items()}
         return Chart(wish.kind, series=samples, xs=xs, x_name="index", y_name=y_name)
@@ -139,8 +150,9 @@ def _named(name: str, column: list[str], numbers: Series, errors: Series, wish: 
     dated = all(DATE.fullmatch(each) for each in column)
     if wish.kind == "line" or (wish.kind is None and dated and len(column) > 3):
         over = [float(i) for i in range(len(column))]
-        return Chart("line", column, series=numbers, errors=errors, xs=dict.fromkeys(numbers, over),
-                     x_name=name, y_name=y_name)  # fmt: skip
+        return Chart(
+            "line", column, series=numbers, errors=errors, xs=dict.fromkeys(numbers, over), x_name=name, y_name=y_name
+        )
     return Chart("bar", column, series=numbers, errors=errors, x_name=name, y_name=y_name)
 
 
@@ -151,8 +163,12 @@ def _bare(numbers: Series, errors: Series, wish: Wish) -> Chart:
             names = list(numbers)
             grid = [[_correlation(numbers[a], numbers[b]) for b in names] for a in names]
             return Chart("heat map", names, names, grid=grid, said="Pearson's correlation")
-        return Chart("heat map", list(numbers), [str(i + 1) for i in range(len(next(iter(numbers.values()))))],
-                     grid=list(numbers.values()))  # fmt: skip
+        return Chart(
+            "heat map",
+            list(numbers),
+            [str(i + 1) for i in range(len(next(iter(numbers.values()))))],
+            grid=list(numbers.values()),
+        )
     long = max(len(of) for of in numbers.values()) > 30
     if wish.kind in ("histogram", "box") or (wish.kind is None and len(numbers) == 1 and long):
         held = {key: kept for key, of in numbers.items() if (kept := [v for v in of if not math.isnan(v)])}
@@ -176,8 +192,9 @@ def _bare(numbers: Series, errors: Series, wish: Wish) -> Chart:
         over = [over[i] for i in order]
         series = {key: [of[i] for i in order] for key, of in series.items()}
         errors = {key: [of[i] for i in order] for key, of in errors.items()}
-    return Chart("line", series=series, errors=errors, xs=dict.fromkeys(series, over), x_name=axis or "index",
-                 y_name=y_name)  # fmt: skip
+    return Chart(
+        "line", series=series, errors=errors, xs=dict.fromkeys(series, over), x_name=axis or "index", y_name=y_name
+    )
 
 
 def _errors(numbers: Series) -> tuple[Series, Series]:

@@ -10,7 +10,7 @@ import functools
 import io
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,13 +51,14 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def studio() -> Iterator[None]:
+def studio() -> Generator[None]:
     """matplotlib for one thread at a time, with settings that depend on nobody's file."""
     import matplotlib
 
     with _lock, matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS | {"font.family": list(_families())})
+        for key, value in (*SETTINGS.items(), ("font.family", list(_families()))):
+            matplotlib.rcParams[key] = value
         yield
 
 

@@ -1,14 +1,13 @@
 """Polishes a prompt for an illustration by rules. Draws nothing, and knows no model.
 
-What the prompt says stays as it was said, so that no entity and no number is lost; what is added is order, and guidance on
-layout, colour and letters. A guideline of the caller's takes the place of ours on its subject.
+What the prompt says stays as it was said, so that no entity and no number is lost; what is added is order, and guidance
+on layout, colour and letters. A guideline of the caller's takes the place of ours on its subject.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from .figure import Refused
 from .graph import Graph
@@ -21,22 +20,45 @@ __all__ = ["DIAGRAM_TYPES", "optimize"]
 DIAGRAM_TYPES = ("methodology", "statistical_plot")
 FACTS = 3  # sentences of the context that are quoted
 SUBJECTS = {
-    "Layout": r"layout|arrang\w*|align\w*|left|right|top|bottom|column|rows?|spacing|whitespace|margin|panel|direction|aspect|flow"
+    "Layout": r"layout|arrang\w*|align\w*|left|right|top|bottom|column|rows?|spacing|whitespace|margin|panel"
+    r"|direction|aspect|flow"
     r"|axis|axes|grid|legend|orient\w*",
-    "Palette": r"colou?rs?|palette|hue|shade|background|contrast|grayscale|greyscale|monochrome|blue|red|green|orange|pastel|tint",
+    "Palette": r"colou?rs?|palette|hue|shade|background|contrast|grayscale|greyscale|monochrome|blue|red|green"
+    r"|orange|pastel|tint",
     "Typography": r"fonts?|typograph\w*|serif|sans|letters?|text size|labels?|bold|italic|\d+ ?pt|points?",
 }
-SMALL = {"the", "and", "with", "from", "into", "that", "this", "our", "for", "are", "draw", "show", "figure", "using", "uses"}
+SMALL = {
+    "the",
+    "and",
+    "with",
+    "from",
+    "into",
+    "that",
+    "this",
+    "our",
+    "for",
+    "are",
+    "draw",
+    "show",
+    "figure",
+    "using",
+    "uses",
+}
 CHARTS = {
     None: "Choose the mark that fits the data: bars for categories, lines for an ordered axis, points for pairs.",
-    "bar": "Bars start at zero, stand in groups where there are several series, and leave a third of their width between groups.",
-    "line": "Lines are 1.5 to 2 pt wide, differ in dash and marker as well as in colour, and carry a band where there is an error.",
+    "bar": "Bars start at zero, stand in groups where there are several series, and leave a third of their width "
+    "between groups.",
+    "line": "Lines are 1.5 to 2 pt wide, differ in dash and marker as well as in colour, and carry a band where "
+    "there is an error.",
     "histogram": "Bins are of one width, touch each other with a thin white edge, and the counts start at zero.",
-    "scatter": "Points are small and slightly transparent, differ in shape as well as in colour, and leave a margin to the axes.",
-    "box": "Boxes show median and quartiles, whiskers 1.5 times their distance, outliers as open circles; they stand in a stated order.",
-    "heat map": "Cells are square with thin white edges, values are printed in them where there is room, a labelled colour bar stands "
+    "scatter": "Points are small and slightly transparent, differ in shape as well as in colour, and leave a "
+    "margin to the axes.",
+    "box": "Boxes show median and quartiles, whiskers 1.5 times their distance, outliers as open circles; they "
+    "stand in a stated order.",
+    "heat map": "Cells are square with thin white edges, values are printed in them where there is room, a "
+    "labelled colour bar stands "
     "to the right.",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -76,10 +98,20 @@ def optimize(
 def _elements(said: str, caption: str) -> list[_Section]:
     """What a reader of the prompt would draw as boxes and arrows."""
     try:
-        graph = read(re.sub(r"^\s*(?:please\s+)?(?:draw|show|illustrate|create|depict|sketch|make)\s+", "", said, flags=re.IGNORECASE), caption)
+        graph = read(
+            re.sub(
+                r"^\s*(?:please\s+)?(?:draw|show|illustrate|create|depict|sketch|make)\s+",
+                "",
+                said,
+                flags=re.IGNORECASE,
+            ),
+            caption,
+        )
     except Refused:
         return []
-    names = [box.label + (f" ({', '.join(box.details)})" if box.details else "") for box in graph.boxes if not box.implied]
+    names = [
+        box.label + (f" ({', '.join(box.details)})" if box.details else "") for box in graph.boxes if not box.implied
+    ]
     listed = _listed(said)
     names += [each for each in listed if not any(each.lower() in name.lower() for name in names)]
     sections = [_Section("Elements", f"{'; '.join(names)}.")] if names else []
@@ -88,15 +120,20 @@ def _elements(said: str, caption: str) -> list[_Section]:
 
 def _listed(said: str) -> list[str]:
     """The members of a list such as `with token embeddings, 6 encoder blocks, and a classifier head`."""
-    match = re.search(r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", said)
+    match = re.search(
+        r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", said
+    )
     parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", match[1]) if match else []
     return [re.sub(r"^(?:a|an|the)\s+", "", part.strip()) for part in parts if part.strip()]
 
 
 def _flow(graph: Graph) -> str:
     names = [box.label for box in graph.boxes]
-    return "; ".join(f"{names[a.source]} \u2192 {names[a.target]}" + (f" ({a.label})" if a.label else "") for a in graph.arrows
-                     if not (graph.boxes[a.source].implied or graph.boxes[a.target].implied))  # fmt: skip
+    return "; ".join(
+        f"{names[a.source]} \u2192 {names[a.target]}" + (f" ({a.label})" if a.label else "")
+        for a in graph.arrows
+        if not (graph.boxes[a.source].implied or graph.boxes[a.target].implied)
+    )
 
 
 def _elements_of_plot(said: str) -> list[_Section]:
@@ -115,7 +152,9 @@ def _elements_of_plot(said: str) -> list[_Section]:
 def _facts(said: str, context: str) -> list[str]:
     """The sentences of the context that share most words with the prompt, in their order."""
     wanted = _words(said)
-    sentences = [each.strip() for each in re.split(r"(?<=[.!?])\s+", _clean(context[:20_000])) if re.search(r"\w", each)][:200]
+    sentences = [
+        each.strip() for each in re.split(r"(?<=[.!?])\s+", _clean(context[:20_000])) if re.search(r"\w", each)
+    ][:200]
     ranked = sorted(range(len(sentences)), key=lambda i: (-len(wanted & _words(sentences[i])), i))
     chosen = sorted(i for i in ranked[:FACTS] if wanted & _words(sentences[i]) and len(sentences[i]) <= 400)
     return [sentences[i] for i in chosen]
@@ -132,7 +171,9 @@ def _guidance(wish: Wish | None, guided: dict[str, str], said: str) -> list[_Sec
 
 
 def _diagram_guidance(said: str) -> dict[str, str]:
-    across = not re.search(r"\b(?:vertical|top[- ]down|top to bottom|hierarch\w+|flow ?chart|CONSORT)\b", said, re.IGNORECASE)
+    across = not re.search(
+        r"\b(?:vertical|top[- ]down|top to bottom|hierarch\w+|flow ?chart|CONSORT)\b", said, re.IGNORECASE
+    )
     way = "from left to right" if across else "from top to bottom"
     loop = re.search(r"\b(?:loop|feedback|iterat\w+|backpropagat\w+|recurr\w+|update[sd]?)\b", said, re.IGNORECASE)
     stacks = re.search(r"\b(?:blocks?|layers?|stack(?:ed)?)\b", said, re.IGNORECASE)
@@ -141,21 +182,25 @@ def _diagram_guidance(said: str) -> dict[str, str]:
         + (", repeated blocks drawn once with their count beside them" if stacks else "")
         + (", ways back dashed below the main flow" if loop else "")
         + ". Arrows run straight or turn at right angles, cross as little as possible and never pass through a box.",
-        "Palette": f"White ground, pale fills with a darker edge of the same hue: models {PALETTE[0]}, steps {PALETTE[2]}, results "
+        "Palette": f"White ground, pale fills with a darker edge of the same hue: models {PALETTE[0]}, steps "
+        f"{PALETTE[2]}, results "
         f"{PALETTE[1]}, losses {PALETTE[3]}, data grey. At most five hues, told apart by the colour-blind and in grey.",
-        "Typography": "One sans-serif family; names of parts in bold, details one size smaller in grey; nothing below 7 pt at the "
+        "Typography": "One sans-serif family; names of parts in bold, details one size smaller in grey; nothing "
+        "below 7 pt at the "
         "printed size; symbols in italics as in the text.",
-    }  # fmt: skip
+    }
 
 
 def _plot_guidance(wish: Wish) -> dict[str, str]:
     legend = "No legend." if wish.legend is False else "A legend above the axes where there is more than one series."
     return {
-        "Layout": f"{CHARTS[wish.kind]} Spines left and below only, a light grid behind the data, axes named with their units. {legend}",
+        "Layout": f"{CHARTS[wish.kind]} Spines left and below only, a light grid behind the data, axes named with "
+        f"their units. {legend}",
         "Palette": f"Colours the colour-blind can tell apart, in this order: {', '.join(PALETTE[:5])}; white ground.",
-        "Typography": "One sans-serif family, axis names 10 to 11 pt, ticks and value labels 8 to 9 pt, as many decimals as the data "
+        "Typography": "One sans-serif family, axis names 10 to 11 pt, ticks and value labels 8 to 9 pt, as many "
+        "decimals as the data "
         "have.",
-    }  # fmt: skip
+    }
 
 
 def _guided(guidelines: str) -> dict[str, str]:
@@ -164,7 +209,10 @@ def _guided(guidelines: str) -> dict[str, str]:
     for sentence in re.split(r"(?<=[.!?;])\s+|\n+", guidelines.replace("\r", "\n")[:20_000]):
         text = _clean(sentence).lstrip("-*\u2022 ")
         if re.search(r"\w", text):
-            name = next((name for name, words in SUBJECTS.items() if re.search(rf"\b(?:{words})\b", text, re.IGNORECASE)), "Style")
+            name = next(
+                (name for name, words in SUBJECTS.items() if re.search(rf"\b(?:{words})\b", text, re.IGNORECASE)),
+                "Style",
+            )
             found.setdefault(name, []).append(text if re.search(r"[.!?;]$", text) else f"{text}.")
     return {name: " ".join(texts) for name, texts in found.items()}
 

@@ -211,7 +211,9 @@ def _labelled_grid(value: dict[str, Any], name: str) -> Table | None:
     if name in ("values", "data") and (across is None or down is None):
         return None
     return Table(
-        grid=_grid(rows), grid_rows=[str(each) for each in down or ()], grid_columns=[str(each) for each in across or ()]
+        grid=_grid(rows),
+        grid_rows=[str(each) for each in down or ()],
+        grid_columns=[str(each) for each in across or ()],
     )
 
 
