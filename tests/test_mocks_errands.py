@@ -8,6 +8,8 @@ import time
 from concurrent.futures import Future
 from typing import Any
 
+import pytest
+
 from bananastand_mocks.kernel.clock import EPOCH, Clock
 from bananastand_mocks.kernel.errands import Errand, Lane
 from bananastand_mocks.kernel.journal import Journal
@@ -122,6 +124,23 @@ def test_a_lane_is_as_wide_as_it_says() -> None:
     gate.set()
     assert [each.result(10) for each in futures] == [None] * 5
     assert len(running) == 5
+
+
+def test_a_lane_keeps_its_width_in_bursts_and_lets_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand_mocks.kernel.errands.IDLE", 0.05)
+    lane = Lane("burst", 3)
+    assert lane.start(lambda: 1).result(10) == 1
+    gate, together = threading.Event(), threading.Barrier(3)
+    for _ in range(3):  # at once, while one thread is idle
+        lane.start(lambda: (together.wait(10), gate.wait(10)))
+    last = lane.start(lambda: 2)
+    gate.set()
+    assert last.result(10) == 2
+    until = time.monotonic() + 10
+    while any(each.name == "burst" for each in threading.enumerate()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert lane.start(lambda: 3).result(10) == 3
 
 
 def test_worlds_in_real_time_turn_without_a_call_and_are_kept() -> None:

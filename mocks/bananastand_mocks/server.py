@@ -163,7 +163,8 @@ def _page(apps: list[ProviderApp], world: World) -> str:
     rows = "".join(
         f"<tr><td><a href={app.provider.mount}/openapi.json>{html.escape(app.provider.title)}</a>"
         f"<td><code>{app.provider.mount}</code><td>{html.escape(app.provider.summary)}"
-        f"<td>{len(app.provider.contract.by_id)}"
+        + "".join(f" <a href={app.provider.mount}/{page}>/{page}</a>" for page in app.provider.pages)
+        + f"<td>{len(app.provider.contract.by_id)}"
         for app in apps
     )
     keys = "".join(

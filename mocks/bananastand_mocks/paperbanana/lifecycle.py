@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from ..kernel.errands import Errand
+from ..kernel.errands import Errand, Lane
 from ..kernel.world import Event, World
 from . import state
-from .rendering import DRAWING, Rendered, Renderer, plan
+from .rendering import Rendered, Renderer, plan
 from .webhooks import DELIVER, Courier
 
 __all__ = ["FINISH", "Workshop"]
@@ -30,6 +30,7 @@ class Workshop:
 
     def __init__(self, renderer: Renderer, courier: Courier) -> None:
         self.renderer, self.courier = renderer, courier
+        self.reading = Lane("paperbanana-reading", 2)
         self.events: Mapping[str, Event] = {START: self._start, FINISH: self._finish, DELIVER: self._deliver}
 
     def begin(self, world: World, row: state.Row) -> None:
@@ -76,7 +77,8 @@ class Workshop:
             self._end(world, row, "failed", error=row["failure"])
             return None
         wanted = plan(world, row)
-        return Errand(DRAWING, lambda: self.renderer.render(wanted), lambda outcome: self._drawn(world, row, outcome))
+        draw, lane = self.renderer.render, self.renderer.lane
+        return Errand(lane, lambda: draw(wanted), lambda outcome: self._drawn(world, row, outcome))
 
     def _drawn(self, world: World, row: state.Row, outcome: Future[Rendered]) -> None:
         raised = outcome.exception()

@@ -18,9 +18,8 @@ from ..kernel.errands import Lane
 from ..kernel.world import World
 from . import state
 
-__all__ = ["DRAWING", "READING", "Plan", "Rendered", "Renderer", "plan"]
+__all__ = ["Plan", "Rendered", "Renderer", "plan"]
 
-DRAWING, READING = Lane("paperbanana-drawing", 2), Lane("paperbanana-reading", 2)
 BUDGET = 64 * 2**20  # bytes of files that are kept
 
 Recipe = dict[str, Any]
@@ -54,9 +53,10 @@ def plan(world: World, row: state.Row) -> Plan:
 
 
 class Renderer:
-    """Draws, and remembers the latest files. All of it blocks."""
+    """Draws, and remembers the latest files. All of it blocks, and is for a thread of the `lane`."""
 
     def __init__(self, budget: int = BUDGET) -> None:
+        self.lane = Lane("paperbanana-drawing", 2)
         self._budget = budget
         self._kept: OrderedDict[str, Rendered] = OrderedDict()
         self._bytes = 0

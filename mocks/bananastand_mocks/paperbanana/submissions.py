@@ -13,7 +13,6 @@ from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
 from .lifecycle import Workshop
-from .rendering import READING
 from .rules import check_data, check_image_options, check_layout, formats
 from .webhooks import outbox
 
@@ -38,7 +37,8 @@ def create_diagram(world: World, body: Body, call: Call, workshop: Workshop) -> 
 async def create_diagram_from_pdf(world: World, body: Body, call: Call, workshop: Workshop) -> Body:
     """The same from pages of a PDF (D:209-287). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
-    paper = await asyncio.wrap_future(READING.start(lambda: _read(body["pdf_base64"], body.get("pages"))))
+    reading = workshop.reading.start(lambda: _read(body["pdf_base64"], body.get("pages")))
+    paper = await asyncio.wrap_future(reading)
     recipe = _diagram(body, paper.text[:TEXT_KEPT])
     task = _accept(world, body, call, workshop, "generate-from-pdf", "methodology", recipe)
     path = state.keep_pdf(world, task["task_id"], paper.pdf)

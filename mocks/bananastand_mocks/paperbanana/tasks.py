@@ -11,7 +11,7 @@ from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
 from .lifecycle import Workshop
-from .rendering import DRAWING, Rendered, plan
+from .rendering import Rendered, plan
 
 __all__ = ["MEDIA_TYPES", "get_task", "get_task_image", "rendered"]
 
@@ -47,7 +47,8 @@ async def get_task_image(world: World, parameters: dict[str, Any], call: Call, w
 async def rendered(world: World, row: state.Row, workshop: Workshop) -> Rendered:
     """What a completed task came to; drawn again where it is no longer in memory."""
     wanted = plan(world, row)
-    return await asyncio.wrap_future(DRAWING.start(lambda: workshop.renderer.render(wanted)))
+    renderer = workshop.renderer
+    return await asyncio.wrap_future(renderer.lane.start(lambda: renderer.render(wanted)))
 
 
 def _artifact(call: Call, task_id: str, name: str) -> dict[str, str]:

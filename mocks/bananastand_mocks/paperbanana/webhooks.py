@@ -23,7 +23,6 @@ from .health import VERSION
 __all__ = ["DELIVER", "Courier", "outbox", "payload"]
 
 DELIVER = "paperbanana.deliver"
-POSTING = Lane("paperbanana-posting", 16)
 TIMEOUT = 30.0
 
 Picture = Callable[[], bytes | None]
@@ -57,6 +56,7 @@ class Courier:
 
     def __init__(self, policy: outbound.AddressPolicy) -> None:
         self.policy = policy
+        self.lane = Lane("paperbanana-posting", 16)
 
     def begin(self, world: World, row: state.Row) -> None:
         """Have a finished task's webhook delivered, if it has one."""
@@ -79,7 +79,7 @@ class Courier:
                 hook["url"], body, policy=self.policy, headers=_headers(told, body, secret), timeout=TIMEOUT
             )
 
-        return Errand(POSTING, work, lambda outcome: self._note(world, row, outcome))
+        return Errand(self.lane, work, lambda outcome: self._note(world, row, outcome))
 
     def _note(self, world: World, row: state.Row, outcome: Future[outbound.Attempt]) -> None:
         """Write the try down, and plan the next where it failed and one is left (D:570-577)."""
