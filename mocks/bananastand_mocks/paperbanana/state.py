@@ -90,7 +90,8 @@ def find_key(world: World, told: str) -> tuple[str, Row]:
     found = [
         (key, row)
         for key, row in keys(world).items()
-        if hmac.compare_digest(key.encode(), told.encode()) or (begun is not None and key.startswith(begun))
+        if hmac.compare_digest(key.encode(), told.encode("utf-8", "surrogatepass"))
+        or (begun is not None and key.startswith(begun))
     ]
     if len(found) != 1:
         raise ProviderError("key_not_found")

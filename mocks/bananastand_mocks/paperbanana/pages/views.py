@@ -185,7 +185,7 @@ def _key_row(root: str, key: str, row: state.Row) -> tuple[str, ...]:
     return (
         tag("a", row["name"] or "without a name", href=f"{root}/adm/keys/{row['number']}"),
         tag("code", state.mask(key)),
-        f"{left} of {total}" if left else "unlimited",
+        f"{left} of {total or 'unlimited'}" if left else "unlimited",
         str(row["total_used"]),
         _state(row),
         _moment(row["created_at"]),
