@@ -169,7 +169,7 @@ def test_a_hostile_pdf_is_refused_in_under_a_second(name: str):
 
 def test_a_page_that_would_take_for_ever_is_ended():
     words = content(zlib.compress(b"BT /F1 1 Tf (a) Tj ET " * 20_000), b"/Filter/FlateDecode")
-    with pytest.raises(Refused, match="time"):
+    with pytest.raises(Refused, match="takes more than|memory or time|too long"):
         paper.read(encoded(words), seconds=0.01)
 
 

@@ -21,7 +21,7 @@ def test_the_documents_example():
     )
     assert text.startswith("Methodology diagram for 'Figure 1: Transformer encoder architecture'")
     assert PROMPT in text
-    assert "token embeddings; positional encoding; 6 encoder blocks; classifier head" in text
+    assert "Token embeddings; Positional encoding; 6 encoder blocks; Classifier head" in text
     assert "multi-head self-attention" in text
     assert "sunny" not in text
     assert [line.split(":")[0] for line in text.split("\n\n")[1:]] == [
