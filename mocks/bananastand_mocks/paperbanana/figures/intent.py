@@ -86,12 +86,12 @@ def read_intent(intent: str) -> Wish:
 
 
 def _kind(low: str) -> Kind | None:
-    found: list[tuple[int, int, Kind]] = [
-        (match.start(), rank, kind)
+    found: list[tuple[int, int, Kind, str]] = [
+        (match.start(), rank, kind, match[0])
         for rank, (kind, pattern) in enumerate(KINDS)
-        if (match := re.search(rf"\b(?:{pattern})\b", low))
+        for match in re.finditer(rf"\b(?:{pattern})\b", low)
     ]
-    exact = [each for each in found if re.search(r"chart|plot|graph|map|histogram|scatter|matri", low[each[0] :][:24])]
+    exact = [each for each in found if re.search(r"chart|plot|graph|map|histogram|scatter|matri", each[3])]
     return min(exact or found)[2] if found else None
 
 

@@ -13,17 +13,16 @@ __all__ = ["Unit", "units"]
 
 LETTERS, UNITS = 24_000, 40  # of a text that are read
 ARROW = re.compile(r"\s*(?:-{1,2}>|=>|\u2192|\u27f6|\u21d2|\\rightarrow|\\to\b)\s*")
+NUMBER = r"(?:#+\s*)?(?:\d{1,2}(?:\.\d{1,2})*\.?\s+|[IVX]+\.\s+)?"
 HEADING = re.compile(
-    r"^\s*(?:#+\s*)?(?:\d{1,2}(?:\.\d{1,2})*\.?\s+|[IVX]+\.\s+)?((?:proposed |our |materials and |overall )?"
-    r"(?:method(?:s|ology)?|approach|model|framework|architecture|system(?: overview)?|pipeline"
-    r"|study design))\s*:?\s*$",
-    re.IGNORECASE | re.MULTILINE,
+    NUMBER + r"(?:proposed |our |materials and |overall )?(?:method(?:s|ology)?|approach|model|framework|architecture"
+    r"|system(?: overview)?|pipeline|study design)\s*:?",
+    re.IGNORECASE,
 )
 NEXT = re.compile(
-    r"^\s*(?:#+\s*)?(?:\d{1,2}\.?\s+|[IVX]+\.\s+)?(?:experiments?|experimental (?:setup|results)"
-    r"|results?(?: and discussion)?"
-    r"|evaluation|discussion|conclusions?|related work|references|acknowledge?ments|appendix)\s*:?\s*$",
-    re.IGNORECASE | re.MULTILINE,
+    NUMBER + r"(?:experiments?|experimental (?:setup|results)|results?(?: and discussion)?|evaluation|discussion"
+    r"|conclusions?|related work|references|acknowledge?ments|appendix)\s*:?",
+    re.IGNORECASE,
 )
 ITEM = re.compile(r"^\s*(?:[-*\u2022\u25cf]|\(?\d{1,2}[.)]|\(?[a-h][.)]|step \d+\s*[:.)])\s+", re.IGNORECASE)
 ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|et al|fig|figs|eq|eqs|sec|cf|vs|resp|approx|dr|no|al|st)\.", re.IGNORECASE)
@@ -57,6 +56,7 @@ def units(text: str) -> list[Unit]:
 
 def _plain(text: str) -> str:
     text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufeff]", " ", text.replace("\r", "\n"))
+    text = re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text)))
     text = re.sub(r"--- Page \d+ ---|\[no extractable text on this page\]", "\n\n", text)
     text = re.sub(r"\\(?:cite|ref|label|footnote|eqref|citep|citet)\w*(?:\[[^\]]{0,80}\])?\{[^{}]{0,200}\}", "", text)
     text = re.sub(
@@ -71,11 +71,13 @@ def _plain(text: str) -> str:
 
 def _method(text: str) -> str:
     """The section a heading calls the method, up to the next that is something else."""
-    start = HEADING.search(text)
+    lines = text.split("\n")
+    short = [(place, line.strip()) for place, line in enumerate(lines) if len(line) < 80]
+    start = next((place for place, line in short if HEADING.fullmatch(line)), None)
     if start is None:
         return text
-    end = NEXT.search(text, start.end())
-    section = text[start.end() : end.start() if end else len(text)]
+    end = next((place for place, line in short if place > start and NEXT.fullmatch(line)), len(lines))
+    section = "\n".join(lines[start + 1 : end])
     return section if len(section.split()) >= 8 else text
 
 

@@ -183,10 +183,10 @@ def _bare(numbers: Series, errors: Series, wish: Wish) -> Chart:
         names = [f"{value:g}" for value in over]
         return Chart("bar", names, series=series, errors=errors, x_name=axis or "", y_name=y_name)
     if wish.kind == "scatter" or (wish.kind is None and axis is None and len(numbers) == 2):
-        if axis is None:
+        if axis is None and len(numbers) == 2:
             (axis, over), (y_name, ys) = numbers.items()
             series = {y_name: ys}
-        return Chart("scatter", series=series, xs=dict.fromkeys(series, over), x_name=axis, y_name=y_name)
+        return Chart("scatter", series=series, xs=dict.fromkeys(series, over), x_name=axis or "index", y_name=y_name)
     if axis:
         order = sorted(range(len(over)), key=lambda i: (math.isnan(over[i]), over[i]))
         over = [over[i] for i in order]

@@ -57,8 +57,9 @@ def studio() -> Generator[None]:
 
     with _lock, matplotlib.rc_context():
         matplotlib.rcdefaults()
+        chosen: Any = matplotlib.rcParams
         for key, value in (*SETTINGS.items(), ("font.family", list(_families()))):
-            matplotlib.rcParams[key] = value
+            chosen[key] = value
         yield
 
 
