@@ -87,11 +87,11 @@ def find_key(world: World, told: str) -> tuple[str, Row]:
     Raises ProviderError: key_not_found.
     """
     begun = told.removesuffix("...") if told.endswith("...") and len(told) == SHOWN + 3 else None
+    given = told.encode("utf-8", "surrogatepass")
     found = [
         (key, row)
         for key, row in keys(world).items()
-        if hmac.compare_digest(key.encode(), told.encode("utf-8", "surrogatepass"))
-        or (begun is not None and key.startswith(begun))
+        if hmac.compare_digest(key.encode(), given) or (begun is not None and key.startswith(begun))
     ]
     if len(found) != 1:
         raise ProviderError("key_not_found")
