@@ -218,6 +218,17 @@ def test_paperbanana_task_lifecycle(call: Caller):
     assert call.ok("GET", f"/api/admin/history/{task}")["completed_at"] == "2026-01-01T00:01:00+00:00"
 
 
+def test_a_task_may_take_as_long_as_the_document_tells(call: Caller):
+    """Most jobs take 30 to 120 seconds (D:20)."""
+    call.world.settings["paperbanana.seconds"] = [30, 120]
+    tasks = [call.submit("/api/optimize-prompt", description="Draw a box.") for _ in range(20)]
+    call.world.clock.advance(30)
+    assert {call.task(task)["status"] for task in tasks} <= {"pending", "running"}
+    call.world.clock.advance(90)
+    ended = {call.ok("GET", f"/api/admin/history/{task}")["completed_at"] for task in tasks}
+    assert len(ended) == 20
+
+
 def test_paperbanana_task_polls(call: Caller):
     call.world.tasks.finish_after_polls(2)
     task = call.submit()

@@ -309,7 +309,7 @@ def deliveries(at: Endpoint, stand: Stand, hook: str, count: int, seconds: float
 def test_in_real_time_webhooks_go_out_without_a_call(refuser: str):
     with bananastand_mocks.start("paperbanana", virtual=False) as server:
         stand, at = server.default, server.endpoint("paperbanana")
-        stand.world.settings |= {"paperbanana.seconds": 0.1, "paperbanana.webhook_waits": [0.2, 0.1]}
+        stand.world.settings |= {"paperbanana.seconds": [0.1, 0.1], "paperbanana.webhook_waits": [0.2, 0.1]}
         first, second, third = deliveries(at, stand, refuser, 3, 30).waits
         assert (first, second >= 0.2, third >= 0.1) == (0, True, True)
 

@@ -23,7 +23,7 @@ def fill(world: World, kind: Kind) -> None:
     for name, value in state.SETTINGS.items():
         world.settings.setdefault(name, list(value) if isinstance(value, list) else value)
     if not world.clock.virtual:
-        world.settings["paperbanana.seconds"] = IN_SERVICE
+        world.settings["paperbanana.seconds"] = [IN_SERVICE, IN_SERVICE]
     own = world.credentials[state.KEY_KIND][0]
     for key in world.credentials[state.KEY_KIND][1:]:
         world.expel(state.KEY_KIND, key)

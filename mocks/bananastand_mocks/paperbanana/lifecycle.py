@@ -104,5 +104,6 @@ class Workshop:
 def _seconds(world: World) -> float:
     if world.tasks.mode == "after_seconds":
         return world.tasks.seconds
-    seconds = state.setting(world, "seconds")
-    return world.random.uniform(*seconds) if isinstance(seconds, list) else seconds
+    told = state.setting(world, "seconds")
+    least, most = told if isinstance(told, list) else (told, told)
+    return least if least == most else world.random.uniform(least, most)

@@ -44,7 +44,7 @@ SHOWN = 9  # characters of a key that its mask shows (D:773)
 TASKS_KEPT = 10_000  # then the oldest that are over are forgotten
 PDF_BYTES = 64 * 2**20  # of PDFs that are kept; then the oldest are forgotten
 SETTINGS: dict[str, Any] = {
-    "paperbanana.seconds": 0.0,  # in service; two numbers mean any time between them
+    "paperbanana.seconds": [0.0, 0.0],  # that a task takes, from and to
     "paperbanana.webhook_waits": [5, 15, 60],
     "paperbanana.image_provider": "kie_imagen",
     "paperbanana.admin_key_configured": True,
