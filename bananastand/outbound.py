@@ -171,8 +171,8 @@ def deliver_once(
 ) -> Attempt:
     """Post `body` once, within `timeout` seconds of wall time in all; never raises for what it meets.
 
-    No redirects, no proxies. Content-Type is application/json unless `headers` names one. The status
-    decides: trouble while the answer's body is read does not matter.
+    No redirects, no proxies. Content-Type is application/json and User-Agent bananastand unless `headers`
+    names others. The status decides: trouble while the answer's body is read does not matter.
     """
     import httpcore2
 
@@ -264,7 +264,9 @@ def _post(target: httpx2.URL, body: bytes, headers: Headers, line: _Line) -> int
     given = [(name.encode(), value.encode()) for name, value in headers]
     if not any(name.lower() == b"content-type" for name, _ in given):
         given.append((b"Content-Type", b"application/json"))
-    own = [(b"Host", target.netloc), (b"Connection", b"close"), (b"User-Agent", b"bananastand")]
+    own = [(b"Host", target.netloc), (b"Connection", b"close")]
+    if not any(name.lower() == b"user-agent" for name, _ in given):
+        own.append((b"User-Agent", b"bananastand"))
     url = httpcore2.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
     # Certificates never carry the dot of an absolute name.
     extensions = {"sni_hostname": target.raw_host.decode().rstrip(".")}

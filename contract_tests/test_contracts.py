@@ -91,6 +91,8 @@ STARTED = {"id": "a", "message": "", "created": 1684444779, "apiVersion": "Janua
         ("fal-native", "get_instance", "404", FAL_404),
         ("banana-native", "start_run", "200", {**STARTED, "finished": False, "modelOutputs": None}),
         ("banana-native", "check_run", "200", {**without(STARTED, "callID"), "modelOutputs": [{"image": "a"}]}),
+        ("paperbanana", "get_task", "404", {"detail": "Task not found"}),
+        ("paperbanana", "create_plot", "202", {"task_id": "a1b2c3d4e5f6", "status": "pending"}),
     ],
 )
 def test_an_answer_as_it_was_observed_fits_and_with_another_key_it_does_not(
@@ -137,6 +139,24 @@ def test_an_answer_as_it_was_observed_fits_and_with_another_key_it_does_not(
         ("fal-native", "create_instance", {"instance_type": "gpu_1x_h100_sxm5", "ssh_key": "k", "sector": "sector_1"}),
         ("fal-native", "estimate_pricing", {"estimate_type": "unit_price", "endpoints": {"a": {"call_quantity": 1}}}),
         ("fal-native", "estimate_pricing", {"estimate_type": "unit_price", "endpoints": {}}),
+        ("paperbanana", "create_diagram", {"source_context": "a"}),
+        ("paperbanana", "create_diagram", {"source_context": "a", "caption": "b", "iterations": 11}),
+        ("paperbanana", "create_diagram", {"source_context": "a", "caption": "b", "output_formats": ["svg"]}),
+        ("paperbanana", "create_diagram", {"source_context": "a", "caption": "b", "image_model": "dall-e"}),
+        ("paperbanana", "create_diagram", {"source_context": "a", "caption": "b", "webhook_include_image": "yes"}),
+        ("paperbanana", "create_diagram_from_pdf", {"pdf_base64": 1, "caption": "b"}),
+        ("paperbanana", "optimize_prompt", {"description": "a", "diagram_type": "composite"}),
+        ("paperbanana", "create_plot", {"data_json": {"a": [1]}, "intent": "b"}),
+        ("paperbanana", "create_plot", {"data_json": "[1]", "intent": "b", "aspect_ratio": "16:10"}),
+        ("paperbanana", "create_plot", {"data_json": "[1]", "intent": "b", "iterations": "3"}),
+        ("paperbanana", "create_composite", {"source_task_ids": ["task_a"]}),
+        ("paperbanana", "create_composite", {"source_task_ids": ["task_a", "task_b"], "layout": "2x"}),
+        ("paperbanana", "create_composite", {"source_task_ids": ["task_a", "task_b"], "spacing": -1}),
+        ("paperbanana", "create_composite", {"source_task_ids": ["task_a", "task_b"], "label_position": "left"}),
+        ("paperbanana", "create_key", {"quota": 1}),
+        ("paperbanana", "create_key", {"name": "a", "quota": 0}),
+        ("paperbanana", "update_key", {"quota_remaining": -1}),
+        ("paperbanana", "update_key", {"active": "no"}),
     ],
 )
 def test_a_wrong_body_is_refused(name: str, called: str, body: Any):
@@ -165,6 +185,10 @@ def test_a_wrong_body_is_refused(name: str, called: str, body: Any):
         ("fal-native", "list_models", "status", "new"),
         ("fal-native", "get_pricing", "endpoint_id", []),
         ("fal-native", "get_pricing", "endpoint_id", ["fal-ai/flux/dev"] * 51),
+        ("paperbanana", "get_task_image", "format", "jpg"),
+        ("paperbanana", "list_history", "page", 0),
+        ("paperbanana", "list_history", "size", 101),
+        ("paperbanana", "list_history", "status", "done"),
     ],
 )
 def test_a_wrong_parameter_is_refused(name: str, called: str, parameter: str, value: Any):

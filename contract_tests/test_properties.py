@@ -8,6 +8,8 @@ All of schemathesis' checks are on, and no answer of 500 or above is allowed. Wh
   exist. OpenAPI can say neither.
 - A project that may have no replica answers 400 on its run URL, whatever it is sent.
 - Banana's start and check answer every failure with 200, a wrong key and a body against the contract too.
+- PaperBanana's submissions have rules that span fields and tasks: text that must be JSON, a PDF or pages of one,
+  sources that exist, a layout they fit in, an image model and its resolutions. The contract can say none of them.
 """
 
 from __future__ import annotations
@@ -34,13 +36,15 @@ from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
 from bananastand_mocks.lowcodeapi.gateway import Gateway
+from bananastand_mocks.paperbanana import PaperBanana
 
 DATES = {"startDate", "endDate", "start_date", "end_date", "start", "end"}
 ZONES = available_timezones()
+SPANNING = ("/api/generate-from-pdf", "/api/plot", "/api/composite")
 BUDGET = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 WALKS = settings(BUDGET, max_examples=60, stateful_step_count=8)
 
-PROVIDERS = (Gateway(BananaDevUpstream()), Gateway(FalAIUpstream()), BananaDev(), FalAI())
+PROVIDERS = (Gateway(BananaDevUpstream()), Gateway(FalAIUpstream()), BananaDev(), FalAI(), PaperBanana())
 WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)
 
 
@@ -56,6 +60,7 @@ bananadev = schema_of(PROVIDERS[0], "/bananadev")
 falai = schema_of(PROVIDERS[1], "/falai")
 banana_native = schema_of(PROVIDERS[2])
 fal_native = schema_of(PROVIDERS[3])
+paperbanana = schema_of(PROVIDERS[4])
 
 
 @bananadev.auth()
@@ -92,6 +97,18 @@ class FalKey:
         case.headers = {**(case.headers or {}), "Authorization": data}
 
 
+@paperbanana.auth()
+class PaperBananaKey:
+    """PaperBanana's API key, the admin's below /api/admin."""
+
+    def get(self, case: Any, context: Any) -> str:
+        admin = case.operation.path.startswith("/api/admin/")
+        return f"Bearer {'admin-bananastand' if admin else 'pb_' + '0' * 32}"
+
+    def set(self, case: Any, data: str, context: Any) -> None:
+        case.headers = {**(case.headers or {}), "Authorization": data}
+
+
 def named(case: Any) -> list[Any]:
     """The checks that do not hold for this case, for a reason given above."""
     query, path = case.query or {}, case.operation.path
@@ -104,6 +121,9 @@ def named(case: Any) -> list[Any]:
         excluded.append(response_schema_conformance)
     if path.startswith(("/start/", "/check/")):
         excluded += [negative_data_rejection, ignored_auth]
+    body = case.body if isinstance(case.body, dict) else {}
+    if path in SPANNING or (path == "/api/generate" and {"image_model", "image_resolution"} & body.keys()):
+        excluded.append(positive_data_acceptance)
     return excluded
 
 
@@ -137,6 +157,12 @@ def test_an_operation_of_fals_own(case: Any):
     holds(case)
 
 
+@paperbanana.parametrize()
+@BUDGET
+def test_an_operation_of_document_d(case: Any):
+    holds(case)
+
+
 def walks(schema: Any) -> Any:
     """A test case that walks along the links, each walk in a world that begins anew."""
 
@@ -156,3 +182,4 @@ TestWalksOfDocumentA = walks(bananadev)
 TestWalksOfDocumentC = walks(falai)
 TestWalksOfBananasOwn = walks(banana_native)
 TestWalksOfFalsOwn = walks(fal_native)
+TestWalksOfDocumentD = walks(paperbanana)

@@ -132,6 +132,30 @@ def test_a_state_file_brings_back_what_was_answered(tmp_path: Path) -> None:
     reopened.close()
 
 
+def test_a_state_file_writes_each_blob_once_and_drops_what_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    zoo, file = app(), StateFile(path)
+    file.restore(zoo.worlds)
+    world = zoo.worlds.default
+    world.blobs |= {"stays": b"\x00" * 1000, "goes": b"\x01", "changes": b"\x02"}
+    file.keep(world)
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE blobs SET blob = 'untouched' WHERE name = 'stays'")
+    other.close()
+    del world.blobs["goes"]
+    world.blobs["changes"] = b"\x03"
+    file.keep(world)
+    file.close()
+
+    again, reopened = app(), StateFile(path)
+    reopened.restore(again.worlds)
+
+    assert again.worlds.default.blobs == {"stays": "untouched", "changes": b"\x03"}
+    reopened.forget(again.worlds.default)
+    assert reopened.restore(app().worlds) == 0
+    reopened.close()
+
+
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, and longer than a header of sixteen bytes")
 

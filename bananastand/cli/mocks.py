@@ -33,6 +33,10 @@ def mocks(
     speed: Annotated[
         float, typer.Option(min=0.001, max=1e6, help="How much faster than the wall's the real clock runs.")
     ] = 1.0,
+    allow_webhook: Annotated[
+        list[str] | None,
+        typer.Option(help="Also post webhooks to this host, address or network; may be given again."),
+    ] = None,
     banana_url: Annotated[
         str | None, typer.Option(help="Forward runs to the Potassium app that listens there, instead of drawing.")
     ] = None,
@@ -64,6 +68,7 @@ def mocks(
             state=state,
             hosts=allow_host or (),
             runtime=runtime,
+            webhooks=allow_webhook or (),
         )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,19 +11,24 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "build"]
 
-NAMES = ("bananadev", "falai", "banana-native", "fal-native")
+NAMES = ("bananadev", "falai", "banana-native", "fal-native", "paperbanana")
 
 
-def build(names: Sequence[str] = NAMES, *, runtime: Runtime | None = None) -> list[Provider]:
-    """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name."""
+def build(
+    names: Sequence[str] = NAMES, *, runtime: Runtime | None = None, webhooks: Iterable[str] = ()
+) -> list[Provider]:
+    """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name.
+
+    `webhooks` are addresses that may be posted to beside those of this machine.
+    """
     if {"bananadev", "banana-native"} & set(names) and runtime is None:
         from .bananadev.runtime import InstantRuntime
 
         runtime = InstantRuntime()
-    return [_one(name, runtime) for name in names]
+    return [_one(name, runtime, webhooks) for name in names]
 
 
-def _one(name: str, runtime: Runtime | None) -> Provider:
+def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str]) -> Provider:
     match name:
         case "bananadev":
             from .bananadev import BananaDevUpstream
@@ -43,5 +48,9 @@ def _one(name: str, runtime: Runtime | None) -> Provider:
             from .falai import FalAI
 
             return FalAI()
+        case "paperbanana":
+            from .paperbanana import PaperBanana
+
+            return PaperBanana(webhooks=webhooks)
         case _:
             raise ValueError(f"there is no provider {name}; there are {', '.join(NAMES)}")

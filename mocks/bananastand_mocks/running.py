@@ -28,16 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "RunningServer", "Stand", "start"]
 
-KEYS = {"bananadev": "lowcodeapi", "falai": "lowcodeapi", "banana-native": "banana", "fal-native": "fal"}
+KEYS = {"bananadev": "lowcodeapi", "falai": "lowcodeapi", "banana-native": "banana", "fal-native": "fal",
+        "paperbanana": "paperbanana"}  # fmt: skip
+ADMIN_KEYS = {"paperbanana": "paperbanana-admin"}
 PATIENCE = 30.0  # seconds for a start
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a provider answers, and a key that it takes."""
+    """Where a provider answers, a key that it takes, and its admin's key where there is one."""
 
     base_url: str
     key: str
+    admin_key: str = ""
 
 
 class Stand:
@@ -79,8 +82,7 @@ class Stand:
     def endpoint(self, provider: str) -> Endpoint:
         """Where a provider answers in this world alone, and this world's key."""
         app = self._server.app(provider)
-        key = self.world.credentials[KEYS[provider]][0]
-        return Endpoint(f"{self._server.url}/w/{self.world.name}{app.provider.mount}", key)
+        return _endpoint(f"{self._server.url}/w/{self.world.name}{app.provider.mount}", provider, self.world)
 
     def reset(self, **options: Any) -> None:
         """Begin anew; `kind` and `seed` as for a new world."""
@@ -118,8 +120,7 @@ class RunningServer:
 
     def endpoint(self, provider: str) -> Endpoint:
         """Where a provider answers in the world of the well-known keys."""
-        app = self.app(provider)
-        return Endpoint(f"{self.url}{app.provider.mount}", self.asgi.worlds.default.credentials[KEYS[provider]][0])
+        return _endpoint(f"{self.url}{self.app(provider).provider.mount}", provider, self.asgi.worlds.default)
 
     def app(self, provider: str) -> Any:
         """The provider's application. Raises KeyError where it is not served."""
@@ -165,3 +166,8 @@ def start(
     """
     chosen: Sequence[str] = names or NAMES
     return RunningServer(Server(chosen, kind=kind, seed=seed, virtual=virtual, runtime=runtime), port)
+
+
+def _endpoint(url: str, provider: str, world: World) -> Endpoint:
+    admin = world.credentials[ADMIN_KEYS[provider]][0] if provider in ADMIN_KEYS else ""
+    return Endpoint(url, world.credentials[KEYS[provider]][0], admin)

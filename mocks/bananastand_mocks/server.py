@@ -1,6 +1,6 @@
 """All providers on one port: their mounts, the index page, the control plane. Knows no operation.
 
-/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal    the providers
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /paperbanana    the providers
 /w/{world}/lowcodeapi/...                                  the same, in the world of that name
 /_stand/                                                   the control plane
 /                                                          what is served, with which keys
@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .kernel.app import PINNED, ProviderApp
+from .kernel.app import PINNED, ProviderApp, turning
 from .kernel.journal import BUDGET
 from .kernel.state_file import StateFile
 from .kernel.world import World
@@ -44,9 +44,10 @@ class Server:
         state: Path | None = None,
         hosts: Iterable[str] = (),
         runtime: Runtime | None = None,
+        webhooks: Iterable[str] = (),
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime)
+        providers = build(names, runtime=runtime, webhooks=webhooks)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
@@ -57,7 +58,7 @@ class Server:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Find the provider by the beginning of the path, and the world too where the path names one."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
             return
         path: str = scope["path"]
         prefix, world = "", None
@@ -80,6 +81,14 @@ class Server:
             await _say(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
         else:
             await self._control(scope, receive, send)
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """Keep the clocks turning from start to end."""
+        await receive()
+        async with turning(self.worlds):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
 
     @cached_property
     def _control(self) -> Any:
@@ -107,10 +116,10 @@ def create_app(
     journal: int = BUDGET,
     strict: bool = False,
 ) -> ProviderApp:
-    """One provider as an ASGI application of its own: bananadev, falai, banana-native or fal-native.
+    """One provider as an ASGI application of its own: bananadev, falai, banana-native, fal-native or paperbanana.
 
-    `keys` replace the well-known credentials, by kind: lowcodeapi, banana, fal. `journal` is its budget in bytes, 0
-    for none. Raises ValueError for an unknown name.
+    `keys` replace the well-known credentials, by kind, such as lowcodeapi, banana or fal. `journal` is its budget in
+    bytes, 0 for none. Raises ValueError for an unknown name.
     """
     (provider,) = build([name], runtime=runtime)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
@@ -139,15 +148,6 @@ def _gateway(path: str) -> tuple[int, dict[str, Any]]:
     return 404, {"message": "Not Found"}
 
 
-async def _live(receive: Any, send: Any) -> None:
-    """There is nothing to start and nothing to end."""
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
-
-
 async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str, Any]) -> None:
     if scope["type"] == "websocket":
         await receive()
@@ -164,7 +164,8 @@ def _page(apps: list[ProviderApp], world: World) -> str:
         f"<tr><td><a href=/_stand/contracts/{app.provider.name}>{html.escape(app.provider.title)}</a>"
         f" (<a href={app.provider.mount}/openapi.json>OpenAPI</a>)"
         f"<td><code>{app.provider.mount}</code><td>{html.escape(app.provider.summary)}"
-        f"<td>{len(app.provider.contract.by_id)}"
+        + "".join(f" <a href={app.provider.mount}/{page}>/{page}</a>" for page in app.provider.pages)
+        + f"<td>{len(app.provider.contract.by_id)}"
         for app in apps
     )
     keys = "".join(

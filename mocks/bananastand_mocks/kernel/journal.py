@@ -11,7 +11,7 @@ from typing import Any
 from .json_body import dump
 from .matching import Difference, differences, known
 
-__all__ = ["BUDGET", "Entry", "Journal", "Verdict"]
+__all__ = ["BUDGET", "Deliveries", "Entry", "Journal", "Sent", "Verdict"]
 
 BUDGET = 16 * 2**20  # bytes a world's journal may hold, as they lie in memory
 KEPT = 256 * 2**10  # of one body; a longer one is left out
@@ -19,6 +19,7 @@ PACKED = 256  # a longer body is kept as JSON: as objects, `[{},{},...]` takes t
 UNPACKED = 8  # bytes in memory for each byte of a body that is kept as objects, about
 OVERHEAD = 1500  # what an entry takes beside what the caller sent, about
 NEAREST = 3
+SENT = 1000  # deliveries that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,26 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """One try to deliver a message of the mock's own; `error` says why it failed."""
+
+    at: float
+    subject: str
+    url: str
+    status: int | None
+    error: str | None
+
+
+class Deliveries(list[Sent]):
+    """The tries to deliver one message, oldest first."""
+
+    @property
+    def waits(self) -> list[float]:
+        """Seconds before each try, since the one before it; 0 before the first."""
+        return [round(each.at - self[max(i - 1, 0)].at, 3) for i, each in enumerate(self)]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether as many calls fitted as were expected, and if not, those that came nearest and why they did not."""
 
@@ -87,6 +108,7 @@ class Journal:
         self._entries: deque[tuple[int, Entry]] = deque()
         self._bytes = 0
         self._count = 0
+        self._sent: deque[Sent] = deque(maxlen=SENT)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -133,9 +155,18 @@ class Journal:
         while self._bytes > self.budget:
             self._bytes -= self._entries.popleft()[0]
 
+    def sent(self, at: float, subject: str, url: str, status: int | None, error: str | None) -> None:
+        """Note a try to deliver something; the subject is what it tells of."""
+        self._sent.append(Sent(at, subject, url, status, error))
+
+    def deliveries(self, subject: str | None = None) -> Deliveries:
+        """The tries to deliver what tells of a subject; all of them without one."""
+        return Deliveries(each for each in list(self._sent) if subject in (None, each.subject))
+
     def clear(self) -> None:
-        """Forget all calls, and count from 1 again."""
+        """Forget all calls and deliveries, and count from 1 again."""
         self._entries.clear()
+        self._sent.clear()
         self._bytes = self._count = 0
 
     def find(self, **expected: Any) -> list[Entry]:

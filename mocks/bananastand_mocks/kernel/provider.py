@@ -23,9 +23,10 @@ from .limits import Allowance
 from .world import Event, World
 from .worlds import Kind, Worlds
 
-__all__ = ["Credential", "Provider", "Socket"]
+__all__ = ["Credential", "Pages", "Provider", "Socket"]
 
 Socket = Callable[[WebSocket, Worlds], Awaitable[None]]
+Pages = Callable[[Worlds], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Provider(ABC):
     tells browsers ("*" or "reflect", which names the caller's origin and allows credentials). Bodies longer than
     `max_body` are refused while they arrive. With `parse_first` a body that is not JSON is refused before the
     credential is looked at. With `objects_only` a bare string or number is no JSON body, as Express has it.
-    `sockets` are websockets, by path.
+    `sockets` are websockets, by path; `pages` make an ASGI application for people, by the first part of its path.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Provider(ABC):
     resources: Mapping[str, Any] = {}
     credentials: Sequence[Credential] = ()
     sockets: Mapping[str, Socket] = {}
+    pages: Mapping[str, Pages] = {}
 
     @abstractmethod
     def secret(self, call: Call) -> tuple[str, str] | None:

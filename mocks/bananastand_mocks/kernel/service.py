@@ -81,7 +81,8 @@ class Service:
     async def perform(self, call: Call) -> Answer:
         """Everything between authentication and the answer on the wire. Raises ProviderError."""
         world = call.world
-        world.clock.run_due()
+        if world.clock.run_due() and self.worlds.keep is not None:
+            self.worlds.keep(world)
         allowance = world.limits.take(self.provider.name, call.credential or "", world.clock.now())
         if allowance is not None and not allowance.allowed:
             raise ProviderError("rate_limited", allowance=allowance)

@@ -110,6 +110,12 @@ class Worlds:
         if self.forget is not None:
             self.forget(world)
 
+    def turn(self) -> None:
+        """Run what is due where time runs by itself, and keep what that changed."""
+        for world in self:
+            if not world.clock.virtual and world.clock.run_due() and self.keep is not None:
+                self.keep(world)
+
     def __iter__(self) -> Iterator[World]:
         return iter(list(self._by_name.values()))
 

@@ -1,0 +1,166 @@
+"""Every snippet of document D, run as it stands against the mock in the documents world: each gets its success answer.
+
+Host and keys are replaced. The curls are run by bash, the JavaScript by Node, the Python in one namespace for the whole
+page. Two JavaScript snippets are meant for a page; what they use of one (a chosen file, a reader, a window) is put
+before them here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paper_pdf import paper
+from snippets import Snippet, snippets
+
+import bananastand_mocks
+from bananastand_mocks.running import RunningServer, Stand
+
+SHOWN = "pb_a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
+PAGE = """
+import { readFileSync } from "node:fs";
+globalThis.document = { querySelector: () => ({ files: [readFileSync("paper.pdf")] }) };
+globalThis.FileReader = class {
+  readAsDataURL(file) {
+    this.result = "data:application/pdf;base64," + file.toString("base64");
+    this.onload();
+  }
+};
+globalThis.window = { open: (url) => console.log("opened", url) };
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with bananastand_mocks.start("paperbanana", kind="documents") as server:
+        yield server
+
+
+@pytest.fixture
+def stand(server: RunningServer) -> Stand:
+    """The documents world, as new."""
+    server.default.reset()
+    return server.default
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "paper.pdf").write_bytes(paper())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def here(example: Snippet, server: RunningServer) -> str:
+    """The snippet with host and keys replaced."""
+    at = server.endpoint("paperbanana")
+    text = example.text.replace("https://api.paperbanana.me", at.base_url)
+    return text.replace("pb_your_api_key_here", at.key).replace("YOUR_ADMIN_KEY", at.admin_key)
+
+
+def run(*command: str, **options: Any) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def assert_succeeded(stand: Stand, example: Snippet) -> None:
+    """The snippet's operation was called, and every call had the contract's first success."""
+    calls = list(stand.journal)
+    assert calls != []
+    assert example.operation in {each.operation for each in calls}
+    assert [each.status for each in calls if each.status >= 300] == []
+    assert stand.world.breaches == []
+
+
+@pytest.mark.needs("bash", "curl", "base64")
+@pytest.mark.parametrize("example", snippets("paperbanana", "curl"), ids=str)
+def test_a_curl_gets_its_success_answer(example: Snippet, server: RunningServer, stand: Stand, folder: Path):
+    said = run("bash", "-c", here(example, server))
+    assert_succeeded(stand, example)
+    if example.operation == "get_task_image":
+        drawn = next(folder / name for name in ("plot.svg", "diagram.png") if name in example.text)
+        assert drawn.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r")
+    elif example.operation == "delete_key":
+        assert said == ""
+    else:
+        assert json.loads(said) == json.loads(list(stand.journal)[-1].answer)
+
+
+@pytest.mark.needs("node")
+@pytest.mark.parametrize(
+    "example", [each for each in snippets("paperbanana", "javascript") if each.operation is not None], ids=str
+)
+def test_javascript_gets_its_success_answer(example: Snippet, server: RunningServer, stand: Stand, folder: Path):
+    (folder / "snippet.mjs").write_text(PAGE + here(example, server))
+    said = run("node", "snippet.mjs")
+    assert_succeeded(stand, example)
+    if "window.open" in example.text:
+        assert said.startswith("opened blob:")
+    elif "console.log" in example.text:
+        assert said.strip() != ""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # D:279 leaves its file open
+def test_the_python_of_the_page_gets_its_success_answers(server: RunningServer, stand: Stand, folder: Path):
+    namespace: dict[str, Any] = {}
+    for example in snippets("paperbanana", "python"):
+        if example.operation is None:
+            continue
+        stand.journal.clear()
+        exec(compile(here(example, server), str(example), "exec"), namespace)
+        assert_succeeded(stand, example)
+    assert namespace["r"].status_code == 204
+    assert (folder / "diagram.png").read_bytes()[:5] == b"\x89PNG\r"
+
+
+def posted(stand: Stand, server: RunningServer) -> tuple[bytes, str]:
+    """Body and signature of a webhook that the mock sent."""
+    got: list[tuple[bytes, str]] = []
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        told = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.splitlines()[1:])}
+        got.append((await reader.readexactly(int(told["content-length"])), told["x-paperbanana-signature"]))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def listen() -> None:
+        receiver = await asyncio.start_server(receive, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"
+        row = stand.world.table("paperbanana.keys")[server.endpoint("paperbanana").key]
+        row |= {"webhook_url": url, "webhook_secret": "whsec"}
+        at = server.endpoint("paperbanana")
+        asked = json.dumps({"data_json": "[1, 2]", "intent": "line"})
+        told = ["-H", f"Authorization: Bearer {at.key}", "-H", "Content-Type: application/json", "-d", asked]
+        await asyncio.to_thread(run, "curl", "-s", *told, f"{at.base_url}/api/plot")
+        await asyncio.to_thread(stand.clock.advance, 0)
+        receiver.close()
+
+    asyncio.run(listen())
+    return got[0]
+
+
+@pytest.mark.needs("curl", "node")
+def test_the_verifications_of_the_page_hold_for_what_the_mock_sends(server: RunningServer, stand: Stand, folder: Path):
+    body, signature = posted(stand, server)
+    assert signature == "sha256=" + hmac.new(b"whsec", body, hashlib.sha256).hexdigest()
+    python = next(each for each in snippets("paperbanana", "python") if each.operation is None)
+    namespace: dict[str, Any] = {}
+    exec(compile(python.text, str(python), "exec"), namespace)
+    assert namespace["verify_signature"](body, signature, "whsec") is True
+    assert namespace["verify_signature"](body + b" ", signature, "whsec") is False
+
+    javascript = next(each for each in snippets("paperbanana", "javascript") if each.operation is None)
+    (folder / "body").write_bytes(body)
+    asked = 'console.log(verifySignature(require("fs").readFileSync("body"), process.argv[2], "whsec"));'
+    (folder / "verify.cjs").write_text(f"{javascript.text}\n{asked}")
+    assert run("node", "verify.cjs", signature) == "true\n"
+    assert run("node", "verify.cjs", "sha256=" + "0" * 64) == "false\n"

@@ -1,0 +1,143 @@
+"""Puts a graph's boxes into layers and the layers into an order with few crossings. Knows no sizes and no places.
+
+An arrow that passes over layers has a slot in each of them, so that its way is kept free. Arrows that lead back are
+left out here: they run outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .graph import Arrow, Graph
+
+__all__ = ["Layers", "Link", "layered"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A piece of an arrow between slots of two neighbouring layers."""
+
+    arrow: int
+    source: int
+    target: int
+
+
+@dataclass
+class Layers:
+    """Slots by layer, in order; a slot below the number of boxes is that box, one above is an arrow passing through."""
+
+    layers: list[list[int]]
+    links: list[list[Link]]  # between layer i and i + 1
+    back: list[int]  # arrows that lead to an earlier layer
+    boxes: int
+
+    def crossings(self) -> int:
+        return sum(
+            _crossings(above, below, links)
+            for above, below, links in zip(self.layers, self.layers[1:], self.links, strict=False)
+        )
+
+
+def layered(graph: Graph, sweeps: int) -> Layers:
+    """Layers by the longest way from a beginning; each sweep orders them by their neighbours, the best order stays."""
+    back = _back(graph)
+    forward = [place for place in range(len(graph.arrows)) if place not in back]
+    ranks = _ranks(graph, [graph.arrows[place] for place in forward])
+    layers: list[list[int]] = [[] for _ in range(max(ranks, default=0) + 1)]
+    for box, rank in enumerate(ranks):
+        layers[rank].append(box)
+    links: list[list[Link]] = [[] for _ in layers[1:]]
+    slot = len(graph.boxes)
+    for place in forward:
+        arrow = graph.arrows[place]
+        before = arrow.source
+        for rank in range(ranks[arrow.source] + 1, ranks[arrow.target]):
+            layers[rank].append(slot)
+            links[rank - 1].append(Link(place, before, slot))
+            before, slot = slot, slot + 1
+        links[ranks[arrow.target] - 1].append(Link(place, before, arrow.target))
+    found = Layers(layers, links, sorted(back), len(graph.boxes))
+    _order(found, sweeps)
+    return found
+
+
+def _back(graph: Graph) -> set[int]:
+    """The arrows that close a circle, when one starts where nothing leads to."""
+    out: list[list[int]] = [[] for _ in graph.boxes]
+    for place, arrow in enumerate(graph.arrows):
+        out[arrow.source].append(place)
+    reached = {arrow.target for arrow in graph.arrows}
+    starts = sorted(range(len(graph.boxes)), key=lambda box: (box in reached, box))
+    state: dict[int, int] = {}
+    back: set[int] = set()
+    for start in starts:
+        stack = [(start, 0)] if start not in state else []
+        while stack:
+            box, done = stack.pop()
+            state[box] = 1
+            if done == len(out[box]):
+                state[box] = 2
+                continue
+            stack.append((box, done + 1))
+            arrow = graph.arrows[out[box][done]]
+            if state.get(arrow.target) == 1:
+                back.add(out[box][done])
+            elif arrow.target not in state:
+                stack.append((arrow.target, 0))
+    return back
+
+
+def _ranks(graph: Graph, forward: list[Arrow]) -> list[int]:
+    ranks = [0] * len(graph.boxes)
+    for _ in graph.boxes:
+        for arrow in forward:
+            ranks[arrow.target] = max(ranks[arrow.target], ranks[arrow.source] + 1)
+    targets = {arrow.target for arrow in forward}
+    for box in range(len(graph.boxes)):  # what begins late stands beside what it is for
+        after = [ranks[arrow.target] for arrow in forward if arrow.source == box]
+        if box not in targets and after:
+            ranks[box] = min(after) - 1
+    return ranks
+
+
+def _order(found: Layers, sweeps: int) -> None:
+    best, fewest = [list(layer) for layer in found.layers], found.crossings()
+    for sweep in range(sweeps):
+        if not fewest:
+            break
+        places = range(1, len(found.layers)) if sweep % 2 == 0 else range(len(found.layers) - 2, -1, -1)
+        for place in places:
+            fixed = found.layers[place - 1 if sweep % 2 == 0 else place + 1]
+            links = found.links[place - 1 if sweep % 2 == 0 else place]
+            _sort(found.layers[place], fixed, links, down=sweep % 2 == 0)
+        _swap(found)
+        if (count := found.crossings()) < fewest:
+            best, fewest = [list(layer) for layer in found.layers], count
+    found.layers = best
+
+
+def _sort(layer: list[int], fixed: list[int], links: list[Link], *, down: bool) -> None:
+    at = {slot: place for place, slot in enumerate(fixed)}
+    near: dict[int, list[int]] = {slot: [] for slot in layer}
+    for link in links:
+        slot, other = (link.target, link.source) if down else (link.source, link.target)
+        near[slot].append(at[other])
+    means = {slot: sum(of) / len(of) if of else layer.index(slot) for slot, of in near.items()}
+    layer.sort(key=lambda slot: means[slot])
+
+
+def _swap(found: Layers) -> None:
+    """Exchange neighbours wherever that saves a crossing."""
+    for layer in found.layers:
+        for place in range(len(layer) - 1):
+            before = found.crossings()
+            layer[place], layer[place + 1] = layer[place + 1], layer[place]
+            if found.crossings() >= before:
+                layer[place], layer[place + 1] = layer[place + 1], layer[place]
+
+
+def _crossings(above: list[int], below: list[int], links: list[Link]) -> int:
+    first = {slot: place for place, slot in enumerate(above)}
+    second = {slot: place for place, slot in enumerate(below)}
+    pairs = [(first[link.source], second[link.target]) for link in links]
+    return sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for i, a in enumerate(pairs) for b in pairs[:i])

@@ -1,0 +1,104 @@
+"""Measures and breaks text, so that it fits its box before anything is drawn. Knows no boxes and no graph.
+
+Everything here is called inside the studio: it measures with matplotlib's fonts.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Word", "broken", "caption_lines", "measure"]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a caption, where it stands in its line, in points."""
+
+    text: str
+    x: float
+    bold: bool
+
+
+@functools.lru_cache(4096)
+def measure(text: str, size: float, weight: str = "normal", style: Literal["normal", "italic"] = "normal") -> float:
+    """The width of a line in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=size, weight=weight, style=style)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
+
+
+def broken(text: str, size: float, room: float, weight: str = "normal") -> list[str]:
+    """Lines no wider than the room, broken between words, in words only where one alone is too wide; about equal."""
+    words = [piece for word in text.split() for piece in _pieces(word, size, room, weight)]
+    lines = _filled(words, size, room, weight)
+    low, high = max((measure(word, size, weight) for word in words), default=0.0), room
+    while len(lines) > 1 and high - low > 2:  # as narrow as the same number of lines allows
+        middle = (low + high) / 2
+        fitted = _filled(words, size, middle, weight)
+        low, high = (low, middle) if len(fitted) == len(lines) else (middle, high)
+    return _filled(words, size, high, weight)
+
+
+def caption_lines(caption: str, size: float, room: float, most: int) -> list[list[Word]]:
+    """A caption's lines, centred in the room, `Figure 1:` in bold; what exceeds the lines ends in an ellipsis."""
+    label = re.match(r"\s*(?:fig(?:ure)?|table|scheme)\.?\s*[\w.]{0,6}\s*[:.]", caption, re.IGNORECASE)
+    bold = len(label[0].split()) if label else 0
+    words = [
+        (piece, place < bold)
+        for place, word in enumerate(caption.split())
+        for piece in _pieces(word, size, room, "bold")
+    ]
+    space = measure("n n", size) - measure("nn", size)
+    lines: list[list[tuple[str, bool, float]]] = [[]]
+    for word, heavy in words:
+        width = measure(word, size, "bold" if heavy else "normal")
+        if lines[-1] and sum(each[2] + space for each in lines[-1]) + width > room:
+            if len(lines) == most:
+                last, last_heavy, last_width = lines[-1][-1]
+                lines[-1][-1] = (last.rstrip(",.;") + "\u2026", last_heavy, last_width)
+                break
+            lines.append([])
+        lines[-1].append((word, heavy, width))
+    return [_centred(line, room, space) for line in lines if line]
+
+
+def _centred(line: list[tuple[str, bool, float]], room: float, space: float) -> list[Word]:
+    x = (room - sum(each[2] for each in line) - space * (len(line) - 1)) / 2
+    placed: list[Word] = []
+    for word, heavy, width in line:
+        placed.append(Word(word, x, heavy))
+        x += width + space
+    return placed
+
+
+def _filled(words: list[str], size: float, room: float, weight: str) -> list[str]:
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and measure(longer, size, weight) <= room + 0.01:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _pieces(word: str, size: float, room: float, weight: str) -> list[str]:
+    """A word, cut after hyphens or anywhere if it is wider than the room."""
+    if measure(word, size, weight) <= room:
+        return [word]
+    pieces = [""]
+    for part in re.findall(r"[^-/_]+[-/_]?|[-/_]", word):
+        if measure(pieces[-1] + part, size, weight) <= room:
+            pieces[-1] += part
+            continue
+        pieces.append("")
+        for char in part:
+            if pieces[-1] and measure(pieces[-1] + char, size, weight) > room:
+                pieces.append("")
+            pieces[-1] += char
+    return [piece for piece in pieces if piece]

@@ -1,0 +1,45 @@
+"""Keeps a graph small enough to read. Knows no text and no layout."""
+
+from __future__ import annotations
+
+from .graph import Arrow, Graph
+
+__all__ = ["MOST", "pruned"]
+
+MOST = 16  # boxes in a figure
+
+
+def pruned(graph: Graph) -> Graph:
+    """At most MOST boxes: results that only pass between two others become the label of their arrow, then leaves go."""
+    while len(graph.boxes) > MOST:
+        place = _between(graph)
+        graph = _without(graph, place if place is not None else _least(graph))
+    return graph
+
+
+def _between(graph: Graph) -> int | None:
+    """A thing with one arrow in and one out."""
+    for place, box in enumerate(graph.boxes):
+        into = [a for a in graph.arrows if a.target == place]
+        out = [a for a in graph.arrows if a.source == place]
+        if box.kind == "data" and len(into) == len(out) == 1 and not box.details and into[0].source != out[0].target:
+            return place
+    return None
+
+
+def _least(graph: Graph) -> int:
+    """The box with the fewest arrows, of equals the one named last."""
+    return min(range(1, len(graph.boxes)), key=lambda place: (len(graph.neighbours(place)), -place))
+
+
+def _without(graph: Graph, place: int) -> Graph:
+    """The graph without one box; what led to it leads on to what came after."""
+    into = [a.source for a in graph.arrows if a.target == place]
+    out = [a.target for a in graph.arrows if a.source == place]
+    kept = Graph(graph.boxes, [a for a in graph.arrows if place not in (a.source, a.target)])
+    box = graph.boxes[place]
+    for source in into:
+        for target in out:
+            kept.join(source, target, box.label if box.kind == "data" and len(box.label) <= 22 else "")
+    moved = [Arrow(a.source - (a.source > place), a.target - (a.target > place), a.label) for a in kept.arrows]
+    return Graph([each for i, each in enumerate(graph.boxes) if i != place], moved)

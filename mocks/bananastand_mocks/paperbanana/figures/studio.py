@@ -1,0 +1,105 @@
+"""Where matplotlib works: settings, fonts and files. Knows no kind of figure.
+
+matplotlib's settings belong to the process and its drawing is not safe in threads, so one figure is drawn at a time,
+from matplotlib's own defaults whatever the user's file says, and the settings are put back afterwards. No pyplot.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import threading
+import unicodedata
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from .figure import Refused
+
+__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "legible", "saved", "studio"]
+
+DPI = 300
+FORMATS = ("png", "svg", "pdf")
+INK, MUTED = "#222222", "#5f6368"
+# Okabe and Ito's colours, which the colour-blind can tell apart; black and yellow, weak on white, come last.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#F0E442", "#222222")
+
+FAMILIES = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Droid Sans Fallback")
+MISSING = "\u25a1"  # stands for what no font has
+NO_DATES: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None},
+}
+SETTINGS: dict[str, Any] = {
+    "axes.edgecolor": "#444444",
+    "axes.labelcolor": INK,
+    "axes.unicode_minus": True,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "figure",
+    "text.color": INK,
+    "text.hinting": "none",
+    "text.parse_math": False,
+    "xtick.color": "#444444",
+    "xtick.labelcolor": INK,
+    "ytick.color": "#444444",
+    "ytick.labelcolor": INK,
+}
+
+_lock = threading.Lock()
+
+
+@contextmanager
+def studio() -> Generator[None]:
+    """matplotlib for one thread at a time, with settings that depend on nobody's file."""
+    import matplotlib
+
+    with _lock, matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        chosen: Any = matplotlib.rcParams
+        for key, value in (*SETTINGS.items(), ("font.family", list(_families()))):
+            chosen[key] = value
+        yield
+
+
+def saved(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
+    """The figure in each format, PNG always among them; the same figure gives the same bytes. Raises Refused."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise Refused(f"output_formats may hold {', '.join(FORMATS)}; got {unknown[0]}", "output_formats")
+    files: dict[str, bytes] = {}
+    for name in FORMATS:
+        if name == "png" or name in formats:
+            kept = io.BytesIO()
+            figure.savefig(kept, format=name, metadata=NO_DATES[name])
+            files[name] = kept.getvalue()
+    return files
+
+
+def legible(text: str, most: int = 400) -> str:
+    """One line of what our fonts can show; what they lack becomes an empty square, what has no shape is dropped."""
+    shown = "".join(
+        char if ord(char) in _glyphs() else MISSING
+        for char in " ".join(text[: 4 * most].split())
+        if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me")
+        or (unicodedata.category(char) == "Mn" and ord(char) in _glyphs())
+    )
+    return shown if len(shown) <= most else shown[: most - 1].rstrip() + "\u2026"
+
+
+@functools.cache
+def _families() -> tuple[str, ...]:
+    """Those of our fonts that are here; the first comes with matplotlib."""
+    from matplotlib import font_manager
+
+    here = {entry.name for entry in font_manager.fontManager.ttflist}
+    return tuple(name for name in FAMILIES if name in here)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    from matplotlib import font_manager
+
+    paths = [font_manager.findfont(name) for name in _families()]
+    return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())

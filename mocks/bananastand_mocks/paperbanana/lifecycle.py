@@ -1,0 +1,109 @@
+"""The life of a task (D:659-665): pending, running, completed or failed, on the world's clock. Knows no HTTP.
+
+How long it takes is the world's matter: so many polls or seconds where a test says so, else the setting
+paperbanana.seconds. Drawing takes no time of a virtual clock; where time is real, a task is done when it is drawn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from ..kernel.errands import Errand, Lane
+from ..kernel.world import Event, World
+from . import state
+from .rendering import Rendered, Renderer, plan
+from .webhooks import DELIVER, Courier
+
+__all__ = ["FINISH", "Workshop"]
+
+log = logging.getLogger("bananastand_mocks")
+
+START, FINISH = "paperbanana.start", "paperbanana.finish"
+QUEUED = 0.2  # of its time that a task is pending
+
+
+class Workshop:
+    """Begins tasks, carries them out, and has their webhooks delivered."""
+
+    def __init__(self, renderer: Renderer, courier: Courier) -> None:
+        self.renderer, self.courier = renderer, courier
+        self.reading = Lane("paperbanana-reading", 2)
+        self.events: Mapping[str, Event] = {START: self._start, FINISH: self._finish, DELIVER: self._deliver}
+
+    def begin(self, world: World, row: state.Row) -> None:
+        """Keep a new task, and plan its life."""
+        row["failure"] = world.tasks.take_failure()
+        row["polls"] = world.tasks.polls if world.tasks.mode == "after_polls" else None
+        state.keep_task(world, row)
+        if row["polls"] is None:
+            seconds = _seconds(world)
+            world.clock.after(QUEUED * seconds, START, task_id=row["task_id"])
+            world.clock.after(seconds, FINISH, task_id=row["task_id"])
+
+    async def poll(self, world: World, row: state.Row) -> None:
+        """Somebody asks for a task: one that waits for polls is a poll nearer to its end."""
+        if row["status"] not in ("pending", "running"):
+            return
+        if row["polls"] is not None:
+            if row["polls"] > 0:
+                row["polls"], row["status"] = row["polls"] - 1, "running"
+                return
+            row["polls"] = None
+            world.clock.after(0, FINISH, task_id=row["task_id"])
+            world.clock.run_due()
+            await world.clock.settle(FINISH, task_id=row["task_id"])
+        else:
+            await self.settle(world, row)
+
+    async def settle(self, world: World, row: state.Row) -> None:
+        """Where time is virtual, wait for a drawing that is under way."""
+        if world.clock.virtual:
+            await world.clock.settle(FINISH, task_id=row["task_id"])
+
+    def _start(self, world: World, details: dict[str, Any]) -> None:
+        row = state.tasks(world).get(details["task_id"])
+        if row is not None and row["status"] == "pending":
+            row["status"] = "running"
+
+    def _finish(self, world: World, details: dict[str, Any]) -> Errand | None:
+        row = state.tasks(world).get(details["task_id"])
+        if row is None or row["status"] in ("completed", "failed"):
+            return None
+        row["status"] = "running"
+        if row["failure"] is not None:
+            self._end(world, row, "failed", error=row["failure"])
+            return None
+        wanted = plan(world, row)
+        draw, lane = self.renderer.render, self.renderer.lane
+        return Errand(lane, lambda: draw(wanted), lambda outcome: self._drawn(world, row, outcome))
+
+    def _drawn(self, world: World, row: state.Row, outcome: Future[Rendered]) -> None:
+        raised = outcome.exception()
+        if raised is None:
+            self._end(world, row, "completed", description=outcome.result().description)
+            return
+        if type(raised).__name__ != "Refused":  # named, not imported: figures are loaded where they are drawn
+            log.error("a drawing failed", exc_info=raised)
+        self._end(world, row, "failed", error=str(raised) or type(raised).__name__)
+
+    def _end(self, world: World, row: state.Row, status: str, **told: str) -> None:
+        row.update(told, status=status, completed_at=world.clock.now())
+        self.courier.begin(world, row)
+
+    def _deliver(self, world: World, details: dict[str, Any]) -> Errand | None:
+        def picture(row: state.Row) -> Callable[[], bytes]:
+            wanted = plan(world, row)
+            return lambda: self.renderer.render(wanted).files["png"]
+
+        return self.courier.deliver(world, details, picture)
+
+
+def _seconds(world: World) -> float:
+    if world.tasks.mode == "after_seconds":
+        return world.tasks.seconds
+    told = state.setting(world, "seconds")
+    least, most = told if isinstance(told, list) else (told, told)
+    return least if least == most else world.random.uniform(least, most)

@@ -1,0 +1,127 @@
+"""From a task's row to its files and its text. Knows what figures there are, and neither keys nor time.
+
+A plan is what a picture is drawn from, as plain data: one recipe, or for a composite also those of its panels. The same
+plan gives the same files, so that they are kept in memory only, the latest of them, and drawn again when asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..kernel.errands import Lane
+from ..kernel.world import World
+from . import state
+
+__all__ = ["Plan", "Rendered", "Renderer", "plan"]
+
+BUDGET = 64 * 2**20  # bytes of files that are kept
+
+Recipe = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The outcome: files by format, none for a text, and the description, or the text itself."""
+
+    files: Mapping[str, bytes]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Recipes by task, each after those it needs; the last one is wanted."""
+
+    recipes: tuple[tuple[str, Recipe], ...]
+
+
+def plan(world: World, row: state.Row) -> Plan:
+    """What the task's outcome is made from. Panels of panels come along, each once."""
+    rows, needed, waiting = state.tasks(world), {row["task_id"]: row}, [row]
+    while waiting:
+        for panel in waiting.pop()["recipe"].get("panels", ()):
+            if panel not in needed:
+                needed[panel] = rows[panel]
+                waiting.append(rows[panel])
+    ordered = sorted(needed.values(), key=lambda each: each["number"])
+    return Plan(tuple((each["task_id"], each["recipe"]) for each in ordered))
+
+
+class Renderer:
+    """Draws, and remembers the latest files. All of it blocks, and is for a thread of the `lane`."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.lane = Lane("paperbanana-drawing", 2)
+        self._budget = budget
+        self._kept: OrderedDict[str, Rendered] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def render(self, wanted: Plan) -> Rendered:
+        """The outcome of a plan. Raises Refused where it is well formed and cannot be drawn."""
+        names = _digests(wanted)
+        last = wanted.recipes[-1][0]
+        if (known := self._recall(names[last])) is not None:
+            return known
+        made: dict[str, Rendered] = {}
+        for task, recipe in wanted.recipes:
+            made[task] = self._recall(names[task]) or self._make(names[task], recipe, made)
+        return made[last]
+
+    def _make(self, name: str, recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
+        rendered = _draw(recipe, made)
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = rendered
+                self._bytes += _size(rendered)
+            while self._bytes > self._budget and len(self._kept) > 1:
+                self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return rendered
+
+    def _recall(self, name: str) -> Rendered | None:
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+            return self._kept.get(name)
+
+
+def _draw(recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
+    """One outcome, by the drawing of its kind; the libraries are loaded here, on first use."""
+    given = {name: value for name, value in recipe.items() if name not in ("kind", "panels")}
+    match recipe["kind"]:
+        case "plot":
+            from .figures import plot
+
+            figure = plot.draw(given.pop("data_json"), given.pop("intent"), **given)
+        case "diagram":
+            from .figures import diagram
+
+            figure = diagram.draw(given.pop("source_context"), given.pop("caption"), **given)
+        case "composite":
+            from .figures import composite
+
+            del given["formats"]  # a composite is a PNG (D:444)
+            figure = composite.draw([made[panel].files["png"] for panel in recipe["panels"]], **given)
+        case _:
+            from .figures import stylist
+
+            return Rendered({}, stylist.optimize(given.pop("prompt"), **given))
+    return Rendered(figure.files, figure.description)
+
+
+def _digests(wanted: Plan) -> dict[str, str]:
+    """A name for each recipe that depends on what is drawn, and not on the task's id."""
+    names: dict[str, str] = {}
+    for task, recipe in wanted.recipes:
+        content = {**recipe, "panels": [names[panel] for panel in recipe.get("panels", ())]}
+        names[task] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return names
+
+
+def _size(rendered: Rendered) -> int:
+    return 1000 + len(rendered.description) + sum(map(len, rendered.files.values()))

@@ -1,0 +1,172 @@
+"""Errands: blocking work that events start, in order where time is moved by hand, in threads where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from bananastand_mocks.kernel.clock import EPOCH, Clock
+from bananastand_mocks.kernel.errands import Errand, Lane
+from bananastand_mocks.kernel.journal import Journal
+from bananastand_mocks.kernel.worlds import Worlds
+from tinymock import Zoo
+
+LANE = Lane("test", 2)
+
+
+class Bell:
+    """Rings are errands; three follow one another with waits of 5, 15 and 60."""
+
+    def __init__(self, *, virtual: bool = True, hold: threading.Event | None = None) -> None:
+        self.clock = Clock(self.deliver, virtual=virtual)
+        self.rings: list[tuple[int, float, int]] = []
+        self.hold = hold
+
+    def deliver(self, event: str, details: dict[str, Any]) -> Errand:
+        def work() -> int:
+            if self.hold is not None:
+                assert self.hold.wait(10)
+            return threading.get_ident()
+
+        def done(outcome: Future[int]) -> None:
+            number = details["number"]
+            self.rings.append((number, self.clock.now(), outcome.result()))
+            if number < 3:
+                self.clock.after([5, 15, 60][number], "ring", number=number + 1)
+
+        return Errand(LANE, work, done)
+
+
+def test_a_clock_moved_by_hand_runs_errands_at_their_time_in_its_own_thread() -> None:
+    bell = Bell()
+    bell.clock.after(0, "ring", number=0)
+
+    assert bell.clock.advance(79) == 3
+    assert bell.clock.advance(1) == 1
+    here = threading.get_ident()
+    assert bell.rings == [(0, EPOCH, here), (1, EPOCH + 5, here), (2, EPOCH + 20, here), (3, EPOCH + 80, here)]
+
+
+def test_what_is_due_at_a_call_runs_in_a_thread_and_ends_at_a_later_turn() -> None:
+    bell = Bell(hold=threading.Event())
+    bell.clock.after(0, "ring", number=3)
+
+    assert bell.clock.run_due() == 1
+    assert bell.rings == []
+    assert [each["event"] for each in bell.clock.pending] == ["ring"]
+    assert bell.hold is not None
+    bell.hold.set()
+    asyncio.run(bell.clock.settle("ring", number=3))
+
+    assert bell.rings[0][:2] == (3, EPOCH)
+    assert bell.rings[0][2] != threading.get_ident()
+    assert bell.clock.pending == []
+    assert bell.clock.run_due() == 0
+
+
+def test_a_clock_moved_by_hand_waits_for_what_is_under_way() -> None:
+    bell = Bell(hold=threading.Event())
+    bell.clock.after(0, "ring", number=0)
+    bell.clock.run_due()
+    assert bell.hold is not None
+    threading.Timer(0.05, bell.hold.set).start()
+
+    bell.clock.advance(80)
+
+    assert [at - EPOCH for _, at, _ in bell.rings] == [0, 5, 20, 80]
+
+
+def test_an_errand_under_way_begins_again_in_a_clock_that_is_loaded() -> None:
+    bell = Bell(hold=threading.Event())
+    bell.clock.after(0, "ring", number=3)
+    bell.clock.run_due()
+
+    again = Bell()
+    again.clock.load(bell.clock.dump())
+    again.clock.advance(0)
+
+    assert [number for number, _, _ in again.rings] == [3]
+    assert bell.hold is not None
+    bell.hold.set()
+
+
+def test_an_errand_that_raises_tells_its_end() -> None:
+    seen: list[BaseException | None] = []
+
+    def work() -> None:
+        raise ValueError("no")
+
+    clock = Clock(lambda event, details: Errand(LANE, work, lambda end: seen.append(end.exception())), virtual=True)
+    clock.after(0, "a")
+    clock.after(1, "b")
+    clock.run_due()
+    clock.advance(1)
+
+    assert [str(each) for each in seen] == ["no", "no"]
+
+
+def test_a_lane_is_as_wide_as_it_says() -> None:
+    gate, lane = threading.Event(), Lane("narrow", 2)
+    running: list[int] = []
+
+    def work() -> None:
+        running.append(1)
+        assert gate.wait(10)
+
+    futures = [lane.start(work) for _ in range(5)]
+    time.sleep(0.1)
+    assert len(running) == 2
+    gate.set()
+    assert [each.result(10) for each in futures] == [None] * 5
+    assert len(running) == 5
+
+
+def test_a_lane_keeps_its_width_in_bursts_and_lets_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand_mocks.kernel.errands.IDLE", 0.05)
+    lane = Lane("burst", 3)
+    assert lane.start(lambda: 1).result(10) == 1
+    gate, together = threading.Event(), threading.Barrier(3)
+    for _ in range(3):  # at once, while one thread is idle
+        lane.start(lambda: (together.wait(10), gate.wait(10)))
+    last = lane.start(lambda: 2)
+    gate.set()
+    assert last.result(10) == 2
+    until = time.monotonic() + 10
+    while any(each.name == "burst" for each in threading.enumerate()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert lane.start(lambda: 3).result(10) == 3
+
+
+def test_worlds_in_real_time_turn_without_a_call_and_are_kept() -> None:
+    worlds = Worlds([Zoo()], seed=1, virtual=False)
+    still = worlds.create(virtual=True)
+    kept: list[str] = []
+    worlds.keep = lambda world: kept.append(world.name)
+    for world in (worlds.default, still):
+        world.table("zoo.animals")["a"] = {}
+        world.clock.after(0, "zoo.grow", id="a")
+
+    worlds.turn()
+    worlds.turn()
+
+    assert kept == ["default"]
+    assert "grown" in worlds.default.table("zoo.animals")["a"]
+    assert "grown" not in still.table("zoo.animals")["a"]
+
+
+def test_a_journal_tells_what_was_sent() -> None:
+    journal = Journal()
+    journal.sent(10.0, "task", "http://127.0.0.1/", 500, "HTTP 500")
+    journal.sent(11.0, "other", "http://127.0.0.1/", 200, None)
+    journal.sent(15.0, "task", "http://127.0.0.1/", 200, None)
+
+    assert journal.deliveries("task").waits == [0, 5]
+    assert [each.status for each in journal.deliveries()] == [500, 200, 200]
+    journal.clear()
+    assert journal.deliveries("task").waits == []
