@@ -105,7 +105,8 @@ def test_an_architecture_that_is_only_named_is_opened_and_says_so():
 
 def test_of_a_paper_the_method_is_read():
     paper = (
-        "--- Page 1 ---\n\nIntroduction\nBanks are old.\n\n2 Method\n\nThe tokenizer converts the text into tokens [3]. "
+        "--- Page 1 ---\n\nIntroduction\nBanks are old.\n\n2 Method\n\n"
+        "The tokenizer converts the text into tokens [3]. "
         "The encoder maps the tokens to vec-\ntors.\n\n3 Results\n\nThe oven heats the pizza."
     )
     labels = {label for pair in flows(paper) for label in pair}

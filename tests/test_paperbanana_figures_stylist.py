@@ -27,6 +27,7 @@ def test_the_documents_example():
     assert [line.split(":")[0] for line in text.split("\n\n")[1:]] == [
         "Content",
         "Elements",
+        "Connections",
         "Grounded in the paper",
         "Layout",
         "Palette",
