@@ -6,6 +6,7 @@ import contextlib
 import io
 import random
 import time
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -103,8 +104,11 @@ def test_an_architecture_that_is_only_named_is_opened_and_says_so():
 
 
 def test_of_a_paper_the_method_is_read():
-    paper = ("--- Page 1 ---\n\nIntroduction\nBanks are old.\n\n2 Method\n\nThe tokenizer converts the text into tokens [3]. The "
-             "encoder maps the tokens to vec-\ntors.\n\n3 Results\n\nThe oven heats the pizza.")  # fmt: skip
+    paper = (
+        "--- Page 1 ---\n\nIntroduction\nBanks are old.\n\n2 Method\n\n"
+        "The tokenizer converts the text into tokens [3]. "
+        "The encoder maps the tokens to vec-\ntors.\n\n3 Results\n\nThe oven heats the pizza."
+    )
     labels = {label for pair in flows(paper) for label in pair}
     assert labels == {"Text", "Tokenizer", "Tokens", "Encoder", "Vectors"}
 
@@ -133,10 +137,15 @@ def test_resolutions_are_longer_sides_and_2k_is_the_default():
 
 @pytest.mark.parametrize(
     ("keywords", "field"),
-    [({"aspect_ratio": "2:1"}, "aspect_ratio"), ({"image_resolution": "8K"}, "image_resolution"),
-     ({"iterations": 0}, "iterations"), ({"iterations": 11}, "iterations"), ({"formats": ["bmp"]}, "output_formats")],
-)  # fmt: skip
-def test_unknown_values_are_refused(keywords: dict, field: str):
+    [
+        ({"aspect_ratio": "2:1"}, "aspect_ratio"),
+        ({"image_resolution": "8K"}, "image_resolution"),
+        ({"iterations": 0}, "iterations"),
+        ({"iterations": 11}, "iterations"),
+        ({"formats": ["bmp"]}, "output_formats"),
+    ],
+)
+def test_unknown_values_are_refused(keywords: dict[str, Any], field: str):
     with pytest.raises(Refused) as refused:
         diagram.draw(GAN, "Figure 1", **keywords)
     assert refused.value.field == field
@@ -166,11 +175,16 @@ def random_graph(seed: int) -> Graph:
     chance = random.Random(seed)
     count = chance.randint(1, 16)
     words = ["encoder", "latent", "of", "Transformer-based", "z", "internationalization", "loss", "retrieved passages"]
-    graph = Graph([
-        Box(" ".join(chance.choices(words, k=chance.randint(1, 4))), chance.choice(("data", "model", "loss")),
-            ["n = 12"] * chance.randint(0, 2))
-        for _ in range(count)
-    ])  # fmt: skip
+    graph = Graph(
+        [
+            Box(
+                " ".join(chance.choices(words, k=chance.randint(1, 4))),
+                chance.choice(("data", "model", "loss")),
+                ["n = 12"] * chance.randint(0, 2),
+            )
+            for _ in range(count)
+        ]
+    )
     for _ in range(chance.randint(0, 2 * count)):
         graph.join(chance.randrange(count), chance.randrange(count), chance.choice(("", "", "update", "quantize")))
     return graph
@@ -219,10 +233,25 @@ def test_nothing_overlaps_whatever_the_graph(seed: int):
 
 @pytest.mark.parametrize(
     "text",
-    ["a" * 200_000, "The " * 50_000, "x -> " * 5_000, "(" * 20_000, "$" * 20_000, "1. " * 9_000, "\n" * 90_000 + "word",
-     "The encoder, the decoder, " * 4_000, "A is fed into B. " * 3_000, "$\\frac{ is encoded by \\x$", "日本語の論文。" * 900,
-     "\u202e\x00\x1b[31m is fed into \ud800", "# " * 9_000, "and " * 30_000, "-" * 50_000, "a:" * 20_000],
-)  # fmt: skip
+    [
+        "a" * 200_000,
+        "The " * 50_000,
+        "x -> " * 5_000,
+        "(" * 20_000,
+        "$" * 20_000,
+        "1. " * 9_000,
+        "\n" * 90_000 + "word",
+        "The encoder, the decoder, " * 4_000,
+        "A is fed into B. " * 3_000,
+        "$\\frac{ is encoded by \\x$",
+        "日本語の論文。" * 900,
+        "\u202e\x00\x1b[31m is fed into \ud800",
+        "# " * 9_000,
+        "and " * 30_000,
+        "-" * 50_000,
+        "a:" * 20_000,
+    ],
+)
 def test_a_hostile_text_is_drawn_or_refused_in_no_time(text: str):
     begun = time.process_time()
     with contextlib.suppress(Refused):

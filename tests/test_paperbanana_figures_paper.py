@@ -106,9 +106,15 @@ def test_a_data_url_and_broken_lines_are_read_too():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "does not hold a PDF"), ("%%%", "not valid base64"), ("data:image/png;base64,AAAA", "data:application/pdf"),
-     (encoded(b"plain text"), "does not hold a PDF"), ("A" * 40_000_000, "more than 26214400 bytes"), ("\u00e9" * 8, "not valid")],
-)  # fmt: skip
+    [
+        ("", "does not hold a PDF"),
+        ("%%%", "not valid base64"),
+        ("data:image/png;base64,AAAA", "data:application/pdf"),
+        (encoded(b"plain text"), "does not hold a PDF"),
+        ("A" * 40_000_000, "more than 26214400 bytes"),
+        ("\u00e9" * 8, "not valid"),
+    ],
+)
 def test_what_is_no_pdf_is_refused_before_any_reading(text: str, message: str):
     with pytest.raises(Refused, match=message) as refused:
         paper.decode(text)
@@ -137,23 +143,40 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "no root": (b"%PDF-1.4\nxref\n0 0\ntrailer\n<<>>\nstartxref\n0\n%%EOF", "cannot be read"),
     "no pages": (document([CATALOG, b"<</Type/Pages/Count 0/Kids[]>>"]), "PDF has no pages"),
     "bomb": (content(BOMB, b"/Filter/FlateDecode"), "inflates to more than is allowed"),
-    "bomb in a bomb": (content(zlib.compress(BOMB, 9), b"/Filter[/FlateDecode/FlateDecode]"), "holds more than is allowed"),
+    "bomb in a bomb": (
+        content(zlib.compress(BOMB, 9), b"/Filter[/FlateDecode/FlateDecode]"),
+        "holds more than is allowed",
+    ),
     "bomb in text": (
-        content(base64.a85encode(BOMB) + b"~>", b"/Filter[/ASCII85Decode/FlateDecode]"), "holds more than is allowed"),
+        content(base64.a85encode(BOMB) + b"~>", b"/Filter[/ASCII85Decode/FlateDecode]"),
+        "holds more than is allowed",
+    ),
     "run lengths": (content(b"\x81\x00" * 400_000, b"/Filter/RunLengthDecode"), "holds more than is allowed"),
     "circle of pages": (document([CATALOG, b"<</Type/Pages/Count 1/Kids[2 0 R]>>"]), "cyclic"),
     "pages without end": (
-        document([CATALOG, *(TREE % (b"%d 0 R " % (i + 1) * 4) for i in range(2, 30)), b"<</Type/Page>>"]), "limit"),
-    "deep pages": (document([CATALOG, *(TREE % (b"%d 0 R" % (i + 1)) for i in range(2, 900)), b"<</Type/Page>>"]), "depth"),
+        document([CATALOG, *(TREE % (b"%d 0 R " % (i + 1) * 4) for i in range(2, 30)), b"<</Type/Page>>"]),
+        "limit",
+    ),
+    "deep pages": (
+        document([CATALOG, *(TREE % (b"%d 0 R" % (i + 1)) for i in range(2, 900)), b"<</Type/Page>>"]),
+        "depth",
+    ),
     "600 pages": (pages([b"x"] * 600), "more than 500 pages"),
     "4000 pages": (pages([b"x"] * 4000), "limit"),
     "forms in forms": (
-        content(b"/X0 Do", b"", FONT + b"/XObject<</X0 5 0 R>>", *(inner(i) for i in range(12)),
-                stream(b"BT (a) Tj ET", b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]")), "holds more than is allowed"),
+        content(
+            b"/X0 Do",
+            b"",
+            FONT + b"/XObject<</X0 5 0 R>>",
+            *(inner(i) for i in range(12)),
+            stream(b"BT (a) Tj ET", b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]"),
+        ),
+        "holds more than is allowed",
+    ),
     "one long array": (content(b"[" + b"1 " * 500_000 + b"] TJ"), "cannot be read|more than is allowed"),
     "no objects": (b"%PDF-1.7\n" + b"1 " * 3_000_000 + b"startxref\n5\n%%EOF", "points nowhere"),
     "many objects": (b"%PDF-1.7\n" + b"1 0 obj\n" * 150_000 + b"startxref\n5\n%%EOF", "more than 100000 objects"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "encrypted"])
@@ -182,6 +205,12 @@ def test_the_reader_stays_below_200_mb():
         "except Refused: print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     for name in ("bomb in a bomb", "run lengths", "one long array"):
-        done = subprocess.run([sys.executable, "-c", script], input=encoded(HOSTILE[name][0]), capture_output=True, text=True,
-                              check=True, env={"PYTHONPATH": ":".join(sys.path)})  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            input=encoded(HOSTILE[name][0]),
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONPATH": ":".join(sys.path)},
+        )
         assert int(done.stdout) < 200 * 1024

@@ -7,6 +7,7 @@ import json
 import math
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pypdf
 import pytest
@@ -33,8 +34,16 @@ def planned(data: object, intent: str = ""):
         ({"models": ["a", "b"], "accuracy": [1, 2]}, "", "bar"),
         ({"a": 1, "b": 2.5}, "", "bar"),
         ({"a": {"f1": 1, "em": 2}, "b": {"f1": 3, "em": 4}}, "", "bar"),
-        ([{"month": "2024-01", "n": 1}, {"month": "2024-02", "n": 2}, {"month": "2024-03", "n": 3},
-          {"month": "2024-04", "n": 2}], "", "line"),
+        (
+            [
+                {"month": "2024-01", "n": 1},
+                {"month": "2024-02", "n": 2},
+                {"month": "2024-03", "n": 3},
+                {"month": "2024-04", "n": 2},
+            ],
+            "",
+            "line",
+        ),
         ({"epoch": [1, 2, 3], "loss": [3, 2, 1]}, "", "line"),
         ({"x": [3, 1, 2], "y": [1, 5, 2]}, "scatter plot", "scatter"),
         ([[1, 2], [3, 1], [2, 2]], "Scatter plot of x against y", "scatter"),
@@ -46,7 +55,7 @@ def planned(data: object, intent: str = ""):
         ({"x": [1, 2, 3], "series": [{"name": "s", "values": [1, 2, 3]}]}, "Line chart", "line"),
         ({"models": ["a", "b"], "accuracy": [1, 2]}, "Line plot of accuracy", "line"),
     ],
-)  # fmt: skip
+)
 def test_the_chart_fits_the_data_and_the_intent(data: object, intent: str, kind: str):
     assert planned(data, intent).kind == kind
 
@@ -81,8 +90,10 @@ def test_a_correlation_is_computed_where_one_is_asked_for():
 
 
 def test_an_intent_is_read_for_labels_scales_order_and_lines():
-    wish = read_intent("Horizontal bar chart sorted ascending, no legend, x-axis: 'Score (%)', y axis labelled \"Model\", "
-                       "log-scale y, baseline at 50, titled 'Main result'")  # fmt: skip
+    wish = read_intent(
+        "Horizontal bar chart sorted ascending, no legend, x-axis: 'Score (%)', y axis labelled \"Model\", "
+        "log-scale y, baseline at 50, titled 'Main result'"
+    )
     assert (wish.kind, wish.horizontal, wish.order, wish.legend) == ("bar", True, "ascending", False)
     assert (wish.x_label, wish.y_label, wish.title) == ("Score (%)", "Model", "Main result")
     assert (wish.log_y, wish.log_x, wish.baseline, wish.values) == (True, False, 50.0, False)
@@ -112,7 +123,10 @@ def test_every_ratio_is_met_exactly(ratio: str):
 def test_the_same_call_gives_the_same_bytes_in_any_thread():
     alone = plot.draw(MODELS, INTENT, formats=["png", "svg", "pdf"]).files
     with ThreadPoolExecutor(4) as pool:
-        drawn = list(pool.map(lambda _: plot.draw(MODELS, INTENT, formats=["png", "svg", "pdf"]).files, range(4)))
+        drawn = [
+            each.result().files
+            for each in [pool.submit(plot.draw, MODELS, INTENT, formats=["png", "svg", "pdf"]) for _ in range(4)]
+        ]
     assert all(files == alone for files in drawn)
 
 
@@ -156,7 +170,7 @@ def test_what_cannot_be_plotted_is_refused(data: str, message: str):
 @pytest.mark.parametrize(
     ("keywords", "field"), [({"aspect_ratio": "7:3"}, "aspect_ratio"), ({"formats": ["gif"]}, "output_formats")]
 )
-def test_an_unknown_ratio_or_format_is_refused(keywords: dict, field: str):
+def test_an_unknown_ratio_or_format_is_refused(keywords: dict[str, Any], field: str):
     with pytest.raises(Refused) as refused:
         plot.draw("[1, 2]", "line", **keywords)
     assert refused.value.field == field

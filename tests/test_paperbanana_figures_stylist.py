@@ -25,8 +25,15 @@ def test_the_documents_example():
     assert "multi-head self-attention" in text
     assert "sunny" not in text
     assert [line.split(":")[0] for line in text.split("\n\n")[1:]] == [
-        "Content", "Elements", "Grounded in the paper", "Layout", "Palette", "Typography", "Avoid",
-    ]  # fmt: skip
+        "Content",
+        "Elements",
+        "Connections",
+        "Grounded in the paper",
+        "Layout",
+        "Palette",
+        "Typography",
+        "Avoid",
+    ]
 
 
 def test_a_plots_prompt_gets_a_plots_guidance():

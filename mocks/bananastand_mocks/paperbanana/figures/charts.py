@@ -15,6 +15,8 @@ from .studio import INK, MUTED, legible
 
 __all__ = ["Look", "bars", "boxes", "heat_map", "histogram", "lines", "scatter"]
 
+MOST_BINS, MOST_VALUES = 240, 600  # bins of all samples together, cells that carry their values
+
 Series = Mapping[str, Sequence[float]]
 Handles = dict[str, Any]
 
@@ -170,7 +172,7 @@ def histogram(axes: Any, samples: Series, look: Look) -> Handles:
     every = every[~np.isnan(every)]
     low, high = float(every.min()), float(every.max())
     low, high = (low, high) if high > low else (low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1))
-    edges = np.linspace(low, high, (look.bins or _bins(every, low, high)) + 1)
+    edges = np.linspace(low, high, min(look.bins or _bins(every, low, high), MOST_BINS // len(samples)) + 1)
     handles: Handles = {}
     for place, (name, of) in enumerate(samples.items()):
         held = np.asarray([value for value in of if not math.isnan(value)], dtype=float)
@@ -262,7 +264,7 @@ def heat_map(
     axes.tick_params(length=0, labelsize=TICK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if look.values or cells.size <= 150:
+    if cells.size <= (MOST_VALUES if look.values else 150):
         places = min(2, decimals([float(value) for value in cells.compressed()]))
         size = min(TICK, 5 * look.width * 0.7 * 8 / max(1, cells.shape[1]) / max(3, places + 2))
         for (row, column), value in np.ndenumerate(cells.filled(np.nan)):

@@ -117,7 +117,7 @@ NOUNS = {
     "record", "form", "place", "rank", "review", "pool", "cluster", "sum", "mix", "average", "heat", "drop", "lead",
     "state", "base", "chunk", "split", "link", "route", "load", "scale", "threshold", "schedule", "estimate",
     "design", "need", "cool", "use", "guide", "clean", "present", "project", "projects", "trains", "sums",
-    "averages", "designs", "needs", "sequences"
+    "interview", "interviews", "reads", "averages", "designs", "needs", "sequences"
 }
 MODALS = {
     "can", "may", "will", "should", "must", "could", "might", "would"

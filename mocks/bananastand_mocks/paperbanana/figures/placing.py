@@ -73,7 +73,7 @@ def place(layers: Layers, shape: Shape) -> Places:
     return found
 
 
-def gap(shape: Shape, at: int) -> float:
+def _gap(shape: Shape, at: int) -> float:
     """The room between layer `at` and the next."""
     return ARROW + TRACK * shape.tracks[at] + max(10.0, shape.labels[at]) + shape.air[0]
 
@@ -84,7 +84,7 @@ def _columns(columns: int, band: list[int], sign: list[int], thick: float, shape
     for at in range(len(band) - 1):
         if band[at] == band[at + 1]:
             column = at % columns if sign[at] > 0 else columns - 2 - at % columns
-            gaps[column] = max(gaps[column], gap(shape, at))
+            gaps[column] = max(gaps[column], _gap(shape, at))
     middle = [thick / 2]
     for each in gaps:
         middle.append(middle[-1] + thick + each)

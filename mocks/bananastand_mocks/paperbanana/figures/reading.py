@@ -18,7 +18,7 @@ from .pruning import pruned
 from .sentences import Unit, units
 from .standard import opened
 
-__all__ = ["read"]
+__all__ = ["Reader", "read"]
 
 INSTRUMENT = ("by", "with", "using", "via", "through")
 TOWARDS = ("into", "to", "onto")

@@ -156,10 +156,12 @@ def sheet() -> bytes:
     from PIL import Image
 
     pictures = [Image.open(io.BytesIO(each.files["png"])).convert("RGB") for each in figures()]
+    wide = [WIDTH] * (len(pictures) - 2) + [2 * WIDTH + GAP] * 2
     tiles = [
-        each.resize((WIDTH, round(each.height * WIDTH / each.width)), Image.Resampling.LANCZOS) for each in pictures
+        each.resize((width, round(each.height * width / each.width)), Image.Resampling.LANCZOS)
+        for each, width in zip(pictures, wide, strict=True)
     ]
-    rows = [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
+    rows = [*(tiles[i : i + COLUMNS] for i in range(0, len(tiles) - 2, COLUMNS)), tiles[-2:]]
     height = sum(max(tile.height for tile in row) + GAP for row in rows) + GAP
     whole = Image.new("RGB", (COLUMNS * (WIDTH + GAP) + GAP, height), "#E4E6E9")
     top = GAP
