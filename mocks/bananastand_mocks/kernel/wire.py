@@ -67,6 +67,8 @@ class Wire:
         except Exception as error:
             answer = self._service.crashed(call, error)
         faults = call.faults if call is not None else ()
+        if call is not None and call.allowance is not None:
+            answer.headers = {**self._provider.limit_headers(call.allowance), **answer.headers}
         if call is not None:
             self._service.check(call, answer, provoked=bool(faults))
         body = self._service.encode(answer)
