@@ -91,7 +91,7 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
     assert speakers == {
         "bananastand.outbound",
         "bananastand.clients.potassium",
-        "bananastand_mocks.bananadev.http_runtime",
+        "bananastand_mocks.forward",
     }
 
 

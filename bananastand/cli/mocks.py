@@ -30,6 +30,9 @@ def mocks(
     banana_url: Annotated[
         str | None, typer.Option(help="Forward runs to the Potassium app that listens there, instead of drawing.")
     ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Have the Potassium app that listens there paint Go Bananas!' images.")
+    ] = None,
 ) -> None:
     """Serve the mocks of all providers on 127.0.0.1, with fixed keys, until Ctrl-C.
 
@@ -57,6 +60,7 @@ def mocks(
             speed=speed,
             state=state,
             runtime=runtime,
+            images=images,
         )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)

@@ -1,4 +1,4 @@
-"""pytest fixtures: `stand` is a world of the test's own; `bananadev`, `falai` say where to call it, and with which key.
+"""pytest fixtures: `stand` is a world of the test's own; `bananadev`, `falai`, `gobananas` say where to call it, and with which key.
 
 One server for each process of a test run, on a free port, started when the first test asks for it. Nothing is imported
 before that: pytest loads this module in every run of everybody who has the package.
@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from .running import Endpoint, RunningServer, Stand
 
-__all__ = ["banana_native", "bananadev", "fal_native", "falai", "mock_server", "stand"]
+__all__ = ["banana_native", "bananadev", "fal_native", "falai", "gobananas", "mock_server", "stand"]
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +58,9 @@ def banana_native(stand: Stand) -> Endpoint:
 def fal_native(stand: Stand) -> Endpoint:
     """fal.ai's own API, in the test's world."""
     return stand.endpoint("fal-native")
+
+
+@pytest.fixture
+def gobananas(stand: Stand) -> Endpoint:
+    """Go Bananas!, in the test's world."""
+    return stand.endpoint("gobananas")

@@ -11,19 +11,22 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "build"]
 
-NAMES = ("bananadev", "falai", "banana-native", "fal-native")
+NAMES = ("bananadev", "falai", "banana-native", "fal-native", "gobananas")
 
 
-def build(names: Sequence[str] = NAMES, *, runtime: Runtime | None = None) -> list[Provider]:
-    """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name."""
+def build(names: Sequence[str] = NAMES, *, runtime: Runtime | None = None, images: str | None = None) -> list[Provider]:
+    """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name.
+
+    `images` is the address of a Potassium app that paints the images of Go Bananas!, which else are drawn.
+    """
     if {"bananadev", "banana-native"} & set(names) and runtime is None:
         from .bananadev.runtime import InstantRuntime
 
         runtime = InstantRuntime()
-    return [_one(name, runtime) for name in names]
+    return [_one(name, runtime, images) for name in names]
 
 
-def _one(name: str, runtime: Runtime | None) -> Provider:
+def _one(name: str, runtime: Runtime | None, images: str | None) -> Provider:
     match name:
         case "bananadev":
             from .bananadev import BananaDevUpstream
@@ -43,5 +46,10 @@ def _one(name: str, runtime: Runtime | None) -> Provider:
             from .falai import FalAI
 
             return FalAI()
+        case "gobananas":
+            from .gobananas import GoBananas
+            from .gobananas.app_pictures import AppPictures
+
+            return GoBananas(AppPictures(images) if images is not None else None)
         case _:
             raise ValueError(f"there is no provider {name}; there are {', '.join(NAMES)}")

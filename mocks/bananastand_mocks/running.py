@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "RunningServer", "Stand", "start"]
 
-KEYS = {"bananadev": "lowcodeapi", "falai": "lowcodeapi", "banana-native": "banana", "fal-native": "fal"}
+KEYS = {
+    "bananadev": "lowcodeapi",
+    "falai": "lowcodeapi",
+    "banana-native": "banana",
+    "fal-native": "fal",
+    "gobananas": "gobananas",
+}
 PATIENCE = 30.0  # seconds for a start
 
 
@@ -157,6 +163,7 @@ def start(
     seed: int | None = 0,
     virtual: bool = True,
     runtime: Runtime | None = None,
+    images: str | None = None,
 ) -> RunningServer:
     """Start the mocks in this process, all of them or those named, on a free port.
 
@@ -164,4 +171,4 @@ def start(
     ...     server.endpoint("bananadev").base_url
     """
     chosen: Sequence[str] = names or NAMES
-    return RunningServer(Server(chosen, kind=kind, seed=seed, virtual=virtual, runtime=runtime), port)
+    return RunningServer(Server(chosen, kind=kind, seed=seed, virtual=virtual, runtime=runtime, images=images), port)

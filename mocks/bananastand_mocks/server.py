@@ -1,9 +1,9 @@
 """All providers on one port: their mounts, the index page, the control plane. Knows no operation.
 
-/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal    the providers
-/w/{world}/lowcodeapi/...                                  the same, in the world of that name
-/_stand/                                                   the control plane
-/                                                          what is served, with which keys
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /gobananas    the providers
+/w/{world}/lowcodeapi/...                                              the same, in the world of that name
+/_stand/                                                               the control plane
+/                                                                      what is served, with which keys
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class Server:
         state: Path | None = None,
         hosts: Iterable[str] = (),
         runtime: Runtime | None = None,
+        images: str | None = None,
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime)
+        providers = build(names, runtime=runtime, images=images)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
@@ -100,6 +101,7 @@ def create_app(
     name: str,
     *,
     runtime: Runtime | None = None,
+    images: str | None = None,
     keys: Mapping[str, str] | None = None,
     kind: Kind = "development",
     seed: int | None = None,
@@ -107,12 +109,12 @@ def create_app(
     journal: int = BUDGET,
     strict: bool = False,
 ) -> ProviderApp:
-    """One provider as an ASGI application of its own: bananadev, falai, banana-native or fal-native.
+    """One provider as an ASGI application of its own: bananadev, falai, banana-native, fal-native or gobananas.
 
-    `keys` replace the well-known credentials, by kind: lowcodeapi, banana, fal. `journal` is its budget in bytes, 0
+    `keys` replace the well-known credentials, by kind: lowcodeapi, banana, fal, gobananas. `journal` is its budget in bytes, 0
     for none. Raises ValueError for an unknown name.
     """
-    (provider,) = build([name], runtime=runtime)
+    (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
     return ProviderApp(provider, worlds, strict=strict)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx2
-
+from .. import forward
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
@@ -26,23 +25,18 @@ class HttpRuntime(InstantRuntime):
     def __init__(self, url: str, *, timeout: float = 300.0) -> None:
         super().__init__()
         self._url = url.rstrip("/")
-        self._timeout = httpx2.Timeout(timeout, connect=5.0)
+        self._timeout = timeout
 
     async def work(self, world: World, model_key: str, inputs: Any) -> Finished:
         """POST the inputs to the app's root handler."""
         try:
-            async with httpx2.AsyncClient(timeout=self._timeout) as http:
-                answer = await http.post(f"{self._url}/", json=inputs)
-        except httpx2.HTTPError as error:
-            return Finished(error=f"the app at {self._url} does not answer: {type(error).__name__}")
-        try:
-            output: Any = answer.json()
-        except ValueError:
-            output = None
-        if answer.status_code >= 400:
-            told = output.get("message") if isinstance(output, dict) else None
-            return Finished(error=told or f"the app answered {answer.status_code}")
-        return Finished(output)
+            answer = await forward.post(f"{self._url}/", json=inputs, timeout=self._timeout)
+        except forward.Unreachable as error:
+            return Finished(error=f"the app at {self._url} does not answer: {error}")
+        if answer.status >= 400:
+            told = answer.json.get("message") if isinstance(answer.json, dict) else None
+            return Finished(error=told or f"the app answered {answer.status}")
+        return Finished(answer.json)
 
     async def _outcome(self, world: World, row: state.Row, wait: float) -> Finished | None:
         key = (world.name, row["callID"])
@@ -56,17 +50,13 @@ class HttpRuntime(InstantRuntime):
 
     async def _handle(self, world: World, project: state.Row, route: str, body: Any, raw: bytes) -> Reply:
         try:
-            async with httpx2.AsyncClient(timeout=project["inferenceTimeout"] or None) as http:
-                answer = await http.post(
-                    f"{self._url}{route}", content=raw, headers={"content-type": "application/json"}
-                )
-        except httpx2.TimeoutException:
+            answer = await forward.post(f"{self._url}{route}", content=raw, timeout=project["inferenceTimeout"] or None)
+        except forward.Late:
             raise ProviderError("timed_out") from None
-        except httpx2.HTTPError:
+        except forward.Unreachable:
             raise ProviderError("failed", "the app does not answer") from None
-        kind = answer.headers.get("content-type", "text/plain; charset=utf-8")
-        if answer.status_code == 423:
+        if answer.status == 423:
             raise ProviderError("busy")
-        if kind.startswith("application/json"):
-            return Reply(answer.status_code, "application/json", answer.json())
-        return Reply(answer.status_code, kind, answer.content)
+        if answer.content_type.startswith("application/json"):
+            return Reply(answer.status, "application/json", answer.json)
+        return Reply(answer.status, answer.content_type, answer.content)

@@ -6,7 +6,9 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["NotAPicture", "decode", "inspect", "png", "thumbnail"]
+from .pictures import NotAPicture
+
+__all__ = ["decode", "inspect", "png", "thumbnail"]
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 7680 * 4320
@@ -15,10 +17,6 @@ THUMBNAIL = 320
 
 UNREADABLE = (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError,
               Image.DecompressionBombWarning)  # fmt: skip
-
-
-class NotAPicture(ValueError):
-    """What came is no PNG, JPEG or WebP, a damaged one, or one of too many pixels; the text says which."""
 
 
 def inspect(content: bytes) -> tuple[str, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -50,7 +51,7 @@ async def create_image(world: World, call: Call, body: dict[str, Any], pictures:
         height=height,
     )
     recipes = [replace(recipe, seed=recipe.seed + i) for i in range(count)]
-    painted = await _paint(world, pictures, recipes, edits=0)
+    painted = await _made(world, [pictures.paint(each) for each in recipes])
     session = sessions.join(world, call, body.get("session_id"))
     details = {
         "operation_type": "generate",
@@ -80,16 +81,14 @@ async def continue_image(world: World, call: Call, body: dict[str, Any], picture
     if parent["recipe"] is not None:
         before = to_recipe(parent["recipe"])
         recipe = replace(before, edits=(*before.edits, body["prompt"]))
-        (content,) = await _paint(world, pictures, [recipe], edits=1)
+        (content,) = await _made(world, [pictures.paint(recipe)], edits=1)
         kept = pictures.keeps
     else:
         recipe, kept = None, True
         original = world.blobs.get(parent["r2_key"])
         if original is None:
             raise ProviderError("not_found", "Image not found")
-        since = ledger.claim(world, images=1, edits=1)
-        content = await alter(original, body["prompt"])
-        ledger.add(world, since, size=len(content))
+        (content,) = await _made(world, [alter(original, body["prompt"])], edits=1)
     inherited = ("negative_prompt", "system_instruction", "style_preset_id", "character_id", "aspect_ratio", "seed")
     details = {
         **{name: parent[name] for name in inherited},
@@ -103,16 +102,20 @@ async def continue_image(world: World, call: Call, body: dict[str, Any], picture
     return {"images": [generated(call, row)], "session_id": row["session_id"]}
 
 
-async def _paint(world: World, pictures: Pictures, recipes: list[Recipe], *, edits: int) -> list[bytes]:
-    """The files, counted; what was claimed of the quota is given back where the painting fails."""
-    since = ledger.claim(world, images=len(recipes), edits=edits)
+async def _made(world: World, works: Sequence[Coroutine[Any, Any, bytes]], *, edits: int = 0) -> list[bytes]:
+    """The files, counted; what was claimed of the quota is given back where one of them fails."""
     try:
-        painted = [await pictures.paint(each) for each in recipes]
-    except BaseException:
-        ledger.take_back(world, since, images=len(recipes), edits=edits)
-        raise
-    ledger.add(world, since, size=sum(len(each) for each in painted))
-    return painted
+        since = ledger.claim(world, images=len(works), edits=edits)
+        try:
+            made = [await each for each in works]
+        except BaseException:
+            ledger.take_back(world, since, images=len(works), edits=edits)
+            raise
+    finally:
+        for each in works:
+            each.close()
+    ledger.add(world, since, size=sum(len(each) for each in made))
+    return made
 
 
 def _keep(world: World, details: Row, content: bytes, recipe: Recipe | None, *, kept: bool) -> Row:

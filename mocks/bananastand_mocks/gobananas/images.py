@@ -46,7 +46,9 @@ async def get_image(world: World, call: Call, parameters: dict[str, Any]) -> dic
     """Everything that is known of an image, with the edits that led to it. Raises ProviderError: not_found."""
     row = find_image(world, parameters["id"])
     await files.measure(world, row)
-    steps = [{name: each[name] for name in ("id", "prompt", "created_at", "operation_type")} for each in _history(call, row)]
+    steps = [
+        {name: each[name] for name in ("id", "prompt", "created_at", "operation_type")} for each in _history(call, row)
+    ]
     return {
         **listed(call, row),
         **generated(call, row),
@@ -88,5 +90,3 @@ def _history(call: Call, row: Row) -> list[dict[str, Any]]:
         chain.append(step)
         step = images(call.world).get(str(step["parent_id"]))
     return [listed(call, each) for each in reversed(chain)]
-
-

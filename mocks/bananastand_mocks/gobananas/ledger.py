@@ -52,7 +52,9 @@ def month(world: World) -> dict[str, int]:
 def period(world: World, start: date, end: date) -> list[tuple[str, dict[str, int]]]:
     """The days from start to end on which something was made, in order."""
     first, last = start.isoformat(), end.isoformat()
-    return [(day, row) for day, row in sorted(world.table(LEDGER).items()) if first <= day <= last and any(row.values())]
+    return [
+        (day, row) for day, row in sorted(world.table(LEDGER).items()) if first <= day <= last and any(row.values())
+    ]
 
 
 def today(world: World) -> date:

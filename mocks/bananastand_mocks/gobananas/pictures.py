@@ -6,11 +6,24 @@ Whatever paints follows the `Pictures` protocol: here what draws, in `app_pictur
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
-__all__ = ["DrawnPictures", "Pictures", "Recipe", "alter", "drawn", "inspect", "shrink", "shrunk", "size_of", "to_recipe"]
+__all__ = [
+    "DrawnPictures",
+    "NotAPicture",
+    "Pictures",
+    "Recipe",
+    "alter",
+    "drawn",
+    "inspect",
+    "shrink",
+    "shrunk",
+    "size_of",
+    "to_recipe",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +40,16 @@ class Recipe:
     edits: tuple[str, ...] = ()
 
 
+class NotAPicture(ValueError):
+    """What came is no PNG, JPEG or WebP, a damaged one, or one of too many pixels; the text says which."""
+
+
 class Pictures(Protocol):
     """Paints a recipe as a PNG of its size. `keeps` says that its files have to be kept, for they cannot be had again."""
 
     keeps: bool
 
-    async def paint(self, recipe: Recipe) -> bytes:
+    def paint(self, recipe: Recipe) -> Coroutine[Any, Any, bytes]:
         """The file. Raises ProviderError: painting_failed."""
         ...
 
@@ -66,23 +83,17 @@ async def shrunk(recipe: Recipe) -> bytes:
 
 async def shrink(content: bytes) -> bytes:
     """The JPEG thumbnail of a file."""
-    from .encoding import thumbnail
-
-    return await asyncio.to_thread(thumbnail, content)
+    return await asyncio.to_thread(_thumbnail, content)
 
 
 async def alter(content: bytes, prompt: str) -> bytes:
     """A picture that was uploaded, with what the prompt asks for, as PNG."""
-    from .drawing import redraw
-
-    return await asyncio.to_thread(redraw, content, prompt)
+    return await asyncio.to_thread(_redraw, content, prompt)
 
 
 async def inspect(content: bytes) -> tuple[str, int, int]:
-    """Format, width and height of a picture from outside. Raises encoding.NotAPicture."""
-    from .encoding import inspect as look
-
-    return await asyncio.to_thread(look, content)
+    """Format, width and height of a picture from outside. Raises NotAPicture."""
+    return await asyncio.to_thread(_inspect, content)
 
 
 def size_of(content: bytes) -> tuple[int, int]:
@@ -99,6 +110,22 @@ def _draw(recipe: Recipe) -> bytes:
 
 @lru_cache(maxsize=256)
 def _shrink(recipe: Recipe) -> bytes:
+    return _thumbnail(_draw(recipe))
+
+
+def _thumbnail(content: bytes) -> bytes:
     from .encoding import thumbnail
 
-    return thumbnail(_draw(recipe))
+    return thumbnail(content)
+
+
+def _redraw(content: bytes, prompt: str) -> bytes:
+    from .drawing import redraw
+
+    return redraw(content, prompt)
+
+
+def _inspect(content: bytes) -> tuple[str, int, int]:
+    from .encoding import inspect
+
+    return inspect(content)

@@ -15,7 +15,7 @@ from ..kernel.call import Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import files, ledger, multipart, sessions
-from .pictures import inspect
+from .pictures import NotAPicture, inspect
 from .shown import generated
 from .state import MEGABYTE, Row, add_image, bucket, find_file, keep_bytes
 
@@ -45,8 +45,6 @@ async def upload_for_editing(world: World, call: Call, body: dict[str, Any]) -> 
 async def _keep(world: World, call: Call, content: bytes) -> Row:
     if len(content) > LARGEST:
         raise ProviderError("too_large")
-    from .encoding import NotAPicture
-
     try:
         kind, width, height = await inspect(content)
     except NotAPicture as error:
@@ -70,7 +68,9 @@ async def _named(world: World, url: str) -> bytes:
         return await asyncio.to_thread(_data, url)
     found = find_file(world, _key(world, url))
     if found is None:
-        raise ProviderError("invalid", "Invalid parameters: image_url is neither a data URL nor a picture of this tenant")
+        raise ProviderError(
+            "invalid", "Invalid parameters: image_url is neither a data URL nor a picture of this tenant"
+        )
     return (await files.read(world, *found)).body
 
 

@@ -47,9 +47,13 @@ class Canvas:
     def disc(self, x: float, y: float, radius: float, colour: Colour, *, flat: float = 1.0) -> None:
         """A circle, or where it is flat an ellipse."""
         u = self.unit
-        self.draw.ellipse(((x - radius) * u, (y - radius * flat) * u, (x + radius) * u, (y + radius * flat) * u), fill=colour)
+        self.draw.ellipse(
+            ((x - radius) * u, (y - radius * flat) * u, (x + radius) * u, (y + radius * flat) * u), fill=colour
+        )
 
-    def box(self, left: float, top: float, right: float, bottom: float, colour: Colour, *, round_by: float = 0.0) -> None:
+    def box(
+        self, left: float, top: float, right: float, bottom: float, colour: Colour, *, round_by: float = 0.0
+    ) -> None:
         """A rectangle, its corners rounded."""
         u = self.unit
         self.draw.rounded_rectangle((left * u, top * u, right * u, bottom * u), radius=round_by * u, fill=colour)

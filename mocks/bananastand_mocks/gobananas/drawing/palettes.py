@@ -72,7 +72,8 @@ def palette(light: str, turn: float, tint: Colour | None, sky: Colour | None) ->
     """The palette of a light, its hues turned, leaning to a tint, under a sky of a colour of its own."""
     base = LIGHTS[light]
     top, middle, horizon, sun, far, near, accent = (
-        _turned(each, turn) for each in (base.top, base.middle, base.horizon, base.sun, base.far, base.near, base.accent)
+        _turned(each, turn)
+        for each in (base.top, base.middle, base.horizon, base.sun, base.far, base.near, base.accent)
     )
     if tint is not None:
         middle, far, near = mix(middle, tint, 0.35), mix(far, tint, 0.5), mix(near, _dim(tint), 0.45)
