@@ -18,6 +18,7 @@ FILES = {
     "falai": PACKAGE / "lowcodeapi" / "falai.yaml",
     "banana-native": PACKAGE / "bananadev" / "openapi.yaml",
     "fal-native": PACKAGE / "falai" / "openapi.yaml",
+    "gobananas": PACKAGE / "gobananas" / "openapi.yaml",
 }
 METHODS = ("get", "put", "post", "delete", "patch")
 

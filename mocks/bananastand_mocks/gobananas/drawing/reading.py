@@ -113,7 +113,7 @@ def plan(recipe: Recipe) -> Plan:
     return Plan(
         scene=scene,
         light=light,
-        finish=_last([*prompt, *style, *said], FINISHES) or "plain",
+        finish=_last(said[len(prompt) :], FINISHES) or _first([*prompt, *style], FINISHES) or "plain",
         lot=lot,
         things=things,
         tint=loose[-1] if loose else None,
