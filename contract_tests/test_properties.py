@@ -8,9 +8,7 @@ All of schemathesis' checks are on, and no answer of 500 or above is allowed. Wh
   exist. OpenAPI can say neither.
 - A project that may have no replica answers 400 on its run URL, whatever it is sent.
 - Banana's start and check answer every failure with 200, a wrong key and a body against the contract too.
-- A picture uploaded to Go Bananas! has to be one, and an `image_url` the address of one; OpenAPI can say neither. What
-  stands behind an id, a name or a session in a body is 404 where it is not there. Below /api/images/ a method that one
-  literal address does not take finds the images by id, and is 400.
+- A picture uploaded to Go Bananas! has to be one, and an `image_url` the address of one; OpenAPI can say neither.
 """
 
 from __future__ import annotations
@@ -137,8 +135,6 @@ def named(case: Any) -> list[Any]:
         excluded += [negative_data_rejection, ignored_auth]
     if path.endswith(("/upload", "/upload-for-editing")):
         excluded.append(positive_data_acceptance)
-    if path in ("/api/images/delete-bulk", "/api/images/continue", "/api/images/upload"):
-        excluded.append(unsupported_method)
     return excluded
 
 

@@ -1,4 +1,5 @@
-"""pytest fixtures: `stand` is a world of the test's own; `bananadev`, `falai`, `gobananas` say where to call it, and with which key.
+"""pytest fixtures: `stand` is a world of the test's own; `bananadev`, `falai`, `gobananas` say
+where to call it, and with which key.
 
 One server for each process of a test run, on a free port, started when the first test asks for it. Nothing is imported
 before that: pytest loads this module in every run of everybody who has the package.

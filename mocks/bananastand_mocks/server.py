@@ -109,10 +109,10 @@ def create_app(
     journal: int = BUDGET,
     strict: bool = False,
 ) -> ProviderApp:
-    """One provider as an ASGI application of its own: bananadev, falai, banana-native, fal-native or gobananas.
+    """One provider as an ASGI application of its own: one of `providers.NAMES`.
 
-    `keys` replace the well-known credentials, by kind: lowcodeapi, banana, fal, gobananas. `journal` is its budget in bytes, 0
-    for none. Raises ValueError for an unknown name.
+    `keys` replace the well-known credentials, by kind: lowcodeapi, banana, fal, gobananas. `journal` is its budget in
+    bytes, 0 for none. Raises ValueError for an unknown name.
     """
     (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)

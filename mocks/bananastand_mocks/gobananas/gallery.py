@@ -29,13 +29,15 @@ STYLE = """
 @media(prefers-color-scheme:dark){:root{--back:#17151c;--card:#221f29;--text:#f1edf6;--soft:#b0a8bb;--line:#3b3645;
 --mark:#f5c842}}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--back);color:var(--text);font:1rem/1.5 system-ui,sans-serif}
+body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--back);color:var(--text);
+font:1rem/1.5 system-ui,sans-serif}
 h1{margin:.2rem 0;font-size:1.5rem}p{margin:.4rem 0}.soft,dt,time{color:var(--soft)}
 a{color:var(--mark)}:focus-visible{outline:3px solid var(--mark);outline-offset:2px}
 form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center;margin:1rem 0}
 input,button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:.4rem;
 padding:.5rem .8rem}input{flex:1 1 12rem;min-width:0}
-ul{list-style:none;margin:0;padding:0;display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,16rem),1fr))}
+ul{list-style:none;margin:0;padding:0;display:grid;gap:1rem;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,16rem),1fr))}
 li{background:var(--card);border:1px solid var(--line);border-radius:.6rem;overflow:hidden}
 img{display:block;width:100%;height:12rem;object-fit:cover;background:var(--line)}
 .told{padding:.6rem .8rem}.told p{overflow-wrap:anywhere}
@@ -66,7 +68,8 @@ def show_gallery(world: World, call: Call, parameters: dict[str, Any]) -> Answer
         f"<title>Go Bananas! gallery</title><style>{STYLE}</style>"
         f"<header><h1>Gallery of {escape(tenant(world)['tenantName'])}</h1>{_quota(world)}"
         '<form method="get" role="search"><label for="search">Search in prompts</label>'
-        f'<input id="search" name="search" type="search" value="{escape(search)}"><button>Search</button></form></header>'
+        f'<input id="search" name="search" type="search" value="{escape(search)}">'
+        "<button>Search</button></form></header>"
         f"<main><p class=soft>{_count(len(found))}</p>{body}</main>{_pages(search, number, len(found))}</html>"
     )
     return Answer(page.encode("utf-8", "replace"), 200, dict(HEADERS), "text/html; charset=utf-8")
@@ -108,7 +111,7 @@ def _count(total: int) -> str:
 def _pages(search: str, number: int, total: int) -> str:
     links = ""
     for there, name, relation in ((number - 1, "Newer", "prev"), (number + 1, "Older", "next")):
-        if 1 <= there and (there - 1) * PAGE < total:
+        if there >= 1 and (there - 1) * PAGE < total:
             query = escape(urlencode({**({"search": search} if search else {}), "page": there}, errors="replace"))
             links += f'<a rel="{relation}" href="?{query}">{name}</a>'
     return f'<nav aria-label="Pages">{links}</nav>' if links else ""

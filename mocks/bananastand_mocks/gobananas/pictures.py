@@ -45,7 +45,7 @@ class NotAPicture(ValueError):
 
 
 class Pictures(Protocol):
-    """Paints a recipe as a PNG of its size. `keeps` says that its files have to be kept, for they cannot be had again."""
+    """Paints a recipe as a PNG of its size. `keeps` says that its files cannot be had again."""
 
     keeps: bool
 
@@ -68,7 +68,8 @@ class DrawnPictures:
 
 def to_recipe(kept: dict[str, Any]) -> Recipe:
     """The recipe as it was before it became JSON."""
-    return Recipe(**{**kept, "edits": tuple(kept["edits"])})
+    fields: dict[str, Any] = {**kept, "edits": tuple(kept["edits"])}
+    return Recipe(**fields)
 
 
 async def drawn(recipe: Recipe) -> bytes:

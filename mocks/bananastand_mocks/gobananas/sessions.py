@@ -49,10 +49,11 @@ def join(world: World, call: Call, session_id: str | None) -> str:
     idle = setting(world, "gobananas.session_minutes") * 60
     mine = [each for each in world.table(SESSIONS).values() if each["holder"] == holder]
     latest = max(mine, key=lambda each: each["last"], default=None)
-    if latest is None or world.clock.now() - latest["last"] > idle:
-        latest = {"id": f"session-{world.ids.letters(8)}", "holder": holder, "last": 0.0}
-        world.table(SESSIONS)[latest["id"]] = latest
-    return touch(world, latest["id"])
+    if latest is not None and world.clock.now() - latest["last"] <= idle:
+        return touch(world, latest["id"])
+    fresh = f"session-{world.ids.letters(8)}"
+    world.table(SESSIONS)[fresh] = {"id": fresh, "holder": holder, "last": world.clock.now()}
+    return fresh
 
 
 def touch(world: World, session_id: str) -> str:

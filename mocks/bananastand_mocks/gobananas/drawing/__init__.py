@@ -1,4 +1,4 @@
-"""Draws pictures from words: a scene, a time of day, what stands in it, a finish. Imports Pillow: load it on first use."""
+"""Draws pictures from words: a scene, a time of day, what stands in it, a finish. Load it on first use."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ from .things import ABOVE, THINGS, figure
 
 __all__ = ["draw", "redraw"]
 
+MOST_PIXELS = 4_000_000  # of an edited picture
+SLIMMEST = 4.0  # times as long as wide; nothing is drawn over a picture that is slimmer
+
 
 def draw(recipe: Recipe) -> bytes:
     """The picture of a recipe, as PNG of its size."""
@@ -35,9 +38,9 @@ def draw(recipe: Recipe) -> bytes:
 def redraw(content: bytes, prompt: str) -> bytes:
     """A picture from outside in the light, the colours and the finish a prompt asks for, its things drawn over it."""
     original = ImageOps.exif_transpose(decode(content)).convert("RGB")
-    if min(original.size) > SHORT_SIDE:
-        share = SHORT_SIDE / min(original.size)
-        original = original.resize((round(original.width * share), round(original.height * share)))
+    share = min(1.0, SHORT_SIDE / min(original.size), (MOST_PIXELS / (original.width * original.height)) ** 0.5)
+    if share < 1:
+        original = original.resize([max(1, round(side * share)) for side in original.size])
     wish = plan_edit(prompt)
     colours = palette(wish.light, 0.0, wish.tint, None)
     toned = ImageOps.colorize(
@@ -45,8 +48,9 @@ def redraw(content: bytes, prompt: str) -> bytes:
     )
     canvas = Canvas(*original.size)
     canvas.image.paste(Image.blend(original, toned, 0.55).resize(canvas.image.size))
-    _place(canvas, colours, wish, above=True)
-    _place(canvas, colours, wish, above=False)
+    if 1 / SLIMMEST <= canvas.wide <= SLIMMEST:
+        _place(canvas, colours, wish, above=True)
+        _place(canvas, colours, wish, above=False)
     return png(_finish(canvas.finished(), wish))
 
 

@@ -32,14 +32,14 @@ def _watercolor(picture: Picture, lot: int) -> Picture:
     border.paste(255, (margin, margin, wash.width - margin, wash.height - margin))
     border = border.filter(ImageFilter.BoxBlur(margin // 2))
     ragged = ImageChops.add(border, _noise(wash.size, 34, lot + 2, 0, 90), offset=-45)
-    edge = ragged.point(lambda level: max(0, min(255, (level - 110) * 9)))
+    edge = ragged.point([max(0, min(255, (level - 110) * 9)) for level in range(256)])
     return Image.composite(wash, Image.new("RGB", wash.size, (253, 250, 243)), edge)
 
 
 def _pixel(picture: Picture, lot: int) -> Picture:
     """Some hundred large pixels of 24 colours."""
-    high = 96
-    small = picture.resize((round(picture.width * high / picture.height), high), Image.Resampling.BOX)
+    share = min(1.0, 96 / min(picture.size))
+    small = picture.resize([max(1, round(side * share)) for side in picture.size], Image.Resampling.BOX)
     few = small.quantize(24, dither=Image.Dither.NONE).convert("RGB")
     return few.resize(picture.size, Image.Resampling.NEAREST)
 
@@ -49,7 +49,7 @@ def _sketch(picture: Picture, lot: int) -> Picture:
     grey = ImageOps.grayscale(picture)
     softened = ImageOps.invert(grey).filter(ImageFilter.GaussianBlur(7))
     dodged = np.minimum(255, np.asarray(grey, np.float32) * 255 / np.maximum(1, 255 - np.asarray(softened, np.float32)))
-    lines = Image.fromarray(dodged.astype(np.uint8)).point(lambda level: max(0, int((level - 90) * 1.55)))
+    lines = Image.fromarray(dodged.astype(np.uint8)).point([max(0, int((level - 90) * 1.55)) for level in range(256)])
     tone = Image.blend(picture, Image.new("RGB", picture.size, (250, 247, 240)), 0.62)
     grain = _noise(picture.size, 2, lot, 226, 255)
     return ImageChops.multiply(
@@ -66,7 +66,7 @@ def _vintage(picture: Picture, lot: int) -> Picture:
     """A faded print: warm, with darker corners."""
     toned = ImageOps.colorize(ImageOps.grayscale(picture), (48, 30, 24), (255, 240, 208), mid=(176, 128, 92))
     faded = Image.blend(picture, toned, 0.68)
-    shade = Image.radial_gradient("L").resize(faded.size).point(lambda level: 255 - max(0, level - 120))
+    shade = Image.radial_gradient("L").resize(faded.size).point([255 - max(0, level - 120) for level in range(256)])
     return ImageChops.multiply(faded, Image.merge("RGB", [shade] * 3))
 
 

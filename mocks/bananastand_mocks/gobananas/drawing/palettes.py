@@ -14,17 +14,14 @@ def _hex(text: str) -> Colour:
     return int(text[0:2], 16), int(text[2:4], 16), int(text[4:6], 16)
 
 
+COLOUR_TABLE = """
+    red=d64541 crimson=b5243c orange=f08a3c yellow=f5c842 gold=e0b040 golden=e0b040 green=4f9d5b emerald=2e9e78
+    teal=2f9c95 turquoise=45c1b8 cyan=52c5dc blue=3f78c9 navy=27407a indigo=4b4fa6 purple=8a56ac violet=9a66c4
+    lavender=b7a2dc magenta=c94f9b pink=ec8fb0 brown=8a5a3c beige=dcc9a3 white=f6f4ee black=2a2833 gray=8e939c
+    grey=8e939c silver=bcc3cc
+"""
 COLOURS: dict[str, Colour] = {
-    name: _hex(value)
-    for name, value in (
-        pair.split("=")
-        for pair in (
-            "red=d64541 crimson=b5243c orange=f08a3c yellow=f5c842 gold=e0b040 golden=e0b040 green=4f9d5b emerald=2e9e78 "
-            "teal=2f9c95 turquoise=45c1b8 cyan=52c5dc blue=3f78c9 navy=27407a indigo=4b4fa6 purple=8a56ac violet=9a66c4 "
-            "lavender=b7a2dc magenta=c94f9b pink=ec8fb0 brown=8a5a3c beige=dcc9a3 white=f6f4ee black=2a2833 "
-            "gray=8e939c grey=8e939c silver=bcc3cc"
-        ).split()
-    )
+    name: _hex(value) for name, _, value in (pair.partition("=") for pair in COLOUR_TABLE.split())
 }
 
 

@@ -101,7 +101,7 @@ def plan(recipe: Recipe) -> Plan:
     style, person = _words(recipe.style), _words(recipe.character)
     lot = _number(recipe.prompt.strip().casefold(), str(recipe.seed))
     chance = Random(lot)
-    things = {name: None for name in _all(wanted, THINGS)} | _coloured(wanted)
+    things = _all(wanted, THINGS) | _coloured(wanted)
     tables = {"bananas", "fruit"} & things.keys()
     scene = _first(prompt, SCENES) or ("table" if tables else chance.choice(ANYWHERE))
     light = _last([*style, *wanted], LIGHTS) or chance.choice(ANYTIME)
@@ -129,7 +129,7 @@ def plan_edit(prompt: str) -> Plan:
     loose = [COLOURS[word] for word in words if word in COLOURS]
     lot = _number(prompt.strip().casefold(), "")
     light = _last(words, LIGHTS) or Random(lot).choice(ANYTIME)
-    things = {name: None for name in _all(words, THINGS)} | _coloured(words)
+    things = _all(words, THINGS) | _coloured(words)
     things.pop("sky", None)
     return Plan("", light, _last(words, FINISHES) or "plain", lot, things, tint=loose[-1] if loose else None)
 
@@ -146,8 +146,9 @@ def _last(words: Sequence[str], table: Mapping[str, str]) -> str | None:
     return _first(reversed(words), table)
 
 
-def _all(words: Iterable[str], table: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys(table[word] for word in words if word in table))
+def _all(words: Iterable[str], table: Mapping[str, str]) -> dict[str, Colour | None]:
+    """What the words name, in their order, without a colour."""
+    return dict.fromkeys(table[word] for word in words if word in table)
 
 
 def _pair(pair: tuple[str, str]) -> tuple[str, Colour] | None:
