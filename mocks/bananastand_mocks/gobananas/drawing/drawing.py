@@ -37,10 +37,13 @@ def draw(recipe: Recipe) -> bytes:
 
 def redraw(content: bytes, prompt: str) -> bytes:
     """A picture from outside in the light, the colours and the finish a prompt asks for, its things drawn over it."""
-    original = ImageOps.exif_transpose(decode(content)).convert("RGB")
+    original = decode(content)
+    if original.mode not in ("RGB", "RGBA", "L"):
+        original = original.convert("RGB")
     share = min(1.0, SHORT_SIDE / min(original.size), (MOST_PIXELS / (original.width * original.height)) ** 0.5)
     if share < 1:
         original = original.resize([max(1, round(side * share)) for side in original.size])
+    original = ImageOps.exif_transpose(original).convert("RGB")
     wish = plan_edit(prompt)
     colours = palette(wish.light, 0.0, wish.tint, None)
     toned = ImageOps.colorize(

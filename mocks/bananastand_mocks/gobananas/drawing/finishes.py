@@ -23,9 +23,9 @@ def _noise(size: tuple[int, int], cell: int, lot: int, low: int, high: int) -> P
 def _watercolor(picture: Picture, lot: int) -> Picture:
     """Pigment that gathers and thins out, soft edges, on paper with a ragged white border."""
     small = picture.reduce(3).filter(ImageFilter.ModeFilter(7)).filter(ImageFilter.GaussianBlur(1))
-    wash = ImageEnhance.Color(small.resize(picture.size, Image.Resampling.BICUBIC)).enhance(1.1)
+    wash = ImageEnhance.Color(small.resize(picture.size, Image.Resampling.BICUBIC)).enhance(1.2)
     wash = Image.blend(wash, Image.new("RGB", wash.size, (255, 252, 244)), 0.22)
-    pigment = ImageChops.multiply(_noise(wash.size, 120, lot, 190, 255), _noise(wash.size, 22, lot + 1, 222, 255))
+    pigment = ImageChops.multiply(_noise(wash.size, 120, lot, 218, 255), _noise(wash.size, 22, lot + 1, 236, 255))
     wash = ImageChops.multiply(wash, Image.merge("RGB", [pigment] * 3))
     border = Image.new("L", wash.size, 0)
     margin = wash.height // 22
