@@ -19,6 +19,7 @@ FILES = {
     "banana-native": PACKAGE / "bananadev" / "openapi.yaml",
     "fal-native": PACKAGE / "falai" / "openapi.yaml",
     "paperbanana": PACKAGE / "paperbanana" / "openapi.yaml",
+    "gobananas": PACKAGE / "gobananas" / "openapi.yaml",
 }
 METHODS = ("get", "put", "post", "delete", "patch")
 

@@ -10,16 +10,19 @@ All of schemathesis' checks are on, and no answer of 500 or above is allowed. Wh
 - Banana's start and check answer every failure with 200, a wrong key and a body against the contract too.
 - PaperBanana's submissions have rules that span fields and tasks: text that must be JSON, a PDF or pages of one,
   sources that exist, a layout they fit in, an image model and its resolutions. The contract can say none of them.
+- A picture uploaded to Go Bananas! has to be one, and an `image_url` the address of one; OpenAPI can say neither.
 """
 
 from __future__ import annotations
 
+import io
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import available_timezones
 
 import schemathesis
 from hypothesis import HealthCheck, settings
+from PIL import Image
 from schemathesis.specs.openapi.checks import (
     ignored_auth,
     negative_data_rejection,
@@ -32,6 +35,8 @@ from starlette.routing import Mount
 
 from bananastand_mocks.bananadev import BananaDev, BananaDevUpstream
 from bananastand_mocks.falai import FalAI, FalAIUpstream
+from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas.pictures import Recipe
 from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
@@ -44,7 +49,26 @@ SPANNING = ("/api/generate-from-pdf", "/api/plot", "/api/composite")
 BUDGET = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 WALKS = settings(BUDGET, max_examples=60, stateful_step_count=8)
 
-PROVIDERS = (Gateway(BananaDevUpstream()), Gateway(FalAIUpstream()), BananaDev(), FalAI(), PaperBanana())
+
+class Flat:
+    """Paints at once and in black: what is tested here is the API."""
+
+    keeps = True
+
+    async def paint(self, recipe: Recipe) -> bytes:
+        kept = io.BytesIO()
+        Image.new("1", (recipe.width, recipe.height)).save(kept, "PNG")
+        return kept.getvalue()
+
+
+PROVIDERS = (
+    Gateway(BananaDevUpstream()),
+    Gateway(FalAIUpstream()),
+    BananaDev(),
+    FalAI(),
+    GoBananas(Flat()),
+    PaperBanana(),
+)
 WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)
 
 
@@ -60,7 +84,8 @@ bananadev = schema_of(PROVIDERS[0], "/bananadev")
 falai = schema_of(PROVIDERS[1], "/falai")
 banana_native = schema_of(PROVIDERS[2])
 fal_native = schema_of(PROVIDERS[3])
-paperbanana = schema_of(PROVIDERS[4])
+gobananas = schema_of(PROVIDERS[4])
+paperbanana = schema_of(PROVIDERS[5])
 
 
 @bananadev.auth()
@@ -97,6 +122,17 @@ class FalKey:
         case.headers = {**(case.headers or {}), "Authorization": data}
 
 
+@gobananas.auth()
+class GoBananasKey:
+    """Go Bananas!', in its header."""
+
+    def get(self, case: Any, context: Any) -> str:
+        return "sk_live_bananastand"
+
+    def set(self, case: Any, data: str, context: Any) -> None:
+        case.headers = {**(case.headers or {}), "X-API-Key": data}
+
+
 @paperbanana.auth()
 class PaperBananaKey:
     """PaperBanana's API key, the admin's below /api/admin."""
@@ -122,7 +158,8 @@ def named(case: Any) -> list[Any]:
     if path.startswith(("/start/", "/check/")):
         excluded += [negative_data_rejection, ignored_auth]
     body = case.body if isinstance(case.body, dict) else {}
-    if path in SPANNING or (path == "/api/generate" and {"image_model", "image_resolution"} & body.keys()):
+    spanning = path in SPANNING or (path == "/api/generate" and {"image_model", "image_resolution"} & body.keys())
+    if spanning or path.endswith(("/upload", "/upload-for-editing")):
         excluded.append(positive_data_acceptance)
     return excluded
 
@@ -157,6 +194,12 @@ def test_an_operation_of_fals_own(case: Any):
     holds(case)
 
 
+@gobananas.parametrize()
+@BUDGET
+def test_an_operation_of_document_b(case: Any):
+    holds(case)
+
+
 @paperbanana.parametrize()
 @BUDGET
 def test_an_operation_of_document_d(case: Any):
@@ -183,3 +226,4 @@ TestWalksOfDocumentC = walks(falai)
 TestWalksOfBananasOwn = walks(banana_native)
 TestWalksOfFalsOwn = walks(fal_native)
 TestWalksOfDocumentD = walks(paperbanana)
+TestWalksOfDocumentB = walks(gobananas)

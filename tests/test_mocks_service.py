@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import sqlite3
 from typing import Any
 
 import pytest
 
-from bananastand_mocks.kernel.errors import ContractBreach, Violation
+from bananastand_mocks.kernel.contract import Contract
+from bananastand_mocks.kernel.errors import ContractBreach, ProviderError, Violation
 from bananastand_mocks.kernel.parameters import Parameters
 from bananastand_mocks.kernel.schemas import Schemas
-from tinymock import KEY, Response, app, ask
+from tinymock import CONTRACT, KEY, Response, Zoo, app, ask
 
 
 def call(asgi: Any, *args: Any, **options: Any) -> Response:
@@ -339,3 +341,46 @@ def test_breaches_are_few_however_many_calls_have_one() -> None:
         call(zoo, "GET", "/animals/breach")
 
     assert len(zoo.worlds.default.breaches) == 100
+
+
+def test_every_counted_answer_tells_of_the_limit_and_a_provider_says_who_is_counted() -> None:
+    zoo = app()
+    zoo.worlds.default.limits.set("zoo", calls=3, seconds=60)
+
+    assert call(zoo, "GET", "/animals").headers["x-remaining"] == "2"
+    assert call(zoo, "GET", "/animals/nobody").headers["x-remaining"] == "1"
+    assert call(zoo, "POST", "/animals", {}).headers["x-remaining"] == "0"
+    assert "x-remaining" not in call(zoo, "GET", "/nothing").headers
+
+    zoo.provider.subject = lambda call: None
+    assert [call(zoo, "GET", "/animals").status for _ in range(5)] == [200] * 5
+
+
+def test_a_literal_path_has_its_own_methods_alone() -> None:
+    document = copy.deepcopy(CONTRACT)
+    document["paths"]["/animals/count"] = {"get": {"x-alias-of": "list_animals", "responses": {"200": {}}}}
+    routes = Contract(document).routes
+
+    assert routes.find("GET", "/animals/count")[0].id == "list_animals"
+    assert routes.find("DELETE", "/animals/cow")[0].id == "delete_animal"
+    with pytest.raises(ProviderError) as refused:
+        routes.find("DELETE", "/animals/count")
+    assert refused.value.problem.details["allowed"] == ["GET"]
+
+
+def test_a_body_of_another_type_that_the_contract_names_stays_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = copy.deepcopy(CONTRACT)
+    document["paths"]["/animals"]["post"]["requestBody"]["content"]["image/png"] = {}
+    monkeypatch.setattr("tinymock.CONTRACT", document)
+    got = list[tuple[Any, bytes]]()
+
+    def create_animal(call: Any, body: Any) -> Any:
+        got.append((body, call.raw))
+        return {"id": "a", "name": "a", "legs": 4}
+
+    monkeypatch.setitem(Zoo.endpoints, "create_animal", create_animal)
+    zoo = app()
+
+    assert call(zoo, "POST", "/animals", b"\x89PNG", headers={"content-type": "image/png"}).status == 201
+    assert call(zoo, "POST", "/animals", b"{}", headers={"content-type": "text/plain"}).status == 400
+    assert got == [(None, b"\x89PNG")]

@@ -17,8 +17,10 @@ from bananastand_mocks.kernel.faults import Fault, Faults
 from bananastand_mocks.kernel.ids import Ids
 from bananastand_mocks.kernel.journal import Journal
 from bananastand_mocks.kernel.limits import Limits
+from bananastand_mocks.kernel.provider import Credential
 from bananastand_mocks.kernel.state_file import StateFile
-from tinymock import KEY, app, ask
+from bananastand_mocks.kernel.worlds import Worlds
+from tinymock import KEY, Zoo, app, ask
 
 
 def test_a_virtual_clock_runs_everything_due_in_order_and_sees_its_time() -> None:
@@ -246,3 +248,16 @@ def test_a_world_is_found_by_its_key_of_the_right_kind() -> None:
     assert zoo.worlds.named("nobody") is None
     assert zoo.worlds.holding("zoo", KEY) is zoo.worlds.default
     assert zoo.worlds.holding("banana", KEY) is None
+
+
+def test_a_second_tenant_that_is_well_known_has_a_world_of_its_own() -> None:
+    class TwoZoos(Zoo):
+        credentials = (Credential("zoo", KEY, lambda ids: f"zoo-{ids.letters(12)}", other="zoo-other"),)
+
+    worlds = Worlds([TwoZoos()], virtual=True, seed=1)
+    other = worlds.holding("zoo", "zoo-other")
+
+    assert other is worlds.named("other")
+    assert other is not worlds.default
+    assert worlds.create().credentials["zoo"][0] not in (KEY, "zoo-other")
+    assert Worlds([TwoZoos()], keys={"zoo": "mine"}).holding("zoo", "zoo-other") is None

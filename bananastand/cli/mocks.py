@@ -40,6 +40,9 @@ def mocks(
     banana_url: Annotated[
         str | None, typer.Option(help="Forward runs to the Potassium app that listens there, instead of drawing.")
     ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Have the Potassium app that listens there paint Go Bananas!' images.")
+    ] = None,
 ) -> None:
     """Serve the mocks of all providers, on this machine alone unless told, with fixed keys, until Ctrl-C.
 
@@ -69,6 +72,7 @@ def mocks(
             hosts=allow_host or (),
             runtime=runtime,
             webhooks=allow_webhook or (),
+            images=images,
         )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)

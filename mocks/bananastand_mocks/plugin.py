@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from .running import Endpoint, RunningServer, Stand
 
-__all__ = ["banana_native", "bananadev", "fal_native", "falai", "mock_server", "paperbanana", "stand"]
+__all__ = ["banana_native", "bananadev", "fal_native", "falai", "gobananas", "mock_server", "paperbanana", "stand"]
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +58,12 @@ def banana_native(stand: Stand) -> Endpoint:
 def fal_native(stand: Stand) -> Endpoint:
     """fal.ai's own API, in the test's world."""
     return stand.endpoint("fal-native")
+
+
+@pytest.fixture
+def gobananas(stand: Stand) -> Endpoint:
+    """Go Bananas!, in the test's world."""
+    return stand.endpoint("gobananas")
 
 
 @pytest.fixture

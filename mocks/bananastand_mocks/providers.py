@@ -11,24 +11,29 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "build"]
 
-NAMES = ("bananadev", "falai", "banana-native", "fal-native", "paperbanana")
+NAMES = ("bananadev", "falai", "banana-native", "fal-native", "gobananas", "paperbanana")
 
 
 def build(
-    names: Sequence[str] = NAMES, *, runtime: Runtime | None = None, webhooks: Iterable[str] = ()
+    names: Sequence[str] = NAMES,
+    *,
+    runtime: Runtime | None = None,
+    webhooks: Iterable[str] = (),
+    images: str | None = None,
 ) -> list[Provider]:
     """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name.
 
-    `webhooks` are addresses that may be posted to beside those of this machine.
+    `webhooks` are addresses that may be posted to beside those of this machine; `images` is the address of a Potassium
+    app that paints the images of Go Bananas!, which else are drawn.
     """
     if {"bananadev", "banana-native"} & set(names) and runtime is None:
         from .bananadev.runtime import InstantRuntime
 
         runtime = InstantRuntime()
-    return [_one(name, runtime, webhooks) for name in names]
+    return [_one(name, runtime, webhooks, images) for name in names]
 
 
-def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str]) -> Provider:
+def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str], images: str | None) -> Provider:
     match name:
         case "bananadev":
             from .bananadev import BananaDevUpstream
@@ -48,6 +53,11 @@ def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str]) -> Provide
             from .falai import FalAI
 
             return FalAI()
+        case "gobananas":
+            from .gobananas import GoBananas
+            from .gobananas.app_pictures import AppPictures
+
+            return GoBananas(AppPictures(images) if images is not None else None)
         case "paperbanana":
             from .paperbanana import PaperBanana
 

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "RunningServer", "Stand", "start"]
 
-KEYS = {"bananadev": "lowcodeapi", "falai": "lowcodeapi", "banana-native": "banana", "fal-native": "fal",
-        "paperbanana": "paperbanana"}  # fmt: skip
+KEYS = {
+    "bananadev": "lowcodeapi",
+    "falai": "lowcodeapi",
+    "banana-native": "banana",
+    "fal-native": "fal",
+    "gobananas": "gobananas",
+    "paperbanana": "paperbanana",
+}
 ADMIN_KEYS = {"paperbanana": "paperbanana-admin"}
 PATIENCE = 30.0  # seconds for a start
 
@@ -158,6 +164,7 @@ def start(
     seed: int | None = 0,
     virtual: bool = True,
     runtime: Runtime | None = None,
+    images: str | None = None,
 ) -> RunningServer:
     """Start the mocks in this process, all of them or those named, on a free port.
 
@@ -165,7 +172,7 @@ def start(
     ...     server.endpoint("bananadev").base_url
     """
     chosen: Sequence[str] = names or NAMES
-    return RunningServer(Server(chosen, kind=kind, seed=seed, virtual=virtual, runtime=runtime), port)
+    return RunningServer(Server(chosen, kind=kind, seed=seed, virtual=virtual, runtime=runtime, images=images), port)
 
 
 def _endpoint(url: str, provider: str, world: World) -> Endpoint:

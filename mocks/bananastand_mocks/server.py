@@ -1,6 +1,6 @@
 """All providers on one port: their mounts, the index page, the control plane. Knows no operation.
 
-/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /paperbanana    the providers
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /gobananas, /paperbanana    the providers
 /w/{world}/lowcodeapi/...                                  the same, in the world of that name
 /_stand/                                                   the control plane
 /                                                          what is served, with which keys
@@ -45,9 +45,10 @@ class Server:
         hosts: Iterable[str] = (),
         runtime: Runtime | None = None,
         webhooks: Iterable[str] = (),
+        images: str | None = None,
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime, webhooks=webhooks)
+        providers = build(names, runtime=runtime, webhooks=webhooks, images=images)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
@@ -109,6 +110,7 @@ def create_app(
     name: str,
     *,
     runtime: Runtime | None = None,
+    images: str | None = None,
     keys: Mapping[str, str] | None = None,
     kind: Kind = "development",
     seed: int | None = None,
@@ -116,12 +118,12 @@ def create_app(
     journal: int = BUDGET,
     strict: bool = False,
 ) -> ProviderApp:
-    """One provider as an ASGI application of its own: bananadev, falai, banana-native, fal-native or paperbanana.
+    """One provider as an ASGI application of its own: one of `providers.NAMES`.
 
     `keys` replace the well-known credentials, by kind, such as lowcodeapi, banana or fal. `journal` is its budget in
     bytes, 0 for none. Raises ValueError for an unknown name.
     """
-    (provider,) = build([name], runtime=runtime)
+    (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
     return ProviderApp(provider, worlds, strict=strict)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .contract import Operation
     from .faults import Fault
+    from .limits import Allowance
     from .world import World
 
 __all__ = ["JSON", "Answer", "Call", "Endpoint"]
@@ -23,11 +24,12 @@ class Call:
 
     `path` and `query` are as they came, the parsed parameters are handed to the endpoint. `headers` are lower-case,
     `raw` the body's bytes, `body` its JSON (None without one). `origin` is the scheme and host the caller used, `root`
-    the path below which the provider is served. World and credential are known after authentication.
+    the path below which the provider is served. World and credential are known after authentication, and `allowance` is
+    what is left of the rate limit under which the call was counted.
     """
 
-    __slots__ = ("_world", "body", "credential", "faults", "headers", "method", "operation", "origin", "path", "query",
-                 "raw", "root", "target")  # fmt: skip
+    __slots__ = ("_world", "allowance", "body", "credential", "faults", "headers", "method", "operation", "origin",
+                 "path", "query", "raw", "root", "target")  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Call:
         self.body: Any = None
         self.credential: str | None = None
         self.faults: list[Fault] = []
+        self.allowance: Allowance | None = None
         self._world: World | None = None
 
     @property

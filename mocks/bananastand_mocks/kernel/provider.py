@@ -31,11 +31,15 @@ Pages = Callable[[Worlds], Any]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A kind of secret: its well-known value in the default world, and how other worlds get theirs."""
+    """A kind of secret: its well-known value in the default world, and how other worlds get theirs.
+
+    Where a provider keeps tenants apart, `other` is well known too, as the value in a second world of that name.
+    """
 
     kind: str
     well_known: str
     mint: Callable[[Ids], str]
+    other: str | None = None
 
 
 class Provider(ABC):
@@ -100,6 +104,10 @@ class Provider(ABC):
     def prepare(self, call: Call) -> None:  # noqa: B027
         """Change an authenticated call before it is checked against the contract."""
 
+    def subject(self, call: Call) -> str | None:
+        """Whose calls are counted together under a rate limit; None for a call that is not counted."""
+        return call.credential or ""
+
     def limit_headers(self, allowance: Allowance) -> dict[str, str]:
-        """Headers that tell of a rate limit."""
+        """Headers that tell of a rate limit, on every answer to a call that was counted."""
         return {}

@@ -17,7 +17,7 @@ PLACE = re.compile(r"\{([^{}]+)\}")
 
 
 class Routes:
-    """The route table. Literal paths win over those with parameters, and longer literals over shorter ones."""
+    """The route table. Literal paths win over those with parameters, in every method; longer literals over shorter."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._literal: dict[str, dict[str, Operation]] = {}
@@ -33,12 +33,12 @@ class Routes:
 
         Raises ProviderError: unknown_route, or wrong_method with the allowed ones.
         """
-        allowed: set[str] = set()
         methods = self._literal.get(path)
         if methods is not None:
             if operation := _for_method(methods, method):
                 return operation, {}
-            allowed |= methods.keys()
+            raise ProviderError("wrong_method", allowed=sorted(methods))
+        allowed: set[str] = set()
         for pattern, methods in self._patterns:
             if match := pattern.fullmatch(path):
                 if operation := _for_method(methods, method):

@@ -51,7 +51,7 @@ class Service:
 
     def read(self, call: Call) -> None:
         """Parse the body. Raises ProviderError."""
-        if not call.operation.takes_json:
+        if not call.operation.takes_json or self._as_bytes(call):
             return
         if not call.raw:
             call.body = None if call.operation.body_required else {}
@@ -83,15 +83,13 @@ class Service:
         world = call.world
         if world.clock.run_due() and self.worlds.keep is not None:
             self.worlds.keep(world)
-        allowance = world.limits.take(self.provider.name, call.credential or "", world.clock.now())
-        if allowance is not None and not allowance.allowed:
-            raise ProviderError("rate_limited", allowance=allowance)
+        if (subject := self.provider.subject(call)) is not None:
+            call.allowance = world.limits.take(self.provider.name, subject, world.clock.now())
+        if call.allowance is not None and not call.allowance.allowed:
+            raise ProviderError("rate_limited", allowance=call.allowance)
         if call.faults:
             _strike(call.faults)
-        answer = self.provider.success(call, await self._endpoint(call))
-        if allowance is not None:
-            answer.headers.update(self.provider.limit_headers(allowance))
-        return answer
+        return self.provider.success(call, await self._endpoint(call))
 
     async def _endpoint(self, call: Call) -> Answer:
         """Check the call against the contract and have its endpoint answer."""
@@ -102,7 +100,9 @@ class Service:
         exchange.parameters.update(operation.path.read(call.path, violations))
         exchange.parameters.update(operation.query.read(call.query, violations))
         exchange.parameters.update(operation.headers.read(call.headers, violations))
-        if operation.takes_json and call.body is None and operation.body_required:
+        if operation.takes_json and self._as_bytes(call):
+            pass  # the endpoint reads call.raw
+        elif operation.takes_json and call.body is None and operation.body_required:
             violations.append(Violation("body", "", "required", "a body is required"))
         elif operation.takes_json:
             operation.check_body(call.body, violations)
@@ -152,6 +152,11 @@ class Service:
         if call is not None:
             call.world.breach(f"{self.provider.name} {call.operation.id}: {error!r}")
         return self.provider.failure(call, Problem("server_error"))
+
+    def _as_bytes(self, call: Call) -> bool:
+        """Whether the body is of another type than JSON that the contract names."""
+        kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return bool(call.raw) and kind in call.operation.body_types and "json" not in kind
 
     def _bind(self, endpoint: Callable[..., Any]) -> Bound:
         """The endpoint as a function of an exchange, its parameter names looked up once."""

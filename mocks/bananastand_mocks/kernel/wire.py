@@ -84,6 +84,8 @@ class Wire:
     def _finished(self, call: Call | None, answer: Answer) -> tuple[Answer, bytes]:
         """The answer and its bytes, held to the contract and its world written; or a 500 where one of these fails."""
         try:
+            if call is not None and call.allowance is not None:
+                answer.headers = {**self._provider.limit_headers(call.allowance), **answer.headers}
             if call is not None:
                 self._service.check(call, answer, provoked=bool(call.faults))
             body = self._service.encode(answer)

@@ -5,26 +5,29 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from .dumped import check
 from .errors import StateError
+from .ids import Ids
 from .journal import BUDGET
 from .world import Event, Kind, World
 
 if TYPE_CHECKING:
     from .provider import Provider
 
-__all__ = ["DEFAULT", "Kind", "Worlds"]
+__all__ = ["DEFAULT", "OTHER", "Kind", "Worlds"]
 
-DEFAULT = "default"
+DEFAULT, OTHER = "default", "other"
 
 
 class Worlds:
     """The worlds, found by name or by the credential a call carries.
 
     A world of the development, documents or empty kind is filled by each provider. The default world has the
-    well-known credentials, every other one its own.
+    well-known credentials, every other one its own. Where a provider has a well-known credential for a second tenant,
+    the world `other` is there from the start to hold it.
     """
 
     def __init__(
@@ -50,6 +53,9 @@ class Worlds:
         well_known = {each.kind: [each.well_known] for provider in providers for each in provider.credentials}
         own = {name: [key] for name, key in (keys or {}).items()}
         self.default = self._build(DEFAULT, kind, seed, virtual, speed, {**well_known, **own})
+        others = {each.kind: [each.other] for provider in providers for each in provider.credentials if each.other}
+        if others and not own:
+            self._build(OTHER, kind, seed, virtual, speed, {**self._minted(), **others})
 
     def create(
         self, name: str = "", *, kind: Kind = "development", seed: int | None = None, virtual: bool = True,
@@ -58,11 +64,8 @@ class Worlds:
         """A new world with credentials of its own. Raises ValueError where the name is taken."""
         if name in self._by_name:
             raise ValueError(f"there is a world {name} already")
-        draft = World(name, seed=None)
-        credentials = {
-            each.kind: [each.mint(draft.ids)] for provider in self.providers for each in provider.credentials
-        }
-        return self._build(name or f"w{draft.ids.hex(12)}", kind, seed, virtual, speed, credentials)
+        drawn = Ids(Random())
+        return self._build(name or f"w{drawn.hex(12)}", kind, seed, virtual, speed, self._minted())
 
     def named(self, name: str) -> World | None:
         """The world of that name."""
@@ -144,6 +147,11 @@ class Worlds:
                 world.credentials.setdefault(kind, list(issued[kind]))
             if missing:
                 provider.fill(world, world.kind)
+
+    def _minted(self) -> dict[str, list[str]]:
+        """Credentials of every kind that nobody has yet."""
+        ids = Ids(Random())
+        return {each.kind: [each.mint(ids)] for provider in self.providers for each in provider.credentials}
 
     def _register(self, world: World, kind: str, secret: str, valid: bool) -> None:
         if valid:

@@ -1,0 +1,7 @@
+"""Go Bananas!: image generation with a gallery, sessions, quotas, characters and style presets."""
+
+from __future__ import annotations
+
+from .provider import GoBananas
+
+__all__ = ["GoBananas"]

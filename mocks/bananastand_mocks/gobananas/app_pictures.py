@@ -1,0 +1,74 @@
+"""Has a running Potassium app paint, and brings what it paints to the size that was asked for. Knows no endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from typing import Any
+
+from .. import forward
+from ..kernel.errors import ProviderError
+from .pictures import Recipe
+
+__all__ = ["AppPictures"]
+
+log = logging.getLogger("bananastand_mocks")
+
+TIMEOUT = 300.0  # seconds
+LONGEST = 2000  # characters of a prompt
+
+
+class AppPictures:
+    """Paints with the app at `url`. Where it does not, the answer is the provider's 500 and the reason is logged."""
+
+    keeps = True
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+        self._url, self._timeout = url.rstrip("/"), timeout
+
+    async def paint(self, recipe: Recipe) -> bytes:
+        """The app's picture, scaled to the recipe's size. Raises ProviderError: painting_failed."""
+        try:
+            answer = await forward.post(f"{self._url}/", json=_asked(recipe), timeout=self._timeout)
+        except forward.Unreachable as error:
+            raise _failed(f"the app at {self._url} does not answer: {error}") from error
+        if answer.status != 200:
+            raise _failed(f"the app at {self._url} answered {answer.status}: {answer.content[:300]!r}")
+        try:
+            return await asyncio.to_thread(_fit, _picture(answer.json), recipe.width, recipe.height)
+        except ValueError as error:
+            raise _failed(f"the app at {self._url} answered with no picture: {error}") from error
+
+
+def _asked(recipe: Recipe) -> dict[str, Any]:
+    """The inputs of a Potassium template: all that is wanted in one prompt."""
+    wanted = ", ".join(each for each in (recipe.prompt, recipe.character, recipe.style, *recipe.edits) if each)
+    asked: dict[str, Any] = {"prompt": wanted[:LONGEST], "seed": recipe.seed}
+    return {**asked, "negative_prompt": recipe.negative[:LONGEST]} if recipe.negative else asked
+
+
+def _picture(answer: Any) -> bytes:
+    """The first picture of an answer {"output": base64}. Raises ValueError."""
+    output = answer.get("output") if isinstance(answer, dict) else None
+    if not isinstance(output, str):
+        raise ValueError("there is no output")
+    try:
+        return base64.b64decode(output, validate=True)
+    except binascii.Error:
+        raise ValueError("output is not base64") from None
+
+
+def _fit(content: bytes, width: int, height: int) -> bytes:
+    """The picture cut to the shape and scaled to the size. Raises ValueError."""
+    from PIL import ImageOps
+
+    from .encoding import decode, png
+
+    return png(ImageOps.fit(decode(content).convert("RGB"), (width, height)))
+
+
+def _failed(reason: str) -> ProviderError:
+    log.error("painting failed: %s", reason)
+    return ProviderError("painting_failed", reason)

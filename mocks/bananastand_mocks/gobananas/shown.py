@@ -1,0 +1,36 @@
+"""Images as answers show them. Knows rows, no file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kernel.call import Call
+from .state import Row, bucket, told
+
+__all__ = ["addresses", "generated", "listed"]
+
+
+def addresses(call: Call, row: Row) -> dict[str, str]:
+    """Where the picture and its thumbnail are, for whoever is told; no key is needed there."""
+    base = f"{call.origin}{call.root}/r2/{bucket(call.world)}"
+    return {"url": f"{base}/{row['r2_key']}", "thumbnail_url": f"{base}/{row['thumbnail_key']}"}
+
+
+def generated(call: Call, row: Row) -> dict[str, Any]:
+    """An image that was just made (B:92-100)."""
+    return {
+        "id": row["id"],
+        **addresses(call, row),
+        **{name: row[name] for name in ("width", "height", "format", "size_bytes")},
+    }
+
+
+def listed(call: Call, row: Row) -> dict[str, Any]:
+    """An image in a list (B:134-141)."""
+    return {
+        "id": row["id"],
+        **addresses(call, row),
+        "prompt": row["prompt"],
+        "created_at": told(row["created"]),
+        "operation_type": row["operation_type"],
+    }
