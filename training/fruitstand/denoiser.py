@@ -36,7 +36,7 @@ class Plan:
     rate: float = 1e-3
     text_rate: float = 3e-4
     warm_up: int = 200
-    decay_from: float = 0.75  # share of the time after which the rate falls to its end
+    decay_from: float = 0.55  # share of the time after which the rate falls to its end
     average: float = 0.998
     unguided: float = 0.10  # share of captions emptied, for guidance
     foreign: float = 0.12  # share of captions that name nothing we draw; their pictures are the plain ones
