@@ -101,7 +101,8 @@ def errors(document: Any, schema: Any, value: Any) -> list[str]:
 
 
 def request_errors(found: Operation, query: dict[str, str], body: Any = None) -> list[str]:
-    """What of a request does not fit its operation. Whole numbers in the query count as integers where one is due."""
+    """What of a request does not fit its operation. Whole numbers and true and
+    false in the query count as what they are where one is due."""
     wrong: list[str] = []
     for each in found.parameters:
         if each["in"] != "query":
@@ -116,8 +117,10 @@ def request_errors(found: Operation, query: dict[str, str], body: Any = None) ->
 
 
 def _typed(document: Any, schema: Any, value: str) -> Any:
-    whole = resolve(document, schema).get("type") == "integer" and value.lstrip("-").isdigit()
-    return int(value) if whole else value
+    kind = resolve(document, schema).get("type")
+    if kind == "boolean" and value in ("true", "false"):
+        return value == "true"
+    return int(value) if kind == "integer" and value.lstrip("-").isdigit() else value
 
 
 def _absolute(value: Any) -> Any:

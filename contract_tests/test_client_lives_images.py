@@ -60,7 +60,7 @@ def test_the_life_of_an_image(bananas: Any, tmp_path: Path) -> None:
     history = bananas.get_image(edited.id).edit_history
     assert [(each.id, each.operation_type) for each in history] == [(second.id, "generate"), (edited.id, "edit")]
     session = bananas.get_session(made.session_id)
-    assert (session.total_images, session.total_edits) == (2, 1)
+    assert (session.total_images, session.total_edits) == (3, 1)
 
     deleted = bananas.delete_images([second.id, 999_999])
     assert (deleted.deleted, [each.id for each in deleted.failed]) == ([second.id], [999_999])
@@ -159,7 +159,7 @@ def test_figures_are_put_together(paper: Any, stand: Any) -> None:
     assert both.diagram_type == "composite"
     with Image.open(io.BytesIO(paper.get_task_image(both.task_id))) as opened:
         assert opened.width > opened.height
-    with pytest.raises(UnprocessableError, match="layout"):
+    with pytest.raises(UnprocessableError, match="Layout must be"):
         paper.create_composite([first.task_id, second.task_id], layout="sideways")
 
 

@@ -90,9 +90,11 @@ def test_an_upload_carries_the_file(file: bytes, kind: str, httpserver: HTTPServ
         client.upload_image(file, file_name="my stand.png")
     ((request, _),) = httpserver.log
 
+    with request.files["file"].stream as stream:
+        content = stream.read()
     sent = request.files["file"]
     assert (request.method, request.path) == ("POST", "/api/images/upload")
-    assert (sent.read(), sent.mimetype, sent.filename) == (file, kind, "my%20stand.png")
+    assert (content, sent.mimetype, sent.filename) == (file, kind, "my%20stand.png")
 
 
 def test_an_upload_may_name_an_address_instead(httpserver: HTTPServer) -> None:

@@ -90,7 +90,11 @@ def test_a_curl_gets_its_success_answer(example: Snippet, server: RunningServer,
     elif example.operation == "delete_key":
         assert said == ""
     else:
-        assert json.loads(said) == json.loads(list(stand.journal)[-1].answer)
+        kept = json.loads(list(stand.journal)[-1].answer)
+        shown = json.loads(said)
+        if example.operation == "create_key":  # shown in full this once, and never in the journal
+            assert (shown.pop("key")[:3], kept.pop("key")) == ("pb_", "[redacted]")
+        assert shown == kept
 
 
 @pytest.mark.needs("node")

@@ -52,7 +52,8 @@ def call(
         return
     if (build := builders.get(operation)) is None:
         fail(f"{provider} has no operation {operation}; bananastand call {provider} lists them", USAGE)
-    (client,) = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
+    exported = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
+    (client,) = (each for each in exported if isinstance(each, type))
     given = vars(_parser(provider, operation, build, client).parse_args(context.args))
     where = {"key": given.pop("api_key")}
     where |= {name: given.pop(name) for name in ("admin_key", "base_url", "timeout") if name in given}
