@@ -55,8 +55,8 @@ def call(
     exported = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
     (client,) = (each for each in exported if isinstance(each, type))
     given = vars(_parser(provider, operation, build, client).parse_args(context.args))
-    where = {"key": given.pop("api_key")}
-    where |= {name: given.pop(name) for name in ("admin_key", "base_url", "timeout") if name in given}
+    where = {"key": given.pop("as_key"), "admin_key": given.pop("as_admin", None)}
+    where |= {name: given.pop(name) for name in ("base_url", "timeout")}
     out: Path | None = given.pop("out")
     _show(_answer(client, where, build, given), out)
 
@@ -125,9 +125,11 @@ def _parser(provider: str, operation: str, build: Callable[..., Any], client: An
             **_reading(hints[name]),
         )
     spoken = client.provider
-    parser.add_argument("--api-key", help=f"else the environment variable {spoken.key_variable}")
+    parser.add_argument(
+        "--as", dest="as_key", metavar="KEY", help=f"else the environment variable {spoken.key_variable}"
+    )
     if spoken.admin_variable:
-        parser.add_argument("--admin-key", help=f"else the environment variable {spoken.admin_variable}")
+        parser.add_argument("--as-admin", metavar="KEY", help=f"else the environment variable {spoken.admin_variable}")
     parser.add_argument("--base-url", help=f"else {spoken.base_url}")
     parser.add_argument("--timeout", type=float, help="seconds for the whole answer")
     parser.add_argument("--out", "-o", type=Path, help="write the answer to this file")
