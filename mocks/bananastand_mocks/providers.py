@@ -55,9 +55,12 @@ def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str], images: st
             return FalAI()
         case "gobananas":
             from .gobananas import GoBananas
+
+            if images is None:
+                return GoBananas()
             from .gobananas.app_pictures import AppPictures
 
-            return GoBananas(AppPictures(images) if images is not None else None)
+            return GoBananas(AppPictures(images))
         case "paperbanana":
             from .paperbanana import PaperBanana
 
