@@ -100,7 +100,7 @@ def _welcome(server: Server, port: int) -> None:
 
     console = Console(highlight=False)
     console.print(f"[bold]Bananastand mocks[/bold] at http://{HOST}:{port}/  (control plane: /_stand/)")
-    for app in server.apps.values():
-        console.print(f"  {app.provider.title:<28} http://{HOST}:{port}{app.provider.mount}")
+    for each in server.providers.values():
+        console.print(f"  {each.title:<28} http://{HOST}:{port}{each.mount}")
     for kind, secrets in server.worlds.default.credentials.items():
         console.print(f"  key for {kind:<20} {secrets[0]}")

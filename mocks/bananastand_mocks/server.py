@@ -24,6 +24,7 @@ from .providers import NAMES, build
 
 if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
+    from .kernel.provider import Provider
 
 __all__ = ["Server", "create_app"]
 
@@ -53,7 +54,8 @@ class Server:
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
             self.state.restore(self.worlds)
-        self.apps = {each.mount: ProviderApp(each, self.worlds, strict=strict) for each in providers}
+        self.providers = {each.mount: each for each in providers}
+        self._apps, self._strict = dict[str, ProviderApp](), strict
         self._hosts = tuple(hosts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -71,8 +73,7 @@ class Server:
                 return
             prefix, path = f"/w/{name}", f"/{rest}"
         mount = _mount(path)
-        app = self.apps.get(mount)
-        if app is not None:
+        if (app := self.app(mount)) is not None:
             inner = {**scope, "root_path": prefix + mount, PINNED: world}
             await app(inner, receive, send)
         elif path.startswith(GATEWAY):
@@ -82,6 +83,12 @@ class Server:
             await _say(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
         else:
             await self._control(scope, receive, send)
+
+    def app(self, mount: str) -> ProviderApp | None:
+        """What answers there, made when first asked for."""
+        if mount not in self._apps and mount in self.providers:
+            self._apps[mount] = ProviderApp(self.providers[mount], self.worlds, strict=self._strict)
+        return self._apps.get(mount)
 
     async def _live(self, receive: Any, send: Any) -> None:
         """Keep the clocks turning from start to end."""
@@ -103,7 +110,7 @@ class Server:
     async def _index(self) -> Any:
         from fastapi.responses import HTMLResponse
 
-        return HTMLResponse(_page(list(self.apps.values()), self.worlds.default))
+        return HTMLResponse(_page(self.providers.values(), self.worlds.default))
 
 
 def create_app(
@@ -161,14 +168,14 @@ async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str,
     await send({"type": "http.response.body", "body": raw})
 
 
-def _page(apps: list[ProviderApp], world: World) -> str:
+def _page(providers: Iterable[Provider], world: World) -> str:
     rows = "".join(
-        f"<tr><td><a href=/_stand/contracts/{app.provider.name}>{html.escape(app.provider.title)}</a>"
-        f" (<a href={app.provider.mount}/openapi.json>OpenAPI</a>)"
-        f"<td><code>{app.provider.mount}</code><td>{html.escape(app.provider.summary)}"
-        + "".join(f" <a href={app.provider.mount}/{page}>/{page}</a>" for page in app.provider.pages)
-        + f"<td>{len(app.provider.contract.by_id)}"
-        for app in apps
+        f"<tr><td><a href=/_stand/contracts/{each.name}>{html.escape(each.title)}</a>"
+        f" (<a href={each.mount}/openapi.json>OpenAPI</a>)"
+        f"<td><code>{each.mount}</code><td>{html.escape(each.summary)}"
+        + "".join(f" <a href={each.mount}/{page}>/{page}</a>" for page in each.pages)
+        + f"<td>{len(each.contract.by_id)}"
+        for each in providers
     )
     keys = "".join(
         f"<tr><td>{html.escape(kind)}<td><code>{html.escape(secrets[0])}</code>"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..kernel.call import Answer, Call
-from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
@@ -39,6 +38,7 @@ class BananaDev(Provider):
 
     name = "banana-native"
     mount = "/banana"
+    contract_file = Path(__file__).with_name("openapi.yaml")
     title = "Banana.dev"
     summary = "Queue (start and check, v2 to v4), projects, the CLI's deploy flow, build log, run URLs"
     max_body = 200 * 2**20  # archives come this way
@@ -60,7 +60,6 @@ class BananaDev(Provider):
     sockets = {"/ws/logs/{build}": stream_log}
 
     def __init__(self, runtime: Runtime | None = None) -> None:
-        self.contract = load(Path(__file__).with_name("openapi.yaml"))
         self.resources = {"runtime": runtime or InstantRuntime()}
 
     def secret(self, call: Call) -> tuple[str, str] | None:

@@ -11,7 +11,6 @@ from bananastand.outbound import AddressPolicy
 
 from ..kernel.app import PINNED
 from ..kernel.call import Answer, Call
-from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
@@ -46,6 +45,7 @@ class PaperBanana(Provider):
 
     name = "paperbanana"
     mount = "/paperbanana"
+    contract_file = Path(__file__).with_name("openapi.yaml")
     title = "PaperBanana"
     summary = "Figures for papers: diagrams, plots, composites, prompts; tasks, webhooks, keys with quotas"
     max_body = 48 * 2**20  # PDFs come this way
@@ -68,7 +68,6 @@ class PaperBanana(Provider):
     }
 
     def __init__(self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None) -> None:
-        self.contract = load(Path(__file__).with_name("openapi.yaml"))
         self.workshop = Workshop(renderer or Renderer(), Courier(AddressPolicy.loopback(webhooks)))
         self.events, self.resources = self.workshop.events, {"workshop": self.workshop}
         self.pages = {"adm": self._admin_site}
