@@ -109,8 +109,7 @@ def _command(name: str, port: int, options: argparse.Namespace, folder: Path) ->
     paths = contract["paths"]
     # The others take the literal /v1/models/model_key first, and then want its query.
     contract["paths"] = {path: paths[path] for path in ("/v1/models/{model_key}", "/v1/start")}
-    contract["components"].pop("links")
-    _name_items(contract)
+    _plainer(contract)
     (folder / "openapi.yaml").write_text(yaml.safe_dump(contract))
     if name == "prism":
         return [program, "mock", "-p", str(port), "-v", "silent", str(folder / "openapi.yaml")], ""
@@ -127,12 +126,14 @@ def _foreign(name: str, options: argparse.Namespace) -> Path | None:
     return found if name == "prism" or shutil.which("java") else None
 
 
-def _name_items(schema: Any) -> None:
+def _plainer(part: Any) -> None:
     """Specmatic reads no array whose items may be anything unless that is said, and no link with a body."""
-    if isinstance(schema, dict) and "array" in (schema.get("type") or ()):
-        schema.setdefault("items", {})
-    for each in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        _name_items(each)
+    if isinstance(part, dict):
+        part.pop("links", None)
+        if "array" in (part.get("type") or ()):
+            part.setdefault("items", {})
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _plainer(each)
 
 
 def _stubs(folder: Path) -> None:

@@ -96,11 +96,9 @@ def coverage(
 
 
 def _welcome(server: Server, port: int) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"[bold]Bananastand mocks[/bold] at http://{HOST}:{port}/  (control plane: /_stand/)")
+    typer.secho("Bananastand mocks", bold=True, nl=False)
+    typer.echo(f" at http://{HOST}:{port}/  (control plane: /_stand/)")
     for each in server.providers.values():
-        console.print(f"  {each.title:<28} http://{HOST}:{port}{each.mount}")
+        typer.echo(f"  {each.title:<28} http://{HOST}:{port}{each.mount}")
     for kind, secrets in server.worlds.default.credentials.items():
-        console.print(f"  key for {kind:<20} {secrets[0]}")
+        typer.echo(f"  key for {kind:<20} {secrets[0]}")
