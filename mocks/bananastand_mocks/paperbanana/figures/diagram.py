@@ -16,6 +16,7 @@ from .reading import read
 from .routing import Point
 from .sizes import RESOLUTIONS, pixels
 from .studio import INK, MUTED, PALETTE, legible, saved, studio
+from .told import told_graph
 
 __all__ = ["draw"]
 
@@ -51,11 +52,12 @@ def draw(
     image_resolution: str | None = None,
     iterations: int = 3,
     formats: Sequence[str] = ("png",),
+    graph: dict[str, Any] | None = None,
 ) -> Figure:
     """What a methodology says flows where, with its caption; PNG always among the files, same call, same bytes.
 
-    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. Raises Refused: nothing to draw, unknown
-    ratio, resolution or format, iterations outside 1 to 10.
+    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. With a `graph`, as told_graph reads it,
+    the text is not read. Raises Refused: nothing to draw, unknown ratio, resolution or format, iterations outside 1 to 10.
     """
     longest = RESOLUTIONS.get(image_resolution or "2K")
     if longest is None:
@@ -64,17 +66,17 @@ def draw(
         raise Refused("iterations must be between 1 and 10", "iterations")
     names = AUTO if aspect_ratio in (None, "auto") else (aspect_ratio,)
     sizes = [pixels(name, longest) for name in names]
-    graph = read(source_context, caption)
+    found = read(source_context, caption) if graph is None else told_graph(graph)
     with studio():
         shown = Graph(
-            [_legible(box) for box in graph.boxes],
-            [replace(a, label=legible(a.label, 24)) for a in graph.arrows],
-            [replace(frame, title=legible(frame.title, 80)) for frame in graph.frames],
+            [_legible(box) for box in found.boxes],
+            [replace(a, label=legible(a.label, 24)) for a in found.arrows],
+            [replace(frame, title=legible(frame.title, 80)) for frame in found.frames],
         )
         plans = [_planned(shown, caption, size, iterations) for size in sizes]
         best = max(range(len(plans)), key=lambda i: plans[i][0].scale * (1 - 0.02 * i))
         files = _drawn(shown, *plans[best], sizes[best], iterations, formats)
-    return Figure(files, _describe(graph, plans[best][0], caption, iterations), *sizes[best])
+    return Figure(files, _describe(found, plans[best][0], caption, iterations), *sizes[best])
 
 
 def _legible(box: Box) -> Box:
