@@ -20,6 +20,7 @@ from .standard import opened
 
 __all__ = ["Reader", "read"]
 
+CAPTION = 2000  # letters of a caption that are read
 INSTRUMENT = ("by", "with", "using", "via", "through")
 TOWARDS = ("into", "to", "onto")
 PLAIN = {
@@ -62,6 +63,7 @@ PARTICIPLES = {"randomise": "Randomised", "randomize": "Randomized", "assign": "
 
 def read(source_context: str, caption: str) -> Graph:
     """The boxes and arrows of a text, the caption's where the text holds none. Raises Refused: no words in either."""
+    caption = " ".join(caption[:CAPTION].split())
     reader = Reader()
     for unit in units(source_context):
         reader.tell(unit)
@@ -321,7 +323,7 @@ class Reader(Memory):
         head, tail = (
             (unit.text[: cut.start()], unit.text[cut.start() :]) if cut and not unit.labelled else (unit.text, "")
         )
-        self.step(short(head, 7), details=[[short(tail, 6)] if tail else [], unit.brackets])
+        self.step(short(head, 7) or head, details=[[short(tail, 6)] if tail else [], unit.brackets])
 
 
 def _lower(label: str) -> str:

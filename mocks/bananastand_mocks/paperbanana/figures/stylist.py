@@ -19,6 +19,7 @@ __all__ = ["DIAGRAM_TYPES", "optimize"]
 
 DIAGRAM_TYPES = ("methodology", "statistical_plot")
 FACTS = 3  # sentences of the context that are quoted
+LISTED = 4000  # letters of a prompt in which a list is looked for
 SUBJECTS = {
     "Layout": r"layout|arrang\w*|align\w*|left|right|top|bottom|column|rows?|spacing|whitespace|margin|panel"
     r"|direction|aspect|flow"
@@ -121,7 +122,7 @@ def _elements(said: str, caption: str) -> list[_Section]:
 def _listed(said: str) -> list[str]:
     """The members of a list such as `with token embeddings, 6 encoder blocks, and a classifier head`."""
     match = re.search(
-        r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", said
+        r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", said[:LISTED]
     )
     parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", match[1]) if match else []
     return [re.sub(r"^(?:a|an|the)\s+", "", part.strip()) for part in parts if part.strip()]

@@ -10,7 +10,7 @@ from .graph import Box, Frame, Graph, Kind
 __all__ = ["MOST", "told_graph"]
 
 MOST = 30  # boxes
-ARROWS, DETAILS, FRAMES = 4 * MOST, 4, 4
+ARROWS, DETAILS, FRAMES = 60, 4, 4
 FIELD = "graph"
 
 
