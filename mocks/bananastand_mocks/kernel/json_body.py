@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-__all__ = ["MAX_DEPTH", "MalformedJson", "TooDeep", "dump", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_MEMBERS", "MalformedJson", "TooDeep", "dump", "parse"]
 
 MAX_DEPTH = 100  # validators and serialisers recurse; nothing in the documents nests deeper than six
+MAX_MEMBERS = 200_000  # of objects; what is checked and noted is copied, and a million of them took 600 MB
 
 
 class MalformedJson(ValueError):
@@ -18,8 +19,10 @@ class TooDeep(ValueError):
     """JSON, but nested too deep."""
 
 
-def parse(raw: bytes, depth: int = MAX_DEPTH) -> Any:
+def parse(raw: bytes, depth: int = MAX_DEPTH, members: int | None = MAX_MEMBERS) -> Any:
     """The value in `raw`. Refuses NaN, numbers too large for a double, and lone surrogates, which cannot be answered.
+
+    Also refused is what nests deeper than `depth`, or whose objects have more than so many members.
 
     Raises MalformedJson or TooDeep.
     """
@@ -28,6 +31,8 @@ def parse(raw: bytes, depth: int = MAX_DEPTH) -> Any:
         value = _DECODER.decode(text)
         if raw.count(b"[") + raw.count(b"{") > depth and _too_deep(value, depth):
             raise RecursionError
+        if members is not None and raw.count(b":") > members and _members(value) > members:
+            raise ValueError(f"more than {members} members of objects")
         if "\\u" in text:
             dump(value)
     except RecursionError:
@@ -51,6 +56,18 @@ def _finite(number: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"{number[:40]} is out of range")
     return value
+
+
+def _members(value: Any) -> int:
+    """How many members all objects in it have."""
+    found, waiting = 0, [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            found += len(each)
+        inner = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        waiting += [child for child in inner if isinstance(child, dict | list)]
+    return found
 
 
 def _too_deep(value: Any, depth: int) -> bool:

@@ -15,7 +15,7 @@ from .lettering import caption_lines, measure
 from .reading import read
 from .routing import Point
 from .sizes import RESOLUTIONS, pixels
-from .studio import INK, MUTED, PALETTE, legible, saved, studio
+from .studio import INK, MUTED, PALETTE, legible, saved, studio, unshown
 from .told import told_graph
 
 __all__ = ["draw"]
@@ -79,7 +79,9 @@ def draw(
         plans = [_planned(shown, caption, size, iterations) for size in sizes]
         best = max(range(len(plans)), key=lambda i: plans[i][0].scale * (1 - 0.02 * i))
         files = _drawn(shown, *plans[best], sizes[best], iterations, formats)
-    return Figure(files, _describe(found, plans[best][0], caption, iterations), *sizes[best])
+        lacking = unshown((caption, *(text for box in found.boxes for text in (box.label, *box.details))))
+    said = _describe(found, plans[best][0], caption, iterations)
+    return Figure(files, f"{said} {lacking}." if lacking else said, *sizes[best])
 
 
 def _legible(box: Box) -> Box:

@@ -13,7 +13,7 @@ from .intent import Wish, read_intent
 from .refining import refine
 from .shapes import Chart, chart
 from .sizes import pixels
-from .studio import DPI, MUTED, legible, saved, studio
+from .studio import DPI, MUTED, legible, saved, studio, unshown
 from .table import read_table
 
 __all__ = ["draw"]
@@ -58,7 +58,9 @@ def draw(
         axes = _draw(sheet, planned, wish, table.notes)
         touching = refine(sheet, axes, planned.kind, iterations - 1)
         files = saved(sheet, formats)
-    return Figure(files, _describe(planned, touching), width, height)
+        lacking = unshown((*planned.names, *planned.columns, *planned.series, wish.title or "", wish.x_label or ""))
+    said = _describe(planned, touching)
+    return Figure(files, f"{said} {lacking}." if lacking else said, width, height)
 
 
 def _draw(sheet: Any, planned: Chart, wish: Wish, notes: dict[str, str]) -> Any:

@@ -19,7 +19,7 @@ __all__ = ["DIAGRAM_TYPES", "optimize"]
 
 DIAGRAM_TYPES = ("methodology", "statistical_plot")
 FACTS = 3  # sentences of the context that are quoted
-LISTED = 4000  # letters of a prompt in which a list is looked for
+LETTERS, LISTED = 24_000, 4_000  # of a prompt that are looked at, and of those in which a list is looked for
 SUBJECTS = {
     "Layout": r"layout|arrang\w*|align\w*|left|right|top|bottom|column|rows?|spacing|whitespace|margin|panel"
     r"|direction|aspect|flow"
@@ -86,10 +86,12 @@ def optimize(
     if not re.search(r"\w", said):
         raise Refused("description holds no words to optimize", "description")
     plot = diagram_type == "statistical_plot"
-    title = f" for {_clean(caption).rstrip('.')!r}" if caption and caption.strip() else ""
+    caption = _clean((caption or "")[:LISTED])
+    title = f" for {caption.rstrip('.')!r}" if caption else ""
     opening = f"{'Statistical plot' if plot else 'Methodology diagram'}{title}, ready for print in an academic paper."
     sections = [_Section("Content", said if re.search(r"[.!?]$", said) else f"{said}.")]
-    sections += _elements_of_plot(said) if plot else _elements(said, caption or "")
+    said = said[:LETTERS]
+    sections += _elements_of_plot(said) if plot else _elements(said, caption)
     if facts := _facts(said, source_context or ""):
         sections.append(_Section("Grounded in the paper", " ".join(facts)))
     sections += _guidance(read_intent(said) if plot else None, _guided(guidelines or ""), said)
