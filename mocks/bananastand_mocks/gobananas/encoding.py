@@ -17,7 +17,7 @@ __all__ = ["decode", "inspect", "png", "reduced", "thumbnail"]
 MOST_PIXELS = {"PNG": 7680 * 4320, "JPEG": 7680 * 4320, "WEBP": 4096 * 2304}
 MOST_PROGRESSIVE = 4096 * 4096
 LONGEST = 16_384  # pixels of a side
-THUMBNAIL = 320
+THUMBNAIL, STRIP = 320, 64
 
 UNREADABLE = (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError,
               Image.DecompressionBombWarning)  # fmt: skip
@@ -49,16 +49,16 @@ def decode(content: bytes, least: int | None = None) -> Image.Image:
 def reduced(picture: Image.Image, least: int) -> Image.Image:
     """The picture in RGB and as it is held, with no side needlessly longer than twice `least`.
 
-    One channel after the other is reduced: a second copy of the whole would be too large.
+    It is converted in strips: a second copy of the whole would be too large.
     """
     factor = max(1, min(picture.size) // least)
-    bands = picture.getbands()
-    if factor > 1 and bands[:3] == ("R", "G", "B"):
-        small = Image.merge("RGB", [picture.getchannel(band).reduce(factor) for band in "RGB"])
-    elif factor > 1 and bands[0] == "L":
-        small = picture.getchannel("L").reduce(factor).convert("RGB")
-    else:
-        small = picture.convert("RGB").reduce(factor)
+    small = Image.new("RGB", (-(-picture.width // factor), -(-picture.height // factor)))
+    for top in range(0, small.height, STRIP):
+        rows = (top * factor, min(picture.height, (top + STRIP) * factor))
+        strip = picture.crop((0, rows[0], picture.width, rows[1]))
+        if strip.mode.startswith("I"):  # 16 bits, of which RGB has room for 8
+            strip = strip.convert("I").point(lambda level: level * (1 / 256)).convert("L")
+        small.paste(strip.convert("RGB").reduce(factor), (0, top))
     small.info = picture.info
     return ImageOps.exif_transpose(small)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import islice
 from typing import Any, NoReturn
 
 __all__ = ["MAX_DEPTH", "MAX_MEMBERS", "MalformedJson", "TooDeep", "dump", "parse"]
@@ -28,11 +30,11 @@ def parse(raw: bytes, depth: int = MAX_DEPTH, members: int | None = MAX_MEMBERS)
     """
     try:
         text = raw.decode("utf-8")
+        if members is not None and raw.count(b":") > members and _over(raw, members):
+            raise ValueError(f"more than {members} members of objects")
         value = _DECODER.decode(text)
         if raw.count(b"[") + raw.count(b"{") > depth and _too_deep(value, depth):
             raise RecursionError
-        if members is not None and raw.count(b":") > members and _members(value) > members:
-            raise ValueError(f"more than {members} members of objects")
         if "\\u" in text:
             dump(value)
     except RecursionError:
@@ -58,16 +60,9 @@ def _finite(number: str) -> float:
     return value
 
 
-def _members(value: Any) -> int:
-    """How many members all objects in it have."""
-    found, waiting = 0, [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            found += len(each)
-        inner = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
-        waiting += [child for child in inner if isinstance(child, dict | list)]
-    return found
+def _over(raw: bytes, members: int) -> bool:
+    """Whether more quotes than that are followed by a colon, as those after a name are."""
+    return next(islice(_NAME_ENDS.finditer(raw), members, None), None) is not None
 
 
 def _too_deep(value: Any, depth: int) -> bool:
@@ -85,5 +80,6 @@ def _too_deep(value: Any, depth: int) -> bool:
     return True
 
 
+_NAME_ENDS = re.compile(rb'(?<!\\)(?:\\\\)*"\s*:')
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
