@@ -26,6 +26,7 @@ from .server import Server
 
 if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
+    from .paperbanana.vlm import Vlm
 
 __all__ = ["Endpoint", "RunningServer", "Stand", "start"]
 
@@ -166,6 +167,7 @@ def start(
     virtual: bool = True,
     runtime: Runtime | None = None,
     images: str | None = None,
+    vlm: Vlm | None = None,
 ) -> RunningServer:
     """Start the mocks in this process, all of them or those named, on a free port.
 
@@ -173,7 +175,8 @@ def start(
     ...     server.endpoint("bananadev").base_url
     """
     chosen: Sequence[str] = names or NAMES
-    return RunningServer(Server(chosen, kind=kind, seed=seed, virtual=virtual, runtime=runtime, images=images), port)
+    options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual}
+    return RunningServer(Server(chosen, runtime=runtime, images=images, vlm=vlm, **options), port)
 
 
 def _endpoint(url: str, provider: str, world: World) -> Endpoint:

@@ -25,6 +25,7 @@ from .providers import NAMES, build
 if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
     from .kernel.provider import Provider
+    from .paperbanana.vlm import Vlm
 
 __all__ = ["Server", "create_app"]
 
@@ -47,9 +48,10 @@ class Server:
         runtime: Runtime | None = None,
         webhooks: Iterable[str] = (),
         images: str | None = None,
+        vlm: Vlm | None = None,
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime, webhooks=webhooks, images=images)
+        providers = build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:

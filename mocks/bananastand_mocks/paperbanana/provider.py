@@ -21,6 +21,7 @@ from .documented import fill
 from .errors import is_admin, render
 from .lifecycle import Workshop
 from .rendering import Renderer
+from .vlm import Vlm
 from .webhooks import Courier
 
 __all__ = ["ADMIN", "KEY", "PaperBanana"]
@@ -41,7 +42,10 @@ ADMIN = Credential(state.ADMIN_KIND, "admin-bananastand", _mint_admin)
 
 
 class PaperBanana(Provider):
-    """paperbanana, at /paperbanana. `webhooks` are addresses it may post to beside those of this machine."""
+    """paperbanana, at /paperbanana. `webhooks` are addresses it may post to beside those of this machine.
+
+    A `vlm` is asked what figures shall show; without one the texts are read by rules.
+    """
 
     name = "paperbanana"
     mount = "/paperbanana"
@@ -67,8 +71,10 @@ class PaperBanana(Provider):
         "get_history": history.get_history,
     }
 
-    def __init__(self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None) -> None:
-        self.workshop = Workshop(renderer or Renderer(), Courier(AddressPolicy.loopback(webhooks)))
+    def __init__(
+        self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None, vlm: Vlm | None = None
+    ) -> None:
+        self.workshop = Workshop(renderer or Renderer(), Courier(AddressPolicy.loopback(webhooks)), vlm)
         self.events, self.resources = self.workshop.events, {"workshop": self.workshop}
         self.pages = {"adm": self._admin_site}
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35
