@@ -1,0 +1,23 @@
+"""respx for the clients: it stands in for httpcore, theirs is httpcore2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import respx
+from respx.mocks import HTTPCoreMocker
+
+
+class HTTPCore2Mocker(HTTPCoreMocker):
+    """The same below httpx2. Answers are respx's own, which httpx2 reads as it reads httpcore2's."""
+
+    name = "httpcore2"
+    targets = [each.replace("httpcore.", "httpcore2.") for each in HTTPCoreMocker.targets]
+
+
+@pytest.fixture
+def caught() -> Iterator[respx.MockRouter]:
+    """Nothing leaves the process: every request is answered here, or is an error."""
+    with respx.mock(using="httpcore2", assert_all_called=False) as router:
+        yield router
