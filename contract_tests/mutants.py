@@ -65,7 +65,7 @@ def main() -> int:
         print(*chosen, f"{len(chosen)} mutants", sep="\n")
         return 0
     run = Run(chosen, options.workers, say=_say)
-    words = ["-q", "-s", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(HERE.parent)]
+    words = ["-q", "-s", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     pytest.main([*words, *files()], plugins=[run])
     return report(run, options.out)
 

@@ -47,8 +47,9 @@ def _of(provider: str, found: Operation) -> Iterator[Mutant]:
                 kind = KINDS[(i + number) % 3]
                 yield made(f"field {kind}", f"{status} {'.'.join(path)}", _field(path, kind))
             if not success:
-                told = next(each for each in paths if each[-1] in WORDS and not _holds_others(each, paths))
-                yield made("error text", f"{status} {'.'.join(told)}", _field(told, "reworded"))
+                told = [each for each in paths if each[-1] in WORDS and not _holds_others(each, paths)]
+                for path in told[:1]:
+                    yield made("error text", f"{status} {'.'.join(path)}", _field(path, "reworded"))
         if success or status == "429":
             for name in resolve(found.document, found.spec["responses"][status]).get("headers", {}):
                 yield made("header dropped", f"{status} {name}", _header(name.lower(), None))

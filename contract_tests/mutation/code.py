@@ -59,12 +59,10 @@ class Source:
     def functions(self, tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
         """Its functions and methods, by qualified name."""
         for each in tree.body:
-            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield each.name, each
-            elif isinstance(each, ast.ClassDef):
-                for inner in each.body:
-                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-                        yield f"{each.name}.{inner.name}", inner
+            prefix, within = (f"{each.name}.", each.body) if isinstance(each, ast.ClassDef) else ("", [each])
+            for function in within:
+                if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_overload(function):
+                    yield f"{prefix}{function.name}", function
 
     def live(self, function: str) -> FunctionType | None:
         """The function itself, beneath decorators; None where it cannot be had."""
@@ -82,7 +80,7 @@ class Source:
         compiled = compile(ast.fix_missing_locations(tree), str(self.path), "exec")
         found = self.live(function)
         assert found is not None
-        found.__code__ = next(each for each in _codes(compiled) if each.co_qualname == function)
+        found.__code__ = [each for each in _codes(compiled) if each.co_qualname == function][-1]
 
 
 def sources() -> list[Source]:
@@ -231,6 +229,10 @@ def _rebind(module: ModuleType, name: str, old: Any, new: Any) -> None:
             if value is old:
                 words[word] = new
         function.__defaults__ = tuple(new if each is old else each for each in function.__defaults__ or ()) or None
+
+
+def _is_overload(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == "overload" for each in function.decorator_list)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

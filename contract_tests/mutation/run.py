@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -90,9 +91,9 @@ class Run:
 
     def _look(self, names: Sequence[str]) -> Any:
         """In a fork: run these tests and note what they come by."""
+        code.watch()
         answers.watch()
         clients.watch()
-        code.watch()
         found: dict[str, Any] = {}
         for name, passed, seconds in self._tested(names):
             found[name] = (passed, seconds, sorted(reached))
@@ -136,10 +137,20 @@ class Run:
                 time.sleep(0.005)
             elif pid in running:
                 job, folder, began = running.pop(pid)
-                result = folder / "found.json"
-                found = json.loads(result.read_text()) if result.exists() else {"test": "the process died", "asked": 0}
+                found = self._found(job, folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 yield job, (found, now - began)
+
+
+    def _found(self, job: Any, folder: Path) -> Any:
+        """What a fork wrote down; a mutant that its process died of, or hung on, was seen."""
+        if (result := folder / "found.json").exists():
+            return json.loads(result.read_text())
+        died = folder / "died.txt"
+        told = died.read_text() if died.exists() else f"killed, or hung for {LONGEST:g} s"
+        if not isinstance(job, Mutant) or died.exists():
+            raise RuntimeError(f"{job}: {told}")
+        return {"test": told, "asked": 0}
 
 
 class _Listener:
@@ -163,6 +174,8 @@ def _fork(work: Callable[[Any], Any], job: Any, folder: Path) -> int:
         found = work(job)
         (folder / "part.json").write_text(json.dumps(found))
         (folder / "part.json").rename(folder / "found.json")
+    except BaseException:
+        (folder / "died.txt").write_text(traceback.format_exc())
     finally:
         os._exit(0)
 
