@@ -29,14 +29,13 @@ def _value(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
-        return next(each for each in schema["enum"] if each is not None) if full else schema["enum"][-1]
+        return next(each for each in schema["enum"] if each is not None) if full else schema["enum"][:2][-1]
     if "allOf" in schema:
-        parts = [_value(document, each, full, numbers, depth) for each in [_rest(schema), *schema["allOf"]]]
-        return {name: value for part in parts if isinstance(part, dict) for name, value in part.items()}
+        return _value(document, _merged(document, schema), full, numbers, depth)
     for word in ("anyOf", "oneOf"):
         if word in schema:
             chosen = resolve(document, schema[word][0 if full else -1])
-            return _value(document, {**_rest(schema), **chosen}, full, numbers, depth)
+            return _value(document, _merged(document, {**_rest(schema), "allOf": [chosen]}), full, numbers, depth)
     kinds = schema.get("type", "object" if "properties" in schema else "any")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     kind = "null" if "null" in kinds and not full else kinds[0]
@@ -56,19 +55,37 @@ def _value(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth
             return None
         case "string":
             form = PATTERNS[schema["pattern"]] if "pattern" in schema else FORMATS.get(schema.get("format"), "text {}")
-            return form.format(next(numbers) % 28 + 1 if ":02" in form else next(numbers))
+            told = form.format(next(numbers) % 28 + 1 if ":02" in form else next(numbers))
+            return told.ljust(schema.get("minLength", 0), ".")
         case _:
             return {"anything": next(numbers)}
 
 
 def _object(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth: int) -> Any:
     properties = schema.get("properties", {})
-    wanted = properties if full and depth < LONGEST else schema.get("required", ())
+    wanted = list(properties if full and depth < LONGEST else schema.get("required", ()))
+    wanted += [each for each in properties if each not in wanted][: max(0, schema.get("minProperties", 0) - len(wanted))]
     found = {name: _value(document, properties.get(name, {}), full, numbers, depth + 1) for name in wanted}
     more, least = schema.get("additionalProperties"), schema.get("minProperties", 0)
     if isinstance(more, dict) and (full or least > len(found)) and depth < LONGEST:
         named = resolve(document, schema.get("propertyNames", {})).get("enum", ["a name"])[0]
         found[named] = _value(document, more, full, numbers, depth + 1)
+    return found
+
+
+def _merged(document: Any, schema: Any) -> Any:
+    """The schema and all of its allOf in one, objects by their properties."""
+    found = _rest(schema)
+    for each in schema["allOf"]:
+        part = resolve(document, each)
+        part = _merged(document, part) if "allOf" in part else part
+        shared = {**found.get("properties", {})}
+        for name, value in part.get("properties", {}).items():
+            shared[name] = _merged(document, {"allOf": [shared[name], value]}) if name in shared else value
+        required = [*found.get("required", ()), *part.get("required", ())]
+        found = {**found, **part, "properties": shared, "required": list(dict.fromkeys(required))}
+        if not shared:
+            del found["properties"]
     return found
 
 
