@@ -1,8 +1,31 @@
-"""Shared with tests/: the `needs` marker and the browser."""
+"""Shared by the contract tests: the `needs` marker, the browser, and respx for our clients.
+
+respx stands in for httpcore; the clients' is httpcore2.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import respx
+from respx.mocks import HTTPCoreMocker
 
 from browser import chromium, page
 from needs import pytest_runtest_setup
 
-__all__ = ["chromium", "page", "pytest_runtest_setup"]
+__all__ = ["HTTPCore2Mocker", "caught", "chromium", "page", "pytest_runtest_setup"]
+
+
+class HTTPCore2Mocker(HTTPCoreMocker):
+    """The same below httpx2. Answers are respx's own, which httpx2 reads as it reads httpcore2's."""
+
+    name = "httpcore2"
+    targets = [each.replace("httpcore.", "httpcore2.") for each in HTTPCoreMocker.targets]
+
+
+@pytest.fixture
+def caught() -> Iterator[respx.MockRouter]:
+    """Nothing leaves the process: every request is answered here, or is an error."""
+    with respx.mock(using="httpcore2", assert_all_called=False) as router:
+        yield router

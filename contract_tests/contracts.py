@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,11 @@ class Operation:
         return self.spec.get("security") == []
 
 
+@cache
 def contract(name: str) -> Any:
-    """The parsed file of a contract, by the name that claims and --provider use."""
-    return yaml.safe_load(FILES[name].read_text(encoding="utf-8"))
+    """The parsed file of a contract, by the name that claims and --provider use. It is not to be changed."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(FILES[name].read_text(encoding="utf-8"), loader)
 
 
 def operations(document: Any) -> Iterator[Operation]:
@@ -93,11 +96,28 @@ def resolve(document: Any, value: Any) -> Any:
 
 def errors(document: Any, schema: Any, value: Any) -> list[str]:
     """What of a value does not fit a schema of the document, in the validator's words."""
-    registry = jsonschema_rs.Registry([("contract:///", document)])
     validator = jsonschema_rs.Draft202012Validator(
-        _absolute(schema), registry=registry, validate_formats=True, offline=True
+        _absolute(schema), registry=_registry(_Held(document)), validate_formats=True, offline=True
     )
     return [each.message for each in validator.iter_errors(value)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A document as the key of a cache: itself, not its like."""
+
+    document: Any
+
+    def __hash__(self) -> int:
+        return id(self.document)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.document is self.document
+
+
+@lru_cache(maxsize=32)
+def _registry(held: _Held) -> Any:
+    return jsonschema_rs.Registry([("contract:///", held.document)])
 
 
 def request_errors(found: Operation, query: dict[str, str], body: Any = None) -> list[str]:

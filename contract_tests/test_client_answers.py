@@ -64,14 +64,14 @@ def test_a_status_is_an_error_of_its_own_class(status: int, kind: type, httpserv
     [
         (b"", "an empty body"),
         (b"<html><title>502</title></html>", "<html><title>502"),
-        (b'{"message": "Request completed", "result": {"mod', "the answer does not fit"),
+        (b'{"message": "Request completed", "result": {"mod', "the answer is no JSON"),
         (b"[]", "the answer does not fit"),
         (b"null", "the answer does not fit"),
         (b'"models"', "the answer does not fit"),
         (b'{"result": {"models": "many"}}', "models: Input should be a valid list"),
         (b'{"result": {"models": [{"id": 4}]}}', "models.0.id: Input should be a valid string"),
-        (b'{"result": ' + b"[" * 100_000, "the answer does not fit"),
-        (b"\xff\xfe\x00", "the answer does not fit"),
+        (b'{"result": ' + b"[" * 100_000, "the answer is no JSON"),
+        (b"\xff\xfe\x00", "the answer is no JSON"),
     ],
     ids=["empty", "html", "truncated", "list", "null", "string", "wrong type", "wrong row", "deep", "no text"],
 )

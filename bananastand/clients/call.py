@@ -88,7 +88,8 @@ class Retry:
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One operation with its arguments. `result` is what pydantic reads the answer as, unless `read` does.
+    """One operation with its arguments. `result` is what pydantic reads the answer as, unless `read` does, which is
+    handed a success only, or a redirect where that is what is asked for.
 
     A query value of None is left out. What is `idempotent` may be sent again; every GET is. `retry` is in place of
     the client's own rules. No key goes with a call that is `unsigned`, the admin key with one that is `admin`.
@@ -107,6 +108,7 @@ class Call(Generic[T]):
     retry: Retry | None = None
     unsigned: bool = False
     admin: bool = False
+    redirects: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -231,10 +233,10 @@ class Session:
 
     def conclude(self, call: Call[T], sent: Prepared, raw: Raw) -> Exchange[T]:
         """The result in an answer. Raises APIStatusError, APIRefusedError or APIResponseError."""
-        if call.read is not None and raw.status < 400:
+        body, wanted = _json(raw.content), 3 if call.redirects else 2
+        if call.read is not None and raw.status // 100 == wanted:
             return Exchange(call.read(raw), raw.status, raw.headers, raw.content)
-        body = _json(raw.content)
-        if not 200 <= raw.status < 300:
+        if raw.status // 100 != 2:
             text = self.provider.message(body) if body is not None else None
             raise status_error(raw.status)(
                 text or _excerpt(raw),
@@ -243,6 +245,8 @@ class Session:
                 headers=raw.headers,
                 body=raw.content.decode("utf-8", "replace") if body is None else body,
             )
+        if body is None and raw.status != 204 and raw.content.strip() != b"null":
+            raise APIResponseError(f"the answer is no JSON: {_excerpt(raw)}", request=sent.named, body=_shown(raw, body))
         if (refused := self.provider.refusal(body)) is not None:
             raise APIRefusedError(refused, request=sent.named, body=body)
         try:

@@ -37,7 +37,7 @@ POLL = 4.0  # seconds between two looks at a run
 
 def get_base() -> Call[str]:
     """Where the base URL redirects to."""
-    return Call(str, "GET", "/", read=_location, unsigned=True)
+    return Call(str, "GET", "/", read=_location, unsigned=True, redirects=True)
 
 
 def start_run(model_key: str, model_inputs: Any, *, start_only: bool | None = None) -> Call[StartedRun]:
@@ -83,7 +83,7 @@ def deploy_model(model_key: str, source: str, *, environment: dict[str, Any] | N
 
 
 def _location(raw: Raw) -> str:
-    return raw.headers["location"]
+    return raw.headers.get("location", "")
 
 
 def wait_for_run(

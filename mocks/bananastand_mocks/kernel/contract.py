@@ -7,7 +7,7 @@ Extensions read here: `x-alias-of` (the same operation at another address, witho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +112,9 @@ class Contract:
         self.routes = Routes(self.operations)
 
 
+@lru_cache(maxsize=16)
 def load(path: Path) -> Contract:
-    """Read and compile a contract file. Raises ContractError."""
+    """Read and compile a contract file, once in a process: it is never changed. Raises ContractError."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster, where it is there
     try:
         return Contract(yaml.load(path.read_text(encoding="utf-8"), loader))

@@ -1,0 +1,78 @@
+"""Puts faults into mocks and clients, one at a time, and says which of them no test sees.
+
+    python contract_tests/mutants.py                    all of them, into benchmarks/results/mutants.json
+    python contract_tests/mutants.py --sample 60        a seeded sample
+    python contract_tests/mutants.py --provider falai   those of one provider
+    python contract_tests/mutants.py --list             their names
+
+What survives is printed. A survivor with a reason in mutation/survivors.yaml is told with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "mocks"), str(HERE.parent / "tests")]
+
+import pytest  # noqa: E402
+
+from mutation import answers, clients, code, rules  # noqa: E402
+from mutation.mutant import Mutant  # noqa: E402
+from mutation.report import report  # noqa: E402
+from mutation.run import Run  # noqa: E402
+
+# Tests that a fault in this process can be seen by: those in a process of their own, or of nothing here, are left out.
+TESTS = ("contract_tests", "tests")
+BLIND = ("test_fidelity.py", "test_documents", "test_contracts.py", "test_client_cli.py", "test_mutants.py", "test_consumer")  # fmt: skip
+SIGHTED = ("test_mocks_", "test_outbound.py")
+BLIND_TOO = ("_cli.py", "_killed.py", "_memory.py", "_state.py", "_image")
+
+
+def every() -> list[Mutant]:
+    """All mutants, always in the same order."""
+    return [*answers.mutants(), *rules.mutants(), *clients.mutants(), *code.mutants()]
+
+
+def files() -> list[str]:
+    """The test files that take part."""
+    root = HERE.parent
+    own = [each for each in (root / "contract_tests").glob("test_*.py") if not each.name.startswith(BLIND)]
+    mocks = [each for each in (root / "tests").glob("test_*.py") if each.name.startswith(SIGHTED)]
+    return [str(each) for each in sorted(own)] + [str(each) for each in sorted(mocks) if not each.name.endswith(BLIND_TOO)]  # fmt: skip
+
+
+def main() -> int:
+    """Run as a script. The status is 1 where a survivor has no reason."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--provider", help="of one provider only")
+    asked.add_argument("--only", help="those whose name holds this")
+    asked.add_argument("--sample", type=int, help="so many, drawn with the seed")
+    asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    asked.add_argument("--out", type=Path, help="where to write the score")
+    asked.add_argument("--list", action="store_true", help="name them and end")
+    options = asked.parse_args()
+
+    chosen = [each for each in every() if options.provider in (None, each.provider) and (options.only or "") in str(each)]  # fmt: skip
+    if options.sample is not None and options.sample < len(chosen):
+        chosen = random.Random(options.seed).sample(chosen, options.sample)
+    if options.list:
+        print(*chosen, f"{len(chosen)} mutants", sep="\n")
+        return 0
+    run = Run(chosen, options.workers, say=_say)
+    words = ["-q", "-s", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    pytest.main([*words, *files()], plugins=[run])
+    return report(run, options.out)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Mutants of the code: a number off by one, a comparison turned, a flag flipped, a word changed, an argument left out.
+
+A function is changed where it is: its compiled code is replaced, so that whoever has hold of it has the mutant. Tables
+and constants of a module are changed in place, and wherever they were imported to.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from .mutant import Mutant, reached
+
+__all__ = ["Source", "mutants", "sources", "watch"]
+
+ROOT = Path(__file__).resolve().parents[2]
+MOCKS, CLIENTS = ROOT / "mocks" / "bananastand_mocks", ROOT / "bananastand" / "clients"
+SWAPS: dict[type, type] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+# What draws, and what talks to an app: not the API of a provider.
+ELSEWHERE = {"drawing.py", "pictures.py", "app_pictures.py", "http_runtime.py", "encoding.py", "seeds.py",
+             "documented.py", "description.py", "rendering.py", "gallery.py", "tallies.py"}  # fmt: skip
+MOCKED = {"bananadev": "banana-native", "falai": "falai", "gobananas": "gobananas", "paperbanana": "paperbanana",
+          "lowcodeapi": "bananadev"}  # fmt: skip
+CALLED = {"banana": "banana-native", "bananadev": "bananadev", "falai": "falai", "gobananas": "gobananas",
+          "paperbanana": "paperbanana"}  # fmt: skip
+TEXTUAL = {"webhooks.py", "errors.py"}  # modules of the mocks in which words are the matter
+Place = tuple[int, int]
+
+
+class Source:
+    """A module whose code is changed. `texts`: words too; `calls`: arguments too."""
+
+    def __init__(self, path: Path, provider: str, side: str, *, texts: bool, calls: bool) -> None:
+        self.path, self.provider, self.side, self.texts, self.calls = path, provider, side, texts, calls
+        parts = path.relative_to(MOCKS.parent if side == "mock" else ROOT).with_suffix("").parts
+        self.name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        self.label = "/".join(parts[2:] if side == "client" else parts[1:])
+        self.text = path.read_text(encoding="utf-8")
+
+    def site(self, function: str) -> str:
+        """The name of a function as a place that tests come by."""
+        return f"code {self.name}:{function}"
+
+    @property
+    def module(self) -> ModuleType:
+        """The module, imported."""
+        return importlib.import_module(self.name)
+
+    def functions(self, tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        """Its functions and methods, by qualified name."""
+        for each in tree.body:
+            prefix, within = (f"{each.name}.", each.body) if isinstance(each, ast.ClassDef) else ("", [each])
+            for function in within:
+                if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_overload(function):
+                    yield f"{prefix}{function.name}", function
+
+    def live(self, function: str) -> FunctionType | None:
+        """The function itself, beneath decorators; None where it cannot be had."""
+        found: Any = self.module
+        for part in function.split("."):
+            found = vars(found).get(part) if inspect.isclass(found) or inspect.ismodule(found) else None
+        if isinstance(found, property):
+            found = found.fget
+        while found is not None and not isinstance(found, FunctionType):
+            found = getattr(found, "__func__", None) or getattr(found, "__wrapped__", None)
+        return found
+
+    def swap(self, function: str, tree: ast.Module) -> None:
+        """Put the code of the function in the tree in the place of the live one."""
+        compiled = compile(ast.fix_missing_locations(tree), str(self.path), "exec")
+        found = self.live(function)
+        assert found is not None
+        found.__code__ = [each for each in _codes(compiled) if each.co_qualname == function][-1]
+
+
+def sources() -> list[Source]:
+    """The modules of the mocks that hold a provider's rules, and all of the clients'."""
+    found: list[Source] = []
+    for folder, provider in MOCKED.items():
+        for path in sorted((MOCKS / folder).glob("*.py")):
+            if path.name not in ELSEWHERE:
+                found.append(Source(path, provider, "mock", texts=path.name in TEXTUAL, calls=False))
+    found += [Source(MOCKS / "kernel" / "limits.py", "gobananas", "mock", texts=False, calls=False)]
+    for folder, provider in CALLED.items():
+        for path in sorted((CLIENTS / folder).glob("*.py")):
+            if path.name != "answers.py":
+                found.append(Source(path, provider, "client", texts=True, calls=path.name == "calls.py"))
+    found.append(Source(CLIENTS / "lowcodeapi.py", "falai", "client", texts=True, calls=False))
+    for name in ("call.py", "client.py", "errors.py"):
+        found.append(Source(CLIENTS / name, "bananadev", "client", texts=False, calls=False))
+    return found
+
+
+def mutants() -> Iterator[Mutant]:
+    """All of them, in the order of the sources."""
+    for source in sources():
+        tree = ast.parse(source.text)
+        for name, function in source.functions(tree):
+            if source.live(name) is not None:
+                for number, (kind, what, _) in enumerate(_changes(function, source)):
+                    yield _in_function(source, name, number, kind, what)
+        yield from _of_module(source, tree)
+
+
+def _in_function(source: Source, name: str, number: int, kind: str, what: str) -> Mutant:
+    def apply() -> None:
+        tree = ast.parse(source.text)
+        function = dict(source.functions(tree))[name]
+        list(_changes(function, source))[number][2]()
+        source.swap(name, tree)
+
+    return Mutant(source.provider, source.side, f"{source.label}:{name}", kind, what, frozenset([source.site(name)]), apply)  # fmt: skip
+
+
+def _changes(function: ast.AST, source: Source) -> Iterator[tuple[str, str, Callable[[], None]]]:
+    """Kind, description and deed of each change to one function."""
+    skipped = _unread(function)
+    for node in ast.walk(function):
+        if id(node) in skipped:
+            continue
+        told = f"line {getattr(node, 'lineno', 0)}: {{}}".format
+        match node:
+            case ast.Constant(value=bool(value)):
+                yield "flag", told(value), partial(setattr, node, "value", not value)
+            case ast.Constant(value=int(value) | float(value)):
+                yield "number", told(value), partial(setattr, node, "value", value + 1)
+            case ast.Constant(value=str(value)) if source.texts and value.strip():
+                yield "word", told(repr(value[:40])), partial(setattr, node, "value", f"{value}x")
+            case ast.Compare(ops=[first, *rest]) if type(first) in SWAPS:
+                swapped = [SWAPS[type(first)](), *rest]
+                yield "comparison", told(ast.unparse(node)[:60]), partial(setattr, node, "ops", swapped)
+            case ast.BoolOp(op=op):
+                other = ast.Or() if isinstance(op, ast.And) else ast.And()
+                yield "logic", told(ast.unparse(node)[:60]), partial(setattr, node, "op", other)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                twice = ast.UnaryOp(ast.Not(), operand)
+                yield "logic", told(ast.unparse(node)[:60]), partial(setattr, node, "operand", twice)
+            case ast.Call(keywords=keywords) if source.calls:
+                for each in keywords:
+                    if each.arg is not None:
+                        left = [other for other in keywords if other is not each]
+                        yield "argument left out", told(each.arg), partial(setattr, node, "keywords", left)
+
+
+def _unread(function: ast.AST) -> set[int]:
+    """Nodes that are no code: docstrings, annotations, messages for people."""
+    found: set[int] = set()
+
+    def leave(node: ast.AST | None) -> None:
+        if node is not None:
+            found.update(id(each) for each in ast.walk(node))
+
+    for node in ast.walk(function):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node) is not None:
+                leave(node.body[0])
+            leave(node.args)
+            leave(node.returns)
+            for each in node.decorator_list:
+                leave(each)
+        elif isinstance(node, ast.Lambda):
+            leave(node.args)
+        elif isinstance(node, ast.AnnAssign):
+            leave(node.annotation)
+        elif isinstance(node, ast.Assert):
+            leave(node)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("cast", "TypeVar"):  # fmt: skip
+            leave(node.args[0])
+    return found
+
+
+def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
+    """Constants and tables: each number, and each row of a dictionary of numbers and words."""
+    functions = frozenset(source.site(name) for name, _ in source.functions(tree))
+    for statement in tree.body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
+        if not isinstance(target, ast.Name) or target.id.startswith("__"):
+            continue
+        value = getattr(source.module, target.id, None)
+        line = statement.lineno
+
+        def made(kind: str, what: str, apply: Callable[[], None], line: int = line, name: str = target.id) -> Mutant:
+            return Mutant(
+                source.provider, source.side, f"{source.label}:{name}", kind, f"line {line}: {what}", functions, apply
+            )
+
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield made("constant", str(value), lambda n=target.id, v=value: _rebind(source.module, n, v, v + 1))
+        elif isinstance(value, tuple) and value and all(type(each) in (int, float) for each in value):
+            for i in range(len(value)):
+                other = (*value[:i], value[i] + 1, *value[i + 1 :])
+                yield made("constant", f"[{i}] {value[i]}", lambda n=target.id, v=value, o=other: _rebind(source.module, n, v, o))  # fmt: skip
+        elif isinstance(value, dict) and isinstance(getattr(statement, "value", None), ast.Dict):
+            for key, row in value.items():
+                for what, other in _others(row):
+                    yield made("table", f"{key!r} {what}", lambda v=value, k=key, o=other: v.__setitem__(k, o))
+
+
+def _others(row: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(row, tuple):
+        for i, each in enumerate(row):
+            for what, other in _others(each):
+                yield what, (*row[:i], other, *row[i + 1 :])
+    elif type(row) in (int, float):
+        yield str(row), row + 1
+    elif isinstance(row, str):
+        yield repr(row[:40]), f"{row}x"
+
+
+def _rebind(module: ModuleType, name: str, old: Any, new: Any) -> None:
+    """Give a constant another value, also where it was imported to or is the default of an argument."""
+    package = module.__name__.partition(".")[0]
+    for each in list(sys.modules.values()):
+        if getattr(each, "__name__", "").startswith(package) and vars(each).get(name) == old:
+            setattr(each, name, new)
+    for function in [each for each in vars(module).values() if isinstance(each, FunctionType)]:
+        words = function.__kwdefaults__ or {}
+        for word, value in words.items():
+            if value is old:
+                words[word] = new
+        function.__defaults__ = tuple(new if each is old else each for each in function.__defaults__ or ()) or None
+
+
+def _is_overload(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == "overload" for each in function.decorator_list)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each
+            yield from _codes(each)
+
+
+def watch() -> None:
+    """Note which functions of the sources are come by."""
+    import builtins
+
+    builtins.__mutation_reached__ = reached.add  # type: ignore[attr-defined]
+    for source in sources():
+        tree = ast.parse(source.text)
+        for name, function in source.functions(tree):
+            if source.live(name) is None:
+                continue
+            note = ast.parse(f"__mutation_reached__({source.site(name)!r})").body[0]
+            function.body.insert(1 if ast.get_docstring(function) is not None else 0, note)
+            source.swap(name, tree)

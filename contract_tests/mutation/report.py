@@ -1,0 +1,50 @@
+"""The score of a run, as a table and as JSON. Knows no test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .run import Run, score
+
+__all__ = ["report"]
+
+REASONS = Path(__file__).with_name("survivors.yaml")
+
+
+def report(run: Run, out: Path | None) -> int:
+    """Print it, write it; 1 where a survivor has no reason, or nothing was tested."""
+    reasons = yaml.safe_load(REASONS.read_text(encoding="utf-8")) or {}
+    survivors = {_key(each.mutant): reasons.get(_key(each.mutant)) for each in run.outcomes if each.test is None}
+    rows = score(run.outcomes)
+    print(f"{'provider':14} {'mock':>12} {'client':>12}")
+    for provider, sides in rows.items():
+        print(f"{provider:14} {_said(sides.get('mock')):>12} {_said(sides.get('client')):>12}")
+    seen, count = sum(each.test is not None for each in run.outcomes), len(run.outcomes)
+    print(f"{'all':14} {seen}/{count} = {100 * seen / max(count, 1):.1f} %")
+    for name, reason in survivors.items():
+        print(f"survived: {name}: {reason or 'no reason is known'}")
+    if out is not None:
+        found: dict[str, Any] = {
+            "mutants": count,
+            "seen": seen,
+            "per cent": round(100 * seen / max(count, 1), 1),
+            "providers": {
+                provider: {side: {"seen": a, "of": b} for side, (a, b) in sides.items()}
+                for provider, sides in rows.items()
+            },
+            "survivors": survivors,
+        }
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return int(not count or None in survivors.values())
+
+
+def _said(pair: tuple[int, int] | None) -> str:
+    return "-" if pair is None else f"{pair[0]}/{pair[1]}"
+
+
+def _key(mutant: Any) -> str:
+    return str(mutant)
