@@ -29,9 +29,9 @@ def wait(
     on_check: Callable[[T], object] | None,
     cancelled: Callable[[], bool] | None,
 ) -> Flow[T]:
-    """Make a call every `poll` seconds, past the cache, until its answer is finished; `state` says in words how it is.
+    """Make a call every `poll` seconds, past the cache, until its answer is finished.
 
-    Raises DeadlineExceeded after `deadline` seconds, which no look outlasts, and CallCancelled once `cancelled` is true.
+    `state` says of the last answer, or of None, in words how it is. Raises DeadlineExceeded after `deadline` seconds, which no look outlasts, and CallCancelled once `cancelled` is true.
     """
     until, last = time.monotonic() + deadline, None
     while True:
@@ -51,4 +51,3 @@ def wait(
         if (left := until - time.monotonic()) <= 0:
             raise DeadlineExceeded(f"{state(last)} after {deadline:g} s", last)
         yield Pause(min(poll, left), cancelled)
-

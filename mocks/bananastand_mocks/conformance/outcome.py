@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,8 +17,8 @@ ALIKE = (
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I), "<uuid>"),
     (re.compile(r"https?://[^/\s\"']+"), "<host>"),
-    (re.compile(r"\b(?=[0-9a-z]*\d)[0-9a-f]{12,}\b", re.I), "<id>"),
-    (re.compile(r"\b1[5-9]\d{8}(\d{3})?\b"), "<unix time>"),
+    (re.compile(r"(?<!\w)1[5-9]\d{8}(\d{3})?(?!\w)"), "<unix time>"),
+    (re.compile(r"(?<![0-9a-z])(?=[0-9a-f]*\d)[0-9a-f]{12,}(?![0-9a-z])", re.I), "<id>"),
 )
 
 
@@ -49,8 +50,8 @@ class Outcome:
 
 
 def normal(value: Any) -> str:
-    """A value as text, short, with ids and times by their kind alone."""
-    text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    """A value of JSON as text, short, with ids and times by their kind alone."""
+    text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
     for pattern, kind in ALIKE:
         text = pattern.sub(kind, text)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

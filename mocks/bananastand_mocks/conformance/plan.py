@@ -78,4 +78,4 @@ def at(body: Any, place: str) -> Any:
             body = cast("list[Any]", body)[int(part)]
         else:
             return MISSING
-    return cast("Any", body)
+    return body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -37,33 +37,35 @@ def conform(
     write: bool = False,
     timeout: float = 60.0,
     patience: float = PATIENCE,
+    use: Mapping[str, str] | None = None,
 ) -> Iterator[Outcome]:
     """Hold what answers at `base_url` to a provider's contract; one Outcome for each check, as it is made.
 
     Only GETs are sent unless `write`. `patience` is how many seconds a rate limit, or work that takes its time, is
-    waited for. Raises KeyError for an unknown provider and Unreachable where nothing answers from the beginning.
+    waited for. `use` has what the plan is to call instead of what it finds, such as a `model`. Raises KeyError for an
+    unknown provider and Unreachable where nothing answers from the beginning.
     """
     contract = load(FILES[provider])
     with Wire(timeout) as wire:
-        yield from _Run(provider, contract, base_url.rstrip("/"), key, admin_key, write, patience, wire).outcomes()
+        run = _Run(provider, contract, base_url.rstrip("/"), key, admin_key, write, patience, wire, dict(use or {}))
+        yield from run.outcomes()
 
 
+@dataclass
 class _Run:
-    def __init__(
-        self,
-        provider: str,
-        contract: Contract,
-        base_url: str,
-        key: str,
-        admin_key: str | None,
-        write: bool,
-        patience: float,
-        wire: Wire,
-    ) -> None:
-        self.provider, self.contract, self.base_url, self.wire = provider, contract, base_url, wire
-        self.key, self.admin_key, self.write, self.patience = key, admin_key, write, patience
-        self.kept: dict[str, Any] = {"key": key}
-        self.answered = False
+    provider: str
+    contract: Contract
+    base_url: str
+    key: str
+    admin_key: str | None
+    write: bool
+    patience: float
+    wire: Wire
+    use: dict[str, str]
+    answered: bool = False
+
+    def __post_init__(self) -> None:
+        self.kept: dict[str, Any] = {"key": self.key, **self.use}
 
     def outcomes(self) -> Iterator[Outcome]:
         """Each step, and after an operation's first success what must be refused of it."""
@@ -96,9 +98,9 @@ class _Run:
             if not self.answered and not error.answered:
                 raise Unreachable(f"nothing answers at {self.base_url}: {error}") from None
             return replace(made, differences=(Difference("connection", "an answer", str(error)),))
-        found = tuple([*parts(operation, statuses, got), *met(expect, got), *met(until, got)])
+        found = (*parts(operation, statuses, got), *met(expect, got), *met(until, got))
         for name, place in step.keep.items():
-            if (value := at(got.json, place)) is not MISSING and value is not None:
+            if name not in self.use and (value := at(got.json, place)) is not MISSING and value is not None:
                 self.kept[name] = value
         return replace(made, status=got.status, differences=found)
 

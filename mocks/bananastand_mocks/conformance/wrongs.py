@@ -10,7 +10,7 @@ from ..kernel.contract import Contract, Operation
 from ..kernel.schemas import Schemas
 from .plan import MISSING, Step
 
-__all__ = ["Wrong", "declared", "wrongs"]
+__all__ = ["Wrong", "anonymous", "declared", "wrongs"]
 
 NOBODY = {"integer": 999_999_999, "string": "nobody-has-this-id"}
 REFUSED, UNKNOWN, FORBIDDEN = (400, 422), (404,), (401, 403)
@@ -79,7 +79,7 @@ def _bodies(schemas: Schemas, operation: Operation, step: Step, body: dict[str, 
 def _wrong(schema: Any, *, json: bool = False) -> Any:
     """A value that a schema does not take, MISSING where it takes any, or any text where only text can be sent."""
     kinds: Any = schema.get("type")
-    kind = kinds if isinstance(kinds, str) else None
+    kind = kinds if isinstance(kinds, str) else ""
     if "enum" in schema:
         return "no-such-value"
     if kind in ("integer", "number"):
