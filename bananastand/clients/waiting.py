@@ -31,7 +31,8 @@ def wait(
 ) -> Flow[T]:
     """Make a call every `poll` seconds, past the cache, until its answer is finished.
 
-    `state` says of the last answer, or of None, in words how it is. Raises DeadlineExceeded after `deadline` seconds, which no look outlasts, and CallCancelled once `cancelled` is true.
+    `state` says of the last answer, or of None, in words how it is. Raises DeadlineExceeded after `deadline` seconds,
+    which no look outlasts, and CallCancelled once `cancelled` is true.
     """
     until, last = time.monotonic() + deadline, None
     while True:
