@@ -1,0 +1,34 @@
+"""respx for the clients: it stands in for httpcore, theirs is httpcore2; and what tests do is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import pytest
+import respx
+from evidence import noting, write_part
+from respx.mocks import HTTPCoreMocker
+
+
+class HTTPCore2Mocker(HTTPCoreMocker):
+    """The same below httpx2. Answers are respx's own, which httpx2 reads as it reads httpcore2's."""
+
+    name = "httpcore2"
+    targets = [each.replace("httpcore.", "httpcore2.") for each in HTTPCoreMocker.targets]
+
+
+@pytest.fixture
+def caught() -> Iterator[respx.MockRouter]:
+    """Nothing leaves the process: every request is answered here, or is an error."""
+    with respx.mock(using="httpcore2", assert_all_called=False) as router:
+        yield router
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    with noting(item):
+        return (yield)
+
+
+def pytest_sessionfinish() -> None:
+    write_part()
