@@ -80,6 +80,40 @@ def test_a_mock_that_begins_to_lie_is_caught(stand: Any) -> None:
     assert {each.operation for each in failed} == {"get_task", "get_task_image", "create_composite"}
 
 
+NAMED = dict.fromkeys(("image", "second", "edited", "uploaded", "editing", "character", "preset", "gone"), "7")
+NAMED |= {name: f"a-{name}" for name in ("model", "project", "session", "file", "cursor", "instance", "made", "run",
+          "upload", "plot", "diagram", "text", "seen", "both", "deployment")}  # fmt: skip
+
+
+def documented(provider: str, status: int) -> set[str]:
+    """The operations whose contract has a status."""
+    every = [each for each in operations(contract(provider)) if str(status) in each.spec["responses"]]
+    return {each.spec["operationId"] for each in every if "operationId" in each.spec}
+
+
+@pytest.mark.parametrize(
+    ("provider", "status"),
+    [(name, status) for name in FILES for status in (413, 418, 423, 429, 500, 503, 504) if documented(name, status)],
+)
+def test_every_operation_refuses_as_its_contract_says(
+    provider: str, status: int, stand: Any, mock_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """429 because a limit is reached and 413 because a body is too large; the others can only be provoked."""
+    at, use = stand.endpoint(provider), NAMED | {"made": stand.endpoint(provider).key}
+    if status == 429:
+        stand.limits.set(provider, 0, 3600)
+    elif status == 413:
+        monkeypatch.setattr(mock_server.app(provider).provider, "max_body", 0)
+    else:
+        stand.faults.next_calls(1000, "status", status=status)
+    options = {"key": at.key, "admin_key": at.admin_key, "use": use, "patience": 0}
+
+    outcomes = conform(provider, at.base_url, write=True, refusals=False, **options)
+
+    refused = {each.operation for each in outcomes if each.status == status}
+    assert documented(provider, status) - refused <= {"get_public_file"}
+
+
 # A server that is wrong ------------------------------------------------------------------------------------------
 
 PROFILE = {

@@ -38,17 +38,19 @@ def conform(
     timeout: float = 60.0,
     patience: float = PATIENCE,
     use: Mapping[str, str] | None = None,
+    refusals: bool = True,
 ) -> Iterator[Outcome]:
     """Hold what answers at `base_url` to a provider's contract; one Outcome for each check, as it is made.
 
     Only GETs are sent unless `write`. `patience` is how many seconds a rate limit, or work that takes its time, is
-    waited for. `use` has what the plan is to call instead of what it finds, such as a `model`. Raises KeyError for an
-    unknown provider and Unreachable where nothing answers from the beginning.
+    waited for. `use` has what the plan is to call instead of what it finds, such as a `model`. Without `refusals`
+    nothing is sent that the contract has refused. Raises KeyError for an unknown provider and Unreachable where nothing
+    answers from the beginning.
     """
     contract = load(FILES[provider])
     with Wire(timeout) as wire:
         run = _Run(provider, contract, base_url.rstrip("/"), key, admin_key, write, patience, wire, dict(use or {}))
-        yield from run.outcomes()
+        yield from run.outcomes(refusals)
 
 
 @dataclass
@@ -67,14 +69,14 @@ class _Run:
     def __post_init__(self) -> None:
         self.kept: dict[str, Any] = {"key": self.key, **self.use}
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self, refusals: bool) -> Iterator[Outcome]:
         """Each step, and after an operation's first success what must be refused of it."""
         tried: set[str] = set()
         for step in steps(self.provider):
             operation = self.contract.by_id[step.call]
             outcome = self.check(operation, step, (step.status or operation.status,))
             yield outcome
-            if step.call not in tried and step.status is None and outcome.reason is None:
+            if refusals and step.call not in tried and step.status is None and outcome.reason is None:
                 tried.add(step.call)
                 for wrong in wrongs(self.contract, operation, step):
                     yield self.check(operation, wrong.step, wrong.statuses)
@@ -89,9 +91,10 @@ class _Run:
         try:
             parameters, body = filled(step.parameters, self.kept), filled(step.body, self.kept)
             expect, until = filled(step.expect, self.kept), filled(step.until, self.kept)
+            key = filled(step.key, self.kept)
         except NotKept as missing:
             return replace(made, reason=f"there is no {missing} to name")
-        request = self.request(operation, replace(step, parameters=parameters, body=body))
+        request = self.request(operation, replace(step, parameters=parameters, body=body, key=key))
         try:
             got = self.ask(request, until, statuses)
         except Broken as error:
@@ -117,7 +120,7 @@ class _Run:
             else:
                 query[name] = text
         if step.key != "none" and not anonymous(self.contract, operation):
-            self.sign(operation, step.key == "wrong", query, headers)
+            self.sign(operation, step.key, query, headers)
         content = None if step.content is None else step.content.encode()
         if step.body is not MISSING:
             content = json.dumps(step.body).encode()
@@ -127,11 +130,11 @@ class _Run:
                 headers["content-type"] = "application/json"
         return operation.method, f"{self.base_url}{path}{'?' if query else ''}{urlencode(query)}", headers, content
 
-    def sign(self, operation: Operation, wrong: bool, query: dict[str, str], headers: dict[str, str]) -> None:
-        """Put the key, or one that is none, where the contract's first way wants it."""
-        admin = operation.template.startswith(ADMIN)
-        key = (self.admin_key or "") if admin else self.key
-        if wrong:
+    def sign(self, operation: Operation, key: str, query: dict[str, str], headers: dict[str, str]) -> None:
+        """Put a key, the right one or one that is none, where the contract's first way wants it."""
+        if key == "right":
+            key = (self.admin_key or "") if operation.template.startswith(ADMIN) else self.key
+        elif key == "wrong":
             key = WRONG_KEYS.get(self.provider, "not-a-key-of-anybody")
         asked = operation.spec.get("security", self.contract.document["security"])
         scheme = self.contract.document["components"]["securitySchemes"][next(iter(asked[0]))]

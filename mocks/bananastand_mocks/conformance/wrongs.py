@@ -56,6 +56,9 @@ def _all(contract: Contract, operation: Operation, step: Step) -> Iterator[Wrong
         if each.get("required") and 404 in map(_number, operation.answers) and not each.get("x-catch-all"):
             unknown = {**step.parameters, name: NOBODY.get(schema.get("type", "string"), "nobody-has-this-id")}
             yield Wrong(replace(step, name=f"with a {name} that nobody has", parameters=unknown), UNKNOWN)
+            if schema.get("type") == "integer":
+                other = {**step.parameters, name: "no-number"}
+                yield Wrong(replace(step, name=f"with a {name} that is no number", parameters=other), REFUSED)
         elif not each.get("required") and (value := _wrong(schema)) is not MISSING:
             told = {**step.parameters, name: value}
             yield Wrong(replace(step, name=f"with {name}={value}", parameters=told), REFUSED)
