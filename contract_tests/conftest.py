@@ -9,6 +9,8 @@ import respx
 from evidence import noting, write_part
 from respx.mocks import HTTPCoreMocker
 
+from needs import pytest_runtest_setup as pytest_runtest_setup
+
 
 class HTTPCore2Mocker(HTTPCoreMocker):
     """The same below httpx2. Answers are respx's own, which httpx2 reads as it reads httpcore2's."""

@@ -60,6 +60,17 @@ def test_without_write_only_gets_are_sent(provider: str, stand: Any) -> None:
     assert all(not each.request.startswith("GET ") for each in skipped)
 
 
+@pytest.mark.parametrize("provider", FILES)
+def test_nothing_is_changed_or_deleted_but_what_was_made_in_the_run(provider: str) -> None:
+    """What a GET found is somebody's, on a live service."""
+    methods = {each.spec.get("operationId"): each.method for each in operations(contract(provider))}
+    found = {name for step in steps(provider) if methods[step.call] == "get" for name in step.keep}
+    for step in steps(provider):
+        if methods[step.call] in ("put", "patch", "delete") or "delete" in step.call or "stop" in step.call:
+            named = set(re.findall(r"\{(\w+)\}", f"{dict(step.parameters)} {step.body}"))
+            assert named & found == set(), step
+
+
 def test_contracts_and_plans_are_those_of_the_same_names() -> None:
     assert OURS == FILES
     for name in FILES:
@@ -80,7 +91,7 @@ def test_a_mock_that_begins_to_lie_is_caught(stand: Any) -> None:
     assert {each.operation for each in failed} == {"get_task", "get_task_image", "create_composite"}
 
 
-NAMED = dict.fromkeys(("image", "second", "edited", "uploaded", "editing", "character", "preset", "gone"), "7")
+NAMED = dict.fromkeys(("image", "second", "first", "edited", "uploaded", "editing", "character", "preset", "hat"), "7")
 NAMED |= {name: f"a-{name}" for name in ("model", "project", "session", "file", "cursor", "instance", "made", "run",
           "upload", "plot", "diagram", "text", "seen", "both", "deployment")}  # fmt: skip
 
@@ -369,7 +380,7 @@ def test_two_runs_that_found_the_same_print_the_same(stand: Any) -> None:
         diffs.append(as_diff(all_of(stand, "paperbanana", write=True)))
 
     assert diffs[0] == diffs[1]
-    assert "- status: 200\n+ status: 500" in diffs[0]
+    assert "@@ get_task, with a disabled key (GET /api/tasks/{task_id}) @@\n- status: 403\n+ status: 500" in diffs[0]
 
 
 def test_ids_and_times_are_shown_by_their_kind() -> None:

@@ -1,0 +1,18 @@
+"""The marker `needs`, for both test folders: a hook counts only in the folder whose conftest has it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs are missing, with the reason; where all are required, fail instead."""
+    for marker in item.iter_markers("needs"):
+        missing = [program for program in marker.args if shutil.which(program) is None]
+        if missing and os.environ.get("STAND_REQUIRE_ALL") == "1":
+            pytest.fail(f"needs {', '.join(missing)}, and STAND_REQUIRE_ALL=1 allows no skip", pytrace=False)
+        if missing:
+            pytest.skip(f"needs {', '.join(missing)}")
