@@ -1,4 +1,4 @@
-"""Shared by all tests: the `needs` marker, and tiny random-weight pipelines of each family."""
+"""Shared by the library's tests: the `needs` marker, the mocks' fixtures, a hosted app."""
 
 from __future__ import annotations
 

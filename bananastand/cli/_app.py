@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from .call import call
+from .conform import conform
 from .demo import demo
 from .doctor import doctor
 from .mocks import coverage, mocks
@@ -38,6 +39,7 @@ def build() -> typer.Typer:
     # Its arguments are those of the operation, --help included.
     raw = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": list[str]()}
     app.command(context_settings=raw)(call)
+    app.command()(conform)
     app.command()(doctor)
     return app
 

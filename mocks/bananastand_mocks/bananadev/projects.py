@@ -35,8 +35,9 @@ def list_projects(world: World, runtime: Runtime) -> dict[str, Any]:
 
 
 def create_project(world: World, body: dict[str, Any]) -> dict[str, Any]:
-    """A project with a key of its own; names may come twice."""
-    return _project(state.add_model(world, world.ids.uuid(), body["name"]))
+    """A project, whose id is also the modelKey of its runs: no answer tells another. Names may come twice."""
+    key = world.ids.uuid()
+    return _project(state.add_model(world, key, body["name"], id=key))
 
 
 def get_project(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
