@@ -84,7 +84,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    print("a line of the app,", os.environ.get("TOKEN", "no token"), flush=True)
+    sys.stdout.write(f"a line of the app, {os.environ.get('TOKEN', 'no token')}\n")
+    sys.stdout.flush()
     if os.environ.get("CRASH_AT_START"):
         sys.exit("no model here")
     time.sleep(float(os.environ.get("START_SECONDS", "0")))

@@ -25,7 +25,7 @@ def lines(stand: Stand, build: Build) -> list[str]:
 def test_a_build_goes_live_and_says_what_it_did(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            build = await stand.deploy("app", "small", environment={"VERSION": "1"})
+            build = stand.deploy("app", "small", environment={"VERSION": "1"})
             told = stand.deployer.log(build).follow()
             followed = [row["line"] async for row in told]
             assert (await finished(stand, build)).state == "live"
@@ -80,7 +80,7 @@ def test_a_version_that_fails_never_takes_traffic(
     async def scenario() -> None:
         async with running(tmp_path, start_timeout=0.5, build_timeout=0.3) as stand:
             project = await deployed(stand, environment={"VERSION": "1"})
-            build = await stand.deploy("app", source, environment=environment)
+            build = stand.deploy("app", source, environment=environment)
             over = await finished(stand, build)
             assert (over.state, over.error) == ("failed", told)
             assert lines(stand, build)[-1] == f"error: {told}"
@@ -109,7 +109,7 @@ def test_rollback_moves_the_traffic_back(tmp_path: Path) -> None:
 def test_a_build_is_called_off_while_it_waits_and_while_it_is_made(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            first, second = await stand.deploy("a", "hangs"), await stand.deploy("b", "hangs")
+            first, second = stand.deploy("a", "hangs"), stand.deploy("b", "hangs")
             await until(lambda: stand.builds.get(first.id).state == "building")
             assert stand.builds.get(second.id).state == "queued"
             assert (await stand.deployer.cancel(second)).state == "cancelled"
@@ -123,7 +123,7 @@ def test_a_build_is_called_off_while_it_waits_and_while_it_is_made(tmp_path: Pat
 def test_a_build_outlives_its_supervisor(tmp_path: Path) -> None:
     async def before() -> str:
         async with running(tmp_path) as stand:
-            build = await stand.deploy("app", "hangs")
+            build = stand.deploy("app", "hangs")
             await until(lambda: stand.builds.get(build.id).state == "building")
             return build.id
 
@@ -143,7 +143,7 @@ def test_calls_of_a_project_without_a_version_wait_for_its_build_or_are_told(tmp
             outcome = await (await stand.submit(project, "/", b"{}")).outcome(5)
             assert outcome is not None
             assert outcome.error == "app has no live deployment: deploy it first"
-            await stand.deploy("app", "small")
+            stand.deploy("app", "small")
             assert (await called(stand, project))["got"] == {}
 
     asyncio.run(scenario())

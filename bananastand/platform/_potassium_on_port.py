@@ -1,4 +1,4 @@
-"""Runs FILE.py on Potassium's own server, on the port that PORT names whatever the file says. A script: imports no ours."""
+"""Runs FILE.py on Potassium's own server, on the port that PORT names. A script that imports nothing of ours."""
 
 import os
 import runpy

@@ -1,8 +1,8 @@
 """What to execute for one replica: a launch becomes an argument list, a folder and an environment. Starts nothing.
 
-`python [-u] FILE.py` of a process is hosted by `bananastand serve`; where the project says so it runs on Potassium's own
-server, whose port a small script sets. Any other command is run as it is, with PORT and HOST set. A container runs its
-image's command through the engine.
+`python [-u] FILE.py` of a process is hosted by `bananastand serve`; where the project says so it runs on Potassium's
+own server, whose port a small script sets. Any other command is run as it is, with PORT and HOST set. A container runs
+its image's command through the engine.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .builds import OVER, Build, Builds, Deployment, State
@@ -25,7 +26,7 @@ from .settings import Settings
 
 __all__ = ["Builder", "Deployer", "Order"]
 
-log = logging.getLogger("bananastand.platform")
+logger = logging.getLogger("bananastand.platform")
 
 RETRY = 1.0  # seconds before an end is recorded again that the disk did not take
 ATTEMPTS = 3  # of a build, where each time the supervisor was killed
@@ -35,13 +36,14 @@ ATTEMPTS = 3  # of a build, where each time the supervisor was killed
 class Order:
     """What a builder is given: the source as it was named, a folder of the build's own, and a way to say what it does.
 
-    Only the environment reaches the build; secrets never do.
+    The environment reaches the build and its replicas; secrets must reach no layer and no log.
     """
 
     source: str
     folder: Path
     builder: str | None
     environment: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
     log: Callable[[str], None]
 
 
@@ -171,7 +173,7 @@ class Deployer:
         except PlatformError as error:
             await self._fail(build, str(error))
         except Exception as error:
-            log.exception("build %s failed", build.id)
+            logger.exception("build %s failed", build.id)
             await self._fail(build, f"{type(error).__name__}: {error}")
         finally:
             self._at_work.pop(build.project_id, None)
@@ -180,13 +182,14 @@ class Deployer:
             self._poke()
 
     async def _build(self, build: Build) -> Deployment:
-        build, say, limit = self._builds.move(build, "building"), self.log(build).add, self._settings.build_timeout
+        build, limit = self._builds.move(build, "building"), self._settings.build_timeout
+        say = self._teller(build)
         folder = self.folder(build)
         if build.attempts > 1:
             say("begun again: the stand was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        order = Order(build.source, folder, build.builder, build.environment, say)
+        order = Order(build.source, folder, build.builder, build.environment, build.secrets, say)
         try:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)
@@ -246,7 +249,7 @@ class Deployer:
                 build = self._builds.move(build, state, error=error)
                 break
             except StoreError as problem:
-                log.error("the end of build %s cannot be recorded yet: %s", build.id, problem)
+                logger.error("the end of build %s cannot be recorded yet: %s", build.id, problem)
                 await asyncio.sleep(RETRY)
             except PlatformError:
                 break  # it is over already, or gone
@@ -264,6 +267,19 @@ class Deployer:
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
+
+    def _teller(self, build: Build) -> Callable[[str], None]:
+        """A way to the build's log that may be used from any thread."""
+        loop, log = asyncio.get_running_loop(), self.log(build)
+
+        def say(line: str) -> None:
+            if threading.get_ident() == here:
+                log.add(line)
+            else:
+                loop.call_soon_threadsafe(log.add, line)
+
+        here = threading.get_ident()
+        return say
 
     def _name(self, build: Build) -> str:
         project = self._projects.get(build.project_id)

@@ -108,6 +108,13 @@ class Dispatcher:
         self.pump(project.id)
         return ticket
 
+    def repeats(self, project: Project, route: str, body: bytes, request_id: str | None) -> bool:
+        """Whether such a call has been made before."""
+        request = fingerprint(request_id, route, body) if request_id else None
+        if request is None:
+            return False
+        return (project.id, request) in self._by_request or self._calls.made_before(project, request) is not None
+
     async def find(self, name: str) -> Ticket | None:
         """The call of that id, over or not; None if there is none."""
         if ticket := self._tickets.get(name):

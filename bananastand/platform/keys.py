@@ -10,7 +10,9 @@ import json
 import os
 import re
 import time
+import tomllib
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from . import tables
 from .errors import NotFound, Refused
 from .store import Store
 
-__all__ = ["Key", "Keys", "api_token", "write_client_file"]
+__all__ = ["CLIENT_FILE", "FIRST", "Key", "Keys", "api_token", "write_client_file"]
 
 FIRST = "first"
 CLIENT_FILE = "client.toml"
@@ -39,10 +41,11 @@ class Key:
 
 
 class Keys:
-    """The keys of a data directory."""
+    """The keys of a data directory. `changed` is called when there is one more, or one less that is valid."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.changed: list[Callable[[], None]] = []
         self._valid: dict[str, str] = {}  # digest to id
         table = tables.keys
         with store.reading() as connection:
@@ -58,6 +61,7 @@ class Keys:
             row = {"id": key.id, "name": key.name, "digest": _digest(secret), "created": key.created}
             connection.execute(insert(tables.keys).values(row))
         self._valid[_digest(secret)] = key.id
+        self._tell()
         return key, secret
 
     def list(self) -> list[Key]:
@@ -79,6 +83,7 @@ class Keys:
         if not done.rowcount:
             raise NotFound(f"there is no valid key {name}")
         self._valid = {digest: each for digest, each in self._valid.items() if each != name}
+        self._tell()
 
     def find(self, secret: str) -> str | None:
         """The id of the key whose secret or LowCodeAPI token this is. Looked up by digest: time tells nothing."""
@@ -91,15 +96,27 @@ class Keys:
         """The ids of all valid keys."""
         return list(self._valid.values())
 
+    def _tell(self) -> None:
+        for tell in self.changed:
+            tell()
+
 
 def api_token(secret: str) -> str:
     """A key as LowCodeAPI wants it."""
     return f"at_r{uuid.UUID(secret).hex}"
 
 
-def write_client_file(folder: Path, url: str, secret: str) -> Path:
-    """Tell the command line of this machine where the stand is and with which key; nobody else may read it."""
+def write_client_file(folder: Path, url: str, secret: str | None = None) -> Path | None:
+    """Tell the command line of this machine where the stand is and with which key; nobody else may read it.
+
+    Without a secret the one that is in the file stays; None where there is none.
+    """
     path = folder / CLIENT_FILE
+    if secret is None:
+        try:
+            secret = str(tomllib.loads(path.read_text(encoding="utf-8"))["key"])
+        except (OSError, ValueError, KeyError):
+            return None
     written = path.with_suffix(".new")
     descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:

@@ -95,7 +95,7 @@ class Stand:
         self.store.close()
         os.close(self._lock)
 
-    async def deploy(
+    def deploy(
         self,
         name: str,
         source: str,
