@@ -1,6 +1,6 @@
 """A small HTTP server that behaves like a replica, started in a tenth of a second: standard library only, no Potassium.
 
-It writes the id of each call that a handler has seen to the file EXECUTED names, if there is one.
+It writes the id of each call that a handler has seen, and when, to the file EXECUTED names, if there is one.
 """
 
 import json
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = asked if isinstance(asked, dict) else {"value": asked}
         if os.environ.get("EXECUTED"):
             with open(os.environ["EXECUTED"], "a") as file:
-                file.write(f"{self.headers['x-banana-request-id']}\n")
+                file.write(f"{self.headers['x-banana-request-id']} {time.time()}\n")
         if os.environ.get("CRASH_ON_CALL") or self.path == "/crash":
             sys.stderr.write("about to crash\n")
             sys.stderr.flush()

@@ -27,6 +27,7 @@ from servers import free_port
 
 HERE = Path(__file__).resolve().parent
 APP = HERE / "replica_app.py"
+PATHS = os.pathsep.join(map(str, (HERE, HERE.parent, HERE.parent / "mocks")))
 QUICK = {"backoff": 0.05, "scale_wait": 0.2, "start_timeout": 20.0, "stop_grace": 3.0}
 
 
@@ -75,10 +76,7 @@ class Up:
         code = "import stands, sys; sys.exit(stands.up(sys.argv[1]))"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, arguments],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join((str(HERE), str(HERE.parent), str(HERE.parent / "mocks"))),
-            },
+            env={**os.environ, "PYTHONPATH": PATHS},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -30,7 +30,7 @@ def test_an_error_of_the_app_is_the_calls_end_and_is_not_tried_again(tmp_path: P
             outcome = await ticket.outcome(20)
             assert outcome is not None
             assert (outcome.status, outcome.error) == (500, "the app answered 500: the handler failed")
-            assert len((tmp_path / "executed").read_text().split()) == 1
+            assert len((tmp_path / "executed").read_text().splitlines()) == 1
 
     asyncio.run(scenario())
 
@@ -46,7 +46,7 @@ def test_the_same_request_id_runs_once_also_after_a_restart(tmp_path: Path) -> N
     first, second = asyncio.run(ask()), asyncio.run(ask())
 
     assert first == second
-    assert len(executed.read_text().split()) == 1
+    assert len(executed.read_text().splitlines()) == 1
 
 
 def test_two_callers_with_one_request_id_share_the_call(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_two_callers_with_one_request_id_share_the_call(tmp_path: Path) -> None:
             other = await called(stand, project, "/sleep", {"seconds": 0.1}, request_id="one")
             assert first == second
             assert other["got"] == {"seconds": 0.1}, "another body is another call"
-            assert len((tmp_path / "executed").read_text().split()) == 2
+            assert len((tmp_path / "executed").read_text().splitlines()) == 2
 
     asyncio.run(scenario())
 
@@ -75,7 +75,7 @@ def test_a_replica_that_dies_gives_its_call_back_until_the_attempts_are_used_up(
                 "the call was given up after 3 attempts: the replica ended with status 7; "
                 "its last lines: a line of the app, no token | about to crash"
             )
-            assert len((tmp_path / "executed").read_text().split()) == 3
+            assert len((tmp_path / "executed").read_text().splitlines()) == 3
             assert (await called(stand, project))["got"] == {}, "the next call finds a new replica"
 
     asyncio.run(scenario())
@@ -154,7 +154,7 @@ def test_a_busy_replica_is_asked_again_without_counting(tmp_path: Path) -> None:
             project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
             ticket = await stand.submit(project, "/busy", b"{}")
             await until(
-                lambda: (tmp_path / "executed").exists() and len((tmp_path / "executed").read_text().split()) > 2
+                lambda: (tmp_path / "executed").exists() and len((tmp_path / "executed").read_text().splitlines()) > 2
             )
             assert not ticket.done.done()
             await stand.dispatcher.cancel(ticket.made.id)

@@ -11,20 +11,22 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .launch import Launch
 
-__all__ = ["MARK", "REPLICA", "Start", "inherited", "one_at_a_time", "start_command"]
+__all__ = ["MARK", "REPLICA", "Start", "app_file", "inherited", "one_at_a_time", "start_command"]
 
 MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
+MODULES = "BANANASTAND_MODULES"  # where our host notes what the app has imported
 PASSED = frozenset(
     ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
     + ("SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 )
 PREFIXES = ("LC_", "HF_", "XDG_", "NVIDIA_", "OMP_", "MKL_", "TORCH_", "TRANSFORMERS_", "BANANASTAND_")
-WITHHELD = frozenset(("BANANASTAND_KEY", "BANANASTAND_URL", "HF_TOKEN", MARK, REPLICA))
+WITHHELD = frozenset(("BANANASTAND_KEY", "BANANASTAND_URL", "HF_TOKEN", "BANANASTAND_MODULES", MARK, REPLICA))
 CONTAINER_PORT = 8000  # Banana's
 ON_PORT = Path(__file__).with_name("_potassium_on_port.py")
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
@@ -41,6 +43,9 @@ class Start:
     host: str
     container: str | None = None  # its name, for stopping it
     engine: str | None = None
+    serve: dict[str, Any] | None = None  # the same for a parent that forks: target and options of `bananastand serve`
+    base: dict[str, str] = field(default_factory=dict[str, str])  # the environment but for what is this replica's own
+    modules: Path | None = None  # where it notes what it has imported
 
 
 def start_command(
@@ -55,6 +60,7 @@ def start_command(
     secrets: Mapping[str, str] | None = None,
     gpu: str | None = None,
     memory_mb: int | None = None,
+    modules: Path | None = None,
 ) -> Start:
     """One replica's start. `port` is free on this host; what the launch fixes is preferred to it."""
     own = {**launch.environment, **(secrets or {})}
@@ -65,18 +71,22 @@ def start_command(
         marks["CUDA_VISIBLE_DEVICES"] = gpu
     file = app_file(launch.command) if launch.python is not None else None
     port = port if file is not None else launch.port or port
-    environment = {
-        **_on_path(launch, inherited(os.environ)), "PYTHONUNBUFFERED": "1", **own,
-        "PORT": str(port), "HOST": "127.0.0.1", **marks,
-    }  # fmt: skip
+    base = {**_on_path(launch, inherited(os.environ)), "PYTHONUNBUFFERED": "1", **launch.environment, MARK: stand}
+    environment = {**base, **own, "PORT": str(port), "HOST": "127.0.0.1", **marks}
     if file is None or launch.python is None:
         return Start(launch.command, launch.workdir, environment, port, "command")
     if host == "potassium":
         command = (launch.python, "-u", str(ON_PORT), *file)
         return Start(command, launch.workdir, environment, port, host)
+    options = {"port": port, "concurrency": concurrency, "timeout": timeout, "access_log": False}
+    if modules is not None:
+        environment[MODULES] = str(modules)
     limits = ("--concurrency", str(concurrency), "--timeout", str(timeout), "--no-access-log")
     served = (launch.python, "-m", "bananastand", "serve", file[0], "--host", "127.0.0.1", "--port", str(port))
-    return Start((*served, *limits), launch.workdir, environment, port, host)
+    return Start(
+        (*served, *limits), launch.workdir, environment, port, host,
+        serve={"target": file[0], "options": options}, base=base, modules=modules,
+    )  # fmt: skip
 
 
 def app_file(command: tuple[str, ...]) -> tuple[str, ...] | None:

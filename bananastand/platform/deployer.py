@@ -267,6 +267,7 @@ class Deployer:
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
+        (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)
 
     def _teller(self, build: Build) -> Callable[[str], None]:
         """A way to the build's log that may be used from any thread."""

@@ -7,9 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from .builds import Deployment
 from .commands import one_at_a_time, start_command
+from .parents import Parents
 from .projects import Project
 from .replica import Replica
 from .replica_http import ReplicaHttp
@@ -39,6 +41,7 @@ class Pool:
         self.changed: list[Callable[[Replica], None]] = []
         self.failing: dict[str, Failing] = {}  # by deployment
         self._closing = False
+        self._parents = Parents(settings.parents)
 
     def of(self, project_id: str) -> list[Replica]:
         """A project's replicas, oldest first."""
@@ -58,12 +61,12 @@ class Pool:
             return None
         replica = Replica(
             deployment, project.concurrency, self._http, self._note,
-            lambda replica, line: self._log(project.id, replica, line), gpu=gpu,
+            lambda replica, line: self._log(project.id, replica, line), spawn=self._parents.spawn, gpu=gpu,
         )  # fmt: skip
         start = start_command(
             deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,
             concurrency=project.concurrency, timeout=project.inference_timeout + 5.0, secrets=deployment.secrets,
-            gpu=gpu, memory_mb=self._settings.memory_mb,
+            gpu=gpu, memory_mb=self._settings.memory_mb, modules=self._modules(deployment),
         )  # fmt: skip
         self.replicas[replica.id] = replica
         on = {"bananastand": "our host", "potassium": "Potassium's own server", "command": "its own command"}[
@@ -72,6 +75,9 @@ class Pool:
         replica.say(f"starts version {deployment.id[:8]} on {on}" + (f", card {gpu}" if gpu is not None else ""))
         if one_at_a_time(deployment.launch):
             replica.say(f"one replica at a time: the app fixes port {start.port}")
+        replica.ready.add_done_callback(
+            lambda ready: None if ready.exception() else self._parents.stand_by(start, replica.say)
+        )
         replica.begin(start, timeout=self._settings.start_timeout, memory_mb=self._settings.memory_mb)
         return replica
 
@@ -87,6 +93,7 @@ class Pool:
             each.stop("the stand stops", grace)
         for each in replicas:
             await each.over
+        await self._parents.close()
 
     def _note(self, replica: Replica) -> None:
         if replica.state == "ended" and not replica.asked:
@@ -100,6 +107,9 @@ class Pool:
             tell(replica)
         if replica.state == "ended":
             self.replicas.pop(replica.id, None)
+
+    def _modules(self, deployment: Deployment) -> Path | None:
+        return self._settings.data / "modules" / f"{deployment.id}.json" if self._settings.parents else None
 
     def _card(self, share: bool) -> str | None:
         used = Counter(each.gpu for each in self.replicas.values())

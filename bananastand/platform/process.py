@@ -18,23 +18,24 @@ LONGEST = 64 * 2**10  # bytes of a line before it is cut
 class Process:
     """The leader of a process group; ending it ends the group."""
 
-    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
-        self._process = process
-        self.pid = process.pid
-        self._reader = asyncio.create_task(self._read(on_line))
+    def __init__(
+        self, pid: int, end: asyncio.Future[int], stream: asyncio.StreamReader, on_line: Callable[[str], None]
+    ) -> None:
+        self.pid, self._end = pid, end
+        self._reader = asyncio.create_task(self._read(stream, on_line))
 
     @property
     def status(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
-        return self._process.returncode
+        return self._end.result() if self._end.done() else None
 
     async def ended(self) -> int:
         """Wait for its end; what is left of its group is killed then."""
-        status = await self._process.wait()
+        await asyncio.wait({self._end})
         self.signal(signal.SIGKILL)
         await asyncio.wait({self._reader}, timeout=1.0)  # somebody outside the group may hold the pipe
         self._reader.cancel()
-        return status
+        return self._end.result()
 
     def signal(self, number: int) -> None:
         """To the whole group."""
@@ -45,15 +46,11 @@ class Process:
         """SIGTERM, and SIGKILL after so many seconds."""
         if self.status is None:
             self.signal(signal.SIGTERM)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(grace):
-                    await self._process.wait()
+            await asyncio.wait({self._end}, timeout=grace)
         self.signal(signal.SIGKILL)
         return await self.ended()
 
-    async def _read(self, on_line: Callable[[str], None]) -> None:
-        stream = self._process.stdout
-        assert stream is not None
+    async def _read(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
         rest = b""
         while chunk := await stream.read(CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
@@ -66,7 +63,12 @@ class Process:
 
 
 async def spawn(
-    command: Sequence[str], folder: str | None, environment: Mapping[str, str], on_line: Callable[[str], None]
+    command: Sequence[str],
+    folder: str | None,
+    environment: Mapping[str, str],
+    on_line: Callable[[str], None],
+    *,
+    pass_fds: Sequence[int] = (),
 ) -> Process:
     """Start it. Raises OSError."""
     process = await asyncio.create_subprocess_exec(
@@ -77,8 +79,10 @@ async def spawn(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=pass_fds,
     )
-    return Process(process, on_line)
+    assert process.stdout is not None
+    return Process(process.pid, asyncio.ensure_future(process.wait()), process.stdout, on_line)
 
 
 def resident(pid: int) -> int:

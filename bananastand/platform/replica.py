@@ -10,7 +10,7 @@ import signal
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -21,14 +21,20 @@ from .logs import tail
 from .process import Process, resident, spawn
 from .replica_http import ReplicaHttp
 
-__all__ = ["Replica", "State"]
+__all__ = ["Replica", "Spawn", "State", "as_process"]
 
+Spawn = Callable[[Start, Callable[[str], None]], Awaitable[tuple[Process, str]]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
 LOOK, LOOK_MOST = 0.02, 0.25  # seconds between two probes while it starts
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
 LAST_LINES = 20
 ENGINE = 20.0  # seconds for an engine to remove a container
 HEALTH = ("/readyz", "/_k/status", "/healthcheck")
+
+
+async def as_process(start: Start, on_line: Callable[[str], None]) -> tuple[Process, str]:
+    """Start it; and how it was started, in words."""
+    return await spawn(start.command, start.folder, start.environment, on_line), "started as a process"
 
 
 class Replica:
@@ -39,7 +45,7 @@ class Replica:
 
     def __init__(
         self, deployment: Deployment, slots: int, http: ReplicaHttp, changed: Callable[[Replica], None],
-        log: Callable[[str, str], None], *, gpu: str | None = None,
+        log: Callable[[str, str], None], *, spawn: Spawn = as_process, gpu: str | None = None,
     ) -> None:  # fmt: skip
         self.id = uuid.uuid4().hex[:12]
         self.deployment, self.slots, self.gpu = deployment, slots, gpu
@@ -51,7 +57,7 @@ class Replica:
         self.took: float | None = None  # seconds from start to ready
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._http, self._changed, self._log = http, changed, log
+        self._http, self._changed, self._log, self._spawn = http, changed, log, spawn
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process: Process | None = None
         self.asked = False
@@ -128,8 +134,8 @@ class Replica:
     async def _live(self, start: Start, timeout: float, memory_mb: int | None) -> None:
         watcher: asyncio.Task[None] | None = None
         try:
-            self._process = process = await spawn(start.command, start.folder, start.environment, self._hear)
-            spawned = time.monotonic()
+            self._process, how = await self._spawn(start, self._hear)
+            process, spawned = self._process, time.monotonic()
             end = asyncio.create_task(process.ended())
             if memory_mb is not None:
                 watcher = asyncio.create_task(self._watch_memory(process.pid, memory_mb * 2**20))
@@ -137,10 +143,8 @@ class Replica:
             if self.state == "starting":
                 self.took = time.monotonic() - self.started
                 self.idle_since = time.monotonic()
-                self.say(
-                    f"ready after {self.took:.2f} s (process {spawned - self.started:.3f} s, "
-                    f"import and init() {self.took - (spawned - self.started):.2f} s)"
-                )
+                first, rest = spawned - self.started, self.took - (spawned - self.started)
+                self.say(f"ready after {self.took:.2f} s: {how} in {first:.3f} s, healthy {rest:.2f} s later")
                 self._become("ready")
             status = await end
             if not self.asked:

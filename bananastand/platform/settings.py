@@ -20,6 +20,7 @@ class Settings:
     data: Path
     gpus: tuple[str, ...] = ()
     memory_mb: int | None = None  # of a replica
+    parents: int = 2  # that stand by with an app's imports and fork its replicas
     start_timeout: float = 600.0
     stop_grace: float = 35.0  # a hosted app has 30 for what it is at
     attempts: int = 3

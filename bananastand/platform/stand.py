@@ -98,7 +98,7 @@ class Stand:
     def deploy(
         self,
         name: str,
-        source: str,
+        source: Any,
         *,
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,

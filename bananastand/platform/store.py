@@ -42,7 +42,7 @@ class Store:
             f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5.0}
         )
         event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        event.listen(self._engine, "begin", _begin)
         try:
             self._connection = self._engine.connect()
             path.chmod(0o600)
@@ -121,6 +121,10 @@ def _prepare(connection: Any, record: Any) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _told(error: Exception, path: Path) -> StoreError:
