@@ -92,6 +92,7 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
     assert speakers == {
         "bananastand.outbound",
         "bananastand.clients.client",
+        "bananastand.platform.replica_http",
         "bananastand.clients.potassium",  # streams, which the providers do not
         "bananastand_mocks.conformance.wire",
         "bananastand_mocks.forward",

@@ -12,6 +12,7 @@ from .mocks import coverage, mocks
 from .models import models
 from .paint import paint
 from .serve import serve
+from .up import up
 
 __all__ = ["build"]
 
@@ -32,6 +33,7 @@ def build() -> typer.Typer:
     app.callback()(_everywhere)
     app.command()(paint)
     app.command()(serve)
+    app.command()(up)
     app.command()(demo)
     app.command()(models)
     app.command()(mocks)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
-__all__ = ["Server", "create_app"]
+__all__ = ["Server", "create_app", "create_apps", "mount_of"]
 
 GATEWAY = "/lowcodeapi"
 
@@ -74,7 +74,7 @@ class Server:
                 await _say(scope, receive, send, 404, {"detail": f"there is no world {name}"})
                 return
             prefix, path = f"/w/{name}", f"/{rest}"
-        mount = _mount(path)
+        mount = mount_of(path)
         if (app := self.app(mount)) is not None:
             inner = {**scope, "root_path": prefix + mount, PINNED: world}
             await app(inner, receive, send)
@@ -137,7 +137,19 @@ def create_app(
     return ProviderApp(provider, worlds, strict=strict)
 
 
-def _mount(path: str) -> str:
+def create_apps(
+    names: Sequence[str], *, runtime: Runtime | None = None, lookup: Callable[[str, str], bool] | None = None
+) -> tuple[Worlds, dict[str, ProviderApp]]:
+    """Providers that share one world in real time, by mount, for a server that keeps its own keys and no journal.
+
+    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. Raises ValueError for an unknown name.
+    """
+    providers = build(names, runtime=runtime)
+    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup)
+    return worlds, {each.mount: ProviderApp(each, worlds) for each in providers}
+
+
+def mount_of(path: str) -> str:
     """The first part of a path; the first two of a gateway's, where a stray & may follow without a slash."""
     parts = path.split("/", 3)
     if len(parts) > 2 and f"/{parts[1]}" == GATEWAY:

@@ -6,6 +6,7 @@ build.banana.dev (the log) and {project}.run.banana.dev, here /run/{project}.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ..kernel.call import Answer, Call
@@ -57,10 +58,10 @@ class BananaDev(Provider):
     }
     events = {EVENT: step, RUN_DUE: run_is_due}
     credentials = (KEY,)
-    sockets = {"/ws/logs/{build}": stream_log}
 
     def __init__(self, runtime: Runtime | None = None) -> None:
         self.resources = {"runtime": runtime or InstantRuntime()}
+        self.sockets = {"/ws/logs/{build}": partial(stream_log, runtime=self.resources["runtime"])}
 
     def secret(self, call: Call) -> tuple[str, str] | None:
         """apiKey in the body of start and check, the header elsewhere; an upload's key is its own.
