@@ -22,7 +22,7 @@ __all__ = ["AsJson", "Key", "Url", "as_json", "connected", "table", "where"]
 Url = Annotated[
     str | None, typer.Option("--url", envvar="BANANASTAND_URL", help="The stand, else the one that `up` wrote down.")
 ]
-Key = Annotated[str | None, typer.Option("--key", envvar="BANANASTAND_KEY", help="A key of the stand, else that one's.")]
+Key = Annotated[str | None, typer.Option("--key", envvar="BANANASTAND_KEY", help="A key, else that stand's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 USUAL = "http://127.0.0.1:8750"
 

@@ -138,5 +138,3 @@ def _secret(name: str) -> str:
     if name not in os.environ:
         fail(f"--secret {name}: there is no such environment variable", USAGE)
     return os.environ[name]
-
-

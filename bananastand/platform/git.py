@@ -24,7 +24,9 @@ from urllib.parse import parse_qs
 
 __all__ = ["Git"]
 
-PATH = re.compile(r"/git/(?P<name>[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)\.git/(?P<rest>info/refs|git-receive-pack|git-upload-pack)")
+PATH = re.compile(
+    r"/git/(?P<name>[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)\.git/(?P<rest>info/refs|git-receive-pack|git-upload-pack)"
+)
 SERVICES = ("git-receive-pack", "git-upload-pack")
 DEPLOYED = (b"refs/heads/main", b"refs/heads/master")
 ZERO = b"0" * 40
@@ -278,7 +280,9 @@ async def _keep(body: Any, receive: Receive, headers: dict[bytes, bytes], larges
     body.seek(0)
 
 
-async def _git(*arguments: str, at: Path | None = None, given: Any = None, protocol: bytes = b"") -> asyncio.subprocess.Process:
+async def _git(
+    *arguments: str, at: Path | None = None, given: Any = None, protocol: bytes = b""
+) -> asyncio.subprocess.Process:
     """git, in a session of its own, without this machine's settings and without the caller's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}

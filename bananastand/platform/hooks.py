@@ -62,7 +62,9 @@ def github_push(
     project = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
     if NAME.fullmatch(project) is None or COMMIT.fullmatch(commit) is None or not address.startswith("https://"):
         return _error(400, "the payload names no repository that can be deployed")
-    return HookAnswer(200, {"message": "deploying", "project": project, "build_id": deploy(project, f"{address}#{commit}")})
+    return HookAnswer(
+        200, {"message": "deploying", "project": project, "build_id": deploy(project, f"{address}#{commit}")}
+    )
 
 
 def _error(status: int, message: str) -> HookAnswer:

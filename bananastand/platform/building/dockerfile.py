@@ -15,9 +15,10 @@ __all__ = ["Dockerfile", "Heredoc", "Instruction", "Stage", "parse"]
 
 LARGEST = 2**20  # characters of a Dockerfile
 KNOWN = frozenset(
-    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER "
-    "VOLUME WORKDIR".split()
-)
+    {"ADD",         "ARG",         "CMD",         "COPY",         "ENTRYPOINT",         "ENV",         "EXPOSE",
+    "FROM",         "HEALTHCHECK",         "LABEL",         "MAINTAINER",         "ONBUILD",         "RUN",
+    "SHELL",         "STOPSIGNAL",         "USER",         "VOLUME",         "WORKDIR",}
+)  # fmt: skip
 FLAGGED = frozenset({"ADD", "COPY", "FROM", "HEALTHCHECK", "RUN"})
 FLAG = re.compile(r"--([a-z][a-z-]*)(?:=(\S*))?(?:\s+|$)")
 DIRECTIVE = re.compile(r"#\s*([a-zA-Z]+)\s*=\s*(.*?)\s*$")

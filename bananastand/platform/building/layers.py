@@ -40,7 +40,7 @@ class Layers:
         self.folder = folder
 
     def restore(self, key: str, root: Path) -> bool:
-        """Do to the files below `root` what the layer's RUN did. False where there is no such layer, or not all of it."""
+        """Do to the files below `root` what the layer's RUN did. False where the layer is not there, or not whole."""
         layer = self.folder / key
         try:
             told = json.loads((layer / "layer.json").read_text(encoding="utf-8"))

@@ -21,14 +21,23 @@ PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 PIP = re.compile(r"pip(?:3(?:\.\d+)?)?")
 # They set up the system that an image is; here that is this machine, which a build does not change.
 LEFT_OUT = frozenset(
-    "add-apt-repository addgroup adduser apk apt apt-get apt-key chgrp chown dnf dpkg dpkg-reconfigure groupadd ldconfig "
-    "locale-gen microdnf source update-alternatives update-ca-certificates useradd usermod yum zypper .".split()
-)
+    {"add-apt-repository",         "addgroup",         "adduser",         "apk",         "apt",         "apt-get",
+    "apt-key",         "chgrp",         "chown",         "dnf",         "dpkg",         "dpkg-reconfigure",
+    "groupadd",         "ldconfig",         "locale-gen",         "microdnf",         "source",
+    "update-alternatives",         "update-ca-certificates",         "useradd",         "usermod",         "yum",
+    "zypper",         ".",}
+)  # fmt: skip
 RUNS = frozenset(
-    "[ : basename cat cd chmod cp curl cut date dirname echo env exit export false file find git grep gunzip gzip head "
-    "hf huggingface-cli id install ln ls md5sum mkdir mktemp mv printf pwd read realpath rm rmdir sed set sha256sum "
-    "sleep sort tail tar tee test touch tr true umask uname uniq unset unzip wc wget which zip".split()
-)
+    {"[",         ":",         "basename",         "cat",         "cd",         "chmod",         "cp",
+    "curl",         "cut",         "date",         "dirname",         "echo",         "env",         "exit",
+    "export",         "false",         "file",         "find",         "git",         "grep",         "gunzip",
+    "gzip",         "head",         "hf",         "huggingface-cli",         "id",         "install",
+    "ln",         "ls",         "md5sum",         "mkdir",         "mktemp",         "mv",         "printf",
+    "pwd",         "read",         "realpath",         "rm",         "rmdir",         "sed",         "set",
+    "sha256sum",         "sleep",         "sort",         "tail",         "tar",         "tee",         "test",
+    "touch",         "tr",         "true",         "umask",         "uname",         "uniq",         "unset",
+    "unzip",         "wc",         "wget",         "which",         "zip",}
+)  # fmt: skip
 # Their first word that is no option is a pattern, which may begin with / and be no path.
 PATTERNS = frozenset({"grep", "sed", "tr", "cut", "echo", "printf"})
 AND_NOW = "build it with the container builder, or do it in Python"

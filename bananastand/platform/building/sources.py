@@ -41,6 +41,10 @@ async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callab
     into.mkdir(parents=True, exist_ok=True)
     if not source or source != source.strip() or source.startswith("-") or any(ord(char) < 32 for char in source):
         raise SourceRefused("the source is empty or no address; give a git URL, an absolute path or an image")
+    try:
+        urlsplit(source)
+    except ValueError:
+        raise SourceRefused(f"{source[:200]} is no address") from None
     scheme = source.partition("://")[0] if "://" in source else ""
     if scheme in ("https", "ssh", "file") or (not scheme and SCP.fullmatch(source)):
         await _git(source, into, settings, log)
@@ -131,7 +135,7 @@ def _image(source: str, into: Path) -> None:
     told, name = name.startswith("image:") or name != source, name.removeprefix("image:")
     if IMAGE.fullmatch(name) is None or not (told or ":" in name or "@" in name):
         raise SourceRefused(
-            f"{source} is no git URL, no absolute path and no image with a tag; an image may also be given as image:NAME"
+            f"{source} is no git URL, no absolute path and no image with a tag; image:NAME takes any image"
         )
     (into / "Dockerfile").write_text(f"FROM {name}\n", encoding="utf-8")
 

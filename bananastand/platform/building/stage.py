@@ -282,7 +282,7 @@ class StageBuild:
     @staticmethod
     def _mounts(line: Instruction) -> list[dict[str, str]]:
         texts = [value for name, value in line.flags if name == "mount"]
-        return [dict((part.partition("=")[0], part.partition("=")[2]) for part in text.split(",")) for text in texts]
+        return [{part.partition("=")[0]: part.partition("=")[2] for part in text.split(",")} for text in texts]
 
     def _mount(self, line: Instruction) -> None:
         for name, value in line.flags:

@@ -57,7 +57,7 @@ class Tree:
         self, line: int, sources: Sequence[str], target: str, origin: Path, ignored: Ignored, *, unpacks: bool = False,
         largest: int, most_files: int, mode: int | None = None,
     ) -> str:  # fmt: skip
-        """COPY and ADD: put what the patterns name below `origin` at `target`; a digest of what came. Line: for errors."""
+        """COPY and ADD: put what the patterns name below `origin` at `target`; a digest of what came."""
         found = list[Path]()
         for pattern in sources:
             inside = posixpath.normpath(f"/{pattern}").lstrip("/") or "."
