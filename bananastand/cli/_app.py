@@ -7,10 +7,15 @@ import typer
 from .call import call
 from .conform import conform
 from .demo import demo
+from .deploy import deploy
 from .doctor import doctor
+from .init import init
+from .keys import build_keys
 from .mocks import coverage, mocks
 from .models import models
 from .paint import paint
+from .projects import builds, cancel, logs, ps, rm, rollback, scale
+from .run import run
 from .serve import serve
 from .up import up
 
@@ -35,6 +40,9 @@ def build() -> typer.Typer:
     app.command()(serve)
     app.command()(up)
     app.command()(demo)
+    for command in (init, deploy, run, logs, ps, builds, scale, rollback, cancel, rm):
+        app.command(rich_help_panel="The local Banana")(command)
+    app.add_typer(build_keys(), name="keys", rich_help_panel="The local Banana")
     app.command()(models)
     app.command()(mocks)
     app.command()(coverage)
