@@ -37,7 +37,7 @@ HOSTS = Path(__file__).resolve().parent / "hosts"
 PATHS = os.pathsep.join((str(ROOT), str(ROOT / "mocks")))
 SLEEP = 0.05
 PARTS = ("router", "drain", "start", "idle")
-PROMPT = {"prompt": "a large yellow banana on a purple background", "steps": 1, "seed": 1}
+PROMPT = {"prompt": "a large yellow banana on a purple background", "num_inference_steps": 1, "seed": 1}
 PATIENCE = 300.0
 
 

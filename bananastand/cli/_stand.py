@@ -68,7 +68,7 @@ def run(options: Options, builder: Builder | None = None) -> int:
         return 1
     try:
         chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()))
-        asyncio.run(_serve(options, settings, chosen, sockets, console))
+        _runner()(_serve(options, settings, chosen, sockets, console))
     except KeyboardInterrupt:
         return 130
     except PlatformError as error:
@@ -154,7 +154,8 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, proto=socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's delay on
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -163,6 +164,15 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _runner() -> Any:
+    """The quicker event loop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from . import tables
@@ -25,7 +25,22 @@ from .store import Store
 __all__ = ["Call", "Calls", "Outcome", "fingerprint"]
 
 State = Literal["queued", "running", "succeeded", "failed"]
+T = tables.calls.c
 COLUMNS = [column for column in tables.calls.columns if column.name not in ("body", "answer")]
+ENDING = ("state", "lease", "leased_until", "finished", "status", "content_type", "error", "request")
+COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
+
+# Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
+ADD = insert(tables.calls)
+CHANGE = update(tables.calls).where(T.id == bindparam("call"))
+END = CHANGE.where(T.state.in_(("queued", "running")))
+MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
+FIND = select(*COLUMNS).where((T.id == bindparam("name")) | (T.run_id == bindparam("name")))
+FIND = FIND.order_by(T.number.desc()).limit(1)
+_count = upsert(tables.usage)
+COUNT = _count.on_conflict_do_update(
+    index_elements=["day", "model_key"], set_={name: tables.usage.c[name] + _count.excluded[name] for name in COUNTED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,7 @@ class Calls:
             await self._blobs.put(_body_name(call), body)
         row = {**_values(call), "body": body if len(body) <= SMALL else None}
         with self._store.transaction() as connection:
-            (number,) = connection.execute(insert(tables.calls).values(row)).inserted_primary_key or (0,)
+            (number,) = connection.execute(ADD, row).inserted_primary_key or (0,)
         return replace(call, number=number)
 
     def lease(self, call: Call, holder: str, seconds: float) -> Call:
@@ -109,27 +124,22 @@ class Calls:
             lease=None, leased_until=None, finished=now, status=outcome.status, content_type=outcome.content_type,
             error=outcome.error, request=None if outcome.again else call.request,
         )  # fmt: skip
-        table = tables.calls
-        row = {**_values(ended), "answer": outcome.body if len(outcome.body) <= SMALL else None, "body": None}
+        answer = outcome.body if len(outcome.body) <= SMALL else None
+        end = {name: getattr(ended, name) for name in ENDING}
         with self._store.transaction() as connection:
-            done = connection.execute(
-                update(table).where(table.c.id == call.id, table.c.state.in_(("queued", "running"))).values(row)
-            )
+            done = connection.execute(END, {**end, "answer": answer, "body": None, "call": call.id})
             if done.rowcount:
-                connection.execute(_counted(ended, model_key))
+                connection.execute(COUNT, _counted(ended, model_key))
         await self._blobs.remove(_body_name(call))
         return ended
 
     def find(self, name: str) -> Call | None:
         """By its id, or by the id of the start's answer, the newest of that id."""
-        table = tables.calls
-        query = select(*COLUMNS).where((table.c.id == name) | (table.c.run_id == name))
-        return self._one(query.order_by(table.c.number.desc()).limit(1))
+        return self._one(FIND, {"name": name})
 
     def made_before(self, project: Project, request: str) -> Call | None:
         """The call that was made under this digest."""
-        table = tables.calls
-        return self._one(select(*COLUMNS).where(table.c.project_id == project.id, table.c.request == request))
+        return self._one(MADE_BEFORE, {"project": project.id, "made": request})
 
     async def body(self, call: Call) -> bytes:
         """What is handed to the app. Raises StoreError."""
@@ -167,15 +177,14 @@ class Calls:
             value = connection.scalar(select(table.c[column]).where(table.c.id == call.id))
         return bytes(value) if value is not None else await self._blobs.get(name)
 
-    def _one(self, query: Any) -> Call | None:
+    def _one(self, query: Any, named: dict[str, str]) -> Call | None:
         with self._store.reading() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(query, named).one_or_none()
         return None if row is None else Call(*row)
 
     def _write(self, call: Call, **fields: Any) -> Call:
-        table = tables.calls
         with self._store.transaction() as connection:
-            connection.execute(update(table).where(table.c.id == call.id).values(fields))
+            connection.execute(CHANGE, {**fields, "call": call.id})
         return replace(call, **fields)
 
 
@@ -184,17 +193,14 @@ def fingerprint(request_id: str, route: str, body: bytes) -> str:
     return hashlib.sha256(f"{request_id}\0{route}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
 
 
-def _counted(call: Call, model_key: str) -> Any:
+def _counted(call: Call, model_key: str) -> dict[str, Any]:
     """One more run, on the day on which it ends."""
     assert call.finished is not None
     good, seconds = call.state == "succeeded", max(0.0, call.finished - (call.begun or call.finished))
-    row = {
+    return {
         "day": datetime.fromtimestamp(call.finished, UTC).date().isoformat(), "model_key": model_key, "runs": 1,
         "succeeded": int(good), "failed": int(not good), "compute_seconds": seconds, "cold_starts": int(call.cold),
     }  # fmt: skip
-    made, table = upsert(tables.usage).values(row), tables.usage
-    added = {name: table.c[name] + made.excluded[name] for name in row if name not in ("day", "model_key")}
-    return made.on_conflict_do_update(index_elements=["day", "model_key"], set_=added)
 
 
 def _values(call: Call) -> dict[str, Any]:
