@@ -196,8 +196,8 @@ def test_a_repository_is_refused_where_it_may_not_come_from(tmp_path: Path, sett
     with pytest.raises(SourceRefused, match="not there, or not under"):
         bring(f"file://{tmp_path}/outside", tmp_path, settings)
     (tmp_path / "into").mkdir(exist_ok=True)
+    repository(tmp_path / "allowed" / "repo")
     with pytest.raises(SourceRefused, match="git could not bring nosuch"):
-        repository(tmp_path / "allowed" / "repo")
         bring(f"file://{tmp_path}/allowed/repo#nosuch", tmp_path, settings)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +50,7 @@ def where(url: str | None, key: str | None) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def connected(url: str | None, key: str | None) -> Iterator[Stand]:
+def connected(url: str | None, key: str | None) -> Generator[Stand]:
     """The stand; what it refuses ends the program with its reason."""
     from bananastand.clients.stand import Stand, StandError
 

@@ -33,7 +33,7 @@ def github_push(
     secret: str | None,
     deploy: Callable[[str, str], str],
 ) -> HookAnswer:
-    """Answer a delivery: the body as it was sent, X-GitHub-Event, X-Hub-Signature-256, and the secret shared with GitHub.
+    """Answer a delivery: the body as it was sent, X-GitHub-Event, X-Hub-Signature-256, the secret shared with GitHub.
 
     deploy: called with the project's name and the source (the repository's address, pinned to the pushed commit) when
     a push moved the default branch; it returns the build's id. Without a secret every delivery is refused.

@@ -31,12 +31,13 @@ WITH_VALUE = frozenset(
 )  # fmt: skip
 WITHOUT = frozenset(
     {"--no-cache-dir",         "--upgrade",         "-U",         "-q",         "-qq",         "-qqq",
-    "--quiet",         "-v",         "--verbose",         "--no-input",         "--disable-pip-version-check",
+    "--quiet",         "-v",         "--verbose",         "--no-input", "--no-index", "--no-deps",         "--disable-pip-version-check",
     "--pre",         "--user",         "--prefer-binary",         "--no-build-isolation",
     "--root-user-action=ignore",         "--break-system-packages",         "--no-warn-script-location",
     "--isolated",         "--ignore-installed",         "-I",         "--force-reinstall",         "--no-color",
     "--compile",         "--no-compile",         "-y",         "--yes",}
 )  # fmt: skip
+FILES = ("-r", "--requirement", "-c", "--constraint")
 LOOK = """
 import importlib.metadata as m, json, sys
 found = {}
@@ -65,7 +66,7 @@ class PipCall:
                 action = True
                 if word != "install":
                     strange.append(word)
-            elif name in ("-r", "--requirement", "-c", "--constraint"):
+            elif name in FILES:
                 file = value if equals else next(words, "")
                 (wanted if name in ("-r", "--requirement") else constraints).extend(self._lines(file, strange))
             elif re.match(r"-[rc].", word):
@@ -81,14 +82,15 @@ class PipCall:
 
     def digest(self) -> str:
         """The same for the same words and the same contents of what they name."""
-        sha = hashlib.sha256()
+        sha, before = hashlib.sha256(), ""
         for word in self.words:
-            path = self.cwd / (word.partition("=")[2] if word.startswith("--") else word)
-            sha.update(
-                word.replace(self.tree.rstrip("/") or "\0", "").encode() + b"\0"
-            )  # the tree's place differs from build to build
-            for each in _contents(path):
-                sha.update(each + b"\0")
+            # The tree's place differs from build to build.
+            sha.update(word.replace(self.tree.rstrip("/") or "\0", "").encode() + b"\0")
+            option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+            if (equals and option in FILES) or (not word.startswith("-") and before not in WITH_VALUE):
+                for each in _contents(self.cwd / value):
+                    sha.update(each + b"\0")
+            before = word
         return sha.hexdigest()
 
     def _lines(self, file: str, strange: list[str], depth: int = 0) -> Iterator[str]:

@@ -136,7 +136,7 @@ def _paths(command: Command) -> list[tuple[int, int, str]]:
     name = (command.name or "").rpartition("/")[2]
     if command.words and "/" in (command.name or "") and (PYTHON.fullmatch(name) or name in RUNS):
         changes.append((command.words[0].start, command.words[0].end, name))
-    elif command.words:
+    elif not (PYTHON.fullmatch(name) or name in RUNS):
         words = command.words
     if name in PATTERNS:
         options = [word for word in words if word.text.startswith("-")]

@@ -142,7 +142,7 @@ def _word(line: str, start: int, end: int) -> Word:
         else:
             known = known and char not in "*?["  # what a pattern becomes, only the shell knows
             literal, at = literal + char, at + 1
-    return Word(line[start:at], start, literal if known else None)
+    return Word(line[start:at], start, literal if known or literal == "[" else None)
 
 
 def _double(line: str, at: int, end: int) -> tuple[str, int, bool]:

@@ -244,9 +244,8 @@ class StageBuild:
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if not value.startswith("/") or value.startswith("//"):
             return word
-        lexical = Path(f"{self.tree.root}{posixpath.normpath(value)}")
-        mount = next((each for each in self._mounted if lexical.is_relative_to(each)), None)
-        return f"{option}{equals}{lexical if mount is not None else self.tree.at(value)}"
+        # A mount is a link out of the tree, and pip may follow it.
+        return f"{option}{equals}{self.tree.root}{posixpath.normpath(value)}"
 
     async def _layer(self, line: Instruction, text: str, python: Environment, place: Path) -> None:
         values = {**self.arguments, **self.environment}  # no secret: as in Docker, a new one alone builds nothing anew
