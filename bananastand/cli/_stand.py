@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bananastand.platform.builder import source_builder
 from bananastand.platform.deployer import Builder
 from bananastand.platform.errors import PlatformError
 from bananastand.platform.keys import FIRST, api_token, write_client_file
+from bananastand.platform.pushes import GITHUB, git_app, github_app
 from bananastand.platform.runtime import PlatformRuntime
 from bananastand.platform.server import StandServer
 from bananastand.platform.settings import Settings, cards, default_data
@@ -48,6 +49,7 @@ class Options:
     memory_mb: int | None = None
     build_timeout: float = 1800.0
     start_timeout: float = 600.0
+    github_secret: str | None = field(default=None, repr=False)
 
 
 def run(options: Options, builder: Builder | None = None) -> int:
@@ -89,7 +91,7 @@ async def _serve(
             console.print(line)
         url = f"http://{_named(options.host)}:{sockets[0].getsockname()[1]}"
         fronts = {each.getsockname()[1]: name for each, (_, name) in zip(sockets[1:], options.fronts, strict=True)}
-        app = _application(stand, options, fronts)
+        app = _application(stand, options, fronts, url)
         _welcome(console, stand, url, fronts, options.mocks)
         config = uvicorn.Config(
             app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
@@ -100,15 +102,16 @@ async def _serve(
         await stand.close()
 
 
-def _application(stand: Stand, options: Options, fronts: dict[int, str]) -> StandServer:
+def _application(stand: Stand, options: Options, fronts: dict[int, str], url: str) -> StandServer:
     """Everything on one port."""
     runtime = PlatformRuntime(stand)
     worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens)
     runtime.attach(worlds.default)
     others = Server([each for each in NAMES if each not in BANANA], hosts=options.hosts) if options.mocks else None
+    pushed = {"/git": git_app(stand, url), GITHUB: github_app(stand, options.github_secret)}
     return StandServer(
         stand,
-        apps,
+        {**apps, **pushed},
         fronts=fronts,
         hosts=options.hosts,
         open_to=OPEN if options.mocks else (),
@@ -138,6 +141,7 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
     console.print(f"[bold]Bananastand[/bold] at {url}/   data in {stand.settings.data}")
     console.print(f"  Banana.dev            {url}/banana")
     console.print(f"  through LowCodeAPI    {url}/lowcodeapi/bananadev")
+    console.print(f"  git push              {url}/git/PROJECT.git (a key is the password)")
     if mocks:
         console.print(f"  the other mocks       {url}/_stand/")
     for port, project in fronts.items():

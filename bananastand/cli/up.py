@@ -31,6 +31,10 @@ def up(
     memory: Annotated[int | None, typer.Option(min=64, help="Most memory of a replica, in MiB.")] = None,
     build_timeout: Annotated[float, typer.Option(min=1, help="Seconds for a build.")] = 1800.0,
     start_timeout: Annotated[float, typer.Option(min=1, help="Seconds for a replica to get ready.")] = 600.0,
+    github_secret: Annotated[
+        str | None,
+        typer.Option(envvar="BANANASTAND_GITHUB_SECRET", help="Of GitHub's push webhook, which may deploy with it."),
+    ] = None,
 ) -> None:
     """Run the local Banana: projects are built, started when they are called, and stopped when they are idle.
 
@@ -53,6 +57,7 @@ def up(
             memory_mb=memory,
             build_timeout=build_timeout,
             start_timeout=start_timeout,
+            github_secret=github_secret,
         )
     except ValueError as error:
         fail(str(error), USAGE)
