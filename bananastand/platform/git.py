@@ -148,7 +148,7 @@ class Git:
     async def _push(self, name: str, body: Any, headers: dict[bytes, bytes], send: Send) -> None:
         """Take the push, then build what it brought; git's report comes last, so that the pusher's git waits for it."""
         push = _read_push(body)
-        body.seek(0)
+        os.lseek(body.fileno(), 0, os.SEEK_SET)  # git reads the file itself; body.seek may stay in Python's buffer
         repository = await self._repository(name)
         said = bytearray()
         async for chunk in _output(await _git("receive-pack", "--stateless-rpc", str(repository), given=body)):
