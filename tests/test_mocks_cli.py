@@ -97,3 +97,12 @@ def test_what_cannot_be_served_is_said_in_a_line(tmp_path: Path) -> None:
     assert (unknown.returncode, unknown.stderr.startswith("error: there is no provider nobody")) == (2, True)
     assert (no_file.returncode, "is not a state file" in no_file.stderr) == (2, True)
     assert (nobody.returncode, "are the mocks running?" in nobody.stderr) == (1, True)
+
+
+def test_a_brain_that_cannot_be_reached_so_is_told_at_once() -> None:
+    for wrong in ("openai=https://a.example/v1", "a.example"):
+        done = subprocess.run(
+            command("mocks", "--vlm", wrong), env=environment(), capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 2
+        assert "is no" in done.stderr

@@ -242,6 +242,31 @@ def test_a_broken_form_is_a_400(content_type: str, body: bytes) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
 
 
+@pytest.mark.parametrize("body", [b"form-data;" * 2_000_000, b"\r\n--a" * 4_000_000, b'name="' * 3_000_000])
+def test_a_form_made_to_take_long_does_not(body: bytes) -> None:
+    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    began = time.process_time()
+    headers = {"content-type": "multipart/form-data; boundary=a"}
+    answer = send("POST", "/api/images/upload", content=b"--a\r\n" + body + b"\r\n\r\n", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
+    assert time.process_time() - began < 1
+
+
+def test_a_thumbnail_stands_upright_and_16_bits_become_8() -> None:
+    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    turned, grey = io.BytesIO(), io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.new("RGB", (1600, 800), "red").save(turned, "JPEG", exif=exif)
+    Image.new("I;16", (700, 700), 0x8000).save(grey, "PNG")
+    for content, size, level in ((turned, (160, 320), 254), (grey, (320, 320), 128)):
+        made = send("POST", "/api/images/upload", files={"file": content.getvalue()}).json()
+        small = opened(send("GET", made["thumbnail_url"]).content)
+        assert small.size == size
+        assert abs(small.convert("RGB").getpixel((9, 9))[0] - level) < 3  # type: ignore[index]
+
+
 def test_what_is_too_large_is_a_413() -> None:
     send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
     picture = send("POST", "/api/images/upload", files={"file": png() + b"\0" * 20_000_000})

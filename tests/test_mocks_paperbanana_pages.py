@@ -98,6 +98,8 @@ def test_a_wrong_admin_key_is_told(send: InProcess):
     "headers",
     [
         {"host": "rebound.example"},
+        {"host": "["},
+        {"host": "127.0.0.1:8750", "origin": "http://["},
         {"host": "127.0.0.1:8750", "origin": "https://stranger.example"},
         {"host": "127.0.0.1:8750", "origin": "null"},
         {"host": "127.0.0.1:8750", "origin": "http://127.0.0.1:9999"},
@@ -154,7 +156,11 @@ def test_a_key_is_created_and_shown_in_full_once(send: InProcess, admin: dict[st
     assert send("POST", "/api/plot", headers={"authorization": f"Bearer {key}"}, json=PLOT).status_code == 202
 
 
-@pytest.mark.parametrize("form", ["name=team&quota=0", "name=team&quota=many", "quota=1", "name=&quota=1"])
+@pytest.mark.parametrize(
+    "form",
+    ["name=team&quota=0", "name=team&quota=many", "quota=1", "name=&quota=1", "name=team&quota=" + "9" * 5000],
+    ids=lambda form: form[:20],
+)
 def test_a_wrong_form_changes_nothing_and_says_why(send: InProcess, admin: dict[str, str], form: str):
     answer = send("POST", "/adm/keys", headers=admin, content=form)
     assert answer.status_code == 422

@@ -12,6 +12,7 @@ import pytest
 
 from bananastand_mocks.kernel.contract import Contract
 from bananastand_mocks.kernel.errors import ContractBreach, ProviderError, Violation
+from bananastand_mocks.kernel.json_body import MAX_MEMBERS, MalformedJson, parse
 from bananastand_mocks.kernel.parameters import Parameters
 from bananastand_mocks.kernel.schemas import Schemas
 from tinymock import CONTRACT, KEY, Response, Zoo, app, ask
@@ -384,3 +385,11 @@ def test_a_body_of_another_type_that_the_contract_names_stays_bytes(monkeypatch:
     assert call(zoo, "POST", "/animals", b"\x89PNG", headers={"content-type": "image/png"}).status == 201
     assert call(zoo, "POST", "/animals", b"{}", headers={"content-type": "text/plain"}).status == 400
     assert got == [(None, b"\x89PNG")]
+
+
+def test_a_body_of_too_many_members_is_refused_and_a_long_list_is_not():
+    many = b"{" + b",".join(b'"%d":0' % i for i in range(MAX_MEMBERS + 1)) + b"}"
+    with pytest.raises(MalformedJson, match=f"more than {MAX_MEMBERS} members"):
+        parse(many)
+    assert len(parse(many, members=None)) == MAX_MEMBERS + 1
+    assert len(parse(json.dumps({"image": [0.5] * 300_000, "a": '":' * 300_000}).encode())) == 2

@@ -16,7 +16,7 @@ from bananastand_mocks.paperbanana.figures.arranging import DETAIL, LABEL, Plan,
 from bananastand_mocks.paperbanana.figures.graph import Arrow, Box, Graph
 from bananastand_mocks.paperbanana.figures.labels import labelled
 from bananastand_mocks.paperbanana.figures.layering import layered
-from bananastand_mocks.paperbanana.figures.lettering import measure
+from bananastand_mocks.paperbanana.figures.lettering import caption_lines, measure
 from bananastand_mocks.paperbanana.figures.reading import read
 from bananastand_mocks.paperbanana.figures.studio import legible, studio
 from docs.contact_sheets import DIAGRAMS
@@ -286,3 +286,12 @@ def test_letters_without_a_font_are_told_of():
     with studio():
         cjk = legible("编") == "编"
     assert ("No font on this server has" in diagram.draw(CHINESE, "图 1").description) != cjk
+
+
+def test_a_caption_from_right_to_left_is_one_run_a_line_and_others_are_words():
+    with studio():
+        assert [[word.text for word in line] for line in caption_lines("איור 1: תרגום", 10, 400, 4)] == [
+            ["איור 1: תרגום"]
+        ]
+        ((first, *rest),) = caption_lines("Figure 1: Translation", 10, 400, 4)
+    assert (first.text, first.bold, len(rest)) == ("Figure", True, 2)

@@ -180,3 +180,50 @@ def test_numbers_at_the_edges_of_floats_are_drawn():
     for data in ([1e99, -1e99, 0], [5e-324, 1e-320], [0, 0, 0], [7], [math.nan, 1]):
         for intent in ("bar chart with value labels", "log scale line", "histogram", "box plot"):
             assert plot.draw(json.dumps(data), intent).files["png"]
+
+
+CROWDED = {
+    "names of points": (
+        {
+            "model": ["A", "A 2", "B", "B-large", "C"],
+            "speed": [1, 1.02, 1.03, 1.05, 3],
+            "f1": [70, 70.2, 70.1, 70.4, 80],
+        },
+        "Scatter plot of F1 against speed",
+        "4:3",
+    ),
+    "values on bars": (
+        {"m": [f"M{i}" for i in range(18)], **{k: [70.123 + i / 10 for i in range(18)] for k in "abc"}},
+        "Grouped bar chart with value labels",
+        "4:3",
+    ),
+    "values on lines": (
+        {
+            "epoch": list(range(12)),
+            "x": [10**6 + i * 30 for i in range(12)],
+            "y": [10**6 + 40 - i * 30 for i in range(12)],
+        },
+        "Line plot with value labels",
+        "9:16",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_iterations_mend_labels_that_touch(name: str):
+    data, intent, ratio = CROWDED[name]
+    first, third, tenth = (
+        plot.draw(json.dumps(data), intent, aspect_ratio=ratio, iterations=number) for number in (1, 3, 10)
+    )
+    assert "labels still touch others" in first.description
+    assert "still touch" not in tenth.description
+    assert first.files["png"] != third.files["png"]
+    assert third == plot.draw(json.dumps(data), intent, aspect_ratio=ratio)  # three is the default
+
+
+def test_a_chart_with_nothing_to_mend_is_the_same_at_any_iteration():
+    drawn = {plot.draw(MODELS, INTENT, iterations=number).files["png"] for number in (1, 2, 10)}
+    assert len(drawn) == 1
+    for wrong in (0, 11):
+        with pytest.raises(Refused, match="iterations must be between 1 and 10"):
+            plot.draw(MODELS, INTENT, iterations=wrong)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,7 +65,16 @@ def caption_lines(caption: str, size: float, room: float, most: int) -> list[lis
                 break
             lines.append([])
         lines[-1].append((word, heavy, width))
+    if _leftward(caption):  # the words of a line then have another order, which the text's own layout knows
+        whole = [" ".join(word for word, _, _ in line) for line in lines if line]
+        return [[Word(line, (room - measure(line, size)) / 2, False)] for line in whole]
     return [_centred(line, room, space) for line in lines if line]
+
+
+def _leftward(text: str) -> bool:
+    """Whether a text is read from right to left, which its first letter of any direction decides."""
+    found = (unicodedata.bidirectional(char) for char in text)
+    return next((kind for kind in found if kind in ("L", "R", "AL")), "L") != "L"
 
 
 def _centred(line: list[tuple[str, bool, float]], room: float, space: float) -> list[Word]:

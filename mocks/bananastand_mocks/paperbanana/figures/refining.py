@@ -23,7 +23,7 @@ SIDES = (
     (1, -1),
     (-1, -1),
 )  # of a point, the first free one is taken
-GAP = 5.0  # points between a point and its name
+GAP, MARK = 5.0, 3.8  # points between a point and its name, and from a point's middle to its edge
 SLANT, SMALLEST = 35.0, 5.5
 APART = 1.5  # pixels
 
@@ -105,7 +105,8 @@ def _move(axes: Any, texts: Sequence[Any], boxes: list[Box], touching: set[int])
     """Put names of points, one after the other, on the side where they cover least."""
     pixels = axes.get_figure().dpi / 72
     points = [tuple(axes.transData.transform(each.xy)) for each in texts]
-    marks = [(x - 3 * pixels, y - 3 * pixels, x + 3 * pixels, y + 3 * pixels) for x, y in points]
+    half = MARK * pixels
+    marks = [(x - half, y - half, x + half, y + half) for x, y in points]
     frame = axes.get_window_extent()
     for place in sorted(touching):
         (x, y), box = points[place], boxes[place]
@@ -123,7 +124,7 @@ def _move(axes: Any, texts: Sequence[Any], boxes: list[Box], touching: set[int])
         ) -> tuple[int, float]:
             moved = _beside(x, y, wide, tall, side, GAP * pixels)
             out = max(0.0, frame.x0 - moved[0], moved[2] - frame.x1, frame.y0 - moved[1], moved[3] - frame.y1)
-            return sum(_overlap(moved, each) for each in others), out
+            return sum(_overlap(moved, each) for each in others) + 2 * (out > 0), out
 
         side = min(SIDES, key=cost)
         boxes[place] = _beside(x, y, wide, tall, side, GAP * pixels)
