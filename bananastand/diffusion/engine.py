@@ -35,8 +35,6 @@ from .rows import cheapest_rows, company_matters
 
 __all__ = ["Engine", "Mode"]
 
-logger = logging.getLogger(__name__)
-
 Mode = Literal["exact", "fast"]
 READING = 0.05  # seconds of a tick that may go into reading new prompts, once one is read
 _Pick = tuple[Job, ActivePicture]
@@ -110,6 +108,8 @@ class Engine:
         except BaseException:  # Ctrl-C in the waiting thread, too
             job.cancel()
             raise
+        finally:
+            del job  # which holds the error, whose traceback holds this frame
 
     def submit(self, request: GenerationRequest, on_step: Callable[[Step], None] | None = None) -> Job:
         """Queue the request. `on_step` runs on the engine's thread after each of its steps: be quick there.
@@ -260,7 +260,8 @@ class Engine:
                 return cheapest_rows(family, requests[0])
             if not company_matters(family, requests):
                 return self.rows
-        logger.warning("forwards of %d rows are not exact here: %s paints one at a time", self.rows, self.card.name)
+        text = "forwards of %d rows are not exact here: %s paints one at a time"
+        logging.getLogger(__name__).warning(text, self.rows, self.card.name)
         return 1
 
     def _preview(self, latents: torch.Tensor) -> Image.Image:

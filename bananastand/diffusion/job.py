@@ -95,7 +95,11 @@ class Job:
 
     def result(self, timeout: float | None = None) -> Painting:
         """Wait for the painting. Raises what went wrong, cancel.Cancelled, or TimeoutError after `timeout` seconds."""
-        return self._painting.result(timeout)
+        painting = self._painting
+        try:
+            return painting.result(timeout)
+        finally:
+            del self, painting  # the error's traceback holds this frame
 
     def cancel(self, reason: str = "cancelled by the caller") -> None:
         """Call the job off; its rows are free at the next step."""
@@ -106,7 +110,7 @@ class Job:
         try:
             self._token.check()
         except cancel.Cancelled as error:
-            self.fail(error)
+            self.fail(error.with_traceback(None))  # it would hold this frame, and this frame the job
         return not self.over
 
     def lap(self, name: str) -> None:
