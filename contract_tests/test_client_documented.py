@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 import respx
 from client_calls import CASES, CLIENTS, Case
@@ -44,6 +46,7 @@ CLASSES = {
     "503": raised.ServerError,
     "504": raised.ServerError,
 }
+TLS = ssl.create_default_context()  # made once: reading the certificates takes longer than a test
 FILE = b"\x89PNG\r\n\x1a\n and more"
 BANANAS_TEXT = "An error occured.\n    Type: BananaError\n    StatusCode: 503\n    Message: Request failed.\n"
 
@@ -56,11 +59,13 @@ def called(case: Case, *, full: bool = True, twin: int = 0, **options: Any) -> A
                 for each in case.required]  # fmt: skip
     words = case.optional if full else {}
     if not twin:
-        with CLIENTS[case.provider][0](KEY, **options) as client:
+        transport = httpx2.HTTPTransport(verify=TLS)
+        with CLIENTS[case.provider][0](KEY, transport=transport, **options) as client:
             return getattr(client, case.operation)(*required, **words)
 
     async def wait() -> Any:
-        async with CLIENTS[case.provider][1](KEY, **options) as client:
+        transport = httpx2.AsyncHTTPTransport(verify=TLS)
+        async with CLIENTS[case.provider][1](KEY, transport=transport, **options) as client:
             return await getattr(client, case.operation)(*required, **words)
 
     return asyncio.run(wait())
