@@ -1,6 +1,6 @@
 """A valid request for every operation of every contract, as short as it can be, and how to make it in process.
 
-Ids are those of the documents world. What no literal can name (a project's id, the key of an upload) is made on the way.
+Ids are those of the documents world. What no literal can name (a project's id, an upload's key) is made.
 """
 
 from __future__ import annotations

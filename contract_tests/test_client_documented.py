@@ -10,7 +10,7 @@ import json
 import ssl
 from typing import Any
 
-import httpx
+import httpx  # noqa: TID251 - respx answers in its words
 import httpx2
 import pytest
 import respx
@@ -129,9 +129,7 @@ def test_a_file_comes_back_as_it_is(name: str, twin: int, caught: respx.MockRout
 
 
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
-@pytest.mark.parametrize(
-    "name", ["gobananas.delete_image", "paperbanana.delete_key", "banana-native.put_upload"]
-)
+@pytest.mark.parametrize("name", ["gobananas.delete_image", "paperbanana.delete_key", "banana-native.put_upload"])
 def test_an_empty_answer_is_none(name: str, twin: int, caught: respx.MockRouter) -> None:
     case = next(each for each in CASES if str(each) == name)
     caught.route().respond(200 if name.endswith("put_upload") else 204)

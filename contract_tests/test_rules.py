@@ -21,7 +21,9 @@ QUEUE = {"start_run", "check_run"}
 
 
 def of(*keywords: str) -> list[Any]:
-    return [pytest.param(each, id=str(each)[:120]) for each in EVERY if each.keyword in keywords and str(each) not in APART]
+    return [
+        pytest.param(each, id=str(each)[:120]) for each in EVERY if each.keyword in keywords and str(each) not in APART
+    ]
 
 
 def at(rule: Rule) -> Any:

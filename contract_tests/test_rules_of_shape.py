@@ -33,7 +33,10 @@ ESTIMATES = (
     ],
 )
 NODE = {"instance_type": "gpu_8x_h100_sxm5", "ssh_key": "k"}
-INSTANCES = [NODE, {**NODE, "sector": "sector_1"}], [{**NODE, "instance_type": "gpu_1x_h100_sxm5", "sector": "sector_1"}]
+INSTANCES = (
+    [NODE, {**NODE, "sector": "sector_1"}],
+    [{**NODE, "instance_type": "gpu_1x_h100_sxm5", "sector": "sector_1"}],
+)
 BO = {"character_name": "Bo", "base_prompt": "a banana in a hat"}
 CHARACTERS = [{**BO, "tags": ["a"]}], [{**BO, "tags": "a"}, {**BO, "preferred_aspect_ratio": "7:5"}]
 EXPANSIONS = [["summary"], ["time_series"]], [["auth_method"], ["request_count"], ["everything"]]
@@ -91,5 +94,3 @@ def _keywords(document: Any, schema: Any, depth: int = 0) -> Iterator[str]:
             yield from _keywords(document, each, depth + 1)
         if isinstance(schema.get("items"), dict):
             yield from _keywords(document, schema["items"], depth + 1)
-
-

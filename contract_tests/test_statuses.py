@@ -1,7 +1,7 @@
 """Every documented status of every operation, had from the mock for a reason, with its exact body and headers.
 
-Real reasons: a wrong key or none, a limit reached, a body too large, what is not there, a rule broken. What no caller can
-bring about (a teapot, a fault of the service) is asked for as a fault.
+Real reasons: a wrong key or none, a limit reached, a body too large, what is not there, a rule broken. What no
+caller can bring about (a teapot, a fault of the service) is asked for as a fault.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 import httpx2
 import pytest
 from asked import Asked, Stall, stall, valid
-from contracts import FILES, contract, operation, operations
-
-from bananastand_mocks.paperbanana import state as paper
+from contracts import FILES, contract, errors, operation, operations, resolve
 from test_rules import EVERY as RULES
 from test_rules import at
+
+from bananastand_mocks.paperbanana import state as paper
 
 GATEWAY = ("bananadev", "falai")
 TOKEN_WANTED = "A valid API token is required to access this API."
@@ -30,7 +30,14 @@ def statuses() -> list[Any]:
         for each in operations(contract(name)):
             for status in each.spec["responses"] if "operationId" in each.spec else ():
                 if status.isdigit():
-                    found.append(pytest.param(name, each.spec["operationId"], int(status), id=f"{name}.{each.spec['operationId']} {status}"))  # fmt: skip
+                    found.append(
+                        pytest.param(
+                            name,
+                            each.spec["operationId"],
+                            int(status),
+                            id=f"{name}.{each.spec['operationId']} {status}",
+                        )
+                    )
     return found
 
 
@@ -42,6 +49,11 @@ def test_a_documented_status(provider: str, name: str, status: int, monkeypatch:
     at_stall.begin()
 
     assert answer.status_code == status
+    found = operation(contract(provider), name)
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    content = resolve(found.document, found.spec["responses"][str(status)]).get("content", {})
+    if kind == "application/json" and "schema" in content[kind]:
+        assert errors(found.document, content[kind]["schema"], answer.json()) == []
     expected = body_of(provider, name, status)
     if status >= 400 and expected is not None:
         assert told(answer) == expected
@@ -134,9 +146,18 @@ def absent(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Respons
     elif asked.provider == "falai" and asked.operation in ("get_pricing", "get_usage", "get_analytics"):
         query["model_id"] = "nobody/nothing"
     elif asked.provider == "gobananas" and asked.operation in ("create_image", "continue_image", "create_character"):
-        name = {"create_image": "style_preset_id", "continue_image": "image_id"}.get(asked.operation, "reference_image_ids")  # fmt: skip
+        name = {"create_image": "style_preset_id", "continue_image": "image_id"}.get(
+            asked.operation, "reference_image_ids"
+        )
         body = {**body, name: changed[name]}
-    return at_stall(replace(asked, path=path if asked.operation != "get_public_file" else {**asked.path, "r2Key": "nothing.png"}, query=query, body=body))  # fmt: skip
+    return at_stall(
+        replace(
+            asked,
+            path=path if asked.operation != "get_public_file" else {**asked.path, "r2Key": "nothing.png"},
+            query=query,
+            body=body,
+        )
+    )
 
 
 def too_large(at_stall: Stall, asked: Asked, status: int, patch: pytest.MonkeyPatch) -> httpx2.Response:
@@ -158,7 +179,11 @@ def broken(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Respons
     if asked.operation in RUN:
         return fault(at_stall, asked, status, _)
     found = operation(contract(asked.provider), asked.operation)
-    rules = [each for each in RULES if (each.provider, each.operation, each.keyword) == (asked.provider, asked.operation, "type")]  # fmt: skip
+    rules = [
+        each
+        for each in RULES
+        if (each.provider, each.operation, each.keyword) == (asked.provider, asked.operation, "type")
+    ]
     for rule in rules:
         kinds = [rule.value] if isinstance(rule.value, str) else rule.value
         if rule.place == "body" and rule.path and "[]" not in rule.path and at(rule):
@@ -220,8 +245,16 @@ ABSENT = {
     "create_upload": "Project not found", "get_project": "Project not found", "update_project": "Project not found",
     "start_run": "Model not found", "run": "Model not found", "get_model": "Model not found",
 }  # fmt: skip
-RUNS = {400: "Internal server error", 401: "An API key is required", 404: "Project not found", 413: "The body is too large",
-        418: "banana is a teapot", 500: "Internal server error", 503: "Request failed.", 504: "Gateway timeout"}  # fmt: skip
+RUNS = {
+    400: "Internal server error",
+    401: "An API key is required",
+    404: "Project not found",
+    413: "The body is too large",
+    418: "banana is a teapot",
+    500: "Internal server error",
+    503: "Request failed.",
+    504: "Gateway timeout",
+}
 
 
 def body_of(provider: str, name: str, status: int) -> Any:
@@ -238,7 +271,7 @@ def body_of(provider: str, name: str, status: int) -> Any:
                 return "Model not found"
             return ABSENT.get(name) if status == 404 else BANANA.get(status)
         case "falai" | "fal-native":
-            return FAL[status] if status in FAL else None
+            return FAL.get(status)
         case "gobananas":
             return BANANAS.get(status)
         case _:

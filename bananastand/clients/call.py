@@ -246,7 +246,9 @@ class Session:
                 body=raw.content.decode("utf-8", "replace") if body is None else body,
             )
         if body is None and raw.status != 204 and raw.content.strip() != b"null":
-            raise APIResponseError(f"the answer is no JSON: {_excerpt(raw)}", request=sent.named, body=_shown(raw, body))
+            raise APIResponseError(
+                f"the answer is no JSON: {_excerpt(raw)}", request=sent.named, body=_shown(raw, body)
+            )
         if (refused := self.provider.refusal(body)) is not None:
             raise APIRefusedError(refused, request=sent.named, body=body)
         try:

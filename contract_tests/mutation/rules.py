@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from contracts import FILES, Operation, contract, resolve
+
 from bananastand_mocks.kernel.contract import Contract, load
 from bananastand_mocks.kernel.contract import Operation as Compiled
 from bananastand_mocks.kernel.schemas import Schemas
-from contracts import FILES, Operation, contract, resolve
 
 from .mutant import Mutant, site
 from .shapes import named_operations

@@ -1,4 +1,4 @@
-"""Runs tests against mutants: one process collects them all, and a fork of it for each mutant runs those that can see it.
+"""Runs tests against mutants: one process collects them, a fork for each mutant runs those that can see it.
 
 Nothing is started before the forks but imports: no thread, no server, no event loop.
 """
@@ -150,7 +150,6 @@ class Run:
                 found = self._found(job, folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 yield job, (found, now - began)
-
 
     def _found(self, job: Any, folder: Path) -> Any:
         """What a fork wrote down; a mutant that its process died of, or hung on, was seen."""
