@@ -94,6 +94,29 @@ def throughput() -> str:
     )
 
 
+def mocks() -> str:
+    """The mocks beside other mock servers; of two runs the better."""
+    found = json.loads((RESULTS / "mocks.json").read_text())
+    rows = []
+    for name, runs in found["runs"].items():
+        best = max(runs, key=lambda run: run["GET"]["requests_per_second"])
+        rows.append(
+            f"| {name} | {min(run['start_ms'] for run in runs)} ms | {min(run['stop_ms'] for run in runs)} ms "
+            f"| {best['GET']['requests_per_second']:.0f} | {best['GET']['p99_ms']:.1f} ms "
+            f"| {best['POST']['requests_per_second']:.0f} | {best['POST']['p99_ms']:.1f} ms "
+            f"| {best['memory_mb']:.0f} MB | {best['memory_after_mb']:.0f} MB |"
+        )
+    return "\n".join(
+        [
+            "| server | start | stop | GET/s | p99 | POST/s | p99 | memory | after the load |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+            _measured(found),
+        ]
+    )
+
+
 def byte_equality() -> str:
     """Exact mode's promise, counted."""
     found = json.loads((RESULTS / "byte_equality.json").read_text())
@@ -117,6 +140,7 @@ TABLES = {
     "throughput": throughput,
     "host-overhead": host_overhead,
     "byte-equality": byte_equality,
+    "mocks": mocks,
 }
 
 

@@ -1,12 +1,21 @@
-"""respx for the clients: it stands in for httpcore, theirs is httpcore2."""
+"""Shared by the contract tests: the `needs` marker, the browser, and respx for our clients; what tests do is noted.
+
+respx stands in for httpcore; the clients' is httpcore2.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import respx
+from evidence import noting, write_part
 from respx.mocks import HTTPCoreMocker
+
+from browser import chromium, page
+from needs import pytest_runtest_setup
+
+__all__ = ["HTTPCore2Mocker", "caught", "chromium", "page", "pytest_runtest_setup"]
 
 
 class HTTPCore2Mocker(HTTPCoreMocker):
@@ -21,3 +30,13 @@ def caught() -> Iterator[respx.MockRouter]:
     """Nothing leaves the process: every request is answered here, or is an error."""
     with respx.mock(using="httpcore2", assert_all_called=False) as router:
         yield router
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    with noting(item):
+        return (yield)
+
+
+def pytest_sessionfinish() -> None:
+    write_part()

@@ -1,12 +1,16 @@
-"""The fidelity table of docs/mocks.md, made of the contracts, their claims and the documents' examples.
+"""docs/fidelity.md, made of the contracts, their claims, the documents' examples and what the tests really did.
 
-`python contract_tests/fidelity.py` writes it anew; a test holds the page to it. The axes stand side by side and are
-never summed.
+`python contract_tests/fidelity.py` writes it anew, with `--record` after running the tests and noting what each does
+(evidence.py). A test holds the page to this, and the tests that it names to what they do. The axes stand side by side
+and are never summed.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,29 +18,62 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "mocks")]
+ROOT = HERE.parent
+PATHS = [str(HERE), str(ROOT), str(ROOT / "mocks"), str(ROOT / "tests")]
+sys.path[:0] = PATHS
 
+from client_calls import CLIENTS, NOT_FOR_CLIENTS  # noqa: E402
 from contracts import FILES, Operation, contract, operations, resolve  # noqa: E402
+from evidence import RECORD, Fact, stored, write  # noqa: E402
+from snippets import snippets  # noqa: E402
+from test_examples_reproduced import DIFFERING, shown  # noqa: E402
 
-__all__ = ["PAGE", "row", "table", "written"]
+__all__ = ["PAGE", "page"]
 
-PAGE = HERE.parent / "docs" / "mocks.md"
-BEGIN, END = "<!-- fidelity -->\n", "<!-- /fidelity -->\n"
-HEADS = "| operation | at | its request is | its answer is | examples | what it remembers | what is made up |"
+PAGE = ROOT / "docs" / "fidelity.md"
+AXES = ("operation", "served", "our client", "its snippets", "example", "schema", "errors got", "lives", "live")
+WORDS = ("operation", "at", "its request is", "its answer is", "what it remembers", "what is made up")
 
 
-def table() -> str:
+def page() -> str:
     """All contracts, one after the other, in the order of their files."""
-    parts: list[str] = []
+    facts = stored()
+    parts = [(HERE / "fidelity.md").read_text(encoding="utf-8")]
     for name in FILES:
-        document, replayed = contract(name), examples(name)
-        rows = [row(each, replayed) for each in operations(document) if "operationId" in each.spec]
-        parts += [f"**{name}**, {claimed(name)} claims", "", HEADS, "| --- " * 7 + "|", *rows, ""]
+        document = contract(name)
+        own = [each for each in operations(document) if "operationId" in each.spec]
+        parts += [f"## {name}", "", f"{len(own)} operations, {claimed(name)} claims, each with a test of its name.", ""]
+        parts += [_heads(AXES), *(axes(name, each, facts) for each in own), ""]
+        parts += [_heads(WORDS), *(words(each) for each in own), ""]
     return "\n".join(parts)
 
 
-def row(found: Operation, replayed: Counter[str]) -> str:
-    """One operation. `-` where there is nothing to say."""
+def axes(name: str, found: Operation, facts: dict[Fact, list[str]]) -> str:
+    """What is shown of one operation."""
+    operation = found.spec["operationId"]
+    got = {what: tests for (provider, each, what), tests in facts.items() if (provider, each) == (name, operation)}
+    statuses = [status for status in found.spec["responses"] if status.isdigit()]
+    errors = [status for status in statuses if int(status) >= 400]
+    answered = [status for status in statuses if f"answered {status}" in got]
+    seen = [status for status in statuses if status in answered or f"provoked {status}" in got]
+    success = next(status for status in statuses if int(status) < 400)
+    client = name in CLIENTS and operation not in NOT_FOR_CLIENTS.get(name, ())
+    cells = (
+        f"`{operation}`",
+        "yes" if success in answered else "no",
+        ("yes" if "client" in got else "no") if client else "none",
+        _snippets(name, operation, "snippet" in got),
+        _example(name, operation),
+        _of(seen, statuses),
+        _of([status for status in errors if status in answered], errors) if errors else "-",
+        str(len(got.get("life", ()))),
+        "0",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def words(found: Operation) -> str:
+    """What the contract says of one operation. `-` where there is nothing to say."""
     spec = found.spec
     asked = {"parameters": found.parameters, "body": spec.get("requestBody", {})}
     success = next(each for status, each in spec["responses"].items() if str(status)[0] in "23")
@@ -45,20 +82,10 @@ def row(found: Operation, replayed: Counter[str]) -> str:
         f"`{found}`",
         _confidence(found.document, spec, asked),
         _confidence(found.document, spec, success),
-        str(replayed[spec["operationId"]] or "-"),
         spec.get("x-remembers", "-"),
         spec.get("x-made-up", "-"),
     )
     return f"| {' | '.join(cells)} |"
-
-
-def examples(name: str) -> Counter[str]:
-    """How many runnable examples of the provider's document each operation has; all are replayed."""
-    path = HERE / "documents" / f"{name}.yaml"
-    if not path.exists():
-        return Counter()
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))["examples"]
-    return Counter(each["operation"] for each in rows if each["kind"] == "curl" and "operation" in each)
 
 
 def claimed(name: str) -> int:
@@ -66,11 +93,41 @@ def claimed(name: str) -> int:
     return len(yaml.safe_load((HERE / "claims" / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
-def written(text: str) -> str:
-    """A page with the table in its place."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}{END}{after}"
+def record(files: set[str]) -> None:
+    """Run the tests of these files, and write down what they did."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {RECORD: folder, "PYTHONPATH": os.pathsep.join(PATHS[1:])}
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+        done = subprocess.run([*command, *(str(HERE / each) for each in files)], cwd=ROOT, env=environment)
+        if done.returncode:
+            sys.exit("the tests must pass to be recorded")
+        write(Path(folder), files)
+
+
+def _heads(names: tuple[str, ...]) -> str:
+    return f"| {' | '.join(names)} |\n{'| --- ' * len(names)}|"
+
+
+def _of(some: list[str], every: list[str]) -> str:
+    missing = [status for status in every if status not in some]
+    told = f"{len(some)}/{len(every)}"
+    return f"{told}, not {', '.join(missing)}" if missing else told
+
+
+def _snippets(name: str, operation: str, ran: bool) -> str:
+    """Every replay is a test that fails if one of an operation's snippets gets no success."""
+    if not (HERE / "documents" / f"{name}.yaml").exists():
+        return "-"
+    count = Counter(each.operation for each in snippets(name, "curl", "javascript", "python"))[operation]
+    return (f"{count}/{count}" if ran else f"0/{count}") if count else "-"
+
+
+def _example(name: str, operation: str) -> str:
+    own = [each for each in shown() if (each.provider, each.operation) == (name, operation)]
+    if not own:
+        return "-"
+    other = sorted({place for each in own for place in DIFFERING.get(str(each), ())})
+    return f"yes, but {', '.join(f'`{place}`' for place in other)}" if other else "yes"
 
 
 def _confidence(document: Any, operation: Any, part: Any) -> str:
@@ -110,4 +167,7 @@ def _said(document: Any, value: Any, seen: set[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    if "--record" in sys.argv[1:]:
+        every = {each.name for each in HERE.glob("test_*.py")} - {"test_fidelity.py"}
+        record(set(sys.argv[2:]) or every)
+    PAGE.write_text(page(), encoding="utf-8")

@@ -69,6 +69,11 @@ def snippets(provider: str, *kinds: str) -> list[Snippet]:
     ]
 
 
+def for_a_page(example: Snippet) -> bool:
+    """Whether a JavaScript snippet uses what only a page has."""
+    return "document." in example.text or "window." in example.text
+
+
 def read_curl(text: str) -> Request:
     """The request of a curl command as the documents write them: -X, -H, -d and one address."""
     words = shlex.split(text.replace("\\\n", " "))

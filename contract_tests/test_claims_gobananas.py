@@ -350,7 +350,6 @@ def test_gobananas_quota_month(call: Caller):
     call.world.settings["gobananas.monthly_images"] = 3
     for _ in range(3):
         call.make()
-    began = time.perf_counter()
     refused = call("POST", "/api/images", {"prompt": "a"})
     assert error(refused) == (429, "QUOTA_EXCEEDED", "Quota exceeded")
     assert refused.headers["x-ratelimit-remaining"] == "0"
@@ -361,7 +360,6 @@ def test_gobananas_quota_month(call: Caller):
     call.world.clock.advance(30 * DAY)
     assert call("POST", "/api/images", {"prompt": "a"}).status_code == 402
     call.world.clock.advance(DAY)
-    assert time.perf_counter() - began < 0.5
     call.make()
 
 
@@ -384,6 +382,39 @@ def test_gobananas_limit_headers(call: Caller):
     assert [each.status_code for each in answers] == [200, 404, 400, 429]
     assert [each.headers["x-ratelimit-remaining"] for each in answers] == ["2", "1", "0", "0"]
     assert {each.headers["x-ratelimit-reset"] for each in answers} == {"1767225660"}
+
+
+def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
+    """Drawing is excluded: what paints here is a colour."""
+    best = 9.0
+    for _ in range(5):
+        call = Caller(GoBananas(Flat()), "empty")
+        call.world.settings["gobananas.monthly_images"] = 3
+        began = time.perf_counter()
+        statuses = [call("POST", "/api/images", {"prompt": "a"}).status_code for _ in range(4)]
+        call.world.clock.advance(30 * DAY)
+        statuses.append(call("POST", "/api/images", {"prompt": "a"}).status_code)
+        call.world.clock.advance(DAY)
+        statuses.append(call("POST", "/api/images", {"prompt": "a"}).status_code)
+        best = min(best, time.perf_counter() - began)
+        assert statuses == [200, 200, 200, 429, 429, 200]
+    assert best < 0.05
+
+
+def test_the_window_of_a_rate_takes_less_than_fifty_milliseconds():
+    best = 9.0
+    for _ in range(5):
+        call = Caller(GoBananas(Flat()), "empty")
+        call.world.limits.set("gobananas", 10, 60)
+        began = time.perf_counter()
+        statuses = [call("GET", "/api/sessions").status_code for _ in range(11)]
+        call.world.clock.advance(MINUTE - 0.1)
+        statuses.append(call("GET", "/api/sessions").status_code)
+        call.world.clock.advance(0.1)
+        statuses.append(call("GET", "/api/sessions").status_code)
+        best = min(best, time.perf_counter() - began)
+        assert statuses == [200] * 10 + [429, 429, 200]
+    assert best < 0.05
 
 
 def test_gobananas_proxy_tenants(documents: Caller):

@@ -41,7 +41,8 @@ def banana(httpserver: HTTPServer, **options: object) -> BananaDev:
         (429, errors.RateLimitError),
         (500, errors.ServerError),
         (503, errors.ServerError),
-        (418, errors.APIStatusError),
+        (418, errors.TeapotError),
+        (409, errors.APIStatusError),
     ],
 )
 def test_a_status_is_an_error_of_its_own_class(status: int, kind: type, httpserver: HTTPServer) -> None:

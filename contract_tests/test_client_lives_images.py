@@ -19,6 +19,7 @@ from bananastand.clients.errors import (
     BadRequestError,
     DeadlineExceeded,
     NotFoundError,
+    PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
     TaskFailed,
@@ -115,6 +116,20 @@ def test_what_is_made_counts(bananas: Any) -> None:
     assert usage.summary.total_images == 2
     assert after.used_mb > before.used_mb
     assert made.session_id in [session.session_id for session in bananas.list_sessions().sessions]
+
+
+def test_a_quota_that_is_spent(bananas: Any, stand: Any) -> None:
+    image = bananas.get_image(bananas.create_image("a pear").images[0].id)
+    stand.world.settings |= {"gobananas.monthly_mb": 0, "gobananas.quota_status": 402}
+
+    with pytest.raises(PaymentRequiredError, match="Quota exceeded"):
+        bananas.create_image("a pear")
+    with pytest.raises(PaymentRequiredError):
+        bananas.continue_image("in the rain")
+    with pytest.raises(PaymentRequiredError):
+        bananas.upload_image(image_url=image.url)
+    with pytest.raises(PaymentRequiredError):
+        bananas.upload_for_editing(image.url)
 
 
 def test_a_limit_is_waited_for_as_long_as_its_reset_says(bananas: Any, stand: Any) -> None:

@@ -1,29 +1,21 @@
-"""Shared by all tests: the `needs` marker, and tiny random-weight pipelines of each family."""
+"""Shared by the library's tests: the `needs` marker, the mocks' fixtures, a hosted app."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from browser import chromium, page
+from needs import pytest_runtest_setup
 from servers import Server, hosted, potassium
+
+__all__ = ["chromium", "ours", "page", "pytest_runtest_setup", "root", "theirs"]
 
 pytest_plugins = ["bananastand_mocks.plugin", "images"]  # the first is found by its entry point where installed
 
 ROOT = Path(__file__).parents[1]
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose programs are missing, with the reason; where all are required, fail instead."""
-    for marker in item.iter_markers("needs"):
-        missing = [program for program in marker.args if shutil.which(program) is None]
-        if missing and os.environ.get("STAND_REQUIRE_ALL") == "1":
-            pytest.fail(f"needs {', '.join(missing)}, and STAND_REQUIRE_ALL=1 allows no skip", pytrace=False)
-        if missing:
-            pytest.skip(f"needs {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,8 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
         case ["curl", *_] if "http://127.0.0.1:8750" in command:
             answer = json.loads(run(["curl", "-sf", *by_mocks(words[1:], request)], tmp_path))
             assert answer.get("message") == "Request completed" or answer["status"] == "pending"
+        case ["bananastand", "conform", *_]:
+            run([sys.executable, "-m", "bananastand", *by_mocks(words[1:], request)], tmp_path)
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()
             assert all(f"ARG {name}" in text for name in re.findall(r"--build-arg (\w+)", " ".join(options)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import io
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -91,7 +92,9 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
     assert speakers == {
         "bananastand.outbound",
         "bananastand.clients.client",
+        "bananastand.platform.replica_http",
         "bananastand.clients.potassium",  # streams, which the providers do not
+        "bananastand_mocks.conformance.wire",
         "bananastand_mocks.forward",
     }
 
@@ -150,18 +153,23 @@ def test_the_wheel_holds_two_packages_and_the_models(wheel: Path) -> None:
     assert "bananastand_mocks/py.typed" in names
 
 
-def test_the_installed_wheel_paints_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    """Its dependencies are lent by this environment, our checkout is not."""
-    clean, empty = tmp_path / "venv", tmp_path / "empty"
-    empty.mkdir()
-    venv.create(clean, with_pip=False)
-    python = clean / "bin" / "python"
+def environment_of(wheel: Path, folder: Path) -> tuple[Path, Path]:
+    """A fresh environment with the wheel, and its site-packages. Dependencies are lent by ours, our checkout is not."""
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
-    site = sysconfig.get_path("purelib", vars={"base": str(clean), "platbase": str(clean)})
-    (Path(site) / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
+    (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python, site
+
+
+def test_the_installed_wheel_paints_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    clean, empty = tmp_path / "venv", tmp_path / "empty"
+    empty.mkdir()
+    python, _ = environment_of(wheel, clean)
 
     done = subprocess.run(
         [str(clean / "bin" / "bananastand"), "paint", "a yellow banana on a purple background", "-o", "out.png"],
@@ -172,9 +180,30 @@ def test_the_installed_wheel_paints_in_an_empty_folder(wheel: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert Image.open(io.BytesIO((empty / "out.png").read_bytes())).size == (128, 128)
     where = subprocess.run(
-        [str(python), "-c", "import bananastand; print(bananastand.__file__)"],
+        [str(python), "-I", "-c", "import bananastand; print(bananastand.__file__)"],
         cwd=empty,
         capture_output=True,
         text=True,
     )
     assert where.stdout.startswith(str(clean))
+
+
+@pytest.mark.needs("node")
+def test_a_strangers_project_tests_itself_on_the_installed_wheel(wheel: Path, tmp_path: Path) -> None:
+    """examples/consumer, which has folders called mocks and models of its own."""
+    project, node = tmp_path / "consumer", Path(shutil.which("node") or "")
+    shutil.copytree(ROOT / "examples" / "consumer", project, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    python, site = environment_of(wheel, tmp_path / "venv")
+
+    def run(*words: str) -> str:
+        environment = {"PATH": f"{node.parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+        done = subprocess.run(
+            [str(python), *words], cwd=project, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "8 passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    told = run("-c", "import bananastand_mocks, bananastand.clients; print(bananastand_mocks, bananastand.clients)")
+    assert told.count(str(site)) == 2
+    assert not any((site / name).exists() for name in ("mocks", "models"))

@@ -18,8 +18,8 @@ from bananastand_mocks.paperbanana.figures.labels import labelled
 from bananastand_mocks.paperbanana.figures.layering import layered
 from bananastand_mocks.paperbanana.figures.lettering import measure
 from bananastand_mocks.paperbanana.figures.reading import read
-from bananastand_mocks.paperbanana.figures.sheet import DIAGRAMS
-from bananastand_mocks.paperbanana.figures.studio import studio
+from bananastand_mocks.paperbanana.figures.studio import legible, studio
+from docs.contact_sheets import DIAGRAMS
 
 RAG, GAN, DIFFUSION, TRIAL = (text for text, _, _ in DIAGRAMS)
 
@@ -257,3 +257,32 @@ def test_a_hostile_text_is_drawn_or_refused_in_no_time(text: str):
     with contextlib.suppress(Refused):
         assert diagram.draw(text, text[:400], image_resolution="1K").files["png"]
     assert time.process_time() - begun < 3
+
+
+GERMAN = "Der Encoder überführt die Wörter in Vektoren. Ein Gedächtnis bewahrt sie auf. So entsteht die Übersetzung."
+HEBREW = "המקודד קורא את הטקסט. המפענח כותב את התרגום."
+CHINESE = "编码器读取文本，并输出向量。解码器生成译文。"
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        (GERMAN, ["Der Encoder überführt die Wörter in Vektoren", "Ein Gedächtnis bewahrt sie auf"]),
+        (HEBREW, ["המקודד קורא את הטקסט", "המפענח כותב את התרגום"]),
+        (CHINESE, ["编码器读取文本", "解码器生成译文"]),
+    ],
+)
+def test_a_text_in_another_language_is_drawn_sentence_by_sentence(text: str, labels: list[str]):
+    graph = read(text, "Abbildung 1")
+    assert [box.label for box in graph.boxes][: len(labels)] == labels
+    assert [(arrow.source, arrow.target) for arrow in graph.arrows] == [(i, i + 1) for i in range(len(graph.boxes) - 1)]
+
+
+def test_letters_without_a_font_are_told_of():
+    for text in (GERMAN, HEBREW):
+        assert "No font" not in diagram.draw(text, "Abbildung 1: Übersicht").description
+    said = diagram.draw("\U00012000\U00012001 reads \U00012002.", "Figure 1").description  # cuneiform
+    assert "shown as empty squares" in said
+    with studio():
+        cjk = legible("编") == "编"
+    assert ("No font on this server has" in diagram.draw(CHINESE, "图 1").description) != cjk

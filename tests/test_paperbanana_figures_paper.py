@@ -121,6 +121,22 @@ def test_what_is_no_pdf_is_refused_before_any_reading(text: str, message: str):
     assert refused.value.field == "pdf_base64"
 
 
+@pytest.mark.parametrize(
+    ("pdf", "found"),
+    [
+        (FOUR[: FOUR.index(b"startxref")], 4),
+        (FOUR[: FOUR.index(b"startxref")] + b"%%EOF", 4),
+        (FOUR[:-60], 4),  # in the middle of the trailer
+        (FOUR[: FOUR.index(b"xref\n0")], 4),
+        (FOUR[: FOUR.index(b"xref\n0") - 150], 3),  # with the last page's text
+        (FOUR.replace(b"startxref\n", b"startxref\n9"), 4),
+    ],
+)
+def test_what_a_damaged_end_leaves_is_read(pdf: bytes, found: int):
+    texts = paper.read(encoded(pdf)).text
+    assert [word in texts for word in ("First", "Second", "Fourth")] == [found > 0, found > 1, found > 3]
+
+
 def encrypted() -> bytes:
     writer, kept = pypdf.PdfWriter(), io.BytesIO()
     writer.append(io.BytesIO(FOUR))
@@ -137,9 +153,9 @@ def inner(number: int) -> bytes:
 BOMB = zlib.compress(b"\0" * 40_000_000, 9)
 TREE = b"<</Type/Pages/Count 4/Kids[%s]>>"
 HOSTILE: dict[str, tuple[bytes, str]] = {
-    "truncated": (FOUR[:700], "truncated"),
-    "cut": (FOUR[:-60], "truncated"),
     "empty": (b"%PDF-", "truncated"),
+    "cut and long": (FOUR[:-60] + b" " * 5_000_000, "truncated"),
+    "no catalog": (FOUR.replace(b"/Catalog", b"/Dogalog")[:-60], "truncated"),
     "no root": (b"%PDF-1.4\nxref\n0 0\ntrailer\n<<>>\nstartxref\n0\n%%EOF", "cannot be read"),
     "no pages": (document([CATALOG, b"<</Type/Pages/Count 0/Kids[]>>"]), "PDF has no pages"),
     "bomb": (content(BOMB, b"/Filter/FlateDecode"), "inflates to more than is allowed"),

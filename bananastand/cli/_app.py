@@ -5,12 +5,19 @@ from __future__ import annotations
 import typer
 
 from .call import call
+from .conform import conform
 from .demo import demo
+from .deploy import deploy
 from .doctor import doctor
+from .init import init
+from .keys import build_keys
 from .mocks import coverage, mocks
 from .models import models
 from .paint import paint
+from .projects import builds, cancel, logs, ps, rm, rollback, scale
+from .run import run
 from .serve import serve
+from .up import up
 
 __all__ = ["build"]
 
@@ -31,13 +38,18 @@ def build() -> typer.Typer:
     app.callback()(_everywhere)
     app.command()(paint)
     app.command()(serve)
+    app.command()(up)
     app.command()(demo)
+    for command in (init, deploy, run, logs, ps, builds, scale, rollback, cancel, rm):
+        app.command(rich_help_panel="The local Banana")(command)
+    app.add_typer(build_keys(), name="keys", rich_help_panel="The local Banana")
     app.command()(models)
     app.command()(mocks)
     app.command()(coverage)
     # Its arguments are those of the operation, --help included.
     raw = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": list[str]()}
     app.command(context_settings=raw)(call)
+    app.command()(conform)
     app.command()(doctor)
     return app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -43,6 +44,17 @@ def mocks(
     images: Annotated[
         str | None, typer.Option(help="Have the Potassium app that listens there paint Go Bananas!' images.")
     ] = None,
+    vlm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[PROVIDER=]URL",
+            help="Ask a language model there what PaperBanana's figures show: the base URL of a server of OpenAI's API,"
+            " its key in BANANASTAND_VLM_KEY; may be given again, for a provider each.",
+        ),
+    ] = None,
+    vlm_model: Annotated[
+        str | None, typer.Option(envvar="BANANASTAND_VLM_MODEL", help="The model where a request names none.")
+    ] = None,
 ) -> None:
     """Serve the mocks of all providers, on this machine alone unless told, with fixed keys, until Ctrl-C.
 
@@ -52,6 +64,7 @@ def mocks(
         import uvicorn
 
         from bananastand_mocks.kernel.errors import StateError
+        from bananastand_mocks.paperbanana.vlm import configured
         from bananastand_mocks.providers import NAMES
         from bananastand_mocks.server import Server
     except ImportError as error:
@@ -73,6 +86,7 @@ def mocks(
             runtime=runtime,
             webhooks=allow_webhook or (),
             images=images,
+            vlm=configured(vlm or (), os.environ, model=vlm_model),
         )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)
@@ -96,11 +110,9 @@ def coverage(
 
 
 def _welcome(server: Server, port: int) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"[bold]Bananastand mocks[/bold] at http://{HOST}:{port}/  (control plane: /_stand/)")
-    for app in server.apps.values():
-        console.print(f"  {app.provider.title:<28} http://{HOST}:{port}{app.provider.mount}")
+    typer.secho("Bananastand mocks", bold=True, nl=False)
+    typer.echo(f" at http://{HOST}:{port}/  (control plane: /_stand/)")
+    for each in server.providers.values():
+        typer.echo(f"  {each.title:<28} http://{HOST}:{port}{each.mount}")
     for kind, secrets in server.worlds.default.credentials.items():
-        console.print(f"  key for {kind:<20} {secrets[0]}")
+        typer.echo(f"  key for {kind:<20} {secrets[0]}")

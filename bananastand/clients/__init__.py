@@ -1,9 +1,46 @@
 """Clients of what is called over HTTP. Knows httpx2 and pydantic; knows nothing of torch, diffusers or the mocks.
 
-`from bananastand.clients.banana import Banana, AsyncBanana` (Banana.dev's own API)
-`from bananastand.clients.bananadev import BananaDev, AsyncBananaDev` (Banana.dev behind LowCodeAPI)
-`from bananastand.clients.falai import FalAI, AsyncFalAI` (fal.ai behind LowCodeAPI)
-`from bananastand.clients.gobananas import GoBananas, AsyncGoBananas` (Go Bananas!)
-`from bananastand.clients.paperbanana import PaperBanana, AsyncPaperBanana` (PaperBanana)
-`from bananastand.clients.potassium import PotassiumApp` (a running Potassium app)
+Banana, AsyncBanana             Banana.dev's own API
+BananaDev, AsyncBananaDev       Banana.dev behind LowCodeAPI
+FalAI, AsyncFalAI               fal.ai behind LowCodeAPI
+GoBananas, AsyncGoBananas       Go Bananas!
+PaperBanana, AsyncPaperBanana   PaperBanana
+PotassiumApp                    a running Potassium app
+
+Each is imported when it is asked for.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .banana import AsyncBanana, Banana
+    from .bananadev import AsyncBananaDev, BananaDev
+    from .falai import AsyncFalAI, FalAI
+    from .gobananas import AsyncGoBananas, GoBananas
+    from .paperbanana import AsyncPaperBanana, PaperBanana
+    from .potassium import PotassiumApp
+
+__all__ = [
+    "AsyncBanana",
+    "AsyncBananaDev",
+    "AsyncFalAI",
+    "AsyncGoBananas",
+    "AsyncPaperBanana",
+    "Banana",
+    "BananaDev",
+    "FalAI",
+    "GoBananas",
+    "PaperBanana",
+    "PotassiumApp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The client of this name, from the module of its provider."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "potassium" if name == "PotassiumApp" else name.removeprefix("Async").lower()
+    return getattr(import_module(f".{module}", __name__), name)

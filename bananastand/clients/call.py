@@ -43,10 +43,13 @@ __all__ = [
     "Retry",
     "Session",
     "given",
+    "media",
+    "seconds",
 ]
 
 T = TypeVar("T")
 
+AGENT = "bananastand-clients"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds of back-off
 LONGEST_HINT = 60.0  # a provider that says to come back later than this is not waited for
 
@@ -92,7 +95,8 @@ class Call(Generic[T]):
     handed a success only, or a redirect where that is what is asked for.
 
     A query value of None is left out. What is `idempotent` may be sent again; every GET is. `retry` is in place of
-    the client's own rules. No key goes with a call that is `unsigned`, the admin key with one that is `admin`.
+    the client's own rules. No key goes with a call that is `unsigned`, the admin key with one that is `admin`. A
+    `redirect` is what is wanted of it, and is not followed. What is `fresh` is never answered from the cache.
     """
 
     result: Any
@@ -108,7 +112,8 @@ class Call(Generic[T]):
     retry: Retry | None = None
     unsigned: bool = False
     admin: bool = False
-    redirects: bool = False
+    redirect: bool = False
+    fresh: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -117,14 +122,15 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What goes on the wire. `named` is the call without its secrets."""
+    """What goes on the wire. `named` is the call without its secrets; `kept` whether its answer may be given again."""
 
     method: str
-    url: str
-    headers: Mapping[str, str]
-    content: bytes | None
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes | None = field(repr=False)
     timeout: float
     named: str
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -187,8 +193,7 @@ class Provider:
 
     def hint(self, headers: Mapping[str, str], now: float) -> float | None:
         """Seconds after which the provider wants to hear from us again. `now` is seconds since 1970."""
-        after = headers.get("retry-after", "")
-        return float(after) if after.replace(".", "", 1).isdigit() else None
+        return seconds(headers.get("retry-after"))
 
 
 @dataclass(frozen=True)
@@ -196,8 +201,8 @@ class Session:
     """What all calls of one client share."""
 
     provider: Provider
-    key: str | None
-    admin_key: str | None
+    key: str | None = field(repr=False)
+    admin_key: str | None = field(repr=False)
     base_url: str
     timeout: float
     max_retries: int
@@ -207,11 +212,13 @@ class Session:
     def prepare(self, call: Call[Any]) -> Prepared:
         """Sign the call and put it into bytes."""
         query = {name: _said(value) for name, value in call.query.items() if value is not None}
-        headers = {"accept": "application/json", **call.headers}
-        body = call.json if call.unsigned else self.provider.sign(call, self.key_for(call), query, headers)
+        headers = {"accept": "application/json", "user-agent": AGENT, **call.headers}
+        body = call.json
+        if not call.unsigned:
+            body = self.provider.sign(call, self.key_for(admin=call.admin), query, headers)
         content = call.content
         if body is not None:
-            content = json.dumps(body).encode()
+            content = json.dumps(body, allow_nan=False).encode()
             headers.setdefault("content-type", "application/json")
         address = call.path if "://" in call.path else self.provider.address(self.base_url, call.path)
         return Prepared(
@@ -221,22 +228,31 @@ class Session:
             content,
             self.timeout if call.timeout is None else call.timeout,
             f"{call.method} {address}",
+            call.method == "GET" and not call.fresh,
         )
 
-    def key_for(self, call: Call[Any]) -> str:
-        """The key that a call is signed with. Raises MissingKey."""
-        if not (key := self.admin_key if call.admin else self.key):
-            which, variable = ("admin key", self.provider.admin_variable) if call.admin else ("key", None)
-            told = f"no {which} for {self.provider.name}: pass one, or set {variable or self.provider.key_variable}"
-            raise MissingKey(told)
+    def key_for(self, *, admin: bool = False) -> str:
+        """The key, or the admin's, that calls are signed with. Raises MissingKey."""
+        which, variable = ("admin key", self.provider.admin_variable) if admin else ("key", None)
+        variable, key = variable or self.provider.key_variable, self.admin_key if admin else self.key
+        key = (key or "").strip()
+        if not key:
+            raise MissingKey(f"no {which} for {self.provider.name}: pass one, or set {variable}")
+        if not key.isascii() or not key.isprintable():
+            raise MissingKey(f"the {which} for {self.provider.name} cannot be sent: it is not plain printable text")
         return key
 
     def conclude(self, call: Call[T], sent: Prepared, raw: Raw) -> Exchange[T]:
         """The result in an answer. Raises APIStatusError, APIRefusedError or APIResponseError."""
-        body, wanted = _json(raw.content), 3 if call.redirects else 2
-        if call.read is not None and raw.status // 100 == wanted:
-            return Exchange(call.read(raw), raw.status, raw.headers, raw.content)
-        if raw.status // 100 != 2:
+        lowest, above = (300, 400) if call.redirect else (200, 300)
+        if call.read is not None and lowest <= raw.status < above:
+            try:
+                return Exchange(call.read(raw), raw.status, raw.headers, raw.content)
+            except ValueError as error:
+                told = f"the answer does not fit: {error}"
+                raise APIResponseError(told, request=sent.named, body=_shown(raw, _json(raw.content))) from None
+        body = _json(raw.content)
+        if not 200 <= raw.status < 300:
             text = self.provider.message(body) if body is not None else None
             raise status_error(raw.status)(
                 text or _excerpt(raw),
@@ -252,9 +268,7 @@ class Session:
         if (refused := self.provider.refusal(body)) is not None:
             raise APIRefusedError(refused, request=sent.named, body=body)
         try:
-            result = _reader(call.result).validate_python(
-                None if raw.status == 204 else self.provider.unwrap(body), extra="forbid" if self.strict else None
-            )
+            result = self._result(call, None if raw.status == 204 else self.provider.unwrap(body))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -264,6 +278,13 @@ class Session:
             told = f"the answer does not fit: {error!r} in {_excerpt(raw)}"
             raise APIResponseError(told, request=sent.named, body=_shown(raw, body)) from None
         return Exchange(cast("T", result), raw.status, raw.headers, body)
+
+    def _result(self, call: Call[T], value: Any) -> Any:
+        """Strictly: no field the contract does not know, and no "4" where it has 4. Raises ValidationError."""
+        reader = _reader(call.result)
+        if not self.strict:
+            return reader.validate_python(value)
+        return reader.validate_json(json.dumps(value), strict=True, extra="forbid")
 
     def exchange(self, call: Call[T]) -> Flow[Exchange[T]]:
         """Send the call, again where that may help and does no harm."""
@@ -302,7 +323,25 @@ class Session:
         if hint is not None and hint > LONGEST_HINT:
             return None
         own = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * self.random.uniform(0.5, 1.0)
-        return max(own, hint or 0.0)
+        return own + (hint or 0.0)  # not all at the moment that all were told
+
+
+def seconds(text: str | None) -> float | None:
+    """A number of seconds as headers have it, whole or with a point; None for anything else."""
+    digits = (text or "").replace(".", "", 1)
+    return float(text or "") if digits.isascii() and digits.isdigit() else None
+
+
+def media(*kinds: str) -> Callable[[Raw], bytes]:
+    """Reads a file of one of these types, given by their beginnings. Raises ValueError for another."""
+
+    def read(raw: Raw) -> bytes:
+        kind = raw.headers.get("content-type", "no type")
+        if not kind.startswith(kinds):
+            raise ValueError(f"{kind} is not {' or '.join(kinds)}")
+        return raw.content
+
+    return read
 
 
 def given(**fields: object) -> dict[str, object]:

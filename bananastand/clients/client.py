@@ -32,7 +32,8 @@ class _Base:
     key: else the environment variable of `provider.key_variable`. admin_key: else that of `provider.admin_variable`,
     for a provider that has one. A missing key is raised by the first call that wants it, as MissingKey. timeout:
     seconds for a whole answer. max_retries: of calls that may be repeated. cache_ttl: seconds for which the answer of
-    a GET is given again. strict: raise APIResponseError for a field the contract does not know.
+    a GET is given again. strict: raise APIResponseError for a field the contract does not know and a value of another
+    type. An `http` of one's own is closed by whoever made it.
     """
 
     provider: ClassVar[Provider]
@@ -56,7 +57,7 @@ class _Base:
         self._kept: dict[str, tuple[float, Raw]] = {}
 
     def _fresh(self, sent: Prepared) -> Raw | None:
-        kept = self._kept.get(sent.url) if self._ttl and sent.method == "GET" else None
+        kept = self._kept.get(sent.url) if self._ttl and sent.kept else None
         return kept[1] if kept is not None and kept[0] > time.monotonic() else None
 
     def _keep(self, sent: Prepared, raw: Raw) -> Raw:
@@ -86,7 +87,7 @@ class Client(_Base):
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         super().__init__(key, admin_key, base_url, timeout, max_retries, cache_ttl, strict)
-        self._http = http or httpx2.Client(transport=transport)
+        self._http, self._own = http or httpx2.Client(transport=transport), http is None
 
     def send(self, call: Call[T]) -> T:
         """Make a call. Raises APIError."""
@@ -113,8 +114,9 @@ class Client(_Base):
             flow.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections, unless they are those of an `http` of one's own."""
+        if self._own:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -130,11 +132,16 @@ class Client(_Base):
         until, body = time.monotonic() + sent.timeout, bytearray()
         try:
             with self._http.stream(
-                sent.method, sent.url, headers=dict(sent.headers), content=sent.content, timeout=sent.timeout
+                sent.method,
+                sent.url,
+                headers=dict(sent.headers),
+                content=sent.content,
+                timeout=sent.timeout,
+                follow_redirects=False,
             ) as response:
                 for chunk in response.iter_bytes():
                     _take(body, chunk, until, sent)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise _broken(sent, error) from None
         return self._keep(sent, _raw(response, body))
 
@@ -162,7 +169,7 @@ class AsyncClient(_Base):
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(key, admin_key, base_url, timeout, max_retries, cache_ttl, strict)
-        self._http = http or httpx2.AsyncClient(transport=transport)
+        self._http, self._own = http or httpx2.AsyncClient(transport=transport), http is None
 
     async def send(self, call: Call[T]) -> T:
         """Make a call. Raises APIError."""
@@ -189,8 +196,9 @@ class AsyncClient(_Base):
             flow.close()
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
+        """Close the connections, unless they are those of an `http` of one's own."""
+        if self._own:
+            await self._http.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -206,11 +214,16 @@ class AsyncClient(_Base):
         until, body = time.monotonic() + sent.timeout, bytearray()
         try:
             async with self._http.stream(
-                sent.method, sent.url, headers=dict(sent.headers), content=sent.content, timeout=sent.timeout
+                sent.method,
+                sent.url,
+                headers=dict(sent.headers),
+                content=sent.content,
+                timeout=sent.timeout,
+                follow_redirects=False,
             ) as response:
                 async for chunk in response.aiter_bytes():
                     _take(body, chunk, until, sent)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise _broken(sent, error) from None
         return self._keep(sent, _raw(response, body))
 
@@ -233,7 +246,7 @@ def _raw(response: httpx2.Response, body: bytearray) -> Raw:
     return Raw(response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body))
 
 
-def _broken(sent: Prepared, error: httpx2.HTTPError) -> APIConnectionError:
+def _broken(sent: Prepared, error: Exception) -> APIConnectionError:
     if isinstance(error, httpx2.TimeoutException):
         return APITimeoutError(f"no answer within {sent.timeout:g} s", request=sent.named)
     return APIConnectionError(f"{type(error).__name__}: {' '.join(str(error).split())}", request=sent.named)

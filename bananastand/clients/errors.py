@@ -1,13 +1,14 @@
 """What can go wrong when a provider is called.
 
 BananastandError
-    MissingKey              no key was given and its environment variable is not set
+    MissingKey              no key was given and its environment variable is not set, or none that can be sent
     APIError                .request says what was called, .body what was answered
         APIConnectionError      nothing answered, or the connection broke
             APITimeoutError         not in time; a TimeoutError too
         APIStatusError          .status, .headers; one class for each documented status
-            BadRequestError 400, AuthenticationError 401, PermissionDeniedError 403, NotFoundError 404,
-            PayloadTooLargeError 413, UnprocessableError 422, BusyError 423, RateLimitError 429, ServerError 5xx
+            BadRequestError 400, AuthenticationError 401, PaymentRequiredError 402, PermissionDeniedError 403,
+            NotFoundError 404, PayloadTooLargeError 413, TeapotError 418, UnprocessableError 422, BusyError 423,
+            RateLimitError 429, ServerError 5xx
         APIResponseError        the answer is not what the contract says
         APIRefusedError         an error inside an answer of status 200
     TaskFailed              the API worked, the work did not; .task
@@ -35,10 +36,12 @@ __all__ = [
     "MissingKey",
     "NotFoundError",
     "PayloadTooLargeError",
+    "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
     "ServerError",
     "TaskFailed",
+    "TeapotError",
     "UnprocessableError",
     "status_error",
 ]
@@ -49,7 +52,7 @@ class BananastandError(Exception):
 
 
 class MissingKey(BananastandError, ValueError):
-    """No key was given and its environment variable is not set."""
+    """No key was given and its environment variable is not set, or it is none that can be sent."""
 
 
 class APIError(BananastandError):
@@ -84,6 +87,10 @@ class AuthenticationError(APIStatusError):
     """401"""
 
 
+class PaymentRequiredError(APIStatusError):
+    """402"""
+
+
 class PermissionDeniedError(APIStatusError):
     """403"""
 
@@ -94,6 +101,10 @@ class NotFoundError(APIStatusError):
 
 class PayloadTooLargeError(APIStatusError):
     """413"""
+
+
+class TeapotError(APIStatusError):
+    """418"""
 
 
 class UnprocessableError(APIStatusError):
@@ -143,9 +154,11 @@ class CallCancelled(BananastandError):
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
+    402: PaymentRequiredError,
     403: PermissionDeniedError,
     404: NotFoundError,
     413: PayloadTooLargeError,
+    418: TeapotError,
     422: UnprocessableError,
     423: BusyError,
     429: RateLimitError,

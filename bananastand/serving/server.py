@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,10 +18,13 @@ import uvicorn
 
 from .host import Host
 from .options import Options
+from .parent import note_modules
 from .target import TargetError, run_target
 from .workers import Workers
 
 __all__ = ["serve"]
+
+MODULES = "BANANASTAND_MODULES"  # a file in which to note what the app has imported, for a parent that forks
 
 
 def serve(target: str, options: Options | None = None) -> int:
@@ -54,13 +58,18 @@ def serve(target: str, options: Options | None = None) -> int:
         signal.signal(number, stopper)
 
     def host_app(app: Any) -> None:
+        imported = time.perf_counter() - started
         ready = _load(host, app, options)
         stopper.loaded = True
-        _say(ready)
+        _say(f"{ready}; importing it took {imported:.2f} s")
+        if noted := os.environ.get(MODULES):
+            with contextlib.suppress(OSError):
+                note_modules(Path(noted))
         stop.wait()
         _drain(host, options.drain)
 
     host.stage = f"importing {target}"
+    started = time.perf_counter()
     status = 0
     try:
         run_target(target, host_app)

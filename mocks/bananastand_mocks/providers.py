@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
     from .kernel.provider import Provider
+    from .paperbanana.vlm import Vlm
 
 __all__ = ["NAMES", "build"]
 
@@ -20,20 +21,21 @@ def build(
     runtime: Runtime | None = None,
     webhooks: Iterable[str] = (),
     images: str | None = None,
+    vlm: Vlm | None = None,
 ) -> list[Provider]:
     """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name.
 
     `webhooks` are addresses that may be posted to beside those of this machine; `images` is the address of a Potassium
-    app that paints the images of Go Bananas!, which else are drawn.
+    app that paints the images of Go Bananas!, which else are drawn; `vlm` is asked what PaperBanana's figures show.
     """
     if {"bananadev", "banana-native"} & set(names) and runtime is None:
         from .bananadev.runtime import InstantRuntime
 
         runtime = InstantRuntime()
-    return [_one(name, runtime, webhooks, images) for name in names]
+    return [_one(name, runtime, webhooks, images, vlm) for name in names]
 
 
-def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str], images: str | None) -> Provider:
+def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str], images: str | None, vlm: Vlm | None) -> Provider:
     match name:
         case "bananadev":
             from .bananadev import BananaDevUpstream
@@ -55,12 +57,15 @@ def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str], images: st
             return FalAI()
         case "gobananas":
             from .gobananas import GoBananas
+
+            if images is None:
+                return GoBananas()
             from .gobananas.app_pictures import AppPictures
 
-            return GoBananas(AppPictures(images) if images is not None else None)
+            return GoBananas(AppPictures(images))
         case "paperbanana":
             from .paperbanana import PaperBanana
 
-            return PaperBanana(webhooks=webhooks)
+            return PaperBanana(webhooks=webhooks, vlm=vlm)
         case _:
             raise ValueError(f"there is no provider {name}; there are {', '.join(NAMES)}")

@@ -17,6 +17,7 @@ from .kernel.coverage import Coverage
 from .kernel.faults import Faults
 from .kernel.journal import Journal
 from .kernel.limits import Limits
+from .kernel.provider import Provider
 from .kernel.tasks import Tasks
 from .kernel.world import World
 from .kernel.worlds import Kind
@@ -25,6 +26,7 @@ from .server import Server
 
 if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
+    from .paperbanana.vlm import Vlm
 
 __all__ = ["Endpoint", "RunningServer", "Stand", "start"]
 
@@ -87,8 +89,8 @@ class Stand:
 
     def endpoint(self, provider: str) -> Endpoint:
         """Where a provider answers in this world alone, and this world's key."""
-        app = self._server.app(provider)
-        return _endpoint(f"{self._server.url}/w/{self.world.name}{app.provider.mount}", provider, self.world)
+        mount = self._server.provider(provider).mount
+        return _endpoint(f"{self._server.url}/w/{self.world.name}{mount}", provider, self.world)
 
     def reset(self, **options: Any) -> None:
         """Begin anew; `kind` and `seed` as for a new world."""
@@ -126,11 +128,11 @@ class RunningServer:
 
     def endpoint(self, provider: str) -> Endpoint:
         """Where a provider answers in the world of the well-known keys."""
-        return _endpoint(f"{self.url}{self.app(provider).provider.mount}", provider, self.asgi.worlds.default)
+        return _endpoint(f"{self.url}{self.provider(provider).mount}", provider, self.asgi.worlds.default)
 
-    def app(self, provider: str) -> Any:
-        """The provider's application. Raises KeyError where it is not served."""
-        return next(app for app in self.asgi.apps.values() if app.provider.name == provider)
+    def provider(self, name: str) -> Provider:
+        """The provider of that name. Raises KeyError where it is not served."""
+        return {each.name: each for each in self.asgi.providers.values()}[name]
 
     def stop(self) -> None:
         """End it; answers under way have a second."""
@@ -165,6 +167,7 @@ def start(
     virtual: bool = True,
     runtime: Runtime | None = None,
     images: str | None = None,
+    vlm: Vlm | None = None,
 ) -> RunningServer:
     """Start the mocks in this process, all of them or those named, on a free port.
 
@@ -172,7 +175,8 @@ def start(
     ...     server.endpoint("bananadev").base_url
     """
     chosen: Sequence[str] = names or NAMES
-    return RunningServer(Server(chosen, kind=kind, seed=seed, virtual=virtual, runtime=runtime, images=images), port)
+    options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual}
+    return RunningServer(Server(chosen, runtime=runtime, images=images, vlm=vlm, **options), port)
 
 
 def _endpoint(url: str, provider: str, world: World) -> Endpoint:

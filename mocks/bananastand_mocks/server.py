@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,10 @@ from .providers import NAMES, build
 
 if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
+    from .kernel.provider import Provider
+    from .paperbanana.vlm import Vlm
 
-__all__ = ["Server", "create_app"]
+__all__ = ["Server", "create_app", "create_apps", "mount_of"]
 
 GATEWAY = "/lowcodeapi"
 
@@ -46,14 +48,16 @@ class Server:
         runtime: Runtime | None = None,
         webhooks: Iterable[str] = (),
         images: str | None = None,
+        vlm: Vlm | None = None,
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime, webhooks=webhooks, images=images)
+        providers = build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
             self.state.restore(self.worlds)
-        self.apps = {each.mount: ProviderApp(each, self.worlds, strict=strict) for each in providers}
+        self.providers = {each.mount: each for each in providers}
+        self._apps, self._strict = dict[str, ProviderApp](), strict
         self._hosts = tuple(hosts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -70,9 +74,8 @@ class Server:
                 await _say(scope, receive, send, 404, {"detail": f"there is no world {name}"})
                 return
             prefix, path = f"/w/{name}", f"/{rest}"
-        mount = _mount(path)
-        app = self.apps.get(mount)
-        if app is not None:
+        mount = mount_of(path)
+        if (app := self.app(mount)) is not None:
             inner = {**scope, "root_path": prefix + mount, PINNED: world}
             await app(inner, receive, send)
         elif path.startswith(GATEWAY):
@@ -82,6 +85,12 @@ class Server:
             await _say(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
         else:
             await self._control(scope, receive, send)
+
+    def app(self, mount: str) -> ProviderApp | None:
+        """What answers there, made when first asked for."""
+        if mount not in self._apps and mount in self.providers:
+            self._apps[mount] = ProviderApp(self.providers[mount], self.worlds, strict=self._strict)
+        return self._apps.get(mount)
 
     async def _live(self, receive: Any, send: Any) -> None:
         """Keep the clocks turning from start to end."""
@@ -103,7 +112,7 @@ class Server:
     async def _index(self) -> Any:
         from fastapi.responses import HTMLResponse
 
-        return HTMLResponse(_page(list(self.apps.values()), self.worlds.default))
+        return HTMLResponse(_page(self.providers.values(), self.worlds.default))
 
 
 def create_app(
@@ -128,7 +137,19 @@ def create_app(
     return ProviderApp(provider, worlds, strict=strict)
 
 
-def _mount(path: str) -> str:
+def create_apps(
+    names: Sequence[str], *, runtime: Runtime | None = None, lookup: Callable[[str, str], bool] | None = None
+) -> tuple[Worlds, dict[str, ProviderApp]]:
+    """Providers that share one world in real time, by mount, for a server that keeps its own keys and no journal.
+
+    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. Raises ValueError for an unknown name.
+    """
+    providers = build(names, runtime=runtime)
+    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup)
+    return worlds, {each.mount: ProviderApp(each, worlds) for each in providers}
+
+
+def mount_of(path: str) -> str:
     """The first part of a path; the first two of a gateway's, where a stray & may follow without a slash."""
     parts = path.split("/", 3)
     if len(parts) > 2 and f"/{parts[1]}" == GATEWAY:
@@ -161,14 +182,14 @@ async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str,
     await send({"type": "http.response.body", "body": raw})
 
 
-def _page(apps: list[ProviderApp], world: World) -> str:
+def _page(providers: Iterable[Provider], world: World) -> str:
     rows = "".join(
-        f"<tr><td><a href=/_stand/contracts/{app.provider.name}>{html.escape(app.provider.title)}</a>"
-        f" (<a href={app.provider.mount}/openapi.json>OpenAPI</a>)"
-        f"<td><code>{app.provider.mount}</code><td>{html.escape(app.provider.summary)}"
-        + "".join(f" <a href={app.provider.mount}/{page}>/{page}</a>" for page in app.provider.pages)
-        + f"<td>{len(app.provider.contract.by_id)}"
-        for app in apps
+        f"<tr><td><a href=/_stand/contracts/{each.name}>{html.escape(each.title)}</a>"
+        f" (<a href={each.mount}/openapi.json>OpenAPI</a>)"
+        f"<td><code>{each.mount}</code><td>{html.escape(each.summary)}"
+        + "".join(f" <a href={each.mount}/{page}>/{page}</a>" for page in each.pages)
+        + f"<td>{len(each.contract.by_id)}"
+        for each in providers
     )
     keys = "".join(
         f"<tr><td>{html.escape(kind)}<td><code>{html.escape(secrets[0])}</code>"

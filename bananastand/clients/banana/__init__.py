@@ -67,6 +67,7 @@ class Banana(Client):
     build_project = method(calls.build_project)
     warmup_project = method(calls.warmup_project)
     call_project = method(calls.call_project)
+    wait_for_run = flow(calls.wait_for_run)
     run_and_wait = flow(calls.run_and_wait)
     deploy = flow(calls.deploy)
 
@@ -90,6 +91,7 @@ class AsyncBanana(AsyncClient):
     build_project = amethod(calls.build_project)
     warmup_project = amethod(calls.warmup_project)
     call_project = amethod(calls.call_project)
+    wait_for_run = aflow(calls.wait_for_run)
     run_and_wait = aflow(calls.run_and_wait)
     deploy = aflow(calls.deploy)
 

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from ..call import Call, Flow, Pause, Raw, Retry, Session, given
-from ..errors import APIStatusError, CallCancelled, DeadlineExceeded
+from ..call import Call, Flow, Raw, Retry, Session, given
+from ..errors import APIRefusedError, APIStatusError
+from ..waiting import POLL, wait
 from .answers import Build, CheckedRun, Deployment, Project, ProjectList, StartedRun, Upload
 
 __all__ = [
@@ -25,11 +26,11 @@ __all__ = [
     "run_and_wait",
     "start_run",
     "update_project",
+    "wait_for_run",
     "warmup_project",
 ]
 
 HOLD = 70.0  # seconds; start and a long poll are held for up to a minute
-POLL = 4.0  # seconds between two looks at a run
 WHOLE_CALL = 320.0  # seconds; a call on a run URL may take five minutes
 
 
@@ -127,6 +128,32 @@ def _nothing(raw: Raw) -> None:
     return None
 
 
+def wait_for_run(
+    session: Session,
+    call_id: str,
+    *,
+    poll: float = POLL,
+    deadline: float = 600.0,
+    on_check: Callable[[CheckedRun], object] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Flow[CheckedRun]:
+    """Check a run every `poll` seconds until it is finished.
+
+    Raises APIRefusedError if it failed, DeadlineExceeded after `deadline` seconds, CallCancelled once `cancelled` is
+    true.
+    """
+    return wait(
+        session,
+        check_run(call_id),
+        lambda run: run.finished,
+        lambda run: f"run {call_id} is not finished",
+        poll=poll,
+        deadline=deadline,
+        on_check=on_check,
+        cancelled=cancelled,
+    )
+
+
 def run_and_wait(
     session: Session,
     model_key: str,
@@ -136,27 +163,18 @@ def run_and_wait(
     deadline: float = 600.0,
     on_check: Callable[[CheckedRun], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Flow[list[Any]]:
-    """Start a run and check it every `poll` seconds; its outputs, the app's answer the first of them.
-
-    Raises APIRefusedError if it failed, DeadlineExceeded after `deadline` seconds, CallCancelled once `cancelled` is
-    true.
-    """
-    until = time.monotonic() + deadline
+) -> Flow[StartedRun | CheckedRun]:
+    """Start a run and see it to its end, however long it takes. Raises as `wait_for_run` does."""
     started = yield from session.send(start_run(model_key, model_inputs))
-    outputs, last = started.model_outputs, started
-    while outputs is None:
-        if cancelled is not None and cancelled():
-            raise CallCancelled(f"run {started.call_id} is no longer waited for")
-        last = yield from session.send(check_run(started.call_id))
-        if on_check is not None:
-            on_check(last)
-        if (outputs := last.model_outputs) is not None:
-            break
-        if time.monotonic() + poll > until:
-            raise DeadlineExceeded(f"run {started.call_id} was not finished after {deadline:g} s", last)
-        yield Pause(poll, cancelled)
-    return outputs
+    if started.finished:
+        return started
+    if not started.call_id:
+        raise APIRefusedError("neither finished nor to be checked", request="POST /start/v4", body=started.model_dump())
+    return (
+        yield from wait_for_run(
+            session, started.call_id, poll=poll, deadline=deadline, on_check=on_check, cancelled=cancelled
+        )
+    )
 
 
 def deploy(

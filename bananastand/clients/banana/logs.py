@@ -52,7 +52,7 @@ def _url(session: Session, build_id: str) -> str:
 
 
 def _headers(session: Session) -> dict[str, str]:
-    return {"X-Banana-API-Key": session.key or ""}
+    return {"X-Banana-API-Key": session.key_for()}
 
 
 def _line(url: str, frame: Any) -> LogLine:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-from ..call import Call, Flow, Pause, Raw, Session, given
-from ..errors import APIRefusedError, CallCancelled, DeadlineExceeded
+from ..call import Call, Flow, Raw, Session, given
+from ..errors import APIRefusedError
+from ..waiting import POLL, wait
 from .answers import (
     Account,
     CheckedRun,
@@ -32,12 +32,10 @@ __all__ = [
     "wait_for_run",
 ]
 
-POLL = 4.0  # seconds between two looks at a run
-
 
 def get_base() -> Call[str]:
     """Where the base URL redirects to."""
-    return Call(str, "GET", "/", read=_location, unsigned=True, redirects=True)
+    return Call(str, "GET", "/", read=_location, unsigned=True, redirect=True)
 
 
 def start_run(model_key: str, model_inputs: Any, *, start_only: bool | None = None) -> Call[StartedRun]:
@@ -83,7 +81,9 @@ def deploy_model(model_key: str, source: str, *, environment: dict[str, Any] | N
 
 
 def _location(raw: Raw) -> str:
-    return raw.headers.get("location", "")
+    if (location := raw.headers.get("location")) is None:
+        raise ValueError("it redirects nowhere")
+    return location
 
 
 def wait_for_run(
@@ -101,18 +101,16 @@ def wait_for_run(
     Raises APIRefusedError if it failed, DeadlineExceeded after `deadline` seconds, CallCancelled once `cancelled` is
     true.
     """
-    until = time.monotonic() + deadline
-    while True:
-        checked = yield from session.send(check_run(id, model_key))
-        if on_check is not None:
-            on_check(checked)
-        if checked.finished:
-            return checked
-        if time.monotonic() + poll > until:
-            raise DeadlineExceeded(f"run {id} was not finished after {deadline:g} s", checked)
-        yield Pause(poll, cancelled)
-        if cancelled is not None and cancelled():
-            raise CallCancelled(f"run {id} is no longer waited for")
+    return wait(
+        session,
+        check_run(id, model_key),
+        lambda run: run.finished,
+        lambda run: f"run {id} is not finished",
+        poll=poll,
+        deadline=deadline,
+        on_check=on_check,
+        cancelled=cancelled,
+    )
 
 
 def run_and_wait(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from ..call import Book, Call, Flow, Pause, Session, given
-from ..errors import CallCancelled, DeadlineExceeded
+from ..call import Book, Call, Flow, Session, given
+from ..waiting import POLL, wait
 from .answers import (
     Analytics,
     Batch,
@@ -44,8 +43,6 @@ __all__ = [
     "stop_instance",
     "wait_for_instance",
 ]
-
-POLL = 4.0  # seconds between two looks at an instance
 
 
 def list_models(
@@ -86,7 +83,7 @@ def get_analytics(
 
 
 def list_instances(
-    *, status: str | None = None, limit: int | None = None, offset: int | None = None, cursor: str | None = None
+    *, status: Status | None = None, limit: int | None = None, offset: int | None = None, cursor: str | None = None
 ) -> Call[InstanceList]:
     """A page of your compute instances."""
     query = given(status=status, limit=limit, offset=offset, cursor=cursor)
@@ -138,13 +135,13 @@ def each_model(*, search: str | None = None, limit: int | None = None) -> Book[M
     return Book(list_models(search=search, limit=limit), lambda page: page.models, _following)
 
 
-def each_instance(*, status: str | None = None, limit: int | None = None) -> Book[Instance]:
+def each_instance(*, status: Status | None = None, limit: int | None = None) -> Book[Instance]:
     """All your instances, `limit` to a page."""
     return Book(list_instances(status=status, limit=limit), lambda page: page.instances, _following)
 
 
 def _following(call: Call[Any], page: Page) -> Call[Any] | None:
-    if not page.has_more or page.next_cursor is None:
+    if not page.has_more or page.next_cursor in (None, call.query.get("cursor")):
         return None
     return replace(call, query={**call.query, "cursor": page.next_cursor})
 
@@ -163,15 +160,13 @@ def wait_for_instance(
 
     Raises DeadlineExceeded after `deadline` seconds, CallCancelled once `cancelled` is true.
     """
-    until = time.monotonic() + deadline
-    while True:
-        instance = yield from session.send(get_instance(instance_id))
-        if on_check is not None:
-            on_check(instance)
-        if instance.status == status:
-            return instance
-        if time.monotonic() + poll > until:
-            raise DeadlineExceeded(f"instance {instance_id} is {instance.status} after {deadline:g} s", instance)
-        yield Pause(poll, cancelled)
-        if cancelled is not None and cancelled():
-            raise CallCancelled(f"instance {instance_id} is no longer waited for")
+    return wait(
+        session,
+        get_instance(instance_id),
+        lambda instance: instance.status == status,
+        lambda instance: f"instance {instance_id} is {instance.status if instance else 'not seen'}",
+        poll=poll,
+        deadline=deadline,
+        on_check=on_check,
+        cancelled=cancelled,
+    )

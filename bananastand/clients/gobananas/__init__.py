@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ..call import Call, Provider
+from ..call import Call, Provider, seconds
 from ..client import AsyncClient, Client, aflow, amethod, apages, flow, method, pages
 from . import calls
 
@@ -34,8 +34,8 @@ class _GoBananasAPI(Provider):
 
     def hint(self, headers: Mapping[str, str], now: float) -> float | None:
         """The limit tells when it is reset, in Unix seconds."""
-        reset = headers.get("x-ratelimit-reset", "")
-        return max(0.0, int(reset) - now) if reset.isdigit() else super().hint(headers, now)
+        reset = seconds(headers.get("x-ratelimit-reset"))
+        return super().hint(headers, now) if reset is None else max(0.0, reset - now)
 
 
 PROVIDER = _GoBananasAPI()

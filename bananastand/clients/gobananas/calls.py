@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 from uuid import uuid4
 
-from ..call import Book, Call, Flow, Raw, Session, given
+from ..call import Book, Call, Flow, Session, given, media
 from .answers import (
     AspectRatio,
     BulkDeletion,
@@ -259,7 +259,7 @@ def delete_style_preset(id: int) -> Call[Deleted]:
 
 def get_file(r2_key: str, *, download: bool | None = None) -> Call[bytes]:
     """A picture's file by its r2_key, with the key of its tenant."""
-    return Call(bytes, "GET", f"/images/{quote(r2_key)}", given(download=download), read=_content)
+    return Call(bytes, "GET", f"/images/{quote(r2_key)}", given(download=download), read=media("image/"))
 
 
 def each_image(*, search: str | None = None, limit: int | None = None) -> Book[ListedImage]:
@@ -274,20 +274,16 @@ def each_character(*, search: str | None = None, limit: int | None = None) -> Bo
 
 def save(session: Session, image: GeneratedImage | ListedImage | Upload, path: str | Path) -> Flow[Path]:
     """Fetch a picture from its `url`, which needs no key, and write it to a file."""
-    call: Call[bytes] = Call(bytes, "GET", image.url, read=_content, unsigned=True)
+    call: Call[bytes] = Call(bytes, "GET", image.url, read=media("image/", "application/octet-stream"), unsigned=True)
     content = yield from session.send(call)
     (target := Path(path)).write_bytes(content)
     return target
 
 
 def _following(call: Call[Any], page: Any) -> Call[Any] | None:
-    found = page.pagination
-    offset = found.offset + found.limit
-    return replace(call, query={**call.query, "offset": offset}) if found.has_more else None
-
-
-def _content(raw: Raw) -> bytes:
-    return raw.content
+    offset = page.pagination.offset + page.pagination.limit
+    further = page.pagination.has_more and offset > cast("int", call.query.get("offset", 0))
+    return replace(call, query={**call.query, "offset": offset}) if further else None
 
 
 def _kind(file: bytes) -> str:

@@ -91,4 +91,4 @@ class AsyncPaperBanana(AsyncClient):
 def verify_webhook(body: bytes, signature: str | None, secret: str) -> bool:
     """Whether a webhook's body, as it was received, bears this X-PaperBanana-Signature. In constant time."""
     wanted = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(wanted.encode(), (signature or "").encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(wanted.encode(), (signature or "").encode("utf-8", "replace"))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
-from ..call import Book, Call, Flow, Pause, Raw, Session, given
-from ..errors import CallCancelled, DeadlineExceeded, TaskFailed
+from ..call import Book, Call, Flow, Session, given, media
+from ..errors import TaskFailed
+from ..waiting import POLL, wait
 from .answers import (
     AspectRatio,
     Endpoint,
@@ -52,8 +52,6 @@ __all__ = [
     "update_key",
     "wait_for_task",
 ]
-
-POLL = 4.0  # seconds between two looks at a task; 3 to 5 are advised (D:627)
 
 
 def get_health() -> Call[Health]:
@@ -166,7 +164,7 @@ def create_plot(
 ) -> Call[Submitted]:
     """Have data plotted as the intent says. The data is JSON, as text or as what becomes it."""
     body = given(
-        data_json=data_json if isinstance(data_json, str) else json.dumps(data_json),
+        data_json=data_json if isinstance(data_json, str) else json.dumps(data_json, allow_nan=False),
         intent=intent,
         iterations=iterations,
         aspect_ratio=aspect_ratio,
@@ -212,7 +210,7 @@ def get_task(task_id: str) -> Call[Task]:
 def get_task_image(task_id: str, *, format: Format | None = None) -> Call[bytes]:
     """The picture of a completed task as a file."""
     path = f"/api/tasks/{quote(task_id, safe='')}/image"
-    return Call(bytes, "GET", path, given(format=format), read=_content)
+    return Call(bytes, "GET", path, given(format=format), read=media("image/", "application/pdf"))
 
 
 def list_keys() -> Call[list[Key]]:
@@ -301,20 +299,19 @@ def wait_for_task(
 
     Raises TaskFailed if it failed, DeadlineExceeded after `deadline` seconds, CallCancelled once `cancelled` is true.
     """
-    until = time.monotonic() + deadline
-    while True:
-        task = yield from session.send(get_task(task_id))
-        if on_check is not None:
-            on_check(task)
-        if task.status == "failed":
-            raise TaskFailed(task.error or "failed", task)
-        if task.status == "completed":
-            return task
-        if time.monotonic() + poll > until:
-            raise DeadlineExceeded(f"task {task_id} is {task.status} after {deadline:g} s", task)
-        yield Pause(poll, cancelled)
-        if cancelled is not None and cancelled():
-            raise CallCancelled(f"task {task_id} is no longer waited for")
+    task = yield from wait(
+        session,
+        get_task(task_id),
+        lambda task: task.status in ("completed", "failed"),
+        lambda task: f"task {task_id} is {task.status if task else 'not seen'}",
+        poll=poll,
+        deadline=deadline,
+        on_check=on_check,
+        cancelled=cancelled,
+    )
+    if task.status == "failed":
+        raise TaskFailed(task.error or "failed", task)
+    return task
 
 
 def run_and_wait(
@@ -348,9 +345,6 @@ def _submit(endpoint: Endpoint, body: dict[str, object]) -> Call[Submitted]:
     return Call(Submitted, "POST", f"/api/{endpoint}", json=body)
 
 
-def _content(raw: Raw) -> bytes:
-    return raw.content
-
-
 def _following(call: Call[Any], page: HistoryPage) -> Call[Any] | None:
-    return replace(call, query={**call.query, "page": page.page + 1}) if page.page < page.pages else None
+    turned = cast("int", call.query.get("page", 1))
+    return replace(call, query={**call.query, "page": turned + 1}) if page.items and turned < page.pages else None

@@ -15,6 +15,7 @@ from ..kernel.app import PINNED
 from ..kernel.world import World
 from ..kernel.worlds import Worlds
 from . import state
+from .runtime import Runtime
 
 __all__ = ["stream_log"]
 
@@ -22,7 +23,7 @@ PAUSE = 0.05  # seconds between two looks
 POLICY_VIOLATION = 1008
 
 
-async def stream_log(websocket: WebSocket, worlds: Worlds) -> None:
+async def stream_log(websocket: WebSocket, worlds: Worlds, runtime: Runtime) -> None:
     """Send the lines there are and those that come, then close. A wrong key or build is refused."""
     world = worlds.holding("banana", websocket.headers.get("x-banana-api-key", ""))
     build, pinned = websocket.path_params["build"], websocket.scope.get(PINNED)
@@ -32,20 +33,22 @@ async def stream_log(websocket: WebSocket, worlds: Worlds) -> None:
     await websocket.accept()
     leaving = asyncio.create_task(_left(websocket))
     try:
-        await _follow(websocket, world, build, leaving)
+        await _follow(websocket, world, build, leaving, runtime)
     except WebSocketDisconnect:
         return
     finally:
         leaving.cancel()
 
 
-async def _follow(websocket: WebSocket, world: World, build: str, leaving: asyncio.Task[None]) -> None:
+async def _follow(
+    websocket: WebSocket, world: World, build: str, leaving: asyncio.Task[None], runtime: Runtime
+) -> None:
     """Until the build is over or forgotten, or the caller has left."""
     sent = 0
     while not leaving.done():
         world.clock.run_due()
         row = state.deployments(world).get(build)
-        lines = state.log_lines(world, build) if row is not None else []
+        lines = runtime.log_lines(world, build) if row is not None else []
         for line in lines[sent:]:
             await websocket.send_text(json.dumps(line))
         sent = len(lines)

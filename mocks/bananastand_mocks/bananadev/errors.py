@@ -34,6 +34,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "busy": (423, ""),
     "timed_out": (504, "Gateway timeout"),
     "failed": (500, "Request failed."),
+    "unavailable": (503, "Request failed."),
 }
 FAULTS = {401: "Invalid API key", 404: "Not found", 418: "banana is a teapot", 429: "Rate limit exceeded",
           503: "Request failed.", 504: "Gateway timeout"}  # fmt: skip

@@ -36,7 +36,7 @@ class HttpRuntime(InstantRuntime):
         except forward.Unreachable as error:
             return Finished(error=f"the app at {self._url} does not answer: {error}")
         try:
-            output: Any = parse(answer.content)
+            output: Any = parse(answer.content, members=None)
         except (MalformedJson, TooDeep):
             return Finished(error=f"the app answered {answer.status} without JSON")
         if answer.status >= 400:

@@ -32,5 +32,6 @@ async def _forward(
     project = state.find_model(world, parameters["project"])
     if project is None:
         raise ProviderError("project_not_found")
-    reply = await runtime.call(world, project, route, body, call.raw or b"{}")
+    request_id = call.headers.get("x-banana-request-id")
+    reply = await runtime.call(world, project, route, body, call.raw or b"{}", request_id=request_id)
     return Answer(reply.body, reply.status, content_type=reply.content_type)

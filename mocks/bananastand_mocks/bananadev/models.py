@@ -34,8 +34,10 @@ def run_url(call: Call, row: state.Row) -> str:
 
 
 def _model(call: Call, row: state.Row, deployed: list[dict[str, Any]]) -> dict[str, Any]:
-    current = next((each for each in deployed if each["status"] == "live"), deployed[0] if deployed else None)
-    shown = {name: value for name, value in row.items() if name not in ("slug", "lastRun")}
+    pointed = [each for each in deployed if each["deploymentId"] == row.get("live")]
+    live = [each for each in deployed if each["status"] == "live"]
+    current = next(iter([*pointed, *live, *deployed]), None)
+    shown = {name: value for name, value in row.items() if name not in ("slug", "lastRun", "live")}
     status = current["status"] if current else "queued"
     return {**shown, "status": status, "url": run_url(call, row), "deployment": current}
 

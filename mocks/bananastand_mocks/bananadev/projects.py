@@ -34,9 +34,9 @@ def list_projects(world: World, runtime: Runtime) -> dict[str, Any]:
     return {"results": [_project(row) for row in runtime.list(world)]}
 
 
-def create_project(world: World, body: dict[str, Any]) -> dict[str, Any]:
-    """A project with a key of its own; names may come twice."""
-    return _project(state.add_model(world, world.ids.uuid(), body["name"]))
+def create_project(world: World, body: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
+    """A project, whose id is also the modelKey of its runs: no answer tells another."""
+    return _project(runtime.create(world, body["name"]))
 
 
 def get_project(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -44,11 +44,9 @@ def get_project(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     return _project(_find(world, parameters))
 
 
-def update_project(world: World, parameters: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """Change the settings that are named. Raises ProviderError: project_not_found."""
-    row = _find(world, parameters)
-    state.models_changed(world, row, body)
-    return _project(row)
+def update_project(world: World, parameters: dict[str, Any], body: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
+    """Change the settings that are named. Raises ProviderError: project_not_found, violation."""
+    return _project(runtime.change(world, _find(world, parameters), body))
 
 
 def create_upload(world: World, parameters: dict[str, Any], call: Call) -> dict[str, Any]:

@@ -6,10 +6,10 @@ build.banana.dev (the log) and {project}.run.banana.dev, here /run/{project}.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ..kernel.call import Answer, Call
-from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
@@ -39,6 +39,7 @@ class BananaDev(Provider):
 
     name = "banana-native"
     mount = "/banana"
+    contract_file = Path(__file__).with_name("openapi.yaml")
     title = "Banana.dev"
     summary = "Queue (start and check, v2 to v4), projects, the CLI's deploy flow, build log, run URLs"
     max_body = 200 * 2**20  # archives come this way
@@ -57,11 +58,10 @@ class BananaDev(Provider):
     }
     events = {EVENT: step, RUN_DUE: run_is_due}
     credentials = (KEY,)
-    sockets = {"/ws/logs/{build}": stream_log}
 
     def __init__(self, runtime: Runtime | None = None) -> None:
-        self.contract = load(Path(__file__).with_name("openapi.yaml"))
         self.resources = {"runtime": runtime or InstantRuntime()}
+        self.sockets = {"/ws/logs/{build}": partial(stream_log, runtime=self.resources["runtime"])}
 
     def secret(self, call: Call) -> tuple[str, str] | None:
         """apiKey in the body of start and check, the header elsewhere; an upload's key is its own.

@@ -38,9 +38,9 @@ async def check_run(world: World, body: dict[str, Any], runtime: Runtime) -> dic
 
     Raises ProviderError: model_not_found, or run_not_found, also for a run of another model.
     """
-    state.model(world, body["modelKey"])
+    row = state.model(world, body["modelKey"])
     found = await runtime.check(world, body["id"], wait=0.0)
-    if found is None or found.model_key != body["modelKey"]:
+    if found is None or found.model_key != row["modelKey"]:
         raise ProviderError("run_not_found")
     return checked(found)
 

@@ -72,8 +72,25 @@ class Runtime(Protocol):
         """All models."""
         ...
 
-    async def call(self, world: World, project: state.Row, route: str, body: Any, raw: bytes) -> Reply:
-        """Call a handler of an app directly. Raises ProviderError: no_replicas, busy, timed_out, failed."""
+    def create(self, world: World, name: str) -> state.Row:
+        """A new project."""
+        ...
+
+    def change(self, world: World, row: state.Row, changes: state.Row) -> state.Row:
+        """The project with other settings. Raises ProviderError: violation."""
+        ...
+
+    def log_lines(self, world: World, build: str) -> list[state.Row]:
+        """The log of a build so far: {"t": ISO time, "m": text}."""
+        ...
+
+    async def call(
+        self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None
+    ) -> Reply:
+        """Call a handler of an app directly; a call of the same request id may be that call again.
+
+        Raises ProviderError: no_replicas, busy, timed_out, failed, unavailable.
+        """
         ...
 
 
@@ -141,7 +158,23 @@ class InstantRuntime:
         """All models, oldest first."""
         return list(state.models(world).values())
 
-    async def call(self, world: World, project: state.Row, route: str, body: Any, raw: bytes) -> Reply:
+    def create(self, world: World, name: str) -> state.Row:
+        """A project whose id is its key too; names may come twice."""
+        key = world.ids.uuid()
+        return state.add_model(world, key, name, id=key)
+
+    def change(self, world: World, row: state.Row, changes: state.Row) -> state.Row:
+        """Change the settings that are named, whatever their values."""
+        state.models_changed(world, row, changes)
+        return row
+
+    def log_lines(self, world: World, build: str) -> list[state.Row]:
+        """What the pretended build has said."""
+        return state.log_lines(world, build)
+
+    async def call(
+        self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None
+    ) -> Reply:
         """Answer as the app's handler would."""
         at_work: dict[str, int] = world.live.setdefault("bananadev.at_work", {})
         key = project["modelKey"]

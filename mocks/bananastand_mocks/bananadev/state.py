@@ -146,10 +146,10 @@ def find_model(world: World, name: str) -> Row | None:
     return next((row for row in models(world).values() if name in (row["id"], row["slug"])), None)
 
 
-def add_model(world: World, key: str, name: str = "") -> Row:
-    """A new model, with the settings that projects begin with."""
+def add_model(world: World, key: str, name: str = "", *, id: str = "") -> Row:
+    """A new model, with the settings that projects begin with; `id` is its project's, else drawn."""
     row: Row = {
-        "id": world.ids.uuid(),
+        "id": id or world.ids.uuid(),
         "teamId": account(world)["teamId"],
         **PROJECT,
         "modelKey": key,

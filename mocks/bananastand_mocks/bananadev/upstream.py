@@ -23,6 +23,7 @@ class BananaDevUpstream(Upstream):
     id = "bananadev"
     title = "Banana.dev"
     description = "Runs, models, account, usage and deployments"
+    base = True
     credential = KEY
     endpoints = {
         "start_run": runs.start_run,

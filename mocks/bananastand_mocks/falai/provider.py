@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..kernel.call import Answer, Call
-from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
@@ -34,11 +33,11 @@ class FalAI(Provider):
 
     name = "fal-native"
     mount = "/fal"
+    contract_file = Path(__file__).with_name("openapi.yaml")
     title = "fal.ai"
     summary = "Platform APIs: models, prices, usage, analytics, compute instances"
 
     def __init__(self) -> None:
-        self.contract = load(Path(__file__).with_name("openapi.yaml"))
         self.endpoints, self.events, self.credentials = ENDPOINTS, EVENTS, (KEY,)
 
     def secret(self, call: Call) -> tuple[str, str] | None:

@@ -31,7 +31,7 @@ STYLE = """
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--back);color:var(--text);
 font:1rem/1.5 system-ui,sans-serif}
-h1{margin:.2rem 0;font-size:1.5rem}p{margin:.4rem 0}.soft,dt,time{color:var(--soft)}
+time{white-space:nowrap}h1{margin:.2rem 0;font-size:1.5rem}p{margin:.4rem 0}.soft,dt,time{color:var(--soft)}
 a{color:var(--mark)}:focus-visible{outline:3px solid var(--mark);outline-offset:2px}
 form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center;margin:1rem 0}
 input,button{font:inherit;color:inherit;background:var(--card);border:1px solid var(--line);border-radius:.4rem;
@@ -94,7 +94,7 @@ def _card(call: Call, row: Row) -> str:
         f'<li><a href="{escape(_path(call, where["url"]))}">'
         f'<img src="{escape(_path(call, where["thumbnail_url"]))}" alt="{escape(title[:200])}" loading="lazy"></a>'
         f'<div class="told"><p>{escape(title[:300])}</p><p class="soft">{row["id"]} · {row["operation_type"]} · '
-        f'<time datetime="{told(row["created"])}">{told(row["created"])}</time></p>'
+        f'<time datetime="{told(row["created"])}">{told(row["created"])[:16].replace("T", " ")}</time></p>'
         f"<details><summary>Details</summary><dl>{rows}</dl></details></div></li>"
     )
 

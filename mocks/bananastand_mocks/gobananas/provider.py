@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..kernel.call import Answer, Call
-from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.limits import Allowance
@@ -36,6 +35,7 @@ class GoBananas(Provider):
 
     name = "gobananas"
     mount = "/gobananas"
+    contract_file = Path(__file__).with_name("openapi.yaml")
     title = "Go Bananas!"
     summary = "Images, gallery, sessions, usage, characters, style presets; the gallery as a page at /gobananas/gallery"
     max_body = 28 * 2**20  # a picture of 20 MB, as base64
@@ -68,7 +68,6 @@ class GoBananas(Provider):
     }
 
     def __init__(self, pictures: Pictures | None = None) -> None:
-        self.contract = load(Path(__file__).with_name("openapi.yaml"))
         self.resources = {"pictures": pictures or DrawnPictures()}
 
     def secret(self, call: Call) -> tuple[str, str] | None:

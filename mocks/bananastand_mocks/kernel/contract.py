@@ -7,7 +7,7 @@ Extensions read here: `x-alias-of` (the same operation at another address, witho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .parameters import Parameters
 from .routes import PLACE, Routes
 from .schemas import Schema, Schemas
 
-__all__ = ["Contract", "Operation", "load"]
+__all__ = ["Contract", "Expected", "Operation", "load"]
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -28,6 +28,7 @@ class Operation:
     """One operation at one address.
 
     `id` is the operationId, for an alias that of its original. `status` is the first success the contract names.
+    What it says of answers is compiled when the first is checked: half of a start would go into that.
     """
 
     def __init__(self, template: str, method: str, spec: Any, shared: list[Any], schemas: Schemas) -> None:
@@ -46,8 +47,14 @@ class Operation:
         self.takes_body = bool(self.body_types)
         self.takes_json = any(_is_json(each) for each in self.body_types)
         self.parameters = frozenset(_parameter_names(self, declared, schemas))
-        self.answers = dict(_answers(self, schemas))
-        self.status = next((int(each) for each in self.answers if each.startswith(("2", "3"))), 200)
+        self.statuses = tuple(map(str, spec["responses"]))
+        self.status = next((int(each) for each in self.statuses if each.startswith(("2", "3"))), 200)
+        self._schemas = schemas
+
+    @cached_property
+    def answers(self) -> dict[str, Expected]:
+        """By status."""
+        return dict(_answers(self, self._schemas))
 
     def check_body(self, body: Any, violations: list[Violation]) -> None:
         """Add what is wrong with a JSON body."""
@@ -56,7 +63,7 @@ class Operation:
 
     def names(self, status: int) -> bool:
         """Whether the contract says anything about this status."""
-        return str(status) in self.answers or "default" in self.answers
+        return str(status) in self.statuses or "default" in self.statuses
 
     def check_answer(self, answer: Answer) -> str | None:
         """What of the answer is against the contract, in words; None if nothing is."""
@@ -77,7 +84,9 @@ class Operation:
         return "; ".join(f"{each.field or 'body'}: {each.message}" for each in schema.violations("body", answer.body))
 
 
-class _Expected:
+class Expected:
+    """What an answer of one status must have: a body of one of the content types, and headers."""
+
     __slots__ = ("content", "headers")
 
     def __init__(self, content: dict[str, Schema | None], headers: list[str]) -> None:
@@ -138,7 +147,7 @@ def _parameter_names(operation: Operation, declared: list[Any], schemas: Schemas
     return names
 
 
-def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, _Expected]]:
+def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, Expected]]:
     for status in operation.spec["responses"]:
         keys, response = _at(
             ("paths", operation.template, operation.method.lower(), "responses", status), operation, schemas
@@ -149,7 +158,7 @@ def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, _Exp
         }
         headers = response.get("headers", {})
         required = [name.lower() for name, each in headers.items() if schemas.resolve(each).get("required")]
-        yield str(status), _Expected(content, required)
+        yield str(status), Expected(content, required)
 
 
 def _at(keys: tuple[str, ...], operation: Operation, schemas: Schemas) -> tuple[tuple[str, ...], Any]:

@@ -47,7 +47,7 @@ class Coverage:
             "operation": operation.id,
             "calls": sum(statuses.values()),
             "statuses": {str(status): count for status, count in sorted(statuses.items())},
-            "missing_statuses": sorted(set(operation.answers) - {str(status) for status in statuses}),
+            "missing_statuses": sorted(set(operation.statuses) - {str(status) for status in statuses}),
             "parameters": sorted(seen),
             "missing_parameters": sorted(operation.parameters - seen),
         }

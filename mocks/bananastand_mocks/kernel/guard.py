@@ -69,7 +69,7 @@ class Guard:
 
 def _wrong(body: bytes) -> str | None:
     try:
-        parse(body, DEPTH)
+        parse(body, DEPTH, None)
     except (MalformedJson, TooDeep) as error:
         return f"the body is no JSON that is read here: {error}"
     return None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import islice
 from typing import Any, NoReturn
 
-__all__ = ["MAX_DEPTH", "MalformedJson", "TooDeep", "dump", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_MEMBERS", "MalformedJson", "TooDeep", "dump", "parse"]
 
 MAX_DEPTH = 100  # validators and serialisers recurse; nothing in the documents nests deeper than six
+MAX_MEMBERS = 200_000  # of objects; what is checked and noted is copied, and a million of them took 600 MB
 
 
 class MalformedJson(ValueError):
@@ -18,13 +21,17 @@ class TooDeep(ValueError):
     """JSON, but nested too deep."""
 
 
-def parse(raw: bytes, depth: int = MAX_DEPTH) -> Any:
+def parse(raw: bytes, depth: int = MAX_DEPTH, members: int | None = MAX_MEMBERS) -> Any:
     """The value in `raw`. Refuses NaN, numbers too large for a double, and lone surrogates, which cannot be answered.
+
+    Also refused is what nests deeper than `depth`, or whose objects have more than so many members.
 
     Raises MalformedJson or TooDeep.
     """
     try:
         text = raw.decode("utf-8")
+        if members is not None and raw.count(b":") > members and _over(raw, members):
+            raise ValueError(f"more than {members} members of objects")
         value = _DECODER.decode(text)
         if raw.count(b"[") + raw.count(b"{") > depth and _too_deep(value, depth):
             raise RecursionError
@@ -53,6 +60,11 @@ def _finite(number: str) -> float:
     return value
 
 
+def _over(raw: bytes, members: int) -> bool:
+    """Whether more quotes than that are followed by a colon, as those after a name are."""
+    return next(islice(_NAME_ENDS.finditer(raw), members, None), None) is not None
+
+
 def _too_deep(value: Any, depth: int) -> bool:
     """Walks level by level, without recursion."""
     level: list[Any] = [value]
@@ -68,5 +80,6 @@ def _too_deep(value: Any, depth: int) -> bool:
     return True
 
 
+_NAME_ENDS = re.compile(rb'(?<!\\)(?:\\\\)*"\s*:')
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)

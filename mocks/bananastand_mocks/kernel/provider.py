@@ -11,12 +11,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 from starlette.websockets import WebSocket
 
 from .call import Answer, Call, Endpoint
-from .contract import Contract
+from .contract import Contract, load
 from .errors import Problem
 from .ids import Ids
 from .limits import Allowance
@@ -62,13 +64,18 @@ class Provider(ABC):
     parse_first: ClassVar[bool] = True
     objects_only: ClassVar[bool] = False
 
-    contract: Contract
+    contract_file: Path
     endpoints: Mapping[str, Endpoint]
     events: Mapping[str, Event] = {}
     resources: Mapping[str, Any] = {}
     credentials: Sequence[Credential] = ()
     sockets: Mapping[str, Socket] = {}
     pages: Mapping[str, Pages] = {}
+
+    @cached_property
+    def contract(self) -> Contract:
+        """Read when the provider is first asked for, so that a server of many starts as soon as one of few."""
+        return load(self.contract_file)
 
     @abstractmethod
     def secret(self, call: Call) -> tuple[str, str] | None:

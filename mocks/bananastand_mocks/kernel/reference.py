@@ -26,7 +26,7 @@ def _section(mount: str, operation: Operation) -> str:
     rows = [
         ("read at", spec.get("x-source", "")),
         ("takes", ", ".join(sorted(operation.parameters))),
-        ("answers", ", ".join(operation.answers)),
+        ("answers", ", ".join(operation.statuses)),
         ("remembers", remembers or ""),
         ("made up", made_up or ""),
     ]

@@ -83,7 +83,9 @@ class Service:
         world = call.world
         if world.clock.run_due() and self.worlds.keep is not None:
             self.worlds.keep(world)
-        if (subject := self.provider.subject(call)) is not None:
+        # What asks for no key, such as a health check, has no limit unless its contract says so.
+        limited = call.credential is not None or call.operation.names(429)
+        if limited and (subject := self.provider.subject(call)) is not None:
             call.allowance = world.limits.take(self.provider.name, subject, world.clock.now())
         if call.allowance is not None and not call.allowance.allowed:
             raise ProviderError("rate_limited", allowance=call.allowance)

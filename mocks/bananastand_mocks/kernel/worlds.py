@@ -40,8 +40,9 @@ class Worlds:
         speed: float = 1.0,
         journal: int = BUDGET,
         keys: Mapping[str, str] | None = None,
+        lookup: Callable[[str, str], bool] | None = None,
     ) -> None:
-        self.providers = providers
+        self.providers, self._lookup = providers, lookup
         self._events: dict[str, Event] = {
             name: each for provider in providers for name, each in provider.events.items()
         }
@@ -50,11 +51,12 @@ class Worlds:
         self._journal = journal
         self.keep: Callable[[World], None] | None = None  # set where worlds are written to a file
         self.forget: Callable[[World], None] | None = None
-        well_known = {each.kind: [each.well_known] for provider in providers for each in provider.credentials}
+        known = [each for provider in providers for each in provider.credentials]
+        well_known = {each.kind: [each.well_known] if lookup is None else [] for each in known}
         own = {name: [key] for name, key in (keys or {}).items()}
         self.default = self._build(DEFAULT, kind, seed, virtual, speed, {**well_known, **own})
         others = {each.kind: [each.other] for provider in providers for each in provider.credentials if each.other}
-        if others and not own:
+        if others and not own and lookup is None:
             self._build(OTHER, kind, seed, virtual, speed, {**self._minted(), **others})
 
     def create(
@@ -72,7 +74,12 @@ class Worlds:
         return self._by_name.get(name)
 
     def holding(self, kind: str, secret: str) -> World | None:
-        """The world in which the secret is valid. Secrets are compared by digest, so that time tells nothing."""
+        """The world in which the secret is valid. Secrets are compared by digest, so that time tells nothing.
+
+        Where keys are kept elsewhere, `lookup` knows them, and they open the default world.
+        """
+        if self._lookup is not None and self._lookup(kind, secret):
+            return self.default
         return self._by_secret.get(_digest(kind, secret))
 
     def reset(self, world: World, *, kind: Kind | None = None, seed: int | None = None) -> None:

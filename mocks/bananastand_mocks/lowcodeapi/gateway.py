@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ..kernel.call import JSON, Answer, Call
-from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.limits import Allowance
@@ -51,8 +50,8 @@ class Gateway(Provider):
         self.upstream = upstream
         self.name, self.mount = upstream.id, f"/lowcodeapi/{upstream.id}"
         self.title, self.summary = f"{upstream.title} through LowCodeAPI", upstream.description
-        self.contract = load(Path(__file__).parent / f"{upstream.id}.yaml")
-        self.endpoints = {**upstream.endpoints, "get_base": self._base} if self._has_base() else upstream.endpoints
+        self.contract_file = Path(__file__).parent / f"{upstream.id}.yaml"
+        self.endpoints = {**upstream.endpoints, "get_base": self._base} if upstream.base else upstream.endpoints
         self.events, self.resources = upstream.events, upstream.resources
         self.credentials = (TOKEN, upstream.credential)
 
@@ -113,7 +112,7 @@ class Gateway(Provider):
             return Answer(metadata(self.upstream.id, self.contract))
         if path == "/" and method in ("POST", "PUT", "PATCH", "DELETE"):
             return self._redirect(headers)
-        if path == "/" and method == "GET" and not self._has_base():
+        if path == "/" and method == "GET" and not self.upstream.base:
             return self._redirect(headers)
         return super().early(method, path, headers)
 
@@ -136,9 +135,6 @@ class Gateway(Provider):
     @cached_property
     def _definition(self) -> dict[str, Any]:
         return definition(self.upstream.id, self.upstream.description, self.contract)
-
-    def _has_base(self) -> bool:
-        return "get_base" in self.contract.by_id
 
     def _base(self, call: Call) -> Answer:
         return self._redirect(call.headers)

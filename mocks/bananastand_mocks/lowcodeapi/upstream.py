@@ -20,13 +20,14 @@ class Upstream(ABC):
 
     `id` names it in addresses, `credential` is the key that LowCodeAPI has stored for it. `endpoints` answer the
     operations of `lowcodeapi/{id}.yaml` with the upstream's own bodies and statuses, `headers` are what its answers
-    carry beside their content type.
+    carry beside their content type, `base` tells whether its document has the base address as an operation.
     """
 
     id: ClassVar[str]
     title: ClassVar[str]
     description: ClassVar[str]
     headers: ClassVar[Mapping[str, str]] = {}
+    base: ClassVar[bool] = False
     credential: Credential
     endpoints: Mapping[str, Endpoint]
     events: Mapping[str, Event] = {}

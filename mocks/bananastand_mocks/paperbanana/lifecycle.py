@@ -14,23 +14,29 @@ from typing import Any
 from ..kernel.errands import Errand, Lane
 from ..kernel.world import Event, World
 from . import state
-from .rendering import Rendered, Renderer, plan
+from .brain import Brain
+from .rendering import Plan, Recipe, Rendered, Renderer, plan
+from .vlm import Vlm, VlmError
 from .webhooks import DELIVER, Courier
 
-__all__ = ["FINISH", "Workshop"]
+__all__ = ["FINISH", "ITERATIONS", "Workshop"]
 
 log = logging.getLogger("bananastand_mocks")
 
+Made = tuple[Recipe, Rendered]  # what the task was drawn from in the end, and the outcome
+
 START, FINISH = "paperbanana.start", "paperbanana.finish"
 QUEUED = 0.2  # of its time that a task is pending
+ITERATIONS = 3
 
 
 class Workshop:
     """Begins tasks, carries them out, and has their webhooks delivered."""
 
-    def __init__(self, renderer: Renderer, courier: Courier) -> None:
-        self.renderer, self.courier = renderer, courier
+    def __init__(self, renderer: Renderer, courier: Courier, vlm: Vlm | None = None) -> None:
+        self.renderer, self.courier, self.vlm = renderer, courier, vlm
         self.reading = Lane("paperbanana-reading", 2)
+        self.thinking = Lane("paperbanana-thinking", 8)
         self.events: Mapping[str, Event] = {START: self._start, FINISH: self._finish, DELIVER: self._deliver}
 
     def begin(self, world: World, row: state.Row) -> None:
@@ -76,16 +82,37 @@ class Workshop:
         if row["failure"] is not None:
             self._end(world, row, "failed", error=row["failure"])
             return None
-        wanted = plan(world, row)
-        draw, lane = self.renderer.render, self.renderer.lane
-        return Errand(lane, lambda: draw(wanted), lambda outcome: self._drawn(world, row, outcome))
+        lane = self.renderer.lane if self.vlm is None else self.thinking
+        work = self._making(plan(world, row), row["input_params"])
+        return Errand(lane, work, lambda outcome: self._drawn(world, row, outcome))
 
-    def _drawn(self, world: World, row: state.Row, outcome: Future[Rendered]) -> None:
+    def _making(self, wanted: Plan, asked: Mapping[str, Any]) -> Callable[[], Made]:
+        """Have a brain think about the task, where there is one, and draw it; what is to be done in a thread."""
+        *panels, (task, recipe) = wanted.recipes
+        chosen = {name: asked.get(f"vlm_{name}") for name in ("provider", "model")}
+        iterations = int(asked.get("iterations", ITERATIONS))
+
+        def render(thought: Recipe) -> Rendered:
+            return self.renderer.render(Plan((*panels, (task, thought))))
+
+        def make() -> Made:
+            thought = recipe
+            if self.vlm is not None:
+                brain = Brain(self.vlm, lambda planned: render(planned).files["png"])
+                thought = brain.think(recipe, iterations=iterations, **chosen)
+            return thought, render(thought)
+
+        return make
+
+    def _drawn(self, world: World, row: state.Row, outcome: Future[Made]) -> None:
         raised = outcome.exception()
         if raised is None:
-            self._end(world, row, "completed", description=outcome.result().description)
+            row["recipe"], rendered = outcome.result()
+            self._end(world, row, "completed", description=rendered.description)
             return
-        if type(raised).__name__ != "Refused":  # named, not imported: figures are loaded where they are drawn
+        if isinstance(raised, VlmError):
+            log.warning("task %s failed: %s", row["task_id"], raised)
+        elif type(raised).__name__ != "Refused":  # named, not imported: figures are loaded where they are drawn
             log.error("a drawing failed", exc_info=raised)
         self._end(world, row, "failed", error=str(raised) or type(raised).__name__)
 

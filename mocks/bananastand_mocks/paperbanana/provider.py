@@ -11,7 +11,6 @@ from bananastand.outbound import AddressPolicy
 
 from ..kernel.app import PINNED
 from ..kernel.call import Answer, Call
-from ..kernel.contract import load
 from ..kernel.errors import Problem, ProviderError
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
@@ -22,6 +21,7 @@ from .documented import fill
 from .errors import is_admin, render
 from .lifecycle import Workshop
 from .rendering import Renderer
+from .vlm import Vlm
 from .webhooks import Courier
 
 __all__ = ["ADMIN", "KEY", "PaperBanana"]
@@ -42,10 +42,14 @@ ADMIN = Credential(state.ADMIN_KIND, "admin-bananastand", _mint_admin)
 
 
 class PaperBanana(Provider):
-    """paperbanana, at /paperbanana. `webhooks` are addresses it may post to beside those of this machine."""
+    """paperbanana, at /paperbanana. `webhooks` are addresses it may post to beside those of this machine.
+
+    A `vlm` is asked what figures shall show; without one the texts are read by rules.
+    """
 
     name = "paperbanana"
     mount = "/paperbanana"
+    contract_file = Path(__file__).with_name("openapi.yaml")
     title = "PaperBanana"
     summary = "Figures for papers: diagrams, plots, composites, prompts; tasks, webhooks, keys with quotas"
     max_body = 48 * 2**20  # PDFs come this way
@@ -67,9 +71,10 @@ class PaperBanana(Provider):
         "get_history": history.get_history,
     }
 
-    def __init__(self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None) -> None:
-        self.contract = load(Path(__file__).with_name("openapi.yaml"))
-        self.workshop = Workshop(renderer or Renderer(), Courier(AddressPolicy.loopback(webhooks)))
+    def __init__(
+        self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None, vlm: Vlm | None = None
+    ) -> None:
+        self.workshop = Workshop(renderer or Renderer(), Courier(AddressPolicy.loopback(webhooks)), vlm)
         self.events, self.resources = self.workshop.events, {"workshop": self.workshop}
         self.pages = {"adm": self._admin_site}
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35

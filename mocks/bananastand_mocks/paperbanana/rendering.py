@@ -18,7 +18,7 @@ from ..kernel.errands import Lane
 from ..kernel.world import World
 from . import state
 
-__all__ = ["Plan", "Rendered", "Renderer", "plan"]
+__all__ = ["Plan", "Recipe", "Rendered", "Renderer", "plan"]
 
 BUDGET = 64 * 2**20  # bytes of files that are kept
 
@@ -107,6 +107,8 @@ def _draw(recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
 
             del given["formats"]  # a composite is a PNG (D:444)
             figure = composite.draw([made[panel].files["png"] for panel in recipe["panels"]], **given)
+        case _ if "text" in given:  # a brain's words
+            return Rendered({}, given["text"])
         case _:
             from .figures import stylist
 

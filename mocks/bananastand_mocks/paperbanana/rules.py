@@ -69,7 +69,7 @@ def check_data(data_json: str) -> None:
     try:
         value = json.loads(data_json)
         if isinstance(value, dict | list):
-            parse(data_json.encode("utf-8"))
+            parse(data_json.encode("utf-8"), members=None)
     except (RecursionError, TooDeep):
         raise ProviderError("invalid", "Invalid JSON in data_json: nested too deeply") from None
     except ValueError as error:

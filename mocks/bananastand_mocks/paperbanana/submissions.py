@@ -12,7 +12,7 @@ from ..kernel.call import Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
-from .lifecycle import Workshop
+from .lifecycle import ITERATIONS, Workshop
 from .rules import check_data, check_image_options, check_layout, formats
 from .webhooks import outbox
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["create_composite", "create_diagram", "create_diagram_from_pdf", "create_plot", "optimize_prompt"]
 
-ITERATIONS = 3
 TEXT_KEPT = 200_000  # characters of a PDF that a figure is drawn from
 UNTOLD = ("pdf_base64", "webhook_url", "webhook_include_image")  # of a request, in the history
 
@@ -68,6 +67,7 @@ def create_plot(world: World, body: Body, call: Call, workshop: Workshop) -> Bod
         "data_json": body["data_json"],
         "intent": body["intent"],
         "aspect_ratio": body.get("aspect_ratio"),
+        "iterations": int(body.get("iterations", ITERATIONS)),
         "formats": formats(body),
     }
     return _accept(world, body, call, workshop, "plot", "statistical_plot", recipe)

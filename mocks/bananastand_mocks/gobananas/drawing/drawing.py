@@ -6,7 +6,7 @@ from random import Random
 
 from PIL import Image, ImageOps
 
-from ..encoding import decode, png
+from ..encoding import decode, png, reduced
 from ..pictures import Recipe
 from ..ratios import SHORT_SIDE
 from .canvas import Canvas
@@ -37,13 +37,10 @@ def draw(recipe: Recipe) -> bytes:
 
 def redraw(content: bytes, prompt: str) -> bytes:
     """A picture from outside in the light, the colours and the finish a prompt asks for, its things drawn over it."""
-    original = decode(content)
-    if original.mode not in ("RGB", "RGBA", "L"):
-        original = original.convert("RGB")
+    original = reduced(decode(content, SHORT_SIDE), SHORT_SIDE)
     share = min(1.0, SHORT_SIDE / min(original.size), (MOST_PIXELS / (original.width * original.height)) ** 0.5)
     if share < 1:
         original = original.resize([max(1, round(side * share)) for side in original.size])
-    original = ImageOps.exif_transpose(original).convert("RGB")
     wish = plan_edit(prompt)
     colours = palette(wish.light, 0.0, wish.tint, None)
     toned = ImageOps.colorize(

@@ -15,13 +15,15 @@ from .lettering import caption_lines, measure
 from .reading import read
 from .routing import Point
 from .sizes import RESOLUTIONS, pixels
-from .studio import INK, MUTED, PALETTE, legible, saved, studio
+from .studio import INK, MUTED, PALETTE, legible, saved, studio, unshown
+from .told import told_graph
 
 __all__ = ["draw"]
 
 INCHES = 8.0  # the longer side, at any resolution
 AUTO = ("16:9", "3:2", "21:9", "4:3", "1:1", "3:4")  # what is chosen from
 CAPTION, CAPTION_LINE, CAPTION_LINES = 10.0, 13.5, 4
+CAPTION_LETTERS = 360  # of which some four lines are made
 CAPTION_GAP = 14.0
 BORDER = 14.0
 LINE_COLOUR, BACK_COLOUR = "#4A4E55", "#B5530F"
@@ -51,30 +53,35 @@ def draw(
     image_resolution: str | None = None,
     iterations: int = 3,
     formats: Sequence[str] = ("png",),
+    graph: dict[str, Any] | None = None,
 ) -> Figure:
     """What a methodology says flows where, with its caption; PNG always among the files, same call, same bytes.
 
-    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. Raises Refused: nothing to draw, unknown
-    ratio, resolution or format, iterations outside 1 to 10.
+    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. With a `graph`, as told_graph reads it,
+    the text is not read. Raises Refused: nothing to draw, unknown ratio, resolution or format, or iterations outside
+    1 to 10.
     """
     longest = RESOLUTIONS.get(image_resolution or "2K")
     if longest is None:
         raise Refused(f"image_resolution must be one of: {', '.join(RESOLUTIONS)}", "image_resolution")
     if not 1 <= iterations <= 10:
         raise Refused("iterations must be between 1 and 10", "iterations")
+    caption = " ".join(caption[: 4 * CAPTION_LETTERS].split())[:CAPTION_LETTERS]
     names = AUTO if aspect_ratio in (None, "auto") else (aspect_ratio,)
     sizes = [pixels(name, longest) for name in names]
-    graph = read(source_context, caption)
+    found = read(source_context, caption) if graph is None else told_graph(graph)
     with studio():
         shown = Graph(
-            [_legible(box) for box in graph.boxes],
-            [replace(a, label=legible(a.label, 24)) for a in graph.arrows],
-            [replace(frame, title=legible(frame.title, 80)) for frame in graph.frames],
+            [_legible(box) for box in found.boxes],
+            [replace(a, label=legible(a.label, 24)) for a in found.arrows],
+            [replace(frame, title=legible(frame.title, 80)) for frame in found.frames],
         )
         plans = [_planned(shown, caption, size, iterations) for size in sizes]
         best = max(range(len(plans)), key=lambda i: plans[i][0].scale * (1 - 0.02 * i))
         files = _drawn(shown, *plans[best], sizes[best], iterations, formats)
-    return Figure(files, _describe(graph, plans[best][0], caption, iterations), *sizes[best])
+        lacking = unshown((caption, *(text for box in found.boxes for text in (box.label, *box.details))))
+    said = _describe(found, plans[best][0], caption, iterations)
+    return Figure(files, f"{said} {lacking}." if lacking else said, *sizes[best])
 
 
 def _legible(box: Box) -> Box:
@@ -86,7 +93,7 @@ def _planned(
 ) -> tuple[Plan, list[Any], tuple[float, float]]:
     """The plan on what the caption leaves of the sheet, the caption's lines, and the sheet's size in points."""
     sheet = (size[0] / max(size) * INCHES * 72, size[1] / max(size) * INCHES * 72)
-    lines = caption_lines(legible(caption, 360), CAPTION, sheet[0] - 4 * BORDER, CAPTION_LINES)
+    lines = caption_lines(legible(caption, CAPTION_LETTERS), CAPTION, sheet[0] - 4 * BORDER, CAPTION_LINES)
     free = (sheet[0] - 2 * BORDER, sheet[1] - 2 * BORDER - (len(lines) * CAPTION_LINE + CAPTION_GAP if lines else 0))
     return arrange(graph, free, iterations), lines, sheet
 
@@ -294,7 +301,7 @@ def _describe(graph: Graph, plan: Plan, caption: str, iterations: int) -> str:
     names = [box.label for box in graph.boxes]
     said = [
         f"The diagram shows {len(names)} {'box' if len(names) == 1 else 'boxes'} and {len(graph.arrows)} "
-        f"{'arrow' if len(graph.arrows) == 1 else 'arrows'} for {caption.strip()!r}"
+        f"{'arrow' if len(graph.arrows) == 1 else 'arrows'} for {caption!r}"
     ]
     for kind, name in NAMES.items():
         if of := [box.label for box in graph.boxes if box.kind == kind and not box.implied]:

@@ -127,13 +127,30 @@ def _sort(layer: list[int], fixed: list[int], links: list[Link], *, down: bool) 
 
 
 def _swap(found: Layers) -> None:
-    """Exchange neighbours wherever that saves a crossing."""
-    for layer in found.layers:
+    """Exchange neighbours wherever that saves a crossing; only the arrows of the two can cross otherwise then."""
+    for at, layer in enumerate(found.layers):
+        sides = [(found.layers[side], found.links[min(at, side)]) for side in (at - 1, at + 1)
+                 if 0 <= side < len(found.layers)]  # fmt: skip
+        ends = [(_ends(layer, links), {slot: place for place, slot in enumerate(fixed)}) for fixed, links in sides]
         for place in range(len(layer) - 1):
-            before = found.crossings()
-            layer[place], layer[place + 1] = layer[place + 1], layer[place]
-            if found.crossings() >= before:
-                layer[place], layer[place + 1] = layer[place + 1], layer[place]
+            first, second = layer[place], layer[place + 1]
+            saved = sum(
+                (spot[a] > spot[b]) - (spot[a] < spot[b])
+                for of, spot in ends
+                for a in of.get(first, ())
+                for b in of.get(second, ())
+            )
+            if saved > 0:
+                layer[place], layer[place + 1] = second, first
+
+
+def _ends(layer: list[int], links: list[Link]) -> dict[int, list[int]]:
+    """The other ends of each slot's links to one neighbouring layer."""
+    own, ends = set(layer), dict[int, list[int]]()
+    for link in links:
+        slot, other = (link.source, link.target) if link.source in own else (link.target, link.source)
+        ends.setdefault(slot, []).append(other)
+    return ends
 
 
 def _crossings(above: list[int], below: list[int], links: list[Link]) -> int:

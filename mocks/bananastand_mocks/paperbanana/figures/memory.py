@@ -34,8 +34,10 @@ class Memory:
             return None
         if phrase.pronoun:
             return self.flow[-1] if self.flow else None
-        if (of := re.match(r"(.+) (?:outputs?|predictions?|results?)$", phrase.label)) and (
-            source := self.seen(phrases(of[1], [])[0])
+        if (
+            (of := re.match(r"(.+) (?:outputs?|predictions?|results?)$", phrase.label))
+            and (named := phrases(of[1], []))
+            and (source := self.seen(named[0]))
         ):
             made = [arrow.target for arrow in self.graph.arrows if arrow.source == source[0]]
             return made[-1] if made else source[0]
@@ -99,7 +101,10 @@ class Memory:
         return next((each for each in begins if self.graph.boxes[each].kind == "data"), begins[0])
 
     def step(self, label: str, after: list[int] | None = None, details: list[list[str]] | None = None) -> list[int]:
-        place = self.add(short(label, 9), "step", (), [each for of in details or [] for each in of])
+        name = short(label, 9) or " ".join(MARK.sub("", label).split())[:60]
+        if not name:
+            return list(self.flow)
+        place = self.add(name, "step", (), [each for of in details or [] for each in of])
         self.arrows(self.flow if after is None else after, [place])
         self.flow = [place]
         return [place]
@@ -160,10 +165,12 @@ class Memory:
 def short(text: str, words: int) -> str:
     """The first words, without articles and brackets, and not ending in a word that leads on; numbers do not count."""
     kept: list[str] = []
+    left = words
     for word in (each for each in MARK.sub("", text).split() if each.lower() not in ("the", "a", "an")):
-        if sum(bool(re.search(r"[^\W\d_]{2}", each)) for each in kept) == words:
+        if left == 0 or len(kept) == 4 * words:
             break
         kept.append(word)
+        left -= re.search(r"[^\W\d_]{2}", word) is not None
     while kept and kept[-1].lower() in LEADS_ON:
         kept.pop()
     return re.sub(r"\s+([,;:%])", r"\1", " ".join(kept)).strip(" ,;:")

@@ -96,7 +96,7 @@ def _limit(seconds: float) -> None:
 def _read(pdf: bytes, pages: str, most_pages: int, seconds: float) -> dict[str, Any]:
     start = re.findall(rb"startxref\s{1,8}(\d{1,12})", pdf[-65536:])
     if not start:
-        raise Unreadable("The PDF is truncated: it has no startxref at its end", "pdf_base64")
+        pdf, start = _ended(pdf), [b"0"]
     if len(pdf) > MENDED and not re.match(rb"\s*(?:xref|\d+\s+\d+\s+obj)", pdf[int(start[-1]) :][:64]):
         raise Unreadable("The PDF is damaged: startxref points nowhere", "pdf_base64")
     if pdf.count(b" obj") > OBJECTS:
@@ -137,6 +137,17 @@ def _read(pdf: bytes, pages: str, most_pages: int, seconds: float) -> dict[str, 
         raise Unreadable(f"The PDF cannot be read: {str(error)[:120]}", "pdf_base64") from error
     except Exception as error:  # a damaged file can break a parser in any way
         raise Unreadable(f"The PDF is damaged ({type(error).__name__})", "pdf_base64") from error
+
+
+def _ended(pdf: bytes) -> bytes:
+    """A PDF that was cut off, with an end: pypdf then makes its table of objects anew. Raises Unreadable."""
+    if len(pdf) > MENDED:
+        raise Unreadable("The PDF is truncated: it has no startxref at its end", "pdf_base64")
+    catalog = re.search(rb"(\d{1,7})\s{1,3}(\d{1,5})\s{1,3}obj\s{0,3}<<[^<>]{0,400}/Type\s{0,3}/Catalog\b", pdf)
+    root = re.search(rb"/Root\s{1,3}(\d{1,7})\s{1,3}(\d{1,5})\s{1,3}R", pdf) or catalog
+    if root is None:
+        raise Unreadable("The PDF is truncated: it has neither startxref nor catalog", "pdf_base64")
+    return pdf + b"\ntrailer\n<</Size %d/Root %s %s R>>\nstartxref\n0\n%%%%EOF" % (OBJECTS, root[1], root[2])
 
 
 def _count(reader: Any, most_pages: int) -> int:

@@ -10,9 +10,10 @@ from . import charts
 from .axes import LABEL, TICK, categories, draw_legend, number, numeric, pretty, reference
 from .figure import Figure, Refused
 from .intent import Wish, read_intent
+from .refining import refine
 from .shapes import Chart, chart
 from .sizes import pixels
-from .studio import DPI, MUTED, legible, saved, studio
+from .studio import DPI, MUTED, legible, saved, studio, unshown
 from .table import read_table
 
 __all__ = ["draw"]
@@ -27,11 +28,21 @@ TITLES, X_LABELS, Y_LABELS = (
 )
 
 
-def draw(data_json: str, intent: str, *, aspect_ratio: str | None = None, formats: Sequence[str] = ("png",)) -> Figure:
+def draw(
+    data_json: str,
+    intent: str,
+    *,
+    aspect_ratio: str | None = None,
+    iterations: int = 3,
+    formats: Sequence[str] = ("png",),
+) -> Figure:
     """The chart that data and intent ask for, PNG always among its files; the same call gives the same bytes.
 
-    `auto` and no ratio at all are 4:3. Raises Refused: no JSON, nothing to plot or too much, unknown ratio or format.
+    `auto` and no ratio at all are 4:3. Each iteration after the first mends labels that touch. Raises Refused: no JSON,
+    nothing to plot or too much, unknown ratio or format, iterations outside 1 to 10.
     """
+    if not 1 <= iterations <= 10:
+        raise Refused("iterations must be between 1 and 10", "iterations")
     table = read_table(data_json)
     wish = read_intent(intent)
     planned = _ordered(chart(table, wish), wish)
@@ -44,12 +55,16 @@ def draw(data_json: str, intent: str, *, aspect_ratio: str | None = None, format
         sheet: Any = Sheet(figsize=(width / DPI, height / DPI), dpi=DPI, layout="constrained")
         FigureCanvasAgg(sheet)
         sheet.get_layout_engine().set(w_pad=0.13, h_pad=0.11)
-        _draw(sheet, planned, wish, table.notes)
+        axes = _draw(sheet, planned, wish, table.notes)
+        touching = refine(sheet, axes, planned.kind, iterations - 1)
         files = saved(sheet, formats)
-    return Figure(files, _describe(planned), width, height)
+        lacking = unshown((*planned.names, *planned.columns, *planned.series, wish.title or "", wish.x_label or ""))
+    said = _describe(planned, touching)
+    return Figure(files, f"{said} {lacking}." if lacking else said, width, height)
 
 
-def _draw(sheet: Any, planned: Chart, wish: Wish, notes: dict[str, str]) -> None:
+def _draw(sheet: Any, planned: Chart, wish: Wish, notes: dict[str, str]) -> Any:
+    """The chart on the sheet; its axes."""
     axes = sheet.add_subplot()
     many = planned.kind == "bar" and not wish.horizontal and _crowded(planned.names, sheet.get_size_inches()[0])
     look = charts.Look(
@@ -68,6 +83,7 @@ def _draw(sheet: Any, planned: Chart, wish: Wish, notes: dict[str, str]) -> None
     _name(axes, planned, wish, notes, look)
     if planned.kind != "box" and handles and (wish.legend or (wish.legend is None and len(handles) > 1)):
         draw_legend(sheet, list(handles.values()), [pretty(name) for name in handles])
+    return axes
 
 
 def _chart(sheet: Any, axes: Any, planned: Chart, look: charts.Look) -> dict[str, Any]:
@@ -183,7 +199,7 @@ def _bound(planned: Chart) -> None:
         raise Refused(f"a heat map shows at most {MOST_CELLS} cells", "data_json")
 
 
-def _describe(planned: Chart) -> str:
+def _describe(planned: Chart, touching: int) -> str:
     """What the figure shows, in a few sentences."""
     what = f"grouped {planned.kind}" if planned.kind == "bar" and len(planned.series) > 1 else planned.kind
     title = {"bar": "chart", "line": "plot", "scatter": "plot", "box": "plot"}.get(planned.kind, "")
@@ -210,4 +226,6 @@ def _describe(planned: Chart) -> str:
         )
     if planned.said and planned.kind != "heat map":
         said.append(planned.said[0].upper() + planned.said[1:])
+    if touching:
+        said.append(f"{touching} labels still touch others")
     return ". ".join(said) + "."

@@ -7,14 +7,19 @@ from .graph import Arrow, Graph
 __all__ = ["MOST", "pruned"]
 
 MOST = 16  # boxes in a figure
+READ, ARROWS = 200, 48  # arrows, before boxes go and after
 
 
 def pruned(graph: Graph) -> Graph:
-    """At most MOST boxes: results that only pass between two others become the label of their arrow, then leaves go."""
+    """At most MOST boxes: results that only pass between two others become the label of their arrow, then leaves go.
+
+    Of the arrows the first stay: more are a hatching, and take long to lay out.
+    """
+    graph = Graph(graph.boxes, graph.arrows[:READ], graph.frames)
     while len(graph.boxes) > MOST:
         place = _between(graph)
         graph = _without(graph, place if place is not None else _least(graph))
-    return graph
+    return Graph(graph.boxes, graph.arrows[:ARROWS], graph.frames)
 
 
 def _between(graph: Graph) -> int | None:

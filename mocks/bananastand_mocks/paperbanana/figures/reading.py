@@ -20,6 +20,8 @@ from .standard import opened
 
 __all__ = ["Reader", "read"]
 
+CAPTION = 2000  # letters of a caption that are read
+STEPS = 8  # sentences of a text without a verb that is known
 INSTRUMENT = ("by", "with", "using", "via", "through")
 TOWARDS = ("into", "to", "onto")
 PLAIN = {
@@ -62,11 +64,14 @@ PARTICIPLES = {"randomise": "Randomised", "randomize": "Randomized", "assign": "
 
 def read(source_context: str, caption: str) -> Graph:
     """The boxes and arrows of a text, the caption's where the text holds none. Raises Refused: no words in either."""
+    caption = " ".join(caption[:CAPTION].split())
     reader = Reader()
     for unit in units(source_context):
         reader.tell(unit)
     if not reader.graph.boxes:
         reader.listed(source_context)
+    if not reader.graph.boxes and len(told := units(source_context)) > 1:
+        reader.sentences(told[:STEPS])
     if not reader.graph.boxes:
         for phrase in phrases(
             re.sub(r"^\s*(?:fig(?:ure)?\.?|table)\s*\w+\s*[:.]?\s*", "", caption, flags=re.IGNORECASE), []
@@ -108,6 +113,12 @@ class Reader(Memory):
         )
         for phrase in phrases(match[1], []) if match else []:
             self.onward([box for box in [self.box(phrase)] if box is not None])
+
+    def sentences(self, told: list[Unit]) -> None:
+        """One step for each sentence, by its first words: for a language whose verbs are not known here."""
+        for unit in told:
+            head = re.split(r"[,;:\u3001\uff0c\uff1a\uff1b]", unit.text)[0]
+            self.step(short(head, 7) if " " in head.strip() else head.strip()[:14])
 
     def _clause(self, clause: Clause, shared: list[int] | None) -> list[int] | None:
         """Carry out one clause; returns its subject's boxes for clauses that share it, None where it is us."""
@@ -321,7 +332,7 @@ class Reader(Memory):
         head, tail = (
             (unit.text[: cut.start()], unit.text[cut.start() :]) if cut and not unit.labelled else (unit.text, "")
         )
-        self.step(short(head, 7), details=[[short(tail, 6)] if tail else [], unit.brackets])
+        self.step(short(head, 7) or head, details=[[short(tail, 6)] if tail else [], unit.brackets])
 
 
 def _lower(label: str) -> str:

@@ -98,7 +98,7 @@ def _lines(text: str) -> list[str]:
 
 def _sentences(line: str) -> list[str]:
     line = ABBREVIATION.sub(lambda match: match[0].replace(".", "\x03"), line)
-    parts = re.split(r"(?<=[.!?;])\s+(?=[A-Z0-9(\"'\u201c]|[a-z])|(?<=[\u3002\uff01\uff1f\uff1b])", line)
+    parts = re.split(r"(?<=[.!?;])\s+(?=[^\W_]|[(\"'\u201c])|(?<=[\u3002\uff01\uff1f\uff1b])", line)
     return [part.replace("\x03", ".").strip() for part in parts if part.strip()]
 
 
@@ -133,7 +133,7 @@ def _unit(kind: Literal["sentence", "item"], text: str) -> Unit:
         brackets.append(match[1].strip())
         return f" \x01{len(brackets) - 1}\x02"
 
-    return Unit(kind, " ".join(BRACKET.sub(keep, text).split()).rstrip(".;!? "), brackets)
+    return Unit(kind, " ".join(BRACKET.sub(keep, text).split()).rstrip(".;!? \u3002\uff01\uff1f\uff1b\u061f"), brackets)
 
 
 def _worth(text: str) -> bool:

@@ -10,13 +10,13 @@ import functools
 import io
 import threading
 import unicodedata
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from .figure import Refused
 
-__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "legible", "saved", "studio"]
+__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "legible", "saved", "studio", "unshown"]
 
 DPI = 300
 FORMATS = ("png", "svg", "pdf")
@@ -24,7 +24,11 @@ INK, MUTED = "#222222", "#5f6368"
 # Okabe and Ito's colours, which the colour-blind can tell apart; black and yellow, weak on white, come last.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#F0E442", "#222222")
 
-FAMILIES = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Droid Sans Fallback")
+FAMILIES = (
+    *("DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "WenQuanYi Micro Hei"),
+    *("WenQuanYi Zen Hei", "IPAGothic", "Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Noto Sans Devanagari"),
+    *("Noto Sans Thai", "Noto Sans Arabic", "Noto Sans Hebrew", "Arial Unicode MS", "Unifont"),
+)
 MISSING = "\u25a1"  # stands for what no font has
 NO_DATES: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -82,10 +86,23 @@ def legible(text: str, most: int = 400) -> str:
     shown = "".join(
         char if ord(char) in _glyphs() else MISSING
         for char in " ".join(text[: 4 * most].split())
-        if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me")
-        or (unicodedata.category(char) == "Mn" and ord(char) in _glyphs())
+        if not _shapeless(char) or (unicodedata.category(char) == "Mn" and ord(char) in _glyphs())
     )
     return shown if len(shown) <= most else shown[: most - 1].rstrip() + "\u2026"
+
+
+def unshown(texts: Iterable[str]) -> str:
+    """What to say of letters that no font here has; nothing where they all have a shape."""
+    letters = {char for text in texts for char in text if not char.isspace()}
+    lacking = sorted(char for char in letters if ord(char) not in _glyphs() and not _shapeless(char))
+    if not lacking:
+        return ""
+    listed = "".join(lacking[:6]) + ("\u2026" if len(lacking) > 6 else "")
+    return f"No font on this server has {listed}, shown as empty squares; one such as Noto Sans CJK has"
+
+
+def _shapeless(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me")
 
 
 @functools.cache

@@ -19,6 +19,7 @@ __all__ = ["DIAGRAM_TYPES", "optimize"]
 
 DIAGRAM_TYPES = ("methodology", "statistical_plot")
 FACTS = 3  # sentences of the context that are quoted
+LETTERS, LISTED = 24_000, 4_000  # of a prompt that are looked at, and of those in which a list is looked for
 SUBJECTS = {
     "Layout": r"layout|arrang\w*|align\w*|left|right|top|bottom|column|rows?|spacing|whitespace|margin|panel"
     r"|direction|aspect|flow"
@@ -85,10 +86,12 @@ def optimize(
     if not re.search(r"\w", said):
         raise Refused("description holds no words to optimize", "description")
     plot = diagram_type == "statistical_plot"
-    title = f" for {_clean(caption).rstrip('.')!r}" if caption and caption.strip() else ""
+    caption = _clean((caption or "")[:LISTED])
+    title = f" for {caption.rstrip('.')!r}" if caption else ""
     opening = f"{'Statistical plot' if plot else 'Methodology diagram'}{title}, ready for print in an academic paper."
     sections = [_Section("Content", said if re.search(r"[.!?]$", said) else f"{said}.")]
-    sections += _elements_of_plot(said) if plot else _elements(said, caption or "")
+    said = said[:LETTERS]
+    sections += _elements_of_plot(said) if plot else _elements(said, caption)
     if facts := _facts(said, source_context or ""):
         sections.append(_Section("Grounded in the paper", " ".join(facts)))
     sections += _guidance(read_intent(said) if plot else None, _guided(guidelines or ""), said)
@@ -121,7 +124,7 @@ def _elements(said: str, caption: str) -> list[_Section]:
 def _listed(said: str) -> list[str]:
     """The members of a list such as `with token embeddings, 6 encoder blocks, and a classifier head`."""
     match = re.search(
-        r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", said
+        r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", said[:LISTED]
     )
     parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", match[1]) if match else []
     return [re.sub(r"^(?:a|an|the)\s+", "", part.strip()) for part in parts if part.strip()]

@@ -25,6 +25,8 @@ GRIDS = ("matrix", "z", "heatmap", "grid", "values", "data")
 COLUMN_NAMES = ("columns", "x_labels", "xlabels", "col_labels", "cols", "x", "predicted", "labels", "categories")
 ROW_NAMES = ("rows", "y_labels", "ylabels", "row_labels", "y", "actual", "labels", "categories")
 
+LETTERS = 400  # of a name
+
 Columns = dict[str, list[Any]]
 
 
@@ -51,7 +53,7 @@ class Table:
 def read_table(data_json: str) -> Table:
     """The table in a JSON text. Raises Refused: no JSON, no numbers, too many of them."""
     try:
-        value = json.loads(data_json)
+        value = json.loads(data_json, object_pairs_hook=_shortened)
         _weigh(value)
         table = _table(value)
     except RecursionError as error:
@@ -61,6 +63,11 @@ def read_table(data_json: str) -> Table:
     if not (table.numbers or table.samples or table.grid):
         raise Refused("data_json holds no numbers to plot", "data_json")
     return table
+
+
+def _shortened(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are no longer than anybody reads."""
+    return {key[:LETTERS]: each[: 4 * LETTERS] if isinstance(each, str) else each for key, each in pairs}
 
 
 def _weigh(value: Any) -> None:

@@ -29,8 +29,13 @@ def page(content: Iterable[str]) -> Html:
     return Html("".join(each if isinstance(each, Html) else html.escape(each) for each in content))
 
 
-def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> Html:
-    """A table whose first column names the row; on a phone each row stands by itself, its cells named."""
+def table(
+    caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, titled: bool = False
+) -> Html:
+    """A table whose first column names the row; on a phone each row stands by itself, its cells named.
+
+    A caption that the page's title has said already is read to those who do not see the page.
+    """
     body = [
         tag("tr", *(
             tag("th" if i == 0 else "td", cell, scope="row" if i == 0 else None, data_label=heads[i])
@@ -41,7 +46,9 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, 
     if not body:
         return page([tag("h2", caption), tag("p", empty)])
     head = tag("tr", *(tag("th", each, scope="col") for each in heads))
-    return tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
+    return tag(
+        "table", tag("caption", caption, class_="unseen" if titled else None), tag("thead", head), tag("tbody", *body)
+    )
 
 
 def field(label: str, name: str, *, kind: str = "text", value: str = "", hint: str = "", **more: str | bool) -> Html:

@@ -6,6 +6,7 @@ Host must be this machine's, so that no name of a stranger leads here, and a for
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -35,9 +36,10 @@ HEADERS = {
     "content-security-policy": POLICY,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer a browser would send its own forms with Origin: null
 }
 NUMBERS = ("quota", "quota_remaining", "quota_total")
+DIGITS = re.compile(r"[0-9]{1,15}")
 
 Form = dict[str, str]
 
@@ -165,9 +167,13 @@ class AdminSite:
 def _foreign(request: Request) -> str:
     """Why a request is not this site's own; empty if it is."""
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
-    if urlsplit(f"//{host}").hostname not in LOOPBACK:
+    try:
+        here, theirs = urlsplit(f"//{host}").hostname, urlsplit(origin or "").netloc
+    except ValueError:
+        return "Host and Origin cannot be read"
+    if here not in LOOPBACK:
         return f"Host {host} is not this machine"
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and theirs != host:
         return f"Origin {origin} may not use this page"
     return ""
 
@@ -184,7 +190,7 @@ async def _form(request: Request) -> Form:
 
 def _body(form: Form) -> dict[str, Any]:
     """A form as the API's JSON: digits are numbers where numbers are due."""
-    return {name: int(value) if name in NUMBERS and value.isdecimal() else value for name, value in form.items()}
+    return {name: int(value) if name in NUMBERS and DIGITS.fullmatch(value) else value for name, value in form.items()}
 
 
 def _key(world: World, number: str) -> tuple[str, state.Row] | None:

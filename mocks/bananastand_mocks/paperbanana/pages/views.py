@@ -49,7 +49,7 @@ def keys_page(world: World, root: str, *, created: str = "", error: str = "") ->
         method="post",
         action=f"{root}/adm/keys",
     )
-    keys = table("Keys", heads, rows, empty="There is no key.")
+    keys = table("Keys", heads, rows, empty="There is no key.", titled=True)
     latest = _tasks(root, matching(world)[:5], "Latest tasks")
     return document("Keys", root, [*told, keys, tag("h2", "New key"), form, latest])
 
@@ -137,7 +137,7 @@ def task_page(world: World, root: str, row: state.Row, description: str | None, 
         figure = [picture, tag("p", "Files: ", *_between(files))] if row["formats"] else []
         figure.append(tag("p", description or ""))
     asked = tag("pre", json.dumps(row["input_params"], indent=2, ensure_ascii=False))
-    content = [*told, facts, *figure, tag("h2", "Asked for"), asked, *_deliveries(world, row)]
+    content = [*told, facts, *figure, *_deliveries(world, row), tag("h2", "Asked for"), asked]
     return document(f"Task {row['task_id']}", root, content, refresh=REFRESH if refreshing else None)
 
 

@@ -1,6 +1,8 @@
-"""The contact sheet of what is drawn here: `python -m bananastand_mocks.paperbanana.figures.sheet OUT.png`.
+"""The contact sheets of docs/mocks.md, of figures and pictures that the mocks' endpoints made over HTTP.
 
-Eight plots, four diagrams and two composites, made by the functions that answer the API.
+    python docs/contact_sheets.py [URL]
+
+URL is where `bananastand mocks` listens; without it a server is started here.
 """
 
 from __future__ import annotations
@@ -10,15 +12,31 @@ import json
 import math
 import random
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import composite, diagram, plot
-from .figure import Figure
+import httpx2
+from PIL import Image
 
-__all__ = ["DIAGRAMS", "figures", "plots", "sheet"]
+import bananastand_mocks
 
-WIDTH, GAP, COLUMNS = 760, 24, 4
+__all__ = ["DIAGRAMS", "PICTURES", "plots"]
+
+HERE = Path(__file__).parent
+GAP, GROUND = 20, "#E4E6E9"
+FIGURE_KEY, PICTURE_KEY = {"authorization": "Bearer pb_" + "0" * 32}, {"X-API-Key": "sk_live_bananastand"}
+PICTURES = (
+    {"prompt": "A sunset over mountains with purple clouds"},
+    {"prompt": "A lighthouse by the sea in a storm, at night"},
+    {"prompt": "A city in the rain at night, neon", "system_instruction": "pixel art"},
+    {"prompt": "Three bananas and two red apples on a table"},
+    {"prompt": "A rocket and a ringed planet in space"},
+    {"prompt": "A cabin in a misty forest, morning", "system_instruction": "watercolor"},
+    {"prompt": "Cacti in a desert at noon, a hot-air balloon"},
+    {"prompt": "Green hills with a tree, a rainbow and birds", "system_instruction": "oil painting"},
+)
 DIAGRAMS = (
     (
         "We propose a retrieval-augmented generation pipeline. Documents are split into passages of 256 tokens and "
@@ -142,37 +160,85 @@ def plots() -> list[tuple[Any, str]]:
     ]
 
 
-def figures() -> list[Figure]:
-    """Eight plots, four diagrams, two composites."""
-    drawn = [plot.draw(json.dumps(data), intent, aspect_ratio="4:3") for data, intent in plots()]
-    drawn += [diagram.draw(text, caption, aspect_ratio=ratio) for text, caption, ratio in DIAGRAMS]
-    first = composite.draw([each.files["png"] for each in drawn[:4]])
-    second = composite.draw([drawn[8].files["png"], drawn[4].files["png"], drawn[6].files["png"]], label_position="top")
-    return [*drawn, first, second]
+def main() -> None:
+    """Write docs/paperbanana.png and docs/gobananas.jpg."""
+    if len(sys.argv) > 1:
+        draw(sys.argv[1].rstrip("/"))
+        return
+    with bananastand_mocks.start("paperbanana", "gobananas") as server:
+        draw(server.url)
 
 
-def sheet() -> bytes:
-    """All of them on one PNG."""
-    from PIL import Image
+def draw(url: str) -> None:
+    with httpx2.Client(base_url=f"{url}/paperbanana", headers=FIGURE_KEY, timeout=60) as http:
+        figures = sheet(figures_of(http), [480] * 12 + [980] * 2, 4)
+    figures.quantize(160).save(HERE / "paperbanana.png", optimize=True)
+    with httpx2.Client(base_url=f"{url}/gobananas", headers=PICTURE_KEY, timeout=60) as http:
+        pictures = sheet([picture(http, body) for body in PICTURES], [480] * 8, 4)
+    pictures.save(HERE / "gobananas.jpg", quality=82)
 
-    pictures = [Image.open(io.BytesIO(each.files["png"])).convert("RGB") for each in figures()]
-    wide = [WIDTH] * (len(pictures) - 2) + [2 * WIDTH + GAP] * 2
+
+def figures_of(http: httpx2.Client) -> list[Image.Image]:
+    """Eight plots, four diagrams, two composites, as PNGs."""
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("plot", {"data_json": json.dumps(data), "intent": intent, "aspect_ratio": "4:3"}) for data, intent in plots()
+    ]
+    asked += [
+        ("generate", {"source_context": text, "caption": caption, "aspect_ratio": ratio})
+        for text, caption, ratio in DIAGRAMS
+    ]
+    tasks = [finished(http, path, body) for path, body in asked]
+    for panels, place in ((tasks[:3], "bottom"), ([tasks[8], tasks[4], tasks[6]], "top")):
+        body = {"source_task_ids": panels, "layout": "1x3", "label_position": place, "label_font_size": 48}
+        tasks.append(finished(http, "composite", body))
+    return [opened(http.get(f"/api/tasks/{task}/image")) for task in tasks]
+
+
+def finished(http: httpx2.Client, path: str, body: dict[str, Any]) -> str:
+    """The id of a task, once it is completed."""
+    answer = http.post(f"/api/{path}", json=body)
+    answer.raise_for_status()
+    name = answer.json()["task_id"]
+    while (task := http.get(f"/api/tasks/{name}").json())["status"] != "completed":
+        if task["status"] == "failed":
+            raise SystemExit(f"{path}: {task['error']}")
+        time.sleep(0.2)
+    return name
+
+
+def picture(http: httpx2.Client, body: dict[str, Any]) -> Image.Image:
+    answer = http.post("/api/images", json={**body, "aspect_ratio": "4:3"})
+    answer.raise_for_status()
+    return opened(http.get(answer.json()["images"][0]["url"]))
+
+
+def opened(answer: httpx2.Response) -> Image.Image:
+    answer.raise_for_status()
+    return Image.open(io.BytesIO(answer.content)).convert("RGB")
+
+
+def sheet(pictures: Sequence[Image.Image], widths: Sequence[int], columns: int) -> Image.Image:
+    """All of them in rows, each at its width; a row is full when its widths are those of `columns` narrow ones."""
     tiles = [
         each.resize((width, round(each.height * width / each.width)), Image.Resampling.LANCZOS)
-        for each, width in zip(pictures, wide, strict=True)
+        for each, width in zip(pictures, widths, strict=True)
     ]
-    rows = [*(tiles[i : i + COLUMNS] for i in range(0, len(tiles) - 2, COLUMNS)), tiles[-2:]]
-    height = sum(max(tile.height for tile in row) + GAP for row in rows) + GAP
-    whole = Image.new("RGB", (COLUMNS * (WIDTH + GAP) + GAP, height), "#E4E6E9")
+    full = columns * (widths[0] + GAP) + GAP
+    rows: list[list[Image.Image]] = [[]]
+    for tile in tiles:
+        if sum(each.width + GAP for each in rows[-1]) + tile.width + 2 * GAP > full:
+            rows.append([])
+        rows[-1].append(tile)
+    whole = Image.new("RGB", (full, sum(max(tile.height for tile in row) + GAP for row in rows) + GAP), GROUND)
     top = GAP
     for row in rows:
-        for place, tile in enumerate(row):
-            whole.paste(tile, (GAP + place * (tile.width + GAP), top))
+        left = GAP
+        for tile in row:
+            whole.paste(tile, (left, top))
+            left += tile.width + GAP
         top += max(tile.height for tile in row) + GAP
-    kept = io.BytesIO()
-    whole.quantize(192).save(kept, "PNG", optimize=True)
-    return kept.getvalue()
+    return whole
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_bytes(sheet())
+    main()

@@ -1,0 +1,83 @@
+"""Where the stand is and which key opens it: options, then the environment, then what `bananastand up` wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tomllib
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._ends import USAGE, fail
+
+if TYPE_CHECKING:
+    from bananastand.clients.stand import Stand
+
+__all__ = ["AsJson", "Key", "Url", "as_json", "connected", "table", "where"]
+
+Url = Annotated[
+    str | None, typer.Option("--url", envvar="BANANASTAND_URL", help="The stand, else the one that `up` wrote down.")
+]
+Key = Annotated[str | None, typer.Option("--key", envvar="BANANASTAND_KEY", help="A key, else that stand's.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+USUAL = "http://127.0.0.1:8750"
+
+
+def where(url: str | None, key: str | None) -> tuple[str, str]:
+    """Address and key of the stand. Ends the program where there is no key."""
+    share = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    data = Path(os.environ.get("BANANASTAND_DATA") or Path(share) / "bananastand")
+    told = dict[str, Any]()
+    try:
+        told = tomllib.loads((data / "client.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        fail(f"{data / 'client.toml'} cannot be read: {error}", USAGE)
+    known = str(told.get("url", USUAL)).rstrip("/")
+    address = (url or known).rstrip("/")
+    if "://" not in address:
+        address = f"http://{address}"
+    if key is None and address == known:  # the key of one stand is not told to another
+        key = told.get("key")
+    if not key:
+        fail(f"no key for {address}: --key or BANANASTAND_KEY; the first `bananastand up` prints one", USAGE)
+    return address, str(key)
+
+
+@contextlib.contextmanager
+def connected(url: str | None, key: str | None) -> Generator[Stand]:
+    """The stand; what it refuses ends the program with its reason."""
+    from bananastand.clients.stand import Stand, StandError
+
+    address, secret = where(url, key)
+    try:
+        with Stand(address, secret) as stand:
+            yield stand
+    except StandError as error:
+        fail(str(error), USAGE if error.status in (400, 401, 404, 409, 422) else 1)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def as_json(value: Any) -> None:
+    """Print a value for programs."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Print a plain table."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        shown.add_column(heading)
+    for row in rows:
+        shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    Console().print(shown)

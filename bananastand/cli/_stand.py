@@ -1,0 +1,193 @@
+"""Runs a stand for `bananastand up`: its data, its APIs, one uvicorn for all its ports. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from rich.console import Console
+
+from bananastand.platform.builder import source_builder
+from bananastand.platform.deployer import Builder
+from bananastand.platform.errors import PlatformError
+from bananastand.platform.keys import FIRST, api_token, write_client_file
+from bananastand.platform.pushes import GITHUB, git_app, github_app
+from bananastand.platform.runtime import PlatformRuntime
+from bananastand.platform.server import StandServer
+from bananastand.platform.settings import Settings, cards, default_data
+from bananastand.platform.stand import Stand
+from bananastand_mocks.providers import NAMES
+from bananastand_mocks.server import Server, create_apps
+
+__all__ = ["Options", "run"]
+
+BANANA = ("bananadev", "banana-native")
+LOOPBACK = "127.0.0.1"
+OPEN = ("/lowcodeapi/falai", "/fal", "/gobananas", "/paperbanana", "/w")  # the mocks' own, with CORS of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says. `fronts` are pairs of a port and a project."""
+
+    port: int
+    host: str = LOOPBACK
+    hosts: tuple[str, ...] = ()
+    data: Path | None = None
+    fronts: tuple[tuple[int, str], ...] = ()
+    mocks: bool = False
+    roots: tuple[Path, ...] = ()
+    memory_mb: int | None = None
+    build_timeout: float = 1800.0
+    start_timeout: float = 600.0
+    github_secret: str | None = field(default=None, repr=False)
+
+
+def run(options: Options, builder: Builder | None = None) -> int:
+    """Until SIGTERM or Ctrl-C; the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    settings = Settings(
+        data=(options.data or default_data()).expanduser().resolve(),
+        gpus=cards(),
+        memory_mb=options.memory_mb,
+        build_timeout=options.build_timeout,
+        start_timeout=options.start_timeout,
+    )
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        sockets = [_listen(options.host, options.port), *(_listen(LOOPBACK, port) for port, _ in options.fronts)]
+    except OSError as error:
+        console.print(f"error: cannot listen: {error.strerror}; --port takes another", style="red")
+        return 1
+    try:
+        chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()))
+        _runner()(_serve(options, settings, chosen, sockets, console))
+    except KeyboardInterrupt:
+        return 130
+    except PlatformError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 1
+    finally:
+        for each in sockets:
+            each.close()
+    return 0
+
+
+async def _serve(
+    options: Options, settings: Settings, builder: Builder, sockets: list[socket.socket], console: Console
+) -> None:
+    stand = Stand(settings, builder)
+    try:
+        for line in await stand.start():
+            console.print(line)
+        url = f"http://{_named(options.host)}:{sockets[0].getsockname()[1]}"
+        fronts = {each.getsockname()[1]: name for each, (_, name) in zip(sockets[1:], options.fronts, strict=True)}
+        app = _application(stand, options, fronts, url)
+        _welcome(console, stand, url, fronts, options.mocks)
+        config = uvicorn.Config(
+            app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
+        )
+        await _Server(config).serve(sockets)
+        console.print("stopping")
+    finally:
+        await stand.close()
+
+
+def _application(stand: Stand, options: Options, fronts: dict[int, str], url: str) -> StandServer:
+    """Everything on one port."""
+    runtime = PlatformRuntime(stand)
+    worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens)
+    runtime.attach(worlds.default)
+    others = Server([each for each in NAMES if each not in BANANA], hosts=options.hosts) if options.mocks else None
+    pushed = {"/git": git_app(stand, url), GITHUB: github_app(stand, options.github_secret)}
+    return StandServer(
+        stand,
+        {**apps, **pushed},
+        fronts=fronts,
+        hosts=options.hosts,
+        open_to=OPEN if options.mocks else (),
+        private=not _is_loopback(options.host),
+        rest=others,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the log streams of its callers when it is told to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """On this loop, and not for the replicas: they have sessions of their own."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], mocks: bool) -> None:
+    """Say where it is, and the first key, once."""
+    console.print(f"[bold]Bananastand[/bold] at {url}/   data in {stand.settings.data}")
+    console.print(f"  Banana.dev            {url}/banana")
+    console.print(f"  through LowCodeAPI    {url}/lowcodeapi/bananadev")
+    console.print(f"  git push              {url}/git/PROJECT.git (a key is the password)")
+    if mocks:
+        console.print(f"  the other mocks       {url}/_stand/")
+    for port, project in fronts.items():
+        console.print(f"  {project:<20}  http://{LOOPBACK}:{port}/ (no key)", markup=False)
+    if stand.keys.ids:
+        write_client_file(stand.settings.data, url)
+        console.print(f"  keys: {len(stand.keys.ids)} valid; new ones: bananastand keys create")
+        return
+    _, secret = stand.keys.create(FIRST)
+    path = write_client_file(stand.settings.data, url, secret)
+    console.print(f"  key                   [bold]{secret}[/bold]  (shown once; this machine's commands read it in")
+    console.print(f"                        {path})", markup=False)
+    console.print(f"  LowCodeAPI api_token  {api_token(secret)}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, proto=socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's delay on
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)  # what comes before the start is over waits
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _runner() -> Any:
+    """The quicker event loop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _named(host: str) -> str:
+    """How this machine's own commands reach it."""
+    if host in ("0.0.0.0", "::"):
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,108 @@
+"""`bananastand conform`: hold any implementation of a provider to its contract. The checks are the mocks' own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ._ends import USAGE, fail
+
+if TYPE_CHECKING:
+    from bananastand_mocks.conformance import Outcome
+
+__all__ = ["conform"]
+
+# The environment variables of a key and of an admin's.
+KEYS = {
+    "bananadev": ("LOWCODEAPI_TOKEN", None),
+    "falai": ("LOWCODEAPI_TOKEN", None),
+    "banana-native": ("BANANA_API_KEY", None),
+    "fal-native": ("FAL_KEY", None),
+    "gobananas": ("GOBANANAS_API_KEY", None),
+    "paperbanana": ("PAPERBANANA_API_KEY", "PAPERBANANA_ADMIN_KEY"),
+}
+
+
+def conform(
+    base_url: Annotated[str, typer.Option(help="Where the implementation answers, such as http://127.0.0.1:8000.")],
+    provider: Annotated[str, typer.Option(help=f"Whose contract: {', '.join(KEYS)}.")],
+    key: Annotated[
+        str | None, typer.Option(help="Else the provider's environment variable, as for its client.")
+    ] = None,
+    admin_key: Annotated[str | None, typer.Option(help="PaperBanana's, else PAPERBANANA_ADMIN_KEY.")] = None,
+    write: Annotated[
+        bool, typer.Option(help="Also what creates, changes and deletes. A live service may bill it.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option(help="Print where answers and contract part, ids and times by their kind.")
+    ] = False,
+    use: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: call this model, image or plot; may be given again.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the report to this file, for a CI system.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one answer.")] = 60.0,
+    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a rate limit or a task.")] = 120.0,
+) -> None:
+    """Hold what answers at a URL to a provider's contract, in any language, a live service included.
+
+    Only reads unless told to --write. Exit status 0 if every check passed, 1 if one did not or nothing answers.
+    """
+    if provider not in KEYS:
+        fail(f"there is no provider {provider}; there are {', '.join(KEYS)}", USAGE)
+    variable, admin_variable = KEYS[provider]
+    key = key or os.environ.get(variable)
+    if not key:
+        fail(f"no key for {provider}: give --key, or set {variable}", USAGE)
+    admin_key = admin_key or (os.environ.get(admin_variable) if admin_variable else None)
+    named = {name: value for name, _, value in (each.partition("=") for each in use or ())}
+    if not all(named.values()):
+        fail("--use wants NAME=VALUE", USAGE)
+    try:
+        from bananastand_mocks.conformance import Unreachable
+        from bananastand_mocks.conformance import conform as checks
+        from bananastand_mocks.conformance.report import as_diff, as_json, as_junit
+    except ImportError as error:
+        fail(f"{error.name} is not here: pip install 'bananastand[mocks]'")
+    options = {"key": key, "admin_key": admin_key, "write": write, "timeout": timeout, "patience": patience}
+    try:
+        outcomes = list(checks(provider, base_url, use=named, **options))  # type: ignore[arg-type]
+    except Unreachable as error:
+        fail(str(error))
+    _table(provider, base_url, outcomes)
+    if diff and (told := as_diff(outcomes)):
+        typer.echo(f"\n--- contract of {provider}\n+++ {base_url}\n{told}")
+    if json_file is not None:
+        report = as_json(provider, base_url, outcomes, write=write)
+        json_file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if junit is not None:
+        junit.write_text(as_junit(provider, outcomes), encoding="utf-8")
+    if any(each.result == "failed" for each in outcomes):
+        raise typer.Exit(1)
+
+
+def _table(provider: str, base_url: str, outcomes: list[Outcome]) -> None:
+    """A row for each operation, then the sum, then what failed and what was not asked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, table = Console(highlight=False, markup=False), Table("operation", "passed", "failed", "skipped")
+    for operation in dict.fromkeys(each.operation for each in outcomes):
+        counted = Counter(each.result for each in outcomes if each.operation == operation)
+        table.add_row(operation, *(str(counted[result] or "-") for result in ("passed", "failed", "skipped")))
+    console.print(table)
+    counted = Counter(each.result for each in outcomes)
+    told = ", ".join(f"{counted[result]} {result}" for result in ("passed", "failed", "skipped"))
+    console.print(f"{provider} at {base_url}: {told}", soft_wrap=True)
+    for each in outcomes:
+        for part in each.differences:
+            line = f"{each.operation}, {each.title}: {part.where} is {part.answer}; the contract has {part.contract}"
+            console.print(line, soft_wrap=True)
+    for reason, count in Counter(each.reason for each in outcomes if each.reason).items():
+        told = "writes, which only --write does" if reason == "writes" else reason
+        console.print(f"{count} not asked: {told}", soft_wrap=True)

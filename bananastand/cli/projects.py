@@ -1,0 +1,132 @@
+"""`bananastand ps`, `builds`, `logs`, `scale`, `rollback`, `rm` and `cancel`: what is on a stand, and changes to it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ._connection import AsJson, Key, Url, as_json, connected, table
+from ._ends import USAGE, fail
+
+__all__ = ["builds", "cancel", "logs", "ps", "rm", "rollback", "scale"]
+
+Project = Annotated[str, typer.Argument(help="The project's name or model key.")]
+
+
+def ps(
+    project: Annotated[str | None, typer.Argument(help="Only this project's replicas.")] = None,
+    url: Url = None,
+    key: Key = None,
+    json_: AsJson = False,
+) -> None:
+    """List the projects, or the replicas of one."""
+    with connected(url, key) as stand:
+        if project is not None:
+            rows = stand.get(f"/projects/{project}/replicas")["replicas"]
+            if json_:
+                return as_json(rows)
+            names = ("id", "state", "pid", "port", "card", "running", "memory_mb", "age_seconds", "start_seconds")
+            return table(("REPLICA", *(name.upper().replace("_", " ") for name in names[1:])), _cells(rows, names))
+        rows = stand.get("/projects")["projects"]
+    if json_:
+        return as_json(rows)
+    names = ("name", "model_key", "ready", "replicas", "queued", "running", "url", "problem")
+    return table(tuple(name.upper().replace("_", " ") for name in names), _cells(rows, names))
+
+
+def builds(project: Project, url: Url = None, key: Key = None, json_: AsJson = False) -> None:
+    """List a project's builds, newest first."""
+    with connected(url, key) as stand:
+        rows = stand.get(f"/projects/{project}/builds")["builds"]
+    if json_:
+        return as_json(rows)
+    for row in rows:
+        row["now"] = "*" if row.get("live") else ""
+    names = ("now", "id", "state", "created", "finished", "source", "error")
+    return table(("", *(name.upper() for name in names[1:])), _cells(rows, names))
+
+
+def logs(
+    project: Annotated[str | None, typer.Argument(help="The project's name or model key.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="And what is said from now on.")] = False,
+    build: Annotated[str | None, typer.Option(help="The log of this build instead.")] = None,
+    url: Url = None,
+    key: Key = None,
+    json_: AsJson = False,
+) -> None:
+    """Show what a project's replicas say, or a build."""
+    import json
+
+    if (project is None) == (build is None):
+        fail("name a project, or a build with --build", USAGE)
+    path = f"/builds/{build}/log" if build else f"/projects/{project}/logs"
+    with connected(url, key) as stand:
+        for row in stand.lines(path, follow=follow):
+            who = f" {str(row['replica'])[:8]}" if row.get("replica") else ""
+            typer.echo(json.dumps(row) if json_ else f"{str(row.get('time', ''))[:19]}{who}  {row.get('line', '')}")
+
+
+def scale(
+    project: Project,
+    least: Annotated[int | None, typer.Option("--min", min=0, help="Replicas that are always there.")] = None,
+    most: Annotated[int | None, typer.Option("--max", min=0, help="Replicas at most.")] = None,
+    idle: Annotated[int | None, typer.Option(min=0, help="Seconds without a call before a replica stops.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at once for a replica.")] = None,
+    host: Annotated[str | None, typer.Option(help="bananastand or potassium: what answers in a replica.")] = None,
+    url: Url = None,
+    key: Key = None,
+    json_: AsJson = False,
+) -> None:
+    """Change how a project scales; without options, show it."""
+    names = {"min_replicas": least, "max_replicas": most, "idle_timeout": idle, "concurrency": concurrency,
+             "host": host}  # fmt: skip
+    wanted = {name: value for name, value in names.items() if value is not None}
+    with connected(url, key) as stand:
+        row = stand.patch(f"/projects/{project}", wanted) if wanted else stand.get(f"/projects/{project}")
+    if json_:
+        return as_json(row)
+    shown = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "host")
+    return table(tuple(name.upper().replace("_", " ") for name in shown), _cells([row], shown))
+
+
+def rollback(
+    project: Project,
+    build: Annotated[str | None, typer.Argument(help="The build to go back to; the one before if left out.")] = None,
+    url: Url = None,
+    key: Key = None,
+    json_: AsJson = False,
+) -> None:
+    """Give a project's traffic to an earlier version, at once."""
+    with connected(url, key) as stand:
+        told = stand.post(f"/projects/{project}/rollback", {"build_id": build} if build else {})
+    as_json(told) if json_ else typer.echo(f"{project} is at build {told['build_id']}")
+
+
+def cancel(
+    build: Annotated[str, typer.Argument(help="The build's id.")], url: Url = None, key: Key = None,
+    json_: AsJson = False,
+) -> None:  # fmt: skip
+    """Call a build off."""
+    with connected(url, key) as stand:
+        told = stand.post(f"/builds/{build}/cancel")
+    as_json(told) if json_ else typer.echo(f"build {build}: {told['state']}")
+
+
+def rm(
+    project: Project,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = None,
+    key: Key = None,
+    json_: AsJson = False,
+) -> None:
+    """Remove a project: its replicas stop, its builds and results go."""
+    if not yes and not typer.confirm(f"Remove {project} with its builds and results?"):
+        raise typer.Exit(1)
+    with connected(url, key) as stand:
+        told = stand.delete(f"/projects/{project}")
+    as_json(told) if json_ else typer.echo(f"{project} is removed")
+
+
+def _cells(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    return [tuple(row.get(name) for name in names) for row in rows]

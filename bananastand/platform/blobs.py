@@ -1,0 +1,63 @@
+"""Bodies that are too large for a row, as files. Knows names that we made ourselves, and no call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from .errors import StoreError, StoreFull
+
+__all__ = ["SMALL", "Blobs"]
+
+SMALL = 64 * 2**10  # bytes that still lie in a row
+NO_SPACE = 28  # errno of a full disk
+
+
+class Blobs:
+    """A folder of files, written aside and then renamed, so that a name never holds half a body."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Write it. Raises StoreFull, StoreError."""
+        try:
+            await asyncio.to_thread(self._write, name, content)
+        except OSError as error:
+            if error.errno == NO_SPACE:
+                raise StoreFull("the disk is full: free some space, nothing new is taken until then") from error
+            raise StoreError(f"{self._folder / name} cannot be written: {error.strerror}") from error
+
+    async def get(self, name: str) -> bytes:
+        """Read it. Raises StoreError."""
+        try:
+            return await asyncio.to_thread((self._folder / name).read_bytes)
+        except OSError as error:
+            raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
+
+    async def remove(self, name: str) -> None:
+        """If it is there."""
+        path = self._folder / name
+        if path.exists():
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def sweep(self, wanted: Iterable[str]) -> None:
+        """Remove what no row speaks of: left by a kill between the file and its row."""
+        known = set(wanted)
+        for path in self._folder.iterdir():
+            if path.name.rpartition(".")[0] not in known:
+                path.unlink(missing_ok=True)
+
+    def _write(self, name: str, content: bytes) -> None:
+        aside = self._folder / f".{name}.new"
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(self._folder / name)
+        finally:
+            aside.unlink(missing_ok=True)

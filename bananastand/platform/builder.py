@@ -1,0 +1,35 @@
+"""The builder that a stand uses: brings the source, builds it, and says in the platform's words what went wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .deployer import Builder, Order
+from .errors import Refused
+from .launch import Launch
+
+__all__ = ["source_builder"]
+
+
+def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
+    """Sources may come from below `roots`, and from the uploads; the cache is shared by all builds."""
+    from .building import BuildSettings, build
+    from .building.errors import BuildError
+    from .building.sources import fetch
+
+    async def make(order: Order) -> Launch:
+        settings = BuildSettings(
+            cache=data / "cache",
+            roots=(*roots, data / "uploads"),
+            builder=order.builder if order.builder in ("process", "container") else "auto",
+            environment=order.environment,
+            secrets=order.secrets,
+        )
+        source = order.folder / "source"
+        try:
+            await fetch(order.source, source, settings=settings, log=order.log)
+            return await build(source, settings=settings, folder=order.folder, log=order.log)
+        except BuildError as error:
+            raise Refused(str(error)) from error
+
+    return make

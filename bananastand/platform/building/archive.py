@@ -1,0 +1,71 @@
+"""Unpacks a tar of a stranger: plain files and folders inside the target, within limits; the rest is refused."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zlib
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+
+from .errors import SourceRefused
+
+__all__ = ["unpack"]
+
+LONGEST_HEADER = 2**20  # bytes; tarfile reads the headers of long names into memory, whole
+DEEPEST = 64
+LONGEST_NAME = 1024
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header cannot fill the memory."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        plain = self.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+        if not plain and self.size > LONGEST_HEADER:
+            raise SourceRefused(f"the archive has a header of {self.size} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc]
+
+
+def unpack(archive: Path, into: Path, *, largest: int, most_files: int) -> None:
+    """Unpack a tar, compressed by gzip, bzip2, xz or not at all. Raises SourceRefused; what was unpacked stays.
+
+    Links are refused wherever they point: a chain of them can leave the folder by steps that each stay inside.
+    """
+    size = count = 0
+    try:
+        with tarfile.open(archive, "r|*", tarinfo=_Member) as tar:
+            for member in tar:
+                count, size = count + 1, size + member.size
+                if count > most_files:
+                    raise SourceRefused(f"the archive has more than {most_files} files")
+                if size > largest:
+                    raise SourceRefused(f"the archive holds more than {largest} bytes")
+                _take(tar, member, into)
+    except (tarfile.TarError, zlib.error, LZMAError, EOFError) as error:
+        raise SourceRefused(f"the archive cannot be read: {error}") from None
+    except (OSError, UnicodeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise SourceRefused(f"the archive cannot be unpacked: {reason}") from None
+
+
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    name, shown = PurePosixPath(member.name), member.name[:80]
+    if name.is_absolute() or ".." in name.parts or "\0" in member.name or "\\" in member.name:
+        raise SourceRefused(f"the archive's {shown!r} leads outside of it")
+    if len(member.name) > LONGEST_NAME or len(name.parts) > DEEPEST:
+        raise SourceRefused(f"the archive's {shown!r} is too long a name")
+    if member.issym() or member.islnk():
+        raise SourceRefused(f"the archive's {shown!r} is a link; archive what it points to instead")
+    target = into.joinpath(*name.parts)
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    if not member.isreg() or member.issparse():
+        raise SourceRefused(f"the archive's {shown!r} is no plain file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    assert content is not None
+    with target.open("wb") as file:
+        shutil.copyfileobj(content, file)
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)

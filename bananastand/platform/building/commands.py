@@ -1,0 +1,96 @@
+"""Runs a build's programs: each in a process group of its own, its lines to the log, all of it dead when cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["output", "run"]
+
+GRACE = 2.0  # seconds between asking and killing
+CHUNK = 65536
+
+
+async def run(
+    command: Sequence[str],
+    *,
+    log: Callable[[str], None],
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    given: bytes | None = None,
+) -> int:
+    """Run a program to its end; the exit status. Its output goes to the log by lines, standard error too.
+
+    given: its standard input, else there is none. What it left running in the background is killed with it.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env=dict(environment) if environment is not None else None,
+        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    reader = asyncio.create_task(_relay(process, log))
+    try:
+        if given is not None and process.stdin is not None:
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(given)
+                await process.stdin.drain()
+            process.stdin.close()
+        status = await process.wait()
+        _signal(process.pid, signal.SIGKILL)
+        await reader
+        return status
+    except BaseException:
+        await asyncio.shield(_end(process))
+        reader.cancel()
+        raise
+
+
+async def output(command: Sequence[str], *, cwd: Path | None = None, seconds: float = 60.0) -> tuple[int, str]:
+    """Exit status and standard output of a program that answers at once; 127 where there is no such program."""
+    lines = list[str]()
+    try:
+        async with asyncio.timeout(seconds):
+            status = await run(command, log=lines.append, cwd=cwd)
+    except (FileNotFoundError, PermissionError):
+        return 127, ""
+    except TimeoutError:
+        return 124, ""
+    return status, "\n".join(lines)
+
+
+async def _relay(process: asyncio.subprocess.Process, log: Callable[[str], None]) -> None:
+    """Lines end at a newline or, as progress bars have it, at a carriage return."""
+    assert process.stdout is not None
+    held = b""
+    while chunk := await process.stdout.read(CHUNK):
+        *lines, held = re.split(rb"[\r\n]+", held + chunk)
+        for line in lines:
+            if line.strip():
+                log(line.decode("utf-8", "replace").rstrip())
+        if len(held) > CHUNK:
+            log(held.decode("utf-8", "replace"))
+            held = b""
+    if held.strip():
+        log(held.decode("utf-8", "replace").rstrip())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    _signal(process.pid, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), GRACE)
+    _signal(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

@@ -1,0 +1,31 @@
+"""What can go wrong in a build.
+
+BuildError              the text says what happened and what to do about it; it is shown to the user as it is
+    SourceRefused           the source is not allowed, not there, too large or not safe to unpack
+    DockerfileError         .line; the Dockerfile cannot be read
+    NotHonoured             .line; the builder cannot do what an instruction asks for
+"""
+
+from __future__ import annotations
+
+__all__ = ["BuildError", "DockerfileError", "NotHonoured", "SourceRefused"]
+
+
+class BuildError(Exception):
+    """Why there is no build, in a sentence a user can act on."""
+
+
+class SourceRefused(BuildError):
+    """The source is not allowed, not there, too large or not safe to unpack."""
+
+
+class DockerfileError(BuildError):
+    """The Dockerfile cannot be read. `line` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"Dockerfile line {line}: {message}")
+        self.line = line
+
+
+class NotHonoured(DockerfileError):
+    """The builder cannot do what an instruction asks for, and the app may need it."""

@@ -1,0 +1,106 @@
+"""What a RUN line did to its stage's files, kept for the next build that would do the same: weights come once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["Layers", "Seen", "hub_of", "look"]
+
+LINKED = 16 * 2**20  # bytes from which a file is linked, not copied: weights, which nobody changes in place
+KEPT = 30 * 86400  # seconds since a layer was last used
+Seen = dict[str, tuple[int, int, int]]
+
+
+def look(root: Path) -> Seen:
+    """Every file, link and folder below, with what a change of it changes."""
+    found, open_ = Seen(), [""]
+    while open_:
+        prefix = open_.pop()
+        with os.scandir(root / prefix) as entries:
+            for entry in entries:
+                about, name = entry.stat(follow_symlinks=False), f"{prefix}{entry.name}"
+                if stat.S_ISDIR(about.st_mode):
+                    found[name] = (stat.S_IFDIR, 0, 0)
+                    open_.append(f"{name}/")
+                else:
+                    found[name] = (about.st_mtime_ns, about.st_size, about.st_ino)
+    return found
+
+
+class Layers:
+    """A folder of layers, by key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def restore(self, key: str, root: Path) -> bool:
+        """Do to the files below `root` what the layer's RUN did. False where the layer is not there, or not whole."""
+        layer = self.folder / key
+        try:
+            told = json.loads((layer / "layer.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        if not all(Path(each).exists() for each in told["outside"]):
+            return False
+        for name in told["gone"]:
+            place = root / name
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
+        shutil.copytree(layer / "files", root, symlinks=True, dirs_exist_ok=True, copy_function=_bring)
+        os.utime(layer / "layer.json")
+        return True
+
+    def keep(self, key: str, root: Path, before: Seen, after: Seen, outside: list[str]) -> None:
+        """Keep what changed between two looks. outside: what the RUN fetched into a cache of this machine."""
+        layer, fresh = self.folder / key, self.folder / f"{key}.{os.getpid()}.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        (fresh / "files").mkdir(parents=True)
+        for name in sorted(after):
+            if after[name] != before.get(name):
+                place = fresh / "files" / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if after[name][0] == stat.S_IFDIR:
+                    place.mkdir(exist_ok=True)
+                else:
+                    _bring(str(root / name), str(place))
+        gone = [name for name in before if name not in after]
+        (fresh / "layer.json").write_text(json.dumps({"gone": gone, "outside": outside}), encoding="utf-8")
+        shutil.rmtree(layer, ignore_errors=True)
+        fresh.rename(layer)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Forget layers that no build used for a month."""
+        for note in self.folder.glob("*/layer.json"):
+            if note.stat().st_mtime < time.time() - KEPT:
+                shutil.rmtree(note.parent, ignore_errors=True)
+
+
+def _bring(source: str, target: str) -> str:
+    if os.path.lexists(target):
+        os.unlink(target)
+    about = os.stat(source, follow_symlinks=False)
+    if stat.S_ISREG(about.st_mode) and about.st_size >= LINKED:
+        try:
+            os.link(source, target)
+            return target
+        except OSError:
+            pass  # another file system
+    return str(shutil.copy2(source, target, follow_symlinks=False))
+
+
+def hub_of(environment: Mapping[str, str]) -> Path:
+    """Where huggingface_hub keeps models under these variables."""
+    named = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
+    home = environment.get("HF_HOME") or str(
+        Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    )
+    return Path(named) if named else Path(home) / "hub"

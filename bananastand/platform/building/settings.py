@@ -1,0 +1,40 @@
+"""What a build may do and is given. Made by whoever asks for a build; knows no project."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["BuildSettings", "Builder"]
+
+Builder = Literal["auto", "process", "container"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """cache: shared by all builds. roots: where local sources may lie.
+
+    builder: "auto" is the process builder, unless the Dockerfile asks for what only a container gives and an engine
+    answers. adopt: interpreters whose environments are used as they are where they satisfy a build's requirements.
+    install_host: put the running bananastand into a made environment, for `bananastand serve`. environment: reaches ARG
+    lines and replicas. secrets: reach RUN lines alone, never a layer, a log or a launch. images: other base images by
+    pattern. engine: this one and no other. engine_options: further arguments of its build command.
+    """
+
+    cache: Path
+    roots: tuple[Path, ...] = ()
+    builder: Builder = "auto"
+    dockerfile: str = "Dockerfile"
+    adopt: tuple[str, ...] = (sys.executable,)
+    install_host: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    images: Mapping[str, str] = field(default_factory=dict[str, str])
+    engine: str | None = None
+    engine_options: tuple[str, ...] = ()
+    largest_source: int = 4 * 2**30  # bytes, unpacked
+    most_files: int = 100_000
+    largest_log: int = 4 * 2**20  # characters

@@ -1,0 +1,215 @@
+"""Reads a shell line far enough to know its commands and their words, and to change some of them in place.
+
+Knows quotes, operators, redirections and $(...); runs nothing and expands nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+__all__ = ["Command", "ShellError", "Word", "commands", "edited"]
+
+OPERATOR = re.compile(r"&&|\|\||;;|[;|&()\n]")
+REDIRECTION = re.compile(r"(?:\d*|&)(?:>>|>\||>&|<&|<>|<<<|<<-?|>|<)")
+ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+OPENING = frozenset({"if", "then", "elif", "else", "while", "until", "do", "{", "!", "time"})
+CLOSING = frozenset({"fi", "done", "}"})
+
+
+class ShellError(ValueError):
+    """The line is not one that is read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as it stands in the line, from `start` to `end`. literal: what the shell makes of it, if no variable."""
+
+    text: str
+    start: int
+    literal: str | None
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+@dataclass(slots=True)
+class Command:
+    """A simple command: NAME=value words before it, its words, and the files it is redirected to or from."""
+
+    assignments: list[Word] = field(default_factory=list["Word"])
+    words: list[Word] = field(default_factory=list["Word"])
+    files: list[Word] = field(default_factory=list["Word"])
+
+    @property
+    def name(self) -> str | None:
+        """The program, as far as the line alone tells."""
+        return self.words[0].literal if self.words else None
+
+    @property
+    def start(self) -> int:
+        return min(word.start for word in (*self.assignments, *self.words, *self.files))
+
+    @property
+    def end(self) -> int:
+        return max(word.end for word in (*self.assignments, *self.words, *self.files))
+
+
+def commands(line: str) -> list[Command]:
+    """All simple commands of a line in their order, those inside $(...) too. Raises ShellError."""
+    return list(_commands(line, 0, len(line)))
+
+
+def edited(line: str, changes: list[tuple[int, int, str]]) -> str:
+    """The line with pieces from start to end replaced; pieces do not overlap."""
+    for start, end, text in sorted(changes, reverse=True):
+        line = line[:start] + text + line[end:]
+    return line
+
+
+def _commands(line: str, at: int, end: int) -> Iterator[Command]:
+    current, redirects = Command(), False
+    while True:
+        while at < end and line[at] in " \t":
+            at += 1
+        if at >= end or line[at] == "#":
+            break
+        if (redirection := REDIRECTION.match(line, at, end)) is not None:
+            if redirection[0].endswith(("<<", "<<-", "<<<")):
+                raise ShellError("a here-document inside a line")
+            at, redirects = redirection.end(), True
+            continue
+        if (operator := OPERATOR.match(line, at, end)) is not None:
+            if operator[0] == "(" and current.words:
+                raise ShellError("a function")
+            yield from _whole(current)
+            current, at = Command(), operator.end()
+            continue
+        word = _word(line, at, end)
+        yield from _inner(line, word)
+        at = word.end
+        if redirects:
+            redirects = False
+            current.files.append(word)
+        elif not current.words and word.text in ("case", "function", "select", "[["):
+            raise ShellError(f"{word.text!r}")
+        elif not current.words and not current.assignments and word.text in OPENING | CLOSING:
+            continue
+        elif not current.words and word.text == "for":
+            at = _after_for(line, at, end)
+        elif not current.words and ASSIGNMENT.match(word.text):
+            current.assignments.append(word)
+        else:
+            current.words.append(word)
+    if redirects:
+        raise ShellError("a redirection to nowhere")
+    yield from _whole(current)
+
+
+def _whole(command: Command) -> Iterator[Command]:
+    if command.words or command.assignments or command.files:
+        yield command
+
+
+def _after_for(line: str, at: int, end: int) -> int:
+    """Past `for NAME in words`, which is no command."""
+    head = re.compile(r"\s*[A-Za-z_]\w*\s+in\b[^;\n]*").match(line, at, end)
+    if head is None or "$(" in head[0] or "`" in head[0]:
+        raise ShellError("'for'")
+    return head.end()
+
+
+def _word(line: str, start: int, end: int) -> Word:
+    at, literal, known = start, "", True
+    while at < end:
+        char = line[at]
+        if char in " \t" or OPERATOR.match(line, at, end) or char in "<>":
+            break
+        if char == "'":
+            close = line.find("'", at + 1, end)
+            if close < 0:
+                raise ShellError("a ' that is not closed")
+            literal, at = literal + line[at + 1 : close], close + 1
+        elif char == '"':
+            inside, at, plain = _double(line, at + 1, end)
+            literal, known = literal + inside, known and plain
+        elif char == "\\":
+            literal, at = literal + line[at + 1 : at + 2], at + 2
+        elif char in "$`":
+            at, known = _expansion(line, at, end), False
+        else:
+            known = known and char not in "*?["  # what a pattern becomes, only the shell knows
+            literal, at = literal + char, at + 1
+    return Word(line[start:at], start, literal if known or literal == "[" else None)
+
+
+def _double(line: str, at: int, end: int) -> tuple[str, int, bool]:
+    literal, plain = "", True
+    while at < end:
+        char = line[at]
+        if char == '"':
+            return literal, at + 1, plain
+        if char == "\\":
+            literal, at = literal + line[at + 1 : at + 2], at + 2
+        elif char in "$`":
+            at, plain = _expansion(line, at, end), False
+        else:
+            literal, at = literal + char, at + 1
+    raise ShellError('a " that is not closed')
+
+
+def _expansion(line: str, at: int, end: int) -> int:
+    """The place after $NAME, ${...}, $(...) or $((...))."""
+    if line[at] == "`":
+        raise ShellError("` (write $(...) instead)")
+    opening = line[at + 1 : at + 2]
+    if opening not in ("{", "("):
+        return at + 1
+    closing, depth, at = {"{": "}", "(": ")"}[opening], 0, at + 1
+    while at < end:
+        char = line[at]
+        if char == "\\":
+            at += 1
+        elif char == "'":
+            at = line.find("'", at + 1, end)
+            if at < 0:
+                break
+        elif char == '"':
+            _, at, _ = _double(line, at + 1, end)
+            continue
+        elif char == opening:
+            depth += 1
+        elif char == closing:
+            depth -= 1
+            if depth == 0:
+                return at + 1
+        at += 1
+    raise ShellError(f"a ${opening} that is not closed")
+
+
+def _inner(line: str, word: Word) -> Iterator[Command]:
+    """The commands inside a word's $(...)."""
+    at, quoted = word.start, False
+    while at < word.end:
+        char = line[at]
+        if char == "\\":
+            at += 1
+        elif char == '"':
+            quoted = not quoted
+        elif char == "'" and not quoted:
+            at = line.find("'", at + 1, word.end)
+        elif char == "$" and line.startswith("$(", at):
+            after = _expansion(line, at, word.end)
+            if not line.startswith("$((", at):
+                yield from _commands(line, at + 2, after - 1)
+            at = after
+            continue
+        elif char == "$" and line.startswith("${", at):
+            after = _expansion(line, at, word.end)
+            if "$(" in line[at:after]:
+                raise ShellError("a $( inside a ${")
+            at = after
+            continue
+        at += 1

@@ -1,0 +1,126 @@
+"""The files of a stage, in a folder that stands for / of its image: what COPY and ADD bring, and what lies where."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import posixpath
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from .archive import unpack
+from .errors import DockerfileError
+from .ignore import Ignored
+from .sources import TARS, files_of
+
+__all__ = ["Tree"]
+
+
+class _Digest(Protocol):
+    """A hash of hashlib's."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+# Folders that every image has, and lines like `mkdir /opt/weights` count on.
+USUAL = ("tmp", "root", "home", "opt", "srv", "mnt", "etc", "run", "usr/local", "usr/src", "var/tmp", "var/lib")
+
+
+class Tree:
+    """A stage's files below `root`. Paths are those of the image: absolute, with / between."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in USUAL:
+            (root / name).mkdir(parents=True, exist_ok=True)
+
+    def at(self, path: str) -> Path:
+        """Where an absolute path of the image lies on this machine. Links in the way that lead out are refused."""
+        inside = posixpath.normpath(f"/{path}").lstrip("/")
+        place = self.root / inside
+        real = place.resolve()
+        if not real.is_relative_to(self.root.resolve()):
+            raise ValueError(f"{path} leads out of the image")
+        return place
+
+    def has(self, path: str) -> bool:
+        """Whether an absolute path is there, and not only as a folder that every image has."""
+        inside = posixpath.normpath(f"/{path}").strip("/")
+        if any(inside == name or name.startswith(f"{inside}/") for name in USUAL) or not inside:
+            return False
+        return os.path.lexists(self.root / inside)
+
+    def copy(
+        self, line: int, sources: Sequence[str], target: str, origin: Path, ignored: Ignored, *, unpacks: bool = False,
+        largest: int, most_files: int, mode: int | None = None,
+    ) -> str:  # fmt: skip
+        """COPY and ADD: put what the patterns name below `origin` at `target`; a digest of what came."""
+        found = list[Path]()
+        for pattern in sources:
+            inside = posixpath.normpath(f"/{pattern}").lstrip("/") or "."
+            matches = [Path(each) for each in sorted(glob.glob(glob.escape(str(origin)) + "/" + inside))]
+            matches = [each for each in matches if each.resolve().is_relative_to(origin.resolve())]
+            kept = [each for each in matches if each.is_dir() or not ignored(each.relative_to(origin).as_posix())]
+            if not kept:
+                left = "; .dockerignore leaves it out" if matches else ""
+                raise DockerfileError(line, f"{pattern} is not in the source{left}")
+            found += kept
+        into_folder = target.endswith("/") or len(found) > 1 or (found[0].is_file() and self.at(target).is_dir())
+        if len(found) > 1 and not target.endswith("/"):
+            raise DockerfileError(line, f"several sources need a folder that ends with /, not {target}")
+        sha = hashlib.sha256()
+        for each in found:
+            if each.is_dir():
+                self._folder(each, target, origin, ignored, sha, mode)
+            elif unpacks and each.name.endswith(TARS):
+                unpack(each, self.at(target), largest=largest, most_files=most_files)
+                sha.update(each.read_bytes())
+            else:
+                place = self.at(posixpath.join(target, each.name) if into_folder else target)
+                _put(each, place, mode)
+                _note(sha, PurePosixPath(target, each.name).as_posix(), place)
+        return sha.hexdigest()
+
+    def _folder(
+        self, folder: Path, target: str, origin: Path, ignored: Ignored, sha: _Digest, mode: int | None
+    ) -> None:
+        """The folder's content, not the folder itself, as Docker has it."""
+        prefix = "" if folder == origin else f"{folder.relative_to(origin).as_posix()}/"
+        self.at(target).mkdir(parents=True, exist_ok=True)
+        for name, entry in files_of(origin if not prefix else folder, _below(ignored, prefix)):
+            place = self.at(target) / name
+            if entry.is_dir(follow_symlinks=False):
+                place.mkdir(parents=True, exist_ok=True)
+            else:
+                _put(Path(entry.path), place, mode)
+            _note(sha, name, place)
+
+    def fill_from(self, other: Tree) -> None:
+        """Begin with another stage's files."""
+        shutil.copytree(other.root, self.root, symlinks=True, dirs_exist_ok=True)
+
+
+def _below(ignored: Ignored, prefix: str) -> Ignored:
+    return ignored.below(prefix) if prefix else ignored
+
+
+def _put(source: Path, place: Path, mode: int | None) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    shutil.copy2(source, place, follow_symlinks=False)
+    if mode is not None and not place.is_symlink():
+        place.chmod(mode)
+
+
+def _note(sha: _Digest, name: str, place: Path) -> None:
+    sha.update(name.encode() + b"\0")
+    if place.is_symlink():
+        sha.update(os.readlink(place).encode())
+    elif place.is_file():
+        sha.update(b"x" if place.stat().st_mode & 0o100 else b"-")
+        with place.open("rb") as file:
+            sha.update(hashlib.file_digest(file, "sha256").digest())

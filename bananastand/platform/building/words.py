@@ -1,0 +1,138 @@
+"""The words of a Dockerfile's instruction: quotes, escapes and $VARIABLES with their defaults, as Docker reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+__all__ = ["BadSubstitution", "substitute", "words"]
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
+
+
+class BadSubstitution(ValueError):
+    """A ${...} that cannot be read, or one whose value had to be there (`${X:?why}`)."""
+
+
+def words(text: str, values: Mapping[str, str], escape: str = "\\") -> list[str]:
+    """Split at blanks outside quotes, put values in for variables, take quotes off. Raises BadSubstitution."""
+    return _Reader(text, values, escape).words()
+
+
+def substitute(text: str, values: Mapping[str, str], escape: str = "\\") -> str:
+    """The same for a text that is one word, blanks and all."""
+    return _Reader(text, values, escape).word(blanks=False)
+
+
+class _Reader:
+    def __init__(self, text: str, values: Mapping[str, str], escape: str) -> None:
+        self.text, self.values, self.escape, self.at = text, values, escape, 0
+
+    def words(self) -> list[str]:
+        found = list[str]()
+        while True:
+            while self.at < len(self.text) and self.text[self.at].isspace():
+                self.at += 1
+            if self.at >= len(self.text):
+                return found
+            found.append(self.word(blanks=True))
+
+    def word(self, blanks: bool) -> str:
+        """Up to the next blank where blanks end a word, else to the end."""
+        out = list[str]()
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if blanks and char.isspace():
+                break
+            if char == "'":
+                out.append(self._single())
+            elif char == '"':
+                out.append(self._double())
+            elif char == "$":
+                out.append(self._variable())
+            elif char == self.escape:
+                out.append(self.text[self.at + 1 : self.at + 2])
+                self.at += 2
+            else:
+                out.append(char)
+                self.at += 1
+        return "".join(out)
+
+    def _single(self) -> str:
+        end = self.text.find("'", self.at + 1)
+        if end < 0:
+            raise BadSubstitution("a ' is not closed")
+        inside, self.at = self.text[self.at + 1 : end], end + 1
+        return inside
+
+    def _double(self) -> str:
+        out = list[str]()
+        self.at += 1
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if char == '"':
+                self.at += 1
+                return "".join(out)
+            if char == "$":
+                out.append(self._variable())
+            elif char == self.escape and self.text[self.at + 1 : self.at + 2] in ('"', "$", self.escape):
+                out.append(self.text[self.at + 1])
+                self.at += 2
+            else:
+                out.append(char)
+                self.at += 1
+        raise BadSubstitution('a " is not closed')
+
+    def _variable(self) -> str:
+        self.at += 1
+        if self.text[self.at : self.at + 1] == "{":
+            return self._braced()
+        name = NAME.match(self.text, self.at)
+        if name is None:
+            return "$"
+        self.at = name.end()
+        return self.values.get(name[0], "")
+
+    def _braced(self) -> str:
+        name = NAME.match(self.text, self.at + 1)
+        if name is None:
+            raise BadSubstitution(f"{self.text[self.at - 1 : self.at + 12]} is no variable")
+        self.at = name.end()
+        value = self.values.get(name[0])
+        operator = re.compile(r":?[-+?]|\}").match(self.text, self.at)
+        if operator is None:
+            raise BadSubstitution(f"${{{name[0]}{self.text[self.at : self.at + 5]} is not a form that is honoured here")
+        self.at = operator.end()
+        if operator[0] == "}":
+            return value or ""
+        other = self._to_brace()
+        there = value is not None and (value != "" or ":" not in operator[0])
+        if operator[0].endswith("+"):
+            return other if there else ""
+        if there:
+            return value or ""
+        if operator[0].endswith("?"):
+            raise BadSubstitution(f"{name[0]}: {other or 'has no value'}")
+        return other
+
+    def _to_brace(self) -> str:
+        """What stands after the operator, itself substituted."""
+        out = list[str]()
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if char == "}":
+                self.at += 1
+                return "".join(out)
+            if char == "$":
+                out.append(self._variable())
+            elif char == "'":
+                out.append(self._single())
+            elif char == '"':
+                out.append(self._double())
+            elif char == self.escape:
+                out.append(self.text[self.at + 1 : self.at + 2])
+                self.at += 2
+            else:
+                out.append(char)
+                self.at += 1
+        raise BadSubstitution("a ${ is not closed")

@@ -1,0 +1,215 @@
+"""The rows of calls: queued, leased, given back, ended exactly once. Knows no replica and waits for nothing.
+
+A call is written before it is acknowledged. Whoever works on it holds its lease; a lease ends with its holder, and as
+a data directory has one supervisor at a time, all leases that are there when one starts are void. Waiting callers are
+told by the supervisor itself (`dispatcher`), not by looking here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from . import tables
+from .blobs import SMALL, Blobs
+from .projects import Project
+from .store import Store
+
+__all__ = ["Call", "Calls", "Outcome", "fingerprint"]
+
+State = Literal["queued", "running", "succeeded", "failed"]
+T = tables.calls.c
+COLUMNS = [column for column in tables.calls.columns if column.name not in ("body", "answer")]
+ENDING = ("state", "lease", "leased_until", "finished", "status", "content_type", "error", "request")
+COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
+
+# Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
+ADD = insert(tables.calls)
+CHANGE = update(tables.calls).where(T.id == bindparam("call"))
+END = CHANGE.where(T.state.in_(("queued", "running")))
+MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
+FIND = select(*COLUMNS).where((T.id == bindparam("name")) | (T.run_id == bindparam("name")))
+FIND = FIND.order_by(T.number.desc()).limit(1)
+_count = upsert(tables.usage)
+COUNT = _count.on_conflict_do_update(
+    index_elements=["day", "model_key"], set_={name: tables.usage.c[name] + _count.excluded[name] for name in COUNTED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call without its bodies. `request` is the digest under which a repeated call finds this one."""
+
+    number: int
+    id: str
+    run_id: str
+    project_id: str
+    route: str
+    request: str | None
+    state: State
+    lease: str | None
+    leased_until: float | None
+    attempts: int
+    cold: bool
+    created: float
+    begun: float | None
+    finished: float | None
+    status: int | None
+    content_type: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended. `error` says why it failed; `status`, `content_type` and `body` are what its caller gets.
+
+    `again` means that no handler has had it for good, so that the same request may be made once more.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+    error: str | None = None
+    again: bool = False
+
+
+class Calls:
+    """The calls of a data directory; bodies that are not small lie in `blobs`."""
+
+    def __init__(self, store: Store, blobs: Blobs) -> None:
+        self._store, self._blobs = store, blobs
+
+    async def add(
+        self, project: Project, route: str, body: bytes, *, run_id: str | None, request: str | None, cold: bool
+    ) -> Call:
+        """Write a queued call. Raises StoreError: then there is none."""
+        call = Call(
+            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, route, request, "queued", None, None,
+            0, cold, time.time(), None, None, None, None, None,
+        )  # fmt: skip
+        if len(body) > SMALL:
+            await self._blobs.put(_body_name(call), body)
+        row = {**_values(call), "body": body if len(body) <= SMALL else None}
+        with self._store.transaction() as connection:
+            (number,) = connection.execute(ADD, row).inserted_primary_key or (0,)
+        return replace(call, number=number)
+
+    def lease(self, call: Call, holder: str, seconds: float) -> Call:
+        """Let a replica work on it; counts as an attempt."""
+        now = time.time()
+        return self._write(
+            call, state="running", lease=holder, leased_until=now + seconds, attempts=call.attempts + 1, begun=now
+        )
+
+    def give_back(self, call: Call, *, counted: bool) -> Call:
+        """To the queue, where it keeps its place; uncounted where no handler has seen it."""
+        attempts = call.attempts if counted else max(0, call.attempts - 1)
+        return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts)
+
+    async def finish(self, call: Call, outcome: Outcome, model_key: str) -> Call:
+        """The one end of a call, and its day's usage, in one transaction. An end that is recorded stays."""
+        if len(outcome.body) > SMALL:
+            await self._blobs.put(_answer_name(call), outcome.body)
+        now = time.time()
+        ended = replace(
+            call,
+            state="failed" if outcome.error is not None else "succeeded",
+            lease=None, leased_until=None, finished=now, status=outcome.status, content_type=outcome.content_type,
+            error=outcome.error, request=None if outcome.again else call.request,
+        )  # fmt: skip
+        answer = outcome.body if len(outcome.body) <= SMALL else None
+        end = {name: getattr(ended, name) for name in ENDING}
+        with self._store.transaction() as connection:
+            done = connection.execute(END, {**end, "answer": answer, "body": None, "call": call.id})
+            if done.rowcount:
+                connection.execute(COUNT, _counted(ended, model_key))
+        await self._blobs.remove(_body_name(call))
+        return ended
+
+    def find(self, name: str) -> Call | None:
+        """By its id, or by the id of the start's answer, the newest of that id."""
+        return self._one(FIND, {"name": name})
+
+    def made_before(self, project: Project, request: str) -> Call | None:
+        """The call that was made under this digest."""
+        return self._one(MADE_BEFORE, {"project": project.id, "made": request})
+
+    async def body(self, call: Call) -> bytes:
+        """What is handed to the app. Raises StoreError."""
+        return await self._bytes(call, "body", _body_name(call))
+
+    async def answer(self, call: Call) -> bytes:
+        """What the app answered. Raises StoreError."""
+        return await self._bytes(call, "answer", _answer_name(call))
+
+    def unfinished(self) -> list[Call]:
+        """All that are queued or leased, in the order in which they came."""
+        table = tables.calls
+        query = select(*COLUMNS).where(table.c.state.in_(("queued", "running"))).order_by(table.c.number)
+        with self._store.reading() as connection:
+            return [Call(*row) for row in connection.execute(query)]
+
+    async def forget_before(self, moment: float) -> int:
+        """Remove what ended before that moment, answers and all; how many there were."""
+        table = tables.calls
+        with self._store.transaction() as connection:
+            old = connection.scalars(select(table.c.id).where(table.c.finished < moment).limit(1000)).all()
+            connection.execute(delete(table).where(table.c.id.in_(old)))
+        for id in old:
+            await self._blobs.remove(f"{id}.answer")
+        return len(old)
+
+    def usage(self) -> list[Any]:
+        """Rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
+        with self._store.reading() as connection:
+            return list(connection.execute(select(tables.usage)))
+
+    async def _bytes(self, call: Call, column: str, name: str) -> bytes:
+        table = tables.calls
+        with self._store.reading() as connection:
+            value = connection.scalar(select(table.c[column]).where(table.c.id == call.id))
+        return bytes(value) if value is not None else await self._blobs.get(name)
+
+    def _one(self, query: Any, named: dict[str, str]) -> Call | None:
+        with self._store.reading() as connection:
+            row = connection.execute(query, named).one_or_none()
+        return None if row is None else Call(*row)
+
+    def _write(self, call: Call, **fields: Any) -> Call:
+        with self._store.transaction() as connection:
+            connection.execute(CHANGE, {**fields, "call": call.id})
+        return replace(call, **fields)
+
+
+def fingerprint(request_id: str, route: str, body: bytes) -> str:
+    """What makes two calls the same: the caller's id for it, the route and what was sent."""
+    return hashlib.sha256(f"{request_id}\0{route}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
+
+
+def _counted(call: Call, model_key: str) -> dict[str, Any]:
+    """One more run, on the day on which it ends."""
+    assert call.finished is not None
+    good, seconds = call.state == "succeeded", max(0.0, call.finished - (call.begun or call.finished))
+    return {
+        "day": datetime.fromtimestamp(call.finished, UTC).date().isoformat(), "model_key": model_key, "runs": 1,
+        "succeeded": int(good), "failed": int(not good), "compute_seconds": seconds, "cold_starts": int(call.cold),
+    }  # fmt: skip
+
+
+def _values(call: Call) -> dict[str, Any]:
+    return {column.name: getattr(call, column.name) for column in COLUMNS if column.name != "number"}
+
+
+def _body_name(call: Call) -> str:
+    return f"{call.id}.body"
+
+
+def _answer_name(call: Call) -> str:
+    return f"{call.id}.answer"

@@ -1,0 +1,282 @@
+"""Brings calls to replicas: the queue of each project, leases, attempts, and who waits for what. Starts no replica.
+
+Everything happens on one event loop. A call's row is written before anything else; a waiting caller waits for a future,
+so nothing looks into the database again and again. `changed` is called when a call has come or left its replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from . import outcomes
+from .attempts import Attempt, Attempts
+from .calls import Call, Calls, Outcome, fingerprint
+from .errors import NotFound, Refused, StoreError
+from .pool import Pool
+from .projects import Project, Projects
+from .replica import Replica
+from .replica_http import ReplicaHttp
+from .settings import Settings
+from .ticket import Ticket
+
+__all__ = ["Dispatcher", "Line"]
+
+UNRECORDED = 30.0  # seconds that an end may wait for the disk
+AGAIN = 0.5  # seconds between two tries to record it
+CLOSING = 5.0  # seconds for the last ends to be written when the stand stops
+
+
+class Line:
+    """The queue of one project, and what is at work."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Ticket] = deque()
+        self.at_work: dict[str, Ticket] = {}
+        self.last_served = 0.0
+
+    @property
+    def oldest(self) -> float | None:
+        """Since when the next call has waited, on the monotonic clock."""
+        return self.waiting[0].queued if self.waiting else None
+
+
+class Dispatcher:
+    """All calls that are not over. `ended` is told of each that ends, with the seconds it ran."""
+
+    def __init__(self, settings: Settings, calls: Calls, projects: Projects, pool: Pool, http: ReplicaHttp) -> None:
+        self._settings, self._calls, self._projects, self._pool = settings, calls, projects, pool
+        self._attempts = Attempts(settings, calls, pool, http)
+        self.lines: dict[str, Line] = {}
+        self.changed: Callable[[], None] = lambda: None
+        self.ended: list[Callable[[Ticket, Outcome, float], None]] = []
+        self._tickets: dict[str, Ticket] = {}  # by call id
+        self._by_request: dict[tuple[str, str], Ticket] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.closing = False
+
+    def line(self, project_id: str) -> Line:
+        """The queue of a project."""
+        return self.lines.setdefault(project_id, Line())
+
+    def recover(self) -> int:
+        """Take up what an earlier supervisor left; how many calls. To be called once, before anything else."""
+        left = self._calls.unfinished()
+        for call in left:
+            if call.state == "running":
+                call = self._calls.give_back(call, counted=True)
+            ticket = self._keep(Ticket(call, None))
+            if call.attempts >= self._settings.attempts:
+                self._end(ticket, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
+            else:
+                self.line(call.project_id).waiting.append(ticket)
+        return len(left)
+
+    async def submit(
+        self, project: Project, route: str, body: bytes, *, run_id: str | None = None, request_id: str | None = None
+    ) -> Ticket:
+        """Acknowledge a call: its row is written. One of the same request id, route and body is that call again.
+
+        Raises Refused for a body that is too long, StoreError where no row can be written.
+        """
+        if len(body) > self._settings.max_body:
+            raise Refused(f"the body is longer than {self._settings.max_body} bytes")
+        request = fingerprint(request_id, route, body) if request_id else None
+        if request is not None:
+            if ticket := self._by_request.get((project.id, request)):
+                await ticket.written
+                return ticket
+            if (call := self._calls.made_before(project, request)) is not None:
+                return await self._over(call)
+        ticket = Ticket(None, body)
+        if request is not None:
+            self._by_request[project.id, request] = ticket
+        cold = not any(each.state == "ready" for each in self._pool.of(project.id))
+        try:
+            ticket.write(await self._calls.add(project, route, body, run_id=run_id, request=request, cold=cold))
+        except BaseException as error:
+            if request is not None:
+                self._by_request.pop((project.id, request), None)
+            ticket.refuse(error)
+            raise
+        self._tickets[ticket.made.id] = ticket
+        self.line(project.id).waiting.append(ticket)
+        self.pump(project.id)
+        return ticket
+
+    def repeats(self, project: Project, route: str, body: bytes, request_id: str | None) -> bool:
+        """Whether such a call has been made before."""
+        request = fingerprint(request_id, route, body) if request_id else None
+        if request is None:
+            return False
+        return (project.id, request) in self._by_request or self._calls.made_before(project, request) is not None
+
+    async def find(self, name: str) -> Ticket | None:
+        """The call of that id, over or not; None if there is none."""
+        if ticket := self._tickets.get(name):
+            return ticket
+        call = self._calls.find(name)
+        if call is None:
+            return None
+        return self._tickets.get(call.id) or await self._over(call)
+
+    async def cancel(self, name: str, why: Outcome = outcomes.CANCELLED) -> bool:
+        """Call it off; False if there is none, or it is over."""
+        ticket = await self.find(name)
+        if ticket is None or ticket.done.done() or ticket.called_off is not None:
+            return False
+        ticket.called_off = why
+        if ticket.made.id in self.line(ticket.made.project_id).at_work:
+            if ticket.task is not None:
+                ticket.task.cancel()
+            return True
+        with suppress(ValueError):
+            self.line(ticket.made.project_id).waiting.remove(ticket)
+            self._end(ticket, why)
+        return True
+
+    def expire(self) -> float | None:
+        """End what has waited too long; the next moment at which something may have, on the monotonic clock."""
+        limit, soonest = self._settings.queue_timeout, None
+        for line in self.lines.values():
+            while line.waiting and line.waiting[0].queued + limit <= time.monotonic():
+                self._end(line.waiting.popleft(), outcomes.never_served(limit))
+            if line.waiting:
+                due = line.waiting[0].queued + limit
+                soonest = due if soonest is None else min(soonest, due)
+        return soonest
+
+    def pump(self, project_id: str) -> None:
+        """Hand waiting calls to replicas that are free; the rest, or the lack of any, is the autoscaler's matter."""
+        self.hand_out(project_id)
+        self.changed()
+
+    def hand_out(self, project_id: str) -> None:
+        """Hand waiting calls to replicas that are free."""
+        project, line = self._projects.get(project_id), self.lines.get(project_id, Line())
+        while line.waiting and project is not None and not self.closing:
+            replica = self._pool.free(project)
+            if replica is None or not self._hand_over(project, line, line.waiting.popleft(), replica):
+                return
+
+    def give_up(self, project_id: str, outcome: Outcome) -> None:
+        """End all that wait in a project's queue."""
+        line = self.line(project_id)
+        waiting, line.waiting = line.waiting, deque()
+        for ticket in waiting:
+            self._end(ticket, outcome)
+
+    def forget(self, project_id: str) -> None:
+        """A project is gone, its rows too: nobody waits any longer."""
+        line = self.lines.pop(project_id, Line())
+        for ticket in [*line.waiting, *line.at_work.values()]:
+            ticket.called_off = outcomes.REMOVED
+            if ticket.task is not None:
+                ticket.task.cancel()
+            self._drop(ticket)
+            ticket.end(outcomes.REMOVED)
+
+    async def close(self) -> None:
+        """Stop handing out; what is at work goes back to the queue, in its row. Ends that are known are recorded."""
+        self.closing = True
+        await asyncio.sleep(0)
+        for line in self.lines.values():
+            for ticket in line.at_work.values():
+                if ticket.task is not None:
+                    ticket.task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSING)
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _hand_over(self, project: Project, line: Line, ticket: Ticket, replica: Replica) -> bool:
+        try:
+            ticket.call = self._calls.lease(ticket.made, replica.id, project.inference_timeout)
+        except StoreError:
+            line.waiting.appendleft(ticket)
+            asyncio.get_running_loop().call_later(AGAIN, self.pump, project.id)
+            return False
+        replica.inflight += 1
+        line.at_work[ticket.made.id] = ticket
+        line.last_served = time.monotonic()
+        self._task(self._run(project, line, ticket, replica))
+        return True
+
+    async def _run(self, project: Project, line: Line, ticket: Ticket, replica: Replica) -> None:
+        ticket.task, begun = asyncio.current_task(), time.monotonic()
+        try:
+            attempt = Attempt(ticket.called_off)
+            if ticket.called_off is None:
+                attempt = await self._attempts.make(project, ticket, replica)
+        except asyncio.CancelledError:
+            attempt = Attempt(ticket.called_off, counted=False)
+        ticket.task = None
+        seconds = time.monotonic() - begun
+        if attempt.outcome is None and attempt.pause and not self.closing:
+            await asyncio.sleep(attempt.pause)
+        line.at_work.pop(ticket.made.id, None)
+        if outcome := attempt.outcome or ticket.called_off:
+            self._end(ticket, outcome, seconds)
+        else:
+            self._give_back(line, ticket, counted=attempt.counted)
+        if attempt.busy is not None:
+            await self._attempts.until_free(replica, attempt.busy)
+        replica.release()
+        self.pump(project.id)
+
+    def _give_back(self, line: Line, ticket: Ticket, *, counted: bool) -> None:
+        with suppress(StoreError):  # the row says that it is leased by one that is gone: the same at the next start
+            ticket.call = self._calls.give_back(ticket.made, counted=counted)
+        number = ticket.made.number
+        place = next((at for at, each in enumerate(line.waiting) if each.made.number > number), len(line.waiting))
+        line.waiting.insert(place, ticket)
+
+    def _end(self, ticket: Ticket, outcome: Outcome, seconds: float = 0.0) -> None:
+        self._task(self._record(ticket, outcome, seconds))
+
+    async def _record(self, ticket: Ticket, outcome: Outcome, seconds: float) -> None:
+        """Write the end, then tell those who wait. On a full disk it is tried for a while, then called a failure."""
+        project = self._projects.get(ticket.made.project_id)
+        until = time.monotonic() + UNRECORDED
+        while project is not None:
+            try:
+                ticket.call = await self._calls.finish(ticket.made, outcome, project.model_key)
+                break
+            except StoreError as error:
+                if time.monotonic() > until and not ticket.done.done():
+                    outcome = outcomes.not_recorded(error)
+                    ticket.end(outcome)
+                await asyncio.sleep(AGAIN)
+        self._drop(ticket)
+        ticket.end(outcome)
+        for tell in self.ended:
+            tell(ticket, outcome, seconds)
+
+    async def _over(self, call: Call) -> Ticket:
+        """A call as it ended. Raises NotFound where its answer is gone meanwhile."""
+        ticket = Ticket(call, None)
+        if call.state in ("queued", "running"):
+            raise NotFound(f"the call {call.id} has no supervisor")
+        body = await self._calls.answer(call)
+        ticket.end(Outcome(call.status or 500, call.content_type or "", body, call.error))
+        return ticket
+
+    def _keep(self, ticket: Ticket) -> Ticket:
+        self._tickets[ticket.made.id] = ticket
+        if ticket.request is not None:
+            self._by_request[ticket.made.project_id, ticket.request] = ticket
+        return ticket
+
+    def _drop(self, ticket: Ticket) -> None:
+        self._tickets.pop(ticket.made.id, None)
+        if ticket.request is not None:
+            self._by_request.pop((ticket.made.project_id, ticket.request), None)
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

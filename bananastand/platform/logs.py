@@ -1,0 +1,124 @@
+"""Logs of builds and replicas: a file of JSON lines each, and those who follow it. Knows no build and no replica."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Log", "iso", "tail"]
+
+LONGEST = 8 * 2**10  # characters of a line
+BEHIND = 10_000  # lines that a follower may be behind
+HIDDEN = "***"
+SHORTEST = 4  # characters of a secret that is looked for
+
+
+class Log:
+    """One log. `limit` is in bytes: at twice it a log that turns keeps its newer half, any other keeps no more lines.
+
+    Values in `secrets` never reach the file. A line that cannot be written (a full disk) is dropped.
+    """
+
+    def __init__(
+        self, path: Path, *, limit: int = 10 * 2**20, turns: bool = False, secrets: Iterable[str] = ()
+    ) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path, self._limit, self._turns = path, limit, turns
+        self.secrets = {each for each in secrets if len(each) >= SHORTEST}
+        self.closed = self._full = False
+        self._followers: set[asyncio.Queue[dict[str, Any] | None]] = set()
+        self._file: Any = None
+        self._size = path.stat().st_size if path.exists() else 0
+
+    def add(self, line: str, **fields: str) -> None:
+        """One more line, now. On the event loop's thread."""
+        if self.closed or self._full:
+            return
+        for secret in self.secrets:
+            line = line.replace(secret, HIDDEN)
+        row = {"time": iso(time.time()), **fields, "line": line[:LONGEST]}
+        if self._size >= self._limit and not self._turns:
+            self._full = True
+            row["line"] = f"the log is longer than {self._limit} bytes: the rest is not kept"
+        self._write(json.dumps(row, ensure_ascii=False) + "\n")
+        for follower in self._followers:
+            if follower.qsize() < BEHIND:
+                follower.put_nowait(row)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All that is kept, oldest first."""
+        found = list[dict[str, Any]]()
+        for path in (self._older, self.path):
+            with suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
+                for line in file:
+                    with suppress(ValueError):  # cut off by a kill
+                        found.append(json.loads(line))
+        return found
+
+    async def follow(self) -> AsyncGenerator[dict[str, Any]]:
+        """What is kept and then what comes, until the log is closed."""
+        follower = asyncio.Queue[dict[str, Any] | None]()
+        kept = self.lines()
+        self._followers.add(follower)
+        if self.closed:
+            follower.put_nowait(None)
+        try:
+            for row in kept:
+                yield row
+            while (row := await follower.get()) is not None:
+                yield row
+        finally:
+            self._followers.discard(follower)
+
+    def close(self) -> None:
+        """No line follows."""
+        self.closed = True
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+        for follower in self._followers:
+            follower.put_nowait(None)
+
+    def remove(self) -> None:
+        """Its files, for good."""
+        for path in (self._older, self.path):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _older(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.1")
+
+    def _write(self, text: str) -> None:
+        try:
+            if self._file is None:
+                self._file = open(self.path, "a", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115
+            self._file.write(text)
+            self._size += len(text)
+            if self._turns and self._size >= self._limit:
+                self._file.close()
+                self._file, self._size = None, 0
+                self.path.replace(self._older)
+        except OSError:
+            with suppress(OSError):
+                if self._file is not None:
+                    self._file.close()
+            self._file = None
+
+
+def iso(seconds: float) -> str:
+    """A moment in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def tail(lines: deque[str], count: int = 5) -> str:
+    """The last lines, as the end of a sentence."""
+    last = [line.strip() for line in list(lines)[-count:] if line.strip()]
+    return f"; its last lines: {' | '.join(last)}" if last else ""

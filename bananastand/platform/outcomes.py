@@ -1,0 +1,127 @@
+"""The ends that a call can have, in words. Knows no row and no replica.
+
+A call that the app answered ends with that answer, whatever its status; the others end with a status of their own and a
+text that says what happened. `error` is set for every end that is no success.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .calls import Outcome
+from .errors import StoreError
+from .replica_http import Answer
+
+__all__ = [
+    "CANCELLED",
+    "REMOVED",
+    "TOO_LONG",
+    "answered",
+    "broke_off",
+    "does_not_start",
+    "never_served",
+    "no_deployment",
+    "no_replicas",
+    "not_readable",
+    "not_recorded",
+    "not_taken",
+    "started",
+    "timed_out",
+    "worn_out",
+]
+
+TEXT = "text/plain; charset=utf-8"
+OF_HOST = ("loading", "stopping", "busy")  # codes with which our host says that no handler has run
+SAID = 500  # characters of an app's own words in an error
+
+
+def _failed(status: int, error: str, *, again: bool = False) -> Outcome:
+    return Outcome(status, TEXT, error.encode(), error, again)
+
+
+CANCELLED = _failed(500, "the run was cancelled")
+REMOVED = _failed(404, "the project was removed")
+TOO_LONG = _failed(500, "the app's answer is longer than is kept")
+
+
+def answered(answer: Answer) -> Outcome:
+    """What the app itself said."""
+    error = None if answer.status < 400 else f"the app answered {answer.status}{_words(answer)}"
+    return Outcome(answer.status, answer.content_type, answer.body, error)
+
+
+def not_taken(answer: Answer) -> bool:
+    """Whether the answer says that no handler has run: Potassium's 423, or our host's own 503."""
+    if answer.status == 423:
+        return not answer.body
+    return answer.status == 503 and _code(answer.json()) in OF_HOST
+
+
+def started(outcome: Outcome) -> bool:
+    """Whether a background task goes on behind this answer."""
+    if outcome.error is not None or len(outcome.body) > 100:
+        return False
+    return Answer(outcome.status, outcome.content_type, outcome.body).json() == {"started": True}
+
+
+def timed_out(seconds: float) -> Outcome:
+    """The app did not answer in the project's inference timeout."""
+    return _failed(504, f"the app did not answer in {seconds:g} s; longer work belongs in a background handler")
+
+
+def never_served(seconds: float) -> Outcome:
+    """No replica took it in time."""
+    return _failed(503, f"no replica took the call in {seconds:g} s", again=True)
+
+
+def worn_out(attempts: int, reason: str) -> Outcome:
+    """It was begun as often as allowed, and each time its replica was lost."""
+    return _failed(500, f"the call was given up after {attempts} attempts: {reason}")
+
+
+def broke_off(reason: str | None) -> Outcome:
+    """Part of its answer had reached the caller already."""
+    return _failed(500, f"the answer broke off: {reason or 'the connection to the replica broke'}")
+
+
+def does_not_start(reason: str) -> Outcome:
+    """The live version starts no replica."""
+    return _failed(503, f"the app does not start: {reason}", again=True)
+
+
+def no_deployment(name: str) -> Outcome:
+    """There is no version that could take it."""
+    return _failed(503, f"{name} has no live deployment: deploy it first", again=True)
+
+
+def no_replicas(name: str) -> Outcome:
+    """The project may have none."""
+    return _failed(503, f"{name} may have no replica: its maxReplicas is 0", again=True)
+
+
+def not_readable(error: StoreError) -> Outcome:
+    """What was to be handed to the app cannot be read."""
+    return _failed(500, f"the call's body is lost: {error}")
+
+
+def not_recorded(error: StoreError) -> Outcome:
+    """The app answered, and the answer cannot be kept."""
+    return _failed(503, f"the answer could not be kept: {error}")
+
+
+def _code(value: Any) -> Any:
+    error = value.get("error") if isinstance(value, dict) else None
+    return error.get("code") if isinstance(error, dict) else None
+
+
+def _words(answer: Answer) -> str:
+    value = answer.json()
+    if isinstance(value, dict):
+        error = value.get("error", value.get("message"))
+        told = error.get("message") if isinstance(error, dict) else error
+        return f": {str(told)[:SAID]}" if told else f": {json.dumps(value)[:SAID]}"
+    if answer.content_type.startswith("text/html") or not answer.body:
+        return ""
+    lines = answer.body[-SAID:].decode("utf-8", "replace").strip().splitlines()
+    return f": {lines[-1]}" if lines else ""

@@ -1,0 +1,125 @@
+"""All replicas of all projects, their cards and ports, and which versions fail to start. Decides nothing."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .builds import Deployment
+from .commands import one_at_a_time, start_command
+from .parents import Parents
+from .projects import Project
+from .replica import Replica
+from .replica_http import ReplicaHttp
+from .settings import Settings
+
+__all__ = ["Failing", "Pool"]
+
+HOSTS = {"bananastand": "our host", "potassium": "Potassium's own server", "command": "its own command"}
+
+
+@dataclass(slots=True)
+class Failing:
+    """A version whose replicas end by themselves: how often in a row, why, and until when it rests."""
+
+    times: int
+    reason: str
+    until: float
+    starting: bool  # it never got ready
+
+
+class Pool:
+    """`changed` is called whenever a replica's state has changed; it is still in the pool then."""
+
+    def __init__(self, settings: Settings, stand: str, http: ReplicaHttp, log: Callable[[str, str, str], None]) -> None:
+        self._settings, self._stand, self._http, self._log = settings, stand, http, log
+        self.replicas: dict[str, Replica] = {}
+        self.changed: list[Callable[[Replica], None]] = []
+        self.failing: dict[str, Failing] = {}  # by deployment
+        self._closing = False
+        self._parents = Parents(settings.parents)
+
+    def of(self, project_id: str) -> list[Replica]:
+        """A project's replicas, oldest first."""
+        return [each for each in self.replicas.values() if each.project_id == project_id]
+
+    def free(self, project: Project) -> Replica | None:
+        """The replica that takes the project's next call: the least busy of the live version, then the oldest."""
+        able = [each for each in self.of(project.id) if each.free and each.deployment.id == project.live]
+        return min(able, key=lambda each: each.inflight, default=None)
+
+    def start(self, project: Project, deployment: Deployment, *, share: bool = False) -> Replica | None:
+        """One more replica of this version; None where its card or port is taken. With `share` cards may be shared."""
+        if self._closing or (one_at_a_time(deployment.launch) and self.of(project.id)):
+            return None
+        gpu = self._card(share)
+        if gpu is None and self._settings.gpus:
+            return None
+        replica = Replica(
+            deployment, project.concurrency, self._http, self._note,
+            lambda replica, line: self._log(project.id, replica, line), spawn=self._parents.spawn, gpu=gpu,
+        )  # fmt: skip
+        start = start_command(
+            deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,
+            concurrency=project.concurrency, timeout=project.inference_timeout + 5.0, secrets=deployment.secrets,
+            gpu=gpu, memory_mb=self._settings.memory_mb, modules=self._modules(deployment),
+        )  # fmt: skip
+        self.replicas[replica.id] = replica
+        on = {"bananastand": "our host", "potassium": "Potassium's own server", "command": "its own command"}[
+            start.host
+        ]
+        replica.say(f"starts version {deployment.id[:8]} on {on}" + (f", card {gpu}" if gpu is not None else ""))
+        if one_at_a_time(deployment.launch):
+            replica.say(f"one replica at a time: the app fixes port {start.port}")
+        replica.ready.add_done_callback(
+            lambda ready: None if ready.exception() else self._parents.stand_by(start, replica.say)
+        )
+        replica.begin(start, timeout=self._settings.start_timeout, memory_mb=self._settings.memory_mb)
+        return replica
+
+    def answered(self, replica: Replica) -> None:
+        """A call got an answer from it: the version works."""
+        self.failing.pop(replica.deployment.id, None)
+
+    async def stop_all(self, grace: float) -> None:
+        """End every replica and wait for it; none is started any more."""
+        self._closing = True
+        replicas = list(self.replicas.values())
+        for each in replicas:
+            each.stop("the stand stops", grace)
+        for each in replicas:
+            await each.over
+        await self._parents.close()
+
+    def _note(self, replica: Replica) -> None:
+        if replica.state == "ended" and not replica.asked:
+            known = self.failing.get(replica.deployment.id)
+            times = known.times + 1 if known else 1
+            rest = min(self._settings.backoff_most, self._settings.backoff * 2 ** min(times - 1, 20))
+            self.failing[replica.deployment.id] = Failing(
+                times, replica.failure or "it ended", time.monotonic() + rest, replica.took is None
+            )
+        for tell in self.changed:
+            tell(replica)
+        if replica.state == "ended":
+            self.replicas.pop(replica.id, None)
+
+    def _modules(self, deployment: Deployment) -> Path | None:
+        return self._settings.data / "modules" / f"{deployment.id}.json" if self._settings.parents else None
+
+    def _card(self, share: bool) -> str | None:
+        used = Counter(each.gpu for each in self.replicas.values())
+        free = [card for card in self._settings.gpus if not used[card]]
+        if free:
+            return free[0]
+        return min(self._settings.gpus, key=lambda card: used[card], default=None) if share else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

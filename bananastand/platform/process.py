@@ -1,0 +1,101 @@
+"""A process of ours in a session of its own, with its lines. Knows no replica and no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["Process", "resident", "spawn"]
+
+CHUNK = 64 * 2**10
+LONGEST = 64 * 2**10  # bytes of a line before it is cut
+
+
+class Process:
+    """The leader of a process group; ending it ends the group."""
+
+    def __init__(
+        self, pid: int, end: asyncio.Future[int], stream: asyncio.StreamReader, on_line: Callable[[str], None]
+    ) -> None:
+        self.pid, self._end = pid, end
+        self._reader = asyncio.create_task(self._read(stream, on_line))
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return self._end.result() if self._end.done() else None
+
+    async def ended(self) -> int:
+        """Wait for its end; what is left of its group is killed then."""
+        await asyncio.wait({self._end})
+        self.signal(signal.SIGKILL)
+        await asyncio.wait({self._reader}, timeout=1.0)  # somebody outside the group may hold the pipe
+        self._reader.cancel()
+        return self._end.result()
+
+    def signal(self, number: int) -> None:
+        """To the whole group."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def stop(self, grace: float) -> int:
+        """SIGTERM, and SIGKILL after so many seconds."""
+        if self.status is None:
+            self.signal(signal.SIGTERM)
+            await asyncio.wait({self._end}, timeout=grace)
+        self.signal(signal.SIGKILL)
+        return await self.ended()
+
+    async def _read(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+        rest = b""
+        while chunk := await stream.read(CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > LONGEST:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                _tell(line, on_line)
+        if rest:
+            _tell(rest, on_line)
+
+
+async def spawn(
+    command: Sequence[str],
+    folder: str | None,
+    environment: Mapping[str, str],
+    on_line: Callable[[str], None],
+    *,
+    pass_fds: Sequence[int] = (),
+) -> Process:
+    """Start it. Raises OSError."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=pass_fds,
+    )
+    assert process.stdout is not None
+    return Process(process.pid, asyncio.ensure_future(process.wait()), process.stdout, on_line)
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process and its descendants hold; 0 where the system does not tell."""
+    total = 0
+    with suppress(OSError, ValueError, IndexError):
+        total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            total += sum(resident(int(child)) for child in (task / "children").read_text().split())
+    return total
+
+
+def _tell(line: bytes, on_line: Callable[[str], None]) -> None:
+    """A progress bar's line is what it says last."""
+    text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
+    on_line("".join(each for each in text if each == "\t" or each.isprintable() or each == "\x1b"))

@@ -1,0 +1,80 @@
+"""What deploys without being asked to: a git push to the stand, and GitHub's webhook. Joins them to a stand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tarfile
+import uuid
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from .errors import PlatformError
+from .git import Git
+from .hooks import LARGEST, github_push
+from .passing import read_body
+from .stand import Stand
+
+__all__ = ["GITHUB", "git_app", "github_app"]
+
+GITHUB = "/hooks/github"
+
+
+def git_app(stand: Stand, url: str) -> Git:
+    """`git push` to /git/PROJECT.git: the pusher follows the build. `url` is where the stand is called."""
+
+    async def deploy(name: str, checkout: Path) -> AsyncGenerator[str]:
+        archive = stand.settings.data / "uploads" / f"{uuid.uuid4().hex}.part"
+        try:
+            await asyncio.to_thread(_packed, checkout, archive)
+            build = stand.deploy(name, str(archive), archive=archive)
+        finally:
+            archive.unlink(missing_ok=True)
+            await asyncio.to_thread(shutil.rmtree, checkout, ignore_errors=True)
+        async for row in stand.deployer.log(build).follow():
+            yield row["line"]
+        build = stand.builds.get(build.id)
+        if build.state == "live":
+            yield f"{name} is live at {url}/banana/run/{name}"
+        else:
+            yield f"error: the build is {build.state}: {build.error or 'see its log'}"
+
+    return Git(stand.settings.data / "git", lambda key: stand.keys.find(key) is not None, deploy)
+
+
+def github_app(stand: Stand, secret: str | None) -> Any:
+    """The ASGI application at GITHUB. Deliveries are signed with the secret, so no key is wanted."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        if request.method != "POST":
+            response = JSONResponse({"error": {"code": "method_not_allowed", "message": "POST only"}}, 405)
+        else:
+            try:
+                told = github_push(
+                    await read_body(request, LARGEST),
+                    event=request.headers.get("x-github-event"),
+                    signature=request.headers.get("x-hub-signature-256"),
+                    secret=secret,
+                    deploy=lambda name, source: stand.deploy(name, source).id,
+                )
+                response = JSONResponse(told.body, told.status)
+            except PlatformError as error:
+                response = JSONResponse({"error": {"code": error.code, "message": str(error)}}, error.status)
+        await response(scope, receive, send)
+
+    return answer
+
+
+def _packed(folder: Path, archive: Path) -> None:
+    archive.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(private, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
+        tar.add(folder, arcname=".")

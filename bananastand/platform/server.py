@@ -1,0 +1,145 @@
+"""The stand on one port: guard, status page, metrics, its own API, fronts, and what is mounted. Knows no provider.
+
+ASGI. What is mounted (Banana's APIs, the mocks, git) is handed in by the command line, by the beginning of its path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from .api import PREFIX, stand_api
+from .errors import PlatformError
+from .guard import Guard
+from .page import HEADERS, status_page
+from .passing import pass_on
+from .stand import Stand
+
+__all__ = ["StandServer"]
+
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+REFUSED = 1008  # of a websocket: policy violation
+
+
+class StandServer:
+    """The application. `fronts` are ports that belong to one project each, where no key is wanted.
+
+    `open_to` are paths where any Origin may come, because what is mounted there has CORS of its own. With `private`
+    the page and the metrics want a key too, as they do wherever others than this machine can reach them.
+    """
+
+    def __init__(
+        self, stand: Stand, mounts: Mapping[str, Any], *, fronts: Mapping[int, str] | None = None,
+        hosts: Iterable[str] = (), open_to: Iterable[str] = (), private: bool = False,
+        rest: Any = None,
+    ) -> None:  # fmt: skip
+        self._stand, self._mounts, self._fronts = stand, dict(mounts), dict(fronts or {})
+        self._guard, self._private = Guard(hosts, open_to), private
+        self._api = stand_api(stand)
+        self._rest = rest  # what else is served, on any path that is nobody's
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer, or hand on."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if (refusal := self._guard.refusal(scope)) is not None:
+            await _refuse(scope, receive, send, refusal)
+            return
+        project = self._fronts.get((scope.get("server") or ("", 0))[1])
+        if project is not None:
+            await self._front(project, scope, receive, send)
+            return
+        path: str = scope["path"]
+        for mount, app in self._mounts.items():
+            if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
+                await app({**scope, "root_path": mount}, receive, send)
+                return
+        if path.startswith(f"{PREFIX}/"):
+            await self._api(scope, receive, send)
+        elif scope["type"] == "http" and path in ("/", "/metrics", "/healthz") and scope["method"] in ("GET", "HEAD"):
+            await self._own(Request(scope, receive), path)(scope, receive, send)
+        elif self._rest is not None:
+            await self._rest(scope, receive, send)
+        elif scope["type"] == "http":
+            await _json(404, "not_found", f"nothing is served at {path[:200]}; see /")(scope, receive, send)
+        else:
+            await _refuse(scope, receive, send, "nothing is served here")
+
+    def _own(self, request: Request, path: str) -> Response:
+        if path == "/healthz":
+            return JSONResponse({"alive": True})
+        if self._private and not self._known(request):
+            wanted = {"www-authenticate": 'Basic realm="a key of the stand as password"'}
+            return Response("a key is wanted: as bearer token, or as password\n", 401, wanted, "text/plain")
+        if path == "/metrics":
+            return Response(self._stand.metrics.text(), media_type=METRICS)
+        address = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
+        return HTMLResponse(status_page(self._stand, address), headers=HEADERS)
+
+    def _known(self, request: Request) -> bool:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            token = _password(token)
+        return self._stand.keys.find(token.strip()) is not None
+
+    async def _front(self, name: str, scope: Any, receive: Any, send: Any) -> None:
+        """One project's app, as if it listened here itself."""
+        if scope["type"] != "http":
+            await _refuse(scope, receive, send, "nothing is served here")
+            return
+        project = self._stand.projects.find(name)
+        if scope["method"] in ("GET", "HEAD"):
+            if scope["path"] in ("/healthz", "/readyz"):
+                live = project is not None and project.live is not None
+                response: Response = JSONResponse({"ready": live}, 200 if live else 503)
+            else:
+                response = _json(405, "method_not_allowed", f"this is {name}: POST its inputs here as JSON")
+                response.headers["allow"] = "POST"
+        elif project is None:
+            response = _json(503, "not_deployed", f"{name} is not deployed yet")
+        elif scope["method"] == "POST":
+            try:
+                response = await pass_on(self._stand, project, scope["path"], Request(scope, receive))
+            except PlatformError as error:
+                response = _json(error.status, error.code, str(error))
+        else:
+            response = _json(405, "method_not_allowed", "only POST is served here")
+        await response(scope, receive, send)
+
+
+def _password(basic: str) -> str:
+    import base64
+    import binascii
+
+    try:
+        return base64.b64decode(basic, validate=True).decode("utf-8", "replace").partition(":")[2]
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _json(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status)
+
+
+async def _live(receive: Any, send: Any) -> None:
+    """Starting and closing is whoever's who made the stand."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, why: str) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": REFUSED, "reason": why[:100]})
+        return
+    raw = json.dumps({"error": {"code": "forbidden", "message": why}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(raw)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": raw})

@@ -1,0 +1,55 @@
+"""How a stand behaves. Knows no environment variable and no file; the command line fills it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Settings", "cards", "default_data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in seconds, sizes in bytes unless they say otherwise.
+
+    `gpus` are what CUDA_VISIBLE_DEVICES may be set to, one for each replica; empty where there are none. `attempts` is
+    how often a call may be begun, `starts` how many starts in a row may fail before those that wait are told.
+    """
+
+    data: Path
+    gpus: tuple[str, ...] = ()
+    memory_mb: int | None = None  # of a replica
+    parents: int = 2  # that stand by with an app's imports and fork its replicas
+    start_timeout: float = 600.0
+    stop_grace: float = 35.0  # a hosted app has 30 for what it is at
+    attempts: int = 3
+    starts: int = 3
+    backoff: float = 0.5  # after a start that failed; doubles
+    backoff_most: float = 60.0
+    background_timeout: float = 900.0
+    queue_timeout: float = 3600.0  # that a call may wait for a replica
+    keep_results: float = 86_400.0
+    build_timeout: float = 1800.0
+    build_log: int = 10 * 2**20
+    builds_at_once: int = 1
+    builds_kept: int = 10  # of a project, as versions to go back to
+    max_body: int = 64 * 2**20
+    max_archive: int = 2 * 2**30
+    scale_wait: float = 1.0  # that a call waits before one more replica is started beside others
+
+
+def default_data() -> Path:
+    """Where a stand keeps its things: BANANASTAND_DATA, or the user's data folder."""
+    if told := os.environ.get("BANANASTAND_DATA"):
+        return Path(told)
+    share = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(share) / "bananastand"
+
+
+def cards() -> tuple[str, ...]:
+    """The NVIDIA cards of this machine, within CUDA_VISIBLE_DEVICES where that is set."""
+    if (told := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return tuple(each.strip() for each in told.split(",") if each.strip() not in ("", "-1"))
+    found = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia*")]
+    return tuple(sorted((each for each in found if each.isdigit()), key=int))

@@ -1,0 +1,215 @@
+"""The local Banana put together: what a user can ask of it, in one place. Knows no HTTP of its callers.
+
+One supervisor at a time holds a data directory. Everything runs on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .blobs import Blobs
+from .builds import Build, Builds
+from .calls import Calls
+from .deployer import Builder, Deployer
+from .dispatcher import Dispatcher
+from .errors import Conflict, PlatformError, Refused
+from .keys import Keys
+from .logs import Log
+from .metrics import Metrics
+from .orphans import end_orphans
+from .pool import Pool
+from .projects import Project, Projects
+from .replica import Replica
+from .replica_http import ReplicaHttp
+from .scaling import Scaling
+from .settings import Settings
+from .store import Store
+from .ticket import Ticket
+
+__all__ = ["Stand"]
+
+SWEEP = 600.0  # seconds between two looks for results that are too old
+REPLICA_LOG = 4 * 2**20
+NAMED_BY_USER = 200  # environment variables and secrets of one deploy
+
+
+class Stand:
+    """Open until `close`. `start` takes up what an earlier supervisor left; before it nothing runs.
+
+    Raises Conflict where another supervisor holds the directory, StoreError where its database cannot be used.
+    """
+
+    def __init__(self, settings: Settings, builder: Builder) -> None:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.settings = settings
+        self._lock = _lock(settings.data / "lock")
+        try:
+            self.store = Store(settings.data / "stand.sqlite")
+            self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
+        except PlatformError:
+            os.close(self._lock)
+            raise
+        self.began = time.time()
+        self._logs: dict[str, Log] = {}
+        self.http = ReplicaHttp()
+        self.calls = Calls(self.store, Blobs(settings.data / "bodies"))
+        self.pool = Pool(settings, self.store.id, self.http, self._replica_says)
+        self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool, self.http)
+        self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._poke)
+        self.scaling = Scaling(settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending)
+        self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
+        self.dispatcher.changed = self._poke
+        self.pool.changed.append(self._replica_changed)
+        self.builds.changed.append(self.metrics.built)
+        self.projects.changed.append(lambda project, there: self._poke())
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> list[str]:
+        """End orphans, take up calls and builds, and begin to supervise. What was found, in words."""
+        found = await asyncio.to_thread(end_orphans, self.store.id)
+        if calls := self.dispatcher.recover():
+            found.append(f"took up {calls} calls that were not over")
+        if builds := await self.deployer.recover():
+            found.append(f"took up {builds} builds that were not over")
+        self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._sweep())]
+        return found
+
+    async def close(self, grace: float | None = None) -> None:
+        """Stop everything. Calls at work go back to the queue, and are done when a stand starts here again."""
+        for task in self._tasks:
+            task.cancel()
+        await self.deployer.close()
+        await self.dispatcher.close()
+        await self.pool.stop_all(self.settings.stop_grace if grace is None else grace)
+        await self.http.close()
+        for log in self._logs.values():
+            log.close()
+        self.store.close()
+        os.close(self._lock)
+
+    def deploy(
+        self,
+        name: str,
+        source: Any,
+        *,
+        environment: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        builder: str | None = None,
+        archive: Path | None = None,
+    ) -> Build:
+        """Queue a build of a project, made if there is none of that name. An archive is taken over.
+
+        Raises Refused for a name, environment or source that is none, StoreError where no row can be written.
+        """
+        environment, secrets = _variables("environment", environment), _variables("secrets", secrets)
+        if not isinstance(source, str) or not source.strip() or len(source) > 2000 or "\0" in source:
+            raise Refused("source: must name a git URL, a folder, an archive or an image")
+        project = self.projects.find(name) or self.projects.create(name)
+        id = str(uuid.uuid4())
+        if archive is not None:
+            place = self.deployer.archive(id)
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            archive.replace(place)
+            source = str(place)
+        try:
+            build = self.builds.create(
+                project, source, id=id, builder=builder, environment=environment, secrets=secrets
+            )
+        except PlatformError:
+            self.deployer.archive(id).unlink(missing_ok=True)
+            raise
+        self._log_of(project).secrets.update(each for each in secrets.values() if len(each) >= 4)
+        self.deployer.take(build)
+        return build
+
+    async def submit(
+        self, project: Project, route: str, body: bytes, *, run_id: str | None = None, request_id: str | None = None
+    ) -> Ticket:
+        """Queue a call. Raises Refused, StoreError."""
+        return await self.dispatcher.submit(project, route, body, run_id=run_id, request_id=request_id)
+
+    async def remove(self, project: Project) -> None:
+        """A project with its builds, replicas, calls and logs."""
+        await self.deployer.abandon(project)
+        self.dispatcher.forget(project.id)
+        replicas = self.pool.of(project.id)
+        for each in replicas:
+            each.stop("the project is removed", 0.0)
+        await asyncio.gather(*(each.over for each in replicas))
+        self.projects.remove(project)
+        log = self._log_of(project)
+        log.close()
+        log.remove()
+        self._logs.pop(project.id, None)
+
+    def at_limit(self, project: Project) -> bool:
+        """Whether all replicas that the project may have are at work: then Banana refused calls on the run URL."""
+        line = self.dispatcher.line(project.id)
+        if project.live is None and not self.deployer.pending(project.id):
+            return True
+        return len(line.waiting) + len(line.at_work) >= project.max_replicas * project.concurrency
+
+    def log_of(self, project: Project) -> Log:
+        """The lines of all its replicas."""
+        return self._log_of(project)
+
+    def _log_of(self, project: Project) -> Log:
+        if project.id not in self._logs:
+            secrets = [value for build in self.builds.list(project) for value in build.secrets.values()]
+            path = self.settings.data / "logs" / f"project-{project.id}.ndjson"
+            self._logs[project.id] = Log(path, limit=REPLICA_LOG, turns=True, secrets=secrets)
+        return self._logs[project.id]
+
+    def _replica_says(self, project_id: str, replica: str, line: str) -> None:
+        project = self.projects.get(project_id)
+        if project is not None:
+            self._log_of(project).add(line, replica=replica)
+
+    def _replica_changed(self, replica: Replica) -> None:
+        if replica.state == "ready":
+            self.dispatcher.hand_out(replica.project_id)
+        self._poke()
+
+    def _poke(self) -> None:
+        self.scaling.poke()
+
+    async def _sweep(self) -> None:
+        """Forget old results."""
+        while True:
+            with suppress(PlatformError):
+                while await self.calls.forget_before(time.time() - self.settings.keep_results):
+                    await asyncio.sleep(0)
+            await asyncio.sleep(min(SWEEP, self.settings.keep_results))
+
+
+def _lock(path: Path) -> int:
+    """Hold a data directory. The lock ends with the process, however it ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise Conflict(f"another stand is running on {path.parent}: stop it, or use another --data") from None
+    return descriptor
+
+
+def _variables(what: str, given: Any) -> dict[str, str]:
+    """Environment variables by name. Raises Refused."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or len(given) > NAMED_BY_USER:
+        raise Refused(f"{what}: must be an object of at most {NAMED_BY_USER} names and texts")
+    for name, value in given.items():
+        if not isinstance(name, str) or not name.replace("_", "a").isalnum() or name[:1].isdigit():
+            raise Refused(f"{what}: {str(name)[:50]!r} is no name of an environment variable")
+        if not isinstance(value, str) or "\0" in value or len(value) > 100_000:
+            raise Refused(f"{what}.{name}: must be text")
+    return dict(given)

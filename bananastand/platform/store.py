@@ -1,0 +1,135 @@
+"""The database of a data directory: opens it, holds its version, runs transactions. Knows no table's meaning.
+
+SQLite in WAL mode, one connection, used on the event loop: a transaction takes a fraction of a millisecond, and what
+was committed survives a killed process. After a power cut the last moments may be missing (synchronous=NORMAL).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, insert, select, text
+from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from . import tables
+from .errors import Conflict, StoreError, StoreFull
+
+__all__ = ["STEPS", "Store", "upgrade"]
+
+Step = Callable[[Connection], None]
+
+
+def _first(connection: Connection) -> None:
+    tables.METADATA.create_all(connection)
+
+
+STEPS: Sequence[Step] = (_first,)  # step n takes a database from version n to n + 1; those that were released stay
+
+
+class Store:
+    """One open database. Raises StoreError where it cannot be used, Conflict where it is newer than this program."""
+
+    def __init__(self, path: Path, steps: Sequence[Step] = STEPS) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = path
+        self._engine = create_engine(
+            f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5.0}
+        )
+        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", _begin)
+        try:
+            self._connection = self._engine.connect()
+            path.chmod(0o600)
+            upgrade(self._connection, path, steps)
+        except (DatabaseError, OSError) as error:
+            self._engine.dispose()
+            raise _told(error, path) from error
+        self.id = self._fact("stand")
+        self.team = self._fact("team")
+
+    @contextmanager
+    def transaction(self) -> Generator[Connection]:
+        """All or nothing, written when the block ends. Raises StoreFull, StoreError."""
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except DBAPIError as error:
+            raise _told(error, self.path) from error
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """The same, for reading."""
+        with self.transaction() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Nothing may be asked of it any more."""
+        self._connection.close()
+        self._engine.dispose()
+
+    def _fact(self, name: str) -> str:
+        """A uuid that this data directory keeps for good."""
+        row = tables.facts
+        with self.transaction() as connection:
+            value = connection.scalar(select(row.c.value).where(row.c.name == name))
+            if value is None:
+                value = str(uuid.uuid4())
+                connection.execute(insert(row).values(name=name, value=value))
+        return value
+
+
+def upgrade(connection: Connection, path: Path, steps: Sequence[Step] = STEPS) -> int:
+    """Bring a database to the newest version, one transaction a step; a copy of the old one is left beside it.
+
+    Returns the version. Raises Conflict for a database of a later version than this program knows.
+    """
+    version = _version(connection)
+    if version > len(steps):
+        raise Conflict(
+            f"{path} is of version {version} and this program knows {len(steps)}: use the newer one, or another --data"
+        )
+    if 0 < version < len(steps):
+        _copy(path, path.with_name(f"{path.name}.version-{version}"))
+    for number, step in enumerate(steps[version:], version + 1):
+        with connection.begin():
+            step(connection)
+            connection.execute(text(f"PRAGMA user_version = {number}"))
+    return len(steps)
+
+
+def _version(connection: Connection) -> int:
+    with connection.begin():
+        connection.execute(text("SELECT count(*) FROM sqlite_master"))  # fails for a file that is no database
+        return int(connection.execute(text("PRAGMA user_version")).scalar_one())
+
+
+def _copy(path: Path, to: Path) -> None:
+    """All of a database, what still lies in its WAL included."""
+    to.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+
+
+def _prepare(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours to say, so that a change of tables is in its transaction too
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _told(error: Exception, path: Path) -> StoreError:
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
+        return StoreFull("the disk is full: free some space, nothing new is taken until then")
+    return StoreError(f"the database {path} failed: {cause}")

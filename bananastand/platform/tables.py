@@ -1,0 +1,120 @@
+"""The tables of the local Banana. Knows no query.
+
+Times are seconds since 1970. A call's body and answer lie in the row where they are small, else in a file (`blobs`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = ["METADATA", "builds", "calls", "deployments", "facts", "keys", "projects", "usage"]
+
+METADATA = MetaData()
+
+facts = Table("facts", METADATA, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+keys = Table(
+    "keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("created", Float, nullable=False),
+    Column("revoked", Float),
+)
+
+projects = Table(
+    "projects",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("model_key", Text, nullable=False, unique=True),
+    Column("min_replicas", Integer, nullable=False),
+    Column("max_replicas", Integer, nullable=False),
+    Column("inference_timeout", Integer, nullable=False),
+    Column("idle_timeout", Integer, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("live", Text),
+    Column("created", Float, nullable=False),
+)
+
+builds = Table(
+    "builds",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error", Text),
+    Column("source", Text, nullable=False),
+    Column("builder", Text),
+    Column("environment", JSON, nullable=False),
+    Column("secrets", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Index("builds_of_project", "project_id", "number"),
+)
+
+deployments = Table(
+    "deployments",
+    METADATA,
+    Column("id", Text, ForeignKey("builds.id", ondelete="CASCADE"), primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("launch", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("run_id", Text, nullable=False),
+    Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("route", Text, nullable=False),
+    Column("request", Text),
+    Column("state", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("lease", Text),
+    Column("leased_until", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("cold", Boolean, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("begun", Float),
+    Column("finished", Float),
+    Column("status", Integer),
+    Column("content_type", Text),
+    Column("answer", LargeBinary),
+    Column("error", Text),
+    UniqueConstraint("project_id", "request"),
+    Index("calls_by_run", "run_id"),
+    Index("calls_by_state", "state", "finished"),
+)
+
+usage = Table(
+    "usage",
+    METADATA,
+    Column("day", Text, primary_key=True),
+    Column("model_key", Text, primary_key=True),
+    Column("runs", Integer, nullable=False),
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("compute_seconds", Float, nullable=False),
+    Column("cold_starts", Integer, nullable=False),
+)

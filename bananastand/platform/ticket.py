@@ -1,0 +1,98 @@
+"""A call in memory, from its arrival until its end is recorded: who waits for it, and what it streams meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+from .calls import Call, Outcome
+
+__all__ = ["Ticket"]
+
+EVENTS = "text/event-stream"
+
+
+class Ticket:
+    """`written` is done when the call's row is there, `done` when its end is recorded."""
+
+    def __init__(self, call: Call | None = None, body: bytes | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self.call, self.body = call, body
+        self.request = call.request if call is not None else None
+        self.queued = time.monotonic()
+        self.called_off: Outcome | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.written: asyncio.Future[None] = loop.create_future()
+        self.done: asyncio.Future[Outcome] = loop.create_future()
+        self.head: tuple[int, str] | None = None  # of an answer that streams
+        self.streamed = False  # a caller has had part of it
+        self._pieces: list[bytes] = []
+        self._more = asyncio.Event()
+        if call is not None:
+            self.written.set_result(None)
+
+    @property
+    def made(self) -> Call:
+        """The call; only once it is written."""
+        assert self.call is not None, "the call has no row yet"
+        return self.call
+
+    def write(self, call: Call) -> None:
+        """Its row is there."""
+        self.call, self.request = call, call.request
+        self.written.set_result(None)
+
+    def refuse(self, error: BaseException) -> None:
+        """There is no row, and no call."""
+        self.written.set_exception(error)
+        self.written.exception()  # the submitter raises it too
+
+    def open(self, status: int, content_type: str) -> None:
+        """An answer begins; one of events may be passed on piece by piece."""
+        self._pieces.clear()
+        self.head = (status, content_type) if content_type.startswith(EVENTS) else None
+        self._more.set()
+
+    async def take(self, piece: bytes) -> None:
+        """One more piece of the answer."""
+        if self.head is not None:
+            self._pieces.append(piece)
+            self._more.set()
+
+    def shut(self) -> None:
+        """The attempt is lost; what it said is void."""
+        if not self.streamed:
+            self.head = None
+            self._pieces.clear()
+
+    def end(self, outcome: Outcome) -> None:
+        """Its end, once."""
+        if not self.done.done():
+            self.done.set_result(outcome)
+        self._more.set()
+
+    async def outcome(self, wait: float | None = None) -> Outcome | None:
+        """Its end; None where that takes longer than the wait, which None makes endless."""
+        await asyncio.wait({self.done}, timeout=wait)
+        return self.done.result() if self.done.done() else None
+
+    async def opened(self) -> bool:
+        """Wait until an answer streams or the call is over; whether it streams."""
+        while self.head is None and not self.done.done():
+            self._more.clear()
+            await self._more.wait()
+        return self.head is not None
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """What streams, from its beginning. Ends with the call, and early where the answer broke off."""
+        at = 0
+        while True:
+            self._more.clear()
+            while at < len(self._pieces):
+                self.streamed = True
+                yield self._pieces[at]
+                at += 1
+            if self.done.done():
+                return
+            await self._more.wait()

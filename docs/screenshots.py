@@ -1,0 +1,95 @@
+"""Pictures of the pages of the mocks, for docs/mocks.md: `python docs/screenshots.py`. Needs Chromium and Playwright.
+
+Everything on them happened: keys were made, plots submitted, webhooks refused, on a server that is started here.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import bananastand_mocks
+from bananastand_mocks.running import Endpoint, RunningServer
+
+HERE = Path(__file__).parent
+DESKTOP, PHONE = {"width": 980, "height": 720}, {"width": 360, "height": 720}
+ABLATION = {
+    "data_json": '{"component": ["Full system", "Without hard negatives", "Without reranking", "Without retrieval"],'
+    ' "EM": [47.9, 44.1, 42.7, 38.2], "EM_std": [0.4, 0.5, 0.7, 0.6]}',
+    "intent": "Ablation as horizontal bars with value labels, x-axis: 'Exact match (%)'",
+    "aspect_ratio": "16:9",
+    "output_formats": ["svg"],
+}
+PROMPTS = ("A sunset over mountains with purple clouds", "Two bananas and a red apple on a table",
+           "A city at night in the rain", "A lighthouse by the sea, storm", "A robot in a forest, misty morning",
+           "A desert with three cacti")  # fmt: skip
+
+
+def main() -> None:
+    """Write the files."""
+    with bananastand_mocks.start("paperbanana", "gobananas") as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        admin(browser, server)
+        gallery(browser, server.endpoint("gobananas"))
+        browser.close()
+
+
+def admin(browser: Browser, server: RunningServer) -> None:
+    """The keys, a task whose webhook is being retried, and the same on a phone in the dark."""
+    at, stand = server.endpoint("paperbanana"), server.default
+    with httpx2.Client(base_url=at.base_url) as http:
+        as_admin = {"authorization": f"Bearer {at.admin_key}"}
+        for name, quota in (("research-team", 100), ("thesis", 3)):
+            made = http.post("/api/admin/keys", json={"name": name, "quota": quota}, headers=as_admin).json()
+        asked = {**ABLATION, "webhook_url": "http://127.0.0.1:9/figures"}
+        key = {"authorization": f"Bearer {made['key']}"}
+        task = http.post("/api/plot", json=asked, headers=key).json()["task_id"]
+        described = {"description": "Draw an encoder with 6 blocks."}
+        http.post("/api/optimize-prompt", json=described, headers=key)
+        stand.clock.advance(6)
+    page = window(browser, DESKTOP, "light")
+    log_in(page, at)
+    keep(page, "paperbanana-keys.png")
+    page.goto(f"{at.base_url}/adm/tasks/{task}?still=1")
+    keep(page, "paperbanana-task.png", whole=True)
+    page = window(browser, PHONE, "dark")
+    log_in(page, at)
+    keep(page, "paperbanana-phone.png")
+
+
+def gallery(browser: Browser, at: Endpoint) -> None:
+    """The gallery of Go Bananas!."""
+    with httpx2.Client(base_url=at.base_url, headers={"X-API-Key": at.key}, timeout=60) as http:
+        for prompt in PROMPTS:
+            http.post("/api/images", json={"prompt": prompt, "aspect_ratio": "4:3"}).raise_for_status()
+    page = window(browser, DESKTOP, "light")
+    page.goto(f"{at.base_url}/gallery", wait_until="networkidle")
+    keep(page, "gobananas-gallery.png")
+
+
+def window(browser: Browser, size: Any, scheme: Any) -> Page:
+    return browser.new_context(viewport=size, color_scheme=scheme).new_page()
+
+
+def log_in(page: Page, at: Endpoint) -> None:
+    page.goto(f"{at.base_url}/adm")
+    page.get_by_label("Admin key").fill(at.admin_key)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="New key").wait_for()
+
+
+def keep(page: Page, name: str, *, whole: bool = False) -> None:
+    """The page as a small PNG."""
+    Image.open(io.BytesIO(page.screenshot(full_page=whole))).convert("RGB").quantize(192).save(
+        HERE / name, optimize=True
+    )
+
+
+if __name__ == "__main__":
+    main()

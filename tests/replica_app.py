@@ -1,0 +1,93 @@
+"""A small HTTP server that behaves like a replica, started in a tenth of a second: standard library only, no Potassium.
+
+It writes the id of each call that a handler has seen, and when, to the file EXECUTED names, if there is one.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+AT_WORK = threading.Semaphore(int(os.environ.get("SLOTS", "1")))
+BACKGROUND: list[float] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/readyz" and os.environ.get("NEVER_READY"):
+            self.answer(503, {"error": {"code": "loading", "message": "not ready"}})
+        elif self.path == "/_k/status":
+            free = AT_WORK.acquire(blocking=False)
+            if free:
+                AT_WORK.release()
+            self.answer(200, {"gpu_available": free and not any(time.time() < until for until in BACKGROUND)})
+        elif self.path == "/readyz":
+            self.answer(200, {"ready": True})
+        else:
+            self.answer(404, {})
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])) or "null")
+        asked = asked if isinstance(asked, dict) else {"value": asked}
+        if os.environ.get("EXECUTED"):
+            with open(os.environ["EXECUTED"], "a") as file:
+                file.write(f"{self.headers['x-banana-request-id']} {time.time()}\n")
+        if os.environ.get("CRASH_ON_CALL") or self.path == "/crash":
+            sys.stderr.write("about to crash\n")
+            sys.stderr.flush()
+            os._exit(7)
+        with AT_WORK:
+            time.sleep(asked.get("seconds", 0))
+        if self.path == "/events":
+            self.events(asked.get("events", 3))
+        elif self.path == "/fails":
+            self.answer(500, {"error": {"message": "the handler failed"}})
+        elif self.path == "/busy":
+            self.answer(423, None)
+        elif self.path == "/large":
+            self.answer(200, {"large": "x" * asked["bytes"]})
+        elif self.path == "/background":
+            BACKGROUND.append(time.time() + asked["for"])
+            self.answer(200, {"started": True})
+        elif self.path == "/environment":
+            self.answer(200, dict(os.environ))
+        elif self.path in ("/", "/sleep"):
+            self.answer(200, {"got": asked, "pid": os.getpid(), "version": os.environ.get("VERSION")})
+        else:
+            self.answer(404, None)
+
+    def events(self, count: int) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for number in range(count):
+            self.wfile.write(f"data: {number}\n\n".encode())
+            self.wfile.flush()
+            time.sleep(0.05)
+        self.close_connection = True
+
+    def answer(self, status: int, value: object) -> None:
+        body = b"" if value is None else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"a line of the app, {os.environ.get('TOKEN', 'no token')}\n")
+    sys.stdout.flush()
+    if os.environ.get("CRASH_AT_START"):
+        sys.exit("no model here")
+    time.sleep(float(os.environ.get("START_SECONDS", "0")))
+    ThreadingHTTPServer.daemon_threads = True
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

@@ -1,0 +1,249 @@
+"""Calls of the local Banana: durable, idempotent, each ended once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.errors import Conflict, StoreFull
+from stands import called, deployed, running, until
+
+
+def test_a_call_starts_a_replica_and_gets_its_answer(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            assert (await called(stand, project, value={"prompt": "x"}))["got"] == {"prompt": "x"}
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_the_app_is_the_calls_end_and_is_not_tried_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+            ticket = await stand.submit(project, "/fails", b"{}")
+            outcome = await ticket.outcome(20)
+            assert outcome is not None
+            assert (outcome.status, outcome.error) == (500, "the app answered 500: the handler failed")
+            assert len((tmp_path / "executed").read_text().splitlines()) == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_same_request_id_runs_once_also_after_a_restart(tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+
+    async def ask() -> object:
+        async with running(tmp_path / "data") as stand:
+            project = stand.projects.find("app") or await deployed(stand, environment={"EXECUTED": str(executed)})
+            return await called(stand, project, value={"n": 1}, request_id="one")
+
+    first, second = asyncio.run(ask()), asyncio.run(ask())
+
+    assert first == second
+    assert len(executed.read_text().splitlines()) == 1
+
+
+def test_two_callers_with_one_request_id_share_the_call(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+            both = [called(stand, project, "/sleep", {"seconds": 0.2}, request_id="one") for _ in range(2)]
+            first, second = await asyncio.gather(*both)
+            other = await called(stand, project, "/sleep", {"seconds": 0.1}, request_id="one")
+            assert first == second
+            assert other["got"] == {"seconds": 0.1}, "another body is another call"
+            assert len((tmp_path / "executed").read_text().splitlines()) == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_dies_gives_its_call_back_until_the_attempts_are_used_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, attempts=3) as stand:
+            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+            ticket = await stand.submit(project, "/crash", b"{}")
+            outcome = await ticket.outcome(30)
+            assert outcome is not None
+            assert outcome.status == 500
+            assert outcome.error == (
+                "the call was given up after 3 attempts: the replica ended with status 7; "
+                "its last lines: a line of the app, no token | about to crash"
+            )
+            assert len((tmp_path / "executed").read_text().splitlines()) == 3
+            assert (await called(stand, project))["got"] == {}, "the next call finds a new replica"
+
+    asyncio.run(scenario())
+
+
+def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
+    async def before() -> list[str]:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, max_replicas=1)
+            tickets = [await stand.submit(project, "/sleep", b'{"seconds": 0.3}') for _ in range(3)]
+            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            return [each.made.id for each in tickets]
+
+    async def after(names: list[str]) -> list[object]:
+        async with running(tmp_path) as stand:
+            found = [await stand.dispatcher.find(name) for name in names]
+            return [await each.outcome(20) for each in found if each is not None]
+
+    outcomes = asyncio.run(after(asyncio.run(before())))
+
+    assert [json.loads(each.body)["got"] for each in outcomes] == [{"seconds": 0.3}] * 3  # type: ignore[attr-defined]
+
+
+def test_a_call_that_is_called_off_ends_whether_it_waits_or_runs(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, max_replicas=1)
+            runs, waits = [await stand.submit(project, "/sleep", b'{"seconds": 5}') for _ in range(2)]
+            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            began = time.monotonic()
+            assert await stand.dispatcher.cancel(waits.made.id)
+            assert await stand.dispatcher.cancel(runs.made.run_id)
+            for ticket in (runs, waits):
+                outcome = await ticket.outcome(5)
+                assert outcome is not None
+                assert outcome.error == "the run was cancelled"
+            assert time.monotonic() - began < 2
+            assert not await stand.dispatcher.cancel(runs.made.id)
+            assert not await stand.dispatcher.cancel("call_of_nobody")
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_takes_too_long_is_a_504_and_its_replica_is_kept_once_it_is_free(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, inference_timeout=1, max_replicas=1)
+            first = await called(stand, project)
+            outcome = await (await stand.submit(project, "/sleep", b'{"seconds": 1.5}')).outcome(10)
+            assert outcome is not None
+            assert outcome.status == 504
+            assert outcome.error is not None
+            assert outcome.error.startswith("the app did not answer in 1 s")
+            assert (await called(stand, project))["pid"] == first["pid"]
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_whose_handler_does_not_end_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand.platform.attempts.LATE", 0.3)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, inference_timeout=1, max_replicas=1)
+            first = await called(stand, project)
+            late = await stand.submit(project, "/sleep", b'{"seconds": 60}')
+            await late.outcome(10)
+            assert (await called(stand, project))["pid"] != first["pid"]
+
+    asyncio.run(scenario())
+
+
+def test_a_busy_replica_is_asked_again_without_counting(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, attempts=1) as stand:
+            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+            ticket = await stand.submit(project, "/busy", b"{}")
+            await until(
+                lambda: (tmp_path / "executed").exists() and len((tmp_path / "executed").read_text().splitlines()) > 2
+            )
+            assert not ticket.done.done()
+            await stand.dispatcher.cancel(ticket.made.id)
+
+    asyncio.run(scenario())
+
+
+def test_large_bodies_and_answers_lie_in_files_and_go_with_their_call(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            ticket = await stand.submit(
+                project, "/large", json.dumps({"bytes": 300_000, "pad": "y" * 100_000}).encode()
+            )
+            outcome = await ticket.outcome(20)
+            assert outcome is not None
+            assert len(json.loads(outcome.body)["large"]) == 300_000
+            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{ticket.made.id}.answer"]
+            again = await stand.dispatcher.find(ticket.made.id)
+            assert again is not None
+            assert again is not ticket
+            assert await again.outcome() == outcome
+            assert await stand.calls.forget_before(time.time()) == 1
+            assert list((tmp_path / "bodies").iterdir()) == []
+            assert await stand.dispatcher.find(ticket.made.id) is None
+
+    asyncio.run(scenario())
+
+
+def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            ticket = await stand.submit(project, "/events", b'{"events": 3}')
+            assert await ticket.opened()
+            pieces = [piece async for piece in ticket.pieces()]
+            outcome = await ticket.outcome(5)
+            assert outcome is not None
+            assert len(pieces) > 1
+            assert b"".join(pieces) == outcome.body == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+
+    asyncio.run(scenario())
+
+
+def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, idle_timeout=0, max_replicas=1)
+            began = time.monotonic()
+            assert await called(stand, project, "/background", {"for": 0.5}) == {"started": True}
+            await called(stand, project)
+            assert time.monotonic() - began >= 0.5
+
+    asyncio.run(scenario())
+
+
+def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_ends_in_a_clear_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bananastand.platform.dispatcher.UNRECORDED", 0.3)
+    monkeypatch.setattr("bananastand.platform.dispatcher.AGAIN", 0.05)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            ticket = await stand.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
+            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            with stand.store.transaction() as connection:
+                pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+                connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            with pytest.raises(StoreFull, match="the disk is full"):
+                await stand.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
+            outcome = await ticket.outcome(10)
+            assert outcome is not None
+            assert outcome.error is not None
+            assert outcome.error.startswith("the answer could not be kept: the disk is full")
+            with stand.store.transaction() as connection:
+                connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+            await until(lambda: (found := stand.calls.find(ticket.made.id)) is not None and found.state == "failed")
+            await called(stand, project)
+
+    asyncio.run(scenario())
+
+
+def test_a_data_directory_has_one_supervisor(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path):
+            with pytest.raises(Conflict, match="another stand is running"):
+                async with running(tmp_path):
+                    pass
+
+    asyncio.run(scenario())

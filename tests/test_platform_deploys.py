@@ -1,0 +1,198 @@
+"""From a build to the traffic: healthy first, zero downtime, rollback; and every way in which it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.builds import Build
+from bananastand.platform.errors import Conflict, Refused
+from bananastand.platform.stand import Stand
+from stands import called, deployed, running, until
+
+
+async def finished(stand: Stand, build: Build) -> Build:
+    await until(lambda: stand.builds.get(build.id).state in ("live", "failed", "cancelled"))
+    return stand.builds.get(build.id)
+
+
+def lines(stand: Stand, build: Build) -> list[str]:
+    return [each["line"] for each in stand.deployer.log(build).lines()]
+
+
+def test_a_build_goes_live_and_says_what_it_did(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            build = stand.deploy("app", "small", environment={"VERSION": "1"})
+            told = stand.deployer.log(build).follow()
+            followed = [row["line"] async for row in told]
+            assert (await finished(stand, build)).state == "live"
+            assert followed == lines(stand, build)
+            assert followed[1:3] == ["builds small", "built; starting a replica"]
+            assert followed[-1].startswith("live; its first replica took 0.")
+            replica = [each["line"] for each in stand.log_of(stand.projects.named("app")).lines()]
+            assert "a line of the app, no token" in replica
+            assert any(each.startswith("ready after 0.") for each in replica)
+
+    asyncio.run(scenario())
+
+
+def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, environment={"VERSION": "1"}, max_replicas=2, concurrency=4)
+            seen, stop = list[str](), asyncio.Event()
+
+            async def caller() -> None:
+                while not stop.is_set():
+                    seen.append((await called(stand, project, value={"seconds": 0.02}))["version"])
+
+            callers = [asyncio.create_task(caller()) for _ in range(3)]
+            await asyncio.sleep(0.2)
+            await deployed(stand, environment={"VERSION": "2"})
+            await asyncio.sleep(0.2)
+            stop.set()
+            await asyncio.gather(*callers)
+            assert set(seen) == {"1", "2"}
+            assert seen.index("2") > 3
+            assert "1" not in seen[seen.index("2") + 12 :], "the new version has all the traffic"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("source", "environment", "told"),
+    [
+        ("fails", {}, "line 3 of the Dockerfile: RUN false ended with status 1"),
+        ("crashes", {}, "ZeroDivisionError: a mistake of the builder's own"),
+        ("hangs", {}, "the build took longer than 0.3 s and was ended"),
+        ("small", {"CRASH_AT_START": "1"}, "the new version takes no traffic: the app ended with status 1 while it "
+         "started; its last lines: a line of the app, no token | no model here"),
+        ("small", {"NEVER_READY": "1"}, "the new version takes no traffic: the app was not healthy after 0.5 s; "
+         "its last lines: a line of the app, no token"),
+    ],
+)  # fmt: skip
+def test_a_version_that_fails_never_takes_traffic(
+    tmp_path: Path, source: str, environment: dict[str, str], told: str
+) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, start_timeout=0.5, build_timeout=0.3) as stand:
+            project = await deployed(stand, environment={"VERSION": "1"})
+            build = stand.deploy("app", source, environment=environment)
+            over = await finished(stand, build)
+            assert (over.state, over.error) == ("failed", told)
+            assert lines(stand, build)[-1] == f"error: {told}"
+            assert (await called(stand, project))["version"] == "1"
+            await until(lambda: len(stand.pool.of(project.id)) == 1)
+
+    asyncio.run(scenario())
+
+
+def test_rollback_moves_the_traffic_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            await deployed(stand, environment={"VERSION": "1"})
+            project = await deployed(stand, environment={"VERSION": "2"})
+            second = project.live
+            stand.deployer.rollback(project, None)
+            assert (await called(stand, project))["version"] == "1"
+            stand.deployer.rollback(stand.projects.named("app"), second)
+            assert (await called(stand, project))["version"] == "2"
+            with pytest.raises(Refused, match="no such version"):
+                stand.deployer.rollback(stand.projects.named("app"), "nothing")
+
+    asyncio.run(scenario())
+
+
+def test_a_build_is_called_off_while_it_waits_and_while_it_is_made(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            first, second = stand.deploy("a", "hangs"), stand.deploy("b", "hangs")
+            await until(lambda: stand.builds.get(first.id).state == "building")
+            assert stand.builds.get(second.id).state == "queued"
+            assert (await stand.deployer.cancel(second)).state == "cancelled"
+            assert (await stand.deployer.cancel(first)).state == "cancelled"
+            with pytest.raises(Conflict):
+                await stand.deployer.cancel(first)
+
+    asyncio.run(scenario())
+
+
+def test_a_build_outlives_its_supervisor(tmp_path: Path) -> None:
+    async def before() -> str:
+        async with running(tmp_path) as stand:
+            build = stand.deploy("app", "hangs")
+            await until(lambda: stand.builds.get(build.id).state == "building")
+            return build.id
+
+    async def after(id: str) -> None:
+        async with running(tmp_path, build_timeout=0.2) as stand:
+            over = await finished(stand, stand.builds.get(id))
+            assert (over.state, over.attempts) == ("failed", 2)
+            assert "begun again: the stand was killed while it built" in lines(stand, over)
+
+    asyncio.run(after(asyncio.run(before())))
+
+
+def test_calls_of_a_project_without_a_version_wait_for_its_build_or_are_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = stand.projects.create("app")
+            outcome = await (await stand.submit(project, "/", b"{}")).outcome(5)
+            assert outcome is not None
+            assert outcome.error == "app has no live deployment: deploy it first"
+            stand.deploy("app", "small")
+            assert (await called(stand, project))["got"] == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_version_that_stops_starting_tells_those_that_wait(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, starts=2) as stand:
+            project = await deployed(stand, idle_timeout=0)
+            await until(lambda: not stand.pool.replicas)
+            with stand.store.transaction() as connection:
+                connection.exec_driver_sql(
+                    "UPDATE deployments SET launch = replace(launch, 'replica_app.py', 'gone.py')"
+                )
+            outcome = await (await stand.submit(project, "/", b"{}")).outcome(10)
+            assert outcome is not None
+            assert outcome.status == 503
+            assert outcome.error is not None
+            assert outcome.error.startswith("the app does not start: the app ended with status 2 while it started")
+            assert "gone.py" in outcome.error
+
+    asyncio.run(scenario())
+
+
+def test_secrets_reach_the_replica_and_no_log(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, secrets={"TOKEN": "hush-hush"}, environment={"PLAIN": "yes"})
+            environment = await called(stand, project, "/environment")
+            assert (environment["TOKEN"], environment["PLAIN"]) == ("hush-hush", "yes")
+            assert "PYTEST_CURRENT_TEST" not in environment
+            kept = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
+            assert b"a line of the app, ***" in kept
+            assert b"hush-hush" not in kept
+
+    asyncio.run(scenario())
+
+
+def test_a_project_is_removed_with_all_that_is_its(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            ticket = await stand.submit(project, "/sleep", b'{"seconds": 30}')
+            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            await stand.remove(project)
+            outcome = await ticket.outcome(5)
+            assert outcome is not None
+            assert outcome.error == "the project was removed"
+            assert (stand.projects.list(), stand.pool.replicas, stand.builds.list()) == ([], {}, [])
+            assert list((tmp_path / "logs").iterdir()) == list((tmp_path / "builds").iterdir()) == []
+
+    asyncio.run(scenario())

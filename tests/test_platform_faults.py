@@ -1,0 +1,140 @@
+"""kill -9 of replicas, of the supervisor and of both, at random points under load: what was acknowledged is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from bananastand.platform.orphans import orphans
+from stands import Up
+
+CALLERS = 4
+VICTIMS = ("replicas", "supervisor", "both")
+
+
+class Load:
+    """Callers that go on whatever happens, and what was acknowledged to them: run ids and what was sent."""
+
+    def __init__(self, up: Up, seed: int) -> None:
+        self.acknowledged: dict[str, int] = {}
+        self._port, self._key, self._seed = up.port, up.key, seed
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._call, args=(each,)) for each in range(CALLERS)]
+        for each in self._threads:
+            each.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for each in self._threads:
+            each.join()
+
+    def _call(self, caller: int) -> None:
+        chance, number = random.Random(self._seed * 100 + caller), 0
+        with httpx2.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=20, trust_env=False) as http:
+            while not self._stop.is_set():
+                number += 1
+                sent = caller * 1_000_000 + number
+                inputs = {"n": sent, "seconds": chance.choice((0, 0.01, 0.05))}
+                body = {"apiKey": self._key, "modelKey": "app", "modelInputs": inputs, "startOnly": True}
+                with suppress(httpx2.HTTPError, ValueError):
+                    answer = http.post("/banana/start/v4", json=body).json()
+                    if answer["callID"]:
+                        self.acknowledged[answer["callID"]] = sent
+                time.sleep(0.02)
+
+
+def survive(data: Path, seed: int, points: int) -> tuple[int, int]:
+    """Kill at so many points; how many calls were acknowledged, and how many of them failed."""
+    chance, executed = random.Random(seed), data.parent / "executed"
+    up = Up(data, settings={"attempts": 4})
+    assert up.deploy(environment={"EXECUTED": str(executed), "SLOTS": "2"})["state"] == "live"
+    up.http.patch("/stand/v1/projects/app", json={"max_replicas": 2, "concurrency": 2}).raise_for_status()
+    load = Load(up, seed)
+    try:
+        for _ in range(points):
+            time.sleep(chance.uniform(0.05, 0.6))
+            victim = chance.choice(VICTIMS)
+            if victim != "supervisor":
+                kill_replicas(up, chance)
+            if victim != "replicas":
+                up.kill()
+                up = Up(data, port=up.port, settings={"attempts": 4})
+    finally:
+        load.stop()
+    calls = wait_for_the_end(data, load.acknowledged)
+    assert up.stop() == 0, up.log
+    verify(data, executed, load.acknowledged)
+    return len(calls), sum(state == "failed" for state in calls.values())
+
+
+def kill_replicas(up: Up, chance: random.Random) -> None:
+    stand = query(up.data, "SELECT value FROM facts WHERE name = 'stand'")[0][0]
+    found = sorted(orphans(stand))
+    for pid in chance.sample(found, k=min(len(found), chance.choice((1, 2)))):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_the_end(data: Path, acknowledged: dict[str, int]) -> dict[str, str]:
+    limit = time.monotonic() + 60
+    while True:
+        states = dict(query(data, "SELECT id, state FROM calls"))
+        missing = [each for each in acknowledged if each not in states]
+        assert not missing, f"{len(missing)} acknowledged calls have no row"
+        open_ones = [each for each in acknowledged if states[each] in ("queued", "running")]
+        if not open_ones:
+            return {each: states[each] for each in acknowledged}
+        assert time.monotonic() < limit, f"{len(open_ones)} calls never ended"
+        time.sleep(0.05)
+
+
+def verify(data: Path, executed: Path, acknowledged: dict[str, int]) -> None:
+    """One result each, the right one, and no handler began after it was recorded."""
+    began: dict[str, list[float]] = {}
+    for line in executed.read_text().splitlines():
+        run, moment = line.split()
+        began.setdefault(run, []).append(float(moment))
+    rows = query(data, "SELECT id, run_id, state, answer, error, finished, attempts FROM calls")
+    assert len({row[0] for row in rows}) == len(rows)
+    for call, run, state, answer, error, finished, attempts in rows:
+        if state == "succeeded":
+            assert call not in acknowledged or json.loads(answer)["got"]["n"] == acknowledged[call]
+            assert began[run], "it was answered by nobody"
+            assert max(began[run]) <= finished, "it was run again after its success was recorded"
+        else:
+            assert error, "a failure says why"
+            assert "given up after 4 attempts" in error
+        assert attempts <= 4
+        assert len(began.get(run, ())) <= 4
+
+
+def query(data: Path, text: str) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{data / 'stand.sqlite'}?mode=ro", uri=True, timeout=10)) as connection:
+        return connection.execute(text).fetchall()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_was_acknowledged_survives_a_few_kills(tmp_path: Path, seed: int) -> None:
+    acknowledged, failed = survive(tmp_path / "data", seed, 3)
+
+    assert acknowledged > 20
+    assert failed == 0
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_fifty_kills(tmp_path: Path) -> None:
+    acknowledged, failed = survive(tmp_path / "data", 7, 50)
+
+    assert acknowledged > 500
+    assert failed <= acknowledged // 50

@@ -1,0 +1,124 @@
+"""A real Potassium app as a replica: on our host, and on Potassium's own server where the project says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.deployer import Order
+from bananastand.platform.launch import Launch
+from bananastand.platform.orphans import orphans
+from bananastand.platform.stand import Stand
+from stands import HERE, PATHS, called, deployed, running, until
+
+
+async def hosted(order: Order) -> Launch:
+    """tests/hosted.py, as a build of it would be launched."""
+    environment = {"PYTHONPATH": PATHS, **order.environment}
+    return Launch("process", ("python3", "-u", "hosted.py"), str(HERE), environment, python=sys.executable)
+
+
+def with_potassium(stand: Stand) -> Stand:
+    stand.deployer._builder = hosted
+    return stand
+
+
+def lines(stand: Stand) -> list[str]:
+    return [each["line"] for each in stand.log_of(stand.projects.named("app")).lines()]
+
+
+@pytest.mark.parametrize(("host", "named"), [("bananastand", "our host"), ("potassium", "Potassium's own server")])
+def test_an_app_answers_on_either_server(tmp_path: Path, host: str, named: str) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(with_potassium(stand), host=host)
+            answer = await called(stand, project, value={"n": 1})
+            assert answer["got"] == {"n": 1}
+            fails = await (await stand.submit(project, "/fails", b"{}")).outcome(10)
+            assert fails is not None
+            assert fails.status == 500
+            missing = await (await stand.submit(project, "/nothing", b"{}")).outcome(10)
+            assert missing is not None
+            assert (missing.status, missing.error) == (404, "the app answered 404")
+            assert any(each.endswith(f"on {named}") for each in lines(stand))
+
+    asyncio.run(scenario())
+
+
+def test_a_background_handler_and_a_warm_up_are_understood(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(with_potassium(stand), max_replicas=1, idle_timeout=0)
+            began = time.monotonic()
+            assert await called(stand, project, "/_k/warmup") == {"warm": True}
+            assert await called(stand, project, "/background", {"seconds": 0.6, "name": "x"}) == {"started": True}
+            assert (await called(stand, project, "/seen"))["seen"] == ["x"], "its replica was not stopped meanwhile"
+            assert time.monotonic() - began > 0.6
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_is_called_off_reaches_the_handler(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(with_potassium(stand), max_replicas=1, idle_timeout=600)
+            await called(stand, project)
+            ticket = await stand.submit(project, "/sleep", b'{"seconds": 20}')
+            await asyncio.sleep(0.3)
+            assert await stand.dispatcher.cancel(ticket.made.id)
+            assert (await called(stand, project, "/seen"))["seen"] == ["the caller is gone"]
+
+    asyncio.run(scenario())
+
+
+def test_an_init_that_fails_fails_the_deploy_with_its_words(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            build = with_potassium(stand).deploy("app", ".", environment={"INIT_FAILS": "1"})
+            async for _ in stand.deployer.log(build).follow():
+                pass
+            error = stand.builds.get(build.id).error or ""
+            assert error.startswith("the new version takes no traffic: the app ended with status 1 while it started")
+            assert "init() failed: no model here" in error
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forked starts are Linux's")
+def test_the_second_start_is_forked_from_a_parent_with_the_apps_imports(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(with_potassium(stand), idle_timeout=0, environment={"SHOWN": "1"})
+            await until(lambda: any("stands by" in each for each in lines(stand)))
+            await until(lambda: not stand.pool.replicas)
+            assert (await called(stand, project, value={"n": 1}))["got"] == {"n": 1}
+            first, second = [each for each in lines(stand) if "healthy" in each]
+            assert "started as a process in" in first
+            assert "forked from a parent that has its imports in" in second
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forked starts are Linux's")
+def test_a_forked_replica_dies_with_its_parent_and_is_started_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(with_potassium(stand), idle_timeout=0)
+            await until(lambda: any("stands by" in each for each in lines(stand)))
+            await until(lambda: not stand.pool.replicas)
+            stand.projects.change(project, {"idle_timeout": 600})
+            await called(stand, project)
+            (replica,) = stand.pool.of(project.id)
+            others = [pid for pid in orphans(stand.store.id) if pid != replica.pid]
+            for pid in others:
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: replica.state == "ended")
+            assert (await called(stand, project, value={"n": 2}))["got"] == {"n": 2}
+
+    asyncio.run(scenario())

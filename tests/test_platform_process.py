@@ -1,0 +1,398 @@
+"""The process builder: a Dockerfile done on this machine, and what of one it cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bananastand.platform.building import BuildError, BuildSettings, NotHonoured, build
+from bananastand.platform.building.runs import read_run
+from bananastand.platform.launch import Launch
+
+APP = 'print("app")\n'
+
+
+class Bench:
+    """A source, a cache, and builds of it one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.source, self.lines = folder, folder / "source", list[str]()
+        self.source.mkdir()
+        self.count = 0
+
+    def write(self, **files: str) -> None:
+        for name, text in files.items():
+            path = self.source / name.replace("__", "/").replace("_py", ".py").replace("_txt", ".txt")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def build(self, dockerfile: str, **settings: Any) -> Launch:
+        (self.source / "Dockerfile").write_text(dockerfile)
+        self.count, self.lines = self.count + 1, []
+        given = {"builder": "process", **settings}
+        return asyncio.run(
+            build(
+                self.source,
+                settings=BuildSettings(cache=self.folder / "cache", **given),
+                folder=self.folder / f"build{self.count}",
+                log=self.lines.append,
+            )
+        )
+
+    @property
+    def log(self) -> str:
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.write(app_py=APP)
+    return made
+
+
+def ran(launch: Launch) -> str:
+    """What a replica of it says."""
+    assert launch.python is not None
+    command = [launch.python if each == "python3" else each for each in launch.command]
+    done = subprocess.run(
+        command, cwd=launch.workdir, env=launch.environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
+    """The lines of its SDXL demo; the packages are those that are here."""
+    bench.write(
+        requirements_txt="potassium\nPillow>=1\n",
+        download_py="open('weights.bin', 'w').write('w')",
+        app_py="import os; print(os.environ['GREETING'], open('weights.bin').read(), os.path.basename(os.getcwd()))",
+    )
+    launch = bench.build(
+        "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime\n"
+        "WORKDIR /\nRUN apt-get update && apt-get install -y git\n"
+        "RUN pip3 install --upgrade pip\nADD requirements.txt requirements.txt\nRUN pip3 install -r requirements.txt\n"
+        "ADD download.py .\nRUN python3 download.py\n\nADD . .\nENV GREETING=hello\nEXPOSE 8000\nCMD python3 -u app.py\n"
+    )
+
+    assert launch.command == ("python3", "-u", "app.py")
+    assert launch.python == sys.executable
+    assert launch.port == 8000
+    assert launch.kind == "process"
+    assert ran(launch) == "hello w root\n"
+    assert "not honoured: apt-get update" in bench.log
+    assert "not honoured: apt-get install -y git (this machine has git)" in bench.log
+    assert "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime: this machine stands in for it" in bench.log
+    assert "has all that is required, and is used as it is" in bench.log
+    assert Launch.from_json(launch.to_json()) == launch
+
+
+def test_arguments_variables_and_folders(bench: Bench) -> None:
+    bench.write(app_py="import os; print(os.environ['B'], os.environ['WHERE'], 'A' in os.environ, os.listdir('.'))")
+    text = (
+        "ARG TAG=3.11\nFROM python:$TAG\nARG TAG\nARG A=one\nENV B=${A}-${TAG} C=c\nWORKDIR /srv\nWORKDIR app\n"
+        'RUN mkdir -p /data && echo "$A" > /data/a && echo there > out.txt\nENV WHERE=/data\n'
+        'COPY app.py ./\nENTRYPOINT ["python3"]\nCMD ["app.py"]\n'
+    )
+    launch = bench.build(text, environment={"A": "two", "EXTRA": "1"})
+
+    data = str(bench.folder / "build1" / "stage0" / "root" / "data")
+    assert ran(launch) == f"two-3.11 {data} False ['out.txt', 'app.py']\n" or "app.py" in ran(launch)
+    assert launch.environment["WHERE"] == data
+    assert launch.environment["B"] == "two-3.11"
+    assert launch.environment["EXTRA"] == "1"
+    assert Path(data, "a").read_text() == "two\n"
+    assert not Path("/data").exists()
+
+
+def test_stages_and_what_they_hand_on(bench: Bench) -> None:
+    bench.write(app_py="print(open('/'.join([__import__('os').getcwd(), 'made'])).read())")
+    launch = bench.build(
+        "FROM python:3 AS made\nWORKDIR /w\nRUN echo from-the-first > made\n"
+        "FROM python:3 AS unused\nRUN no-such-program\n"
+        'FROM python:3\nWORKDIR /app\nCOPY --from=made /w/made .\nCOPY . .\nCMD ["python3", "/app/app.py"]\n'
+    )
+
+    assert ran(launch).strip() == "from-the-first"
+    assert launch.command[1].endswith("/root/app/app.py")
+    assert not (bench.folder / "build1" / "stage0").exists()
+
+
+def test_download_runs_once_for_each_weights_layer(bench: Bench) -> None:
+    bench.write(
+        download_py="import uuid; open('weights.bin', 'w').write(str(uuid.uuid4()))",
+        app_py="print(open('weights.bin').read())",
+    )
+    text = "FROM python:3\nWORKDIR /app\nCOPY download.py .\nRUN python3 download.py\nCOPY . .\nCMD python3 app.py\n"
+    first = ran(bench.build(text))
+    bench.write(app_py="print(open('weights.bin').read())  # the code has changed")
+    again = ran(bench.build(text))
+    assert "as in an earlier build" in bench.log
+    bench.write(download_py="import uuid; open('weights.bin', 'w').write('new' + str(uuid.uuid4()))")
+    changed = ran(bench.build(text))
+
+    assert again == first
+    assert changed.startswith("new")
+    assert "as in an earlier build" not in bench.log
+
+
+def test_weights_are_linked_and_what_is_removed_stays_removed(bench: Bench) -> None:
+    bench.write(
+        download_py="import os; open('w', 'wb').write(bytes(17 * 2**20)); os.remove('old'); os.symlink('w', 'l')",
+        old="x",
+    )
+    text = "FROM python:3\nWORKDIR /app\nCOPY . .\nRUN python3 download.py\nCMD python3 app.py\n"
+    places = [Path(bench.build(text).workdir) for _ in range(2)]
+
+    assert places[0].joinpath("w").stat().st_ino == places[1].joinpath("w").stat().st_ino
+    assert not places[1].joinpath("old").exists()
+    assert os.readlink(places[1] / "l") == "w"
+
+
+def test_dockerignore_and_chmod(bench: Bench) -> None:
+    bench.write(secret_txt="no", data__kept_txt="yes")
+    (bench.source / ".dockerignore").write_text("secret.txt\n")
+    launch = bench.build("FROM python:3\nWORKDIR /app\nCOPY --chmod=700 . .\nCMD python3 app.py\n")
+
+    assert sorted(each.name for each in Path(launch.workdir).iterdir()) == [
+        ".dockerignore",
+        "Dockerfile",
+        "app.py",
+        "data",
+    ]
+    assert oct(Path(launch.workdir, "app.py").stat().st_mode & 0o777) == "0o700"
+    with pytest.raises(BuildError, match=r"line 2: secret.txt is not in the source; .dockerignore leaves it out"):
+        bench.build("FROM python:3\nCOPY secret.txt .\nCMD python3 app.py\n")
+
+
+def test_secrets_reach_a_run_and_nothing_else(bench: Bench) -> None:
+    bench.write(
+        see_py="import os; print('got', os.environ['TOKEN'], open(os.environ['BANANASTAND_ROOT'] + '/run/secrets/TOKEN').read())"
+    )
+    launch = bench.build(
+        "FROM python:3\nWORKDIR /app\nCOPY . .\nRUN --mount=type=secret,id=TOKEN python3 see.py\nCMD python3 app.py\n",
+        secrets={"TOKEN": "s3cret-s3cret"},
+    )
+
+    assert "got *** ***" in bench.log
+    assert "s3cret" not in bench.log + launch.to_json()
+    found = [each for each in bench.folder.rglob("*") if each.is_file() and b"s3cret-s3cret" in each.read_bytes()]
+    assert found == []
+
+
+def test_this_repositorys_own_dockerfile(root: Path, bench: Bench) -> None:
+    (bench.source / "app.py").unlink()
+    bench.source.rmdir()
+    bench.source.symlink_to(root)
+    lines = list[str]()
+    launch = asyncio.run(
+        build(
+            root,
+            settings=BuildSettings(cache=bench.folder / "cache", builder="process"),
+            folder=bench.folder / "build",
+            log=lines.append,
+        )
+    )
+
+    assert launch.command == ("python3", "app.py")
+    assert launch.python == sys.executable
+    assert launch.environment["MODEL"] == "fruitstand"
+    assert launch.environment["HF_HOME"] == f"{bench.folder}/build/stage2/root/opt/huggingface"
+    assert any(line.startswith("fruitstand: nothing to fetch") for line in lines)
+    assert sorted(each.name for each in Path(launch.workdir).iterdir()) == [
+        "app.py", "banana_config.json", "bananastand", "download.py", "models",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("RUN make install", "line 2: RUN make: not a program that is run without a container"),
+        ("RUN bash setup.sh", "line 2: RUN bash"),
+        ("RUN conda install x", "line 2: RUN conda"),
+        ("RUN $TOOL x", r"line 2: RUN \$TOOL: its program is not known"),
+        ("RUN `x`", "line 2: RUN with `"),
+        ("RUN <<EOF\ntrue\nEOF", "line 2: a here-document is not understood"),
+        ("ADD https://example.com/x /x", "line 2: ADD of an address"),
+        ("COPY --from=nginx /x /x", "line 2: --from=nginx: files of an image"),
+        ("COPY --parents a b", "line 2: COPY --parents is not honoured"),
+        ('SHELL ["powershell", "-c"]', "line 2: SHELL"),
+        ("RUN --mount=type=ssh true", "line 2: a mount of type ssh"),
+    ],
+)
+def test_what_matters_and_cannot_be_done_fails_with_its_line(line: str, reason: str, bench: Bench) -> None:
+    with pytest.raises(NotHonoured, match=reason):
+        bench.build(f"FROM python:3\n{line}\nCMD python3 app.py\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("FROM python:3\nCOPY . .\n", "has no CMD"),
+        ("FROM python:3\nCOPY . .\nCMD python3 nosuch.py", r"CMD python3 nosuch.py: there is no nosuch.py in /"),
+        ("FROM python:3\nCMD no-such-program", "this machine has no program no-such-program"),
+        ("FROM python:3\nCOPY nosuch .\nCMD x", "line 2: nosuch is not in the source"),
+        ("FROM python:3\nRUN apt-get install -y x && false\nCMD x",
+         "RUN apt-get install -y x && false ended with status 1; not honoured before it: apt-get install -y x"),
+        ("FROM python:3\nCOPY ../../etc/passwd .\nCMD x", "line 2: ../../etc/passwd is not in the source"),
+    ],
+)  # fmt: skip
+def test_a_build_that_fails_says_why(text: str, reason: str, bench: Bench) -> None:
+    with pytest.raises(BuildError, match=reason):
+        bench.build(text)
+
+
+def test_a_copy_cannot_leave_the_build_through_a_link(bench: Bench) -> None:
+    outside = bench.folder / "outside"
+    outside.mkdir()
+    (bench.source / "link").symlink_to(outside)
+
+    with pytest.raises(BuildError, match="leads out of the image"):
+        bench.build("FROM python:3\nCOPY . /a/\nCOPY app.py /a/link/app.py\nCMD x\n")
+    assert list(outside.iterdir()) == []
+
+
+def test_cancelling_kills_everything_the_build_started(bench: Bench) -> None:
+    pids = bench.folder / "pids"
+    bench.write(
+        slow_py=f"import subprocess, os, time\np = subprocess.Popen(['sleep', '300'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}')\ntime.sleep(300)\n"
+    )
+    (bench.source / "Dockerfile").write_text("FROM python:3\nCOPY . .\nRUN python3 slow.py\nCMD python3 app.py\n")
+
+    async def cancelled() -> None:
+        settings = BuildSettings(cache=bench.folder / "cache", builder="process")
+        task = asyncio.create_task(
+            build(bench.source, settings=settings, folder=bench.folder / "b", log=bench.lines.append)
+        )
+        while not pids.exists() or " " not in pids.read_text():
+            await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(cancelled(), 30))
+    until = time.monotonic() + 5
+    while any(alive(int(pid)) for pid in pids.read_text().split()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
+    """A package of one line, as pip takes it."""
+    path, about = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{name}.py", f"version = {version!r}\n")
+        file.writestr(f"{about}/METADATA", metadata + (f"Requires-Dist: {requires}\n" if requires else ""))
+        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{about}/RECORD", f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
+    return path
+
+
+def test_an_environment_is_made_once_for_its_requirements(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand.platform.building.environments.HOST", ())
+    wheels = bench.folder / "wheels"
+    wheels.mkdir()
+    wheel(wheels, "fruitbowl", "1.0")
+    wheel(wheels, "fruitbowl", "2.0")
+    bench.write(requirements_txt="fruitbowl==1.0\n", app_py="import fruitbowl, bananastand; print(fruitbowl.version)")
+    text = (
+        "FROM python:3\nWORKDIR /app\nCOPY requirements.txt .\n"
+        f"RUN pip install --no-index --find-links {wheels.as_uri()} -r requirements.txt\nCOPY . .\nCMD python3 app.py\n"
+    )
+    first = bench.build(text)
+    assert "fruitbowl is not there" in bench.log
+    bench.write(app_py="import fruitbowl, bananastand; print('code', fruitbowl.version)")
+    second = bench.build(text)
+    assert "is there already, made by an earlier build" in bench.log
+    bench.write(requirements_txt="fruitbowl==2.0\n")
+    third = bench.build(text)
+
+    assert [ran(each) for each in (first, second, third)] == ["1.0\n", "code 1.0\n", "code 2.0\n"]
+    assert first.python == second.python != third.python
+    assert str(first.python).startswith(str(bench.folder / "cache"))
+    pip = [sys.executable, "-m", "pip", "--python", str(first.python), "list", "--format=json"]
+    listed = json.loads(subprocess.run(pip, capture_output=True, check=True).stdout)
+    assert sorted(each["name"] for each in listed) == ["bananastand", "fruitbowl"]
+    fourth = bench.build(text, adopt=(str(third.python), sys.executable))
+    assert fourth.python == third.python
+
+
+def test_pips_own_words_are_the_reason(bench: Bench) -> None:
+    with pytest.raises(BuildError, match="pip install .*failed: No matching distribution found for no-such-fruit"):
+        bench.build("FROM python:3\nRUN pip install --no-index no-such-fruit\nCMD x\n", install_host=False)
+
+
+def test_without_a_dockerfile_it_is_built_as_a_template(bench: Bench) -> None:
+    lines = list[str]()
+    bench.write(requirements_txt="potassium\n")
+    launch = asyncio.run(
+        build(bench.source, settings=BuildSettings(cache=bench.folder / "c", builder="process"),
+              folder=bench.folder / "b", log=lines.append)
+    )  # fmt: skip
+
+    assert launch.command == ("python3", "-u", "app.py")
+    assert "there is no Dockerfile; built as if it were:" in lines
+
+
+def never(name: str) -> str | None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "pip"),
+    [
+        ("python3 download.py", "python3 download.py", []),
+        ("/opt/venv/bin/python3 /app/x.py", 'python3 "$BANANASTAND_ROOT"/app/x.py', []),
+        ("pip install a && python3 x.py", ": && python3 x.py", [("install", "a")]),
+        ("pip3 install -q 'a>=1' \"b[c]\"", "", [("install", "-q", "a>=1", "b[c]")]),
+        ("python -m pip install a; apt-get clean", "", [("install", "a")]),
+        ("rm -rf /var/lib/apt/lists/* && echo /x > /y", None, []),
+        ("mkdir '/a b' \"/c d\"", "mkdir ''\"$BANANASTAND_ROOT\"'/a b' \"$BANANASTAND_ROOT/c d\"", []),
+        ("sed -i '/^x/d' /etc/f", "sed -i '/^x/d' \"$BANANASTAND_ROOT\"/etc/f", []),
+        ("curl -o /w https://example.com/w 2>/dev/null", 'curl -o "$BANANASTAND_ROOT"/w https://example.com/w 2>/dev/null', []),
+        ("python3 -c \"import os; print('/a')\"", "python3 -c \"import os; print('/a')\"", []),
+        ("if [ -d /a ]; then useradd x; else true; fi", 'if [ -d "$BANANASTAND_ROOT"/a ]; then :; else true; fi', []),
+        ("x=$(useradd y) && true", "x=$(:) && true", []),
+        ("install --owner=u -d /a", 'install  -d "$BANANASTAND_ROOT"/a', []),
+    ],
+)  # fmt: skip
+def test_a_run_line_is_read(text: str, line: str | None, pip: list[Any]) -> None:
+    read = read_run(1, text, never)
+
+    assert read.pip == pip
+    if line is not None:
+        assert read.line == line
+    else:
+        assert read.line == 'rm -rf "$BANANASTAND_ROOT"/var/lib/apt/lists/* && echo /x > "$BANANASTAND_ROOT"/y'
+
+
+def test_no_run_line_reaches_a_path_of_this_machine() -> None:
+    hidden: Callable[[str], str | None] = never
+    for text in (
+        "rm -rf /",
+        "cp a /usr/bin/b",
+        "FOO=/x python3 y",
+        "tar -C /opt -xf z",
+        "python3 x --dir=/w",
+        "cat </w",
+    ):
+        assert '"$BANANASTAND_ROOT"/' in read_run(1, text, hidden).line

@@ -1,0 +1,156 @@
+"""Replicas: scaled up and down, limited, shared among cards, and ended with their supervisor's successor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.commands import MARK, start_command
+from bananastand.platform.launch import Launch
+from bananastand.platform.orphans import end_orphans
+from stands import APP, called, deployed, running, until
+
+
+def test_replicas_go_up_with_the_queue_and_down_to_zero(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, max_replicas=3, idle_timeout=1)
+            began = time.monotonic()
+            calls = [called(stand, project, "/sleep", {"seconds": 0.4}) for _ in range(9)]
+            seen = {answer["pid"] for answer in await asyncio.gather(*calls)}
+            assert len(seen) == 3
+            assert time.monotonic() - began < 3.0
+            await until(lambda: not stand.pool.replicas, 5)
+
+    asyncio.run(scenario())
+
+
+def test_an_idle_stand_looks_at_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, idle_timeout=600)
+            await called(stand, project)
+            await asyncio.sleep(0.1)
+            before, spent = stand.scaling.looks, time.process_time()
+            await asyncio.sleep(1.0)
+            assert stand.scaling.looks == before
+            assert time.process_time() - spent < 0.05
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_holds_too_much_memory_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand.platform.replica.MEMORY_LOOK", 0.05)
+
+    async def scenario() -> None:
+        async with running(tmp_path, memory_mb=80, attempts=1) as stand:
+            project = await deployed(stand)
+            outcome = await (await stand.submit(project, "/large", b'{"bytes": 90000000}')).outcome(20)
+            assert outcome is not None
+            assert outcome.error is not None
+            assert "MiB of memory, 80 are allowed" in outcome.error
+
+    asyncio.run(scenario())
+
+
+def test_each_replica_has_a_card_and_projects_take_turns_where_there_is_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, gpus=("3",)) as stand:
+            first = await deployed(stand, "first", idle_timeout=600)
+            assert (await called(stand, first, "/environment"))["CUDA_VISIBLE_DEVICES"] == "3"
+            second = await deployed(stand, "second", idle_timeout=600)
+            assert (await called(stand, second, "/environment"))["CUDA_VISIBLE_DEVICES"] == "3"
+            for project in (first, second, first):
+                await called(stand, project)
+            await until(lambda: len(stand.pool.replicas) == 1)
+
+    asyncio.run(scenario())
+
+
+def test_the_minimum_stands_by_and_comes_back_when_killed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, min_replicas=1, idle_timeout=0)
+            (replica,) = stand.pool.of(project.id)
+            assert replica.pid is not None
+            os.killpg(replica.pid, signal.SIGKILL)
+            await until(
+                lambda: [e.id for e in stand.pool.of(project.id) if e.state == "ready"] not in ([], [replica.id])
+            )
+
+    asyncio.run(scenario())
+
+
+def test_what_a_killed_supervisor_left_is_ended_and_nothing_else() -> None:
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+    orphan = subprocess.Popen(command, env={**os.environ, MARK: "this stand"}, start_new_session=True)
+    other = subprocess.Popen(command, env={**os.environ, MARK: "another"}, start_new_session=True)
+    try:
+        time.sleep(0.05)
+        assert end_orphans("this stand")[0] == "ended 1 processes that a killed supervisor had left"
+        assert orphan.wait(5) == -signal.SIGKILL
+        assert other.poll() is None
+        assert end_orphans("this stand") == []
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_python_file_is_hosted_on_our_server_or_on_potassiums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANANASTAND_KEY", "not for replicas")
+    launch = Launch("process", ("python3", "-u", "app.py"), "/srv", {"A": "b", "PORT": "1"}, python="/venv/bin/python")
+
+    ours = start_command(launch, stand="s", replica="r", port=9, concurrency=2, secrets={"B": "c"}, gpu="1")
+    theirs = start_command(launch, stand="s", replica="r", port=9, host="potassium")
+
+    assert ours.command[:9] == (
+        "/venv/bin/python", "-m", "bananastand", "serve", "app.py", "--host", "127.0.0.1", "--port", "9",
+    )  # fmt: skip
+    assert {name: ours.environment[name] for name in ("A", "B", "PORT", "CUDA_VISIBLE_DEVICES")} == {
+        "A": "b", "B": "c", "PORT": "9", "CUDA_VISIBLE_DEVICES": "1",
+    }  # fmt: skip
+    assert ours.environment["PATH"].startswith("/venv/bin:")
+    assert "BANANASTAND_KEY" not in ours.environment
+    assert theirs.command[:2] == ("/venv/bin/python", "-u")
+    assert theirs.command[-1] == "app.py"
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])
+def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """The engine is a script that runs the small app, as the container would."""
+    program, log = tmp_path / engine, tmp_path / "arguments"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {log}\ncase "$1 $2" in *"--publish"*|run*)\n'
+        f'for each in "$@"; do case "$each" in 127.0.0.1:*) PORT=$(echo "$each" | cut -d: -f2);; esac; done\n'
+        f'export PORT; exec {sys.executable} -S {APP};;\nesac\n'
+    )  # fmt: skip
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    launch = Launch("container", ("python3", "app.py"), "/", {"VERSION": "7"}, image="an/image:1", engine=engine)
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data", memory_mb=512) as stand:
+
+            async def build(order: object) -> Launch:
+                return launch
+
+            stand.deployer._builder = build  # type: ignore[assignment]
+            project = await deployed(stand, secrets={"TOKEN": "hush-hush"})
+            assert (await called(stand, project))["version"] == "7"
+
+    asyncio.run(scenario())
+    arguments = log.read_text()
+    assert "an/image:1" in arguments
+    assert "--env TOKEN" in arguments
+    assert "--memory 512m" in arguments
+    assert "hush-hush" not in arguments
+    assert "rm" in arguments.splitlines()[-1]

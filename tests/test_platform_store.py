@@ -1,0 +1,170 @@
+"""The database of the local Banana: its version, its keys, its projects and builds."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from bananastand.platform.builds import Builds
+from bananastand.platform.errors import Conflict, NotFound, Refused, StoreError
+from bananastand.platform.keys import Keys, api_token, write_client_file
+from bananastand.platform.launch import Launch
+from bananastand.platform.projects import Projects
+from bananastand.platform.store import STEPS, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data" / "stand.sqlite")
+
+
+def test_a_new_database_is_private_and_keeps_its_ids(store: Store) -> None:
+    store.close()
+    again = Store(store.path)
+
+    assert (again.id, again.team) == (store.id, store.team)
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(store: Store) -> None:
+    project = Projects(store).create("app")
+    store.close()
+
+    def second(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE projects ADD COLUMN note TEXT DEFAULT 'new'"))
+
+    newer = Store(store.path, (*STEPS, second))
+
+    with newer.reading() as connection:
+        assert connection.execute(text("SELECT id, note FROM projects")).one() == (project.id, "new")
+    with sqlite3.connect(store.path.with_name("stand.sqlite.version-1")) as connection:
+        assert connection.execute("SELECT id FROM projects").fetchone() == (project.id,)
+
+
+def test_a_step_that_fails_leaves_the_database_as_it_was(store: Store) -> None:
+    store.close()
+
+    def second(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE half (a)"))
+        connection.execute(text("INSERT INTO missing VALUES (1)"))
+
+    with pytest.raises(StoreError, match="missing"):
+        Store(store.path, (*STEPS, second))
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
+
+
+def test_a_newer_database_and_a_file_that_is_none_are_refused(store: Store, tmp_path: Path) -> None:
+    with store.transaction() as connection:
+        connection.execute(text("PRAGMA user_version = 9"))
+    store.close()
+    (tmp_path / "other").write_bytes(b"no database at all" * 100)
+
+    with pytest.raises(Conflict, match="is of version 9 and this program knows 1"):
+        Store(store.path)
+    with pytest.raises(StoreError, match="file is not a database"):
+        Store(tmp_path / "other")
+
+
+def test_a_key_is_stored_as_a_digest_and_opens_in_both_forms_until_it_is_revoked(store: Store) -> None:
+    keys = Keys(store)
+    key, secret = keys.create("laptop")
+    store.close()
+
+    assert secret.encode() not in store.path.read_bytes()
+    keys = Keys(Store(store.path))
+    assert keys.find(secret) == keys.find(api_token(secret)) == key.id
+    assert api_token(secret) == "at_r" + secret.replace("-", "")
+    assert keys.find("11111111-1111-1111-1111-111111111111") is None
+    keys.revoke(key.id)
+    assert keys.find(secret) is None
+    assert [each.revoked is not None for each in keys.list()] == [True]
+    with pytest.raises(NotFound):
+        keys.revoke(key.id)
+    with pytest.raises(Refused):
+        keys.create("a\nb")
+
+
+def test_the_clients_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "client.toml").write_text("old")
+    (tmp_path / "client.toml").chmod(0o644)
+
+    path = write_client_file(tmp_path, "http://127.0.0.1:8750", "secret")
+
+    assert path.read_text() == 'url = "http://127.0.0.1:8750"\nkey = "secret"\n'
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_project_is_found_by_name_id_and_model_key_also_after_a_restart(store: Store) -> None:
+    project = Projects(store).create("my-app", max_replicas=2)
+    store.close()
+    projects = Projects(Store(store.path))
+
+    assert [projects.find(each) for each in ("my-app", project.id, project.model_key)] == [project] * 3
+    assert (project.min_replicas, project.max_replicas, project.inference_timeout, project.idle_timeout) == (
+        0,
+        2,
+        300,
+        30,
+    )
+    with pytest.raises(Conflict):
+        projects.create("my-app")
+    for name in ("", "My App", "-a", "a" * 41, "../x"):
+        with pytest.raises(Refused):
+            projects.create(name)
+
+
+def test_a_wrong_setting_is_named(store: Store) -> None:
+    projects = Projects(store)
+    project = projects.create("app")
+
+    assert projects.change(project, {"min_replicas": 1, "idle_timeout": 5}).idle_timeout == 5
+    for changes, told in (
+        ({"min_replicas": 4}, "min_replicas: 4 is more than max_replicas, 3"),
+        ({"max_replicas": "2"}, "max_replicas: must be a whole number from 0 to 64"),
+        ({"idle_timeout": True}, "idle_timeout: must be a whole number from 0 to 604800"),
+        ({"host": "flask"}, "host: must be one of bananastand, potassium"),
+        ({"gpu": 1}, "gpu: there is no such setting; there are"),
+    ):
+        with pytest.raises(Refused, match=told):
+            projects.change(project, changes)
+
+
+def test_a_build_goes_its_way_and_no_other(store: Store) -> None:
+    builds, project = Builds(store), Projects(store).create("app")
+    build = builds.create(project, ".", secrets={"TOKEN": "secret"})
+    seen = list[str]()
+    builds.changed.append(lambda each: seen.append(each.state))
+
+    with pytest.raises(Conflict, match="the build is queued and cannot become live"):
+        builds.move(build, "live")
+    for state in ("building", "deploying", "live"):
+        builds.move(build, state)
+    with pytest.raises(Conflict):
+        builds.move(build, "failed")
+
+    assert seen == ["building", "deploying", "live"]
+    assert "secret" not in repr(builds.get(build.id))
+    with pytest.raises(NotFound):
+        builds.get("nothing")
+
+
+def test_a_deployment_is_the_launch_it_was_made_of(store: Store) -> None:
+    builds, project = Builds(store), Projects(store).create("app")
+    build = builds.create(project, ".", secrets={"TOKEN": "secret"})
+    launch = Launch("process", ("python", "app.py"), "/srv", {"A": "b"}, python="/usr/bin/python3", port=8000)
+
+    builds.deployed(build, launch)
+
+    kept = builds.deployment(build.id)
+    assert kept is not None
+    assert (kept.launch, kept.secrets) == (launch, {"TOKEN": "secret"})
