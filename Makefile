@@ -5,7 +5,7 @@ export PYTHONUNBUFFERED := 1
 
 STAMPS := pyproject.toml constraints.txt
 
-.PHONY: run app test slow gpu lint bench image image-mocks clean
+.PHONY: run app test slow gpu lint bench mutants image image-mocks clean
 
 run: .venv/serve  ## start the stand on the embedded model and paint a first picture
 	@$(BIN)/bananastand demo
@@ -27,6 +27,9 @@ lint: .venv/dev  ## ruff and pyright
 
 bench: .venv/dev  ## benchmarks on this machine, into benchmarks/results/
 	set -e; for name in embedded byte_equality throughput mixed_load host_overhead mocks; do $(BIN)/python -m benchmarks.$$name; done
+
+mutants: .venv/dev  ## faults put into mocks and clients, and which of them no test sees
+	$(BIN)/python contract_tests/mutants.py --out benchmarks/results/mutants.json
 
 image:  ## Banana's build of the Dockerfile, with docker, podman or buildah
 	@.ci/image

@@ -1,4 +1,4 @@
-"""Values that fit a schema: with every field there is, or with as few as it takes. No two texts or numbers are alike."""
+"""Values that fit a schema: with every field there is, or as few as it takes. No two texts or numbers are alike."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def _value(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth
 def _object(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth: int) -> Any:
     properties = schema.get("properties", {})
     wanted = list(properties if full and depth < LONGEST else schema.get("required", ()))
-    wanted += [each for each in properties if each not in wanted][: max(0, schema.get("minProperties", 0) - len(wanted))]
+    wanted += [each for each in properties if each not in wanted][
+        : max(0, schema.get("minProperties", 0) - len(wanted))
+    ]
     found = {name: _value(document, properties.get(name, {}), full, numbers, depth + 1) for name in wanted}
     more, least = schema.get("additionalProperties"), schema.get("minProperties", 0)
     if isinstance(more, dict) and (full or least > len(found)) and depth < LONGEST:

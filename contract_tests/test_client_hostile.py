@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
+import httpx  # noqa: TID251 - respx answers in its words
 import pytest
 import respx
 from client_calls import CASES, CLIENTS, Case

@@ -15,14 +15,13 @@ All of schemathesis' checks are on, and no answer of 500 or above is allowed. Wh
 
 from __future__ import annotations
 
-import io
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import available_timezones
 
 import schemathesis
+from flat import Flat
 from hypothesis import HealthCheck, settings
-from PIL import Image
 from schemathesis.specs.openapi.checks import (
     ignored_auth,
     negative_data_rejection,
@@ -36,7 +35,6 @@ from starlette.routing import Mount
 from bananastand_mocks.bananadev import BananaDev, BananaDevUpstream
 from bananastand_mocks.falai import FalAI, FalAIUpstream
 from bananastand_mocks.gobananas import GoBananas
-from bananastand_mocks.gobananas.pictures import Recipe
 from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
@@ -48,17 +46,6 @@ ZONES = available_timezones()
 SPANNING = ("/api/generate-from-pdf", "/api/plot", "/api/composite")
 BUDGET = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 WALKS = settings(BUDGET, max_examples=60, stateful_step_count=8)
-
-
-class Flat:
-    """Paints at once and in black: what is tested here is the API."""
-
-    keeps = True
-
-    async def paint(self, recipe: Recipe) -> bytes:
-        kept = io.BytesIO()
-        Image.new("1", (recipe.width, recipe.height)).save(kept, "PNG")
-        return kept.getvalue()
 
 
 PROVIDERS = (

@@ -1,1 +1,1 @@
-"""Faults put into mocks and clients on purpose, and the run that sees whether a test notices. `mutants.py` is its front."""
+"""Faults put into mocks and clients on purpose, and whether a test sees them. `mutants.py` is its front."""

@@ -9,9 +9,10 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from contracts import FILES, Operation, contract, resolve
+
 from bananastand_mocks.kernel.call import Answer, Call
 from bananastand_mocks.kernel.service import Service
-from contracts import FILES, Operation, contract, resolve
 
 from .mutant import Mutant, reached, site, value_at
 from .shapes import answer_schema, fields, named_operations
@@ -20,8 +21,26 @@ __all__ = ["mutants", "watch"]
 
 KINDS = ("dropped", "renamed", "retyped")
 WORDS = ("code", "type", "message", "detail", "error", "text")  # fields of an error that callers read
-OTHER = {"200": 203, "201": 200, "202": 200, "204": 200, "302": 307, "400": 422, "401": 403, "402": 403, "403": 401,
-         "404": 410, "413": 400, "418": 400, "422": 400, "423": 409, "429": 503, "500": 502, "503": 500, "504": 503}  # fmt: skip
+OTHER = {
+    "200": 203,
+    "201": 200,
+    "202": 200,
+    "204": 200,
+    "302": 307,
+    "400": 422,
+    "401": 403,
+    "402": 403,
+    "403": 401,
+    "404": 410,
+    "413": 400,
+    "418": 400,
+    "422": 400,
+    "423": 409,
+    "429": 503,
+    "500": 502,
+    "503": 500,
+    "504": 503,
+}
 Change = Callable[[Answer], None]
 
 
@@ -35,6 +54,7 @@ def mutants() -> Iterator[Mutant]:
 
 def _of(provider: str, found: Operation) -> Iterator[Mutant]:
     for number, status in enumerate(each for each in found.spec["responses"] if each.isdigit()):
+
         def made(kind: str, what: str, change: Change, status: str = status) -> Mutant:
             return _mutant(provider, found.spec["operationId"], status, kind, what, change)
 
@@ -73,7 +93,9 @@ def _mutant(provider: str, operation: str, status: str, kind: str, what: str, ch
 
         Service.check = mutated  # type: ignore[method-assign]
 
-    return Mutant(provider, "mock", operation, kind, what, frozenset([site("mock", provider, operation, status)]), apply)
+    return Mutant(
+        provider, "mock", operation, kind, what, frozenset([site("mock", provider, operation, status)]), apply
+    )
 
 
 def _status(status: int) -> Change:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from bananastand.clients.call import Call, Prepared, Raw, Session
 from contracts import contract
+
+from bananastand.clients.call import Call, Prepared, Raw, Session
 
 from .mutant import Mutant, reached, site, value_at
 from .shapes import answer_schema, fields, named_operations
@@ -86,9 +87,7 @@ def _parse(provider: str, name: str, path: tuple[str, ...]) -> Mutant:
 
         Session.conclude = mutated  # type: ignore[method-assign]
 
-    return Mutant(
-        provider, "client", name, "parse", ".".join(path), frozenset([site("client", provider, name)]), apply
-    )
+    return Mutant(provider, "client", name, "parse", ".".join(path), frozenset([site("client", provider, name)]), apply)
 
 
 def _misread(value: Any) -> Any:

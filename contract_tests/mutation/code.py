@@ -119,7 +119,9 @@ def _in_function(source: Source, name: str, number: int, kind: str, what: str) -
         list(_changes(function, source))[number][2]()
         source.swap(name, tree)
 
-    return Mutant(source.provider, source.side, f"{source.label}:{name}", kind, what, frozenset([source.site(name)]), apply)  # fmt: skip
+    return Mutant(
+        source.provider, source.side, f"{source.label}:{name}", kind, what, frozenset([source.site(name)]), apply
+    )
 
 
 def _changes(function: ast.AST, source: Source) -> Iterator[tuple[str, str, Callable[[], None]]]:
@@ -174,7 +176,10 @@ def _unread(function: ast.AST) -> set[int]:
             leave(node.annotation)
         elif isinstance(node, ast.Assert):
             leave(node)
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("cast", "TypeVar"):  # fmt: skip
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in (
+            "cast",
+            "TypeVar",
+        ):
             leave(node.args[0])
     return found
 
@@ -199,7 +204,11 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
         elif isinstance(value, tuple) and value and all(type(each) in (int, float) for each in value):
             for i in range(len(value)):
                 other = (*value[:i], value[i] + 1, *value[i + 1 :])
-                yield made("constant", f"[{i}] {value[i]}", lambda n=target.id, v=value, o=other: _rebind(source.module, n, v, o))  # fmt: skip
+                yield made(
+                    "constant",
+                    f"[{i}] {value[i]}",
+                    lambda n=target.id, v=value, o=other: _rebind(source.module, n, v, o),
+                )
         elif isinstance(value, dict) and isinstance(getattr(statement, "value", None), ast.Dict):
             for key, row in value.items():
                 for what, other in _others(row):

@@ -38,9 +38,9 @@ def value_at(body: Any, path: tuple[str, ...], change: Callable[[Any, str], None
         return False
     head, rest = path[0], path[1:]
     if head == "[]":
-        return isinstance(body, list) and any([value_at(each, rest, change) for each in body])
+        return isinstance(body, list) and sum(value_at(each, rest, change) for each in body) > 0
     if head == "*":
-        return isinstance(body, dict) and any([value_at(each, rest, change) for each in body.values()])
+        return isinstance(body, dict) and sum(value_at(each, rest, change) for each in body.values()) > 0
     if not isinstance(body, dict) or head not in body:
         return False
     if rest:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from contracts import FILES, Operation, contract, resolve
+
 from bananastand_mocks.kernel.contract import Contract, load
 from bananastand_mocks.kernel.contract import Operation as Compiled
 from bananastand_mocks.kernel.schemas import Schemas
-from contracts import FILES, Operation, contract, resolve
 
 from .mutant import Mutant, site
 from .shapes import named_operations
@@ -84,8 +85,16 @@ def mutants() -> Iterator[Mutant]:
 
 
 def _idle(rule: Rule, found: Operation) -> bool:
-    """Whether nothing can break the rule: a parameter is text, and so always of the type string."""
-    if rule.keyword != "type" or rule.place == "body":
+    """Whether nothing can break the rule: a parameter is text, and so of the type string, and none is no list at all.
+
+    A place in the path is never empty, or the address is another.
+    """
+    if rule.place == "body":
+        return False
+    if rule.keyword in ("minItems", "minLength"):
+        where = next(each["in"] for each in found.parameters if each["name"] == rule.place)
+        return where == "path" or rule.keyword == "minItems"
+    if rule.keyword != "type":
         return False
     return rule.value in ("string", "array") or (isinstance(rule.value, list) and "string" in rule.value)
 

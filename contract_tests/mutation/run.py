@@ -1,4 +1,4 @@
-"""Runs tests against mutants: one process collects them all, and a fork of it for each mutant runs those that can see it.
+"""Runs tests against mutants: one process collects them, a fork for each mutant runs those that can see it.
 
 Nothing is started before the forks but imports: no thread, no server, no event loop.
 """
@@ -57,6 +57,7 @@ class Run:
 
     mutants: Sequence[Mutant]
     workers: int
+    patience: float  # seconds of tests that are asked about a mutant
     say: Callable[[str], None]
     outcomes: list[Outcome] = field(default_factory=list)
     tests: dict[str, Test] = field(default_factory=dict)
@@ -104,11 +105,20 @@ class Run:
         """In a fork: put the mutant in and run tests until one is red. Those that saw most so far are asked first."""
         seeing = [name for name, each in self.tests.items() if each.passed and each.sites & mutant.sites]
         seeing.sort(key=lambda name: (self.tests[name].seconds / (1 + self.tests[name].kills), name))
+        seeing = list(self._in_time(seeing))
         mutant.apply()
         for asked, (name, passed, _) in enumerate(self._tested(seeing), 1):
             if not passed:
                 return {"test": name, "asked": asked}
         return {"test": None, "asked": len(seeing)}
+
+    def _in_time(self, names: Sequence[str]) -> Iterator[str]:
+        spent = 0.0
+        for name in names:
+            yield name
+            spent += self.tests[name].seconds
+            if spent > self.patience:
+                return
 
     def _tested(self, names: Sequence[str]) -> Iterator[tuple[str, bool, float]]:
         listener = _Listener()
@@ -140,7 +150,6 @@ class Run:
                 found = self._found(job, folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 yield job, (found, now - began)
-
 
     def _found(self, job: Any, folder: Path) -> Any:
         """What a fork wrote down; a mutant that its process died of, or hung on, was seen."""

@@ -50,7 +50,7 @@ def text_of(problem: Problem) -> tuple[int, str]:
     elif problem.condition == "fault":
         status = problem.status or status
         text = problem.message or FAULTS.get(status, text)
-    elif problem.message and problem.condition != "malformed_json":
+    elif problem.message and problem.condition not in ("malformed_json", "too_large"):
         text = problem.message
     return status, text
 

@@ -1,0 +1,22 @@
+"""Pictures of Go Bananas! for tests that are about the API."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from bananastand_mocks.gobananas.pictures import Recipe
+
+__all__ = ["Flat"]
+
+
+class Flat:
+    """Paints at once and in black."""
+
+    keeps = True
+
+    async def paint(self, recipe: Recipe) -> bytes:
+        kept = io.BytesIO()
+        Image.new("1", (recipe.width, recipe.height)).save(kept, "PNG")
+        return kept.getvalue()
