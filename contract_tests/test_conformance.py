@@ -22,6 +22,7 @@ from bananastand_mocks.conformance.outcome import normal
 from bananastand_mocks.conformance.plan import FILES as OURS
 from bananastand_mocks.conformance.plan import steps
 from bananastand_mocks.conformance.report import as_diff, as_junit
+from bananastand_mocks.providers import build as served
 
 PB = {"key": "pb_0", "admin_key": "adm"}
 
@@ -107,14 +108,14 @@ def documented(provider: str, status: int) -> set[str]:
     [(name, status) for name in FILES for status in (413, 418, 423, 429, 500, 503, 504) if documented(name, status)],
 )
 def test_every_operation_refuses_as_its_contract_says(
-    provider: str, status: int, stand: Any, mock_server: Any, monkeypatch: pytest.MonkeyPatch
+    provider: str, status: int, stand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """429 because a limit is reached and 413 because a body is too large; the others can only be provoked."""
     at, use = stand.endpoint(provider), NAMED | {"made": stand.endpoint(provider).key}
     if status == 429:
         stand.limits.set(provider, 0, 3600)
     elif status == 413:
-        monkeypatch.setattr(mock_server.app(provider).provider, "max_body", 0)
+        monkeypatch.setattr(type(served([provider])[0]), "max_body", 0)
     else:
         stand.faults.next_calls(1000, "status", status=status)
     options = {"key": at.key, "admin_key": at.admin_key, "use": use, "patience": 0}

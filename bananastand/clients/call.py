@@ -57,7 +57,7 @@ LONGEST_HINT = 60.0  # a provider that says to come back later than this is not 
 class Answer(BaseModel):
     """Part of an answer. Fields the contract does not know are kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)  # an import builds none of them
 
 
 class CamelAnswer(Answer):
