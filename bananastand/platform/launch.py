@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, cast
 
@@ -36,9 +35,9 @@ class Launch:
     def from_json(cls, text: str) -> Self:
         """Raises ValueError for what to_json did not write."""
         try:
-            data: Any = json.loads(text)
-            values = cast("Mapping[str, Any]", data)
-            launch = cls(**{**values, "command": tuple(values["command"])})
+            data = cast("dict[str, Any]", json.loads(text))
+            data["command"] = tuple(data["command"])
+            launch = cls(**data)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a launch: {error}") from None
         if launch.kind not in ("process", "container"):
