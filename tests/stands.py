@@ -87,7 +87,10 @@ class Up:
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
         limit = time.monotonic() + 60
         while not any("valid" in line or "api_token" in line for line in self.lines):
-            assert self.process.poll() is None and time.monotonic() < limit, self.log  # noqa: PT018
+            if self.process.poll() is not None or time.monotonic() > limit:
+                self.process.kill()
+                self.ended()
+                raise AssertionError(self.log)
             time.sleep(0.02)
         self.key = tomllib.loads((data / "client.toml").read_text())["key"]
         self.http.headers["authorization"] = f"Bearer {self.key}"

@@ -35,8 +35,12 @@ ADD = insert(tables.calls)
 CHANGE = update(tables.calls).where(T.id == bindparam("call"))
 END = CHANGE.where(T.state.in_(("queued", "running")))
 MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
-FIND = select(*COLUMNS).where((T.id == bindparam("name")) | (T.run_id == bindparam("name")))
-FIND = FIND.order_by(T.number.desc()).limit(1)
+FIND = (
+    select(*COLUMNS)
+    .where((T.id == bindparam("name")) | (T.run_id == bindparam("name")))
+    .order_by(T.number.desc())
+    .limit(1)
+)
 _count = upsert(tables.usage)
 COUNT = _count.on_conflict_do_update(
     index_elements=["day", "model_key"], set_={name: tables.usage.c[name] + _count.excluded[name] for name in COUNTED}

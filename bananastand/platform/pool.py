@@ -24,12 +24,15 @@ HOSTS = {"bananastand": "our host", "potassium": "Potassium's own server", "comm
 
 @dataclass(slots=True)
 class Failing:
-    """A version whose replicas end by themselves: how often in a row, why, and until when it rests."""
+    """A version whose replicas end by themselves: how often in a row, why, and until when it rests.
+
+    `unready` is how many of the last ones never got ready.
+    """
 
     times: int
     reason: str
     until: float
-    starting: bool  # it never got ready
+    unready: int
 
 
 class Pool:
@@ -96,13 +99,15 @@ class Pool:
         await self._parents.close()
 
     def _note(self, replica: Replica) -> None:
-        if replica.state == "ended" and not replica.asked:
-            known = self.failing.get(replica.deployment.id)
-            times = known.times + 1 if known else 1
+        known = self.failing.get(replica.deployment.id)
+        if replica.state == "ready" and known is not None:
+            known.unready = 0
+        elif replica.state == "ended" and not replica.asked:
+            times = known.times + 1 if known is not None else 1
+            unready = 1 + (known.unready if known is not None else 0) if replica.took is None else 0
             rest = min(self._settings.backoff_most, self._settings.backoff * 2 ** min(times - 1, 20))
-            self.failing[replica.deployment.id] = Failing(
-                times, replica.failure or "it ended", time.monotonic() + rest, replica.took is None
-            )
+            reason = replica.failure or "it ended"
+            self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready)
         for tell in self.changed:
             tell(replica)
         if replica.state == "ended":

@@ -88,7 +88,7 @@ class Scaling:
             self._dispatcher.give_up(project.id, outcomes.no_deployment(project.name))
         elif project.max_replicas == 0:
             self._dispatcher.give_up(project.id, outcomes.no_replicas(project.name))
-        elif failing is not None and failing.starting and failing.times >= self._settings.starts:
+        elif failing is not None and failing.unready >= self._settings.starts:
             self._dispatcher.give_up(project.id, outcomes.does_not_start(failing.reason))
 
     def _demand(self, project: Project) -> Demand:

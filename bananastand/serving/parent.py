@@ -1,7 +1,7 @@
 """A process that has imported what an app imports and forks servers of it. Knows Potassium's host; runs no app itself.
 
 `python -P -m bananastand.serving.parent FD MODULES`: FD is a Unix socket of messages, MODULES a file with the names
-that an earlier start of the app had imported (`note_modules`). It says {"ready": seconds} or {"refused": why}. A
+that an earlier start of the app had imported (`imports.note`). It says {"ready": seconds} or {"refused": why}. A
 message {"id", "folder", "environment", "target", "options"} with a descriptor for output becomes a child in a session
 of its own; the answers are {"id", "pid", "seconds"} and, when it ends, {"pid", "status"}. The parent never touches a
 card, and it ends, with its children, when the socket does.
@@ -25,23 +25,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["main", "note_modules"]
+__all__ = ["main"]
 
 LONGEST = 2**20  # bytes of a message
 ALSO = ("bananastand.serving.server", "potassium")
-
-
-def note_modules(path: Path) -> None:
-    """Write the names of the modules that are imported, but for those of the app's own folder."""
-    own, names = f"{os.getcwd()}{os.sep}", list[str]()
-    for name, module in list(sys.modules.items()):
-        where = getattr(module, "__file__", None) or ""
-        if where and (not where.startswith(own) or "site-packages" in where) and name != "__main__":
-            names.append(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".new")
-    aside.write_text(json.dumps(names), encoding="utf-8")
-    aside.replace(path)
 
 
 def main(arguments: list[str]) -> int:

@@ -17,8 +17,8 @@ from typing import Any
 import uvicorn
 
 from .host import Host
+from .imports import note
 from .options import Options
-from .parent import note_modules
 from .target import TargetError, run_target
 from .workers import Workers
 
@@ -64,7 +64,7 @@ def serve(target: str, options: Options | None = None) -> int:
         _say(f"{ready}; importing it took {imported:.2f} s")
         if noted := os.environ.get(MODULES):
             with contextlib.suppress(OSError):
-                note_modules(Path(noted))
+                note(Path(noted))
         stop.wait()
         _drain(host, options.drain)
 
