@@ -92,6 +92,7 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
         "bananastand.outbound",
         "bananastand.clients.client",
         "bananastand.clients.potassium",  # streams, which the providers do not
+        "bananastand.clients.stand",  # streams too
         "bananastand_mocks.forward",
     }
 

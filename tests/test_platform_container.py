@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -217,3 +218,16 @@ def own_base() -> str:
         buildah("config", "--env=PIP_BREAK_SYSTEM_PACKAGES=1", container)
         buildah("commit", "--quiet", "--rm", container, name)
     return name
+
+
+def test_what_init_writes_is_built_and_paints(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", "from bananastand.cli import main; main()", "init", str(tmp_path / "my-app")]
+    subprocess.run(run, check=True, capture_output=True)
+    port, log = free_port(), tmp_path / "app.log"
+    launch = build_now(tmp_path / "my-app", tmp_path, [], builder="process")
+
+    assert launch.command == ("python3", "-u", "app.py")
+    serve = [str(launch.python), "-m", "bananastand", "serve", "app.py", "--port", str(port)]
+    environment = {**launch.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    with started(serve, log, cwd=launch.workdir, env=environment) as process:
+        assert paint(port, process, log).size == (128, 128)
