@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import importlib.metadata
 import io
 import json
 import os
@@ -190,7 +191,7 @@ def test_the_demo_built_by_buildah_on_a_mapped_base_paints(
         lines,
         builder="container",
         engine="buildah",
-        images={"pytorch/pytorch:*": own_base()},
+        images={"pytorch/pytorch:*": own_base(volumes)},
         environment={"MODEL": str(pipeline)},
         secrets={"TOKEN": SECRET},
         engine_options=tuple(volumes),
@@ -210,12 +211,14 @@ def test_the_demo_built_by_buildah_on_a_mapped_base_paints(
         buildah("rm", container)
 
 
-def own_base() -> str:
-    """The Debian of these tests, where pip may install beside Debian's own packages as in pytorch's images."""
-    name = f"{BASE}-pip"
+def own_base(volumes: list[str]) -> str:
+    """The Debian of these tests with torch, where pip may install beside Debian's packages: as PyTorch's images are."""
+    name = f"{BASE}-torch"
     if subprocess.run(["buildah", "inspect", "--type=image", name], capture_output=True).returncode:
         container = buildah("from", BASE)
         buildah("config", "--env=PIP_BREAK_SYSTEM_PACKAGES=1", container)
+        torch = f"torch=={importlib.metadata.version('torch').partition('+')[0]}"
+        buildah("run", *volumes, container, "--", "pip3", "install", "--no-cache-dir", torch, "numpy", "pillow")
         buildah("commit", "--quiet", "--rm", container, name)
     return name
 

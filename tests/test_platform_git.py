@@ -209,7 +209,10 @@ def test_a_gzip_bomb_is_refused(remote: Remote) -> None:
     kind = "application/x-git-receive-pack-request"
     body = gzip.compress(bytes(50_000_000))
 
-    assert remote.request("POST", "/git/a.git/git-receive-pack", body, Content_Type=kind, Content_Encoding="gzip")[0] == 413
+    assert (
+        remote.request("POST", "/git/a.git/git-receive-pack", body, Content_Type=kind, Content_Encoding="gzip")[0]
+        == 413
+    )
 
 
 def hook(

@@ -5,8 +5,9 @@ import io
 
 import torch
 from diffusers import DiffusionPipeline
-from download import MODEL
 from potassium import Potassium, Request, Response
+
+from download import MODEL
 
 app = Potassium("banana-sdxl")
 
