@@ -171,7 +171,7 @@ def test_ps_builds_and_scale_are_plain_tables(bananastand: Run, stand: HTTPServe
 
     assert bananastand("ps").stdout.splitlines()[1].split() == ["my-app", "mk-1", "1", "2", "0", "1", "http://x"]
     assert json.loads(bananastand("ps", "--json").stdout) == [PROJECT]
-    assert bananastand("ps", "my-app").stdout.splitlines()[1].split() == ["r1", "9"]
+    assert bananastand("ps", "my-app").stdout.splitlines()[1].split() == ["r", "9"]
     assert bananastand("builds", "my-app").stdout.splitlines()[1].split()[:3] == ["*", "b1", "live"]
     scaled = bananastand("scale", "my-app", "--min", "1", "--max", "5", "--idle", "60").stdout
     assert scaled.splitlines()[1].split() == ["my-app", "1", "5", "60", "1", "bananastand"]

@@ -1,4 +1,4 @@
-"""The container builder: base images by configuration, secrets in no layer; and a demo as Banana had them, built twice."""
+"""The container builder: base images by configuration, secrets in no layer; a demo as Banana had them, built twice."""
 
 from __future__ import annotations
 
