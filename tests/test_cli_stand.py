@@ -156,7 +156,8 @@ def test_run_shows_an_apps_error(bananastand: Run, stand: HTTPServer) -> None:
 
 PROJECT = {
     "name": "my-app", "model_key": "mk-1", "ready": 1, "replicas": 2, "queued": 0, "running": 1, "problem": None,
-    "url": "http://x", "min_replicas": 0, "max_replicas": 3, "idle_timeout": 30, "concurrency": 1, "host": "bananastand",
+    "url": "http://x", "min_replicas": 0, "max_replicas": 3, "idle_timeout": 30, "concurrency": 1,
+    "host": "bananastand",
 }  # fmt: skip
 
 

@@ -234,3 +234,52 @@ def test_what_init_writes_is_built_and_paints(tmp_path: Path) -> None:
     environment = {**launch.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     with started(serve, log, cwd=launch.workdir, env=environment) as process:
         assert paint(port, process, log).size == (128, 128)
+
+
+HELLO = """
+from potassium import Potassium, Request, Response
+app = Potassium("hello")
+
+@app.init
+def init():
+    return {}
+
+@app.handler("/")
+def handler(context: dict, request: Request) -> Response:
+    return Response(json={"hello": request.json["name"]}, status=200)
+
+if __name__ == "__main__":
+    app.serve()
+"""
+
+
+@pytest.mark.slow
+def test_a_made_environment_has_the_apps_pins_and_serves(tmp_path: Path) -> None:
+    """From the index that pip knows here; nothing of this environment is lent but our own package."""
+    made = source(tmp_path, 'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN pip install -r r.txt\nCMD ["python3", "app.py"]\n')
+    (made / "r.txt").write_text("potassium==0.5.0\nuvicorn==0.35.0\n")
+    (made / "app.py").write_text(HELLO)
+    lines, port, log = list[str](), free_port(), tmp_path / "app.log"
+    launch = build_now(made, tmp_path, lines, builder="process", adopt=())
+
+    python = str(launch.python)
+    assert python.startswith(str(tmp_path / "cache" / "environments"))
+    assert any(line.startswith("environment: adding what `bananastand serve` needs: ") for line in lines)
+    versions = "import importlib.metadata as m, bananastand; print(m.version('uvicorn'), bananastand.__file__)"
+    plain = {name: value for name, value in launch.environment.items() if name != "PYTHONPATH"}
+    told = subprocess.run([python, "-c", versions], cwd=launch.workdir, env=plain, capture_output=True, text=True)
+    assert told.stdout.split()[0] == "0.35.0"
+    assert told.stdout.split()[1].startswith(str(tmp_path / "cache" / "host"))
+    serve = [python, "-m", "bananastand", "serve", "app.py", "--port", str(port)]
+    with started(serve, log, cwd=launch.workdir, env=plain) as process:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            assert process.poll() is None, log.read_text()
+            with contextlib.suppress(OSError):
+                request = urllib.request.Request(f"http://127.0.0.1:{port}/", b'{"name": "you"}')
+                request.add_header("Content-Type", "application/json")
+                assert json.load(urllib.request.urlopen(request, timeout=10)) == {"hello": "you"}
+                break
+            time.sleep(0.2)
+        else:
+            raise AssertionError(log.read_text())
