@@ -91,6 +91,16 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             assert answer.get("message") == "Request completed" or answer["status"] == "pending"
         case ["bananastand", "conform", *_]:
             run([sys.executable, "-m", "bananastand", *by_mocks(words[1:], request)], tmp_path)
+        case [
+            "bananastand",
+            "up" | "deploy" | "init" | "run" | "ps" | "logs" | "builds" | "scale" | "rollback" | "rm",
+            *_,
+        ]:
+            known(words[1:])  # test_cli_stand.py does what they say
+        case ["git", "remote", "add", "stand", url] | ["git", "push", "stand", url]:
+            assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # test_platform_git.py pushes
+        case ["ssh", *_]:
+            pass
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()
             assert all(f"ARG {name}" in text for name in re.findall(r"--build-arg (\w+)", " ".join(options)))
@@ -104,6 +114,15 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
                 run([sys.executable, "-c", "from bananastand.cli import main; main()", *words[1:]], tmp_path)
         case _:
             pytest.fail(f"no test knows how to try {command!r}")
+
+
+def known(words: list[str]) -> None:
+    """The command is there, and has the options that are named."""
+    command = [sys.executable, "-c", "from bananastand.cli import main; main()", words[0], "--help"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert told.returncode == 0, f"there is no command {words[0]}"
+    for option in (word for word in words[1:] if word.startswith("-")):
+        assert re.search(rf"{re.escape(option)}\b", told.stdout), f"{words[0]} has no {option}"
 
 
 def serves(target: str) -> None:

@@ -70,14 +70,8 @@ def as_json(value: Any) -> None:
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a plain table."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        shown.add_column(heading)
-    for row in rows:
-        shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    Console().print(shown)
+    """Print a plain table, nothing in it cut: ids and keys are there to be copied."""
+    cells = [headings, *(tuple("" if cell is None else str(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    for row in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

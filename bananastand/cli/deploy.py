@@ -117,8 +117,10 @@ def _pack(folder: Path, archive: Path) -> None:
 
 def _name(text: str) -> str:
     """A project's name from that of a folder, a repository or an image."""
-    last = re.split(r"[/:]", re.sub(r"(#.*|@.*|\.git/?|\.tar(\.\w+)?|\.tgz)$", "", text.rstrip("/")))
-    word = last[-2] if text.startswith("image:") and len(last) > 2 else last[-1]
+    plain = re.sub(r"(\.git|\.tar(\.\w+)?|\.tgz)$", "", re.sub(r"#.*|@sha256:.*", "", text).rstrip("/"))
+    word = re.split(r"[/:]", plain.removeprefix("image:"))[-1]
+    if "://" not in plain and (tag := re.search(r"([^/:]+):[^/:]+$", plain.removeprefix("image:"))):
+        word = tag[1] if "@" not in tag[1] else word
     name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:40].strip("-")
     if not name:
         fail(f"{text} gives the project no name; say --name", USAGE)

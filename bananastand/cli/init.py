@@ -30,7 +30,7 @@ def init(
     name = folder.resolve().name
     if re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name) is None:
         fail(f"{name} is no name for a project: small letters, digits and -, 40 at most", USAGE)
-    if model is not None and re.fullmatch(r"[\w.-]+/[\w.-]+", model) is None:
+    if model is not None and re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", model) is None:
         fail(f"{model} is no model of the hub; give it as OWNER/NAME", USAGE)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fail(f"{folder} is there already and not empty", USAGE)

@@ -148,7 +148,6 @@ class Git:
     async def _push(self, name: str, body: Any, headers: dict[bytes, bytes], send: Send) -> None:
         """Take the push, then build what it brought; git's report comes last, so that the pusher's git waits for it."""
         push = _read_push(body)
-        os.lseek(body.fileno(), 0, os.SEEK_SET)  # git reads the file itself; body.seek may stay in Python's buffer
         repository = await self._repository(name)
         said = bytearray()
         async for chunk in _output(await _git("receive-pack", "--stateless-rpc", str(repository), given=body)):
@@ -290,6 +289,8 @@ async def _git(
         environment["GIT_PROTOCOL"] = protocol.decode()
     safe = ["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "receive.denyNonFastForwards=false"]
     safe += ["-c", "gc.auto=0", "-c", "receive.fsckObjects=true", "-c", "receive.autogc=false"]
+    if given is not None:
+        os.lseek(given.fileno(), 0, os.SEEK_SET)  # a seek of the file itself may stay within what it has buffered
     return await asyncio.create_subprocess_exec(
         "git", *safe, *(("-C", str(at)) if at else ()), *arguments,
         stdin=given if given is not None else asyncio.subprocess.DEVNULL,

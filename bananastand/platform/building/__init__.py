@@ -5,7 +5,9 @@ Knows sources, Dockerfiles, environments and images; knows no projects, calls or
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +63,8 @@ async def _built(dockerfile: Dockerfile, source: Path, settings: BuildSettings, 
         if settings.builder == "process" or (await answering(settings.engine)) is None:
             raise
         log(f"{reason}: going on with the container builder")
+        for left in folder.glob("stage*"):
+            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
     return await build_container(dockerfile, source, settings=settings, folder=folder, log=log)
 
 

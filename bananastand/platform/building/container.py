@@ -66,9 +66,17 @@ async def build_container(
     environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets}  # older dockers know no build secrets without it
     status = await run([*command, *settings.engine_options, str(source)], log=log, environment=environment)
     if status:
-        said = [line for line in log.tail if re.search(r"error|failed", line, re.IGNORECASE)]
-        raise BuildError(f"{engine} build ended with status {status}: {(said or list(log.tail) or ['no word'])[-1]}")
+        raise BuildError(f"{engine} build ended with status {status}: {_reason(list(log.tail))}")
     return await _launch(engine, tag, settings)
+
+
+def _reason(lines: list[str]) -> str:
+    """The engine's own word for what failed, and the last word of the program before it."""
+    errors = [at for at, line in enumerate(lines) if re.match(r"(error|.*\bfailed\b|.*\berror\b)", line, re.IGNORECASE)]
+    if not errors:
+        return lines[-1] if lines else "it said nothing"
+    before = next((each for each in reversed(lines[: errors[-1]]) if not each.startswith("subprocess exited")), "")
+    return f"{lines[errors[-1]]} (after: {before})" if before else lines[errors[-1]]
 
 
 def _declared(dockerfile: Dockerfile) -> set[str]:

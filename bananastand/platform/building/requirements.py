@@ -21,21 +21,18 @@ from .commands import output
 __all__ = ["Installed", "PipCall", "installed", "unmet"]
 
 WITH_VALUE = frozenset(
-    {"-f",         "--find-links",         "-i",         "--index-url",         "--pypi-url",
-    "--extra-index-url",         "--trusted-host",         "--cache-dir",         "--timeout",
-    "--default-timeout",         "--retries",         "--progress-bar",         "--log",
-    "--upgrade-strategy",         "--prefer-binary-for",         "--cert",         "--client-cert",
-    "--proxy",         "--exists-action",         "--only-binary",         "--no-binary",         "--use-feature",
-    "--config-settings",         "-C",         "--keyring-provider",         "--python-version",
-    "--platform",}
+    {"-f", "--find-links", "-i", "--index-url", "--pypi-url", "--extra-index-url", "--trusted-host",
+     "--cache-dir", "--timeout", "--default-timeout", "--retries", "--progress-bar", "--log",
+     "--upgrade-strategy", "--prefer-binary-for", "--cert", "--client-cert", "--proxy", "--exists-action",
+     "--only-binary", "--no-binary", "--use-feature", "--config-settings", "-C", "--keyring-provider",
+     "--python-version", "--platform"}
 )  # fmt: skip
 WITHOUT = frozenset(
-    {"--no-cache-dir",         "--upgrade",         "-U",         "-q",         "-qq",         "-qqq",
-    "--quiet",         "-v",         "--verbose",         "--no-input", "--no-index", "--no-deps",         "--disable-pip-version-check",
-    "--pre",         "--user",         "--prefer-binary",         "--no-build-isolation",
-    "--root-user-action=ignore",         "--break-system-packages",         "--no-warn-script-location",
-    "--isolated",         "--ignore-installed",         "-I",         "--force-reinstall",         "--no-color",
-    "--compile",         "--no-compile",         "-y",         "--yes",}
+    {"--no-cache-dir", "--upgrade", "-U", "-q", "-qq", "-qqq", "--quiet", "-v", "--verbose", "--no-input",
+     "--no-index", "--no-deps", "--disable-pip-version-check", "--pre", "--user", "--prefer-binary",
+     "--no-build-isolation", "--root-user-action=ignore", "--break-system-packages",
+     "--no-warn-script-location", "--isolated", "--ignore-installed", "-I", "--force-reinstall", "--no-color",
+     "--compile", "--no-compile", "-y", "--yes"}
 )  # fmt: skip
 FILES = ("-r", "--requirement", "-c", "--constraint")
 LOOK = """

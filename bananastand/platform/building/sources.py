@@ -51,7 +51,7 @@ async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callab
     elif scheme and scheme != "docker":
         raise SourceRefused(f"{scheme}:// is no way to a source; git repositories are taken by https, ssh and file")
     elif source.startswith("/"):
-        path = allowed(Path(source), settings.roots)
+        path = _allowed(Path(source), settings.roots)
         await asyncio.to_thread(_local, path, into, settings)
         log(f"source: {path}")
     else:
@@ -59,7 +59,7 @@ async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callab
         log(f"source: {source}")
 
 
-def allowed(path: Path, roots: tuple[Path, ...]) -> Path:
+def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
     """The path with its links followed. Raises SourceRefused unless it is there and under a root."""
     try:
         real = path.resolve(strict=True)
@@ -148,7 +148,7 @@ async def _git(source: str, into: Path, settings: BuildSettings, log: Callable[[
         parts = urlsplit(address)
         if parts.netloc not in ("", "localhost"):
             raise SourceRefused("file:// takes no host: file:///absolute/path")
-        address = f"file://{allowed(Path(unquote(parts.path)), settings.roots)}"
+        address = f"file://{_allowed(Path(unquote(parts.path)), settings.roots)}"
     elif "://" in address and not (urlsplit(address).hostname or "-").isascii():
         raise SourceRefused("the host's name has other than ASCII letters; write it in punycode")
     elif (urlsplit(address).hostname or "-" if "://" in address else address.partition("@")[2]).startswith("-"):

@@ -1,0 +1,267 @@
+"""The commands that speak to a stand, as a user types them, against a small server that speaks its API."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from bananastand.cli.deploy import _name
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "5f0c7e52-0000-4000-8000-000000000001"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def bananastand(tmp_path: Path, httpserver: HTTPServer) -> Run:
+    """Runs the command in an empty folder, with the key and address that `up` wrote down."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "client.toml").write_text(f'url = "{httpserver.url_for("").rstrip("/")}"\nkey = "{KEY}"\n')
+
+    def run(*arguments: str, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("BANANASTAND_")}
+        clean |= {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", "BANANASTAND_DATA": str(data)}
+        done = subprocess.run(
+            [sys.executable, "-c", "from bananastand.cli import main; main()", *arguments],
+            cwd=tmp_path, env=clean | environment, capture_output=True, text=True, timeout=60, input="",
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def stand(httpserver: HTTPServer) -> Iterator[HTTPServer]:
+    """The server; what is asked without the key is an error of the test."""
+    yield httpserver
+    for request, _ in httpserver.log:
+        assert request.headers["X-Banana-API-Key"] == KEY
+
+
+BUILD = {
+    "id": "b1", "project": "my-app", "model_key": "mk-1", "state": "live", "error": None, "live": True,
+    "created": "2026-11-24T00:00:00Z", "finished": "2026-11-24T00:01:00Z", "source": "/s",
+    "url": "http://127.0.0.1:8750/banana/run/my-app",
+}  # fmt: skip
+
+
+def deploys(stand: HTTPServer, **build: Any) -> list[Request]:
+    """Answer a deployment; what was asked for."""
+    asked = list[Request]()
+
+    def take(request: Request) -> Response:
+        request.get_data()
+        asked.append(request)
+        return Response(json.dumps({"build_id": "b1", "project": "my-app"}), content_type="application/json")
+
+    for path in ("archive", "deploy"):
+        stand.expect_request(f"/stand/v1/projects/my-app/{path}", method="POST").respond_with_handler(take)
+    lines = '{"time": "t", "line": "step 1/2: RUN x"}\n{"time": "t", "line": "live"}\n'
+    stand.expect_request("/stand/v1/builds/b1/log", query_string="follow=true").respond_with_data(lines)
+    stand.expect_request("/stand/v1/builds/b1", method="GET").respond_with_json({**BUILD, **build})
+    return asked
+
+
+def test_a_folder_is_packed_built_and_live(bananastand: Run, stand: HTTPServer, tmp_path: Path) -> None:
+    asked = deploys(stand)
+    app = tmp_path / "My_App"
+    for name in ("app.py", "Dockerfile", "notes.md", ".git/config", "sub/x.py"):
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text(name)
+    (app / ".dockerignore").write_text("*.md\nDockerfile\n")
+    (app / "link.py").symlink_to("app.py")
+    (app / "out").symlink_to("/etc/hostname")
+    done = bananastand("deploy", str(app), "--env", "A=1", "--secret", "TOKEN", TOKEN="hush-hush")
+
+    (request,) = asked
+    with tarfile.open(fileobj=io.BytesIO(request.get_data())) as tar:
+        assert sorted(tar.getnames()) == [".dockerignore", "Dockerfile", "app.py", "link.py", "sub/x.py"]
+        assert tar.getmember("link.py").isreg()
+    assert json.loads(request.args["environment"]) == {"A": "1"}
+    assert json.loads(request.args["secrets"]) == {"TOKEN": "hush-hush"}
+    assert "step 1/2: RUN x" in done.stdout
+    assert "my-app is live" in done.stdout
+    assert "model key  mk-1" in done.stdout
+    assert f"curl -s -X POST http://127.0.0.1:8750/banana/run/my-app/ -H 'X-Banana-API-Key: {KEY}'" in done.stdout
+    assert "out is a link that leads outside" in done.stderr
+
+
+def test_deploy_as_json_is_one_object(bananastand: Run, stand: HTTPServer) -> None:
+    asked = deploys(stand)
+    done = bananastand("deploy", "https://example.com/me/my-app.git#main", "--json", "--builder", "process")
+
+    assert asked[0].get_json() == {
+        "source": "https://example.com/me/my-app.git#main", "environment": {}, "secrets": {}, "builder": "process",
+    }  # fmt: skip
+    assert json.loads(done.stdout) == {
+        "project": "my-app", "model_key": "mk-1", "url": BUILD["url"], "api_key": KEY, "build_id": "b1",
+        "state": "live", "error": None,
+    }  # fmt: skip
+
+
+def test_a_build_that_fails_ends_with_its_reason(bananastand: Run, stand: HTTPServer) -> None:
+    deploys(stand, state="failed", error="there is no CMD")
+    done = bananastand("deploy", "image:my-app", status=1)
+
+    assert "error: my-app is not live, the build failed: there is no CMD" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--env", "A"], "--env wants K=V, not A"),
+        (["--secret", "NOT_THERE"], "there is no such environment variable"),
+        (["--secret", "A=b"], "--secret wants the name of an environment variable"),
+    ],
+)
+def test_deploy_with_wrong_words(words: list[str], reason: str, bananastand: Run) -> None:
+    assert reason in bananastand("deploy", ".", *words, status=2).stderr
+
+
+def test_run_sends_inputs_and_keeps_the_picture(bananastand: Run, stand: HTTPServer, tmp_path: Path) -> None:
+    body = {"prompt": "a red apple", "seed": 7, "tags": ["a"]}
+    answer = {"output": base64.b64encode(PNG).decode(), "n": 1}
+    stand.expect_request("/stand/v1/projects/my-app/call/", method="POST", json=body).respond_with_json(answer)
+    words = ["run", "my-app", "-d", '{"seed": 1}', "-i", "prompt=a red apple", "-i", "seed=7", "-i", 'tags=["a"]']
+
+    assert "108 bytes in out.png" in bananastand(*words, "-o", "out.png").stderr
+    assert (tmp_path / "out.png").read_bytes() == PNG
+    assert json.loads(bananastand(*words).stdout)["output"].endswith("(144 characters; -o FILE keeps a picture)")
+    assert json.loads(bananastand(*words, "--json").stdout) == answer
+
+
+def test_run_shows_an_apps_error(bananastand: Run, stand: HTTPServer) -> None:
+    stand.expect_request("/stand/v1/projects/my-app/call/other").respond_with_json({"error": {"message": "no"}}, 500)
+    stand.expect_request("/stand/v1/projects/my-app/call/").respond_with_json({"a": 1})
+
+    assert "my-app answered 500: no" in bananastand("run", "my-app", "--route", "/other", status=1).stderr
+    assert "nothing in the answer is a picture" in bananastand("run", "my-app", "-o", "x.png", status=1).stderr
+    assert "-i wants NAME=VALUE, not x" in bananastand("run", "my-app", "-i", "x", status=2).stderr
+
+
+PROJECT = {
+    "name": "my-app", "model_key": "mk-1", "ready": 1, "replicas": 2, "queued": 0, "running": 1, "problem": None,
+    "url": "http://x", "min_replicas": 0, "max_replicas": 3, "idle_timeout": 30, "concurrency": 1,
+    "host": "bananastand",
+}  # fmt: skip
+
+
+def test_ps_builds_and_scale_are_plain_tables(bananastand: Run, stand: HTTPServer) -> None:
+    stand.expect_request("/stand/v1/projects").respond_with_json({"projects": [PROJECT]})
+    stand.expect_request("/stand/v1/projects/my-app/replicas").respond_with_json(
+        {"replicas": [{"id": "r1", "port": 9}]}
+    )
+    stand.expect_request("/stand/v1/projects/my-app/builds").respond_with_json({"builds": [BUILD]})
+    change = {"min_replicas": 1, "max_replicas": 5, "idle_timeout": 60}
+    stand.expect_request("/stand/v1/projects/my-app", method="PATCH", json=change).respond_with_json(PROJECT | change)
+
+    assert bananastand("ps").stdout.splitlines()[1].split() == ["my-app", "mk-1", "1", "2", "0", "1", "http://x"]
+    assert json.loads(bananastand("ps", "--json").stdout) == [PROJECT]
+    assert bananastand("ps", "my-app").stdout.splitlines()[1].split() == ["r", "9"]
+    assert bananastand("builds", "my-app").stdout.splitlines()[1].split()[:3] == ["*", "b1", "live"]
+    scaled = bananastand("scale", "my-app", "--min", "1", "--max", "5", "--idle", "60").stdout
+    assert scaled.splitlines()[1].split() == ["my-app", "1", "5", "60", "1", "bananastand"]
+
+
+def test_logs_are_followed(bananastand: Run, stand: HTTPServer) -> None:
+    rows = '{"time": "2026-11-24T00:00:00.5Z", "replica": "r1", "line": "ready"}\n'
+    stand.expect_request("/stand/v1/projects/my-app/logs", query_string="follow=true").respond_with_data(rows)
+    stand.expect_request("/stand/v1/builds/b1/log", query_string="").respond_with_data('{"time": "t", "line": "x"}\n')
+
+    assert bananastand("logs", "my-app", "-f").stdout == "2026-11-24T00:00:00 r1  ready\n"
+    assert bananastand("logs", "--build", "b1", "--json").stdout == '{"time": "t", "line": "x"}\n'
+    assert "name a project, or a build" in bananastand("logs", status=2).stderr
+
+
+def test_rollback_cancel_and_rm(bananastand: Run, stand: HTTPServer) -> None:
+    stand.expect_request("/stand/v1/projects/my-app/rollback", json={"build_id": "b0"}).respond_with_json(
+        {"build_id": "b0"}
+    )
+    stand.expect_request("/stand/v1/builds/b1/cancel", method="POST").respond_with_json({**BUILD, "state": "cancelled"})
+    stand.expect_request("/stand/v1/projects/my-app", method="DELETE").respond_with_json({"removed": "my-app"})
+
+    assert bananastand("rollback", "my-app", "b0").stdout == "my-app is at build b0\n"
+    assert bananastand("cancel", "b1").stdout == "build b1: cancelled\n"
+    bananastand("rm", "my-app", status=1)
+    assert bananastand("rm", "my-app", "--yes").stdout == "my-app is removed\n"
+
+
+def test_keys(bananastand: Run, stand: HTTPServer) -> None:
+    key = {"id": "k1", "name": "ci", "created": "now", "revoked": None}
+    new = {**key, "key": "secret", "api_token": "at_r1"}
+    stand.expect_request("/stand/v1/keys", method="POST", json={"name": "ci"}).respond_with_json(new)
+    stand.expect_request("/stand/v1/keys", method="GET").respond_with_json({"keys": [key]})
+    stand.expect_request("/stand/v1/keys/k1", method="DELETE").respond_with_json({"revoked": "k1"})
+
+    assert bananastand("keys", "create", "ci").stdout == "key        secret\napi_token  at_r1\nid         k1\n"
+    assert bananastand("keys", "list").stdout.splitlines()[1].split() == ["k1", "ci", "now"]
+    assert bananastand("keys", "revoke", "k1").stdout == "key k1 is revoked\n"
+
+
+def test_what_the_stand_refuses_is_said(bananastand: Run, httpserver: HTTPServer) -> None:
+    error = {"error": {"code": "not_found", "message": "there is no project x"}}
+    httpserver.expect_request("/stand/v1/projects/x/builds").respond_with_json(error, 404)
+    httpserver.expect_request("/stand/v1/projects/y/builds").respond_with_data("<html>", 502)
+    httpserver.expect_request("/stand/v1/projects/z/builds").respond_with_data("hello")
+
+    assert bananastand("builds", "x", status=2).stderr == "error: there is no project x\n"
+    assert "answered 502: <html>" in bananastand("builds", "y", status=1).stderr
+    assert "something that is not JSON; is it a stand?" in bananastand("builds", "z", status=1).stderr
+
+
+def test_where_the_stand_is_and_whose_key_it_gets(bananastand: Run, httpserver: HTTPServer) -> None:
+    """The key of the file goes to the stand of the file, and to no other."""
+    assert "no key for http://127.0.0.1:1" in bananastand("ps", "--url", "http://127.0.0.1:1", status=2).stderr
+    refused = bananastand("ps", BANANASTAND_URL="127.0.0.1:1", BANANASTAND_KEY="x", status=1).stderr
+    assert "no stand answers at http://127.0.0.1:1" in refused
+    assert "bananastand up starts one" in refused
+    httpserver.expect_request("/stand/v1/projects").respond_with_json({"projects": []})
+    bananastand("ps", "--key", "mine")
+    assert httpserver.log[-1][0].headers["X-Banana-API-Key"] == "mine"
+
+
+def test_init_writes_a_repository(bananastand: Run, tmp_path: Path) -> None:
+    assert "bananastand deploy ." in bananastand("init", "my-app").stdout
+
+    names = sorted(each.name for each in (tmp_path / "my-app").iterdir())
+    assert names == [
+        ".dockerignore", ".gitignore", "Dockerfile", "app.py", "banana_config.json", "download.py", "model",
+        "requirements.txt",
+    ]  # fmt: skip
+    written = "".join((tmp_path / "my-app" / name).read_text() for name in names if name != "model")
+    assert "@" not in written.replace("@app.", "")
+    assert json.loads((tmp_path / "my-app" / "banana_config.json").read_text())["version"] == "1"
+    assert "is there already and not empty" in bananastand("init", "my-app", status=2).stderr
+    assert "Bad_Name is no name for a project" in bananastand("init", "Bad_Name", status=2).stderr
+    bananastand("init", "xl", "--model", "stabilityai/sdxl-turbo")
+    assert 'MODEL = "stabilityai/sdxl-turbo"' in (tmp_path / "xl" / "app.py").read_text()
+    assert not (tmp_path / "xl" / "model").exists()
+    assert "is no model of the hub" in bananastand("init", "z", "--model", "../x", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("https://github.com/o/My_App.git#main:sub", "my-app"), ("git@github.com:o/app.git", "app"),
+        ("git@host:app", "app"), ("image:ghcr.io/o/app:1.2", "app"), ("ghcr.io/o/app@sha256:00", "app"),
+        ("image:app", "app"), ("localhost:5000/app", "app"), ("app:latest", "app"), ("/srv/app.tar.gz", "app"),
+        ("a" * 50, "a" * 40),
+    ],
+)  # fmt: skip
+def test_a_project_is_named_after_its_source(source: str, name: str) -> None:
+    assert _name(source) == name

@@ -1,0 +1,287 @@
+"""The container builder: base images by configuration, secrets in no layer; a demo as Banana had them, built twice."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import importlib.metadata
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+import tiny
+from bananastand.platform.building import BuildError, BuildSettings, build
+from bananastand.platform.building.container import _instead, _mapped
+from bananastand.platform.building.dockerfile import parse
+from bananastand.platform.building.log import BuildLog
+from bananastand.platform.launch import Launch
+from images import BASE, buildah, image_of, pip_settings, real
+from servers import free_port
+
+DEMO = Path(__file__).resolve().parent.parent / "examples" / "banana-sdxl"
+SECRET = "s3cret-not-to-be-found"
+
+
+def build_now(source: Path, folder: Path, lines: list[str], **settings: Any) -> Launch:
+    given = BuildSettings(cache=folder / "cache", **settings)
+    return asyncio.run(build(source, settings=given, folder=folder / "build", log=lines.append))
+
+
+@pytest.mark.parametrize(
+    ("base", "image"),
+    [
+        ("pytorch/pytorch:1.11.0-cuda11.3", "mine:1"), ("docker.io/pytorch/pytorch:2", "mine:1"), ("python", "slim"),
+        ("docker.io/library/python:latest", "slim"), ("python:3.12", None), ("pytorch/torchserve:1", None),
+    ],
+)  # fmt: skip
+def test_a_base_is_found_by_its_pattern(base: str, image: str | None) -> None:
+    assert _instead(base, {"pytorch/pytorch:*": "mine:1", "python:latest": "slim", "*/pytorch:2": "never"}) == image
+
+
+def test_from_lines_are_replaced_and_nothing_else() -> None:
+    text = (
+        "ARG TAG=2\nFROM --platform=linux/amd64 pytorch/pytorch:$TAG AS one\nRUN <<EOF\nFROM pytorch/pytorch:2\nEOF\n"
+        "FROM one\nFROM other\n"
+    )
+    lines = list[str]()
+    mapped = _mapped(text, parse(text), {"pytorch/pytorch:*": "mine:1"}, BuildLog(lines.append))
+
+    assert mapped == text.replace("FROM --platform=linux/amd64 pytorch/pytorch:$TAG AS one", "FROM mine:1 AS one")
+    assert lines == ["FROM pytorch/pytorch:2: mine:1 in its place, as configured"]
+
+
+@pytest.fixture
+def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH on which there is no engine but those a test writes."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for program in ("sh", "cat", "sleep", "env", "printf"):
+        if found := shutil.which(program):
+            (folder / program).symlink_to(found)
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def source(folder: Path, dockerfile: str) -> Path:
+    (folder / "source").mkdir()
+    (folder / "source" / "Dockerfile").write_text(dockerfile)
+    return folder / "source"
+
+
+def test_without_an_engine_it_says_what_to_do(engines: Path, tmp_path: Path) -> None:
+    made = source(tmp_path, "FROM python:3\nRUN make\nCMD x\n")
+    with pytest.raises(BuildError, match="none of docker, podman, buildah works here; start Docker, or install one"):
+        build_now(made, tmp_path, [], builder="container")
+    with pytest.raises(BuildError, match="line 2: RUN make: not a program that is run without a container"):
+        build_now(made, tmp_path, [], builder="auto")
+
+
+def test_the_first_engine_that_answers_is_used(engines: Path, tmp_path: Path) -> None:
+    """Its words are checked on a program that stands in for it; what an engine does of them, below."""
+    config = {"Entrypoint": ["python3"], "Cmd": ["app.py"], "WorkingDir": "/app", "ExposedPorts": {"8000/tcp": {}}}
+    script = f"""#!/bin/sh
+case "$1" in
+    info) exit 0 ;;
+    build) printf '%s\\n' "$@" > {tmp_path}/words; env > {tmp_path}/env; echo "said $BANANASTAND_SECRET_0" ;;
+    image) echo '{json.dumps([{"Config": config}])}' ;;
+esac
+"""
+    for name, text in (("docker", "#!/bin/sh\nexit 1\n"), ("podman", script)):
+        (engines / name).write_text(text)
+        (engines / name).chmod(0o755)
+    lines = list[str]()
+    launch = build_now(
+        source(tmp_path, "ARG A=0\nFROM python:3\nARG B\nRUN make\n"),
+        tmp_path,
+        lines,
+        environment={"A": "1", "B": "2", "C": "3"},
+        secrets={"TOKEN": SECRET},
+    )
+
+    words = (tmp_path / "words").read_text().split("\n")
+    assert launch.command == ("python3", "app.py")
+    assert (launch.kind, launch.engine, launch.workdir, launch.port) == ("container", "podman", "/app", 8000)
+    assert launch.environment == {"A": "1", "B": "2", "C": "3"}
+    assert launch.image == words[words.index("--tag") + 1]
+    assert [word for word in words if "=" in word] == ["A=1", "B=2", "id=TOKEN,env=BANANASTAND_SECRET_0"]
+    assert SECRET not in "".join(words) + "".join(lines) + launch.to_json()
+    assert f"BANANASTAND_SECRET_0={SECRET}" in (tmp_path / "env").read_text()
+    assert "said ***" in lines
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SDXL pipeline with random weights."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    tiny.stable_diffusion_xl(folder / "tokenizer").save_pretrained(folder / "tiny")
+    return folder / "tiny"
+
+
+def paint(port: int, process: subprocess.Popen[bytes], log: Path) -> Image.Image:
+    body = json.dumps({"prompt": "a red apple", "steps": 2, "seed": 1}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", body, {"Content-Type": "application/json"})
+    until = time.monotonic() + 300
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return Image.open(io.BytesIO(base64.b64decode(json.load(answer)["output"])))
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.3)
+
+
+@contextlib.contextmanager
+def started(command: list[str], log: Path, **words: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, **words) as process:
+        try:
+            yield process
+        finally:
+            for each in psutil.Process(process.pid).children(recursive=True):
+                each.kill()
+            process.kill()
+
+
+def test_the_demo_built_by_the_process_builder_paints(pipeline: Path, tmp_path: Path) -> None:
+    lines, port, log = list[str](), free_port(), tmp_path / "app.log"
+    launch = build_now(DEMO, tmp_path, lines, builder="process", environment={"MODEL": str(pipeline)})
+
+    assert launch.command == ("python3", "-u", "app.py")
+    assert launch.port == 8000
+    assert launch.python is not None
+    serve = [launch.python, "-m", "bananastand", "serve", "app.py", "--port", str(port)]
+    environment = {**launch.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    with started(serve, log, cwd=launch.workdir, env=environment) as process:
+        assert paint(port, process, log).size == (32, 32)
+
+
+@real
+def test_the_demo_built_by_buildah_on_a_mapped_base_paints(
+    base: str, cache: Path, options: list[str], pipeline: Path, tmp_path: Path
+) -> None:
+    lines, log = list[str](), tmp_path / "app.log"
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", 8000)) != 0, "the app fixes its port, and port 8000 is taken"
+    volumes = [*options, f"--volume={cache}/pip.conf:/etc/pip.conf:ro", f"--volume={pipeline}:{pipeline}:ro"]
+    for word in pip_settings().get("find-links", "").split():
+        if Path(word).is_dir():
+            volumes += [f"--volume={word}:{word}:ro", f"--env=PIP_FIND_LINKS={word}"]
+    demo = tmp_path / "demo"
+    shutil.copytree(DEMO, demo)
+    (demo / "see.py").write_text("print('seen', open('/run/secrets/TOKEN').read())\n")
+    text = (demo / "Dockerfile").read_text()
+    (demo / "Dockerfile").write_text(text.replace("EXPOSE", "RUN --mount=type=secret,id=TOKEN python3 see.py\nEXPOSE"))
+    launch = build_now(
+        demo,
+        tmp_path,
+        lines,
+        builder="container",
+        engine="buildah",
+        images={"pytorch/pytorch:*": own_base(volumes)},
+        environment={"MODEL": str(pipeline)},
+        secrets={"TOKEN": SECRET},
+        engine_options=tuple(volumes),
+    )
+    assert launch.image is not None
+    told = json.dumps(image_of(launch.image))
+    assert (launch.engine, launch.workdir, launch.port) == ("buildah", "/", 8000)
+    assert launch.command[-1].endswith("python3 -u app.py")
+    assert SECRET not in told + "\n".join(lines) + launch.to_json()
+    assert "seen ***" in lines
+    container = buildah("from", launch.image)
+    try:
+        run = ["buildah", "run", f"--volume={pipeline}:{pipeline}:ro", container, "--", *launch.command]
+        with started(run, log) as process:
+            assert paint(8000, process, log).size == (32, 32)
+    finally:
+        buildah("rm", container)
+
+
+def own_base(volumes: list[str]) -> str:
+    """The Debian of these tests with torch, where pip may install beside Debian's packages: as PyTorch's images are."""
+    name = f"{BASE}-torch"
+    if subprocess.run(["buildah", "inspect", "--type=image", name], capture_output=True).returncode:
+        container = buildah("from", BASE)
+        buildah("config", "--env=PIP_BREAK_SYSTEM_PACKAGES=1", container)
+        torch = f"torch=={importlib.metadata.version('torch').partition('+')[0]}"
+        buildah("run", *volumes, container, "--", "pip3", "install", "--no-cache-dir", torch, "numpy", "pillow")
+        buildah("commit", "--quiet", "--rm", container, name)
+    return name
+
+
+def test_what_init_writes_is_built_and_paints(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", "from bananastand.cli import main; main()", "init", str(tmp_path / "my-app")]
+    subprocess.run(run, check=True, capture_output=True)
+    port, log = free_port(), tmp_path / "app.log"
+    launch = build_now(tmp_path / "my-app", tmp_path, [], builder="process")
+
+    assert launch.command == ("python3", "-u", "app.py")
+    serve = [str(launch.python), "-m", "bananastand", "serve", "app.py", "--port", str(port)]
+    environment = {**launch.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    with started(serve, log, cwd=launch.workdir, env=environment) as process:
+        assert paint(port, process, log).size == (128, 128)
+
+
+HELLO = """
+from potassium import Potassium, Request, Response
+app = Potassium("hello")
+
+@app.init
+def init():
+    return {}
+
+@app.handler("/")
+def handler(context: dict, request: Request) -> Response:
+    return Response(json={"hello": request.json["name"]}, status=200)
+
+if __name__ == "__main__":
+    app.serve()
+"""
+
+
+@pytest.mark.slow
+def test_a_made_environment_has_the_apps_pins_and_serves(tmp_path: Path) -> None:
+    """From the index that pip knows here; nothing of this environment is lent but our own package."""
+    made = source(
+        tmp_path, 'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN pip install -r r.txt\nCMD ["python3", "app.py"]\n'
+    )
+    (made / "r.txt").write_text("potassium==0.5.0\nuvicorn==0.35.0\n")
+    (made / "app.py").write_text(HELLO)
+    lines, port, log = list[str](), free_port(), tmp_path / "app.log"
+    launch = build_now(made, tmp_path, lines, builder="process", adopt=())
+
+    python = str(launch.python)
+    assert python.startswith(str(tmp_path / "cache" / "environments"))
+    assert any(line.startswith("environment: adding what `bananastand serve` needs: ") for line in lines)
+    versions = "import importlib.metadata as m, bananastand; print(m.version('uvicorn'), bananastand.__file__)"
+    plain = {name: value for name, value in launch.environment.items() if name != "PYTHONPATH"}
+    told = subprocess.run([python, "-c", versions], cwd=launch.workdir, env=plain, capture_output=True, text=True)
+    assert told.stdout.split()[0] == "0.35.0"
+    assert told.stdout.split()[1].startswith(str(tmp_path / "cache" / "host"))
+    serve = [python, "-m", "bananastand", "serve", "app.py", "--port", str(port)]
+    with started(serve, log, cwd=launch.workdir, env=plain) as process:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            assert process.poll() is None, log.read_text()
+            with contextlib.suppress(OSError):
+                request = urllib.request.Request(f"http://127.0.0.1:{port}/", b'{"name": "you"}')
+                request.add_header("Content-Type", "application/json")
+                assert json.load(urllib.request.urlopen(request, timeout=10)) == {"hello": "you"}
+                break
+            time.sleep(0.2)
+        else:
+            raise AssertionError(log.read_text())

@@ -1,0 +1,276 @@
+"""`git push` deploys: a real git against the app on a real port; and GitHub's webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from bananastand.platform.git import Git
+from bananastand.platform.hooks import HookAnswer, github_push
+from servers import free_port
+
+KEY = "5f0c7e52-0000-4000-8000-000000000001"
+needs_git = pytest.mark.needs("git")
+
+
+class Remote:
+    """The app on a port, and what was deployed through it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.deployed = list[tuple[str, dict[str, str]]]()
+        self.fails = False
+        self.app = Git(folder / "git", lambda key: key == KEY, self.deploy, largest=300_000)
+        config = uvicorn.Config(self.app, host="127.0.0.1", port=self.port, lifespan="off", log_level="error")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    async def deploy(self, name: str, checkout: Path) -> AsyncGenerator[str]:
+        files = {each.name: each.read_text() for each in checkout.rglob("*") if each.is_file()}
+        self.deployed.append((name, files))
+        yield "building"
+        await asyncio.sleep(0.05)
+        if self.fails:
+            raise RuntimeError("no CMD")
+        yield "live at http://127.0.0.1:8750/\nthe second line"
+
+    def url(self, name: str = "my-app", key: str = KEY) -> str:
+        return f"http://me:{key}@127.0.0.1:{self.port}/git/{name}.git"
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", key: str | None = KEY, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            named["Authorization"] = "Basic " + base64.b64encode(f"me:{key}".encode()).decode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[Remote]:
+    made = Remote(tmp_path)
+    yield made
+    made.server.should_exit = True
+    made.thread.join(10)
+
+
+class Clone:
+    """A repository of a user."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
+        for who in ("AUTHOR", "COMMITTER"):
+            self.env |= {f"GIT_{who}_NAME": "n", f"GIT_{who}_EMAIL": "n@example.com"}
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *words: str, status: int | None = 0) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60
+        )
+        assert status is None or done.returncode == status, done.stderr
+        return done.stdout + done.stderr
+
+    def commit(self, **files: str) -> None:
+        for name, text in files.items():
+            (self.folder / name).write_text(text)
+        self.git("add", ".")
+        self.git("commit", "-qm", "a commit")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path / "clone")
+
+
+@needs_git
+def test_a_push_deploys_and_shows_the_build(remote: Remote, clone: Clone, tmp_path: Path) -> None:
+    clone.commit(app="one", Dockerfile="FROM scratch")
+    said = clone.git("push", remote.url(), "main")
+
+    assert remote.deployed == [("my-app", {"app": "one", "Dockerfile": "FROM scratch"})]
+    assert [line.rstrip() for line in said.splitlines() if line.startswith("remote:")] == [
+        "remote: building",
+        "remote: live at http://127.0.0.1:8750/ the second line",
+    ]
+    assert "main -> main" in said
+    clone.commit(app="two")
+    clone.git("push", remote.url(), "HEAD:refs/heads/main")
+    assert remote.deployed[-1] == ("my-app", {"app": "two", "Dockerfile": "FROM scratch"})
+    clone.git("commit", "-q", "--amend", "-m", "another")
+    clone.git("push", "--force", remote.url(), "main")
+    assert len(remote.deployed) == 3
+    clone.git("clone", "-q", remote.url(), str(tmp_path / "back"))
+    assert (tmp_path / "back" / "app").read_text() == "two"
+
+
+@needs_git
+def test_a_build_that_fails_is_said_and_the_push_stays(remote: Remote, clone: Clone) -> None:
+    remote.fails = True
+    clone.commit(app="one")
+    said = clone.git("push", remote.url(), "main")
+
+    assert "remote: error: no CMD" in said
+    assert "Everything up-to-date" in clone.git("push", remote.url(), "main")
+
+
+@needs_git
+def test_other_branches_are_kept_and_not_deployed(remote: Remote, clone: Clone) -> None:
+    clone.commit(app="one")
+    clone.git("push", remote.url(), "main:draft")
+    clone.git("push", remote.url(), "--delete", "draft")
+
+    assert remote.deployed == []
+
+
+@needs_git
+def test_without_a_key_nothing_is_taken(remote: Remote, clone: Clone) -> None:
+    clone.commit(app="one")
+
+    assert "Authentication failed" in clone.git("push", remote.url(key="wrong"), "main", status=128)
+    assert remote.deployed == []
+    assert not (remote.folder / "git" / "my-app.git").exists()
+    status, headers, _ = remote.request("GET", "/git/my-app.git/info/refs?service=git-receive-pack", key=None)
+    assert status == 401
+    assert headers["www-authenticate"] == 'Basic realm="bananastand"'
+
+
+@needs_git
+def test_a_push_that_is_too_large_is_refused(remote: Remote, clone: Clone) -> None:
+    (clone.folder / "weights").write_bytes(os.urandom(400_000))
+    clone.git("add", ".")
+    clone.git("commit", "-qm", "weights")
+
+    assert "413" in clone.git("push", remote.url(), "main", status=None)
+    assert remote.deployed == []
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/git/../../etc/passwd", 404),
+        ("GET", "/git/..%2f..%2fx.git/info/refs?service=git-receive-pack", 404),
+        ("GET", "/git/UP.git/info/refs?service=git-receive-pack", 404),
+        ("GET", "/git/a.git/HEAD", 404),
+        ("GET", "/git/a.git/objects/info/packs", 404),
+        ("GET", "/git/a.git/info/refs", 403),
+        ("GET", "/git/a.git/info/refs?service=git-upload-archive", 403),
+        ("GET", "/git/a.git/info/refs?service=git-upload-pack", 404),
+        ("POST", "/git/a.git/info/refs?service=git-receive-pack", 405),
+        ("GET", "/git/a.git/git-receive-pack", 405),
+        ("POST", "/git/a.git/git-receive-pack", 415),
+    ],
+)
+def test_what_is_no_push_is_refused(method: str, path: str, status: int, remote: Remote) -> None:
+    assert remote.request(method, path)[0] == status
+
+
+@needs_git
+@pytest.mark.parametrize("body", [b"", b"x", b"zzzz", b"0000", b"0005", b"0014hello worldaaaaa", b"ffff", b"00"])
+def test_a_body_that_is_no_push_ends_well(body: bytes, remote: Remote) -> None:
+    kind = "application/x-git-receive-pack-request"
+    plain = remote.request("POST", "/git/a.git/git-receive-pack", body, Content_Type=kind)[0]
+    packed = remote.request(
+        "POST", "/git/a.git/git-receive-pack", gzip.compress(body), Content_Type=kind, Content_Encoding="gzip"
+    )[0]
+    broken = remote.request("POST", "/git/a.git/git-receive-pack", body, Content_Type=kind, Content_Encoding="br")[0]
+
+    assert (plain, packed, broken) == ((200, 200, 415) if body == b"0000" else (400, 400, 415))
+
+
+@needs_git
+def test_a_gzip_bomb_is_refused(remote: Remote) -> None:
+    kind = "application/x-git-receive-pack-request"
+    body = gzip.compress(bytes(50_000_000))
+
+    assert (
+        remote.request("POST", "/git/a.git/git-receive-pack", body, Content_Type=kind, Content_Encoding="gzip")[0]
+        == 413
+    )
+
+
+def hook(
+    payload: dict[str, Any] | bytes, secret: str = "shared", event: str = "push", sign: str | None = "shared"
+) -> tuple[HookAnswer, list[tuple[str, str]]]:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    signature = f"sha256={hmac.new(sign.encode(), body, hashlib.sha256).hexdigest()}" if sign else None
+    asked = list[tuple[str, str]]()
+
+    def deploy(project: str, source: str) -> str:
+        asked.append((project, source))
+        return "build-1"
+
+    return github_push(body, event=event, signature=signature, secret=secret, deploy=deploy), asked
+
+
+PUSH: dict[str, Any] = {
+    "ref": "refs/heads/main",
+    "after": "1" * 40,
+    "repository": {"name": "My_App", "clone_url": "https://github.com/o/My_App.git", "default_branch": "main"},
+}
+
+
+def test_githubs_push_deploys_the_commit_it_names() -> None:
+    answer, asked = hook(PUSH)
+
+    assert answer == HookAnswer(200, {"message": "deploying", "project": "my-app", "build_id": "build-1"})
+    assert asked == [("my-app", f"https://github.com/o/My_App.git#{'1' * 40}")]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, {"sign": "another"}), (401, {"sign": None}), (403, {"secret": ""}), (200, {"event": "ping"}),
+        (202, {"event": "issues"}),
+    ],
+)  # fmt: skip
+def test_a_delivery_that_deploys_nothing(status: int, words: dict[str, Any]) -> None:
+    answer, asked = hook(PUSH, **words)
+
+    assert (answer.status, asked) == (status, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "changes"),
+    [
+        (202, {"ref": "refs/heads/draft"}), (202, {"ref": "refs/tags/v1"}), (202, {"deleted": True}),
+        (202, {"after": "0" * 40}), (400, {"after": "--upload-pack=x"}), (400, {"repository": {}}),
+        (400, {"repository": {**PUSH["repository"], "name": "///"}}),
+        (400, {"repository": {**PUSH["repository"], "clone_url": "ext::sh -c id"}}), (400, {"repository": 3}),
+    ],
+)  # fmt: skip
+def test_a_push_that_deploys_nothing(status: int, changes: dict[str, Any]) -> None:
+    answer, asked = hook({**PUSH, **changes})
+
+    assert (answer.status, asked) == (status, [])
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'"x"', b"[" * 100_000])
+def test_a_payload_that_is_none(body: bytes) -> None:
+    assert hook(body)[0].status == 400
