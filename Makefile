@@ -39,7 +39,7 @@ image-mocks:  ## the image of the mocks alone
 
 .venv/serve: $(STAMPS)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --constraint constraints.txt --editable '.[serve]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[stand]'
 	@touch $@
 
 .venv/dev: $(STAMPS)

@@ -221,21 +221,23 @@ def test_demo_outside_a_checkout_says_what_it_needs(bananastand: Run) -> None:
     done = bananastand("demo")
 
     assert done.returncode == 2
-    assert "there is no app.py here" in done.stderr
+    assert "there is no app.py; run this in a checkout" in done.stderr
 
 
-def test_demo_starts_the_app_and_paints(card: str, tmp_path: Path) -> None:
+def test_demo_deploys_this_repository_and_paints(card: str, tmp_path: Path) -> None:
     import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["demo", "app.py", "--port", str(port), "--folder", str(tmp_path)]
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        port, stand = (probe.getsockname()[1] for probe in (one, other))
+    command = ["demo", "--port", str(port), "--stand-port", str(stand), "--folder", str(tmp_path)]
     said = ""
     with subprocess.Popen(
         [sys.executable, "-u", "-c", "from bananastand.cli import main; main()", *command],
         cwd=ROOT,
-        env=os.environ | {"MODEL": card, "BANANASTAND_DEVICE": "cpu", "COLUMNS": "200"},
+        env=os.environ
+        | {"MODEL": card, "BANANASTAND_DEVICE": "cpu", "COLUMNS": "200", "BANANASTAND_DATA": str(tmp_path / "data")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -243,7 +245,7 @@ def test_demo_starts_the_app_and_paints(card: str, tmp_path: Path) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             said += line
-            if line.startswith("curl"):
+            if line.startswith(f"curl -s -X POST http://127.0.0.1:{port}/"):
                 process.terminate()
 
     assert process.returncode == 0, said

@@ -1,8 +1,8 @@
-"""`bananastand demo`: the app of this folder, started, with a first picture painted by it."""
+"""`bananastand demo`: the local Banana with the app of a folder on it, and a first picture of that app."""
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import json
 import os
 import shlex
@@ -10,67 +10,70 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ._ends import USAGE, fail
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 __all__ = ["demo"]
 
 FIRST = {"prompt": "two small red apples on a blue background", "seed": 7}
 NEXT = {"prompt": "a large yellow banana on a purple background", "seed": 1}
+OURS = [sys.executable, "-u", "-m", "bananastand"]
 
 
 def demo(
-    app: Annotated[Path, typer.Argument(help="The Potassium app to start.")] = Path("app.py"),
-    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="Where it listens.")] = 8000,
+    source: Annotated[Path, typer.Argument(help="The Banana repository to deploy.")] = Path(),
+    name: Annotated[str, typer.Option(help="The project.")] = "bananastand",
+    port: Annotated[
+        int, typer.Option(envvar="PORT", min=1, max=65535, help="Where the app answers, without a key.")
+    ] = 8000,
+    stand_port: Annotated[
+        int, typer.Option(envvar="STAND_PORT", min=1, max=65535, help="Where the stand listens.")
+    ] = 8750,
     folder: Annotated[Path, typer.Option(help="Where the first picture goes.")] = Path("out"),
 ) -> None:
-    """Start app.py, have it paint a first picture, and stay until Ctrl-C.
+    """Start a stand, deploy this folder on it, paint a first picture, and stay until Ctrl-C.
 
-    This is what [bold]make run[/bold] does.
+    This is what [bold]make run[/bold] does; by hand it is [bold]up[/bold], [bold]deploy[/bold] and [bold]run[/bold].
+    A model named by MODEL is deployed as such.
     """
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not app.is_file():
-        fail(f"there is no {app} here; run this in a checkout of the repository", USAGE)
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            fail(f"port {port} is taken; choose another: PORT={port + 1} make run", USAGE)
+    if not (source / "app.py").is_file():
+        fail(f"there is no {source / 'app.py'}; run this in a checkout of the repository", USAGE)
+    for number, setting in ((port, "PORT"), (stand_port, "STAND_PORT")):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", number)) == 0:
+                fail(f"port {number} is taken; choose another: {setting}={number + 1} make run", USAGE)
     signal.signal(signal.SIGTERM, _interrupt)
-    server = subprocess.Popen(
-        [sys.executable, str(app)],
-        env={**os.environ, "PORT": str(port)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
+    root = str(source.resolve())
+    stand = subprocess.Popen(
+        [*OURS, "up", "--port", str(stand_port), "--front", f"{port}={name}", "--root", root], start_new_session=True
     )
-    threading.Thread(target=_relay, args=(server, console), daemon=True).start()
     try:
-        with console.status(f"starting {app} (importing torch and loading the model takes some seconds)"):
-            _wait_until_it_listens(server, port)
-        url = f"http://127.0.0.1:{port}"
-        picture = _first_picture(console, url, folder)
-        console.print(f"\n[bold green]The first picture is {picture}[/bold green]   ({FIRST['prompt']})")
-        console.print(f"The app answers at {url}/ until Ctrl-C. The next picture:\n")
-        console.print(_curl(url), markup=False, soft_wrap=True)
-        console.print()
-        server.wait()
-        fail(f"{app} ended with status {server.returncode}")
+        _wait_until_it_answers(stand, stand_port)
+        picture = folder / "first-picture.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        typer.secho(f"\n$ bananastand deploy {source} --name {name}", bold=True)
+        model = ["--env", f"MODEL={os.environ['MODEL']}"] if os.environ.get("MODEL") else []
+        _ours("deploy", str(source), "--name", name, *model)
+        inputs = [word for key, value in FIRST.items() for word in ("-i", f"{key}={value}")]
+        typer.secho(f"$ {shlex.join(['bananastand', 'run', name, *inputs, '-o', str(picture)])}", bold=True)
+        _ours("run", name, *inputs, "-o", str(picture))
+        typer.secho(f"\nThe first picture is {picture}", fg=typer.colors.GREEN, bold=True)
+        typer.echo(
+            f"The app answers at http://127.0.0.1:{port}/ until Ctrl-C; what runs is shown at "
+            f"http://127.0.0.1:{stand_port}/ and by bananastand ps. The next picture:\n\n{_curl(port)}\n"
+        )
+        stand.wait()
+        fail(f"the stand ended with status {stand.returncode}")
     except KeyboardInterrupt:
-        console.print("stopping")
+        pass
     finally:
-        _stop(server)
+        _stop(stand)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -78,59 +81,38 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _relay(server: subprocess.Popen[str], console: Console) -> None:
-    """Show the app's own lines above the progress bar."""
-    assert server.stdout is not None
-    for line in server.stdout:
-        console.print(line.rstrip(), style="dim", markup=False, soft_wrap=True)
+def _ours(*words: str) -> None:
+    """A command of ours, as a user would give it; ends the program where it fails."""
+    status = subprocess.run([*OURS, *words], check=False).returncode
+    if status:
+        raise typer.Exit(status)
 
 
-def _wait_until_it_listens(server: subprocess.Popen[str], port: int) -> None:
-    while server.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    time.sleep(0.2)  # its last words
-    fail(f"the app did not start (status {server.returncode}); its last lines say why")
+def _wait_until_it_answers(stand: subprocess.Popen[bytes], port: int) -> None:
+    from urllib.request import urlopen
+
+    while stand.poll() is None:
+        with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
+            return
+        time.sleep(0.05)
+    raise typer.Exit(stand.returncode or 1)  # it has said why
 
 
-def _first_picture(console: Console, url: str, folder: Path) -> Path:
-    from bananastand.clients.potassium import AppError, PotassiumApp
-
-    from ._progress import painting, show
-
-    answer: dict[str, Any] = {}
-    try:
-        with PotassiumApp(url) as app, painting(console) as progress:
-            task = progress.add_task("painting", total=None)
-            for event in app.stream(FIRST):
-                if event.name == "step":
-                    show(progress, task, event.data, images=1)
-                elif event.name == "result":
-                    answer = event.data
-    except AppError as error:
-        fail(f"the first picture failed: {error}")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "first-picture.png"
-    path.write_bytes(base64.b64decode(answer["output"]))
-    return path
-
-
-def _curl(url: str) -> str:
+def _curl(port: int) -> str:
     return (
-        f"curl -s -X POST {url}/ -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(NEXT))} "
+        f"curl -s -X POST http://127.0.0.1:{port}/ -H 'Content-Type: application/json' "
+        f"-d {shlex.quote(json.dumps(NEXT))} "
         """| python3 -c 'import base64, json, sys; open("next.png", "wb").write("""
         """base64.b64decode(json.load(sys.stdin)["output"]))'"""
     )
 
 
-def _stop(server: subprocess.Popen[str]) -> None:
-    if server.poll() is not None:
-        return
-    server.terminate()
-    try:
-        server.wait(5)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+def _stop(stand: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C would, which it has not seen: it has a session of its own, so that it may end its replicas in peace."""
+    if stand.poll() is None:
+        stand.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            stand.wait(20)
+    if stand.poll() is None:
+        stand.kill()
+        stand.wait()
