@@ -1,0 +1,76 @@
+"""What deploys without being asked to, on a stand: git pushes, large ones too, and GitHub's webhook."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stands import Up
+
+SECRET = "shared with GitHub"
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    running = Up(tmp_path_factory.mktemp("pushes") / "data", github_secret=SECRET)
+    yield running
+    assert running.stop() == 0, running.log
+
+
+def git(*words: str, at: Path) -> subprocess.CompletedProcess[str]:
+    alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+    who = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    return subprocess.run(
+        ["git", *who, *words], cwd=at, env={**os.environ, **alone}, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.needs("git")
+def test_a_push_of_megabytes_is_built_and_live(up: Up, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("print('an app')\n")
+    (tmp_path / "weights.bin").write_bytes(os.urandom(3 * 2**20))  # git sends more than 1 MB in chunks
+    git("init", "--quiet", "-b", "main", at=tmp_path)
+    git("add", "-A", at=tmp_path)
+    git("commit", "--quiet", "-m", "one", at=tmp_path)
+    pushed = git("push", f"http://me:{up.key}@127.0.0.1:{up.port}/git/pushed.git", "main", at=tmp_path)
+
+    assert pushed.returncode == 0, pushed.stderr
+    assert "remote: builds " in pushed.stderr
+    assert f"remote: pushed is live at http://127.0.0.1:{up.port}/banana/run/pushed" in pushed.stderr
+    called = up.http.post("/stand/v1/projects/pushed/call/", json={"prompt": "x"})
+    assert called.json()["got"] == {"prompt": "x"}
+    assert not any((up.data / "git" / "checkouts").iterdir())
+
+
+@pytest.mark.needs("git")
+def test_a_push_without_a_key_of_this_stand_is_refused(up: Up, tmp_path: Path) -> None:
+    git("init", "--quiet", "-b", "main", at=tmp_path)
+    git("commit", "--quiet", "--allow-empty", "-m", "one", at=tmp_path)
+    pushed = git("push", f"http://me:wrong@127.0.0.1:{up.port}/git/refused.git", "main", at=tmp_path)
+
+    assert pushed.returncode != 0
+    assert up.http.get("/stand/v1/projects/refused").status_code == 404
+
+
+def test_githubs_push_deploys_and_anybody_elses_does_not(up: Up) -> None:
+    commit = "a" * 40
+    repository = {"name": "From GitHub", "clone_url": "https://github.invalid/me/it.git", "default_branch": "main"}
+    body = json.dumps({"ref": "refs/heads/main", "after": commit, "repository": repository}).encode()
+    signed = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"x-github-event": "push", "x-hub-signature-256": signed}
+
+    taken = up.http.post("/hooks/github", content=body, headers=headers)
+    forged = up.http.post("/hooks/github", content=body + b" ", headers=headers)
+
+    assert taken.status_code == 200
+    build = up.http.get(f"/stand/v1/builds/{taken.json()['build_id']}").json()
+    assert build["project"] == "from-github"
+    assert forged.status_code == 401
+    assert up.http.get("/hooks/github").status_code == 405
