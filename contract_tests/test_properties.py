@@ -15,7 +15,6 @@ All of schemathesis' checks are on, and no answer of 500 or above is allowed. Wh
 
 from __future__ import annotations
 
-import copy
 import io
 from typing import Any
 from urllib.parse import unquote
@@ -75,7 +74,7 @@ WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)
 
 def schema_of(provider: Provider, below: str = "") -> Any:
     """What schemathesis tests; `below` is the path of the contract's server."""
-    schema = schemathesis.openapi.from_dict(copy.deepcopy(provider.contract.document))  # it resolves references in it
+    schema = schemathesis.openapi.from_dict(provider.contract.document)
     app = ProviderApp(provider, WORLDS, strict=True)
     schema.app = Starlette(routes=[Mount(below, app=app)]) if below else app
     return schema
