@@ -377,7 +377,7 @@ NEEDED = {"httpx2", "pydantic", "bananastand"} | {
 
 
 def test_the_clients_need_httpx2_and_pydantic_and_little_time() -> None:
-    """0.2 s are promised; 0.16 s were measured, for all of them on a busy machine. Counted is the processor's time, and thrice that, in three tries."""
+    """0.2 s are promised, and 0.16 s of the processor's time were measured; a busy machine has thrice that."""
     times: list[float] = []
     for _ in range(3):
         done = subprocess.run(

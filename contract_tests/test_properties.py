@@ -61,7 +61,10 @@ WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)
 
 def schema_of(provider: Provider, below: str = "") -> Any:
     """What schemathesis tests; `below` is the path of the contract's server."""
-    schema = schemathesis.openapi.from_dict(provider.contract.document)
+    from copy import deepcopy
+
+    # Its own copy: references are resolved in it, and what the mock compiles later would find none.
+    schema = schemathesis.openapi.from_dict(deepcopy(provider.contract.document))
     app = ProviderApp(provider, WORLDS, strict=True)
     schema.app = Starlette(routes=[Mount(below, app=app)]) if below else app
     return schema
