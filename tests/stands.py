@@ -38,6 +38,16 @@ async def build(order: Order) -> Launch:
         raise Refused("line 3 of the Dockerfile: RUN false ended with status 1")
     if order.source == "hangs":
         await asyncio.sleep(3600)
+    if order.source == "spawns":
+        nowhere = asyncio.subprocess.DEVNULL
+        command = (sys.executable, "-S", "-c", "import time; time.sleep(600)")
+        child = await asyncio.create_subprocess_exec(*command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+        order.log(f"pid {child.pid}")
+        try:
+            await child.wait()
+        finally:
+            child.kill()
+            await child.wait()
     if order.source == "crashes":
         raise ZeroDivisionError("a mistake of the builder's own")
     return Launch("process", (sys.executable, "-S", str(APP)), str(HERE), dict(order.environment))

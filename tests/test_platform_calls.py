@@ -184,6 +184,22 @@ def test_large_bodies_and_answers_lie_in_files_and_go_with_their_call(tmp_path: 
     asyncio.run(scenario())
 
 
+def test_a_file_without_its_row_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    async def scenario(left: bytes | None) -> list[str]:
+        async with running(tmp_path) as stand:
+            project = stand.projects.find("app") or await deployed(stand)
+            if left is not None:
+                await called(stand, project, "/large", {"bytes": 100_000})
+                (tmp_path / "bodies" / "call_of_nobody.body").write_bytes(left)
+            return sorted(path.name for path in (tmp_path / "bodies").iterdir())
+
+    before = asyncio.run(scenario(b"x" * 100))
+    after = asyncio.run(scenario(None))
+
+    assert len(before) == 2
+    assert after == [name for name in before if name != "call_of_nobody.body"]
+
+
 def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,43 @@ def test_what_was_acknowledged_survives_a_few_kills(tmp_path: Path, seed: int) -
 
     assert acknowledged > 20
     assert failed == 0
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
+def test_what_a_build_had_started_ends_with_the_next_supervisor_and_the_build_begins_again(tmp_path: Path) -> None:
+    def pids(up: Up) -> list[int]:
+        lines = [json.loads(each)["line"] for each in up.http.get(f"/stand/v1/builds/{build}/log").text.splitlines()]
+        return [int(each.removeprefix("pid ")) for each in lines if each.startswith("pid ")]
+
+    up = Up(tmp_path / "data")
+    build = up.http.post("/stand/v1/projects/app/deploy", json={"source": "spawns"}).json()["build_id"]
+    wait_until(lambda: len(pids(up)) == 1)
+    first = pids(up)[0]
+    up.kill()
+    assert alive(first)
+    up = Up(tmp_path / "data")
+    try:
+        wait_until(lambda: len(pids(up)) == 2)
+        assert not alive(first)
+        cancelled = up.http.post(f"/stand/v1/builds/{build}/cancel").json()
+        assert cancelled["state"] == "cancelled"
+        assert not alive(pids(up)[1])
+    finally:
+        up.stop()
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that nobody has asked about since its end is still listed."""
+    with suppress(FileNotFoundError):
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 @pytest.mark.slow

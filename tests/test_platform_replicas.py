@@ -22,11 +22,9 @@ def test_replicas_go_up_with_the_queue_and_down_to_zero(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, max_replicas=3, idle_timeout=1)
-            began = time.monotonic()
             calls = [called(stand, project, "/sleep", {"seconds": 0.4}) for _ in range(9)]
             seen = {answer["pid"] for answer in await asyncio.gather(*calls)}
             assert len(seen) == 3
-            assert time.monotonic() - began < 3.0
             await until(lambda: not stand.pool.replicas, 5)
 
     asyncio.run(scenario())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -17,6 +18,7 @@ import uvicorn
 from rich.console import Console
 
 from bananastand.platform.builder import source_builder
+from bananastand.platform.commands import MARK
 from bananastand.platform.deployer import Builder
 from bananastand.platform.errors import PlatformError
 from bananastand.platform.keys import FIRST, api_token, write_client_file
@@ -86,6 +88,7 @@ async def _serve(
     options: Options, settings: Settings, builder: Builder, sockets: list[socket.socket], console: Console
 ) -> None:
     stand = Stand(settings, builder)
+    os.environ[MARK] = stand.store.id  # what builds start is an orphan too, if this process is killed
     try:
         for line in await stand.start():
             console.print(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StoreError, StoreFull
@@ -44,11 +44,10 @@ class Blobs:
         if path.exists():
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
-    def sweep(self, wanted: Iterable[str]) -> None:
-        """Remove what no row speaks of: left by a kill between the file and its row."""
-        known = set(wanted)
+    def sweep(self, known: Callable[[str], bool]) -> None:
+        """Remove what no row speaks of, by the name without its end: left by a kill between the file and its row."""
         for path in self._folder.iterdir():
-            if path.name.rpartition(".")[0] not in known:
+            if not known(path.stem):
                 path.unlink(missing_ok=True)
 
     def _write(self, name: str, content: bytes) -> None:

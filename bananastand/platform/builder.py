@@ -12,7 +12,7 @@ __all__ = ["source_builder"]
 
 
 def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
-    """Sources may come from below `roots`, from uploads and from pushes; the cache is shared by all builds."""
+    """Sources may come from below `roots`, and from the uploads; the cache is shared by all builds."""
     from .building import BuildSettings, build
     from .building.errors import BuildError
     from .building.sources import fetch
@@ -20,7 +20,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
     async def make(order: Order) -> Launch:
         settings = BuildSettings(
             cache=data / "cache",
-            roots=(*roots, data / "uploads", data / "pushes"),
+            roots=(*roots, data / "uploads"),
             builder=order.builder if order.builder in ("process", "container") else "auto",
             environment=order.environment,
             secrets=order.secrets,

@@ -170,6 +170,10 @@ class Calls:
             await self._blobs.remove(f"{id}.answer")
         return len(old)
 
+    def sweep(self) -> None:
+        """Remove the files that belong to no call."""
+        self._blobs.sweep(lambda name: self.find(name) is not None)
+
     def usage(self) -> list[Any]:
         """Rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
         with self._store.reading() as connection:

@@ -75,6 +75,7 @@ class Stand:
     async def start(self) -> list[str]:
         """End orphans, take up calls and builds, and begin to supervise. What was found, in words."""
         found = await asyncio.to_thread(end_orphans, self.store.id)
+        self.calls.sweep()
         if calls := self.dispatcher.recover():
             found.append(f"took up {calls} calls that were not over")
         if builds := await self.deployer.recover():
