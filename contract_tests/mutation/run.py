@@ -83,6 +83,9 @@ class Run:
         return True
 
     def _first_round(self) -> None:
+        code.watch()
+        answers.watch()
+        clients.watch()
         names = list(self.tests)
         chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
         for _, (found, _) in self._each(chunks, self._look):
@@ -92,9 +95,6 @@ class Run:
 
     def _look(self, names: Sequence[str]) -> Any:
         """In a fork: run these tests and note what they come by."""
-        code.watch()
-        answers.watch()
-        clients.watch()
         found: dict[str, Any] = {}
         for name, passed, seconds in self._tested(names):
             found[name] = (passed, seconds, sorted(reached))
@@ -157,8 +157,11 @@ class Run:
             return json.loads(result.read_text())
         died = folder / "died.txt"
         told = died.read_text() if died.exists() else f"killed, or hung for {LONGEST:g} s"
-        if not isinstance(job, Mutant) or died.exists():
+        if not isinstance(job, Mutant):
             raise RuntimeError(f"{job}: {told}")
+        if died.exists():
+            self.say(f"could not be put in: {job}: {told}")
+            return {"test": None, "asked": 0}
         return {"test": told, "asked": 0}
 
 
