@@ -55,7 +55,7 @@ def test_a_documented_status(provider: str, name: str, status: int, monkeypatch:
     content = resolve(found.document, found.spec["responses"][str(status)]).get("content", {})
     if kind == "application/json" and "schema" in content[kind]:
         assert errors(found.document, content[kind]["schema"], answer.json()) == []
-    expected = body_of(provider, name, status)
+    expected = body_of(provider, name, status) if status >= 400 else None
     if isinstance(expected, re.Pattern):
         said = told(answer)
         assert expected.fullmatch(said if isinstance(said, str) else " ".join(said)), said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,3 +77,28 @@ def test_a_run_url_answers_what_is_no_json_as_flask_does() -> None:
 
     assert (answer.status_code, answer.content) == (400, b"")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+BO = {
+    "character_name": "Bo", "base_prompt": "a banana in a hat", "description": "an old one", "negative_prompt": "dull",
+    "system_instruction": "be kind", "preferred_aspect_ratio": "16:9", "reference_image_ids": [42, 43], "tags": ["fruit"],
+}  # fmt: skip
+
+
+def test_a_character_comes_back_with_all_it_was_given() -> None:
+    bananas = stall("gobananas")
+    bananas.begin()
+    made = bananas(replace(valid("gobananas", "create_character"), body=BO)).json()
+    path = {"id": made["id"]}
+    got = bananas(replace(valid("gobananas", "get_character"), path=path)).json()
+    changed = bananas(replace(valid("gobananas", "update_character"), path=path, body={"tags": ["hat"]})).json()
+    listed = bananas(valid("gobananas", "list_characters")).json()
+
+    assert {name: made[name] for name in BO} == {name: got[name] for name in BO} == BO
+    assert {name: changed[name] for name in BO} == {**BO, "tags": ["hat"]}
+    assert listed["characters"] == listed["data"]
+    assert [{name: each[name] for name in BO} for each in listed["data"] if each["id"] == made["id"]] == [
+        {**BO, "tags": ["hat"]}
+    ]
+    for each in (made, got, changed, listed["data"][-1]):
+        assert [picture["id"] for picture in each["reference_images"]] == [42, 43]

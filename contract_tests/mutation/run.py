@@ -58,6 +58,7 @@ class Run:
     mutants: Sequence[Mutant]
     workers: int
     patience: float  # seconds of tests that are asked about a mutant
+    minutes: float  # after which no more mutants are begun
     say: Callable[[str], None]
     outcomes: list[Outcome] = field(default_factory=list)
     tests: dict[str, Test] = field(default_factory=dict)
@@ -134,7 +135,10 @@ class Run:
     def _each(self, jobs: Sequence[Any], work: Callable[[Any], Any]) -> Iterator[tuple[Any, tuple[Any, float]]]:
         """Every job with what its fork found and its seconds, as they end."""
         left, running = list(reversed(jobs)), dict[int, tuple[Any, Path, float]]()
+        until = time.monotonic() + 60 * self.minutes
         while left or running:
+            if time.monotonic() > until:
+                left.clear()
             while left and len(running) < self.workers:
                 job = left.pop()
                 folder = Path(tempfile.mkdtemp(prefix="mutant-"))
