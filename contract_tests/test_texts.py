@@ -80,9 +80,15 @@ def test_a_run_url_answers_what_is_no_json_as_flask_does() -> None:
 
 
 BO = {
-    "character_name": "Bo", "base_prompt": "a banana in a hat", "description": "an old one", "negative_prompt": "dull",
-    "system_instruction": "be kind", "preferred_aspect_ratio": "16:9", "reference_image_ids": [42, 43], "tags": ["fruit"],
-}  # fmt: skip
+    "character_name": "Bo",
+    "base_prompt": "a banana in a hat",
+    "description": "an old one",
+    "negative_prompt": "dull",
+    "system_instruction": "be kind",
+    "preferred_aspect_ratio": "16:9",
+    "reference_image_ids": [42, 43],
+    "tags": ["fruit"],
+}
 
 
 def test_a_character_comes_back_with_all_it_was_given() -> None:
