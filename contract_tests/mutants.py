@@ -66,6 +66,7 @@ def main() -> int:
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     asked.add_argument("--patience", type=float, default=60.0, help="seconds of tests that are asked about one mutant")
+    asked.add_argument("--minutes", type=float, default=60.0, help="after which no more are begun")
     asked.add_argument("--out", type=Path, help="where to write the score")
     asked.add_argument("--list", action="store_true", help="name them and end")
     options = asked.parse_args()
@@ -78,7 +79,7 @@ def main() -> int:
     if options.list:
         print(*chosen, f"{len(chosen)} mutants", sep="\n")
         return 0
-    run = Run(chosen, options.workers, options.patience, say=_say)
+    run = Run(chosen, options.workers, options.patience, options.minutes, say=_say)
     words = [
         "-q",
         "-s",

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from contracts import FILES, contract
 from mutation import answers, clients, code, rules
-from mutation.report import REASONS
+from mutation.report import REASONS, key
 from mutation.shapes import named_operations
 
 HERE = Path(__file__).parent
@@ -30,7 +30,7 @@ def test_every_operation_has_mutants_of_its_own_and_no_two_are_alike() -> None:
 
 
 def test_a_reason_is_given_for_a_mutant_that_is_there() -> None:
-    every = {str(each) for each in (*answers.mutants(), *rules.mutants(), *clients.mutants(), *code.mutants())}
+    every = {key(each) for each in (*answers.mutants(), *rules.mutants(), *clients.mutants(), *code.mutants())}
     assert set(yaml.safe_load(REASONS.read_text(encoding="utf-8")) or {}) <= every
 
 

@@ -80,6 +80,8 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             pass  # test_app.py starts it
         case ["python", "download.py", model, *_]:
             assert (ROOT / "models" / f"{model}.toml").is_file()
+        case ["python", "contract_tests/mutants.py", *options]:
+            run([sys.executable, "contract_tests/mutants.py", *options, "--list"], ROOT)
         case ["python", "-m", module, *_]:
             run([sys.executable, "-m", module, "--help"], ROOT)
         case ["bananastand" | ".venv/bin/bananastand", "serve", target]:

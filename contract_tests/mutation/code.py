@@ -10,7 +10,7 @@ import ast
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -75,12 +75,14 @@ class Source:
             found = getattr(found, "__func__", None) or getattr(found, "__wrapped__", None)
         return found
 
-    def swap(self, function: str, tree: ast.Module) -> None:
-        """Put the code of the function in the tree in the place of the live one."""
+    def swap(self, functions: Iterable[str], tree: ast.Module) -> None:
+        """Put the code of these functions in the tree in the place of the live ones."""
         compiled = compile(ast.fix_missing_locations(tree), str(self.path), "exec")
-        found = self.live(function)
-        assert found is not None
-        found.__code__ = [each for each in _codes(compiled) if each.co_qualname == function][-1]
+        codes = {each.co_qualname: each for each in _codes(compiled)}  # of overloads the last, which is the real one
+        for name in functions:
+            found = self.live(name)
+            assert found is not None
+            found.__code__ = codes[name]
 
 
 def sources() -> list[Source]:
@@ -117,7 +119,7 @@ def _in_function(source: Source, name: str, number: int, kind: str, what: str) -
         tree = ast.parse(source.text)
         function = dict(source.functions(tree))[name]
         list(_changes(function, source))[number][2]()
-        source.swap(name, tree)
+        source.swap([name], tree)
 
     return Mutant(
         source.provider, source.side, f"{source.label}:{name}", kind, what, frozenset([source.site(name)]), apply
@@ -257,10 +259,11 @@ def watch() -> None:
 
     builtins.__mutation_reached__ = reached.add  # type: ignore[attr-defined]
     for source in sources():
-        tree = ast.parse(source.text)
+        tree, noted = ast.parse(source.text), list[str]()
         for name, function in source.functions(tree):
             if source.live(name) is None:
                 continue
             note = ast.parse(f"__mutation_reached__({source.site(name)!r})").body[0]
             function.body.insert(1 if ast.get_docstring(function) is not None else 0, note)
-            source.swap(name, tree)
+            noted.append(name)
+        source.swap(noted, tree)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .mutant import Mutant
 from .run import Run, score
 
-__all__ = ["report"]
+__all__ = ["REASONS", "key", "report"]
 
 REASONS = Path(__file__).with_name("survivors.yaml")
 
@@ -18,7 +20,7 @@ REASONS = Path(__file__).with_name("survivors.yaml")
 def report(run: Run, out: Path | None) -> int:
     """Print it, write it; 1 where a survivor has no reason, or nothing was tested."""
     reasons = yaml.safe_load(REASONS.read_text(encoding="utf-8")) or {}
-    survivors = {_key(each.mutant): reasons.get(_key(each.mutant)) for each in run.outcomes if each.test is None}
+    survivors = {key(each.mutant): reasons.get(key(each.mutant)) for each in run.outcomes if each.test is None}
     rows = score(run.outcomes)
     print(f"{'provider':14} {'mock':>12} {'client':>12}")
     for provider, sides in rows.items():
@@ -46,5 +48,6 @@ def _said(pair: tuple[int, int] | None) -> str:
     return "-" if pair is None else f"{pair[0]}/{pair[1]}"
 
 
-def _key(mutant: Any) -> str:
-    return str(mutant)
+def key(mutant: Mutant) -> str:
+    """The name of a mutant as reasons are kept: without its line, which moves."""
+    return re.sub(r"line \d+: ", "", str(mutant))

@@ -128,8 +128,7 @@ def _compiled(genuine: Contract, rule: Rule, changed: Any) -> Compiled:
     """The operation with the rule changed, its references written out so that no other operation is touched."""
     document = copy.deepcopy(genuine.document)
     found = next(each for each in named_operations(document) if each.spec["operationId"] == rule.operation)
-    spec, item = found.spec, document["paths"][found.path]
-    item.pop("parameters", None)
+    spec = found.spec
     spec["parameters"] = [_whole(document, each) for each in found.parameters]
     if "requestBody" in spec:
         spec["requestBody"] = _whole(document, spec["requestBody"])

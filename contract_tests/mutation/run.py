@@ -58,6 +58,7 @@ class Run:
     mutants: Sequence[Mutant]
     workers: int
     patience: float  # seconds of tests that are asked about a mutant
+    minutes: float  # after which no more mutants are begun
     say: Callable[[str], None]
     outcomes: list[Outcome] = field(default_factory=list)
     tests: dict[str, Test] = field(default_factory=dict)
@@ -83,6 +84,9 @@ class Run:
         return True
 
     def _first_round(self) -> None:
+        code.watch()
+        answers.watch()
+        clients.watch()
         names = list(self.tests)
         chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
         for _, (found, _) in self._each(chunks, self._look):
@@ -92,9 +96,6 @@ class Run:
 
     def _look(self, names: Sequence[str]) -> Any:
         """In a fork: run these tests and note what they come by."""
-        code.watch()
-        answers.watch()
-        clients.watch()
         found: dict[str, Any] = {}
         for name, passed, seconds in self._tested(names):
             found[name] = (passed, seconds, sorted(reached))
@@ -134,7 +135,10 @@ class Run:
     def _each(self, jobs: Sequence[Any], work: Callable[[Any], Any]) -> Iterator[tuple[Any, tuple[Any, float]]]:
         """Every job with what its fork found and its seconds, as they end."""
         left, running = list(reversed(jobs)), dict[int, tuple[Any, Path, float]]()
+        until = time.monotonic() + 60 * self.minutes
         while left or running:
+            if time.monotonic() > until:
+                left.clear()
             while left and len(running) < self.workers:
                 job = left.pop()
                 folder = Path(tempfile.mkdtemp(prefix="mutant-"))
@@ -157,8 +161,11 @@ class Run:
             return json.loads(result.read_text())
         died = folder / "died.txt"
         told = died.read_text() if died.exists() else f"killed, or hung for {LONGEST:g} s"
-        if not isinstance(job, Mutant) or died.exists():
+        if not isinstance(job, Mutant):
             raise RuntimeError(f"{job}: {told}")
+        if died.exists():
+            self.say(f"could not be put in: {job}: {told}")
+            return {"test": None, "asked": 0}
         return {"test": told, "asked": 0}
 
 
