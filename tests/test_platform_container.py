@@ -256,7 +256,9 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_made_environment_has_the_apps_pins_and_serves(tmp_path: Path) -> None:
     """From the index that pip knows here; nothing of this environment is lent but our own package."""
-    made = source(tmp_path, 'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN pip install -r r.txt\nCMD ["python3", "app.py"]\n')
+    made = source(
+        tmp_path, 'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN pip install -r r.txt\nCMD ["python3", "app.py"]\n'
+    )
     (made / "r.txt").write_text("potassium==0.5.0\nuvicorn==0.35.0\n")
     (made / "app.py").write_text(HELLO)
     lines, port, log = list[str](), free_port(), tmp_path / "app.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
 import json
@@ -24,7 +25,7 @@ from .runs import AND_NOW, ROOT, read_run
 from .settings import BuildSettings
 from .tree import Tree
 
-__all__ = ["StageBuild"]
+__all__ = ["StageBuild", "own_environment"]
 
 # Nothing to do without an image; what each means for the app is said once in the log.
 MEANINGLESS = {
@@ -69,11 +70,11 @@ class StageBuild:
         self.key = hashlib.sha256(f"1 {stage.base}".encode()).hexdigest()
         self._python: tuple[int, Environment] | None = None  # for how many calls of pip
         self._mounted = list[Path]()
-        self._begin()
 
     async def build(self) -> None:
         """Do every instruction in its order. Raises BuildError."""
         try:
+            await asyncio.to_thread(self._begin)
             for number, instruction in enumerate(self.stage.instructions, 1):
                 self.log(f"step {number}/{len(self.stage.instructions)}: {instruction.text[:300]}")
                 try:
@@ -90,7 +91,7 @@ class StageBuild:
         if self._python is None or self._python[0] != len(self.pip):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             environment = await environment_for(
-                self.pip, settings=self.settings, environment={**os.environ, **base}, log=self.log
+                self.pip, settings=self.settings, environment={**own_environment(), **base}, log=self.log
             )
             self._python = (len(self.pip), environment)
         return self._python[1]
@@ -144,7 +145,7 @@ class StageBuild:
                 self.workdir = posixpath.join(self.workdir, " ".join(self._words(line)))
                 self.tree.at(self.workdir).mkdir(parents=True, exist_ok=True)
             case "COPY" | "ADD":
-                self._copy(line)
+                await asyncio.to_thread(self._copy, line)  # weights may be among it: calls go on meanwhile
             case "RUN":
                 await self._run(line)
             case "EXPOSE":
@@ -252,20 +253,22 @@ class StageBuild:
         told = json.dumps([self.key, text, self.workdir, self.shell, python.key, sorted(values.items())])
         key = hashlib.sha256(told.encode()).hexdigest()[:32]
         layers = Layers(self.settings.cache / "layers")
-        if layers.restore(key, self.tree.root):
+        if await asyncio.to_thread(layers.restore, key, self.tree.root):
             self.log("  as in an earlier build: nothing it depends on has changed")
             return
-        environment = {**os.environ, **self.arguments, **self.running_environment(python)}
+        environment = {**own_environment(), **self.arguments, **self.running_environment(python)}
         environment |= {ROOT: str(self.tree.root), **self._secrets(line)}
         hub = hub_of(environment)
-        before, there = look(self.tree.root), set(os.listdir(hub) if hub.is_dir() else ())
+        before = await asyncio.to_thread(look, self.tree.root)
+        there = set(os.listdir(hub) if hub.is_dir() else ())
         status = await run([*self.shell, text], log=self.log, cwd=place, environment=environment)
         if status:
             left = f"; not honoured before it: {'; '.join(self.skipped)}" if self.skipped else ""
             raise BuildError(f"Dockerfile line {line.line}: {line.text[:160]} ended with status {status}{left}")
         self._unmount()
         outside = [str(hub / name) for name in (os.listdir(hub) if hub.is_dir() else ()) if name not in there]
-        layers.keep(key, self.tree.root, before, look(self.tree.root), outside)
+        after = await asyncio.to_thread(look, self.tree.root)
+        await asyncio.to_thread(layers.keep, key, self.tree.root, before, after, outside)
 
     def running_environment(self, python: Environment) -> dict[str, str]:
         """ENV as it is on this machine, with the environment's programs first."""
@@ -325,6 +328,11 @@ class StageBuild:
 
     def _is_venv(self, path: str) -> bool:
         return any(path == f"{each.rstrip('/')}/bin" for each in self.made_environments)
+
+
+def own_environment() -> dict[str, str]:
+    """This process's variables without the key of its stand."""
+    return {name: value for name, value in os.environ.items() if name != "BANANASTAND_KEY"}
 
 
 def _of_this_machine(command: str) -> str:
