@@ -6,8 +6,6 @@ import base64
 import io
 import json
 import os
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,31 +13,32 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from typer.testing import CliRunner, Result
 from werkzeug import Request, Response
 
+from bananastand.cli._app import build
 from bananastand.cli.deploy import _name
 
-ROOT = Path(__file__).resolve().parent.parent
 KEY = "5f0c7e52-0000-4000-8000-000000000001"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Result]
 
 
 @pytest.fixture
-def bananastand(tmp_path: Path, httpserver: HTTPServer) -> Run:
-    """Runs the command in an empty folder, with the key and address that `up` wrote down."""
+def bananastand(tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in an empty folder, with the key and address that `up` wrote down; in this process."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "client.toml").write_text(f'url = "{httpserver.url_for("").rstrip("/")}"\nkey = "{KEY}"\n')
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("BANANASTAND_")]:
+        monkeypatch.delenv(name)
+    app = build()
 
-    def run(*arguments: str, status: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("BANANASTAND_")}
-        clean |= {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", "BANANASTAND_DATA": str(data)}
-        done = subprocess.run(
-            [sys.executable, "-c", "from bananastand.cli import main; main()", *arguments],
-            cwd=tmp_path, env=clean | environment, capture_output=True, text=True, timeout=60, input="",
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
+    def run(*arguments: str, status: int = 0, **environment: str) -> Result:
+        words = {"COLUMNS": "200", "NO_COLOR": "1", "BANANASTAND_DATA": str(data)}
+        done = CliRunner().invoke(app, list(arguments), env=words | environment)
+        assert done.exit_code == status, f"{done.output} {done.exception!r}"
         return done
 
     return run
@@ -172,7 +171,7 @@ def test_ps_builds_and_scale_are_plain_tables(bananastand: Run, stand: HTTPServe
 
     assert bananastand("ps").stdout.splitlines()[1].split() == ["my-app", "mk-1", "1", "2", "0", "1", "http://x"]
     assert json.loads(bananastand("ps", "--json").stdout) == [PROJECT]
-    assert bananastand("ps", "my-app").stdout.splitlines()[1].split() == ["r", "9"]
+    assert bananastand("ps", "my-app").stdout.splitlines()[1].split() == ["r1", "9"]
     assert bananastand("builds", "my-app").stdout.splitlines()[1].split()[:3] == ["*", "b1", "live"]
     scaled = bananastand("scale", "my-app", "--min", "1", "--max", "5", "--idle", "60").stdout
     assert scaled.splitlines()[1].split() == ["my-app", "1", "5", "60", "1", "bananastand"]

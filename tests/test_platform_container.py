@@ -152,8 +152,12 @@ def started(command: list[str], log: Path, **words: Any) -> Iterator[subprocess.
             yield process
         finally:
             for each in psutil.Process(process.pid).children(recursive=True):
-                each.kill()
-            process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.terminate()  # buildah unmounts when its command has ended
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def test_the_demo_built_by_the_process_builder_paints(pipeline: Path, tmp_path: Path) -> None:

@@ -191,6 +191,22 @@ def test_secrets_reach_a_run_and_nothing_else(bench: Bench) -> None:
     assert found == []
 
 
+def test_mounts_are_there_for_the_run_and_gone_after_it(bench: Bench) -> None:
+    bench.write(app_py="import os; print(sorted(os.listdir('/'.join([os.getcwd(), '..', 'mnt']))))")
+    launch = bench.build(
+        "FROM python:3 AS one\nRUN echo 1 > /made\nFROM python:3\nWORKDIR /app\nCOPY . .\n"
+        "RUN --mount=type=bind,target=/mnt/s --mount=type=bind,from=one,source=/made,target=/mnt/made "
+        "--mount=type=cache,target=/mnt/c cat /mnt/made /mnt/s/app.py && echo kept >> /mnt/c/kept\n"
+        "CMD python3 app.py\n"
+    )
+
+    assert ran(launch) == "[]\n"
+    assert "\n1\n" in bench.log
+    assert sorted(each.name for each in bench.source.iterdir()) == ["Dockerfile", "app.py"]
+    (kept,) = (bench.folder / "cache" / "mounts").rglob("kept")
+    assert kept.read_text() == "kept\n"
+
+
 def test_this_repositorys_own_dockerfile(root: Path, bench: Bench) -> None:
     (bench.source / "app.py").unlink()
     bench.source.rmdir()

@@ -9,18 +9,29 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
-import os
 import re
 import shutil
-import signal
 import tempfile
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
+
+from .git_wire import (
+    GitRefused,
+    Receive,
+    Send,
+    answer,
+    begin,
+    end,
+    git,
+    keep,
+    more,
+    output_of,
+    packet,
+    read_push,
+    status_of,
+)
 
 __all__ = ["Git"]
 
@@ -30,28 +41,9 @@ PATH = re.compile(
 SERVICES = ("git-receive-pack", "git-upload-pack")
 DEPLOYED = (b"refs/heads/main", b"refs/heads/master")
 ZERO = b"0" * 40
-CHUNK = 32_768
 LONGEST_LINE = 900  # bytes of a line to the pusher; a packet of the side band takes 999 of old clients
 BEAT = 5.0  # seconds between empty packets, while a build says nothing
-COMMANDS = 2**20  # bytes of what a push says it does
-Receive = Callable[[], Any]
-Send = Callable[[dict[str, Any]], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Push:
-    """What the head of a push says: (old, new, ref) of each, and what the client can."""
-
-    commands: tuple[tuple[bytes, bytes, bytes], ...]
-    side_band: bool
-
-
-class _Refused(Exception):
-    """Status and words for the client."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+REPORT = 2**20  # bytes of what git says of a push
 
 
 class Git:
@@ -79,14 +71,14 @@ class Git:
         try:
             found = PATH.fullmatch(scope["path"])
             if found is None:
-                raise _Refused(404, "there is no such repository; its address is /git/PROJECT.git")
+                raise GitRefused(404, "there is no such repository; its address is /git/PROJECT.git")
             headers = {name.lower(): value for name, value in scope["headers"]}
             if not self._may(headers.get(b"authorization", b"")):
-                raise _Refused(401, "a key of the stand is the password, with any name")
+                raise GitRefused(401, "a key of the stand is the password, with any name")
             await self._serve(scope, headers, found["name"], found["rest"], receive, send)
-        except _Refused as refused:
+        except GitRefused as refused:
             more = [(b"www-authenticate", b'Basic realm="bananastand"')] if refused.status == 401 else []
-            await _answer(send, refused.status, b"text/plain; charset=utf-8", f"{refused}\n".encode(), more)
+            await answer(send, refused.status, b"text/plain; charset=utf-8", f"{refused}\n".encode(), more)
 
     def _may(self, header: bytes) -> bool:
         scheme, _, value = header.partition(b" ")
@@ -103,18 +95,18 @@ class Git:
     ) -> None:
         if rest == "info/refs":
             if scope["method"] != "GET":
-                raise _Refused(405, "only GET here")
+                raise GitRefused(405, "only GET here")
             service = parse_qs(scope["query_string"].decode("latin-1")).get("service", [""])[0]
             if service not in SERVICES:
-                raise _Refused(403, "this server speaks git's smart protocol only")
+                raise GitRefused(403, "this server speaks git's smart protocol only")
             await self._refs(name, service, headers, send)
             return
         if scope["method"] != "POST":
-            raise _Refused(405, "only POST here")
+            raise GitRefused(405, "only POST here")
         if headers.get(b"content-type", b"").decode("latin-1") != f"application/x-{rest}-request":
-            raise _Refused(415, f"the body must be application/x-{rest}-request")
+            raise GitRefused(415, f"the body must be application/x-{rest}-request")
         with tempfile.TemporaryFile(dir=self._made(self._folder)) as body:
-            await _keep(body, receive, headers, self._largest)
+            await keep(body, receive, headers, self._largest)
             if rest == "git-upload-pack":
                 await self._upload(name, body, headers, send)
             else:
@@ -126,54 +118,54 @@ class Git:
         if service == "git-receive-pack":
             await self._repository(name)
         elif not repository.is_dir():
-            raise _Refused(404, f"nothing was pushed to {name} yet")
+            raise GitRefused(404, f"nothing was pushed to {name} yet")
         command = [service.removeprefix("git-"), "--stateless-rpc", "--advertise-refs", str(repository)]
-        process = await _git(*command, protocol=headers.get(b"git-protocol", b""))
+        process = await git(*command, protocol=headers.get(b"git-protocol", b""))
         said, _ = await process.communicate()
         if process.returncode:
-            raise _Refused(500, "git failed; the stand's log says why")
+            raise GitRefused(500, "git failed; the stand's log says why")
         line = f"# service={service}\n".encode()
-        await _answer(send, 200, f"application/x-{service}-advertisement".encode(), _packet(line) + b"0000" + said)
+        await answer(send, 200, f"application/x-{service}-advertisement".encode(), packet(line) + b"0000" + said)
 
     async def _upload(self, name: str, body: Any, headers: dict[bytes, bytes], send: Send) -> None:
         repository = self._folder / f"{name}.git"
         if not repository.is_dir():
-            raise _Refused(404, f"nothing was pushed to {name} yet")
+            raise GitRefused(404, f"nothing was pushed to {name} yet")
         command = ["upload-pack", "--stateless-rpc", str(repository)]
-        await _begin(send, b"application/x-git-upload-pack-result")
-        async for chunk in _output(await _git(*command, given=body, protocol=headers.get(b"git-protocol", b""))):
-            await _more(send, chunk)
-        await _end(send)
+        await begin(send, b"application/x-git-upload-pack-result")
+        async for chunk in output_of(await git(*command, given=body, protocol=headers.get(b"git-protocol", b""))):
+            await more(send, chunk)
+        await end(send)
 
     async def _push(self, name: str, body: Any, headers: dict[bytes, bytes], send: Send) -> None:
         """Take the push, then build what it brought; git's report comes last, so that the pusher's git waits for it."""
-        push = _read_push(body)
+        push = read_push(body)
         repository = await self._repository(name)
         said = bytearray()
-        async for chunk in _output(await _git("receive-pack", "--stateless-rpc", str(repository), given=body)):
+        async for chunk in output_of(await git("receive-pack", "--stateless-rpc", str(repository), given=body)):
             said += chunk
-            if len(said) > COMMANDS:
-                raise _Refused(500, "git said more than it should")
-        await _begin(send, b"application/x-git-receive-pack-result")
+            if len(said) > REPORT:
+                raise GitRefused(500, "git said more than it should")
+        await begin(send, b"application/x-git-receive-pack-result")
         new = next((new for _, new, ref in push.commands if ref in DEPLOYED and new != ZERO), None)
         if not push.side_band or new is None:
-            await _more(send, bytes(said))
-            await _end(send)
+            await more(send, bytes(said))
+            await end(send)
             return
         # A flush ends the side band: what is said about the build goes before it.
         ends = bytes(said).endswith(b"0000")
-        await _more(send, bytes(said[:-4]) if ends else bytes(said))
+        await more(send, bytes(said[:-4]) if ends else bytes(said))
         async for line in self._built(name, repository, new.decode()):
-            await _more(send, _packet(b"\x02" + line) if line else _packet(b"\x02"))
-        await _more(send, b"0000" if ends else b"")
-        await _end(send)
+            await more(send, packet(b"\x02" + line) if line else packet(b"\x02"))
+        await more(send, b"0000" if ends else b"")
+        await end(send)
 
     async def _built(self, name: str, repository: Path, commit: str) -> AsyncGenerator[bytes]:
         """The lines of a deployment, with an empty one now and then so that nothing on the way gives up."""
-        if (await _status("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", at=repository)) != 0:
+        if (await status_of("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", at=repository)) != 0:
             return  # git did not take it and has said so
         checkout = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._made(self._folder / "checkouts")))
-        if await _status("--work-tree", str(checkout), "checkout", "--force", commit, "--", ".", at=repository) != 0:
+        if await status_of("--work-tree", str(checkout), "checkout", "--force", commit, "--", ".", at=repository) != 0:
             shutil.rmtree(checkout, ignore_errors=True)
             yield b"error: the commit could not be checked out\n"
             return
@@ -202,8 +194,8 @@ class Git:
         repository = self._folder / f"{name}.git"
         if not (repository / "HEAD").exists():
             self._made(repository)
-            if await _status("init", "--quiet", "--bare", "--template=", "--initial-branch=main", at=repository) != 0:
-                raise _Refused(500, "git is not installed where the stand runs, or could not make a repository")
+            if await status_of("init", "--quiet", "--bare", "--template=", "--initial-branch=main", at=repository) != 0:
+                raise GitRefused(500, "git is not installed where the stand runs, or could not make a repository")
         return repository
 
     @staticmethod
@@ -221,123 +213,3 @@ async def _next(lines: AsyncIterator[str]) -> str:
 
 class _Over(Exception):
     """There are no more lines."""
-
-
-def _packet(content: bytes) -> bytes:
-    return b"%04x" % (len(content) + 4) + content
-
-
-def _read_push(body: Any) -> _Push:
-    """The commands before the pack. Raises _Refused."""
-    body.seek(0)
-    found, can, read = list[tuple[bytes, bytes, bytes]](), b"", 0
-    while True:
-        head = body.read(4)
-        try:
-            length = int(head, 16) if len(head) == 4 else -1
-        except ValueError:
-            length = -1
-        if length == 0:
-            break
-        read += length
-        if length < 4 or read > COMMANDS:
-            raise _Refused(400, "the body is no push of git's")
-        line, _, more = body.read(length - 4).rstrip(b"\n").partition(b"\0")
-        can = can or more
-        if line.startswith((b"shallow ", b"push-cert")):
-            continue
-        parts = line.split(b" ", 2)
-        if len(parts) != 3 or len(parts[0]) != 40 or len(parts[1]) != 40:
-            raise _Refused(400, "the body is no push of git's")
-        found.append((parts[0], parts[1], parts[2]))
-    return _Push(tuple(found), b"side-band-64k" in can.split())
-
-
-async def _keep(body: Any, receive: Receive, headers: dict[bytes, bytes], largest: int) -> None:
-    """The request's body as a file, inflated, counted as it comes. Raises _Refused."""
-    packed = headers.get(b"content-encoding", b"").lower()
-    if packed not in (b"", b"identity", b"gzip", b"x-gzip"):
-        raise _Refused(415, "the body may be packed with gzip only")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed.endswith(b"gzip") else None
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Refused(400, "the body is not whole")
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        while chunk:
-            try:
-                piece = inflate.decompress(chunk, CHUNK) if inflate else chunk
-            except zlib.error:
-                raise _Refused(400, "the body is not gzip") from None
-            chunk = inflate.unconsumed_tail if inflate else b""
-            size += len(piece)
-            if size > largest:
-                raise _Refused(413, f"the push is larger than {largest} bytes")
-            body.write(piece)
-    body.flush()
-    body.seek(0)
-
-
-async def _git(
-    *arguments: str, at: Path | None = None, given: Any = None, protocol: bytes = b""
-) -> asyncio.subprocess.Process:
-    """git, in a session of its own, without this machine's settings and without the caller's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
-    if re.fullmatch(rb"version=[0-2]", protocol):
-        environment["GIT_PROTOCOL"] = protocol.decode()
-    safe = ["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "receive.denyNonFastForwards=false"]
-    safe += ["-c", "gc.auto=0", "-c", "receive.fsckObjects=true", "-c", "receive.autogc=false"]
-    if given is not None:
-        os.lseek(given.fileno(), 0, os.SEEK_SET)  # a seek of the file itself may stay within what it has buffered
-    return await asyncio.create_subprocess_exec(
-        "git", *safe, *(("-C", str(at)) if at else ()), *arguments,
-        stdin=given if given is not None else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True,
-    )  # fmt: skip
-
-
-async def _status(*arguments: str, at: Path) -> int:
-    try:
-        process = await _git(*arguments, at=at)
-    except FileNotFoundError:
-        return 127
-    await process.communicate()
-    return process.returncode or 0
-
-
-async def _output(process: asyncio.subprocess.Process) -> AsyncGenerator[bytes]:
-    """What git says, as it comes; it does not outlive the one who asked."""
-    assert process.stdout is not None
-    try:
-        while chunk := await process.stdout.read(CHUNK):
-            yield chunk
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-
-
-async def _begin(send: Send, kind: bytes) -> None:
-    headers = [(b"content-type", kind), (b"cache-control", b"no-cache")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-async def _more(send: Send, content: bytes) -> None:
-    if content:
-        await send({"type": "http.response.body", "body": content, "more_body": True})
-
-
-async def _end(send: Send) -> None:
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _answer(
-    send: Send, status: int, kind: bytes, body: bytes, more: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    headers = [(b"content-type", kind), (b"cache-control", b"no-cache"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *(more or [])]})
-    await send({"type": "http.response.body", "body": body})

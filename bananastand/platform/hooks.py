@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-__all__ = ["HookAnswer", "github_push"]
+__all__ = ["LARGEST", "HookAnswer", "github_push"]
 
 LARGEST = 25 * 2**20  # bytes; GitHub sends no larger ones
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")

@@ -56,15 +56,27 @@ async def run(
 
 async def output(command: Sequence[str], *, cwd: Path | None = None, seconds: float = 60.0) -> tuple[int, str]:
     """Exit status and standard output of a program that answers at once; 127 where there is no such program."""
-    lines = list[str]()
     try:
-        async with asyncio.timeout(seconds):
-            status = await run(command, log=lines.append, cwd=cwd)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
     except (FileNotFoundError, PermissionError):
         return 127, ""
+    try:
+        async with asyncio.timeout(seconds):
+            said, _ = await process.communicate()
     except TimeoutError:
+        await _end(process)
         return 124, ""
-    return status, "\n".join(lines)
+    except BaseException:
+        await asyncio.shield(_end(process))
+        raise
+    return process.returncode or 0, said.decode("utf-8", "replace").strip()
 
 
 async def _relay(process: asyncio.subprocess.Process, log: Callable[[str], None]) -> None:

@@ -17,6 +17,7 @@ import platform
 import re
 import shutil
 import sys
+import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,8 @@ async def environment_for(
             return Environment(python, str(Path(python).parent), f"adopted {python}")
         log(f"environment: not {Path(python).parent.parent}: {reason}")
     told = [platform.python_version(), sys.platform, platform.machine(), settings.install_host]
-    key = hashlib.sha256(json.dumps([*told, *[call.digest() for call in calls]]).encode()).hexdigest()[:24]
+    digests = [await asyncio.to_thread(call.digest) for call in calls]
+    key = hashlib.sha256(json.dumps([*told, *digests]).encode()).hexdigest()[:24]
     folder = settings.cache / "environments" / key
     async with _alone(folder.with_suffix(".lock")):
         if (folder / MADE).exists():
@@ -157,15 +159,24 @@ async def _lend_ourselves(python: Path, settings: BuildSettings) -> None:
 
     Copied, so that a replica that runs keeps its own while this one changes; without the models, which apps bring.
     """
+    place = await asyncio.to_thread(_copy_of_ourselves, settings.cache / "host")
+    _, site = await output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+    note = Path(site) / "bananastand-host.pth"
+    if not note.is_file() or note.read_text(encoding="utf-8") != f"{place}\n":
+        new = note.with_suffix(".new")
+        new.write_text(f"{place}\n", encoding="utf-8")
+        new.replace(note)
+
+
+def _copy_of_ourselves(folder: Path) -> Path:
     package = Path(bananastand.__file__).parent
     files = [each for each in sorted(package.rglob("*.py")) if "_models" not in each.parts]
     sha = hashlib.sha256()
     for each in files:
         sha.update(each.relative_to(package).as_posix().encode() + b"\0" + each.read_bytes())
-    place = settings.cache / "host" / sha.hexdigest()[:24]
+    place = folder / sha.hexdigest()[:24]
     if not place.exists():
-        fresh = place.with_name(f"{place.name}.{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
+        fresh = place.with_name(f"{place.name}.{uuid.uuid4().hex}")
         for each in files:
             target = fresh / "bananastand" / each.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -179,14 +190,11 @@ async def _lend_ourselves(python: Path, settings: BuildSettings) -> None:
         (about / "METADATA").write_text("\n".join([*lines, ""]), encoding="utf-8")
         (about / "INSTALLER").write_text("bananastand\n", encoding="utf-8")
         (about / "RECORD").touch()
-        with contextlib.suppress(OSError):  # another build was quicker
+        try:
             fresh.rename(place)
-    _, site = await output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-    note = Path(site) / "bananastand-host.pth"
-    if not note.is_file() or note.read_text(encoding="utf-8") != f"{place}\n":
-        new = note.with_suffix(".new")
-        new.write_text(f"{place}\n", encoding="utf-8")
-        new.replace(note)
+        except OSError:  # another build was quicker
+            shutil.rmtree(fresh, ignore_errors=True)
+    return place
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,8 +61,7 @@ class Layers:
 
     def keep(self, key: str, root: Path, before: Seen, after: Seen, outside: list[str]) -> None:
         """Keep what changed between two looks. outside: what the RUN fetched into a cache of this machine."""
-        layer, fresh = self.folder / key, self.folder / f"{key}.{os.getpid()}.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        layer, fresh = self.folder / key, self.folder / f"{key}.{uuid.uuid4().hex}.new"
         (fresh / "files").mkdir(parents=True)
         for name in sorted(after):
             if after[name] != before.get(name):
@@ -74,7 +74,10 @@ class Layers:
         gone = [name for name in before if name not in after]
         (fresh / "layer.json").write_text(json.dumps({"gone": gone, "outside": outside}), encoding="utf-8")
         shutil.rmtree(layer, ignore_errors=True)
-        fresh.rename(layer)
+        try:
+            fresh.rename(layer)
+        except OSError:  # another build made the same in the meantime
+            shutil.rmtree(fresh, ignore_errors=True)
         self._tidy()
 
     def _tidy(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
 import json
@@ -19,12 +20,13 @@ from .environments import Environment, environment_for
 from .errors import BuildError, DockerfileError, NotHonoured
 from .ignore import read_ignored
 from .layers import Layers, hub_of, look
+from .mounts import Mounts
 from .requirements import PipCall
 from .runs import AND_NOW, ROOT, read_run
 from .settings import BuildSettings
 from .tree import Tree
 
-__all__ = ["StageBuild"]
+__all__ = ["StageBuild", "own_environment"]
 
 # Nothing to do without an image; what each means for the app is said once in the log.
 MEANINGLESS = {
@@ -68,12 +70,12 @@ class StageBuild:
         self.skipped = list[str]()
         self.key = hashlib.sha256(f"1 {stage.base}".encode()).hexdigest()
         self._python: tuple[int, Environment] | None = None  # for how many calls of pip
-        self._mounted = list[Path]()
-        self._begin()
+        self._mounts = Mounts(self.tree, source, settings)
 
     async def build(self) -> None:
         """Do every instruction in its order. Raises BuildError."""
         try:
+            await asyncio.to_thread(self._begin)
             for number, instruction in enumerate(self.stage.instructions, 1):
                 self.log(f"step {number}/{len(self.stage.instructions)}: {instruction.text[:300]}")
                 try:
@@ -83,14 +85,14 @@ class StageBuild:
             if self.stage is self.dockerfile.stages[-1]:
                 await self.python()  # while pip's secrets are there
         finally:
-            self._unmount()
+            self._mounts.take_away()
 
     async def python(self) -> Environment:
         """The environment with all that pip was told so far."""
         if self._python is None or self._python[0] != len(self.pip):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             environment = await environment_for(
-                self.pip, settings=self.settings, environment={**os.environ, **base}, log=self.log
+                self.pip, settings=self.settings, environment={**own_environment(), **base}, log=self.log
             )
             self._python = (len(self.pip), environment)
         return self._python[1]
@@ -144,7 +146,7 @@ class StageBuild:
                 self.workdir = posixpath.join(self.workdir, " ".join(self._words(line)))
                 self.tree.at(self.workdir).mkdir(parents=True, exist_ok=True)
             case "COPY" | "ADD":
-                self._copy(line)
+                await asyncio.to_thread(self._copy, line)  # weights may be among it: calls go on meanwhile
             case "RUN":
                 await self._run(line)
             case "EXPOSE":
@@ -220,7 +222,7 @@ class StageBuild:
     async def _run(self, line: Instruction) -> None:
         words = line.exec_form()
         read = read_run(line.line, shlex.join(words) if words else line.value, self._values().get)
-        self._mount(line)
+        self._mounts.put(line, self.workdir, lambda name: self._stage(line, name).tree)
         for each in read.left_out:
             self.skipped.append(each)
             self.log(f"not honoured: {each}{_of_this_machine(each)}")
@@ -252,79 +254,35 @@ class StageBuild:
         told = json.dumps([self.key, text, self.workdir, self.shell, python.key, sorted(values.items())])
         key = hashlib.sha256(told.encode()).hexdigest()[:32]
         layers = Layers(self.settings.cache / "layers")
-        if layers.restore(key, self.tree.root):
+        if await asyncio.to_thread(layers.restore, key, self.tree.root):
             self.log("  as in an earlier build: nothing it depends on has changed")
             return
-        environment = {**os.environ, **self.arguments, **self.running_environment(python)}
-        environment |= {ROOT: str(self.tree.root), **self._secrets(line)}
+        environment = {**own_environment(), **self.arguments, **self.running_environment(python)}
+        environment |= {ROOT: str(self.tree.root), **self._mounts.variables(line)}
         hub = hub_of(environment)
-        before, there = look(self.tree.root), set(os.listdir(hub) if hub.is_dir() else ())
+        before = await asyncio.to_thread(look, self.tree.root)
+        there = set(os.listdir(hub) if hub.is_dir() else ())
         status = await run([*self.shell, text], log=self.log, cwd=place, environment=environment)
         if status:
             left = f"; not honoured before it: {'; '.join(self.skipped)}" if self.skipped else ""
             raise BuildError(f"Dockerfile line {line.line}: {line.text[:160]} ended with status {status}{left}")
-        self._unmount()
+        self._mounts.take_away()
         outside = [str(hub / name) for name in (os.listdir(hub) if hub.is_dir() else ()) if name not in there]
-        layers.keep(key, self.tree.root, before, look(self.tree.root), outside)
+        after = await asyncio.to_thread(look, self.tree.root)
+        await asyncio.to_thread(layers.keep, key, self.tree.root, before, after, outside)
 
     def running_environment(self, python: Environment) -> dict[str, str]:
         """ENV as it is on this machine, with the environment's programs first."""
         led = {name: self.placed(name, value) for name, value in self.environment.items()}
         return {**led, "PATH": f"{python.bin}:{self.placed('PATH', self._values()['PATH'])}"}
 
-    def _secrets(self, line: Instruction) -> dict[str, str]:
-        """Variables for the secrets that RUN mounts: their file's name is a path that a program here does not find."""
-        wanted = dict[str, str]()
-        for told in self._mounts(line):
-            if told.get("type") == "secret" and (name := told.get("id", "")) in self.settings.secrets:
-                wanted[told.get("env") or name] = self.settings.secrets[name]
-        return {name: value for name, value in wanted.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
-
-    @staticmethod
-    def _mounts(line: Instruction) -> list[dict[str, str]]:
-        texts = [value for name, value in line.flags if name == "mount"]
-        return [{part.partition("=")[0]: part.partition("=")[2] for part in text.split(",")} for text in texts]
-
-    def _mount(self, line: Instruction) -> None:
-        for name, value in line.flags:
-            if name not in ("mount", "network", "security"):
-                raise NotHonoured(line.line, f"RUN --{name}={value} is not honoured; {AND_NOW}")
-        for told in self._mounts(line):
-            kind, inside = told.get("type", "bind"), told.get("target") or told.get("dst") or told.get("destination")
-            if kind == "secret":
-                self._secret_file(told.get("id", ""), inside)
-                continue
-            if kind not in ("bind", "cache", "tmpfs") or not inside:
-                raise NotHonoured(line.line, f"a mount of type {kind} is not honoured; {AND_NOW}")
-            place = self.tree.at(posixpath.join(self.workdir, inside))
-            if os.path.lexists(place):
-                continue  # a cache that is there already
-            place.parent.mkdir(parents=True, exist_ok=True)
-            origin = self.settings.cache / "mounts" / hashlib.sha256(inside.encode()).hexdigest()[:16]
-            if kind == "bind":
-                other = told.get("from")
-                origin = (self._stage(line, other).tree if other else Tree(self.source)).at(told.get("source", "/"))
-            else:
-                origin.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(origin)
-            self._mounted.append(place)
-
-    def _secret_file(self, name: str, inside: str | None) -> None:
-        if name not in self.settings.secrets:
-            return
-        place = self.tree.at(inside or f"/run/secrets/{name}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
-        with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self.settings.secrets[name])
-        self._mounted.append(place)
-
-    def _unmount(self) -> None:
-        while self._mounted:
-            self._mounted.pop().unlink(missing_ok=True)
-
     def _is_venv(self, path: str) -> bool:
         return any(path == f"{each.rstrip('/')}/bin" for each in self.made_environments)
+
+
+def own_environment() -> dict[str, str]:
+    """This process's variables without the key of its stand."""
+    return {name: value for name, value in os.environ.items() if name != "BANANASTAND_KEY"}
 
 
 def _of_this_machine(command: str) -> str:
