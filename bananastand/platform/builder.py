@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from .deployer import Builder, Order
 from .errors import Refused
@@ -18,12 +20,14 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
     from .building.sources import fetch
 
     async def make(order: Order) -> Launch:
+        images = _images(data)
         settings = BuildSettings(
             cache=data / "cache",
             roots=(*roots, data / "uploads"),
             builder=order.builder if order.builder in ("process", "container") else "auto",
             environment=order.environment,
             secrets=order.secrets,
+            images=images,
         )
         source = order.folder / "source"
         try:
@@ -33,3 +37,17 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             raise Refused(str(error)) from error
 
     return make
+
+
+def _images(data: Path) -> dict[str, str]:
+    """[images] of stand.toml in the data directory: other base images by pattern. Raises Refused."""
+    file = data / "stand.toml"
+    try:
+        images: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("images", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Refused(f"{file} cannot be read: {error}") from error
+    if not isinstance(images, dict) or not all(isinstance(each, str) for each in images.values()):
+        raise Refused(f"{file}: [images] must give an image's name for each pattern")
+    return images
