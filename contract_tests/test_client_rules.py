@@ -282,14 +282,15 @@ def test_bananas_own_table_of_a_run_url(status: int, body: str, again: bool) -> 
 
 
 def test_waiting_looks_past_the_cache(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/api/tasks/a").respond_with_handler(Answers(TASK, {**TASK, "status": "completed"}))
+    answers = Answers(TASK, {**TASK, "status": "completed"})
+    httpserver.expect_request("/api/tasks/a").respond_with_handler(answers)
 
     with paper(httpserver, cache_ttl=60) as client:
         assert client.get_task("a").status == "running"
         assert client.get_task("a").status == "running"
         assert client.wait_for_task("a", poll=0.01).status == "completed"
         assert client.get_task("a").status == "completed", "the cache has what was seen last"
-    assert len(httpserver.log) == 2
+    assert len(answers.at) == 2  # the server's log may end with the late answer of another test
 
 
 def test_the_last_look_is_at_the_deadline(httpserver: HTTPServer) -> None:

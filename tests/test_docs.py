@@ -94,7 +94,7 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
         case ["bananastand", "conform", *_]:
             run([sys.executable, "-m", "bananastand", *by_mocks(words[1:], request)], tmp_path)
         case [
-            "bananastand",
+            "bananastand" | ".venv/bin/bananastand",
             "up" | "deploy" | "init" | "run" | "ps" | "logs" | "builds" | "scale" | "rollback" | "rm",
             *_,
         ]:

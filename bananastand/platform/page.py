@@ -20,7 +20,7 @@ HEADERS = {
 }
 BUILDS = 5
 STYLE = """
-:root{color-scheme:light dark;--ground:#fffdf5;--ink:#26221a;--soft:#7a7365;--line:#e6dfca;--mark:#c89b00;--bad:#b3261e}
+:root{color-scheme:light dark;--ground:#fffdf5;--ink:#26221a;--soft:#7a7365;--line:#e6dfca;--mark:#8a6a00;--bad:#b3261e}
 @media(prefers-color-scheme:dark){:root{--ground:#1b1914;--ink:#efe9d9;--soft:#a39a86;--line:#39342a;--mark:#f2c94c;
 --bad:#ff8a80}}
 body{margin:2rem auto;max-width:62rem;padding:0 1rem;background:var(--ground);color:var(--ink);
@@ -44,8 +44,8 @@ def status_page(stand: Stand, address: str) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<meta http-equiv=refresh content=5><title>Bananastand</title><style>{STYLE}</style>"
-        f"<h1>Bananastand</h1><p>{len(projects)} projects, {len(stand.pool.replicas)} replicas, {running} calls at "
-        f"work, {queued} waiting. Up for {_span(time.time() - stand.began)}. "
+        f"<h1>Bananastand</h1><p>{_count(len(projects), 'project')}, {_count(len(stand.pool.replicas), 'replica')}, "
+        f"{_count(running, 'call')} at work, {queued} waiting. Up for {_span(time.time() - stand.began)}. "
         f"Banana's APIs: <code>{_(address)}/banana</code>, <code>{_(address)}/lowcodeapi/bananadev</code>; figures: "
         "<code>/metrics</code>.</p>" + "".join(parts) + "</html>"
     )
@@ -58,7 +58,8 @@ def _project(stand: Stand, project: Project, address: str) -> str:
     return (
         f"<h2>{_(project.name)}</h2><p><code>{_(address)}/banana/run/{_(project.name)}</code> · model key "
         f"<code>{_(project.model_key)}</code> · {project.min_replicas} to {project.max_replicas} replicas, "
-        f"idle after {project.idle_timeout} s · {len(line.at_work)} calls at work, {len(line.waiting)} waiting</p>"
+        f"idle after {project.idle_timeout} s · {_count(len(line.at_work), 'call')} at work, "
+        f"{len(line.waiting)} waiting</p>"
         f"{told}{_replicas(stand, project)}{_builds(stand, project)}"
     )
 
@@ -79,7 +80,7 @@ def _builds(stand: Stand, project: Project) -> str:
     rows = [
         (
             f"<code>{_(each.id[:8])}</code>", _state(each.state) + (" ←" if each.id == project.live else ""),
-            f"<code>{_(each.source[:120])}</code>", _span(time.time() - each.created) + " ago",
+            f"<code>{_(stand.source_of(each)[:120])}</code>", _span(time.time() - each.created) + " ago",
             _((each.error or "")[:500]),
         )
         for each in stand.builds.list(project)[:BUILDS]
@@ -96,6 +97,10 @@ def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _state(state: str) -> str:
     return f"<span class={_(state)}>{_(state)}</span>"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _span(seconds: float) -> str:

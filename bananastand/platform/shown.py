@@ -50,7 +50,7 @@ def build(stand: Stand, row: Build, url: str) -> dict[str, Any]:
         "state": row.state,
         "live": owner is not None and owner.live == row.id,
         "error": row.error,
-        "source": row.source,
+        "source": stand.source_of(row),
         "builder": row.builder,
         "environment": row.environment,
         "secrets": sorted(row.secrets),

@@ -158,6 +158,10 @@ class Stand:
             return True
         return len(line.waiting) + len(line.at_work) >= project.max_replicas * project.concurrency
 
+    def source_of(self, build: Build) -> str:
+        """What a build is of, for people."""
+        return "an upload" if build.source == str(self.deployer.archive(build.id)) else build.source
+
     def log_of(self, project: Project) -> Log:
         """The lines of all its replicas."""
         return self._log_of(project)
