@@ -41,7 +41,7 @@ _Pick = tuple[Job, ActivePicture]
 
 
 class Engine:
-    """A loaded model that paints for many callers at once.
+    """A loaded model that paints for many callers at once. The pipeline is its own while it paints.
 
     mode: "exact" paints each picture byte for byte as if it were alone: forwards have one fixed size, the card's
     `exact_rows` (or `rows`), padded. "fast" lets it vary, which changes a picture by rounding errors.
