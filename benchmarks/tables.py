@@ -117,6 +117,33 @@ def mocks() -> str:
     )
 
 
+def platform() -> str:
+    """The local Banana: calls on their way, a queue, a start from zero, idling."""
+    found = json.loads((RESULTS / "platform.json").read_text())
+    router, drain, start, idle = found["router"], found["drain"], found["start"], found["idle"]
+    rows = [
+        f"| a call, {name} | p50 {router[key]['p50_ms']:.2f} ms, p99 {router[key]['p99_ms']:.2f} ms |"
+        for key, name in (
+            ("direct", "to the replica"),
+            ("front", "by a front"),
+            ("stand", "by the stand's API"),
+            ("banana", "by Banana's run URL"),
+        )
+    ]
+    rows += [
+        f"| {drain['queued']} calls of {drain['call_seconds'] * 1000:.0f} ms by {count} "
+        f"replica{'' if count == '1' else 's'} | {drain[count]['seconds']:.1f} s, "
+        f"{drain[count]['of_ideal']:.0%} of ideal |"
+        for count in ("1", "2", "4")
+    ]
+    rows += [
+        f"| from no replica to the first picture, {name} | {sorted(start[name])[len(start[name]) // 2]:.2f} s |"
+        for name in ("forked", "process", "python app.py")
+    ]
+    rows.append(f"| the supervisor, idle | {idle['cpu_percent']:.1f} % of a core, {idle['memory_mb']:.0f} MB |")
+    return "\n".join(["| | |", "| --- | --- |", *rows, "", _measured(found)])
+
+
 def byte_equality() -> str:
     """Exact mode's promise, counted."""
     found = json.loads((RESULTS / "byte_equality.json").read_text())
@@ -141,6 +168,7 @@ TABLES = {
     "host-overhead": host_overhead,
     "byte-equality": byte_equality,
     "mocks": mocks,
+    "platform": platform,
 }
 
 
