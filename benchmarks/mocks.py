@@ -65,7 +65,7 @@ def main() -> None:
     report = {
         "what": "GET /v1/models/value and POST /v1/start (startOnly) of Banana.dev through LowCodeAPI, "
         f"{CONNECTIONS} connections, one server at a time on one core",
-        "command": command("benchmarks.mocks"),
+        "command": command("benchmarks.mocks").replace(str(options.npm), "FOLDER"),
         "machine": machine("cpu", 1),
         "missing": [name for name in FOREIGN if name not in runs],
         "runs": runs,
