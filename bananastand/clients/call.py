@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -163,7 +164,7 @@ class Book(Generic[T]):
 Flow = Generator[Prepared | Pause, Any, T]
 
 
-class Provider:
+class Provider(ABC):
     """How a provider is spoken to; a subclass for each."""
 
     name: str
@@ -171,9 +172,9 @@ class Provider:
     key_variable: str
     admin_variable: str | None = None
 
+    @abstractmethod
     def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
         """Put the key where it belongs; returns the body."""
-        raise NotImplementedError
 
     def address(self, base_url: str, path: str) -> str:
         """Where a path is."""
@@ -187,9 +188,9 @@ class Provider:
         """The result inside an answer's JSON. Raises KeyError or TypeError where it has another shape."""
         return body
 
+    @abstractmethod
     def message(self, body: Any) -> str | None:
         """What an error's body says, in words."""
-        raise NotImplementedError
 
     def hint(self, headers: Mapping[str, str], now: float) -> float | None:
         """Seconds after which the provider wants to hear from us again. `now` is seconds since 1970."""
