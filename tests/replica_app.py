@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 AT_WORK = threading.Semaphore(int(os.environ.get("SLOTS", "1")))
 BACKGROUND: list[float] = []
+CALLS: set[object] = set()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,7 +27,9 @@ class Handler(BaseHTTPRequestHandler):
                 AT_WORK.release()
             self.answer(200, {"gpu_available": free and not any(time.time() < until for until in BACKGROUND)})
         elif self.path == "/readyz":
-            self.answer(200, {"ready": True})
+            background = sum(time.time() < until for until in BACKGROUND)
+            there = {"in_progress": len(CALLS) + background, "background": background}
+            self.answer(200, {"ready": True, "concurrency": int(os.environ.get("TAKES", "1")), **there})
         else:
             self.answer(404, {})
 
@@ -41,7 +44,9 @@ class Handler(BaseHTTPRequestHandler):
             sys.stderr.flush()
             os._exit(7)
         with AT_WORK:
+            CALLS.add(self)
             time.sleep(asked.get("seconds", 0))
+            CALLS.discard(self)
         if self.path == "/events":
             self.events(asked.get("events", 3))
         elif self.path == "/fails":

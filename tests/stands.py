@@ -32,7 +32,7 @@ QUICK = {"backoff": 0.05, "scale_wait": 0.2, "start_timeout": 20.0, "stop_grace"
 
 
 async def build(order: Order) -> Launch:
-    """A launch of the small app, on no Potassium. The source says what else happens."""
+    """A launch of the small app, which knows no Potassium; the source says what else it is, or what happens."""
     order.log(f"builds {order.source}")
     if order.source == "fails":
         raise Refused("line 3 of the Dockerfile: RUN false ended with status 1")
@@ -50,6 +50,9 @@ async def build(order: Order) -> Launch:
             await child.wait()
     if order.source == "crashes":
         raise ZeroDivisionError("a mistake of the builder's own")
+    if order.source == "potassium":
+        environment = {"PYTHONPATH": PATHS, **order.environment}
+        return Launch("process", ("python3", "-u", "hosted.py"), str(HERE), environment, python=sys.executable)
     return Launch("process", (sys.executable, "-S", str(APP)), str(HERE), dict(order.environment))
 
 

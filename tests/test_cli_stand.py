@@ -91,8 +91,9 @@ def test_a_folder_is_packed_built_and_live(bananastand: Run, stand: HTTPServer, 
     with tarfile.open(fileobj=io.BytesIO(request.get_data())) as tar:
         assert sorted(tar.getnames()) == [".dockerignore", "Dockerfile", "app.py", "link.py", "sub/x.py"]
         assert tar.getmember("link.py").isreg()
-    assert json.loads(request.args["environment"]) == {"A": "1"}
-    assert json.loads(request.args["secrets"]) == {"TOKEN": "hush-hush"}
+    order = json.loads(base64.b64decode(request.headers["X-Stand-Order"]))
+    assert (order["environment"], order["secrets"]) == ({"A": "1"}, {"TOKEN": "hush-hush"})
+    assert not request.args
     assert "step 1/2: RUN x" in done.stdout
     assert "my-app is live" in done.stdout
     assert "model key  mk-1" in done.stdout

@@ -24,10 +24,13 @@ import pytest
 from PIL import Image
 
 import tiny
+from bananastand.platform.builder import source_builder
 from bananastand.platform.building import BuildError, BuildSettings, build
 from bananastand.platform.building.container import _instead, _mapped
 from bananastand.platform.building.dockerfile import parse
 from bananastand.platform.building.log import BuildLog
+from bananastand.platform.deployer import Order
+from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from images import BASE, buildah, image_of, pip_settings, real
 from servers import free_port
@@ -121,6 +124,35 @@ esac
     assert SECRET not in "".join(words) + "".join(lines) + launch.to_json()
     assert f"BANANASTAND_SECRET_0={SECRET}" in (tmp_path / "env").read_text()
     assert "said ***" in lines
+
+
+def test_a_stands_own_file_names_other_bases(engines: Path, tmp_path: Path) -> None:
+    """stand.toml of the data directory, as `bananastand up` reads it for each build."""
+    config = {"Cmd": ["python3", "app.py"]}
+    (engines / "podman").write_text(
+        f"""#!/bin/sh
+[ "$1" = image ] && echo '{json.dumps([{"Config": config}])}'
+exit 0
+"""
+    )
+    (engines / "podman").chmod(0o755)
+    made, data = source(tmp_path, "FROM pytorch/pytorch:2.4.0-cuda12.1-cudnn9-runtime\n"), tmp_path / "data"
+    data.mkdir()
+    make, lines = source_builder(data, (tmp_path,)), list[str]()
+
+    def built(number: int) -> Launch:
+        folder = data / "builds" / str(number)
+        folder.mkdir(parents=True)
+        return asyncio.run(make(Order(str(made), folder, "container", "bananastand", {}, {}, lines.append)))  # type: ignore[arg-type]
+
+    (data / "stand.toml").write_text('[images]\n"pytorch/pytorch:*" = "localhost/small-base"\n')
+    assert built(1).engine == "podman"
+    assert any(line.endswith("localhost/small-base in its place, as configured") for line in lines)
+    wrong = {b"[images": "cannot be read", b"[images]\na = 1\n": "must give an image's name", b"\xff": "cannot be read"}
+    for number, (text, told) in enumerate(wrong.items(), 2):
+        (data / "stand.toml").write_bytes(text)
+        with pytest.raises(Refused, match=told):
+            built(number)
 
 
 @pytest.fixture(scope="module")

@@ -11,22 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.deployer import Order
-from bananastand.platform.launch import Launch
 from bananastand.platform.orphans import orphans
 from bananastand.platform.stand import Stand
-from stands import HERE, PATHS, called, deployed, running, until
-
-
-async def hosted(order: Order) -> Launch:
-    """tests/hosted.py, as a build of it would be launched."""
-    environment = {"PYTHONPATH": PATHS, **order.environment}
-    return Launch("process", ("python3", "-u", "hosted.py"), str(HERE), environment, python=sys.executable)
-
-
-def with_potassium(stand: Stand) -> Stand:
-    stand.deployer._builder = hosted
-    return stand
+from stands import called, deployed, running, until
 
 
 def lines(stand: Stand) -> list[str]:
@@ -37,7 +24,7 @@ def lines(stand: Stand) -> list[str]:
 def test_an_app_answers_on_either_server(tmp_path: Path, host: str, named: str) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            project = await deployed(with_potassium(stand), host=host)
+            project = await deployed(stand, source="potassium", host=host)
             answer = await called(stand, project, value={"n": 1})
             assert answer["got"] == {"n": 1}
             fails = await (await stand.submit(project, "/fails", b"{}")).outcome(10)
@@ -54,7 +41,7 @@ def test_an_app_answers_on_either_server(tmp_path: Path, host: str, named: str) 
 def test_a_background_handler_and_a_warm_up_are_understood(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            project = await deployed(with_potassium(stand), max_replicas=1, idle_timeout=0)
+            project = await deployed(stand, source="potassium", max_replicas=1, idle_timeout=0)
             began = time.monotonic()
             assert await called(stand, project, "/_k/warmup") == {"warm": True}
             assert await called(stand, project, "/background", {"seconds": 0.6, "name": "x"}) == {"started": True}
@@ -67,7 +54,7 @@ def test_a_background_handler_and_a_warm_up_are_understood(tmp_path: Path) -> No
 def test_a_call_that_is_called_off_reaches_the_handler(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            project = await deployed(with_potassium(stand), max_replicas=1, idle_timeout=600)
+            project = await deployed(stand, source="potassium", max_replicas=1, idle_timeout=600)
             await called(stand, project)
             ticket = await stand.submit(project, "/sleep", b'{"seconds": 20}')
             await asyncio.sleep(0.3)
@@ -80,7 +67,7 @@ def test_a_call_that_is_called_off_reaches_the_handler(tmp_path: Path) -> None:
 def test_an_init_that_fails_fails_the_deploy_with_its_words(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            build = with_potassium(stand).deploy("app", ".", environment={"INIT_FAILS": "1"})
+            build = stand.deploy("app", "potassium", environment={"INIT_FAILS": "1"})
             async for _ in stand.deployer.log(build).follow():
                 pass
             error = stand.builds.get(build.id).error or ""
@@ -94,7 +81,7 @@ def test_an_init_that_fails_fails_the_deploy_with_its_words(tmp_path: Path) -> N
 def test_the_second_start_is_forked_from_a_parent_with_the_apps_imports(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            project = await deployed(with_potassium(stand), idle_timeout=0, environment={"SHOWN": "1"})
+            project = await deployed(stand, source="potassium", idle_timeout=0, environment={"SHOWN": "1"})
             await until(lambda: any("stands by" in each for each in lines(stand)))
             await until(lambda: not stand.pool.replicas)
             assert (await called(stand, project, value={"n": 1}))["got"] == {"n": 1}
@@ -109,7 +96,7 @@ def test_the_second_start_is_forked_from_a_parent_with_the_apps_imports(tmp_path
 def test_a_forked_replica_dies_with_its_parent_and_is_started_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            project = await deployed(with_potassium(stand), idle_timeout=0)
+            project = await deployed(stand, source="potassium", idle_timeout=0)
             await until(lambda: any("stands by" in each for each in lines(stand)))
             await until(lambda: not stand.pool.replicas)
             stand.projects.change(project, {"idle_timeout": 600})

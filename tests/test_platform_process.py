@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -351,6 +352,26 @@ def test_an_environment_is_made_once_for_its_requirements(bench: Bench, monkeypa
     assert sorted(each["name"] for each in listed) == ["bananastand", "fruitbowl"]
     fourth = bench.build(text, adopt=(str(third.python), sys.executable))
     assert fourth.python == third.python
+
+
+def test_an_environment_goes_when_no_build_uses_it_any_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand.platform.building.environments.HOST", ())
+    wheels = bench.folder / "wheels"
+    wheels.mkdir()
+    for version in ("1.0", "2.0", "3.0"):
+        wheel(wheels, "fruitbowl", version)
+    text = "FROM python:3\nRUN pip install --no-index --find-links {} fruitbowl=={}\nCOPY . .\nCMD python3 app.py\n"
+    bench.write(app_py="")
+    first, second = (bench.build(text.format(wheels.as_uri(), version)) for version in ("1.0", "2.0"))
+    environments = [Path(str(each.python)).parents[1] for each in (first, second)]
+    users = [(each / ".bananastand").read_text().splitlines() for each in environments]
+    for each in environments:
+        os.utime(each / ".bananastand", (1, 1))
+    shutil.rmtree(users[0][0])
+    bench.build(text.format(wheels.as_uri(), "3.0"))
+
+    assert [each.exists() for each in environments] == [False, True]
+    assert ran(second) == ""
 
 
 def test_pips_own_words_are_the_reason(bench: Bench) -> None:

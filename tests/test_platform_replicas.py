@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.commands import MARK, start_command
+from bananastand.platform.inherited import inherited
 from bananastand.platform.launch import Launch
 from bananastand.platform.orphans import end_orphans
 from stands import APP, called, deployed, running, until
@@ -101,6 +102,50 @@ def test_what_a_killed_supervisor_left_is_ended_and_nothing_else() -> None:
         other.wait()
 
 
+def test_a_replica_sees_nothing_that_could_be_a_secret_of_ours() -> None:
+    passed = {"PATH": "/bin", "HF_HOME": "/models", "LC_ALL": "C", "BANANASTAND_DEVICE": "cpu", "https_proxy": "p"}
+    withheld = dict.fromkeys(
+        ("BANANASTAND_KEY", "BANANASTAND_GITHUB_SECRET", "BANANASTAND_VLM_KEY", "HF_TOKEN", "HF_HUB_TOKEN")
+        + ("AWS_SECRET_ACCESS_KEY", "PIP_INDEX_URL", "NVIDIA_API_KEY", "SSH_AUTH_SOCK"),
+        "hush",
+    )
+    assert inherited({**passed, **withheld}) == passed
+    assert inherited({"PIP_INDEX_URL": "https://pypi.example.com"}, "PIP_") != {}
+
+
+def test_an_app_says_how_many_calls_it_takes(tmp_path: Path) -> None:
+    """All three at once in one replica, which takes them; the project says nothing of it."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, max_replicas=2, environment={"SLOTS": "3", "TAKES": "3"})
+            assert stand.builds.takes(project.live) == 3
+            answers = await asyncio.gather(*(called(stand, project, "/sleep", {"seconds": 0.3}) for _ in range(3)))
+            assert len({each["pid"] for each in answers}) == 1
+            assert not stand.at_limit(project)
+            project = stand.projects.change(project, {"concurrency": 1})
+            calls = [asyncio.create_task(called(stand, project, "/sleep", {"seconds": 0.5})) for _ in range(2)]
+            await until(lambda: stand.at_limit(project))
+            await asyncio.gather(*calls)
+
+    asyncio.run(scenario())
+
+
+def test_a_background_task_beside_other_calls_keeps_its_replica(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, idle_timeout=0, max_replicas=1, environment={"SLOTS": "3", "TAKES": "3"})
+            await called(stand, project, "/background", {"for": 1.0})
+            (replica,), began = stand.pool.of(project.id), time.monotonic()
+            while time.monotonic() < began + 0.7:
+                await called(stand, project, "/sleep", {"seconds": 0.02})
+                assert replica.state == "ready"
+            await until(lambda: replica.state == "ended")
+            assert time.monotonic() - began > 0.9
+
+    asyncio.run(scenario())
+
+
 def test_a_python_file_is_hosted_on_our_server_or_on_potassiums(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANANASTAND_KEY", "not for replicas")
     launch = Launch("process", ("python3", "-u", "app.py"), "/srv", {"A": "b", "PORT": "1"}, python="/venv/bin/python")
@@ -144,6 +189,7 @@ def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
             stand.deployer._builder = build  # type: ignore[assignment]
             project = await deployed(stand, secrets={"TOKEN": "hush-hush"})
             assert (await called(stand, project))["version"] == "7"
+            await stand.remove(project)
 
     asyncio.run(scenario())
     arguments = log.read_text()
@@ -151,4 +197,6 @@ def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
     assert "--env TOKEN" in arguments
     assert "--memory 512m" in arguments
     assert "hush-hush" not in arguments
-    assert "rm" in arguments.splitlines()[-1]
+    *_, container, image = arguments.splitlines()
+    assert container.startswith("rm")
+    assert image == f"{'rmi' if engine == 'buildah' else 'image rm'} an/image:1"

@@ -30,7 +30,7 @@ def test_a_new_database_is_private_and_keeps_its_ids(store: Store) -> None:
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
     with sqlite3.connect(store.path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -45,8 +45,25 @@ def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(stor
 
     with newer.reading() as connection:
         assert connection.execute(text("SELECT id, note FROM projects")).one() == (project.id, "new")
-    with sqlite3.connect(store.path.with_name("stand.sqlite.version-1")) as connection:
+    with sqlite3.connect(store.path.with_name("stand.sqlite.version-2")) as connection:
         assert connection.execute("SELECT id FROM projects").fetchone() == (project.id,)
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute(text("ALTER TABLE deployments DROP COLUMN takes"))
+        connection.execute(text("PRAGMA user_version = 1"))
+    store.close()
+
+    newer = Store(store.path)
+    builds = Builds(newer)
+    build = builds.create(Projects(newer).create("app"), "small")
+    made = builds.deployed(build, Launch("process", ("python", "app.py"), "/srv"))
+    assert builds.takes(made.id) == 1
+    builds.learn(made, 64)
+    newer.close()
+
+    assert Builds(Store(store.path)).takes(made.id) == 64
 
 
 def test_a_step_that_fails_leaves_the_database_as_it_was(store: Store) -> None:
@@ -59,7 +76,7 @@ def test_a_step_that_fails_leaves_the_database_as_it_was(store: Store) -> None:
     with pytest.raises(StoreError, match="missing"):
         Store(store.path, (*STEPS, second))
     with sqlite3.connect(store.path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
 
 
@@ -69,7 +86,7 @@ def test_a_newer_database_and_a_file_that_is_none_are_refused(store: Store, tmp_
     store.close()
     (tmp_path / "other").write_bytes(b"no database at all" * 100)
 
-    with pytest.raises(Conflict, match="is of version 9 and this program knows 1"):
+    with pytest.raises(Conflict, match="is of version 9 and this program knows 2"):
         Store(store.path)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(tmp_path / "other")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
 import stat
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -264,7 +267,6 @@ def test_the_metrics_count(up: Up) -> None:
         ("POST", "/projects/app/deploy", b'{"source": ".", "secrets": {"A": 1}}', 400, "secrets.A: must be text"),
         ("POST", "/projects/app/deploy", b'{"source": ".", "builder": "magic"}', 400, "builder: must be process"),
         ("POST", "/projects/app/archive", b"", 400, "the body must be a tar.gz archive"),
-        ("POST", "/projects/app/archive?environment=[]", b"x", 400, "environment must be a JSON object"),
         ("POST", "/projects/app/rollback", b'{"build_id": "x"}', 400, "no such version"),
         ("GET", "/projects/app/logs?follow=perhaps", None, 400, "follow: Input should be a valid boolean"),
         ("DELETE", "/keys/nothing", None, 404, "there is no valid key nothing"),
@@ -304,7 +306,7 @@ def test_keys_are_made_used_and_revoked(up: Up) -> None:
 
 def test_an_archive_is_deployed_and_its_log_followed(up: Up) -> None:
     made = up.http.post(
-        "/stand/v1/projects/packed/archive", content=archive(), params={"environment": '{"VERSION": "5"}'}
+        "/stand/v1/projects/packed/archive", content=archive(), headers=order({"environment": {"VERSION": "5"}})
     ).json()
     with up.http.stream("GET", f"/stand/v1/builds/{made['build_id']}/log?follow=true") as answer:
         lines = [json.loads(line) for line in answer.iter_lines()]
@@ -319,8 +321,57 @@ def test_an_archive_is_deployed_and_its_log_followed(up: Up) -> None:
     up.http.delete("/stand/v1/projects/packed").raise_for_status()
 
 
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("@", "x-stand-order is not base64"), ("W10=", "x-stand-order must be a JSON object"),
+        ("Wy", "x-stand-order is not base64"), ("eA==", "x-stand-order is not JSON"),
+        ("eyJidWlsZGVyIjogIm1hZ2ljIn0=", "builder: must be process"),
+        ("eyJlbnZpcm9ubWVudCI6IFtdfQ==", "environment: must be an object"),
+    ],
+)  # fmt: skip
+def test_an_archive_with_wrong_words_is_refused(up: Up, sent: str, told: str) -> None:
+    answer = up.http.post("/stand/v1/projects/app/archive", content=archive(), headers={"x-stand-order": sent})
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["message"].startswith(told)
+
+
+def order(words: dict[str, Any]) -> dict[str, str]:
+    return {"x-stand-order": base64.b64encode(json.dumps(words).encode()).decode()}
+
+
 def archive() -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("app.py"))
     return made.getvalue()
+
+
+def test_those_who_wait_are_told_that_the_stand_stops_and_their_call_is_done_at_the_next_start(tmp_path: Path) -> None:
+    first = Up(tmp_path / "data")
+    first.deploy()
+    asked, key = {"seconds": 0.8, "prompt": "x"}, model_key(first)
+    call, answers = f"http://127.0.0.1:{first.port}/stand/v1/projects/app/call/", list[httpx2.Response]()
+    run = f"http://127.0.0.1:{first.port}/banana/run/app/"
+    headers = {"x-banana-api-key": first.key}
+    threads = [
+        threading.Thread(target=lambda at=at: answers.append(httpx2.post(at, json=asked, headers=headers, timeout=20)))
+        for at in (call, run)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.4)
+    assert first.stop() == 0, first.log
+    for thread in threads:
+        thread.join()
+
+    assert [each.status_code for each in answers] == [503, 503]
+    calls = re.findall(r"the call (\S+) is kept, and done when it starts again", "".join(each.text for each in answers))
+    assert len(calls) == 2
+    second = Up(tmp_path / "data")
+    for each in calls:
+        body = {"apiKey": second.key, "modelKey": key, "callID": each, "longPoll": True}
+        checked = second.http.post("/banana/check/v4/", json=body).json()
+        assert checked["modelOutputs"][0]["got"] == asked
+    assert second.stop() == 0

@@ -153,6 +153,8 @@ def test_metrics_and_health(ours: Server) -> None:
     assert re.search(r'^bananastand_requests_total\{route="/",status="200"\} [1-9]', text, re.M)
     assert 'bananastand_request_run_seconds_count{route="/"}' in text
     assert [ours.request("GET", path)[0] for path in ("/healthz", "/readyz", "/ping")] == [200, 200, 200]
+    told = {"ready": True, "concurrency": 1, "in_progress": 0, "background": 0}
+    assert json.loads(ours.request("GET", "/readyz")[2]) == told
     assert ours.request("HEAD", "/healthz")[::2] == (200, b"")
 
 

@@ -12,6 +12,7 @@ import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -99,7 +100,7 @@ async def _serve(
         config = uvicorn.Config(
             app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
         )
-        await _Server(config).serve(sockets)
+        await _Server(config, stand).serve(sockets)
         console.print("stopping")
     finally:
         await stand.close()
@@ -124,7 +125,16 @@ def _application(stand: Stand, options: Options, fronts: dict[int, str], url: st
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves the log streams of its callers when it is told to stop."""
+    """uvicorn that, when it is told to stop, tells those who wait and leaves the log streams of its callers."""
+
+    def __init__(self, config: uvicorn.Config, stand: Stand) -> None:
+        super().__init__(config)
+        self._stand = stand
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal."""
+        self._stand.dismiss()
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:

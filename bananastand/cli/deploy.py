@@ -90,15 +90,13 @@ def _follow(stand: Stand, build: str, quiet: bool) -> None:
 
 
 def _upload(stand: Stand, project: str, source: Path, order: dict[str, Any]) -> str:
-    query = {"environment": json.dumps(order["environment"]), "secrets": json.dumps(order["secrets"])}
-    query |= {"builder": order["builder"]} if order["builder"] else {}
     path = f"/projects/{project}/archive"
     if source.is_file():
-        return str(stand.upload(path, source, **query)["build_id"])
+        return str(stand.upload(path, source, order)["build_id"])
     with tempfile.TemporaryDirectory(prefix="bananastand-") as folder:
         archive = Path(folder, "source.tar.gz")
         _pack(source, archive)
-        return str(stand.upload(path, archive, **query)["build_id"])
+        return str(stand.upload(path, archive, order)["build_id"])
 
 
 def _pack(folder: Path, archive: Path) -> None:

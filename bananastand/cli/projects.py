@@ -72,7 +72,7 @@ def scale(
     least: Annotated[int | None, typer.Option("--min", min=0, help="Replicas that are always there.")] = None,
     most: Annotated[int | None, typer.Option("--max", min=0, help="Replicas at most.")] = None,
     idle: Annotated[int | None, typer.Option(min=0, help="Seconds without a call before a replica stops.")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at once for a replica.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=0, help="Calls at once in a replica, 0 for its own.")] = None,
     host: Annotated[str | None, typer.Option(help="bananastand or potassium: what answers in a replica.")] = None,
     url: Url = None,
     key: Key = None,
@@ -86,6 +86,8 @@ def scale(
         row = stand.patch(f"/projects/{project}", wanted) if wanted else stand.get(f"/projects/{project}")
     if json_:
         return as_json(row)
+    if not row["concurrency"]:
+        row["concurrency"] = f"{row['takes']} (its own)"
     shown = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "host")
     return table(tuple(name.upper().replace("_", " ") for name in shown), _cells([row], shown))
 

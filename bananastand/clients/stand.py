@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -65,10 +66,11 @@ class Stand:
         """DELETE. Raises StandError."""
         return self._object("DELETE", path)
 
-    def upload(self, path: str, archive: Path, **query: str) -> dict[str, Any]:
-        """POST a file as it is, as it is read. Raises StandError."""
+    def upload(self, path: str, archive: Path, order: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """POST a file as it is read; what goes with it is a header, as addresses are logged. Raises StandError."""
+        headers = {"X-Stand-Order": base64.b64encode(json.dumps(dict(order or {})).encode()).decode()}
         with archive.open("rb") as file:
-            return self._object("POST", path, content=file, params=query, timeout=None)
+            return self._object("POST", path, content=file, headers=headers, timeout=None)
 
     def lines(self, path: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
         """The JSON lines at a path; followed until the stand ends them. Raises StandError."""

@@ -27,13 +27,15 @@ LOOK, LOOK_MOST = 0.05, 2.0  # seconds between two looks at a background task
 class Attempt:
     """What came of it: the call's end, or None where it is to be tried again, after a pause, counted or not.
 
-    `busy` says that the replica goes on after the answer: with a background task, or with what was too late.
+    `busy` says that the replica goes on after the answer, and for how many seconds it may: with a task in the
+    `background`, or with what was too late.
     """
 
     outcome: Outcome | None
     counted: bool = True
     pause: float = 0.0
     busy: float | None = None
+    background: bool = False
 
 
 class Attempts:
@@ -58,15 +60,19 @@ class Attempts:
         except StoreError as error:
             return Attempt(outcomes.not_readable(error))
 
-    async def until_free(self, replica: Replica, limit: float) -> None:
-        """Wait until the replica is free again; one that is not by then is ended."""
+    async def until_free(self, replica: Replica, limit: float, *, background: bool) -> None:
+        """Wait until the replica is done with one of its calls; one that is not by then is ended."""
         until, pause = time.monotonic() + limit, LOOK
-        while replica.state in ("ready", "draining") and not await self._available(replica):
-            if time.monotonic() > until:
-                replica.fail(f"its handler went on for {limit:g} s after the answer")
-                return
-            await asyncio.sleep(pause)
-            pause = min(LOOK_MOST, pause * 1.5)
+        replica.background += background
+        try:
+            while replica.state in ("ready", "draining") and not await self._done(replica, background):
+                if time.monotonic() > until:
+                    replica.fail(f"its handler went on for {limit:g} s after the answer")
+                    return
+                await asyncio.sleep(pause)
+                pause = min(LOOK_MOST, pause * 1.5)
+        finally:
+            replica.background -= background
 
     async def _ask(self, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
         body = ticket.body if ticket.body is not None else await self._calls.body(ticket.made)
@@ -79,7 +85,9 @@ class Attempts:
             return Attempt(None, counted=False, pause=BUSY)
         self._pool.answered(replica)
         outcome = outcomes.answered(answer)
-        return Attempt(outcome, busy=self._settings.background_timeout if outcomes.started(outcome) else None)
+        if outcomes.started(outcome):
+            return Attempt(outcome, busy=self._settings.background_timeout, background=True)
+        return Attempt(outcome)
 
     async def _lost(self, ticket: Ticket, replica: Replica) -> Attempt:
         """The connection broke: wait until the replica's end is known, if it has ended."""
@@ -93,8 +101,16 @@ class Attempts:
             return Attempt(outcomes.worn_out(ticket.made.attempts, reason))
         return Attempt(None)
 
-    async def _available(self, replica: Replica) -> bool:
-        """Whether a handler is free, as Potassium tells it; an app that does not tell is."""
-        answer = await self._http.get(replica.port, "/_k/status")
+    async def _done(self, replica: Replica, background: bool) -> bool:
+        """Whether a handler is free, as Potassium tells it; an app that does not tell is.
+
+        Where several run at once our host says how many there are: where they are less than ours, one is over.
+        """
+        answer = await self._http.get(replica.port, "/_k/status" if replica.slots == 1 else "/readyz")
         told = answer.json() if answer is not None and answer.status == 200 else None
-        return not isinstance(told, dict) or told.get("gpu_available") is not False
+        if not isinstance(told, dict):
+            return True
+        there = told.get("background" if background else "in_progress")
+        if replica.slots > 1 and isinstance(there, int):
+            return there < (replica.background if background else replica.inflight)
+        return told.get("gpu_available") is not False

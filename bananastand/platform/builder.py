@@ -27,6 +27,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             builder=order.builder if order.builder in ("process", "container") else "auto",
             environment=order.environment,
             secrets=order.secrets,
+            install_host=order.host == "bananastand",
             images=images,
         )
         source = order.folder / "source"

@@ -67,6 +67,10 @@ class Builds:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.changed: list[Callable[[Build], None]] = []
+        table = tables.deployments
+        with store.reading() as connection:
+            rows = connection.execute(select(table.c.id, table.c.takes).where(table.c.takes.is_not(None)))
+            self._takes: dict[str, int] = {row.id: row.takes for row in rows}
 
     def create(
         self,
@@ -144,12 +148,26 @@ class Builds:
         query = select(table, built.c.secrets).join(built, built.c.id == table.c.id).where(table.c.id == id)
         with self._store.reading() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else Deployment(row[0], row[1], Launch.from_json(row[2]), row[3], row[4])
+        if row is None:
+            return None
+        return Deployment(row.id, row.project_id, Launch.from_json(row.launch), row.created, row.secrets)
+
+    def takes(self, deployment: str | None) -> int:
+        """How many calls at once a replica of it said that it takes; 1 where none has said."""
+        return self._takes.get(deployment or "", 1)
+
+    def learn(self, deployment: Deployment, takes: int) -> None:
+        """Keep what its first replica said, for when there is none."""
+        table = tables.deployments
+        with self._store.transaction() as connection:
+            connection.execute(update(table).where(table.c.id == deployment.id).values(takes=takes))
+        self._takes[deployment.id] = takes
 
     def forget(self, build: Build) -> None:
         """Remove a build and its deployment."""
         with self._store.transaction() as connection:
             connection.execute(delete(tables.builds).where(tables.builds.c.id == build.id))
+        self._takes.pop(build.id, None)
 
     def _tell(self, build: Build) -> None:
         for tell in self.changed:

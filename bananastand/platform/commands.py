@@ -15,18 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .inherited import inherited
 from .launch import Launch
 
-__all__ = ["MARK", "REPLICA", "Start", "app_file", "inherited", "one_at_a_time", "start_command"]
+__all__ = ["MARK", "REPLICA", "Start", "app_file", "built_image", "one_at_a_time", "start_command"]
 
 MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
 MODULES = "BANANASTAND_MODULES"  # where our host notes what the app has imported
-PASSED = frozenset(
-    ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
-    + ("SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-)
-PREFIXES = ("LC_", "HF_", "XDG_", "NVIDIA_", "OMP_", "MKL_", "TORCH_", "TRANSFORMERS_", "BANANASTAND_")
-WITHHELD = frozenset(("BANANASTAND_KEY", "BANANASTAND_URL", "HF_TOKEN", "BANANASTAND_MODULES", MARK, REPLICA))
 CONTAINER_PORT = 8000  # Banana's
 ON_PORT = Path(__file__).with_name("_potassium_on_port.py")
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
@@ -55,14 +50,17 @@ def start_command(
     replica: str,
     port: int,
     host: str = "bananastand",
-    concurrency: int = 1,
+    concurrency: int = 0,
     timeout: float = 300.0,
     secrets: Mapping[str, str] | None = None,
     gpu: str | None = None,
     memory_mb: int | None = None,
     modules: Path | None = None,
 ) -> Start:
-    """One replica's start. `port` is free on this host; what the launch fixes is preferred to it."""
+    """One replica's start. `port` is free on this host; what the launch fixes is preferred to it.
+
+    concurrency: calls at once, 0 for what the app declares.
+    """
     own = {**launch.environment, **(secrets or {})}
     marks = {MARK: stand, REPLICA: replica}
     if launch.kind == "container":
@@ -78,10 +76,12 @@ def start_command(
     if host == "potassium":
         command = (launch.python, "-u", str(ON_PORT), *file)
         return Start(command, launch.workdir, environment, port, host)
-    options = {"port": port, "concurrency": concurrency, "timeout": timeout, "access_log": False}
+    options = {"port": port, "concurrency": concurrency or None, "timeout": timeout, "access_log": False}
     if modules is not None:
         environment[MODULES] = str(modules)
-    limits = ("--concurrency", str(concurrency), "--timeout", str(timeout), "--no-access-log")
+    limits = ("--timeout", str(timeout), "--no-access-log")
+    if concurrency:
+        limits = ("--concurrency", str(concurrency), *limits)
     served = (launch.python, "-m", "bananastand", "serve", file[0], "--host", "127.0.0.1", "--port", str(port))
     return Start(
         (*served, *limits), launch.workdir, environment, port, host,
@@ -99,20 +99,19 @@ def app_file(command: tuple[str, ...]) -> tuple[str, ...] | None:
     return rest if len(rest) == 1 and rest[0].endswith(".py") else None
 
 
+def built_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]] | None:
+    """The command that removes the image a build has made, and its environment; None where it made none."""
+    if launch.kind != "container" or not launch.image:
+        return None
+    verb = ("rmi",) if launch.engine == "buildah" else ("image", "rm")
+    return (launch.engine or "docker", *verb, launch.image), inherited(os.environ)
+
+
 def one_at_a_time(launch: Launch) -> bool:
     """Whether two replicas would want the same port of this host."""
     if launch.kind == "container":
         return launch.engine == "buildah" and launch.port is not None
     return launch.port is not None and (launch.python is None or app_file(launch.command) is None)
-
-
-def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of our own environment a replica sees: nothing that could be a secret of ours."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if (name in PASSED or name.startswith(PREFIXES)) and name not in WITHHELD
-    }
 
 
 def _on_path(launch: Launch, environment: dict[str, str]) -> dict[str, str]:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .builds import OVER, Build, Builds, Deployment, State
-from .commands import one_at_a_time
+from .commands import built_image, one_at_a_time
 from .errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from .launch import Launch
 from .logs import Log
 from .pool import Pool
+from .process import quietly
 from .projects import Project, Projects
 from .replica import Replica
 from .settings import Settings
@@ -29,6 +30,7 @@ __all__ = ["Builder", "Deployer", "Order"]
 logger = logging.getLogger("bananastand.platform")
 
 RETRY = 1.0  # seconds before an end is recorded again that the disk did not take
+IMAGE = 60.0  # seconds for an engine to remove an image
 ATTEMPTS = 3  # of a build, where each time the supervisor was killed
 
 
@@ -36,12 +38,14 @@ ATTEMPTS = 3  # of a build, where each time the supervisor was killed
 class Order:
     """What a builder is given: the source as it was named, a folder of the build's own, and a way to say what it does.
 
-    The environment reaches the build and its replicas; secrets must reach no layer and no log.
+    The environment reaches the build and its replicas; secrets must reach no layer and no log. `host` is what its
+    replicas will run on, if what it makes is a Potassium app in a process.
     """
 
     source: str
     folder: Path
     builder: str | None
+    host: str
     environment: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     log: Callable[[str], None]
@@ -124,12 +128,15 @@ class Deployer:
         return build
 
     async def abandon(self, project: Project) -> None:
-        """A project is to be removed: its builds end, their folders go."""
+        """A project is to be removed: its builds end."""
         for build in [each for each in self._waiting if each.project_id == project.id]:
             self._waiting.remove(build)
         if task := self._at_work.get(project.id):
             task.cancel("cancelled")
             await asyncio.wait({task})
+
+    async def clear(self, project: Project) -> None:
+        """Remove what its builds have made."""
         for build in self._builds.list(project):
             await self._clear(build)
 
@@ -189,7 +196,8 @@ class Deployer:
             say("begun again: the stand was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        order = Order(build.source, folder, build.builder, build.environment, build.secrets, say)
+        host = self._projects.named(build.project_id).host
+        order = Order(build.source, folder, build.builder, host, build.environment, build.secrets, say)
         try:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)
@@ -220,6 +228,7 @@ class Deployer:
         finally:
             if replica.state != "ready":
                 replica.stop("its version does not go live", 0.0)
+        self._builds.learn(deployment, replica.takes)
         self._point(self._projects.named(build.project_id), deployment, trial=replica)
         say(f"live; its first replica took {replica.took or 0.0:.2f} s to start")
         await self._over(build, "live")
@@ -266,6 +275,9 @@ class Deployer:
 
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
+        deployment = self._builds.deployment(build.id)
+        if deployment is not None and (image := built_image(deployment.launch)) is not None:
+            await quietly(*image, IMAGE)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)
 

@@ -57,7 +57,7 @@ class Dispatcher:
         self._tickets: dict[str, Ticket] = {}  # by call id
         self._by_request: dict[tuple[str, str], Ticket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.closing = False
+        self.closing = self._dismissing = False
 
     def line(self, project_id: str) -> Line:
         """The queue of a project."""
@@ -104,6 +104,8 @@ class Dispatcher:
             ticket.refuse(error)
             raise
         self._tickets[ticket.made.id] = ticket
+        if self._dismissing:
+            ticket.dismiss()
         self.line(project.id).waiting.append(ticket)
         self.pump(project.id)
         return ticket
@@ -180,6 +182,12 @@ class Dispatcher:
             self._drop(ticket)
             ticket.end(outcomes.REMOVED)
 
+    def dismiss(self) -> None:
+        """The stand is about to stop: nobody waits any longer."""
+        self._dismissing = True
+        for ticket in self._tickets.values():
+            ticket.dismiss()
+
     async def close(self) -> None:
         """Stop handing out; what is at work goes back to the queue, in its row. Ends that are known are recorded."""
         self.closing = True
@@ -224,7 +232,7 @@ class Dispatcher:
         else:
             self._give_back(line, ticket, counted=attempt.counted)
         if attempt.busy is not None:
-            await self._attempts.until_free(replica, attempt.busy)
+            await self._attempts.until_free(replica, attempt.busy, background=attempt.background)
         replica.release()
         self.pump(project.id)
 

@@ -20,6 +20,7 @@ __all__ = [
     "answered",
     "broke_off",
     "does_not_start",
+    "kept",
     "never_served",
     "no_deployment",
     "no_replicas",
@@ -108,6 +109,11 @@ def not_readable(error: StoreError) -> Outcome:
 def not_recorded(error: StoreError) -> Outcome:
     """The app answered, and the answer cannot be kept."""
     return _failed(503, f"the answer could not be kept: {error}")
+
+
+def kept(call: str) -> str:
+    """What those who wait are told when the stand stops; no end of the call."""
+    return f"the stand stops; the call {call} is kept, and done when it starts again"
 
 
 def _code(value: Any) -> Any:

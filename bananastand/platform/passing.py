@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from . import outcomes
 from .calls import Outcome
 from .errors import PlatformError, Refused
 from .projects import Project
@@ -56,7 +57,9 @@ async def pass_on(stand: Stand, project: Project, route: str, request: Request) 
     if ticket.done.done():
         outcome: Outcome = ticket.done.result()
         return Response(outcome.body, outcome.status, _headers(ticket, outcome.content_type))
-    assert ticket.head is not None
+    if ticket.head is None:
+        told = {"error": {"code": "stopping", "message": outcomes.kept(ticket.made.id)}}
+        return JSONResponse(told, 503, {CALL: ticket.made.id, "retry-after": "5"})
     status, kind = ticket.head
     return StreamingResponse(_pieces(stand, ticket, request_id), status, _headers(ticket, kind))
 
@@ -70,10 +73,10 @@ async def _pieces(stand: Stand, ticket: Ticket, request_id: str | None) -> Async
         async for piece in ticket.pieces():
             yield piece
     finally:
-        if not ticket.done.done() and request_id is None:
+        if not ticket.done.done() and not ticket.dismissed.done() and request_id is None:
             with contextlib.suppress(PlatformError):
                 await stand.dispatcher.cancel(ticket.made.id)
-    if ticket.done.result().error is not None:
+    if not ticket.done.done() or ticket.done.result().error is not None:
         raise ConnectionError("the app's answer broke off")  # so that the caller can tell
 
 

@@ -72,10 +72,8 @@ class Pool:
             gpu=gpu, memory_mb=self._settings.memory_mb, modules=self._modules(deployment),
         )  # fmt: skip
         self.replicas[replica.id] = replica
-        on = {"bananastand": "our host", "potassium": "Potassium's own server", "command": "its own command"}[
-            start.host
-        ]
-        replica.say(f"starts version {deployment.id[:8]} on {on}" + (f", card {gpu}" if gpu is not None else ""))
+        card = f", card {gpu}" if gpu is not None else ""
+        replica.say(f"starts version {deployment.id[:8]} on {HOSTS[start.host]}{card}")
         if one_at_a_time(deployment.launch):
             replica.say(f"one replica at a time: the app fixes port {start.port}")
         replica.ready.add_done_callback(

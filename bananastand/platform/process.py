@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Process", "resident", "spawn"]
+__all__ = ["Process", "quietly", "resident", "spawn"]
 
 CHUNK = 64 * 2**10
 LONGEST = 64 * 2**10  # bytes of a line before it is cut
@@ -83,6 +83,17 @@ async def spawn(
     )
     assert process.stdout is not None
     return Process(process.pid, asyncio.ensure_future(process.wait()), process.stdout, on_line)
+
+
+async def quietly(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
+    """Run a program that nobody asks about afterwards; it ends with its time at the latest."""
+    with suppress(OSError):
+        process = await spawn(command, None, environment, lambda line: None)
+        try:
+            async with asyncio.timeout(seconds):
+                await process.ended()
+        except TimeoutError:
+            await process.stop(0.0)
 
 
 def resident(pid: int) -> int:

@@ -23,17 +23,20 @@ SETTINGS: dict[str, Any] = {  # with what Banana's own page shows as their value
     "max_replicas": 3,
     "inference_timeout": 300,
     "idle_timeout": 30,
-    "concurrency": 1,
+    "concurrency": 0,
     "host": "bananastand",
 }
 MOST = {"min_replicas": 64, "max_replicas": 64, "inference_timeout": 86_400, "idle_timeout": 604_800, "concurrency": 64}
-LEAST = {"concurrency": 1, "inference_timeout": 1}
+LEAST = {"inference_timeout": 1}
 HOSTS = ("bananastand", "potassium")
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project as it is now. Timeouts are in seconds; `live` is the id of the deployment that takes traffic."""
+    """One project as it is now. Timeouts are in seconds; `live` is the id of the deployment that takes traffic.
+
+    concurrency: calls at once in a replica, 0 for as many as its app declares.
+    """
 
     id: str
     name: str

@@ -11,15 +11,14 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Literal
 
 from .builds import Deployment
 from .commands import Start
 from .errors import ReplicaFailed
 from .logs import tail
-from .process import Process, resident, spawn
-from .replica_http import ReplicaHttp
+from .process import Process, quietly, resident, spawn
+from .replica_http import Answer, ReplicaHttp
 
 __all__ = ["Replica", "Spawn", "State", "as_process"]
 
@@ -38,8 +37,10 @@ async def as_process(start: Start, on_line: Callable[[str], None]) -> tuple[Proc
 
 
 class Replica:
-    """`inflight` calls are at work in it. `ready` is done when it is healthy, and raises ReplicaFailed if it never is.
+    """`inflight` calls are at work in it, `background` of them answered already. `ready` is done when it is healthy,
+    and raises ReplicaFailed if it never is.
 
+    It takes `slots` calls at once; where that is 0, as many as it says itself (`takes`), once it is ready.
     `changed` is called when its state has changed, `log` with each of its lines.
     """
 
@@ -49,8 +50,10 @@ class Replica:
     ) -> None:  # fmt: skip
         self.id = uuid.uuid4().hex[:12]
         self.deployment, self.slots, self.gpu = deployment, slots, gpu
+        self.takes = 1
         self.state: State = "starting"
         self.inflight = 0
+        self.background = 0
         self.port = 0
         self.failure: str | None = None
         self.started = self.idle_since = time.monotonic()
@@ -184,6 +187,8 @@ class Replica:
             if path is not None:
                 answer = await self._http.get(start.port, path)
                 if answer is not None and answer.status == 200:
+                    self.takes = _takes(answer)
+                    self.slots = self.slots or self.takes
                     return
             await asyncio.wait({end}, timeout=pause)
             pause = min(LOOK_MOST, pause * 1.2)
@@ -212,11 +217,7 @@ class Replica:
         if start.container is None or start.engine is None:
             return
         verb = ("rm",) if start.engine == "buildah" else ("rm", "--force")
-        with suppress(OSError):
-            gone = await spawn((start.engine, *verb, start.container), None, start.environment, lambda line: None)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ENGINE):
-                    await gone.ended()
+        await quietly((start.engine, *verb, start.container), start.environment, ENGINE)
 
     def _become(self, state: State) -> None:
         self.state = state
@@ -229,3 +230,10 @@ class Replica:
             if not self.over.done():
                 self.over.set_result(None)
         self._changed(self)
+
+
+def _takes(answer: Answer) -> int:
+    """Calls at once, as our host tells them with its health; any other server takes one."""
+    told = answer.json()
+    takes = told.get("concurrency") if isinstance(told, dict) else None
+    return takes if isinstance(takes, int) and takes > 0 else 1

@@ -17,6 +17,7 @@ from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand_mocks.kernel.world import World
 
+from . import outcomes
 from .builds import Build
 from .calls import Outcome
 from .errors import PlatformError, Refused, StoreError
@@ -146,6 +147,8 @@ class PlatformRuntime:
         except StoreError as error:
             raise ProviderError("unavailable", str(error)) from error
         outcome = await ticket.outcome(found.inference_timeout + MARGIN)
+        if outcome is None and ticket.dismissed.done():
+            raise ProviderError("unavailable", outcomes.kept(ticket.made.id))
         if outcome is None:
             await stand.dispatcher.cancel(ticket.made.id)
             raise ProviderError("timed_out")

@@ -100,7 +100,8 @@ class Scaling:
             if each.deployment.id == project.live
         )
         return Demand(
-            project.id, project.min_replicas, project.max_replicas, project.idle_timeout, project.concurrency,
+            project.id, project.min_replicas, project.max_replicas, project.idle_timeout,
+            project.concurrency or self._builds.takes(project.live),
             len(line.waiting), len(line.at_work), line.oldest, line.last_served,
             failing.until if failing is not None else 0.0, replicas,
         )  # fmt: skip

@@ -28,6 +28,7 @@ def project(stand: Stand, row: Project, url: str) -> dict[str, Any]:
         "model_key": row.model_key,
         "url": url,
         **{name: getattr(row, name) for name in SETTINGS},
+        "takes": row.concurrency or stand.builds.takes(row.live),
         "deployment": row.live,
         "kind": live.launch.kind if live is not None else None,
         "replicas": len(replicas),

@@ -83,6 +83,10 @@ class Stand:
         self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._sweep())]
         return found
 
+    def dismiss(self) -> None:
+        """Tell all who wait that the stand is about to stop; to be followed by `close`."""
+        self.dispatcher.dismiss()
+
     async def close(self, grace: float | None = None) -> None:
         """Stop everything. Calls at work go back to the queue, and are done when a stand starts here again."""
         for task in self._tasks:
@@ -145,6 +149,7 @@ class Stand:
         for each in replicas:
             each.stop("the project is removed", 0.0)
         await asyncio.gather(*(each.over for each in replicas))
+        await self.deployer.clear(project)
         self.projects.remove(project)
         log = self._log_of(project)
         log.close()
@@ -156,7 +161,8 @@ class Stand:
         line = self.dispatcher.line(project.id)
         if project.live is None and not self.deployer.pending(project.id):
             return True
-        return len(line.waiting) + len(line.at_work) >= project.max_replicas * project.concurrency
+        slots = project.concurrency or self.builds.takes(project.live)
+        return len(line.waiting) + len(line.at_work) >= project.max_replicas * slots
 
     def source_of(self, build: Build) -> str:
         """What a build is of, for people."""

@@ -29,7 +29,15 @@ def _first(connection: Connection) -> None:
     tables.METADATA.create_all(connection)
 
 
-STEPS: Sequence[Step] = (_first,)  # step n takes a database from version n to n + 1; those that were released stay
+def _takes(connection: Connection) -> None:
+    """What an app takes at once is kept with its version. A new database has the column from its first step."""
+    columns = connection.execute(text("PRAGMA table_info(deployments)"))
+    if "takes" not in [row.name for row in columns]:
+        connection.execute(text("ALTER TABLE deployments ADD COLUMN takes INTEGER"))
+
+
+# Step n takes a database from version n to n + 1; those that were released stay.
+STEPS: Sequence[Step] = (_first, _takes)
 
 
 class Store:

@@ -78,6 +78,7 @@ deployments = Table(
     Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("launch", Text, nullable=False),
     Column("created", Float, nullable=False),
+    Column("takes", Integer),
 )
 
 calls = Table(

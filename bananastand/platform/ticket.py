@@ -14,7 +14,10 @@ EVENTS = "text/event-stream"
 
 
 class Ticket:
-    """`written` is done when the call's row is there, `done` when its end is recorded."""
+    """`written` is done when the call's row is there, `done` when its end is recorded.
+
+    Those who wait are `dismissed` when the stand stops: their call is kept, and done when it starts again.
+    """
 
     def __init__(self, call: Call | None = None, body: bytes | None = None) -> None:
         loop = asyncio.get_running_loop()
@@ -27,6 +30,7 @@ class Ticket:
         self.done: asyncio.Future[Outcome] = loop.create_future()
         self.head: tuple[int, str] | None = None  # of an answer that streams
         self.streamed = False  # a caller has had part of it
+        self.dismissed: asyncio.Future[None] = loop.create_future()
         self._pieces: list[bytes] = []
         self._more = asyncio.Event()
         if call is not None:
@@ -72,20 +76,26 @@ class Ticket:
             self.done.set_result(outcome)
         self._more.set()
 
+    def dismiss(self) -> None:
+        """Nobody need wait any longer, though the call is not over."""
+        if not self.dismissed.done():
+            self.dismissed.set_result(None)
+        self._more.set()
+
     async def outcome(self, wait: float | None = None) -> Outcome | None:
-        """Its end; None where that takes longer than the wait, which None makes endless."""
-        await asyncio.wait({self.done}, timeout=wait)
+        """Its end; None where that takes longer than the wait, which None makes endless, and when it is dismissed."""
+        await asyncio.wait({self.done, self.dismissed}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         return self.done.result() if self.done.done() else None
 
     async def opened(self) -> bool:
-        """Wait until an answer streams or the call is over; whether it streams."""
-        while self.head is None and not self.done.done():
+        """Wait until an answer streams, or the call is over or dismissed; whether it streams."""
+        while self.head is None and not self.done.done() and not self.dismissed.done():
             self._more.clear()
             await self._more.wait()
         return self.head is not None
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """What streams, from its beginning. Ends with the call, and early where the answer broke off."""
+        """What streams, from its beginning. Ends with the call, and early where it broke off or is dismissed."""
         at = 0
         while True:
             self._more.clear()
@@ -93,6 +103,6 @@ class Ticket:
                 self.streamed = True
                 yield self._pieces[at]
                 at += 1
-            if self.done.done():
+            if self.done.done() or self.dismissed.done():
                 return
             await self._more.wait()

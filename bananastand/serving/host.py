@@ -124,7 +124,9 @@ class Host:
         if path == "/readyz":
             if self.draining or self._workers is None:
                 return self._not_ready()
-            return wire.flask_json({"ready": True})
+            background = sum(each.route.background for each in self._calls)
+            there = {"in_progress": self.status.in_progress, "background": background}
+            return wire.flask_json({"ready": True, "concurrency": self.status.slots, **there})
         return wire.flask_json({"alive": True})
 
     def _not_ready(self) -> Answer:

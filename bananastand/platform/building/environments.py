@@ -1,6 +1,7 @@
 """The Python environment of a build: one that is there and has all it asks for, or one made and kept for the next.
 
-A made environment is keyed by what pip was told, so builds with the same requirements share it.
+A made environment is keyed by what pip was told, so builds with the same requirements share it. It goes when a month
+has passed and the folder of every build that used it is gone.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import platform
 import re
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ __all__ = ["Environment", "environment_for"]
 
 # What `bananastand serve` imports, if a Potassium app is all there is.
 HOST = ("potassium", "uvicorn", "httptools", "uvloop", "prometheus-client", "typer", "rich")
-MADE = ".bananastand"  # in a made environment, once it is whole
+MADE = ".bananastand"  # in a made environment, once it is whole: the folders of the builds that use it
+KEPT = 30 * 86400  # seconds that one without any is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,14 @@ class Environment:
 
 
 async def environment_for(
-    calls: Sequence[PipCall], *, settings: BuildSettings, environment: Mapping[str, str], log: Callable[[str], None]
+    calls: Sequence[PipCall],
+    *,
+    settings: BuildSettings,
+    environment: Mapping[str, str],
+    user: Path,
+    log: Callable[[str], None],
 ) -> Environment:
-    """The environment in which all that pip was told holds. Raises BuildError."""
+    """The environment in which all that pip was told holds, kept as long as the folder `user`. Raises BuildError."""
     for python in settings.adopt:
         there = await installed(python)
         reason = "there is no such interpreter" if there is None else unmet(there, calls)
@@ -65,13 +72,14 @@ async def environment_for(
     async with _alone(folder.with_suffix(".lock")):
         if (folder / MADE).exists():
             log(f"environment: {key} is there already, made by an earlier build")
-            os.utime(folder / MADE)
         else:
             log(f"environment: making {key}")
             await _make(folder, calls, settings, environment, log)
+        _note(folder / MADE, user)
         python = folder / "bin" / "python"
         if settings.install_host:
             await _lend_ourselves(python, settings)
+    await asyncio.to_thread(_forget_unused, settings.cache / "environments")
     return Environment(str(python), str(folder / "bin"), key)
 
 
@@ -97,6 +105,21 @@ async def _make(
     if settings.install_host:
         await _install_host(python, environment, folder, log)
     (folder / MADE).touch()
+
+
+def _note(made: Path, user: Path) -> None:
+    users = [each for each in made.read_text(encoding="utf-8").splitlines() if Path(each).exists()]
+    made.write_text("".join(f"{each}\n" for each in dict.fromkeys([*users, str(user)])), encoding="utf-8")
+
+
+def _forget_unused(environments: Path) -> None:
+    for made in environments.glob(f"*/{MADE}"):
+        with made.parent.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            users = made.read_text(encoding="utf-8").splitlines()
+            if made.stat().st_mtime < time.time() - KEPT and not any(Path(each).exists() for each in users):
+                made.unlink()  # what is left of it, should the rest not go, is no environment
+                shutil.rmtree(made.parent, ignore_errors=True)
 
 
 async def _pip(

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..inherited import inherited
 from .commands import run
 from .dockerfile import Dockerfile, Instruction, Stage
 from .environments import Environment, environment_for
@@ -26,7 +27,7 @@ from .runs import AND_NOW, ROOT, read_run
 from .settings import BuildSettings
 from .tree import Tree
 
-__all__ = ["StageBuild", "own_environment"]
+__all__ = ["StageBuild"]
 
 # Nothing to do without an image; what each means for the app is said once in the log.
 MEANINGLESS = {
@@ -92,8 +93,9 @@ class StageBuild:
         if self._python is None or self._python[0] != len(self.pip):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             environment = await environment_for(
-                self.pip, settings=self.settings, environment={**own_environment(), **base}, log=self.log
-            )
+                self.pip, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
+                user=self.tree.root.parent.parent, log=self.log,
+            )  # fmt: skip
             self._python = (len(self.pip), environment)
         return self._python[1]
 
@@ -257,7 +259,7 @@ class StageBuild:
         if await asyncio.to_thread(layers.restore, key, self.tree.root):
             self.log("  as in an earlier build: nothing it depends on has changed")
             return
-        environment = {**own_environment(), **self.arguments, **self.running_environment(python)}
+        environment = {**inherited(os.environ, "PIP_"), **self.arguments, **self.running_environment(python)}
         environment |= {ROOT: str(self.tree.root), **self._mounts.variables(line)}
         hub = hub_of(environment)
         before = await asyncio.to_thread(look, self.tree.root)
@@ -278,11 +280,6 @@ class StageBuild:
 
     def _is_venv(self, path: str) -> bool:
         return any(path == f"{each.rstrip('/')}/bin" for each in self.made_environments)
-
-
-def own_environment() -> dict[str, str]:
-    """This process's variables without the key of its stand."""
-    return {name: value for name, value in os.environ.items() if name != "BANANASTAND_KEY"}
 
 
 def _of_this_machine(command: str) -> str:
