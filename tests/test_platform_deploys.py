@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bananastand.platform.builder import source_builder
 from bananastand.platform.builds import Build
 from bananastand.platform.errors import Conflict, Refused
 from bananastand.platform.stand import Stand
@@ -171,13 +172,33 @@ def test_a_version_that_stops_starting_tells_those_that_wait(tmp_path: Path) -> 
 def test_secrets_reach_the_replica_and_no_log(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
-            project = await deployed(stand, secrets={"TOKEN": "hush-hush"}, environment={"PLAIN": "yes"})
+            secrets = {"TOKEN": "hush-hush", "KEY": "-----BEGIN-----\nof-several-lines\n-----END-----\n"}
+            project = await deployed(stand, secrets=secrets, environment={"PLAIN": "yes"})
+            stand.log_of(project).add("a line of-several-lines")
             environment = await called(stand, project, "/environment")
             assert (environment["TOKEN"], environment["PLAIN"]) == ("hush-hush", "yes")
             assert "PYTEST_CURRENT_TEST" not in environment
             kept = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
             assert b"a line of the app, ***" in kept
             assert b"hush-hush" not in kept
+            assert b"of-several-lines" not in kept
+
+    asyncio.run(scenario())
+
+
+def test_the_password_of_an_address_is_in_no_log_and_no_answer(tmp_path: Path) -> None:
+    """A repository that nobody serves; git repeats its address in what it says of it."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            stand.deployer._builder = source_builder(tmp_path, ())
+            build = stand.deploy("app", "https://me:hush-hush@127.0.0.1:9/app.git")
+            await until(lambda: stand.builds.get(build.id).state == "failed")
+            build = stand.builds.get(build.id)
+            assert stand.source_of(build) == "https://***@127.0.0.1:9/app.git"
+            said = [each["line"] for each in stand.deployer.log(build).lines()]
+            assert "source: https://***@127.0.0.1:9/app.git" in said
+            assert "hush-hush" not in f"{said} {build.error}"
 
     asyncio.run(scenario())
 

@@ -17,6 +17,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
     """Sources may come from below `roots`, and from the uploads; the cache is shared by all builds."""
     from .building import BuildSettings, build
     from .building.errors import BuildError
+    from .building.log import BuildLog
     from .building.sources import fetch
 
     async def make(order: Order) -> Launch:
@@ -30,12 +31,12 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             install_host=order.host == "bananastand",
             images=images,
         )
-        source = order.folder / "source"
+        source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())
         try:
-            await fetch(order.source, source, settings=settings, log=order.log)
+            await fetch(order.source, source, settings=settings, log=say)
             return await build(source, settings=settings, folder=order.folder, log=order.log)
         except BuildError as error:
-            raise Refused(str(error)) from error
+            raise Refused(say.clean(str(error))) from error
 
     return make
 

@@ -23,7 +23,7 @@ SHORTEST = 4  # characters of a secret that is looked for
 class Log:
     """One log. `limit` is in bytes: at twice it a log that turns keeps its newer half, any other keeps no more lines.
 
-    Values in `secrets` never reach the file. A line that cannot be written (a full disk) is dropped.
+    Values in `secrets` never reach the file, nor a line of one. A line that cannot be written (a full disk) is dropped.
     """
 
     def __init__(
@@ -31,17 +31,23 @@ class Log:
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path, self._limit, self._turns = path, limit, turns
-        self.secrets = {each for each in secrets if len(each) >= SHORTEST}
+        self._secrets = list[str]()
+        self.hide(secrets)
         self.closed = self._full = False
         self._followers: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._file: Any = None
         self._size = path.stat().st_size if path.exists() else 0
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Keep these out of it too, from now on."""
+        lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
+        self._secrets = sorted({*self._secrets, *(each for each in lines if len(each) >= SHORTEST)}, key=len)[::-1]
+
     def add(self, line: str, **fields: str) -> None:
         """One more line, now. On the event loop's thread."""
         if self.closed or self._full:
             return
-        for secret in self.secrets:
+        for secret in self._secrets:
             line = line.replace(secret, HIDDEN)
         row = {"time": iso(time.time()), **fields, "line": line[:LONGEST]}
         if self._size >= self._limit and not self._turns:

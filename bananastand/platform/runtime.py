@@ -219,7 +219,7 @@ class PlatformRuntime:
         row: state.Row = {
             "modelKey": project.model_key,
             "status": STATUSES.get(build.state, build.state),
-            "source": build.source,
+            "source": self._stand.source_of(build),
             "environment": build.environment,
             "createdAt": iso(build.created),
             "failure": None,

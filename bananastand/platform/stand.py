@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ __all__ = ["Stand"]
 
 SWEEP = 600.0  # seconds between two looks for results that are too old
 REPLICA_LOG = 4 * 2**20
+PASSWORD = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 NAMED_BY_USER = 200  # environment variables and secrets of one deploy
 
 
@@ -131,7 +133,7 @@ class Stand:
         except PlatformError:
             self.deployer.archive(id).unlink(missing_ok=True)
             raise
-        self._log_of(project).secrets.update(each for each in secrets.values() if len(each) >= 4)
+        self._log_of(project).hide(secrets.values())
         self.deployer.take(build)
         return build
 
@@ -165,8 +167,10 @@ class Stand:
         return len(line.waiting) + len(line.at_work) >= project.max_replicas * slots
 
     def source_of(self, build: Build) -> str:
-        """What a build is of, for people."""
-        return "an upload" if build.source == str(self.deployer.archive(build.id)) else build.source
+        """What a build is of, for people: without the password of an address."""
+        return (
+            "an upload" if build.source == str(self.deployer.archive(build.id)) else PASSWORD.sub("***", build.source)
+        )
 
     def log_of(self, project: Project) -> Log:
         """The lines of all its replicas."""
