@@ -5,6 +5,7 @@ Nothing is started before the forks but imports: no thread, no server, no event 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -26,7 +27,8 @@ from .mutant import Mutant, reached
 __all__ = ["Outcome", "Run"]
 
 CHUNK = 60  # tests of one fork of the first round
-LONGEST = 300.0  # seconds of one fork; who is not done by then is red
+LONGEST = 300.0  # seconds of one fork of the first round
+HUNG = 20.0  # seconds of a mutant's fork, and thrice the seconds of its tests; who is not done by then is red
 Job = Callable[[], Any]
 
 
@@ -71,7 +73,7 @@ class Run:
         self._first_round()
         broken = [name for name, each in self.tests.items() if not each.passed]
         self.say(f"{len(self.tests)} tests without a mutant in {time.monotonic() - began:.0f} s; not green: {broken}")
-        for mutant, (found, seconds) in self._each(self.mutants, self._ask):
+        for mutant, (found, seconds) in self._each(self.mutants, self._ask, HUNG + 3 * self.patience):
             outcome = Outcome(mutant, found["test"], found["asked"], seconds)
             self.outcomes.append(outcome)
             if outcome.test in self.tests:
@@ -89,7 +91,7 @@ class Run:
         clients.watch()
         names = list(self.tests)
         chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
-        for _, (found, _) in self._each(chunks, self._look):
+        for _, (found, _) in self._each(chunks, self._look, LONGEST):
             for name, (passed, seconds, sites) in found.items():
                 test = self.tests[name]
                 test.passed, test.seconds, test.sites = passed, seconds, frozenset(sites)
@@ -132,8 +134,10 @@ class Run:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             yield item.nodeid, not listener.red, time.perf_counter() - began
 
-    def _each(self, jobs: Sequence[Any], work: Callable[[Any], Any]) -> Iterator[tuple[Any, tuple[Any, float]]]:
-        """Every job with what its fork found and its seconds, as they end."""
+    def _each(
+        self, jobs: Sequence[Any], work: Callable[[Any], Any], longest: float
+    ) -> Iterator[tuple[Any, tuple[Any, float]]]:
+        """Every job with what its fork found and its seconds, as they end; none has more than the longest."""
         left, running = list(reversed(jobs)), dict[int, tuple[Any, Path, float]]()
         until = time.monotonic() + 60 * self.minutes
         while left or running:
@@ -145,8 +149,9 @@ class Run:
                 running[_fork(work, job, folder)] = (job, folder, time.monotonic())
             pid, _ = os.waitpid(-1, os.WNOHANG)
             now = time.monotonic()
-            for late in [each for each, (_, _, began) in running.items() if now - began > LONGEST]:
-                os.killpg(late, signal.SIGKILL)
+            for late in [each for each, (_, _, began) in running.items() if now - began > longest]:
+                with contextlib.suppress(ProcessLookupError):  # it has ended in this very moment
+                    os.killpg(late, signal.SIGKILL)
             if pid == 0:
                 time.sleep(0.005)
             elif pid in running:
@@ -160,7 +165,7 @@ class Run:
         if (result := folder / "found.json").exists():
             return json.loads(result.read_text())
         died = folder / "died.txt"
-        told = died.read_text() if died.exists() else f"killed, or hung for {LONGEST:g} s"
+        told = died.read_text() if died.exists() else "killed, or hung"
         if not isinstance(job, Mutant):
             raise RuntimeError(f"{job}: {told}")
         if died.exists():
