@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -77,6 +78,17 @@ def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserv
         named = {each["name"] for each in found.parameters if each["in"] in ("query", "header")}
         assert {*query, *(name for name, _ in request.headers)} >= named - {"cursor", "X-Banana-Model-Key"}
         assert set(sent or {}) >= set(_properties(found))
+        told = {*_leaves(sent), *_leaves(query), *(value for _, value in request.headers)}
+        assert set(_leaves(case.optional)) <= told
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """All that is no object and no list, as an address would have it."""
+    if isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    else:
+        yield from (str(value).lower() if isinstance(value, bool) else str(value)).split(",")
 
 
 @pytest.mark.parametrize(

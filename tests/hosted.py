@@ -1,5 +1,6 @@
 """A stranger's Potassium app with every kind of handler, for the tests of the host. Runs as a file, on both servers."""
 
+import gc
 import os
 import threading
 import time
@@ -27,6 +28,19 @@ def echo(context: dict, request: Request) -> Response:
 @web.handler("plain")
 def plain(context: dict, request: Request) -> Response:
     return Response(status=201, body=b"as it is", headers={"X-Own": "yes"})
+
+
+@web.handler("/garbage")
+def garbage(context: dict, request: Request) -> Response:
+    """What the collector alone could free, since it was asked before."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    found = sorted({type(each).__name__ for each in gc.garbage})
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.collect()
+    gc.disable()
+    return Response(json=found)
 
 
 @web.handler("/fails")

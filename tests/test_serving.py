@@ -139,6 +139,24 @@ def test_a_stop_is_bounded() -> None:
         assert server.ended(10) == 0
 
 
+def test_nothing_that_is_over_holds_itself_together() -> None:
+    """What only the collector could free would lie about for thousands of requests, with a picture in it."""
+    with hosted("--concurrency", "2", "--timeout", "0.4") as server:
+        server.post("/garbage", {})
+        for _ in range(3):
+            assert server.post("/", {"a": 1})[0] == 200
+            assert server.post("/fails", {})[0] == 500
+            assert server.request("POST", "/", "{", JSON)[0] == 400
+            assert server.request("POST", "/stream", '{"chunks": 3, "fails": true, "pause": 0.02}', JSON)[0] == 200
+            assert server.post("/sleep", {"seconds": 5})[0] == 504
+            assert server.post("/background", {"name": "x"})[0] == 200
+            server.leave("/sleep", {"seconds": 0.3}, 0.1)
+            server.leave("/stream", {"chunks": 9, "pause": 0.05}, 0.1, answered=True)
+        server.wait_until(lambda: json.loads(server.request("GET", "/readyz")[2])["in_progress"] == 0)
+
+        assert server.post("/garbage", {}) == (200, [])
+
+
 def test_a_failing_background_task_is_in_the_log() -> None:
     with hosted() as server:
         assert server.post("/background", {"fails": True}) == (200, {"started": True})

@@ -58,6 +58,8 @@ def events(engine: Engine, request: GenerationRequest) -> Iterator[tuple[str, di
             with cancel.scope(token):
                 painting = engine.paint(request, lambda step: happened.put(("step", _progress(step))))
                 happened.put(("result", answer(engine, painting)))
+        except cancel.Cancelled as error:  # nobody may take it: with its traceback it would hold this frame and itself
+            happened.put(("failed", error.with_traceback(None)))
         except BaseException as error:
             happened.put(("failed", error))
 

@@ -102,22 +102,22 @@ class Exchange:
             watch.cancel()
             if self._watcher:
                 self._watcher.cancel()
+                self._watcher = None  # it holds us
 
     def _watch(self, receive: Receive) -> None:
         """Most handlers are done before this starts."""
+        self._watcher = self._loop.create_task(self._until_gone_or_late(receive))
 
-        async def until_gone_or_late() -> None:
-            reason = GONE
-            try:
-                async with asyncio.timeout(self._timeout - WATCH_AFTER):
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
-            except TimeoutError:
-                reason = LATE
-            self.call.token.cancel(reason)
-            self._resolve()
-
-        self._watcher = self._loop.create_task(until_gone_or_late())
+    async def _until_gone_or_late(self, receive: Receive) -> None:
+        reason = GONE
+        try:
+            async with asyncio.timeout(self._timeout - WATCH_AFTER):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+        except TimeoutError:
+            reason = LATE
+        self.call.token.cancel(reason)
+        self._resolve()
 
     async def _respond(self, send: Send) -> int:
         call = self.call

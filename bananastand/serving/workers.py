@@ -43,13 +43,15 @@ class Stream:
 class Call:
     """One request on its way through a handler. Made by the event loop, run by a worker thread.
 
-    The listener's began(), answered(), chunk() and ended() are called on the worker's thread.
+    The listener's began(), answered(), chunk() and ended() are called on the worker's thread; then it is let go, as the
+    error's traceback is: what holds itself together waits for the collector, with a picture in it.
     """
 
     def __init__(
         self, function: Callable[[Any, Any], Any], request: Any, token: cancel.Token, listener: Listener
     ) -> None:
-        self.function, self.request, self.token, self._listener = function, request, token, listener
+        self.function, self.request, self.token = function, request, token
+        self._listener: Listener | None = listener
         self.arrived = time.perf_counter()
         self.response: Any = None
         self.error: BaseException | None = None
@@ -58,32 +60,46 @@ class Call:
 
     def run(self, context: dict[str, Any]) -> None:
         """Run the handler, then what it streams, unless the caller has gone meanwhile."""
-        self._listener.began()
+        listener, self._listener = self._listener, None
+        assert listener is not None, "a call runs once"
+        listener.began()
         try:
             with cancel.scope(self.token):
                 self.token.check()
                 self.response = self.function(context, self.request)
                 if inspect.isgenerator(getattr(self.response, "body", None)):
                     self.stream = Stream()
-                    self._listener.answered()
-                    self._send(self.response.body, self.stream)
+                    listener.answered()
+                    self._send(self.response.body, self.stream, listener)
         except BaseException as error:
             self.error, self.traceback = error, traceback.format_exc()
+            _forget_tracebacks(error)
         finally:
             if self.stream is not None:
                 self.stream.chunks.put(None)
-            self._listener.ended()
+            listener.ended()
 
-    def _send(self, body: Any, stream: Stream) -> None:
+    def _send(self, body: Any, stream: Stream, listener: Listener) -> None:
         try:
             for chunk in body:
                 while not stream.room.acquire(timeout=0.2):
                     self.token.check()
                 self.token.check()
                 stream.chunks.put(chunk.encode() if isinstance(chunk, str) else bytes(chunk))
-                self._listener.chunk()
+                listener.chunk()
         finally:
             body.close()
+
+
+def _forget_tracebacks(error: BaseException) -> None:
+    """Its own, and those of what it came from: they hold the frames of the call."""
+    seen, left = set[int](), [error]
+    while left:
+        each = left.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            left += [other for other in (each.__cause__, each.__context__) if other is not None]
 
 
 class Workers:

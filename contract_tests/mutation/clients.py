@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from contracts import contract
@@ -33,7 +33,7 @@ def mutants() -> Iterator[Mutant]:
                     yield _parse(provider, name, path)
 
 
-@lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=8)
 def _operations(provider: str) -> dict[str, tuple[str, tuple[tuple[str, ...], ...], bool]]:
     """Operations that a client has: their success, the fields in it, whether they take a key."""
     from client_calls import CASES
@@ -111,6 +111,7 @@ def watch() -> None:
     """Note which operations are called."""
     prepare = Session.prepare
 
+    @functools.wraps(prepare)
     def watched(self: Session, call: Call[Any]) -> Prepared:
         if (named := _named(self, call)) is not None:
             reached.add(site("client", *named))
@@ -124,7 +125,7 @@ def _named(session: Session, call: Call[Any]) -> tuple[str, str] | None:
     return _found(provider, call.method, call.path) if provider in PROVIDERS else None
 
 
-@lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=4096)
 def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
     """The operation at an address; of several the one with the fewest places in its path."""
     for each in sorted(_patterns(provider), key=lambda each: each[0]):
@@ -133,7 +134,7 @@ def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
     return None
 
 
-@lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=8)
 def _patterns(provider: str) -> list[tuple[int, str, re.Pattern[str], str]]:
     return [
         (

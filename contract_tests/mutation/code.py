@@ -73,7 +73,7 @@ class Source:
             found = found.fget
         while found is not None and not isinstance(found, FunctionType):
             found = getattr(found, "__func__", None) or getattr(found, "__wrapped__", None)
-        return found
+        return None if found is None else inspect.unwrap(found)
 
     def swap(self, functions: Iterable[str], tree: ast.Module) -> None:
         """Put the code of these functions in the tree in the place of the live ones."""
