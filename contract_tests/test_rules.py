@@ -13,6 +13,7 @@ import pytest
 from asked import Asked, placed, stall, valid
 from contracts import FILES, contract, operation, resolve
 from filled import filled
+from kept import kept
 from mutation.rules import NUMBERS, Rule, rules
 
 EVERY = [each for name in FILES for each in rules(name)]
@@ -38,11 +39,14 @@ def at(rule: Rule) -> Any:
     return resolve(found.document, schema)
 
 
-def refused(asked: Asked) -> bool:
-    """Whether the request is refused as a wrong one, in the provider's way."""
+def refused(asked: Asked, rule: Rule | None = None) -> bool:
+    """Whether the request is refused as a wrong one, in the provider's way; of a rule, in the words kept for it."""
     at_stall = stall(asked.provider)
     at_stall.begin()
     answer = at_stall(asked)
+    if rule is not None:
+        said = [answer.status_code, answer.json() if answer.text.startswith("{") else answer.text]
+        assert said == kept(f"refusals-{rule.provider}", str(rule)[:200], said)
     if asked.provider == "banana-native" and asked.operation in QUEUE:
         return "error" in answer.json()["message"]
     return answer.status_code == (422 if asked.provider == "paperbanana" else 400)
@@ -66,7 +70,7 @@ def test_a_bound(rule: Rule) -> None:
     if rule.place in asked.path and outside == "":
         assert not routed(placed(asked, rule.place, rule.path, outside))
     elif outside is not None and not (outside == [] and rule.place != "body"):  # none in the address is no list at all
-        assert refused(placed(asked, rule.place, rule.path, outside))
+        assert refused(placed(asked, rule.place, rule.path, outside), rule)
     if inside is not None and f"{rule.operation} {rule.path}" not in BEYOND:
         assert not refused(placed(asked, rule.place, rule.path, inside))
 
@@ -99,7 +103,7 @@ def of_size(rule: Rule, schema: Any, size: Any) -> Any:
 def test_a_choice_or_form(rule: Rule) -> None:
     wrong = "2024-13-45" if rule.keyword == "format" else " " if rule.value == r"\S" else "~no such~"
 
-    assert refused(placed(valid(rule.provider, rule.operation), rule.place, rule.path, wrong))
+    assert refused(placed(valid(rule.provider, rule.operation), rule.place, rule.path, wrong), rule)
 
 
 @pytest.mark.parametrize("rule", of("enum"))
@@ -124,7 +128,7 @@ def test_a_type(rule: Rule) -> None:
     if rule.place == "body" and not rule.path and operation_takes_any(rule):
         wrong = "a word"
 
-    assert refused(placed(valid(rule.provider, rule.operation), rule.place, rule.path, wrong))
+    assert refused(placed(valid(rule.provider, rule.operation), rule.place, rule.path, wrong), rule)
 
 
 def fitting(kinds: list[str]) -> tuple[type, ...]:
@@ -141,14 +145,14 @@ def test_what_is_required(rule: Rule) -> None:
     asked = valid(rule.provider, rule.operation)
     if rule.place != "body":
         query = {name: value for name, value in asked.query.items() if name != rule.place}
-        assert refused(replace(asked, query=query))
+        assert refused(replace(asked, query=query), rule)
         return
     body = json.loads(json.dumps(asked.body))
     holder = body
     for key in rule.path:
         holder = holder[0] if key == "[]" else holder[key]
     del holder[rule.value]
-    assert refused(replace(asked, body=body))
+    assert refused(replace(asked, body=body), rule)
 
 
 @pytest.mark.parametrize("rule", of("default"))

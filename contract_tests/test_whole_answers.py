@@ -3,7 +3,8 @@
 What a contract leaves open (a text, a default, an order, a value of what is ready-made) is here as it stands in
 `answers/`. A change of a mock that is meant is written down with
 
-    RECORD_ANSWERS=1 python -m pytest contract_tests/test_whole_answers.py
+    rm -r contract_tests/answers
+    RECORD_ANSWERS=1 python -m pytest contract_tests/test_whole_answers.py contract_tests/test_rules.py
 
 and read in the diff. Pictures are left out: how many bytes they have depends on the libraries that write them.
 """
@@ -11,21 +12,19 @@ and read in the diff. Pictures are left out: how many bytes they have depends on
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from contracts import FILES
+from kept import kept
 
 from bananastand_mocks.conformance import conform
 from bananastand_mocks.conformance.judge import Got
 from bananastand_mocks.conformance.wire import Wire
 from bananastand_mocks.running import Stand
 
-ANSWERS = Path(__file__).resolve().parent / "answers"
 OTHERWISE = {  # in each run, or with each release of the libraries that write pictures
     r"/w/w[0-9a-f]+": "",
     r"127\.0\.0\.1:\d+": "<host>",
@@ -83,9 +82,5 @@ def test_answers_are_what_they_were(provider: str, stand: Stand, monkeypatch: py
     monkeypatch.setattr(Wire, "send", listening)
     list(conform(provider, at.base_url, key=at.key, admin_key=at.admin_key or None, patience=20, write=True))
 
-    file = ANSWERS / f"{provider}.json"
-    if os.environ.get("RECORD_ANSWERS"):
-        file.parent.mkdir(exist_ok=True)
-        lines = (json.dumps(each, ensure_ascii=False) for each in heard.answers)
-        file.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
-    assert heard.answers == json.loads(file.read_text(encoding="utf-8"))
+    assert heard.answers == [kept(provider, f"{number:03}", now) for number, now in enumerate(heard.answers)]
+    assert kept(provider, f"{len(heard.answers):03}", None) is None
