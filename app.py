@@ -1,7 +1,9 @@
 """A Potassium app that paints: it loads the model named by MODEL and answers / (run), /stream and /background."""
 
+import contextlib
 import json
 import os
+import resource
 import sys
 import threading
 import traceback
@@ -106,4 +108,6 @@ def send(url: str, result: dict, policy: outbound.AddressPolicy) -> None:
 
 if __name__ == "__main__":
     sys.setswitchinterval(1e-4)  # Potassium spins while init() runs; this leaves init() the processor
+    with contextlib.suppress(OSError, ValueError):  # Potassium's server leaves four files open for each request
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     app.serve(host=os.environ.get("HOST") or "127.0.0.1", port=int(os.environ.get("PORT") or 8000))

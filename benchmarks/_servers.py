@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -30,8 +31,15 @@ def started(command: Sequence[str], cores: set[int], **environment: str) -> subp
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        preexec_fn=lambda: _prepare(cores),
     )
+
+
+def _prepare(cores: set[int]) -> None:
+    """Its cores, and all the files there are: Potassium's server leaves four open for each request."""
+    os.sched_setaffinity(0, cores)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

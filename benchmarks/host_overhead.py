@@ -8,7 +8,6 @@ named as missing (`pip install litserve bentoml 'ray[serve]'`, best in an enviro
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
@@ -22,14 +21,15 @@ from typing import Any
 import psutil
 
 from . import tables
-from ._machine import ROOT, machine, quantile
+from ._load import load
+from ._machine import ROOT, machine
 from ._servers import end, free_port, started
 
 HOSTS = Path(__file__).parent / "hosts"
 BODY = b'{"prompt": "two small red apples on a blue background"}'
+WORD = b"apples"  # in each answer
 CONNECTIONS = (1, 16)
 START = 120.0  # seconds to listen
-PATIENCE = 5.0  # seconds for an answer
 
 # name -> (module that must be there, command after python, what tells that it is ready)
 SERVERS: dict[str, tuple[str, list[str]]] = {
@@ -90,12 +90,12 @@ def measure(name: str, options: argparse.Namespace, cores: set[int]) -> dict[str
     process = started(command, cores, PORT=str(port), PYTHONPATH=str(ROOT), RAY_DEDUP_LOGS="0")
     try:
         listening = _until(port, begun, process)
-        ready = asyncio.run(_first_answer(port, begun))
+        ready = _first_answer(port, begun)
         row: dict[str, Any] = {"seconds_to_listening": round(listening, 3), "seconds_to_answer": round(ready, 3)}
-        asyncio.run(load(port, 4, 2.0))
+        load(port, 4, 2.0, _request(port), WORD)
         row["memory_mb"] = memory(process.pid)
         for connections in CONNECTIONS:
-            row[str(connections)] = asyncio.run(load(port, connections, options.seconds))
+            row[str(connections)] = load(port, connections, options.seconds, _request(port), WORD)
         row["memory_after_mb"] = memory(process.pid)
         return row
     finally:
@@ -116,14 +116,12 @@ def _until(port: int, started: float, process: subprocess.Popen[bytes]) -> float
     raise TimeoutError("the server never listened")
 
 
-async def _first_answer(port: int, started: float) -> float:
-    while time.perf_counter() - started < START:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, AssertionError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            await _exchange(reader, writer, _request(port))
-            await _closed(writer)
-            return time.perf_counter() - started
-        await asyncio.sleep(0.01)
+def _first_answer(port: int, begun: float) -> float:
+    while time.perf_counter() - begun < START:
+        with contextlib.suppress(OSError, AssertionError):
+            if load(port, 1, 0.0, _request(port), WORD)["failed"] == 0:
+                return time.perf_counter() - begun
+        time.sleep(0.01)
     raise TimeoutError("the server never answered")
 
 
@@ -135,71 +133,6 @@ def _request(port: int) -> bytes:
         f"Content-Length: {len(BODY)}",
     )
     return "\r\n".join([*lines, "", ""]).encode() + BODY
-
-
-async def load(port: int, connections: int, seconds: float) -> dict[str, float]:
-    """Requests per second and latency in milliseconds, each connection with one request at a time.
-
-    `failed` are those that got no answer: the server closed the connection, or said nothing for PATIENCE seconds.
-    """
-    until, taken, failed, request = time.perf_counter() + seconds, list[float](), 0, _request(port)
-
-    async def client() -> None:
-        nonlocal failed
-        reader = writer = None
-        while time.perf_counter() < until:
-            if reader is None or writer is None:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            started, open_still = time.perf_counter(), False
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    open_still = await _exchange(reader, writer, request)
-                taken.append(time.perf_counter() - started)
-            except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
-                failed += 1
-            if not open_still:
-                await _closed(writer)
-                reader = writer = None
-        if writer is not None:
-            await _closed(writer)
-
-    started = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(connections)))
-    spent, ordered = time.perf_counter() - started, sorted(taken)
-    return {
-        "requests_per_second": round(len(ordered) / spent, 1),
-        "p50_ms": round(quantile(ordered, 0.5) * 1000, 3),
-        "p99_ms": round(quantile(ordered, 0.99) * 1000, 3),
-        "failed": failed,
-    }
-
-
-async def _content(reader: asyncio.StreamReader, head: bytes) -> bytes:
-    """The body, by its length or in chunks."""
-    if b"content-length:" in head:
-        return await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-    assert b"transfer-encoding: chunked" in head, head
-    whole = b""
-    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        whole += (await reader.readexactly(size + 2))[:-2]
-    await reader.readuntil(b"\r\n")
-    return whole
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    """A server of one thread, such as Potassium's, waits for ever on a connection that is neither used nor closed."""
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-
-
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
-    """One request and its whole answer; whether the connection stays open."""
-    writer.write(request)
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    assert head.split(b" ", 2)[1] == b"200", head
-    assert b"apples" in await _content(reader, head)
-    return b"connection: close" not in head and not head.startswith(b"http/1.0")
 
 
 def memory(pid: int) -> float:

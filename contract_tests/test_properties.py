@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote
 from zoneinfo import available_timezones
 
+import numpy  # noqa: F401  drawings import it in their threads, and Hypothesis looks into one that is half imported
 import schemathesis
 from flat import Flat
 from hypothesis import HealthCheck, settings

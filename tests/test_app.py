@@ -8,6 +8,7 @@ import io
 import json
 import os
 import queue
+import resource
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
 from PIL import Image
 from pytest_httpserver import HTTPServer
@@ -40,6 +42,11 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
+def few_files() -> None:
+    """What a shell allows as a rule."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
 class App:
     """A running app.py, its URL and what it said so far."""
 
@@ -58,8 +65,9 @@ class App:
         }
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-u", "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
+                [sys.executable, "-u", "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=few_files,
+            )  # fmt: skip
 
     @property
     def log(self) -> str:
@@ -183,6 +191,12 @@ def test_a_wrong_body_is_400_and_names_the_field(app: App, route: str, body: Any
     said = answer.json["error"]
     assert (said["code"], said["field"]) == (error["code"], error["field"])
     assert said["message"]
+
+
+def test_as_many_files_may_be_open_as_the_system_allows(app: App) -> None:
+    limits = psutil.Process(app.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+
+    assert limits[0] == limits[1] > 1024
 
 
 def test_malformed_json_is_potassiums_own_empty_400(app: App) -> None:

@@ -338,25 +338,33 @@ def test_fast_mode_measures_its_rows_at_warm_up(pipeline: Any) -> None:
     assert engine.rows in (1, 2, 4, 8, 16)
 
 
-def test_exact_mode_goes_back_to_one_row_where_company_matters(tmp_path: Path, caplog: Any) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), rows=3)
+def test_exact_mode_paints_one_at_a_time_at_sizes_where_company_matters(tmp_path: Path, caplog: Any) -> None:
+    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), rows=4)
+    seen = list[tuple[int, int]]()
     predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
 
     def uneven(batch: Sequence[Any]) -> list[torch.Tensor]:
-        return [rows + 1e-7 * place for place, rows in enumerate(predict(batch))]
+        seen.append((batch[0].request.width, len(batch)))
+        wide = 1e-7 * (batch[0].request.width == 32)
+        return [rows + wide * place for place, rows in enumerate(predict(batch))]
 
     engine.family.predict = uneven  # pyright: ignore[reportAttributeAccessIssue]
-    engine.warm_up()
+    engine.paint(wish(width=32, num_inference_steps=2))
+    engine.paint(wish(width=16, num_inference_steps=2))
 
-    assert engine.rows == 1
-    assert "forwards of 3 rows are not exact here: tiny paints one at a time" in caplog.text
+    assert seen[-2:] == [(16, 4), (16, 4)]
+    assert [size for size in seen if size == (32, 1)] == [(32, 1), (32, 1)]
+    assert "forwards of 4 pictures of 32 x 32 are not exact here: those are painted one at a time" in caplog.text
+    assert "16 x" not in caplog.text
 
 
-def test_exact_mode_keeps_its_rows_where_company_does_not_matter(pipeline: Any) -> None:
+def test_exact_mode_asks_once_for_each_size_and_guidance(pipeline: Any) -> None:
     engine = Engine(tiny.card(), pipeline, rows=4)
-    engine.warm_up()
+    seen = recorded(engine)
+    for fields in ({"guidance_scale": 4}, {"guidance_scale": 0}, {"guidance_scale": 4}):
+        engine.paint(wish(num_inference_steps=2, **fields))
 
-    assert engine.rows == 4
+    assert len(seen) == 3 * 2 + 2 * (1 + 4)
 
 
 def test_many_threads_may_paint_at_once(pipeline: Any) -> None:

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 
+import psutil
 import pytest
 
 from servers import JSON, Server, hosted, potassium
@@ -240,3 +241,15 @@ def test_what_is_no_http_is_refused(ours: Server, theirs: Server) -> None:
     assert ours.raw(b"\x16\x03\x01 hello\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert b"Error code: 400" in theirs.raw(b"\x16\x03\x01 hello\r\n\r\n")  # a page without a status line
     assert ours.post("/", 1)[0] == 200
+
+
+def test_files_stay_open_behind_each_request_at_potassiums_server_alone(ours: Server, theirs: Server) -> None:
+    left = dict[str, int]()
+    for name, server in (("ours", ours), ("theirs", theirs)):
+        before = psutil.Process(server.process.pid).num_fds()
+        for number in range(10):
+            server.post("/", {"number": number})
+        left[name] = psutil.Process(server.process.pid).num_fds() - before
+
+    assert left["ours"] <= 1  # the last connection may still be closing
+    assert left["theirs"] >= 4 * 9

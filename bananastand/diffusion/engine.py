@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import logging
 import threading
 import time
 from collections import defaultdict
@@ -25,13 +24,13 @@ from .card import Card, find_card
 from .cuda import Switches, accelerate
 from .decoder import Decoder
 from .errors import Busy, OutOfMemory
-from .families import StepFamily, WholePipeline, family_of
+from .families import WholePipeline, family_of
 from .job import Estimate, Job, Painting, Step
 from .loading import load_pipeline
 from .pace import Pace
 from .policy import Policy, find_policy
 from .request import GenerationRequest
-from .rows import cheapest_rows, company_matters
+from .rows import cheapest_rows, exact_rows
 
 __all__ = ["Engine", "Mode"]
 
@@ -44,7 +43,8 @@ class Engine:
     """A loaded model that paints for many callers at once. The pipeline is its own while it paints.
 
     mode: "exact" paints each picture byte for byte as if it were alone: forwards have one fixed size, the card's
-    `exact_rows` (or `rows`), padded. "fast" lets it vary, which changes a picture by rounding errors.
+    `exact_rows` (or `rows`), padded; one, for sizes at which this machine does not treat each row alike. "fast" lets it
+    vary, which changes a picture by rounding errors.
     policy: who goes next: shortest, fifo, round-robin, or a function of your own.
     queue: requests that may be here at once; more are refused with Busy.
     acceleration: what to switch on for CUDA; what BANANASTAND_ACCELERATION says where it is not given.
@@ -72,6 +72,7 @@ class Engine:
         self._jobs: list[Job] = []
         self._numbers = itertools.count()
         self._estimates: dict[Hashable, Estimate] = defaultdict(Estimate)
+        self._exact_rows: dict[Hashable, int] = {}
         self._lock = threading.Lock()  # of _jobs and _running
         self._running = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -179,7 +180,10 @@ class Engine:
                     self._paint_whole(self.family, job)
                 else:
                     job.pending = self.family.begin(job.request)
-                    job.estimate = self._estimates[self._key(job.pending[0])]
+                    key = self._key(job.pending[0])
+                    job.estimate = self._estimates[key]
+                    if self.mode == "exact" and self.rows > 1 and key not in self._exact_rows:
+                        self._exact_rows[key] = exact_rows(self.family, job.request, self.rows)
             except BaseException as error:
                 job.fail(_clear(error, self.card))
             job.lap("prompt")
@@ -191,7 +195,11 @@ class Engine:
         ranked = sorted((job for job in jobs if job.pending and not job.over and not job.parked), key=self.policy)
         waiting = [(job, picture) for job in ranked for picture in job.pending or ()]
         alike = (pick for pick in waiting if self._key(pick[1]) == self._key(waiting[0][1]))
-        return list(itertools.islice(alike, self.rows))
+        return list(itertools.islice(alike, self._most(waiting[0][1]))) if waiting else []
+
+    def _most(self, picture: ActivePicture) -> int:
+        """How many pictures like this one a forward holds."""
+        return self.rows if self.mode == "fast" else self._exact_rows.get(self._key(picture), 1)
 
     def _key(self, picture: ActivePicture) -> Hashable:
         """Pictures of one key may share a forward."""
@@ -205,7 +213,7 @@ class Engine:
         family = self.family
         assert not isinstance(family, WholePipeline)
         pictures = [picture for _, picture in batch]
-        padding = pictures[:1] * (self.rows - len(pictures)) if self.mode == "exact" else []
+        padding = pictures[:1] * (self._most(pictures[0]) - len(pictures)) if self.mode == "exact" else []
         try:
             with self._pace.forward(lambda seconds: self._took(batch, seconds)):
                 return family.predict(pictures + padding)[: len(batch)]
@@ -244,25 +252,14 @@ class Engine:
     def warm_up(self) -> float:
         """Paint a throw-away picture in as few steps as show every path; returns its seconds.
 
-        In fast mode also find how many pictures make a forward cheapest. In exact mode with several rows, make sure
-        that company changes nothing on this machine, and else go back to one.
+        In fast mode also find how many pictures make a forward cheapest.
         """
-        asked = {"prompt": "warm up", "num_inference_steps": min(2, self.card.steps.max)}
-        requests = [GenerationRequest.parse({**asked, "seed": seed}, self.card) for seed in range(self.rows)]
-        painting = self.paint(requests[0])
-        if not isinstance(self.family, WholePipeline) and (self.mode == "fast" or self.rows > 1):
-            self.rows = self._thread.submit(self._settle_rows, self.family, requests).result()
+        asked = {"prompt": "warm up", "num_inference_steps": min(2, self.card.steps.max), "seed": 0}
+        request = GenerationRequest.parse(asked, self.card)
+        painting = self.paint(request)
+        if not isinstance(self.family, WholePipeline) and self.mode == "fast":
+            self.rows = self._thread.submit(cheapest_rows, self.family, request).result()
         return painting.timings["total"]
-
-    def _settle_rows(self, family: StepFamily, requests: list[GenerationRequest]) -> int:
-        with torch.inference_mode():
-            if self.mode == "fast":
-                return cheapest_rows(family, requests[0])
-            if not company_matters(family, requests):
-                return self.rows
-        text = "forwards of %d rows are not exact here: %s paints one at a time"
-        logging.getLogger(__name__).warning(text, self.rows, self.card.name)
-        return 1
 
     def _preview(self, latents: torch.Tensor) -> Image.Image:
         family = self.family

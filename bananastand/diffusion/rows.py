@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -12,12 +14,13 @@ from .active import ActivePicture
 from .families import StepFamily
 from .request import GenerationRequest
 
-__all__ = ["cheapest_rows", "company_matters"]
+__all__ = ["cheapest_rows", "exact_rows"]
 
 MOST = 16
 GAIN = 0.95  # a doubling must make a picture at least this much cheaper
 
 
+@torch.inference_mode()
 def cheapest_rows(family: StepFamily, request: GenerationRequest) -> int:
     """Pictures like the request's in one forward, a power of two, beyond which more do not make each cheaper."""
     best, rows, picture = math.inf, 1, family.begin(request)[0]
@@ -32,11 +35,23 @@ def cheapest_rows(family: StepFamily, request: GenerationRequest) -> int:
     return max(1, rows // 2)
 
 
-def company_matters(family: StepFamily, requests: list[GenerationRequest]) -> bool:
-    """Whether a picture's forward depends, here, on its place among the others or on who they are.
+def exact_rows(family: StepFamily, request: GenerationRequest, rows: int) -> int:
+    """`rows` where, in forwards of so many pictures like the request's, no place and no company changes one; else 1.
 
-    Most kernels treat each row alike; some split the rows among threads in a way that does not.
+    To be asked for each size, and with and without guidance: most kernels treat each row alike, but some split the
+    rows among threads in a way that does not, at six rows here and not at eight.
     """
+    try:
+        if not _company_matters(family, [replace(request, seed=seed, num_images=1) for seed in range(rows)]):
+            return rows
+    except torch.OutOfMemoryError:
+        pass
+    text = "forwards of %d pictures of %d x %d are not exact here: those are painted one at a time"
+    logging.getLogger(__name__).warning(text, rows, request.width, request.height)
+    return 1
+
+
+def _company_matters(family: StepFamily, requests: list[GenerationRequest]) -> bool:
     company = [family.begin(request)[0] for request in requests]
     first = company[0]
     expected = family.predict([first] * len(company))[0]

@@ -34,6 +34,7 @@ class Host:
         self._routes: dict[str, Route] = {}
         self._workers: Workers | None = None
         self._calls: set[Exchange] = set()
+        self._counters: dict[tuple[str, int], Any] = {}
         metrics.QUEUED.set_function(lambda: self.status.waiting)
         metrics.RUNNING.set_function(lambda: self.status.running)
 
@@ -64,7 +65,10 @@ class Host:
         started = time.perf_counter()
         status = await self._answer(scope, receive, send)
         route = scope["path"] if scope["path"] in self._routes or scope["path"] in _STATIC else "other"
-        metrics.REQUESTS.labels(route, status).inc()
+        counter = self._counters.get((route, status))
+        if counter is None:
+            counter = self._counters[route, status] = metrics.REQUESTS.labels(route, status)
+        counter.inc()
         if self.options.access_log and scope["path"] not in _STATIC:  # probes come every second and say nothing
             seconds = time.perf_counter() - started
             path = ascii(scope["path"])[1:-1][:200]

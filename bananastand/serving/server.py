@@ -49,6 +49,7 @@ def serve(target: str, options: Options | None = None) -> int:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
             server_header=False,
+            proxy_headers=False,  # nothing here asks who the caller is
         )
     )
     thread = threading.Thread(target=server.run, args=([listener],), name="server", daemon=True)

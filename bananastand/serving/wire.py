@@ -56,9 +56,9 @@ def read_request(headers: Iterable[Header], body: bytes) -> Any:
 
     named = dict[str, str]()
     for key, value in headers:
-        name, text = key.decode("latin-1"), value.decode("latin-1")
+        name, text = _name(key), value.decode("latin-1")
         named[name] = f"{named[name]},{text}" if name in named else text
-    kind = named.get("content-type", "").split(";")[0].strip().lower()
+    kind = named.get("CONTENT_TYPE", "").split(";")[0].strip().lower()
     if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
         raise BadRequest("invalid_content_type", f"Content-Type must be application/json, not {ascii(kind)[:80]}")
     try:
@@ -67,7 +67,12 @@ def read_request(headers: Iterable[Header], body: bytes) -> Any:
         raise BadRequest("invalid_json", "the body is nested too deeply") from None
     except ValueError as problem:
         raise BadRequest("invalid_json", f"the body is not JSON: {problem}") from None
-    return Request(headers=_quiet_headers(named), json=value, id=named.get("x-banana-request-id") or str(uuid.uuid4()))
+    return Request(headers=_quiet_headers(named), json=value, id=named.get("X_BANANA_REQUEST_ID") or str(uuid.uuid4()))
+
+
+def _name(key: bytes) -> str:
+    """A header's name as Potassium keeps it."""
+    return key.decode("latin-1").upper().replace("-", "_")
 
 
 def _quiet_headers(named: dict[str, str]) -> Any:
@@ -75,6 +80,9 @@ def _quiet_headers(named: dict[str, str]) -> Any:
     from potassium.types import RequestHeaders
 
     class Headers(RequestHeaders):
+        def __init__(self, headers: dict[str, str]) -> None:
+            self._headers = headers
+
         def __getitem__(self, key: str) -> str:
             return self._headers[self._normalize_key(key)]
 

@@ -1,0 +1,105 @@
+"""Loads an HTTP server over kept connections, from one thread, with sockets and epoll alone.
+
+A client of asyncio's streams takes half as long for a request as a quick server does, and its time is then measured as
+the server's.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from dataclasses import dataclass
+
+from ._machine import quantile
+
+__all__ = ["load"]
+
+PATIENCE = 5.0  # seconds for an answer
+
+
+@dataclass
+class _Connection:
+    socket: socket.socket
+    begun: float
+    got: bytes = b""
+
+
+def load(port: int, connections: int, seconds: float, request: bytes, word: bytes) -> dict[str, float]:
+    """Requests per second and latency in milliseconds; each connection has one request at a time.
+
+    Every answer must have status 200 and the word in it. `failed` are requests without one: the server closed the
+    connection, or said nothing for PATIENCE seconds.
+    """
+    taken, failed, started = list[float](), 0, time.perf_counter()
+    until = started + seconds
+    with select.epoll() as ready:
+        there = dict(_asked(port, request, ready) for _ in range(connections))
+        while there:
+            events = ready.poll(PATIENCE / 10)
+            now = time.perf_counter()
+            late = [number for number, each in there.items() if now - each.begun > PATIENCE]
+            for number in [*(number for number, _ in events), *late]:
+                if (each := there.get(number)) is None:
+                    continue
+                open_still = number not in late and _read(each)
+                answer = _answer(each.got)
+                if answer is None and open_still:
+                    continue
+                now = time.perf_counter()
+                if answer is None:
+                    failed += 1
+                else:
+                    assert answer[0] == 200, each.got[:300]
+                    assert word in each.got, each.got[:300]
+                    taken.append(now - each.begun)
+                if answer is not None and answer[1] and open_still and now < until:
+                    each.got, each.begun = b"", now
+                    each.socket.sendall(request)
+                    continue
+                there.pop(number).socket.close()
+                if now < until:
+                    there.update([_asked(port, request, ready)])
+    spent, ordered = time.perf_counter() - started, sorted(taken)
+    return {
+        "requests_per_second": round(len(ordered) / spent, 1),
+        "p50_ms": round(quantile(ordered, 0.5) * 1000, 3),
+        "p99_ms": round(quantile(ordered, 0.99) * 1000, 3),
+        "failed": failed,
+    }
+
+
+def _asked(port: int, request: bytes, ready: select.epoll) -> tuple[int, _Connection]:
+    """A new connection with the request on its way; its time begins when it is open."""
+    opened = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    ready.register(opened, select.EPOLLIN)
+    found = _Connection(opened, time.perf_counter())
+    opened.sendall(request)
+    return opened.fileno(), found
+
+
+def _read(connection: _Connection) -> bool:
+    """Take what has come; whether more may."""
+    try:
+        chunk = connection.socket.recv(65536)
+    except ConnectionError:
+        return False
+    connection.got += chunk
+    return bool(chunk)
+
+
+def _answer(got: bytes) -> tuple[int, bool] | None:
+    """Status, and whether the connection stays open, of a whole answer; None where some of it is missing."""
+    head, found, body = got.partition(b"\r\n\r\n")
+    if not found:
+        return None
+    head = head.lower()
+    if b"content-length:" in head:
+        whole = len(body) >= int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+    else:
+        assert b"transfer-encoding: chunked" in head, head
+        whole = body.endswith(b"\r\n0\r\n\r\n")
+    if not whole:
+        return None
+    return int(head.split(b" ", 2)[1]), b"connection: close" not in head and not head.startswith(b"http/1.0")
