@@ -153,6 +153,19 @@ def byte_equality() -> str:
     )
 
 
+def soak() -> str:
+    """Half an hour of every kind of request."""
+    found = json.loads((RESULTS / "soak.json").read_text())
+    times = [found["seconds"] / 10, *(found["seconds"] / 3 * third for third in (1, 2, 3))]
+    rows = [
+        f"| {seconds / 60:.0f} | {row['memory']} MB | {row['threads']} | {row['files']} |"
+        for seconds, row in zip(times, [found["early"], *found["thirds"]], strict=True)
+    ]
+    told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found["counted"].items()))
+    head = "| minutes | memory | threads | files |"
+    return "\n".join([head, "| --- | --- | --- | --- |", *rows, "", f"Answered: {told}. {_measured(found)}"])
+
+
 def _measured(found: dict[str, Any]) -> str:
     where = found["machine"]
     return (
@@ -169,6 +182,7 @@ TABLES = {
     "byte-equality": byte_equality,
     "mocks": mocks,
     "platform": platform,
+    "soak": soak,
 }
 
 
