@@ -354,8 +354,23 @@ def test_exact_mode_paints_one_at_a_time_at_sizes_where_company_matters(tmp_path
 
     assert seen[-2:] == [(16, 4), (16, 4)]
     assert [size for size in seen if size == (32, 1)] == [(32, 1), (32, 1)]
-    assert "forwards of 4 pictures of 32 x 32 are not exact here: those are painted one at a time" in caplog.text
+    assert "forwards of 4 pictures of 32 x 32 are not exact here: those are painted 1 at a time" in caplog.text
     assert "16 x" not in caplog.text
+
+
+def test_exact_mode_takes_the_most_rows_at_which_company_does_not_matter(tmp_path: Path) -> None:
+    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), rows=4)
+    seen = list[int]()
+    predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
+
+    def even_at_two(batch: Sequence[Any]) -> list[torch.Tensor]:
+        seen.append(len(batch))
+        return [rows + 1e-7 * (len(batch) > 2) * place for place, rows in enumerate(predict(batch))]
+
+    engine.family.predict = even_at_two  # pyright: ignore[reportAttributeAccessIssue]
+    engine.paint(wish(num_inference_steps=2))
+
+    assert seen[-2:] == [2, 2]
 
 
 def test_exact_mode_asks_once_for_each_size_and_guidance(pipeline: Any) -> None:

@@ -36,26 +36,26 @@ def cheapest_rows(family: StepFamily, request: GenerationRequest) -> int:
 
 
 def exact_rows(family: StepFamily, request: GenerationRequest, rows: int) -> int:
-    """`rows` where, in forwards of so many pictures like the request's, no place and no company changes one; else 1.
+    """The most pictures like the request's, up to `rows`, whose forward gives each the same in any place and company.
 
     To be asked for each size, and with and without guidance: most kernels treat each row alike, but some split the
     rows among threads in a way that does not, at six rows here and not at eight.
     """
-    try:
-        if not _company_matters(family, [replace(request, seed=seed, num_images=1) for seed in range(rows)]):
-            return rows
-    except torch.OutOfMemoryError:
-        pass
-    text = "forwards of %d pictures of %d x %d are not exact here: those are painted one at a time"
-    logging.getLogger(__name__).warning(text, rows, request.width, request.height)
-    return 1
+    found = next((count for count in range(rows, 1, -1) if not _company_matters(family, request, count)), 1)
+    if found < rows:
+        text = "forwards of %d pictures of %d x %d are not exact here: those are painted %d at a time"
+        logging.getLogger(__name__).warning(text, rows, request.width, request.height, found)
+    return found
 
 
-def _company_matters(family: StepFamily, requests: list[GenerationRequest]) -> bool:
-    company = [family.begin(request)[0] for request in requests]
+def _company_matters(family: StepFamily, request: GenerationRequest, count: int) -> bool:
+    company = [family.begin(replace(request, seed=seed, num_images=1))[0] for seed in range(count)]
     first = company[0]
-    expected = family.predict([first] * len(company))[0]
-    return any(not torch.equal(expected, family.predict(_with(first, company, i))[i]) for i in range(len(company)))
+    try:
+        expected = family.predict([first] * count)[0]
+        return any(not torch.equal(expected, family.predict(_with(first, company, i))[i]) for i in range(count))
+    except torch.OutOfMemoryError:
+        return True
 
 
 def _with(first: ActivePicture, company: list[ActivePicture], place: int) -> list[ActivePicture]:
