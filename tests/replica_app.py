@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(asked.get("seconds", 0))
             CALLS.discard(self)
         if self.path == "/events":
-            self.events(asked.get("events", 3))
+            self.events(asked.get("events", 3), asked.get("then"))
         elif self.path == "/fails":
             self.answer(500, {"error": {"message": "the handler failed"}})
         elif self.path == "/busy":
@@ -65,16 +65,19 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, None)
 
-    def events(self, count: int) -> None:
+    def events(self, count: int, then: str | None) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
-        self.send_header("connection", "close")
+        self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for number in range(count):
-            self.wfile.write(f"data: {number}\n\n".encode())
+            event = f"data: {number}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
             self.wfile.flush()
             time.sleep(0.05)
-        self.close_connection = True
+        if then == "crash":
+            os._exit(7)
+        self.wfile.write(b"0\r\n\r\n")
 
     def answer(self, status: int, value: object) -> None:
         body = b"" if value is None else json.dumps(value).encode()

@@ -178,13 +178,41 @@ def test_projects_over_bananas_management_api(up: Up) -> None:
     up.http.patch("/stand/v1/projects/app", json={"idle_timeout": 30})
 
 
-def test_events_stream_through_the_stands_call_and_the_front(up: Up) -> None:
-    for url in (f"http://127.0.0.1:{up.port}/stand/v1/projects/app/call/events", f"http://127.0.0.1:{FRONT}/events"):
-        with httpx2.stream("POST", url, json={"events": 4}, headers=dict(up.http.headers), timeout=30) as answer:
+def streaming(up: Up) -> list[tuple[str, dict[str, str]]]:
+    """The addresses of the handler that streams, each with what it wants of a caller."""
+    return [
+        (f"http://127.0.0.1:{up.port}/stand/v1/projects/app/call/events", dict(up.http.headers)),
+        (f"http://127.0.0.1:{up.port}/banana/run/app/events", {"x-banana-api-key": up.key}),
+        (f"http://127.0.0.1:{FRONT}/events", {}),
+    ]
+
+
+def test_events_stream_through_the_stands_call_bananas_run_url_and_the_front(up: Up) -> None:
+    for url, headers in streaming(up):
+        with httpx2.stream("POST", url, json={"events": 4}, headers=headers, timeout=30) as answer:
             pieces = list(answer.iter_bytes())
         assert answer.headers["content-type"] == "text/event-stream"
         assert len(pieces) > 1
         assert b"".join(pieces).count(b"data: ") == 4
+
+
+def test_a_stream_that_breaks_off_ends_in_the_middle_for_its_caller_too(up: Up) -> None:
+    for url, headers in streaming(up):
+        with httpx2.stream("POST", url, json={"events": 2, "then": "crash"}, headers=headers, timeout=30) as answer:
+            pieces = answer.iter_bytes()
+            assert next(pieces).startswith(b"data: 0")
+            with pytest.raises(httpx2.RemoteProtocolError):
+                list(pieces)
+
+
+def test_a_caller_that_leaves_a_stream_frees_its_replica(up: Up) -> None:
+    for url, headers in streaming(up):
+        with httpx2.stream("POST", url, json={"events": 2000}, headers=headers, timeout=30) as answer:
+            assert next(answer.iter_bytes()).startswith(b"data: 0")
+        until = time.monotonic() + 20  # the stream itself would take 100 seconds
+        while any(each["running"] for each in up.http.get("/stand/v1/projects/app/replicas").json()["replicas"]):
+            assert time.monotonic() < until, url
+            time.sleep(0.05)
 
 
 def test_a_front_needs_no_key_but_refuses_other_hosts_and_origins(up: Up) -> None:

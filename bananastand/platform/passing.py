@@ -16,7 +16,7 @@ from .projects import Project
 from .stand import Stand
 from .ticket import Ticket
 
-__all__ = ["TooLarge", "pass_on", "read_body"]
+__all__ = ["TooLarge", "pass_on", "pieces", "read_body"]
 
 CALL = "x-banana-call-id"
 
@@ -61,14 +61,18 @@ async def pass_on(stand: Stand, project: Project, route: str, request: Request) 
         told = {"error": {"code": "stopping", "message": outcomes.kept(ticket.made.id)}}
         return JSONResponse(told, 503, {CALL: ticket.made.id, "retry-after": "5"})
     status, kind = ticket.head
-    return StreamingResponse(_pieces(stand, ticket, request_id), status, _headers(ticket, kind))
+    return StreamingResponse(pieces(stand, ticket, request_id), status, _headers(ticket, kind))
 
 
 def _headers(ticket: Ticket, kind: str) -> dict[str, str]:
     return {CALL: ticket.made.id, "content-type": kind}
 
 
-async def _pieces(stand: Stand, ticket: Ticket, request_id: str | None) -> AsyncGenerator[bytes]:
+async def pieces(stand: Stand, ticket: Ticket, request_id: str | None) -> AsyncGenerator[bytes]:
+    """What a call streams. Closed before its end it calls the call off, unless that has a name to come again by.
+
+    Raises ConnectionError where the answer breaks off.
+    """
     try:
         async for piece in ticket.pieces():
             yield piece

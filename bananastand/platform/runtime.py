@@ -6,6 +6,8 @@ read them there. Nothing of a run is in the world.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from .builds import Build
 from .calls import Outcome
 from .errors import PlatformError, Refused, StoreError
 from .logs import iso
+from .passing import pieces
 from .projects import Project
 from .stand import Stand
 from .ticket import Ticket
@@ -146,7 +149,12 @@ class PlatformRuntime:
             raise ProviderError("too_large", str(error)) from error
         except StoreError as error:
             raise ProviderError("unavailable", str(error)) from error
-        outcome = await ticket.outcome(found.inference_timeout + MARGIN)
+        limit = found.inference_timeout + MARGIN
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ticket.opened(), limit)
+        if ticket.head is not None and not ticket.done.done():
+            return Reply(*ticket.head, b"", pieces(stand, ticket, request_id))
+        outcome = await ticket.outcome(0.0)
         if outcome is None and ticket.dismissed.done():
             raise ProviderError("unavailable", outcomes.kept(ticket.made.id))
         if outcome is None:

@@ -34,4 +34,4 @@ async def _forward(
         raise ProviderError("project_not_found")
     request_id = call.headers.get("x-banana-request-id")
     reply = await runtime.call(world, project, route, body, call.raw or b"{}", request_id=request_id)
-    return Answer(reply.body, reply.status, content_type=reply.content_type)
+    return Answer(reply.body, reply.status, content_type=reply.content_type, pieces=reply.pieces)

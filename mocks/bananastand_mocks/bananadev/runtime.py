@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -42,11 +43,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an app answered on its run URL."""
+    """What an app answered on its run URL; `pieces` is what it streams."""
 
     status: int
     content_type: str
     body: bytes | Any
+    pieces: AsyncGenerator[bytes] | None = None
 
 
 class Runtime(Protocol):

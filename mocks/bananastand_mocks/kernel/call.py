@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +68,11 @@ class Call:
 class Answer:
     """What goes back. `body` is JSON, or bytes where `content_type` is not JSON; None means no body at all.
 
-    Header names are lower-case.
+    Header names are lower-case. `pieces` is a body that is sent as it comes; it raises where it breaks off.
     """
 
     body: Any = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict[str, str])
     content_type: str = JSON
+    pieces: AsyncGenerator[bytes] | None = None

@@ -7,13 +7,15 @@ that has it. Under another server, and in process, these two faults raise Connec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from .faults import Fault
 
-__all__ = ["Headers", "Send", "deliver", "stall"]
+__all__ = ["Headers", "Receive", "Send", "deliver", "deliver_pieces", "stall"]
 
+Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
@@ -45,6 +47,34 @@ async def deliver(send: Send, status: int, headers: Headers, body: bytes, faults
         await _slowly(send, body, kinds["slow_body"].seconds)
         return
     await send({"type": "http.response.body", "body": body})
+
+
+async def deliver_pieces(
+    send: Send, receive: Receive, status: int, headers: Headers, pieces: AsyncGenerator[bytes]
+) -> None:
+    """Send a body as it comes, until its end or until the caller leaves. Raises what it breaks off with."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    sending, gone = asyncio.create_task(_pass_on(send, pieces)), asyncio.create_task(_until_gone(receive))
+    try:
+        await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        left = sending.cancel()
+        await asyncio.wait({sending})
+    if not left:
+        sending.result()
+
+
+async def _pass_on(send: Send, pieces: AsyncGenerator[bytes]) -> None:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _slowly(send: Send, body: bytes, seconds: float) -> None:

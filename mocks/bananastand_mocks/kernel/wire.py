@@ -5,11 +5,10 @@ This is the hot path: plain ASGI, no middleware. FastAPI stands around it (see `
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .call import JSON, Answer, Call
-from .delivery import Headers, Send, deliver, stall
+from .delivery import Headers, Receive, Send, deliver, deliver_pieces, stall
 from .errors import ContractBreach, ProviderError
 from .parameters import parse_query
 from .provider import Provider
@@ -18,8 +17,6 @@ from .service import Service
 from .world import World
 
 __all__ = ["Wire"]
-
-Receive = Callable[[], Awaitable[Any]]
 
 DRAINED = 32 * 2**20  # of a body that is too large; then the connection is closed on its sender
 
@@ -71,9 +68,11 @@ class Wire:
         faults = call.faults if call is not None else ()
         if faults:
             await stall(faults)
-        await deliver(
-            send, answer.status, self._headers(answer, body, headers), b"" if method == "HEAD" else body, faults
-        )
+        heads = self._headers(answer, body, headers)
+        if answer.pieces is not None:
+            await deliver_pieces(send, receive, answer.status, heads, answer.pieces)
+            return
+        await deliver(send, answer.status, heads, b"" if method == "HEAD" else body, faults)
 
     def _refused(self, call: Call | None, error: ProviderError) -> Answer:
         try:
@@ -139,7 +138,7 @@ class Wire:
 
     def _headers(self, answer: Answer, body: bytes, asked: dict[str, str]) -> Headers:
         headers = self._base.copy()
-        if not (answer.body is None and answer.status == 204):
+        if answer.pieces is None and not (answer.body is None and answer.status == 204):
             headers.append((b"content-length", str(len(body)).encode()))
         if answer.body is not None:
             kind = self._provider.json_type if answer.content_type == JSON else answer.content_type
