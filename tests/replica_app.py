@@ -98,4 +98,4 @@ if __name__ == "__main__":
         sys.exit("no model here")
     time.sleep(float(os.environ.get("START_SECONDS", "0")))
     ThreadingHTTPServer.daemon_threads = True
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler).serve_forever()

@@ -1,6 +1,8 @@
 """Runs FILE.py on Potassium's own server, on the port that PORT names. A script that imports nothing of ours."""
 
+import contextlib
 import os
+import resource
 import runpy
 import sys
 
@@ -15,6 +17,8 @@ def serve(self: Potassium, host: str = "", port: int = 0) -> None:
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(OSError, ValueError):  # Potassium's server leaves four files open for each request
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     Potassium.serve = serve  # type: ignore[method-assign]
     sys.argv = sys.argv[1:]
     sys.path.insert(0, os.path.dirname(os.path.abspath(sys.argv[0])))

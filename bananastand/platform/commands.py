@@ -23,6 +23,7 @@ __all__ = ["MARK", "REPLICA", "Start", "app_file", "built_image", "one_at_a_time
 MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
 MODULES = "BANANASTAND_MODULES"  # where our host notes what the app has imported
 CONTAINER_PORT = 8000  # Banana's
+ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_")  # where an engine is, and how it is set up
 ON_PORT = Path(__file__).with_name("_potassium_on_port.py")
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
@@ -104,7 +105,7 @@ def built_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]] | None
     if launch.kind != "container" or not launch.image:
         return None
     verb = ("rmi",) if launch.engine == "buildah" else ("image", "rm")
-    return (launch.engine or "docker", *verb, launch.image), inherited(os.environ)
+    return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINES)
 
 
 def one_at_a_time(launch: Launch) -> bool:
@@ -140,7 +141,7 @@ def _container(
     outside = inside if shared else port
     own = {**own, "PORT": str(inside), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
     names = [part for each in own for part in ("--env", each)]
-    environment = {**inherited(os.environ), **own}
+    environment = {**inherited(os.environ, *ENGINES), **own}
     if shared:
         run = [
             "buildah",
