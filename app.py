@@ -108,6 +108,7 @@ def send(url: str, result: dict, policy: outbound.AddressPolicy) -> None:
 
 if __name__ == "__main__":
     sys.setswitchinterval(1e-4)  # Potassium spins while init() runs; this leaves init() the processor
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with contextlib.suppress(OSError, ValueError):  # Potassium's server leaves four files open for each request
-        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     app.serve(host=os.environ.get("HOST") or "127.0.0.1", port=int(os.environ.get("PORT") or 8000))

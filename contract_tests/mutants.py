@@ -3,6 +3,7 @@
     python contract_tests/mutants.py                    all of them, into benchmarks/results/mutants.json
     python contract_tests/mutants.py --sample 60        a seeded sample
     python contract_tests/mutants.py --provider falai   those of one provider
+    python contract_tests/mutants.py --again            the survivors of the score file; the rest of it stands
     python contract_tests/mutants.py --list             their names
 
 What survives is printed. A survivor with a reason in mutation/survivors.yaml is told with it.
@@ -11,6 +12,7 @@ What survives is printed. A survivor with a reason in mutation/survivors.yaml is
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import sys
@@ -22,7 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "mocks"), str(HER
 import pytest  # noqa: E402
 from mutation import answers, clients, code, rules  # noqa: E402
 from mutation.mutant import Mutant  # noqa: E402
-from mutation.report import report  # noqa: E402
+from mutation.report import key, report  # noqa: E402
 from mutation.run import Run  # noqa: E402
 
 # Tests that a fault in this process can be seen by: those in a process of their own, or of nothing here, are left out.
@@ -68,12 +70,16 @@ def main() -> int:
     asked.add_argument("--patience", type=float, default=60.0, help="seconds of tests that are asked about one mutant")
     asked.add_argument("--minutes", type=float, default=60.0, help="after which no more are begun")
     asked.add_argument("--out", type=Path, help="where to write the score")
+    asked.add_argument("--again", action="store_true", help="those that survived as --out has it, to be written anew")
     asked.add_argument("--list", action="store_true", help="name them and end")
     options = asked.parse_args()
 
     chosen = [
         each for each in every() if options.provider in (None, each.provider) and (options.only or "") in str(each)
     ]
+    before = json.loads(options.out.read_text()) if options.again else None
+    if before is not None:
+        chosen = [each for each in chosen if key(each) in before["survivors"]]
     if options.sample is not None and options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     if options.list:
@@ -91,7 +97,7 @@ def main() -> int:
         "ignore::pytest.PytestAssertRewriteWarning",
     ]
     pytest.main([*words, *files()], plugins=[run])
-    return report(run, options.out)
+    return report(run, options.out, before)
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from contracts import FILES, contract
 from mutation import answers, clients, code, rules
-from mutation.report import REASONS, key
+from mutation.report import REASONS, key, report
+from mutation.run import Outcome, Run
 from mutation.shapes import named_operations
 
 HERE = Path(__file__).parent
@@ -41,3 +42,18 @@ def test_a_sample_of_mutants_is_seen(tmp_path: Path) -> None:
     subprocess.run(command, check=False, capture_output=True, timeout=1200)
 
     assert json.loads((tmp_path / "score.json").read_text())["per cent"] >= 90
+
+
+def test_what_was_seen_before_stays_seen_when_survivors_are_asked_again(tmp_path: Path) -> None:
+    first, second, third = list(rules.mutants())[:3]
+    run = Run([second, third], 1, 1.0, 1.0, say=lambda text: None)
+    run.outcomes = [Outcome(second, "test_one", 1, 0.1), Outcome(third, None, 5, 0.1)]
+    before = {"providers": {first.provider: {"mock": {"seen": 8, "of": 10}}}, "survivors": {}}
+
+    status = report(run, tmp_path / "score.json", before)
+
+    found = json.loads((tmp_path / "score.json").read_text())
+    assert (found["seen"], found["mutants"], found["per cent"]) == (9, 10, 90.0)
+    assert found["providers"] == {first.provider: {"mock": {"seen": 9, "of": 10}}}
+    assert found["survivors"] == {key(third): None}
+    assert status == 1
