@@ -92,6 +92,37 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
+    ("provider", "method", "words", "path"),
+    [
+        ("gobananas", "get_session", ("a/b?c d",), "/api/sessions/a%2Fb%3Fc%20d"),
+        ("gobananas", "get_file", ("acme/2026/b?c d.png",), "/images/acme/2026/b%3Fc%20d.png"),
+        ("banana-native", "get_project", ("a/b?c",), "/v1/projects/a%2Fb%3Fc"),
+        ("banana-native", "update_project", ("a/b?c",), "/v1/projects/a%2Fb%3Fc"),
+        ("banana-native", "create_upload", ("a/b?c",), "/v1/projects/a%2Fb%3Fc/upload"),
+        ("banana-native", "build_project", ("a/b?c", "key"), "/v1/projects/a%2Fb%3Fc/build"),
+        ("banana-native", "call_project", ("a/b?c", "/one/two?x"), "/run/a%2Fb%3Fc/one/two%3Fx"),
+        ("banana-native", "warmup_project", ("a/b?c",), "/run/a%2Fb%3Fc/_k/warmup"),
+        ("paperbanana", "get_task", ("a/b?c",), "/api/tasks/a%2Fb%3Fc"),
+        ("paperbanana", "get_task_image", ("a/b?c",), "/api/tasks/a%2Fb%3Fc/image"),
+        ("paperbanana", "get_key", ("pb_a/b?c",), "/api/admin/keys/pb_a%2Fb%3Fc"),
+        ("paperbanana", "update_key", ("pb_a/b?c",), "/api/admin/keys/pb_a%2Fb%3Fc"),
+        ("paperbanana", "delete_key", ("pb_a/b?c",), "/api/admin/keys/pb_a%2Fb%3Fc"),
+        ("paperbanana", "get_history", ("a/b?c",), "/api/admin/history/a%2Fb%3Fc"),
+    ],
+)
+def test_what_is_named_stays_one_part_of_the_path(
+    provider: str, method: str, words: tuple[str, ...], path: str, httpserver: HTTPServer
+) -> None:
+    client = CLIENTS[provider][0](KEY, admin_key=KEY, base_url=httpserver.url_for("").rstrip("/"), max_retries=0)
+
+    with client, suppress(APIStatusError):
+        getattr(client, method)(*words)
+    ((request, _),) = httpserver.log
+
+    assert request.environ["RAW_URI"].partition("?")[0] == path
+
+
+@pytest.mark.parametrize(
     ("file", "kind"),
     [(b"\x89PNG\r\n", "image/png"), (b"\xff\xd8\xff\xe0", "image/jpeg"), (b"RIFF0000WEBP", "image/webp")],
 )

@@ -52,7 +52,9 @@ def test_a_documented_status(provider: str, name: str, status: int, monkeypatch:
     assert answer.status_code == status
     found = operation(contract(provider), name)
     kind = answer.headers.get("content-type", "").partition(";")[0]
-    content = resolve(found.document, found.spec["responses"][str(status)]).get("content", {})
+    documented = resolve(found.document, found.spec["responses"][str(status)])
+    assert {each.lower() for each in documented.get("headers", {})} <= answer.headers.keys()
+    content = documented.get("content", {})
     if kind == "application/json" and "schema" in content[kind]:
         assert errors(found.document, content[kind]["schema"], answer.json()) == []
     expected = body_of(provider, name, status) if status >= 400 else None
