@@ -102,8 +102,13 @@ def of_size(rule: Rule, schema: Any, size: Any) -> Any:
 @pytest.mark.parametrize("rule", of("enum", "const", "pattern", "format"))
 def test_a_choice_or_form(rule: Rule) -> None:
     wrong = "2024-13-45" if rule.keyword == "format" else " " if rule.value == r"\S" else "~no such~"
+    asked = valid(rule.provider, rule.operation)
+    if rule.path == ("sector",):
+        asked.body["instance_type"] = "gpu_8x_h100_sxm5"  # the one kind that has sectors
 
-    assert refused(placed(valid(rule.provider, rule.operation), rule.place, rule.path, wrong), rule)
+    assert refused(placed(asked, rule.place, rule.path, wrong), rule)
+    if rule.place == "expand":  # a list of choices, one of which is right
+        assert refused(placed(asked, rule.place, rule.path, f"{rule.value.split('(')[1].split('|')[0]},{wrong}"))
 
 
 @pytest.mark.parametrize("rule", of("enum"))
@@ -128,7 +133,10 @@ def test_a_type(rule: Rule) -> None:
     if rule.place == "body" and not rule.path and operation_takes_any(rule):
         wrong = "a word"
 
-    assert refused(placed(valid(rule.provider, rule.operation), rule.place, rule.path, wrong), rule)
+    asked = valid(rule.provider, rule.operation)
+    assert refused(placed(asked, rule.place, rule.path, wrong), rule)
+    if rule.place == "body" and not rule.path:
+        assert refused(placed(asked, rule.place, rule.path, [asked.body]))  # an array is JSON's other kind of body
 
 
 def fitting(kinds: list[str]) -> tuple[type, ...]:

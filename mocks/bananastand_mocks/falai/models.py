@@ -62,5 +62,6 @@ def described(row: Model, *, favourites: bool = True) -> dict[str, Any]:
             "pinned": row.get("pinned", False),
             "license_type": row["license_type"],
             "kind": row.get("kind", "inference"),
+            **row.get("metadata", {}),
         },
     }
