@@ -154,8 +154,8 @@ def _put(into: Any, path: tuple[str, ...], value: Any) -> Any:
         return value
     head, rest = path[0], path[1:]
     if head == "[]":
-        first = into[0] if isinstance(into, list) and into else None
-        return [_put(first, rest, value)]
+        first, *others = into if isinstance(into, list) and into else [None]
+        return [_put(first, rest, value), *others]
     return {**(into if isinstance(into, dict) else {}), head: _put((into or {}).get(head), rest, value)}
 
 
