@@ -10,13 +10,15 @@ import ast
 import importlib
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from .mutant import Mutant, reached
+from .mutant import Mutant, key, reached
 
 __all__ = ["Source", "mutants", "sources", "watch"]
 
@@ -104,7 +106,14 @@ def sources() -> list[Source]:
 
 
 def mutants() -> Iterator[Mutant]:
-    """All of them, in the order of the sources."""
+    """All of them, in the order of the sources. The second of two that are alike is called so."""
+    alike = Counter[str]()
+    for each in _mutants():
+        alike[key(each)] += 1
+        yield each if alike[key(each)] == 1 else replace(each, what=f"{each.what} ({alike[key(each)]})")
+
+
+def _mutants() -> Iterator[Mutant]:
     for source in sources():
         tree = ast.parse(source.text)
         for name, function in source.functions(tree):
