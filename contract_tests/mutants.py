@@ -2,7 +2,7 @@
 
     python contract_tests/mutants.py                    all of them, into benchmarks/results/mutants.json
     python contract_tests/mutants.py --sample 60        a seeded sample
-    python contract_tests/mutants.py --provider falai   those of one provider
+    python contract_tests/mutants.py --provider falai   those of one provider; of the others stands what --out has
     python contract_tests/mutants.py --again            the survivors of the score file; the rest of it stands
     python contract_tests/mutants.py --list             their names
 
@@ -22,9 +22,15 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "mocks"), str(HERE.parent / "tests")]
 
 import pytest  # noqa: E402
-from mutation import answers, clients, code, rules  # noqa: E402
-from mutation.mutant import Mutant  # noqa: E402
-from mutation.report import key, report  # noqa: E402
+from mutation import (  # noqa: E402
+    answers,
+    clients,
+    code,
+    memory,
+    rules,
+)
+from mutation.mutant import Mutant, key  # noqa: E402
+from mutation.report import reasons, report  # noqa: E402
 from mutation.run import Run  # noqa: E402
 
 # Tests that a fault in this process can be seen by: those in a process of their own, or of nothing here, are left out.
@@ -77,15 +83,16 @@ def main() -> int:
     chosen = [
         each for each in every() if options.provider in (None, each.provider) and (options.only or "") in str(each)
     ]
-    before = json.loads(options.out.read_text()) if options.again else None
-    if before is not None:
+    kept = options.out is not None and options.out.exists() and (options.again or options.provider)
+    before = json.loads(options.out.read_text()) if kept else None
+    if options.again:
         chosen = [each for each in chosen if key(each) in before["survivors"]]
     if options.sample is not None and options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     if options.list:
         print(*chosen, f"{len(chosen)} mutants", sep="\n")
         return 0
-    run = Run(chosen, options.workers, options.patience, options.minutes, say=_say)
+    run = Run(chosen, options.workers, options.patience, options.minutes, _say, memory.load(), reasons())
     words = [
         "-q",
         "-s",
@@ -97,7 +104,8 @@ def main() -> int:
         "ignore::pytest.PytestAssertRewriteWarning",
     ]
     pytest.main([*words, *files()], plugins=[run])
-    return report(run, options.out, before)
+    memory.save(run.outcomes)
+    return report(run, options.out, before, again=options.again)
 
 
 def _say(text: str) -> None:

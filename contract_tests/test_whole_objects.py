@@ -93,29 +93,35 @@ def test_a_failed_deployment_says_why(path: str) -> None:
     }
 
 
-def test_what_fal_tells_of_some_models_only() -> None:
-    call = InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"})
-    ids = ("fal-ai/flux-lora", "fal-ai/flux-lora-fast-training", "fal-ai/kling-video/v1.6/standard/text-to-video")
+RARE = {
+    "fal-ai/flux-lora": {
+        "training_endpoint_ids": ["fal-ai/flux-lora-fast-training"],
+        "stream_url": "https://fal.run/fal-ai/flux-lora/stream",
+        "github_url": "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev",
+    },
+    "fal-ai/flux-lora-fast-training": {"inference_endpoint_ids": ["fal-ai/flux-lora"], "duration_estimate": 5.0},
+    "fal-ai/kling-video/v1.6/standard/text-to-video": {
+        "group": {"key": "kling-video-v1.6", "label": "Kling 1.6 (standard)"},
+        "thumbnail_animated_url": "https://fal.media/files/fal-ai/kling-video/v1.6/standard/text-to-video/thumbnail.webp",
+    },
+}
+ALWAYS = {"display_name", "category", "description", "status", "tags", "updated_at", "is_favorited", "kind",
+          "thumbnail_url", "model_url", "date", "highlighted", "pinned", "license_type"}  # fmt: skip
 
-    told = {}
-    for id in ids:
-        (model,) = call("GET", "/v1/models", params={"endpoint_id": id}).json()["models"]
-        always = {"display_name", "category", "description", "status", "tags", "updated_at", "is_favorited", "kind",
-                  "thumbnail_url", "model_url", "date", "highlighted", "pinned", "license_type"}  # fmt: skip
-        told[id] = {name: value for name, value in model["metadata"].items() if name not in always}
 
-    assert told == {
-        "fal-ai/flux-lora": {
-            "training_endpoint_ids": ["fal-ai/flux-lora-fast-training"],
-            "stream_url": "https://fal.run/fal-ai/flux-lora/stream",
-            "github_url": "https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev",
-        },
-        "fal-ai/flux-lora-fast-training": {"inference_endpoint_ids": ["fal-ai/flux-lora"], "duration_estimate": 5.0},
-        "fal-ai/kling-video/v1.6/standard/text-to-video": {
-            "group": {"key": "kling-video-v1.6", "label": "Kling 1.6 (standard)"},
-            "thumbnail_animated_url": "https://fal.media/files/fal-ai/kling-video/v1.6/standard/text-to-video/thumbnail.webp",
-        },
-    }
+@pytest.mark.parametrize("id", RARE)
+def test_what_fal_tells_of_some_models_only(id: str) -> None:
+    native, gateway = (
+        InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"}),
+        Caller(FalAIUpstream(), "empty"),
+    )
+
+    (model,) = native("GET", "/v1/models", params={"endpoint_id": id}).json()["models"]
+    listed = {each["endpoint_id"]: each for each in gateway.result("GET", "/v1/models", limit=100)["models"]}
+    got = gateway.result("GET", "/v1/models/model_id", model_id=id)
+
+    for each in (model, listed[id], got):
+        assert {name: value for name, value in each["metadata"].items() if name not in ALWAYS} == RARE[id]
 
 
 def test_usage_says_by_which_key_where_that_is_asked_for() -> None:

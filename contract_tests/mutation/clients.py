@@ -127,8 +127,8 @@ def _named(session: Session, call: Call[Any]) -> tuple[str, str] | None:
 
 @functools.lru_cache(maxsize=4096)
 def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
-    """The operation at an address; of several the one with the fewest places in its path."""
-    for each in sorted(_patterns(provider), key=lambda each: each[0]):
+    """The operation at an address; of several the one with the fewest places in its path, then with the most words."""
+    for each in sorted(_patterns(provider), key=lambda each: (each[0], -len(each[2].pattern))):
         if each[1] == method.lower() and each[2].fullmatch(path):
             return provider, each[3]
     return None

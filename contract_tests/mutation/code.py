@@ -7,16 +7,19 @@ and constants of a module are changed in place, and wherever they were imported 
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from .mutant import Mutant, reached
+from .mutant import Mutant, key, reached
 
 __all__ = ["Source", "mutants", "sources", "watch"]
 
@@ -82,6 +85,9 @@ class Source:
         for name in functions:
             found = self.live(name)
             assert found is not None
+            inner = {id(each): each.co_qualname for each in _codes(found.__code__)}
+            for function in _made_of(inner):  # functions within that were made when the module was imported
+                function.__code__ = codes.get(inner[id(function.__code__)], function.__code__)
             found.__code__ = codes[name]
 
 
@@ -98,13 +104,20 @@ def sources() -> list[Source]:
             if path.name != "answers.py":
                 found.append(Source(path, provider, "client", texts=True, calls=path.name == "calls.py"))
     found.append(Source(CLIENTS / "lowcodeapi.py", "falai", "client", texts=True, calls=False))
-    for name in ("call.py", "client.py", "errors.py"):
+    for name in ("call.py", "client.py", "errors.py", "waiting.py"):
         found.append(Source(CLIENTS / name, "bananadev", "client", texts=False, calls=False))
     return found
 
 
 def mutants() -> Iterator[Mutant]:
-    """All of them, in the order of the sources."""
+    """All of them, in the order of the sources. The second of two that are alike is called so."""
+    alike = Counter[str]()
+    for each in _mutants():
+        alike[key(each)] += 1
+        yield each if alike[key(each)] == 1 else replace(each, what=f"{each.what} ({alike[key(each)]})")
+
+
+def _mutants() -> Iterator[Mutant]:
     for source in sources():
         tree = ast.parse(source.text)
         for name, function in source.functions(tree):
@@ -234,12 +247,25 @@ def _rebind(module: ModuleType, name: str, old: Any, new: Any) -> None:
     for each in list(sys.modules.values()):
         if getattr(each, "__name__", "").startswith(package) and vars(each).get(name) == old:
             setattr(each, name, new)
-    for function in [each for each in vars(module).values() if isinstance(each, FunctionType)]:
+    for function in _functions(module):
         words = function.__kwdefaults__ or {}
         for word, value in words.items():
             if value is old:
                 words[word] = new
         function.__defaults__ = tuple(new if each is old else each for each in function.__defaults__ or ()) or None
+
+
+def _functions(module: ModuleType) -> Iterator[FunctionType]:
+    """Those of a module, and the methods of its classes."""
+    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
+    for each in own:
+        within = list(vars(each).values()) if inspect.isclass(each) else [each]
+        yield from (function for function in within if isinstance(function, FunctionType))
+
+
+def _made_of(inner: Mapping[int, str]) -> list[FunctionType]:
+    alive = gc.get_objects() if inner else []
+    return [each for each in alive if type(each) is FunctionType and id(each.__code__) in inner]
 
 
 def _is_overload(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -263,7 +289,11 @@ def watch() -> None:
         for name, function in source.functions(tree):
             if source.live(name) is None:
                 continue
-            note = ast.parse(f"__mutation_reached__({source.site(name)!r})").body[0]
-            function.body.insert(1 if ast.get_docstring(function) is not None else 0, note)
+            for each in ast.walk(function):
+                if isinstance(
+                    each, ast.FunctionDef | ast.AsyncFunctionDef
+                ):  # it may be called long after what holds it
+                    note = ast.parse(f"__mutation_reached__({source.site(name)!r})").body[0]
+                    each.body.insert(1 if ast.get_docstring(each) is not None else 0, note)
             noted.append(name)
         source.swap(noted, tree)

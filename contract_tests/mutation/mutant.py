@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Mutant", "reached", "site", "value_at"]
+__all__ = ["Mutant", "key", "reached", "site", "value_at"]
 
 reached: set[str] = set()  # the sites that this process came by since it was cleared
 
@@ -30,6 +31,11 @@ class Mutant:
 def site(side: str, provider: str, operation: str, status: object = "") -> str:
     """The name of a place that tests come by."""
     return f"{side} {provider} {operation} {status}".rstrip()
+
+
+def key(mutant: Mutant) -> str:
+    """The name of a mutant as reasons are kept: without its line, which moves."""
+    return re.sub(r"line \d+: ", "", str(mutant))
 
 
 def value_at(body: Any, path: tuple[str, ...], change: Callable[[Any, str], None]) -> bool:

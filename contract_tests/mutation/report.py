@@ -3,65 +3,83 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .mutant import Mutant
+from .mutant import key
 from .run import Run, score
 
-__all__ = ["REASONS", "key", "report"]
+__all__ = ["REASONS", "reasons", "report"]
 
 REASONS = Path(__file__).with_name("survivors.yaml")
 
 
-def report(run: Run, out: Path | None, before: Any = None) -> int:
-    """Print it, write it; 1 where a survivor has no reason, or nothing was tested.
+def reasons() -> dict[str, str]:
+    """Why mutants survive, by their keys."""
+    return yaml.safe_load(REASONS.read_text(encoding="utf-8")) or {}
 
-    `before` is a score of which the survivors were asked again: what was seen then stays seen.
+
+def report(run: Run, out: Path | None, before: Any = None, *, again: bool = False) -> int:
+    """Print it, write it; 1 where a survivor has no reason, a mutant was not asked about, or nothing was tested.
+
+    `before` is an earlier score: what this run does not ask about stays as it was. With `again` only the survivors of
+    it were asked about, and what was seen then stays seen.
     """
-    reasons = yaml.safe_load(REASONS.read_text(encoding="utf-8")) or {}
-    survivors = {key(each.mutant): reasons.get(key(each.mutant)) for each in run.outcomes if each.test is None}
-    rows = score(run.outcomes) if before is None else _merged(before, run)
+    known, rows, survivors = reasons(), score(run.outcomes), dict[str, str | None]()
+    unasked = len(run.mutants) - len(run.outcomes)
+    if before is not None:
+        rows = _merged(before, run) if again else {**_rows(before), **rows}
+        anew = {each.provider for each in run.mutants}
+        survivors = {name: reason for name, reason in before["survivors"].items() if name.split()[0] not in anew}
+    survivors |= {key(each.mutant): known.get(key(each.mutant)) for each in run.outcomes if each.test is None}
     print(f"{'provider':14} {'mock':>12} {'client':>12}")
     for provider, sides in rows.items():
         print(f"{provider:14} {_said(sides.get('mock')):>12} {_said(sides.get('client')):>12}")
     pairs = [pair for sides in rows.values() for pair in sides.values()]
     seen, count = sum(a for a, _ in pairs), sum(b for _, b in pairs)
-    print(f"{'all':14} {seen}/{count} = {100 * seen / max(count, 1):.1f} %")
+    print(f"{'all':14} {seen}/{count} = {100 * seen / max(count, 1):.1f} %; not asked about: {unasked}")
     for name, reason in survivors.items():
         print(f"survived: {name}: {reason or 'no reason is known'}")
+    for name in sorted(key(each.mutant) for each in run.outcomes if each.test and key(each.mutant) in known):
+        print(f"seen, and yet a reason is given: {name}")
     if out is not None:
         found: dict[str, Any] = {
             "mutants": count,
             "seen": seen,
             "per cent": round(100 * seen / max(count, 1), 1),
             "providers": {
-                provider: {side: {"seen": a, "of": b} for side, (a, b) in sides.items()}
-                for provider, sides in rows.items()
+                provider: {
+                    side: {"seen": a, "of": b, "per cent": round(100 * a / b, 1)} for side, (a, b) in sides.items()
+                }
+                for provider, sides in sorted(rows.items())
             },
-            "survivors": survivors,
+            "survivors": dict(sorted(survivors.items())),
         }
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return int(not count or None in survivors.values())
+    return int(not count or unasked > 0 or None in survivors.values())
+
+
+def _rows(before: Any) -> dict[str, dict[str, tuple[int, int]]]:
+    return {
+        provider: {side: (row["seen"], row["of"]) for side, row in sides.items()}
+        for provider, sides in before["providers"].items()
+    }
 
 
 def _merged(before: Any, run: Run) -> dict[str, dict[str, tuple[int, int]]]:
-    """All mutants of the earlier score; not seen are those that survived now."""
+    """All mutants of the earlier score; of the providers asked again those are not seen that survived now."""
     left = Counter((each.mutant.provider, each.mutant.side) for each in run.outcomes if each.test is None)
+    anew = {each.provider for each in run.mutants}
     return {
-        provider: {side: (row["of"] - left[provider, side], row["of"]) for side, row in sides.items()}
-        for provider, sides in before["providers"].items()
+        provider: {
+            side: (of - left[provider, side] if provider in anew else seen, of) for side, (seen, of) in sides.items()
+        }
+        for provider, sides in _rows(before).items()
     }
 
 
 def _said(pair: tuple[int, int] | None) -> str:
     return "-" if pair is None else f"{pair[0]}/{pair[1]}"
-
-
-def key(mutant: Mutant) -> str:
-    """The name of a mutant as reasons are kept: without its line, which moves."""
-    return re.sub(r"line \d+: ", "", str(mutant))

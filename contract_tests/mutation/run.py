@@ -1,35 +1,28 @@
 """Runs tests against mutants: one process collects them, a fork for each mutant runs those that can see it.
 
-Nothing is started before the forks but imports: no thread, no server, no event loop.
+Nothing is started before the forks but imports: no thread, no server, no event loop. What a fork wrote is `found`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
-import signal
-import tempfile
 import time
-import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from . import answers, clients, code
-from .mutant import Mutant, reached
+from .forks import each_in_a_fork, ends_after
+from .mutant import Mutant, key, reached
 
 __all__ = ["Outcome", "Run"]
 
 CHUNK = 60  # tests of one fork of the first round
 LONGEST = 300.0  # seconds of one fork of the first round
-HUNG = 20.0  # seconds of a mutant's fork, and thrice the seconds of its tests; who is not done by then is red
-Job = Callable[[], Any]
+HUNG = 20.0  # seconds of a test, and ten times those it takes without a mutant; what is not done by then is red
+EXPLAINED = 5.0  # seconds of tests that are asked about a mutant that survived for a reason
 
 
 @dataclass
@@ -62,8 +55,12 @@ class Run:
     patience: float  # seconds of tests that are asked about a mutant
     minutes: float  # after which no more mutants are begun
     say: Callable[[str], None]
+    remembered: Mapping[str, str] = field(default_factory=dict[str, str])  # by which test a mutant was seen before
+    explained: Collection[str] = ()  # mutants that are known to survive, and why
     outcomes: list[Outcome] = field(default_factory=list)
     tests: dict[str, Test] = field(default_factory=dict)
+    _near: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])  # seen at a site, by a test
+    _doubted: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -73,17 +70,52 @@ class Run:
         self._first_round()
         broken = [name for name, each in self.tests.items() if not each.passed]
         self.say(f"{len(self.tests)} tests without a mutant in {time.monotonic() - began:.0f} s; not green: {broken}")
-        for mutant, (found, seconds) in self._each(self.mutants, self._ask, HUNG + 3 * self.patience):
+        self._put_in(self.mutants)
+        if doubtful := self._doubtful():
+            self.say(f"asked again: {len(doubtful)}")
+            self.outcomes = [each for each in self.outcomes if each.mutant not in doubtful]
+            self._put_in(doubtful)
+        return True
+
+    def _put_in(self, mutants: Sequence[Mutant]) -> None:
+        began = time.monotonic()
+        for number, (mutant, (found, seconds)) in enumerate(self._each(mutants, self._ask, LONGEST), 1):
             outcome = Outcome(mutant, found["test"], found["asked"], seconds)
             self.outcomes.append(outcome)
             if outcome.test in self.tests:
                 self.tests[outcome.test].kills += 1
+                self._near.update((site, outcome.test) for site in mutant.sites)
             if outcome.test is None:
                 self.say(f"survived: {mutant}  ({outcome.asked} tests, {seconds:.1f} s)")
-            if len(self.outcomes) % 100 == 0:
+            if number % 100 == 0:
                 dead = sum(each.test is not None for each in self.outcomes)
-                self.say(f"{len(self.outcomes)} of {len(self.mutants)}: {dead} seen, {time.monotonic() - began:.0f} s")
-        return True
+                self.say(f"{number} of {len(mutants)}: {dead} seen, {time.monotonic() - began:.0f} s")
+
+    def _doubtful(self) -> list[Mutant]:
+        """Mutants that were seen by a test that is red without them too, or green with them when it is run alone."""
+        seeing = sorted({each.test for each in self.outcomes if each.test in self.tests})
+        for name, (found, _) in self._each([[each] for each in seeing], self._green, LONGEST):
+            if not found["green"]:
+                self.tests[name[0]].passed = False
+                self.say(f"red without a mutant: {name[0]}")
+        late = [each for each in self.outcomes if each.asked > 1 and each.test in self.tests]
+        for outcome, (found, _) in self._each(late, self._red_alone, LONGEST):
+            if not found["red"]:
+                self._doubted.add((key(outcome.mutant), outcome.test))
+                self.say(f"seen in company only: {outcome.mutant} by {outcome.test}")
+        return [
+            each.mutant
+            for each in self.outcomes
+            if each.test in self.tests
+            and (not self.tests[each.test].passed or (key(each.mutant), each.test) in self._doubted)
+        ]
+
+    def _green(self, names: Sequence[str]) -> Any:
+        return {"green": all(passed for _, passed, _ in self._tested(names))}
+
+    def _red_alone(self, outcome: Outcome) -> Any:
+        outcome.mutant.apply()
+        return {"red": self._first_red([outcome.test or ""])["test"] is not None}
 
     def _first_round(self) -> None:
         code.watch()
@@ -105,31 +137,55 @@ class Run:
         return found
 
     def _ask(self, mutant: Mutant) -> Any:
-        """In a fork: put the mutant in and run tests until one is red. Those that saw most so far are asked first."""
-        seeing = [name for name, each in self.tests.items() if each.passed and each.sites & mutant.sites]
-        seeing.sort(key=lambda name: (self.tests[name].seconds / (1 + self.tests[name].kills), name))
-        seeing = list(self._in_time(seeing))
+        """In a fork: put the mutant in and run tests until one is red."""
+        patience = EXPLAINED if key(mutant) in self.explained else self.patience
+        seeing = list(self._in_time(self._seeing(mutant), patience))
         mutant.apply()
-        for asked, (name, passed, _) in enumerate(self._tested(seeing), 1):
+        return self._first_red(seeing)
+
+    def _first_red(self, names: Sequence[str]) -> Any:
+        """Run tests until one is red; one that hangs is."""
+        asked = 0
+
+        def timed(name: str) -> None:
+            nonlocal asked
+            asked += 1
+            ends_after(HUNG + 10 * self.tests[name].seconds, {"test": name, "asked": asked})
+
+        for name, passed, _ in self._tested(names, before=timed):
             if not passed:
                 return {"test": name, "asked": asked}
-        return {"test": None, "asked": len(seeing)}
+        return {"test": None, "asked": asked}
 
-    def _in_time(self, names: Sequence[str]) -> Iterator[str]:
+    def _seeing(self, mutant: Mutant) -> list[str]:
+        """The tests that come by the mutant: who saw it before, then those that are quick and saw much, best nearby."""
+
+        def rank(name: str) -> tuple[bool, float, str]:
+            test, near = self.tests[name], sum(self._near[site, name] for site in mutant.sites)
+            return name != known, (test.seconds + 0.01) / (1 + test.kills + 20 * near), name
+
+        known = self.remembered.get(key(mutant))
+        able = (name for name, each in self.tests.items() if each.passed and each.sites & mutant.sites)
+        return sorted((name for name in able if (key(mutant), name) not in self._doubted), key=rank)
+
+    def _in_time(self, names: Sequence[str], patience: float) -> Iterator[str]:
         spent = 0.0
         for name in names:
             yield name
             spent += self.tests[name].seconds
-            if spent > self.patience:
+            if spent > patience:
                 return
 
-    def _tested(self, names: Sequence[str]) -> Iterator[tuple[str, bool, float]]:
+    def _tested(
+        self, names: Sequence[str], before: Callable[[str], None] = lambda name: None
+    ) -> Iterator[tuple[str, bool, float]]:
         listener = _Listener()
         items = [self.tests[name].item for name in names]
         if not items:
             return
         items[0].config.pluginmanager.register(listener)
         for item, following in zip(items, [*items[1:], None], strict=True):
+            before(item.nodeid)
             listener.red, began = False, time.perf_counter()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             yield item.nodeid, not listener.red, time.perf_counter() - began
@@ -137,41 +193,13 @@ class Run:
     def _each(
         self, jobs: Sequence[Any], work: Callable[[Any], Any], longest: float
     ) -> Iterator[tuple[Any, tuple[Any, float]]]:
-        """Every job with what its fork found and its seconds, as they end; none has more than the longest."""
-        left, running = list(reversed(jobs)), dict[int, tuple[Any, Path, float]]()
         until = time.monotonic() + 60 * self.minutes
-        while left or running:
-            if time.monotonic() > until:
-                left.clear()
-            while left and len(running) < self.workers:
-                job = left.pop()
-                folder = Path(tempfile.mkdtemp(prefix="mutant-"))
-                running[_fork(work, job, folder)] = (job, folder, time.monotonic())
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-            now = time.monotonic()
-            for late in [each for each, (_, _, began) in running.items() if now - began > longest]:
-                with contextlib.suppress(ProcessLookupError):  # it has ended in this very moment
-                    os.killpg(late, signal.SIGKILL)
-            if pid == 0:
-                time.sleep(0.005)
-            elif pid in running:
-                job, folder, began = running.pop(pid)
-                found = self._found(job, folder)
-                shutil.rmtree(folder, ignore_errors=True)
-                yield job, (found, now - began)
-
-    def _found(self, job: Any, folder: Path) -> Any:
-        """What a fork wrote down; a mutant that its process died of, or hung on, was seen."""
-        if (result := folder / "found.json").exists():
-            return json.loads(result.read_text())
-        died = folder / "died.txt"
-        told = died.read_text() if died.exists() else "killed, or hung"
-        if not isinstance(job, Mutant):
-            raise RuntimeError(f"{job}: {told}")
-        if died.exists():
-            self.say(f"could not be put in: {job}: {told}")
-            return {"test": None, "asked": 0}
-        return {"test": told, "asked": 0}
+        for job, found, seconds in each_in_a_fork(jobs, work, self.workers, longest, until):
+            if "died" in found:  # a mutant that its process died of was seen
+                if not isinstance(job, Mutant) or "Traceback" in found["died"]:
+                    raise RuntimeError(f"{job}: {found['died']}")
+                found = {"test": found["died"], "asked": 0}
+            yield job, (found, seconds)
 
 
 class _Listener:
@@ -180,25 +208,6 @@ class _Listener:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.red = self.red or report.failed
-
-
-def _fork(work: Callable[[Any], Any], job: Any, folder: Path) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        os.setpgid(0, 0)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for each in (0, 1, 2):
-            os.dup2(nowhere, each)
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
-        found = work(job)
-        (folder / "part.json").write_text(json.dumps(found))
-        (folder / "part.json").rename(folder / "found.json")
-    except BaseException:
-        (folder / "died.txt").write_text(traceback.format_exc())
-    finally:
-        os._exit(0)
 
 
 def score(outcomes: Sequence[Outcome]) -> dict[str, dict[str, tuple[int, int]]]:

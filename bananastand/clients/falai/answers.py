@@ -13,6 +13,7 @@ __all__ = [
     "Batch",
     "BatchAnswer",
     "Billing",
+    "Group",
     "Instance",
     "InstanceList",
     "Metadata",
@@ -46,6 +47,11 @@ class Page(Answer):
     has_more: bool
 
 
+class Group(Answer):
+    key: str
+    label: str
+
+
 class Metadata(Answer):
     display_name: str
     category: str
@@ -61,6 +67,13 @@ class Metadata(Answer):
     pinned: bool
     license_type: str | None = None
     kind: str | None = None
+    thumbnail_animated_url: str | None = None
+    github_url: str | None = None
+    group: Group | None = None
+    training_endpoint_ids: list[str] | None = None
+    inference_endpoint_ids: list[str] | None = None
+    stream_url: str | None = None
+    duration_estimate: float | None = None
 
 
 class Model(Answer):
