@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -28,9 +29,10 @@ from .passing import TooLarge, pass_on, read_body
 from .projects import Project
 from .stand import Stand
 
-__all__ = ["PREFIX", "stand_api"]
+__all__ = ["CALL", "PREFIX", "call_handler", "stand_api"]
 
 PREFIX = "/stand/v1"
+CALL = re.compile(rf"{PREFIX}/projects/([^/]+)/call/(.*)", re.DOTALL)
 ORDER = "x-stand-order"  # of an archive: environment, secrets and builder as JSON in base64
 MOST = 2**20  # bytes of a JSON body
 NDJSON = "application/x-ndjson"
@@ -42,10 +44,7 @@ def stand_api(stand: Stand) -> FastAPI:
     """The application, for paths below PREFIX."""
 
     def authorised(request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        secret = token if scheme.lower() == "bearer" else request.headers.get("x-banana-api-key", "")
-        if stand.keys.find(secret.strip()) is None:
-            raise Unauthorized("a key is wanted, as Authorization: Bearer KEY or as X-Banana-API-Key")
+        _authorise(stand, request)
 
     app = FastAPI(
         title="Bananastand", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(authorised)]
@@ -121,10 +120,6 @@ def stand_api(stand: Stand) -> FastAPI:
     async def logs(name: str, follow: bool = Query(False)) -> Any:
         return _lines(stand.log_of(stand.projects.named(name)), follow)
 
-    @app.post(f"{PREFIX}/projects/{{name}}/call/{{route:path}}")
-    async def call(name: str, route: str, request: Request) -> Any:
-        return await pass_on(stand, stand.projects.named(name), f"/{route}", request)
-
     @app.get(f"{PREFIX}/builds/{{id}}")
     async def build(id: str, request: Request) -> Any:
         found = stand.builds.get(id)
@@ -155,6 +150,25 @@ def stand_api(stand: Stand) -> FastAPI:
         return {"revoked": id, "at": time.time()}
 
     return app
+
+
+async def call_handler(stand: Stand, name: str, route: str, request: Request) -> Response:
+    """A handler of a project's app, called. Past FastAPI, whose way to a function takes longer than the queue's."""
+    try:
+        _authorise(stand, request)
+        if request.method != "POST":
+            return _error(405, "method_not_allowed", "only POST is served here")
+        return await pass_on(stand, stand.projects.named(name), f"/{route}", request)
+    except PlatformError as error:
+        return _error(error.status, error.code, str(error))
+
+
+def _authorise(stand: Stand, request: Request) -> None:
+    """Raises Unauthorized."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    secret = token if scheme.lower() == "bearer" else request.headers.get("x-banana-api-key", "")
+    if stand.keys.find(secret.strip()) is None:
+        raise Unauthorized("a key is wanted, as Authorization: Bearer KEY or as X-Banana-API-Key")
 
 
 async def _object(request: Request) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from .api import PREFIX, stand_api
+from .api import CALL, PREFIX, call_handler, stand_api
 from .errors import PlatformError
 from .guard import Guard
 from .page import HEADERS, status_page
@@ -59,7 +59,10 @@ class StandServer:
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
                 await app({**scope, "root_path": mount}, receive, send)
                 return
-        if path.startswith(f"{PREFIX}/"):
+        if scope["type"] == "http" and (called := CALL.fullmatch(path)):
+            response = await call_handler(self._stand, called[1], called[2], Request(scope, receive))
+            await response(scope, receive, send)
+        elif path.startswith(f"{PREFIX}/"):
             await self._api(scope, receive, send)
         elif scope["type"] == "http" and path in ("/", "/metrics", "/healthz") and scope["method"] in ("GET", "HEAD"):
             await self._own(Request(scope, receive), path)(scope, receive, send)
