@@ -12,11 +12,14 @@ from flat import Flat
 from bananastand_mocks.gobananas import GoBananas, ledger, profile, ratios, state, uploads, usage
 from bananastand_mocks.gobananas.multipart import find_file
 from bananastand_mocks.kernel.errors import ProviderError
+from bananastand_mocks.kernel.faults import Fault
 from bananastand_mocks.kernel.world import World
 from in_process import InProcess
 
 HEADERS = {"x-api-key": "sk_live_bananastand"}
 MEGABYTE = 1_000_000
+ONE_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = f"data:image/png;base64,{ONE_PIXEL}"
 
 
 @pytest.fixture
@@ -360,17 +363,12 @@ def test_pictures_of_one_prompt_have_seeds_in_a_row(call: InProcess) -> None:
 
 def test_an_upload_of_twenty_megabytes_and_no_more(call: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     assert uploads.LARGEST == 20 * MEGABYTE
-    picture = call.world.blobs  # nothing is kept yet
-    assert [key for key in picture if key in call.world.table(state.FILES)] == []
-    content = base64.b64decode(
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    )
-    url = "data:image/png;base64," + base64.b64encode(content).decode()
+    content = base64.b64decode(ONE_PIXEL)
 
     monkeypatch.setattr(uploads, "LARGEST", len(content))
-    taken = call("POST", "/api/images/upload", json={"image_url": url})
+    taken = call("POST", "/api/images/upload", json={"image_url": PIXEL})
     monkeypatch.setattr(uploads, "LARGEST", len(content) - 1)
-    refused = call("POST", "/api/images/upload", json={"image_url": url})
+    refused = call("POST", "/api/images/upload", json={"image_url": PIXEL})
 
     assert (taken.status_code, refused.status_code) == (200, 413)
     shown = {name: taken.json()[name] for name in ("image_id", "width", "height", "format", "size_bytes")}
@@ -428,3 +426,45 @@ def test_the_limit_counts_down_and_is_told(call: InProcess) -> None:
     assert {each.headers["x-ratelimit-reset"] for each in (first, second, third)} == {"1767225660"}
     call.world.clock.advance(60)
     assert call("GET", "/api/profile").headers["x-ratelimit-remaining"] == "1"
+
+
+def test_an_edit_of_an_upload_is_an_edit(call: InProcess) -> None:
+    call("POST", "/api/images/upload", json={"image_url": PIXEL})
+    call("POST", "/api/images/continue", json={"prompt": "greener"})
+
+    usage_ = call("GET", "/api/usage").json()["summary"]
+    assert (usage_["total_images"], usage_["total_edits"]) == (1, 1)
+    made(call)
+    call("POST", "/api/images/continue", json={"prompt": "greener"})
+    usage_ = call("GET", "/api/usage").json()["summary"]
+    assert (usage_["total_images"], usage_["total_edits"]) == (3, 2)
+
+
+def test_an_edit_is_made_by_the_model_that_made_the_image(call: InProcess) -> None:
+    def model(answer: Any) -> str:
+        return call("GET", f"/api/images/{answer['images'][0]['id']}").json()["model_id"]
+
+    assert model(made(call)) == "gemini-flash-image"
+    assert model(made(call, model_id="gemini-pro-image")) == "gemini-pro-image"
+    assert model(call("POST", "/api/images/continue", json={"prompt": "b"}).json()) == "gemini-pro-image"
+    call("POST", "/api/images/upload", json={"image_url": PIXEL})
+    assert model(call("POST", "/api/images/continue", json={"prompt": "b"}).json()) == "gemini-flash-image"
+
+
+def test_the_size_of_an_image_is_its_files() -> None:
+    drawn = InProcess(GoBananas(), headers=HEADERS)
+    shown = drawn("GET", "/api/images/42").json()
+
+    assert shown["size_bytes"] == len(drawn("GET", f"/images/{shown['r2_key']}").content)
+
+
+@pytest.mark.parametrize(("now", "reset"), [(0, "1767225660"), (0.5, "1767225660"), (30, "1767225690")])
+def test_a_fault_of_429_is_over_in_a_minute(now: float, reset: str, call: InProcess) -> None:
+    call.world.clock.advance(now)
+    call.world.limits.unset("gobananas")
+    call.world.faults.add(Fault("status", "get_profile", status=429))
+
+    answer = call("GET", "/api/profile")
+
+    assert (answer.status_code, answer.headers["x-ratelimit-remaining"]) == (429, "0")
+    assert answer.headers["x-ratelimit-reset"] == reset
