@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from driven import Driven
 
 from bananastand.clients import GoBananas, PaperBanana, errors, waiting
 from bananastand.clients.banana import Banana
 from bananastand.clients.banana import calls as banana
 from bananastand.clients.bananadev import BananaDev
 from bananastand.clients.bananadev import calls as bananadev
-from bananastand.clients.call import Call, Pause, Prepared, Raw, Session, media, seconds
+from bananastand.clients.call import Call, Prepared, Raw, Session, media, seconds
 from bananastand.clients.gobananas import calls
 
 ANY = replace(calls.get_profile(), result=dict[str, Any])
@@ -134,6 +134,12 @@ def test_where_a_redirect_is_what_is_asked_for(status: int, taken: bool) -> None
     else:
         with pytest.raises(errors.APIError):
             read(bananadev.get_base(), raw, session(BananaDev))
+
+
+def test_a_redirect_to_nowhere() -> None:
+    with pytest.raises(errors.APIResponseError) as caught:
+        read(bananadev.get_base(), answer(302, b""), session(BananaDev))
+    assert str(caught.value).endswith(": the answer does not fit: it redirects nowhere")
 
 
 @pytest.mark.parametrize(
@@ -283,82 +289,52 @@ def test_seconds_as_headers_have_them(text: str | None, found: float | None) -> 
 # Work that is looked at again and again --------------------------------------------------------------------------
 
 
-class Looks:
-    """A flow that waits, driven by hand: answers are given as `state`, pauses are kept, time goes on by them."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *states: Any, **options: Any) -> None:
-        self.now, self.states, self.pauses, self.patience = 0.0, list(states), list[float](), list[float]()
-        monkeypatch.setattr("bananastand.clients.waiting.time", self)
-        monkeypatch.setattr("bananastand.clients.call.time", self)
-        words = {"poll": 4.0, "deadline": 10.0, "on_check": None, "cancelled": None, **options}
-        self.flow: Generator[Any, Any, Any] = waiting.wait(
-            session(max_retries=0), ANY, lambda found: found["at"] == "end", lambda last: f"it is {last}", **words
-        )
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    def __call__(self) -> Any:
-        step = next(self.flow)
-        while True:
-            if isinstance(step, Pause):
-                self.pauses.append(step.seconds)
-                self.now += step.seconds
-                answered = None
-            else:
-                assert step.kept is False
-                self.patience.append(step.timeout)
-                answered = self.states.pop(0)
-            try:
-                if isinstance(answered, Exception):
-                    self.now += 1.0
-                    step = self.flow.throw(answered)
-                else:
-                    content = None if answered is None else answer(200, f'{{"at": "{answered}"}}'.encode())
-                    step = self.flow.send(content)
-            except StopIteration as end:
-                return end.value
+def waiting_for(at: Driven, **options: Any) -> Any:
+    """An answer that says how it is is waited for, for ten seconds."""
+    words = {"poll": 4.0, "deadline": 10.0, "on_check": None, "cancelled": None, **options}
+    return at.run(
+        waiting.wait(session(), ANY, lambda found: found["at"] == "end", lambda last: f"it is {last}", **words)
+    )
 
 
 def test_it_is_looked_at_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
-    looks = Looks(monkeypatch, "work", "work", "end", on_check=seen.append)
+    at, seen = Driven(monkeypatch, {"at": "work"}, {"at": "work"}, {"at": "end"}), list[Any]()
 
-    assert looks() == {"at": "end"}
-    assert looks.pauses == [4.0, 4.0]
-    assert looks.patience == [10.0, 6.0, 2.0]
+    assert waiting_for(at, on_check=seen.append) == {"at": "end"}
+
+    assert at.pauses == [4.0, 4.0]
+    assert [each.timeout for each in at.sent] == [10.0, 6.0, 2.0]
+    assert [each.kept for each in at.sent] == [False, False, False]
     assert seen == [{"at": "work"}, {"at": "work"}, {"at": "end"}]
 
 
 def test_the_last_look_is_at_the_deadline_and_has_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = Looks(monkeypatch, *["work"] * 9)
+    at = Driven(monkeypatch, {"at": "work"})
 
     with pytest.raises(errors.DeadlineExceeded) as caught:
-        looks()
+        waiting_for(at)
 
-    assert looks.pauses == [4.0, 4.0, 2.0]
-    assert looks.patience == [10.0, 6.0, 2.0, 1.0]
+    assert at.pauses == [4.0, 4.0, 2.0]
+    assert [each.timeout for each in at.sent] == [10.0, 6.0, 2.0, 1.0]
     assert str(caught.value) == "it is {'at': 'work'} after 10 s"
     assert caught.value.task == {"at": "work"}
 
 
 def test_a_look_that_is_late_is_forgiven_after_the_deadline_only(monkeypatch: pytest.MonkeyPatch) -> None:
     late = errors.APITimeoutError("late", request="GET /")
+
     with pytest.raises(errors.APITimeoutError):
-        Looks(monkeypatch, late)()
+        waiting_for(Driven(monkeypatch, late), deadline=10.0)
     with pytest.raises(errors.DeadlineExceeded, match="it is None after 1 s"):
-        Looks(monkeypatch, late, deadline=1.0)()
+        waiting_for(Driven(monkeypatch, late), deadline=1.0)
 
 
 def test_who_gives_up_is_told_how_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = Looks(monkeypatch, "work", "work", cancelled=lambda: looks.now > 0)
+    at = Driven(monkeypatch, {"at": "work"})
 
     with pytest.raises(errors.CallCancelled) as caught:
-        looks()
+        waiting_for(at, cancelled=lambda: at.now > 0)
 
     assert str(caught.value) == "it is {'at': 'work'} and no longer waited for"
-    assert looks.pauses == [4.0]
+    assert at.pauses == [4.0]
     assert waiting.POLL == 4.0, "3 to 5 seconds are advised (D:627)"

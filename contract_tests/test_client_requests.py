@@ -71,7 +71,9 @@ def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserv
     query = dict(request.args)
     _holds_the_key(found, request, query, sent)
     assert request.method == found.method.upper()
-    assert re.fullmatch(re.sub(r"\\{\w+\\}", ".+", re.escape(found.path)), request.path)
+    if case.operation != "put_upload":  # its address is told by an answer
+        named = iter(case.required)
+        assert request.path == re.sub(r"{\w+}", lambda _: str(next(named)), found.path)
     assert request_errors(found, query, sent) == []
     assert set(query) <= {each["name"] for each in found.parameters}
     if full:
@@ -124,7 +126,7 @@ def test_what_is_named_stays_one_part_of_the_path(
 
 @pytest.mark.parametrize(
     ("file", "kind"),
-    [(b"\x89PNG\r\n", "image/png"), (b"\xff\xd8\xff\xe0", "image/jpeg"), (b"RIFF0000WEBP", "image/webp")],
+    [(b"\x89PNG\r\n", "image/png"), (b"\xff\xd8\xff\xe0", "image/jpeg"), (b"RIFF0000WEBPVP8 ", "image/webp")],
 )
 def test_an_upload_carries_the_file(file: bytes, kind: str, httpserver: HTTPServer) -> None:
     client = GoBananas(KEY, base_url=httpserver.url_for("").rstrip("/"))

@@ -1,0 +1,109 @@
+"""The log of a build as clients read it: where they ask, with which key, and what they make of what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import websockets.asyncio.client
+import websockets.sync.client
+from websockets.exceptions import ConnectionClosedError
+
+from bananastand.clients import errors
+from bananastand.clients.banana import AsyncBanana, Banana
+
+KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
+LINE = '{"t": "2026-01-01T00:00:00Z", "m": "Build queued"}'
+
+
+class Socket:
+    """In the place of `connect`: frames as they come, or an error."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *frames: Any) -> None:
+        self.frames, self.asked = frames, list[tuple[str, dict[str, Any]]]()
+        monkeypatch.setattr(websockets.sync.client, "connect", self)
+        monkeypatch.setattr(websockets.asyncio.client, "connect", self)
+
+    def __call__(self, url: str, **words: Any) -> Socket:
+        self.asked.append((url, words))
+        return self
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    async def __aenter__(self) -> Socket:
+        return self
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+    def __iter__(self) -> Iterator[Any]:
+        for each in self.frames:
+            if isinstance(each, Exception):
+                raise each
+            yield each
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for each in self:
+            yield each
+
+
+def read(kind: str, **options: Any) -> list[Any]:
+    if kind == "sync":
+        return list(Banana("key", **options).build_log("a/b"))
+
+    async def lines() -> list[Any]:
+        return [each async for each in AsyncBanana("key", **options).build_log("a/b")]
+
+    return asyncio.run(lines())
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("options", "url", "patience"),
+    [
+        ({}, "wss://build.banana.dev/ws/logs/a%2Fb", 60.0),
+        ({"base_url": "https://stand.test/banana/"}, "wss://stand.test/banana/ws/logs/a%2Fb", 60.0),
+        ({"base_url": "http://127.0.0.1:8000", "timeout": 5.0}, "ws://127.0.0.1:8000/ws/logs/a%2Fb", 5.0),
+    ],
+)
+def test_where_a_log_is(kind: str, options: Any, url: str, patience: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = Socket(monkeypatch, LINE, LINE)
+
+    lines = read(kind, **options)
+
+    assert [(each.t, each.m) for each in lines] == [("2026-01-01T00:00:00Z", "Build queued")] * 2
+    words = {"additional_headers": {"X-Banana-API-Key": "key"}, "open_timeout": patience}
+    assert socket.asked == [(url, words)]
+
+
+@KINDS
+@pytest.mark.parametrize("frame", ["no JSON", '{"t": 5}', b"\xff"])
+def test_a_line_that_does_not_fit(kind: str, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Socket(monkeypatch, LINE, frame)
+
+    with pytest.raises(errors.APIResponseError) as caught:
+        read(kind)
+
+    assert str(caught.value) == "GET wss://build.banana.dev/ws/logs/a%2Fb: a line of the log does not fit"
+    assert caught.value.body == frame
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionRefusedError(111, "Connection\n refused"), "ConnectionRefusedError: [Errno 111] Connection refused"),
+        (ConnectionClosedError(None, None), "ConnectionClosedError: no close frame received or sent"),
+    ],
+)
+def test_a_log_that_breaks_off(kind: str, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Socket(monkeypatch, LINE, error)
+
+    with pytest.raises(errors.APIConnectionError) as caught:
+        read(kind)
+
+    assert str(caught.value) == f"GET wss://build.banana.dev/ws/logs/a%2Fb: {told}"
