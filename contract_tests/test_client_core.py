@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -46,7 +47,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for name in ("client", "call", "waiting"):
         monkeypatch.setattr(f"bananastand.clients.{name}.time", clock)
 
+    real, ours = asyncio.sleep, threading.get_ident()
+
     async def sleep(seconds: float) -> None:
+        if threading.get_ident() != ours:  # a server of the session's, in a thread of its own
+            await real(seconds)
+            return
         clock.sleep(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)

@@ -133,6 +133,10 @@ def test_deploy_with_wrong_words(words: list[str], reason: str, bananastand: Run
     assert reason in bananastand("deploy", ".", *words, status=2).stderr
 
 
+def test_a_folder_that_is_not_there_is_told_before_anything_is_asked(bananastand: Run) -> None:
+    assert "there is no folder or file my-ap here" in bananastand("deploy", "my-ap", status=2).stderr
+
+
 def test_run_sends_inputs_and_keeps_the_picture(bananastand: Run, stand: HTTPServer, tmp_path: Path) -> None:
     body = {"prompt": "a red apple", "seed": 7, "tags": ["a"]}
     answer = {"output": base64.b64encode(PNG).decode(), "n": 1}

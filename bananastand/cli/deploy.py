@@ -43,6 +43,8 @@ def deploy(
     environment = dict(_pair(each) for each in env or ())
     secrets = {each: _secret(each) for each in secret or ()}
     local = Path(source).expanduser()
+    if not local.exists() and not re.search("[:@]", source):  # no URL and no image: those have one of them
+        fail(f"there is no folder or file {source} here; a git URL, or image:NAME, may be given too", USAGE)
     project = name or _name(local.resolve().name if local.exists() else source)
     with connected(url, key) as stand:
         order = {"environment": environment, "secrets": secrets, "builder": builder}
