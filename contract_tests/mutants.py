@@ -92,7 +92,7 @@ def main() -> int:
     if options.list:
         print(*chosen, f"{len(chosen)} mutants", sep="\n")
         return 0
-    run = Run(chosen, options.workers, options.patience, options.minutes, _say, memory.load(), reasons())
+    run = Run(chosen, options.workers, options.patience, options.minutes, _say, memory.load(), reasons(), memory.save)
     words = [
         "-q",
         "-s",

@@ -57,6 +57,7 @@ class Run:
     say: Callable[[str], None]
     remembered: Mapping[str, str] = field(default_factory=dict[str, str])  # by which test a mutant was seen before
     explained: Collection[str] = ()  # mutants that are known to survive, and why
+    keep: Callable[[Sequence[Outcome]], None] = lambda outcomes: None  # called now and then with what was found so far
     outcomes: list[Outcome] = field(default_factory=list)
     tests: dict[str, Test] = field(default_factory=dict)
     _near: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])  # seen at a site, by a test
@@ -90,6 +91,7 @@ class Run:
             if number % 100 == 0:
                 dead = sum(each.test is not None for each in self.outcomes)
                 self.say(f"{number} of {len(mutants)}: {dead} seen, {time.monotonic() - began:.0f} s")
+                self.keep(self.outcomes)
 
     def _doubtful(self) -> list[Mutant]:
         """Mutants that were seen by a test that is red without them too, or green with them when it is run alone."""
