@@ -42,7 +42,6 @@ BLIND = (
     "test_client_cli.py",
     "test_client_docs.py",
     "test_conformance.py",
-    "test_consumer.py",
     "test_outsiders.py",
     "test_properties.py",  # slow, and it begins from the contract alone: what sees a fault should say what is right
 )

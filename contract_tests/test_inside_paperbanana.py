@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bananastand import outbound
-from bananastand_mocks.kernel.errors import ProviderError
+from bananastand_mocks.kernel.errors import Problem, ProviderError, Violation
 from bananastand_mocks.kernel.world import World
-from bananastand_mocks.paperbanana import PaperBanana, history, keys, lifecycle, rules, state, webhooks
+from bananastand_mocks.paperbanana import PaperBanana, errors, history, keys, lifecycle, rules, state, webhooks
 from in_process import InProcess
 
 KEY, ADMIN = "pb_" + "0" * 32, {"authorization": "Bearer admin-bananastand"}
@@ -384,3 +385,54 @@ def test_the_pages_of_the_history(call: InProcess) -> None:
     assert page(endpoint="generate") == ([], {"total": 0, "page": 1, "size": 20, "pages": 1})
     assert page(api_key=state.mask(KEY), size=1, page=3)[0] == [0]
     assert page(api_key=KEY, status="failed")[0] == []
+
+
+# What is said of a mistake ---------------------------------------------------------------------------------------
+
+
+def told(rule: str, field: str, message: str, **body: Any) -> str:
+    operation = SimpleNamespace(id="create_plot", template="/api/plot")
+    at: Any = SimpleNamespace(operation=operation, body=body)
+    answer = errors.render(Problem("violation", violations=(Violation("body", field, rule, message),)), at)
+    assert answer.status == 422
+    return answer.body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "message", "body", "text"),
+    [
+        ("required", "intent", "\"intent\" is a required property", {}, "intent: Field required"),
+        ("required", "", "a body is required", {}, "body: Field required"),
+        ("pattern", "layout", "no match", {"layout": "2"},
+         "Layout must be 'RxC' (e.g. '2x3') or 'auto'. Got: '2'"),
+        ("pattern", "layout", "no match", {"layout": "01x2"}, "layout: String should match RxC"),
+        ("pattern", "name", "\" \" does not match", {}, "name: \" \" does not match"),
+        ("format", "webhook_url", "is not a uri", {}, "webhook_url: is not a uri"),
+        ("enum", "vlm_provider", "", {"vlm_provider": "x" * 101},
+         f"Unknown VLM provider: {'x' * 100}. Available: apimart, gemini, kie, openrouter"),
+        ("enum", "output_formats.1", "", {}, "output_formats.1: output_formats may hold pdf, png, svg"),
+        ("enum", "image_resolution", "", {}, "image_resolution must be one of: 1K, 2K, 4K"),
+        ("enum", "other", "5 is none of them", {}, "other: 5 is none of them"),
+        ("const", "other", "5 is not 4", {}, "other: 5 is not 4"),
+        ("type", "intent", '5 is not of type "string"', {}, "intent: Input should be a valid string"),
+        ("type", "quota", '"x" is not of types "integer", "null"', {}, "quota: Input should be a valid integer"),
+        ("type", "quota", '"x" is not of types "null", "array"', {}, "quota: Input should be a valid list"),
+        ("type", "active", "it is of no type", {}, "active: Input should be a valid value"),
+        ("minimum", "spacing", "-1 is less than the minimum of 0", {},
+         "spacing: Input should be greater than or equal to 0"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_mistake(rule: str, field: str, message: str, body: Any, text: str) -> None:
+    assert told(rule, field, message, **body) == text
+
+
+def test_an_admins_wrong_key_is_called_so() -> None:
+    def wrong(template: str) -> Any:
+        at: Any = SimpleNamespace(operation=SimpleNamespace(id="any", template=template))
+        answer = errors.render(Problem("unknown_credential"), at)
+        return answer.status, answer.body["detail"]
+
+    assert wrong("/api/admin/keys") == (401, "Invalid admin key")
+    assert wrong("/api/plot") == (401, "Invalid API key")
+    nobody = errors.render(Problem("unknown_credential"), None)
+    assert (nobody.status, nobody.body) == (401, {"detail": "Invalid API key"})
