@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
@@ -53,7 +54,7 @@ class Request:
 
 def snippets(provider: str, *kinds: str) -> list[Snippet]:
     """The examples of one document, of these kinds, in its order."""
-    data = yaml.safe_load((DOCUMENTS / f"{provider}.yaml").read_text(encoding="utf-8"))
+    data = _document(provider)
     return [
         Snippet(
             data["document"],
@@ -67,6 +68,12 @@ def snippets(provider: str, *kinds: str) -> list[Snippet]:
         for each in data["examples"]
         if each["kind"] in kinds
     ]
+
+
+@cache
+def _document(provider: str) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load((DOCUMENTS / f"{provider}.yaml").read_text(encoding="utf-8"), loader)
 
 
 def for_a_page(example: Snippet) -> bool:

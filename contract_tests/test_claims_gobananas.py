@@ -385,18 +385,18 @@ def test_gobananas_limit_headers(call: Caller):
 
 
 def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
-    """Drawing is excluded: what paints here is a colour."""
+    """Drawing is excluded: what paints here is a colour. The processor's time, so that a busy machine has it too."""
     best = 9.0
     for _ in range(5):
         call = Caller(GoBananas(Flat()), "empty")
         call.world.settings["gobananas.monthly_images"] = 3
-        began = time.perf_counter()
+        began = time.process_time()
         statuses = [call("POST", "/api/images", {"prompt": "a"}).status_code for _ in range(4)]
         call.world.clock.advance(30 * DAY)
         statuses.append(call("POST", "/api/images", {"prompt": "a"}).status_code)
         call.world.clock.advance(DAY)
         statuses.append(call("POST", "/api/images", {"prompt": "a"}).status_code)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
         assert statuses == [200, 200, 200, 429, 429, 200]
     assert best < 0.05
 
@@ -406,13 +406,13 @@ def test_the_window_of_a_rate_takes_less_than_fifty_milliseconds():
     for _ in range(5):
         call = Caller(GoBananas(Flat()), "empty")
         call.world.limits.set("gobananas", 10, 60)
-        began = time.perf_counter()
+        began = time.process_time()
         statuses = [call("GET", "/api/sessions").status_code for _ in range(11)]
         call.world.clock.advance(MINUTE - 0.1)
         statuses.append(call("GET", "/api/sessions").status_code)
         call.world.clock.advance(0.1)
         statuses.append(call("GET", "/api/sessions").status_code)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
         assert statuses == [200] * 10 + [429, 429, 200]
     assert best < 0.05
 
