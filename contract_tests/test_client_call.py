@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from bananastand.clients.bananadev import BananaDev
 from bananastand.clients.bananadev import calls as bananadev
 from bananastand.clients.call import Call, Prepared, Raw, Session, media, seconds
 from bananastand.clients.gobananas import calls
+from bananastand.clients.paperbanana import calls as paperbanana
 
 ANY = replace(calls.get_profile(), result=dict[str, Any])
 HERE = "GET https://gobananasai.com/api/profile"
@@ -338,3 +340,63 @@ def test_who_gives_up_is_told_how_it_was(monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(caught.value) == "it is {'at': 'work'} and no longer waited for"
     assert at.pauses == [4.0]
     assert waiting.POLL == 4.0, "3 to 5 seconds are advised (D:627)"
+
+
+# Errors inside a 200 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("client", "body", "refused"),
+    [
+        (Banana, {"apiVersion": "v4", "message": "Error: no model"}, "Error: no model"),
+        (Banana, {"apiVersion": "v4", "message": "success"}, None),
+        (Banana, {"message": "error: the app's own"}, None),
+        (Banana, {"apiVersion": "v4", "message": 5}, None),
+        (Banana, {"apiVersion": "v4"}, None),
+        (Banana, ["apiVersion", "error"], None),
+        (BananaDev, {"message": "an ERROR occurred"}, "an ERROR occurred"),
+        (BananaDev, {"message": "Request completed"}, None),
+        (BananaDev, {"message": 5}, None),
+        (BananaDev, {}, None),
+        (BananaDev, ["error"], None),
+        (GoBananas, {"error": "no"}, None),
+    ],
+)
+def test_which_answers_of_200_are_refusals(client: Any, body: Any, refused: str | None) -> None:
+    assert client("key").session.provider.refusal(body) == refused
+
+
+@pytest.mark.parametrize(
+    ("client", "body", "told"),
+    [
+        (Banana, {"message": "no"}, "no"),
+        (Banana, {"message": 5}, None),
+        (Banana, ["message"], None),
+        (BananaDev, {"message": "outer", "error": {"message": "inner"}}, "inner"),
+        (BananaDev, {"message": "outer", "error": {"error": {"message": "innermost"}}}, "innermost"),
+        (BananaDev, {"message": "outer", "error": {"code": 403}}, "outer"),
+        (BananaDev, {"message": "outer", "error": {"message": 5, "error": {"message": "in"}}}, "in"),
+        (BananaDev, {"message": 5}, None),
+        (BananaDev, ["message"], None),
+        (GoBananas, {"error": "no", "code": "NO"}, "no"),
+        (GoBananas, {"error": 5}, None),
+        (GoBananas, ["error"], None),
+        (PaperBanana, {"detail": "no"}, "no"),
+        (PaperBanana, {"detail": [{"msg": "no"}]}, None),
+        (PaperBanana, ["detail"], None),
+    ],
+)
+def test_what_an_error_says_in_words(client: Any, body: Any, told: str | None) -> None:
+    assert client("key").session.provider.message(body) == told
+
+
+def test_where_each_provider_has_its_key() -> None:
+    assert session(PaperBanana).prepare(paperbanana.get_task("a")).headers["Authorization"] == "Bearer key"
+    admin = PaperBanana("key", admin_key="adm").session.prepare(paperbanana.list_keys())
+    assert admin.headers["Authorization"] == "Bearer adm"
+    assert session(BananaDev).prepare(bananadev.list_models()).url.endswith("/bananadev/v1/models?api_token=key")
+    assert session(Banana).prepare(banana.list_projects()).headers["X-Banana-API-Key"] == "key"
+    for call in (banana.start_run("m", {}), banana.check_run("call_1")):
+        sent = session(Banana).prepare(call)
+        assert json.loads(sent.content or b"")["apiKey"] == "key"
+        assert "X-Banana-API-Key" not in sent.headers
