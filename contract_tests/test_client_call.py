@@ -170,6 +170,7 @@ def test_the_class_of_a_status(status: int, kind: type) -> None:
 
 def test_nothing_is_an_answer_where_the_status_or_the_body_says_so() -> None:
     assert read(replace(ANY, result=None), answer(204, b"")).result is None
+    assert read(replace(bananadev.list_models(), result=None), answer(204, b""), session(BananaDev)).result is None
     assert read(replace(ANY, result=None), answer(200, b" null\n")).result is None
     with pytest.raises(errors.APIResponseError):
         read(replace(ANY, result=None), answer(200, b""))

@@ -468,3 +468,13 @@ def test_a_fault_of_429_is_over_in_a_minute(now: float, reset: str, call: InProc
 
     assert (answer.status_code, answer.headers["x-ratelimit-remaining"]) == (429, "0")
     assert answer.headers["x-ratelimit-reset"] == reset
+
+
+def test_a_public_file_is_not_of_the_tenants_limit(call: InProcess) -> None:
+    (image,) = made(call)["images"]
+    call.world.limits.set("gobananas", 1, 60)
+    path = image["url"].removeprefix("http://mock")
+
+    assert [call("GET", path).status_code for _ in range(3)] == [200, 200, 200]
+    assert [call("GET", "/api/profile").status_code for _ in range(2)] == [200, 429]
+    assert call("GET", path).status_code == 200

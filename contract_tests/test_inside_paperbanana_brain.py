@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from bananastand_mocks import forward
-from bananastand_mocks.paperbanana import brain, vlm
+from bananastand_mocks.paperbanana import PaperBanana, brain, vlm
 from bananastand_mocks.paperbanana.brain import Brain
 from bananastand_mocks.paperbanana.vlm import OpenAIVlm, Question, VlmError
+from in_process import InProcess
 
 URL = "https://vlm.test/v1"
 TOLD = {"choices": [{"message": {"content": "a text"}}]}
@@ -252,3 +253,16 @@ def test_an_answer_that_is_none(recipe: dict[str, Any], answer: str, told: str) 
 def test_a_graph_that_is_none() -> None:
     with pytest.raises(VlmError, match=r"^The VLM's answer is no diagram: "):
         think(Answers('{"boxes": []}'), DIAGRAM, 1)
+
+
+@pytest.mark.parametrize("asked", [Answers(), None])
+def test_thinking_has_a_queue_of_its_own(asked: Answers | None) -> None:
+    provider = PaperBanana(vlm=asked)
+    call = InProcess(provider, kind="empty", headers={"authorization": f"Bearer pb_{'0' * 32}"})
+    call.world.tasks.finish_after_seconds(10)
+    task = call("POST", "/api/plot", json={"data_json": "[1, 2]", "intent": "bars"}).json()["task_id"]
+
+    errand = provider.workshop._finish(call.world, {"task_id": task})
+
+    assert errand is not None
+    assert errand.lane is (provider.workshop.renderer.lane if asked is None else provider.workshop.thinking)

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -201,17 +201,23 @@ def _unread(function: ast.AST) -> set[int]:
 
 def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
     """Constants and tables: each number, and each row of a dictionary of numbers and words."""
-    functions = frozenset(source.site(name) for name, _ in source.functions(tree))
     for statement in tree.body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
         if not isinstance(target, ast.Name) or target.id.startswith("__"):
             continue
         value = getattr(source.module, target.id, None)
-        line = statement.lineno
+        line, functions = statement.lineno, _users(source, target.id)
 
-        def made(kind: str, what: str, apply: Callable[[], None], line: int = line, name: str = target.id) -> Mutant:
+        def made(
+            kind: str,
+            what: str,
+            apply: Callable[[], None],
+            line: int = line,
+            name: str = target.id,
+            sites: frozenset[str] = functions,
+        ) -> Mutant:
             return Mutant(
-                source.provider, source.side, f"{source.label}:{name}", kind, f"line {line}: {what}", functions, apply
+                source.provider, source.side, f"{source.label}:{name}", kind, f"line {line}: {what}", sites, apply
             )
 
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -228,6 +234,21 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
             for key, row in value.items():
                 for what, other in _others(row):
                     yield made("table", f"{key!r} {what}", lambda v=value, k=key, o=other: v.__setitem__(k, o))
+
+
+def _users(source: Source, name: str) -> frozenset[str]:
+    """Every function that may read a constant: those of its module, and of others that import it or the module."""
+    value, found = getattr(source.module, name, None), set[str]()
+    for other in _read():
+        own = vars(other.module)
+        if own.get(name) is value or any(each is source.module for each in own.values()):
+            found.update(other.site(function) for function, _ in other.functions(ast.parse(other.text)))
+    return frozenset(found)
+
+
+@cache
+def _read() -> tuple[Source, ...]:
+    return tuple(sources())
 
 
 def _others(row: Any) -> Iterator[tuple[str, Any]]:
