@@ -116,17 +116,17 @@ def test_and_no_longer_than_is_wished(way: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("flow", "told"),
+    ("begin", "told"),
     [
-        (falai.wait_for_instance(FalAI("k").session, "abc123", cancelled=lambda: True), "instance abc123 is not seen"),
-        (paperbanana.wait_for_task(PaperBanana("k").session, "a", cancelled=lambda: True), "task a is not seen"),
+        (lambda **words: falai.wait_for_instance(FalAI("k").session, "abc123", **words), "instance abc123 is not seen"),
+        (lambda **words: paperbanana.wait_for_task(PaperBanana("k").session, "a", **words), "task a is not seen"),
     ],
 )
-def test_what_was_never_looked_at_is_not_seen(flow: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_never_looked_at_is_not_seen(begin: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at = Driven(monkeypatch)
 
     with pytest.raises(errors.CallCancelled, match=f"{told} and no longer waited for"):
-        at.run(flow)
+        at.run(begin(cancelled=lambda: True))
     assert at.sent == []
 
 

@@ -12,6 +12,8 @@ from bananastand import outbound
 from bananastand_mocks.kernel.errors import Problem, ProviderError, Violation
 from bananastand_mocks.kernel.world import World
 from bananastand_mocks.paperbanana import PaperBanana, errors, history, keys, lifecycle, rules, state, webhooks
+from bananastand_mocks.paperbanana.figures import Refused
+from bananastand_mocks.paperbanana.vlm import VlmError
 from in_process import InProcess
 
 KEY, ADMIN = "pb_" + "0" * 32, {"authorization": "Bearer admin-bananastand"}
@@ -19,13 +21,16 @@ CALLER = {"authorization": f"Bearer {KEY}"}
 
 
 @pytest.fixture
-def call() -> InProcess:
+def call() -> Any:
     """An empty world. The clock stands at 2026-01-01T00:00:00Z."""
-    return InProcess(PaperBanana(), kind="empty", headers=CALLER)
+    provider = PaperBanana()
+    made: Any = InProcess(provider, kind="empty", headers=CALLER)
+    made.provider = provider
+    return made
 
 
 @pytest.fixture
-def world(call: InProcess) -> World:
+def world(call: Any) -> World:
     return call.world
 
 
@@ -260,7 +265,7 @@ def test_a_hundred_uses_are_shown_the_latest_first(world: World) -> None:
     assert log[0] == {"id": 101, "task_id": "task_100", "endpoint": "plot", "created_at": "2026-01-01T00:00:00+00:00"}
 
 
-def test_an_update_leaves_what_it_does_not_name(call: InProcess) -> None:
+def test_an_update_leaves_what_it_does_not_name(call: Any) -> None:
     body = {"name": "one", "quota": 5, "webhook_url": "https://example.com/hook", "webhook_secret": "hush"}
     key = call("POST", "/api/admin/keys", json=body, headers=ADMIN).json()["key"]
 
@@ -276,7 +281,7 @@ def test_an_update_leaves_what_it_does_not_name(call: InProcess) -> None:
     assert state.keys(call.world)[key]["webhook_secret"] is None
 
 
-def test_a_quota_is_used_up_to_its_last(call: InProcess) -> None:
+def test_a_quota_is_used_up_to_its_last(call: Any) -> None:
     key = call("POST", "/api/admin/keys", json={"name": "one", "quota": 1}, headers=ADMIN).json()["key"]
     mine = {"authorization": f"Bearer {key}"}
     plot = {"data_json": "[1, 2]", "intent": "bars"}
@@ -327,11 +332,11 @@ def test_settings_are_the_documents() -> None:
 # The life of a task ----------------------------------------------------------------------------------------------
 
 
-def plotted(call: InProcess) -> str:
+def plotted(call: Any) -> str:
     return call("POST", "/api/plot", json={"data_json": "[1, 2]", "intent": "bars"}).json()["task_id"]
 
 
-def test_a_task_is_pending_for_a_fifth_of_its_time(call: InProcess) -> None:
+def test_a_task_is_pending_for_a_fifth_of_its_time(call: Any) -> None:
     call.world.tasks.finish_after_seconds(10)
     task = plotted(call)
 
@@ -349,13 +354,49 @@ def test_a_task_is_pending_for_a_fifth_of_its_time(call: InProcess) -> None:
     assert status() == "completed"
 
 
-def test_a_task_takes_as_many_polls_as_are_wished(call: InProcess) -> None:
+def test_a_task_takes_as_many_polls_as_are_wished(call: Any) -> None:
     call.world.tasks.finish_after_polls(2)
     task = plotted(call)
 
     assert [call("GET", f"/api/tasks/{task}").json()["status"] for _ in range(4)] == [
         "running", "running", "completed", "completed",
     ]  # fmt: skip
+
+
+def test_a_task_is_finished_once(call: Any) -> None:
+    task = plotted(call)
+    workshop = call.provider.workshop
+    assert call("GET", f"/api/tasks/{task}").json()["status"] == "completed"
+
+    assert workshop._finish(call.world, {"task_id": task}) is None
+    assert workshop._finish(call.world, {"task_id": "none"}) is None
+    call.world.tasks.finish_after_seconds(10)
+    call.world.tasks.fail_next(1, "no ink")
+    failing = plotted(call)
+    assert workshop._finish(call.world, {"task_id": failing}) is None
+    assert workshop._finish(call.world, {"task_id": failing}) is None
+    assert call("GET", f"/api/tasks/{failing}").json()["error"] == "no ink"
+
+
+@pytest.mark.parametrize(
+    ("raised", "told", "logged"),
+    [
+        (Refused("too many boxes", "intent"), "too many boxes", []),
+        (VlmError("no answer"), "no answer", ["task task_a failed: no answer"]),
+        (ValueError(), "ValueError", ["a drawing failed"]),
+    ],
+)
+def test_a_drawing_that_fails_is_logged_where_it_is_a_mistake_of_ours(
+    raised: Exception, told: str, logged: list[str], call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome: Future[Any] = Future()
+    outcome.set_exception(raised)
+    drawn = row(status="running", completed_at=None, webhook=None)
+
+    call.provider.workshop._drawn(call.world, drawn, outcome)
+
+    assert (drawn["status"], drawn["error"], drawn["completed_at"]) == ("failed", told, 1767225600.0)
+    assert [each.message for each in caplog.records] == logged
 
 
 def test_how_long_a_task_takes(world: World) -> None:
@@ -371,7 +412,7 @@ def test_how_long_a_task_takes(world: World) -> None:
     assert lifecycle._seconds(world) == 5
 
 
-def test_the_pages_of_the_history(call: InProcess) -> None:
+def test_the_pages_of_the_history(call: Any) -> None:
     tasks = [plotted(call) for _ in range(3)]
 
     def page(**asked: Any) -> tuple[list[int], dict[str, int]]:

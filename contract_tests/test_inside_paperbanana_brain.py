@@ -250,6 +250,13 @@ def test_an_answer_that_is_none(recipe: dict[str, Any], answer: str, told: str) 
     assert str(caught.value) == told
 
 
+@pytest.mark.parametrize("around", ["{}x", "x{}", "```json{}```", "\n{}\n"])
+def test_an_object_is_found_in_what_is_said_around_it(around: str) -> None:
+    answer = around.replace("{}", '{"intent": "one"}')
+
+    assert think(Answers(answer), PLOT, 1)["intent"] == "one"
+
+
 def test_a_graph_that_is_none() -> None:
     with pytest.raises(VlmError, match=r"^The VLM's answer is no diagram: "):
         think(Answers('{"boxes": []}'), DIAGRAM, 1)
