@@ -164,3 +164,15 @@ def test_runs_fill_the_room_there_is_to_the_last_byte(
     monkeypatch.setattr(state, "RUNS_BYTES", 1)
     last = started(call, "e")
     assert list(state.runs(world)) == [last], "the newest stays"
+
+
+def test_the_documents_own_run_is_over_when_it_is_asked_for() -> None:
+    call = InProcess(BananaDev(), kind="documents", headers={"x-banana-api-key": KEY})
+    call.world.tasks.finish_after_polls(2)
+
+    answer = call("POST", "/check/v4", json={"apiKey": KEY, "callID": "value"}).json()
+
+    assert answer["message"] == "success"
+    assert state.usage_rows(call.world)["2026-01-01 value"] == {
+        "runs": 1, "succeeded": 1, "failed": 0, "computeSeconds": 0.0, "coldStarts": 0,
+    }  # fmt: skip

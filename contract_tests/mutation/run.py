@@ -100,11 +100,9 @@ class Run:
             if not found["green"]:
                 self.tests[name[0]].passed = False
                 self.say(f"red without a mutant: {name[0]}")
-        late = [each for each in self.outcomes if each.asked > 1 and each.test in self.tests]
-        for outcome, (found, _) in self._each(late, self._red_alone, LONGEST):
-            if not found["red"]:
-                self._doubted.add((key(outcome.mutant), outcome.test))
-                self.say(f"seen in company only: {outcome.mutant} by {outcome.test}")
+        first, others = self._late()
+        odd = self._seen_in_company(first)
+        self._seen_in_company([each for each in others if each.test in odd])
         return [
             each.mutant
             for each in self.outcomes
@@ -112,12 +110,31 @@ class Run:
             and (not self.tests[each.test].passed or (key(each.mutant), each.test) in self._doubted)
         ]
 
+    def _late(self) -> tuple[list[Outcome], list[Outcome]]:
+        """Mutants that were seen by a test after others: two of each test, and the rest."""
+        picked, first, others = Counter[str](), list[Outcome](), list[Outcome]()
+        for each in self.outcomes:
+            if each.asked > 1 and each.test in self.tests:
+                picked[each.test] += 1
+                (first if picked[each.test] <= 2 else others).append(each)
+        return first, others
+
+    def _seen_in_company(self, late: Sequence[Outcome]) -> set[str]:
+        """The tests that are green with the mutant when they are run alone."""
+        odd: set[str] = set()
+        for outcome, (found, _) in self._each(late, self._red_alone, LONGEST):
+            if found["test"] is None:
+                odd.add(outcome.test or "")
+                self._doubted.add((key(outcome.mutant), outcome.test or ""))
+                self.say(f"seen in company only: {outcome.mutant} by {outcome.test}")
+        return odd
+
     def _green(self, names: Sequence[str]) -> Any:
         return {"green": all(passed for _, passed, _ in self._tested(names))}
 
     def _red_alone(self, outcome: Outcome) -> Any:
         outcome.mutant.apply()
-        return {"red": self._first_red([outcome.test or ""])["test"] is not None}
+        return self._first_red([outcome.test or ""])
 
     def _first_round(self) -> None:
         code.watch()
@@ -201,10 +218,13 @@ class Run:
     ) -> Iterator[tuple[Any, tuple[Any, float]]]:
         until = time.monotonic() + 60 * self.minutes
         for job, found, seconds in each_in_a_fork(jobs, work, self.workers, longest, until):
-            if "died" in found:  # a mutant that its process died of was seen
-                if not isinstance(job, Mutant) or "Traceback" in found["died"]:
+            if "died" in found:  # a mutant that its process died of was seen, but not one that could not be put in
+                mutated, raised = isinstance(job, Mutant | Outcome), "Traceback" in found["died"]
+                if not mutated:
                     raise RuntimeError(f"{job}: {found['died']}")
-                found = {"test": found["died"], "asked": 0}
+                if raised:
+                    self.say(f"could not be put in: {job}: {found['died']}")
+                found = {"test": None if raised else found["died"], "asked": 0}
             yield job, (found, seconds)
 
 
