@@ -48,6 +48,7 @@ def report(run: Run, out: Path | None, before: Any = None, *, again: bool = Fals
     if out is not None:
         found: dict[str, Any] = {
             "mutants": count,
+            "not asked about": unasked,
             "seen": seen,
             "per cent": round(100 * seen / max(count, 1), 1),
             "providers": {
