@@ -270,13 +270,17 @@ def test_a_build_that_fails_says_why(text: str, reason: str, bench: Bench) -> No
         bench.build(text)
 
 
-def test_a_copy_cannot_leave_the_build_through_a_link(bench: Bench) -> None:
+@pytest.mark.parametrize("second", ["COPY app.py /a/link/app.py", "COPY two /a/", "COPY two/link /a/link"])
+def test_a_copy_cannot_leave_the_build_through_a_link(second: str, bench: Bench) -> None:
     outside = bench.folder / "outside"
     outside.mkdir()
-    (bench.source / "link").symlink_to(outside)
+    (bench.source / "one").mkdir()
+    (bench.source / "one" / "link").symlink_to(outside)
+    (bench.source / "two" / "link").mkdir(parents=True)
+    (bench.source / "two" / "link" / "app.py").touch()
 
     with pytest.raises(BuildError, match="leads out of the image"):
-        bench.build("FROM python:3\nCOPY . /a/\nCOPY app.py /a/link/app.py\nCMD x\n")
+        bench.build(f"FROM python:3\nCOPY one /a/\n{second}\nCMD x\n")
     assert list(outside.iterdir()) == []
 
 

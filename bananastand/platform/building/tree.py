@@ -91,7 +91,7 @@ class Tree:
         prefix = "" if folder == origin else f"{folder.relative_to(origin).as_posix()}/"
         self.at(target).mkdir(parents=True, exist_ok=True)
         for name, entry in files_of(origin if not prefix else folder, _below(ignored, prefix)):
-            place = self.at(target) / name
+            place = self.at(posixpath.join(target, posixpath.dirname(name))) / posixpath.basename(name)
             if entry.is_dir(follow_symlinks=False):
                 place.mkdir(parents=True, exist_ok=True)
             else:

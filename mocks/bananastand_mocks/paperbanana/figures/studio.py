@@ -93,8 +93,10 @@ def legible(text: str, most: int = 400) -> str:
 
 def unshown(texts: Iterable[str]) -> str:
     """What to say of letters that no font here has; nothing where they all have a shape."""
-    letters = {char for text in texts for char in text if not char.isspace()}
-    lacking = sorted(char for char in letters if ord(char) not in _glyphs() and not _shapeless(char))
+    letters = set[str]().union(*texts)
+    lacking = sorted(
+        char for char in letters if not char.isspace() and ord(char) not in _glyphs() and not _shapeless(char)
+    )
     if not lacking:
         return ""
     listed = "".join(lacking[:6]) + ("\u2026" if len(lacking) > 6 else "")
