@@ -91,6 +91,20 @@ def test_a_version_that_fails_never_takes_traffic(
     asyncio.run(scenario())
 
 
+def test_what_is_wrong_with_a_project_is_told_until_a_version_is_live(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, build_timeout=0.3) as stand:
+            await finished(stand, stand.deploy("app", "hangs"))
+            assert stand.problem(stand.projects.named("app")) == (
+                "its build failed: the build took longer than 0.3 s and was ended"
+            )
+            await deployed(stand)
+            await finished(stand, stand.deploy("app", "hangs"))
+            assert stand.problem(stand.projects.named("app")) is None
+
+    asyncio.run(scenario())
+
+
 def test_rollback_moves_the_traffic_back(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:

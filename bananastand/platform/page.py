@@ -53,8 +53,8 @@ def status_page(stand: Stand, address: str) -> str:
 
 def _project(stand: Stand, project: Project, address: str) -> str:
     line = stand.dispatcher.line(project.id)
-    failing = stand.pool.failing.get(project.live or "")
-    told = f"<p class=failed>{_(failing.reason)}</p>" if failing is not None else ""
+    problem = stand.problem(project)
+    told = f"<p class=failed>{_(problem)}</p>" if problem is not None else ""
     return (
         f"<h2>{_(project.name)}</h2><p><code>{_(address)}/banana/run/{_(project.name)}</code> · model key "
         f"<code>{_(project.model_key)}</code> · {project.min_replicas} to {project.max_replicas} replicas, "

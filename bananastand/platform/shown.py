@@ -21,7 +21,6 @@ def project(stand: Stand, row: Project, url: str) -> dict[str, Any]:
     """A project, what runs of it and what waits for it."""
     line, replicas = stand.dispatcher.line(row.id), stand.pool.of(row.id)
     live = stand.builds.deployment(row.live) if row.live else None
-    failing = stand.pool.failing.get(row.live or "")
     return {
         "id": row.id,
         "name": row.name,
@@ -35,7 +34,7 @@ def project(stand: Stand, row: Project, url: str) -> dict[str, Any]:
         "ready": sum(each.state == "ready" for each in replicas),
         "queued": len(line.waiting),
         "running": len(line.at_work),
-        "problem": failing.reason if failing is not None else None,
+        "problem": stand.problem(row),
         "created": iso(row.created),
     }
 

@@ -166,6 +166,13 @@ class Stand:
         slots = project.concurrency or self.builds.takes(project.live)
         return len(line.waiting) + len(line.at_work) >= project.max_replicas * slots
 
+    def problem(self, project: Project) -> str | None:
+        """Why it does not serve as it should, in words; None where nothing is known to be wrong."""
+        if (failing := self.pool.failing.get(project.live or "")) is not None:
+            return failing.reason
+        last = next(iter(self.builds.list(project)), None) if project.live is None else None
+        return f"its build failed: {last.error}" if last is not None and last.state == "failed" else None
+
     def source_of(self, build: Build) -> str:
         """What a build is of, for people: without the password of an address."""
         return (
