@@ -128,6 +128,16 @@ def test_no_success(status: int) -> None:
     assert type(error) is errors.status_error(status)
 
 
+@pytest.mark.parametrize(("status", "taken"), [(199, False), (200, True), (299, True), (300, False)])
+def test_where_a_file_is_what_is_asked_for(status: int, taken: bool) -> None:
+    call, raw = paperbanana.get_task_image("a"), answer(status, b"\x89PNG", **{"content-type": "image/png"})
+    if taken:
+        assert read(call, raw, session(PaperBanana)).result == b"\x89PNG"
+    else:
+        with pytest.raises(errors.APIStatusError):
+            read(call, raw, session(PaperBanana))
+
+
 @pytest.mark.parametrize(("status", "taken"), [(299, False), (300, True), (399, True), (400, False)])
 def test_where_a_redirect_is_what_is_asked_for(status: int, taken: bool) -> None:
     raw = answer(status, b"", location="https://example.com/")
@@ -190,6 +200,13 @@ def test_an_answer_that_does_not_fit(content: bytes, told: str, body: object) ->
         read(ANY, answer(200, content))
 
     assert (str(caught.value), caught.value.body) == (f"{HERE}: {told}", body)
+
+
+def test_nothing_is_not_unwrapped() -> None:
+    nothing = Call(None, "DELETE", "/v1/models")
+    assert read(nothing, answer(204, b""), session(BananaDev)).result is None
+    with pytest.raises(errors.APIResponseError, match="the answer does not fit"):
+        read(nothing, answer(200, b"null"), session(BananaDev))
 
 
 def test_where_in_an_answer_it_does_not_fit() -> None:
@@ -276,6 +293,7 @@ def test_a_run_url_is_tried_for_five_minutes_to_the_end() -> None:
     call = banana.call_project("mine", "", {})
     some = session(Banana, max_retries=1)
 
+    assert session(Banana, max_retries=0).pause(call, 0, 0, refusal(503), 0) is None
     assert some.pause(call, 90, 297.0, refusal(503), 0) == 3.0
     assert some.pause(call, 90, 297.01, refusal(503), 0) is None
     broken = errors.APIConnectionError("gone", request="POST /")

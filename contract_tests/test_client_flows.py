@@ -233,6 +233,7 @@ def test_a_run_url_is_a_host_of_its_own_on_the_real_service_only() -> None:
     assert real.headers["X-Banana-Request-Id"] == "one"
     assert real.content == b'{"a": 1}'
     assert Banana("k").session.prepare(banana.call_project("m")).url == "https://m.run.banana.dev/"
+    assert Banana("k").session.prepare(banana.call_project("m", "/x")).url == "https://m.run.banana.dev/x"
     assert Banana("k").session.prepare(banana.call_project("m")).content == b"{}"
     assert Banana("k").session.prepare(banana.warmup_project("m")).url == "https://m.run.banana.dev/_k/warmup"
     assert Banana("k").session.prepare(banana.list_projects()).url == "https://api.banana.dev/v1/projects"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bananastand_mocks.bananadev import BananaDev, build_log, inference, state
+from bananastand_mocks.bananadev import BananaDev, build_log, inference, projects, runtime, state
 from bananastand_mocks.bananadev.runtime import InstantRuntime, Reply
 from bananastand_mocks.kernel.world import World
 from in_process import InProcess
@@ -176,3 +178,96 @@ def test_the_documents_own_run_is_over_when_it_is_asked_for() -> None:
     assert state.usage_rows(call.world)["2026-01-01 value"] == {
         "runs": 1, "succeeded": 1, "failed": 0, "computeSeconds": 0.0, "coldStarts": 0,
     }  # fmt: skip
+
+
+def test_the_newest_of_two_runs_of_one_id_is_found_until_it_is_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "RUNS_KEPT", 2)
+    for call_id, id in (("first", "same"), ("second", "same"), ("third", "other")):
+        state.keep_run(world, {"callID": call_id, "id": id, "inputs": {}})
+    found = state.find_run(world, "same")
+    assert found is not None
+    assert found["callID"] == "second"
+    assert world.table("bananadev.calls") == {"same": "second", "other": "third"}
+    state.keep_run(world, {"callID": "fourth", "id": "fourth", "inputs": {}})
+    assert state.find_run(world, "same") is None
+    assert world.table("bananadev.calls") == {"other": "third", "fourth": "fourth"}
+
+
+def test_the_seconds_of_a_run_are_counted_in_thousandths(world: World) -> None:
+    run = {"modelKey": "value", "begun": 10.0, "due": 10.12345, "cold": True}
+    state.end_run(world, run, "succeeded")
+    assert run["state"] == "succeeded"
+    assert state.usage_rows(world)["2026-01-01 value"] == {
+        "runs": 1, "succeeded": 1, "failed": 0, "computeSeconds": 0.123, "coldStarts": 1,
+    }  # fmt: skip
+
+
+# Models and uploads ----------------------------------------------------------------------------------------------
+
+
+def test_what_a_model_is_called_in_an_address(world: World) -> None:
+    def named(name: str) -> str:
+        return state.add_model(world, name)["slug"]
+
+    assert named("My  Model!") == "my-model"
+    assert re.fullmatch("my-model-[0-9a-f]{6}", named("my model"))
+    assert named("x" * 41) == "x" * 40
+    assert named("?") == "model"
+
+
+def test_settings_are_our_docs(world: World) -> None:
+    settings = {name: value for name, value in world.settings.items() if name.startswith("bananadev.")}
+    assert settings == {
+        "bananadev.hold_seconds": 50.0,
+        "bananadev.long_poll_seconds": 50.0,
+        "bananadev.build_seconds": [1.0, 20.0, 10.0],
+        "bananadev.routes": ["/"],
+        "bananadev.busy": False,
+    }
+
+
+def test_the_oldest_uploads_make_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (projects.UPLOADS_KEPT, projects.UPLOADS_BYTES) == (20, 256 * 2**20)
+    monkeypatch.setattr(projects, "UPLOADS_BYTES", 10)
+    uploads = world.table("bananadev.uploads")
+
+    def left(*sizes: int | None) -> list[str]:
+        uploads.clear()
+        world.credentials[projects.UPLOAD] = [f"{number}" for number in range(len(sizes))]
+        uploads.update({f"{number}": {"project": "p", "bytes": size} for number, size in enumerate(sizes)})
+        projects._forget_oldest(world)
+        return list(uploads)
+
+    assert left(10, None) == ["0", "1"], "what is not put yet takes no room"
+    assert left(None, 6, 5) == ["2"]
+    assert left(11) == ["0"], "the newest stays"
+    monkeypatch.setattr(projects, "UPLOADS_KEPT", 2)
+    assert left(1, 1, 1) == ["1", "2"]
+
+
+# Time ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_is_waited_for_where_it_runs_and_no_longer_than_is_wished() -> None:
+    class Clock:
+        virtual, speed = False, 1.0
+
+        def now(self) -> float:
+            return time.monotonic()
+
+    def waited(due: float, wait: float) -> bool:
+        some: Any = SimpleNamespace(clock=Clock())
+        return asyncio.run(runtime._wait_until(some, time.monotonic() + due, wait))
+
+    assert waited(0.05, 0.9) is True
+    assert waited(60.0, 0.02) is False
+    assert waited(-1.0, 0.0) is True
+
+
+def test_a_clock_that_stands_is_not_waited_for(world: World) -> None:
+    async def due(seconds: float) -> bool:
+        return await runtime._wait_until(world, world.clock.now() + seconds, 60.0)
+
+    assert [asyncio.run(due(each)) for each in (-1.0, 0.0, 0.001)] == [True, True, False]

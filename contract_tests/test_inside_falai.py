@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from bananastand_mocks.falai import FalAI, analytics, compute, models, monitor, native, paging, pricing, state, usage
+from bananastand_mocks.falai import (
+    FalAI,
+    analytics,
+    compute,
+    models,
+    monitor,
+    native,
+    paging,
+    pricing,
+    state,
+    tallies,
+    usage,
+)
 from bananastand_mocks.falai.state import Tally
 from bananastand_mocks.falai.window import LONGEST, STEPS, Window, moment
 from bananastand_mocks.kernel.errors import ProviderError
@@ -39,6 +51,10 @@ def world(call: InProcess) -> World:
 def test_a_percentile_is_one_of_the_durations(part: int, expected: float) -> None:
     assert analytics._percentile(part, Tally(4, 0, 0.0, [4.0, 2.0, 1.0, 3.0])) == expected
     assert analytics._percentile(part, Tally()) is None
+
+
+def test_of_a_hundred_and_one_durations_nine_in_ten_are_ninety_one() -> None:
+    assert analytics._percentile(90, Tally(101, 0, 0.0, [float(each) for each in range(1, 102)])) == 91.0
 
 
 def test_a_row_of_analytics() -> None:
@@ -119,6 +135,23 @@ def test_an_instance_that_is_stopped_at_once_never_ran(world: World) -> None:
     assert compute.of(world, made)["runs"] == []
     compute.delete_instance(world, {"instance_id": made})
     assert world.table(state.RUNS) == {}
+
+
+def test_hours_before_a_window_are_none_of_it(world: World) -> None:
+    made = compute.create_instance(world, {"instance_type": "gpu-1x-a10g"}).body["id"]
+    world.clock.advance(30)
+    begun = world.clock.now()
+    world.clock.advance(60)
+    compute.stop_instance(world, {"instance_id": made})
+    noon = datetime.fromtimestamp(begun, UTC)
+
+    def hours(since: float, until: float) -> list[float]:
+        window = [noon + timedelta(seconds=each) for each in (since, until)]
+        return [(end - start).total_seconds() for _, start, end in tallies._hours(world, *window)]
+
+    assert hours(-1, 61) == hours(0, 60) == [60.0]
+    assert hours(59, 61) == [1.0]
+    assert hours(60, 61) == hours(-1, 0) == []
 
 
 def test_addresses_are_of_a_net_that_is_nobodys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +343,9 @@ def test_a_window_that_ends_now_has_one_bucket_more() -> None:
     assert Window(first, now, "hour", bound=False, open_end=True).until == now + timedelta(microseconds=1)
     assert Window(now, now, "hour").count == 0
     assert Window(first, first, "hour").count == 0
+    noon = at("2026-01-01T12:00:00")
+    assert (Window(noon, noon, "hour").since, Window(noon, noon, "hour").until) == (noon, noon)
+    assert Window(noon, noon - timedelta(hours=2), "hour", open_end=True).count == 1
     assert Window(now, now, "hour", open_end=True).count == 2
 
 

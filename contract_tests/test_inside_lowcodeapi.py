@@ -8,7 +8,8 @@ import pytest
 
 from bananastand_mocks.bananadev import BananaDevUpstream
 from bananastand_mocks.falai import FalAIUpstream
-from bananastand_mocks.lowcodeapi.definition import EXAMPLES
+from bananastand_mocks.kernel.schemas import Schemas
+from bananastand_mocks.lowcodeapi.definition import EXAMPLES, _type
 from bananastand_mocks.lowcodeapi.gateway import Gateway
 from in_process import InProcess
 
@@ -28,6 +29,7 @@ def call(name: str) -> InProcess:
 
 def test_examples_of_a_definition_are_empty_values_of_their_type(name: str, call: InProcess) -> None:
     assert EXAMPLES == {"string": "", "number": 0, "integer": 0, "boolean": False, "object": {}, "array": []}
+    assert [_type(each, Schemas({})) for each in ({"type": ["string", "null"]}, {})] == ["string", "object"]
     for methods in call("GET", "/definition").json()["paths"].values():
         for described in methods.values():
             for each in described["parameters"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
@@ -108,6 +109,7 @@ def test_below_400_is_delivered(status: int, error: str | None) -> None:
 
 def test_what_never_arrived() -> None:
     assert tried(error="no answer") == (None, "no answer")
+    assert tried(raised=ValueError("no")) == (None, "ValueError: no")
     assert tried(raised=ValueError("x" * 300)) == (None, f"ValueError: {'x' * 188}")
 
 
@@ -301,7 +303,10 @@ def test_a_quota_is_used_up_to_its_last(call: Any) -> None:
 def test_the_oldest_task_that_is_over_makes_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert state.TASKS_KEPT == 10_000
     monkeypatch.setattr(state, "TASKS_KEPT", 2)
-    for name, status in (("a", "running"), ("b", "failed"), ("c", "completed"), ("d", "pending"), ("e", "pending")):
+    for name, status in (("a", "running"), ("b", "failed")):
+        state.keep_task(world, row(task_id=name, status=status))
+    assert list(state.tasks(world)) == ["a", "b"], "as many as there is room for"
+    for name, status in (("c", "completed"), ("d", "pending"), ("e", "pending")):
         state.keep_task(world, row(task_id=name, status=status))
     assert list(state.tasks(world)) == ["a", "d", "e"]
     state.keep_task(world, row(task_id="f", status="pending"))
@@ -365,11 +370,15 @@ def test_a_task_takes_as_many_polls_as_are_wished(call: Any) -> None:
 
 def test_a_task_is_finished_once(call: Any) -> None:
     task = plotted(call)
+    assert re.fullmatch("[0-9a-f]{32}", task)
     workshop = call.provider.workshop
     assert call("GET", f"/api/tasks/{task}").json()["status"] == "completed"
 
     assert workshop._finish(call.world, {"task_id": task}) is None
     assert workshop._finish(call.world, {"task_id": "none"}) is None
+    workshop._start(call.world, {"task_id": task})
+    workshop._start(call.world, {"task_id": "none"})
+    assert call("GET", f"/api/tasks/{task}").json()["status"] == "completed"
     call.world.tasks.finish_after_seconds(10)
     call.world.tasks.fail_next(1, "no ink")
     failing = plotted(call)
@@ -453,6 +462,12 @@ def told(rule: str, field: str, message: str, **body: Any) -> str:
          f"Unknown VLM provider: {'x' * 100}. Available: apimart, gemini, kie, openrouter"),
         ("enum", "output_formats.1", "", {}, "output_formats.1: output_formats may hold pdf, png, svg"),
         ("enum", "image_resolution", "", {}, "image_resolution must be one of: 1K, 2K, 4K"),
+        ("enum", "image_model", "", {}, "image_model must be one of: nano-banana-pro, google/nano-banana, "
+         "nano-banana-2, gpt-image-2-text-to-image"),
+        ("enum", "diagram_type", "", {}, "diagram_type must be one of: methodology, statistical_plot"),
+        ("enum", "label_position", "", {}, "label_position must be one of: top, bottom"),
+        ("enum", "format", "", {}, "format must be one of: png, svg, pdf"),
+        ("enum", "status", "", {}, "status must be one of: pending, running, completed, failed"),
         ("enum", "other", "5 is none of them", {}, "other: 5 is none of them"),
         ("const", "other", "5 is not 4", {}, "other: 5 is not 4"),
         ("type", "intent", '5 is not of type "string"', {}, "intent: Input should be a valid string"),
@@ -461,6 +476,11 @@ def told(rule: str, field: str, message: str, **body: Any) -> str:
         ("type", "active", "it is of no type", {}, "active: Input should be a valid value"),
         ("minimum", "spacing", "-1 is less than the minimum of 0", {},
          "spacing: Input should be greater than or equal to 0"),
+        ("maximum", "spacing", "201 is greater than the maximum of 200", {},
+         "spacing: Input should be less than or equal to 200"),
+        ("minItems", "source_task_ids", "[] should be at least 2 long", {},
+         "source_task_ids: List should have at least 2 items"),
+        ("minLength", "name", "'' should be at least 3 long", {}, "name: String should have at least 3 characters"),
     ],
 )  # fmt: skip
 def test_what_is_said_of_a_mistake(rule: str, field: str, message: str, body: Any, text: str) -> None:

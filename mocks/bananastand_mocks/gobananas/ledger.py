@@ -81,5 +81,4 @@ def _date(moment: float) -> date:
 
 
 def _next_month(now: date) -> float:
-    first = date(now.year + now.month // 12, now.month % 12 + 1, 1)
-    return datetime(first.year, first.month, 1, tzinfo=UTC).timestamp()
+    return datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC).timestamp()
