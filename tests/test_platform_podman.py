@@ -86,7 +86,7 @@ def never_close(data: str, source: str) -> None:
 
 
 @real
-@pytest.mark.needs("podman")
+@pytest.mark.needs("podman", "catatonit", "iptables")
 def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_path: Path) -> None:
     async def scene() -> None:
         stand = stand_at(tmp_path, tmp_path, memory_mb=300)
@@ -116,7 +116,7 @@ def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_path: P
 
 
 @real
-@pytest.mark.needs("podman")
+@pytest.mark.needs("podman", "catatonit", "iptables")
 def test_containers_that_a_killed_supervisor_left_are_removed(source: Path, tmp_path: Path) -> None:
     code = "import sys, test_platform_podman; test_platform_podman.never_close(*sys.argv[1:])"
     paths = os.pathsep.join(str(APP.parent.parent / each) for each in ("tests", "", "mocks"))
