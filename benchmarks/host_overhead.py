@@ -3,6 +3,8 @@
 `python -m benchmarks.host_overhead` runs one server at a time, Potassium's first and last, each on one core and the
 load on another, and writes results/host_overhead.json and the pages' tables. Servers that are not installed are
 named as missing (`pip install litserve bentoml 'ray[serve]'`, best in an environment of their own: --python).
+Potassium's server keeps four files open for each request: a run with failures has met the system's limit, and wants
+fewer --seconds.
 """
 
 from __future__ import annotations
