@@ -105,6 +105,27 @@ def test_what_is_wrong_with_a_project_is_told_until_a_version_is_live(tmp_path: 
     asyncio.run(scenario())
 
 
+def test_a_secret_is_not_told_with_the_last_lines_of_what_fails(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            secrets = {"TOKEN": "hush-hush"}
+            over = await finished(
+                stand, stand.deploy("app", "small", secrets=secrets, environment={"CRASH_AT_START": "1"})
+            )
+            assert over.error is not None
+            assert over.error.endswith("its last lines: a line of the app, *** | no model here")
+            assert "hush" not in str(stand.problem(stand.projects.named("app")))
+
+            project = await deployed(stand, secrets=secrets)
+            ticket = await stand.submit(project, "/crash", b"{}")
+            outcome = await ticket.outcome()
+            assert outcome is not None
+            assert "a line of the app, *** | about to crash" in (outcome.error or "")
+            assert "a line of the app, *** | about to crash" in str(stand.problem(project))
+
+    asyncio.run(scenario())
+
+
 def test_rollback_moves_the_traffic_back(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:

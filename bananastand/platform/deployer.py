@@ -18,7 +18,7 @@ from .builds import OVER, Build, Builds, Deployment, State
 from .commands import built_image, one_at_a_time
 from .errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from .launch import Launch
-from .logs import Log
+from .logs import Log, hidden, to_hide
 from .pool import Pool
 from .process import quietly
 from .projects import Project, Projects
@@ -246,6 +246,7 @@ class Deployer:
         self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
+        reason = hidden(reason, to_hide(build.secrets.values()))
         self.log(build).add(f"error: {reason}")
         return await self._over(build, "failed", reason)
 

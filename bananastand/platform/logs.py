@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Log", "iso", "tail"]
+__all__ = ["Log", "hidden", "iso", "tail", "to_hide"]
 
 LONGEST = 8 * 2**10  # characters of a line
 BEHIND = 10_000  # lines that a follower may be behind
@@ -40,16 +40,13 @@ class Log:
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Keep these out of it too, from now on."""
-        lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
-        self._secrets = sorted({*self._secrets, *(each for each in lines if len(each) >= SHORTEST)}, key=len)[::-1]
+        self._secrets = sorted({*self._secrets, *to_hide(secrets)}, key=len, reverse=True)
 
     def add(self, line: str, **fields: str) -> None:
         """One more line, now. On the event loop's thread."""
         if self.closed or self._full:
             return
-        for secret in self._secrets:
-            line = line.replace(secret, HIDDEN)
-        row = {"time": iso(time.time()), **fields, "line": line[:LONGEST]}
+        row = {"time": iso(time.time()), **fields, "line": hidden(line, self._secrets)[:LONGEST]}
         if self._size >= self._limit and not self._turns:
             self._full = True
             row["line"] = f"the log is longer than {self._limit} bytes: the rest is not kept"
@@ -117,6 +114,19 @@ class Log:
                 if self._file is not None:
                     self._file.close()
             self._file = None
+
+
+def to_hide(secrets: Iterable[str]) -> list[str]:
+    """What is looked for: secrets and their lines, but for very short ones; the longest first."""
+    lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
+    return sorted({each for each in lines if len(each) >= SHORTEST}, key=len, reverse=True)
+
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """The text without these, which are as `to_hide` has them."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def iso(seconds: float) -> str:

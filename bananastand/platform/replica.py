@@ -16,7 +16,7 @@ from typing import Literal
 from .builds import Deployment
 from .commands import Start
 from .errors import ReplicaFailed
-from .logs import tail
+from .logs import hidden, tail, to_hide
 from .process import Process, quietly, resident, spawn
 from .replica_http import Answer, ReplicaHttp
 
@@ -62,6 +62,7 @@ class Replica:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._http, self._changed, self._log, self._spawn = http, changed, log, spawn
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._secrets = to_hide(deployment.secrets.values())
         self._process: Process | None = None
         self.asked = False
         self._life: asyncio.Task[None] | None = None
@@ -131,6 +132,7 @@ class Replica:
             self._process.signal(signal.SIGKILL)
 
     def _hear(self, line: str) -> None:
+        line = hidden(line, self._secrets)  # the last ones are told where it fails, to people without a key too
         self._lines.append(line)
         self._log(self.id, line)
 

@@ -64,9 +64,6 @@ def serve(target: str, options: Options | None = None) -> int:
         ready = _load(host, app, options)
         stopper.loaded = True
         _say(f"{ready}; importing it took {imported:.2f} s")
-        if noted := os.environ.get(MODULES):
-            with contextlib.suppress(OSError):
-                note(Path(noted))
         stop.wait()
         _drain(host, options.drain)
 
@@ -136,6 +133,9 @@ def _load(host: Host, app: Any, options: Options) -> str:
         _say(f"cannot start: init() failed: {' '.join(str(error).split()) or type(error).__name__}")
         raise _InitFailed from error
     _freeze()
+    if noted := os.environ.get(MODULES):  # before anybody can see that it is ready, and look for them
+        with contextlib.suppress(OSError):
+            note(Path(noted))
     host.use(app, workers)
     at_once = f"{workers.count} at once" if workers.count > 1 else "one at a time"
     return f"ready after {time.perf_counter() - started:.1f} s of init(); requests run {at_once}"
