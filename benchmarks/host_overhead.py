@@ -1,4 +1,5 @@
-"""What a server costs a handler that does nothing: Potassium's own, LitServe, BentoML, Ray Serve, FastAPI and ours.
+"""What a server costs a handler that does nothing: Potassium's own, LitServe, BentoML, Ray Serve, FastAPI and ours,
+beside uvicorn alone, on which ours stands.
 
 `python -m benchmarks.host_overhead` runs one server at a time, Potassium's first and last, each on one core and the
 load on another, and writes results/host_overhead.json and the pages' tables. Servers that are not installed are
@@ -40,12 +41,23 @@ SERVERS: dict[str, tuple[str, list[str]]] = {
         "potassium",
         ["-c", "from bananastand.cli import main; main()", "serve", str(HOSTS / "potassium_app.py")],
     ),
+    "uvicorn": ("uvloop", [str(HOSTS / "uvicorn_app.py")]),
     "fastapi": ("fastapi", [str(HOSTS / "fastapi_app.py")]),
     "litserve": ("litserve", [str(HOSTS / "litserve_app.py")]),
     "bentoml": ("bentoml", ["-m", "bentoml", "serve", "benchmarks.hosts.bentoml_app:Noop"]),
     "ray serve": ("ray", [str(HOSTS / "ray_app.py")]),
 }
-ORDER = ("potassium", "bananastand", "fastapi", "litserve", "bentoml", "ray serve", "bananastand", "potassium")
+ORDER = (
+    "potassium",
+    "bananastand",
+    "uvicorn",
+    "fastapi",
+    "litserve",
+    "bentoml",
+    "ray serve",
+    "bananastand",
+    "potassium",
+)
 
 
 def main() -> None:

@@ -62,7 +62,6 @@ class Replica:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._http, self._changed, self._log, self._spawn = http, changed, log, spawn
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._secrets = to_hide(deployment.secrets.values())
         self._process: Process | None = None
         self.asked = False
         self._life: asyncio.Task[None] | None = None
@@ -131,8 +130,11 @@ class Replica:
             self.say(f"is ended: {reason}")
             self._process.signal(signal.SIGKILL)
 
+    def _tail(self) -> str:
+        """The last lines, as the end of a sentence; they are told where it fails, to people without a key too."""
+        return hidden(tail(self._lines), to_hide(self.deployment.secrets.values()))
+
     def _hear(self, line: str) -> None:
-        line = hidden(line, self._secrets)  # the last ones are told where it fails, to people without a key too
         self._lines.append(line)
         self._log(self.id, line)
 
@@ -153,7 +155,7 @@ class Replica:
                 self._become("ready")
             status = await end
             if not self.asked:
-                self.failure = self.failure or f"the replica ended with status {status}{tail(self._lines)}"
+                self.failure = self.failure or f"the replica ended with status {status}{self._tail()}"
                 self.say(f"ended with status {status}")
         except ReplicaFailed as error:
             self.failure = str(error)
@@ -181,10 +183,10 @@ class Replica:
                 if self.asked:
                     return
                 raise ReplicaFailed(
-                    self.failure or f"the app ended with status {end.result()} while it started{tail(self._lines)}"
+                    self.failure or f"the app ended with status {end.result()} while it started{self._tail()}"
                 )
             if time.monotonic() > until:
-                raise ReplicaFailed(f"the app was not healthy after {timeout:g} s{tail(self._lines)}")
+                raise ReplicaFailed(f"the app was not healthy after {timeout:g} s{self._tail()}")
             path = path or await self._health_path(start)
             if path is not None:
                 answer = await self._http.get(start.port, path)
