@@ -53,7 +53,7 @@ def status_page(stand: Stand, address: str) -> str:
 
 def _project(stand: Stand, project: Project, address: str) -> str:
     line = stand.dispatcher.line(project.id)
-    problem = stand.problem(project)
+    problem = stand.problem(project) if project.live else None  # of a failed build the table below tells
     told = f"<p class=failed>{_(problem)}</p>" if problem is not None else ""
     return (
         f"<h2>{_(project.name)}</h2><p><code>{_(address)}/banana/run/{_(project.name)}</code> · model key "
