@@ -15,7 +15,10 @@ class Launch:
 
     command: CMD in exec form. workdir: a folder of this host for a process, of the image for a container.
     environment: ENV lines and the deploy's environment, never secrets. python: the interpreter of a process.
-    image and engine ("docker", "podman" or "buildah"): of a container. port: what EXPOSE or the app fixes.
+    image and engine ("docker", "podman" or "buildah"): of a container. port: the port the app is expected to listen on,
+    from EXPOSE or bananastand.toml; None if neither names one. health: the path that answers 200 when the app is ready,
+    from bananastand.toml; None to try the known ones. root: the build's file tree, whose absolute paths a process sees
+    where a mount namespace works.
     """
 
     kind: Literal["process", "container"]
@@ -26,6 +29,8 @@ class Launch:
     image: str | None = None
     engine: str | None = None
     port: int | None = None
+    health: str | None = None
+    root: str | None = None
 
     def to_json(self) -> str:
         """As text for a row; from_json gives the same launch back."""
