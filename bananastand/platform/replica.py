@@ -211,7 +211,7 @@ class Replica:
                 if self.asked:
                     return
                 failed = self._worker.failure if self._worker is not None else None
-                reason = failed or f"the app ended {_status(end.result())} before it was ready"
+                reason = failed or f"the app ended {_status(end.result())} while it started"
                 raise ReplicaFailed(self.failure or f"{reason}{self._tail()}")
             if time.monotonic() > until:
                 raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.waits_for}{self._tail()}")
