@@ -177,8 +177,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         r"CUDA out of memory|OutOfMemoryError: CUDA|CUDA error: out of memory",
         "The GPU's memory is not enough{place}.",
-        "Load the model with torch_dtype=torch.float16, or ask for less at once; `bananastand ps` shows what else runs, "
-        "`bananastand scale NAME --max 1` keeps one replica.",
+        "Load the model with torch_dtype=torch.float16, or ask for less at once; `bananastand ps` shows what else "
+        "runs, `bananastand scale NAME --max 1` keeps one replica.",
     ),
     # Memory and processes.
     Rule(
@@ -285,8 +285,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         r"(?P<library>lib(cuda|cudart|cudnn|cublas|nvrtc|nccl|cufft)[\w.+-]*\.so[.\d]*): cannot open shared object",
         "{library} of CUDA is missing{place}.",
-        "Install the app's torch from its own wheel, which brings CUDA's libraries, or build from an nvidia/cuda image: "
-        "`bananastand deploy --builder container`.",
+        "Install the app's torch from its own wheel, which brings CUDA's libraries, or build from an nvidia/cuda "
+        "image: `bananastand deploy --builder container`.",
     ),
     Rule(
         r"version `(?P<symbol>(GLIBCXX|GLIBC|CXXABI)_[\d.]+)' not found",
