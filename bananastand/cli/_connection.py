@@ -70,7 +70,7 @@ def where(url: str | None, key: str | None) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def connected(url: str | None, key: str | None) -> Generator[Stand]:
-    """The stand; what it refuses ends the program with its reason."""
+    """A client of the platform; an error of it ends the program with its reason."""
     from bananastand.clients.stand import Stand, StandError
 
     address, secret = where(url, key)
@@ -78,7 +78,8 @@ def connected(url: str | None, key: str | None) -> Generator[Stand]:
         with Stand(address, secret) as stand:
             yield stand
     except StandError as error:
-        fail(str(error), USAGE if error.status in (400, 401, 404, 409, 422) else 1)
+        hints = ["bananastand ps lists the projects"] if str(error).startswith("there is no project") else []
+        fail(str(error), USAGE if error.status in (400, 401, 404, 409, 422) else 1, hints=hints)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

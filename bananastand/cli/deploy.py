@@ -28,6 +28,7 @@ __all__ = ["deploy"]
 
 CPU = "BANANASTAND_CPU"  # has the worker lead torch's CUDA calls to the CPU
 INSPECTION = "bananastand.platform.inspection"
+LAST = ("error: ", "advice: ")  # lines of a build's log that the end of the command repeats
 STARTING = "built; starting a replica"  # what a build's log says before its replica's own lines
 
 
@@ -142,7 +143,7 @@ def _follow(stand: Stand, build: str, quiet: bool) -> None:
             line = plain(str(row.get("line", "")))
             if line.startswith(STARTING):
                 progress.update(task, description="starting a replica")
-            if not quiet:
+            if not quiet and not line.startswith(LAST):
                 at = f"{time.monotonic() - began:6.1f} s  "
                 progress.console.print(Text(at, style="dim") + Text(line), soft_wrap=True)
 

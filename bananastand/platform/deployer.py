@@ -112,7 +112,8 @@ class Deployer:
 
     def relay(self, replica: str, line: str) -> None:
         """A replica's line, which belongs in the log of its build while the new version proves itself."""
-        if (log := self._trials.get(replica)) is not None:
+        log = self._trials.get(replica)
+        if log is not None and not line.startswith("failed: "):  # the end of the build repeats it
             log.add(f"{SAID}{plain(line)}")
 
     async def cancel(self, build: Build) -> Build:
@@ -243,7 +244,9 @@ class Deployer:
         try:
             await asyncio.shield(replica.ready)
         except ReplicaFailed as error:
-            raise ReplicaFailed(f"the new version takes no traffic: {error}") from error
+            if project.live is None:
+                raise
+            raise ReplicaFailed(f"the new version takes no traffic, the one before stays live: {error}") from error
         finally:
             if replica.state != "ready":
                 replica.stop("its version does not go live", 0.0)
