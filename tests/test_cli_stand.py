@@ -97,7 +97,11 @@ def test_a_folder_is_packed_built_and_live(bananastand: Run, stand: HTTPServer, 
     assert "step 1/2: RUN x" in done.stdout
     assert "my-app is live" in done.stdout
     assert "model key  mk-1" in done.stdout
-    assert f"curl -s -X POST http://127.0.0.1:8750/banana/run/my-app/ -H 'X-Banana-API-Key: {KEY}'" in done.stdout
+    assert (
+        'curl -s -X POST http://127.0.0.1:8750/banana/run/my-app/ -H "X-Banana-API-Key: $BANANASTAND_KEY"'
+        in done.stdout
+    )
+    assert KEY not in done.output
     assert "out is a link that leads outside" in done.stderr
 
 
@@ -107,10 +111,11 @@ def test_deploy_as_json_is_one_object(bananastand: Run, stand: HTTPServer) -> No
 
     assert asked[0].get_json() == {
         "source": "https://example.com/me/my-app.git#main", "environment": {}, "secrets": {}, "builder": "process",
+        "as_of": None,
     }  # fmt: skip
     assert json.loads(done.stdout) == {
-        "project": "my-app", "model_key": "mk-1", "url": BUILD["url"], "api_key": KEY, "build_id": "b1",
-        "state": "live", "error": None,
+        "project": "my-app", "model_key": "mk-1", "url": BUILD["url"], "build_id": "b1",
+        "state": "live", "error": None, "advice": None,
     }  # fmt: skip
 
 
@@ -118,15 +123,15 @@ def test_a_build_that_fails_ends_with_its_reason(bananastand: Run, stand: HTTPSe
     deploys(stand, state="failed", error="there is no CMD")
     done = bananastand("deploy", "image:my-app", status=1)
 
-    assert "error: my-app is not live, the build failed: there is no CMD" in done.stderr
+    assert "error: my-app is not live, its build failed: there is no CMD" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--env", "A"], "--env wants K=V, not A"),
-        (["--secret", "NOT_THERE"], "there is no such environment variable"),
-        (["--secret", "A=b"], "--secret wants the name of an environment variable"),
+        (["--env", "A"], "--env takes K=V, not A"),
+        (["--secret", "NOT_THERE"], "there is no such environment variable; export NOT_THERE=... first"),
+        (["--secret", "A=b"], "--secret takes the name of an environment variable"),
     ],
 )
 def test_deploy_with_wrong_words(words: list[str], reason: str, bananastand: Run) -> None:
@@ -155,13 +160,13 @@ def test_run_shows_an_apps_error(bananastand: Run, stand: HTTPServer) -> None:
 
     assert "my-app answered 500: no" in bananastand("run", "my-app", "--route", "/other", status=1).stderr
     assert "nothing in the answer is a picture" in bananastand("run", "my-app", "-o", "x.png", status=1).stderr
-    assert "-i wants NAME=VALUE, not x" in bananastand("run", "my-app", "-i", "x", status=2).stderr
+    assert "-i takes NAME=VALUE, not x" in bananastand("run", "my-app", "-i", "x", status=2).stderr
 
 
 PROJECT = {
     "name": "my-app", "model_key": "mk-1", "ready": 1, "replicas": 2, "queued": 0, "running": 1, "problem": None,
     "url": "http://x", "min_replicas": 0, "max_replicas": 3, "idle_timeout": 30, "concurrency": 1,
-    "host": "bananastand",
+    "inference_timeout": 300, "deployment": "b1", "host": "bananastand",
 }  # fmt: skip
 
 
@@ -179,7 +184,7 @@ def test_ps_builds_and_scale_are_plain_tables(bananastand: Run, stand: HTTPServe
     assert bananastand("ps", "my-app").stdout.splitlines()[1].split() == ["r1", "9"]
     assert bananastand("builds", "my-app").stdout.splitlines()[1].split()[:3] == ["*", "b1", "live"]
     scaled = bananastand("scale", "my-app", "--min", "1", "--max", "5", "--idle", "60").stdout
-    assert scaled.splitlines()[1].split() == ["my-app", "1", "5", "60", "1", "bananastand"]
+    assert scaled.splitlines()[1].split() == ["my-app", "1", "5", "60", "1", "300", "bananastand"]
 
 
 def test_logs_are_followed(bananastand: Run, stand: HTTPServer) -> None:
@@ -202,7 +207,7 @@ def test_rollback_cancel_and_rm(bananastand: Run, stand: HTTPServer) -> None:
     assert bananastand("rollback", "my-app", "b0").stdout == "my-app is at build b0\n"
     assert bananastand("cancel", "b1").stdout == "build b1: cancelled\n"
     bananastand("rm", "my-app", status=1)
-    assert bananastand("rm", "my-app", "--yes").stdout == "my-app is removed\n"
+    assert bananastand("rm", "my-app", "--yes").stdout == "my-app is deleted\n"
 
 
 def test_keys(bananastand: Run, stand: HTTPServer) -> None:
@@ -223,7 +228,9 @@ def test_what_the_stand_refuses_is_said(bananastand: Run, httpserver: HTTPServer
     httpserver.expect_request("/stand/v1/projects/y/builds").respond_with_data("<html>", 502)
     httpserver.expect_request("/stand/v1/projects/z/builds").respond_with_data("hello")
 
-    assert bananastand("builds", "x", status=2).stderr == "error: there is no project x\n"
+    assert bananastand("builds", "x", status=2).stderr == (
+        "error: there is no project x\nbananastand ps lists the projects\n"
+    )
     assert "answered 502: <html>" in bananastand("builds", "y", status=1).stderr
     assert "something that is not JSON; is it a stand?" in bananastand("builds", "z", status=1).stderr
 

@@ -68,10 +68,13 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
     [
         ("fails", {}, "line 3 of the Dockerfile: RUN false ended with status 1"),
         ("crashes", {}, "ZeroDivisionError: a mistake of the builder's own"),
-        ("hangs", {}, "the build took longer than 0.3 s and was ended"),
-        ("small", {"CRASH_AT_START": "1"}, "the new version takes no traffic: the app ended with status 1 while it "
+        ("hangs", {}, "the build took longer than 0.3 s and was ended; "
+         "bananastand up --build-timeout allows more"),
+        ("small", {"CRASH_AT_START": "1"}, "the new version takes no traffic, the one before stays live: "
+         "the app ended with status 1 while it "
          "started; its last lines: a line of the app, no token | no model here"),
-        ("small", {"NEVER_READY": "1"}, "the new version takes no traffic: the app was not healthy after 0.5 s; "
+        ("small", {"NEVER_READY": "1"}, "the new version takes no traffic, the one before stays live: "
+         "the app was not healthy after 0.5 s; "
          "its last lines: a line of the app, no token"),
     ],
 )  # fmt: skip
@@ -94,9 +97,10 @@ def test_a_version_that_fails_never_takes_traffic(
 def test_what_is_wrong_with_a_project_is_told_until_a_version_is_live(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, build_timeout=0.3) as stand:
-            await finished(stand, stand.deploy("app", "hangs"))
+            build = await finished(stand, stand.deploy("app", "hangs"))
             assert stand.problem(stand.projects.named("app")) == (
-                "its build failed: the build took longer than 0.3 s and was ended"
+                "its build failed: the build took longer than 0.3 s and was ended; "
+                f"bananastand up --build-timeout allows more (its log: bananastand logs --build {build.id})"
             )
             await deployed(stand)
             await finished(stand, stand.deploy("app", "hangs"))
@@ -178,7 +182,7 @@ def test_calls_of_a_project_without_a_version_wait_for_its_build_or_are_told(tmp
             project = stand.projects.create("app")
             outcome = await (await stand.submit(project, "/", b"{}")).outcome(5)
             assert outcome is not None
-            assert outcome.error == "app has no live deployment: deploy it first"
+            assert outcome.error == "app has no live deployment: bananastand deploy FOLDER --name app"
             stand.deploy("app", "small")
             assert (await called(stand, project))["got"] == {}
 

@@ -129,7 +129,9 @@ def _port(port: int) -> Finding:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            return Finding("missing", f"port {port}", "taken: something answers there; choose another with PORT=8001")
+            return Finding(
+                "missing", f"port {port}", "taken: something answers there; take another: PORT=8001 python app.py"
+            )
     return Finding("good", f"port {port}", "free")
 
 

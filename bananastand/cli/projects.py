@@ -95,7 +95,7 @@ def scale(
         return as_json(row)
     if not row["concurrency"]:
         row["concurrency"] = f"{row['takes']} (its own)"
-    shown = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "host")
+    shown = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "inference_timeout", "host")
     return table(tuple(name.upper().replace("_", " ") for name in shown), _cells([row], shown))
 
 

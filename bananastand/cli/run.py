@@ -80,10 +80,16 @@ def run(
 
 def _refuse_what_cannot_run(stand: Stand, project: str) -> None:
     """End the program where the project was never live and no build is under way."""
-    row = stand.get(f"/projects/{project}")
-    if row.get("deployment") is not None:
-        return
-    builds = stand.get(f"/projects/{project}/builds")["builds"]
+    from bananastand.clients.stand import StandError
+
+    try:
+        if stand.get(f"/projects/{project}").get("deployment") is not None:
+            return
+        builds = stand.get(f"/projects/{project}/builds")["builds"]
+    except StandError as error:
+        if error.status in (401, 404):
+            raise
+        return  # the call itself will tell
     last = builds[0] if builds else None
     if last is None:
         fail(f"{project} was never deployed", hints=[f"Deploy it: bananastand deploy FOLDER --name {project}"])

@@ -226,7 +226,9 @@ def _lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise Conflict(f"another stand is running on {path.parent}: stop it, or use another --data") from None
+        raise Conflict(
+            f"another stand is running on {path.parent}: stop it, or take another folder: bananastand up --data FOLDER"
+        ) from None
     return descriptor
 
 

@@ -107,7 +107,8 @@ def upgrade(connection: Connection, path: Path, steps: Sequence[Step] = STEPS) -
     version = _version(connection)
     if version > len(steps):
         raise Conflict(
-            f"{path} is of version {version} and this program knows {len(steps)}: use the newer one, or another --data"
+            f"{path} is of version {version} and this program knows {len(steps)}: use the newer one, or "
+            "another folder: bananastand up --data FOLDER"
         )
     if 0 < version < len(steps):
         _copy(path, path.with_name(f"{path.name}.version-{version}"))
