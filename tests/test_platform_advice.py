@@ -42,7 +42,8 @@ def printed(tmp_path: Path, code: str) -> list[str]:
         ("open('weights.bin')\n", "not there (app.py:1", "starts at WORKDIR"),
         ("import ctypes\nctypes.CDLL('libcudnn.so.4')\n", "libcudnn.so.4 of CUDA", "--builder container"),
         (
-            "from socket import socket\na, b = socket(), socket()\na.bind(('', 0))\na.listen()\nb.bind(a.getsockname())\n",
+            "from socket import socket\na, b = socket(), socket()\na.bind(('', 0))\na.listen()\n"
+            "b.bind(a.getsockname())\n",
             "port already that the app asks for (app.py:5",
             "ss -ltnp",
         ),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
+from bananastand.platform import deployer, shown
 from bananastand.platform.builder import source_builder
 from bananastand.platform.builds import Build
+from bananastand.platform.deployer import Order
 from bananastand.platform.errors import Conflict, Refused
+from bananastand.platform.launch import Launch
 from bananastand.platform.stand import Stand
 from stands import called, deployed, running, until
 
@@ -126,6 +130,89 @@ def test_a_secret_is_not_told_with_the_last_lines_of_what_fails(tmp_path: Path) 
             assert outcome is not None
             assert "a line of the app, *** | about to crash" in (outcome.error or "")
             assert "a line of the app, *** | about to crash" in str(stand.problem(project))
+
+    asyncio.run(scenario())
+
+
+def test_the_log_of_a_build_has_its_replicas_lines_until_it_is_live(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            secrets = {"TOKEN": "hush-hush"}
+            build = await finished(stand, stand.deploy("app", "small", secrets=secrets))
+            said = lines(stand, build)
+            assert said.index("replica | a line of the app, ***") > said.index("built; starting a replica")
+            assert said[-1].startswith("live; ")
+            await called(stand, stand.projects.named("app"))
+            await stand.deployer.abandon(stand.projects.named("app"))
+            for each in stand.pool.of(build.project_id):
+                each.say("a line after it")
+            assert lines(stand, build) == said
+
+    asyncio.run(scenario())
+
+
+def test_a_build_is_never_silent_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployer, "SILENCE", 0.1)
+
+    async def scenario() -> None:
+        async with running(tmp_path, build_timeout=1.0, start_timeout=1.0) as stand:
+            built = await finished(stand, stand.deploy("app", "hangs"))
+            assert "still building: 0 s since the build began" in lines(stand, built)
+            started = await finished(stand, stand.deploy("app", "small", environment={"NEVER_READY": "1"}))
+            assert any(
+                each.startswith("still starting a replica: ") and each.endswith(" s since the build began, 1 s at most")
+                for each in lines(stand, started)
+            )
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_start_is_one_sentence_and_advice(tmp_path: Path) -> None:
+    """A program that ends with a traceback: its last error is named, and the file as the repository has it."""
+
+    async def make(order: Order) -> Launch:
+        source = order.folder / "source"
+        source.mkdir(parents=True)
+        (source / "requirements.txt").write_text("torch\n")
+        (source / "app.py").write_text("def load():\n    import cv2\n\n\nload()\n")
+        return Launch("process", (sys.executable, "-S", "app.py"), str(source), dict(order.environment))
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            stand.deployer._builder = make
+            build = await finished(stand, stand.deploy("app", "small"))
+            row = shown.build(stand, build, "http://x")
+            assert str(row["error"]).startswith(
+                "the app ended with status 1 while it started; its last error: "
+                "ModuleNotFoundError: No module named 'cv2' ("
+            )
+            assert row["advice"] == (
+                "cv2 is not installed (app.py:2: import cv2); the package is opencv-python-headless. "
+                "Add `opencv-python-headless` to requirements.txt, which does not name it."
+            )
+            assert lines(stand, build)[-1] == f"advice: {row['advice']}"
+            problem = str(stand.problem(stand.projects.named("app")))
+            assert "\n" not in problem
+            assert problem.endswith(f"(its log: bananastand logs --build {build.id})")
+
+    asyncio.run(scenario())
+
+
+def test_a_day_that_is_none_is_refused_and_a_day_reaches_the_builder(tmp_path: Path) -> None:
+    orders = list[Order]()
+
+    async def make(order: Order) -> Launch:
+        orders.append(order)
+        raise Refused("enough")
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            stand.deployer._builder = make
+            for day in ("2023-03-01", "now", None):
+                await finished(stand, stand.deploy("app", "small", as_of=day))
+            assert [each.as_of for each in orders] == ["2023-03-01", "now", None]
+            with pytest.raises(Refused, match="as_of: must be a date such as 2023-03-01"):
+                stand.deploy("app", "small", as_of="yesterday")
 
     asyncio.run(scenario())
 
