@@ -64,9 +64,13 @@ def deploy(
 
     The same as [bold]git push[/bold] to http://127.0.0.1:8750/git/NAME.git with the key as password.
 
-    Exit status: 0 the project is live; 1 the build or the app failed, or the platform does not answer; 2 the command,
-    the key or the source is wrong; 130 interrupted (the build goes on). No key is printed without --show-key, so the
-    output may go to a CI log.
+    No API key is printed without --show-key, so the output may go to a CI log.
+
+    Exit status:
+    0    the project is live
+    1    the build or the app failed, or the platform does not answer
+    2    the command, the key or the source is wrong
+    130  interrupted; the build goes on
     """
     environment = dict(_pair(each) for each in env or ())
     if cpu:

@@ -50,10 +50,13 @@ def run(
 ) -> None:
     """Call a project: bananastand run my-app -i prompt="a red apple" -i seed=7 -o out.png
 
-    Starts a replica first if none runs. A terminal shows meanwhile what the call waits for. An answer that the app
-    streams is printed as it comes.
+    Starts a replica first if none runs. A terminal shows what the call waits for.
+    An answer that the app streams is printed as it comes.
 
-    Exit status: 0 the app answered; 1 the app or the platform failed; 2 the command, the project or the key is wrong.
+    Exit status:
+    0    the app answered
+    1    the app or the platform failed, or --timeout is over
+    2    the command, the project or the key is wrong
     """
     from bananastand.clients.stand import StandTimeout
 
