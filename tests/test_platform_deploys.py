@@ -198,6 +198,29 @@ def test_a_failed_start_is_one_sentence_and_advice(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_run_line_that_fails_names_its_last_error(tmp_path: Path) -> None:
+    """A Dockerfile whose download.py ends with a traceback; built for real, on this Python."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "Dockerfile").write_text(
+        'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN python3 download.py\nCMD ["python3", "app.py"]\n'
+    )
+    (repository / "app.py").touch()
+    (repository / "download.py").write_text("open('/no-such-list.txt')\n")
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data") as stand:
+            stand.deployer._builder = source_builder(tmp_path / "data", (tmp_path,))
+            build = stand.deploy("app", str(repository), builder="process")
+            await until(lambda: stand.builds.get(build.id).state == "failed", 60)
+            reason, _, step = str(stand.builds.get(build.id).error).partition("\n")
+            assert "RUN python3 download.py ended with status 1" in reason
+            assert "No such file or directory: '/no-such-list.txt' (download.py:1)" in reason
+            assert "Have the Dockerfile write or COPY /no-such-list.txt" in step
+
+    asyncio.run(scenario())
+
+
 def test_a_day_that_is_none_is_refused_and_a_day_reaches_the_builder(tmp_path: Path) -> None:
     orders = list[Order]()
 

@@ -21,7 +21,7 @@ Details = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class _Evidence:
     """What the details of a rule are made from."""
 
     text: str
@@ -36,7 +36,7 @@ class Rule:
     pattern: str
     why: str
     fix: str
-    details: Callable[[re.Match[str], Evidence], Details | None] = lambda found, evidence: {}
+    details: Callable[[re.Match[str], _Evidence], Details | None] = lambda found, evidence: {}
 
 
 def advice(lines: Iterable[str], source_folder: Path | None = None) -> str | None:
@@ -48,11 +48,11 @@ def advice(lines: Iterable[str], source_folder: Path | None = None) -> str | Non
     """
     last = list(lines)[-LINES:]
     error = last_error(last)
-    evidence = Evidence("\n".join(last), error, source_folder)
+    evidence = _Evidence("\n".join(last), error, source_folder)
     # The last error first: what was printed before it may be a harmless warning.
     for text in ([error.message] if error is not None else []) + [evidence.text]:
         for rule in RULES:
-            found = re.search(rule.pattern, text, re.MULTILINE)
+            *_, found = [None, *re.finditer(rule.pattern, text, re.MULTILINE)]  # the last one
             details = rule.details(found, evidence) if found is not None else None
             if found is not None and details is not None:
                 known = {**found.groupdict(""), "place": _place(error, source_folder), **details}
@@ -68,7 +68,7 @@ def _place(error: LastError | None, source: Path | None) -> str:
     return f" ({error.frame.path(source)}:{error.frame.line}{code})"
 
 
-def _module(found: re.Match[str], evidence: Evidence) -> Details | None:
+def _module(found: re.Match[str], evidence: _Evidence) -> Details | None:
     """Which package, and which file should name it; None for a part that another version of a package has."""
     module, source = found["module"], evidence.source
     top = module.partition(".")[0]
@@ -91,29 +91,29 @@ def _module(found: re.Match[str], evidence: Evidence) -> Details | None:
     return {**details, "step": step}
 
 
-def _moved(found: re.Match[str], evidence: Evidence) -> Details | None:
+def _moved(found: re.Match[str], evidence: _Evidence) -> Details | None:
     top = found["module"].partition(".")[0]
     return {"last": MOVED[top]} if top in MOVED else None
 
 
-def _version(found: re.Match[str], evidence: Evidence) -> Details:
+def _version(found: re.Match[str], evidence: _Evidence) -> Details:
     """The package whose version does not fit."""
     return {"package": python_package(found["module"] or found["from"] or found["of"])}
 
 
-def _library(found: re.Match[str], evidence: Evidence) -> Details | None:
+def _library(found: re.Match[str], evidence: _Evidence) -> Details | None:
     package = library_package(found["library"])
     return {"package": package} if package is not None else None
 
 
-def _variable(found: re.Match[str], evidence: Evidence) -> Details | None:
+def _variable(found: re.Match[str], evidence: _Evidence) -> Details | None:
     if not re.search(r'File "(<frozen os>|.*/os\.py)"', evidence.text):
         return None  # a key of another dictionary
     private = re.search("TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL", found["name"])
     return {"option": f"--secret {found['name']}" if private else f"--env {found['name']}=VALUE"}
 
 
-def _file(found: re.Match[str], evidence: Evidence) -> Details:
+def _file(found: re.Match[str], evidence: _Evidence) -> Details:
     path, source = found["path"], evidence.source
     name = Path(path).name
     if source is not None and name and (source / name).is_file():
@@ -123,12 +123,12 @@ def _file(found: re.Match[str], evidence: Evidence) -> Details:
     return {"step": "A relative path starts at WORKDIR: COPY the file there, or have download.py write it there."}
 
 
-def _potassium(found: re.Match[str], evidence: Evidence) -> Details | None:
+def _potassium(found: re.Match[str], evidence: _Evidence) -> Details | None:
     versions = POTASSIUM.get(found["name"] or found["argument"])
     return {"versions": versions} if versions is not None else None
 
 
-def _port(found: re.Match[str], evidence: Evidence) -> Details | None:
+def _port(found: re.Match[str], evidence: _Evidence) -> Details | None:
     """The port that the app says it listens on, where it never got ready."""
     return {} if re.search(r"not (healthy|ready)|never got ready|nothing listens", evidence.text) else None
 

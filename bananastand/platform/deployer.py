@@ -27,6 +27,7 @@ from .process import quietly
 from .projects import Project, Projects
 from .replica import Replica
 from .settings import Settings
+from .tracebacks import last_error
 
 __all__ = ["Builder", "Deployer", "Order"]
 
@@ -271,9 +272,12 @@ class Deployer:
     async def _fail(self, build: Build, reason: str) -> Build:
         """Record why, in a sentence, and what to do about it, where that is known."""
         log, secret = self.log(build), to_hide(build.secrets.values())
+        printed, source = _last_printed(log), self.folder(build) / "source"
+        if "ended with status" in reason and (error := last_error(printed)) and error.message not in reason:
+            reason = f"{reason}; its last error: {error.sentence(source)}"
         reason = hidden(plain(reason).replace("\n", " "), secret)
         log.add(f"error: {reason}")
-        step = advice([*_last_printed(log), reason], self.folder(build) / "source")
+        step = advice([*printed, reason], source)
         if step is None:
             return await self._over(build, "failed", reason)
         step = hidden(plain(step), secret)
