@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import importlib.machinery
 import io
 import json
 import os
 import shlex
+import sys
 import tarfile
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -183,6 +186,22 @@ def test_a_failed_deploy_ends_with_reason_advice_and_the_way_to_the_log(bananast
         "advice: Add `x`.",
         "its log: bananastand logs --build b1",
     ]
+
+
+def test_deploy_prints_the_summary_of_inspect_first(
+    bananastand: Run, stand: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The summary is another module's; here is one in its place, so that the order is seen."""
+    place = types.ModuleType("bananastand.platform.inspection")
+    place.__spec__ = importlib.machinery.ModuleSpec(place.__name__, None)
+    place.summary = lambda folder: f"{folder.name}: Potassium, Python 3.8"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, place.__name__, place)
+    deploys(stand)
+    (tmp_path / "my-app").mkdir()
+    (tmp_path / "my-app" / "app.py").touch()
+
+    assert bananastand("deploy", "my-app").stdout.startswith("my-app: Potassium, Python 3.8\n\n")
+    assert json.loads(bananastand("deploy", "my-app", "--json").stdout)["state"] == "live"
 
 
 def test_an_apps_escape_sequences_do_not_reach_the_terminal(bananastand: Run, stand: HTTPServer) -> None:

@@ -58,6 +58,8 @@ def printed(tmp_path: Path, code: str) -> list[str]:
             "`potassium>=0.0.9,<=0.0.10`",
         ),
         ("import os\nos.kill(os.getpid(), 9)\n", "signal 9", "free -h"),
+        ("import torch\ntorch.empty(10**13)\n", "more memory than this machine has free (app.py:2", "free -h"),
+        ("import os\nos._exit(os.system('no-such-program') >> 8)\n", "program no-such-program is not", "apt-get"),
     ],
 )
 def test_what_a_program_of_today_prints_is_explained(code: str, where: str, what: str, tmp_path: Path) -> None:

@@ -221,6 +221,20 @@ def test_a_run_line_that_fails_names_its_last_error(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_builder_that_says_what_to_do_is_not_talked_over(tmp_path: Path) -> None:
+    reason = "Dockerfile line 4 failed: ModuleNotFoundError: No module named 'cv2'. What to do: add opencv-python"
+
+    async def make(order: Order) -> Launch:
+        raise Refused(reason)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            stand.deployer._builder = make
+            assert (await finished(stand, stand.deploy("app", "small"))).error == reason
+
+    asyncio.run(scenario())
+
+
 def test_a_day_that_is_none_is_refused_and_a_day_reaches_the_builder(tmp_path: Path) -> None:
     orders = list[Order]()
 

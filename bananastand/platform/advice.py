@@ -193,6 +193,11 @@ RULES: tuple[Rule, ...] = (
         "projects: `bananastand scale NAME --min 0`.",
     ),
     Rule(
+        r"^MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't allocate memory",
+        "It asked for more memory than this machine has free{place}.",
+        "`free -h` shows what is free. Load a smaller model, or in half precision.",
+    ),
+    Rule(
         r"(ended with|exit) status:? (-4|132)\b|Illegal instruction",
         "A package was compiled for another processor than this one.",
         "Build on this machine without its wheels: `pip install --no-binary PACKAGE PACKAGE` in the Dockerfile.",
@@ -293,6 +298,12 @@ RULES: tuple[Rule, ...] = (
         "A compiled package needs a newer system than this one: {symbol} is missing{place}.",
         "Pin an older version of that package, or build on a newer image: `bananastand deploy --builder container`.",
     ),
+    Rule(
+        r"(?P<program>[\w./+-]+): (command )?not found$",
+        "The program {program} is not installed.",
+        "Install it on this machine (`apt-get install {program}`, where the package has its name), or have the "
+        "Dockerfile install it and run `bananastand deploy --builder container`.",
+    ),
     # Files and variables.
     Rule(
         r"^KeyError: '(?P<name>[A-Z][A-Z0-9_]*)'",
@@ -332,7 +343,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # The port.
     Rule(
-        r"([Rr]unning|[Ll]istening|[Ss]erving|[Ss]tarted)[^\n]* (on|at)[^\n]*?[:\s](?P<port>\d{2,5})\b",
+        r"([Rr]unning|[Ll]istening|[Ss]erving|[Ss]tarted)[^\n]* (on|at)[^\n]*?[:\s](?P<port>\d{2,5})\b(?!, loading)",
         "The app says that it listens on port {port}.",
         "If that is so, name the port, and the path that answers 200: under [app] of bananastand.toml, port = {port} "
         'and health = "/". Without it the platform looks for port 8000 and /healthcheck.',

@@ -38,6 +38,7 @@ IMAGE = 60.0  # seconds for an engine to remove an image
 ATTEMPTS = 3  # of a build, where each time the supervisor was killed
 SILENCE = 15.0  # seconds without a line before a build's log says that it goes on
 SAID = "replica | "  # before a replica's own lines in the log of its build
+ADVISED = ("What to do: ", "weights: ")  # in a builder's reason that says itself what to do
 DOING = {"building": "building", "deploying": "starting a replica"}
 
 
@@ -277,7 +278,7 @@ class Deployer:
             reason = f"{reason}; its last error: {error.sentence(source)}"
         reason = hidden(plain(reason).replace("\n", " "), secret)
         log.add(f"error: {reason}")
-        step = advice([*printed, reason], source)
+        step = advice([*printed, reason], source) if not any(each in reason for each in ADVISED) else None
         if step is None:
             return await self._over(build, "failed", reason)
         step = hidden(plain(step), secret)
