@@ -71,8 +71,9 @@ def test_an_init_that_fails_fails_the_deploy_with_its_words(tmp_path: Path) -> N
             async for _ in stand.deployer.log(build).follow():
                 pass
             error = stand.builds.get(build.id).error or ""
-            assert error.startswith("the new version takes no traffic: the app ended with status 1 while it started")
-            assert "init() failed: no model here" in error
+            assert error == (
+                "the app ended with status 1 while it started; its last error: RuntimeError: no model here (hosted.py:18)"
+            )
 
     asyncio.run(scenario())
 
