@@ -72,7 +72,8 @@ def test_an_init_that_fails_fails_the_deploy_with_its_words(tmp_path: Path) -> N
                 pass
             error = stand.builds.get(build.id).error or ""
             assert error == (
-                "the app ended with status 1 while it started; its last error: RuntimeError: no model here (hosted.py:18)"
+                "the app ended with status 1 while it started; "
+                "its last error: RuntimeError: no model here (hosted.py:18)"
             )
 
     asyncio.run(scenario())
