@@ -30,6 +30,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             secrets=order.secrets,
             install_host=order.host == "bananastand",
             images=images,
+            as_of=order.as_of,
         )
         source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())
         try:
