@@ -78,14 +78,14 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
          "the app ended with status 1 while it "
          "started; its last lines: a line of the app, no token | no model here"),
         ("small", {"NEVER_READY": "1"}, "the new version takes no traffic, the one before stays live: "
-         "the app was not ready after 0.5 s: GET /readyz answered 503; its last lines: a line of the app, no token"),
+         "the app was not ready after 3 s: GET /readyz answered 503; its last lines: a line of the app, no token"),
     ],
 )  # fmt: skip
 def test_a_version_that_fails_never_takes_traffic(
     tmp_path: Path, source: str, environment: dict[str, str], told: str
 ) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, start_timeout=0.5, build_timeout=0.3) as stand:
+        async with running(tmp_path, start_timeout=3.0, build_timeout=0.3) as stand:
             project = await deployed(stand, environment={"VERSION": "1"})
             build = stand.deploy("app", source, environment=environment)
             over = await finished(stand, build)
