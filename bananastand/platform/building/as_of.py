@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from .errors import BuildError
 from .ignore import Ignored
+from .last_commit import last_commit
 from .sources import files_of
 
 __all__ = ["AsOf", "last_change", "resolve_as_of"]
@@ -22,26 +20,30 @@ OURS = frozenset({"bananastand.toml", ".bananastand"})  # written for this stand
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """day: None for today. reason: where it comes from."""
+    """day: None for today. reason: where it comes from. named: by the user, who means no other day."""
 
     day: date | None
     reason: str
+    named: bool = False
 
     @property
     def is_recent(self) -> bool:
-        """Whether the packages of today are near enough to those of the day."""
-        return self.day is None or datetime.now(UTC).date() - self.day < RECENT
+        """Whether the packages of today serve: none other are asked for, and the day is less than a year ago."""
+        return self.day is None or (not self.named and datetime.now(UTC).date() - self.day < RECENT)
 
     @property
     def cutoff(self) -> datetime | None:
-        """The end of the day: what was uploaded before it counts."""
-        return None if self.day is None else datetime.combine(self.day, datetime.max.time(), UTC).replace(microsecond=0)
+        """The end of the day, where it is not recent: what was uploaded before it counts."""
+        if self.day is None or self.is_recent:
+            return None
+        return datetime.combine(self.day, datetime.max.time(), UTC).replace(microsecond=0)
 
     def __str__(self) -> str:
         if self.day is None:
             return f"open requirements resolve as of today: {self.reason}"
-        way = "" if self.reason.startswith("--as-of") else "; --as-of now takes today's"
-        return f"open requirements resolve as of {self.day.isoformat()}, {self.reason}{way}"
+        if self.is_recent:
+            return f"open requirements resolve as of today: {self.reason} is of {self.day.isoformat()}"
+        return f"open requirements resolve as of {self.day.isoformat()}, {self.reason}; --as-of now takes today's"
 
 
 def resolve_as_of(named: str | None, committed: str | None, source: Path | None) -> AsOf:
@@ -56,12 +58,12 @@ def resolve_as_of(named: str | None, committed: str | None, source: Path | None)
         BuildError: `named` is no date, or one to come.
     """
     if named == "now":
-        return AsOf(None, "as --as-of asks")
+        return AsOf(None, "as asked", named=True)
     if named:
         day = _day(named)
         if day is None or day > datetime.now(UTC).date() + timedelta(days=1):
             raise BuildError(f'--as-of {named}: give a date that has been, such as 2023-03-01, or "now"')
-        return AsOf(day, "as --as-of asks")
+        return AsOf(day, "as asked", named=True)
     if committed and (day := _day(committed)):
         return AsOf(day, "the repository's last commit")
     if source is not None and (found := last_change(source)) is not None:
@@ -71,7 +73,7 @@ def resolve_as_of(named: str | None, committed: str | None, source: Path | None)
 
 def last_change(source: Path) -> AsOf | None:
     """The day of the last commit of a folder under git, else that of its newest file; None where neither tells."""
-    if (source / ".git").exists() and (day := _last_commit(source)) is not None:
+    if (committed := last_commit(source)) and (day := _day(committed)) is not None:
         return AsOf(day, "the repository's last commit")
     newest = 0.0
     for name, entry in files_of(source, Ignored()):
@@ -81,23 +83,6 @@ def last_change(source: Path) -> AsOf | None:
     if not FIRST <= day <= datetime.now(UTC).date():
         return None
     return AsOf(day, "the newest file of the source")
-
-
-def _last_commit(source: Path) -> date | None:
-    # A stranger's .git/config may name programs: none of them runs for this command.
-    safe = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false"]
-    command = ["git", "--no-pager", *safe, "-C", str(source), "log", "-1", "--no-show-signature", "--format=%cI"]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, env=_plain(os.environ), check=False
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return _day(done.stdout.strip()) if done.returncode == 0 else None
-
-
-def _plain(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("GIT_")}
 
 
 def _day(text: str) -> date | None:
