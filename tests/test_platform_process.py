@@ -80,7 +80,7 @@ def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
         app_py="import os; print(os.environ['GREETING'], open('weights.bin').read(), os.path.basename(os.getcwd()))",
     )
     launch = bench.build(
-        "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime\n"
+        "FROM pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime\n"
         "WORKDIR /\nRUN apt-get update && apt-get install -y git\n"
         "RUN pip3 install --upgrade pip\nADD requirements.txt requirements.txt\nRUN pip3 install -r requirements.txt\n"
         "ADD download.py .\nRUN python3 download.py\nADD . .\nENV GREETING=hello\nEXPOSE 8000\nCMD python3 -u app.py\n"
@@ -93,7 +93,7 @@ def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
     assert ran(launch) == "hello w root\n"
     assert "not honoured: apt-get update" in bench.log
     assert "not honoured: apt-get install -y git (this machine has git)" in bench.log
-    assert "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime: this machine stands in for it" in bench.log
+    assert "FROM pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime: this machine stands in for it" in bench.log
     assert "has all that is required, and is used as it is" in bench.log
     assert Launch.from_json(launch.to_json()) == launch
 

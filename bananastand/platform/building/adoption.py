@@ -12,7 +12,7 @@ from packaging.version import Version
 from .environment_plan import Intent
 from .requirements import Installed, PipCall, unmet
 from .settings import BuildSettings
-from .torch_builds import mentions
+from .torch_builds import imports
 
 __all__ = ["why_not"]
 
@@ -57,7 +57,7 @@ def _base(there: Installed, intent: Intent, source: Path | None) -> str | None:
         package = Requirement(line)
         found = there.packages.get(str(canonicalize_name(package.name)))
         if found is None:
-            if package.name == "torch" or source is None or mentions(source, package.name):
+            if package.name == "torch" or source is None or imports(source, package.name):
                 return f"{package.name} of the base image is not there"
             continue
         for pin in package.specifier:

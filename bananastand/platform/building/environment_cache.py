@@ -69,10 +69,11 @@ def full(cache: Path) -> BuildError:
     parts = ", ".join(
         f"{name} {_spelled(size)}" for name, size in sorted(held.items(), key=lambda row: -row[1]) if size
     )
+    held_in_all, free = _spelled(sum(held.values())), _spelled(shutil.disk_usage(cache).free)
     return BuildError(
-        f"no space is left for packages in {cache}: it holds {_spelled(sum(held.values()))}"
-        f"{f' ({parts})' if parts else ''} and {_spelled(shutil.disk_usage(cache).free)} are free. Delete projects that are not needed, or the folder "
-        "itself while no stand runs (the next builds fetch what they need), or move the data folder to a larger disk"
+        f"no space is left for packages in {cache}: it holds {held_in_all}{f' ({parts})' if parts else ''}, and {free} "
+        "are free. Delete projects that are not needed, or the folder itself while no stand runs (the next builds "
+        "fetch what they need), or move the data folder to a larger disk"
     )
 
 

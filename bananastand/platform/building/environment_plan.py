@@ -35,7 +35,7 @@ from .pythons import (
 )
 from .requirements import PipCall
 from .settings import BuildSettings
-from .torch_builds import FAMILY, TorchBuilds, mentions, torch_builds, uses_torch
+from .torch_builds import FAMILY, TorchBuilds, imports, torch_builds, uses_torch
 
 __all__ = ["Intent", "Plan", "complete", "index_of", "read_intent"]
 
@@ -162,7 +162,7 @@ def _packages_of(image: BaseImage, lines: Sequence[str], torch: bool, source: Pa
         other = asked is not None and (
             asked.url or (version and not asked.specifier.contains(version, prereleases=True))
         )
-        unused = not torch if name in FAMILY else source is not None and not mentions(source, name)
+        unused = not torch if name in FAMILY else source is not None and not imports(source, name)
         if other or (unused and asked is None):
             replaced |= set(FAMILY) if name in FAMILY else {name}
     return tuple(str(each) for name, each in packages.items() if name not in replaced)
@@ -275,12 +275,13 @@ def _with_torch(plan: Plan, settings: BuildSettings, log: Callable[[str], None])
         if family:
             raise no_torch(str(family[0]), plan)
         return dataclasses.replace(plan, torch=dataclasses.replace(plan.torch, kind="none"))
+    changes = list[str]()
     for name in FAMILY:
-        asked = [str(each) for each in family if canonicalize_name(each.name) == name]
-        if not asked:
-            continue
-        instead = f"{name} {wheels[name].version} from {wheels[name].name}" if name in wheels else "nothing"
-        log(f"environment: this machine has no GPU, and {plan.torch.why}: {instead} in the place of {', '.join(asked)}")
+        if asked := [str(each) for each in family if canonicalize_name(each.name) == name]:
+            has = f"{wheels[name].version} ({wheels[name].name})" if name in wheels else "left out"
+            changes.append(f"{name} {has} in the place of {', '.join(asked)}" if name in wheels else f"{name} {has}")
+    if changes:
+        log(f"environment: this machine has no GPU, and {plan.torch.why}: {'; '.join(changes)}")
     packages = [each for each in plan.packages if each.partition("=")[0] not in FAMILY]
     kept = [name for name in FAMILY if name in wheels and any(each.partition("=")[0] == name for each in plan.packages)]
     return dataclasses.replace(
@@ -296,5 +297,6 @@ def no_torch(asked: str, plan: Plan) -> BuildError:
     return BuildError(
         f"{asked} is asked for, this machine has no GPU, and no CPU build of torch for Python "
         f"3.{plan.interpreter.minor} can be reached ({plan.torch.why}); CUDA's build, of gigabytes, is not taken. Let "
-        "this machine reach that index, or name in stand.toml another ([torch] index) or wheels on disk ([torch] wheels)"
+        "this machine reach that index, or name another in stand.toml ([torch] index), or wheels on disk ([torch] "
+        "wheels)"
     )

@@ -95,11 +95,12 @@ def _too_new(text: str, context: Context) -> str | None:
     if found is None:
         return None
     latest = re.search(r"latest version satisfying the requirement is v?(\S+?)[,.](?:\s|$)", text)
+    newest = f" (the newest that they allow is {latest[1]})" if latest else ""
     cause = _cause(text)
     return (
         f"{_where(found[1], context)}{found[1]}: no version that the requirements allow was there on "
-        f"{context.as_of or 'that day'}"
-        f"{f' (the newest that they allow is {latest[1]})' if latest else ''}{f': {cause}' if cause else ''}; deploy with --as-of now, or with a later date"
+        f"{context.as_of or 'that day'}{newest}{f': {cause}' if cause else ''}; deploy with --as-of now, or "
+        "with a later date"
     )
 
 

@@ -21,9 +21,11 @@ from zipfile import BadZipFile, ZipFile
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from .ignore import Ignored
 from .package_index import File, PackageIndex
+from .sources import files_of
 
-__all__ = ["CPU_INDEX", "FAMILY", "TorchBuilds", "mentions", "name_of", "requires_of", "torch_builds", "uses_torch"]
+__all__ = ["CPU_INDEX", "FAMILY", "TorchBuilds", "imports", "name_of", "requires_of", "torch_builds", "uses_torch"]
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 FAMILY = ("torch", "torchvision", "torchaudio")
@@ -104,15 +106,17 @@ def uses_torch(requirements: Iterable[str], source: Path | None) -> bool:
         name = name_of(line)
         if name is None or name in USERS or "@" in line:  # what comes from an address may need anything
             return True
-    return source is None or mentions(source, "torch")
+    return source is None or imports(source, "torch")
 
 
-def mentions(source: Path, word: str) -> bool:
-    """Whether a Python file of a folder has the word."""
-    pattern = re.compile(rf"\b{re.escape(word)}\b")
-    for path in source.rglob("*.py"):
-        if not path.is_symlink() and pattern.search(path.read_text(encoding="utf-8", errors="replace")):
-            return True
+def imports(source: Path, package: str) -> bool:
+    """Whether a Python file of a folder imports a package."""
+    pattern = re.compile(rf"^\s*(?:from\s+{package}\b|import\s+(?:[\w., ]+,\s*)?{package}\b)", re.MULTILINE)
+    for name, entry in files_of(source, Ignored()):
+        if name.endswith(".py") and entry.is_file(follow_symlinks=False):
+            text = Path(entry.path).read_text(encoding="utf-8", errors="replace")
+            if package in text and pattern.search(text):
+                return True
     return False
 
 
