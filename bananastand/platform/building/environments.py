@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import platform
 import shutil
@@ -80,7 +81,8 @@ async def environment_for(
     uv, config = find_uv(), await pip_config(environment)
     plan = await complete(intent, settings=settings, config=config, uv=uv, log=log)
     if intent.requirements:
-        log(f"environment: {intent.as_of}")
+        undated = "" if uv or intent.as_of.cutoff is None else "; uv is not there, and pip takes today's all the same"
+        log(f"environment: {intent.as_of}{undated}")
     folder = settings.cache / "environments" / await _key(plan, calls, settings, uv)
     async with alone(folder.with_suffix(".lock")):
         if (folder / MADE).exists():
@@ -162,8 +164,8 @@ class _Making:
         if self.uv:
             command = [self.uv, "venv", "--quiet", "--no-config", "--python", python.path, str(self.folder)]
         else:
-            own = python.version.split(".")[:2] == [str(part) for part in sys.version_info[:2]]
-            command = [python.path, "-m", "venv", *(["--without-pip"] if own else []), str(self.folder)]
+            without = ["--without-pip"] if self._lends_pip else []
+            command = [python.path, "-m", "venv", *without, str(self.folder)]
         said = list[str]()
         if await run(command, log=said.append):
             if no_space(said):
@@ -174,6 +176,11 @@ class _Making:
         image = self.plan.intent.base
         if image is not None and image.python and python.minor < 12:
             await self._setuptools()
+
+    @property
+    def _lends_pip(self) -> bool:
+        own = (3, self.plan.interpreter.minor) == sys.version_info[:2]
+        return own and importlib.util.find_spec("pip") is not None
 
     async def _setuptools(self) -> None:
         """Images of these Pythons have setuptools, whose pkg_resources old packages import; Python brings one along."""
@@ -207,7 +214,8 @@ class _Making:
         log, unheard = self.log, list[str]()
         if quiet:
             log = unheard.append
-        installer = Installer(self.uv, str(self.folder / "bin" / "python"), self.settings.cache / "packages", log)
+        python, cache = str(self.folder / "bin" / "python"), self.settings.cache / "packages"
+        installer = Installer(self.uv, python, cache, log, self._lends_pip)
         return await installer.run(call.words, cwd=call.cwd, environment=call.environment, more=more)
 
     async def _failed(self, error: Failed, call: PipCall) -> None:

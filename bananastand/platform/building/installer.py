@@ -30,6 +30,8 @@ NEEDLESS_VALUES = frozenset(
      "--use-deprecated", "--root-user-action", "--exists-action", "--cache-dir", "--proxy", "--src",
      "--global-option", "--install-option", "--client-cert", "--report"}
 )  # fmt: skip
+# Lines of uv's that say nothing to a reader of a build's log; the first of them, one for each file of an index.
+NOISE = re.compile(r"warning: `\S+` is missing an upload date|Using Python \S+ environment at|warning: pip's `")
 ONCE = frozenset({"--no-deps", "--upgrade", "-U", "--pre", "--no-index", "--no-build-isolation", "--require-hashes"})
 
 
@@ -69,12 +71,16 @@ class PipConfig:
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """uv: its path, or None for pip. python: the interpreter of the environment. cache: of packages, for uv."""
+    """uv: its path, or None for pip. python: the interpreter of the environment. cache: of packages, for uv.
+
+    lends_pip: whether this process's pip serves the environment, which has to be of the same Python.
+    """
 
     uv: str | None
     python: str
     cache: Path
     log: Callable[[str], None]
+    lends_pip: bool = True
 
     async def run(
         self, words: Sequence[str], *, cwd: Path, environment: Mapping[str, str], more: Sequence[str] = ()
@@ -94,7 +100,8 @@ class Installer:
 
         def both(line: str) -> None:
             said.append(line)
-            self.log(line)
+            if NOISE.match(line) is None:
+                self.log(line)
 
         own = {name: value for name, value in environment.items() if name != "PYTHONPATH"}  # else it looks installed
         if self.uv:
@@ -104,7 +111,9 @@ class Installer:
             options = ["--no-editable", *more] if action == "install" else []
             command = [self.uv, "pip", action, "--python", self.python, *options, *rest]
         else:
-            command = [*_pip(self.python), "--no-input", *words_for_pip(words)]
+            lends = self.lends_pip and importlib.util.find_spec("pip") is not None
+            pip = [sys.executable, "-m", "pip", "--python", self.python] if lends else [self.python, "-m", "pip"]
+            command = [*pip, "--no-input", *words_for_pip(words)]
         if await run(command, log=both, cwd=cwd, environment=own):
             raise Failed(said)
         return said
@@ -181,13 +190,6 @@ def _of_uv(cache: Path) -> dict[str, str]:
         "UV_HTTP_TIMEOUT": os.environ.get("UV_HTTP_TIMEOUT", "180"),
         "NO_COLOR": "1",
     }
-
-
-def _pip(python: str) -> list[str]:
-    """This process's pip serves an environment of its own version; another has to have one itself."""
-    if importlib.util.find_spec("pip") is None:
-        return [python, "-m", "pip"]
-    return [sys.executable, "-m", "pip", "--python", python]
 
 
 def _unquoted(text: str) -> str:

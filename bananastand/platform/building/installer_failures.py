@@ -14,7 +14,7 @@ from .requirements import PipCall
 
 __all__ = ["Context", "explain", "no_space"]
 
-PIN = 'in bananastand.toml, [build] pins = ["{name}==..."] puts another version in its place'
+PIN = '[build] pins = ["{name}==..."] in bananastand.toml takes another version'
 # What a compiler's complaint means, and the Debian packages that help.
 MISSING = (
     (r"can't find Rust compiler|cargo[^\n]*(not found|No such file)|rustc[^\n]*not found", "cargo rustc"),
@@ -123,10 +123,14 @@ def _build(text: str, context: Context) -> str | None:
     label = f"{name} {version}".strip() or "a package of the source"
     table = _wheels(name, version, context) if name else ""
     advice = f"apt-get install {needs}, or " if needs else ""
+    unfit = (
+        f"has no wheel for Python 3.{context.minor} ({context.why_python}), {table}, and its source cannot be built"
+        if table
+        else f"cannot be built on Python 3.{context.minor}"
+    )
     return (
-        f"{_where(by[1] if by and not _stands(name, context) else name, context)}{label} cannot be built on Python "
-        f"3.{context.minor}: {why or 'its build says no reason'}"
-        f"{f' ({table})' if table else ''}; {advice}{_another(name, version, context)}"
+        f"{_where(by[1] if by and not _stands(name, context) else name, context)}{label} {unfit}: "
+        f"{why or 'its build says no reason'}; {advice}{_another(name, version, context)}"
     )
 
 
@@ -216,7 +220,7 @@ def _another(name: str, version: str, context: Context) -> str:
     wheels, sources = pythons_of(files)
     fitting = wheels or sources
     if fitting and context.minor not in fitting:
-        return f'set the Python: [build] python = "3.{max(fitting)}" in bananastand.toml; or {PIN.format(name=name)}'
+        return f'[build] python = "3.{max(fitting)}" in bananastand.toml takes that Python; {PIN.format(name=name)}'
     return PIN.format(name=name or "PACKAGE")
 
 

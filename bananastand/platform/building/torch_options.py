@@ -10,7 +10,7 @@ from pathlib import Path
 from .base_images import newest_torch
 from .environment_plan import Plan
 from .settings import BuildSettings
-from .torch_builds import CPU_INDEX, FAMILY, requires_of
+from .torch_builds import CPU_INDEX, FAMILY, name_of, requires_of
 
 __all__ = ["forbidden_torch", "options_for"]
 
@@ -28,7 +28,11 @@ def options_for(plan: Plan, settings: BuildSettings, folder: Path, day: datetime
     options, constraints = list[str](), list[str]()
     if day is not None:
         options += ["--exclude-newer", day.isoformat().replace("+00:00", "Z")]
-        options += _undated(plan)
+        names = {*_undated(plan), *_pinned(plan)}
+        options += [word for name in sorted(names) for word in ("--exclude-newer-package", f"{name}=false")]
+        if plan.torch.kind == "wheels":  # code of that day imports pkg_resources
+            constraints.append("setuptools<81")
+            options += _file(folder, "--build-constraints", ["setuptools<81"])
         if plan.torch.kind == "cpu":  # PyTorch's index tells no upload times
             constraints.append(f"torch<={newest_torch(day.date())}")
     if plan.torch.kind == "cpu":
@@ -47,15 +51,20 @@ def forbidden_torch(lines: Sequence[str]) -> str | None:
     return f"torch {found[1]}" if found and not found[1].endswith("+cpu") else None
 
 
-def _undated(plan: Plan) -> list[str]:
+def _undated(plan: Plan) -> set[str]:
     """No limit for torch where its index tells no times, nor for what a wheel on disk, which may be newer, requires."""
     if plan.torch.kind == "cpu":
-        return [word for name in FAMILY for word in ("--exclude-newer-package", f"{name}=false")]
+        return set(FAMILY)
     if plan.torch.kind != "wheels":
-        return []
+        return set()
     wheels = plan.torch.of_python(plan.interpreter.minor)
-    names = sorted({name for wheel in wheels.values() for name in requires_of(wheel)} - {*FAMILY, "numpy"})
-    return [word for name in names for word in ("--exclude-newer-package", f"{name}=false")]
+    return {name for wheel in wheels.values() for name in requires_of(wheel)} - {*FAMILY, "numpy"}
+
+
+def _pinned(plan: Plan) -> set[str]:
+    """No limit for exact pins: they mean that version, whenever it was uploaded."""
+    lines = [line for line in (*plan.packages, *plan.intent.requirements) if "==" in line]
+    return {name for line in lines if (name := name_of(line))}
 
 
 def _file(folder: Path, option: str, lines: Sequence[str]) -> list[str]:
