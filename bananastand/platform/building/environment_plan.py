@@ -14,10 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from .as_of import AsOf, resolve_as_of
-from .base_images import BaseImage, base_image, newest_python
+from .base_images import BaseImage, base_image, newest_python, newest_torch
 from .errors import BuildError
 from .gpu_support import cuda_of, machine_capabilities, unsupported
 from .installer import PipConfig
@@ -78,6 +80,7 @@ def read_intent(
     base: str | None = None,
     instructions: Sequence[tuple[int, str]] = (),
     source: Path | None = None,
+    wanted_python: tuple[str, str] | None = None,
 ) -> Intent:
     """Read what a repository says of its environment.
 
@@ -87,6 +90,7 @@ def read_intent(
         base: The image of FROM.
         instructions: Line and text of the Dockerfile's instructions.
         source: The folder of the repository.
+        wanted_python: A version and who names it, where the caller knows one.
 
     Raises:
         BuildError: `settings.as_of` is no date.
@@ -97,7 +101,11 @@ def read_intent(
     torch = uses_torch(lines, source) or any("torch" in pin for pin in settings.pins)
     named = [*lines, *settings.pins]
     packages = _packages_of(image, named, torch, source) if image else ()
-    return Intent(_python(settings, instructions, image, source), as_of, image, packages, lines, torch)
+    python = _python(settings, instructions, image, source)
+    if wanted_python is not None and not settings.python:
+        version, reason = wanted_python
+        python = PythonChoice(version, reason, exact=True, fixed=reason.startswith("bananastand.toml"))
+    return Intent(python, as_of, image, packages, lines, torch)
 
 
 async def complete(
@@ -131,7 +139,10 @@ async def complete(
     folder = settings.cache / "pythons"
     interpreter = await _interpreter(choice, intent, uv, folder, config, log)
     log(f"environment: Python {interpreter.version}: {choice.reason}")
-    return _with_torch(Plan(intent, choice, interpreter, intent.packages, torch), settings, log)
+    plan = Plan(intent, choice, interpreter, intent.packages, torch)
+    if torch.is_mirror:
+        return dataclasses.replace(plan, overrides=await asyncio.to_thread(_from_mirror, plan, settings, config))
+    return _with_torch(plan, settings, log)
 
 
 def index_of(config: PipConfig, timeout: float = 15.0) -> PackageIndex:
@@ -290,6 +301,30 @@ def _with_torch(plan: Plan, settings: BuildSettings, log: Callable[[str], None])
         overrides=tuple(f"{name} @ {wheel.url}" for name, wheel in wheels.items()),
         excludes=tuple(name for name in FAMILY if name not in wheels),
     )
+
+
+def _from_mirror(plan: Plan, settings: BuildSettings, config: PipConfig) -> tuple[str, ...]:
+    """The newest CPU build of each package that the requirements and the day allow, as overrides. Asks the index."""
+    lines = _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
+    index, day, overrides = PackageIndex((plan.torch.index,), (), config.certificates), plan.intent.as_of, list[str]()
+    newest = newest_torch(day.day) if day.cutoff else None
+    for name in FAMILY:
+        bounds = [each.specifier for each in lines if canonicalize_name(each.name) == name]
+        fitting = [
+            file.version
+            for file in index.files(name)
+            if file.version.local == "cpu" and plan.interpreter.minor in file.pythons
+            and all(bound.contains(file.version.public, prereleases=True) for bound in map(_public, bounds))
+            and not (newest and name == "torch" and file.version > Version(f"{newest}+zzz"))
+        ]  # fmt: skip
+        if fitting:
+            overrides.append(f"{name}=={max(fitting)}")
+    return tuple(overrides)
+
+
+def _public(bound: SpecifierSet) -> SpecifierSet:
+    """The same without the local parts, as +cu113, that a CPU build has not."""
+    return SpecifierSet(",".join(f"{each.operator}{each.version.partition('+')[0]}" for each in bound))
 
 
 def no_torch(asked: str, plan: Plan) -> BuildError:

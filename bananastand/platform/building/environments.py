@@ -51,6 +51,7 @@ async def environment_for(
     base: str | None = None,
     instructions: Sequence[tuple[int, str]] = (),
     source: Path | None = None,
+    wanted_python: tuple[str, str] | None = None,
 ) -> Environment:
     """The environment in which all that pip is told holds, kept as long as the folder `user`.
 
@@ -63,6 +64,7 @@ async def environment_for(
         base: The image of FROM, whose Python and packages the repository counts on.
         instructions: Line and text of the Dockerfile's instructions, which may name a Python.
         source: The folder of the repository.
+        wanted_python: A version and who names it, where the caller knows one; it comes before what lines name.
 
     Raises:
         BuildError: It cannot be made; the text says why and what to do.
@@ -70,7 +72,9 @@ async def environment_for(
     if settings.requirements and source is not None:
         words = [word for file in settings.requirements for word in ("-r", file)]
         calls = [PipCall(("install", *words), source, str(source))]
-    intent = read_intent(calls, settings=settings, base=base, instructions=instructions, source=source)
+    intent = read_intent(
+        calls, settings=settings, base=base, instructions=instructions, source=source, wanted_python=wanted_python
+    )
     for python in settings.adopt:
         there = await installed(python)
         reason = "there is no such interpreter" if there is None else why_not(there, calls, intent, settings, source)
@@ -198,7 +202,7 @@ class _Making:
         with tempfile.TemporaryDirectory(prefix="bananastand-") as folder:
             more = self._options(Path(folder), of_base) if action == "install" else []
             try:
-                if action == "install" and self.plan.torch.kind == "none":
+                if action == "install" and (self.plan.torch.kind == "none" or self.plan.torch.is_mirror):
                     dry = dataclasses.replace(call, words=(*call.words, "--dry-run"))
                     if named := forbidden_torch(await self._run(dry, more, quiet=True)):
                         raise no_torch(named, self.plan)

@@ -64,9 +64,9 @@ class PipCall:
             option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
             named = value if equals and option in FILES else value if before in FILES else ""
             if named:
-                yield from _lines_of(self.cwd / named, self.tree)
+                yield from _lines_of(self.cwd / named, self.cwd)
             elif re.match(r"-[rc].", word):
-                yield from _lines_of(self.cwd / word[2:], self.tree)
+                yield from _lines_of(self.cwd / word[2:], self.cwd)
             elif not word.startswith("-") and before not in WITH_VALUE:
                 yield (f"Dockerfile line {self.line}" if self.line else f"pip install {word}"), word
             before = word
@@ -128,14 +128,14 @@ class PipCall:
                 yield re.split(r"\s--hash=", line)[0].strip()
 
 
-def _lines_of(path: Path, tree: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+def _lines_of(path: Path, folder: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
     if depth > 8 or not path.is_file():
         return
-    named = path.relative_to(tree).as_posix() if tree != "/" and path.is_relative_to(tree) else path.name
+    named = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         text = re.sub(r"(^|\s)#.*$", "", line).strip()
         if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", text):
-            yield from _lines_of(path.parent / nested[1], tree, depth + 1)
+            yield from _lines_of(path.parent / nested[1], folder, depth + 1)
         elif text and not text.startswith("-"):
             yield f"{named} line {number}", re.split(r"\s--hash=", text)[0].strip()
 

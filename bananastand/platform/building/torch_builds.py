@@ -62,6 +62,11 @@ class TorchBuilds:
         return found
 
     @property
+    def is_mirror(self) -> bool:
+        """Whether CPU builds come from another index than PyTorch's, which uv does not know as one of torch alone."""
+        return self.kind == "cpu" and self.index.rstrip("/") != CPU_INDEX
+
+    @property
     def pythons(self) -> set[int]:
         """The minors of Python 3 that there is a wheel of torch for."""
         return {minor for wheel in self.wheels if wheel.name.startswith("torch-") for minor in wheel.pythons}

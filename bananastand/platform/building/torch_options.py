@@ -10,7 +10,7 @@ from pathlib import Path
 from .base_images import newest_torch
 from .environment_plan import Plan
 from .settings import BuildSettings
-from .torch_builds import CPU_INDEX, FAMILY, name_of, requires_of
+from .torch_builds import FAMILY, name_of, requires_of
 
 __all__ = ["forbidden_torch", "options_for"]
 
@@ -28,7 +28,7 @@ def options_for(plan: Plan, settings: BuildSettings, folder: Path, day: datetime
     options, constraints = list[str](), list[str]()
     if day is not None:
         options += ["--exclude-newer", day.isoformat().replace("+00:00", "Z")]
-        names = {*_undated(plan), *_pinned(plan)}
+        names = {*_undated(plan), *_pinned(plan, settings)}
         options += [word for name in sorted(names) for word in ("--exclude-newer-package", f"{name}=false")]
         if plan.torch.kind == "wheels":  # code of that day imports pkg_resources
             constraints.append("setuptools<81")
@@ -36,8 +36,7 @@ def options_for(plan: Plan, settings: BuildSettings, folder: Path, day: datetime
         if plan.torch.kind == "cpu":  # PyTorch's index tells no upload times
             constraints.append(f"torch<={newest_torch(day.date())}")
     if plan.torch.kind == "cpu":
-        own = plan.torch.index.rstrip("/") != CPU_INDEX
-        options += ["--index", plan.torch.index] if own else ["--torch-backend", "cpu"]
+        options += ["--index", plan.torch.index] if plan.torch.is_mirror else ["--torch-backend", "cpu"]
     elif of_base and plan.torch.backend:
         options += ["--torch-backend", plan.torch.backend]
     options += _file(folder, "--overrides", [*plan.overrides, *settings.pins])
@@ -61,9 +60,9 @@ def _undated(plan: Plan) -> set[str]:
     return {name for wheel in wheels.values() for name in requires_of(wheel)} - {*FAMILY, "numpy"}
 
 
-def _pinned(plan: Plan) -> set[str]:
+def _pinned(plan: Plan, settings: BuildSettings) -> set[str]:
     """No limit for exact pins: they mean that version, whenever it was uploaded."""
-    lines = [line for line in (*plan.packages, *plan.intent.requirements) if "==" in line]
+    lines = [line for line in (*plan.packages, *plan.intent.requirements, *settings.pins) if "==" in line]
     return {name for line in lines if (name := name_of(line))}
 
 
