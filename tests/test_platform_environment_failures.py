@@ -48,15 +48,15 @@ error: Failed to build `mecab-python3==0.996.1`
 hint: Build failures usually indicate a problem with the package or the build environment"""
 TORCH = """\
 error: No solution found when resolving dependencies
-  cause: Because torch==1.11.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you require torch==1.11.0, \
-we can conclude that your requirements are unsatisfiable.
+  cause: Because torch==1.11.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and you \
+require torch==1.11.0, we can conclude that your requirements are unsatisfiable.
 
 hint: You require CPython 3.11 (`cp311`), but we only found wheels for `torch` (v1.11.0) with the following Python ABI \
 tags: `cp37m`, `cp38`, `cp39`, `cp310`"""
 CONFLICT = """\
 error: No solution found when resolving dependencies
-  cause: Because requests==2.25.1 depends on urllib3>=1.21.1,<1.27 and you require requests==2.25.1, we can conclude that \
-you require urllib3>=1.21.1,<1.27.
+  cause: Because requests==2.25.1 depends on urllib3>=1.21.1,<1.27 and you require requests==2.25.1, we can conclude \
+that you require urllib3>=1.21.1,<1.27.
          And because you require urllib3==2.0.0, we can conclude that your requirements are unsatisfiable."""
 GIT = """\
    Updating https://github.com/x/y.git (HEAD)
@@ -74,11 +74,12 @@ error: Request failed after 3 retries in 10.1s
   cause: Connection refused (os error 111)"""
 NEWER = """\
 error: No solution found when resolving dependencies
-  cause: Because only numpy<=1.24.2 is available and you require numpy>=2.2, we can conclude that your requirements are \
-unsatisfiable.
+  cause: Because only numpy<=1.24.2 is available and you require numpy>=2.2, we can conclude that your requirements \
+are unsatisfiable.
 
-hint: `numpy` was filtered by `exclude-newer` to only include packages uploaded before 2023-03-02T00:00:00Z. The latest \
-version satisfying the requirement is v2.5.5, published at 2026-11-15T21:30:10Z. Consider using `exclude-newer-package`"""
+hint: `numpy` was filtered by `exclude-newer` to only include packages uploaded before 2023-03-02T00:00:00Z. The \
+latest version satisfying the requirement is v2.5.5, published at 2026-11-15T21:30:10Z. Consider \
+using `exclude-newer-package` to override the cutoff for this package."""
 PIP = """\
 Collecting torch==1.11.0
 ERROR: Could not find a version that satisfies the requirement torch==1.11.0 (from versions: 1.13.0, 1.13.1, 2.0.0)

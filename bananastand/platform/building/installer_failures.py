@@ -106,10 +106,9 @@ def _too_new(text: str, context: Context) -> str | None:
 
 def _build(text: str, context: Context) -> str | None:
     found = re.search(r"Failed to (?:build|download and build) `([^`=@]+?)(?:==([^`]+)| @ [^`]+)?`", text)
-    found = found or re.search(
-        r"Failed (?:building wheel for|to build installable wheels for)[^\n]*?([\w.-]+)()\s*$", text
-    )
-    found = found or re.search(r"Failed to build '?([\w.-]+)()'?", text)
+    found = found or re.search(r"Failed building wheel for ([\w.-]+)()", text)
+    found = found or re.search(r"Failed to build installable wheels for [^\n]*\(([\w.-]+)()", text)
+    found = found or re.search(r"Failed to build '([\w.-]+)()'", text)
     backend = "build backend returned an error" in text or "subprocess-exited-with-error" in text
     if found is None and not backend:
         return None
