@@ -39,7 +39,7 @@ from .requirements import PipCall
 from .settings import BuildSettings
 from .torch_builds import FAMILY, TorchBuilds, imports, torch_builds, uses_torch
 
-__all__ = ["Intent", "Plan", "complete", "index_of", "read_intent"]
+__all__ = ["Intent", "Plan", "complete", "index_of", "no_torch", "read_intent"]
 
 YEAR = timedelta(days=365)
 
