@@ -362,6 +362,16 @@ def test_the_running_environment_serves_exact_pins_that_it_has(repository: Repos
     assert repository.build(adopt=(sys.executable,)).python == sys.executable
 
 
+def test_constraints_that_the_running_environment_meets_count_as_pins(repository: Repository) -> None:
+    repository.write("pytest\n", old=True)
+    (repository.source / "constraints.txt").write_text(f"pytest=={pytest.__version__}\n")
+    (repository.source / "Dockerfile").write_text(
+        "FROM python:3\nCOPY . .\nRUN pip install -r requirements.txt -c constraints.txt\nCMD python3 app.py\n"
+    )
+    os.utime(repository.source / "constraints.txt", (OLD, OLD))
+    assert repository.build(adopt=(sys.executable,)).python == sys.executable
+
+
 def test_the_running_environment_lacks_what_the_base_image_has_and_the_app_imports(repository: Repository) -> None:
     repository.index.add_wheel("torch", "2.9.0+cpu", index="cpu")
     repository.index.add_wheel("torchvision", "0.24.0+cpu", index="cpu")
