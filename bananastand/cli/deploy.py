@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 import re
 import tarfile
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -165,7 +167,15 @@ def _upload(stand: Stand, project: str, source: Path, order: dict[str, Any]) -> 
 def _pack(folder: Path, archive: Path) -> None:
     """Pack the folder without .git, environments and what .dockerignore names; a link becomes what it points to."""
     from bananastand.platform.building.ignore import read_ignored
+    from bananastand.platform.building.last_commit import last_commit
     from bananastand.platform.building.sources import files_of
+
+    committed = last_commit(folder)
+    latest = datetime.fromisoformat(committed).timestamp() if committed else math.inf
+
+    def dated(info: tarfile.TarInfo) -> tarfile.TarInfo:
+        info.mtime = min(info.mtime, latest)  # a clone's files are of today, and their times are what arrives
+        return info
 
     kept = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as tar:
@@ -173,7 +183,7 @@ def _pack(folder: Path, archive: Path) -> None:
             if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(folder.resolve()):
                 typer.echo(f"left out: {name} is a link that leads outside of {folder}", err=True)
             elif entry.is_file():
-                tar.add(entry.path, name, recursive=False)
+                tar.add(entry.path, name, recursive=False, filter=dated)
 
 
 def _name(text: str) -> str:

@@ -66,6 +66,8 @@ class StageBuild:
         self.command: tuple[str, ...] | None = None
         self.entrypoint: tuple[str, ...] = ()
         self.port: int | None = None
+        self.base: str | None = None  # the image that this stage, or the one it builds on, comes from
+        self.instructions = [(each.line, each.text) for each in stage.instructions]
         self.pip = list[PipCall]()
         self.made_environments = list[str]()  # by `python -m venv`, as the image would have them
         self.skipped = list[str]()
@@ -94,7 +96,8 @@ class StageBuild:
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             environment = await environment_for(
                 self.pip, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
-                user=self.tree.root.parent.parent, log=self.log,
+                user=self.tree.root.parent.parent, log=self.log, base=self.base,
+                instructions=self.instructions, source=self.source,
             )  # fmt: skip
             self._python = (len(self.pip), environment)
         return self._python[1]
@@ -117,15 +120,15 @@ class StageBuild:
         if base is not None:
             other = self.earlier[base.index]
             self.tree.fill_from(other.tree)
+            self.instructions = [*other.instructions, *self.instructions]
             for name in ("environment", "workdir", "shell", "command", "entrypoint", "port", "pip", "key",
-                         "made_environments", "skipped"):  # fmt: skip
+                         "base", "made_environments", "skipped"):  # fmt: skip
                 setattr(self, name, copy.copy(getattr(other, name)))
             return
         if self.stage.base == "scratch":
             return
         self.log(f"FROM {self.stage.base}: this machine stands in for it")
-        if re.search(r"(^|[/_-])(pytorch|torch)", self.stage.base):
-            self.pip.append(PipCall(("install", "torch"), self.tree.root, str(self.tree.root)))
+        self.base = self.stage.base
 
     def _values(self) -> dict[str, str]:
         return {"PATH": os.environ.get("PATH", ""), **self.arguments, **self.environment}
@@ -234,7 +237,7 @@ class StageBuild:
         for call in read.pip:
             led = tuple(self._led(word) for word in call)
             own = {name: self._led(value) for name, value in read.assignments.items()}
-            self.pip.append(PipCall(led, place, str(self.tree.root), own))
+            self.pip.append(PipCall(led, place, str(self.tree.root), own, line.line))
         if not read.line:
             return
         environment = await self.python()
