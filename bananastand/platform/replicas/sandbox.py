@@ -122,4 +122,3 @@ def why_no_sandbox() -> str | None:
             last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
             return f"bubblewrap does not work here: {last}"
     return None
-

@@ -55,7 +55,7 @@ def inside(path: str, root: str) -> str:
 
 def mounts_of(root: str, writable: Sequence[str] = ()) -> list[Mount]:
     """The machine's system folders and devices. writable: paths of the image that a program is about to write."""
-    found, opened = list[Mount](), set(ALWAYS)
+    found, opened = list[Mount](), set[str](ALWAYS)
     for path in writable:
         parts = os.path.normpath(path).strip("/").split("/")
         opened |= {"/".join(parts[: count + 1]) for count in range(len(parts))}
@@ -122,7 +122,9 @@ def needed_paths(
     """
     read, write = set[str](), {root, *(os.path.abspath(each) for each in visible)}
     home = os.path.realpath(environment.get("HOME") or "/")
-    programs = [shutil.which(each, path=environment.get("PATH")) for each in (*command[:1], "python3", "python", "node")]
+    programs = [
+        shutil.which(each, path=environment.get("PATH")) for each in (*command[:1], "python3", "python", "node")
+    ]
     for program in programs:
         read |= _prefixes(program) if program else set()
     read.add(str(Path(__file__).resolve().parents[2]))
@@ -182,7 +184,9 @@ def hub_mount(environment: Mapping[str, str], root: str) -> list[Mount]:
         return []
     shared = os.path.expanduser("~/.cache/huggingface/hub")
     target = f"{environment.get('HOME', '/root')}/.cache/huggingface/hub"
-    if not os.path.isdir(shared) or not (not os.path.lexists(f"{root}{target}") or _has_only_folders(f"{root}{target}")):
+    if not os.path.isdir(shared) or not (
+        not os.path.lexists(f"{root}{target}") or _has_only_folders(f"{root}{target}")
+    ):
         return []
     return [Mount(shared, target, "write")]
 
