@@ -23,6 +23,7 @@ from .environments import Environment
 from .errors import DockerfileError, NotHonoured
 from .failure import advice, decisive
 from .layers import Layers, hub_of, look
+from .locks import requirements_of
 from .runs import ROOT, Run, is_own, read_run
 from .shell import Command, ShellError, commands
 from .shims import NOTES, notes_of, shims
@@ -132,6 +133,8 @@ class RunLine:
         stage.made_environments += [posixpath.join(self.folder, each) for each in read.environments]
         for call in read.pip:
             stage.add_pip(number, call, self.folder, read.assignments)
+        for program in read.locks:
+            self._lock(program)
         for words in read.conda:
             rest = self._conda(words, self.folder)
             if rest:
@@ -174,21 +177,31 @@ class RunLine:
             return f"RUN {program}: this machine has no program {program}; install it (such as by apt-get), and build again"
         return f"RUN {program}: not a program that is run without a container or bubblewrap ({self.stage.no_sandbox})"
 
+    def _lock(self, program: str) -> None:
+        """What poetry, pipenv or uv would install into an environment that other builds use."""
+        found = requirements_of(program, lambda name: self._read(name, self.folder))
+        if found is None:
+            file = "Pipfile.lock" if program == "pipenv" else "pyproject.toml"
+            raise DockerfileError(self.line.line, f"RUN {program}: there is no {file} in {self.folder}")
+        self.stage.log(f"  {program}: read as {', '.join(found) or 'nothing to install'}")
+        if found:
+            self.stage.add_pip(self.line.line, ("install", *found), self.folder, {})
+
+    def _read(self, name: str, folder: str) -> str | None:
+        place = self.stage.tree.at(posixpath.join(folder, name))
+        return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else None
+
     def _conda(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
         """Do what conda was told; the command that `conda run` is to run."""
         stage = self.stage
 
-        def text_of(name: str) -> str | None:
-            place = stage.tree.at(posixpath.join(folder, name))
-            return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else None
-
-        call = read_conda(words, text_of)
+        call = read_conda(words, lambda name: self._read(name, folder))
         said = f"conda {' '.join(words)}"[:200]
         if call is None:
             raise NotHonoured(self.line.line, f"RUN {said}: not a command of conda that is read", self.line.text)
         if call.rest:
             return call.rest
-        if call.file and not call.packages and not call.pip and text_of(call.file) is None:
+        if call.file and not call.packages and not call.pip and self._read(call.file, folder) is None:
             raise DockerfileError(self.line.line, f"RUN {said}: there is no {call.file} in {folder}")
         if call.python:
             stage.want_python(call.python, f"line {self.line.line}, conda")
@@ -225,6 +238,8 @@ class RunLine:
         environment = {**inherited(os.environ, "PIP_"), **stage.arguments, **stage.running_environment(python)}
         environment |= {ROOT: str(root), ASKS: f"{root}/{NOTES}", **stage.mounts.variables(self.line)}
         environment["GIT_CONFIG_GLOBAL"] = f"{root}/root/.gitconfig"  # never the user's own
+        if python is None and not stage.sandboxed:
+            environment["HOME"] = f"{root}/root"  # what tools write or remove below ~ is never the user's own
         script = "".join(f"{each}; " for each in self.exports) + read.line
         if self.several:
             script = f"trap 'pwd > \"{root}/{FOLDER}\"' EXIT; {script}"

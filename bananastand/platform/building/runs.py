@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from .conda import PROGRAMS as CONDA
 from .errors import NotHonoured
 from .shell import Command, ShellError, Word, commands, edited
-from .system import MANAGERS, SETUP, harmless, packages_of
+from .locks import PROGRAMS as LOCKS
+from .system import MANAGERS, harmless, packages_of, setup_reason
 
 __all__ = ["ROOT", "Run", "is_own", "read_run"]
 
@@ -44,6 +45,10 @@ READERS = frozenset(
 )
 # They add a package source to an image's system.
 SOURCE_SCRIPT = re.compile(r"packagecloud\.io|nodesource\.com|script\.(deb|rpm)\.sh")
+# Installers of what the builder brings: a file named so is fetched, run and removed.
+INSTALLERS = re.compile(r"(.*/)?(get-pip\.py|(mini|micro)?(conda|mamba|forge)\d*(-latest)?[\w.-]*\.sh|Ana?conda3[\w.-]*\.sh)$",
+                        re.IGNORECASE)
+POETRY = re.compile(r"install\.python-poetry\.org|get-poetry\.py|astral\.sh/uv/install")
 PIP_QUIET = (
     "cache",
     "check",
@@ -67,6 +72,7 @@ class Run:
     line: str
     pip: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     conda: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    locks: list[str] = field(default_factory=list[str])  # poetry, pipenv or uv, which install by a lock file
     assignments: dict[str, str] = field(default_factory=dict[str, str])  # before pip: PIP_CONFIG_FILE=...
     left_out: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # a command, and why
     packages: list[str] = field(default_factory=list[str])  # of Debian
@@ -79,7 +85,7 @@ class Run:
 def is_own(command: Command, known: Callable[[str], str | None]) -> bool:
     """Whether the builder does a command itself, in its place among the others: pip's, conda's, a venv's."""
     program, words = _program(command, known)
-    if program in ("pip", "virtualenv") or program in CONDA:
+    if program in ("pip", "virtualenv") or program in CONDA or (program, (words[1:2] or [""])[0]) in LOCKS:
         return True
     return PYTHON.fullmatch(program) is not None and _is_setup(words)
 
@@ -174,7 +180,19 @@ def _taken(
         raise NotHonoured(number, f"RUN {word}: its program is not known before it runs", beginning)
     said = " ".join(text[command.start : command.end].split())
     if program == "pip":
+        if sandboxed and None in words:
+            run.plain = False  # the shell knows the word, and the note of its pip says it
+            return False
         return _pip(number, words[1:], command, run, known, beginning)
+    if (program, (words[1:2] or [""])[0]) in LOCKS:
+        run.locks.append(program)
+        return True
+    if program == "poetry" and words[1:2] in (["config"], ["self"]):
+        run.left_out.append((said, "packages go into the build's environment"))
+        return True
+    if any(INSTALLERS.match((word or "").partition("?")[0]) for word in words):
+        run.left_out.append((said, "the builder makes the app's Python and its environment"))
+        return True
     if PYTHON.fullmatch(program) and _is_setup(words):
         run.pip.append(("install", "-e", ".") if "develop" in words else ("install", "."))
         return True
@@ -184,13 +202,22 @@ def _taken(
     if program in CONDA:
         run.conda.append(tuple(word or "" for word in words[1:]))
         return True
-    if program in MANAGERS or program in SETUP:
-        packages = packages_of([word or "" for word in words]) if program in MANAGERS else None
+    if program in MANAGERS:
+        packages = packages_of([word or "" for word in words])
         run.packages += packages or ()
         run.left_out.append((said, "" if packages else "the system is this machine's"))
         return True
+    if (reason := setup_reason(program, words, sandboxed=sandboxed)) is not None:
+        run.left_out.append((said, reason))
+        return True
+    if (program in SHELLS or PYTHON.fullmatch(program)) and len(words) < 3 and POETRY.search(text):
+        run.pip.append(("install", "poetry"))
+        return True
     if program in SHELLS and len(words) < 3 and SOURCE_SCRIPT.search(text):
         run.left_out.append((said, "it adds a package source to an image"))
+        return True
+    if program in ("huggingface-cli", "hf") and "login" in words[1:3] and not sandboxed:
+        run.left_out.append((said, "this machine's own login stays as it is; give a token by --secret HF_TOKEN"))
         return True
     operands = [word.literal or word.text for word in (*_operands(command, program), *command.files)]
     paths = [path for path in operands if path.startswith(("/", "~/", "$HOME/"))]

@@ -47,7 +47,8 @@ def steps(text: str, is_own: Callable[[Command], bool]) -> tuple[Step, ...]:
         condition = _condition(piece.text, is_own) if own and piece.compound else None
         if not own and open_:
             last = found.pop()
-            found.append(Step(last.connector, f"{last.text} {piece.connector} {piece.text}"))
+            between = "\n" if piece.connector == ";" else f" {piece.connector} "
+            found.append(Step(last.connector, f"{last.text}{between}{piece.text}"))
         else:
             found.append(Step(piece.connector if found else "", piece.text, condition))
         open_ = not own

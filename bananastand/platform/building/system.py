@@ -12,14 +12,17 @@ from ctypes.util import find_library
 
 from .commands import output
 
-__all__ = ["MANAGERS", "SETUP", "harmless", "missing_packages", "needs", "packages_of", "spoken"]
+__all__ = ["MANAGERS", "harmless", "missing_packages", "needs", "packages_of", "setup_reason", "spoken"]
 
 MANAGERS = frozenset({"apt", "apt-get", "aptitude", "apk", "yum", "dnf", "microdnf", "zypper", "dpkg", "apt-key",
                       "apt-mark", "add-apt-repository"})  # fmt: skip
 # They set up the system that an image is; here that is this machine, which a build does not change.
-SETUP = frozenset({"addgroup", "adduser", "chgrp", "chown", "dpkg-reconfigure", "groupadd", "ldconfig", "locale-gen",
-                   "localedef", "source", "update-alternatives", "update-ca-certificates", "update-locale", "useradd",
-                   "usermod", ".", "chsh", "service", "systemctl"})  # fmt: skip
+SETUP = {
+    "the system is this machine's": "dpkg-reconfigure ldconfig locale-gen localedef update-alternatives update-locale "
+    "update-ca-certificates chsh service systemctl",
+    "the user is the one who runs the platform": "addgroup adduser chgrp chown groupadd useradd usermod passwd chpasswd",
+}
+OF_ENVIRONMENT = re.compile(r"activate|conda|mamba|\.bashrc|\.profile|/etc/profile")
 WITH_VALUE = frozenset({"-t", "-o", "-c", "--virtual", "--target-release", "--option", "--repository", "-X", "-a"})
 # What the builder brings itself, and what an app does not use once it runs.
 BROUGHT = re.compile(
@@ -57,8 +60,9 @@ OF_BASE = (
     (r"(~|/root|\$HOME)/\.(bashrc|profile|bash_profile|zshrc|condarc)$|/etc/(bash\.bashrc|profile)", "no login shell runs"),
     (r"/etc/sudoers|/etc/(passwd|group|shadow)$|/etc/sysctl|/etc/security", "the machine's own setting is used"),
 )  # fmt: skip
+OF_CACHES = r"/(var/)?tmp(/\*)?|(~|/root|\$HOME)/\.cache(/pip|/\*)?/?|/var/(cache|log)(/.*)?|/usr/share/(doc|man)(/.*)?"
 CHANGES = frozenset({"rm", "ln", "mv", "cp", "sed", "touch", "mkdir", "chmod", "echo", "printf", "tee", "cat", "install",
-                     "unlink", "curl", "wget"})  # fmt: skip
+                     "unlink", "curl", "wget", "gpg"})  # fmt: skip
 
 
 def packages_of(words: Sequence[str]) -> tuple[str, ...] | None:
@@ -83,12 +87,26 @@ def packages_of(words: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(name for name in names if name and not name.startswith("$")) if installs else None
 
 
+def setup_reason(program: str, words: Sequence[str | None], *, sandboxed: bool) -> str | None:
+    """Why a command that sets up users, libraries or a shell need not be done; None for any other command."""
+    if program in ("source", "."):
+        return "the build has an environment of its own" if not sandboxed or _is_activation(words) else None
+    return next((reason for reason, programs in SETUP.items() if program in programs.split()), None)
+
+
+def _is_activation(words: Sequence[str | None]) -> bool:
+    return any(OF_ENVIRONMENT.search(word or "") for word in words[1:])
+
+
 def harmless(program: str, paths: Sequence[str]) -> str | None:
     """Why a command that changes these absolute paths need not be done, or None where it may matter."""
     if program not in CHANGES or not paths:
         return None
     reasons = list[str]()
     for path in paths:
+        if program in ("rm", "unlink") and re.fullmatch(OF_CACHES, path):
+            reasons.append("caches and temporary files stay")
+            continue
         found = next((reason for pattern, reason in OF_BASE if re.match(pattern, path)), None)
         if found is None:
             return None
