@@ -291,10 +291,10 @@ def test_a_copy_cannot_leave_the_build_through_a_link(second: str, bench: Bench)
 
 
 def test_cancelling_kills_everything_the_build_started(bench: Bench) -> None:
-    pids = bench.folder / "pids"
+    pids = bench.folder / "b" / "stage0" / "root" / "pids"
     bench.write(
-        slow_py=f"import subprocess, os, time\np = subprocess.Popen(['sleep', '300'])\n"
-        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}')\ntime.sleep(300)\n"
+        slow_py="import subprocess, os, time\np = subprocess.Popen(['sleep', '300'])\n"
+        "open('pids', 'w').write(f'{os.getpid()} {p.pid}')\ntime.sleep(300)\n"
     )
     (bench.source / "Dockerfile").write_text("FROM python:3\nCOPY . .\nRUN python3 slow.py\nCMD python3 app.py\n")
 

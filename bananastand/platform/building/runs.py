@@ -118,8 +118,8 @@ def read_run(
         if at in taken:
             # What a left out command was redirected to stays empty, as far as a later line looks.
             changes.append((command.start, command.end, ":"))
-        elif not sandboxed:
-            changes += _paths(command)
+        else:
+            changes += _owners(command) + ([] if sandboxed else _paths(command))
         if at not in taken:
             run.writes += _written(command)
     if any(start < other < end for start, end, _ in changes for other, _, _ in changes):
@@ -295,6 +295,13 @@ def _written(command: Command) -> list[str]:
     return [text for text in texts if text.startswith("/") and not text.startswith(("//", *HERE))]
 
 
+def _owners(command: Command) -> list[tuple[int, int, str]]:
+    """`install --owner=user`: files belong to the user who runs the platform."""
+    if (command.name or "").rpartition("/")[2] != "install":
+        return []
+    return [(word.start, word.end, "") for word in command.words if re.match(r"--(owner|group)=", word.text)]
+
+
 def _paths(command: Command) -> list[tuple[int, int, str]]:
     """Changes that lead the command's absolute paths into the build's tree, and its program to this machine's."""
     changes, words = list[tuple[int, int, str]](), command.words[1:]
@@ -307,9 +314,6 @@ def _paths(command: Command) -> list[tuple[int, int, str]]:
         options = [word for word in words if word.text.startswith("-")]
         patterns = [word for word in words if not word.text.startswith("-")]
         words = options + (patterns[1:] if name in ("grep", "sed", "awk", "jq") else [])
-    if name == "install":
-        changes += [(word.start, word.end, "") for word in words if re.match(r"--(owner|group)=", word.text)]
-        words = [word for word in words if not re.match(r"--(owner|group)=", word.text)]
     if PYTHON.fullmatch(name) and any(word.text == "-c" for word in words):
         words = []
     for word in (*command.assignments, *words, *command.files):

@@ -7,6 +7,8 @@ app writes there is kept with the build.
 
 from __future__ import annotations
 
+import glob
+import json
 import os
 import shutil
 import stat
@@ -15,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 __all__ = ["Mount", "hub_mount", "inside", "is_hollow", "mounts_of", "needed_paths", "prepare"]
 
@@ -172,10 +175,25 @@ def _prefixes(program: str) -> set[str]:
                 if key.strip() == "home":
                     base = os.path.dirname(value.strip())
                     found |= {base, os.path.realpath(base)}
+        for site in glob.glob(f"{glob.escape(prefix)}/lib/python3*/site-packages"):
+            found |= set(_led_to(site))
         if not os.path.islink(path):
             break
         path = os.path.normpath(os.path.join(folder, os.readlink(path)))
     return found - {"/"}
+
+
+def _led_to(site: str) -> Iterator[str]:
+    """Folders outside of an environment that it takes packages from: by .pth files, and installed as editable."""
+    for note in glob.glob(f"{glob.escape(site)}/*.pth"):
+        with suppress(OSError, ValueError):
+            lines = Path(note).read_text(encoding="utf-8").splitlines()
+            yield from (line.strip() for line in lines if line.startswith("/") and os.path.isdir(line.strip()))
+    for note in glob.glob(f"{glob.escape(site)}/*.dist-info/direct_url.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            told = json.loads(Path(note).read_text(encoding="utf-8"))
+            if "dir_info" in told and str(told["url"]).startswith("file:///"):
+                yield unquote(urlsplit(str(told["url"])).path)
 
 
 def hub_mount(environment: Mapping[str, str], root: str) -> list[Mount]:
