@@ -60,7 +60,9 @@ def test_what_an_app_writes_stays_in_the_build(path: str, root: Path) -> None:
 def test_home_is_the_images_and_the_users_own_is_not_seen(root: Path) -> None:
     (root / "home" / "me").mkdir(parents=True)
 
-    assert python(root, "import os; print(os.path.expanduser('~'), os.listdir(os.path.expanduser('~')))")[:6] == "/root "
+    assert (
+        python(root, "import os; print(os.path.expanduser('~'), os.listdir(os.path.expanduser('~')))")[:6] == "/root "
+    )
     assert python(root, "import os; print(os.environ['HOME'])", environment={"HOME": f"{root}/home/me"}) == "/home/me"
 
 
@@ -102,9 +104,9 @@ def test_programs_of_the_build_lie_beside_the_machines(root: Path) -> None:
         tool.write_text("#!/bin/sh\necho mine\n")
         tool.chmod(0o755)
 
-    assert run(root, "sh", "-c", "tool-1; /usr/local/bin/tool-2; ls /usr/bin/env", environment={"PATH": "/usr/bin:/bin"}).stdout == (
-        "mine\nmine\n/usr/bin/env\n"
-    )
+    assert run(
+        root, "sh", "-c", "tool-1; /usr/local/bin/tool-2; ls /usr/bin/env", environment={"PATH": "/usr/bin:/bin"}
+    ).stdout == ("mine\nmine\n/usr/bin/env\n")
 
 
 def test_a_file_of_the_build_wins_over_the_machines(root: Path) -> None:
@@ -120,7 +122,9 @@ def test_folders_of_the_machine_that_are_named_are_there(root: Path, tmp_path: P
     (tmp_path / "models" / "m").write_text("m")
     (tmp_path / "cache").mkdir()
 
-    assert python(root, f"print(open('{tmp_path}/models/m').read())", environment={"MODEL": f"{tmp_path}/models"}) == "m"
+    assert (
+        python(root, f"print(open('{tmp_path}/models/m').read())", environment={"MODEL": f"{tmp_path}/models"}) == "m"
+    )
     python(root, f"open('{tmp_path}/cache/x', 'w').write('1')", visible=[str(tmp_path / "cache")])
     assert (tmp_path / "cache" / "x").read_text() == "1"
     done = run(root, sys.executable, "-c", f"open('{tmp_path}/models/m')", environment={"MODEL": "x"})
@@ -146,7 +150,9 @@ def test_a_sigterm_to_the_group_lets_the_app_drain(root: Path) -> None:
         "signal.signal(signal.SIGTERM, drain); print('ready', flush=True); time.sleep(60)\n"
     )
     made = in_sandbox((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
-    with subprocess.Popen(made.command, env=made.environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as app:
+    with subprocess.Popen(
+        made.command, env=made.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as app:
         assert app.stdout is not None
         assert app.stdout.readline() == "ready\n"
         os.killpg(app.pid, signal.SIGTERM)

@@ -57,7 +57,7 @@ async def build_process(
     for index, build in done.items():
         if index != last.stage.index:
             shutil.rmtree(build.tree.root.parent, ignore_errors=True)
-    _check(launch, last, no_sandbox)
+    _check(launch, last)
     await _say_packages(last, log)
     if no_sandbox:
         for line in unreachable(Path(launch.workdir), last.tree):
@@ -68,7 +68,7 @@ async def build_process(
 def _start(last: StageBuild, overrides: Overrides) -> Start:
     if overrides.app.command is not None:
         return Start(overrides.app.command)
-    lines = [line.line for line in last.stage.instructions if line.name in ("CMD", "ENTRYPOINT")]
+    lines = _lines_of_command(last)
     start = started(last.entrypoint, last.command, lines[-1] if lines else last.stage.line)
     if start is None:
         raise BuildError(
@@ -76,6 +76,10 @@ def _start(last: StageBuild, overrides: Overrides) -> Start:
             "under [app] of bananastand.toml"
         )
     return start
+
+
+def _lines_of_command(last: StageBuild) -> list[int]:
+    return [line.line for line in last.stage.instructions if line.name in ("CMD", "ENTRYPOINT")]
 
 
 def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -90,10 +94,12 @@ def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
                        for word in words[1:]))  # fmt: skip
 
 
-def _check(launch: Launch, last: StageBuild, no_sandbox: str | None) -> None:
+def _check(launch: Launch, last: StageBuild) -> None:
     """The program is there: better said now than when a replica does not start."""
     program, *words = launch.command
     said = f"CMD {' '.join(launch.command)}".replace(str(last.tree.root), "")
+    if lines := _lines_of_command(last):
+        said = f"Dockerfile line {lines[-1]}: {said}"
     if program.startswith("python"):
         script = next((word for word in words if not word.startswith("-")), None)
         flags = words[: words.index(script)] if script else words

@@ -242,7 +242,9 @@ class RunLine:
             environment["HOME"] = f"{root}/root"  # what tools write or remove below ~ is never the user's own
         script = "".join(f"{each}; " for each in self.exports) + read.line
         if self.several:
-            script = f"trap 'pwd > \"{root}/{FOLDER}\"' EXIT; {script}"
+            inside = "/" if stage.sandboxed else f"${ROOT}/"
+            said = "pwd" if stage.sandboxed else f'here=$(pwd); echo "${{here#"${ROOT}"}}"'
+            script = f"trap '{{ {said}; }} > \"{inside}{FOLDER}\"' EXIT; {script}"
         command: tuple[str, ...] = (*stage.shell, script)
         place = stage.tree.at(self.folder)
         place.mkdir(parents=True, exist_ok=True)
@@ -284,7 +286,7 @@ class RunLine:
         file = stage.tree.root / FOLDER
         if file.is_file():
             ended = file.read_text(encoding="utf-8").strip()
-            self.folder = ended.removeprefix(str(stage.tree.root)) or "/"
+            self.folder = ended or "/"
         self.exports += _exports(read.line)
         for folder, words in notes_of(stage.tree.root):
             folder = folder.removeprefix(str(stage.tree.root)) or "/"
