@@ -96,7 +96,8 @@ def _read(words: tuple[str, ...]) -> Start:
                 variables[name] = value
             if at == len(found) - 1 and plain and plain[0] not in ("cd", "export"):
                 inner = _simple(plain)
-                return Start(inner.words, posixpath.join(folder, inner.folder), {**variables, **inner.environment})
+                place = posixpath.join(folder, inner.folder) if inner.folder else folder
+                return Start(inner.words, place, {**variables, **inner.environment})
             if plain[:1] == ["cd"] and len(plain) == 2:
                 folder = posixpath.join(folder, plain[1])
             elif plain and plain[0] != "export" and not _does_nothing(plain):
