@@ -143,7 +143,7 @@ exit 0
     def built(number: int) -> Launch:
         folder = data / "builds" / str(number)
         folder.mkdir(parents=True)
-        return asyncio.run(make(Order(str(made), folder, "container", "bananastand", {}, {}, lines.append)))  # type: ignore[arg-type]
+        return asyncio.run(make(Order(str(made), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
 
     (data / "stand.toml").write_text('[images]\n"pytorch/pytorch:*" = "localhost/small-base"\n')
     assert built(1).engine == "podman"

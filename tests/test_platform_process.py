@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +78,7 @@ def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
         app_py="import os; print(os.environ['GREETING'], open('weights.bin').read(), os.path.basename(os.getcwd()))",
     )
     launch = bench.build(
-        "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime\n"
+        "FROM pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime\n"
         "WORKDIR /\nRUN apt-get update && apt-get install -y git\n"
         "RUN pip3 install --upgrade pip\nADD requirements.txt requirements.txt\nRUN pip3 install -r requirements.txt\n"
         "ADD download.py .\nRUN python3 download.py\nADD . .\nENV GREETING=hello\nEXPOSE 8000\nCMD python3 -u app.py\n"
@@ -96,7 +93,7 @@ def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
     assert "left out: apt-get install -y git" in bench.log
     assert "needs these Debian packages: git; this machine" in bench.log
     assert "builder: process (as the deploy asks; --builder container builds an image)" in bench.log
-    assert "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime: this machine stands in for it" in bench.log
+    assert "FROM pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime: this machine stands in for it" in bench.log
     assert "has all that is required, and is used as it is" in bench.log
     assert Launch.from_json(launch.to_json()) == launch
 
@@ -321,72 +318,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
-
-
-def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
-    """A package of one line, as pip takes it."""
-    path, about = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(f"{name}.py", f"version = {version!r}\n")
-        file.writestr(f"{about}/METADATA", metadata + (f"Requires-Dist: {requires}\n" if requires else ""))
-        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{about}/RECORD", f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
-    return path
-
-
-def test_an_environment_is_made_once_for_its_requirements(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.building.environments.HOST", ())
-    wheels = bench.folder / "wheels"
-    wheels.mkdir()
-    wheel(wheels, "fruitbowl", "1.0")
-    wheel(wheels, "fruitbowl", "2.0")
-    bench.write(requirements_txt="fruitbowl==1.0\n", app_py="import fruitbowl, bananastand; print(fruitbowl.version)")
-    text = (
-        "FROM python:3\nWORKDIR /app\nCOPY requirements.txt .\n"
-        f"RUN pip install --no-index --find-links {wheels.as_uri()} -r requirements.txt\nCOPY . .\nCMD python3 app.py\n"
-    )
-    first = bench.build(text)
-    assert "fruitbowl is not there" in bench.log
-    bench.write(app_py="import fruitbowl, bananastand; print('code', fruitbowl.version)")
-    second = bench.build(text)
-    assert "is there already, made by an earlier build" in bench.log
-    bench.write(requirements_txt="fruitbowl==2.0\n")
-    third = bench.build(text)
-
-    assert [ran(each) for each in (first, second, third)] == ["1.0\n", "code 1.0\n", "code 2.0\n"]
-    assert first.python == second.python != third.python
-    assert str(first.python).startswith(str(bench.folder / "cache"))
-    pip = [sys.executable, "-m", "pip", "--python", str(first.python), "list", "--format=json"]
-    listed = json.loads(subprocess.run(pip, capture_output=True, check=True).stdout)
-    assert sorted(each["name"] for each in listed) == ["bananastand", "fruitbowl"]
-    fourth = bench.build(text, adopt=(str(third.python), sys.executable))
-    assert fourth.python == third.python
-
-
-def test_an_environment_goes_when_no_build_uses_it_any_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.building.environments.HOST", ())
-    wheels = bench.folder / "wheels"
-    wheels.mkdir()
-    for version in ("1.0", "2.0", "3.0"):
-        wheel(wheels, "fruitbowl", version)
-    text = "FROM python:3\nRUN pip install --no-index --find-links {} fruitbowl=={}\nCOPY . .\nCMD python3 app.py\n"
-    bench.write(app_py="")
-    first, second = (bench.build(text.format(wheels.as_uri(), version)) for version in ("1.0", "2.0"))
-    environments = [Path(str(each.python)).parents[1] for each in (first, second)]
-    users = [(each / ".bananastand").read_text().splitlines() for each in environments]
-    for each in environments:
-        os.utime(each / ".bananastand", (1, 1))
-    shutil.rmtree(users[0][0])
-    bench.build(text.format(wheels.as_uri(), "3.0"))
-
-    assert [each.exists() for each in environments] == [False, True]
-    assert ran(second) == ""
-
-
-def test_pips_own_words_are_the_reason(bench: Bench) -> None:
-    with pytest.raises(BuildError, match="pip install .*failed: No matching distribution found for no-such-fruit"):
-        bench.build("FROM python:3\nRUN pip install --no-index no-such-fruit\nCMD x\n", install_host=False)
 
 
 def test_without_a_dockerfile_it_is_built_as_a_template(bench: Bench) -> None:

@@ -38,14 +38,12 @@ ATTEMPTS = 3  # of a build, where each time the supervisor was killed
 class Order:
     """What a builder is given: the source as it was named, a folder of the build's own, and a way to say what it does.
 
-    The environment reaches the build and its replicas; secrets must reach no layer and no log. `host` is what its
-    replicas will run on, if what it makes is a Potassium app in a process.
+    The environment reaches the build and its replicas; secrets must reach no layer and no log.
     """
 
     source: str
     folder: Path
     builder: str | None
-    host: str
     environment: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     log: Callable[[str], None]
@@ -196,8 +194,7 @@ class Deployer:
             say("begun again: the stand was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        host = self._projects.named(build.project_id).host
-        order = Order(build.source, folder, build.builder, host, build.environment, build.secrets, say)
+        order = Order(build.source, folder, build.builder, build.environment, build.secrets, say)
         try:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)

@@ -9,13 +9,15 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from ..launch import Launch
 from .choice import choose
 from .container import answering, build_container
 from .dockerfile import Dockerfile, parse
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
-from .overrides import Overrides, read_overrides
+from .overrides import FILE, Overrides, read_overrides
 from .process import build_process
 from .settings import BuildSettings
 from .sources import fetch
@@ -36,6 +38,7 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     source, folder = source.resolve(), folder.resolve()
     try:
         overrides = read_overrides(source)
+        settings = _with(settings, overrides)
         dockerfile = parse(dockerfile_of(source, settings.dockerfile, overrides, told), settings.environment)
         launch = await _built(dockerfile, source, settings, overrides, folder, told)
     except BuildError as error:
@@ -46,6 +49,23 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
         raise BuildError(f"the build could not go on: {error.strerror}: {error.filename}") from error
     told(f"built: {' '.join(launch.command)} in {launch.workdir}")
     return launch
+
+
+def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
+    """The settings, and what bananastand.toml says where they say nothing. Raises BuildError."""
+    said = overrides.build
+    for pin in said.pins:
+        try:
+            Requirement(pin)
+        except InvalidRequirement:
+            raise BuildError(f"{FILE}: build.pins: {pin!r} is not a requirement such as torch==2.1.0") from None
+    return dataclasses.replace(
+        settings,
+        python=settings.python or said.python,
+        as_of=settings.as_of or said.as_of,
+        requirements=settings.requirements or said.requirements,
+        pins=settings.pins or said.pins,
+    )
 
 
 async def _built(

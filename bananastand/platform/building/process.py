@@ -12,8 +12,7 @@ from ..replicas.sandbox import why_no_sandbox
 from .absolute_paths import unreachable
 from .dockerfile import Dockerfile
 from .errors import BuildError, DockerfileError
-from .overrides import FILE, Overrides
-from .pip_calls import Pins
+from .overrides import Overrides
 from .settings import BuildSettings
 from .stage import StageBuild
 from .starts import Start, started
@@ -28,10 +27,6 @@ async def build_process(
 ) -> Launch:  # fmt: skip
     """Do the stages that the last one needs. The replica runs in this build's folder. Raises BuildError."""
     done, no_sandbox = dict[int, StageBuild](), why_no_sandbox()
-    try:
-        Pins.of(overrides.build.pins)
-    except ValueError as error:
-        raise BuildError(f"{FILE}: build.pins: {error}") from None
     if no_sandbox:
         log(f"absolute paths: led into the build word by word, as no mount namespace can be made: {no_sandbox}")
     for stage in dockerfile.needed():

@@ -46,8 +46,10 @@ READERS = frozenset(
 # They add a package source to an image's system.
 SOURCE_SCRIPT = re.compile(r"packagecloud\.io|nodesource\.com|script\.(deb|rpm)\.sh")
 # Installers of what the builder brings: a file named so is fetched, run and removed.
-INSTALLERS = re.compile(r"(.*/)?(get-pip\.py|(mini|micro)?(conda|mamba|forge)\d*(-latest)?[\w.-]*\.sh|Ana?conda3[\w.-]*\.sh)$",
-                        re.IGNORECASE)
+INSTALLERS = re.compile(
+    r"(.*/)?(get-pip\.py|(mini|micro)?(conda|mamba|forge)\d*(-latest)?[\w.-]*\.sh|Ana?conda3[\w.-]*\.sh)$",
+    re.IGNORECASE,
+)
 POETRY = re.compile(r"install\.python-poetry\.org|get-poetry\.py|astral\.sh/uv/install")
 PIP_QUIET = (
     "cache",

@@ -20,7 +20,7 @@ from .fetching import download
 from .ignore import read_ignored
 from .mounts import Mounts
 from .overrides import Overrides
-from .pip_calls import Pins, PipWords
+from .pip_calls import PipWords
 from .requirements import PipCall
 from .run_line import RunLine
 from .settings import BuildSettings
@@ -42,7 +42,7 @@ MEANINGLESS = {
 CACHES = frozenset({"HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE", "DIFFUSERS_CACHE",
                     "TORCH_HOME", "XDG_CACHE_HOME"})  # fmt: skip
 SHELLS = frozenset({"sh", "bash"})
-TAKEN_OVER = ("environment", "workdir", "shell", "command", "entrypoint", "port", "pip", "pip_lines", "key", "packages",
+TAKEN_OVER = ("environment", "workdir", "shell", "command", "entrypoint", "port", "pip", "key", "base", "packages",
               "made_environments", "skipped", "wanted_python")  # fmt: skip
 
 
@@ -75,17 +75,16 @@ class StageBuild:
         self.command: Start | None = None
         self.entrypoint: Start | None = None
         self.port: int | None = None
+        self.base: str | None = None  # the image that this stage, or the one it builds on, comes from
+        self.instructions = [(each.line, each.text) for each in stage.instructions]
         self.pip = list[PipCall]()
-        self.pip_lines = list[int]()  # of the Dockerfile, one for each call
         self.made_environments = list[str]()  # by `python -m venv`, as the image would have them
         self.skipped = list[str]()
         self.packages = list[str](overrides.build.system_packages)
-        # The version of Python that the Dockerfile or bananastand.toml asks for, and where; None for the default.
+        # The version of Python that conda is to bring, and where it says so.
         self.wanted_python: tuple[str, str] | None = None
-        if overrides.build.python:
-            self.wanted_python = (overrides.build.python, "bananastand.toml")
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
-        self.pip_words = PipWords(self.tree, Pins.of(overrides.build.pins), log)
+        self.pip_words = PipWords(self.tree, log)
         self.mounts = Mounts(self.tree, source, settings)
         self._python: tuple[int, Environment] | None = None  # for how many calls of pip
         self._inherits_command = False
@@ -110,49 +109,43 @@ class StageBuild:
 
     async def python(self) -> Environment:
         """The environment with all that pip was told so far."""
-        calls = self._calls()
-        if self._python is None or self._python[0] != len(calls):
+        if self._python is None or self._python[0] != len(self.pip):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             try:
                 environment = await environment_for(
-                    calls, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
-                    user=self.tree.root.parent.parent, log=self.log,
+                    self.pip, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
+                    user=self.tree.root.parent.parent, log=self.log, base=self.base,
+                    instructions=self.instructions, source=self.source, wanted_python=self.wanted_python,
                 )  # fmt: skip
             except DockerfileError:
                 raise
             except BuildError as error:
-                raise DockerfileError(self._line_of(str(error)), str(error)) from None
-            self._python = (len(calls), environment)
+                if (line := self._line_of(str(error))) is None:
+                    raise
+                raise DockerfileError(line, str(error)) from None
+            self._python = (len(self.pip), environment)
         return self._python[1]
 
-    def _calls(self) -> list[PipCall]:
-        root, files = str(self.tree.root), self.overrides.build.requirements
-        calls = list(self.pip)
-        if files:
-            words = [word for file in files for word in ("-r", file)]
-            calls = [PipCall(("install", *words), self.source, root)]
-        if rest := self.pip_words.pins.rest():
-            calls.append(PipCall(("install", *rest), self.tree.root, root))
-        return calls
-
-    def _line_of(self, message: str) -> int:
-        """The Dockerfile's line whose packages could not be installed, as far as the message tells."""
-        for call, number in zip(self.pip, self.pip_lines, strict=True):
-            if " ".join(call.words)[:80] in message:
-                return number
-        return self.pip_lines[-1] if self.pip_lines else self.stage.line
+    def _line_of(self, message: str) -> int | None:
+        """The Dockerfile's line whose packages could not be installed, unless the message names it."""
+        if "Dockerfile line" in message:
+            return None
+        for call in self.pip:
+            if call.line is not None and " ".join(call.words)[:80] in message:
+                return call.line
+        lines = {call.line for call in self.pip if call.line is not None}
+        return lines.pop() if len(lines) == 1 else None
 
     def add_pip(self, line: int, words: tuple[str, ...], folder: str, variables: Mapping[str, str]) -> None:
         """Have packages installed before the next step that uses Python."""
         led = {name: self._led(value) for name, value in variables.items()}
-        call = self.pip_words.call(words, folder, led)
+        call = self.pip_words.call(words, folder, led, line)
         if call is None:
             return
-        if self.overrides.build.requirements and "install" in words:
+        if self.settings.requirements and "install" in words:
             self.leave_out(f"pip {' '.join(words)}", "bananastand.toml names the requirements")
             return
         self.pip.append(call)
-        self.pip_lines.append(line)
 
     def pip_reads_files(self) -> bool:
         """Whether packages are still to be installed from files of the stage."""
@@ -161,8 +154,8 @@ class StageBuild:
                    for call in self.pip[done:])  # fmt: skip
 
     def want_python(self, version: str, where: str) -> None:
-        """Note the Python that a line asks for; bananastand.toml decides."""
-        if not self.overrides.build.python:
+        """Note the Python that a line asks for; the settings decide."""
+        if self.settings.python is None:
             self.wanted_python = (version, where)
 
     def leave_out(self, command: str, reason: str) -> None:
@@ -198,18 +191,16 @@ class StageBuild:
         if base is not None:
             other = self.earlier[base.index]
             self.tree.fill_from(other.tree)
+            self.instructions = [*other.instructions, *self.instructions]
             for name in TAKEN_OVER:
                 setattr(self, name, copy.copy(getattr(other, name)))
             self.pip_words.editable += other.pip_words.editable
-            self.pip_words.pins.used |= other.pip_words.pins.used
             self._inherits_command = True
             return
         if self.stage.base == "scratch":
             return
         self.log(f"FROM {self.stage.base}: this machine stands in for it")
-        if re.search(r"(^|[/_-])(pytorch|torch)", self.stage.base):
-            self.pip.append(PipCall(("install", "torch"), self.tree.root, str(self.tree.root)))
-            self.pip_lines.append(self.stage.line)
+        self.base = self.stage.base
 
     def values(self) -> dict[str, str]:
         """ARG and ENV, as the lines see them."""
