@@ -9,8 +9,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from ..launch import Launch
 from .choice import choose
 from .container import answering, build_container
@@ -18,6 +16,7 @@ from .dockerfile import Dockerfile, parse
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
 from .overrides import FILE, Overrides, read_overrides
+from .pip_calls import Pins
 from .process import build_process
 from .settings import BuildSettings
 from .sources import fetch
@@ -54,11 +53,10 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
 def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
     """The settings, and what bananastand.toml says where they say nothing. Raises BuildError."""
     said = overrides.build
-    for pin in said.pins:
-        try:
-            Requirement(pin)
-        except InvalidRequirement:
-            raise BuildError(f"{FILE}: build.pins: {pin!r} is not a requirement such as torch==2.1.0") from None
+    try:
+        Pins.of(said.pins)
+    except ValueError as error:
+        raise BuildError(f"{FILE}: build.pins: {error}") from None
     return dataclasses.replace(
         settings,
         python=settings.python or said.python,

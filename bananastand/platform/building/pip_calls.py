@@ -13,10 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
 from .requirements import FILES, WITH_VALUE, PipCall
 from .tree import Tree
 
-__all__ = ["PipWords"]
+__all__ = ["PipWords", "Pins"]
 
 # Where to put packages in an image. Here they go into the environment, which is on the app's path.
 PLACES = ("--target", "-t", "--prefix", "--root", "--src", "--cache-dir", "--log")
@@ -24,10 +27,43 @@ OWN = frozenset({"pip", "uv"})  # the builder's own installer is used, whatever 
 
 
 @dataclass(slots=True)
+class Pins:
+    """Requirements of bananastand.toml, each of which takes the place of that package's wherever it is named."""
+
+    by_name: Mapping[str, str]
+    used: set[str] = field(default_factory=set[str])
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> Pins:
+        """Raises ValueError for a line that is no requirement."""
+        found = dict[str, str]()
+        for line in lines:
+            try:
+                found[canonicalize_name(Requirement(line).name)] = line
+            except InvalidRequirement:
+                raise ValueError(f"{line!r} is not a requirement such as torch==2.1.0") from None
+        return cls(found)
+
+    def applied(self, text: str) -> str:
+        """The requirement in whose place a pin stands, or the text as it is."""
+        found = re.match(r"([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?\s*([<>=!~;@].*|$)", text)
+        name = canonicalize_name(found[1]) if found else ""
+        if name not in self.by_name:
+            return text
+        self.used.add(name)
+        return self.by_name[name]
+
+    def rest(self) -> tuple[str, ...]:
+        """Pins of packages that no line named so far."""
+        return tuple(line for name, line in self.by_name.items() if name not in self.used)
+
+
+@dataclass(slots=True)
 class PipWords:
     """Reads pip commands of one stage. editable: folders of the image whose code is to be found where it lies."""
 
     tree: Tree
+    pins: Pins
     log: Callable[[str], None]
     editable: list[str] = field(default_factory=list[str])
 
@@ -71,7 +107,7 @@ class PipWords:
         if re.split(r"[\[=<>!~ ]", word)[0] in OWN:
             self.log(f"done: pip install {word} (the builder's own installer is used)")
             return []
-        return [self._led(word)]
+        return [self._led(self.pins.applied(word))]
 
     def _editable(self, target: str, workdir: str) -> list[str]:
         """The package itself is installed, for what it requires; its code is found where it lies."""
@@ -92,7 +128,7 @@ class PipWords:
         return f"{option}{equals}{self.tree.root}{posixpath.normpath(value)}"
 
     def _file(self, file: Path, workdir: str, depth: int = 0) -> None:
-        """Make a requirements file's editable packages plain ones, and leave out the installer itself."""
+        """Put pins into a requirements file, make its editable packages plain ones, and leave out the installer."""
         if depth > 8 or not file.is_file() or file.is_symlink():
             return
         text = file.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff")
@@ -107,7 +143,7 @@ class PipWords:
             self._file(file.parent / found[1], workdir, depth + 1)
         elif re.split(r"[\[=<>!~;\s]", line.strip())[0] in OWN:
             return ""
-        return line
+        return line if line.lstrip().startswith(("#", "-")) else self.pins.applied(line.strip()) or line
 
 
 def _installs(words: Sequence[str]) -> bool:

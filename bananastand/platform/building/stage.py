@@ -20,7 +20,7 @@ from .fetching import download
 from .ignore import read_ignored
 from .mounts import Mounts
 from .overrides import Overrides
-from .pip_calls import PipWords
+from .pip_calls import Pins, PipWords
 from .requirements import PipCall
 from .run_line import RunLine
 from .settings import BuildSettings
@@ -84,7 +84,7 @@ class StageBuild:
         # The version of Python that conda is to bring, and where it says so.
         self.wanted_python: tuple[str, str] | None = None
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
-        self.pip_words = PipWords(self.tree, log)
+        self.pip_words = PipWords(self.tree, Pins.of(settings.pins), log)
         self.mounts = Mounts(self.tree, source, settings)
         self._python: tuple[int, Environment] | None = None  # for how many calls of pip
         self._inherits_command = False
@@ -109,11 +109,14 @@ class StageBuild:
 
     async def python(self) -> Environment:
         """The environment with all that pip was told so far."""
-        if self._python is None or self._python[0] != len(self.pip):
+        calls = list(self.pip)
+        if rest := self.pip_words.pins.rest():
+            calls.append(PipCall(("install", *rest), self.tree.root, str(self.tree.root)))
+        if self._python is None or self._python[0] != len(calls):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             try:
                 environment = await environment_for(
-                    self.pip, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
+                    calls, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
                     user=self.tree.root.parent.parent, log=self.log, base=self.base,
                     instructions=self.instructions, source=self.source, wanted_python=self.wanted_python,
                 )  # fmt: skip
@@ -123,7 +126,7 @@ class StageBuild:
                 if (line := self._line_of(str(error))) is None:
                     raise
                 raise DockerfileError(line, str(error)) from None
-            self._python = (len(self.pip), environment)
+            self._python = (len(calls), environment)
         return self._python[1]
 
     def _line_of(self, message: str) -> int | None:
@@ -195,6 +198,7 @@ class StageBuild:
             for name in TAKEN_OVER:
                 setattr(self, name, copy.copy(getattr(other, name)))
             self.pip_words.editable += other.pip_words.editable
+            self.pip_words.pins.used |= other.pip_words.pins.used
             self._inherits_command = True
             return
         if self.stage.base == "scratch":
