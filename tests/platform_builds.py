@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import shutil
 import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -43,9 +42,7 @@ class Bench:
         if dockerfile is not None:
             (self.source / "Dockerfile").write_text(dockerfile)
         self.count, self.lines = self.count + 1, []
-        given = {"builder": "process", **settings}
-        if "install_host" in {field.name for field in dataclasses.fields(BuildSettings)}:
-            given["install_host"] = False
+        given: dict[str, Any] = {"builder": "process", **settings}
         folder = self.folder / f"build{self.count}"
         source = self.folder / f"fetched{self.count}"
         shutil.copytree(self.source, source, symlinks=True)
@@ -74,7 +71,7 @@ class Bench:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path) -> Generator[str]:
     """The address of a server of the folder's files."""
 
     class Quiet(SimpleHTTPRequestHandler):

@@ -101,7 +101,8 @@ def test_absolute_paths_lead_into_the_build_when_it_is_built_and_when_it_runs(sa
     sandboxed.write(
         {
             "download.py": "import os; open('/weights.txt', 'w').write('w')\n"
-            "os.makedirs('/root/.cache/torch/hub'); open(os.path.expanduser('~/.cache/torch/hub/m.pt'), 'w').write('m')\n"
+            "os.makedirs('/root/.cache/torch/hub')\n"
+            "open(os.path.expanduser('~/.cache/torch/hub/m.pt'), 'w').write('m')\n"
             "open(os.environ['HF_HOME'] + '/h', 'w').write('h')\n",
             "app.py": "import os; print(os.getcwd(), *[open(each).read() for each in ('/weights.txt', "
             "'/root/.cache/torch/hub/m.pt', os.environ['HF_HOME'] + '/h', '/app/x.txt')], os.environ['HF_HOME'])",
@@ -159,7 +160,8 @@ def test_a_folder_is_entered_for_the_rest_of_its_line(bench: Bench) -> None:
         {"w/download.py": "open('here', 'w').write('1')", "app.py": "print(open('w/here').read(), open('o').read())"}
     )
     launch = bench.build(
-        "FROM python:3\nWORKDIR /app\nCOPY . .\nRUN cd w && python3 download.py && cd .. && echo out > o\nCMD python3 app.py\n"
+        "FROM python:3\nWORKDIR /app\nCOPY . .\nRUN cd w && python3 download.py && cd .. && echo out > o\n"
+        "CMD python3 app.py\n"
     )
 
     assert bench.ran(launch) == "1 out"
@@ -240,7 +242,8 @@ def test_here_documents(bench: Bench) -> None:
     bench.write({"app.py": "print(open('a').read(), open('b').read(), open('c').read())"})
     launch = bench.build(
         "FROM python:3\nENV WHO=you\nWORKDIR /app\nRUN <<EOF\nmkdir -p x\necho one > a\nEOF\n"
-        "RUN python3 <<'EOF'\nopen('b', 'w').write('two')\nEOF\nCOPY <<EOF c\nhello $WHO\nEOF\nCOPY . .\nCMD python3 app.py\n"
+        "RUN python3 <<'EOF'\nopen('b', 'w').write('two')\nEOF\n"
+        "COPY <<EOF c\nhello $WHO\nEOF\nCOPY . .\nCMD python3 app.py\n"
     )
 
     assert bench.ran(launch).split() == ["one", "two", "hello", "you"]
@@ -251,7 +254,8 @@ def test_conda_is_read_for_its_python_and_packages(bench: Bench) -> None:
         wheel(bench.wheels, name, "1.0")
     bench.write(
         {
-            "environment.yaml": "name: ldm\nchannels:\n  - pytorch\ndependencies:\n  - python=3.8.5\n  - cudatoolkit=11.3\n"
+            "environment.yaml": "name: ldm\nchannels:\n  - pytorch\ndependencies:\n  - python=3.8.5\n"
+            "  - cudatoolkit=11.3\n"
             "  - peel=1.0\n  - ffmpeg\n  - pip:\n    - stone==1.0\n",
             "app.py": "import fruitbowl, torch, peel, stone; print(torch.version)",
         }
@@ -318,7 +322,8 @@ def test_a_wheel_that_was_fetched_is_installed_by_its_pattern(bench: Bench) -> N
     wheel(bench.source, "fruitbowl", "1.0")
     bench.write({"app.py": "import fruitbowl; print(fruitbowl.version)"})
     launch = bench.build(
-        "FROM python:3\nWORKDIR /app\nCOPY *.whl ./\nRUN pip install --no-index *.whl && rm *.whl\nCOPY app.py .\nCMD python3 app.py\n"
+        "FROM python:3\nWORKDIR /app\nCOPY *.whl ./\nRUN pip install --no-index *.whl && rm *.whl\n"
+        "COPY app.py .\nCMD python3 app.py\n"
     )
 
     assert bench.ran(launch) == "1.0"
@@ -327,7 +332,8 @@ def test_a_wheel_that_was_fetched_is_installed_by_its_pattern(bench: Bench) -> N
 @pytest.mark.parametrize(
     ("program", "files"),
     [
-        ("poetry install --no-dev", {"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.8"\nfruitbowl = "^1.0"\n'}),
+        ("poetry install --no-dev",
+         {"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.8"\nfruitbowl = "^1.0"\n'}),
         ("pipenv install --system --deploy", {"Pipfile.lock": '{"default": {"fruitbowl": {"version": "==1.0"}}}'}),
         ("uv sync --frozen", {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["fruitbowl"]\n',
                               "uv.lock": '[[package]]\nname = "fruitbowl"\nversion = "1.0"\n'}),
@@ -350,7 +356,8 @@ def test_projects_of_other_installers(program: str, files: dict[str, str], bench
          r"What to do: add the package that has the module no_such_module to requirements.txt"),
         ("RUN echo 'note: read the manual' && echo 'ValueError: the weights are gone' && echo 'note: bye' && false",
          r"ended with status 1: ValueError: the weights are gone$"),
-        ("RUN git clone http://127.0.0.1:1/x.git", "fatal: unable to access .*What to do: this machine has no way to that host"),
+        ("RUN git clone http://127.0.0.1:1/x.git",
+         "fatal: unable to access .*What to do: this machine has no way to that host"),
         ("RUN cd nowhere && ls", "ended with status .*nowhere"),
         ("RUN cd nowhere && pip install x", "line 3: .*ended with status 1: cd: nowhere: No such file or directory"),
         ("COPY requirement.txt .", r"line 3: requirement.txt is not in the source; is it requirements.txt\?"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,13 +28,13 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def run(root: Path, *command: str, workdir: str = "/app", **options: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **options.pop("environment", {})}  # type: ignore[dict-item]
-    made = in_sandbox(command, root=str(root), workdir=workdir, environment=environment, **options)  # type: ignore[arg-type]
+def run(root: Path, *command: str, workdir: str = "/app", **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **options.pop("environment", {})}
+    made = in_sandbox(command, root=str(root), workdir=workdir, environment=environment, **options)
     return subprocess.run(made.command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=60)
 
 
-def python(root: Path, code: str, **options: object) -> str:
+def python(root: Path, code: str, **options: Any) -> str:
     done = run(root, sys.executable, "-c", code, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -69,7 +70,8 @@ def test_home_is_the_images_and_the_users_own_is_not_seen(root: Path) -> None:
 def test_paths_of_the_tree_in_variables_are_the_images(root: Path) -> None:
     made = in_sandbox(
         ("python3", f"{root}/app/x.py"), root=str(root), workdir=f"{root}/app",
-        environment={"HF_HOME": f"{root}/opt/hf", "PATH": f"{root}/app/bin:/usr/bin", "URL": "http://a/b", "ROOTED": str(root)},
+        environment={"HF_HOME": f"{root}/opt/hf", "PATH": f"{root}/app/bin:/usr/bin", "URL": "http://a/b",
+                     "ROOTED": str(root)},
     )  # fmt: skip
 
     assert made.environment["HF_HOME"] == "/opt/hf"

@@ -39,7 +39,8 @@ def start(text: str) -> Start | None:
         ("CMD cd src && cd api && exec python3 server.py", ("python3", "server.py"), "src/api", {}),
         ("CMD export A=1 && B=2 python3 app.py", ("python3", "app.py"), "", {"A": "1", "B": "2"}),
         ('CMD ["bash", "-c", "source activate ldm && python3 app.py"]', ("python3", "app.py"), "", {}),
-        ('ENTRYPOINT ["/bin/sh", "-c"]\nCMD ["uvicorn app:app --port 8000"]', ("uvicorn", "app:app", "--port", "8000"), "", {}),
+        ('ENTRYPOINT ["/bin/sh", "-c"]\nCMD ["uvicorn app:app --port 8000"]',
+         ("uvicorn", "app:app", "--port", "8000"), "", {}),
         ("CMD uvicorn server:app --host 0.0.0.0 --port 8000",
          ("uvicorn", "server:app", "--host", "0.0.0.0", "--port", "8000"), "", {}),
         ('CMD ["bash", "start.sh"]', ("bash", "start.sh"), "", {}),
@@ -163,7 +164,8 @@ def test_a_pin_that_is_none_is_named(bench: Bench) -> None:
 
 
 def test_an_engine_reads_the_overrides_in_its_dockerfile() -> None:
-    text = "FROM a AS one\nRUN make \\\n  install\nFROM one\nRUN pip install x \\\n  y\nRUN pip install z\nCMD python3 app.py\n"
+    text = "FROM a AS one\nRUN make \\\n  install\nFROM one\nRUN pip install x \\\n  y\n"
+    text += "RUN pip install z\nCMD python3 app.py\n"
     pins = BuildOverrides(pins=("x==1",), skip=("RUN make",), system_packages=("libgl1",))
     files = BuildOverrides(requirements=("r.txt",))
 

@@ -14,8 +14,10 @@ from .tree import Tree
 __all__ = ["unreachable"]
 
 # Calls whose first text is a path.
-CALLS = frozenset({"open", "makedirs", "mkdir", "listdir", "exists", "isfile", "isdir", "Path", "load", "from_pretrained",
-                   "load_model", "chdir", "glob", "join", "save", "savefig", "write_text", "copy", "read_csv"})  # fmt: skip
+CALLS = frozenset(
+    {"open", "makedirs", "mkdir", "listdir", "exists", "isfile", "isdir", "Path", "load", "from_pretrained",
+     "load_model", "chdir", "glob", "join", "save", "savefig", "write_text", "copy", "read_csv"}
+)  # fmt: skip
 PATH = re.compile(r"/[\w.-]+(/[\w. -]*)*")
 MACHINE = ("/dev", "/proc", "/sys", "/tmp")
 MOST_FILES, MOST_LINES = 200, 12

@@ -27,8 +27,8 @@ __all__ = ["CONTAINERS", "ENGINES", "answering", "build_container"]
 CONTAINERS = ("docker", "podman")  # they isolate what they run; buildah does where it is set up so
 ENGINES = ("docker", "podman", "buildah")
 # An engine's own words about a step that failed, behind those of the step's program.
-ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error building|Error: error building|#\d+ ERROR"
-                         r"|ERROR: process|.*\bexit status\b|subprocess exited|.*failed to (solve|build)|ERRO\[|"
+ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error building|Error: error building|"
+                         r"#\d+ ERROR|ERROR: process|.*\bexit status\b|subprocess exited|.*failed to (solve|build)|ERRO\[|"
                          r"The command '.*' returned|------|Dockerfile:\d+)", re.IGNORECASE)  # fmt: skip
 PLAIN = re.compile(r"^(docker\.io/)?(library/)?")
 

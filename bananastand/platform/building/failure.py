@@ -12,8 +12,8 @@ __all__ = ["advice", "decisive"]
 
 # The last of these says what went wrong.
 ERROR = re.compile(
-    r"^\s*(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b(?::|$)|(?:E|ERROR|error|fatal|FATAL|Error)\b ?:|npm (?:ERR!|error)|"
-    r"curl: \(\d+\)|wget: |.*: command not found|.*: not found$|.*No such file or directory|.*: cannot |.*: error: )"
+    r"^\s*(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b(?::|$)|(?:E|ERROR|error|fatal|FATAL|Error)\b ?:|"
+    r"npm (?:ERR!|error)|curl: \(\d+\)|wget: |.*: command not found|.*: not found$|.*No such file or directory|.*: cannot |.*: error: )"
 )
 # Never the reason, however late it comes.
 NOISE = re.compile(

@@ -174,7 +174,7 @@ class RunLine:
 
     def _no_program(self, program: str) -> str:
         if self.stage.sandboxed:
-            return f"RUN {program}: this machine has no program {program}; install it (such as by apt-get), and build again"
+            return f"RUN {program}: this machine has no program {program}; install it and build again"
         return f"RUN {program}: not a program that is run without a container or bubblewrap ({self.stage.no_sandbox})"
 
     def _lock(self, program: str) -> None:

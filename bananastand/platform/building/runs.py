@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from .conda import PROGRAMS as CONDA
 from .errors import NotHonoured
-from .shell import Command, ShellError, Word, commands, edited
 from .locks import PROGRAMS as LOCKS
+from .shell import Command, ShellError, Word, commands, edited
 from .system import MANAGERS, harmless, packages_of, setup_reason
 
 __all__ = ["ROOT", "Run", "is_own", "read_run"]
@@ -26,18 +26,20 @@ PIP = re.compile(r"pip(?:3(?:\.\d+)?)?")
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
 # Plain tools, whose operands are all the paths they touch.
 TOOLS = frozenset(
-    {"[", ":", "aria2c", "awk", "base64", "basename", "bunzip2", "bzip2", "cat", "cd", "chmod", "cmp", "command", "cp",
-     "curl", "cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "env", "exit", "export", "expr", "false", "file",
-     "find", "git", "grep", "gunzip", "gzip", "head", "hostname", "id", "install", "jq", "ln", "ls", "md5sum", "mkdir",
-     "mktemp", "mv", "nproc", "openssl", "printf", "pwd", "read", "readlink", "realpath", "rm", "rmdir", "rsync", "sed",
-     "seq", "set", "sha1sum", "sha256sum", "sleep", "sort", "stat", "tail", "tar", "tee", "test", "touch", "tr", "tree",
-     "true", "truncate", "type", "umask", "uname", "uniq", "unlink", "unset", "unxz", "unzip", "wc", "wget", "which",
-     "whoami", "xz", "yes", "zcat", "zip", "zstd", "7z"}
+    {"[", ":", "aria2c", "awk", "base64", "basename", "bunzip2", "bzip2", "cat", "cd", "chmod", "cmp", "command",
+     "cp", "curl", "cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "env", "exit", "export", "expr",
+     "false", "file", "find", "git", "grep", "gunzip", "gzip", "head", "hostname", "id", "install", "jq", "ln",
+     "ls", "md5sum", "mkdir", "mktemp", "mv", "nproc", "openssl", "printf", "pwd", "read", "readlink", "realpath",
+     "rm", "rmdir", "rsync", "sed", "seq", "set", "sha1sum", "sha256sum", "sleep", "sort", "stat", "tail", "tar",
+     "tee", "test", "touch", "tr", "tree", "true", "truncate", "type", "umask", "uname", "uniq", "unlink", "unset",
+     "unxz", "unzip", "wc", "wget", "which", "whoami", "xz", "yes", "zcat", "zip", "zstd", "7z"}
 )  # fmt: skip
 # They run without a container too; they may need the build's Python or packages.
-RUNS = TOOLS | {"hf", "huggingface-cli", "node", "npm", "npx", "yarn", "pnpm", "gcc", "g++", "cc", "c++", "nvcc", "cmake",
-                "ninja", "aws", "gsutil", "gcloud", "rclone", "poetry", "gdown", "nvidia-smi", "xargs", "go", "cargo",
-                "rustc", "ffmpeg", "time", "timeout", "nice"}  # fmt: skip
+RUNS = TOOLS | {
+    "hf", "huggingface-cli", "node", "npm", "npx", "yarn", "pnpm", "gcc", "g++", "cc", "c++", "nvcc", "cmake",
+    "ninja", "aws", "gsutil", "gcloud", "rclone", "poetry", "gdown", "nvidia-smi", "xargs", "go", "cargo", "rustc",
+    "ffmpeg", "time", "timeout", "nice",
+}  # fmt: skip
 # Their first word that is no option is a pattern, which may begin with / and be no path.
 PATTERNS = frozenset({"grep", "sed", "tr", "cut", "echo", "printf", "awk", "jq"})
 READERS = frozenset(

@@ -20,7 +20,8 @@ MANAGERS = frozenset({"apt", "apt-get", "aptitude", "apk", "yum", "dnf", "microd
 SETUP = {
     "the system is this machine's": "dpkg-reconfigure ldconfig locale-gen localedef update-alternatives update-locale "
     "update-ca-certificates chsh service systemctl",
-    "the user is the one who runs the platform": "addgroup adduser chgrp chown groupadd useradd usermod passwd chpasswd",
+    "the user is the one who runs the platform": "addgroup adduser chgrp chown groupadd useradd usermod passwd "
+    "chpasswd",
 }
 OF_ENVIRONMENT = re.compile(r"activate|conda|mamba|\.bashrc|\.profile|/etc/profile")
 WITH_VALUE = frozenset({"-t", "-o", "-c", "--virtual", "--target-release", "--option", "--repository", "-X", "-a"})
@@ -33,10 +34,12 @@ BROUGHT = re.compile(
 # Packages that newer releases name otherwise: any of the names will do.
 RENAMED = {
     "libgl1-mesa-glx": ("libgl1",), "libgl1-mesa-dri": ("libgl1",), "libglib2.0-0": ("libglib2.0-0t64",),
-    "libtiff5": ("libtiff6",), "libjpeg62-turbo-dev": ("libjpeg-dev",), "libavcodec58": ("libavcodec59", "libavcodec61"),
-    "libssl1.1": ("libssl3", "libssl3t64"), "p7zip-full": ("7zip",), "libgtk2.0-0": ("libgtk2.0-0t64",),
-    "libgoogle-perftools4": ("libgoogle-perftools4t64",), "libasound2": ("libasound2t64",), "netcat": ("netcat-openbsd",),
-    "ttf-mscorefonts-installer": ("fonts-liberation",), "libopenblas-base": ("libopenblas0",),
+    "libtiff5": ("libtiff6",), "libjpeg62-turbo-dev": ("libjpeg-dev",),
+    "libavcodec58": ("libavcodec59", "libavcodec61"), "libssl1.1": ("libssl3", "libssl3t64"),
+    "p7zip-full": ("7zip",), "libgtk2.0-0": ("libgtk2.0-0t64",),
+    "libgoogle-perftools4": ("libgoogle-perftools4t64",), "libasound2": ("libasound2t64",),
+    "netcat": ("netcat-openbsd",), "ttf-mscorefonts-installer": ("fonts-liberation",),
+    "libopenblas-base": ("libopenblas0",),
 }  # fmt: skip
 APK = {"build-base": "build-essential", "libstdc++": "libstdc++6", "g++": "g++", "linux-headers": "linux-libc-dev"}
 # How a library is found where no dpkg-query tells: package and what the linker calls it.
@@ -45,9 +48,11 @@ LIBRARIES = {
     "libxrender1": "Xrender", "libsndfile1": "sndfile", "libgomp1": "gomp", "libopenblas0": "openblas",
     "libjpeg-dev": "jpeg", "libtcmalloc-minimal4": "tcmalloc_minimal",
 }  # fmt: skip
-PROGRAMS = {"build-essential": "g++", "git-lfs": "git-lfs", "nodejs": "node", "ninja-build": "ninja",
-            "imagemagick": "convert", "poppler-utils": "pdftotext", "tesseract-ocr": "tesseract", "espeak-ng": "espeak-ng",
-            "openssh-client": "ssh", "p7zip-full": "7z", "libsndfile1-dev": "", "aria2": "aria2c", "awscli": "aws"}  # fmt: skip
+PROGRAMS = {
+    "build-essential": "g++", "git-lfs": "git-lfs", "nodejs": "node", "ninja-build": "ninja",
+    "imagemagick": "convert", "poppler-utils": "pdftotext", "tesseract-ocr": "tesseract", "espeak-ng": "espeak-ng",
+    "openssh-client": "ssh", "p7zip-full": "7z", "libsndfile1-dev": "", "aria2": "aria2c", "awscli": "aws",
+}  # fmt: skip
 # Files of a base image that a build of those years had to mend, and whose mending means nothing here.
 OF_BASE = (
     (r"/etc/apt(/|$)|/var/lib/apt|/var/cache/apt|/usr/share/keyrings", "the base image's apt sources are not used"),
@@ -57,12 +62,15 @@ OF_BASE = (
     (r"/etc/ld\.so\.conf|/usr/local/cuda(-[\d.]+)?(/|$)|/usr/lib/x86_64-linux-gnu/lib(cuda|nvidia|cudart|cublas)",
      "this machine's libraries are used"),
     (r"/etc/locale|/etc/default/locale", "this machine's locales are used"),
-    (r"(~|/root|\$HOME)/\.(bashrc|profile|bash_profile|zshrc|condarc)$|/etc/(bash\.bashrc|profile)", "no login shell runs"),
+    (r"(~|/root|\$HOME)/\.(bashrc|profile|bash_profile|zshrc|condarc)$|/etc/(bash\.bashrc|profile)",
+     "no login shell runs"),
     (r"/etc/sudoers|/etc/(passwd|group|shadow)$|/etc/sysctl|/etc/security", "the machine's own setting is used"),
 )  # fmt: skip
 OF_CACHES = r"/(var/)?tmp(/\*)?|(~|/root|\$HOME)/\.cache(/pip|/\*)?/?|/var/(cache|log)(/.*)?|/usr/share/(doc|man)(/.*)?"
-CHANGES = frozenset({"rm", "ln", "mv", "cp", "sed", "touch", "mkdir", "chmod", "echo", "printf", "tee", "cat", "install",
-                     "unlink", "curl", "wget", "gpg"})  # fmt: skip
+CHANGES = frozenset(
+    {"rm", "ln", "mv", "cp", "sed", "touch", "mkdir", "chmod", "echo", "printf", "tee", "cat", "install", "unlink",
+     "curl", "wget", "gpg"}
+)  # fmt: skip
 
 
 def packages_of(words: Sequence[str]) -> tuple[str, ...] | None:

@@ -26,7 +26,9 @@ DEFAULT_TERM = ("env", "--default-signal=TERM")
 HOME = "/root"
 # Values of the machine that would lead an app out of its own tree.
 DROPPED = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
-PROBE = "import os, sys; os.write(int(sys.argv[1]), b'fd'); open('/probe.txt', 'w').write(os.getcwd()); raise SystemExit(7)"
+PROBE = (
+    "import os, sys; os.write(int(sys.argv[1]), b'fd'); open('/probe.txt', 'w').write(os.getcwd()); raise SystemExit(7)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,14 @@ def why_no_sandbox() -> str | None:
             command = (sys.executable, "-I", "-S", "-c", PROBE, str(writer))
             made = in_sandbox(command, root=str(root), workdir="/app", environment=dict(os.environ))
             done = subprocess.run(
-                made.command, cwd="/", env=made.environment, pass_fds=(writer,), capture_output=True, text=True, timeout=20
-            )  # fmt: skip
+                made.command,
+                cwd="/",
+                env=made.environment,
+                pass_fds=(writer,),
+                capture_output=True,
+                text=True,
+                timeout=20,
+            )
             os.close(writer)
             writer = -1
             passed = os.read(reader, 8)

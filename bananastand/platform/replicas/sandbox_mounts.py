@@ -91,13 +91,13 @@ def _merged(name: str, root: str, opened: set[str]) -> Iterator[Mount]:
 
 
 def _linked(machine: str, own: str) -> Iterator[Mount]:
-    """The machine's /bin is a link as a rule. Where the build has a folder of that name, it keeps what must be there."""
+    """The machine's /bin is a link as a rule. Where the build has a folder of that name, shells are mounted into it."""
     if not os.path.lexists(own):
         yield Mount(os.readlink(machine), machine, "link")
     elif os.path.isdir(own) and not os.path.islink(own):
-        programs = (each for each in SHELLS if os.path.exists(f"{machine}/{each}"))
-        yield from (Mount(os.path.realpath(f"{machine}/{each}"), f"{machine}/{each}") for each in programs
-                    if not os.path.lexists(f"{own}/{each}") or is_hollow(f"{own}/{each}", f"{machine}/{each}"))  # fmt: skip
+        for name in SHELLS:
+            if os.path.exists(f"{machine}/{name}") and is_hollow(f"{own}/{name}", f"{machine}/{name}"):
+                yield Mount(os.path.realpath(f"{machine}/{name}"), f"{machine}/{name}")
 
 
 def is_hollow(own: str, machine: str) -> bool:
