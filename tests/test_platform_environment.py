@@ -16,6 +16,7 @@ import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings, build
 from bananastand.platform.building import environment_cache as cache_module
+from bananastand.platform.building.last_commit import date_files
 from bananastand.platform.launch import Launch
 from package_server import PackageServer, put, sdist
 
@@ -272,17 +273,30 @@ def test_open_requirements_are_those_of_the_repositorys_day(repository: Reposito
     assert installed(repository.build(as_of="2022-12-31", pins=("transformers==4.26",)))["transformers"] == "4.26"
 
 
-def test_the_last_commit_comes_before_the_files_times(repository: Repository) -> None:
-    old_and_new(repository.index)
-    repository.write("transformers\n")
-    when = "2023-02-01T10:00:00+00:00"
+def commit(folder: Path, when: str) -> None:
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "x"]):
         environment = {**os.environ, "GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when}
-        subprocess.run(["git", *command], cwd=repository.source, env=environment, check=True)
+        subprocess.run(["git", *command], cwd=folder, env=environment, check=True)
+
+
+def test_the_last_commit_comes_before_the_files_times(repository: Repository) -> None:
+    old_and_new(repository.index)
+    repository.write("transformers\n")
+    commit(repository.source, "2023-02-01T10:00:00+00:00")
 
     assert installed(repository.build())["transformers"] == "4.26"
     assert "as of 2023-02-01, the repository's last commit" in repository.log
+
+
+def test_a_file_for_this_stand_does_not_make_a_repository_younger(repository: Repository) -> None:
+    old_and_new(repository.index)
+    repository.write("transformers\n", old=True)
+    (repository.source / "Dockerfile").unlink()
+    (repository.source / "bananastand.toml").write_text("")
+
+    assert installed(repository.build())["transformers"] == "4.26"
+    assert "there is no Dockerfile; built as if it were:" in repository.log
 
 
 def test_a_repository_of_this_year_gets_the_packages_of_today(repository: Repository) -> None:
@@ -345,6 +359,16 @@ def test_the_running_environment_does_not_serve_open_requirements_of_another_tim
 
 def test_the_running_environment_serves_exact_pins_that_it_has(repository: Repository) -> None:
     repository.write(f"pytest=={pytest.__version__}\n", old=True)
+    assert repository.build(adopt=(sys.executable,)).python == sys.executable
+
+
+def test_constraints_that_the_running_environment_meets_count_as_pins(repository: Repository) -> None:
+    repository.write("pytest\n", old=True)
+    (repository.source / "constraints.txt").write_text(f"pytest=={pytest.__version__}\n")
+    (repository.source / "Dockerfile").write_text(
+        "FROM python:3\nCOPY . .\nRUN pip install -r requirements.txt -c constraints.txt\nCMD python3 app.py\n"
+    )
+    os.utime(repository.source / "constraints.txt", (OLD, OLD))
     assert repository.build(adopt=(sys.executable,)).python == sys.executable
 
 
@@ -529,3 +553,38 @@ def test_an_index_that_does_not_answer_is_no_fault_of_the_requirements(
     repository.write("fruitbowl\n")
     with pytest.raises(BuildError, match=r"the package index cannot be reached: http://127.0.0.1:9/simple/fruitbowl/"):
         repository.build()
+
+
+# ---------------------------------------------------------------------------------------- what brings the day along
+
+
+def test_the_day_of_a_repository_outlasts_its_upload(repository: Repository, tmp_path: Path) -> None:
+    from bananastand.cli.deploy import _pack
+    from bananastand.platform.building import fetch
+
+    repository.write("")
+    commit(repository.source, "2023-02-01T10:00:00+00:00")
+    archive, into = tmp_path / "source.tar.gz", tmp_path / "into"
+    _pack(repository.source, archive)
+    settings = BuildSettings(cache=tmp_path / "c", roots=(tmp_path,))
+
+    assert asyncio.run(fetch(str(archive), into, settings=settings, log=repository.lines.append)) is None
+    assert {day_of(each) for each in into.iterdir()} == {"2023-02-01"}
+    found = asyncio.run(fetch(str(repository.source), tmp_path / "two", settings=settings, log=repository.lines.append))
+    assert found == "2023-02-01T10:00:00+00:00"
+    address = f"file://{repository.source}"
+    found = asyncio.run(fetch(address, tmp_path / "three", settings=settings, log=repository.lines.append))
+    assert found == "2023-02-01T10:00:00+00:00"
+
+
+def test_files_of_a_pushed_commit_are_dated_by_it(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    date_files(tmp_path, 0)
+    assert day_of(tmp_path / "a") != "2023-03-01"
+    date_files(tmp_path, OLD)
+    assert day_of(tmp_path / "a") == "2023-03-01"
+
+
+def day_of(path: Path) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(path.lstat().st_mtime))

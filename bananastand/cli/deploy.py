@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tarfile
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,7 +106,15 @@ def _upload(stand: Stand, project: str, source: Path, order: dict[str, Any]) -> 
 def _pack(folder: Path, archive: Path) -> None:
     """The folder without what .dockerignore leaves out, .git and environments; links as what they point to."""
     from bananastand.platform.building.ignore import read_ignored
+    from bananastand.platform.building.last_commit import last_commit
     from bananastand.platform.building.sources import files_of
+
+    committed = last_commit(folder)
+    latest = datetime.fromisoformat(committed).timestamp() if committed else math.inf
+
+    def dated(info: tarfile.TarInfo) -> tarfile.TarInfo:
+        info.mtime = min(info.mtime, latest)  # a clone's files are of today, and their times are what arrives
+        return info
 
     kept = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as tar:
@@ -112,7 +122,7 @@ def _pack(folder: Path, archive: Path) -> None:
             if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(folder.resolve()):
                 typer.echo(f"left out: {name} is a link that leads outside of {folder}", err=True)
             elif entry.is_file():
-                tar.add(entry.path, name, recursive=False)
+                tar.add(entry.path, name, recursive=False, filter=dated)
 
 
 def _name(text: str) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from .environment_plan import Intent
 from .requirements import Installed, PipCall, unmet
 from .settings import BuildSettings
-from .torch_builds import imports
+from .torch_builds import imports, name_of
 
 __all__ = ["why_not"]
 
@@ -69,24 +69,10 @@ def _base(there: Installed, intent: Intent, source: Path | None) -> str | None:
 
 def _time(intent: Intent) -> str | None:
     """Open requirements of another time would get the packages of today."""
-    if intent.as_of.is_recent or all(_is_pinned(line) for line in intent.requirements):
+    if intent.as_of.is_recent or all(name_of(line) in intent.pinned for line in intent.requirements):
         return None
-    if any(_is_ours(line) for line in intent.requirements):  # no older than this package itself
+    if any(name_of(line) == "bananastand" for line in intent.requirements):  # no older than this package itself
         return None
     return (
         f"its packages are of today, and open requirements are meant as of {intent.as_of.day} ({intent.as_of.reason})"
     )
-
-
-def _is_ours(line: str) -> bool:
-    try:
-        return canonicalize_name(Requirement(line).name) == "bananastand"
-    except InvalidRequirement:
-        return False
-
-
-def _is_pinned(line: str) -> bool:
-    try:
-        return any(each.operator in ("==", "===") for each in Requirement(line).specifier)
-    except InvalidRequirement:
-        return False

@@ -15,7 +15,8 @@ __all__ = ["AsOf", "last_change", "resolve_as_of"]
 
 FIRST = date(2015, 1, 1)  # an older time of a file says nothing: archives and builds set them so
 RECENT = timedelta(days=365)
-OURS = frozenset({"bananastand.toml", ".bananastand"})  # written for this stand, later than the repository
+# Written for this stand, or by it where there was none: later than the repository.
+OURS = frozenset({"bananastand.toml", "Dockerfile", ".dockerignore"})
 
 
 @dataclass(frozen=True, slots=True)

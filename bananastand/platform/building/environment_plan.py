@@ -39,7 +39,7 @@ from .requirements import PipCall
 from .settings import BuildSettings
 from .torch_builds import FAMILY, TorchBuilds, imports, torch_builds, uses_torch
 
-__all__ = ["Intent", "Plan", "complete", "index_of", "read_intent"]
+__all__ = ["Intent", "Plan", "complete", "index_of", "no_torch", "read_intent"]
 
 YEAR = timedelta(days=365)
 
@@ -49,7 +49,8 @@ class Intent:
     """What the repository says.
 
     python: None where it says nothing. packages: of the base image, without those the requirements replace or nothing
-    uses. requirements: all that pip is to install, as lines. uses_torch: whether torch may be needed.
+    uses. requirements: all that pip is to install, as lines. constraints: lines of its constraint files. uses_torch:
+    whether torch may be needed.
     """
 
     python: PythonChoice | None
@@ -57,7 +58,15 @@ class Intent:
     base: BaseImage | None
     packages: tuple[str, ...]
     requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
     uses_torch: bool
+
+    @property
+    def pinned(self) -> set[str]:
+        """The packages that requirements or constraints pin to one version."""
+        exact = [each for each in _parsed([*self.packages, *self.requirements, *self.constraints])
+                 if any(pin.operator in ("==", "===") for pin in each.specifier)]  # fmt: skip
+        return {str(canonicalize_name(each.name)) for each in exact}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ def read_intent(
     as_of = resolve_as_of(settings.as_of, settings.committed, source)
     image = base_image(base, None if as_of.is_recent else as_of.day) if base else None
     lines = tuple(line for call in calls for line in call.read()[0])
+    bounds = tuple(line for call in calls for line in call.read()[1])
     torch = uses_torch(lines, source) or any("torch" in pin for pin in settings.pins)
     named = [*lines, *settings.pins]
     packages = _packages_of(image, named, torch, source) if image else ()
@@ -105,7 +115,7 @@ def read_intent(
     if wanted_python is not None and not settings.python:
         version, reason = wanted_python
         python = PythonChoice(version, reason, exact=True, fixed=reason.startswith("bananastand.toml"))
-    return Intent(python, as_of, image, packages, lines, torch)
+    return Intent(python, as_of, image, packages, lines, bounds, torch)
 
 
 async def complete(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .commands import output, run
 
-__all__ = ["Failed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_uv"]
+__all__ = ["Failed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
 
 # Of pip's options: what uv calls otherwise, and what it has no need of.
 RENAMED = {"--force-reinstall": "--reinstall", "--trusted-host": "--allow-insecure-host", "--pypi-url": "--index-url"}

@@ -62,8 +62,8 @@ def _undated(plan: Plan) -> set[str]:
 
 def _pinned(plan: Plan, settings: BuildSettings) -> set[str]:
     """No limit for exact pins: they mean that version, whenever it was uploaded."""
-    lines = [line for line in (*plan.packages, *plan.intent.requirements, *settings.pins) if "==" in line]
-    return {name for line in lines if (name := name_of(line))}
+    pins = {name for line in settings.pins if "==" in line and (name := name_of(line))}
+    return plan.intent.pinned | pins
 
 
 def _file(folder: Path, option: str, lines: Sequence[str]) -> list[str]:
