@@ -28,7 +28,8 @@ CONTAINERS = ("docker", "podman")  # they isolate what they run; buildah does wh
 ENGINES = ("docker", "podman", "buildah")
 # An engine's own words about a step that failed, behind those of the step's program.
 ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error building|Error: error building|"
-                         r"#\d+ ERROR|ERROR: process|.*\bexit status\b|subprocess exited|.*failed to (solve|build)|ERRO\[|"
+                         r"#\d+ ERROR|ERROR: process|.*\bexit status\b|subprocess exited|"
+                         r".*failed to (solve|build)|ERRO\[|"
                          r"The command '.*' returned|------|Dockerfile:\d+)", re.IGNORECASE)  # fmt: skip
 PLAIN = re.compile(r"^(docker\.io/)?(library/)?")
 

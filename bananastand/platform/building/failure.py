@@ -13,7 +13,8 @@ __all__ = ["advice", "decisive"]
 # The last of these says what went wrong.
 ERROR = re.compile(
     r"^\s*(?:[\w.]*(?:Error|Exception|Exit|Interrupt)\b(?::|$)|(?:E|ERROR|error|fatal|FATAL|Error)\b ?:|"
-    r"npm (?:ERR!|error)|curl: \(\d+\)|wget: |.*: command not found|.*: not found$|.*No such file or directory|.*: cannot |.*: error: )"
+    r"npm (?:ERR!|error)|curl: \(\d+\)|wget: |"
+    r".*: command not found|.*: not found$|.*No such file or directory|.*: cannot |.*: error: )"
 )
 # Never the reason, however late it comes.
 NOISE = re.compile(
