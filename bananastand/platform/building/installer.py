@@ -140,7 +140,8 @@ async def pip_config(environment: Mapping[str, str]) -> PipConfig:
     base = {**os.environ, **told} if told else dict(os.environ)
     status, text = await output([sys.executable, "-m", "pip", "config", "list"], environment=base)
     values = dict[str, str]()
-    for line in text.splitlines() if status == 0 else []:
+    lines = text.splitlines() if status == 0 else []
+    for line in sorted(lines, key=lambda line: line.startswith(":env:")):  # variables come before files
         if found := re.fullmatch(r"([\w:.]+)\.([\w-]+)='?(.*?)'?", line):
             if found[1] not in ("global", "install", ":env:"):
                 continue
