@@ -96,7 +96,9 @@ class Revision:
         return {**listed, "oid": hashlib.sha1(b"blob %d\0" % len(pointer) + pointer).hexdigest()}
 
     def folders(self) -> set[str]:
-        return {"/".join(parts[:at]) for name in self.files for parts in [name.split("/")] for at in range(1, len(parts))}
+        return {
+            "/".join(parts[:at]) for name in self.files for parts in [name.split("/")] for at in range(1, len(parts))
+        }
 
 
 class Hub:
@@ -256,7 +258,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._content(content, {**headers, "ETag": f'"{about["oid"]}"'})
             return
         oid = about["lfs"]["oid"]
-        linked = {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{oid}"', "Location": f"{self.hub.cdn}/cdn/{oid}"}
+        linked = {
+            "X-Linked-Size": str(len(content)),
+            "X-Linked-Etag": f'"{oid}"',
+            "Location": f"{self.hub.cdn}/cdn/{oid}",
+        }
         self._send(302, b"", {**headers, **linked})
 
     def _from_cdn(self, oid: str) -> bytes:

@@ -183,7 +183,9 @@ def _bert(kind: str) -> Callable[[Path, bool], None]:
         torch.manual_seed(0)
         if kind.startswith("Distil"):
             labels = {"id2label": {0: "NEGATIVE", 1: "POSITIVE"}, "label2id": {"NEGATIVE": 0, "POSITIVE": 1}}
-            config = transformers.DistilBertConfig(vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=37, **labels)
+            config = transformers.DistilBertConfig(
+                vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=37, **labels
+            )
         else:
             config = transformers.BertConfig(
                 vocab_size=size, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37
@@ -277,7 +279,7 @@ def _byte_tokenizer(folder: Path, marks: Iterable[str] = ("<|endoftext|>",), kin
 
 def _word_pieces(folder: Path, kind: str) -> int:
     """A BERT tokenizer whose words are a few, and letters; how many it has."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"hello i am a the model banana world good bad".split()]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "i", "am", "a", "the", "model", "good", "bad"]
     words = list(dict.fromkeys([*words, *LETTERS, *(f"##{letter}" for letter in LETTERS), *".,!?'-0123456789"]))
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     told = {"tokenizer_class": kind, "do_lower_case": True, "model_max_length": 64}
