@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..inherited import inherited
 from ..launch import Launch
 from .dockerfile import Dockerfile
 from .errors import BuildError
 from .settings import BuildSettings
 from .stage import StageBuild
+from .weights import hub_home, lend_cache, renamed_weights
 
 __all__ = ["build_process"]
 
@@ -30,11 +34,14 @@ async def build_process(
         done[stage.index] = build
     last = done[dockerfile.stages[-1].index]
     python = await last.python()
+    running = last.running_environment(python)
+    home = hub_home(settings.cache, last.environment, inherited(os.environ))
+    lent = await asyncio.to_thread(lend_cache, home, folder / "huggingface")
     launch = Launch(
         kind="process",
         command=_command(last),
         workdir=str(last.tree.at(last.workdir)),
-        environment={**last.running_environment(python), **settings.environment},
+        environment={**running, **lent, **renamed_weights(last.weights, running), **settings.environment},
         python=python.python,
         port=last.port,
     )

@@ -11,7 +11,8 @@ import posixpath
 import re
 import shlex
 import shutil
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..inherited import inherited
@@ -19,13 +20,16 @@ from .commands import run
 from .dockerfile import Dockerfile, Instruction, Stage
 from .environments import Environment, environment_for
 from .errors import BuildError, DockerfileError, NotHonoured
+from .fetch_failure import explain_fetch_failure
 from .ignore import read_ignored
 from .layers import Layers, hub_of, look
 from .mounts import Mounts
+from .overrides import read_overrides
 from .requirements import PipCall
 from .runs import AND_NOW, ROOT, read_run
 from .settings import BuildSettings
 from .tree import Tree
+from .weights import declared_arguments, hub_home, hub_tokens, renamed_weights
 
 __all__ = ["StageBuild"]
 
@@ -72,6 +76,7 @@ class StageBuild:
         self.key = hashlib.sha256(f"1 {stage.base}".encode()).hexdigest()
         self._python: tuple[int, Environment] | None = None  # for how many calls of pip
         self._mounts = Mounts(self.tree, source, settings)
+        self.weights = read_overrides(source).build.weights  # hub names, and those to fetch in their place
 
     async def build(self) -> None:
         """Do every instruction in its order. Raises BuildError."""
@@ -253,25 +258,36 @@ class StageBuild:
 
     async def _layer(self, line: Instruction, text: str, python: Environment, place: Path) -> None:
         values = {**self.arguments, **self.environment}  # no secret: as in Docker, a new one alone builds nothing anew
-        told = json.dumps([self.key, text, self.workdir, self.shell, python.key, sorted(values.items())])
+        other = [sorted(self.weights.items())] if self.weights else []
+        told = json.dumps([self.key, text, self.workdir, self.shell, python.key, sorted(values.items()), *other])
         key = hashlib.sha256(told.encode()).hexdigest()[:32]
         layers = Layers(self.settings.cache / "layers")
         if await asyncio.to_thread(layers.restore, key, self.tree.root):
             self.log("  as in an earlier build: nothing it depends on has changed")
             return
         environment = {**inherited(os.environ, "PIP_"), **self.arguments, **self.running_environment(python)}
-        environment |= {ROOT: str(self.tree.root), **self._mounts.variables(line)}
+        environment |= {ROOT: str(self.tree.root), **self.hub(environment)}
+        environment |= hub_tokens(self.settings.secrets, declared_arguments(self.dockerfile))
+        environment |= self._mounts.variables(line)
+        said = deque[str](maxlen=200)
         hub = hub_of(environment)
         before = await asyncio.to_thread(look, self.tree.root)
         there = set(os.listdir(hub) if hub.is_dir() else ())
-        status = await run([*self.shell, text], log=self.log, cwd=place, environment=environment)
+        status = await run([*self.shell, text], log=_both(self.log, said.append), cwd=place, environment=environment)
         if status:
+            if (why := explain_fetch_failure(said, environment=environment)) is not None:
+                raise BuildError(f"Dockerfile line {line.line}: {line.text[:160]} failed. {why}")
             left = f"; not honoured before it: {'; '.join(self.skipped)}" if self.skipped else ""
             raise BuildError(f"Dockerfile line {line.line}: {line.text[:160]} ended with status {status}{left}")
         self._mounts.take_away()
         outside = [str(hub / name) for name in (os.listdir(hub) if hub.is_dir() else ()) if name not in there]
         after = await asyncio.to_thread(look, self.tree.root)
         await asyncio.to_thread(layers.keep, key, self.tree.root, before, after, outside)
+
+    def hub(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The variables that lead programs to the shared cache, and to weights under other names."""
+        home = hub_home(self.settings.cache, self.environment, inherited(os.environ))
+        return {**home, **renamed_weights(self.weights, environment)}
 
     def running_environment(self, python: Environment) -> dict[str, str]:
         """ENV as it is on this machine, with the environment's programs first."""
@@ -280,6 +296,14 @@ class StageBuild:
 
     def _is_venv(self, path: str) -> bool:
         return any(path == f"{each.rstrip('/')}/bin" for each in self.made_environments)
+
+
+def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callable[[str], None]:
+    def tell(line: str) -> None:
+        first(line)
+        second(line)
+
+    return tell
 
 
 def _of_this_machine(command: str) -> str:
