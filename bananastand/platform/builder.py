@@ -34,6 +34,8 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             images=images,
         )
         source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())
+        if order.secrets:
+            say(f"secrets for this build and its replicas: {', '.join(sorted(order.secrets))}")
         try:
             await fetch(order.source, source, settings=settings, log=say)
             return await build(source, settings=settings, folder=order.folder, log=order.log)

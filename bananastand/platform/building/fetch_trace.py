@@ -143,7 +143,7 @@ def _asked(kind: Kind, said: str, end: str) -> FailedFetch:
     """The last repository or address that a program named, else one that its source code names."""
     found = _in_addresses(kind, said)
     if found.name is None and (tried := RETRIED.search(said)):
-        host, path = f"https://{tried['host']}", tried["path"].rstrip("),")
+        host, path = tried["host"], tried["path"].rstrip("),")
         found = _repository(kind, host, path) or FailedFetch(kind, host, url=host + path)
     if found.name is None:
         named = next((each for pattern in NAMED if (each := pattern.search(said))), None)
@@ -153,7 +153,7 @@ def _asked(kind: Kind, said: str, end: str) -> FailedFetch:
         called = CALLED.search(end)
         found = replace(found, name=called["name"]) if called else _in_addresses(kind, end)
     if found.host is None and (resolved := RESOLVED.search(said)):
-        found = replace(found, host=f"https://{resolved[1]}")
+        found = replace(found, host=resolved[1])
     if kind == "revision" and (revision := re.search(r"Invalid rev id: (\S+)", said)):
         found = replace(found, revision=revision[1])
     return found
