@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def run_python(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program in a Python of its own. path: folders that come before its packages."""
     own = {"PATH": os.environ["PATH"], "HOME": environment["HF_HOME"], "PYTHONPATH": os.pathsep.join(map(str, path))}
-    return subprocess.run(
-        [sys.executable, "-c", text], capture_output=True, text=True, timeout=120, env={**own, **environment}
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "download.py")
+        program.write_text(text)
+        return subprocess.run(
+            [sys.executable, str(program)], capture_output=True, text=True, timeout=120, env={**own, **environment}
+        )

@@ -23,7 +23,7 @@ from old_hubs import OLD, old_hub, run_python
 
 SD, OLD_SD = "stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"
 VERSIONS = [pytest.param(version, marks=pytest.mark.slow) for version in OLD] + ["installed"]
-FETCH = "from huggingface_hub import hf_hub_download as fetch; print(fetch({!r}, {!r}))"
+FETCH = "from huggingface_hub import hf_hub_download\nprint(hf_hub_download({!r}, {!r}))"
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ FAILURES = {
     "private": (FETCH.format("me/private", "config.json"), {}, "and no token was sent"),
     "no such file": (FETCH.format(SD, "other.bin"), {}, f"weights: {SD} has no file other.bin."),
     "no such revision": (
-        f"from huggingface_hub import hf_hub_download as fetch; fetch({SD!r}, 'config.json', revision='fp16')",
+        f"from huggingface_hub import hf_hub_download as fetch\nfetch({SD!r}, 'config.json', revision='fp16')",
         {},
         f"weights: {SD} has no branch, tag or commit fp16.",
     ),
