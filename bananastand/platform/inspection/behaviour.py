@@ -22,13 +22,16 @@ PORTS = re.compile(
 )
 SOCKETS = ("HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer")
 LISTENS = re.compile(r"\.listen\(\s*(?:process\.env\.PORT\s*\|\|\s*)?(\d{2,5})|ListenAndServe\(\"[^\"]*:(\d+)")
+FILES = frozenset({"open", "Path", "from_pretrained", "save_pretrained", "load", "save", "exists", "isfile", "isdir",
+                   "listdir", "makedirs", "mkdir", "join", "load_model", "read_csv", "from_single_file", "loadtxt",
+                   "snapshot_download", "hf_hub_download", "copy", "move", "rename", "imread", "imwrite"})  # fmt: skip
 ROUTES = frozenset({"get", "post", "put", "delete", "route", "websocket", "api_route", "head"})
 
 
 def handlers(repository: Repository) -> list[Handler]:
     """Routes by their decorators, with the functions under them."""
     found = list[Handler]()
-    for module in repository.code.modules.values():
+    for module in repository.served:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 found += (each for mark in node.decorator_list if (each := _handler(repository, module, node, mark)))
@@ -100,15 +103,15 @@ def _port(repository: Repository, module: Module, node: ast.Call) -> int | None:
 def variables(repository: Repository) -> list[Variable]:
     """Environment variables that code reads and ARG lines that have no value."""
     found: dict[str, Variable] = {}
-    known, running = repository.variables, [*repository.served, *repository.built]
-    for module in repository.code.modules.values():
+    known = repository.variables
+    for module in dict.fromkeys([*repository.served, *repository.built]):
         for node in ast.walk(module.tree):
             read = repository.code.variable(module, node) if isinstance(node, ast.Call | ast.Subscript) else None
             if read is None or read[0] in USUAL:
                 continue
             name, default, may_miss = read
             value = known.get(name) or next(iter(repository.code.texts(module, default)), None)
-            required = not value and not may_miss and module in running
+            required = not value and not may_miss
             if name not in found or required > found[name].required:
                 secret = bool(SECRET.search(name))
                 found[name] = Variable(name, module.where(node), required, secret, None if secret else value)
@@ -129,7 +132,7 @@ def variables(repository: Repository) -> list[Variable]:
 def webhooks(repository: Repository) -> list[str]:
     """Places that send one."""
     found = list[str]()
-    for module in repository.code.modules.values():
+    for module in repository.served:
         for node in module.calls:
             posts = called(node) == "post" and any("webhook" in dotted(each).lower() for each in node.args[:1])
             if posts or called(node) == "send_webhook":
@@ -173,19 +176,19 @@ def _guarded(module: Module, node: ast.AST) -> bool:
 
 
 def absolute_paths(repository: Repository) -> list[str]:
-    """Files by an absolute path, as `/weights.txt at app.py:9`, but for the system's own."""
+    """Files that are read or written by an absolute path, as `/weights.txt at app.py:9`, but for the system's own."""
     found = list[str]()
-    for module in repository.code.modules.values():
+    for module in dict.fromkeys([*repository.served, *repository.built]):
         for node in module.calls:
-            for each in (*node.args[:2], *(keyword.value for keyword in node.keywords)):
-                if isinstance(each, ast.Constant) and isinstance(each.value, str) and _is_path(each.value):
-                    found.append(f"{each.value} at {module.where(node)}")
-    routes = {each.route for each in handlers(repository)}
-    return [each for each in dict.fromkeys(found) if each.partition(" at ")[0] not in routes]
+            if called(node) in FILES:
+                texts = [text for each in node.args[:2] for text in repository.code.texts(module, each)]
+                texts += [text for each in node.keywords for text in repository.code.texts(module, each.value)]
+                found += [f"{text} at {module.where(node)}" for text in texts if _is_path(text)]
+    return list(dict.fromkeys(found))
 
 
 def _is_path(text: str) -> bool:
     """Whether a text is a file's path rather than a route."""
     if re.fullmatch(r"/[\w.-]+(/[\w.-]+)*/?", text) is None or SYSTEM.match(text) or text in HEALTH:
         return False
-    return "." in text or text.count("/") > 1 or text.endswith(("models", "cache"))
+    return not text.startswith(("/api/", "/v1/"))

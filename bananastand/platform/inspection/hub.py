@@ -92,7 +92,7 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
 
 
 def _size(files: list[tuple[str, int]]) -> int:
-    """Bytes of the weights that a library takes: one format, in full precision, and no whole checkpoints beside parts."""
+    """Bytes of the weights that a library takes: one format in full precision, no whole checkpoints beside parts."""
     chosen: dict[str, int] = {}
     in_folders = any("/" in name and name.endswith(WEIGHTS) for name, _ in files)
     for ending in WEIGHTS:
