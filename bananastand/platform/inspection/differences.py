@@ -64,7 +64,8 @@ def _missing_script(repository: Repository, command: tuple[str, ...]) -> str | N
     if not re.search(r"(^|/)(python[\d.]*|node)$", command[0]):
         return None
     script = next((word for word in command[1:] if not word.startswith("-")), "")
-    return script if script.endswith((".py", ".js")) and not repository.has(script.rpartition("/")[2]) else None
+    there = any(each.rpartition("/")[2] == script.rpartition("/")[2] for each in repository.files)
+    return script if script.endswith((".py", ".js")) and not there else None
 
 
 def _of_gpu(repository: Repository, torch: Torch | None) -> Iterator[Difference]:

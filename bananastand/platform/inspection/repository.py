@@ -150,7 +150,7 @@ class Repository:
     @cached_property
     def entry(self) -> str | None:
         """The file that the command starts, if it is one of the repository."""
-        return entry_of(self.command[0], self.files) if self.command is not None else None
+        return _entry_of(self.command[0], self.files) if self.command is not None else None
 
     def reached(self, module: Module) -> list[Module]:
         """A module and the repository's own modules that it imports, at any depth."""
@@ -201,7 +201,7 @@ class Repository:
         return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: known.get(found[1] or found[2], found[0]), text)
 
 
-def entry_of(command: tuple[str, ...], files: list[str]) -> str | None:
+def _entry_of(command: tuple[str, ...], files: list[str]) -> str | None:
     """The repository's file that a command starts: `python -u FILE`, `uvicorn MODULE:app`, `cd FOLDER && node FILE`."""
     words = [part for word in command for part in (_words(word) if " " in word else (word,))]
     folder = ""
@@ -214,6 +214,9 @@ def entry_of(command: tuple[str, ...], files: list[str]) -> str | None:
         if ":" in plain or words[max(at - 1, 0)] in ("-m", "sanic", "uvicorn", "gunicorn", "hypercorn"):
             tried += [module, f"{folder}{module}"]
         found = next((each for each in tried if each in files), None)
+        if found is None and plain.endswith((".py", ".js", ".mjs", ".sh")):  # COPY api/ . brings it to the top
+            same = [each for each in files if each.rpartition("/")[2] == plain.rpartition("/")[2]]
+            found = min(same, key=lambda each: each.count("/"), default=None)
         if found is not None:
             return found
     return None
