@@ -28,7 +28,8 @@ HUB_FILE = re.compile(
     r"https?://(?:huggingface\.co|hf\.co)/(?P<name>[\w.-]+/[\w.-]+?)(?:\.git)?(?:/(?:resolve|raw|blob)/(?P<rev>[^/]+)/.*)?/?$"
 )
 FROM = frozenset({"from_pretrained", "from_quantized", "from_single_file", "from_ckpt", "load_lora_weights",
-                  "load_textual_inversion", "load_ip_adapter", "from_hub", "from_hparams", "PretrainedSpeakerEmbedding"})  # fmt: skip
+                  "load_textual_inversion", "load_ip_adapter", "from_hub", "from_hparams",
+                  "PretrainedSpeakerEmbedding"})  # fmt: skip
 HUB = frozenset({"snapshot_download", "hf_hub_download", "hf_hub_url", "cached_download", "load_dataset"})
 URLS = frozenset({"urlretrieve", "urlopen", "download_url_to_file", "load_state_dict_from_url", "load_file_from_url",
                   "load_url", "cached_download", "download", "get", "wget"})  # fmt: skip
