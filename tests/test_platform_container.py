@@ -23,6 +23,7 @@ import psutil
 import pytest
 from PIL import Image
 
+import bananastand.platform
 import tiny
 from bananastand.platform.builder import source_builder
 from bananastand.platform.building import BuildError, BuildSettings, build
@@ -192,6 +193,7 @@ def started(command: list[str], log: Path, **words: Any) -> Iterator[subprocess.
                 process.kill()
 
 
+@pytest.mark.slow
 def test_the_demo_built_by_the_process_builder_paints(pipeline: Path, tmp_path: Path) -> None:
     lines, port, log = list[str](), free_port(), tmp_path / "app.log"
     launch = build_now(DEMO, tmp_path, lines, builder="process", environment={"MODEL": str(pipeline)})
@@ -199,8 +201,8 @@ def test_the_demo_built_by_the_process_builder_paints(pipeline: Path, tmp_path: 
     assert launch.command == ("python3", "-u", "app.py")
     assert launch.port == 8000
     assert launch.python is not None
-    serve = [launch.python, "-m", "bananastand", "serve", "app.py", "--port", str(port)]
-    environment = {**launch.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    serve = [launch.python, str(Path(bananastand.platform.__file__).parent / "_potassium_on_port.py"), "app.py"]
+    environment = {**launch.environment, "PORT": str(port)}
     with started(serve, log, cwd=launch.workdir, env=environment) as process:
         assert paint(port, process, log).size == (32, 32)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bananastand.platform.builder import _torch
 from bananastand.platform.building.base_images import base_image, newest_python, newest_torch, packages_of_torch
 from bananastand.platform.building.gpu_support import cuda_of, drives, lowest_torch, unsupported
 from bananastand.platform.building.installer import words_for_uv
 from bananastand.platform.building.package_index import PackageIndex, pythons_of, spelled
 from bananastand.platform.building.pythons import available, find_interpreter, of_lines, of_source
 from bananastand.platform.building.requirements import PipCall
+from bananastand.platform.errors import Refused
 from package_server import PackageServer, put
 
 
@@ -235,3 +237,21 @@ def test_a_requirement_is_found_with_its_file_and_line(tmp_path: Path) -> None:
         ("more/base.txt line 2", "torch"),
         ("Dockerfile line 4", "pillow"),
     ]
+
+
+def test_a_file_of_requirements_from_windows_is_read(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_bytes("torch==1.11.0\r\nnumpy\r\n".encode("utf-16"))
+    call = PipCall(("install", "-r", "requirements.txt"), tmp_path)
+    assert call.read() == (["torch==1.11.0", "numpy"], [], [])
+    assert [place for place, _ in call.places()] == ["requirements.txt line 1", "requirements.txt line 2"]
+
+
+def test_a_stands_own_file_names_builds_of_torch(tmp_path: Path) -> None:
+    file = tmp_path / "stand.toml"
+    assert _torch(tmp_path) == {}
+    file.write_text('[torch]\nindex = "https://mirror.example/cpu"\nwheels = ["/srv/wheels"]\n')
+    assert _torch(tmp_path) == {"torch_index": "https://mirror.example/cpu", "torch_wheels": ("/srv/wheels",)}
+    for text in ("[torch]\nindex = 1\n", "torch = 1\n", "[torch]\nwheels = [1]\n", "[torch"):
+        file.write_text(text)
+        with pytest.raises(Refused):
+            _torch(tmp_path)

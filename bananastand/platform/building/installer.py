@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..inherited import inherited
 from .commands import output, run
 
 __all__ = ["Failed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
@@ -106,7 +107,7 @@ class Installer:
         own = {name: value for name, value in environment.items() if name != "PYTHONPATH"}  # else it looks installed
         if self.uv:
             config = await pip_config(own)
-            own = {**own, **config.for_uv(), **_of_uv(self.cache)}
+            own = {**_of_user(), **own, **config.for_uv(), **_of_uv(self.cache)}
             action, *rest = words_for_uv(words)
             options = ["--no-editable", *more] if action == "install" else []
             command = [self.uv, "pip", action, "--python", self.python, *options, *rest]
@@ -179,6 +180,12 @@ def words_for_pip(words: Sequence[str]) -> list[str]:
     """The words as they are, without --user, which installs outside of the environment, and without a question."""
     rest = [word for word in words if word != "--user"]
     return [*rest, "--yes"] if "uninstall" in rest and not {"-y", "--yes"} & set(rest) else rest
+
+
+def _of_user() -> dict[str, str]:
+    """The user's own settings of uv, without those that name an environment."""
+    told = inherited(os.environ, "UV_")
+    return {name: value for name, value in told.items() if name.startswith("UV_") and "PYTHON" not in name}
 
 
 def _of_uv(cache: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -113,7 +114,7 @@ class PipCall:
         if depth > 8 or not path.is_file():
             strange.append(file)
             return
-        text = path.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff").replace("\\\n", " ")
+        text = _text(path).replace("\\\n", " ")
         for line in text.splitlines():
             line = re.sub(r"(^|\s)#.*$", "", line).strip()
             if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", line):
@@ -128,11 +129,18 @@ class PipCall:
                 yield re.split(r"\s--hash=", line)[0].strip()
 
 
+def _text(path: Path) -> str:
+    """A file as pip reads it: by its byte order mark, which `pip freeze >` writes on Windows, else as UTF-8."""
+    content = path.read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig", "replace")
+
+
 def _lines_of(path: Path, folder: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
     if depth > 8 or not path.is_file():
         return
     named = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         text = re.sub(r"(^|\s)#.*$", "", line).strip()
         if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", text):
             yield from _lines_of(path.parent / nested[1], folder, depth + 1)

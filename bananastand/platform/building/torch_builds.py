@@ -90,9 +90,9 @@ async def torch_builds(
         certificates: A file of certificates for the index.
         cuda: The base image's.
     """
-    if gpu and cuda and sys.platform == "linux":
+    if gpu and cuda and sys.platform == "linux" and index.rstrip("/") == CPU_INDEX:
         backend = f"cu{cuda.replace('.', '')}"
-        address = f"{index.rstrip('/').removesuffix('/cpu')}/{backend}/torch/"
+        address = f"{CPU_INDEX.removesuffix('/cpu')}/{backend}/torch/"
         return TorchBuilds(
             "any", backend=None if await asyncio.to_thread(_unreachable, address, certificates) else backend
         )
