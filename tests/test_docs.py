@@ -101,7 +101,7 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             known(words[1:])  # test_cli_stand.py does what they say
         case ["git", "remote", "add", "stand", url] | ["git", "push", "stand", url]:
             assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # test_platform_git.py pushes
-        case ["ssh", *_]:
+        case ["ssh", *_] | ["sudo", "apt-get", "install", *_]:
             pass
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()

@@ -54,7 +54,7 @@ class Built:
         (source / "Dockerfile").write_text(DOCKERFILE.format(env=env))
         if toml:
             (source / "bananastand.toml").write_text(toml)
-        settings = BuildSettings(cache=self.folder / "cache", builder="process", install_host=False,
+        settings = BuildSettings(cache=self.folder / "cache", builder="process",
                                  secrets=secrets or {})  # fmt: skip
         place = self.folder / f"build{self.count}"
         return asyncio.run(build(source, settings=settings, folder=place, log=self.lines.append))

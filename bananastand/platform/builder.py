@@ -50,7 +50,9 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
 
 def _torch(data: Path) -> dict[str, Any]:
     """[torch] of stand.toml: index, of CPU builds, and wheels, files and folders that stand in. Raises Refused."""
-    table: Any = _stand_file(data).get("torch", {})
+    table: Any = _stand_file(data).get("torch")
+    if table is None:
+        return {}
     index, wheels = (table.get("index"), table.get("wheels", [])) if isinstance(table, dict) else (0, 0)
     texts: list[Any] = wheels if isinstance(wheels, list) else [wheels]
     if not isinstance(index, str | None) or not all(isinstance(each, str) for each in texts):

@@ -13,6 +13,8 @@ import os
 import socket
 import sys
 
+__all__ = ["main"]
+
 NAME = "bananastand_worker"  # a name of its own, on no path: the app may have a package called like one of ours
 
 

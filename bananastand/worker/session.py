@@ -28,7 +28,7 @@ from .frames import FrameSocket
 from .handlers import Call, Handlers, Listener, Stream
 from .potassium_app import PotassiumApp, potassium_version
 
-__all__ = ["Session"]
+__all__ = ["Session", "imported_modules"]
 
 
 class Session:

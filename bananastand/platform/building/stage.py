@@ -349,6 +349,8 @@ class StageBuild:
     def hub(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The variables that lead programs to the shared cache, and to weights under other names."""
         home = hub_home(self.settings.cache, self.environment, inherited(os.environ))
+        for place in home.values():  # what is not there cannot be made visible in a sandbox
+            os.makedirs(place, exist_ok=True)
         return {**home, **renamed_weights(self.weights, environment)}
 
     def running_environment(self, python: Environment | None) -> dict[str, str]:

@@ -139,6 +139,8 @@ def needed_paths(
                 continue
             if name in LISTS:
                 read.add(os.path.dirname(part) if os.path.basename(part) in ("bin", "shims") else part)
+            elif os.path.isfile(part):  # what it names may lie beside it, as the folder of a model does
+                read.add(os.path.dirname(part))
             elif not name.startswith("XDG_"):
                 write.add(part)
     write -= {"/", home}
