@@ -15,6 +15,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from .api import CALL, PREFIX, call_handler, stand_api
 from .errors import PlatformError
 from .guard import Guard
+from .http.headers import app_target, raw_path
+from .http.run_url import RUN, serve_run_url
 from .page import HEADERS, status_page
 from .passing import pass_on
 from .stand import Stand
@@ -54,12 +56,16 @@ class StandServer:
         if project is not None:
             await self._front(project, scope, receive, send)
             return
+        if scope["type"] == "http" and (run := RUN.fullmatch(raw_path(scope))):
+            response = await serve_run_url(self._stand, run[1], run[2] or b"/", Request(scope, receive))
+            await response(scope, receive, send)
+            return
         path: str = scope["path"]
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
                 await app({**scope, "root_path": mount}, receive, send)
                 return
-        if scope["type"] == "http" and (called := CALL.fullmatch(path)):
+        if scope["type"] == "http" and (called := CALL.fullmatch(raw_path(scope))):
             response = await call_handler(self._stand, called[1], called[2], Request(scope, receive))
             await response(scope, receive, send)
         elif path.startswith(f"{PREFIX}/"):
@@ -96,22 +102,17 @@ class StandServer:
             await _refuse(scope, receive, send, "nothing is served here")
             return
         project = self._stand.projects.find(name)
-        if scope["method"] in ("GET", "HEAD"):
-            if scope["path"] in ("/healthz", "/readyz"):
-                live = project is not None and project.live is not None
-                response: Response = JSONResponse({"ready": live}, 200 if live else 503)
-            else:
-                response = _json(405, "method_not_allowed", f"this is {name}: POST its inputs here as JSON")
-                response.headers["allow"] = "POST"
+        if scope["method"] in ("GET", "HEAD") and scope["path"] in ("/healthz", "/readyz"):
+            live = project is not None and project.live is not None
+            response: Response = JSONResponse({"ready": live}, 200 if live else 503)
         elif project is None:
-            response = _json(503, "not_deployed", f"{name} is not deployed yet")
-        elif scope["method"] == "POST":
+            response = _json(503, "not_deployed", f"{name} is not deployed yet: deploy it, then call again")
+        else:
             try:
-                response = await pass_on(self._stand, project, scope["path"], Request(scope, receive))
+                target = app_target(raw_path(scope), scope["query_string"])
+                response = await pass_on(self._stand, project, target, Request(scope, receive))
             except PlatformError as error:
                 response = _json(error.status, error.code, str(error))
-        else:
-            response = _json(405, "method_not_allowed", "only POST is served here")
         await response(scope, receive, send)
 
 
