@@ -37,7 +37,7 @@ def _takes(connection: Connection) -> None:
 
 
 def _whole_requests(connection: Connection) -> None:
-    """A call keeps its method, its caller's headers and all headers of its answer, of which there was the type alone."""
+    """A call keeps its method and both lists of headers; before, the type of its answer alone."""
     columns = [row.name for row in connection.execute(text("PRAGMA table_info(calls)"))]
     if "answer_headers" in columns:
         return

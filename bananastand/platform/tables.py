@@ -1,6 +1,7 @@
 """The tables of the local Banana. Knows no query.
 
-Times are seconds since 1970. A call's route is its path with the query, as sent. Its body and answer lie in the row where they are small, else in a file (`blobs`).
+Times are seconds since 1970. A call's route is its path with the query, as sent. Its body and answer lie in the row
+where they are small, else in a file (`blobs`).
 """
 
 from __future__ import annotations
