@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/fails":
             self.answer(500, {"error": {"message": "the handler failed"}})
         elif self.path == "/busy":
-            self.answer(423, None, ("x-endpoint-type", "handler"))
+            self.answer(423, None, ("X-Endpoint-Type", "handler"))
         elif self.path == "/large":
             self.answer(200, {"large": "x" * asked["bytes"]})
         elif self.path == "/background":
@@ -84,8 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
-        for header in headers:
-            self.send_header(*header)
+        for name, text in headers:
+            self.send_header(name, text)
         self.end_headers()
         self.wfile.write(body)
 

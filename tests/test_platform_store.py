@@ -51,7 +51,7 @@ def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(stor
 
     with newer.reading() as connection:
         assert connection.execute(text("SELECT id, note FROM projects")).one() == (project.id, "new")
-    with sqlite3.connect(store.path.with_name("stand.sqlite.version-3")) as connection:
+    with sqlite3.connect(store.path.with_name(f"stand.sqlite.version-{len(STEPS)}")) as connection:
         assert connection.execute("SELECT id FROM projects").fetchone() == (project.id,)
 
 
@@ -92,7 +92,7 @@ def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tm
             assert json.loads(second.body)["got"] == {"n": 2}
 
     asyncio.run(scenario())
-    assert (tmp_path / "stand.sqlite.version-2").exists()
+    assert (tmp_path / "stand.sqlite.version-3").exists()
 
 
 async def _found(stand: Stand, id: str) -> Ticket:
@@ -102,14 +102,27 @@ async def _found(stand: Stand, id: str) -> Ticket:
 
 
 def _make_old(path: Path) -> None:
-    """Bring a database back to the form of its second version, in which calls had a content type alone."""
+    """Bring a database back to the form of its third version, in which calls had a content type alone."""
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE calls ADD COLUMN content_type TEXT")
         connection.execute("UPDATE calls SET content_type = 'application/json' WHERE status IS NOT NULL")
         for column in ("method", "headers", "answer_headers"):
             connection.execute(f"ALTER TABLE calls DROP COLUMN {column}")
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
+
+
+def test_a_build_of_a_database_without_as_of_is_read_and_a_new_one_keeps_its_day(store: Store) -> None:
+    project = Projects(store).create("app")
+    old = Builds(store).create(project, "small")
+    with store.transaction() as connection:
+        connection.execute(text("ALTER TABLE builds DROP COLUMN as_of"))
+        connection.execute(text("PRAGMA user_version = 2"))
+    store.close()
+
+    newer = Builds(Store(store.path))
+    assert newer.get(old.id) == old
+    assert newer.get(newer.create(project, "small", as_of="2023-03-01").id).as_of == "2023-03-01"
 
 
 def test_a_step_that_fails_leaves_the_database_as_it_was(store: Store) -> None:
@@ -132,7 +145,7 @@ def test_a_newer_database_and_a_file_that_is_none_are_refused(store: Store, tmp_
     store.close()
     (tmp_path / "other").write_bytes(b"no database at all" * 100)
 
-    with pytest.raises(Conflict, match="is of version 9 and this program knows 3"):
+    with pytest.raises(Conflict, match=f"is of version 9 and this program knows {len(STEPS)}"):
         Store(store.path)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(tmp_path / "other")

@@ -30,7 +30,7 @@ Spawn = Callable[[Start, Callable[[str], None]], Awaitable[Started]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
 LOOK, LOOK_MOST = 0.02, 0.25  # seconds between two probes while it starts
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
-LAST_LINES = 20
+LAST_LINES = 200  # enough for a traceback
 ENGINE = 20.0  # seconds for an engine to remove a container
 OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected one
 
@@ -211,7 +211,7 @@ class Replica:
                 if self.asked:
                     return
                 failed = self._worker.failure if self._worker is not None else None
-                reason = failed or f"the app ended {_status(end.result())} before it was ready"
+                reason = failed or f"the app ended {_status(end.result())} while it started"
                 raise ReplicaFailed(self.failure or f"{reason}{self._tail()}")
             if time.monotonic() > until:
                 raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.waits_for}{self._tail()}")

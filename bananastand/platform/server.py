@@ -106,7 +106,9 @@ class StandServer:
             live = project is not None and project.live is not None
             response: Response = JSONResponse({"ready": live}, 200 if live else 503)
         elif project is None:
-            response = _json(503, "not_deployed", f"{name} is not deployed yet: deploy it, then call again")
+            response = _json(
+                503, "not_deployed", f"{name} is not deployed yet: bananastand deploy FOLDER --name {name}"
+            )
         else:
             try:
                 target = app_target(raw_path(scope), scope["query_string"])
