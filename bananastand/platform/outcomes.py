@@ -95,11 +95,8 @@ def does_not_start(reason: str) -> Outcome:
 
 def no_deployment(name: str, problem: str | None = None) -> Outcome:
     """There is no version that could take it. problem: why not, where that is known."""
-    advice = (
-        f"{problem}; mend it and deploy again"
-        if problem
-        else f"deploy it first: bananastand deploy FOLDER --name {name}"
-    )
+    command = f"bananastand deploy FOLDER --name {name}"
+    advice = f"{problem}; mend it, then: {command}" if problem else f"deploy it first: {command}"
     return _failed(404, f"{name} has no live version: {advice}", again=True)
 
 

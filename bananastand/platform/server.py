@@ -16,6 +16,7 @@ from .api import CALL, PREFIX, call_handler, stand_api
 from .errors import PlatformError
 from .guard import Guard
 from .http.headers import app_target, raw_path
+from .http.run_hosts import host_of, moved_to_its_path
 from .http.run_url import RUN, serve_run_url
 from .page import HEADERS, status_page
 from .passing import pass_on
@@ -37,10 +38,11 @@ class StandServer:
     def __init__(
         self, stand: Stand, mounts: Mapping[str, Any], *, fronts: Mapping[int, str] | None = None,
         hosts: Iterable[str] = (), open_to: Iterable[str] = (), private: bool = False,
-        rest: Any = None,
+        rest: Any = None, secure: Iterable[int] = (),
     ) -> None:  # fmt: skip
         self._stand, self._mounts, self._fronts = stand, dict(mounts), dict(fronts or {})
         self._guard, self._private = Guard(hosts, open_to), private
+        self._secure = frozenset(secure)  # ports behind the forward proxy's TLS
         self._api = stand_api(stand)
         self._rest = rest  # what else is served, on any path that is nobody's
 
@@ -49,10 +51,14 @@ class StandServer:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
-        if (refusal := self._guard.refusal(scope)) is not None:
+        port = (scope.get("server") or ("", 0))[1]
+        project = self._fronts.get(port)
+        moved = moved_to_its_path(scope) if project is None else None  # a front wants no key, and so no other name
+        if (refusal := self._guard.refusal(scope, names=(host_of(scope),) if moved is not None else ())) is not None:
             await _refuse(scope, receive, send, refusal)
             return
-        project = self._fronts.get((scope.get("server") or ("", 0))[1])
+        if moved is not None:
+            scope = {**moved, "scheme": moved["scheme"] + "s"} if port in self._secure else moved
         if project is not None:
             await self._front(project, scope, receive, send)
             return
@@ -106,9 +112,8 @@ class StandServer:
             live = project is not None and project.live is not None
             response: Response = JSONResponse({"ready": live}, 200 if live else 503)
         elif project is None:
-            response = _json(
-                503, "not_deployed", f"{name} is not deployed yet: bananastand deploy FOLDER --name {name}"
-            )
+            command = f"bananastand deploy FOLDER --name {name}"
+            response = _json(503, "not_deployed", f"{name} is not deployed yet: {command}")
         else:
             try:
                 target = app_target(raw_path(scope), scope["query_string"])
