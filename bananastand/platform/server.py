@@ -25,6 +25,7 @@ from .stand import Stand
 __all__ = ["StandServer"]
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+NO_WEBSOCKETS = "websockets do not pass to apps: send HTTP requests"
 REFUSED = 1008  # of a websocket: policy violation
 
 
@@ -66,6 +67,9 @@ class StandServer:
             response = await serve_run_url(self._stand, run[1], run[2] or b"/", Request(scope, receive))
             await response(scope, receive, send)
             return
+        if scope["type"] == "websocket" and RUN.fullmatch(raw_path(scope)):
+            await _refuse(scope, receive, send, NO_WEBSOCKETS)
+            return
         path: str = scope["path"]
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
@@ -105,7 +109,7 @@ class StandServer:
     async def _front(self, name: str, scope: Any, receive: Any, send: Any) -> None:
         """One project's app, as if it listened here itself."""
         if scope["type"] != "http":
-            await _refuse(scope, receive, send, "nothing is served here")
+            await _refuse(scope, receive, send, NO_WEBSOCKETS)
             return
         project = self._stand.projects.find(name)
         if scope["method"] in ("GET", "HEAD") and scope["path"] in ("/healthz", "/readyz"):

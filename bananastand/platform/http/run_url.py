@@ -75,7 +75,7 @@ async def _answer(stand: Stand, project: Project, ticket: Ticket, request: Reque
     try:
         answer = await answer_of(stand, ticket, request, project.inference_timeout + MARGIN)
     except TimeoutError:
-        return _late(stand, project)
+        return await _late(stand, project, ticket)
     if answer is None:
         answer = refusal(503, outcomes.kept(ticket.made.id))
     elif ticket.done.done() and not (outcome := ticket.done.result()).from_app:
@@ -85,9 +85,10 @@ async def _answer(stand: Stand, project: Project, ticket: Ticket, request: Reque
     return answer
 
 
-def _late(stand: Stand, project: Project) -> Response:
-    """None of the replicas has begun an answer."""
+async def _late(stand: Stand, project: Project, ticket: Ticket) -> Response:
+    """None of the replicas has begun an answer. An SDK comes again after the first of these, not after the second."""
     now = stand.projects.get(project.id)
     if now is not None and now.live is None:
         return refusal(503, f"{project.name} has no live version yet, its first build is under way: call again later")
+    await stand.dispatcher.cancel(ticket.made.id)
     return refusal(504, "Gateway timeout")
