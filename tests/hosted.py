@@ -48,6 +48,13 @@ def fails(context: dict, request: Request) -> Response:
     raise ValueError("a secret of the server")
 
 
+@web.handler("/echoes-headers")
+def echoes_headers(context: dict, request: Request) -> Response:
+    """Two headers of the request, back with the answer."""
+    names = ("X-First", "X-Second")
+    return Response(json={"hello": "headers"}, headers={name: request.headers[name] for name in names})
+
+
 @web.handler("/no-response")
 def no_response(context: dict, request: Request) -> Response:
     return {"not": "a Response"}  # type: ignore[return-value]

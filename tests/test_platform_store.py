@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sqlite3
 import stat
 from pathlib import Path
@@ -14,7 +16,11 @@ from bananastand.platform.errors import Conflict, NotFound, Refused, StoreError
 from bananastand.platform.keys import Keys, api_token, write_client_file
 from bananastand.platform.launch import Launch
 from bananastand.platform.projects import Projects
+from bananastand.platform.replicas.client import ReplicaRequest
+from bananastand.platform.stand import Stand
 from bananastand.platform.store import STEPS, Store
+from bananastand.platform.ticket import Ticket
+from stands import deployed, running
 
 
 @pytest.fixture
@@ -64,6 +70,46 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> 
     newer.close()
 
     assert Builds(Store(store.path)).takes(made.id) == 64
+
+
+def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            ended = await stand.submit(project, "/", b'{"n": 1}', request_id="before")
+            await ended.outcome(20)
+            queued = await stand.calls.add(
+                project, ReplicaRequest("POST", "/", (), b'{"n": 2}'), run_id="late", request=None, cold=False
+            )
+        _make_old(tmp_path / "stand.sqlite")
+        async with running(tmp_path) as stand:
+            again = await stand.submit(project, "/", b'{"n": 1}', request_id="before")
+            first, second = await again.outcome(1), await (await _found(stand, queued.id)).outcome(20)
+            assert first is not None
+            assert second is not None
+            assert again.made.id == ended.made.id
+            assert first.headers == (("content-type", "application/json"),)
+            assert json.loads(second.body)["got"] == {"n": 2}
+
+    asyncio.run(scenario())
+    assert (tmp_path / "stand.sqlite.version-3").exists()
+
+
+async def _found(stand: Stand, id: str) -> Ticket:
+    ticket = await stand.dispatcher.find(id)
+    assert ticket is not None
+    return ticket
+
+
+def _make_old(path: Path) -> None:
+    """Bring a database back to the form of its third version, in which calls had a content type alone."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE calls ADD COLUMN content_type TEXT")
+        connection.execute("UPDATE calls SET content_type = 'application/json' WHERE status IS NOT NULL")
+        for column in ("method", "headers", "answer_headers"):
+            connection.execute(f"ALTER TABLE calls DROP COLUMN {column}")
+        connection.execute("PRAGMA user_version = 3")
+    connection.close()
 
 
 def test_a_build_of_a_database_without_as_of_is_read_and_a_new_one_keeps_its_day(store: Store) -> None:

@@ -7,9 +7,11 @@ import contextlib
 import ipaddress
 import logging
 import os
+import shlex
 import signal
 import socket
 import sys
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -22,6 +24,8 @@ from bananastand.platform.builder import passed_secrets, source_builder
 from bananastand.platform.commands import MARK
 from bananastand.platform.deployer import Builder
 from bananastand.platform.errors import PlatformError
+from bananastand.platform.http.certificates import Authority
+from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.keys import FIRST, api_token, write_client_file
 from bananastand.platform.pushes import GITHUB, git_app, github_app
 from bananastand.platform.runtime import PlatformRuntime
@@ -47,6 +51,7 @@ class Options:
     hosts: tuple[str, ...] = ()
     data: Path | None = None
     fronts: tuple[tuple[int, str], ...] = ()
+    proxy: int | None = None
     mocks: bool = False
     roots: tuple[Path, ...] = ()
     memory_mb: int | None = None
@@ -76,26 +81,32 @@ def run(options: Options, builder: Builder | None = None) -> int:
     )
     try:
         sockets = [_listen(options.host, options.port), *(_listen(LOOPBACK, port) for port, _ in options.fronts)]
+        proxy = _listen(LOOPBACK, options.proxy) if options.proxy is not None else None
     except OSError as error:
         console.print(f"error: cannot listen on {error.filename}: {error.strerror}; {_another_port(options, error)}",
                       style="red", markup=False)  # fmt: skip
         return 1
     try:
         chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()))
-        _runner()(_serve(options, settings, chosen, sockets, console))
+        _runner()(_serve(options, settings, chosen, sockets, proxy, console))
     except KeyboardInterrupt:
         return 130
     except PlatformError as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
     finally:
-        for each in sockets:
+        for each in (*sockets, *((proxy,) if proxy is not None else ())):
             each.close()
     return 0
 
 
 async def _serve(
-    options: Options, settings: Settings, builder: Builder, sockets: list[socket.socket], console: Console
+    options: Options,
+    settings: Settings,
+    builder: Builder,
+    sockets: list[socket.socket],
+    proxy: socket.socket | None,
+    console: Console,
 ) -> None:
     stand = Stand(settings, builder)
     os.environ[MARK] = stand.store.id  # what builds start is an orphan too, if this process is killed
@@ -104,18 +115,54 @@ async def _serve(
             console.print(line)
         url = f"http://{_named(options.host)}:{sockets[0].getsockname()[1]}"
         fronts = {each.getsockname()[1]: name for each, (_, name) in zip(sockets[1:], options.fronts, strict=True)}
-        app = _application(stand, options, fronts, url)
+        secure = _listen(LOOPBACK, 0) if proxy is not None else None
+        app = _application(stand, options, fronts, url, [secure.getsockname()[1]] if secure is not None else [])
         _welcome(console, stand, url, fronts, options.mocks)
         config = uvicorn.Config(
             app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
         )
-        await _Server(config, stand).serve(sockets)
+        server = _Server(config, stand)
+        if proxy is None or secure is None:
+            await server.serve(sockets)
+        else:
+            async with _proxy(proxy, sockets[0], secure, options, settings, console):
+                await server.serve([*sockets, secure])
         console.print("stopping")
     finally:
         await stand.close()
 
 
-def _application(stand: Stand, options: Options, fronts: dict[int, str], url: str) -> StandServer:
+@contextlib.asynccontextmanager
+async def _proxy(
+    listener: socket.socket,
+    plain: socket.socket,
+    secure: socket.socket,
+    options: Options,
+    settings: Settings,
+    console: Console,
+) -> AsyncGenerator[None]:
+    """Serve the forward proxy meanwhile, and say how programs are led to it."""
+    authority = Authority.in_folder(settings.data / "proxy")
+    places = (_named(options.host), plain.getsockname()[1]), (LOOPBACK, secure.getsockname()[1])
+    proxy = ForwardProxy(*places, authority.server_context())
+    await proxy.start(listener)
+    address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    console.print("  Banana's own names, for programs that have them built in:")
+    for name, value in (
+        ("HTTPS_PROXY", address),
+        ("HTTP_PROXY", address),
+        ("SSL_CERT_FILE", authority.bundle),
+        ("REQUESTS_CA_BUNDLE", authority.bundle),
+        ("NODE_EXTRA_CA_CERTS", authority.certificate),
+    ):
+        console.print(f"    export {name}={shlex.quote(str(value))}", markup=False)
+    try:
+        yield
+    finally:
+        await proxy.close()
+
+
+def _application(stand: Stand, options: Options, fronts: dict[int, str], url: str, secure: list[int]) -> StandServer:
     """Everything on one port."""
     runtime = PlatformRuntime(stand)
     worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens)
@@ -130,6 +177,7 @@ def _application(stand: Stand, options: Options, fronts: dict[int, str], url: st
         open_to=OPEN if options.mocks else (),
         private=not _is_loopback(options.host),
         rest=others,
+        secure=secure,
     )
 
 

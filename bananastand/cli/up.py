@@ -29,6 +29,9 @@ def up(
         list[str] | None,
         typer.Option(help="PORT=PROJECT: serve that project there without a key, to this machine alone."),
     ] = None,
+    proxy: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of a forward proxy for Banana's own host names.")
+    ] = None,
     mocks: Annotated[bool, typer.Option(help="Also serve the other mocks, with their public keys.")] = False,
     root: Annotated[
         list[Path] | None, typer.Option(help="A folder that local sources may lie in; default: your home.")
@@ -65,6 +68,7 @@ def up(
             hosts=tuple(allow_host or ()),
             data=data,
             fronts=tuple(_front(each) for each in front or ()),
+            proxy=proxy,
             mocks=mocks,
             roots=tuple(root or ()),
             memory_mb=memory,

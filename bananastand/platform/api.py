@@ -16,6 +16,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import Depends, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
@@ -26,6 +27,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from . import shown
 from .errors import PlatformError, Refused, StoreFull, Unauthorized
 from .example_input import example_input
+from .http.headers import app_target
 from .logs import Log
 from .passing import TooLarge, pass_on, read_body
 from .projects import Project
@@ -34,7 +36,7 @@ from .stand import Stand
 __all__ = ["CALL", "PREFIX", "call_handler", "stand_api"]
 
 PREFIX = "/stand/v1"
-CALL = re.compile(rf"{PREFIX}/projects/([^/]+)/call/(.*)", re.DOTALL)
+CALL = re.compile(rf"{PREFIX}/projects/([^/]+)/call(/.*)".encode(), re.DOTALL)  # of a path as it was sent
 ORDER = "x-stand-order"  # of an archive: environment, secrets and builder as JSON in base64
 MOST = 2**20  # bytes of a JSON body
 NDJSON = "application/x-ndjson"
@@ -156,13 +158,12 @@ def stand_api(stand: Stand) -> FastAPI:
     return app
 
 
-async def call_handler(stand: Stand, name: str, route: str, request: Request) -> Response:
-    """A handler of a project's app, called. Past FastAPI, whose way to a function takes longer than the queue's."""
+async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request) -> Response:
+    """What a project's app answers on a path. Past FastAPI, whose way to a function takes longer than the queue's."""
     try:
         _authorise(stand, request)
-        if request.method != "POST":
-            return _error(405, "method_not_allowed", "only POST is served here")
-        return await pass_on(stand, stand.projects.named(name), f"/{route}", request)
+        project = stand.projects.named(unquote(name.decode("latin-1")))
+        return await pass_on(stand, project, app_target(path, request.scope["query_string"]), request)
     except PlatformError as error:
         return _error(error.status, error.code, str(error))
 
@@ -170,8 +171,9 @@ async def call_handler(stand: Stand, name: str, route: str, request: Request) ->
 def _authorise(stand: Stand, request: Request) -> None:
     """Raises Unauthorized."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    secret = token if scheme.lower() == "bearer" else request.headers.get("x-banana-api-key", "")
-    if stand.keys.find(secret.strip()) is None:
+    secrets = [token] if scheme.lower() == "bearer" else []  # an app may want an Authorization of its own
+    secrets.append(request.headers.get("x-banana-api-key", ""))
+    if all(stand.keys.find(secret.strip()) is None for secret in secrets):
         raise Unauthorized("a key is wanted, as Authorization: Bearer KEY or as X-Banana-API-Key")
 
 

@@ -26,6 +26,7 @@ from .ticket import Ticket
 
 __all__ = ["Attempt", "Attempts"]
 
+REQUEST_ID = "x-banana-request-id"
 BUSY = 0.2  # seconds before a call that a replica was too busy for is offered again
 LATE = 5.0  # seconds in which a replica that was too late must be free again
 
@@ -58,8 +59,11 @@ class Attempts:
             body = ticket.body if ticket.body is not None else await self._calls.body(ticket.made)
         except StoreError as error:
             return Attempt(outcomes.not_readable(error))
-        headers = (("content-type", "application/json"), ("x-banana-request-id", ticket.made.run_id))
-        request = ReplicaRequest("POST", ticket.made.route, headers, body)
+        call = ticket.made
+        headers = call.headers
+        if not any(name == REQUEST_ID for name, _ in headers):
+            headers = (*headers, (REQUEST_ID, call.run_id))
+        request = ReplicaRequest(call.method, call.route, headers, body)
         try:
             return await self._ask(project, ticket, replica, request)
         except RequestNotDelivered:
@@ -68,8 +72,8 @@ class Attempts:
         except ReplicaBusy:
             ticket.shut()
             return Attempt(None, counted=False, pause=BUSY)
-        except ConnectionLost:
-            return await self._lost(ticket, replica)
+        except ConnectionLost as error:
+            return await self._lost(ticket, replica, str(error))
         except AnswerTooLate:
             return Attempt(outcomes.timed_out(project.inference_timeout), busy=LATE, request=request)
         except AnswerTooLarge:
@@ -98,14 +102,12 @@ class Attempts:
         return await client.until_done(limit) if isinstance(client, HttpClient) else True
 
     async def _ask(self, project: Project, ticket: Ticket, replica: Replica, request: ReplicaRequest) -> Attempt:
-        answer = await replica.client.send(
-            request,
-            project.inference_timeout,
-            on_head=lambda status, headers: ticket.open(
-                status, next((value for name, value in headers if name == "content-type"), "")
-            ),
-            on_chunk=ticket.take,
-        )
+        try:
+            answer = await replica.client.send(
+                request, project.inference_timeout, on_head=ticket.open, on_chunk=ticket.take
+            )
+        finally:
+            ticket.complete()
         if outcomes.not_taken(answer):
             raise ReplicaBusy
         self._pool.answered(replica)
@@ -122,11 +124,16 @@ class Attempts:
             return worker.is_background(request) and worker.runs_on(request)
         return outcomes.started(answer)
 
-    async def _lost(self, ticket: Ticket, replica: Replica) -> Attempt:
-        """The connection broke: wait until the replica's end is known, if it has ended."""
+    async def _lost(self, ticket: Ticket, replica: Replica, what: str) -> Attempt:
+        """The connection broke: wait until the replica's end is known, if it has ended.
+
+        An answer that a replica broke off and outlived is the app's own failure: the call is not tried again.
+        """
         if replica.state in ("ready", "draining"):
             await asyncio.wait({replica.over}, timeout=1.0)
         reason = replica.failure or "the connection to the replica broke"
+        if ticket.answering and not replica.over.done():
+            return Attempt(outcomes.broke_off(what or reason))
         if ticket.streamed:
             return Attempt(outcomes.broke_off(reason))
         ticket.shut()

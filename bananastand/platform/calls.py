@@ -20,14 +20,16 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from . import tables
 from .blobs import SMALL, Blobs
 from .projects import Project
+from .replicas.client import Headers, ReplicaRequest
 from .store import Store
 
-__all__ = ["Call", "Calls", "Outcome", "fingerprint"]
+__all__ = ["JSON_BODY", "Call", "Calls", "Outcome", "fingerprint"]
 
+JSON_BODY: Headers = (("content-type", "application/json"),)
 State = Literal["queued", "running", "succeeded", "failed"]
 T = tables.calls.c
 COLUMNS = [column for column in tables.calls.columns if column.name not in ("body", "answer")]
-ENDING = ("state", "lease", "leased_until", "finished", "status", "content_type", "error", "request")
+ENDING = ("state", "lease", "leased_until", "finished", "status", "answer_headers", "error", "request")
 COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
 
 # Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
@@ -49,13 +51,22 @@ COUNT = _count.on_conflict_do_update(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call without its bodies. `request` is the digest under which a repeated call finds this one."""
+    """A call without its bodies.
+
+    Attributes:
+        method, route, headers: What is asked of the app: `route` is the path with its query, percent-encoded as sent;
+            the headers are those that the app may see. They are forgotten when the call has ended.
+        request: The digest under which a repeated call finds this one.
+        status, answer_headers: Of the answer, once there is one.
+    """
 
     number: int
     id: str
     run_id: str
     project_id: str
+    method: str
     route: str
+    headers: Headers
     request: str | None
     state: State
     lease: str | None
@@ -66,22 +77,27 @@ class Call:
     begun: float | None
     finished: float | None
     status: int | None
-    content_type: str | None
+    answer_headers: Headers
     error: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended. `error` says why it failed; `status`, `content_type` and `body` are what its caller gets.
+    """How a call ended. `error` says why it failed; `status`, `headers` and `body` are what its caller gets.
 
     `again` means that no handler has had it for good, so that the same request may be made once more.
     """
 
     status: int
-    content_type: str
+    headers: Headers
     body: bytes
     error: str | None = None
     again: bool = False
+
+    @property
+    def from_app(self) -> bool:
+        """Whether the app gave this answer: the platform's own are the error's words."""
+        return self.error is None or self.body != self.error.encode()
 
 
 class Calls:
@@ -91,13 +107,20 @@ class Calls:
         self._store, self._blobs = store, blobs
 
     async def add(
-        self, project: Project, route: str, body: bytes, *, run_id: str | None, request: str | None, cold: bool
+        self,
+        project: Project,
+        asked: ReplicaRequest,
+        *,
+        run_id: str | None,
+        request: str | None,
+        cold: bool,
     ) -> Call:
         """Write a queued call. Raises StoreError: then there is none."""
         call = Call(
-            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, route, request, "queued", None, None,
-            0, cold, time.time(), None, None, None, None, None,
+            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, asked.method, asked.path,
+            asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None,
         )  # fmt: skip
+        body = asked.body
         if len(body) > SMALL:
             await self._blobs.put(_body_name(call), body)
         row = {**_values(call), "body": body if len(body) <= SMALL else None}
@@ -125,13 +148,13 @@ class Calls:
         ended = replace(
             call,
             state="failed" if outcome.error is not None else "succeeded",
-            lease=None, leased_until=None, finished=now, status=outcome.status, content_type=outcome.content_type,
+            lease=None, leased_until=None, finished=now, status=outcome.status, answer_headers=outcome.headers,
             error=outcome.error, request=None if outcome.again else call.request,
         )  # fmt: skip
         answer = outcome.body if len(outcome.body) <= SMALL else None
         end = {name: getattr(ended, name) for name in ENDING}
         with self._store.transaction() as connection:
-            done = connection.execute(END, {**end, "answer": answer, "body": None, "call": call.id})
+            done = connection.execute(END, {**end, "answer": answer, "body": None, "headers": (), "call": call.id})
             if done.rowcount:
                 connection.execute(COUNT, _counted(ended, model_key))
         await self._blobs.remove(_body_name(call))
@@ -146,7 +169,7 @@ class Calls:
         return self._one(MADE_BEFORE, {"project": project.id, "made": request})
 
     async def body(self, call: Call) -> bytes:
-        """What is handed to the app. Raises StoreError."""
+        """The request's body. Raises StoreError."""
         return await self._bytes(call, "body", _body_name(call))
 
     async def answer(self, call: Call) -> bytes:
@@ -196,9 +219,10 @@ class Calls:
         return replace(call, **fields)
 
 
-def fingerprint(request_id: str, route: str, body: bytes) -> str:
-    """What makes two calls the same: the caller's id for it, the route and what was sent."""
-    return hashlib.sha256(f"{request_id}\0{route}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
+def fingerprint(request_id: str, asked: ReplicaRequest) -> str:
+    """What makes two calls the same: the caller's id for it, the method, the path with its query, and the body."""
+    route = asked.path if asked.method == "POST" else f"{asked.method} {asked.path}"
+    return hashlib.sha256(f"{request_id}\0{route}\0".encode("utf-8", "surrogatepass") + asked.body).hexdigest()
 
 
 def _counted(call: Call, model_key: str) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from typing import Any
 
 from . import outcomes
 from .attempts import Attempt, Attempts
-from .calls import Call, Calls, Outcome, fingerprint
+from .calls import JSON_BODY, Call, Calls, Outcome, fingerprint
 from .errors import NotFound, Refused, StoreError
 from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
+from .replicas.client import Headers, ReplicaRequest
 from .settings import Settings
 from .ticket import Ticket
 
@@ -76,15 +77,35 @@ class Dispatcher:
         return len(left)
 
     async def submit(
-        self, project: Project, route: str, body: bytes, *, run_id: str | None = None, request_id: str | None = None
+        self,
+        project: Project,
+        route: str,
+        body: bytes,
+        *,
+        method: str = "POST",
+        headers: Headers = JSON_BODY,
+        run_id: str | None = None,
+        request_id: str | None = None,
     ) -> Ticket:
-        """Acknowledge a call: its row is written. One of the same request id, route and body is that call again.
+        """Acknowledge a call: its row is written.
 
-        Raises Refused for a body that is too long, StoreError where no row can be written.
+        Args:
+            project: Whose app is asked.
+            route: Path with its query, percent-encoded.
+            body: As it was sent.
+            method: Of HTTP.
+            headers: Those that the app may see.
+            run_id: The caller's id for the run.
+            request_id: A call of the same id, method, route and body is that call again.
+
+        Raises:
+            Refused: The body is too long.
+            StoreError: No row can be written.
         """
         if len(body) > self._settings.max_body:
             raise Refused(f"the body is longer than {self._settings.max_body} bytes")
-        request = fingerprint(request_id, route, body) if request_id else None
+        asked = ReplicaRequest(method, route, headers, body)
+        request = fingerprint(request_id, asked) if request_id else None
         if request is not None:
             if ticket := self._by_request.get((project.id, request)):
                 await ticket.written
@@ -96,7 +117,7 @@ class Dispatcher:
             self._by_request[project.id, request] = ticket
         cold = not any(each.state == "ready" for each in self._pool.of(project.id))
         try:
-            ticket.write(await self._calls.add(project, route, body, run_id=run_id, request=request, cold=cold))
+            ticket.write(await self._calls.add(project, asked, run_id=run_id, request=request, cold=cold))
         except BaseException as error:
             if request is not None:
                 self._by_request.pop((project.id, request), None)
@@ -109,9 +130,9 @@ class Dispatcher:
         self.pump(project.id)
         return ticket
 
-    def repeats(self, project: Project, route: str, body: bytes, request_id: str | None) -> bool:
+    def repeats(self, project: Project, asked: ReplicaRequest, request_id: str | None) -> bool:
         """Whether such a call has been made before."""
-        request = fingerprint(request_id, route, body) if request_id else None
+        request = fingerprint(request_id, asked) if request_id else None
         if request is None:
             return False
         return (project.id, request) in self._by_request or self._calls.made_before(project, request) is not None
@@ -269,7 +290,7 @@ class Dispatcher:
         if call.state in ("queued", "running"):
             raise NotFound(f"the call {call.id} has no supervisor")
         body = await self._calls.answer(call)
-        ticket.end(Outcome(call.status or 500, call.content_type or "", body, call.error))
+        ticket.end(Outcome(call.status or 500, call.answer_headers, body, call.error))
         return ticket
 
     def _keep(self, ticket: Ticket) -> Ticket:

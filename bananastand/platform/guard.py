@@ -21,11 +21,11 @@ class Guard:
     def __init__(self, hosts: Iterable[str] = (), open_to: Iterable[str] = ()) -> None:
         self._hosts, self._open = LOOPBACK | {each.lower() for each in hosts}, tuple(open_to)
 
-    def refusal(self, scope: Any) -> str | None:
-        """Why the request is refused; None where it is let in."""
+    def refusal(self, scope: Any, *, names: Iterable[str] = ()) -> str | None:
+        """Why the request is refused; None where it is let in. `names` are hosts that are let in here too."""
         headers = scope["headers"]
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or _name(f"//{hosts[0]}") not in self._hosts:
+        if len(hosts) != 1 or _name(f"//{hosts[0]}") not in self._hosts.union(names):
             return f"Host {hosts[0][:100] if hosts else 'missing'} is not this stand's; --allow-host lists more"
         path: str = scope["path"]
         if any(path == each or path.startswith(f"{each}/") for each in self._open):

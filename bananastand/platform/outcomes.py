@@ -10,7 +10,7 @@ import json
 
 from .calls import Outcome
 from .errors import StoreError
-from .replicas.client import ReplicaAnswer
+from .replicas.client import Headers, ReplicaAnswer
 
 __all__ = [
     "CANCELLED",
@@ -31,7 +31,7 @@ __all__ = [
     "worn_out",
 ]
 
-TEXT = "text/plain; charset=utf-8"
+TEXT: Headers = (("content-type", "text/plain; charset=utf-8"),)
 NOT_RUN = "x-bananastand-not-run"  # our host's, which takes it out of what an app answers
 SAID = 500  # characters of an app's own words in an error
 
@@ -48,7 +48,7 @@ TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 def answered(answer: ReplicaAnswer) -> Outcome:
     """What the app itself said."""
     error = None if answer.status < 400 else f"the app answered {answer.status}{_words(answer)}"
-    return Outcome(answer.status, answer.content_type or "application/octet-stream", answer.body, error)
+    return Outcome(answer.status, answer.headers, answer.body, error)
 
 
 def not_taken(answer: ReplicaAnswer) -> bool:
@@ -89,13 +89,15 @@ def broke_off(reason: str | None) -> Outcome:
 
 
 def does_not_start(reason: str) -> Outcome:
-    """The live version starts no replica."""
-    return _failed(503, f"the app does not start: {reason}", again=True)
+    """The live version starts no replica. Published SDKs would try a 503 again for minutes, and hide the reason."""
+    return _failed(500, f"the app does not start: {reason}", again=True)
 
 
-def no_deployment(name: str) -> Outcome:
-    """There is no version that could take it."""
-    return _failed(503, f"{name} has no live deployment: bananastand deploy FOLDER --name {name}", again=True)
+def no_deployment(name: str, problem: str | None = None) -> Outcome:
+    """There is no version that could take it. problem: why not, where that is known."""
+    command = f"bananastand deploy FOLDER --name {name}"
+    advice = f"{problem}; mend it, then: {command}" if problem else f"deploy it first: {command}"
+    return _failed(404, f"{name} has no live version: {advice}", again=True)
 
 
 def no_replicas(name: str) -> Outcome:

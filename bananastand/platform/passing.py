@@ -12,13 +12,15 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from . import outcomes
 from .calls import Outcome
 from .errors import PlatformError, Refused
+from .http.headers import CALL_ID, answer_headers, app_headers
 from .projects import Project
+from .replicas.client import Headers
 from .stand import Stand
 from .ticket import Ticket
 
-__all__ = ["TooLarge", "pass_on", "pieces", "read_body"]
+__all__ = ["TooLarge", "answer_of", "is_safe", "pass_on", "pieces", "read_body", "request_id_of", "submit"]
 
-CALL = "x-banana-call-id"
+NO_BODY = (204, 304)
 
 
 class TooLarge(Refused):
@@ -38,38 +40,85 @@ async def read_body(request: Request, most: int) -> bytes:
     return b"".join(chunks)
 
 
-async def pass_on(stand: Stand, project: Project, route: str, request: Request) -> Response:
-    """The app's answer, or the stand's own words where there is none. A caller that leaves calls its call off, unless
-    it has named it by a request id and so may come again. Raises TooLarge, StoreError."""
+async def pass_on(stand: Stand, project: Project, target: str, request: Request) -> Response:
+    """The app's answer, or the stand's own words where there is none. See `submit` and `answer_of`."""
     body = await read_body(request, stand.settings.max_body)
-    request_id = request.headers.get("x-banana-request-id") or None
-    ticket = await stand.submit(project, route, body or b"{}", request_id=request_id)
+    ticket = await submit(stand, project, target, request, body)
+    answer = await answer_of(stand, ticket, request)
+    if answer is not None:
+        return answer
+    message = {"error": {"code": "stopping", "message": outcomes.kept(ticket.made.id)}}
+    return JSONResponse(message, 503, {CALL_ID: ticket.made.id, "retry-after": "5"})
+
+
+def is_safe(method: str) -> bool:
+    """Whether a request of this method only reads: it may be repeated freely, and is never taken for an earlier one."""
+    return method in ("GET", "HEAD", "OPTIONS")
+
+
+def request_id_of(request: Request) -> str | None:
+    """The caller's id for the call, under which it may come again."""
+    return None if is_safe(request.method) else request.headers.get("x-banana-request-id") or None
+
+
+async def submit(stand: Stand, project: Project, target: str, request: Request, body: bytes) -> Ticket:
+    """Queue a request as a call.
+
+    Args:
+        stand: Takes the call.
+        project: Whose app is asked.
+        target: The app's path with its query.
+        request: The caller's.
+        body: The request's.
+
+    Raises:
+        TooLarge, StoreError: There is no call.
+    """
+    headers = app_headers(request.scope["headers"], lambda secret: stand.keys.find(secret) is not None)
+    return await stand.submit(
+        project, target, body, method=request.method, headers=headers, request_id=request_id_of(request)
+    )
+
+
+async def answer_of(stand: Stand, ticket: Ticket, request: Request, limit: float | None = None) -> Response | None:
+    """What a call is answered; None where the stand stops first.
+
+    A caller that leaves cancels its call, unless it has named it by a request id and so may come again.
+
+    Args:
+        stand: Has the call.
+        ticket: The call.
+        request: The caller's, whose body has been read.
+        limit: Seconds to wait for an answer to begin.
+
+    Raises:
+        TimeoutError: None has begun.
+    """
+    request_id = request_id_of(request)
     opened, gone = asyncio.create_task(ticket.opened()), asyncio.create_task(_gone(request))
     try:
-        await asyncio.wait({opened, gone}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({opened, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             if request_id is None:
                 await stand.dispatcher.cancel(ticket.made.id)
+            if not done:
+                raise TimeoutError
             return Response(status_code=499)
     finally:
         opened.cancel()
         gone.cancel()
-    if ticket.done.done():
-        outcome: Outcome = ticket.done.result()
-        return Response(outcome.body, outcome.status, _headers(ticket, outcome.content_type))
-    if ticket.head is None:
-        told = {"error": {"code": "stopping", "message": outcomes.kept(ticket.made.id)}}
-        return JSONResponse(told, 503, {CALL: ticket.made.id, "retry-after": "5"})
-    status, kind = ticket.head
-    return StreamingResponse(pieces(stand, ticket, request_id), status, _headers(ticket, kind))
-
-
-def _headers(ticket: Ticket, kind: str) -> dict[str, str]:
-    return {CALL: ticket.made.id, "content-type": kind}
+    if ticket.head is not None and not ticket.done.done():
+        ticket.streamed = True
+        status, headers = ticket.head
+        answer = StreamingResponse(pieces(stand, ticket, request_id), status)
+        answer.raw_headers = answer_headers(headers, ticket.made.id)
+        return answer
+    outcome = await ticket.outcome()
+    return None if outcome is None else _whole(outcome, ticket.made.id, request.method)
 
 
 async def pieces(stand: Stand, ticket: Ticket, request_id: str | None) -> AsyncGenerator[bytes]:
-    """What a call streams. Closed before its end it calls the call off, unless that has a name to come again by.
+    """What a call streams. Closed before its end it cancels the call, unless that has a name to come again by.
 
     Raises ConnectionError where the answer breaks off.
     """
@@ -80,8 +129,28 @@ async def pieces(stand: Stand, ticket: Ticket, request_id: str | None) -> AsyncG
         if not ticket.done.done() and not ticket.dismissed.done() and request_id is None:
             with contextlib.suppress(PlatformError):
                 await stand.dispatcher.cancel(ticket.made.id)
-    if not ticket.done.done() or ticket.done.result().error is not None:
+    if not ticket.done.done() or _broke_off(ticket.done.result()):
         raise ConnectionError("the app's answer broke off")  # so that the caller can tell
+
+
+def _broke_off(outcome: Outcome) -> bool:
+    """Whether what was streamed is not the whole answer: the call ended with the platform's words instead."""
+    return outcome.error is not None and not outcome.from_app
+
+
+def _whole(outcome: Outcome, call_id: str, method: str) -> Response:
+    answer = Response(outcome.body if method != "HEAD" else b"", outcome.status)
+    answer.raw_headers = answer_headers(_typed(outcome.headers, outcome.body), call_id)
+    if outcome.status not in NO_BODY and method != "HEAD":
+        answer.raw_headers.append((b"content-length", str(len(outcome.body)).encode()))
+    return answer
+
+
+def _typed(headers: Headers, body: bytes) -> Headers:
+    """A body whose app names no type is bytes."""
+    if not body or any(name == "content-type" for name, _ in headers):
+        return headers
+    return (*headers, ("content-type", "application/octet-stream"))
 
 
 async def _gone(request: Request) -> None:

@@ -6,25 +6,20 @@ read them there. Nothing of a run is in the world.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 from bananastand_mocks.bananadev import state
 from bananastand_mocks.bananadev.runtime import Reply, Run
-from bananastand_mocks.kernel.call import JSON
 from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand_mocks.kernel.world import World
 
-from . import outcomes
 from .builds import Build
 from .calls import Outcome
 from .errors import PlatformError, Refused, StoreError
 from .logs import iso
-from .passing import pieces
 from .projects import Project
 from .stand import Stand
 from .ticket import Ticket
@@ -33,7 +28,6 @@ __all__ = ["PlatformRuntime"]
 
 SETTINGS = {"minReplicas": "min_replicas", "maxReplicas": "max_replicas", "inferenceTimeout": "inference_timeout",
             "idleTimeout": "idle_timeout"}  # fmt: skip
-MARGIN = 5.0  # seconds beyond the inference timeout that a caller of the run URL is held
 STATUSES = {"cancelled": "failed"}  # Banana knew no cancelled builds
 
 
@@ -136,35 +130,8 @@ class PlatformRuntime:
     async def call(
         self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None
     ) -> Reply:
-        """Have a handler answer; where all replicas are at work Banana refused, and SDKs come again.
-
-        Raises ProviderError: no_replicas, timed_out, unavailable, failed, too_large.
-        """
-        stand, found = self._stand, self._stand.projects.named(project["id"])
-        if stand.at_limit(found) and not stand.dispatcher.repeats(found, route, raw, request_id):
-            raise ProviderError("no_replicas")
-        try:
-            ticket = await stand.submit(found, route, raw, request_id=request_id)
-        except Refused as error:
-            raise ProviderError("too_large", str(error)) from error
-        except StoreError as error:
-            raise ProviderError("unavailable", str(error)) from error
-        limit = found.inference_timeout + MARGIN
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ticket.opened(), limit)
-        if ticket.head is not None and not ticket.done.done():
-            return Reply(*ticket.head, b"", pieces(stand, ticket, request_id))
-        outcome = await ticket.outcome(0.0)
-        if outcome is None and ticket.dismissed.done():
-            raise ProviderError("unavailable", outcomes.kept(ticket.made.id))
-        if outcome is None:
-            await stand.dispatcher.cancel(ticket.made.id)
-            raise ProviderError("timed_out")
-        if _of_the_app(outcome):
-            kind = JSON if outcome.content_type.startswith(JSON) else outcome.content_type
-            return Reply(outcome.status, kind, outcome.body)
-        condition = {504: "timed_out", 503: "unavailable"}.get(outcome.status, "failed")
-        raise ProviderError(condition, outcome.error or "")
+        """Never asked: the platform answers run URLs itself, before Banana's other addresses (`http.run_url`)."""
+        raise ProviderError("project_not_found")
 
     async def _run(self, ticket: Ticket, wait: float) -> Run:
         outcome, call = await ticket.outcome(wait), ticket.made
@@ -253,10 +220,6 @@ class _ByName(dict[str, state.Row]):
         if key in self:
             return self[key]
         return next((row for row in self.values() if row["slug"] == key), default)
-
-
-def _of_the_app(outcome: Outcome) -> bool:
-    return outcome.error is None or outcome.body != outcome.error.encode()
 
 
 def _named(environment: Any) -> dict[str, str]:

@@ -85,11 +85,15 @@ class Scaling:
             return
         failing = self._pool.failing.get(project.live or "")
         if project.live is None and not self._building(project.id):
-            self._dispatcher.give_up(project.id, outcomes.no_deployment(project.name))
+            self._dispatcher.give_up(project.id, outcomes.no_deployment(project.name, self._last_failure(project)))
         elif project.max_replicas == 0:
             self._dispatcher.give_up(project.id, outcomes.no_replicas(project.name))
         elif failing is not None and failing.unready >= self._settings.starts:
             self._dispatcher.give_up(project.id, outcomes.does_not_start(failing.reason))
+
+    def _last_failure(self, project: Project) -> str | None:
+        last = next(iter(self._builds.list(project)), None)
+        return f"its build failed: {last.error}" if last is not None and last.state == "failed" else None
 
     def _demand(self, project: Project) -> Demand:
         line = self._dispatcher.line(project.id)

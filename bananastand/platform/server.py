@@ -15,6 +15,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from .api import CALL, PREFIX, call_handler, stand_api
 from .errors import PlatformError
 from .guard import Guard
+from .http.headers import app_target, raw_path
+from .http.run_hosts import host_of, moved_to_its_path
+from .http.run_url import RUN, serve_run_url
 from .page import HEADERS, status_page
 from .passing import pass_on
 from .stand import Stand
@@ -22,6 +25,7 @@ from .stand import Stand
 __all__ = ["StandServer"]
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+NO_WEBSOCKETS = "websockets do not pass to apps: send HTTP requests"
 REFUSED = 1008  # of a websocket: policy violation
 
 
@@ -35,10 +39,11 @@ class StandServer:
     def __init__(
         self, stand: Stand, mounts: Mapping[str, Any], *, fronts: Mapping[int, str] | None = None,
         hosts: Iterable[str] = (), open_to: Iterable[str] = (), private: bool = False,
-        rest: Any = None,
+        rest: Any = None, secure: Iterable[int] = (),
     ) -> None:  # fmt: skip
         self._stand, self._mounts, self._fronts = stand, dict(mounts), dict(fronts or {})
         self._guard, self._private = Guard(hosts, open_to), private
+        self._secure = frozenset(secure)  # ports behind the forward proxy's TLS
         self._api = stand_api(stand)
         self._rest = rest  # what else is served, on any path that is nobody's
 
@@ -47,19 +52,30 @@ class StandServer:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
-        if (refusal := self._guard.refusal(scope)) is not None:
+        port = (scope.get("server") or ("", 0))[1]
+        project = self._fronts.get(port)
+        moved = moved_to_its_path(scope) if project is None else None  # a front wants no key, and so no other name
+        if (refusal := self._guard.refusal(scope, names=(host_of(scope),) if moved is not None else ())) is not None:
             await _refuse(scope, receive, send, refusal)
             return
-        project = self._fronts.get((scope.get("server") or ("", 0))[1])
+        if moved is not None:
+            scope = {**moved, "scheme": moved["scheme"] + "s"} if port in self._secure else moved
         if project is not None:
             await self._front(project, scope, receive, send)
+            return
+        if scope["type"] == "http" and (run := RUN.fullmatch(raw_path(scope))):
+            response = await serve_run_url(self._stand, run[1], run[2] or b"/", Request(scope, receive))
+            await response(scope, receive, send)
+            return
+        if scope["type"] == "websocket" and RUN.fullmatch(raw_path(scope)):
+            await _refuse(scope, receive, send, NO_WEBSOCKETS)
             return
         path: str = scope["path"]
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
                 await app({**scope, "root_path": mount}, receive, send)
                 return
-        if scope["type"] == "http" and (called := CALL.fullmatch(path)):
+        if scope["type"] == "http" and (called := CALL.fullmatch(raw_path(scope))):
             response = await call_handler(self._stand, called[1], called[2], Request(scope, receive))
             await response(scope, receive, send)
         elif path.startswith(f"{PREFIX}/"):
@@ -93,27 +109,21 @@ class StandServer:
     async def _front(self, name: str, scope: Any, receive: Any, send: Any) -> None:
         """One project's app, as if it listened here itself."""
         if scope["type"] != "http":
-            await _refuse(scope, receive, send, "nothing is served here")
+            await _refuse(scope, receive, send, NO_WEBSOCKETS)
             return
         project = self._stand.projects.find(name)
-        if scope["method"] in ("GET", "HEAD"):
-            if scope["path"] in ("/healthz", "/readyz"):
-                live = project is not None and project.live is not None
-                response: Response = JSONResponse({"ready": live}, 200 if live else 503)
-            else:
-                response = _json(405, "method_not_allowed", f"this is {name}: POST its inputs here as JSON")
-                response.headers["allow"] = "POST"
+        if scope["method"] in ("GET", "HEAD") and scope["path"] in ("/healthz", "/readyz"):
+            live = project is not None and project.live is not None
+            response: Response = JSONResponse({"ready": live}, 200 if live else 503)
         elif project is None:
-            response = _json(
-                503, "not_deployed", f"{name} is not deployed yet: bananastand deploy FOLDER --name {name}"
-            )
-        elif scope["method"] == "POST":
+            command = f"bananastand deploy FOLDER --name {name}"
+            response = _json(503, "not_deployed", f"{name} is not deployed yet: {command}")
+        else:
             try:
-                response = await pass_on(self._stand, project, scope["path"], Request(scope, receive))
+                target = app_target(raw_path(scope), scope["query_string"])
+                response = await pass_on(self._stand, project, target, Request(scope, receive))
             except PlatformError as error:
                 response = _json(error.status, error.code, str(error))
-        else:
-            response = _json(405, "method_not_allowed", "only POST is served here")
         await response(scope, receive, send)
 
 

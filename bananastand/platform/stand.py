@@ -19,7 +19,7 @@ from typing import Any
 
 from .blobs import Blobs
 from .builds import Build, Builds
-from .calls import Calls
+from .calls import JSON_BODY, Calls
 from .deployer import Builder, Deployer
 from .dispatcher import Dispatcher
 from .errors import Conflict, PlatformError, Refused
@@ -30,6 +30,7 @@ from .orphans import end_orphans
 from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
+from .replicas.client import Headers
 from .scaling import Scaling
 from .settings import Settings
 from .store import Store
@@ -139,10 +140,20 @@ class Stand:
         return build
 
     async def submit(
-        self, project: Project, route: str, body: bytes, *, run_id: str | None = None, request_id: str | None = None
+        self,
+        project: Project,
+        route: str,
+        body: bytes,
+        *,
+        method: str = "POST",
+        headers: Headers = JSON_BODY,
+        run_id: str | None = None,
+        request_id: str | None = None,
     ) -> Ticket:
-        """Queue a call. Raises Refused, StoreError."""
-        return await self.dispatcher.submit(project, route, body, run_id=run_id, request_id=request_id)
+        """Queue a call; see Dispatcher.submit. Raises Refused, StoreError."""
+        return await self.dispatcher.submit(
+            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id
+        )
 
     async def remove(self, project: Project) -> None:
         """A project with its builds, replicas, calls and logs."""
@@ -163,7 +174,7 @@ class Stand:
         """Whether all replicas that the project may have are at work: then Banana refused calls on the run URL."""
         line = self.dispatcher.line(project.id)
         if project.live is None and not self.deployer.pending(project.id):
-            return True
+            return False  # such a call ends at once, with the reason
         slots = project.concurrency or self.builds.takes(project.live)
         return len(line.waiting) + len(line.at_work) >= project.max_replicas * slots
 

@@ -36,6 +36,21 @@ def _takes(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE deployments ADD COLUMN takes INTEGER"))
 
 
+def _whole_requests(connection: Connection) -> None:
+    """A call keeps its method and both lists of headers; before, the type of its answer alone."""
+    columns = [row.name for row in connection.execute(text("PRAGMA table_info(calls)"))]
+    if "answer_headers" in columns:
+        return
+    connection.execute(text("ALTER TABLE calls ADD COLUMN method TEXT NOT NULL DEFAULT 'POST'"))
+    connection.execute(text("ALTER TABLE calls ADD COLUMN headers TEXT"))
+    connection.execute(text("ALTER TABLE calls ADD COLUMN answer_headers TEXT"))
+    typed = "json_array(json_array('content-type', content_type))"
+    connection.execute(text(f"UPDATE calls SET answer_headers = {typed} WHERE content_type IS NOT NULL"))
+    asked = "json_array(json_array('content-type', 'application/json'))"
+    connection.execute(text(f"UPDATE calls SET headers = {asked} WHERE state IN ('queued', 'running')"))
+    connection.execute(text("ALTER TABLE calls DROP COLUMN content_type"))
+
+
 def _as_of(connection: Connection) -> None:
     """A build keeps the day as of which its open requirements are resolved."""
     columns = connection.execute(text("PRAGMA table_info(builds)"))
@@ -44,7 +59,7 @@ def _as_of(connection: Connection) -> None:
 
 
 # Step n takes a database from version n to n + 1; those that were released stay.
-STEPS: Sequence[Step] = (_first, _takes, _as_of)
+STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests)
 
 
 class Store:

@@ -1,14 +1,19 @@
 """The tables of the local Banana. Knows no query.
 
-Times are seconds since 1970. A call's body and answer lie in the row where they are small, else in a file (`blobs`).
+Times are seconds since 1970. A call's route is its path with the query, as sent. Its body and answer lie in the row
+where they are small, else in a file (`blobs`).
 """
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -17,12 +22,29 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 
-__all__ = ["METADATA", "builds", "calls", "deployments", "facts", "keys", "projects", "usage"]
+__all__ = ["METADATA", "HeaderList", "builds", "calls", "deployments", "facts", "keys", "projects", "usage"]
 
 METADATA = MetaData()
+
+
+class HeaderList(TypeDecorator[tuple[tuple[str, str], ...]]):
+    """Pairs of names and values, kept as JSON; none at all is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Pairs to JSON."""
+        return json.dumps(value) if value else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[tuple[str, str], ...]:
+        """JSON to pairs."""
+        return tuple((name, text) for name, text in json.loads(value)) if value else ()
+
 
 facts = Table("facts", METADATA, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
@@ -89,7 +111,9 @@ calls = Table(
     Column("id", Text, nullable=False, unique=True),
     Column("run_id", Text, nullable=False),
     Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("method", Text, nullable=False, server_default="POST"),
     Column("route", Text, nullable=False),
+    Column("headers", HeaderList),
     Column("request", Text),
     Column("state", Text, nullable=False),
     Column("body", LargeBinary),
@@ -101,7 +125,7 @@ calls = Table(
     Column("begun", Float),
     Column("finished", Float),
     Column("status", Integer),
-    Column("content_type", Text),
+    Column("answer_headers", HeaderList),
     Column("answer", LargeBinary),
     Column("error", Text),
     UniqueConstraint("project_id", "request"),

@@ -7,16 +7,23 @@ import time
 from collections.abc import AsyncGenerator
 
 from .calls import Call, Outcome
+from .replicas.client import Headers
 
 __all__ = ["Ticket"]
 
 EVENTS = "text/event-stream"
+WHOLE = 0.02  # seconds after its first piece in which an answer that ends goes out whole, with its length
 
 
 class Ticket:
     """`written` is done when the call's row is there, `done` when its end is recorded.
 
     Those who wait are `dismissed` when the stand stops: their call is kept, and done when it starts again.
+
+    Attributes:
+        head: Status and headers of an answer that streams, once it does.
+        answering: Whether the app has begun an answer in this attempt.
+        streamed: Whether a caller has had part of the answer.
     """
 
     def __init__(self, call: Call | None = None, body: bytes | None = None) -> None:
@@ -28,9 +35,11 @@ class Ticket:
         self.task: asyncio.Task[None] | None = None
         self.written: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[Outcome] = loop.create_future()
-        self.head: tuple[int, str] | None = None  # of an answer that streams
-        self.streamed = False  # a caller has had part of it
+        self.head: tuple[int, Headers] | None = None
+        self.streamed = False
         self.dismissed: asyncio.Future[None] = loop.create_future()
+        self._begun: tuple[int, Headers] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._pieces: list[bytes] = []
         self._more = asyncio.Event()
         if call is not None:
@@ -42,6 +51,11 @@ class Ticket:
         assert self.call is not None, "the call has no row yet"
         return self.call
 
+    @property
+    def answering(self) -> bool:
+        """Whether the app has begun an answer in this attempt."""
+        return self._begun is not None
+
     def write(self, call: Call) -> None:
         """Its row is there."""
         self.call, self.request = call, call.request
@@ -52,26 +66,40 @@ class Ticket:
         self.written.set_exception(error)
         self.written.exception()  # the submitter raises it too
 
-    def open(self, status: int, content_type: str) -> None:
-        """An answer begins; one of events may be passed on piece by piece."""
-        self._pieces.clear()
-        self.head = (status, content_type) if content_type.startswith(EVENTS) else None
-        self._more.set()
+    def open(self, status: int, headers: Headers) -> None:
+        """An answer begins."""
+        if not self.streamed:
+            self._pieces.clear()
+            self._begun = (status, headers)
 
     async def take(self, piece: bytes) -> None:
-        """One more piece of the answer."""
+        """One more piece of the answer. From the first on it streams, unless it ends in the next moment."""
+        if self._begun is None:
+            return
+        self._pieces.append(piece)
         if self.head is not None:
-            self._pieces.append(piece)
             self._more.set()
+        elif _is_events(self._begun[1]):
+            self._stream()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WHOLE, self._stream)
+
+    def complete(self) -> None:
+        """The answer's last piece was there; its end is recorded next."""
+        self._stop_timer()
+        if self.head is None:
+            self._pieces.clear()
 
     def shut(self) -> None:
         """The attempt is lost; what it said is void."""
+        self._stop_timer()
         if not self.streamed:
-            self.head = None
+            self.head = self._begun = None
             self._pieces.clear()
 
     def end(self, outcome: Outcome) -> None:
         """Its end, once."""
+        self._stop_timer()
         if not self.done.done():
             self.done.set_result(outcome)
         self._more.set()
@@ -106,3 +134,16 @@ class Ticket:
             if self.done.done() or self.dismissed.done():
                 return
             await self._more.wait()
+
+    def _stream(self) -> None:
+        self.head = self._begun
+        self._more.set()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _is_events(headers: Headers) -> bool:
+    return any(name == "content-type" and value.lower().startswith(EVENTS) for name, value in headers)

@@ -1,0 +1,180 @@
+"""A forward proxy that answers Banana's host names by the platform, and refuses all others. Knows no project.
+
+CONNECT requests are answered with TLS by the platform's own authority; absolute-form requests without TLS. What is
+inside goes to the platform's port as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from socket import socket
+from urllib.parse import urlsplit
+
+from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
+
+__all__ = ["ForwardProxy", "Refusal"]
+
+PATIENCE = 30.0  # seconds for a request's head, and for a TLS handshake
+LONGEST = 64 * 2**10  # bytes of a request's head
+CHUNK = 64 * 2**10
+OF_THIS_HOP = (b"connection", b"proxy-connection", b"proxy-authorization", b"keep-alive", b"host")
+REASONS = {400: "Bad Request", 403: "Forbidden", 502: "Bad Gateway"}
+
+
+class Refusal(Exception):
+    """The request is refused: a status, and why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    method: bytes
+    target: bytes
+    version: bytes
+    lines: tuple[bytes, ...]
+
+    def for_origin(self, host: bytes, path: bytes) -> bytes:
+        """The request as an origin server gets it, one to a connection."""
+        kept = [line for line in self.lines if line.partition(b":")[0].strip().lower() not in OF_THIS_HOP]
+        lines = [b" ".join((self.method, path, self.version)), b"host: " + host, *kept, b"connection: close"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+class ForwardProxy:
+    """Serves one listening socket.
+
+    Args:
+        plain: Where the platform answers requests that came without TLS.
+        secure: Where it answers those that came with TLS.
+        context: TLS as Banana's names.
+    """
+
+    def __init__(self, plain: tuple[str, int], secure: tuple[str, int], context: ssl.SSLContext) -> None:
+        self._plain, self._secure, self._context = plain, secure, context
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, listener: socket) -> None:
+        """Listen from now on."""
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=LONGEST)
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "asyncio serves each connection in a task"
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except Refusal as refusal:
+            await _refuse(writer, refusal)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
+            pass  # the caller is gone, or does not trust the certificate
+        except asyncio.CancelledError:
+            pass  # the platform stops
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await _read_head(reader)
+        if head.method == b"CONNECT":
+            _check_host(*_split(head.target, 443), 443)
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await writer.drain()
+            await writer.start_tls(self._context, ssl_handshake_timeout=PATIENCE)
+            await _tunnel(reader, writer, self._secure, b"")
+            return
+        url = urlsplit(head.target)
+        if url.scheme != b"http":
+            raise Refusal(400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses")
+        _check_host(*_split(url.netloc, 80), 80)
+        path = (url.path or b"/") + (b"?" + url.query if url.query else b"")
+        await _tunnel(reader, writer, self._plain, head.for_origin(url.netloc, path))
+
+
+async def _read_head(reader: asyncio.StreamReader) -> _Head:
+    """Raises Refusal, TimeoutError, IncompleteReadError."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            raw = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        raise Refusal(400, f"the request's head is longer than {LONGEST} bytes") from None
+    first, *lines = raw[:-4].split(b"\r\n")
+    words = first.split(b" ")
+    if len(words) != 3:
+        raise Refusal(400, "the first line is no request of HTTP/1.1")
+    return _Head(words[0], words[1], words[2], tuple(lines))
+
+
+def _split(place: bytes, default: int) -> tuple[str, int]:
+    try:
+        url = urlsplit(f"//{place.decode('ascii')}")
+        return (url.hostname or "").lower(), url.port or default
+    except ValueError:
+        return ascii(place)[2:-1][:100], 0
+
+
+def _check_host(host: str, port: int, expected: int) -> None:
+    """Raises Refusal."""
+    if not is_banana_host(host) or port != expected:
+        served = ", ".join((f"*.{RUN_DOMAIN}", *API_HOSTS))
+        raise Refusal(403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY")
+
+
+async def _refuse(writer: asyncio.StreamWriter, refusal: Refusal) -> None:
+    body = f"{refusal}\n".encode()
+    head = (
+        f"HTTP/1.1 {refusal.status} {REASONS[refusal.status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    with contextlib.suppress(OSError):
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+
+async def _tunnel(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: tuple[str, int], first: bytes
+) -> None:
+    """Carry bytes both ways until one side ends. Raises OSError."""
+    inner_reader, inner_writer = await asyncio.open_connection(*to)
+    try:
+        inner_writer.write(first)
+        await _first_to_end((_carry(reader, inner_writer), _carry(inner_reader, writer)))
+    finally:
+        inner_writer.close()
+        with contextlib.suppress(OSError):
+            await inner_writer.wait_closed()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError):
+        while data := await reader.read(CHUNK):
+            writer.write(data)
+            await writer.drain()
+
+
+async def _first_to_end(works: Iterable[object]) -> None:
+    tasks = [asyncio.ensure_future(work) for work in works]  # type: ignore[arg-type]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

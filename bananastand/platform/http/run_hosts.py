@@ -1,0 +1,48 @@
+"""Banana's own host names: run URLs by `SLUG.run.banana.dev`, and its API. Knows no project.
+
+Published wrappers have these names built in; they reach the platform by the forward proxy, or by a hosts file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from .headers import raw_path
+
+__all__ = ["API_HOSTS", "RUN_DOMAIN", "host_of", "is_banana_host", "moved_to_its_path"]
+
+RUN_DOMAIN = "run.banana.dev"
+API_HOSTS = ("api.banana.dev", "app.banana.dev", "build.banana.dev")
+MOUNT = "/banana"
+
+
+def is_banana_host(host: str) -> bool:
+    """Whether this is a name of Banana's that the platform answers to."""
+    return host in API_HOSTS or _slug(host) is not None
+
+
+def host_of(scope: Any) -> str:
+    """The host that a request names, without its port, in lower case; empty if it names none, or several."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    try:
+        return (urlsplit(f"//{hosts[0].decode('latin-1')}").hostname or "").lower() if len(hosts) == 1 else ""
+    except ValueError:
+        return ""
+
+
+def moved_to_its_path(scope: Any) -> Any:
+    """The request to one of Banana's hosts as one to the platform's path for it; None for all other hosts."""
+    host = host_of(scope)
+    slug = _slug(host)
+    if slug is None and host not in API_HOSTS:
+        return None
+    before = f"{MOUNT}/run/{slug}" if slug is not None else MOUNT
+    if slug is None and scope["path"].startswith(f"{MOUNT}/"):  # addresses that Banana's API gave out itself
+        before = ""
+    return {**scope, "path": before + scope["path"], "raw_path": before.encode() + raw_path(scope)}
+
+
+def _slug(host: str) -> str | None:
+    slug, _, domain = host.partition(".")
+    return slug if domain == RUN_DOMAIN and slug and slug.replace("-", "").isalnum() and slug.isascii() else None

@@ -1,0 +1,94 @@
+"""A project's run URL, in Banana's dialect: its key, its refusals, its texts. Knows no replica.
+
+Banana's SDKs read the status: 400, 423 and 503 are tried again for up to five minutes, all others are raised at once.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .. import outcomes
+from ..errors import PlatformError, Refused
+from ..passing import answer_of, is_safe, read_body, request_id_of, submit
+from ..projects import Project
+from ..replicas.client import ReplicaRequest
+from ..stand import Stand
+from ..ticket import Ticket
+from .headers import CALL_ID, app_target
+
+__all__ = ["RUN", "refusal", "serve_run_url"]
+
+RUN = re.compile(rb"/banana/run/([^/]+)(/.*)?", re.DOTALL)  # of a path as it was sent
+MARGIN = 5.0  # seconds beyond the inference timeout that a caller is held
+NO_REPLICAS = "You have no available replicas to process this request"
+TEXT = "text/plain; charset=utf-8"
+
+
+async def serve_run_url(stand: Stand, slug: bytes, path: bytes, request: Request) -> Response:
+    """What the app answers on a path of its run URL; the platform's refusals are three indented lines of text.
+
+    Args:
+        stand: Has the project.
+        slug: The project's name, as it was sent.
+        path: Behind the slug, percent-encoded.
+        request: The caller's.
+    """
+    key = request.headers.get("x-banana-api-key", "")
+    if stand.keys.find(key) is None:
+        return refusal(401, "Invalid API key" if key else "An API key is required")
+    project = stand.projects.find(unquote(slug.decode("latin-1")))
+    if project is None:
+        return refusal(404, "Project not found")
+    try:
+        target = app_target(path, request.scope["query_string"])
+        body = await read_body(request, stand.settings.max_body)
+        if _is_full(stand, project, target, request, body):
+            return refusal(400, NO_REPLICAS)
+        ticket = await submit(stand, project, target, request, body)
+    except Refused as error:
+        return refusal(error.status, str(error))
+    except PlatformError as error:
+        return refusal(503, str(error))
+    return await _answer(stand, project, ticket, request)
+
+
+def refusal(status: int, message: str, kind: str | None = None) -> Response:
+    """Banana's error text, as its documentation has it."""
+    kind = kind or ("UserError" if status < 500 else "BananaError")
+    text = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {message}\n"
+    return Response(text, status, media_type=TEXT)
+
+
+def _is_full(stand: Stand, project: Project, target: str, request: Request, body: bytes) -> bool:
+    """Whether Banana would have refused the call, so that its SDK comes again. Others than SDKs wait in the queue."""
+    if is_safe(request.method) or not stand.at_limit(project):
+        return False
+    asked = ReplicaRequest(request.method, target, (), body)
+    return not stand.dispatcher.repeats(project, asked, request_id_of(request))
+
+
+async def _answer(stand: Stand, project: Project, ticket: Ticket, request: Request) -> Response:
+    try:
+        answer = await answer_of(stand, ticket, request, project.inference_timeout + MARGIN)
+    except TimeoutError:
+        return await _late(stand, project, ticket)
+    if answer is None:
+        answer = refusal(503, outcomes.kept(ticket.made.id))
+    elif ticket.done.done() and not (outcome := ticket.done.result()).from_app:
+        kind = "PotassiumError" if outcome.status == 500 else None
+        answer = refusal(outcome.status, outcome.error or "", kind)
+    answer.headers[CALL_ID] = ticket.made.id
+    return answer
+
+
+async def _late(stand: Stand, project: Project, ticket: Ticket) -> Response:
+    """None of the replicas has begun an answer. An SDK comes again after the first of these, not after the second."""
+    now = stand.projects.get(project.id)
+    if now is not None and now.live is None:
+        return refusal(503, f"{project.name} has no live version yet, its first build is under way: call again later")
+    await stand.dispatcher.cancel(ticket.made.id)
+    return refusal(504, "Gateway timeout")

@@ -1,0 +1,126 @@
+"""Banana's own host names: on the platform's port, and through the forward proxy with the published SDK unmodified."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from servers import free_port
+from stands import Up
+
+FRONT, PROXY = free_port(), free_port()
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    running = Up(tmp_path_factory.mktemp("proxy") / "data", fronts=[[FRONT, "my-app"]], proxy=PROXY)
+    assert running.deploy("my-app", "potassium")["state"] == "live", running.log
+    yield running
+    assert running.stop() == 0, running.log
+
+
+def printed(up: Up) -> dict[str, str]:
+    """The exports that the platform printed, as a shell would read them."""
+    lines = [line.split("export ", 1)[1].strip() for line in up.lines if "export " in line]
+    return {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in lines)}
+
+
+def run(up: Up, code: str) -> subprocess.CompletedProcess[str]:
+    """A program of a user's, with the printed exports."""
+    environment = {**os.environ, **printed(up), "NO_PROXY": "", "no_proxy": ""}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_run_url_by_host_name_is_answered_on_the_platforms_port(up: Up) -> None:
+    url, headers = f"http://127.0.0.1:{up.port}/?q=1", {"host": "my-app.run.banana.dev", "x-banana-api-key": up.key}
+
+    assert httpx2.post(url, json={"n": 1}, headers=headers).json()["got"] == {"n": 1}
+    assert httpx2.post(url, json={}, headers={"host": "my-app.run.banana.dev"}).status_code == 401
+    assert httpx2.post(url, json={}, headers={**headers, "host": "nobody.run.banana.dev"}).status_code == 404
+    api = httpx2.get(f"http://127.0.0.1:{up.port}/v1/projects", headers={**headers, "host": "api.banana.dev"})
+    assert [each["name"] for each in api.json()["results"]] == ["my-app"]
+
+
+@pytest.mark.parametrize(
+    "host", ["run.banana.dev", "a.b.run.banana.dev", "banana.dev", "my-app.run.banana.dev.evil.test"]
+)
+def test_other_names_stay_refused(up: Up, host: str) -> None:
+    answer = httpx2.post(f"http://127.0.0.1:{up.port}/", json={}, headers={"host": host, "x-banana-api-key": up.key})
+
+    assert answer.status_code == 403
+
+
+def test_a_front_which_wants_no_key_answers_to_no_other_name(up: Up) -> None:
+    answer = httpx2.post(f"http://127.0.0.1:{FRONT}/", json={}, headers={"host": "my-app.run.banana.dev"})
+
+    assert answer.status_code == 403
+
+
+def test_the_published_sdk_calls_its_built_in_addresses_through_the_proxy(up: Up) -> None:
+    code = (
+        "import json\nfrom banana_dev import API, Client\n"
+        f"client = Client({up.key!r}, url='https://my-app.run.banana.dev', verbosity='')\n"
+        f"print(json.dumps([client.warmup()[0], client.call('/', {{'n': 2}})[0], API({up.key!r}).list_projects()]))"
+    )
+    ended = run(up, code)
+
+    assert ended.returncode == 0, ended.stderr
+    warm, answer, (listed, status) = json.loads(ended.stdout.splitlines()[-1])
+    assert (warm, answer["got"], status) == ({"warm": True}, {"n": 2}, 200)
+    assert [each["name"] for each in listed["results"]] == ["my-app"]
+
+
+def test_the_first_generations_calls_reach_their_built_in_address_too(up: Up) -> None:
+    key = up.http.get("/stand/v1/projects/my-app").json()["model_key"]
+    code = (
+        "import json\nfrom banana_dev.package import run\n"
+        f"print(json.dumps(run({up.key!r}, {key!r}, {{'modelInputs': {{'a': 1}}, 'callInputs': {{'b': 2}}}})))"
+    )
+    ended = run(up, code)
+
+    assert ended.returncode == 0, ended.stderr
+    outputs = json.loads(ended.stdout.splitlines()[-1])["modelOutputs"]
+    assert outputs[0]["got"] == {"modelInputs": {"a": 1}, "callInputs": {"b": 2}}
+
+
+def test_requests_without_tls_pass_too(up: Up) -> None:
+    with httpx2.Client(proxy=f"http://127.0.0.1:{PROXY}", trust_env=False) as client:
+        headers = {"x-banana-api-key": up.key}
+        answer = client.post("http://my-app.run.banana.dev/", json={"n": 3}, headers=headers)
+
+    assert answer.json()["got"] == {"n": 3}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "CONNECT example.com:443 HTTP/1.1", "CONNECT 127.0.0.1:22 HTTP/1.1", "CONNECT app.run.banana.dev:22 HTTP/1.1",
+        "GET http://example.com/ HTTP/1.1", "CONNECT api.banana.dev.evil.test:443 HTTP/1.1",
+    ],
+)  # fmt: skip
+def test_everything_else_is_refused(up: Up, first: str) -> None:
+    with socket.create_connection(("127.0.0.1", PROXY), timeout=20) as connection:
+        connection.sendall(f"{first}\r\nHost: x\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+
+    assert answer.startswith("HTTP/1.1 403 Forbidden")
+    assert "is not served here: this proxy answers *.run.banana.dev, api.banana.dev" in answer
+
+
+def test_the_authoritys_files_are_for_this_user_alone(up: Up) -> None:
+    for name in ("ca.pem", "ca-key.pem", "bundle.pem"):
+        assert stat.S_IMODE((up.data / "proxy" / name).stat().st_mode) == 0o600
+    assert sorted(printed(up)) == [
+        "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"
+    ]  # fmt: skip
