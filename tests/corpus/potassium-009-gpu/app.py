@@ -17,7 +17,7 @@ def edges(context: dict, request: Request) -> Response:
 
 @app.handler("/version", gpu=False)
 def version(context, request: Request) -> Response:
-    return Response(status=200, json={"context": context, "version": "0.0.9"})
+    return Response(status=200, json={"has_context": context is not None, "version": "0.0.9"})
 
 
 if __name__ == "__main__":
