@@ -1,0 +1,128 @@
+"""Asks an app that is an HTTP server of its own. Keeps nothing between requests but open connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpcore2
+
+from .client import (
+    AnswerTooLarge,
+    AnswerTooLate,
+    ConnectionLost,
+    Headers,
+    OnChunk,
+    OnHead,
+    ReplicaAnswer,
+    ReplicaRequest,
+    RequestNotDelivered,
+)
+
+__all__ = ["HttpClient"]
+
+CONNECT = 5.0  # seconds for a connection
+PROBE = 2.0  # seconds for the answer to a health question
+LOOK, LOOK_MOST = 0.05, 2.0  # seconds between two looks at a background task
+HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding")
+    + ("upgrade", "content-length")
+)
+
+
+class HttpClient:
+    """One replica's client. `address` is where it listens."""
+
+    def __init__(self, address: tuple[str, int], largest_answer: int = 256 * 2**20) -> None:
+        self.address, self._largest = address, largest_answer
+        self._pool = httpcore2.AsyncConnectionPool(
+            max_connections=None, max_keepalive_connections=8, keepalive_expiry=20.0
+        )
+        host, port = address
+        self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._host = f"{'localhost' if ':' in host else host}:{port}".encode()
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._pool.aclose()
+
+    async def send(
+        self,
+        request: ReplicaRequest,
+        timeout: float,
+        *,
+        on_head: OnHead | None = None,
+        on_chunk: OnChunk | None = None,
+    ) -> ReplicaAnswer:
+        """See ReplicaClient."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._exchange(request, on_head, on_chunk)
+        except TimeoutError:
+            raise AnswerTooLate from None
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+            raise RequestNotDelivered(str(error)) from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
+            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+
+    async def get(self, path: str) -> ReplicaAnswer | None:
+        """What a health question is answered; None if nothing answers in time."""
+        probe = ReplicaRequest("GET", path, (("accept", "*/*"),), b"")
+        try:
+            return await self.send(probe, PROBE)
+        except (RequestNotDelivered, ConnectionLost, AnswerTooLate, AnswerTooLarge):
+            return None
+
+    async def until_done(self, limit: float) -> bool:
+        """Wait until the app says at /_k/status that it is free; True at once if it does not say.
+
+        False if it answers nothing, or is not free in `limit` seconds.
+        """
+        pause = LOOK
+        try:
+            async with asyncio.timeout(limit):
+                while True:
+                    answer = await self.get("/_k/status")
+                    if answer is not None:
+                        status = answer.json() if answer.status == 200 else None
+                        if not isinstance(status, dict) or status.get("gpu_available") is not False:
+                            return True
+                    await asyncio.sleep(pause)
+                    pause = min(LOOK_MOST, pause * 1.5)
+        except TimeoutError:
+            return False
+
+    async def _exchange(
+        self, request: ReplicaRequest, on_head: OnHead | None, on_chunk: OnChunk | None
+    ) -> ReplicaAnswer:
+        headers: list[tuple[bytes, bytes]] = [(b"host", self._host)]
+        headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+        if request.body or request.method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
+            headers.append((b"content-length", str(len(request.body)).encode()))
+        extensions: dict[str, Any] = {"timeout": {"connect": CONNECT, "pool": CONNECT}, "target": _target(request.path)}
+        async with self._pool.stream(
+            request.method, self._origin, headers=headers, content=request.body, extensions=extensions
+        ) as response:
+            kept = _kept(response.headers)
+            if on_head is not None:
+                on_head(response.status, kept)
+            pieces, size = list[bytes](), 0
+            async for piece in response.aiter_stream():
+                pieces.append(piece)
+                size += len(piece)
+                if size > self._largest:
+                    raise AnswerTooLarge
+                if on_chunk is not None:
+                    await on_chunk(piece)
+            return ReplicaAnswer(response.status, kept, b"".join(pieces))
+
+
+def _target(path: str) -> bytes:
+    return path.encode("latin-1", "replace") or b"/"
+
+
+def _kept(headers: list[tuple[bytes, bytes]]) -> Headers:
+    """Without those that belong to the connection alone."""
+    named = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+    listed = {each.strip().lower() for name, value in named if name == "connection" for each in value.split(",")}
+    return tuple((name, value) for name, value in named if name not in HOP_BY_HOP and name not in listed)

@@ -1,0 +1,55 @@
+"""How a handler learns that its caller is gone: through `bananastand.cancel` where the app has it, else by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Any, ContextManager, Optional
+
+__all__ = ["Cancelled", "Token", "is_cancelled", "new_token", "scope"]
+
+SEAM = "bananastand.cancel"  # the module through which our engine listens
+
+
+class Cancelled(Exception):
+    """The work was cancelled; the text says why."""
+
+
+class Token:
+    """One caller's wish to go on. Safe to use from any thread."""
+
+    def __init__(self, timeout: Optional[float] = None) -> None:
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._reason: Optional[str] = None
+
+    def cancel(self, reason: str = "cancelled by the caller") -> None:
+        """Cancel the work; the first reason stands."""
+        self._reason = self._reason or reason
+
+    def check(self) -> None:
+        """Raise Cancelled if the work was cancelled or its time is up."""
+        if self._reason is None and self._deadline is not None and time.monotonic() >= self._deadline:
+            self._reason = "out of time"
+        if self._reason is not None:
+            raise Cancelled(self._reason)
+
+
+def new_token(timeout: Optional[float]) -> Any:
+    """A token of the kind the app listens to."""
+    seam = sys.modules.get(SEAM)
+    return seam.Token(timeout) if seam is not None else Token(timeout)
+
+
+def scope(token: Any) -> ContextManager[Any]:
+    """Make the token the current one for what runs inside."""
+    seam = sys.modules.get(SEAM)
+    if seam is None or isinstance(token, Token):
+        return contextlib.nullcontext(token)
+    return seam.scope(token)
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether an error says that the work was cancelled."""
+    seam = sys.modules.get(SEAM)
+    return isinstance(error, Cancelled) or (seam is not None and isinstance(error, seam.Cancelled))

@@ -1,0 +1,143 @@
+"""A process that has imported what an app imports, and forks workers of it. It runs no app itself.
+
+The socket carries frames: the first message gives {"modules": [...]}; the answer is {"ready": seconds} or
+{"refused": why}. A message {"id", "folder", "environment", "words", "concurrency"} with two descriptors, for output and
+for the worker's frames, becomes a child in a session of its own; the answers are {"id", "pid"} and, when it ends,
+{"pid", "status"}. The fork server never touches a GPU, and it ends, with its children, when the socket does.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import importlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Dict, List, Set
+
+from .start import run_worker  # with all that a worker needs, imported before it forks
+
+__all__ = ["run_fork_server"]
+
+LONGEST = 2**20  # bytes of a message
+
+
+def run_fork_server(line: socket.socket) -> int:
+    """Until the socket's other end is closed. line: a socket of packets (SOCK_SEQPACKET)."""
+    began = time.perf_counter()
+    with open(json.loads(line.recv(LONGEST))["modules"], encoding="utf-8") as names:
+        for name in json.load(names):
+            with suppress(BaseException):  # what cannot be imported by itself is left to the app
+                importlib.import_module(name)
+    why = _unfit()
+    if why:
+        _send(line, {"refused": why})
+        return 1
+    gc.collect()
+    gc.freeze()  # its pages stay shared
+    _send(line, {"ready": time.perf_counter() - began})
+    return _ForkServer(line).run()
+
+
+def _unfit() -> str:
+    """Why it would not be safe to fork; empty if it is."""
+    if threading.active_count() > 1:
+        return "what the app imports starts threads"
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return "what the app imports uses the GPU at once"
+    return ""
+
+
+class _ForkServer:
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._children: Set[int] = set()
+        self._woken, wake = os.pipe()
+        for end in (self._woken, wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+
+    def run(self) -> int:
+        while True:
+            ready, _, _ = select.select([self._line, self._woken], [], [])
+            if self._woken in ready:
+                with suppress(BlockingIOError):
+                    os.read(self._woken, 4096)
+                self._reap()
+            if self._line in ready and not self._take():
+                for pid in self._children:
+                    with suppress(OSError):
+                        os.killpg(pid, signal.SIGKILL)
+                return 0
+
+    def _take(self) -> bool:
+        size = array.array("i").itemsize
+        raw, passed, _, _ = self._line.recvmsg(LONGEST, socket.CMSG_SPACE(2 * size))
+        if not raw:
+            return False
+        descriptors = array.array("i")
+        descriptors.frombytes(passed[0][2][: 2 * size])
+        output, control = descriptors
+        request = json.loads(raw)
+        pid = os.fork()
+        if pid == 0:
+            self._become(request, output, control)
+        os.close(output)
+        os.close(control)
+        self._children.add(pid)
+        _send(self._line, {"id": request["id"], "pid": pid})
+        return True
+
+    def _become(self, request: Dict[str, Any], output: int, control: int) -> None:
+        """The child: another session, other descriptors, another environment; then a worker like any other."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            self._line.close()
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            for name, descriptor in (("stdout", 1), ("stderr", 2)):
+                setattr(sys, name, open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False))
+            os.environ.clear()
+            os.environ.update(request["environment"])
+            os.chdir(request["folder"])
+            random.seed()
+            numpy: Any = sys.modules.get("numpy")
+            if numpy is not None:
+                numpy.random.seed()
+            words: List[str] = request["words"]
+            status = run_worker(words, socket.socket(fileno=control), concurrency=request["concurrency"])
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            with suppress(BaseException):
+                sys.stdout.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            self._children.discard(pid)
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            _send(self._line, {"pid": pid, "status": code})
+
+
+def _send(line: socket.socket, message: Dict[str, Any]) -> None:
+    with suppress(OSError):
+        line.send(json.dumps(message).encode())

@@ -1,0 +1,241 @@
+"""A Potassium app of any published version, 0.0.3 to 0.5.0, behind one interface.
+
+What differs between versions is asked of the objects themselves, not of a version number. Up to 0.4 a handler is a
+function of the request and finds its context in the app; 0.5 hands the context over; 0.0.3 and 0.0.4 have one handler,
+a function of JSON alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import uuid
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from . import wire
+
+__all__ = ["PotassiumApp", "Route", "potassium_version", "response_head"]
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Route(NamedTuple):
+    """A path of the app. function: of the context and the request. background: it answers before it runs."""
+
+    path: str
+    function: Callable[[Any, Any], Any]
+    background: bool
+
+
+class PotassiumApp:
+    """An adapter around a `potassium.Potassium`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.name = str(getattr(app, "name", ""))
+        self.contexts = int(getattr(app, "_num_workers", 1) or 1)
+        self.concurrency = int(getattr(app, "concurrency", 1) or 1)
+        self._module = __import__("sys").modules[type(app).__module__]
+        self._own_context = not hasattr(app, "_worker_pool")  # up to 0.4 the app keeps its context itself
+        self.routes: Dict[str, Route] = {route.path: route for route in self._find_routes()}
+
+    def _find_routes(self) -> List[Route]:
+        endpoints = getattr(self.app, "_endpoints", None)
+        if endpoints is None:
+            endpoints = getattr(self.app, "endpoints", None)
+        if endpoints is None:  # 0.0.3 and 0.0.4
+            function = getattr(self.app, "handler_func", None)
+            return [] if function is None else [Route("/", self._plain(function), False)]
+        found = []
+        for path, endpoint in endpoints.items():
+            kind = str(getattr(endpoint.type, "name", endpoint.type)).lower()
+            found.append(Route(path, self._handler(endpoint), kind in ("background", "async_handler")))
+        return found
+
+    def _plain(self, function: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+        """A handler of JSON alone, whose output may go on to a webhook (0.0.4)."""
+
+        def call(context: Any, request: Any) -> Any:
+            output = function(request)
+            url = getattr(self.app, "webhook_url", None)
+            if url is not None:
+                self._forward(url, output)
+            return output
+
+        return call
+
+    def _handler(self, endpoint: Any) -> Callable[[Any, Any], Any]:
+        function, url = endpoint.func, getattr(endpoint, "result_webhook", None)
+        if not self._own_context:
+            return function
+
+        def call(context: Any, request: Any) -> Any:
+            response = function(request)
+            if url is not None:
+                self._forward(url, getattr(response, "json", response))
+            return response
+
+        return call
+
+    def _forward(self, url: str, output: Any) -> None:
+        forward = getattr(self._module, "forward_to_webhook", None)
+        if forward is not None:
+            threading.Thread(target=forward, args=(url, output), daemon=True).start()
+
+    def init(self, number: int) -> Any:
+        """Run init() once; returns its context. Raises what the app raises.
+
+        Args:
+            number: Of the context, from 0, for an init() that asks for it.
+        """
+        function = getattr(self.app, "_init_func", None) or getattr(self.app, "init_func", None)
+        assert function is not None, "a Potassium app has an init function"
+        if self._own_context:
+            function()
+            return None
+        context = function(number) if inspect.signature(function).parameters else function()
+        adapted = getattr(self.app, "_bananastand_context", None)  # set_cache and set_context, on a version without
+        if context is None and adapted is not None:
+            context = adapted
+        if not isinstance(context, dict):
+            raise TypeError(f"init() must return a dictionary, not {type(context).__name__}")
+        return context
+
+    def request(self, headers: List[wire.Header], body: bytes) -> Any:
+        """The request as this version hands it to a handler.
+
+        Args:
+            headers: As they came, names in any case.
+            body: JSON.
+
+        Raises:
+            wire.BadRequest: It is not JSON, or its Content-Type does not say so.
+        """
+        named: Dict[str, str] = {}
+        for name, value in headers:
+            key = name.lower()
+            named[key] = named[key] + "," + value if key in named else value
+        wire.check_json_type(named)
+        value = wire.parse_json(body)
+        kind = getattr(self._module, "Request", None)
+        if kind is None:
+            return value
+        known: Dict[str, Any] = {"json": value}
+        parameters = inspect.signature(kind).parameters
+        if "id" in parameters:
+            known["id"] = named.get("x-banana-request-id") or str(uuid.uuid4())
+        if "headers" in parameters:
+            known["headers"] = self._headers(named)
+        return kind(**known)
+
+    def _headers(self, named: Dict[str, str]) -> Any:
+        """0.5 has a class of its own for them, 0.4 uses werkzeug's."""
+        kind = getattr(self._module, "RequestHeaders", None)
+        if kind is None:
+            from werkzeug.datastructures import Headers  # type: ignore[import-not-found, unused-ignore]
+
+            return Headers({name.title(): value for name, value in named.items()})
+        return _quiet(kind)({name.upper().replace("-", "_"): value for name, value in named.items()})
+
+    def response(self, output: Any) -> Tuple[int, List[wire.Header], Any]:
+        """Status, headers and body (bytes or a generator) of what a handler returned.
+
+        Raises:
+            ValueError: HTTP has no room for it.
+        """
+        if hasattr(output, "body"):  # from 0.4
+            return response_head(output)
+        if hasattr(self._module, "sanic_json"):  # up to 0.0.6: Sanic's JSON, status 200
+            return _sanic_head(self._module.sanic_json(getattr(output, "json", output)))
+        generic = hasattr(self.app, "_handle_generic")  # from 0.0.9 a response's status counts
+        value = getattr(output, "json", output)
+        status = int(getattr(output, "status", 200)) if generic else 200
+        headers = [("x-endpoint-type", "handler")] if generic else []
+        return _flask_head(value, status, headers)
+
+
+def potassium_version() -> str:
+    """The version of the installed package; empty if it does not say."""
+    try:
+        from importlib.metadata import version
+    except ImportError:  # Python 3.7
+        try:
+            from pkg_resources import get_distribution  # type: ignore[import-not-found, unused-ignore]
+
+            return str(get_distribution("potassium").version)
+        except Exception:
+            return ""
+    try:
+        return version("potassium")
+    except Exception:
+        return ""
+
+
+def response_head(response: Any) -> Tuple[int, List[wire.Header], Any]:
+    """Status, headers and body of a potassium.Response of 0.4 or 0.5; text/html if it names no type.
+
+    Raises:
+        ValueError: HTTP has no room for it.
+    """
+    named = {str(key).lower(): str(value) for key, value in dict(response.headers or {}).items()}
+    named.setdefault("content-type", wire.HTML)
+    body = b"" if response.body is None else response.body
+    return _checked(int(response.status), list(named.items()), body)
+
+
+def _checked(status: int, headers: List[wire.Header], body: Any) -> Tuple[int, List[wire.Header], Any]:
+    kept = [(name, value) for name, value in headers if name != "content-length"]
+    if any(mark in text for pair in kept for text in pair for mark in "\r\n\0"):
+        raise ValueError("a header of the response holds a line end")
+    for pair in kept:
+        for text in pair:
+            text.encode("latin-1")
+    if not 200 <= status <= 599:
+        raise ValueError(f"the response has status {status}; 200 to 599 are possible")
+    if isinstance(body, str):
+        body = body.encode()
+    return status, kept, body
+
+
+def _flask_head(value: Any, status: int, headers: List[wire.Header]) -> Tuple[int, List[wire.Header], Any]:
+    """As Flask's make_response makes it: JSON of a dictionary or list, text of a string."""
+    from flask import Flask, make_response  # type: ignore[import-not-found, unused-ignore]
+
+    application = _flask_application(Flask)
+    with application.test_request_context():
+        made = make_response(value)
+    kind = made.headers.get("Content-Type", wire.HTML)
+    return _checked(status, [("content-type", kind), *headers], made.get_data())
+
+
+_application: Optional[Any] = None
+
+
+def _flask_application(kind: Any) -> Any:
+    global _application
+    if _application is None:
+        _application = kind("bananastand_worker")
+    return _application
+
+
+def _sanic_head(response: Any) -> Tuple[int, List[wire.Header], Any]:
+    return _checked(int(response.status), [("content-type", str(response.content_type))], response.body)
+
+
+def _quiet(kind: Any) -> Any:
+    """Potassium 0.5's class prints all headers, keys and secrets included, each time one is read."""
+    known = _QUIET.get(kind)
+    if known is None:
+
+        class Headers(kind):  # type: ignore[misc, unused-ignore]
+            def __init__(self, headers: Dict[str, str]) -> None:
+                self._headers = headers
+
+            def __getitem__(self, key: str) -> str:
+                return self._headers[self._normalize_key(key)]
+
+        known = _QUIET[kind] = Headers
+    return known
+
+
+_QUIET: Dict[Any, Any] = {}
