@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -60,11 +60,13 @@ class WebhookReceiver:
 
     def __init__(self) -> None:
         self.received: list[Any] = []
-        received = self.received
+        received, arrived = self.received, threading.Event()
+        self._arrived = arrived
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                arrived.set()
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -78,6 +80,10 @@ class WebhookReceiver:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/"
+
+    def wait(self) -> None:
+        """Until something has arrived, for 20 seconds at most."""
+        self._arrived.wait(20)
 
     def __enter__(self) -> WebhookReceiver:
         self._thread.start()
@@ -121,8 +127,10 @@ def _interpreter(uv: str, wanted: str) -> str:
     return sys.executable
 
 
-def upstream_answers(python: Path, app: Path, asked: list[Probe], webhook: str) -> list[Answer]:
-    """What the version's own server answers, one request after the other."""
+def upstream_answers(
+    python: Path, app: Path, asked: list[Probe], webhook: str, wait: Callable[[], None] | None = None
+) -> list[Answer]:
+    """What the version's own server answers, one request after the other; `wait` is called before it is stopped."""
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -134,7 +142,10 @@ def upstream_answers(python: Path, app: Path, asked: list[Probe], webhook: str) 
         )  # fmt: skip
     try:
         _until_it_listens(port, process, log)
-        return [_ask(port, probe) for probe in asked]
+        answers = [_ask(port, probe) for probe in asked]
+        if wait is not None:
+            wait()
+        return answers
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
@@ -173,12 +184,17 @@ def _ask(port: int, probe: Probe) -> Answer:
         time.sleep(0.05)
 
 
-def worker_answers(python: Path, app: Path, asked: list[Probe], webhook: str) -> list[Answer]:
-    """What the same app answers in our worker, in the same Python."""
+def worker_answers(
+    python: Path, app: Path, asked: list[Probe], webhook: str, wait: Callable[[], None] | None = None
+) -> list[Answer]:
+    """What the same app answers in our worker, in the same Python; `wait` is called before it is stopped."""
 
     async def scenario() -> list[Answer]:
         async with _worker(python, app, webhook) as client:
-            return [await _ask_worker(client, probe) for probe in asked]
+            answers = [await _ask_worker(client, probe) for probe in asked]
+            if wait is not None:
+                await asyncio.to_thread(wait)
+            return answers
 
     return asyncio.run(scenario())
 
@@ -225,13 +241,14 @@ def compare(version: Version, python: Path, folder: Path, source: str) -> Iterat
     asked = probes(version)
     app = folder / "app.py"
     app.write_text(source)
+    posts = version.app != "cache"
     with WebhookReceiver() as theirs:
-        upstream = upstream_answers(python, app, asked, theirs.url)
+        upstream = upstream_answers(python, app, asked, theirs.url, theirs.wait if posts else None)
     with WebhookReceiver() as ours:
-        worker = worker_answers(python, app, asked, ours.url)
+        worker = worker_answers(python, app, asked, ours.url, ours.wait if posts else None)
     for probe, expected, found in zip(asked, upstream, worker, strict=True):
         yield _row(version, probe, expected, found)
-    if version.app not in ("cache",):
+    if posts:
         same = theirs.received == ours.received and theirs.received != []
         note = "" if same else f"upstream posted {theirs.received}, the worker {ours.received}"
         yield Row(version.name, "webhook", "same" if same else "wrong", note)
