@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["APPS", "DIFFERENCES", "VERSIONS", "Probe", "Version", "probes"]
 
-CACHE = '''
+CACHE = """
 from potassium import Potassium
 
 app = Potassium("cache")
@@ -30,9 +30,9 @@ def handler(cache, json_in):
 
 
 app.serve()
-'''
+"""
 
-WEBHOOK_CACHE = '''
+WEBHOOK_CACHE = """
 import os
 
 from potassium import Potassium
@@ -52,9 +52,9 @@ def handler(cache, json_in):
 
 
 app.serve()
-'''
+"""
 
-CONTEXT = '''
+CONTEXT = """
 import os
 import time
 
@@ -101,9 +101,9 @@ def job(context, request: Request):
 
 
 app.serve()
-'''
+"""
 
-GPU = '''
+GPU = """
 import os
 import time
 
@@ -148,9 +148,9 @@ def job(context, request: Request):
 
 
 app.serve()
-'''
+"""
 
-PLAIN = '''
+PLAIN = """
 import os
 import time
 
@@ -203,15 +203,15 @@ def job(context: dict, request: Request) -> Response:
 
 %s
 app.serve()
-'''
+"""
 
-SLASHLESS = '''
+SLASHLESS = """
 @app.handler("slashless")
 def slashless(context: dict, request: Request) -> Response:
     return Response(json={"slashless": True})
-'''
+"""
 
-BODIES = '''
+BODIES = """
 @app.handler("/headers")
 def headers(context: dict, request: Request) -> Response:
     return Response(json={"n": 1}, headers={"X-Banana": "ripe", "X-Two": "2"})
@@ -234,16 +234,16 @@ def stream(context: dict, request: Request) -> Response:
             yield b"piece %d " % at
 
     return Response(body=pieces(), headers={"Content-Type": "text/plain"})
-'''
+"""
 
-REQUESTS = '''
+REQUESTS = """
 @app.handler("/request")
 def about(context: dict, request: Request) -> Response:
     named = {"id": request.id, "one": request.headers.get("X-One"), "none": request.headers.get("X-None", "default")}
     return Response(json={**named, "item": request.headers["x-one"]}, headers={"X-One": request.headers["x-one"]})
-'''
+"""
 
-NO_CONTEXT = '''
+NO_CONTEXT = """
 from potassium import Potassium, Request, Response
 
 app = Potassium("none")
@@ -260,7 +260,7 @@ def handler(context, request: Request):
 
 
 app.serve()
-'''
+"""
 
 
 @dataclass(frozen=True)
