@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -154,8 +156,6 @@ class Life:
         return Cell(True, f"banana_dev {self.repository.sdk}" if by_sdk else "HTTP: the SDK reads JSON alone")
 
     def _mismatch_by_sdk(self, call: Call, project: dict[str, Any]) -> str | None:
-        import json
-
         out = self.sdk.call(
             self.repository.sdk, call, key=self.platform.key, project=project, banana=self.platform.banana,
             timeout=CALL_LIMIT,
@@ -221,7 +221,5 @@ class Life:
         return Cell(True, f"{again['seconds']['live']:.1f} s")
 
     def _remove(self) -> None:
-        try:
+        with contextlib.suppress(ApiError):
             self.platform.api("DELETE", f"projects/{self.name}")
-        except ApiError:
-            pass
