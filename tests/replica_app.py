@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/fails":
             self.answer(500, {"error": {"message": "the handler failed"}})
         elif self.path == "/busy":
-            self.answer(423, None)
+            self.answer(423, None, ("X-Endpoint-Type", "handler"))
         elif self.path == "/large":
             self.answer(200, {"large": "x" * asked["bytes"]})
         elif self.path == "/background":
@@ -79,11 +79,13 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(7)
         self.wfile.write(b"0\r\n\r\n")
 
-    def answer(self, status: int, value: object) -> None:
+    def answer(self, status: int, value: object, *headers: tuple[str, str]) -> None:
         body = b"" if value is None else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
+        for name, text in headers:
+            self.send_header(name, text)
         self.end_headers()
         self.wfile.write(body)
 

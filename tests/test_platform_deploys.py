@@ -71,8 +71,8 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
         ("hangs", {}, "the build took longer than 0.3 s and was ended"),
         ("small", {"CRASH_AT_START": "1"}, "the new version takes no traffic: the app ended with status 1 while it "
          "started; its last lines: a line of the app, no token | no model here"),
-        ("small", {"NEVER_READY": "1"}, "the new version takes no traffic: the app was not healthy after 0.5 s; "
-         "its last lines: a line of the app, no token"),
+        ("small", {"NEVER_READY": "1"}, "the new version takes no traffic: the app was not ready after 0.5 s: "
+         "GET /readyz answered 503; its last lines: a line of the app, no token"),
     ],
 )  # fmt: skip
 def test_a_version_that_fails_never_takes_traffic(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.commands import MARK, start_command
+from bananastand.platform.commands import MARK, start_command, worker_words
 from bananastand.platform.inherited import inherited
 from bananastand.platform.launch import Launch
 from bananastand.platform.orphans import end_orphans
@@ -146,23 +146,38 @@ def test_a_background_task_beside_other_calls_keeps_its_replica(tmp_path: Path) 
     asyncio.run(scenario())
 
 
-def test_a_python_file_is_hosted_on_our_server_or_on_potassiums(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_file_runs_in_the_worker_or_by_its_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANANASTAND_KEY", "not for replicas")
     launch = Launch("process", ("python3", "-u", "app.py"), "/srv", {"A": "b", "PORT": "1"}, python="/venv/bin/python")
 
     ours = start_command(launch, stand="s", replica="r", port=9, concurrency=2, secrets={"B": "c"}, gpu="1")
     theirs = start_command(launch, stand="s", replica="r", port=9, host="potassium")
 
-    assert ours.command[:9] == (
-        "/venv/bin/python", "-m", "bananastand", "serve", "app.py", "--host", "127.0.0.1", "--port", "9",
-    )  # fmt: skip
-    assert {name: ours.environment[name] for name in ("A", "B", "PORT", "CUDA_VISIBLE_DEVICES")} == {
-        "A": "b", "B": "c", "PORT": "9", "CUDA_VISIBLE_DEVICES": "1",
+    assert (ours.command[0], ours.words, ours.concurrency) == ("/venv/bin/python", ("app.py",), 2)
+    assert {name: ours.environment[name] for name in ("A", "B", "CUDA_VISIBLE_DEVICES")} == {
+        "A": "b", "B": "c", "CUDA_VISIBLE_DEVICES": "1",
     }  # fmt: skip
     assert ours.environment["PATH"].startswith("/venv/bin:")
     assert "BANANASTAND_KEY" not in ours.environment
-    assert theirs.command[:2] == ("/venv/bin/python", "-u")
-    assert theirs.command[-1] == "app.py"
+    assert (theirs.command, theirs.words) == (("/venv/bin/python", "-u", "app.py"), None)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("python3 -u app.py", "app.py"),
+        ("python app.py --port 8000", "app.py --port 8000"),
+        ("python3.9 -m package.server", "-m package.server"),
+        ("python3 -m uvicorn server:app", None),
+        ("python3 -c pass", None),
+        ("node server.js", None),
+        ("bash start.sh", None),
+    ],
+)
+def test_python_files_and_modules_run_in_the_worker_and_other_programs_as_they_are(
+    command: str, words: str | None
+) -> None:
+    assert worker_words(tuple(command.split())) == (tuple(words.split()) if words else None)
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])

@@ -20,7 +20,6 @@ from .errors import NotFound, Refused, StoreError
 from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
-from .replica_http import ReplicaHttp
 from .settings import Settings
 from .ticket import Ticket
 
@@ -48,9 +47,9 @@ class Line:
 class Dispatcher:
     """All calls that are not over. `ended` is told of each that ends, with the seconds it ran."""
 
-    def __init__(self, settings: Settings, calls: Calls, projects: Projects, pool: Pool, http: ReplicaHttp) -> None:
+    def __init__(self, settings: Settings, calls: Calls, projects: Projects, pool: Pool) -> None:
         self._settings, self._calls, self._projects, self._pool = settings, calls, projects, pool
-        self._attempts = Attempts(settings, calls, pool, http)
+        self._attempts = Attempts(settings, calls, pool)
         self.lines: dict[str, Line] = {}
         self.changed: Callable[[], None] = lambda: None
         self.ended: list[Callable[[Ticket, Outcome, float], None]] = []
@@ -232,7 +231,7 @@ class Dispatcher:
         else:
             self._give_back(line, ticket, counted=attempt.counted)
         if attempt.busy is not None:
-            await self._attempts.until_free(replica, attempt.busy, background=attempt.background)
+            await self._attempts.until_free(replica, attempt)
         replica.release()
         self.pump(project.id)
 

@@ -7,11 +7,10 @@ text that says what happened. `error` is set for every end that is no success.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from .calls import Outcome
 from .errors import StoreError
-from .replica_http import Answer
+from .replicas.client import ReplicaAnswer
 
 __all__ = [
     "CANCELLED",
@@ -33,7 +32,7 @@ __all__ = [
 ]
 
 TEXT = "text/plain; charset=utf-8"
-OF_HOST = ("loading", "stopping", "busy")  # codes with which our host says that no handler has run
+NOT_RUN = "x-bananastand-not-run"  # our host's, which takes it out of what an app answers
 SAID = 500  # characters of an app's own words in an error
 
 
@@ -46,24 +45,23 @@ REMOVED = _failed(404, "the project was removed")
 TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 
-def answered(answer: Answer) -> Outcome:
+def answered(answer: ReplicaAnswer) -> Outcome:
     """What the app itself said."""
     error = None if answer.status < 400 else f"the app answered {answer.status}{_words(answer)}"
-    return Outcome(answer.status, answer.content_type, answer.body, error)
+    return Outcome(answer.status, answer.content_type or "application/octet-stream", answer.body, error)
 
 
-def not_taken(answer: Answer) -> bool:
-    """Whether the answer says that no handler has run: Potassium's 423, or our host's own 503."""
+def not_taken(answer: ReplicaAnswer) -> bool:
+    """Whether the answer says that no handler has run, in a header that our host alone sets, or in Potassium's 423."""
+    names = {name for name, _ in answer.headers}
     if answer.status == 423:
-        return not answer.body
-    return answer.status == 503 and _code(answer.json()) in OF_HOST
+        return not answer.body and "x-endpoint-type" in names
+    return answer.status == 503 and NOT_RUN in names
 
 
-def started(outcome: Outcome) -> bool:
-    """Whether a background task goes on behind this answer."""
-    if outcome.error is not None or len(outcome.body) > 100:
-        return False
-    return Answer(outcome.status, outcome.content_type, outcome.body).json() == {"started": True}
+def started(answer: ReplicaAnswer) -> bool:
+    """Whether a background task goes on behind this answer of Potassium's own server."""
+    return answer.status < 400 and len(answer.body) <= 100 and answer.json() == {"started": True}
 
 
 def timed_out(seconds: float) -> Outcome:
@@ -116,12 +114,7 @@ def kept(call: str) -> str:
     return f"the stand stops; the call {call} is kept, and done when it starts again"
 
 
-def _code(value: Any) -> Any:
-    error = value.get("error") if isinstance(value, dict) else None
-    return error.get("code") if isinstance(error, dict) else None
-
-
-def _words(answer: Answer) -> str:
+def _words(answer: ReplicaAnswer) -> str:
     value = answer.json()
     if isinstance(value, dict):
         error = value.get("error", value.get("message"))

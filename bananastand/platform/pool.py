@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from .builds import Deployment
-from .commands import one_at_a_time, start_command
-from .parents import Parents
+from .commands import Start, one_at_a_time, start_command
 from .projects import Project
 from .replica import Replica
-from .replica_http import ReplicaHttp
+from .replicas.fork_servers import ForkServers
 from .settings import Settings
 
 __all__ = ["Failing", "Pool"]
-
-HOSTS = {"bananastand": "our host", "potassium": "Potassium's own server", "command": "its own command"}
 
 
 @dataclass(slots=True)
@@ -38,13 +35,13 @@ class Failing:
 class Pool:
     """`changed` is called whenever a replica's state has changed; it is still in the pool then."""
 
-    def __init__(self, settings: Settings, stand: str, http: ReplicaHttp, log: Callable[[str, str, str], None]) -> None:
-        self._settings, self._stand, self._http, self._log = settings, stand, http, log
+    def __init__(self, settings: Settings, stand: str, log: Callable[[str, str, str], None]) -> None:
+        self._settings, self._stand, self._log = settings, stand, log
         self.replicas: dict[str, Replica] = {}
         self.changed: list[Callable[[Replica], None]] = []
         self.failing: dict[str, Failing] = {}  # by deployment
         self._closing = False
-        self._parents = Parents(settings.parents)
+        self._fork_servers = ForkServers(settings.parents)
 
     def of(self, project_id: str) -> list[Replica]:
         """A project's replicas, oldest first."""
@@ -63,22 +60,20 @@ class Pool:
         if gpu is None and self._settings.gpus:
             return None
         replica = Replica(
-            deployment, project.concurrency, self._http, self._note,
-            lambda replica, line: self._log(project.id, replica, line), spawn=self._parents.spawn, gpu=gpu,
+            deployment, project.concurrency, self._note,
+            lambda replica, line: self._log(project.id, replica, line), spawn=self._fork_servers.start, gpu=gpu,
         )  # fmt: skip
         start = start_command(
             deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,
-            concurrency=project.concurrency, timeout=project.inference_timeout + 5.0, secrets=deployment.secrets,
-            gpu=gpu, memory_mb=self._settings.memory_mb, modules=self._modules(deployment),
+            concurrency=project.concurrency, secrets=deployment.secrets, gpu=gpu, memory_mb=self._settings.memory_mb,
         )  # fmt: skip
         self.replicas[replica.id] = replica
         card = f", card {gpu}" if gpu is not None else ""
-        replica.say(f"starts version {deployment.id[:8]} on {HOSTS[start.host]}{card}")
+        how = "in the worker" if start.words is not None else "by its own command"
+        replica.say(f"starts version {deployment.id[:8]} {how}{card}")
         if one_at_a_time(deployment.launch):
             replica.say(f"one replica at a time: the app fixes port {start.port}")
-        replica.ready.add_done_callback(
-            lambda ready: None if ready.exception() else self._parents.stand_by(start, replica.say)
-        )
+        replica.ready.add_done_callback(lambda ready: None if ready.exception() else self._warm_up(replica, start))
         replica.begin(start, timeout=self._settings.start_timeout, memory_mb=self._settings.memory_mb)
         return replica
 
@@ -94,7 +89,7 @@ class Pool:
             each.stop("the stand stops", grace)
         for each in replicas:
             await each.over
-        await self._parents.close()
+        await self._fork_servers.close()
 
     def _note(self, replica: Replica) -> None:
         known = self.failing.get(replica.deployment.id)
@@ -111,8 +106,16 @@ class Pool:
         if replica.state == "ended":
             self.replicas.pop(replica.id, None)
 
-    def _modules(self, deployment: Deployment) -> Path | None:
-        return self._settings.data / "modules" / f"{deployment.id}.json" if self._settings.parents else None
+    def _warm_up(self, replica: Replica, start: Start) -> None:
+        """Keep what the app has imported, and have a fork server for the version's next replicas."""
+        worker = replica.worker
+        if worker is None or not self._settings.parents:
+            return
+        modules = self._settings.data / "modules" / f"{replica.deployment.id}.json"
+        if not modules.exists():
+            modules.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            modules.write_text(json.dumps(worker.modules), encoding="utf-8")
+        self._fork_servers.warm_up(start, modules, replica.say)
 
     def _card(self, share: bool) -> str | None:
         used = Counter(each.gpu for each in self.replicas.values())

@@ -1,4 +1,4 @@
-"""One replica: started, found healthy, watched, stopped. Knows its process and its port; decides nothing.
+"""One replica: started, found ready, watched, stopped. Knows its process and its client; decides nothing.
 
 starting -> ready -> draining -> stopping -> ended; what fails ends at once.
 """
@@ -17,36 +17,35 @@ from .builds import Deployment
 from .commands import Start
 from .errors import ReplicaFailed
 from .logs import hidden, tail, to_hide
-from .process import Process, quietly, resident, spawn
-from .replica_http import Answer, ReplicaHttp
+from .process import Process, quietly, resident
+from .replicas.client import ReplicaClient
+from .replicas.health import ask_health
+from .replicas.http_client import HttpClient
+from .replicas.starter import Started, start_process
+from .replicas.worker_client import WorkerClient
 
-__all__ = ["Replica", "Spawn", "State", "as_process"]
+__all__ = ["Replica", "Spawn", "State"]
 
-Spawn = Callable[[Start, Callable[[str], None]], Awaitable[tuple[Process, str]]]
+Spawn = Callable[[Start, Callable[[str], None]], Awaitable[Started]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
 LOOK, LOOK_MOST = 0.02, 0.25  # seconds between two probes while it starts
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
 LAST_LINES = 20
 ENGINE = 20.0  # seconds for an engine to remove a container
-HEALTH = ("/readyz", "/_k/status", "/healthcheck")
-
-
-async def as_process(start: Start, on_line: Callable[[str], None]) -> tuple[Process, str]:
-    """Start it; and how it was started, in words."""
-    return await spawn(start.command, start.folder, start.environment, on_line), "started as a process"
+OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected one
 
 
 class Replica:
-    """`inflight` calls are at work in it, `background` of them answered already. `ready` is done when it is healthy,
-    and raises ReplicaFailed if it never is.
+    """`inflight` calls run in it, `background` of them answered already. `ready` is done when it takes calls, and
+    raises ReplicaFailed if it never does. `waits_for` says meanwhile what was asked and what came.
 
     It takes `slots` calls at once; where that is 0, as many as it says itself (`takes`), once it is ready.
     `changed` is called when its state has changed, `log` with each of its lines.
     """
 
     def __init__(
-        self, deployment: Deployment, slots: int, http: ReplicaHttp, changed: Callable[[Replica], None],
-        log: Callable[[str, str], None], *, spawn: Spawn = as_process, gpu: str | None = None,
+        self, deployment: Deployment, slots: int, changed: Callable[[Replica], None],
+        log: Callable[[str, str], None], *, spawn: Spawn = start_process, gpu: str | None = None,
     ) -> None:  # fmt: skip
         self.id = uuid.uuid4().hex[:12]
         self.deployment, self.slots, self.gpu = deployment, slots, gpu
@@ -54,13 +53,15 @@ class Replica:
         self.state: State = "starting"
         self.inflight = 0
         self.background = 0
-        self.port = 0
+        self.waits_for = "its program starts"
         self.failure: str | None = None
         self.started = self.idle_since = time.monotonic()
         self.took: float | None = None  # seconds from start to ready
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._http, self._changed, self._log, self._spawn = http, changed, log, spawn
+        self._changed, self._log, self._spawn = changed, log, spawn
+        self._worker: WorkerClient | None = None
+        self._http: HttpClient | None = None
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process: Process | None = None
         self.asked = False
@@ -77,6 +78,23 @@ class Replica:
         return max(0, self.slots - self.inflight) if self.state == "ready" else 0
 
     @property
+    def client(self) -> ReplicaClient:
+        """Asks it. Only of one that is, or was, ready."""
+        client = self._http or self._worker
+        assert client is not None, "a replica that is ready has a client"
+        return client
+
+    @property
+    def worker(self) -> WorkerClient | None:
+        """The client of a Potassium app in our worker; None for an app that is a server of its own."""
+        return self._worker if self._http is None else None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Where an app that is a server of its own listens; None for one in our worker, and while it is not known."""
+        return self._http.address if self._http is not None else None
+
+    @property
     def memory(self) -> int:
         """Bytes that it holds."""
         return resident(self._process.pid) if self._process is not None and self.state != "ended" else 0
@@ -88,7 +106,6 @@ class Replica:
 
     def begin(self, start: Start, *, timeout: float, memory_mb: int | None) -> None:
         """Start it and follow it to its end."""
-        self.port = start.port
         self._life = asyncio.create_task(self._live(start, timeout, memory_mb), name=f"replica {self.id}")
 
     def say(self, line: str) -> None:
@@ -140,23 +157,25 @@ class Replica:
 
     async def _live(self, start: Start, timeout: float, memory_mb: int | None) -> None:
         watcher: asyncio.Task[None] | None = None
+        started: Started | None = None
         try:
-            self._process, how = await self._spawn(start, self._hear)
+            started = await self._spawn(start, self._hear)
+            self._process, self._worker = started.process, started.worker
             process, spawned = self._process, time.monotonic()
             end = asyncio.create_task(process.ended())
             if memory_mb is not None:
                 watcher = asyncio.create_task(self._watch_memory(process.pid, memory_mb * 2**20))
-            await self._wait_until_healthy(start, end, timeout)
+            await self._wait_until_ready(start, started, end, timeout)
             if self.state == "starting":
                 self.took = time.monotonic() - self.started
                 self.idle_since = time.monotonic()
-                first, rest = spawned - self.started, self.took - (spawned - self.started)
-                self.say(f"ready after {self.took:.2f} s: {how} in {first:.3f} s, healthy {rest:.2f} s later")
+                first = spawned - self.started
+                self.say(f"ready after {self.took:.2f} s: {started.how} in {first:.3f} s; {self.waits_for}")
                 self._become("ready")
             status = await end
             if not self.asked:
-                self.failure = self.failure or f"the replica ended with status {status}{self._tail()}"
-                self.say(f"ended with status {status}")
+                self.failure = self.failure or f"the replica ended {_status(status)}{self._tail()}"
+                self.say(f"ended {_status(status)}")
         except ReplicaFailed as error:
             self.failure = str(error)
             self.say(f"failed: {error}")
@@ -172,42 +191,75 @@ class Replica:
         finally:
             if watcher is not None:
                 watcher.cancel()
+            await self._close_clients(started)
             await self._remove_container(start)
             self._become("ended")
 
-    async def _wait_until_healthy(self, start: Start, end: asyncio.Task[int], timeout: float) -> None:
+    async def _close_clients(self, started: Started | None) -> None:
+        if started is not None and started.reading is not None:
+            started.reading.cancel()
+        for client in (self._worker, self._http):
+            if client is not None:
+                await client.close()
+
+    async def _wait_until_ready(self, start: Start, started: Started, end: asyncio.Task[int], timeout: float) -> None:
         """Raises ReplicaFailed."""
-        path, pause, until = None, LOOK, time.monotonic() + timeout
+        pause, until = LOOK, time.monotonic() + timeout
         while self.state == "starting":
+            started.changed.clear()
             if end.done():
                 if self.asked:
                     return
-                raise ReplicaFailed(
-                    self.failure or f"the app ended with status {end.result()} while it started{self._tail()}"
-                )
+                failed = self._worker.failure if self._worker is not None else None
+                reason = failed or f"the app ended {_status(end.result())} while it started"
+                raise ReplicaFailed(self.failure or f"{reason}{self._tail()}")
             if time.monotonic() > until:
-                raise ReplicaFailed(f"the app was not healthy after {timeout:g} s{self._tail()}")
-            path = path or await self._health_path(start)
-            if path is not None:
-                answer = await self._http.get(start.port, path)
-                if answer is not None and answer.status == 200:
-                    self.takes = _takes(answer)
-                    self.slots = self.slots or self.takes
-                    return
-            await asyncio.wait({end}, timeout=pause)
+                raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.waits_for}{self._tail()}")
+            if await self._look(start, started):
+                return
+            news = asyncio.create_task(started.changed.wait())
+            await asyncio.wait({end, news}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
             pause = min(LOOK_MOST, pause * 1.2)
 
-    async def _health_path(self, start: Start) -> str | None:
-        """Where it tells of its health; None while nothing listens."""
-        if start.host != "command":
-            return "/readyz" if start.host == "bananastand" else "/_k/status"
-        for path in HEALTH:
-            answer = await self._http.get(start.port, path)
-            if answer is None:
-                return None
-            if answer.status not in (404, 405):
-                return path
-        raise ReplicaFailed(f"port {start.port} answers, but has none of {', '.join(HEALTH)}")
+    async def _look(self, start: Start, started: Started) -> bool:
+        """Whether it is ready; `waits_for` says what was asked and what came."""
+        worker = started.worker
+        if worker is not None and worker.phase in ("app", "ready", "failed"):
+            self.waits_for = "its init() runs"
+            if worker.phase != "ready":
+                return False
+            self.takes = worker.concurrency
+            self.slots = self.slots or self.takes
+            self.waits_for = f"Potassium {worker.potassium} on Python {worker.python}, hosted by the worker"
+            return True
+        place = self._place(start, started)
+        if place is None:
+            return False
+        if self._http is None or self._http.address != place:
+            if self._http is not None:
+                await self._http.close()
+            self._http = HttpClient(place)
+        health = await ask_health(self._http, start.health)
+        self.waits_for = health.reason
+        if health.is_ready:
+            self.takes = health.concurrency
+            self.slots = self.slots or self.takes
+        return health.is_ready
+
+    def _place(self, start: Start, started: Started) -> tuple[str, int] | None:
+        """Where the app listens: the expected port, else, after a while, another that it has opened."""
+        ports = started.ports
+        if ports is None or not start.moves:
+            return ("127.0.0.1", start.port)
+        if (place := ports.place(start.port)) is not None:
+            return place
+        others = ports.others
+        if not others:
+            self.waits_for = f"nothing listens on port {start.port} yet"
+            return None
+        self.waits_for = f"the app listens on port {others[0]}, and not on {start.port}"
+        return ports.place(others[0]) if time.monotonic() - self.started > OTHER_PORT else None
 
     async def _watch_memory(self, pid: int, most: int) -> None:
         while True:
@@ -236,8 +288,11 @@ class Replica:
         self._changed(self)
 
 
-def _takes(answer: Answer) -> int:
-    """Calls at once, as our host tells them with its health; any other server takes one."""
-    told = answer.json()
-    takes = told.get("concurrency") if isinstance(told, dict) else None
-    return takes if isinstance(takes, int) and takes > 0 else 1
+def _status(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"by signal {-status}"

@@ -29,7 +29,6 @@ from .orphans import end_orphans
 from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
-from .replica_http import ReplicaHttp
 from .scaling import Scaling
 from .settings import Settings
 from .store import Store
@@ -61,10 +60,9 @@ class Stand:
             raise
         self.began = time.time()
         self._logs: dict[str, Log] = {}
-        self.http = ReplicaHttp()
         self.calls = Calls(self.store, Blobs(settings.data / "bodies"))
-        self.pool = Pool(settings, self.store.id, self.http, self._replica_says)
-        self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool, self.http)
+        self.pool = Pool(settings, self.store.id, self._replica_says)
+        self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._poke)
         self.scaling = Scaling(settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending)
         self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
@@ -96,7 +94,6 @@ class Stand:
         await self.deployer.close()
         await self.dispatcher.close()
         await self.pool.stop_all(self.settings.stop_grace if grace is None else grace)
-        await self.http.close()
         for log in self._logs.values():
             log.close()
         self.store.close()

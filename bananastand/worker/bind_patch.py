@@ -17,7 +17,7 @@ Report = Callable[[Dict[str, Any]], None]
 
 def move_listeners(report: Report) -> None:
     """From now on. report: called with {"bound": port asked for, "address", "port"}."""
-    moved: Dict[int, int] = {}
+    moved: dict[int, int] = {}
     kind: Any = socket.socket
     bind, connect, connect_ex = kind.bind, kind.connect, kind.connect_ex
 

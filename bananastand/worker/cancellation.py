@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import Any, ContextManager, Optional
+from typing import Any, ContextManager
 
 __all__ = ["Cancelled", "Token", "is_cancelled", "new_token", "scope"]
 
@@ -19,9 +19,9 @@ class Cancelled(Exception):
 class Token:
     """One caller's wish to go on. Safe to use from any thread."""
 
-    def __init__(self, timeout: Optional[float] = None) -> None:
+    def __init__(self, timeout: float | None = None) -> None:
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._reason: Optional[str] = None
+        self._reason: str | None = None
 
     def cancel(self, reason: str = "cancelled by the caller") -> None:
         """Cancel the work; the first reason stands."""
@@ -35,7 +35,7 @@ class Token:
             raise Cancelled(self._reason)
 
 
-def new_token(timeout: Optional[float]) -> Any:
+def new_token(timeout: float | None) -> Any:
     """A token of the kind the app listens to."""
     seam = sys.modules.get(SEAM)
     return seam.Token(timeout) if seam is not None else Token(timeout)

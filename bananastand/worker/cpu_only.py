@@ -6,7 +6,7 @@ Only on request (BANANASTAND_CPU=1, `bananastand deploy --cpu`), and only where 
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, Tuple
+from typing import Any
 
 __all__ = ["lead_to_cpu"]
 
@@ -76,7 +76,7 @@ def _leading(original: Any) -> Any:
     return to
 
 
-def _led(args: Tuple[Any, ...], known: Dict[str, Any]) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:
+def _led(args: tuple[Any, ...], known: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     led = tuple(_cpu(each) for each in args)
     return led, (dict(known, device=_cpu(known["device"])) if "device" in known else known)
 

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Dict, List, Set
+from typing import Any
 
 from .start import run_worker  # with all that a worker needs, imported before it forks
 
@@ -60,7 +60,7 @@ def _unfit() -> str:
 class _ForkServer:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
-        self._children: Set[int] = set()
+        self._children: set[int] = set()
         self._woken, wake = os.pipe()
         for end in (self._woken, wake):
             os.set_blocking(end, False)
@@ -98,7 +98,7 @@ class _ForkServer:
         _send(self._line, {"id": request["id"], "pid": pid})
         return True
 
-    def _become(self, request: Dict[str, Any], output: int, control: int) -> None:
+    def _become(self, request: dict[str, Any], output: int, control: int) -> None:
         """The child: another session, other descriptors, another environment; then a worker like any other."""
         status = 1
         try:
@@ -109,7 +109,8 @@ class _ForkServer:
             os.dup2(output, 1)
             os.dup2(output, 2)
             for name, descriptor in (("stdout", 1), ("stderr", 2)):
-                setattr(sys, name, open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False))
+                stream = open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+                setattr(sys, name, stream)
             os.environ.clear()
             os.environ.update(request["environment"])
             os.chdir(request["folder"])
@@ -117,7 +118,7 @@ class _ForkServer:
             numpy: Any = sys.modules.get("numpy")
             if numpy is not None:
                 numpy.random.seed()
-            words: List[str] = request["words"]
+            words: list[str] = request["words"]
             status = run_worker(words, socket.socket(fileno=control), concurrency=request["concurrency"])
         except BaseException:
             import traceback
@@ -138,6 +139,6 @@ class _ForkServer:
             _send(self._line, {"pid": pid, "status": code})
 
 
-def _send(line: socket.socket, message: Dict[str, Any]) -> None:
+def _send(line: socket.socket, message: dict[str, Any]) -> None:
     with suppress(OSError):
         line.send(json.dumps(message).encode())

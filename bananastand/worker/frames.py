@@ -6,20 +6,20 @@ import json
 import socket
 import struct
 import threading
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 __all__ = ["PREFIX", "FrameSocket", "decode_header", "encode"]
 
 PREFIX = struct.Struct("!II")  # sizes of the header and of the body
 
 
-def encode(header: Dict[str, Any], body: bytes = b"") -> bytes:
+def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
     """A message as it goes over the socket."""
     head = json.dumps(header, separators=(",", ":")).encode()
     return b"".join((PREFIX.pack(len(head), len(body)), head, body))
 
 
-def decode_header(raw: bytes) -> Dict[str, Any]:
+def decode_header(raw: bytes) -> dict[str, Any]:
     """A message's header."""
     return json.loads(raw)
 
@@ -31,7 +31,7 @@ class FrameSocket:
         self._connection = connection
         self._lock = threading.Lock()
 
-    def send(self, header: Dict[str, Any], body: bytes = b"") -> None:
+    def send(self, header: dict[str, Any], body: bytes = b"") -> None:
         """Send a message. What the other end no longer takes is dropped."""
         message = encode(header, body)
         try:
@@ -40,7 +40,7 @@ class FrameSocket:
         except OSError:
             pass
 
-    def receive(self) -> Optional[Tuple[Dict[str, Any], bytes]]:
+    def receive(self) -> tuple[dict[str, Any], bytes] | None:
         """The next message, or None when the other end has closed."""
         prefix = self._read(PREFIX.size)
         if prefix is None:
@@ -49,7 +49,7 @@ class FrameSocket:
         head, body = self._read(head_size), self._read(body_size)
         return None if head is None or body is None else (decode_header(head), body)
 
-    def _read(self, size: int) -> Optional[bytes]:
+    def _read(self, size: int) -> bytes | None:
         buffer = bytearray(size)
         view, done = memoryview(buffer), 0
         while done < size:

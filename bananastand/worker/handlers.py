@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 import traceback
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 from . import cancellation
 
@@ -37,7 +37,7 @@ class Stream:
     """Chunks on their way to the client, AHEAD of it at most; None after the last."""
 
     def __init__(self) -> None:
-        self.chunks: queue.SimpleQueue[Optional[bytes]] = queue.SimpleQueue()
+        self.chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.room = threading.Semaphore(AHEAD)
 
 
@@ -53,12 +53,12 @@ class Call:
 
     def __init__(self, function: Callable[[Any], Any], token: Any, listener: Any) -> None:
         self.function, self.token = function, token
-        self._listener: Optional[Any] = listener
+        self._listener: Any | None = listener
         self.arrived = time.perf_counter()
         self.response: Any = None
-        self.error: Optional[BaseException] = None
+        self.error: BaseException | None = None
         self.traceback = ""
-        self.stream: Optional[Stream] = None
+        self.stream: Stream | None = None
 
     def run(self, context: Any) -> None:
         """Run the handler, then what it streams, unless the caller has gone meanwhile."""
@@ -116,7 +116,7 @@ class Handlers:
 
     def __init__(self, app: Any, count: int) -> None:
         self._app, self.count = app, count
-        self._calls: queue.SimpleQueue[Optional[Call]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._first: Any = None
 
     def start(self, *, on_this_thread: bool = False) -> None:
@@ -127,14 +127,14 @@ class Handlers:
         contexts = max(1, self._app.contexts)
         self.count = max(self.count, contexts)
         made: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        ready: List[Any] = []
+        ready: list[Any] = []
         if on_this_thread:
             self._first = self._app.init(0)
             ready.append(self._first)
         for number in range(len(ready), contexts):
             threading.Thread(target=self._start_one, args=(number, made), name=_name(number), daemon=True).start()
         for _ in range(contexts - len(ready)):
-            outcome: Dict[str, Any] = made.get()
+            outcome: dict[str, Any] = made.get()
             if "error" in outcome:
                 raise outcome["error"]
             ready.append(outcome["context"])

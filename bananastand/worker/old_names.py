@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from typing import Any, Callable, Dict, Set
+from typing import Any, Callable
 
 __all__ = ["add_old_names"]
 
-_said: Set[str] = set()
+_said: set[str] = set()
 
 
 def add_old_names(module: Any) -> None:
@@ -23,7 +23,7 @@ def add_old_names(module: Any) -> None:
     kind._bananastand_adapted = True
     _accept_mode(kind)
     _keep_context(kind)
-    missing: Dict[str, Any] = {
+    missing: dict[str, Any] = {
         "background": getattr(kind, "async_handler", None),
         "async_handler": _async_handler,
         "set_context": _set_context,
@@ -124,12 +124,9 @@ def _async_handler(self: Any, path: str = "/", result_webhook: Any = None, **kno
         @functools.wraps(function)
         def handler(context: Any, request: Any) -> Any:
             output = function(context, request)
-            import requests  # type: ignore[import-untyped, unused-ignore]
+            from potassium.hooks import send_webhook  # type: ignore[import-not-found, unused-ignore]
 
-            try:
-                requests.post(result_webhook, json=getattr(output, "json", output), timeout=30)
-            except requests.RequestException as error:
-                sys.stderr.write(f"the result webhook failed: {error}\n")
+            send_webhook(result_webhook, getattr(output, "json", output))
             return output
 
         return decorator(handler)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import threading
 import uuid
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple
 
 from . import wire
 
@@ -37,9 +37,9 @@ class PotassiumApp:
         self.concurrency = int(getattr(app, "concurrency", 1) or 1)
         self._module = __import__("sys").modules[type(app).__module__]
         self._own_context = not hasattr(app, "_worker_pool")  # up to 0.4 the app keeps its context itself
-        self.routes: Dict[str, Route] = {route.path: route for route in self._find_routes()}
+        self.routes: dict[str, Route] = {route.path: route for route in self._find_routes()}
 
-    def _find_routes(self) -> List[Route]:
+    def _find_routes(self) -> list[Route]:
         endpoints = getattr(self.app, "_endpoints", None)
         if endpoints is None:
             endpoints = getattr(self.app, "endpoints", None)
@@ -101,7 +101,7 @@ class PotassiumApp:
             raise TypeError(f"init() must return a dictionary, not {type(context).__name__}")
         return context
 
-    def request(self, headers: List[wire.Header], body: bytes) -> Any:
+    def request(self, headers: list[wire.Header], body: bytes) -> Any:
         """The request as this version hands it to a handler.
 
         Args:
@@ -111,7 +111,7 @@ class PotassiumApp:
         Raises:
             wire.BadRequest: It is not JSON, or its Content-Type does not say so where the version minds.
         """
-        named: Dict[str, str] = {}
+        named: dict[str, str] = {}
         for name, value in headers:
             key = name.lower()
             named[key] = named[key] + "," + value if key in named else value
@@ -121,7 +121,7 @@ class PotassiumApp:
         kind = getattr(self._module, "Request", None)
         if kind is None:
             return value
-        known: Dict[str, Any] = {"json": value}
+        known: dict[str, Any] = {"json": value}
         parameters = inspect.signature(kind).parameters
         if "id" in parameters:
             known["id"] = named.get("x-banana-request-id") or str(uuid.uuid4())
@@ -129,7 +129,7 @@ class PotassiumApp:
             known["headers"] = self._headers(named)
         return kind(**known)
 
-    def _headers(self, named: Dict[str, str]) -> Any:
+    def _headers(self, named: dict[str, str]) -> Any:
         """0.5 has a class of its own for them, 0.4 uses werkzeug's."""
         kind = getattr(self._module, "RequestHeaders", None)
         if kind is None:
@@ -138,7 +138,7 @@ class PotassiumApp:
             return Headers({name.title(): value for name, value in named.items()})
         return _quiet(kind)({name.upper().replace("-", "_"): value for name, value in named.items()})
 
-    def response(self, output: Any) -> Tuple[int, List[wire.Header], Any]:
+    def response(self, output: Any) -> tuple[int, list[wire.Header], Any]:
         """Status, headers and body (bytes or a generator) of what a handler returned.
 
         Raises:
@@ -172,7 +172,7 @@ def potassium_version() -> str:
         return ""
 
 
-def response_head(response: Any) -> Tuple[int, List[wire.Header], Any]:
+def response_head(response: Any) -> tuple[int, list[wire.Header], Any]:
     """Status, headers and body of a potassium.Response of 0.4 or 0.5; text/html if it names no type.
 
     Raises:
@@ -184,7 +184,7 @@ def response_head(response: Any) -> Tuple[int, List[wire.Header], Any]:
     return _checked(int(response.status), list(named.items()), body)
 
 
-def _checked(status: int, headers: List[wire.Header], body: Any) -> Tuple[int, List[wire.Header], Any]:
+def _checked(status: int, headers: list[wire.Header], body: Any) -> tuple[int, list[wire.Header], Any]:
     kept = [(name, value) for name, value in headers if name != "content-length"]
     if any(mark in text for pair in kept for text in pair for mark in "\r\n\0"):
         raise ValueError("a header of the response holds a line end")
@@ -198,7 +198,7 @@ def _checked(status: int, headers: List[wire.Header], body: Any) -> Tuple[int, L
     return status, kept, body
 
 
-def _flask_head(value: Any, status: int, headers: List[wire.Header]) -> Tuple[int, List[wire.Header], Any]:
+def _flask_head(value: Any, status: int, headers: list[wire.Header]) -> tuple[int, list[wire.Header], Any]:
     """As Flask's make_response makes it: JSON of a dictionary or list, text of a string."""
     from flask import Flask, make_response  # type: ignore[import-not-found, unused-ignore]
 
@@ -209,7 +209,7 @@ def _flask_head(value: Any, status: int, headers: List[wire.Header]) -> Tuple[in
     return _checked(status, [("content-type", kind), *headers], made.get_data())
 
 
-_application: Optional[Any] = None
+_application: Any | None = None
 
 
 def _flask_application(kind: Any) -> Any:
@@ -219,7 +219,7 @@ def _flask_application(kind: Any) -> Any:
     return _application
 
 
-def _sanic_head(response: Any) -> Tuple[int, List[wire.Header], Any]:
+def _sanic_head(response: Any) -> tuple[int, list[wire.Header], Any]:
     return _checked(int(response.status), [("content-type", str(response.content_type))], response.body)
 
 
@@ -229,7 +229,7 @@ def _quiet(kind: Any) -> Any:
     if known is None:
 
         class Headers(kind):  # type: ignore[misc, unused-ignore]
-            def __init__(self, headers: Dict[str, str]) -> None:
+            def __init__(self, headers: dict[str, str]) -> None:
                 self._headers = headers
 
             def __getitem__(self, key: str) -> str:
@@ -239,4 +239,4 @@ def _quiet(kind: Any) -> Any:
     return known
 
 
-_QUIET: Dict[Any, Any] = {}
+_QUIET: dict[Any, Any] = {}

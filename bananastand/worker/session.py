@@ -21,7 +21,7 @@ import threading
 import time
 import traceback
 import uuid
-from typing import Any, Dict, List
+from typing import Any
 
 from . import cancellation, wire
 from .frames import FrameSocket
@@ -40,7 +40,7 @@ class Session:
         self._began = time.perf_counter()
         self._handlers: Any = None
         self._app: Any = None
-        self._calls: Dict[int, Call] = {}
+        self._calls: dict[int, Call] = {}
         self._stopping = False
 
     def serve(self, app: Any) -> None:
@@ -96,9 +96,9 @@ class Session:
             elif kind == "stop":
                 self._handlers.stop()
 
-    def _take(self, header: Dict[str, Any], body: bytes) -> None:
+    def _take(self, header: dict[str, Any], body: bytes) -> None:
         number, route = header["call"], self._app.routes[header["path"]]
-        headers: List[wire.Header] = [(name, value) for name, value in header["headers"]]
+        headers: list[wire.Header] = [(name, value) for name, value in header["headers"]]
         listener = _Reporter(self, number)
 
         def run(context: Any) -> Any:
@@ -119,7 +119,7 @@ class Session:
     def over(self, number: int, call: Call) -> None:
         """A handler is done: say how it ended."""
         self._calls.pop(number, None)
-        end: Dict[str, Any] = {"type": "end", "call": number}
+        end: dict[str, Any] = {"type": "end", "call": number}
         body = b""
         if call.error is not None:
             if isinstance(call.error, wire.BadRequest):
@@ -164,14 +164,14 @@ class _Reporter(Listener):
         self._session.over(self._number, call)
 
 
-def imported_modules(own_folder: str) -> List[str]:
+def imported_modules(own_folder: str) -> list[str]:
     """The names of the modules that are imported, but for those of the app's own folder, for a fork server."""
     own, names = own_folder.rstrip(os.sep) + os.sep, []
     for name, module in list(sys.modules.items()):
         where = getattr(module, "__file__", None) or ""
-        if where and (not where.startswith(own) or "site-packages" in where):
-            if name != "__main__" and not name.startswith("bananastand_worker"):
-                names.append(name)
+        is_own = where.startswith(own) and "site-packages" not in where
+        if where and not is_own and name != "__main__" and not name.startswith("bananastand_worker"):
+            names.append(name)
     return names
 
 

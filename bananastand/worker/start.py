@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Any, List
+from typing import Any
 
 from .frames import FrameSocket
 from .session import Session
@@ -18,7 +18,7 @@ __all__ = ["run_worker"]
 CPU = "BANANASTAND_CPU"
 
 
-def run_worker(words: List[str], connection: socket.socket, *, concurrency: int = 0, move: bool = False) -> int:
+def run_worker(words: list[str], connection: socket.socket, *, concurrency: int = 0, move: bool = False) -> int:
     """Run a program under the worker; returns its exit status.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Dict, Union
 
 __all__ = ["Status"]
 
@@ -14,7 +13,7 @@ class Status:
     def __init__(self) -> None:
         self.slots = 0  # handlers that may run at once; 0 until init() is done
         self._started = self._completed = self._bad = 0
-        self._running: Dict[object, float] = {}
+        self._running: dict[object, float] = {}
         self._idle_since = time.time()
 
     @property
@@ -55,7 +54,7 @@ class Status:
         if self.slots > self.in_progress:
             self._idle_since = time.time()
 
-    def as_dict(self) -> Dict[str, Union[bool, int]]:
+    def as_dict(self) -> dict[str, bool | int]:
         """Times in whole milliseconds."""
         available, now = self.slots > self.in_progress, time.time()
         idle = now - self._idle_since if available and not self.in_progress else 0

@@ -9,7 +9,7 @@ import os
 import runpy
 import sys
 import types
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable
 
 from .old_names import add_old_names
 
@@ -22,7 +22,7 @@ class TargetError(Exception):
     """There is no app to host; the text says what is wrong."""
 
 
-def run_target(words: List[str], serve: Serve, *, needs_app: bool = True) -> None:
+def run_target(words: list[str], serve: Serve, *, needs_app: bool = True) -> None:
     """Run a target and hand its app to `serve`, which returns when the app is to stop.
 
     Args:
@@ -33,7 +33,7 @@ def run_target(words: List[str], serve: Serve, *, needs_app: bool = True) -> Non
     Raises:
         TargetError: There is no such target, or it serves no app. Otherwise what the program itself raises.
     """
-    served: List[Any] = []
+    served: list[Any] = []
 
     def replacement(self: Any, *args: Any, **known: Any) -> None:
         """Where the app wanted to listen does not matter: its host listens."""
@@ -64,7 +64,7 @@ def _adapt(module: Any, replacement: Callable[..., None]) -> None:
     kind.serve = replacement
 
 
-def _run_file(words: List[str]) -> None:
+def _run_file(words: list[str]) -> None:
     file = words[0]
     if not os.path.isfile(file):
         raise TargetError(f"there is no file {file}")
@@ -101,7 +101,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def __init__(self, name: str, then: Callable[[Any], None]) -> None:
         self._name, self._then = name, then
 
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Optional[Any]:
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any | None:
         if fullname != self._name:
             return None
         sys.meta_path.remove(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Tuple
 
 __all__ = [
     "Answer",
@@ -33,7 +33,7 @@ class Answer:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, body: Any = b"", headers: Optional[List[Header]] = None) -> None:
+    def __init__(self, status: int, body: Any = b"", headers: list[Header] | None = None) -> None:
         self.status, self.body = status, body
         self.headers = [("content-type", HTML)] if headers is None else headers
 
@@ -70,7 +70,7 @@ def not_allowed(method: str, allowed: str = POST_ONLY) -> Answer:
     return page(405, ("allow", allowed))
 
 
-def check_json_type(headers: Dict[str, str]) -> None:
+def check_json_type(headers: dict[str, str]) -> None:
     """Raise BadRequest unless the Content-Type is JSON, as Flask judges it. headers: names in lower case."""
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):

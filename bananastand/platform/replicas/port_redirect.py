@@ -17,6 +17,7 @@ first event and ends. Linux alone; the standard library alone. Sources: seccomp_
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -27,7 +28,7 @@ import socket
 import struct
 import sys
 import threading
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 __all__ = ["main"]
 
@@ -82,11 +83,9 @@ def main(arguments: list[str]) -> int:
     return _Supervisor(listener, child, events).run()
 
 
-def _emit(events: object, line: str) -> None:
-    try:
-        events.write(f"{line}\n")  # type: ignore[attr-defined]
-    except OSError:
-        pass  # whoever listened is gone, and this process is about to be
+def _emit(events: TextIO, line: str) -> None:
+    with contextlib.suppress(OSError):  # whoever listened is gone, and this process is about to be
+        events.write(f"{line}\n")
 
 
 def _probe() -> int:
@@ -174,7 +173,7 @@ def _wait(child: int) -> int:
 class _Supervisor:
     """Answers the kernel for the program until it ends."""
 
-    def __init__(self, listener: int, child: int, events: object) -> None:
+    def __init__(self, listener: int, child: int, events: TextIO) -> None:
         self._listener, self._child, self._events = listener, child, events
         _, self._bind, self._connect, _ = SYSTEM_CALLS[os.uname().machine]
         self._ports: dict[tuple[int, int], int] = {}  # (session, port asked for) -> port it has
@@ -218,10 +217,8 @@ class _Supervisor:
     def _reply(self, id: int, decided: int) -> None:
         """decided: CONTINUE as -1, 0 for done, or an error number."""
         flags = CONTINUE if decided < 0 else 0
-        try:
+        with contextlib.suppress(OSError):  # the caller was interrupted or is gone
             fcntl.ioctl(self._listener, ANSWER, RESPONSE.pack(id, 0, -max(decided, 0), flags))
-        except OSError:
-            pass  # the caller was interrupted or is gone
 
     def _decide(self, id: int, pid: int, number: int, arguments: list[int]) -> int | None:
         """What becomes of the call: see `_reply`; None where a thread answers later."""

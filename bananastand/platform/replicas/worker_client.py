@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -42,7 +43,7 @@ class _Exchange:
 
 
 class WorkerClient:
-    """One worker's client, from its start. `changed` is set whenever its `phase` or its moved ports have changed.
+    """One worker's client, from its start. `changed` is set whenever its `phase` has changed.
 
     Attributes:
         phase: "loading" until the program serves a Potassium app, then "app" until init() is done, "ready" or "failed".
@@ -50,7 +51,7 @@ class WorkerClient:
         potassium, python: Their versions, once it is ready.
         modules: Names of the modules the app has imported, once it is ready.
         failure: What failed, and how, where the worker said so.
-        bound: (port asked for, address, port) of listening sockets that were moved in Python.
+        on_bound: Called with port asked for, address and port of each listening socket that was moved in Python.
     """
 
     def __init__(self, largest_answer: int = 256 * 2**20) -> None:
@@ -59,7 +60,7 @@ class WorkerClient:
         self.potassium = self.python = ""
         self.modules: list[str] = []
         self.failure: str | None = None
-        self.bound: list[tuple[int, str, int]] = []
+        self.on_bound: Callable[[int, str, int], None] | None = None
         self.changed = asyncio.Event()
         self._largest = largest_answer
         self._routes: dict[str, bool] = {}  # path -> background
@@ -254,13 +255,13 @@ class WorkerClient:
                         pong.set_result(None)
                 self._pongs.clear()
             case "bound":
-                self.bound.append((event["bound"], event["address"], event["port"]))
-                self.changed.set()
+                if self.on_bound is not None:
+                    self.on_bound(event["bound"], event["address"], event["port"])
             case "app":
                 self.phase = "app"
                 self.changed.set()
             case "ready":
-                self._routes = {path: background for path, background in event["routes"]}
+                self._routes = dict(event["routes"])
                 self.concurrency, self.modules = event["concurrency"], event["modules"]
                 self.potassium, self.python = event["potassium"], event["python"]
                 self._status.ready(self.concurrency)

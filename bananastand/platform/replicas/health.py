@@ -1,0 +1,53 @@
+"""Whether an app that is an HTTP server of its own is ready, and why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .http_client import HttpClient
+
+__all__ = ["PATHS", "Health", "ask_health"]
+
+# Banana's first template, our host, Potassium, and what servers are used to. The first that exists decides.
+PATHS = ("/healthcheck", "/readyz", "/_k/status", "/healthz", "/health")
+NONE = "/no-such-path-of-an-app"  # what an app answers here it answers to any path that it does not have
+MISSING = (404, 405, 501)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What came of a question. reason: what was asked and what came."""
+
+    is_ready: bool
+    reason: str
+    concurrency: int = 1
+
+
+async def ask_health(client: HttpClient, path: str | None = None) -> Health:
+    """Ask once.
+
+    Args:
+        client: Of the replica.
+        path: The one that answers 200 when the app is ready, or None for the first of PATHS that exists. Where none
+            exists, an app that answers HTTP at all is ready.
+    """
+    missing: int | None = None
+    for each in (path,) if path else PATHS:
+        answer = await client.get(each)
+        if answer is None:
+            return Health(False, f"GET {each} on port {client.address[1]}: no answer")
+        if 200 <= answer.status < 300:
+            value = answer.json()
+            told = value.get("concurrency") if isinstance(value, dict) else None
+            concurrency = told if isinstance(told, int) and told > 0 else 1
+            return Health(True, f"GET {each} answered {answer.status}", concurrency)
+        if path is None and answer.status in MISSING:
+            continue
+        if path is None:
+            if missing is None:
+                other = await client.get(NONE)
+                missing = other.status if other is not None else 0
+            if answer.status == missing:
+                continue
+        return Health(False, f"GET {each} answered {answer.status}")
+    return Health(True, f"it answers HTTP, and has none of {', '.join(PATHS)}")

@@ -1,0 +1,82 @@
+"""Starts the program of a replica: under the worker where it may be a Potassium app, with its ports moved where that
+works, forked where a fork server has its imports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..commands import Start
+from ..process import Process, spawn
+from .redirection import MovedPorts, read_events, redirected, redirection_problem
+from .worker_client import WorkerClient
+
+__all__ = ["WORKER", "Started", "start_process", "worker_command"]
+
+WORKER = Path(__file__).resolve().parents[2] / "worker" / "main.py"
+
+
+@dataclass(slots=True)
+class Started:
+    """A program that runs.
+
+    how: in words, for the log. worker: its client, where the worker runs it. ports: its listening sockets, where they
+    are moved. changed: set when either has news.
+    """
+
+    process: Process
+    how: str
+    changed: asyncio.Event
+    worker: WorkerClient | None = None
+    ports: MovedPorts | None = None
+    reading: asyncio.Task[None] | None = None  # of what is reported of the ports
+
+
+async def start_process(start: Start, on_line: Callable[[str], None]) -> Started:
+    """Start a replica's program as a process. Raises OSError."""
+    changed = asyncio.Event()
+    moves = start.moves and redirection_problem() is None
+    ports = MovedPorts(changed.set) if start.moves else None
+    descriptors, ours, worker, command = list[int](), None, None, start.command
+    if start.words is not None:
+        ours, theirs = socket.socketpair()
+        descriptors.append(theirs.detach())
+        worker = WorkerClient()
+        worker.changed = changed
+        worker.on_bound = ports.add if ports is not None else None
+        command = worker_command(start, descriptors[0], move=start.moves and not moves)
+    events = None
+    if moves:
+        events, theirs_events = os.pipe()
+        descriptors.append(theirs_events)
+        command = redirected(theirs_events, command)
+    try:
+        process = await spawn(command, start.folder, start.environment, on_line, pass_fds=descriptors)
+    except OSError:
+        if ours is not None:
+            ours.close()
+        if events is not None:
+            os.close(events)
+        raise
+    finally:
+        for each in descriptors:
+            os.close(each)
+    reading = None
+    if events is not None and (moved := ports) is not None:
+        reading = await read_events(events, lambda session, asked, address, port: moved.add(asked, address, port))
+    if worker is not None and ours is not None:
+        await worker.attach(ours)
+    return Started(process, "started as a process", changed, worker, ports, reading)
+
+
+def worker_command(start: Start, control: int, *, move: bool) -> tuple[str, ...]:
+    """The worker in the app's own interpreter."""
+    assert start.words is not None, "only what the worker runs has words"
+    options = ["--control", str(control), "--concurrency", str(start.concurrency)]
+    if move:
+        options += ["--move", "1"]
+    return (start.command[0], "-u", str(WORKER), *options, "--", *start.words)
