@@ -29,6 +29,7 @@ CELLS = ("inspected", "built", "live", "called", "background", "scaled", "redepl
 ENGINES = ("docker", "podman", "buildah")
 CALL_LIMIT = 60.0
 PARALLEL = 6
+NO_BACKGROUND = "no background handler"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class Life:
         lacking, blocked = missing_needs(self.repository, self.builder), None
         for name, step in steps.items():
             began = time.monotonic()
-            if blocked is not None and name != "inspected":
+            if name == "background" and self.repository.background is None:
+                cell = Cell(None, NO_BACKGROUND)
+            elif blocked is not None and name != "inspected":
                 cell = Cell(None if lacking else False, blocked)
             else:
                 cell = self._try(step)
@@ -165,7 +168,7 @@ class Life:
     def _background(self) -> Cell:
         job = self.repository.background
         if job is None:
-            return Cell(None, "no background handler")
+            return Cell(None, NO_BACKGROUND)
         project = self._project(max_replicas=1)
         with WebhookReceiver() as receiver:
             inputs = {**job.inputs, **({"webhook": receiver.url} if job.webhook is not None else {})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .corpus import Repository
-from .matrix import CELLS
+from .matrix import CELLS, NO_BACKGROUND
 
 __all__ = ["score", "write_page"]
 
@@ -86,7 +86,7 @@ def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[st
                 note = _plain(cell["note"])
                 if cell["ok"] is False and not note.startswith("not "):
                     red.append(f"- {each.name}, {builder}, {name}: {note}")
-                if cell["ok"] is None and note not in said and note != "no background handler":
+                if cell["ok"] is None and note not in said and note != NO_BACKGROUND:
                     said.add(note)
                     skipped.append(f"- {each.name}, {builder}: {note}")
     lines = list[str]()
