@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import socketserver
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 
 from tools.compatibility.potassium import Row, compare, make_environment, upstream_answers, worker_answers
 from tools.compatibility.potassium_apps import APPS, VERSIONS, Probe, Version
+from tools.compatibility.redis import RedisServer
 
 QUICK = ("0.0.3", "0.0.8", "0.0.10", "0.1.2", "0.3.2", "0.5.0")  # one of each generation
 BY_NAME = {each.name: each for each in VERSIONS}
@@ -93,7 +92,9 @@ def test_an_init_without_a_context_is_accepted_where_the_version_accepts_it(
     assert worker.status == upstream.status == 200
 
 
-@pytest.mark.parametrize("name", ["0.5.0", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.1.2", "0.4.1"))])
+@pytest.mark.parametrize(
+    "name", ["0.5.0", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.1.2", "0.4.1"))]
+)
 def test_an_init_without_a_context_is_refused_where_the_version_refuses_it(
     name: str, environments: Path, tmp_path: Path
 ) -> None:
@@ -141,7 +142,9 @@ app.serve()
 """
 
 
-@pytest.mark.parametrize("name", ["0.5.0", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.1.2", "0.3.2"))])
+@pytest.mark.parametrize(
+    "name", ["0.5.0", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.1.2", "0.3.2"))]
+)
 def test_names_of_older_versions_work_on_a_newer_one(name: str, environments: Path, tmp_path: Path) -> None:
     python, app = python_of(name, environments), write(tmp_path, OLD_NAMES)
 
@@ -170,36 +173,10 @@ def test_the_first_form_of_a_handler_works_on_the_newest_version(environments: P
     assert answers == [(200, {"z": 21, "a": "é", "cached": ["model"]})]
 
 
-class _Redis(socketserver.StreamRequestHandler):
-    """GET and SET of the Redis protocol, and OK to all else."""
-
-    kept: dict[bytes, bytes]
-
-    def handle(self) -> None:
-        while line := self.rfile.readline():
-            words = []
-            for _ in range(int(line[1:])):
-                size = int(self.rfile.readline()[1:])
-                words.append(self.rfile.read(size + 2)[:-2])
-            if words[0].upper() == b"SET":
-                self.kept[words[1]] = words[2]
-            found = self.kept.get(words[1]) if words[0].upper() == b"GET" else None
-            if words[0].upper() == b"GET":
-                self.wfile.write(b"$-1\r\n" if found is None else b"$%d\r\n%s\r\n" % (len(found), found))
-            else:
-                self.wfile.write(b"+OK\r\n")
-
-
 @pytest.fixture
 def redis() -> Iterator[int]:
-    handler = type("Handler", (_Redis,), {"kept": {}})
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with RedisServer() as server:
+        yield server.port
 
 
 STORE = """
@@ -229,7 +206,9 @@ app.serve()
 """
 
 
-@pytest.mark.parametrize("name", ["0.3.2", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.0.9", "0.5.0"))])
+@pytest.mark.parametrize(
+    "name", ["0.3.2", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.0.9", "0.5.0"))]
+)
 def test_a_background_job_leaves_its_result_in_a_store(
     name: str, redis: int, environments: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from .corpus import Call, Repository, check_out
 from .expectations import HttpAnswer, mismatch
 from .platform import ApiError, Platform
 from .potassium import WebhookReceiver
+from .redis import RedisServer
 from .sdk import SdkCaller, is_for_sdk
 from .sockets import exposed
 
@@ -51,7 +52,7 @@ def missing_needs(repository: Repository, builder: str) -> str | None:
         return None
     for need in repository.needs:
         names = need.split(" or ")
-        programs = {"redis": ["redis-server"], "torch": []}.get(need, names)
+        programs = {"redis": [], "torch": []}.get(need, names)
         if programs and not any(shutil.which(each) for each in programs):
             return f"this machine has no {need}"
     return None
@@ -70,6 +71,7 @@ class Life:
         self.inspected = ""
         self.seconds = dict[str, float]()
         self.log = list[str]()
+        self._environment = dict[str, str]()
 
     def run(self, report: Callable[[str, Cell], None]) -> None:
         """Every step in order; after one that the others need has failed, they say so."""
@@ -77,6 +79,11 @@ class Life:
             "inspected": self._inspect, "built": self._build, "live": self._live, "called": self._call,
             "background": self._background, "scaled": self._scale, "redeployed": self._redeploy,
         }  # fmt: skip
+        with RedisServer() if "redis" in self.repository.needs else contextlib.nullcontext() as redis:
+            self._environment = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port)} if redis else {}
+            self._run(steps, report)
+
+    def _run(self, steps: dict[str, Callable[[], Cell]], report: Callable[[str, Cell], None]) -> None:
         lacking, blocked = missing_needs(self.repository, self.builder), None
         for name, step in steps.items():
             began = time.monotonic()
@@ -125,7 +132,9 @@ class Life:
         return facts
 
     def _build(self) -> Cell:
-        self._first = self.platform.deploy(self.name, self.source, self.builder, limit=self.limit)
+        self._first = self.platform.deploy(
+            self.name, self.source, self.builder, limit=self.limit, environment=self._environment
+        )
         self.seconds, self.log = self._first["seconds"], self._first["log"]
         if self._first["state"] != "live" and "deploying" not in self.seconds:
             raise _Failed(self._first["error"] or "failed without a reason")
@@ -215,7 +224,9 @@ class Life:
 
     def _redeploy(self) -> Cell:
         self._project(min_replicas=0)
-        again = self.platform.deploy(self.name, self.source, self.builder, limit=self.limit)
+        again = self.platform.deploy(
+            self.name, self.source, self.builder, limit=self.limit, environment=self._environment
+        )
         if again["state"] != "live":
             raise _Failed(again["error"] or "failed without a reason")
         call = self.repository.calls[0]

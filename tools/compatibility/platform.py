@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,7 +90,7 @@ class Platform:
         return answer.json()
 
     def deploy(
-        self, name: str, source: Path, builder: str, *, limit: float, each: Callable[[str, float], None] | None = None
+        self, name: str, source: Path, builder: str, *, limit: float, environment: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """Deploy and wait: the build as it ended, with `seconds`, the time in each of its states.
 
@@ -99,9 +99,13 @@ class Platform:
             source: A folder.
             builder: "process" or "container".
             limit: Seconds, after which the build is cancelled.
-            each: Called with each new state and the seconds so far.
+            environment: Variables of the app.
         """
-        made = self.api("POST", f"projects/{name}/deploy", {"source": str(source), "builder": builder})
+        made = self.api(
+            "POST",
+            f"projects/{name}/deploy",
+            {"source": str(source), "builder": builder, "environment": dict(environment or {})},
+        )
         began, state, times = time.monotonic(), "", dict[str, float]()
         while True:
             build = self.api("GET", f"builds/{made['build_id']}")
@@ -109,8 +113,6 @@ class Platform:
             if build["state"] != state:
                 state = build["state"]
                 times[state] = round(now, 2)
-                if each is not None:
-                    each(state, now)
             if state in ("live", "failed", "cancelled"):
                 return {**build, "seconds": times, "log": self.log(made["build_id"])}
             if now > limit:

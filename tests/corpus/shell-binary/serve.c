@@ -1,4 +1,5 @@
 /* Counts the bytes of a body: a whole HTTP server in a page. */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
