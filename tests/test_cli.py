@@ -214,7 +214,10 @@ def test_doctor_names_device_memory_models_port_and_builders(bananastand: Run) -
     for subject in ("Python", "torch", "potassium", "device", "memory", "models", "port 8000", "docker", "buildah"):
         assert subject in done.stdout
     assert "cpu: " in done.stdout
-    assert "not here; one of docker, podman, buildah is enough for make image (apt-get install buildah)" in done.stdout
+    assert (
+        "not installed; one of docker, podman, buildah is enough for make image (apt-get install buildah)"
+        in done.stdout
+    )
 
 
 def test_demo_outside_a_checkout_says_what_it_needs(bananastand: Run) -> None:

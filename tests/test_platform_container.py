@@ -23,6 +23,7 @@ import psutil
 import pytest
 from PIL import Image
 
+import bananastand.platform
 import tiny
 from bananastand.platform.builder import source_builder
 from bananastand.platform.building import BuildError, BuildSettings, build
@@ -89,7 +90,7 @@ def test_without_an_engine_it_says_what_to_do(engines: Path, tmp_path: Path) -> 
     made = source(tmp_path, "FROM python:3\nRUN make\nCMD x\n")
     with pytest.raises(BuildError, match="none of docker, podman, buildah works here; start Docker, or install one"):
         build_now(made, tmp_path, [], builder="container")
-    with pytest.raises(BuildError, match="line 2: RUN make: not a program that is run without a container"):
+    with pytest.raises(BuildError, match="line 2: RUN make: "):
         build_now(made, tmp_path, [], builder="auto")
 
 
@@ -143,7 +144,7 @@ exit 0
     def built(number: int) -> Launch:
         folder = data / "builds" / str(number)
         folder.mkdir(parents=True)
-        return asyncio.run(make(Order(str(made), folder, "container", "bananastand", {}, {}, lines.append)))  # type: ignore[arg-type]
+        return asyncio.run(make(Order(str(made), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
 
     (data / "stand.toml").write_text('[images]\n"pytorch/pytorch:*" = "localhost/small-base"\n')
     assert built(1).engine == "podman"
@@ -192,6 +193,7 @@ def started(command: list[str], log: Path, **words: Any) -> Iterator[subprocess.
                 process.kill()
 
 
+@pytest.mark.slow
 def test_the_demo_built_by_the_process_builder_paints(pipeline: Path, tmp_path: Path) -> None:
     lines, port, log = list[str](), free_port(), tmp_path / "app.log"
     launch = build_now(DEMO, tmp_path, lines, builder="process", environment={"MODEL": str(pipeline)})
@@ -199,8 +201,8 @@ def test_the_demo_built_by_the_process_builder_paints(pipeline: Path, tmp_path: 
     assert launch.command == ("python3", "-u", "app.py")
     assert launch.port == 8000
     assert launch.python is not None
-    serve = [launch.python, "-m", "bananastand", "serve", "app.py", "--port", str(port)]
-    environment = {**launch.environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    serve = [launch.python, str(Path(bananastand.platform.__file__).parent / "_potassium_on_port.py"), "app.py"]
+    environment = {**launch.environment, "PORT": str(port)}
     with started(serve, log, cwd=launch.workdir, env=environment) as process:
         assert paint(port, process, log).size == (32, 32)
 

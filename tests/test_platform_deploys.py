@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
+from bananastand.platform import deployer, shown
 from bananastand.platform.builder import source_builder
 from bananastand.platform.builds import Build
+from bananastand.platform.deployer import Order
 from bananastand.platform.errors import Conflict, Refused
+from bananastand.platform.launch import Launch
 from bananastand.platform.stand import Stand
 from stands import called, deployed, running, until
 
@@ -68,18 +72,20 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
     [
         ("fails", {}, "line 3 of the Dockerfile: RUN false ended with status 1"),
         ("crashes", {}, "ZeroDivisionError: a mistake of the builder's own"),
-        ("hangs", {}, "the build took longer than 0.3 s and was ended"),
-        ("small", {"CRASH_AT_START": "1"}, "the new version takes no traffic: the app ended with status 1 while it "
+        ("hangs", {}, "the build took longer than 0.3 s and was ended; "
+         "bananastand up --build-timeout allows more"),
+        ("small", {"CRASH_AT_START": "1"}, "the new version takes no traffic, the one before stays live: "
+         "the app ended with status 1 while it "
          "started; its last lines: a line of the app, no token | no model here"),
-        ("small", {"NEVER_READY": "1"}, "the new version takes no traffic: the app was not ready after 0.5 s: "
-         "GET /readyz answered 503; its last lines: a line of the app, no token"),
+        ("small", {"NEVER_READY": "1"}, "the new version takes no traffic, the one before stays live: "
+         "the app was not ready after 3 s: GET /readyz answered 503; its last lines: a line of the app, no token"),
     ],
 )  # fmt: skip
 def test_a_version_that_fails_never_takes_traffic(
     tmp_path: Path, source: str, environment: dict[str, str], told: str
 ) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, start_timeout=0.5, build_timeout=0.3) as stand:
+        async with running(tmp_path, start_timeout=3.0, build_timeout=0.3) as stand:
             project = await deployed(stand, environment={"VERSION": "1"})
             build = stand.deploy("app", source, environment=environment)
             over = await finished(stand, build)
@@ -94,9 +100,10 @@ def test_a_version_that_fails_never_takes_traffic(
 def test_what_is_wrong_with_a_project_is_told_until_a_version_is_live(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, build_timeout=0.3) as stand:
-            await finished(stand, stand.deploy("app", "hangs"))
+            build = await finished(stand, stand.deploy("app", "hangs"))
             assert stand.problem(stand.projects.named("app")) == (
-                "its build failed: the build took longer than 0.3 s and was ended"
+                "its build failed: the build took longer than 0.3 s and was ended; "
+                f"bananastand up --build-timeout allows more (its log: bananastand logs --build {build.id})"
             )
             await deployed(stand)
             await finished(stand, stand.deploy("app", "hangs"))
@@ -122,6 +129,126 @@ def test_a_secret_is_not_told_with_the_last_lines_of_what_fails(tmp_path: Path) 
             assert outcome is not None
             assert "a line of the app, *** | about to crash" in (outcome.error or "")
             assert "a line of the app, *** | about to crash" in str(stand.problem(project))
+
+    asyncio.run(scenario())
+
+
+def test_the_log_of_a_build_has_its_replicas_lines_until_it_is_live(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            secrets = {"TOKEN": "hush-hush"}
+            build = await finished(stand, stand.deploy("app", "small", secrets=secrets))
+            said = lines(stand, build)
+            assert said.index("replica | a line of the app, ***") > said.index("built; starting a replica")
+            assert said[-1].startswith("live; ")
+            await called(stand, stand.projects.named("app"))
+            await stand.deployer.abandon(stand.projects.named("app"))
+            for each in stand.pool.of(build.project_id):
+                each.say("a line after it")
+            assert lines(stand, build) == said
+
+    asyncio.run(scenario())
+
+
+def test_a_build_is_never_silent_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployer, "SILENCE", 0.1)
+
+    async def scenario() -> None:
+        async with running(tmp_path, build_timeout=1.0, start_timeout=1.0) as stand:
+            built = await finished(stand, stand.deploy("app", "hangs"))
+            assert "still building: 0 s since the build began" in lines(stand, built)
+            started = await finished(stand, stand.deploy("app", "small", environment={"NEVER_READY": "1"}))
+            assert any(
+                each.startswith("still starting a replica: ") and each.endswith(" s since the build began, 1 s at most")
+                for each in lines(stand, started)
+            )
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_start_is_one_sentence_and_advice(tmp_path: Path) -> None:
+    """A program that ends with a traceback: its last error is named, and the file as the repository has it."""
+
+    async def make(order: Order) -> Launch:
+        source = order.folder / "source"
+        source.mkdir(parents=True)
+        (source / "requirements.txt").write_text("torch\n")
+        (source / "app.py").write_text("def load():\n    import cv2\n\n\nload()\n")
+        return Launch("process", (sys.executable, "-S", "app.py"), str(source), dict(order.environment))
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            stand.deployer._builder = make
+            build = await finished(stand, stand.deploy("app", "small"))
+            row = shown.build(stand, build, "http://x")
+            assert str(row["error"]).startswith(
+                "the app ended with status 1 while it started; its last error: "
+                "ModuleNotFoundError: No module named 'cv2' ("
+            )
+            assert row["advice"] == (
+                "cv2 is not installed (app.py:2: import cv2); the package is opencv-python-headless. "
+                "Add `opencv-python-headless` to requirements.txt, which does not name it."
+            )
+            assert lines(stand, build)[-1] == f"advice: {row['advice']}"
+            problem = str(stand.problem(stand.projects.named("app")))
+            assert "\n" not in problem
+            assert problem.endswith(f"(its log: bananastand logs --build {build.id})")
+
+    asyncio.run(scenario())
+
+
+def test_a_run_line_that_fails_names_its_last_error(tmp_path: Path) -> None:
+    """A Dockerfile whose download.py ends with a traceback; built for real, on this Python."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "Dockerfile").write_text(
+        'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN python3 download.py\nCMD ["python3", "app.py"]\n'
+    )
+    (repository / "app.py").touch()
+    (repository / "download.py").write_text("open('/no-such-list.txt')\n")
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data") as stand:
+            stand.deployer._builder = source_builder(tmp_path / "data", (tmp_path,))
+            build = stand.deploy("app", str(repository), builder="process")
+            await until(lambda: stand.builds.get(build.id).state == "failed", 60)
+            reason, _, step = str(stand.builds.get(build.id).error).partition("\n")
+            assert "RUN python3 download.py ended with status 1" in reason
+            assert "No such file or directory: '/no-such-list.txt' (download.py:1)" in reason
+            assert "Have the Dockerfile write or COPY /no-such-list.txt" in step
+
+    asyncio.run(scenario())
+
+
+def test_a_builder_that_says_what_to_do_is_not_talked_over(tmp_path: Path) -> None:
+    reason = "Dockerfile line 4 failed: ModuleNotFoundError: No module named 'cv2'. What to do: add opencv-python"
+
+    async def make(order: Order) -> Launch:
+        raise Refused(reason)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            stand.deployer._builder = make
+            assert (await finished(stand, stand.deploy("app", "small"))).error == reason
+
+    asyncio.run(scenario())
+
+
+def test_a_day_that_is_none_is_refused_and_a_day_reaches_the_builder(tmp_path: Path) -> None:
+    orders = list[Order]()
+
+    async def make(order: Order) -> Launch:
+        orders.append(order)
+        raise Refused("enough")
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            stand.deployer._builder = make
+            for day in ("2023-03-01", "now", None):
+                await finished(stand, stand.deploy("app", "small", as_of=day))
+            assert [each.as_of for each in orders] == ["2023-03-01", "now", None]
+            with pytest.raises(Refused, match="as_of: must be a date such as 2023-03-01"):
+                stand.deploy("app", "small", as_of="yesterday")
 
     asyncio.run(scenario())
 
@@ -178,7 +305,7 @@ def test_calls_of_a_project_without_a_version_wait_for_its_build_or_are_told(tmp
             project = stand.projects.create("app")
             outcome = await (await stand.submit(project, "/", b"{}")).outcome(5)
             assert outcome is not None
-            assert outcome.error == "app has no live deployment: deploy it first"
+            assert outcome.error == "app has no live deployment: bananastand deploy FOLDER --name app"
             stand.deploy("app", "small")
             assert (await called(stand, project))["got"] == {}
 

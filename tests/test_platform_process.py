@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,7 +78,7 @@ def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
         app_py="import os; print(os.environ['GREETING'], open('weights.bin').read(), os.path.basename(os.getcwd()))",
     )
     launch = bench.build(
-        "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime\n"
+        "FROM pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime\n"
         "WORKDIR /\nRUN apt-get update && apt-get install -y git\n"
         "RUN pip3 install --upgrade pip\nADD requirements.txt requirements.txt\nRUN pip3 install -r requirements.txt\n"
         "ADD download.py .\nRUN python3 download.py\nADD . .\nENV GREETING=hello\nEXPOSE 8000\nCMD python3 -u app.py\n"
@@ -91,9 +89,11 @@ def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
     assert launch.port == 8000
     assert launch.kind == "process"
     assert ran(launch) == "hello w root\n"
-    assert "not honoured: apt-get update" in bench.log
-    assert "not honoured: apt-get install -y git (this machine has git)" in bench.log
-    assert "FROM pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime: this machine stands in for it" in bench.log
+    assert "left out: apt-get update (the system is this machine's)" in bench.log
+    assert "left out: apt-get install -y git" in bench.log
+    assert "needs these Debian packages: git; this machine" in bench.log
+    assert "builder: process (as the deploy asks; --builder container builds an image)" in bench.log
+    assert "FROM pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime: this machine stands in for it" in bench.log
     assert "has all that is required, and is used as it is" in bench.log
     assert Launch.from_json(launch.to_json()) == launch
 
@@ -108,7 +108,9 @@ def test_arguments_variables_and_folders(bench: Bench) -> None:
     launch = bench.build(text, environment={"A": "two", "EXTRA": "1"})
 
     data = str(bench.folder / "build1" / "stage0" / "root" / "data")
-    assert ran(launch) == f"two-3.11 {data} False ['out.txt', 'app.py']\n" or "app.py" in ran(launch)
+    first, where, in_environment, files = ran(launch).split(" ", 3)
+    assert (first, where, in_environment) == ("two-3.11", data, "True")  # A is the deploy's
+    assert sorted(ast.literal_eval(files)) == ["app.py", "out.txt"]
     assert launch.environment["WHERE"] == data
     assert launch.environment["B"] == "two-3.11"
     assert launch.environment["EXTRA"] == "1"
@@ -235,13 +237,9 @@ def test_this_repositorys_own_dockerfile(root: Path, bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("RUN make install", "line 2: RUN make: not a program that is run without a container"),
-        ("RUN bash setup.sh", "line 2: RUN bash"),
-        ("RUN conda install x", "line 2: RUN conda"),
-        ("RUN $TOOL x", r"line 2: RUN \$TOOL: its program is not known"),
-        ("RUN `x`", "line 2: RUN with `"),
-        ("RUN <<EOF\ntrue\nEOF", "line 2: a here-document is not understood"),
-        ("ADD https://example.com/x /x", "line 2: ADD of an address"),
+        ("RUN no-such-tool install", "line 2: RUN no-such-tool: this machine has no program no-such-tool"),
+        ("RUN conda build x", "line 2: RUN conda build x: not a command of conda that is read"),
+        ("RUN pip download x", "line 2: RUN pip download is not honoured"),
         ("COPY --from=nginx /x /x", "line 2: --from=nginx: files of an image"),
         ("COPY --parents a b", "line 2: COPY --parents is not honoured"),
         ('SHELL ["powershell", "-c"]', "line 2: SHELL"),
@@ -249,8 +247,11 @@ def test_this_repositorys_own_dockerfile(root: Path, bench: Bench) -> None:
     ],
 )
 def test_what_matters_and_cannot_be_done_fails_with_its_line(line: str, reason: str, bench: Bench) -> None:
-    with pytest.raises(NotHonoured, match=reason):
+    with pytest.raises(NotHonoured, match=reason) as raised:
         bench.build(f"FROM python:3\n{line}\nCMD python3 app.py\n")
+    told, begins = str(raised.value), " ".join(line.replace('"', "'").split()[:3])
+    assert "Build it with the container builder (--builder container)" in told
+    assert f'put skip = ["{begins}"] under [build] of bananastand.toml' in told
 
 
 @pytest.mark.parametrize(
@@ -258,10 +259,12 @@ def test_what_matters_and_cannot_be_done_fails_with_its_line(line: str, reason: 
     [
         ("FROM python:3\nCOPY . .\n", "has no CMD"),
         ("FROM python:3\nCOPY . .\nCMD python3 nosuch.py", r"CMD python3 nosuch.py: there is no nosuch.py in /"),
-        ("FROM python:3\nCMD no-such-program", "this machine has no program no-such-program"),
+        ("FROM python:3\nCMD no-such-program",
+         "neither the build's environment nor this machine has a program no-such-program; add the package"),
         ("FROM python:3\nCOPY nosuch .\nCMD x", "line 2: nosuch is not in the source"),
         ("FROM python:3\nRUN apt-get install -y x && false\nCMD x",
-         "RUN apt-get install -y x && false ended with status 1; not honoured before it: apt-get install -y x"),
+         "line 2: RUN apt-get install -y x && false ended with status 1. The Dockerfile's Debian packages are not "
+         "installed by a build: x"),
         ("FROM python:3\nCOPY ../../etc/passwd .\nCMD x", "line 2: ../../etc/passwd is not in the source"),
     ],
 )  # fmt: skip
@@ -285,10 +288,10 @@ def test_a_copy_cannot_leave_the_build_through_a_link(second: str, bench: Bench)
 
 
 def test_cancelling_kills_everything_the_build_started(bench: Bench) -> None:
-    pids = bench.folder / "pids"
+    pids = bench.folder / "b" / "stage0" / "root" / "pids"
     bench.write(
-        slow_py=f"import subprocess, os, time\np = subprocess.Popen(['sleep', '300'])\n"
-        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}')\ntime.sleep(300)\n"
+        slow_py="import subprocess, os, time\np = subprocess.Popen(['sleep', '300'])\n"
+        "open('pids', 'w').write(f'{os.getpid()} {p.pid}')\ntime.sleep(300)\n"
     )
     (bench.source / "Dockerfile").write_text("FROM python:3\nCOPY . .\nRUN python3 slow.py\nCMD python3 app.py\n")
 
@@ -317,72 +320,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
-    """A package of one line, as pip takes it."""
-    path, about = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(f"{name}.py", f"version = {version!r}\n")
-        file.writestr(f"{about}/METADATA", metadata + (f"Requires-Dist: {requires}\n" if requires else ""))
-        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{about}/RECORD", f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
-    return path
-
-
-def test_an_environment_is_made_once_for_its_requirements(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.building.environments.HOST", ())
-    wheels = bench.folder / "wheels"
-    wheels.mkdir()
-    wheel(wheels, "fruitbowl", "1.0")
-    wheel(wheels, "fruitbowl", "2.0")
-    bench.write(requirements_txt="fruitbowl==1.0\n", app_py="import fruitbowl, bananastand; print(fruitbowl.version)")
-    text = (
-        "FROM python:3\nWORKDIR /app\nCOPY requirements.txt .\n"
-        f"RUN pip install --no-index --find-links {wheels.as_uri()} -r requirements.txt\nCOPY . .\nCMD python3 app.py\n"
-    )
-    first = bench.build(text)
-    assert "fruitbowl is not there" in bench.log
-    bench.write(app_py="import fruitbowl, bananastand; print('code', fruitbowl.version)")
-    second = bench.build(text)
-    assert "is there already, made by an earlier build" in bench.log
-    bench.write(requirements_txt="fruitbowl==2.0\n")
-    third = bench.build(text)
-
-    assert [ran(each) for each in (first, second, third)] == ["1.0\n", "code 1.0\n", "code 2.0\n"]
-    assert first.python == second.python != third.python
-    assert str(first.python).startswith(str(bench.folder / "cache"))
-    pip = [sys.executable, "-m", "pip", "--python", str(first.python), "list", "--format=json"]
-    listed = json.loads(subprocess.run(pip, capture_output=True, check=True).stdout)
-    assert sorted(each["name"] for each in listed) == ["bananastand", "fruitbowl"]
-    fourth = bench.build(text, adopt=(str(third.python), sys.executable))
-    assert fourth.python == third.python
-
-
-def test_an_environment_goes_when_no_build_uses_it_any_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.building.environments.HOST", ())
-    wheels = bench.folder / "wheels"
-    wheels.mkdir()
-    for version in ("1.0", "2.0", "3.0"):
-        wheel(wheels, "fruitbowl", version)
-    text = "FROM python:3\nRUN pip install --no-index --find-links {} fruitbowl=={}\nCOPY . .\nCMD python3 app.py\n"
-    bench.write(app_py="")
-    first, second = (bench.build(text.format(wheels.as_uri(), version)) for version in ("1.0", "2.0"))
-    environments = [Path(str(each.python)).parents[1] for each in (first, second)]
-    users = [(each / ".bananastand").read_text().splitlines() for each in environments]
-    for each in environments:
-        os.utime(each / ".bananastand", (1, 1))
-    shutil.rmtree(users[0][0])
-    bench.build(text.format(wheels.as_uri(), "3.0"))
-
-    assert [each.exists() for each in environments] == [False, True]
-    assert ran(second) == ""
-
-
-def test_pips_own_words_are_the_reason(bench: Bench) -> None:
-    with pytest.raises(BuildError, match="pip install .*failed: No matching distribution found for no-such-fruit"):
-        bench.build("FROM python:3\nRUN pip install --no-index no-such-fruit\nCMD x\n", install_host=False)
-
-
 def test_without_a_dockerfile_it_is_built_as_a_template(bench: Bench) -> None:
     lines = list[str]()
     bench.write(requirements_txt="potassium\n")
@@ -407,7 +344,8 @@ def never(name: str) -> str | None:
         ("pip install a && python3 x.py", ": && python3 x.py", [("install", "a")]),
         ("pip3 install -q 'a>=1' \"b[c]\"", "", [("install", "-q", "a>=1", "b[c]")]),
         ("python -m pip install a; apt-get clean", "", [("install", "a")]),
-        ("rm -rf /var/lib/apt/lists/* && echo /x > /y", None, []),
+        ("rm -rf /var/lib/apt/lists/* && echo /x > /y", ': && echo /x > "$BANANASTAND_ROOT"/y', []),
+        ("rm -rf /var/lib/x && ls", 'rm -rf "$BANANASTAND_ROOT"/var/lib/x && ls', []),
         ("mkdir '/a b' \"/c d\"", "mkdir ''\"$BANANASTAND_ROOT\"'/a b' \"$BANANASTAND_ROOT/c d\"", []),
         ("sed -i '/^x/d' /etc/f", "sed -i '/^x/d' \"$BANANASTAND_ROOT\"/etc/f", []),
         ("curl -o /w https://a.b 2>/dev/null", 'curl -o "$BANANASTAND_ROOT"/w https://a.b 2>/dev/null', []),
@@ -417,14 +355,11 @@ def never(name: str) -> str | None:
         ("install --owner=u -d /a", 'install  -d "$BANANASTAND_ROOT"/a', []),
     ],
 )  # fmt: skip
-def test_a_run_line_is_read(text: str, line: str | None, pip: list[Any]) -> None:
+def test_a_run_line_is_read(text: str, line: str, pip: list[Any]) -> None:
     read = read_run(1, text, never)
 
     assert read.pip == pip
-    if line is not None:
-        assert read.line == line
-    else:
-        assert read.line == 'rm -rf "$BANANASTAND_ROOT"/var/lib/apt/lists/* && echo /x > "$BANANASTAND_ROOT"/y'
+    assert read.line == line
 
 
 def test_no_run_line_reaches_a_path_of_this_machine() -> None:

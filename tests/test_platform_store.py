@@ -45,7 +45,7 @@ def test_an_older_database_is_brought_up_to_date_with_a_copy_left_beside_it(stor
 
     with newer.reading() as connection:
         assert connection.execute(text("SELECT id, note FROM projects")).one() == (project.id, "new")
-    with sqlite3.connect(store.path.with_name("stand.sqlite.version-2")) as connection:
+    with sqlite3.connect(store.path.with_name(f"stand.sqlite.version-{len(STEPS)}")) as connection:
         assert connection.execute("SELECT id FROM projects").fetchone() == (project.id,)
 
 
@@ -64,6 +64,19 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> 
     newer.close()
 
     assert Builds(Store(store.path)).takes(made.id) == 64
+
+
+def test_a_build_of_a_database_without_as_of_is_read_and_a_new_one_keeps_its_day(store: Store) -> None:
+    project = Projects(store).create("app")
+    old = Builds(store).create(project, "small")
+    with store.transaction() as connection:
+        connection.execute(text("ALTER TABLE builds DROP COLUMN as_of"))
+        connection.execute(text("PRAGMA user_version = 2"))
+    store.close()
+
+    newer = Builds(Store(store.path))
+    assert newer.get(old.id) == old
+    assert newer.get(newer.create(project, "small", as_of="2023-03-01").id).as_of == "2023-03-01"
 
 
 def test_a_step_that_fails_leaves_the_database_as_it_was(store: Store) -> None:
@@ -86,7 +99,7 @@ def test_a_newer_database_and_a_file_that_is_none_are_refused(store: Store, tmp_
     store.close()
     (tmp_path / "other").write_bytes(b"no database at all" * 100)
 
-    with pytest.raises(Conflict, match="is of version 9 and this program knows 2"):
+    with pytest.raises(Conflict, match=f"is of version 9 and this program knows {len(STEPS)}"):
         Store(store.path)
     with pytest.raises(StoreError, match="file is not a database"):
         Store(tmp_path / "other")

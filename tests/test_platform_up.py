@@ -105,7 +105,7 @@ def test_where_all_replicas_are_at_work_the_run_url_refuses_and_the_stands_own_c
     assert refused.status_code == 400
     assert "You have no available replicas to process this request" in refused.text
     assert waited.status_code == 503
-    assert waited.text == "app may have no replica: its maxReplicas is 0"
+    assert waited.text == "app may have no replica: its maxReplicas is 0; bananastand scale app --max 3 allows some"
     assert up.http.post("/stand/v1/projects/app/call/", json={}).json()["version"] == "1"
 
 

@@ -1,16 +1,19 @@
-"""Where the stand is and which key opens it: options, then the environment, then what `bananastand up` wrote."""
+"""Finds the platform's address and key: options, then the environment, then the file that `bananastand up` wrote."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bananastand.platform.logs import plain
 
 from ._ends import USAGE, fail
 
@@ -20,10 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["AsJson", "Key", "Url", "as_json", "connected", "table", "where"]
 
 Url = Annotated[
-    str | None, typer.Option("--url", envvar="BANANASTAND_URL", help="The stand, else the one that `up` wrote down.")
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="BANANASTAND_URL",
+        help="The platform's address; default: that of the last `bananastand up` here.",
+    ),
 ]
-Key = Annotated[str | None, typer.Option("--key", envvar="BANANASTAND_KEY", help="A key, else that stand's.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        envvar="BANANASTAND_KEY",
+        help="An API key; default: the one that `bananastand up` wrote for this user.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 USUAL = "http://127.0.0.1:8750"
 
 
@@ -45,13 +60,17 @@ def where(url: str | None, key: str | None) -> tuple[str, str]:
     if key is None and address == known:  # the key of one stand is not told to another
         key = told.get("key")
     if not key:
-        fail(f"no key for {address}: --key or BANANASTAND_KEY; the first `bananastand up` prints one", USAGE)
+        fail(
+            f"no key for {address}: pass --key or set BANANASTAND_KEY; the first `bananastand up` prints one, and "
+            "`bananastand keys create`, where the platform runs, makes another",
+            USAGE,
+        )
     return address, str(key)
 
 
 @contextlib.contextmanager
 def connected(url: str | None, key: str | None) -> Generator[Stand]:
-    """The stand; what it refuses ends the program with its reason."""
+    """A client of the platform; an error of it ends the program with its reason."""
     from bananastand.clients.stand import Stand, StandError
 
     address, secret = where(url, key)
@@ -59,19 +78,26 @@ def connected(url: str | None, key: str | None) -> Generator[Stand]:
         with Stand(address, secret) as stand:
             yield stand
     except StandError as error:
-        fail(str(error), USAGE if error.status in (400, 401, 404, 409, 422) else 1)
+        hints = ["bananastand ps lists the projects"] if str(error).startswith("there is no project") else []
+        fail(str(error), USAGE if error.status in (400, 401, 404, 409, 422) else 1, hints=hints)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
 def as_json(value: Any) -> None:
     """Print a value for programs."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # JSON itself escapes only those below 0x20; a terminal obeys these too.
+    typer.echo(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """Print a plain table, nothing in it cut: ids and keys are there to be copied."""
-    cells = [headings, *(tuple("" if cell is None else str(cell) for cell in row) for row in rows)]
+    cells = [headings, *(tuple("" if cell is None else _line(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     for row in cells:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _line(text: str) -> str:
+    return plain(" ".join(text.splitlines()))

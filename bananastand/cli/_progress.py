@@ -1,4 +1,4 @@
-"""The progress bar over the steps of pictures."""
+"""Progress in a terminal: a bar over the steps of pictures, a spinner with the time for what takes a while."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-__all__ = ["painting", "show"]
+__all__ = ["painting", "show", "working"]
 
 
 def painting(console: Console) -> Progress:
@@ -19,6 +19,18 @@ def painting(console: Console) -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def working(console: Console) -> Progress:
+    """A spinner with a description and the time; prints nothing where nobody watches."""
+    return Progress(
+        SpinnerColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        transient=True,
         disable=not console.is_terminal,
     )
 

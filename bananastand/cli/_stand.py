@@ -69,7 +69,8 @@ def run(options: Options, builder: Builder | None = None) -> int:
     try:
         sockets = [_listen(options.host, options.port), *(_listen(LOOPBACK, port) for port, _ in options.fronts)]
     except OSError as error:
-        console.print(f"error: cannot listen: {error.strerror}; --port takes another", style="red")
+        console.print(f"error: cannot listen on {error.filename}: {error.strerror}; {_another_port(options, error)}",
+                      style="red", markup=False)  # fmt: skip
         return 1
     try:
         chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()))
@@ -177,10 +178,19 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(1024)  # what comes before the start is over waits
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
     return listener
+
+
+def _another_port(options: Options, error: OSError) -> str:
+    """The command that takes the next port in place of the one that is not free."""
+    port = int(str(error.filename).rpartition(":")[2])
+    fronts = dict(options.fronts)
+    if port != options.port and port in fronts:
+        return f"take another: bananastand up --front {port + 1}={fronts[port]}"
+    return f"take another: bananastand up --port {port + 1}"
 
 
 def _runner() -> Any:

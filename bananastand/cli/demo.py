@@ -28,16 +28,16 @@ OURS = [sys.executable, "-u", "-m", "bananastand"]
 
 def demo(
     source: Annotated[Path, typer.Argument(help="The Banana repository to deploy.")] = Path(),
-    name: Annotated[str, typer.Option(help="The project.")] = "bananastand",
+    name: Annotated[str, typer.Option(help="The project's name.")] = "bananastand",
     port: Annotated[
         int, typer.Option(envvar="PORT", min=1, max=65535, help="Where the app answers, without a key.")
     ] = 8000,
     stand_port: Annotated[
-        int, typer.Option(envvar="STAND_PORT", min=1, max=65535, help="Where the stand listens.")
+        int, typer.Option(envvar="STAND_PORT", min=1, max=65535, help="Where the platform listens.")
     ] = 8750,
     folder: Annotated[Path, typer.Option(help="Where the first picture goes.")] = Path("out"),
 ) -> None:
-    """Start a stand, deploy this folder on it, paint a first picture, and stay until Ctrl-C.
+    """Start the platform, deploy this folder, paint a first picture, and stay until Ctrl-C.
 
     This is what [bold]make run[/bold] does; by hand it is [bold]up[/bold], [bold]deploy[/bold] and [bold]run[/bold].
     A model named by MODEL is deployed as such.
@@ -65,11 +65,11 @@ def demo(
         _ours("run", name, *inputs, "-o", str(picture))
         typer.secho(f"\nThe first picture is {picture}", fg=typer.colors.GREEN, bold=True)
         typer.echo(
-            f"The app answers at http://127.0.0.1:{port}/ until Ctrl-C; what runs is shown at "
-            f"http://127.0.0.1:{stand_port}/ and by bananastand ps. The next picture:\n\n{_curl(port)}\n"
+            f"The app answers at http://127.0.0.1:{port}/ until Ctrl-C; its status page is "
+            f"http://127.0.0.1:{stand_port}/, and bananastand ps lists what runs. The next picture:\n\n{_curl(port)}\n"
         )
         stand.wait()
-        fail(f"the stand ended with status {stand.returncode}")
+        fail(f"the platform ended with status {stand.returncode}")
     except KeyboardInterrupt:
         pass
     finally:

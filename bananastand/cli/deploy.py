@@ -1,94 +1,157 @@
-"""`bananastand deploy`: a folder, a tar, a git repository or an image, built and live on a stand."""
+"""`bananastand deploy`: builds a folder, a tar file, a git repository or an image, and makes it live."""
 
 from __future__ import annotations
 
-import json
+import importlib
+import importlib.util
+import math
 import os
 import re
 import tarfile
 import tempfile
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bananastand.platform.logs import plain
+
 from ._connection import AsJson, Key, Url, as_json, connected, where
 from ._ends import USAGE, fail
+from ._first_call import first_call
+from ._progress import working
 
 if TYPE_CHECKING:
     from bananastand.clients.stand import Stand
 
 __all__ = ["deploy"]
 
+CPU = "BANANASTAND_CPU"  # has the worker lead torch's CUDA calls to the CPU
+INSPECTION = "bananastand.platform.inspection"
+LAST = ("error: ", "advice: ")  # lines of a build's log that the end of the command repeats
+STARTING = "built; starting a replica"  # what a build's log says before its replica's own lines
+
 
 def deploy(
     source: Annotated[str, typer.Argument(help="A folder, a tar file, a git URL or an image (image:NAME).")] = ".",
-    name: Annotated[str | None, typer.Option(help="The project; the source's own name if left out.")] = None,
+    name: Annotated[str | None, typer.Option(help="The project's name; default: the source's own name.")] = None,
     env: Annotated[
-        list[str] | None, typer.Option(help="K=V for the build's arguments and the replicas; may be given again.")
+        list[str] | None, typer.Option(help="K=V for the build's ARG lines and the replicas; may be repeated.")
     ] = None,
     secret: Annotated[
-        list[str] | None, typer.Option(help="The name of an environment variable to hand over; may be given again.")
+        list[str] | None,
+        typer.Option(help="The name of an environment variable to pass as a secret; may be repeated."),
     ] = None,
     builder: Annotated[str | None, typer.Option(help="process, container or auto.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the build.")] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE|now",
+            help="Install the packages of that day where a requirement names no version; default: the day of the "
+            "repository's last commit.",
+        ),
+    ] = None,
+    cpu: Annotated[
+        bool, typer.Option("--cpu", help="Lead .cuda() and device='cuda' to the CPU, where there is no GPU.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Print the build's id and do not wait.")] = False,
+    show_key: Annotated[bool, typer.Option("--show-key", help="With --json: print the API key too.")] = False,
     url: Url = None,
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Build a source and put it live; its log is shown until it is.
+    """Build a source and make it live. Prints the build's log, the first replica's lines, and a first call.
 
     The same as [bold]git push[/bold] to http://127.0.0.1:8750/git/NAME.git with the key as password.
+
+    No API key is printed without --show-key, so the output may go to a CI log.
+
+    Exit status:
+    0    the project is live
+    1    the build or the app failed, or the platform does not answer
+    2    the command, the key or the source is wrong
+    130  interrupted; the build goes on
     """
     environment = dict(_pair(each) for each in env or ())
+    if cpu:
+        environment[CPU] = "1"
     secrets = {each: _secret(each) for each in secret or ()}
     local = Path(source).expanduser()
     if not local.exists() and not re.search("[:@]", source):  # no URL and no image: those have one of them
-        fail(f"there is no folder or file {source} here; a git URL, or image:NAME, may be given too", USAGE)
+        fail(f"there is no folder or file {source} here; a git URL or image:NAME works too", USAGE)
     project = name or _name(local.resolve().name if local.exists() else source)
+    if local.is_dir() and not json_:
+        _show_summary(local)
     with connected(url, key) as stand:
-        order = {"environment": environment, "secrets": secrets, "builder": builder}
+        order = {"environment": environment, "secrets": secrets, "builder": builder, "as_of": as_of}
         if local.exists():
             build = _upload(stand, project, local, order)
         else:
             build = str(stand.post(f"/projects/{project}/deploy", {"source": source, **order})["build_id"])
         if detach:
-            as_json({"build_id": build, "project": project}) if json_ else typer.echo(f"build {build} of {project}")
+            as_json({"build_id": build, "project": project}) if json_ else typer.echo(
+                f"build {build} of {project}; its log: bananastand logs --build {build} --follow"
+            )
             return
-        _follow(stand, build, quiet=json_)
-        told = stand.get(f"/builds/{build}")
-        _end(told, project, build, where(url, key)[1], json_)
+        try:
+            _follow(stand, build, quiet=json_)
+        except KeyboardInterrupt:
+            typer.echo(
+                f"\nthe build goes on: bananastand logs --build {build} --follow; bananastand cancel {build} ends it",
+                err=True,
+            )
+            raise typer.Exit(130) from None
+        result = stand.get(f"/builds/{build}")
+        if json_:
+            _print_json(project, result, where(url, key)[1] if show_key else None)
+        else:
+            _print_result(project, result)
 
 
-def _end(told: dict[str, Any], project: str, build: str, key: str, json_: bool) -> None:
-    live = told["state"] == "live"
-    if json_:
-        names = {"model_key": told.get("model_key"), "url": told.get("url"), "api_key": key, "build_id": build}
-        as_json({"project": project, **names, "state": told["state"], "error": told.get("error")})
-        raise typer.Exit(0 if live else 1)
-    if not live:
-        fail(f"{project} is not live, the build {told['state']}: {told.get('error') or 'see its log'}")
+def _print_json(project: str, build: dict[str, Any], key: str | None) -> None:
+    names = {"model_key": build.get("model_key"), "url": build.get("url"), "build_id": build.get("id")}
+    state = {"state": build["state"], "error": build.get("error"), "advice": build.get("advice")}
+    as_json({"project": project, **names, **state, **({"api_key": key} if key is not None else {})})
+    raise typer.Exit(0 if build["state"] == "live" else 1)
+
+
+def _print_result(project: str, build: dict[str, Any]) -> None:
+    if build["state"] != "live":
+        hints = [f"advice: {build['advice']}"] if build.get("advice") else []
+        log = f"its log: bananastand logs --build {build['id']}"
+        if build["state"] == "cancelled":
+            fail(f"the build of {project} was cancelled", hints=[log])
+        fail(f"{project} is not live, its build {build['state']}: {build.get('error') or 'no reason'}",
+             hints=[*hints, log])  # fmt: skip
     typer.secho(f"\n{project} is live", fg=typer.colors.GREEN, bold=True)
-    typer.echo(f"  url        {told['url']}\n  model key  {told['model_key']}\n\nCall it:\n")
-    body = json.dumps({"prompt": "a large yellow banana on a purple background"})
-    typer.echo(
-        f"curl -s -X POST {told['url']}/ -H 'X-Banana-API-Key: {key}' -H 'Content-Type: application/json' -d '{body}'\n"
-    )
+    typer.echo(f"  url        {build['url']}\n  model key  {build['model_key']}\n\nCall it:\n")
+    typer.echo(first_call(project, build["url"], build.get("example_input")))
+
+
+def _show_summary(folder: Path) -> None:
+    """What `bananastand inspect` finds in the repository, where that is part of this installation."""
+    if importlib.util.find_spec(INSPECTION) is None:
+        return
+    typer.echo(str(importlib.import_module(INSPECTION).summary(folder)).rstrip() + "\n")
 
 
 def _follow(stand: Stand, build: str, quiet: bool) -> None:
-    """Show the build's lines as they come, with the time since it began."""
-    import time
-
+    """Print the build's lines as they come, with the seconds since the start; in a terminal a spinner too."""
     from rich.console import Console
     from rich.text import Text
 
     console, began = Console(stderr=quiet, highlight=False), time.monotonic()
-    with console.status("building"):
+    with working(console) as progress:
+        task = progress.add_task("building")
         for row in stand.lines(f"/builds/{build}/log", follow=True):
-            if not quiet:
+            line = plain(str(row.get("line", "")))
+            if line.startswith(STARTING):
+                progress.update(task, description="starting a replica")
+            if not quiet and not line.startswith(LAST):
                 at = f"{time.monotonic() - began:6.1f} s  "
-                console.print(Text(at, style="dim") + Text(str(row.get("line", ""))), soft_wrap=True)
+                progress.console.print(Text(at, style="dim") + Text(line), soft_wrap=True)
 
 
 def _upload(stand: Stand, project: str, source: Path, order: dict[str, Any]) -> str:
@@ -102,9 +165,17 @@ def _upload(stand: Stand, project: str, source: Path, order: dict[str, Any]) -> 
 
 
 def _pack(folder: Path, archive: Path) -> None:
-    """The folder without what .dockerignore leaves out, .git and environments; links as what they point to."""
+    """Pack the folder without .git, environments and what .dockerignore names; a link becomes what it points to."""
     from bananastand.platform.building.ignore import read_ignored
+    from bananastand.platform.building.last_commit import last_commit
     from bananastand.platform.building.sources import files_of
+
+    committed = last_commit(folder)
+    latest = datetime.fromisoformat(committed).timestamp() if committed else math.inf
+
+    def dated(info: tarfile.TarInfo) -> tarfile.TarInfo:
+        info.mtime = min(info.mtime, latest)  # a clone's files are of today, and their times are what arrives
+        return info
 
     kept = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as tar:
@@ -112,7 +183,7 @@ def _pack(folder: Path, archive: Path) -> None:
             if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(folder.resolve()):
                 typer.echo(f"left out: {name} is a link that leads outside of {folder}", err=True)
             elif entry.is_file():
-                tar.add(entry.path, name, recursive=False)
+                tar.add(entry.path, name, recursive=False, filter=dated)
 
 
 def _name(text: str) -> str:
@@ -123,20 +194,20 @@ def _name(text: str) -> str:
         word = tag[1] if "@" not in tag[1] else word
     name = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:40].strip("-")
     if not name:
-        fail(f"{text} gives the project no name; say --name", USAGE)
+        fail(f"{text} gives the project no name: pass --name", USAGE)
     return name
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        fail(f"--env wants K=V, not {text}", USAGE)
+        fail(f"--env takes K=V, not {text}", USAGE)
     return name, value
 
 
 def _secret(name: str) -> str:
     if "=" in name:
-        fail("--secret wants the name of an environment variable: a value here would be in the shell's history", USAGE)
+        fail("--secret takes the name of an environment variable: a value would stay in the shell's history", USAGE)
     if name not in os.environ:
-        fail(f"--secret {name}: there is no such environment variable", USAGE)
+        fail(f"--secret {name}: there is no such environment variable; export {name}=... first", USAGE)
     return os.environ[name]

@@ -79,9 +79,9 @@ def _package(name: str, cost: str | None) -> Finding:
         return Finding("good", name, metadata.version(name))
     except metadata.PackageNotFoundError:
         return (
-            Finding("missing", name, f"not here; needed for {cost}")
+            Finding("missing", name, f"not installed; needed for {cost}")
             if cost
-            else Finding("bad", name, f"not here: pip install {name}")
+            else Finding("bad", name, f"not installed: pip install {name}")
         )
 
 
@@ -100,7 +100,7 @@ def _device() -> Finding:
         return Finding("good", "device", "mps: the Mac's own GPU")
     hint = ""
     if shutil.which("nvidia-smi"):
-        hint = f"; an NVIDIA driver is here, but torch {torch.__version__} sees no card: is it a CUDA build?"
+        hint = f"; an NVIDIA driver is here, but torch {torch.__version__} sees no GPU: install a CUDA build of torch"
     return Finding("good", "device", f"{chosen}: {torch.get_num_threads()} threads{hint}")
 
 
@@ -120,16 +120,18 @@ def _models() -> Iterator[Finding]:
         return
     here = [card.name for card in cards if card.fetched]
     if "fruitstand" in here:
-        yield Finding("good", "models", f"{', '.join(here)}; all cards: bananastand models")
+        yield Finding("good", "models", f"{', '.join(here)}; all models: bananastand models")
     else:
-        yield Finding("bad", "models", "the embedded model is not whole: restore models/fruitstand")
+        yield Finding("bad", "models", "the embedded model is incomplete: git checkout models/fruitstand")
 
 
 def _port(port: int) -> Finding:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            return Finding("missing", f"port {port}", "taken: something answers there; choose another with PORT=8001")
+            return Finding(
+                "missing", f"port {port}", "taken: something answers there; take another: PORT=8001 python app.py"
+            )
     return Finding("good", f"port {port}", "free")
 
 
@@ -138,7 +140,7 @@ def _builder(name: str) -> Finding:
         return Finding(
             "missing",
             name,
-            f"not here; one of {', '.join(BUILDERS)} is enough for make image (apt-get install buildah)",
+            f"not installed; one of {', '.join(BUILDERS)} is enough for make image (apt-get install buildah)",
         )
     try:
         done = subprocess.run([name, "info"], capture_output=True, text=True, timeout=15, check=False)

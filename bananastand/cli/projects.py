@@ -1,10 +1,12 @@
-"""`bananastand ps`, `builds`, `logs`, `scale`, `rollback`, `rm` and `cancel`: what is on a stand, and changes to it."""
+"""`bananastand ps`, `builds`, `logs`, `scale`, `rollback`, `rm` and `cancel`: shows and changes projects."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import typer
+
+from bananastand.platform.logs import plain
 
 from ._connection import AsJson, Key, Url, as_json, connected, table
 from ._ends import USAGE, fail
@@ -20,7 +22,7 @@ def ps(
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """List the projects, or the replicas of one."""
+    """List the projects with their problems, or the replicas of one."""
     with connected(url, key) as stand:
         if project is not None:
             rows = stand.get(f"/projects/{project}/replicas")["replicas"]
@@ -49,30 +51,35 @@ def builds(project: Project, url: Url = None, key: Key = None, json_: AsJson = F
 
 def logs(
     project: Annotated[str | None, typer.Argument(help="The project's name or model key.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="And what is said from now on.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="And what comes from now on.")] = False,
     build: Annotated[str | None, typer.Option(help="The log of this build instead.")] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", "-n", min=1, max=10_000, help="Only the last lines, so many of them.")
+    ] = None,
     url: Url = None,
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Show what a project's replicas say, or a build."""
+    """Show what a project's replicas print, or the log of a build. An app's escape sequences are removed."""
     import json
 
     if (project is None) == (build is None):
         fail("name a project, or a build with --build", USAGE)
     path = f"/builds/{build}/log" if build else f"/projects/{project}/logs"
     with connected(url, key) as stand:
-        for row in stand.lines(path, follow=follow):
+        for row in stand.lines(path, follow=follow, last=last):
             who = f" {str(row['replica'])[:8]}" if row.get("replica") else ""
-            typer.echo(json.dumps(row) if json_ else f"{str(row.get('time', ''))[:19]}{who}  {row.get('line', '')}")
+            text = plain(f"{str(row.get('time', ''))[:19]}{who}  {row.get('line', '')}")
+            typer.echo(json.dumps(row) if json_ else text)
 
 
 def scale(
     project: Project,
-    least: Annotated[int | None, typer.Option("--min", min=0, help="Replicas that are always there.")] = None,
-    most: Annotated[int | None, typer.Option("--max", min=0, help="Replicas at most.")] = None,
+    least: Annotated[int | None, typer.Option("--min", min=0, help="Replicas that always run.")] = None,
+    most: Annotated[int | None, typer.Option("--max", min=0, help="Most replicas.")] = None,
     idle: Annotated[int | None, typer.Option(min=0, help="Seconds without a call before a replica stops.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=0, help="Calls at once in a replica, 0 for its own.")] = None,
+    timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that a call may take.")] = None,
     host: Annotated[str | None, typer.Option(help="bananastand or potassium: what answers in a replica.")] = None,
     url: Url = None,
     key: Key = None,
@@ -80,7 +87,7 @@ def scale(
 ) -> None:
     """Change how a project scales; without options, show it."""
     names = {"min_replicas": least, "max_replicas": most, "idle_timeout": idle, "concurrency": concurrency,
-             "host": host}  # fmt: skip
+             "inference_timeout": timeout, "host": host}  # fmt: skip
     wanted = {name: value for name, value in names.items() if value is not None}
     with connected(url, key) as stand:
         row = stand.patch(f"/projects/{project}", wanted) if wanted else stand.get(f"/projects/{project}")
@@ -88,13 +95,13 @@ def scale(
         return as_json(row)
     if not row["concurrency"]:
         row["concurrency"] = f"{row['takes']} (its own)"
-    shown = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "host")
+    shown = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "inference_timeout", "host")
     return table(tuple(name.upper().replace("_", " ") for name in shown), _cells([row], shown))
 
 
 def rollback(
     project: Project,
-    build: Annotated[str | None, typer.Argument(help="The build to go back to; the one before if left out.")] = None,
+    build: Annotated[str | None, typer.Argument(help="The build to go back to; default: the one before.")] = None,
     url: Url = None,
     key: Key = None,
     json_: AsJson = False,
@@ -109,7 +116,7 @@ def cancel(
     build: Annotated[str, typer.Argument(help="The build's id.")], url: Url = None, key: Key = None,
     json_: AsJson = False,
 ) -> None:  # fmt: skip
-    """Call a build off."""
+    """Cancel a build."""
     with connected(url, key) as stand:
         told = stand.post(f"/builds/{build}/cancel")
     as_json(told) if json_ else typer.echo(f"build {build}: {told['state']}")
@@ -122,12 +129,12 @@ def rm(
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Remove a project: its replicas stop, its builds and results go."""
-    if not yes and not typer.confirm(f"Remove {project} with its builds and results?"):
+    """Delete a project: its replicas stop, its builds and results are deleted."""
+    if not yes and not typer.confirm(f"Delete {project} with its builds and results?"):
         raise typer.Exit(1)
     with connected(url, key) as stand:
         told = stand.delete(f"/projects/{project}")
-    as_json(told) if json_ else typer.echo(f"{project} is removed")
+    as_json(told) if json_ else typer.echo(f"{project} is deleted")
 
 
 def _cells(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[Any, ...]]:

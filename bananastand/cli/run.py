@@ -1,23 +1,34 @@
-"""`bananastand run`: one call of a project on a stand."""
+"""`bananastand run`: calls a project once and prints its answer."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
+from bananastand.platform.logs import plain
+from bananastand.platform.tracebacks import last_error
+
 from ._connection import AsJson, Key, Url, as_json, connected
 from ._ends import USAGE, fail
+from ._waiting import waiting
+
+if TYPE_CHECKING:
+    from bananastand.clients.stand import Stand
 
 __all__ = ["run"]
 
 FILES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"%PDF", b"OggS", b"ID3", b"fLaC")
 LONGEST = 80  # characters of a text that is shown
+LINES = 200  # of a project's log in which a failed call's error is looked for
 
 
 def run(
@@ -26,37 +37,127 @@ def run(
         list[str] | None, typer.Option("--input", "-i", help="NAME=VALUE; a value that is JSON is taken as such.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", "-d", help="All inputs as a JSON object, or @FILE.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the picture goes.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the picture or file of the answer here.")
+    ] = None,
     route: Annotated[str, typer.Option(help="Another route of the app.")] = "/",
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds to wait for the answer; then the call is cancelled.")
+    ] = None,
     url: Url = None,
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
     """Call a project: bananastand run my-app -i prompt="a red apple" -i seed=7 -o out.png
 
-    Without a running replica one is started first.
+    Starts a replica first if none runs. A terminal shows what the call waits for.
+    An answer that the app streams is printed as it comes.
+
+    Exit status:
+    0    the app answered
+    1    the app or the platform failed, or --timeout is over
+    2    the command, the project or the key is wrong
     """
-    body = _inputs(inputs or [], data)
+    from bananastand.clients.stand import StandTimeout
+
+    body, began = _inputs(inputs or [], data), datetime.now(UTC)
     with connected(url, key) as stand:
-        answer = stand.call(project, body, route)
+        _refuse_what_cannot_run(stand, project)
+        try:
+            with waiting(stand, project) as end, stand.open_call(project, body, route, timeout=timeout) as answer:
+                if answer.status == 200 and answer.streamed and out is None and not json_:
+                    end()
+                    _print_stream(answer.pieces)
+                    return
+                content = b"".join(answer.pieces)
+        except StandTimeout as error:
+            fail(f"{error}: the call is cancelled", hints=[
+                f"its log: bananastand logs {project}",
+                "Longer work: pass a higher --timeout, or write it as a background handler.",
+            ])  # fmt: skip
+        value = _value(content)
+        if answer.status != 200:
+            _fail(stand, project, answer.status, value, began)
+    _print_answer(value, content, answer.kind, out, json_)
+
+
+def _refuse_what_cannot_run(stand: Stand, project: str) -> None:
+    """End the program where the project was never live and no build is under way."""
+    from bananastand.clients.stand import StandError
+
     try:
-        value: Any = json.loads(answer.body)
-    except ValueError:
-        value = answer.body.decode("utf-8", "replace")
-    if answer.status != 200:
-        fail(f"{project} answered {answer.status}: {_message(value)}")
+        if stand.get(f"/projects/{project}").get("deployment") is not None:
+            return
+        builds = stand.get(f"/projects/{project}/builds")["builds"]
+    except StandError as error:
+        if error.status in (401, 404):
+            raise
+        return  # the call itself will tell
+    last = builds[0] if builds else None
+    if last is None:
+        fail(f"{project} was never deployed", hints=[f"Deploy it: bananastand deploy FOLDER --name {project}"])
+    if last["state"] == "failed":
+        fail(f"{project} was never live: its build failed: {last.get('error') or 'no reason'}", hints=[
+            *([f"advice: {last['advice']}"] if last.get("advice") else []),
+            f"its log: bananastand logs --build {last['id']}",
+        ])  # fmt: skip
+    if last["state"] == "cancelled":
+        fail(f"{project} was never live: its build was cancelled", hints=[
+            f"Deploy it: bananastand deploy FOLDER --name {project}"
+        ])  # fmt: skip
+
+
+def _fail(stand: Stand, project: str, status: int, value: Any, began: datetime) -> NoReturn:
+    """End the program with the app's own error: its last line, where it is a traceback, and what the app printed."""
+    message = _message(value)
+    error = last_error(message.splitlines())
+    printed = last_error(_printed_since(stand, project, began)) if error is None and status >= 500 else None
+    hints = [f"the app printed: {printed}"] if printed is not None and printed.message not in message else []
+    fail(f"{project} answered {status}: {error or message}", hints=[*hints, f"its log: bananastand logs {project}"])
+
+
+def _printed_since(stand: Stand, project: str, began: datetime) -> list[str]:
+    from bananastand.clients.stand import StandError
+
+    try:
+        rows = list(stand.lines(f"/projects/{project}/logs", last=LINES))
+    except StandError:
+        return []
+    return [str(row.get("line", "")) for row in rows if str(row.get("time", "")) >= began.isoformat()[:19]]
+
+
+def _print_stream(pieces: Iterator[bytes]) -> None:
+    """To standard output as it comes; a terminal gets no escape sequences of the app's."""
+    terminal, decoder = sys.stdout.isatty(), codecs.getincrementaldecoder("utf-8")("replace")
+    for piece in pieces:
+        if terminal:
+            sys.stdout.write(plain(decoder.decode(piece)))
+            sys.stdout.flush()
+        else:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+
+
+def _print_answer(value: Any, content: bytes, kind: str, out: Path | None, json_: bool) -> None:
     if out is not None:
-        content = next(_contents(value), None)
-        if content is None and answer.kind.startswith(("image/", "audio/", "video/", "application/octet")):
-            content = answer.body
-        if content is None:
+        found = next(_contents(value), None)
+        if found is None and kind.startswith(("image/", "audio/", "video/", "application/octet")):
+            found = content
+        if found is None:
             fail(f"nothing in the answer is a picture or another file: {json.dumps(_short(value))[:300]}")
-        out.write_bytes(content)
-        typer.echo(f"{len(content)} bytes in {out}", err=True)
+        out.write_bytes(found)
+        typer.echo(f"{len(found)} bytes in {out}", err=True)
     if json_:
         as_json(value)
     elif out is None:
         as_json(_short(value))
+
+
+def _value(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode("utf-8", "replace")
 
 
 def _inputs(pairs: list[str], data: str | None) -> dict[str, Any]:
@@ -73,7 +174,7 @@ def _inputs(pairs: list[str], data: str | None) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
-            fail(f"-i wants NAME=VALUE, not {pair}", USAGE)
+            fail(f"-i takes NAME=VALUE, not {pair}", USAGE)
         try:
             body[name] = json.loads(text)
         except ValueError:

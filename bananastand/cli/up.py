@@ -15,36 +15,43 @@ HOST = "127.0.0.1"
 
 
 def up(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens.")] = 8750,
-    host: Annotated[str, typer.Option(help="On which address. Whoever has a key can run code here.")] = HOST,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8750,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on. Whoever has a key can run code on this machine.")
+    ] = HOST,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="It also answers to this name; may be given again.")
+        list[str] | None, typer.Option(help="Another host name that it is called by; may be repeated.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Where it keeps everything.", envvar="BANANASTAND_DATA")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder for its database, builds, logs and keys.", envvar="BANANASTAND_DATA")
+    ] = None,
     front: Annotated[
-        list[str] | None, typer.Option(help="PORT=PROJECT: that project without a key, for this machine alone.")
+        list[str] | None,
+        typer.Option(help="PORT=PROJECT: serve that project there without a key, to this machine alone."),
     ] = None,
-    mocks: Annotated[bool, typer.Option(help="Also serve the other mocks, with their well-known keys.")] = False,
+    mocks: Annotated[bool, typer.Option(help="Also serve the other mocks, with their public keys.")] = False,
     root: Annotated[
-        list[Path] | None, typer.Option(help="Local sources may come from this folder; default: your home.")
+        list[Path] | None, typer.Option(help="A folder that local sources may lie in; default: your home.")
     ] = None,
-    memory: Annotated[int | None, typer.Option(min=64, help="Most memory of a replica, in MiB.")] = None,
-    build_timeout: Annotated[float, typer.Option(min=1, help="Seconds for a build.")] = 1800.0,
-    start_timeout: Annotated[float, typer.Option(min=1, help="Seconds for a replica to get ready.")] = 600.0,
+    memory: Annotated[int | None, typer.Option(min=64, help="The most memory of a replica, in MiB.")] = None,
+    build_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a build may take.")] = 1800.0,
+    start_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a replica may take to get ready.")] = 600.0,
     github_secret: Annotated[
         str | None,
-        typer.Option(envvar="BANANASTAND_GITHUB_SECRET", help="Of GitHub's push webhook, which may deploy with it."),
+        typer.Option(
+            envvar="BANANASTAND_GITHUB_SECRET", help="The secret of GitHub's push webhook, which deploys with it."
+        ),
     ] = None,
 ) -> None:
-    """Run the local Banana: projects are built, started when they are called, and stopped when they are idle.
+    """Run the local Banana: builds projects, starts them when they are called, stops them when they are idle.
 
-    It listens on this machine alone unless told. The first time it prints a key, and writes it where the other
-    commands find it. Ctrl-C stops it; what waited is taken up at the next start.
+    Listens on this machine alone without --host. The first start prints an API key and writes it to a file that the
+    other commands read. Ctrl-C stops it; waiting calls and builds go on at the next start.
     """
     try:
         from ._stand import Options, run
     except ImportError as error:
-        fail(f"{error.name} is not here: pip install 'bananastand[stand]'")
+        fail(f"the package {error.name} is not installed: pip install 'bananastand[stand]'")
     try:
         options = Options(
             port=port,
@@ -67,5 +74,5 @@ def up(
 def _front(text: str) -> tuple[int, str]:
     port, _, project = text.partition("=")
     if not port.isdigit() or not 0 <= int(port) <= 65535 or not project:
-        raise ValueError(f"--front wants PORT=PROJECT, such as 8000=my-app, not {text}")
+        raise ValueError(f"--front takes PORT=PROJECT, such as 8000=my-app, not {text}")
     return int(port), project

@@ -1,17 +1,19 @@
-"""A stand's own HTTP API, /stand/v1, as the command line speaks it. Knows its errors and its streams of lines."""
+"""The platform's own HTTP API, /stand/v1, as the command line speaks it. Knows its errors and its streams."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
 import httpx2
 
-__all__ = ["Answer", "Stand", "StandError", "StandUnreachable"]
+__all__ = ["Answer", "Stand", "StandError", "StandTimeout", "StandUnreachable", "StreamedAnswer"]
 
 PREFIX = "/stand/v1"
 
@@ -28,12 +30,25 @@ class StandUnreachable(StandError):
     """Nothing answered, or the connection broke."""
 
 
+class StandTimeout(StandError):
+    """The app did not answer in the seconds that the caller allowed."""
+
+
 class Answer(NamedTuple):
     """What an app answered to a call."""
 
     status: int
     kind: str  # its content type
     body: bytes
+
+
+class StreamedAnswer(NamedTuple):
+    """What an app answers to a call, as it comes. streamed: the app sends it piece by piece."""
+
+    status: int
+    kind: str  # its content type
+    streamed: bool
+    pieces: Iterator[bytes]
 
 
 class Stand:
@@ -43,7 +58,7 @@ class Stand:
     """
 
     def __init__(self, url: str, key: str, *, timeout: float = 60.0) -> None:
-        self.url = url.rstrip("/")
+        self.url, self.key = url.rstrip("/"), key
         # A stand is called where it is said to be: a proxy of the environment is not asked for one on this machine.
         local = "://127." in self.url or "://localhost" in self.url or "://[::1]" in self.url
         self._http = httpx2.Client(
@@ -72,9 +87,10 @@ class Stand:
         with archive.open("rb") as file:
             return self._object("POST", path, content=file, headers=headers, timeout=None)
 
-    def lines(self, path: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
-        """The JSON lines at a path; followed until the stand ends them. Raises StandError."""
+    def lines(self, path: str, *, follow: bool = False, last: int | None = None) -> Iterator[dict[str, Any]]:
+        """The JSON lines at a path, or the last ones; followed until the stand ends them. Raises StandError."""
         query = {"follow": "true"} if follow else {}
+        query |= {"last": str(last)} if last is not None else {}
         try:
             with self._http.stream("GET", self._at(path), params=query, timeout=None) as response:
                 if not response.is_success:
@@ -90,12 +106,42 @@ class Stand:
 
     def call(self, project: str, body: Any, route: str = "") -> Answer:
         """POST a JSON value to a route of a project's app. Raises StandError; an app's own error is an answer."""
-        path = f"/projects/{project}/call/{route.lstrip('/')}"
+        with self.open_call(project, body, route) as answer:
+            return Answer(answer.status, answer.kind, b"".join(answer.pieces))
+
+    @contextlib.contextmanager
+    def open_call(
+        self, project: str, body: Any, route: str = "", *, timeout: float | None = None
+    ) -> Generator[StreamedAnswer]:
+        """The same, as it comes. Leaving the block before the end cancels the call.
+
+        Args:
+            project: Its name or model key.
+            body: The inputs, any JSON value.
+            route: Of the app's handler.
+            timeout: Seconds for the whole answer, None for any time.
+
+        Raises:
+            StandTimeout: The seconds are over.
+            StandError: Nothing answers, or the connection breaks.
+        """
+        path, until = f"/projects/{project}/call/{route.lstrip('/')}", time.monotonic() + (timeout or 0.0)
+        limits = httpx2.Timeout(timeout, connect=10.0)
+
+        def pieces(response: httpx2.Response) -> Iterator[bytes]:
+            for piece in response.iter_bytes():
+                if timeout is not None and time.monotonic() > until:
+                    raise StandTimeout(f"{project} did not answer in {timeout:g} s")
+                yield piece
+
         try:
-            response = self._http.post(self._at(path), json=body, timeout=None)
+            with self._http.stream("POST", self._at(path), json=body, timeout=limits) as response:
+                kind, streamed = response.headers.get("content-type", ""), "content-length" not in response.headers
+                yield StreamedAnswer(response.status_code, kind, streamed, pieces(response))
+        except httpx2.ReadTimeout:
+            raise StandTimeout(f"{project} did not answer in {timeout:g} s") from None
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
-        return Answer(response.status_code, response.headers.get("content-type", ""), response.content)
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,6 +5,7 @@ Every route wants a key, as a bearer token or in X-Banana-API-Key.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -24,6 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from . import shown
 from .errors import PlatformError, Refused, StoreFull, Unauthorized
+from .example_input import example_input
 from .logs import Log
 from .passing import TooLarge, pass_on, read_body
 from .projects import Project
@@ -84,7 +86,7 @@ def stand_api(stand: Stand) -> FastAPI:
         body = await _object(request)
         build = stand.deploy(
             name, body.get("source", ""), environment=body.get("environment"), secrets=body.get("secrets"),
-            builder=_builder(body.get("builder")),
+            builder=_builder(body.get("builder")), as_of=body.get("as_of"),
         )  # fmt: skip
         return {"build_id": build.id, "project": name}
 
@@ -95,7 +97,7 @@ def stand_api(stand: Stand) -> FastAPI:
         try:
             build = stand.deploy(
                 name, str(path), environment=order.get("environment"), secrets=order.get("secrets"),
-                builder=_builder(order.get("builder")), archive=path,
+                builder=_builder(order.get("builder")), as_of=order.get("as_of"), archive=path,
             )  # fmt: skip
         finally:
             path.unlink(missing_ok=True)
@@ -117,13 +119,15 @@ def stand_api(stand: Stand) -> FastAPI:
         return {"replicas": [shown.replica(each) for each in stand.pool.of(stand.projects.named(name).id)]}
 
     @app.get(f"{PREFIX}/projects/{{name}}/logs")
-    async def logs(name: str, follow: bool = Query(False)) -> Any:
-        return _lines(stand.log_of(stand.projects.named(name)), follow)
+    async def logs(name: str, follow: bool = Query(False), last: int | None = Query(None, ge=1, le=10_000)) -> Any:
+        return _lines(stand.log_of(stand.projects.named(name)), follow, last)
 
     @app.get(f"{PREFIX}/builds/{{id}}")
     async def build(id: str, request: Request) -> Any:
         found = stand.builds.get(id)
-        return shown.build(stand, found, url(request, stand.projects.named(found.project_id)))
+        example = await asyncio.to_thread(example_input, stand.deployer.folder(found) / "source")
+        row = shown.build(stand, found, url(request, stand.projects.named(found.project_id)))
+        return {**row, "example_input": example}
 
     @app.post(f"{PREFIX}/builds/{{id}}/cancel")
     async def cancel(id: str, request: Request) -> Any:
@@ -131,8 +135,8 @@ def stand_api(stand: Stand) -> FastAPI:
         return shown.build(stand, found, url(request, stand.projects.named(found.project_id)))
 
     @app.get(f"{PREFIX}/builds/{{id}}/log")
-    async def build_log(id: str, follow: bool = Query(False)) -> Any:
-        return _lines(stand.deployer.log(stand.builds.get(id)), follow)
+    async def build_log(id: str, follow: bool = Query(False), last: int | None = Query(None, ge=1, le=10_000)) -> Any:
+        return _lines(stand.deployer.log(stand.builds.get(id)), follow, last)
 
     @app.get(f"{PREFIX}/keys")
     async def keys() -> Any:
@@ -226,16 +230,17 @@ async def _receive(stand: Stand, request: Request) -> Path:
     return path
 
 
-def _lines(log: Log, follow: bool) -> Response:
-    """A log as JSON lines; followed until it is closed."""
+def _lines(log: Log, follow: bool, last: int | None) -> Response:
+    """A log as JSON lines, or its last ones; followed until it is closed."""
 
     async def followed() -> AsyncGenerator[bytes]:
-        async for row in log.follow():
+        async for row in log.follow(last):
             yield json.dumps(row).encode() + b"\n"
 
     if follow:
         return StreamingResponse(followed(), media_type=NDJSON)
-    return Response(b"".join(json.dumps(row).encode() + b"\n" for row in log.lines()), media_type=NDJSON)
+    rows = log.lines() if last is None else log.last(last)
+    return Response(b"".join(json.dumps(row).encode() + b"\n" for row in rows), media_type=NDJSON)
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

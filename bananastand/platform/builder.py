@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,36 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             builder=order.builder if order.builder in ("process", "container") else "auto",
             environment=order.environment,
             secrets=order.secrets,
-            install_host=order.host == "bananastand",
             images=images,
+            as_of=order.as_of,
+            **_torch(data),
         )
         source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())
         try:
-            await fetch(order.source, source, settings=settings, log=say)
+            committed = await fetch(order.source, source, settings=settings, log=say)
+            settings = dataclasses.replace(settings, committed=committed)
             return await build(source, settings=settings, folder=order.folder, log=order.log)
         except BuildError as error:
             raise Refused(say.clean(str(error))) from error
 
     return make
+
+
+def _torch(data: Path) -> dict[str, Any]:
+    """[torch] of stand.toml: index, of CPU builds, and wheels, files and folders that stand in. Raises Refused."""
+    file = data / "stand.toml"
+    try:
+        table: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("torch", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Refused(f"{file} cannot be read: {error}") from error
+    index, wheels = (table.get("index"), table.get("wheels", [])) if isinstance(table, dict) else (0, 0)
+    texts: list[Any] = wheels if isinstance(wheels, list) else [wheels]
+    if not isinstance(index, str | None) or not all(isinstance(each, str) for each in texts):
+        raise Refused(f'{file}: [torch] takes index = "ADDRESS" and wheels = ["FILE OR FOLDER"]')
+    given: dict[str, Any] = {"torch_wheels": tuple(str(Path(each).expanduser()) for each in texts)}
+    return given | ({"torch_index": index} if index else {})
 
 
 def _images(data: Path) -> dict[str, str]:

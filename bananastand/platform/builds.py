@@ -33,7 +33,11 @@ OVER = ("live", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build as it is now. `secrets` and `environment` reach the replicas, `environment` the build as well."""
+    """One build as it is now. `secrets` and `environment` reach the replicas, `environment` the build as well.
+
+    error: why it failed, in a sentence; a second line, if there is one, is advice. as_of: the day as of which open
+    requirements are resolved, "now", or None for what the repository says.
+    """
 
     id: str
     number: int
@@ -48,6 +52,7 @@ class Build:
     created: float
     started: float | None
     finished: float | None
+    as_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Builds:
         builder: str | None = None,
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
+        as_of: str | None = None,
     ) -> Build:
         """Queue one. Raises StoreError: then there is none."""
         table = tables.builds
@@ -88,7 +94,7 @@ class Builds:
             last = connection.scalar(select(func.max(table.c.number)))
             build = Build(
                 id or str(uuid.uuid4()), (last or 0) + 1, project.id, "queued", None, source, builder,
-                dict(environment or {}), dict(secrets or {}), 0, time.time(), None, None,
+                dict(environment or {}), dict(secrets or {}), 0, time.time(), None, None, as_of,
             )  # fmt: skip
             connection.execute(insert(table).values(_values(build)))
         self._tell(build)

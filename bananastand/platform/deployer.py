@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import shutil
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .advice import advice
 from .builds import OVER, Build, Builds, Deployment, State
 from .commands import built_image, one_at_a_time
 from .errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from .launch import Launch
-from .logs import Log, hidden, to_hide
+from .logs import Log, hidden, plain, to_hide
 from .pool import Pool
 from .process import quietly
 from .projects import Project, Projects
 from .replica import Replica
 from .settings import Settings
+from .tracebacks import last_error
 
 __all__ = ["Builder", "Deployer", "Order"]
 
@@ -32,23 +36,27 @@ logger = logging.getLogger("bananastand.platform")
 RETRY = 1.0  # seconds before an end is recorded again that the disk did not take
 IMAGE = 60.0  # seconds for an engine to remove an image
 ATTEMPTS = 3  # of a build, where each time the supervisor was killed
+SILENCE = 15.0  # seconds without a line before a build's log says that it goes on
+SAID = "replica | "  # before a replica's own lines in the log of its build
+ADVISED = ("What to do: ", "weights: ")  # in a builder's reason that says itself what to do
+DOING = {"building": "building", "deploying": "starting a replica"}
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a builder is given: the source as it was named, a folder of the build's own, and a way to say what it does.
 
-    The environment reaches the build and its replicas; secrets must reach no layer and no log. `host` is what its
-    replicas will run on, if what it makes is a Potassium app in a process.
+    The environment reaches the build and its replicas; secrets must reach no layer and no log. `as_of` is the day as of
+    which open requirements are resolved, "now", or None for what the repository says.
     """
 
     source: str
     folder: Path
     builder: str | None
-    host: str
     environment: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
     log: Callable[[str], None]
+    as_of: str | None = None
 
 
 Builder = Callable[[Order], Awaitable[Launch]]
@@ -67,6 +75,7 @@ class Deployer:
         self._at_work: dict[str, asyncio.Task[None]] = {}  # by project
         self._current: dict[str, Build] = {}
         self._logs: dict[str, Log] = {}
+        self._trials: dict[str, Log] = {}  # by the replica with which a new version proves itself
 
     async def recover(self) -> int:
         """Take up the builds that an earlier supervisor left; how many."""
@@ -100,6 +109,12 @@ class Deployer:
             else:
                 self._logs[build.id] = known
         return known
+
+    def relay(self, replica: str, line: str) -> None:
+        """A replica's line, which belongs in the log of its build while the new version proves itself."""
+        log = self._trials.get(replica)
+        if log is not None and not line.startswith("failed: "):  # the end of the build repeats it
+            log.add(f"{SAID}{plain(line)}")
 
     async def cancel(self, build: Build) -> Build:
         """Call a build off. Raises Conflict where it is over."""
@@ -168,6 +183,7 @@ class Deployer:
                 self._at_work[build.project_id] = asyncio.create_task(self._work(build), name=f"build {build.id}")
 
     async def _work(self, build: Build) -> None:
+        signs = asyncio.create_task(self._give_signs_of_life(build))
         try:
             deployment = self._builds.deployment(build.id) if build.state == "deploying" else None
             if deployment is None:
@@ -183,6 +199,7 @@ class Deployer:
             logger.exception("build %s failed", build.id)
             await self._fail(build, f"{type(error).__name__}: {error}")
         finally:
+            signs.cancel()
             self._at_work.pop(build.project_id, None)
             self._current.pop(build.project_id, None)
             self._next()
@@ -196,13 +213,14 @@ class Deployer:
             say("begun again: the stand was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        host = self._projects.named(build.project_id).host
-        order = Order(build.source, folder, build.builder, host, build.environment, build.secrets, say)
+        order = Order(build.source, folder, build.builder, build.environment, build.secrets, say, build.as_of)
         try:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)
         except TimeoutError:
-            raise Refused(f"the build took longer than {limit:g} s and was ended") from None
+            raise Refused(
+                f"the build took longer than {limit:g} s and was ended; bananastand up --build-timeout allows more"
+            ) from None
         except OSError as error:
             raise Refused(f"the build could not be written: {error}") from error
         deployment = self._builds.deployed(build, launch)
@@ -221,13 +239,17 @@ class Deployer:
         replica = self._pool.start(project, deployment, share=True)
         if replica is None:
             raise ReplicaFailed("no replica can be started: its port is taken")
+        self._trials[replica.id] = self.log(build)
         try:
             await asyncio.shield(replica.ready)
         except ReplicaFailed as error:
-            raise ReplicaFailed(f"the new version takes no traffic: {error}") from error
+            if project.live is None:
+                raise
+            raise ReplicaFailed(f"the new version takes no traffic, the one before stays live: {error}") from error
         finally:
             if replica.state != "ready":
                 replica.stop("its version does not go live", 0.0)
+            self._trials.pop(replica.id, None)
         self._builds.learn(deployment, replica.takes)
         self._point(self._projects.named(build.project_id), deployment, trial=replica)
         say(f"live; its first replica took {replica.took or 0.0:.2f} s to start")
@@ -246,9 +268,29 @@ class Deployer:
         self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
-        reason = hidden(reason, to_hide(build.secrets.values()))
-        self.log(build).add(f"error: {reason}")
-        return await self._over(build, "failed", reason)
+        """Record why, in a sentence, and what to do about it, where that is known."""
+        log, secret = self.log(build), to_hide(build.secrets.values())
+        printed, source = _last_printed(log), self.folder(build) / "source"
+        if "ended with status" in reason and (error := last_error(printed)) and error.message not in reason:
+            reason = f"{reason}; its last error: {error.sentence(source)}"
+        reason = hidden(plain(reason).replace("\n", " "), secret)
+        log.add(f"error: {reason}")
+        step = advice([*printed, reason], source) if not any(each in reason for each in ADVISED) else None
+        if step is None:
+            return await self._over(build, "failed", reason)
+        step = hidden(plain(step), secret)
+        log.add(f"advice: {step}")
+        return await self._over(build, "failed", f"{reason}\n{step}")
+
+    async def _give_signs_of_life(self, build: Build) -> None:
+        """Have the log say every now and then that the build goes on: nobody looks at silence for ten minutes."""
+        log, began = self.log(build), time.monotonic()
+        while not log.closed:
+            await asyncio.sleep(max(0.05, log.changed + SILENCE - time.monotonic()))
+            doing = DOING.get(self._doing(build))
+            if doing is not None and time.monotonic() - log.changed >= SILENCE:
+                most = f", {self._settings.start_timeout:g} s at most" if doing == DOING["deploying"] else ""
+                log.add(f"still {doing}: {time.monotonic() - began:.0f} s since the build began{most}")
 
     async def _over(self, build: Build, state: State, error: str | None = None) -> Build:
         """Record the end; where the disk is full, as soon as it no longer is."""
@@ -295,6 +337,22 @@ class Deployer:
         here = threading.get_ident()
         return say
 
+    def _doing(self, build: Build) -> str:
+        try:
+            return self._builds.get(build.id).state
+        except PlatformError:  # the disk, or the build is gone
+            return ""
+
     def _name(self, build: Build) -> str:
         project = self._projects.get(build.project_id)
         return project.name if project is not None else build.project_id
+
+
+def _last_printed(log: Log) -> list[str]:
+    """The lines of the step that a build is at: those of its replica, where one was started."""
+    lines = [str(row.get("line", "")) for row in log.last(400)]
+    said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
+    if said:
+        return said
+    first = max((at for at, line in enumerate(lines) if re.match(r"step \d+/\d+: ", line)), default=0)
+    return lines[first:]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from .building.last_commit import date_files
 from .git_wire import (
     GitRefused,
     Receive,
@@ -31,6 +32,7 @@ from .git_wire import (
     packet,
     read_push,
     status_of,
+    text_of,
 )
 
 __all__ = ["Git"]
@@ -170,6 +172,9 @@ class Git:
             yield b"error: the commit could not be checked out\n"
             return
         (repository / "index").unlink(missing_ok=True)
+        # By its files' times the build tells of which time the repository is.
+        when = await text_of("log", "-1", "--format=%ct", commit, at=repository)
+        await asyncio.to_thread(date_files, checkout, float(when or 0))
         lines = self._deploy(name, checkout)
         waiting: asyncio.Future[str] | None = None
         try:

@@ -124,6 +124,16 @@ async def status_of(*arguments: str, at: Path) -> int:
     return process.returncode or 0
 
 
+async def text_of(*arguments: str, at: Path) -> str:
+    """What git prints; nothing where it fails."""
+    try:
+        process = await git(*arguments, at=at)
+    except FileNotFoundError:
+        return ""
+    said, _ = await process.communicate()
+    return (said or b"").decode("utf-8", "replace").strip() if process.returncode == 0 else ""
+
+
 async def output_of(process: asyncio.subprocess.Process) -> AsyncGenerator[bytes]:
     """What git says, as it comes; it does not outlive the one who asked."""
     assert process.stdout is not None

@@ -39,7 +39,7 @@ def github_push(
     a push moved the default branch; it returns the build's id. Without a secret every delivery is refused.
     """
     if not secret:
-        return _error(403, "this stand has no secret for webhooks, so it takes none")
+        return _error(403, "webhooks are off: start the platform with BANANASTAND_GITHUB_SECRET=... bananastand up")
     if len(body) > LARGEST:
         return _error(413, f"the payload is larger than {LARGEST} bytes")
     expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

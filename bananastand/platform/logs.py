@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Log", "hidden", "iso", "tail", "to_hide"]
+from .tracebacks import last_error
+
+__all__ = ["Log", "hidden", "iso", "plain", "tail", "to_hide"]
 
 LONGEST = 8 * 2**10  # characters of a line
 BEHIND = 10_000  # lines that a follower may be behind
 HIDDEN = "***"
 SHORTEST = 4  # characters of a secret that is looked for
+READ = 256 * 2**10  # bytes of a file in which its last lines are looked for
+CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, links, device strings
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class Log:
@@ -34,6 +43,7 @@ class Log:
         self._secrets = list[str]()
         self.hide(secrets)
         self.closed = self._full = False
+        self.changed = time.monotonic()  # when the last line came
         self._followers: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._file: Any = None
         self._size = path.stat().st_size if path.exists() else 0
@@ -46,6 +56,7 @@ class Log:
         """One more line, now. On the event loop's thread."""
         if self.closed or self._full:
             return
+        self.changed = time.monotonic()
         row = {"time": iso(time.time()), **fields, "line": hidden(line, self._secrets)[:LONGEST]}
         if self._size >= self._limit and not self._turns:
             self._full = True
@@ -65,10 +76,26 @@ class Log:
                         found.append(json.loads(line))
         return found
 
-    async def follow(self) -> AsyncGenerator[dict[str, Any]]:
-        """What is kept and then what comes, until the log is closed."""
+    def last(self, count: int) -> list[dict[str, Any]]:
+        """The last lines, at most `count`, oldest first; fewer where they are long."""
+        found = list[dict[str, Any]]()
+        for path in (self.path, self._older):
+            begin = 0
+            with suppress(FileNotFoundError), open(path, "rb") as file:
+                begin = file.seek(max(0, path.stat().st_size - READ))
+                for line in reversed(file.read().splitlines()):
+                    with suppress(ValueError):  # the first may be cut
+                        found.append(json.loads(line))
+                    if len(found) == count:
+                        return found[::-1]
+            if begin:
+                break
+        return found[::-1]
+
+    async def follow(self, last: int | None = None) -> AsyncGenerator[dict[str, Any]]:
+        """What is kept, or the last lines of it, and then what comes, until the log is closed."""
         follower = asyncio.Queue[dict[str, Any] | None]()
-        kept = self.lines()
+        kept = self.lines() if last is None else self.last(last)
         self._followers.add(follower)
         if self.closed:
             follower.put_nowait(None)
@@ -134,7 +161,15 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def tail(lines: deque[str], count: int = 5) -> str:
-    """The last lines, as the end of a sentence."""
-    last = [line.strip() for line in list(lines)[-count:] if line.strip()]
-    return f"; its last lines: {' | '.join(last)}" if last else ""
+def plain(text: str) -> str:
+    """The text without escape sequences and control characters, which could rewrite a reader's terminal."""
+    return CONTROL.sub("", text)
+
+
+def tail(lines: Iterable[str], count: int = 3) -> str:
+    """What the lines end with, as the end of a sentence: the last error of a traceback, else the last lines."""
+    last = [plain(line).rstrip() for line in lines]
+    if (error := last_error(last)) is not None:
+        return f"; its last error: {error}"
+    words = [line.strip() for line in last if line.strip()][-count:]
+    return f"; its last lines: {' | '.join(words)}" if words else ""

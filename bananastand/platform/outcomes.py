@@ -66,7 +66,11 @@ def started(answer: ReplicaAnswer) -> bool:
 
 def timed_out(seconds: float) -> Outcome:
     """The app did not answer in the project's inference timeout."""
-    return _failed(504, f"the app did not answer in {seconds:g} s; longer work belongs in a background handler")
+    return _failed(
+        504,
+        f"the app did not answer in {seconds:g} s; longer work belongs in a background handler, or "
+        "allow more: bananastand scale NAME --timeout SECONDS",
+    )
 
 
 def never_served(seconds: float) -> Outcome:
@@ -91,12 +95,16 @@ def does_not_start(reason: str) -> Outcome:
 
 def no_deployment(name: str) -> Outcome:
     """There is no version that could take it."""
-    return _failed(503, f"{name} has no live deployment: deploy it first", again=True)
+    return _failed(503, f"{name} has no live deployment: bananastand deploy FOLDER --name {name}", again=True)
 
 
 def no_replicas(name: str) -> Outcome:
     """The project may have none."""
-    return _failed(503, f"{name} may have no replica: its maxReplicas is 0", again=True)
+    return _failed(
+        503,
+        f"{name} may have no replica: its maxReplicas is 0; bananastand scale {name} --max 3 allows some",
+        again=True,
+    )
 
 
 def not_readable(error: StoreError) -> Outcome:

@@ -6,6 +6,8 @@ import html
 import time
 from typing import Any
 
+from .builds import Build
+from .logs import plain
 from .projects import Project
 from .stand import Stand
 
@@ -53,14 +55,14 @@ def status_page(stand: Stand, address: str) -> str:
 
 def _project(stand: Stand, project: Project, address: str) -> str:
     line = stand.dispatcher.line(project.id)
-    problem = stand.problem(project) if project.live else None  # of a failed build the table below tells
-    told = f"<p class=failed>{_(problem)}</p>" if problem is not None else ""
+    problem = stand.problem(project) if project.live else None  # the table below has the error of a failed build
+    paragraph = f"<p class=failed>{_(problem)}</p>" if problem is not None else ""
     return (
         f"<h2>{_(project.name)}</h2><p><code>{_(address)}/banana/run/{_(project.name)}</code> · model key "
         f"<code>{_(project.model_key)}</code> · {project.min_replicas} to {project.max_replicas} replicas, "
         f"idle after {project.idle_timeout} s · {_count(len(line.at_work), 'call')} at work, "
         f"{len(line.waiting)} waiting</p>"
-        f"{told}{_replicas(stand, project)}{_builds(stand, project)}"
+        f"{paragraph}{_replicas(stand, project)}{_builds(stand, project)}"
     )
 
 
@@ -81,11 +83,20 @@ def _builds(stand: Stand, project: Project) -> str:
         (
             f"<code>{_(each.id[:8])}</code>", _state(each.state) + (" ←" if each.id == project.live else ""),
             f"<code>{_(stand.source_of(each)[:120])}</code>", _span(time.time() - each.created) + " ago",
-            _((each.error or "")[:500]),
+            _error(each),
         )
         for each in stand.builds.list(project)[:BUILDS]
     ]  # fmt: skip
     return _table(("build", "state", "source", "made", "what went wrong"), rows)
+
+
+def _error(build: Build) -> str:
+    """What went wrong, what to do about it, and where the rest is."""
+    if build.error is None:
+        return ""
+    reason, _newline, step = build.error.partition("\n")
+    advised = f"<br>{_(step[:600])}" if step else ""
+    return f"{_(reason[:500])}{advised}<br><code>bananastand logs --build {_(build.id)}</code>"
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -111,4 +122,4 @@ def _span(seconds: float) -> str:
 
 
 def _(value: Any) -> str:
-    return html.escape(str(value), quote=True)
+    return html.escape(plain(str(value)), quote=True)

@@ -42,7 +42,8 @@ def git_app(stand: Stand, url: str) -> Git:
         if build.state == "live":
             yield f"{name} is live at {url}/banana/run/{name}"
         else:
-            yield f"error: the build is {build.state}: {build.error or 'see its log'}"
+            reason = (build.error or "no reason").partition("\n")[0]  # the log above has the advice
+            yield f"error: the build is {build.state}: {reason}; its log: bananastand logs --build {build.id}"
 
     return Git(stand.settings.data / "git", lambda key: stand.keys.find(key) is not None, deploy)
 

@@ -30,7 +30,7 @@ Spawn = Callable[[Start, Callable[[str], None]], Awaitable[Started]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
 LOOK, LOOK_MOST = 0.02, 0.25  # seconds between two probes while it starts
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
-LAST_LINES = 20
+LAST_LINES = 200  # enough for a traceback
 ENGINE = 20.0  # seconds for an engine to remove a container
 OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected one
 

@@ -104,7 +104,9 @@ class StandServer:
                 response = _json(405, "method_not_allowed", f"this is {name}: POST its inputs here as JSON")
                 response.headers["allow"] = "POST"
         elif project is None:
-            response = _json(503, "not_deployed", f"{name} is not deployed yet")
+            response = _json(
+                503, "not_deployed", f"{name} is not deployed yet: bananastand deploy FOLDER --name {name}"
+            )
         elif scope["method"] == "POST":
             try:
                 response = await pass_on(self._stand, project, scope["path"], Request(scope, receive))

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,14 @@ class Stand:
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         builder: str | None = None,
+        as_of: str | None = None,
         archive: Path | None = None,
     ) -> Build:
         """Queue a build of a project, made if there is none of that name. An archive is taken over.
 
-        Raises Refused for a name, environment or source that is none, StoreError where no row can be written.
+        Raises Refused for a name, environment, source or day that is none, StoreError where no row can be written.
         """
+        _check_day(as_of)
         environment, secrets = _variables("environment", environment), _variables("secrets", secrets)
         if not isinstance(source, str) or not source.strip() or len(source) > 2000 or "\0" in source:
             raise Refused("source: must name a git URL, a folder, an archive or an image")
@@ -125,7 +128,7 @@ class Stand:
             source = str(place)
         try:
             build = self.builds.create(
-                project, source, id=id, builder=builder, environment=environment, secrets=secrets
+                project, source, id=id, builder=builder, environment=environment, secrets=secrets, as_of=as_of
             )
         except PlatformError:
             self.deployer.archive(id).unlink(missing_ok=True)
@@ -166,9 +169,12 @@ class Stand:
     def problem(self, project: Project) -> str | None:
         """Why it does not serve as it should, in words; None where nothing is known to be wrong."""
         if (failing := self.pool.failing.get(project.live or "")) is not None:
-            return failing.reason
+            return f"{failing.reason} (its log: bananastand logs {project.name})"
         last = next(iter(self.builds.list(project)), None) if project.live is None else None
-        return f"its build failed: {last.error}" if last is not None and last.state == "failed" else None
+        if last is None or last.state != "failed":
+            return None
+        reason = (last.error or "it ended").partition("\n")[0]
+        return f"its build failed: {reason} (its log: bananastand logs --build {last.id})"
 
     def source_of(self, build: Build) -> str:
         """What a build is of, for people: without the password of an address."""
@@ -191,6 +197,7 @@ class Stand:
         project = self.projects.get(project_id)
         if project is not None:
             self._log_of(project).add(line, replica=replica)
+            self.deployer.relay(replica, line)
 
     def _replica_changed(self, replica: Replica) -> None:
         if replica.state == "ready":
@@ -216,8 +223,20 @@ def _lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise Conflict(f"another stand is running on {path.parent}: stop it, or use another --data") from None
+        raise Conflict(
+            f"another stand is running on {path.parent}: stop it, or take another folder: bananastand up --data FOLDER"
+        ) from None
     return descriptor
+
+
+def _check_day(as_of: Any) -> None:
+    """Raises Refused."""
+    if as_of is None or as_of == "now":
+        return
+    try:
+        datetime.fromisoformat(as_of)
+    except (TypeError, ValueError):
+        raise Refused(f'as_of: must be a date such as 2023-03-01, or "now", not {str(as_of)[:50]}') from None
 
 
 def _variables(what: str, given: Any) -> dict[str, str]:

@@ -36,8 +36,15 @@ def _takes(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE deployments ADD COLUMN takes INTEGER"))
 
 
+def _as_of(connection: Connection) -> None:
+    """A build keeps the day as of which its open requirements are resolved."""
+    columns = connection.execute(text("PRAGMA table_info(builds)"))
+    if "as_of" not in [row.name for row in columns]:
+        connection.execute(text("ALTER TABLE builds ADD COLUMN as_of TEXT"))
+
+
 # Step n takes a database from version n to n + 1; those that were released stay.
-STEPS: Sequence[Step] = (_first, _takes)
+STEPS: Sequence[Step] = (_first, _takes, _as_of)
 
 
 class Store:
@@ -100,7 +107,8 @@ def upgrade(connection: Connection, path: Path, steps: Sequence[Step] = STEPS) -
     version = _version(connection)
     if version > len(steps):
         raise Conflict(
-            f"{path} is of version {version} and this program knows {len(steps)}: use the newer one, or another --data"
+            f"{path} is of version {version} and this program knows {len(steps)}: use the newer one, or "
+            "another folder: bananastand up --data FOLDER"
         )
     if 0 < version < len(steps):
         _copy(path, path.with_name(f"{path.name}.version-{version}"))

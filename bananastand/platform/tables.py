@@ -68,6 +68,7 @@ builds = Table(
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("finished", Float),
+    Column("as_of", Text),
     Index("builds_of_project", "project_id", "number"),
 )
 

@@ -5,30 +5,24 @@ Knows sources, Dockerfiles, environments and images; knows no projects, calls or
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from ..launch import Launch
+from .choice import choose
 from .container import answering, build_container
 from .dockerfile import Dockerfile, parse
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
+from .overrides import FILE, Overrides, read_overrides
+from .pip_calls import Pins
 from .process import build_process
 from .settings import BuildSettings
 from .sources import fetch
+from .usual import dockerfile_of
 
 __all__ = ["BuildError", "BuildSettings", "DockerfileError", "NotHonoured", "SourceRefused", "build", "fetch"]
-
-# A repository without a Dockerfile is built as Banana's templates are.
-USUAL = """FROM python:3
-WORKDIR /app
-{packages}COPY . .
-{weights}EXPOSE 8000
-CMD ["python3", "-u", "app.py"]
-"""
 
 
 async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Callable[[str], None]) -> Launch:
@@ -42,8 +36,10 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     settings = dataclasses.replace(settings, cache=settings.cache.resolve())
     source, folder = source.resolve(), folder.resolve()
     try:
-        dockerfile = parse(_text(source, settings.dockerfile, told), settings.environment)
-        launch = await _built(dockerfile, source, settings, folder, told)
+        overrides = read_overrides(source)
+        settings = _with(settings, overrides)
+        dockerfile = parse(dockerfile_of(source, settings.dockerfile, overrides, told), settings.environment)
+        launch = await _built(dockerfile, source, settings, overrides, folder, told)
     except BuildError as error:
         # What a program said may have found its way into the reason.
         error.args = (told.clean(str(error)),)
@@ -54,36 +50,37 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     return launch
 
 
-async def _built(dockerfile: Dockerfile, source: Path, settings: BuildSettings, folder: Path, log: BuildLog) -> Launch:
-    if settings.builder == "container":
-        return await build_container(dockerfile, source, settings=settings, folder=folder, log=log)
+def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
+    """The settings, and what bananastand.toml says where they say nothing. Raises BuildError."""
+    said = overrides.build
     try:
-        return await build_process(dockerfile, source, settings=settings, folder=folder, log=log)
-    except NotHonoured as reason:
-        if settings.builder == "process" or (await answering(settings.engine)) is None:
-            raise
-        log(f"{reason}: going on with the container builder")
-        for left in folder.glob("stage*"):
-            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
-    return await build_container(dockerfile, source, settings=settings, folder=folder, log=log)
-
-
-def _text(source: Path, name: str, log: Callable[[str], None]) -> str:
-    file = source / name
-    if not file.resolve().is_relative_to(source):
-        raise BuildError(f"{name} lies outside of the source")
-    if file.is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
-    if not (source / "app.py").is_file():
-        raise BuildError(f"the source has neither a {name} nor an app.py; bananastand init writes both")
-    has = [each for each in ("requirements.txt", "download.py") if (source / each).is_file()]
-    packages = (
-        "COPY requirements.txt .\nRUN pip install -r requirements.txt\n" if has[:1] == ["requirements.txt"] else ""
+        Pins.of(said.pins)
+    except ValueError as error:
+        raise BuildError(f"{FILE}: build.pins: {error}") from None
+    return dataclasses.replace(
+        settings,
+        python=settings.python or said.python,
+        as_of=settings.as_of or said.as_of,
+        requirements=settings.requirements or said.requirements,
+        pins=settings.pins or said.pins,
     )
-    text = USUAL.format(packages=packages, weights="RUN python3 download.py\n" if "download.py" in has else "")
-    log(f"there is no {name}; built as if it were:")
-    for line in text.splitlines():
-        log(f"  {line}")
-    # An engine reads it from the source.
-    file.write_text(text, encoding="utf-8")
-    return text
+
+
+async def _built(
+    dockerfile: Dockerfile, source: Path, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog
+) -> Launch:
+    choice = await choose(settings, overrides)
+    log(f"builder: {choice.builder} ({choice.reason})")
+    if choice.builder == "container":
+        settings = dataclasses.replace(settings, engine=choice.engine or settings.engine)
+        return await build_container(
+            dockerfile, source, settings=settings, overrides=overrides, folder=folder, log=log
+        )  # fmt: skip
+    try:
+        return await build_process(
+            dockerfile, source, settings=settings, overrides=overrides, folder=folder, log=log
+        )  # fmt: skip
+    except NotHonoured as reason:
+        if settings.builder != "process" and (engine := await answering(settings.engine)):
+            reason.args = (f"{reason} ({engine} is here)",)
+        raise

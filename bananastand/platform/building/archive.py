@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
+import time
 import zlib
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
@@ -69,3 +71,5 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
     with target.open("wb") as file:
         shutil.copyfileobj(content, file)
     target.chmod(0o755 if member.mode & 0o100 else 0o644)
+    if 0 < member.mtime < time.time():  # by which a build tells of which time the source is
+        os.utime(target, (member.mtime, member.mtime))

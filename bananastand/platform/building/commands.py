@@ -54,12 +54,19 @@ async def run(
         raise
 
 
-async def output(command: Sequence[str], *, cwd: Path | None = None, seconds: float = 60.0) -> tuple[int, str]:
+async def output(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    seconds: float = 60.0,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
     """Exit status and standard output of a program that answers at once; 127 where there is no such program."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
+            env=dict(environment) if environment is not None else None,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

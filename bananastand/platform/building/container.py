@@ -15,13 +15,22 @@ from typing import Any, cast
 from ..launch import Launch
 from .commands import output, run
 from .dockerfile import Dockerfile
+from .dockerfile_edits import with_overrides
 from .errors import BuildError
+from .failure import advice, decisive
 from .log import BuildLog
+from .overrides import Overrides
 from .settings import BuildSettings
 
-__all__ = ["ENGINES", "answering", "build_container"]
+__all__ = ["CONTAINERS", "ENGINES", "answering", "build_container"]
 
+CONTAINERS = ("docker", "podman")  # they isolate what they run; buildah does where it is set up so
 ENGINES = ("docker", "podman", "buildah")
+# An engine's own words about a step that failed, behind those of the step's program.
+ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error building|Error: error building|"
+                         r"#\d+ ERROR|ERROR: process|.*\bexit status\b|subprocess exited|"
+                         r".*failed to (solve|build)|ERRO\[|"
+                         r"The command '.*' returned|------|Dockerfile:\d+)", re.IGNORECASE)  # fmt: skip
 PLAIN = re.compile(r"^(docker\.io/)?(library/)?")
 
 
@@ -34,7 +43,7 @@ async def answering(engine: str | None = None) -> str | None:
 
 
 async def build_container(
-    dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, folder: Path, log: BuildLog
+    dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog
 ) -> Launch:
     """Build an image of the source. Secrets are mounted for the RUN lines that ask for them. Raises BuildError."""
     engine = await answering(settings.engine)
@@ -45,7 +54,8 @@ async def build_container(
         )
     file = folder / "Dockerfile"
     text = (source / settings.dockerfile).read_text(encoding="utf-8", errors="replace")
-    file.write_text(_mapped(text, dockerfile, settings.images, log), encoding="utf-8")
+    text = _mapped(text, dockerfile, settings.images, log)
+    file.write_text(with_overrides(text, dockerfile, overrides.build), encoding="utf-8")
     tag = f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
     command, secrets = [engine, "build", "--tag", tag, "--file", str(file)], dict[str, str]()
     if engine == "docker":
@@ -66,17 +76,22 @@ async def build_container(
     environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets}  # older dockers know no build secrets without it
     status = await run([*command, *settings.engine_options, str(source)], log=log, environment=environment)
     if status:
-        raise BuildError(f"{engine} build ended with status {status}: {_reason(list(log.tail))}")
-    return await _launch(engine, tag, settings)
+        raise BuildError(_failure(engine, status, list(log.tail)))
+    return await _launch(engine, tag, settings, overrides)
 
 
-def _reason(lines: list[str]) -> str:
-    """The engine's own word for what failed, and the last word of the program before it."""
-    errors = [at for at, line in enumerate(lines) if re.match(r"(error|.*\bfailed\b|.*\berror\b)", line, re.IGNORECASE)]
-    if not errors:
-        return lines[-1] if lines else "it said nothing"
-    before = next((each for each in reversed(lines[: errors[-1]]) if not each.startswith("subprocess exited")), "")
-    return f"{lines[errors[-1]]} (after: {before})" if before else lines[errors[-1]]
+def _failure(engine: str, status: int, lines: list[str]) -> str:
+    """The engine's own word for what failed, the decisive word of the program before it, and what to do."""
+    at = [place for place, line in enumerate(lines) if ENGINES_OWN.match(line)]
+    last = lines[at[-1]] if at else lines[-1] if lines else "it said nothing"
+    before = (
+        [re.sub(r"^#\d+ +[\d.]+ +", "", line) for line in lines[: at[-1]] if not ENGINES_OWN.match(line)] if at else []
+    )
+    said = decisive(before)
+    text = f"{engine} build ended with status {status}: {last}" + (f" (after: {said})" if said else "")
+    if what := advice(before):
+        text += f". What to do: {what}"
+    return text
 
 
 def _declared(dockerfile: Dockerfile) -> set[str]:
@@ -105,7 +120,7 @@ def _instead(base: str, images: Mapping[str, str]) -> str | None:
     return next((image for pattern, image in images.items() for each in named if fnmatch.fnmatch(each, pattern)), None)
 
 
-async def _launch(engine: str, tag: str, settings: BuildSettings) -> Launch:
+async def _launch(engine: str, tag: str, settings: BuildSettings, overrides: Overrides) -> Launch:
     about = ["inspect", "--type=image", tag] if engine == "buildah" else ["image", "inspect", tag]
     status, text = await output([engine, *about])
     try:
@@ -113,7 +128,7 @@ async def _launch(engine: str, tag: str, settings: BuildSettings) -> Launch:
         config = cast("dict[str, Any]", told["Docker"]["config"] if engine == "buildah" else told[0]["Config"])
     except (ValueError, KeyError, IndexError, TypeError):
         raise BuildError(f"{engine} does not tell about the image it built (status {status})") from None
-    command = (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
+    command = overrides.app.command or (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
     if not command:
         raise BuildError('the image has no CMD: say how the app is started, as CMD ["python3", "-u", "app.py"]')
     ports = [port.partition("/")[0] for port in config.get("ExposedPorts") or {} if not port.endswith("/udp")]
@@ -121,8 +136,9 @@ async def _launch(engine: str, tag: str, settings: BuildSettings) -> Launch:
         kind="container",
         command=command,
         workdir=config.get("WorkingDir") or "/",
-        environment=dict(settings.environment),  # ENV lines are in the image
+        environment={**settings.environment, **overrides.app.environment},  # ENV lines are in the image
         image=tag,
         engine=engine,
-        port=int(ports[0]) if ports else None,
+        port=overrides.app.port or (int(ports[0]) if ports else None),
+        health=overrides.app.health,
     )

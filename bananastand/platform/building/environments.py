@@ -1,41 +1,35 @@
 """The Python environment of a build: one that is there and has all it asks for, or one made and kept for the next.
 
-A made environment is keyed by what pip was told, so builds with the same requirements share it. It goes when a month
-has passed and the folder of every build that used it is gone.
+A made environment is keyed by what was asked for, so builds that ask for the same share it. Nothing of ours is in it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
+import dataclasses
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import platform
-import re
 import shutil
 import sys
-import time
-import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import bananastand
-
+from .adoption import why_not
 from .commands import output, run
+from .environment_cache import MADE, alone, forget_unused, full, need_space, note_user
+from .environment_plan import Plan, complete, index_of, no_torch, read_intent
 from .errors import BuildError
-from .requirements import PipCall, installed, unmet
+from .installer import Failed, Installer, PipConfig, find_uv, pip_config
+from .installer_failures import Context, explain, no_space
+from .requirements import PipCall, installed
 from .settings import BuildSettings
+from .torch_options import forbidden_torch, options_for
 
 __all__ = ["Environment", "environment_for"]
-
-# What `bananastand serve` imports, if a Potassium app is all there is.
-HOST = ("potassium", "uvicorn", "httptools", "uvloop", "prometheus-client", "typer", "rich")
-MADE = ".bananastand"  # in a made environment, once it is whole: the folders of the builds that use it
-KEPT = 30 * 86400  # seconds that one without any is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,181 +48,193 @@ async def environment_for(
     environment: Mapping[str, str],
     user: Path,
     log: Callable[[str], None],
+    base: str | None = None,
+    instructions: Sequence[tuple[int, str]] = (),
+    source: Path | None = None,
+    wanted_python: tuple[str, str] | None = None,
 ) -> Environment:
-    """The environment in which all that pip was told holds, kept as long as the folder `user`. Raises BuildError."""
+    """The environment in which all that pip is told holds, kept as long as the folder `user`.
+
+    Args:
+        calls: What pip is told, in its order.
+        settings: Of the build.
+        environment: Variables for the installer.
+        user: The folder of the build that uses it.
+        log: Takes a line.
+        base: The image of FROM, whose Python and packages the repository counts on.
+        instructions: Line and text of the Dockerfile's instructions, which may name a Python.
+        source: The folder of the repository.
+        wanted_python: A version and who names it, where the caller knows one; it comes before what lines name.
+
+    Raises:
+        BuildError: It cannot be made; the text says why and what to do.
+    """
+    if settings.requirements and source is not None:
+        words = [word for file in settings.requirements for word in ("-r", file)]
+        calls = [PipCall(("install", *words), source, str(source))]
+    intent = read_intent(
+        calls, settings=settings, base=base, instructions=instructions, source=source, wanted_python=wanted_python
+    )
     for python in settings.adopt:
         there = await installed(python)
-        reason = "there is no such interpreter" if there is None else unmet(there, calls)
-        if there is not None and reason is None and python != sys.executable and settings.install_host:
-            reason = None if "bananastand" in there.packages else "bananastand is not there"
+        reason = "there is no such interpreter" if there is None else why_not(there, calls, intent, settings, source)
         if reason is None:
             log(f"environment: {Path(python).parent.parent} has all that is required, and is used as it is")
             return Environment(python, str(Path(python).parent), f"adopted {python}")
         log(f"environment: not {Path(python).parent.parent}: {reason}")
-    told = [platform.python_version(), sys.platform, platform.machine(), settings.install_host]
-    digests = [await asyncio.to_thread(call.digest) for call in calls]
-    key = hashlib.sha256(json.dumps([*told, *digests]).encode()).hexdigest()[:24]
-    folder = settings.cache / "environments" / key
-    async with _alone(folder.with_suffix(".lock")):
+    uv, config = find_uv(), await pip_config(environment)
+    plan = await complete(intent, settings=settings, config=config, uv=uv, log=log)
+    if intent.requirements:
+        undated = "" if uv or intent.as_of.cutoff is None else "; uv is not there, and pip takes today's all the same"
+        log(f"environment: {intent.as_of}{undated}")
+    folder = settings.cache / "environments" / await _key(plan, calls, settings, uv)
+    async with alone(folder.with_suffix(".lock")):
         if (folder / MADE).exists():
-            log(f"environment: {key} is there already, made by an earlier build")
+            log(f"environment: {folder.name} is there already, made by an earlier build")
         else:
-            log(f"environment: making {key}")
-            await _make(folder, calls, settings, environment, log)
-        _note(folder / MADE, user)
-        python = folder / "bin" / "python"
-        if settings.install_host:
-            await _lend_ourselves(python, settings)
-    await asyncio.to_thread(_forget_unused, settings.cache / "environments")
-    return Environment(str(python), str(folder / "bin"), key)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            log(f"environment: making {folder.name} with {'uv' if uv else 'pip'}")
+            await _made(folder, calls, plan, settings, environment, config, uv, log)
+        note_user(folder, user)
+    await asyncio.to_thread(forget_unused, settings.cache / "environments")
+    return Environment(str(folder / "bin" / "python"), str(folder / "bin"), folder.name)
 
 
-async def _make(
+async def _key(plan: Plan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None) -> str:
+    """The same for what gives the same environment."""
+    day = plan.intent.as_of.cutoff
+    told = [
+        2, uv is not None, plan.interpreter.version, sys.platform, platform.machine(), plan.packages, settings.pins,
+        day.isoformat() if day else None, plan.torch.kind, plan.torch.backend, plan.overrides, plan.excludes,
+    ]  # fmt: skip
+    digests = [await asyncio.to_thread(call.digest) for call in calls]
+    return hashlib.sha256(json.dumps([*told, *digests]).encode()).hexdigest()[:24]
+
+
+async def _made(
     folder: Path,
     calls: Sequence[PipCall],
+    plan: Plan,
     settings: BuildSettings,
     environment: Mapping[str, str],
+    config: PipConfig,
+    uv: str | None,
     log: Callable[[str], None],
 ) -> None:
-    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-    # Our own pip serves it: putting one into each takes seconds.
-    without = ["--without-pip"] if importlib.util.find_spec("pip") else []
-    if await run([sys.executable, "-m", "venv", *without, str(folder)], log=log):
-        raise BuildError("a virtual environment could not be made; is Python's venv module installed?")
-    python = str(folder / "bin" / "python")
-    if settings.install_host:
-        await _lend_ourselves(Path(python), settings)
-    for call in calls:
-        own = {**environment, **call.environment, "VIRTUAL_ENV": str(folder), "PYTHONUNBUFFERED": "1"}
-        own.pop("PYTHONPATH", None)  # what it leads to would look installed
-        await _pip(python, call.words, own, call.cwd, log)
-    if settings.install_host:
-        await _install_host(python, environment, folder, log)
-    (folder / MADE).touch()
-
-
-def _note(made: Path, user: Path) -> None:
-    users = [each for each in made.read_text(encoding="utf-8").splitlines() if Path(each).exists()]
-    made.write_text("".join(f"{each}\n" for each in dict.fromkeys([*users, str(user)])), encoding="utf-8")
-
-
-def _forget_unused(environments: Path) -> None:
-    for made in environments.glob(f"*/{MADE}"):
-        with made.parent.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            users = made.read_text(encoding="utf-8").splitlines()
-            if made.stat().st_mtime < time.time() - KEPT and not any(Path(each).exists() for each in users):
-                made.unlink()  # what is left of it, should the rest not go, is no environment
-                shutil.rmtree(made.parent, ignore_errors=True)
-
-
-async def _pip(
-    python: str, words: Sequence[str], environment: Mapping[str, str], cwd: Path, log: Callable[[str], None]
-) -> None:
-    said = list[str]()
-
-    def both(line: str) -> None:
-        said.append(line)
-        log(line)
-
-    # --user would install outside of the environment.
-    rest = [word for word in words if word != "--user"]
-    if "uninstall" in rest and not {"-y", "--yes"} & set(rest):
-        rest.append("--yes")
-    pip = (
-        [sys.executable, "-m", "pip", "--python", python] if importlib.util.find_spec("pip") else [python, "-m", "pip"]
-    )
-    if await run([*pip, "--no-input", *rest], log=both, cwd=cwd, environment=environment):
-        errors = [line for line in said if line.startswith("ERROR:")] or said[-1:] or ["pip said nothing"]
-        raise BuildError(f"pip {' '.join(rest)[:120]} failed: {errors[-1].removeprefix('ERROR:').strip()}")
-
-
-async def _install_host(python: str, environment: Mapping[str, str], folder: Path, log: Callable[[str], None]) -> None:
-    """What the host needs and the app did not ask for; what the app has, stays as it is."""
-    there = await installed(python)
-    if there is None:
-        raise BuildError(f"{python} does not start")
-    missing = [name for name in HOST if name not in there.packages]
-    if not missing:
-        return
-    frozen = folder / "frozen.txt"
-    lines = (f"{name}=={version}\n" for name, (version, _) in there.packages.items() if name != "bananastand")
-    frozen.write_text("".join(lines), encoding="utf-8")
-    ranges = _ranges()
-    log(f"environment: adding what `bananastand serve` needs: {', '.join(missing)}")
-    words = ["install", "--constraint", str(frozen), *[ranges.get(name, name) for name in missing]]
-    own = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    """Make the environment in its folder, or leave no folder."""
+    need_space(settings.cache)
+    making = _Making(folder, calls, plan, settings, environment, config, uv, log)
     try:
-        await _pip(python, words, own, folder, log)
-    except BuildError as error:
-        raise BuildError(
-            f"the app's own pins leave no room for `bananastand serve` ({error}); "
-            'set the project\'s host to "potassium" to run it without'
-        ) from None
+        await making.make()
+        (folder / MADE).touch()
+    except OSError as error:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if no_space([str(error)]):
+            raise full(settings.cache) from None
+        raise
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        raise
 
 
-def _ranges() -> dict[str, str]:
-    """Our own requirement for each package of HOST, where we are installed ourselves."""
-    try:
-        lines = importlib.metadata.requires("bananastand") or []
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    plain = (line.partition(";")[0].strip() for line in lines)
-    return {(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0]).lower().replace("_", "-"): line for line in plain}
+@dataclass(slots=True)
+class _Making:
+    """One environment under way."""
 
+    folder: Path
+    calls: Sequence[PipCall]
+    plan: Plan
+    settings: BuildSettings
+    environment: Mapping[str, str]
+    config: PipConfig
+    uv: str | None
+    log: Callable[[str], None]
+    dated: bool = True  # until the index turns out to tell no upload times
 
-async def _lend_ourselves(python: Path, settings: BuildSettings) -> None:
-    """The running bananastand, copied aside once for each of its states, on the environment's path.
+    async def make(self) -> None:
+        """Do all steps. Raises BuildError."""
+        await self._venv()
+        environment = {**self.environment, "VIRTUAL_ENV": str(self.folder), "PYTHONUNBUFFERED": "1"}
+        root = self.settings.cache
+        if self.plan.packages:
+            self.log(f"environment: as in the base image: {', '.join(self.plan.packages)}")
+            call = PipCall(("install", *self.plan.packages), root, environment=environment)
+            await self._install(call, of_base=True)
+        for call in self.calls:
+            await self._install(dataclasses.replace(call, environment={**environment, **call.environment}))
 
-    Copied, so that a replica that runs keeps its own while this one changes; without the models, which apps bring.
-    """
-    place = await asyncio.to_thread(_copy_of_ourselves, settings.cache / "host")
-    _, site = await output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-    note = Path(site) / "bananastand-host.pth"
-    if not note.is_file() or note.read_text(encoding="utf-8") != f"{place}\n":
-        new = note.with_suffix(".new")
-        new.write_text(f"{place}\n", encoding="utf-8")
-        new.replace(note)
+    async def _venv(self) -> None:
+        python = self.plan.interpreter
+        if self.uv:
+            command = [self.uv, "venv", "--quiet", "--no-config", "--python", python.path, str(self.folder)]
+        else:
+            without = ["--without-pip"] if self._lends_pip else []
+            command = [python.path, "-m", "venv", *without, str(self.folder)]
+        said = list[str]()
+        if await run(command, log=said.append):
+            if no_space(said):
+                raise full(self.settings.cache)
+            raise BuildError(
+                f"no environment can be made with {python.path}: {said[-1] if said else 'it says no reason'}"
+            )
+        image = self.plan.intent.base
+        if image is not None and image.python and python.minor < 12:
+            await self._setuptools()
 
+    @property
+    def _lends_pip(self) -> bool:
+        own = (3, self.plan.interpreter.minor) == sys.version_info[:2]
+        return own and importlib.util.find_spec("pip") is not None
 
-def _copy_of_ourselves(folder: Path) -> Path:
-    package = Path(bananastand.__file__).parent
-    files = [each for each in sorted(package.rglob("*.py")) if "_models" not in each.parts]
-    sha = hashlib.sha256()
-    for each in files:
-        sha.update(each.relative_to(package).as_posix().encode() + b"\0" + each.read_bytes())
-    place = folder / sha.hexdigest()[:24]
-    if not place.exists():
-        fresh = place.with_name(f"{place.name}.{uuid.uuid4().hex}")
-        for each in files:
-            target = fresh / "bananastand" / each.relative_to(package)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(each, target)
-        about = fresh / f"bananastand-{bananastand.__version__}.dist-info"
-        about.mkdir()
-        lines = ["Metadata-Version: 2.1", "Name: bananastand", f"Version: {bananastand.__version__}"]
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            lines += [f"Requires-Dist: {line}" for line in importlib.metadata.requires("bananastand") or []]
-            lines += [f"Provides-Extra: {each}" for each in ("serve", "mocks", "dev")]
-        (about / "METADATA").write_text("\n".join([*lines, ""]), encoding="utf-8")
-        (about / "INSTALLER").write_text("bananastand\n", encoding="utf-8")
-        (about / "RECORD").touch()
-        try:
-            fresh.rename(place)
-        except OSError:  # another build was quicker
-            shutil.rmtree(fresh, ignore_errors=True)
-    return place
+    async def _setuptools(self) -> None:
+        """Images of these Pythons have setuptools, whose pkg_resources old packages import; Python brings one along."""
+        look = (
+            "import ensurepip, pathlib; print(*pathlib.Path(ensurepip.__file__).parent.glob('_bundled/setuptools-*'))"
+        )
+        _, found = await output([self.plan.interpreter.path, "-I", "-c", look])
+        wheel = found.split("\n")[-1].strip()
+        if self.uv and wheel.endswith(".whl"):
+            call = PipCall(("install", "--no-index", "--no-deps", wheel), self.settings.cache)
+            await self._run(call, ("--offline",))
 
-
-@contextlib.asynccontextmanager
-async def _alone(lock: Path) -> AsyncGenerator[None]:
-    """One build at a time, also where several processes share the cache. Waiting can be cancelled."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        while True:
+    async def _install(self, call: PipCall, of_base: bool = False) -> None:
+        action = next((word for word in call.words if not word.startswith("-")), "install")
+        with tempfile.TemporaryDirectory(prefix="bananastand-") as folder:
+            more = self._options(Path(folder), of_base) if action == "install" else []
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(0.1)
-        yield
+                if action == "install" and (self.plan.torch.kind == "none" or self.plan.torch.is_mirror):
+                    dry = dataclasses.replace(call, words=(*call.words, "--dry-run"))
+                    if named := forbidden_torch(await self._run(dry, more, quiet=True)):
+                        raise no_torch(named, self.plan)
+                await self._run(call, more)
+            except Failed as error:
+                await self._failed(error, call)
+
+    def _options(self, folder: Path, of_base: bool) -> list[str]:
+        day = self.plan.intent.as_of.cutoff if self.dated else None
+        return options_for(self.plan, self.settings, folder, day, of_base) if self.uv else []
+
+    async def _run(self, call: PipCall, more: Sequence[str], quiet: bool = False) -> list[str]:
+        log, unheard = self.log, list[str]()
+        if quiet:
+            log = unheard.append
+        python, cache = str(self.folder / "bin" / "python"), self.settings.cache / "packages"
+        installer = Installer(self.uv, python, cache, log, self._lends_pip)
+        return await installer.run(call.words, cwd=call.cwd, environment=call.environment, more=more)
+
+    async def _failed(self, error: Failed, call: PipCall) -> None:
+        """Go on without a date where the index tells none, else raise what the installer meant."""
+        text = "\n".join(error.lines)
+        if no_space(error.lines):
+            raise full(self.settings.cache) from None
+        if self.dated and "is missing an upload date" in text and "exclude-newer" in text:
+            self.dated = False
+            self.log("environment: the index tells no upload times: open requirements resolve as of today")
+            await self._install(call)
+            return
+        day = self.plan.intent.as_of.day if self.dated and self.plan.intent.as_of.cutoff else None
+        context = Context(
+            self.calls, "uv" if self.uv else "pip", self.plan.interpreter.minor, self.plan.choice.reason,
+            day.isoformat() if day else None, index_of(self.config, 5.0).files,
+        )  # fmt: skip
+        raise BuildError(await asyncio.to_thread(explain, error.lines, context)) from None

@@ -2,7 +2,7 @@
 
 BuildError              the text says what happened and what to do about it; it is shown to the user as it is
     SourceRefused           the source is not allowed, not there, too large or not safe to unpack
-    DockerfileError         .line; the Dockerfile cannot be read
+    DockerfileError         .line; the Dockerfile cannot be read, or one of its lines failed
     NotHonoured             .line; the builder cannot do what an instruction asks for
 """
 
@@ -20,7 +20,7 @@ class SourceRefused(BuildError):
 
 
 class DockerfileError(BuildError):
-    """The Dockerfile cannot be read. `line` counts from 1."""
+    """The Dockerfile cannot be read, or one of its lines failed. `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"Dockerfile line {line}: {message}")
@@ -28,4 +28,17 @@ class DockerfileError(BuildError):
 
 
 class NotHonoured(DockerfileError):
-    """The builder cannot do what an instruction asks for, and the app may need it."""
+    """The process builder cannot do what an instruction asks for, and the app may need it.
+
+    The text ends with the two ways on: the container builder, and bananastand.toml. beginning: of the line, as
+    bananastand.toml would name it.
+    """
+
+    def __init__(self, line: int, message: str, beginning: str = "") -> None:
+        words = " ".join(beginning.replace('"', "'").split()[:3])
+        skip = f'skip = ["{words or "..."}"]'
+        super().__init__(
+            line,
+            f"{message}. Build it with the container builder (--builder container), or, if the app does without the "
+            f"line, put {skip} under [build] of bananastand.toml",
+        )

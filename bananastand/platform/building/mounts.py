@@ -11,7 +11,6 @@ from pathlib import Path
 
 from .dockerfile import Instruction
 from .errors import NotHonoured
-from .runs import AND_NOW
 from .settings import BuildSettings
 from .tree import Tree
 
@@ -24,19 +23,20 @@ class Mounts:
     def __init__(self, tree: Tree, source: Path, settings: BuildSettings) -> None:
         self._tree, self._source, self._settings = tree, source, settings
         self._there = list[Path]()
+        self.origins = list[str]()  # folders and files outside of the tree that are mounted
 
     def put(self, line: Instruction, workdir: str, stage: Callable[[str], Tree]) -> None:
         """Put what a RUN line asks for in its place. stage: the files of an earlier one. Raises NotHonoured."""
         for name, value in line.flags:
             if name not in ("mount", "network", "security"):
-                raise NotHonoured(line.line, f"RUN --{name}={value} is not honoured; {AND_NOW}")
+                raise NotHonoured(line.line, f"RUN --{name}={value} is not honoured", line.text)
         for told in _asked(line):
             kind, inside = told.get("type", "bind"), told.get("target") or told.get("dst") or told.get("destination")
             if kind == "secret":
                 self._secret(told.get("id", ""), inside)
                 continue
             if kind not in ("bind", "cache", "tmpfs") or not inside:
-                raise NotHonoured(line.line, f"a mount of type {kind} is not honoured; {AND_NOW}")
+                raise NotHonoured(line.line, f"a mount of type {kind} is not honoured", line.text)
             place = self._tree.at(posixpath.join(workdir, inside))
             if os.path.lexists(place):
                 continue  # a cache that is there already
@@ -48,6 +48,7 @@ class Mounts:
                 origin = self._settings.cache / "mounts" / hashlib.sha256(inside.encode()).hexdigest()[:16]
                 origin.mkdir(parents=True, exist_ok=True)
             place.symlink_to(origin)
+            self.origins.append(str(origin))
             self._there.append(place)
 
     def variables(self, line: Instruction) -> dict[str, str]:

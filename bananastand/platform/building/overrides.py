@@ -53,7 +53,8 @@ class BuildOverrides(_Table):
     builder: "process" or "container". python: the version for the environment, such as "3.8". system_packages: Debian
     packages the app needs. requirements: requirement files that replace what the Dockerfile's pip lines install.
     pins: requirements, each of which replaces that package's line. as_of: resolve open requirements as of this date, or
-    "now". weights: a hub name and the name to fetch in its place.
+    "now". weights: a hub name and the name to fetch in its place. skip: lines of the Dockerfile that are left out, each
+    by how it begins, such as "RUN make".
     """
 
     builder: Literal["process", "container"] | None = None
@@ -63,6 +64,7 @@ class BuildOverrides(_Table):
     pins: tuple[str, ...] = ()
     as_of: str | None = None
     weights: dict[str, str] = Field(default_factory=dict)
+    skip: tuple[str, ...] = ()
 
     @field_validator("as_of", mode="before")
     @classmethod

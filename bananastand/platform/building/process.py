@@ -2,66 +2,120 @@
 
 from __future__ import annotations
 
+import posixpath
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from ..launch import Launch
+from ..replicas.sandbox import why_no_sandbox
+from .absolute_paths import unreachable
 from .dockerfile import Dockerfile
-from .errors import BuildError
+from .errors import BuildError, DockerfileError
+from .overrides import Overrides
 from .settings import BuildSettings
 from .stage import StageBuild
+from .starts import Start, started
+from .system import missing_packages, needs, spoken
 
 __all__ = ["build_process"]
 
-PYTHONS = ("python", "python3")
-
 
 async def build_process(
-    dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, folder: Path, log: Callable[[str], None]
-) -> Launch:
+    dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, overrides: Overrides, folder: Path,
+    log: Callable[[str], None],
+) -> Launch:  # fmt: skip
     """Do the stages that the last one needs. The replica runs in this build's folder. Raises BuildError."""
-    done = dict[int, StageBuild]()
+    done, no_sandbox = dict[int, StageBuild](), why_no_sandbox()
+    if no_sandbox:
+        log(f"absolute paths: led into the build word by word, as no mount namespace can be made: {no_sandbox}")
     for stage in dockerfile.needed():
         build = StageBuild(
-            stage, dockerfile, source=source, folder=folder, settings=settings, log=log, earlier=done
+            stage, dockerfile, source=source, folder=folder, settings=settings, overrides=overrides, log=log,
+            earlier=done, no_sandbox=no_sandbox,
         )  # fmt: skip
-        await build.build()
+        try:
+            await build.build()
+        except DockerfileError:
+            await _say_packages(build, log)
+            raise
         done[stage.index] = build
     last = done[dockerfile.stages[-1].index]
     python = await last.python()
+    start = _start(last, overrides)
+    environment = {**last.running_environment(python), **start.environment, **settings.environment}
     launch = Launch(
         kind="process",
-        command=_command(last),
-        workdir=str(last.tree.at(last.workdir)),
-        environment={**last.running_environment(python), **settings.environment},
+        command=_led(last, start.words),
+        workdir=str(last.tree.at(posixpath.join(last.workdir, start.folder))),
+        environment={**environment, **overrides.app.environment},
         python=python.python,
-        port=last.port,
+        port=overrides.app.port or last.port,
+        health=overrides.app.health,
+        root=str(last.tree.root),
     )
     for index, build in done.items():
         if index != last.stage.index:
             shutil.rmtree(build.tree.root.parent, ignore_errors=True)
     _check(launch, last)
+    await _say_packages(last, log)
+    if no_sandbox:
+        for line in unreachable(Path(launch.workdir), last.tree):
+            log(line)
     return launch
 
 
-def _command(last: StageBuild) -> tuple[str, ...]:
-    words = (*last.entrypoint, *(last.command or ()))
-    if not words:
-        raise BuildError('the Dockerfile has no CMD: say how the app is started, as CMD ["python3", "-u", "app.py"]')
-    program = words[0].rpartition("/")[2] if words[0].rpartition("/")[2].startswith("python") else words[0]
-    led = [str(last.tree.at(word)) if word.startswith("/") and last.tree.has(word) else word for word in words[1:]]
-    return (program, *led)
+def _start(last: StageBuild, overrides: Overrides) -> Start:
+    if overrides.app.command is not None:
+        return Start(overrides.app.command)
+    lines = _lines_of_command(last)
+    start = started(last.entrypoint, last.command, lines[-1] if lines else last.stage.line)
+    if start is None:
+        raise BuildError(
+            'the Dockerfile has no CMD: say how the app is started, as CMD ["python3", "-u", "app.py"], or as command '
+            "under [app] of bananastand.toml"
+        )
+    return start
+
+
+def _lines_of_command(last: StageBuild) -> list[int]:
+    return [line.line for line in last.stage.instructions if line.name in ("CMD", "ENTRYPOINT")]
+
+
+def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The command on this machine: paths of the image lead into the tree, and Python is the environment's."""
+    program = words[0]
+    name = posixpath.basename(program)
+    if name.startswith("python") or (program.startswith("/") and not last.tree.has(program)):
+        program = name
+    elif program.startswith("/"):
+        program = str(last.tree.at(program))
+    return (program, *(str(last.tree.at(word)) if word.startswith("/") and last.tree.has(word) else word
+                       for word in words[1:]))  # fmt: skip
 
 
 def _check(launch: Launch, last: StageBuild) -> None:
-    """The file that a python command runs is there: better said now than when a replica does not start."""
+    """The program is there: better said now than when a replica does not start."""
     program, *words = launch.command
-    path = launch.environment["PATH"]
+    said = f"CMD {' '.join(launch.command)}".replace(str(last.tree.root), "")
+    if lines := _lines_of_command(last):
+        said = f"Dockerfile line {lines[-1]}: {said}"
     if program.startswith("python"):
         script = next((word for word in words if not word.startswith("-")), None)
         flags = words[: words.index(script)] if script else words
         if script and not {"-m", "-c"} & set(flags) and not Path(launch.workdir, script).is_file():
-            raise BuildError(f"CMD {' '.join(launch.command)}: there is no {script} in {last.workdir}")
-    elif shutil.which(program, path=path) is None and not Path(launch.workdir, program).is_file():
-        raise BuildError(f"CMD {' '.join(launch.command)}: this machine has no program {program}")
+            inside = launch.workdir.removeprefix(str(last.tree.root)) or "/"
+            there = sorted(each.name for each in Path(launch.workdir).glob("*.py"))
+            others = f" (it has {', '.join(there[:6])})" if there else ""
+            raise BuildError(f"{said}: there is no {script} in {inside}{others}; is there a COPY of it?")
+    elif shutil.which(program, path=launch.environment["PATH"]) is None and not Path(launch.workdir, program).is_file():
+        raise BuildError(
+            f"{said}: neither the build's environment nor this machine has a program {program}; add the package that "
+            "brings it to requirements.txt, install it on this machine, or use the container builder"
+        )
+
+
+async def _say_packages(build: StageBuild, log: Callable[[str], None]) -> None:
+    """Once, at the end: what the Dockerfile installs by apt, and what of it this machine lacks."""
+    if names := needs(build.packages):
+        log(spoken(names, await missing_packages(names)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -46,12 +47,30 @@ print(json.dumps([list(sys.version_info[:2]), found]))
 
 @dataclass(frozen=True, slots=True)
 class PipCall:
-    """One `pip install` or `pip uninstall`: its words, the folder it runs in, the tree that holds it and variables."""
+    """One `pip install` or `pip uninstall`: its words, the folder it runs in, the tree that holds it and variables.
+
+    line: of the Dockerfile.
+    """
 
     words: tuple[str, ...]
     cwd: Path
     tree: str = "/"
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    line: int | None = None
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Each requirement with the place it stands at: a file and its line, or the line of the Dockerfile."""
+        words, before = [word for word in self.words if word not in ("install", "uninstall")], ""
+        for word in words:
+            option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+            named = value if equals and option in FILES else value if before in FILES else ""
+            if named:
+                yield from _lines_of(self.cwd / named, self.cwd)
+            elif re.match(r"-[rc].", word):
+                yield from _lines_of(self.cwd / word[2:], self.cwd)
+            elif not word.startswith("-") and before not in WITH_VALUE:
+                yield (f"Dockerfile line {self.line}" if self.line else f"pip install {word}"), word
+            before = word
 
     def read(self) -> tuple[list[str], list[str], list[str]]:
         """Requirements, constraints and words that were not understood, files followed."""
@@ -95,7 +114,7 @@ class PipCall:
         if depth > 8 or not path.is_file():
             strange.append(file)
             return
-        text = path.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff").replace("\\\n", " ")
+        text = _text(path).replace("\\\n", " ")
         for line in text.splitlines():
             line = re.sub(r"(^|\s)#.*$", "", line).strip()
             if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", line):
@@ -108,6 +127,25 @@ class PipCall:
                     strange.append(line)
             elif line:
                 yield re.split(r"\s--hash=", line)[0].strip()
+
+
+def _text(path: Path) -> str:
+    """A file as pip reads it: by its byte order mark, which `pip freeze >` writes on Windows, else as UTF-8."""
+    content = path.read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig", "replace")
+
+
+def _lines_of(path: Path, folder: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
+    if depth > 8 or not path.is_file():
+        return
+    named = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        text = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", text):
+            yield from _lines_of(path.parent / nested[1], folder, depth + 1)
+        elif text and not text.startswith("-"):
+            yield f"{named} line {number}", re.split(r"\s--hash=", text)[0].strip()
 
 
 def _contents(path: Path) -> Iterator[bytes]:

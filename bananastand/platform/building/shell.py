@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Command", "ShellError", "Word", "commands", "edited"]
+__all__ = ["Command", "Keyword", "Piece", "ShellError", "Word", "commands", "edited", "keywords", "pieces"]
 
 OPERATOR = re.compile(r"&&|\|\||;;|[;|&()\n]")
 REDIRECTION = re.compile(r"(?:\d*|&)(?:>>|>\||>&|<&|<>|<<<|<<-?|>|<)")
 ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 OPENING = frozenset({"if", "then", "elif", "else", "while", "until", "do", "{", "!", "time"})
 CLOSING = frozenset({"fi", "done", "}"})
+OPENS = frozenset({"if", "while", "until", "for", "case", "{"})
+CLOSES = frozenset({"fi", "done", "esac", "}"})
 
 
 class ShellError(ValueError):
@@ -57,6 +59,25 @@ class Command:
         return max(word.end for word in (*self.assignments, *self.words, *self.files))
 
 
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A word of the shell's own, such as `if`. depth: 1 for those of an outermost compound command."""
+
+    text: str
+    start: int
+    end: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A pipeline or compound command of a line, and what stands before it: &&, || or ;."""
+
+    connector: str
+    text: str
+    compound: bool
+
+
 def commands(line: str) -> list[Command]:
     """All simple commands of a line in their order, those inside $(...) too. Raises ShellError."""
     return list(_commands(line, 0, len(line)))
@@ -67,6 +88,54 @@ def edited(line: str, changes: list[tuple[int, int, str]]) -> str:
     for start, end, text in sorted(changes, reverse=True):
         line = line[:start] + text + line[end:]
     return line
+
+
+def pieces(line: str) -> list[Piece]:
+    """The line cut at the &&, ||, ; and newlines that stand in no compound command. Raises ShellError."""
+    found, start, before, compound = list[Piece](), 0, "", False
+    for token in [*_tokens(line), Keyword(";", len(line), len(line), 0)]:
+        if token.depth:
+            compound = True
+        elif token.text in ("&&", "||", ";", "\n"):
+            text = line[start : token.start].strip()
+            if text:
+                found.append(Piece(before, text, compound))
+                before = ""
+            connector = token.text if token.text in ("&&", "||") else ";"
+            before = connector if found and text else before
+            start, compound = token.end, False
+    return found
+
+
+def keywords(line: str) -> list[Keyword]:
+    """The shell's own words in a line that stand where a command begins. Raises ShellError."""
+    return [token for token in _tokens(line) if token.text.isalpha()]
+
+
+def _tokens(line: str) -> Iterator[Keyword]:
+    """Operators and the shell's own words, with how deep in compound commands they stand."""
+    at, depth, first = 0, 0, True
+    while at < len(line):
+        if line[at] in " \t":
+            at += 1
+        elif line[at] == "#":
+            at = line.find("\n", at) if "\n" in line[at:] else len(line)
+        elif (redirection := REDIRECTION.match(line, at)) is not None:
+            at, first = redirection.end(), False
+        elif (operator := OPERATOR.match(line, at)) is not None:
+            depth -= operator[0] == ")"
+            yield Keyword(operator[0], at, operator.end(), depth + (operator[0] == ")"))
+            depth += operator[0] == "("
+            at, first = operator.end(), operator[0] != ")"
+        else:
+            word = _word(line, at, len(line))
+            own = first and word.text in OPENING | CLOSING | OPENS | CLOSES
+            if own:
+                depth += word.text in OPENS
+                yield Keyword(word.text, at, word.end, depth)
+                depth -= word.text in CLOSES
+            first = (own and word.text != "for") or (first and ASSIGNMENT.match(word.text) is not None)
+            at = max(word.end, at + 1)
 
 
 def _commands(line: str, at: int, end: int) -> Iterator[Command]:

@@ -18,6 +18,7 @@ from .archive import unpack
 from .commands import run
 from .errors import SourceRefused
 from .ignore import Ignored, read_ignored
+from .last_commit import last_commit
 from .settings import BuildSettings
 
 __all__ = ["fetch", "files_of"]
@@ -31,8 +32,10 @@ NEVER = frozenset({".git", ".venv", "venv", ".banana", "__pycache__", ".DS_Store
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
 
 
-async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callable[[str], None]) -> None:
-    """Bring `source` into the empty folder `into`. Raises SourceRefused.
+async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callable[[str], None]) -> str | None:
+    """Bring `source` into the empty folder `into`; the date of its last commit, where it is under git.
+
+    Raises SourceRefused.
 
     https://, ssh:// and git@host:path are git repositories, file:// one under an allowed root, with #ref or
     #ref:folder as Docker has it. An absolute path is a folder or a tar file under an allowed root. image:NAME, or a
@@ -47,16 +50,17 @@ async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callab
         raise SourceRefused(f"{source[:200]} is no address") from None
     scheme = source.partition("://")[0] if "://" in source else ""
     if scheme in ("https", "ssh", "file") or (not scheme and SCP.fullmatch(source)):
-        await _git(source, into, settings, log)
-    elif scheme and scheme != "docker":
+        return await _git(source, into, settings, log)
+    if scheme and scheme != "docker":
         raise SourceRefused(f"{scheme}:// is no way to a source; git repositories are taken by https, ssh and file")
-    elif source.startswith("/"):
+    if source.startswith("/"):
         path = _allowed(Path(source), settings.roots)
         await asyncio.to_thread(_local, path, into, settings)
         log(f"source: {path}")
-    else:
-        _image(source, into)
-        log(f"source: {source}")
+        return await asyncio.to_thread(last_commit, path)
+    _image(source, into)
+    log(f"source: {source}")
+    return None
 
 
 def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
@@ -140,7 +144,7 @@ def _image(source: str, into: Path) -> None:
     (into / "Dockerfile").write_text(f"FROM {name}\n", encoding="utf-8")
 
 
-async def _git(source: str, into: Path, settings: BuildSettings, log: Callable[[str], None]) -> None:
+async def _git(source: str, into: Path, settings: BuildSettings, log: Callable[[str], None]) -> str | None:
     address, _, fragment = source.partition("#")
     ref, _, folder = fragment.partition(":")
     protocol = address.partition("://")[0] if "://" in address else "ssh"
@@ -178,7 +182,9 @@ async def _git(source: str, into: Path, settings: BuildSettings, log: Callable[[
             raise SourceRefused(f"git could not bring {ref or 'the repository'}: status {status}, its lines are above")
     if (into / ".gitmodules").exists():
         log("submodules are not fetched; put what the app needs into the repository")
+    committed = await asyncio.to_thread(last_commit, into)
     await asyncio.to_thread(_only, into, folder, settings)
+    return committed
 
 
 def _only(into: Path, folder: str, settings: BuildSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import hashlib
 import os
@@ -65,7 +66,7 @@ class Tree:
             matches = [each for each in matches if each.resolve().is_relative_to(origin.resolve())]
             kept = [each for each in matches if each.is_dir() or not ignored(each.relative_to(origin).as_posix())]
             if not kept:
-                left = "; .dockerignore leaves it out" if matches else ""
+                left = "; .dockerignore leaves it out" if matches else _guess(inside, origin)
                 raise DockerfileError(line, f"{pattern} is not in the source{left}")
             found += kept
         into_folder = target.endswith("/") or len(found) > 1 or (found[0].is_file() and self.at(target).is_dir())
@@ -101,6 +102,14 @@ class Tree:
     def fill_from(self, other: Tree) -> None:
         """Begin with another stage's files."""
         shutil.copytree(other.root, self.root, symlinks=True, dirs_exist_ok=True)
+
+
+def _guess(missing: str, origin: Path) -> str:
+    """What a path that is not there may have meant: a name like it, or one that differs in case or folder."""
+    names = [each.relative_to(origin).as_posix() for each in (*origin.glob("*"), *origin.glob("*/*"))]
+    alike = [name for name in names if posixpath.basename(name).lower() == posixpath.basename(missing).lower()]
+    found = alike or difflib.get_close_matches(missing, names, 1, 0.75)
+    return f"; is it {found[0]}?" if found else ""
 
 
 def _below(ignored: Ignored, prefix: str) -> Ignored:

@@ -50,7 +50,7 @@ class WorkerClient:
         concurrency: Handlers that may run at once, once it is ready.
         potassium, python: Their versions, once it is ready.
         modules: Names of the modules the app has imported, once it is ready.
-        failure: What failed, and how, where the worker said so.
+        failure: What failed, where the worker said so; why is in its lines.
         on_bound: Called with port asked for, address and port of each listening socket that was moved in Python.
     """
 
@@ -268,7 +268,7 @@ class WorkerClient:
                 self.phase = "ready"
                 self.changed.set()
             case "failed":
-                self.failure, self.phase = f"{event['stage']} failed: {event['message']}", "failed"
+                self.failure, self.phase = f"{event['stage']} failed", "failed"
                 self.changed.set()
             case _:
                 pass

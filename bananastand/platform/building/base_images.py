@@ -1,0 +1,170 @@
+"""What published base images hold: their Python, their torch and the packages with it, their CUDA.
+
+Knows images by their names alone; asks no registry. The table is base_images.toml.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+__all__ = ["BaseImage", "base_image", "newest_python", "newest_torch", "packages_of_torch", "table"]
+
+PREFIX = re.compile(r"^(docker\.io/|index\.docker\.io/)?(library/)?")
+VERSION = re.compile(r"v?(\d+(?:\.\d+){0,2})(?=[-_+]|$)")
+CUDA = re.compile(r"cu(?:da)?-?(\d{2})\.?(\d)(?:\.\d+)?")
+PYTHON_IN_TAG = re.compile(r"(?:^|[-_.])py(?:thon)?-?(3)\.?(\d{1,2})(?=[-_.]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """What is in an image.
+
+    python: its version, such as "3.8"; None where the name does not say. exact: the name promises this Python, as
+    python:3.8 does. packages: requirements that are installed in it. cuda: such as "11.3". system: such as
+    "ubuntu 20.04". known: the table has it; nothing is known of any other.
+    """
+
+    name: str
+    python: str | None = None
+    exact: bool = False
+    packages: tuple[str, ...] = ()
+    cuda: str | None = None
+    system: str | None = None
+    known: bool = True
+
+
+def base_image(name: str, when: date | None = None) -> BaseImage:
+    """Look an image up by the name that a FROM line has.
+
+    Args:
+        name: With or without registry, tag and digest.
+        when: The day that `latest`, `python:3` and the like are meant of; None for today.
+
+    >>> base_image("pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime").python
+    '3.8'
+    """
+    repository, tag = _parts(name)
+    cuda, stated = CUDA.search(tag), PYTHON_IN_TAG.search(tag)
+    image = _looked_up(name, repository, tag, when)
+    version = f"{cuda[1]}.{cuda[2]}" if cuda else image.cuda
+    python, exact = (f"{stated[1]}.{stated[2]}", True) if stated else (image.python, image.exact)
+    return BaseImage(name, python, exact, image.packages, version, image.system, image.known or stated is not None)
+
+
+def packages_of_torch(version: str) -> tuple[str, ...]:
+    """The packages that an image of this torch holds, as requirements.
+
+    >>> packages_of_torch("1.11.0")
+    ('torch==1.11.0', 'torchvision==0.12.0')
+    """
+    row = table()["torch"].get(version, {})
+    names = ["torchvision", "torchaudio"] if _numbers(version) >= (1, 13) else ["torchvision"]
+    return (f"torch=={version}", *(f"{name}=={row[name]}" for name in names if name in row))
+
+
+def newest_torch(when: date | None = None) -> str:
+    """The newest torch of a day."""
+    rows: dict[str, dict[str, Any]] = table()["torch"]
+    found = [version for version, row in rows.items() if when is None or row["release"] <= when]
+    return max(found or list(rows)[:1], key=_numbers)
+
+
+def newest_python(when: date | None) -> str | None:
+    """The newest Python of a day, as python:3 had it; None for today."""
+    if when is None:
+        return None
+    found = [version for version, first in table()["python"].items() if first <= when]
+    return max(found, key=_numbers, default=None)
+
+
+@functools.cache
+def table() -> Mapping[str, Any]:
+    """base_images.toml."""
+    return tomllib.loads(Path(__file__).with_name("base_images.toml").read_text(encoding="utf-8"))
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Repository and tag, without the default registry and a digest."""
+    plain = PREFIX.sub("", name.partition("@")[0])
+    repository, colon, tag = plain.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (plain, "latest")
+
+
+def _looked_up(name: str, repository: str, tag: str, when: date | None) -> BaseImage:
+    family = table()["family"]
+    last = repository.rpartition("/")[2]
+    if repository in family:
+        return _of_family(name, family[repository], tag)
+    if last == "pytorch":
+        return _of_torch(name, tag, when)
+    if last == "python" and "/" not in repository:
+        found = re.match(r"(3)\.(\d+)", tag)
+        return BaseImage(name, f"3.{found[2]}", exact=True) if found else BaseImage(name, newest_python(when))
+    if repository == "nvidia/cuda" or repository.endswith("/nvidia/cuda"):
+        return _of_cuda(name, tag)
+    if repository in ("ubuntu", "debian"):
+        system, python = _system(repository, tag)
+        return BaseImage(name, python, system=system, known=system is not None)
+    return BaseImage(name, known=False)
+
+
+def _of_torch(name: str, tag: str, when: date | None) -> BaseImage:
+    found = VERSION.match(tag)
+    if found is None or "." not in found[1]:  # latest, 2, main-devel
+        if when is None:
+            return BaseImage(name, packages=("torch", "torchvision"), system="ubuntu")
+        version = newest_torch(when)
+    else:
+        version = found[1] if found[1].count(".") == 2 else f"{found[1]}.0"
+    row = table()["torch"].get(version)
+    if row is None:  # a release that is younger than the table, or none
+        rows: list[str] = sorted(table()["torch"], key=_numbers)
+        newer = _numbers(version) > _numbers(rows[-1])
+        python = table()["torch"][rows[-1]]["python"] if newer else None
+        return BaseImage(name, python, packages=(f"torch=={version}",), known=newer)
+    return BaseImage(name, row["python"], packages=packages_of_torch(version), system="ubuntu")
+
+
+def _of_cuda(name: str, tag: str) -> BaseImage:
+    found = re.match(r"(\d+)\.(\d)", tag)
+    system, python = _system("ubuntu", tag) if "ubuntu" in tag else _system("centos", tag)
+    if system is None:  # tags without one are of Ubuntu 18.04
+        system, python = _system("ubuntu", "18.04")
+    return BaseImage(name, python, cuda=f"{found[1]}.{found[2]}" if found else None, system=system)
+
+
+def _system(kind: str, tag: str) -> tuple[str | None, str | None]:
+    """A distribution and its Python. Where a tag names several things, as -ubuntu20.04, any of them may be it."""
+    words = re.split(r"[-_]", tag)
+    rows = cast("dict[str, dict[str, Any]]", table()["system"])
+    for system, row in rows.items():
+        if system.startswith(kind) and any(word in row["names"] for word in words):
+            return system, str(row["python"])
+    if tag == "latest":
+        newest = [system for system in rows if system.startswith(kind)][-1]
+        return newest, str(rows[newest]["python"])
+    return None, None
+
+
+def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str) -> BaseImage:
+    found = re.match(r"v?(\d+(?:\.\d+){0,2})", tag)
+    versions = sorted(rows, key=_numbers)
+    fitting = [version for version in versions if found and _numbers(version) <= _numbers(found[1])]
+    row = rows[fitting[-1] if fitting else versions[-1]]
+    packages = list[str](row.get("open", ()))
+    if "torch" in row:
+        packages += packages_of_torch(row["torch"])
+    version = found[1] if found and found[1].count(".") == 2 else None
+    packages += [f"{each}=={version}" if version else each for each in ("tensorflow", "transformers") if row.get(each)]
+    return BaseImage(name, row["python"], packages=tuple(packages))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))

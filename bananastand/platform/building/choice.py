@@ -1,0 +1,36 @@
+"""Decides between a container and a process: a container where an engine works, unless somebody says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .container import CONTAINERS, answering
+from .overrides import FILE, Overrides
+from .settings import BuildSettings
+
+__all__ = ["Choice", "choose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The builder, the engine of a container, and why, with how to choose the other."""
+
+    builder: Literal["process", "container"]
+    engine: str | None
+    reason: str
+
+
+async def choose(settings: BuildSettings, overrides: Overrides) -> Choice:
+    """The deploy's own word first, then bananastand.toml's, then what works here."""
+    for said, where in ((settings.builder, "as the deploy asks"), (overrides.build.builder, f"as {FILE} asks")):
+        if said == "process":
+            return Choice("process", None, f"{where}; --builder container builds an image")
+        if said == "container":
+            return Choice("container", None, f"{where}; --builder process builds without one")
+    # buildah alone runs RUN lines and replicas by chroot where nothing else works: it is used where it is asked for.
+    for engine in (settings.engine,) if settings.engine else CONTAINERS:
+        if await answering(engine):
+            return Choice("container", engine, f"{engine} works here; --builder process builds without one")
+    names = settings.engine or " nor ".join(CONTAINERS)
+    return Choice("process", None, f"neither {names} works here; --builder container says why, and builds with buildah")

@@ -1,0 +1,173 @@
+"""Reads conda's command lines and environment files for what they install: a Python, packages of PyPI and of Debian.
+
+Knows conda's words and which of its packages have another name elsewhere; runs no conda.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["PROGRAMS", "CondaCall", "read_conda"]
+
+PROGRAMS = frozenset({"conda", "mamba", "micromamba"})
+WITH_VALUE = frozenset(
+    {"-n", "--name", "-p", "--prefix", "-c", "--channel", "-f", "--file", "--solver", "--root-prefix"}
+)
+# PyPI's names of packages that conda names otherwise.
+RENAMED = {
+    "pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "tensorflow-gpu": "tensorflow",
+    "opencv": "opencv-python-headless", "py-opencv": "opencv-python-headless", "pillow-simd": "pillow",
+    "msgpack-python": "msgpack", "pytables": "tables", "huggingface_hub": "huggingface-hub", "pyyaml": "pyyaml",
+    "faiss": "faiss-cpu", "python-dateutil": "python-dateutil", "ruamel_yaml": "ruamel.yaml", "graphviz": "graphviz",
+}  # fmt: skip
+# Debian's names of packages that are no Python.
+DEBIAN = {
+    "ffmpeg": "ffmpeg", "git": "git", "git-lfs": "git-lfs", "libsndfile": "libsndfile1", "sox": "sox", "wget": "wget",
+    "curl": "curl", "espeak": "espeak", "poppler": "poppler-utils", "tesseract": "tesseract-ocr", "nodejs": "nodejs",
+    "make": "make", "cmake": "cmake", "gcc": "gcc", "gxx": "g++", "gcc_linux-64": "gcc", "gxx_linux-64": "g++",
+    "ninja": "ninja-build", "imagemagick": "imagemagick", "aria2": "aria2", "unzip": "unzip", "libgl": "libgl1",
+}  # fmt: skip
+# Parts of CUDA, which torch's wheels bring, and of conda itself.
+LEFT_OUT = re.compile(
+    r"cuda.*|cudatoolkit.*|cudnn|nccl|pytorch-cuda|pytorch-mutex|mkl.*|(open)?blas|lib(gcc|stdcxx|gomp|cblas|blas).*|"
+    r"_libgcc.*|_openmp.*|conda.*|mamba|libmamba.*|cxx-compiler|c-compiler|compilers|nomkl|openmp|ca-certificates|"
+    r"openssl|sqlite|zlib|readline|tk|xz|ncurses|libffi|ld_impl.*|certifi|jpeg|libpng|freetype"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CondaCall:
+    """What a command installs. done: it sets conda itself up, or an environment of its own. rest: of `conda run`."""
+
+    python: str | None = None
+    packages: tuple[str, ...] = ()
+    debian: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+    done: bool = False
+    rest: tuple[str, ...] = ()
+    file: str | None = None
+
+
+@dataclass(slots=True)
+class _Found:
+    python: str | None = None
+    packages: list[str] = field(default_factory=list[str])
+    debian: list[str] = field(default_factory=list[str])
+    left_out: list[str] = field(default_factory=list[str])
+    pip: list[str] = field(default_factory=list[str])
+
+    def add(self, text: str) -> None:
+        """A package as conda takes it: channel::name=version=build, or name>=version."""
+        spec = text.rpartition("::")[2].strip().strip("'\"")
+        name, bounds = (re.split(r"[\s=<>!~\[]", spec, maxsplit=1) + [""])[0].lower(), ""
+        if found := re.match(r"[\w.-]+\s*(==?|[<>!~]=?.*)\s*([\w.*+!-]*)", spec):
+            bounds = _bounds(found[1], found[2])
+        if name == "python":
+            version = re.search(r"3\.\d+(\.\d+)?", spec)
+            self.python = version[0] if version else self.python
+        elif name in ("pip", "setuptools", "wheel", ""):
+            pass
+        elif name in DEBIAN:
+            self.debian.append(DEBIAN[name])
+        elif LEFT_OUT.fullmatch(name):
+            self.left_out.append(name)
+        else:
+            self.packages.append(RENAMED.get(name, name) + bounds)
+
+    def call(self, file: str | None = None) -> CondaCall:
+        return CondaCall(
+            self.python, tuple(self.packages), tuple(self.debian), tuple(self.left_out), tuple(self.pip), file=file
+        )
+
+
+def _bounds(operator: str, version: str) -> str:
+    """conda's = is a prefix; its == and bounds are pip's."""
+    if not operator.startswith("="):
+        return operator + version
+    if not version or version == "*":
+        return ""
+    exact = operator == "==" or version.endswith("*") or version.count(".") > 1
+    return f"=={version}" if exact else f"=={version}.*"
+
+
+def read_conda(words: Sequence[str], read_file: Callable[[str], str | None]) -> CondaCall | None:
+    """Read `conda create|install|env create|env update|run|...`, its first word left out.
+
+    read_file: the text of a file that the command names, or None. Returns None for a command that is not known.
+    """
+    action, rest = _action(words)
+    if action == "run":
+        return CondaCall(rest=tuple(rest))
+    if action in ("create", "install", "env create", "env update"):
+        found, packages, files = _Found(), list[str](), list[str]()
+        skip = ""
+        for word in rest:
+            if skip:
+                files += [word] * (skip in ("-f", "--file"))
+                skip = ""
+            elif word in WITH_VALUE:
+                skip = word
+            elif word.startswith("--file="):
+                files.append(word.partition("=")[2])
+            elif not word.startswith("-"):
+                packages.append(word)
+        if action.startswith("env") and not files:
+            files = ["environment.yml"] if read_file("environment.yml") is not None else ["environment.yaml"]
+        for file in files:
+            text = read_file(file)
+            if text is None:
+                return CondaCall(file=file)
+            _read_file(file, text, found)
+        for each in packages:
+            found.add(each)
+        return found.call()
+    if action in ("activate", "deactivate", "init", "clean", "config", "update", "info", "list", "upgrade", "remove",
+                  "uninstall", "shell", "env list", "--version", "-V", ""):  # fmt: skip
+        return CondaCall(done=True)
+    return None
+
+
+def _action(words: Sequence[str]) -> tuple[str, list[str]]:
+    rest = list(words)
+    while rest and rest[0].startswith("-") and rest[0] not in ("--version", "-V"):
+        rest = rest[1:]
+    if not rest:
+        return "", []
+    action, rest = rest[0], rest[1:]
+    if action == "env" and rest:
+        action, rest = f"env {rest[0]}", rest[1:]
+    if action == "run":
+        while rest and rest[0].startswith("-"):
+            rest = rest[2:] if rest[0] in WITH_VALUE else rest[1:]
+    return action, rest
+
+
+def _read_file(name: str, text: str, found: _Found) -> None:
+    """A list of packages, or `dependencies:` of an environment file with pip's list inside."""
+    if not name.endswith((".yml", ".yaml")):
+        for line in text.splitlines():
+            if line.strip() and not line.lstrip().startswith(("#", "@")):
+                found.add(line.strip())
+        return
+    section, pip_at = "", -1
+    for line in text.splitlines():
+        bare = re.sub(r"(^|\s)#.*$", "", line).rstrip()
+        if not bare:
+            continue
+        if key := re.match(r"([\w-]+)\s*:", bare):
+            section, pip_at = key[1], -1
+            continue
+        item = re.match(r"(\s*)-\s+(.*)", bare)
+        if section != "dependencies" or item is None:
+            continue
+        depth, value = len(item[1]), item[2].strip().strip("'\"")
+        if re.fullmatch(r"pip\s*:", value):
+            pip_at = depth
+        elif 0 <= pip_at < depth:
+            found.pip += [value] if not value.startswith("-") else value.split(None, 1)
+        else:
+            pip_at = -1
+            found.add(value)

@@ -1,0 +1,98 @@
+"""Which GPUs a torch can drive, and which GPU this machine has. Builds nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+
+from .base_images import table
+
+__all__ = ["capabilities_of", "cuda_of", "drives", "lowest_torch", "machine_capabilities", "unsupported"]
+
+
+def machine_capabilities() -> tuple[str, ...]:
+    """The compute capabilities of this machine's GPUs, such as ("9.0",); empty where there is none."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return ()
+    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return tuple(sorted({line.strip() for line in lines if re.fullmatch(r"\s*\d+\.\d+\s*", line)}, key=_numbers))
+
+
+def cuda_of(torch: str, base: str | None = None) -> str | None:
+    """The CUDA that a torch is built for.
+
+    Args:
+        torch: A version; a local part such as +cu113 decides.
+        base: The CUDA of the base image that brings this torch; None for the wheel of the package index.
+
+    >>> cuda_of("1.11.0+cu113"), cuda_of("1.11.0", "11.3"), cuda_of("1.11.0"), cuda_of("2.0.1+cpu")
+    ('11.3', '11.3', '10.2', None)
+    """
+    if local := re.search(r"\+cu(\d{2})(\d)$", torch):
+        return f"{local[1]}.{local[2]}"
+    if "+" in torch:
+        return None
+    if base is not None:
+        return base
+    rows: dict[str, str] = table()["torch_cuda"]
+    found = [cuda for first, cuda in rows.items() if _numbers(first) <= _numbers(torch)]
+    return found[-1] if found else None
+
+
+def capabilities_of(cuda: str) -> tuple[str, ...]:
+    """The compute capabilities that torch wheels of a CUDA are compiled for."""
+    rows: dict[str, list[str]] = table()["capabilities"]
+    fitting = [row for row in sorted(rows, key=_numbers) if _numbers(row) <= _numbers(cuda)]
+    return tuple(rows[fitting[-1]]) if fitting else ()
+
+
+def drives(cuda: str, capability: str) -> bool:
+    """Whether wheels of a CUDA run on a GPU: code of a capability runs on its own major from its minor on."""
+    major, minor = _numbers(capability)
+    compiled = (_numbers(each) for each in capabilities_of(cuda))
+    return any(each[0] == major and each[1] <= minor for each in compiled)
+
+
+def lowest_torch(capability: str) -> tuple[str, str] | None:
+    """The lowest torch that drives a GPU, and the CUDA it is to be built for; None for a GPU no wheel is made for."""
+    rows: dict[str, list[str]] = table()["cuda_builds"]
+    found = [(first, cuda) for cuda, (first, _) in rows.items() if drives(cuda, capability)]
+    return min(found, key=lambda each: _numbers(each[0]), default=None)
+
+
+def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> str | None:
+    """Why a torch cannot drive this machine's GPUs, with the lowest that can; None where it can, or there is no GPU."""
+    if cuda is None:
+        return None
+    for capability in capabilities:
+        if drives(cuda, capability):
+            continue
+        known = capabilities_of(cuda)
+        lowest = lowest_torch(capability)
+        way = (
+            f"the lowest that can is torch {lowest[0]} with CUDA {lowest[1]}: set it in requirements.txt, or in "
+            f'bananastand.toml: [build] pins = ["torch>={lowest[0]}"]'
+            if lowest
+            else "no published torch is compiled for it"
+        )
+        return (
+            f"torch {torch} with CUDA {cuda} cannot drive this machine's GPU (compute capability {capability}): it is "
+            f"compiled for {_range(known)}; {way}"
+        )
+    return None
+
+
+def _range(known: Iterable[str]) -> str:
+    names = [f"sm_{each.replace('.', '')}" for each in known]
+    return f"{names[0]} to {names[-1]}" if names else "no GPU"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))

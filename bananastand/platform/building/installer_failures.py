@@ -1,0 +1,242 @@
+"""Reads what uv or pip said when it failed, and says it anew: what, where it stands, why, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from .package_index import File, pythons_of, spelled
+from .requirements import PipCall
+
+__all__ = ["Context", "explain", "no_space"]
+
+PIN = '[build] pins = ["{name}==..."] in bananastand.toml takes another version'
+# What a compiler's complaint means, and the Debian packages that help.
+MISSING = (
+    (r"can't find Rust compiler|cargo[^\n]*(not found|No such file)|rustc[^\n]*not found", "cargo rustc"),
+    (r"Python\.h: No such file", "python3-dev"),
+    (r"(gcc|cc|g\+\+|c\+\+)'? failed: No such file|Unknown compiler|No such file or directory: '(gcc|cc|g\+\+)'",
+     "build-essential"),
+    (r"CMake must be installed|cmake[^\n]*(not found|No such file)", "cmake"),
+    (r"mecab-config[^\n]*not found", "libmecab-dev mecab"),
+    (r"pg_config[^\n]*not found", "libpq-dev"),
+    (r"mysql_config[^\n]*not found", "default-libmysqlclient-dev"),
+    (r"portaudio\.h", "portaudio19-dev"),
+    (r"sndfile\.h", "libsndfile1-dev"),
+)  # fmt: skip
+REASONS = re.compile(
+    r"^\s*(?:(?:\w+\.)*\w*(?:Error|Exception)\b.*|error: .*|.*fatal error:.*|.*can't find Rust.*|.*: not found)$"
+)
+NOISE = re.compile(r"subprocess-exited-with-error|metadata-generation-failed|This error originates|note: |exit status")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an explanation may use. why_python: who chose the Python. files: asks the index for a package's files."""
+
+    calls: Sequence[PipCall]
+    tool: str
+    minor: int
+    why_python: str
+    as_of: str | None
+    files: Callable[[str], list[File]]
+
+
+def explain(lines: Sequence[str], context: Context) -> str:
+    """One sentence or two: where the requirement stands, what is wrong with it, and what to do. May ask the index."""
+    text = "\n".join(lines)
+    for read in (_unreachable, _git, _too_new, _build, _no_wheel, _absent, _file, _conflict):
+        if found := read(text, context):
+            return found
+    errors = [line for line in lines if re.match(r"(error|ERROR):", line) and not NOISE.search(line)]
+    last = (errors or [line for line in lines if not NOISE.search(line)] or ["it said nothing"])[-1]
+    return f"{context.tool} failed: {re.sub(r'^(error|ERROR): *', '', last)}"
+
+
+def no_space(lines: Sequence[str]) -> bool:
+    """Whether the disk, or a quota, was full."""
+    return re.search(r"No space left on device|os error 28\b|Disk quota exceeded", "\n".join(lines)) is not None
+
+
+def _unreachable(text: str, context: Context) -> str | None:
+    found = re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE)
+    found = found or re.search(r"(?:Max retries exceeded with url|connection broken)[^\n]*?(\S+://\S+|/\S+)", text)
+    if found is None or "was not found in the package registry" in text:
+        return None
+    reason = [line for line in re.findall(r"^\s*cause: (.+)$", text, re.MULTILINE) if "Failed to fetch" not in line]
+    why = f" ({reason[-1]})" if reason else ""
+    return (
+        f"the package index cannot be reached: {found[1]}{why}; check the network and pip's settings (pip config "
+        "list), then deploy again: what was fetched is kept"
+    )
+
+
+def _git(text: str, context: Context) -> str | None:
+    if "Git operation failed" not in text and "git clone" not in text and "git fetch" not in text:
+        return None
+    address = re.search(r"(?:fetch|clone)[^\n]*?'?((?:https|ssh|git)://[^\s'`]+)", text)
+    fatal = re.findall(r"^\s*(?:fatal|remote|ERROR): (.+)$", text, re.MULTILINE)
+    named = address[1] if address else "a repository"
+    return (
+        f"{_where(_tail_of(named), context)}the repository {named} cannot be fetched: "
+        f"{fatal[-1] if fatal else 'git does not say why'}; check that it is there and public, or name a release of "
+        "the package in its place"
+    )
+
+
+def _too_new(text: str, context: Context) -> str | None:
+    found = re.search(
+        r"`(\S+)` was filtered by `exclude-newer`.*?(?:satisfying the requirement is v?(\S+?)[.,])? ", text
+    )
+    if found is None:
+        return None
+    latest = re.search(r"latest version satisfying the requirement is v?(\S+?)[,.](?:\s|$)", text)
+    newest = f" (the newest that they allow is {latest[1]})" if latest else ""
+    cause = _cause(text)
+    return (
+        f"{_where(found[1], context)}{found[1]}: no version that the requirements allow was there on "
+        f"{context.as_of or 'that day'}{newest}{f': {cause}' if cause else ''}; deploy with --as-of now, or "
+        "with a later date"
+    )
+
+
+def _build(text: str, context: Context) -> str | None:
+    found = re.search(r"Failed to (?:build|download and build) `([^`=@]+?)(?:==([^`]+)| @ [^`]+)?`", text)
+    found = found or re.search(r"Failed building wheel for ([\w.-]+)()", text)
+    found = found or re.search(r"Failed to build installable wheels for [^\n]*\(([\w.-]+)()", text)
+    found = found or re.search(r"Failed to build '([\w.-]+)()'", text)
+    backend = "build backend returned an error" in text or "subprocess-exited-with-error" in text
+    if found is None and not backend:
+        return None
+    name, version = (found[1].strip(), found[2] or "") if found else ("", "")
+    by = re.search(rf"`{re.escape(name)}`[^\n]*was included because `([^`]+)`", text) if name else None
+    reasons = [line.strip() for line in text.splitlines() if REASONS.match(line) and not NOISE.search(line)]
+    reasons = [each for each in reasons if not each.startswith("error: Failed to") and "backend returned" not in each]
+    first = next((each for each in reasons if re.search(r"not found|fatal error|can't find", each)), None)
+    why = "; ".join(dict.fromkeys(each for each in (first, reasons[-1] if reasons else None) if each))
+    needs = next((packages for pattern, packages in MISSING if re.search(pattern, text)), None)
+    label = f"{name} {version}".strip() or "a package of the source"
+    table = _wheels(name, version, context) if name else ""
+    advice = f"apt-get install {needs}, or " if needs else ""
+    unfit = (
+        f"has no wheel for Python 3.{context.minor} ({context.why_python}), {table}, and its source cannot be built"
+        if table
+        else f"cannot be built on Python 3.{context.minor}"
+    )
+    return (
+        f"{_where(by[1] if by and not _stands(name, context) else name, context)}{label} {unfit}: "
+        f"{why or 'its build says no reason'}; {advice}{_another(name, version, context)}"
+    )
+
+
+def _no_wheel(text: str, context: Context) -> str | None:
+    found = re.search(r"Because (?:only )?(\S+?)(?:==(\S+))? has no (?:usable )?wheels with a matching (\w+)", text)
+    found = found or re.search(r"only found wheels for `(\S+)` \(v(\S+)\) with the following ()", text)
+    if found is None:
+        return None
+    name, version = found[1], found[2] or ""
+    table = _wheels(name, version, context)
+    if not table and (tags := re.search(r"following Python ABI tags?: (.+)$", text, re.MULTILINE)):
+        minors = {int(each) for each in re.findall(r"cp3(\d+)", tags[1])}
+        table = f"it has for {spelled(minors)}" if minors else ""
+    return (
+        f"{_where(name, context)}{name} {version} has no wheel for Python 3.{context.minor} ({context.why_python})"
+        f"{f'; {table}' if table else ' on this machine'}; {_another(name, version, context)}"
+    )
+
+
+def _absent(text: str, context: Context) -> str | None:
+    if found := re.search(r"(\S+) was not found in the (?:package registry|provided package locations)", text):
+        return f"{_where(found[1], context)}there is no package {found[1]} in the index; correct its name, or remove it"
+    found = re.search(r"there (?:is|are) no versions? of (\S+?)(?:\[\S+\])?(==\S+)?(?: and|,|$)", text)
+    found = found or re.search(r"only (\S+?)(?:[<>=]\S+)? is available and you require (\S+?)[,.]", text)
+    pip = re.search(r"satisfies the requirement (\S+?)((?:[<>=!~]\S*)?) \(from versions: (.*)\)", text)
+    if found is None and pip is None:
+        return None
+    name = found[1] if found else pip[1] if pip else ""
+    versions = sorted({file.version for file in context.files(name)})
+    if not versions and (pip is None or pip[3] == "none"):
+        return f"{_where(name, context)}there is no package {name} in the index; correct its name, or remove it"
+    wanted = found[2] if found else pip[2] if pip else ""
+    newest = f"; the index has {', '.join(str(each) for each in versions[-4:])}" if versions else ""
+    table = _wheels(name, (wanted or "").removeprefix("=="), context)
+    return (
+        f"{_where(name, context)}{name} has no version {(wanted or '').removeprefix('==') or 'for these requirements'} "
+        f"for Python 3.{context.minor}{f' ({table})' if table else newest}; "
+        f"{_another(name, (wanted or '').removeprefix('=='), context)}"
+    )
+
+
+def _file(text: str, context: Context) -> str | None:
+    if found := re.search(r"(?:File not found|Distribution not found at): `?(.+?)`?$", text, re.MULTILINE):
+        return f"{found[1].removeprefix('file://')} is not there when pip runs; COPY it before, or correct the path"
+    found = re.search(r"Couldn't parse requirement in `(.+?)`(?: at position \d+)?\s*(?:cause: )?(.*)", text)
+    if found is not None:
+        return f"{Path(found[1]).name} cannot be read: {found[2]}; correct the line"
+    found = re.search(r"(?:error|ERROR): (Unexpected .+|Invalid requirement.+): (\S+?):(\d+):\d+", text)
+    return f"{Path(found[2]).name} line {found[3]} cannot be read: {found[1]}" if found else None
+
+
+def _conflict(text: str, context: Context) -> str | None:
+    cause = _cause(text)
+    if cause is None:
+        return None
+    named = re.search(r"you require ([A-Za-z0-9][\w.-]*)", cause)
+    return (
+        f"{_where(named[1] if named else '', context)}the requirements contradict each other: {cause}; change one of "
+        "them, or put another version in its place in bananastand.toml ([build] pins)"
+    )
+
+
+def _cause(text: str) -> str | None:
+    """uv's derivation, in one line; or pip's."""
+    if found := re.search(r"cause: (Because .+?)(?=\n\s*\n|\nhint|\Z)", text, re.DOTALL):
+        plain = " ".join(found[1].split())
+        return re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", "", plain).rstrip(" ,")
+    if found := re.search(r"The conflict is caused by:\s*\n(.+?)(?=\n\s*\n|\nTo fix|\Z)", text, re.DOTALL):
+        return "; ".join(line.strip() for line in found[1].splitlines() if line.strip())
+    return None
+
+
+def _wheels(name: str, version: str, context: Context) -> str:
+    """Which Pythons a version has wheels for, where this one is not among them."""
+    files = [file for file in context.files(name) if not version or str(file.version.public) == version]
+    wheels, sources = pythons_of(files)
+    if wheels and context.minor not in wheels:
+        return f"it has wheels for Python {spelled(wheels)}"
+    if not wheels and sources and context.minor not in sources:
+        return f"it is for Python {spelled(sources)}"
+    return ""
+
+
+def _another(name: str, version: str, context: Context) -> str:
+    """The ways on: another Python where one has a wheel, another version where none has."""
+    files = [file for file in context.files(name) if not version or str(file.version.public) == version] if name else []
+    wheels, sources = pythons_of(files)
+    fitting = wheels or sources
+    if fitting and context.minor not in fitting:
+        return f'[build] python = "3.{max(fitting)}" in bananastand.toml takes that Python; {PIN.format(name=name)}'
+    return PIN.format(name=name or "PACKAGE")
+
+
+def _where(name: str, context: Context) -> str:
+    place = _stands(name, context)
+    return f"{place}: " if place else ""
+
+
+def _stands(name: str, context: Context) -> str | None:
+    """File and line of a requirement, or the line of the Dockerfile that pip is called in."""
+    plain = canonicalize_name(re.split(r"[\s=<>!~\[;@(]", name.strip("` "))[0]) if name else ""
+    for call in context.calls:
+        for place, text in call.places():
+            if plain and (canonicalize_name(re.split(r"[\s=<>!~\[;@]", text)[0]) == plain or f"/{plain}" in text):
+                return f"{place} ({text})"
+    return None
+
+
+def _tail_of(address: str) -> str:
+    return address.rstrip("/").rpartition("/")[2].removesuffix(".git").lower()

@@ -1,0 +1,95 @@
+"""Reads what poetry, pipenv and uv would install: a project's own dependencies, at the versions of its lock file."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+__all__ = ["PROGRAMS", "requirements_of"]
+
+# Program and action that install a project's dependencies.
+PROGRAMS = {("poetry", "install"), ("pipenv", "install"), ("pipenv", "sync"), ("uv", "sync")}
+
+
+def requirements_of(program: str, read_file: Callable[[str], str | None]) -> list[str] | None:
+    """The requirements, or None where the project's file is not there. read_file: a file's text. Raises ValueError."""
+    if program == "pipenv":
+        text = read_file("Pipfile.lock")
+        return _of_pipfile(json.loads(text)) if text is not None else None
+    text = read_file("pyproject.toml")
+    if text is None:
+        return None
+    project = tomllib.loads(text)
+    locked = _locked(read_file("poetry.lock" if program == "poetry" else "uv.lock"))
+    found = [*project.get("project", {}).get("dependencies", ())]
+    for name, bound in project.get("tool", {}).get("poetry", {}).get("dependencies", {}).items():
+        if name.lower() != "python" and (line := _of_poetry(name, bound)) is not None:
+            found.append(line)
+    return [_pinned(line, locked) for line in found]
+
+
+def _of_pipfile(lock: Any) -> list[str]:
+    found = list[str]()
+    for name, about in cast("Mapping[str, Any]", lock.get("default", {})).items():
+        if "git" in about:
+            found.append(f"{name} @ git+{about['git']}" + (f"@{about['ref']}" if "ref" in about else ""))
+            continue
+        extras = f"[{','.join(about['extras'])}]" if about.get("extras") else ""
+        marker = f"; {about['markers']}" if about.get("markers") else ""
+        found.append(f"{name}{extras}{about.get('version', '')}{marker}")
+    return found
+
+
+def _locked(text: str | None) -> dict[str, str]:
+    packages: Any = tomllib.loads(text).get("package", []) if text else []
+    return {str(each["name"]).lower(): str(each["version"]) for each in packages if "version" in each}
+
+
+def _pinned(line: str, locked: Mapping[str, str]) -> str:
+    """A requirement at its locked version, if it has one."""
+    found = re.match(r"([\w.-]+)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$", line)
+    version = locked.get(found[1].lower().replace("_", "-")) if found else None
+    return f"{found[1]}{found[2] or ''}=={version}{found[4] or ''}" if found and version else line
+
+
+def _of_poetry(name: str, bound: Any) -> str | None:
+    """poetry's own notation of a requirement as pip's."""
+    if isinstance(bound, list):
+        bound = cast("list[Any]", bound)[-1]
+    if isinstance(bound, str):
+        return name + _bounds(bound)
+    about = cast("dict[str, Any]", bound)
+    if about.get("optional") or "path" in about:
+        return None
+    if "git" in about:
+        ref = about.get("rev") or about.get("tag") or about.get("branch")
+        return f"{name} @ git+{about['git']}" + (f"@{ref}" if ref else "")
+    if "url" in about:
+        return f"{name} @ {about['url']}"
+    extras = f"[{','.join(about['extras'])}]" if about.get("extras") else ""
+    return f"{name}{extras}{_bounds(str(about.get('version', '*')))}"
+
+
+def _bounds(text: str) -> str:
+    """^1.2.3 and ~1.2 as two bounds; 1.2 as ==1.2; the others are pip's own.
+
+    >>> _bounds("^1.2"), _bounds("^0.3.1"), _bounds("~1.2"), _bounds("1.0"), _bounds("*")
+    ('>=1.2,<2', '>=0.3.1,<0.4', '>=1.2,<1.3', '==1.0', '')
+    """
+    parts = list[str]()
+    for part in (each.strip() for each in text.split(",")):
+        if part in ("*", ""):
+            continue
+        numbers = re.findall(r"\d+", part)
+        if part[0] == "^":
+            at = next((place for place, each in enumerate(numbers) if each != "0"), len(numbers) - 1)
+            parts.append(f">={part[1:]},<{'.'.join([*numbers[:at], str(int(numbers[at]) + 1)])}")
+        elif part[0] == "~" and not part.startswith("~="):
+            at = 1 if len(numbers) > 1 else 0
+            parts.append(f">={part[1:]},<{'.'.join([*numbers[:at], str(int(numbers[at]) + 1)])}")
+        else:
+            parts.append(part if part[0] in "<>=!~" else f"=={part}")
+    return ",".join(parts)

@@ -1,0 +1,174 @@
+"""What a package index and folders of wheels have of a package: files, their Pythons, and when they were uploaded.
+
+Speaks the simple API, in JSON or HTML; installs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import unescape
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import unquote, urljoin, urlsplit
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+__all__ = ["DEFAULT_INDEX", "File", "PackageIndex", "pythons_of", "spelled"]
+
+DEFAULT_INDEX = "https://pypi.org/simple"
+JSON = "application/vnd.pypi.simple.v1+json"
+ACCEPT = f"{JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+LARGEST = 64 * 2**20  # bytes of an answer
+MINORS = range(6, 20)  # of Python 3 that are considered
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known."""
+
+    name: str
+    version: Version
+    tags: frozenset[tuple[str, str, str]] = frozenset()
+    requires_python: str | None = None
+    uploaded: datetime | None = None
+    url: str = ""
+
+    @property
+    def pythons(self) -> set[int]:
+        """The minors of Python 3 that can take it on Linux."""
+        bound = _specifier(self.requires_python)
+        allowed = {minor for minor in MINORS if bound is None or bound.contains(f"3.{minor}.99")}
+        if not self.tags:
+            return allowed
+        return {minor for minor in allowed if any(_fits(tag, minor) for tag in self.tags)}
+
+
+class PackageIndex:
+    """Indexes asked in their order, and folders of files. What was fetched is kept for the life of the object."""
+
+    def __init__(
+        self, indexes: Sequence[str] = (DEFAULT_INDEX,), folders: Sequence[str] = (), certificates: str | None = None,
+        timeout: float = 15.0,
+    ) -> None:  # fmt: skip
+        self._indexes, self._folders, self._timeout = indexes, folders, timeout
+        self._context = ssl.create_default_context(cafile=certificates if certificates else None)
+        self._known = dict[str, list[File]]()
+
+    def files(self, name: str) -> list[File]:
+        """All files of a package; empty where nothing is known or no index answers. Blocks on the network."""
+        name = str(canonicalize_name(name))
+        if name not in self._known:
+            found = [file for index in self._indexes for file in self._of_index(index, name)]
+            self._known[name] = found + [file for folder in self._folders for file in _of_folder(folder, name)]
+        return self._known[name]
+
+    def _of_index(self, index: str, name: str) -> list[File]:
+        address = f"{index.rstrip('/')}/{name}/"
+        try:
+            if address.startswith("file:"):
+                body, kind = (Path(unquote(urlsplit(address).path)) / "index.html").read_bytes(), "text/html"
+            else:
+                request = urllib.request.Request(address, headers={"Accept": ACCEPT})
+                with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:
+                    body, kind = answer.read(LARGEST), answer.headers.get("Content-Type", "")
+            rows = _json_rows(body) if "json" in kind else _html_rows(body.decode("utf-8", "replace"), address)
+        except (OSError, ValueError, urllib.error.URLError):
+            return []
+        return [file for row in rows if (file := _file(row, name)) is not None]
+
+
+def pythons_of(files: Iterable[File], when: datetime | None = None) -> tuple[set[int], set[int]]:
+    """The minors of Python 3 that have a wheel among the files, and those that a source distribution is for."""
+    wheels, sources = set[int](), set[int]()
+    for file in files:
+        if when is None or file.uploaded is None or file.uploaded <= when:
+            (wheels if file.tags else sources).update(file.pythons)
+    return wheels, sources
+
+
+def spelled(minors: Iterable[int]) -> str:
+    """Minors of Python 3 as a reader wants them.
+
+    >>> spelled({6, 7, 8, 11})
+    '3.6-3.8, 3.11'
+    """
+    runs = list[list[int]]()
+    for minor in sorted(minors):
+        if runs and runs[-1][-1] == minor - 1:
+            runs[-1].append(minor)
+        else:
+            runs.append([minor])
+    return ", ".join(f"3.{run[0]}" if len(run) == 1 else f"3.{run[0]}-3.{run[-1]}" for run in runs)
+
+
+def _fits(tag: tuple[str, str, str], minor: int) -> bool:
+    interpreter, abi, platform = tag
+    if not (platform == "any" or ("linux" in platform and platform.endswith("x86_64"))):
+        return False
+    if interpreter in ("py3", "py2.py3") or interpreter == f"py3{minor}":
+        return True
+    if (found := re.fullmatch(r"cp3(\d+)", interpreter)) is None:
+        return False
+    return int(found[1]) == minor or (abi == "abi3" and int(found[1]) <= minor)
+
+
+def _specifier(text: str | None) -> SpecifierSet | None:
+    try:
+        return SpecifierSet(text) if text else None
+    except InvalidSpecifier:
+        return None
+
+
+def _json_rows(body: bytes) -> list[dict[str, Any]]:
+    told: Any = json.loads(body)
+    return cast("list[dict[str, Any]]", told.get("files", []) if isinstance(told, dict) else [])
+
+
+def _html_rows(text: str, address: str) -> list[dict[str, Any]]:
+    rows = list[dict[str, Any]]()
+    for attributes, name in re.findall(r"<a\s([^>]*)>([^<]*)</a>", text, re.IGNORECASE):
+        found = dict(re.findall(r"([\w-]+)=[\"']([^\"']*)[\"']", attributes))
+        row = {"filename": unescape(name).strip(), "url": urljoin(address, unescape(found.get("href", "")))}
+        rows.append({**row, "requires-python": unescape(found.get("data-requires-python", "")) or None})
+    return rows
+
+
+def _file(row: Mapping[str, Any], name: str) -> File | None:
+    filename = str(row.get("filename", ""))
+    if row.get("yanked"):
+        return None
+    try:
+        if filename.endswith(".whl"):
+            found, version, _, tags = parse_wheel_filename(filename)
+            named = frozenset((tag.interpreter, tag.abi, tag.platform) for tag in tags)
+        else:
+            found, version = parse_sdist_filename(filename)
+            named = frozenset[tuple[str, str, str]]()
+        uploaded = datetime.fromisoformat(str(row["upload-time"])) if row.get("upload-time") else None
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion, ValueError):
+        return None
+    if str(found) != name:
+        return None
+    return File(filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")))
+
+
+def _of_folder(folder: str, name: str) -> list[File]:
+    path = Path(unquote(urlsplit(folder).path)) if folder.startswith("file:") else Path(folder)
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    rows = ({"filename": each.name, "url": each.resolve().as_uri()} for each in files)
+    return [file for row in rows if (file := _file(row, name)) is not None]

@@ -1,0 +1,76 @@
+"""Cuts a RUN line into the steps that must be done one after the other: pip between two commands of the shell.
+
+Knows `&&`, `||`, `;` and `if`; runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .shell import Command, ShellError, commands, keywords, pieces
+
+__all__ = ["Condition", "Step", "steps"]
+
+Connector = Literal["", "&&", "||", ";"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`if test; then ...; else ...; fi` that has a step of its own inside."""
+
+    test: str
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A piece of a line for the shell, or for the builder itself. connector: what stands before it."""
+
+    connector: str
+    text: str
+    condition: Condition | None = None
+
+
+def steps(text: str, is_own: Callable[[Command], bool]) -> tuple[Step, ...]:
+    """The steps of a line. is_own: whether the builder does a command itself. Raises ShellError.
+
+    >>> [each.text for each in steps("cd x && pip install . && cd ..", lambda each: each.name == "pip")]
+    ['cd x', 'pip install .', 'cd ..']
+    """
+    found, open_ = list[Step](), False  # open: whether the last step is one of the shell's that may go on
+    for piece in pieces(text):
+        own = any(is_own(command) for command in commands(piece.text))
+        condition = _condition(piece.text, is_own) if own and piece.compound else None
+        if not own and open_:
+            last = found.pop()
+            between = "\n" if piece.connector == ";" else f" {piece.connector} "
+            found.append(Step(last.connector, f"{last.text}{between}{piece.text}"))
+        else:
+            found.append(Step(piece.connector if found else "", piece.text, condition))
+        open_ = not own
+    return tuple(found)
+
+
+def _condition(text: str, is_own: Callable[[Command], bool]) -> Condition | None:
+    """The parts of an `if` without elif, or None for any other command."""
+    marks = [mark for mark in keywords(text) if mark.depth == 1]
+    names = [mark.text for mark in marks]
+    if names not in (["if", "then", "fi"], ["if", "then", "else", "fi"]) or text[marks[-1].end :].strip():
+        return None
+    between = [_trimmed(text[one.end : two.start]) for one, two in zip(marks, marks[1:], strict=False)]
+    try:
+        if any(is_own(command) for command in commands(between[0])):
+            return None
+        return Condition(
+            between[0], steps(between[1], is_own), steps(between[2], is_own) if len(between) == 3 else ()
+        )  # fmt: skip
+    except ShellError:
+        return None
+
+
+def _trimmed(text: str) -> str:
+    return re.sub(r"[\s;]+$", "", text).strip()

@@ -1,0 +1,130 @@
+"""Runs a program in a mount namespace whose root is a build's file tree: /app and /weights.txt are the build's.
+
+Needs bubblewrap (`bwrap`). The machine's programs and libraries appear in it read-only. Network, process ids and
+devices are the machine's: this gives an app its paths, and isolates it from nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .sandbox_mounts import hub_mount, inside, mounts_of, needed_paths, prepare
+
+__all__ = ["Sandboxed", "in_sandbox", "why_no_sandbox"]
+
+# bwrap stays as the parent of the program. It must outlive a SIGTERM to the group, or the program cannot drain.
+IGNORE_TERM = ("env", "--ignore-signal=TERM")
+DEFAULT_TERM = ("env", "--default-signal=TERM")
+HOME = "/root"
+# Values of the machine that would lead an app out of its own tree.
+DROPPED = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
+PROBE = (
+    "import os, sys; os.write(int(sys.argv[1]), b'fd'); open('/probe.txt', 'w').write(os.getcwd()); raise SystemExit(7)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sandboxed:
+    """A command to start from any folder, its environment, and the folder it finds itself in."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    workdir: str
+
+
+def in_sandbox(
+    command: Sequence[str],
+    *,
+    root: str,
+    workdir: str,
+    environment: Mapping[str, str],
+    visible: Sequence[str] = (),
+    writable: Sequence[str] = (),
+) -> Sandboxed:
+    """Turn a command into one that sees `root` as /.
+
+    Paths below `root` in the command, `workdir` and `environment` become the image's own: ROOT/app is /app. The tree
+    is there at its machine path too. File descriptors and all other variables pass through. HOME is /root unless it
+    lies in the tree.
+
+    Args:
+        command: The program and its arguments.
+        root: The build's file tree, `Launch.root`.
+        workdir: A folder of the image, or its place on this machine.
+        environment: The complete environment of the program.
+        visible: Further files and folders of this machine that the program uses, at their own paths, writable.
+        writable: Paths of the image, in system folders too, that the program writes.
+    """
+    root = os.path.abspath(root)
+    values = {name: _translated(value, root) for name, value in environment.items()}
+    for name in DROPPED:
+        if values.get(name) == environment.get(name):
+            values.pop(name, None)
+    if values.get("HOME") == environment.get("HOME") or not values.get("HOME"):
+        values["HOME"] = HOME
+    mounts = [*mounts_of(root, writable), *needed_paths(command, environment, root, visible), *hub_mount(values, root)]
+    prepare(root, mounts)
+    folder = inside(workdir, root)
+    bwrap = [shutil.which("bwrap") or "bwrap", "--bind", root, "/"]
+    for mount in mounts:
+        bwrap += mount.words()
+    words = [_translated(word, root) for word in command]
+    return Sandboxed((*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *DEFAULT_TERM, *words), values, folder)
+
+
+def _translated(value: str, root: str) -> str:
+    """A value with the paths below the root, one or several between colons, as they are in the image."""
+    if root not in value:
+        return value
+    return ":".join(inside(part, root) if _below(part, root) else part for part in value.split(":"))
+
+
+def _below(path: str, root: str) -> bool:
+    return path == root or path.startswith(f"{root}/")
+
+
+@functools.cache
+def why_no_sandbox() -> str | None:
+    """Why programs cannot be given a root of their own here, or None where they can. Tried once for each process."""
+    if not sys.platform.startswith("linux"):
+        return "mount namespaces are Linux's"
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed (apt-get install bubblewrap)"
+    with tempfile.TemporaryDirectory(prefix="bananastand-probe-") as folder:
+        root = Path(folder, "root")
+        (root / "app").mkdir(parents=True)
+        reader, writer = os.pipe()
+        try:
+            command = (sys.executable, "-I", "-S", "-c", PROBE, str(writer))
+            made = in_sandbox(command, root=str(root), workdir="/app", environment=dict(os.environ))
+            done = subprocess.run(
+                made.command,
+                cwd="/",
+                env=made.environment,
+                pass_fds=(writer,),
+                capture_output=True,
+                text=True,
+                timeout=20,
+            )
+            os.close(writer)
+            writer = -1
+            passed = os.read(reader, 8)
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"bubblewrap cannot be tried: {error}"
+        finally:
+            os.close(reader)
+            if writer >= 0:
+                os.close(writer)
+        probe = root / "probe.txt"
+        if done.returncode != 7 or passed != b"fd" or not probe.is_file() or probe.read_text() != "/app":
+            last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+            return f"bubblewrap does not work here: {last}"
+    return None

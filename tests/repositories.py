@@ -1,0 +1,90 @@
+"""A repository to build, on an index on loopback; what a made environment holds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bananastand.platform.building import BuildSettings, build
+from bananastand.platform.launch import Launch
+from package_server import PackageServer
+
+OLD = time.mktime((2023, 3, 1, 12, 0, 0, 0, 0, 0))
+HERE = f"cp3{sys.version_info[1]}-cp3{sys.version_info[1]}-manylinux_2_17_x86_64"
+
+
+class Repository:
+    """A repository, an index that builds of it ask, and the builds' log."""
+
+    def __init__(self, folder: Path, index: PackageServer) -> None:
+        self.folder, self.index, self.source, self.lines = folder, index, folder / "source", list[str]()
+        self.source.mkdir()
+        self.count = 0
+
+    def write(self, requirements: str, base: str = "python:3", app: str = "print('app')\n", old: bool = False) -> None:
+        (self.source / "requirements.txt").write_text(requirements)
+        (self.source / "app.py").write_text(app)
+        (self.source / "Dockerfile").write_text(
+            f"FROM {base}\nWORKDIR /app\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .\n"
+            "CMD python3 app.py\n"
+        )
+        for each in self.source.iterdir() if old else ():
+            os.utime(each, (OLD, OLD))
+
+    def build(self, **settings: Any) -> Launch:
+        self.count, self.lines = self.count + 1, []
+        given = {"builder": "process", "adopt": (), "torch_index": self.index.url("cpu"), **settings}
+        return asyncio.run(
+            build(
+                self.source,
+                settings=BuildSettings(cache=self.folder / "cache", **given),
+                folder=self.folder / f"build{self.count}",
+                log=self.lines.append,
+            )
+        )
+
+    @property
+    def log(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def environments(self) -> list[Path]:
+        folder = self.folder / "cache" / "environments"
+        return [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageServer]:
+    with PackageServer() as server:
+        for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_INDEX_URL", server.url())
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+        yield server
+
+
+@pytest.fixture
+def repository(tmp_path: Path, index: PackageServer) -> Repository:
+    return Repository(tmp_path, index)
+
+
+def installed(launch: Launch) -> dict[str, str]:
+    """What is in the environment, by the interpreter's own word."""
+    code = "import importlib.metadata as m; [print(d.metadata['Name'], d.version) for d in m.distributions()]"
+    said = subprocess.run([str(launch.python), "-c", code], capture_output=True, text=True, check=True).stdout
+    return dict(line.split() for line in said.splitlines())
+
+
+def python_of(launch: Launch) -> str:
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([str(launch.python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
