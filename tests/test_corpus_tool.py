@@ -82,4 +82,4 @@ def test_an_sdk_is_asked_what_it_can_ask() -> None:
     assert is_for_sdk("6.3.0", first)
     assert not is_for_sdk("6.3.0", by_name["tornado-tts"].calls[0])  # it reads JSON alone
     without = [each.name for each in by_name.values() if not any(is_for_sdk(each.sdk, call) for call in each.calls)]
-    assert without == ["tornado-tts", "potassium-012-dreambooth"]
+    assert without == ["tornado-tts", "potassium-012-dreambooth", "potassium-041-riffusion"]
