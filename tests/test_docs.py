@@ -95,7 +95,7 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             run([sys.executable, "-m", "bananastand", *by_mocks(words[1:], request)], tmp_path)
         case [
             "bananastand" | ".venv/bin/bananastand",
-            "up" | "deploy" | "init" | "run" | "ps" | "logs" | "builds" | "scale" | "rollback" | "rm",
+            "up" | "deploy" | "init" | "inspect" | "run" | "ps" | "logs" | "builds" | "scale" | "rollback" | "rm",
             *_,
         ]:
             known(words[1:])  # test_cli_stand.py does what they say

@@ -114,3 +114,18 @@ def test_a_gpu_that_the_pins_cannot_drive_is_said_before_anything_is_fetched(
     assert warnings[0] < made[0]
     assert "compute capability 9.0" in repository.lines[warnings[0]]
     assert "the lowest that can is torch 2.0.0 with CUDA 11.8" in repository.lines[warnings[0]]
+
+
+@pytest.mark.parametrize("option", ["--extra-index-url https://download.pytorch.org/whl/cu117",
+                                    "-f https://download.pytorch.org/whl/torch_stable.html",
+                                    "--index-url=https://download.pytorch.org/whl/cu117"])  # fmt: skip
+def test_indexes_of_cudas_builds_are_passed_over_without_a_gpu(
+    repository: Repository, torch_indexes: PackageServer, option: str
+) -> None:
+    repository.write(f"{option}\ntorch==1.13.1+cu117\n")
+    assert installed(repository.build())["torch"] == "1.13.1+cpu"
+    (repository.source / "Dockerfile").write_text(
+        f"FROM python:3\nRUN pip install torch==1.13.1+cu117 {option}\nCOPY . .\nCMD python3 app.py\n"
+    )
+    assert installed(repository.build())["torch"] == "1.13.1+cpu"
+    assert not list(repository.folder.rglob(".requirements.txt.*"))

@@ -10,6 +10,7 @@ from .demo import demo
 from .deploy import deploy
 from .doctor import doctor
 from .init import init
+from .inspect import inspect
 from .keys import build_keys
 from .mocks import coverage, mocks
 from .models import models
@@ -40,7 +41,7 @@ def build() -> typer.Typer:
     app.command()(serve)
     app.command()(up)
     app.command()(demo)
-    for command in (init, deploy, run, logs, ps, builds, scale, rollback, cancel, rm):
+    for command in (init, inspect, deploy, run, logs, ps, builds, scale, rollback, cancel, rm):
         app.command(rich_help_panel="The local Banana")(command)
     app.add_typer(build_keys(), name="keys", rich_help_panel="The local Banana")
     app.command()(models)

@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 from rich.console import Console
 
-from bananastand.platform.builder import source_builder
+from bananastand.platform.builder import passed_secrets, source_builder
 from bananastand.platform.commands import MARK
 from bananastand.platform.deployer import Builder
 from bananastand.platform.errors import PlatformError
@@ -53,19 +53,27 @@ class Options:
     build_timeout: float = 1800.0
     start_timeout: float = 600.0
     github_secret: str | None = field(default=None, repr=False)
+    passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
 
 
 def run(options: Options, builder: Builder | None = None) -> int:
     """Until SIGTERM or Ctrl-C; the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    data = (options.data or default_data()).expanduser().resolve()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        secrets = passed_secrets(data, options.passed)
+    except PlatformError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 1
     settings = Settings(
-        data=(options.data or default_data()).expanduser().resolve(),
+        data=data,
+        secrets=secrets,
         gpus=cards(),
         memory_mb=options.memory_mb,
         build_timeout=options.build_timeout,
         start_timeout=options.start_timeout,
     )
-    console = Console(highlight=False, soft_wrap=True)
     try:
         sockets = [_listen(options.host, options.port), *(_listen(LOOPBACK, port) for port, _ in options.fronts)]
     except OSError as error:
@@ -158,6 +166,8 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
     console.print(f"  git push              {url}/git/PROJECT.git (a key is the password)")
     if mocks:
         console.print(f"  the other mocks       {url}/_stand/")
+    if names := sorted(stand.settings.secrets):
+        console.print(f"  passed to every app   {', '.join(names)}", markup=False)
     for port, project in fronts.items():
         console.print(f"  {project:<20}  http://{LOOPBACK}:{port}/ (no key)", markup=False)
     if stand.keys.ids:

@@ -36,6 +36,12 @@ def up(
     memory: Annotated[int | None, typer.Option(min=64, help="The most memory of a replica, in MiB.")] = None,
     build_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a build may take.")] = 1800.0,
     start_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a replica may take to get ready.")] = 600.0,
+    pass_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pass", help="The name of a variable for all builds and replicas, such as HF_TOKEN; repeatable."
+        ),
+    ] = None,
     github_secret: Annotated[
         str | None,
         typer.Option(
@@ -65,10 +71,17 @@ def up(
             build_timeout=build_timeout,
             start_timeout=start_timeout,
             github_secret=github_secret,
+            passed=tuple(_name(each) for each in pass_ or ()),
         )
     except ValueError as error:
         fail(str(error), USAGE)
     raise typer.Exit(run(options))
+
+
+def _name(text: str) -> str:
+    if "=" in text or not text:
+        raise ValueError("--pass takes the name of an environment variable, without its value")
+    return text
 
 
 def _front(text: str) -> tuple[int, str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .deployer import Builder, Order
 from .errors import Refused
 from .launch import Launch
 
-__all__ = ["source_builder"]
+__all__ = ["passed_secrets", "source_builder"]
 
 
 def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
@@ -34,6 +36,8 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             **_torch(data),
         )
         source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())
+        if order.secrets:
+            say(f"secrets for this build and its replicas: {', '.join(sorted(order.secrets))}")
         try:
             committed = await fetch(order.source, source, settings=settings, log=say)
             settings = dataclasses.replace(settings, committed=committed)
@@ -46,30 +50,45 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
 
 def _torch(data: Path) -> dict[str, Any]:
     """[torch] of stand.toml: index, of CPU builds, and wheels, files and folders that stand in. Raises Refused."""
-    file = data / "stand.toml"
-    try:
-        table: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("torch", {})
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise Refused(f"{file} cannot be read: {error}") from error
+    table: Any = _stand_file(data).get("torch", {})
     index, wheels = (table.get("index"), table.get("wheels", [])) if isinstance(table, dict) else (0, 0)
     texts: list[Any] = wheels if isinstance(wheels, list) else [wheels]
     if not isinstance(index, str | None) or not all(isinstance(each, str) for each in texts):
-        raise Refused(f'{file}: [torch] takes index = "ADDRESS" and wheels = ["FILE OR FOLDER"]')
+        raise Refused(f'{data / "stand.toml"}: [torch] takes index = "ADDRESS" and wheels = ["FILE OR FOLDER"]')
     given: dict[str, Any] = {"torch_wheels": tuple(str(Path(each).expanduser()) for each in texts)}
     return given | ({"torch_index": index} if index else {})
 
 
+def passed_secrets(data: Path, names: Iterable[str]) -> dict[str, str]:
+    """This process's variables of these names, and of those that `pass` in stand.toml of the data directory lists.
+
+    Raises Refused where stand.toml cannot be read, or where there is no variable of a name.
+    """
+    listed: Any = _stand_file(data).get("pass", [])
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in cast("list[Any]", listed)):
+        raise Refused(f'{data / "stand.toml"}: pass must list names of variables, such as pass = ["HF_TOKEN"]')
+    wanted = dict.fromkeys([*cast("list[str]", listed), *names])
+    for name in wanted:
+        if not os.environ.get(name):
+            raise Refused(
+                f"{name} is to be passed to apps, and there is no such variable: export it before this command"
+            )
+    return {name: os.environ[name] for name in wanted}
+
+
 def _images(data: Path) -> dict[str, str]:
     """[images] of stand.toml in the data directory: other base images by pattern. Raises Refused."""
+    images: Any = _stand_file(data).get("images", {})
+    if not isinstance(images, dict) or not all(isinstance(each, str) for each in images.values()):
+        raise Refused(f"{data / 'stand.toml'}: [images] must give an image's name for each pattern")
+    return images
+
+
+def _stand_file(data: Path) -> dict[str, Any]:
     file = data / "stand.toml"
     try:
-        images: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("images", {})
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise Refused(f"{file} cannot be read: {error}") from error
-    if not isinstance(images, dict) or not all(isinstance(each, str) for each in images.values()):
-        raise Refused(f"{file}: [images] must give an image's name for each pattern")
-    return images

@@ -49,6 +49,7 @@ class Start:
     container: str | None = None  # its name, for stopping it
     engine: str | None = None
     base: dict[str, str] = field(default_factory=dict[str, str])
+    root: str | None = None  # the file tree whose absolute paths it sees where a mount namespace works
 
 
 def start_command(
@@ -84,7 +85,7 @@ def start_command(
         command = (launch.python, *command[1:])
     return Start(
         command, launch.workdir, environment, port, moved or words is not None, words, concurrency, launch.health,
-        base=base,
+        base=base, root=launch.root,
     )  # fmt: skip
 
 

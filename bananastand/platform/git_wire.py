@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = [
     "GitRefused", "Push", "Receive", "Send", "answer", "begin", "end", "git", "keep", "more", "output_of", "packet",
-    "read_push", "status_of",
+    "read_push", "status_of", "text_of",
 ]  # fmt: skip
 
 CHUNK = 32_768

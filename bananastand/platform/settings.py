@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["Settings", "cards", "default_data"]
@@ -14,10 +15,12 @@ class Settings:
     """Times in seconds, sizes in bytes unless they say otherwise.
 
     `gpus` are what CUDA_VISIBLE_DEVICES may be set to, one for each replica; empty where there are none. `attempts` is
-    how often a call may be begun, `starts` how many starts in a row may fail before those that wait are told.
+    how often a call may be begun, `starts` how many starts in a row may fail before those that wait are told. `secrets`
+    reach every build and its replicas, as those that a deploy names do.
     """
 
     data: Path
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     gpus: tuple[str, ...] = ()
     memory_mb: int | None = None  # of a replica
     parents: int = 2  # that stand by with an app's imports and fork its replicas

@@ -117,6 +117,7 @@ class Stand:
         """
         _check_day(as_of)
         environment, secrets = _variables("environment", environment), _variables("secrets", secrets)
+        secrets = {**self.settings.secrets, **secrets}
         if not isinstance(source, str) or not source.strip() or len(source) > 2000 or "\0" in source:
             raise Refused("source: must name a git URL, a folder, an archive or an image")
         project = self.projects.find(name) or self.projects.create(name)

@@ -6,6 +6,7 @@ A made environment is keyed by what was asked for, so builds that ask for the sa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
@@ -27,7 +28,7 @@ from .installer import Failed, Installer, PipConfig, find_uv, pip_config
 from .installer_failures import Context, explain, no_space
 from .requirements import PipCall, installed
 from .settings import BuildSettings
-from .torch_options import forbidden_torch, options_for
+from .torch_options import forbidden_torch, options_for, without_cuda
 
 __all__ = ["Environment", "environment_for"]
 
@@ -199,9 +200,12 @@ class _Making:
 
     async def _install(self, call: PipCall, of_base: bool = False) -> None:
         action = next((word for word in call.words if not word.startswith("-")), "install")
-        with tempfile.TemporaryDirectory(prefix="bananastand-") as folder:
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bananastand-"))
             more = self._options(Path(folder), of_base) if action == "install" else []
             try:
+                if self.plan.torch.kind != "any":
+                    call = stack.enter_context(without_cuda(call))
                 if action == "install" and (self.plan.torch.kind == "none" or self.plan.torch.is_mirror):
                     dry = dataclasses.replace(call, words=(*call.words, "--dry-run"))
                     if named := forbidden_torch(await self._run(dry, more, quiet=True)):

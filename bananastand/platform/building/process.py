@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import posixpath
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..inherited import inherited
 from ..launch import Launch
 from ..replicas.sandbox import why_no_sandbox
 from .absolute_paths import unreachable
@@ -17,6 +20,7 @@ from .settings import BuildSettings
 from .stage import StageBuild
 from .starts import Start, started
 from .system import missing_packages, needs, spoken
+from .weights import hub_home, lend_cache, renamed_weights
 
 __all__ = ["build_process"]
 
@@ -43,7 +47,11 @@ async def build_process(
     last = done[dockerfile.stages[-1].index]
     python = await last.python()
     start = _start(last, overrides)
-    environment = {**last.running_environment(python), **start.environment, **settings.environment}
+    running = last.running_environment(python)
+    home = hub_home(settings.cache, last.environment, inherited(os.environ))
+    lent = await asyncio.to_thread(lend_cache, home, folder / "huggingface")
+    environment = {**running, **lent, **renamed_weights(last.weights, running), **start.environment}
+    environment |= settings.environment
     launch = Launch(
         kind="process",
         command=_led(last, start.words),

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from .commands import output
 
-__all__ = ["Installed", "PipCall", "installed", "unmet"]
+__all__ = ["FILES", "Installed", "PipCall", "installed", "read_requirements", "unmet"]
 
 WITH_VALUE = frozenset(
     {"-f", "--find-links", "-i", "--index-url", "--pypi-url", "--extra-index-url", "--trusted-host",
@@ -114,7 +114,7 @@ class PipCall:
         if depth > 8 or not path.is_file():
             strange.append(file)
             return
-        text = _text(path).replace("\\\n", " ")
+        text = read_requirements(path).replace("\\\n", " ")
         for line in text.splitlines():
             line = re.sub(r"(^|\s)#.*$", "", line).strip()
             if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", line):
@@ -129,7 +129,7 @@ class PipCall:
                 yield re.split(r"\s--hash=", line)[0].strip()
 
 
-def _text(path: Path) -> str:
+def read_requirements(path: Path) -> str:
     """A file as pip reads it: by its byte order mark, which `pip freeze >` writes on Windows, else as UTF-8."""
     content = path.read_bytes()
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -140,7 +140,7 @@ def _lines_of(path: Path, folder: Path, depth: int = 0) -> Iterator[tuple[str, s
     if depth > 8 or not path.is_file():
         return
     named = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(read_requirements(path).splitlines(), 1):
         text = re.sub(r"(^|\s)#.*$", "", line).strip()
         if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", text):
             yield from _lines_of(path.parent / nested[1], folder, depth + 1)

@@ -22,12 +22,14 @@ from .dockerfile import Instruction
 from .environments import Environment
 from .errors import DockerfileError, NotHonoured
 from .failure import advice, decisive
+from .fetch_failure import explain_fetch_failure
 from .layers import Layers, hub_of, look
 from .locks import requirements_of
 from .runs import ROOT, Run, is_own, read_run
 from .shell import Command, ShellError, commands
 from .shims import NOTES, notes_of, shims
 from .steps import Step, steps
+from .weights import declared_arguments, hub_tokens
 
 if TYPE_CHECKING:
     from .stage import StageBuild
@@ -46,6 +48,7 @@ class RunLine:
         self.stage, self.line = stage, line
         self.folder, self.exports, self.count = stage.workdir, list[str](), 0
         self.lines = deque[str](maxlen=KEPT_LINES)
+        self.environment = dict[str, str]()  # of the last program that ran
         self.several = False
 
     async def do(self) -> None:
@@ -227,7 +230,7 @@ class RunLine:
             **stage.environment,
         }  # no secret: as in Docker, a new one alone builds nothing anew
         told = [stage.key, self.count, read.line, self.folder, stage.shell, python.key if python else "",
-                sorted(values.items()), stage.sandboxed]  # fmt: skip
+                sorted(values.items()), stage.sandboxed, sorted(stage.weights.items())]  # fmt: skip
         key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
         layers, root = Layers(stage.settings.cache / "layers"), stage.tree.root
         if await asyncio.to_thread(layers.restore, key, root):
@@ -236,7 +239,10 @@ class RunLine:
             return 0
         stage.mounts.put(self.line, stage.workdir, lambda name: stage.stage_of(self.line, name).tree)
         environment = {**inherited(os.environ, "PIP_"), **stage.arguments, **stage.running_environment(python)}
-        environment |= {ROOT: str(root), ASKS: f"{root}/{NOTES}", **stage.mounts.variables(self.line)}
+        environment |= {ROOT: str(root), ASKS: f"{root}/{NOTES}", **stage.hub(environment)}
+        environment |= hub_tokens(stage.settings.secrets, declared_arguments(stage.dockerfile))
+        environment |= stage.mounts.variables(self.line)
+        self.environment = environment
         environment["GIT_CONFIG_GLOBAL"] = f"{root}/root/.gitconfig"  # never the user's own
         if python is None and not stage.sandboxed:
             environment["HOME"] = f"{root}/root"  # what tools write or remove below ~ is never the user's own
@@ -250,7 +256,7 @@ class RunLine:
         place.mkdir(parents=True, exist_ok=True)
         if stage.sandboxed:
             command, environment = self._sandboxed(command, environment, read, python)
-        hub = hub_of(environment) if not stage.sandboxed else hub_of(os.environ)
+        hub = hub_of(environment)
         shared = not hub.is_relative_to(root)
         before = await asyncio.to_thread(look, root)
         there = set(os.listdir(hub) if hub.is_dir() else ())
@@ -305,6 +311,8 @@ class RunLine:
 
     def _failure(self, status: int) -> str:
         lines, text = list(self.lines), f"{self.line.text[:160]} ended with status {status}"
+        if (why := explain_fetch_failure(lines, environment=self.environment)) is not None:
+            return f"{self.line.text[:160]} failed. {why}"
         if reason := decisive(lines):
             text += f": {reason}"
         if what := advice(lines):

@@ -27,6 +27,7 @@ from .settings import BuildSettings
 from .starts import Start, start_of
 from .system import needs
 from .tree import Tree
+from .weights import hub_home, renamed_weights
 
 __all__ = ["StageBuild"]
 
@@ -88,6 +89,7 @@ class StageBuild:
         self.mounts = Mounts(self.tree, source, settings)
         self._python: tuple[int, Environment] | None = None  # for how many calls of pip
         self._inherits_command = False
+        self.weights = overrides.build.weights  # hub names, and those to fetch in their place
 
     async def build(self) -> None:
         """Do every instruction in its order. Raises BuildError."""
@@ -343,6 +345,11 @@ class StageBuild:
         if found is None:
             raise NotHonoured(line.line, f"--from={name}: files of an image are not at hand here", line.text)
         return self.earlier[found.index]
+
+    def hub(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The variables that lead programs to the shared cache, and to weights under other names."""
+        home = hub_home(self.settings.cache, self.environment, inherited(os.environ))
+        return {**home, **renamed_weights(self.weights, environment)}
 
     def running_environment(self, python: Environment | None) -> dict[str, str]:
         """ENV as it is on this machine, with the environment's programs first."""

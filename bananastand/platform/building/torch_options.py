@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import re
-from collections.abc import Sequence
+import uuid
+from collections.abc import Generator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from .base_images import newest_torch
 from .environment_plan import Plan
+from .requirements import FILES, PipCall, read_requirements
 from .settings import BuildSettings
 from .torch_builds import FAMILY, name_of, requires_of
 
-__all__ = ["forbidden_torch", "options_for"]
+__all__ = ["forbidden_torch", "options_for", "without_cuda"]
+
+INDEXES = ("-f", "--find-links", "-i", "--index-url", "--extra-index-url")
+PYTORCH = re.compile(r"\bdownload\.pytorch\.org/")
 
 
 def options_for(plan: Plan, settings: BuildSettings, folder: Path, day: datetime | None, of_base: bool) -> list[str]:
@@ -48,6 +55,40 @@ def forbidden_torch(lines: Sequence[str]) -> str | None:
     """The torch that a dry run would install, if it is not a CPU build."""
     found = re.search(r"^\s*(?:\+ |Would install .*?\b)torch[=-]+(\d\S*)", "\n".join(lines), re.MULTILINE)
     return f"torch {found[1]}" if found and not found[1].endswith("+cpu") else None
+
+
+@contextlib.contextmanager
+def without_cuda(call: PipCall) -> Generator[PipCall]:
+    """The call without PyTorch's indexes of CUDA builds, also in its requirement files, of which it gets copies."""
+    words, copies, rest = list[str](), list[Path](), iter(call.words)
+    try:
+        for word in rest:
+            option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+            if option in (*INDEXES, *FILES):
+                value = value if equals else next(rest, "")
+                if option in INDEXES and PYTORCH.search(value):
+                    continue
+                if option in FILES and (copy := _copy_without_cuda(call.cwd / value)) is not None:
+                    copies.append(copy)
+                    value = str(copy)
+                words += [option, value]
+            else:
+                words.append(word)
+        yield dataclasses.replace(call, words=tuple(words))
+    finally:
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+
+
+def _copy_without_cuda(path: Path) -> Path | None:
+    """A copy beside a requirement file, if it names such an index; its lines keep their numbers."""
+    text = read_requirements(path) if path.is_file() else ""
+    lines = ["" if line.lstrip().startswith(INDEXES) and PYTORCH.search(line) else line for line in text.splitlines()]
+    if lines == text.splitlines():
+        return None
+    copy = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    copy.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return copy
 
 
 def _undated(plan: Plan) -> set[str]:

@@ -20,12 +20,14 @@ from typing import Any
 from ..commands import Start
 from ..process import Process, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
+from .sandbox import environment_inside, in_sandbox, why_no_sandbox
+from .sandbox_mounts import inside
 from .starter import WORKER, Started, start_process
 from .worker_client import WorkerClient
 
 __all__ = ["ForkServers"]
 
-Key = tuple[str, tuple[tuple[str, str], ...]]
+Key = tuple[str, str | None, tuple[tuple[str, str], ...]]
 LONGEST = 64 * 2**10
 PATIENCE = 5.0  # seconds for a fork
 
@@ -87,6 +89,9 @@ class _ForkServer:
         read, write = os.pipe()
         ours, theirs = socket.socketpair()
         request: dict[str, Any] = {"id": id, "folder": start.folder, "environment": start.environment}
+        if _is_sandboxed(start) and start.root is not None:
+            request["folder"] = inside(start.folder or "/", start.root)
+            request["environment"] = environment_inside(start.environment, start.root)
         request |= {"words": start.words, "concurrency": start.concurrency}
         self._pids[id] = born = loop.create_future()
         try:
@@ -128,12 +133,17 @@ class _ForkServer:
     async def _live(self, start: Start, modules: Path) -> None:
         """Start it, listen to it, and take its children for ended when it has ended."""
         command = (start.command[0], "-u", str(WORKER), "--fork-server", str(self._theirs.fileno()))
-        descriptors, events, theirs = [self._theirs.fileno()], None, None
+        descriptors, events, theirs, environment = [self._theirs.fileno()], None, None, start.base
+        if _is_sandboxed(start) and start.root is not None:
+            made = await asyncio.to_thread(
+                in_sandbox, command, root=start.root, workdir="/", environment=environment, visible=[str(modules)]
+            )
+            command, environment = made.command, made.environment
         if start.moves and redirection_problem() is None:
             events, theirs = os.pipe()
             command, descriptors = redirected(theirs, command), [*descriptors, theirs]
         try:
-            self._process = await spawn(command, "/", start.base, self._say, pass_fds=descriptors)
+            self._process = await spawn(command, "/", environment, self._say, pass_fds=descriptors)
         except OSError as error:
             self._say(f"no fork server can be started: {error}")
             self.over = True
@@ -196,5 +206,9 @@ class _ForkServer:
 
 
 def _key(start: Start) -> Key:
-    """What makes two starts alike: the interpreter, and the environment without what is each replica's own."""
-    return start.command[0], tuple(sorted(start.base.items()))
+    """What makes two starts alike: interpreter, file tree, and the environment without what is each replica's own."""
+    return start.command[0], start.root, tuple(sorted(start.base.items()))
+
+
+def _is_sandboxed(start: Start) -> bool:
+    return start.root is not None and why_no_sandbox() is None

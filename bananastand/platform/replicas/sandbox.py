@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .sandbox_mounts import hub_mount, inside, mounts_of, needed_paths, prepare
 
-__all__ = ["Sandboxed", "in_sandbox", "why_no_sandbox"]
+__all__ = ["Sandboxed", "environment_inside", "in_sandbox", "why_no_sandbox"]
 
 # bwrap stays as the parent of the program. It must outlive a SIGTERM to the group, or the program cannot drain.
 IGNORE_TERM = ("env", "--ignore-signal=TERM")
@@ -64,12 +64,7 @@ def in_sandbox(
         writable: Paths of the image, in system folders too, that the program writes.
     """
     root = os.path.abspath(root)
-    values = {name: _translated(value, root) for name, value in environment.items()}
-    for name in DROPPED:
-        if values.get(name) == environment.get(name):
-            values.pop(name, None)
-    if values.get("HOME") == environment.get("HOME") or not values.get("HOME"):
-        values["HOME"] = HOME
+    values = environment_inside(environment, root)
     mounts = [*mounts_of(root, writable), *needed_paths(command, environment, root, visible), *hub_mount(values, root)]
     prepare(root, mounts)
     folder = inside(workdir, root)
@@ -78,6 +73,17 @@ def in_sandbox(
         bwrap += mount.words()
     words = [_translated(word, root) for word in command]
     return Sandboxed((*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *DEFAULT_TERM, *words), values, folder)
+
+
+def environment_inside(environment: Mapping[str, str], root: str) -> dict[str, str]:
+    """A program's environment as it is where `root` is /."""
+    values = {name: _translated(value, root) for name, value in environment.items()}
+    for name in DROPPED:
+        if values.get(name) == environment.get(name):
+            values.pop(name, None)
+    if values.get("HOME") == environment.get("HOME") or not values.get("HOME"):
+        values["HOME"] = HOME
+    return values
 
 
 def _translated(value: str, root: str) -> str:

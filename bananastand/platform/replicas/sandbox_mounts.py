@@ -30,7 +30,9 @@ SHELLS = ("sh", "bash", "env")
 # More entries than this are linked, not mounted: each mount costs bwrap a look at all others.
 MOST_MOUNTS = 250
 MACHINE = "/.machine"  # the machine's folders whose entries are linked
-LISTS = frozenset({"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "MANPATH"})
+LISTS = frozenset(
+    {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "MANPATH", "BANANASTAND_SHARED_HUB"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,3 @@
+"""A folder for PYTHONPATH, whose sitecustomize.py fetches hub repositories under other names. Imported by programs."""
+
+__all__: list[str] = []

@@ -1,0 +1,194 @@
+"""What an app's code does at run time: routes, ports, variables, webhooks, GPUs, files by absolute paths."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from .constants import Module, called, dotted
+from .findings import Handler, Variable
+from .repository import Repository
+
+__all__ = ["absolute_paths", "gpu_uses", "handlers", "health_path", "listening_port", "variables", "webhooks"]
+
+HEALTH = ("/healthcheck", "/healthz", "/health", "/readyz", "/ping", "/_k/status", "/__status__")
+SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH", re.IGNORECASE)
+# Set by the system, by Python's libraries or by the platform.
+USUAL = frozenset({"PATH", "HOME", "USER", "PWD", "PORT", "HOST", "TMPDIR", "LANG", "CUDA_VISIBLE_DEVICES", "HOSTNAME"})
+SYSTEM = re.compile(r"^/(dev|proc|sys|tmp|etc|usr|bin|lib|var/lib|root/\.cache)(/|$)")
+PORTS = re.compile(
+    r"(?:--port|--bind|-b|-p)[= ]+(?:[\w.]*:)?(\d{2,5})\b|(?:0\.0\.0\.0|127\.0\.0\.1|\[::\]):(\d{2,5})\b"
+)
+SOCKETS = ("HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer")
+LISTENS = re.compile(r"\.listen\(\s*(?:process\.env\.PORT\s*\|\|\s*)?(\d{2,5})|ListenAndServe\(\"[^\"]*:(\d+)")
+FILES = frozenset({"open", "Path", "from_pretrained", "save_pretrained", "load", "save", "exists", "isfile", "isdir",
+                   "listdir", "makedirs", "mkdir", "join", "load_model", "read_csv", "from_single_file", "loadtxt",
+                   "snapshot_download", "hf_hub_download", "copy", "move", "rename", "imread", "imwrite"})  # fmt: skip
+ROUTES = frozenset({"get", "post", "put", "delete", "route", "websocket", "api_route", "head"})
+
+
+def handlers(repository: Repository) -> list[Handler]:
+    """Routes by their decorators, with the functions under them."""
+    found = list[Handler]()
+    for module in repository.served:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found += (each for mark in node.decorator_list if (each := _handler(repository, module, node, mark)))
+    return found
+
+
+def _handler(
+    repository: Repository, module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef, mark: ast.expr
+) -> Handler | None:
+    if not (isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute)):
+        return None
+    kind, keyword = mark.func.attr, next((each.value for each in mark.keywords if each.arg in ("route", "path")), None)
+    routes = repository.code.texts(module, mark.args[0] if mark.args else keyword)
+    where = module.where(node)
+    if kind in ("handler", "background", "async_handler", "websocket_handler"):
+        told = "handler" if kind in ("handler", "websocket_handler") else "background"
+        return Handler(routes[0] if routes else "/", node.name, told, where)
+    if kind in ROUTES and routes and routes[0].startswith("/"):
+        return Handler(routes[0], node.name, "route", where)
+    return None
+
+
+def health_path(repository: Repository, template: str) -> str | None:
+    """The path that says whether the app is ready, as far as it can be read."""
+    if repository.overrides.app.health:
+        return repository.overrides.app.health
+    if template == "potassium":
+        return "/_k/status"
+    texts = [module.text for module in repository.code.modules.values()] + [text for _, text in repository.others]
+    return next((path for path in HEALTH if any(re.search(rf"['\"`]{re.escape(path)}/?['\"`]", text)
+                                                for text in texts)), None)  # fmt: skip
+
+
+def listening_port(repository: Repository, template: str) -> int | None:
+    """The port that the app listens on: as bananastand.toml, the command, the code or EXPOSE says."""
+    if repository.overrides.app.port:
+        return repository.overrides.app.port
+    command = " ".join(repository.command[0]) if repository.command is not None else ""
+    if named := PORTS.search(command):
+        return int(named[1] or named[2])
+    if template != "potassium":
+        for module in repository.code.modules.values():
+            for node in module.calls:
+                if (port := _port(repository, module, node)) is not None:
+                    return port
+        for _, text in repository.others:
+            if listens := LISTENS.search(text):
+                return int(listens[1] or listens[2])
+    return repository.exposed or (8000 if template == "potassium" else None)
+
+
+def _port(repository: Repository, module: Module, node: ast.Call) -> int | None:
+    value = next((each.value for each in node.keywords if each.arg in ("port", "server_port")), None)
+    name = called(node)
+    if name in SOCKETS and node.args and isinstance(node.args[0], ast.Tuple):
+        value = node.args[0].elts[-1]
+    if value is None or name not in (*SOCKETS, "run", "launch", "serve", "run_app", "create_server", "main", "listen"):
+        return None
+    numbers = {each.value for each in ast.walk(value) if isinstance(each, ast.Constant) and isinstance(each.value, int)}
+    if not numbers and isinstance(value, ast.Name):
+        for statement in ast.walk(module.tree):
+            if isinstance(statement, ast.Assign) and dotted(statement.targets[0]) == value.id:
+                numbers |= {each.value for each in ast.walk(statement.value) if isinstance(each, ast.Constant)
+                            and isinstance(each.value, int)}  # fmt: skip
+    texts = [text for text in repository.code.texts(module, value) if text.isdecimal()]
+    return next((each for each in [*sorted(numbers), *map(int, texts)] if 0 < each < 65536), None)
+
+
+def variables(repository: Repository) -> list[Variable]:
+    """Environment variables that code reads and ARG lines that have no value."""
+    found: dict[str, Variable] = {}
+    known = repository.variables
+    for module in dict.fromkeys([*repository.served, *repository.built]):
+        for node in ast.walk(module.tree):
+            read = repository.code.variable(module, node) if isinstance(node, ast.Call | ast.Subscript) else None
+            if read is None or read[0] in USUAL:
+                continue
+            name, default, may_miss = read
+            value = known.get(name) or next(iter(repository.code.texts(module, default)), None)
+            required = not value and not may_miss
+            if name not in found or required > found[name].required:
+                secret = bool(SECRET.search(name))
+                found[name] = Variable(name, module.where(node), required, secret, None if secret else value)
+    for name, text in repository.others:
+        for number, line in enumerate(text.splitlines(), 1):
+            for read in re.findall(r"process\.env\.([A-Z_][A-Z0-9_]*)|os\.Getenv\(\"(\w+)\"\)", line):
+                variable = read[0] or read[1]
+                if variable not in USUAL and variable not in found:
+                    secret = bool(SECRET.search(variable))
+                    found[variable] = Variable(variable, f"{name}:{number}", False, secret, known.get(variable))
+    for name, (has_value, where) in repository.arguments.items():
+        if name not in found and not name.startswith(("DEBIAN_", "BUILDPLATFORM", "TARGET")):
+            secret = bool(SECRET.search(name))
+            found[name] = Variable(name, where, not has_value and secret, secret, None if secret else known.get(name))
+    return sorted(found.values(), key=lambda each: (not each.required, each.name))
+
+
+def webhooks(repository: Repository) -> list[str]:
+    """Places that send one."""
+    found = list[str]()
+    for module in repository.served:
+        for node in module.calls:
+            posts = called(node) == "post" and any("webhook" in dotted(each).lower() for each in node.args[:1])
+            if posts or called(node) == "send_webhook":
+                found.append(module.where(node))
+    return found
+
+
+def gpu_uses(repository: Repository) -> Iterator[tuple[str, str]]:
+    """What the code asks of a GPU without a look whether there is one: the words, and FILE:LINE."""
+    for module in repository.served:
+        for node in module.calls:
+            words = _of_gpu(repository, module, node)
+            if words and not _guarded(module, node):
+                yield words, module.where(node)
+
+
+def _of_gpu(repository: Repository, module: Module, node: ast.Call) -> str | None:
+    name = called(node)
+    if name == "cuda" and isinstance(node.func, ast.Attribute) and dotted(node.func) != "torch.cuda":
+        return ".cuda()"
+    values = node.args[:1] if name in ("to", "device") else []
+    values += [each.value for each in node.keywords if each.arg in ("device", "map_location", "device_map")]
+    for value in values:
+        if "is_available" in ast.dump(value):
+            return None
+        # Both of `"cuda" if ... else "cpu"` are known: the code chooses.
+        texts = repository.code.texts(module, value)
+        if texts and all(text.startswith("cuda") for text in texts):
+            return f'{"." if name == "to" else ""}{name}("{texts[0]}")'
+    return None
+
+
+def _guarded(module: Module, node: ast.AST) -> bool:
+    """Whether a question after the GPU is around it."""
+    at = module.parents.get(node)
+    while at is not None:
+        if isinstance(at, ast.If | ast.IfExp) and "is_available" in ast.dump(at.test):
+            return True
+        at = module.parents.get(at)
+    return False
+
+
+def absolute_paths(repository: Repository) -> list[str]:
+    """Files that are read or written by an absolute path, as `/weights.txt at app.py:9`, but for the system's own."""
+    found = list[str]()
+    for module in dict.fromkeys([*repository.served, *repository.built]):
+        for node in module.calls:
+            if called(node) in FILES:
+                texts = [text for each in node.args[:2] for text in repository.code.texts(module, each)]
+                texts += [text for each in node.keywords for text in repository.code.texts(module, each.value)]
+                found += [f"{text} at {module.where(node)}" for text in texts if _is_path(text)]
+    return list(dict.fromkeys(found))
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text is a file's path rather than a route."""
+    if re.fullmatch(r"/[\w.-]+(/[\w.-]+)*/?", text) is None or SYSTEM.match(text) or text in HEALTH:
+        return False
+    return not text.startswith(("/api/", "/v1/"))

@@ -1,0 +1,159 @@
+"""What an inspection finds: plain values, which become the report and its JSON. Knows no file and no network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "Base",
+    "Difference",
+    "Handler",
+    "Inspection",
+    "Memory",
+    "Requirement",
+    "Template",
+    "Torch",
+    "Variable",
+    "Weight",
+]
+
+WeightState = Literal["there", "gated", "gone", "moved", "missing", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How the app answers calls. kind: such as "potassium" or "sanic". versions: those that the pin allows."""
+
+    kind: str
+    title: str
+    reason: str
+    where: str | None = None
+    versions: tuple[str, ...] = ()
+    first: bool = False  # Banana's first template: `init` and `inference` in app.py, one call at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The image the Dockerfile starts from, and the Python that follows. image: None without a Dockerfile."""
+
+    image: str | None
+    python: str | None
+    reason: str
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Torch:
+    """torch and the CUDA it is built for. problem: why it cannot drive this machine's GPUs."""
+
+    version: str | None
+    cuda: str | None
+    reason: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One line that pip installs."""
+
+    line: str
+    state: Literal["pinned", "open", "git", "url", "local", "unreadable"]
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Something that is downloaded. name: of a hub repository, or an address.
+
+    size: bytes of what is fetched, where the hub says. state: "unknown" where the hub was not asked or gave no answer.
+    token: the code sends one. during: when it is fetched.
+    """
+
+    name: str
+    source: Literal["hub", "url", "whisper", "torch.hub", "git"]
+    where: tuple[str, ...]
+    during: Literal["build", "start or call"]
+    revision: str | None = None
+    state: WeightState = "unknown"
+    reason: str | None = None
+    successor: str | None = None
+    size: int | None = None
+    license: str | None = None
+    token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """An estimate of the GPU memory that the weights need, in bytes; None where nothing is known."""
+
+    bytes: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable that the code or the Dockerfile asks for. required: there is no default."""
+
+    name: str
+    where: str
+    required: bool
+    secret: bool
+    value: str | None = None  # that it has by the Dockerfile, or its default
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A route of the app."""
+
+    route: str
+    name: str
+    kind: Literal["handler", "background", "route"]
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is not as it was on Banana. change: what must be done first, for one that keeps the app from running."""
+
+    text: str
+    where: str | None = None
+    change: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All of it. `runs` is whether the app should run as it is."""
+
+    source: str
+    template: Template
+    base: Base
+    as_of: str
+    torch: Torch | None
+    memory: Memory
+    command: str | None
+    port: int | None
+    health: str | None
+    requirements: tuple[Requirement, ...] = ()
+    weights: tuple[Weight, ...] = ()
+    system_packages: tuple[str, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    handlers: tuple[Handler, ...] = ()
+    webhooks: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = field(default=())
+
+    @property
+    def changes(self) -> tuple[Difference, ...]:
+        """What must be changed before the app can run."""
+        return tuple(each for each in self.differences if each.change is not None)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it should run as it is."""
+        return not self.changes
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json: the fields by their names, and `runs`."""
+        return {"runs": self.runs, **asdict(self)}

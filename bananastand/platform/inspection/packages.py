@@ -1,0 +1,134 @@
+"""What a repository installs: requirements, torch and CUDA, system packages."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from datetime import date
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.utils import canonicalize_name
+
+from ..building.base_images import BaseImage, newest_torch
+from ..building.gpu_support import cuda_of, machine_capabilities, unsupported
+from .findings import Requirement, Torch
+from .repository import Repository
+
+__all__ = ["requirements", "system_packages", "torch_of"]
+
+INSTALLS = re.compile(r"(?:pip3?(?:\.\d+)?|uv pip)\s+install\s+([^;&|]+)")
+APT = re.compile(r"(?:apt-get|apt)\s+(?:-\S+\s+)*install\s+([^;&|]+)")
+WITH_VALUE = frozenset({"-f", "--find-links", "-i", "--index-url", "--extra-index-url", "--trusted-host", "-c",
+                        "--constraint", "--cache-dir", "-t", "--target"})  # fmt: skip
+
+
+def requirements(repository: Repository) -> list[Requirement]:
+    """Every requirement of the Dockerfile's pip lines, requirement files followed; else of requirements.txt."""
+    found = list[Requirement]()
+    overrides = repository.overrides.build
+    if overrides.requirements:
+        for name in overrides.requirements:
+            found += _of_file(repository, name)
+    elif repository.dockerfile is not None:
+        for run in repository.runs:
+            for words in INSTALLS.findall(run.text):
+                found += _of_words(repository, words, run.where)
+    elif repository.has("requirements.txt"):
+        found += _of_file(repository, "requirements.txt")
+    pinned = {_name(line): line for line in overrides.pins}
+    kept = [each for each in found if _name(each.line) not in pinned]
+    return [*kept, *(_requirement(line, "bananastand.toml") for line in pinned.values())]
+
+
+def _of_words(repository: Repository, text: str, where: str) -> Iterator[Requirement]:
+    try:
+        words = iter(shlex.split(text))
+    except ValueError:
+        return
+    for word in words:
+        if word in ("-r", "--requirement"):
+            yield from _of_file(repository, next(words, ""))
+        elif word.startswith(("-r", "--requirement=")):
+            yield from _of_file(repository, word.removeprefix("--requirement=").removeprefix("-r"))
+        elif word in WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            yield _requirement(word, where)
+
+
+def _of_file(repository: Repository, name: str, depth: int = 0) -> Iterator[Requirement]:
+    plain = name.strip().removeprefix("./").lstrip("/")
+    path = next((each for each in repository.files if each == plain), None)
+    path = path or next(
+        (each for each in repository.files if each.rpartition("/")[2] == plain.rpartition("/")[2]), None
+    )
+    if path is None or depth > 5:
+        return
+    for number, raw in enumerate(repository.text(path).splitlines(), 1):
+        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
+        if nested := re.match(r"(?:-r|--requirement)[\s=]*(.+)", line):
+            yield from _of_file(repository, nested[1], depth + 1)
+        elif line and not line.startswith("-"):
+            yield _requirement(re.split(r"\s--hash=", line)[0].rstrip("\\ "), f"{path}:{number}")
+
+
+def _requirement(line: str, where: str) -> Requirement:
+    if re.search(r"(^|@\s*)git\+", line):
+        return Requirement(line, "git", where)
+    if "://" in line:
+        return Requirement(line, "url", where)
+    if line.startswith((".", "/")):
+        return Requirement(line, "local", where)
+    try:
+        parsed = Parsed(line)
+    except InvalidRequirement:
+        return Requirement(line, "unreadable", where)
+    pinned = any(each.operator in ("==", "===") and "*" not in each.version for each in parsed.specifier)
+    return Requirement(line, "pinned" if pinned else "open", where)
+
+
+def torch_of(lines: list[Requirement], base: BaseImage | None, when: date | None) -> Torch | None:
+    """torch as the requirements or the base image have it; None where nothing asks for it."""
+    capabilities = machine_capabilities()
+    for line in lines:
+        if _name(line.line) == "torch":
+            found = re.search(r"==\s*([\w.+]+)", line.line)
+            if found is None:
+                version = newest_torch(when)
+                cuda = cuda_of(version)
+                day = f" as of {when.isoformat()}" if when else ""
+                return Torch(version, cuda, f"{line.line} at {line.where} is open; the newest{day}",
+                             unsupported(version, cuda, capabilities))  # fmt: skip
+            version = found[1]
+            in_base = base is not None and f"torch=={version.partition('+')[0]}" in base.packages
+            cuda = cuda_of(version, base.cuda if base is not None and in_base else None)
+            return Torch(version, cuda, f"{line.line} at {line.where}", unsupported(version, cuda, capabilities))
+    if base is not None:
+        version = next((each.partition("==")[2] for each in base.packages if each.startswith("torch==")), None)
+        if version is not None:
+            cuda = cuda_of(version, base.cuda)
+            return Torch(version, cuda, f"in the base image {base.name}", unsupported(version, cuda, capabilities))
+    wanted = {"transformers", "diffusers", "accelerate", "openai-whisper", "sentence-transformers", "torchvision"}
+    for line in lines:
+        if _name(line.line) in wanted:
+            version = newest_torch(when)
+            cuda = cuda_of(version)
+            return Torch(version, cuda, f"no requirement names it; {_name(line.line)} needs one, the newest is meant",
+                         unsupported(version, cuda, capabilities))  # fmt: skip
+    return None
+
+
+def system_packages(repository: Repository) -> list[str]:
+    """What apt is to install, and what bananastand.toml names."""
+    found = list(repository.overrides.build.system_packages)
+    for run in repository.runs:
+        for words in APT.findall(run.text):
+            found += [word for word in words.split() if re.fullmatch(r"[a-z0-9][\w.+-]*(=\S+)?", word)]
+    return list(dict.fromkeys(found))
+
+
+def _name(line: str) -> str:
+    found = re.match(r"[A-Za-z0-9][\w.-]*", line)
+    return str(canonicalize_name(found[0])) if found else line

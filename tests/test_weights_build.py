@@ -1,0 +1,149 @@
+"""Weights in real builds: fetched once into the shared cache, explained where they fail, there for the replicas."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.builder import passed_secrets
+from bananastand.platform.building import BuildError, BuildSettings, build
+from bananastand.platform.errors import Refused
+from bananastand.platform.launch import Launch
+from hub import MEMBER, Hub, Repository
+
+SD, OLD_SD = "stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"
+GATED = "meta-llama/Llama-2-7b-chat-hf"
+DOWNLOAD = "from huggingface_hub import hf_hub_download\nprint(hf_hub_download({!r}, 'pytorch_model.bin'))\n"
+DOCKERFILE = (
+    'FROM python:3\nWORKDIR /\n{env}ADD download.py .\nRUN python3 download.py\nCMD ["python3", "download.py"]\n'
+)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    folder = tmp_path_factory.mktemp("repositories")
+    (folder / "pytorch_model.bin").write_bytes(os.urandom(300_000))
+    with Hub([Repository(SD, folder), Repository(GATED, folder, gated=True)]) as hub:
+        yield hub
+
+
+@pytest.fixture(autouse=True)
+def _reached(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HOME", "HF_HUB_CACHE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+class Built:
+    """Builds of one cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lines, self.count = folder, list[str](), 0
+
+    def build(self, name: str, *, env: str = "", toml: str = "", secrets: Mapping[str, str] | None = None) -> Launch:
+        self.count += 1
+        source = self.folder / f"source{self.count}"
+        source.mkdir()
+        (source / "download.py").write_text(DOWNLOAD.format(name))
+        (source / "Dockerfile").write_text(DOCKERFILE.format(env=env))
+        if toml:
+            (source / "bananastand.toml").write_text(toml)
+        settings = BuildSettings(cache=self.folder / "cache", builder="process", install_host=False,
+                                 secrets=secrets or {})  # fmt: skip
+        place = self.folder / f"build{self.count}"
+        return asyncio.run(build(source, settings=settings, folder=place, log=self.lines.append))
+
+    def run(self, launch: Launch) -> str:
+        """What a replica's process prints, without the hub."""
+        environment = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", **launch.environment}
+        assert launch.python is not None
+        done = subprocess.run([launch.python, "download.py"], cwd=launch.workdir, env=environment,
+                              capture_output=True, text=True, timeout=120)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Built:
+    return Built(tmp_path)
+
+
+def test_replicas_find_what_the_build_fetched_in_a_cache_of_their_own(built: Built, hub: Hub) -> None:
+    launch = built.build(SD)
+
+    place = Path(built.run(launch))
+
+    assert place.is_relative_to(built.folder / "build1" / "huggingface")
+    assert place.resolve().is_relative_to(built.folder / "cache" / "huggingface" / "hub")
+    before = len([each for each in hub.requests if "/cdn/" in each])
+    built.build(SD, env="ENV OTHER=1\n")
+    assert len([each for each in hub.requests if "/cdn/" in each]) == before  # the weights are fetched once for all
+
+
+def test_a_cache_that_the_dockerfile_names_is_found_there(built: Built) -> None:
+    launch = built.build(SD, env="ENV HF_HOME=/app/cache\n")
+
+    assert Path(built.run(launch)).is_relative_to(built.folder / "build1" / "stage0" / "root" / "app" / "cache")
+
+
+def test_a_deleted_repository_is_explained_with_its_line_and_successor(built: Built) -> None:
+    with pytest.raises(BuildError) as failed:
+        built.build(OLD_SD)
+
+    assert str(failed.value) == (
+        "Dockerfile line 4: RUN python3 download.py failed. weights: runwayml/stable-diffusion-v1-5 is gone from the "
+        "hub: deleted by its owner in August 2024. stable-diffusion-v1-5/stable-diffusion-v1-5 keeps the same weights. "
+        "`bananastand inspect --fix` asks for them, or bananastand.toml: "
+        '[build] weights = {"runwayml/stable-diffusion-v1-5" = "stable-diffusion-v1-5/stable-diffusion-v1-5"}'
+    )
+
+
+def test_a_successor_is_used_where_bananastand_toml_asks_for_it(built: Built) -> None:
+    launch = built.build(OLD_SD, toml=f'[build.weights]\n"{OLD_SD}" = "{SD}"\n')
+
+    assert "models--runwayml--stable-diffusion-v1-5" in built.run(launch)
+
+
+def test_a_token_reaches_the_build_by_its_name_alone(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", MEMBER)  # of whoever runs the platform
+    with pytest.raises(BuildError, match="is gated, and no token was sent"):
+        built.build(GATED)
+
+    launch = built.build(GATED, secrets={"HF_TOKEN": MEMBER})
+
+    assert not any(MEMBER in value for value in launch.environment.values())
+    assert not any(MEMBER in line for line in built.lines)
+
+
+def test_a_login_of_the_platform_s_user_does_not_reach_the_build(
+    built: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    (home / ".cache" / "huggingface").mkdir(parents=True)
+    (home / ".cache" / "huggingface" / "token").write_text(MEMBER)
+    monkeypatch.setenv("HOME", str(home))
+
+    with pytest.raises(BuildError, match="is gated, and no token was sent"):
+        built.build(GATED)
+
+
+def test_names_of_secrets_for_every_app_come_from_the_command_and_from_stand_toml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", MEMBER)
+    monkeypatch.setenv("OTHER", "x")
+    assert passed_secrets(tmp_path, ()) == {}
+    (tmp_path / "stand.toml").write_text('pass = ["HF_TOKEN"]\n')
+
+    assert passed_secrets(tmp_path, ("OTHER",)) == {"HF_TOKEN": MEMBER, "OTHER": "x"}
+    with pytest.raises(Refused, match="MISSING is to be passed to apps, and there is no such variable"):
+        passed_secrets(tmp_path, ("MISSING",))
+    (tmp_path / "stand.toml").write_text('pass = "HF_TOKEN"\n')
+    with pytest.raises(Refused, match="pass must list names of variables"):
+        passed_secrets(tmp_path, ())
