@@ -84,13 +84,21 @@ def _corpus(options: argparse.Namespace, measured: dict[str, Any]) -> None:
                 log = options.folder / "logs" / f"{life.name}.log"
                 log.parent.mkdir(exist_ok=True)
                 log.write_text("\n".join(life.log))
-                (log.parent / f"{life.name}.inspect").write_text(life.inspected)
+                (log.parent / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
-                entry = {"cells": cells, "seconds": life.seconds}
+                entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected)}
                 measured["repositories"].setdefault(repository.name, {})[builder] = entry
                 _write(measured)
         if not options.only:
             measured["beside"] = dataclasses.asdict(_beside(platform, sdk, sources, options.limit))
+
+
+def _said(inspected: dict[str, Any]) -> dict[str, Any]:
+    """What the page says of an inspection."""
+    if not inspected:
+        return {}
+    template, base = inspected["template"]["title"], inspected["base"]["python"]
+    return {"template": template, "python": base, "runs": inspected["runs"]}
 
 
 def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> Cell:

@@ -6,12 +6,11 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ class Life:
         self.source = check_out(repository, folder)
         self.name = f"{repository.name}-{builder}"
         self.cells = dict[str, Cell]()
-        self.inspected = ""
+        self.inspected: dict[str, Any] = {}
         self.seconds = dict[str, float]()
         self.log = list[str]()
         self._environment = dict[str, str]()
@@ -108,28 +107,39 @@ class Life:
             return Cell(False, " ".join(str(error).split())[:600] or type(error).__name__)
 
     def _inspect(self) -> Cell:
-        command = [sys.executable, "-c", "from bananastand.cli import main; main()", "inspect", str(self.source)]
-        ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"}
-        )
-        self.inspected = ended.stdout
-        if ended.returncode != 0:
-            raise _Failed((ended.stderr or ended.stdout)[-500:])
-        text = ended.stdout.lower()
-        unsaid = [word for word in self._facts() if word.lower() not in text]
-        return Cell(not unsaid, f"does not say {', '.join(unsaid)}" if unsaid else "")
+        command = [
+            sys.executable,
+            "-c",
+            "from bananastand.cli import main; main()",
+            "inspect",
+            str(self.source),
+            "--json",
+        ]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=self.platform.environment)
+        try:
+            self.inspected = json.loads(ended.stdout)
+        except ValueError:
+            raise _Failed((ended.stderr or ended.stdout)[-500:]) from None
+        wrong = list(self._unsaid(self.inspected))
+        return Cell(not wrong, "; ".join(wrong))
 
-    def _facts(self) -> list[str]:
-        """What inspect must say of this repository."""
-        facts = list[str]()
-        if self.repository.python:
-            facts.append(self.repository.python)
-        if self.repository.health:
-            facts.append(self.repository.health)
-        facts += self.repository.weights
-        if "open requirements" in self.repository.features:
-            facts.append(self.repository.as_of)
-        return facts
+    def _unsaid(self, said: dict[str, Any]) -> Iterator[str]:
+        """What inspect says otherwise than the manifest."""
+        known = self.repository
+        if known.python and said["base"]["python"] != known.python:
+            yield f"it says Python {said['base']['python']}, not {known.python}"
+        if said["port"] != known.port:
+            yield f"it says port {said['port']}, not {known.port}"
+        if known.health and said["health"] != known.health:
+            yield f"it says health path {said['health']}, not {known.health}"
+        text = json.dumps(said["weights"])
+        for name in known.weights:
+            if name not in text:
+                yield f"it does not name the weights {name}"
+        if known.generation.startswith("potassium") and said["template"]["kind"] != "potassium":
+            yield f"it says {said['template']['title']}, not Potassium"
+        if "open requirements" in known.features and known.as_of not in (said["as_of"] or ""):
+            yield f"it does not resolve as of {known.as_of}"
 
     def _build(self) -> Cell:
         self._first = self.platform.deploy(

@@ -101,17 +101,18 @@ def _inspections(repositories: list[Repository], results: dict[str, Any]) -> lis
     lines = [
         "## What `inspect` said, and what happened",
         "",
-        "| repository | said | built and live |",
-        "| --- | --- | --- |",
+        "| repository | it said | Python | runs as it is | it was live | wrong |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for each in repositories:
         life = results.get(each.name, {}).get("process")
         if life is None:
             continue
-        said = life["cells"]["inspected"]
-        live = life["cells"].get("live", {"ok": None, "note": ""})
-        verdict = "all of it" if said["ok"] else _plain(said["note"])
-        lines.append(f"| {each.name} | {verdict} | {MARKS[live['ok']]} |")
+        said, cell = life.get("inspected", {}), life["cells"]["inspected"]
+        live = life["cells"].get("live", {"ok": None})
+        runs = MARKS[said.get("runs", False)]
+        words = [each.name, said.get("template", ""), said.get("python") or "", runs, MARKS[live["ok"]], cell["note"]]
+        lines.append(f"| {' | '.join(map(_plain, words))} |")
     return [*lines, ""]
 
 

@@ -44,13 +44,13 @@ class Platform:
             self.port: int = probe.getsockname()[1]
         command = [sys.executable, "-c", "from bananastand.cli import main; main()", "up", "--port", str(self.port)]
         command += ["--data", str(self.data), "--root", str(sources)]
-        self._command, self._environment = command, {**os.environ, **environment, "NO_PROXY": "*"}
+        self._command, self.environment = command, {**os.environ, **environment, "NO_PROXY": "*"}
         self._process: subprocess.Popen[str] | None = None
         self.key = ""
 
     def __enter__(self) -> Platform:
         self._process = subprocess.Popen(
-            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            self._command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         limit = time.monotonic() + 60
