@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
 import subprocess
@@ -48,13 +49,21 @@ class _Failed(Exception):
 def missing_needs(repository: Repository, builder: str) -> str | None:
     """Why this machine cannot try the repository, or None."""
     if builder == "container":
-        return None
+        return None if _has_engine() else "this machine has no container engine that works"
     for need in repository.needs:
         names = need.split(" or ")
         programs = {"redis": [], "torch": []}.get(need, names)
         if programs and not any(shutil.which(each) for each in programs):
             return f"this machine has no {need}"
     return None
+
+
+@functools.cache
+def _has_engine() -> bool:
+    for engine in ENGINES:
+        if shutil.which(engine) and subprocess.run([engine, "info"], capture_output=True, timeout=60).returncode == 0:
+            return True
+    return False
 
 
 class Life:
