@@ -30,6 +30,7 @@ CELLS = ("inspected", "built", "live", "called", "background", "scaled", "redepl
 ENGINES = ("docker", "podman", "buildah")
 CALL_LIMIT = 60.0
 PARALLEL = 6
+NO_ENGINE = "this machine has no container engine that works"
 NO_BACKGROUND = "no background handler"
 
 
@@ -49,7 +50,7 @@ class _Failed(Exception):
 def missing_needs(repository: Repository, builder: str) -> str | None:
     """Why this machine cannot try the repository, or None."""
     if builder == "container":
-        return None if _has_engine() else "this machine has no container engine that works"
+        return None if _has_engine() else NO_ENGINE
     for need in repository.needs:
         names = need.split(" or ")
         programs = {"redis": [], "torch": []}.get(need, names)
@@ -95,7 +96,9 @@ class Life:
         lacking, blocked = missing_needs(self.repository, self.builder), None
         for name, step in steps.items():
             began = time.monotonic()
-            if name == "background" and self.repository.background is None:
+            if lacking == NO_ENGINE:
+                cell = Cell(None, NO_ENGINE)
+            elif name == "background" and self.repository.background is None:
                 cell = Cell(None, NO_BACKGROUND)
             elif blocked is not None and name != "inspected":
                 cell = Cell(None if lacking else False, blocked)
