@@ -22,6 +22,7 @@ def add_old_names(module: Any) -> None:
         return
     kind._bananastand_adapted = True
     _accept_mode(kind)
+    _keep_context(kind)
     missing: dict[str, Any] = {
         "background": getattr(kind, "async_handler", None),
         "async_handler": _async_handler,
@@ -58,6 +59,22 @@ def _accept_mode(kind: Any) -> None:
         original(self, name, *args, **known)
 
     kind.__init__ = __init__
+
+
+def _keep_context(kind: Any) -> None:
+    """An init() that returns nothing, after set_cache or set_context, has the context that it set."""
+    original = kind.init
+
+    @functools.wraps(original)
+    def init(self: Any, function: Callable[..., Any]) -> Any:
+        @functools.wraps(function)
+        def called(*args: Any) -> Any:
+            context = function(*args)
+            return getattr(self, "_bananastand_context", None) if context is None else context
+
+        return original(self, called)
+
+    kind.init = init
 
 
 def _forgiving(kind: Any, name: str) -> Callable[..., Any]:

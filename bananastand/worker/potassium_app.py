@@ -109,13 +109,14 @@ class PotassiumApp:
             body: JSON.
 
         Raises:
-            wire.BadRequest: It is not JSON, or its Content-Type does not say so.
+            wire.BadRequest: It is not JSON, or its Content-Type does not say so where the version minds.
         """
         named: dict[str, str] = {}
         for name, value in headers:
             key = name.lower()
             named[key] = named[key] + "," + value if key in named else value
-        wire.check_json_type(named)
+        if not hasattr(self._module, "sanic_json"):  # Sanic, up to 0.0.5, reads any body as JSON
+            wire.check_json_type(named)
         value = wire.parse_json(body)
         kind = getattr(self._module, "Request", None)
         if kind is None:
@@ -145,7 +146,7 @@ class PotassiumApp:
         """
         if hasattr(output, "body"):  # from 0.4
             return response_head(output)
-        if hasattr(self._module, "sanic_json"):  # up to 0.0.6: Sanic's JSON, status 200
+        if hasattr(self._module, "sanic_json"):  # up to 0.0.5: Sanic's JSON, status 200
             return _sanic_head(self._module.sanic_json(getattr(output, "json", output)))
         generic = hasattr(self.app, "_handle_generic")  # from 0.0.9 a response's status counts
         value = getattr(output, "json", output)

@@ -1,0 +1,26 @@
+import os
+
+from sanic import Sanic, response
+from sanic_ext import Extend
+
+import app as user_src
+
+user_src.init()
+server = Sanic("diffusers")
+server.config.CORS_ORIGINS = os.getenv("CORS_ORIGINS") or "*"
+server.config.RESPONSE_TIMEOUT = 60 * 60
+Extend(server)
+
+
+@server.route("/healthcheck", methods=["GET"])
+def healthcheck(request):
+    return response.json({"state": "healthy", "gpu": False})
+
+
+@server.route("/", methods=["POST"])
+def inference(request):
+    return response.json(user_src.inference(request.json))
+
+
+if __name__ == "__main__":
+    server.run(host="0.0.0.0", port=8000, workers=1)

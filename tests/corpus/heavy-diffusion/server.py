@@ -1,0 +1,27 @@
+import subprocess
+
+from sanic import Sanic, response
+
+import app as user_src
+
+user_src.init()
+server = Sanic("my_app")
+
+
+@server.route("/healthcheck", methods=["GET"])
+def healthcheck(request):
+    gpu = subprocess.run("nvidia-smi", shell=True).returncode == 0
+    return response.json({"state": "healthy", "gpu": gpu})
+
+
+@server.route("/", methods=["POST"])
+def inference(request):
+    try:
+        model_inputs = response.json.loads(request.json)
+    except:
+        model_inputs = request.json
+    return response.json(user_src.inference(model_inputs))
+
+
+if __name__ == "__main__":
+    server.run(host="0.0.0.0", port="8000", workers=1)

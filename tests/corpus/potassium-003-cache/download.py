@@ -1,0 +1,1 @@
+open("model.txt", "w").write("ripe unripe rotten")

@@ -1,0 +1,3 @@
+import requests
+
+print(requests.post("http://127.0.0.1:8000/", json={"days": 4}).json())

@@ -1,0 +1,3 @@
+class Shout:
+    def __call__(self, text):
+        return text.upper() + "!"

@@ -1,0 +1,1 @@
+open("threshold", "w").write("0.5")

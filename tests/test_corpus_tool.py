@@ -1,0 +1,85 @@
+"""The tool that measures the corpus: what it finds in /proc, and the page it writes."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.compatibility.corpus import read_manifest
+from tools.compatibility.page import score, write_page
+from tools.compatibility.sdk import is_for_sdk
+from tools.compatibility.sockets import descendants, exposed
+
+LISTENER = """
+import socket, sys, time
+listener = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+listener.bind((sys.argv[1], 0))
+listener.listen()
+print(listener.getsockname()[1], flush=True)
+time.sleep(60)
+"""
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@linux
+@pytest.mark.parametrize(("address", "found"), [("0.0.0.0", True), ("127.0.0.1", False), ("::", True), ("::1", False)])
+def test_a_listener_outside_of_loopback_is_found(address: str, found: bool) -> None:
+    if ":" in address and not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    words = [sys.executable, "-S", "-c", LISTENER, address]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            port = child.stdout.readline().strip()
+            expected = [f"{address}:{port} (process {child.pid})"] if found else []
+            assert [each for each in exposed(child.pid) if f":{port} " in each] == expected
+        finally:
+            child.kill()
+
+
+@linux
+def test_the_processes_below_a_process_are_found() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', 'print(1, flush=True); input()'])"
+    words = [sys.executable, "-S", "-c", code]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert child.pid in descendants(child.pid)
+        assert len(descendants(child.pid)) == 2
+        child.communicate("\n")
+
+
+def test_the_page_counts_what_was_tried_and_gives_the_reason_of_each_red_cell(tmp_path: Path) -> None:
+    cells = {
+        "inspected": {"ok": True, "note": "", "seconds": 1.0},
+        "built": {"ok": True, "note": "", "seconds": 2.0},
+        "live": {"ok": False, "note": "port 8000 | refused", "seconds": 3.0},
+        "called": {"ok": False, "note": "not live", "seconds": 0.0},
+        "background": {"ok": None, "note": "no background handler", "seconds": 0.0},
+    }
+    results = {"http-server": {"process": {"cells": cells, "seconds": {}}}}
+    measured = {"repositories": results, "date": "2024-01-01", "commit": "abc", "machine": "a machine"}
+
+    page = write_page(read_manifest(), measured)
+
+    assert score(results) == (2, 4)
+    assert "**2 of 4 cells are green (50.0 %)**" in page
+    assert "| http-server | text | own server | process | yes | yes | **no** | **no** | - |" in page
+    assert "- http-server, process, live: port 8000 / refused" in page
+    assert "called: not live" not in page
+
+
+def test_an_sdk_is_asked_what_it_can_ask() -> None:
+    by_name = {each.name: each for each in read_manifest()}
+    first = by_name["potassium-021-routes"].calls[0]
+
+    assert not is_for_sdk("4.0.2", first)  # it knows one route
+    assert is_for_sdk("6.3.0", first)
+    assert not is_for_sdk("6.3.0", by_name["tornado-tts"].calls[0])  # it reads JSON alone
+    without = [each.name for each in by_name.values() if not any(is_for_sdk(each.sdk, call) for call in each.calls)]
+    assert without == ["tornado-tts", "potassium-012-dreambooth", "potassium-041-riffusion"]

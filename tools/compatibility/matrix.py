@@ -1,0 +1,261 @@
+"""Takes a repository of the corpus through its life on a platform: one cell for each step."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .corpus import Call, Repository, check_out
+from .expectations import HttpAnswer, mismatch
+from .platform import ApiError, Platform
+from .potassium import WebhookReceiver
+from .redis import RedisServer
+from .sdk import SdkCaller, is_for_sdk
+from .sockets import exposed
+
+__all__ = ["CELLS", "Cell", "Life", "missing_needs"]
+
+CELLS = ("inspected", "built", "live", "called", "background", "scaled", "redeployed")
+ENGINES = ("docker", "podman", "buildah")
+CALL_LIMIT = 60.0
+PARALLEL = 6
+NO_ENGINE = "this machine has no container engine that works"
+NO_BACKGROUND = "no background handler"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How a step went. ok: None where the step does not apply, or cannot be tried here; the note says why."""
+
+    ok: bool | None
+    note: str = ""
+    seconds: float = 0.0
+
+
+class _Failed(Exception):
+    """A step failed; the text is the reason."""
+
+
+def missing_needs(repository: Repository, builder: str) -> str | None:
+    """Why this machine cannot try the repository, or None."""
+    if builder == "container":
+        return None if _has_engine() else NO_ENGINE
+    for need in repository.needs:
+        names = need.split(" or ")
+        programs = {"redis": [], "torch": []}.get(need, names)
+        if programs and not any(shutil.which(each) for each in programs):
+            return f"this machine has no {need}"
+    return None
+
+
+@functools.cache
+def _has_engine() -> bool:
+    for engine in ENGINES:
+        if shutil.which(engine) and subprocess.run([engine, "info"], capture_output=True, timeout=60).returncode == 0:
+            return True
+    return False
+
+
+class Life:
+    """One repository with one builder on one platform."""
+
+    def __init__(
+        self, repository: Repository, builder: str, platform: Platform, sdk: SdkCaller, folder: Path, limit: float
+    ) -> None:
+        self.repository, self.builder, self.platform, self.sdk, self.limit = repository, builder, platform, sdk, limit
+        self.source = check_out(repository, folder)
+        self.name = f"{repository.name}-{builder}"
+        self.cells = dict[str, Cell]()
+        self.inspected: dict[str, Any] = {}
+        self.seconds = dict[str, float]()
+        self.log = list[str]()
+        self._environment = dict[str, str]()
+
+    def run(self, report: Callable[[str, Cell], None]) -> None:
+        """Every step in order; after one that the others need has failed, they say so."""
+        steps = {
+            "inspected": self._inspect, "built": self._build, "live": self._live, "called": self._call,
+            "background": self._background, "scaled": self._scale, "redeployed": self._redeploy,
+        }  # fmt: skip
+        with RedisServer() if "redis" in self.repository.needs else contextlib.nullcontext() as redis:
+            self._environment = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port)} if redis else {}
+            self._run(steps, report)
+
+    def _run(self, steps: dict[str, Callable[[], Cell]], report: Callable[[str, Cell], None]) -> None:
+        lacking, blocked = missing_needs(self.repository, self.builder), None
+        for name, step in steps.items():
+            began = time.monotonic()
+            if lacking == NO_ENGINE:
+                cell = Cell(None, NO_ENGINE)
+            elif name == "background" and self.repository.background is None:
+                cell = Cell(None, NO_BACKGROUND)
+            elif blocked is not None and name != "inspected":
+                cell = Cell(None if lacking else False, blocked)
+            else:
+                cell = self._try(step)
+            self.cells[name] = dataclasses.replace(cell, seconds=round(time.monotonic() - began, 2))
+            report(name, self.cells[name])
+            if name == "inspected" and lacking:
+                blocked = lacking
+            if name in ("built", "live") and cell.ok is False and blocked is None:
+                blocked = f"not {name}"
+        self._remove()
+
+    def _try(self, step: Callable[[], Cell]) -> Cell:
+        try:
+            return step()
+        except (_Failed, ApiError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+            return Cell(False, " ".join(str(error).split())[:600] or type(error).__name__)
+
+    def _inspect(self) -> Cell:
+        command = [
+            sys.executable,
+            "-c",
+            "from bananastand.cli import main; main()",
+            "inspect",
+            str(self.source),
+            "--json",
+        ]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=self.platform.environment)
+        try:
+            self.inspected = json.loads(ended.stdout)
+        except ValueError:
+            raise _Failed((ended.stderr or ended.stdout)[-500:]) from None
+        wrong = list(self._unsaid(self.inspected))
+        return Cell(not wrong, "; ".join(wrong))
+
+    def _unsaid(self, said: dict[str, Any]) -> Iterator[str]:
+        """What inspect says otherwise than the manifest."""
+        known = self.repository
+        if known.python and said["base"]["python"] != known.python:
+            yield f"it says Python {said['base']['python']}, not {known.python}"
+        if said["port"] != known.port:
+            yield f"it says port {said['port']}, not {known.port}"
+        if known.health and said["health"] != known.health:
+            yield f"it says health path {said['health']}, not {known.health}"
+        text = json.dumps(said["weights"])
+        for name in known.weights:
+            if name not in text:
+                yield f"it does not name the weights {name}"
+        if known.generation.startswith("potassium") and said["template"]["kind"] != "potassium":
+            yield f"it says {said['template']['title']}, not Potassium"
+        if "open requirements" in known.features and known.as_of not in (said["as_of"] or ""):
+            yield f"it does not resolve as of {known.as_of}"
+
+    def _build(self) -> Cell:
+        self._first = self.platform.deploy(
+            self.name, self.source, self.builder, limit=self.limit, environment=self._environment
+        )
+        self.seconds, self.log = self._first["seconds"], self._first["log"]
+        if self._first["state"] != "live" and "deploying" not in self.seconds:
+            raise _Failed(self._first["error"] or "failed without a reason")
+        return Cell(True)
+
+    def _live(self) -> Cell:
+        if self._first["state"] != "live":
+            raise _Failed(self._first["error"] or "failed without a reason")
+        took = self.seconds["live"] - self.seconds.get("deploying", self.seconds["live"])
+        bad = exposed(self.platform.pid)
+        if bad:
+            raise _Failed(f"listens on {', '.join(bad)}")
+        return Cell(True, f"live {took:.1f} s after its environment was there")
+
+    def _project(self, **settings: Any) -> dict[str, Any]:
+        if settings:
+            self.platform.api("PATCH", f"projects/{self.name}", settings)
+        return self.platform.api("GET", f"projects/{self.name}")
+
+    def _call(self) -> Cell:
+        project, by_sdk = self._project(), 0
+        for call in self.repository.calls:
+            answer = self.platform.call(project, call, CALL_LIMIT)
+            if wrong := mismatch(call, answer):
+                raise _Failed(wrong)
+            if not is_for_sdk(self.repository.sdk, call):
+                continue
+            by_sdk += 1
+            if wrong := self._mismatch_by_sdk(call, project):
+                raise _Failed(f"banana_dev {self.repository.sdk}: {wrong}")
+        return Cell(True, f"banana_dev {self.repository.sdk}" if by_sdk else "HTTP: the SDK reads JSON alone")
+
+    def _mismatch_by_sdk(self, call: Call, project: dict[str, Any]) -> str | None:
+        out = self.sdk.call(
+            self.repository.sdk, call, key=self.platform.key, project=project, banana=self.platform.banana,
+            timeout=CALL_LIMIT,
+        )  # fmt: skip
+        return mismatch(call, HttpAnswer(200, {}, json.dumps(out).encode()))
+
+    def _background(self) -> Cell:
+        job = self.repository.background
+        if job is None:
+            return Cell(None, NO_BACKGROUND)
+        project = self._project(max_replicas=1)
+        with WebhookReceiver() as receiver:
+            inputs = {**job.inputs, **({"webhook": receiver.url} if job.webhook is not None else {})}
+            if wrong := mismatch(job, self.platform.call(project, dataclasses.replace(job, inputs=inputs), CALL_LIMIT)):
+                raise _Failed(wrong)
+            if job.webhook is not None:
+                receiver.wait()
+                if receiver.received != [job.webhook]:
+                    raise _Failed(f"the webhook got {receiver.received}, not {[job.webhook]}")
+            after = Call(**(job.then or {}))
+            limit = time.monotonic() + 30
+            while wrong := mismatch(after, self.platform.call(project, after, CALL_LIMIT)):
+                if time.monotonic() > limit:
+                    raise _Failed(f"after the job: {wrong}")
+                time.sleep(0.2)
+        return Cell(True)
+
+    def _scale(self) -> Cell:
+        project = self._project(min_replicas=2, max_replicas=2)
+        limit = time.monotonic() + 90
+        while True:
+            replicas = self.platform.api("GET", f"projects/{self.name}/replicas")["replicas"]
+            ready = [each for each in replicas if each["state"] in ("ready", "busy", "live")]
+            if len(ready) == 2:
+                break
+            if time.monotonic() > limit:
+                states = ", ".join(each["state"] for each in replicas)
+                problem = self._project().get("problem") or ""
+                raise _Failed(f"two replicas were asked for; there are {len(replicas)} ({states}) {problem}")
+            time.sleep(0.2)
+        call = next((each for each in self.repository.calls if each.status == 200), self.repository.calls[0])
+        with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+            answers = list(pool.map(lambda _: self.platform.call(project, call, CALL_LIMIT), range(PARALLEL)))
+        busy = [each for each in answers if each.status == 400 and b"no available replicas" in each.body]
+        wrong = [text for each in answers if each not in busy and (text := mismatch(call, each))]
+        if wrong:
+            raise _Failed(f"with two replicas: {wrong[0]}")
+        if len(answers) - len(busy) < 2:
+            raise _Failed("with two replicas, fewer than two of six calls at once were answered")
+        bad = exposed(self.platform.pid)
+        if bad:
+            raise _Failed(f"listens on {', '.join(bad)}")
+        return Cell(True)
+
+    def _redeploy(self) -> Cell:
+        self._project(min_replicas=0)
+        again = self.platform.deploy(
+            self.name, self.source, self.builder, limit=self.limit, environment=self._environment
+        )
+        if again["state"] != "live":
+            raise _Failed(again["error"] or "failed without a reason")
+        call = self.repository.calls[0]
+        if wrong := mismatch(call, self.platform.call(self._project(), call, CALL_LIMIT)):
+            raise _Failed(f"the second version: {wrong}")
+        return Cell(True, f"{again['seconds']['live']:.1f} s")
+
+    def _remove(self) -> None:
+        with contextlib.suppress(ApiError):
+            self.platform.api("DELETE", f"projects/{self.name}")

@@ -1,0 +1,151 @@
+"""Writes docs/compatibility.md from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .corpus import Repository
+from .matrix import CELLS, NO_BACKGROUND
+
+__all__ = ["score", "write_page"]
+
+MARKS = {True: "yes", False: "**no**", None: "-"}
+
+
+def score(results: dict[str, Any]) -> tuple[int, int]:
+    """Green cells, and all that were tried."""
+    oks = [cell["ok"] for builders in results.values() for life in builders.values() for cell in life["cells"].values()]
+    return oks.count(True), oks.count(True) + oks.count(False)
+
+
+def write_page(repositories: list[Repository], measured: dict[str, Any]) -> str:
+    """The page's text."""
+    results = measured["repositories"]
+    green, tried = score(results)
+    share = 100 * green / tried if tried else 0.0
+    lines = [
+        "# What runs unchanged",
+        "",
+        "```text",
+        "python -m tools.compatibility            # the whole corpus; --only NAME for one, --resume to go on",
+        "python -m tools.compatibility --potassium # Potassium's versions against their own servers",
+        "```",
+        "",
+        "`tests/corpus/` holds repositories as Banana's users kept them, rebuilt small. The command deploys each as it",
+        "is on a platform of its own, with a last commit on its day, and takes it through its life. A red cell has its",
+        "reason below. This page is generated.",
+        "",
+        f"**{green} of {tried} cells are green ({share:.1f} %)**, measured {measured['date']} at commit "
+        f"{measured['commit']}: {measured['machine']}.",
+        "",
+        *_notes(measured),
+        *_table(repositories, results),
+        *_reasons(repositories, results),
+        *_inspections(repositories, results),
+        *_potassium(measured.get("potassium", [])),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _notes(measured: dict[str, Any]) -> list[str]:
+    lines = list[str]()
+    for name, life in measured["repositories"].get("sanic-template", {}).items():
+        seconds = life.get("seconds", {})
+        if "live" in seconds and "deploying" in seconds:
+            took = seconds["live"] - seconds["deploying"]
+            lines.append(f"The first template ({name}) is live {took:.1f} s after its environment is there.")
+    beside = measured.get("beside")
+    if beside:
+        text = "each answers for itself" if beside["ok"] else f"**no**: {beside['note']}"
+        lines.append(f"Two apps with one fixed port beside each other: {text}.")
+    return [*lines, ""] if lines else []
+
+
+def _table(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+    lines = [
+        "## The corpus",
+        "",
+        "`-` means that a step does not apply, or needs what the machine lacks.",
+        "",
+        f"| repository | kind | served by | builder | {' | '.join(CELLS)} |",
+        f"| --- | --- | --- | --- |{' --- |' * len(CELLS)}",
+    ]
+    for each in repositories:
+        for builder, life in results.get(each.name, {}).items():
+            marks = " | ".join(MARKS[life["cells"][cell]["ok"]] if cell in life["cells"] else "" for cell in CELLS)
+            lines.append(f"| {each.name} | {each.kind} | {each.generation} | {builder} | {marks} |")
+    return [*lines, ""]
+
+
+def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+    red, skipped = list[str](), list[str]()
+    for each in repositories:
+        for builder, life in results.get(each.name, {}).items():
+            said = set[str]()
+            for name, cell in life["cells"].items():
+                note = _plain(cell["note"])
+                if cell["ok"] is False and not note.startswith("not "):
+                    red.append(f"- {each.name}, {builder}, {name}: {note}")
+                if cell["ok"] is None and note not in said and note != NO_BACKGROUND:
+                    said.add(note)
+                    skipped.append(f"- {each.name}, {builder}: {note}")
+    lines = list[str]()
+    if red:
+        lines += ["## Reasons of red cells", "", *red, ""]
+    if skipped:
+        lines += ["## Not tried here", "", *skipped, ""]
+    return lines
+
+
+def _inspections(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+    lines = [
+        "## What `inspect` said, and what happened",
+        "",
+        "| repository | it said | Python | runs as it is | it was live | wrong |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for each in repositories:
+        life = results.get(each.name, {}).get("process")
+        if life is None:
+            continue
+        said, cell = life.get("inspected", {}), life["cells"]["inspected"]
+        live = life["cells"].get("live", {"ok": None})
+        runs = MARKS[said.get("runs", False)]
+        words = [each.name, said.get("template", ""), said.get("python") or "", runs, MARKS[live["ok"]], cell["note"]]
+        lines.append(f"| {' | '.join(map(_plain, words))} |")
+    return [*lines, ""]
+
+
+def _potassium(rows: list[dict[str, str]]) -> list[str]:
+    if not rows:
+        return []
+    versions = list(dict.fromkeys(row["version"] for row in rows))
+    features = list(dict.fromkeys(row["feature"] for row in rows))
+    verdicts = {(row["version"], row["feature"]): row for row in rows}
+    marks = {"same": "=", "differs": "d", "wrong": "**no**"}
+    lines = [
+        "## Potassium's versions",
+        "",
+        "Each version in an environment of its time: an app written for it on its own server, and in our worker.",
+        "`=`: status, type, body and the app's headers are the same. `d`: they differ as said below. Empty: the",
+        "version has no such feature.",
+        "",
+        f"| feature | {' | '.join(versions)} |",
+        f"| --- |{' --- |' * len(versions)}",
+    ]
+    for feature in features:
+        found = [verdicts.get((version, feature)) for version in versions]
+        lines.append(f"| {feature} | {' | '.join(marks[row['verdict']] if row else '' for row in found)} |")
+    lines += ["", "Where they differ:", ""]
+    for feature in features:
+        notes = [row for row in rows if row["feature"] == feature and row["verdict"] == "differs"]
+        if notes:
+            lines.append(f"- {feature}: {notes[0]['note'].partition(' (upstream')[0]}.")
+    lines += [
+        f"- {row['version']}, {row['feature']}: {_plain(row['note'])}" for row in rows if row["verdict"] == "wrong"
+    ]
+    return [*lines, ""]
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ").replace("<", "&lt;").strip()
