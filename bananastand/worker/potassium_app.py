@@ -58,8 +58,8 @@ class PotassiumApp:
         def call(context: Any, request: Any) -> Any:
             output = function(request)
             url = getattr(self.app, "webhook_url", None)
-            if url is not None:
-                self._forward(url, output)
+            if url is not None:  # before the answer, as 0.0.4 does: so webhooks keep the order of the calls
+                self._module.forward_to_webhook(url, output)
             return output
 
         return call

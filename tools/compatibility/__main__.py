@@ -69,6 +69,10 @@ def _corpus(options: argparse.Namespace, measured: dict[str, Any]) -> None:
     unknown = set(options.only or ()) - {each.name for each in wanted}
     if unknown:
         sys.exit(f"the corpus has no {', '.join(sorted(unknown))}")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    measured["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
+    measured["commit"] = commit.stdout.strip()
+    measured["machine"] = f"{machine.system()} {machine.machine()}, {os.cpu_count()} cores, no GPU used"
     sources = options.folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     with _hub(options.folder, wanted) as hub, Platform(options.folder, sources, hub) as platform:
@@ -160,10 +164,6 @@ def _report(name: str, cell: Cell) -> None:
 
 
 def _write(measured: dict[str, Any]) -> None:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    measured["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-    measured["commit"] = commit.stdout.strip()
-    measured["machine"] = f"{machine.system()} {machine.machine()}, {os.cpu_count()} cores, no GPU used"
     RESULTS.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
     PAGE.write_text(write_page(read_manifest(), measured))
 

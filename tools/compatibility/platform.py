@@ -52,7 +52,8 @@ class Platform:
         self._process = subprocess.Popen(
             self._command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
         limit = time.monotonic() + 60
         while not (self.data / "client.toml").exists() or not self._answers():
             if self._process.poll() is not None or time.monotonic() > limit:
@@ -69,6 +70,9 @@ class Platform:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join(5)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     @property
     def pid(self) -> int:

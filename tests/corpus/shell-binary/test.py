@@ -1,0 +1,3 @@
+import requests
+
+print(requests.post("http://localhost:8000/", json={}).json())
