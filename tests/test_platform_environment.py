@@ -182,7 +182,8 @@ def test_a_wheel_that_is_missing_for_this_python_is_explained(repository: Reposi
         repository.build()
 
     assert str(error.value) == (
-        "Dockerfile line 4: requirements.txt line 1 (fruitbowl==1.0): fruitbowl 1.0 has no wheel for Python 3.9 (the base image "
+        "Dockerfile line 4: requirements.txt line 1 (fruitbowl==1.0): fruitbowl 1.0 has no wheel for Python 3.9 "
+        "(the base image "
         'python:3.9 has it); it has wheels for Python 3.6-3.8; [build] python = "3.8" in bananastand.toml takes that '
         'Python; [build] pins = ["fruitbowl==..."] in bananastand.toml takes another version'
     )
