@@ -90,7 +90,9 @@ def _port(repository: Repository, module: Module, node: ast.Call) -> int | None:
         value = node.args[0].elts[-1]
     if value is None or name not in (*SOCKETS, "run", "launch", "serve", "run_app", "create_server", "main", "listen"):
         return None
-    numbers = {each.value for each in ast.walk(value) if isinstance(each, ast.Constant) and isinstance(each.value, int)}
+    indices = {part for each in ast.walk(value) if isinstance(each, ast.Subscript) for part in ast.walk(each.slice)}
+    numbers = {each.value for each in ast.walk(value) if isinstance(each, ast.Constant) and isinstance(each.value, int)
+               and each not in indices}  # fmt: skip
     if not numbers and isinstance(value, ast.Name):
         for statement in ast.walk(module.tree):
             if isinstance(statement, ast.Assign) and dotted(statement.targets[0]) == value.id:
