@@ -54,6 +54,7 @@ PARTS = ("diffusion", "serving", "platform", "clients")
 @pytest.mark.parametrize("part", PARTS)
 def test_the_four_parts_do_not_import_each_other(part: str) -> None:
     others = [f"bananastand.{other}" for other in (*PARTS, "cli") if other != part]
+    others += ["bananastand.worker"] if part in ("diffusion", "clients") else []
     for path in modules(LIBRARY / part):
         assert not [name for name in imports(path) for other in others if within(name, other)], path
 
@@ -83,6 +84,16 @@ def test_the_oracle_imports_nothing_of_ours() -> None:
     names = list(imports(ROOT / "training" / "fruitstand" / "oracle.py"))
 
     assert not [name for name in names if within(name, "training") or within(name, "bananastand")]
+
+
+def test_the_worker_imports_the_standard_library_alone() -> None:
+    """It runs where nothing of ours is installed; what an app brings (potassium, flask, torch) it finds there."""
+    theirs = {"potassium", "flask", "werkzeug", "torch", "pkg_resources"}
+    for path in modules(LIBRARY / "worker"):
+        for name in imports(path):
+            root = name.partition(".")[0]
+            known = within(name, "bananastand.worker") or root in ("bananastand_worker", *theirs)
+            assert known or root in sys.stdlib_module_names, (path, name)
 
 
 def test_http_is_spoken_in_one_module_of_each_part() -> None:

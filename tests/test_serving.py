@@ -90,7 +90,7 @@ def test_a_failing_init_ends_the_process_with_its_reason() -> None:
         ("empty.py", "print('hello')\n", "ended without calling serve()"),
         ("broken.py", "import nothing_of_that_name\n", "nothing_of_that_name"),
         ("no_such_module:app", None, "there is no module no_such_module"),
-        ("json:loads", None, "json:loads is a function, no potassium.Potassium"),
+        ("json:loads", None, "json:loads is a function, not a potassium.Potassium"),
         ("json:app", None, "json has no app"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import queue
 import sys
 import time
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .. import cancel
+from ..worker.handlers import Call, Stream
+from ..worker.status import Status
 from . import wire
-from .status import Status
 from .wire import Answer
-from .workers import Call, Stream
 
 __all__ = ["BrokenStream", "Exchange", "Owner", "Receive", "Route", "Send", "send_answer"]
 
@@ -57,7 +58,7 @@ class Exchange:
         self._head: asyncio.Future[None] = self._loop.create_future()
         self._more = asyncio.Event()
         self._began = 0.0
-        self.call = Call(route.function, request, cancel.Token(timeout), self)
+        self.call = Call(functools.partial(_run, route.function, request), cancel.Token(timeout), self)
 
     # The worker's side: these run on its thread.
 
@@ -168,6 +169,10 @@ class Exchange:
         error_id = uuid.uuid4().hex
         sys.stderr.write(f"error {error_id}\n{self.call.traceback}")
         return wire.error(500, "internal", f"the handler failed; error id {error_id}")
+
+
+def _run(function: Callable[[Any, Any], Any], request: Any, context: Any) -> Any:
+    return function(context, request)
 
 
 class BrokenStream(Exception):

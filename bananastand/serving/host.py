@@ -9,17 +9,20 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from ..worker.handlers import Handlers
+from ..worker.potassium_app import PotassiumApp
+from ..worker.status import Status
 from . import metrics, wire
 from .exchange import Exchange, Receive, Route, Send, send_answer
 from .options import Options
-from .status import Status
 from .wire import Answer
-from .workers import Workers
 
 __all__ = ["Host"]
 
 Scope = MutableMapping[str, Any]
 
+# Says that no handler has run, so that the platform may ask again. An app's own answers cannot carry it.
+NOT_RUN = (b"x-bananastand-not-run", b"1")
 _STATIC = frozenset(("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"))
 
 
@@ -32,18 +35,17 @@ class Host:
         self.stage = "starting"  # what a caller is told while there is no app yet
         self.draining = False
         self._routes: dict[str, Route] = {}
-        self._workers: Workers | None = None
+        self._workers: Handlers | None = None
         self._calls: set[Exchange] = set()
         self._counters: dict[tuple[str, int], Any] = {}
         metrics.QUEUED.set_function(lambda: self.status.waiting)
         metrics.RUNNING.set_function(lambda: self.status.running)
 
-    def use(self, app: Any, workers: Workers) -> None:
+    def use(self, app: PotassiumApp, workers: Handlers) -> None:
         """The app's init() is done: from now on its handlers are called. Any thread may say so."""
-        for path, endpoint in app._endpoints.items():
-            background = endpoint.type.name == "BACKGROUND"
-            measured = metrics.WAIT.labels(path), metrics.RUN.labels(path)
-            self._routes[path] = Route(path, endpoint.func, background, *measured)
+        for route in app.routes.values():
+            measured = metrics.WAIT.labels(route.path), metrics.RUN.labels(route.path)
+            self._routes[route.path] = Route(route.path, route.function, route.background, *measured)
         self._workers = workers
         self.status.ready(workers.count)
 
@@ -110,7 +112,7 @@ class Host:
         waiting = self.status.in_progress - workers.count
         if waiting >= self.options.queue:
             again = str(max(1, math.ceil(waiting / 10))).encode()
-            return wire.error(503, "busy", "too many requests are waiting", (b"retry-after", again))
+            return wire.error(503, "busy", "too many requests are waiting", (b"retry-after", again), NOT_RUN)
         limit = self.options.background_timeout if route.background else self.options.timeout
         exchange = Exchange(self, route, request, limit)
         self._calls.add(exchange)
@@ -135,8 +137,8 @@ class Host:
 
     def _not_ready(self) -> Answer:
         if self.draining:
-            return wire.error(503, "stopping", "this server is stopping", (b"connection", b"close"))
-        return wire.error(503, "loading", f"not ready yet: {self.stage}", (b"retry-after", b"1"))
+            return wire.error(503, "stopping", "this server is stopping", (b"connection", b"close"), NOT_RUN)
+        return wire.error(503, "loading", f"not ready yet: {self.stage}", (b"retry-after", b"1"), NOT_RUN)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | Answer:
         """The request's body, or the answer to one that is too large or never comes."""

@@ -11,21 +11,18 @@ import sys
 import threading
 import time
 import traceback
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
+from ..worker.handlers import Handlers
+from ..worker.potassium_app import PotassiumApp
+from ..worker.target import TargetError, run_target
 from .host import Host
-from .imports import note
 from .options import Options
-from .target import TargetError, run_target
-from .workers import Workers
 
 __all__ = ["serve"]
-
-MODULES = "BANANASTAND_MODULES"  # a file in which to note what the app has imported, for a parent that forks
 
 
 def serve(target: str, options: Options | None = None) -> int:
@@ -71,7 +68,7 @@ def serve(target: str, options: Options | None = None) -> int:
     started = time.perf_counter()
     status = 0
     try:
-        run_target(target, host_app)
+        run_target([target], host_app)
     except TargetError as error:
         _say(f"cannot start: {error}")
         status = 2
@@ -125,7 +122,8 @@ def _load(host: Host, app: Any, options: Options) -> str:
     """Run init() and open the app's routes; returns what to say of it."""
     host.stage = "running init()"
     started = time.perf_counter()
-    workers = Workers(app, options.concurrency or int(getattr(app, "concurrency", 1)))
+    adapter = PotassiumApp(app)
+    workers = Handlers(adapter, options.concurrency or adapter.concurrency)
     try:
         workers.start()
     except BaseException as error:
@@ -133,10 +131,7 @@ def _load(host: Host, app: Any, options: Options) -> str:
         _say(f"cannot start: init() failed: {' '.join(str(error).split()) or type(error).__name__}")
         raise _InitFailed from error
     _freeze()
-    if noted := os.environ.get(MODULES):  # before anybody can see that it is ready, and look for them
-        with contextlib.suppress(OSError):
-            note(Path(noted))
-    host.use(app, workers)
+    host.use(adapter, workers)
     at_once = f"{workers.count} at once" if workers.count > 1 else "one at a time"
     return f"ready after {time.perf_counter() - started:.1f} s of init(); requests run {at_once}"
 

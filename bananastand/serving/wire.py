@@ -102,5 +102,6 @@ def response_head(response: Any) -> tuple[int, list[Header], Any]:
     status = int(response.status)
     if not 200 <= status <= 599:
         raise ValueError(f"the response has status {status}; 200 to 599 are possible")
-    named.pop("content-length", None)
+    for name in ("content-length", "x-bananastand-not-run"):  # the host's own
+        named.pop(name, None)
     return status, [(key.encode("latin-1"), value.encode("latin-1")) for key, value in named.items()], response.body

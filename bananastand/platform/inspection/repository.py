@@ -20,7 +20,23 @@ __all__ = ["Repository", "Run"]
 
 LARGEST = 2 * 2**20  # bytes of a text file that is read
 MOST_FILES = 5000
-SOURCES = (".py", ".sh", ".js", ".mjs", ".cjs", ".ts", ".go", ".c", ".cc", ".cpp", ".rs", ".rb", ".java", ".php", ".lua")
+SOURCES = (
+    ".py",
+    ".sh",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".ts",
+    ".go",
+    ".c",
+    ".cc",
+    ".cpp",
+    ".rs",
+    ".rb",
+    ".java",
+    ".php",
+    ".lua",
+)
 SKIPPED = re.compile(r"(^|/)(tests?|node_modules|site-packages|\.github|examples?)/")
 
 
