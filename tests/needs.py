@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,8 @@ __all__ = ["pytest_runtest_setup"]
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs are missing; where STAND_REQUIRE_ALL is 1, fail instead."""
     for marker in item.iter_markers("needs"):
-        missing = [program for program in marker.args if shutil.which(program) is None]
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))  # uv comes with packages
+        missing = [program for program in marker.args if shutil.which(program, path=path) is None]
         if missing and os.environ.get("STAND_REQUIRE_ALL") == "1":
             pytest.fail(f"needs {', '.join(missing)}, and STAND_REQUIRE_ALL=1 allows no skip", pytrace=False)
         if missing:

@@ -122,5 +122,6 @@ def test_the_authoritys_files_are_for_this_user_alone(up: Up) -> None:
     for name in ("ca.pem", "ca-key.pem", "bundle.pem"):
         assert stat.S_IMODE((up.data / "proxy" / name).stat().st_mode) == 0o600
     assert sorted(printed(up)) == [
-        "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"
+        "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "http_proxy",
+        "https_proxy",
     ]  # fmt: skip

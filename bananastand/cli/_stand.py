@@ -149,8 +149,7 @@ async def _proxy(
     address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
     console.print("  Banana's own names, for programs that have them built in:")
     for name, value in (
-        ("HTTPS_PROXY", address),
-        ("HTTP_PROXY", address),
+        *((name, address) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")),
         ("SSL_CERT_FILE", authority.bundle),
         ("REQUESTS_CA_BUNDLE", authority.bundle),
         ("NODE_EXTRA_CA_CERTS", authority.certificate),

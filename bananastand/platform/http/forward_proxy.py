@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterable
 from dataclasses import dataclass
 from socket import socket
 from urllib.parse import urlsplit
@@ -106,7 +105,7 @@ class ForwardProxy:
             raise Refusal(400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses")
         _check_host(*_split(url.netloc, 80), 80)
         path = (url.path or b"/") + (b"?" + url.query if url.query else b"")
-        await _tunnel(reader, writer, self._plain, head.for_origin(url.netloc, path))
+        await _tunnel(reader, writer, self._plain, head.for_origin(url.netloc.rpartition(b"@")[2], path))
 
 
 async def _read_head(reader: asyncio.StreamReader) -> _Head:
@@ -156,7 +155,7 @@ async def _tunnel(
     inner_reader, inner_writer = await asyncio.open_connection(*to)
     try:
         inner_writer.write(first)
-        await _first_to_end((_carry(reader, inner_writer), _carry(inner_reader, writer)))
+        await _both_ways(reader, writer, inner_reader, inner_writer)
     finally:
         inner_writer.close()
         with contextlib.suppress(OSError):
@@ -170,11 +169,22 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             await writer.drain()
 
 
-async def _first_to_end(works: Iterable[object]) -> None:
-    tasks = [asyncio.ensure_future(work) for work in works]  # type: ignore[arg-type]
+async def _both_ways(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    inner_reader: asyncio.StreamReader,
+    inner_writer: asyncio.StreamWriter,
+) -> None:
+    """Until the platform has answered. A client may end its side first and still wait, but not over TLS."""
+    upload = asyncio.create_task(_carry(reader, inner_writer))
+    download = asyncio.create_task(_carry(inner_reader, writer))
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({upload, download}, return_when=asyncio.FIRST_COMPLETED)
+        if not download.done() and writer.get_extra_info("ssl_object") is None:
+            with contextlib.suppress(OSError):
+                inner_writer.write_eof()
+            await download
     finally:
-        for task in tasks:
+        for task in (upload, download):
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.wait({upload, download})
