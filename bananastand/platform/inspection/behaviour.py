@@ -61,7 +61,7 @@ def health_path(repository: Repository, template: str) -> str | None:
     if template == "potassium":
         return "/_k/status"
     texts = [module.text for module in repository.code.modules.values()] + [text for _, text in repository.others]
-    return next((path for path in HEALTH if any(re.search(rf"['\"`]{re.escape(path)}/?['\"`]", text)
+    return next((path for path in HEALTH if any(re.search(rf"['\"` ]{re.escape(path)}/?['\"` ?]", text)
                                                 for text in texts)), None)  # fmt: skip
 
 
