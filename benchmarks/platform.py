@@ -2,9 +2,9 @@
 
 `python -m benchmarks.platform [--calls N] [--queued N] [--starts N] [--only PART]` writes results/platform.json.
 
-router: the same call to a replica directly, and through the stand (its own API, a front, Banana's run URL), one at a
-time in turns. drain: calls of 50 ms that wait in a queue, by 1, 2 and 4 replicas; ideal is their sum divided by the
-replicas. start: from no replica to the first picture of the embedded model, forked, as a process, and `python app.py`
+router: the same call to the app on `bananastand serve`, and through the stand (its own API, a front, Banana's run URL),
+one at a time in turns. drain: calls of 50 ms that wait in a queue, by 1, 2 and 4 replicas; ideal is their sum divided
+by the replicas. start: from no replica to the first picture of the embedded model, forked, as a process, and `python app.py`
 by itself. idle: the supervisor's processor time and memory with one replica standing by, before and after the load.
 Builds are not measured: each is a launch of a file in this checkout.
 """
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,9 @@ def main() -> None:
 def measure_router(options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a call, in turns of 100 by each way."""
     front = free_port()
-    with stand(fronts=[[front, "sleeper"]]) as up:
+    with stand(fronts=[[front, "sleeper"]]) as up, served(HOSTS / "sleeper.py") as port:
         up.deploy("sleeper", HOSTS / "sleeper.py")
         up.settings("sleeper", min_replicas=1)
-        port = up.http.get("/stand/v1/projects/sleeper/replicas").json()["replicas"][0]["port"]
         ways = {
             "direct": (port, "/", {}),
             "front": (front, "/", {}),
@@ -85,6 +85,26 @@ def measure_router(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("front", "stand", "banana"):
         row[f"{name}_adds_p50_ms"] = round(row[name]["p50_ms"] - row["direct"]["p50_ms"], 3)
     return row
+
+
+@contextlib.contextmanager
+def served(file: Path) -> Iterator[int]:
+    """The file on `bananastand serve`, by itself; the port."""
+    port = free_port()
+    command = [sys.executable, "-m", "bananastand", "serve", file.name, "--port", str(port), "--no-access-log"]
+    environment = {**os.environ, "PYTHONPATH": PATHS}
+    with subprocess.Popen(command, cwd=file.parent, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            until = time.monotonic() + PATIENCE
+            while True:
+                with contextlib.suppress(httpx2.HTTPError):
+                    if httpx2.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200:
+                        break
+                assert time.monotonic() < until, "it does not get ready"
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.terminate()
 
 
 def measure_drain(options: argparse.Namespace) -> dict[str, Any]:
@@ -114,7 +134,7 @@ def measure_start(options: argparse.Namespace) -> dict[str, Any]:
         with stand(settings={"parents": parents}) as up:
             up.deploy("embedded", ROOT / "app.py")
             if parents:
-                up.wait(lambda up=up: "stands by" in up.http.get("/stand/v1/projects/embedded/logs").text)
+                up.wait(lambda up=up: "is warm" in up.http.get("/stand/v1/projects/embedded/logs").text)
             taken = list[float]()
             for _ in range(options.starts):
                 up.settings("embedded", idle_timeout=0)
@@ -126,7 +146,7 @@ def measure_start(options: argparse.Namespace) -> dict[str, Any]:
                 taken.append(time.perf_counter() - began)
             row[name] = sorted(round(each, 3) for each in taken)
             lines = up.http.get("/stand/v1/projects/embedded/logs").text.splitlines()
-            row[f"{name} says"] = [text for each in lines if "healthy" in (text := json.loads(each)["line"])][-2:]
+            row[f"{name} says"] = [text for each in lines if "ready after" in (text := json.loads(each)["line"])][-2:]
     middle = options.starts // 2
     row["times_faster"] = round(row["python app.py"][middle] / row["forked"][middle], 2)
     return row
