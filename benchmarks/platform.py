@@ -4,8 +4,9 @@
 
 router: the same call to the app on `bananastand serve`, and through the stand (its own API, a front, Banana's run URL),
 one at a time in turns. drain: calls of 50 ms that wait in a queue, by 1, 2 and 4 replicas; ideal is their sum divided
-by the replicas. start: from no replica to the first picture of the embedded model, forked, as a process, and `python app.py`
-by itself. idle: the supervisor's processor time and memory with one replica standing by, before and after the load.
+by the replicas. start: from no replica to the first picture of the embedded model, forked, as a process, and `python
+app.py` by itself. idle: the supervisor's processor time and memory with one replica standing by, before and after the
+load.
 Builds are not measured: each is a launch of a file in this checkout.
 """
 
