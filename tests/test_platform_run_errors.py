@@ -47,11 +47,13 @@ def test_a_project_whose_build_failed_names_the_failure(up: Up) -> None:
 
 
 def test_a_call_waits_while_the_first_build_runs_and_is_told_so_in_the_end(up: Up) -> None:
-    up.http.post("/stand/v1/projects/slow/deploy", json={"source": "hangs"}).raise_for_status()
+    build = up.http.post("/stand/v1/projects/slow/deploy", json={"source": "hangs"}).json()["build_id"]
     up.http.patch("/stand/v1/projects/slow", json={"inference_timeout": 1}).raise_for_status()
 
     answer = httpx2.post(
         f"http://127.0.0.1:{up.port}/banana/run/slow/", json={}, headers={"x-banana-api-key": up.key}, timeout=60
     )
+    up.http.post(f"/stand/v1/builds/{build}/cancel").raise_for_status()  # other tests' builds wait for it
+
     assert answer.status_code == 503
     assert "slow has no live version yet, its first build is under way: call again later" in answer.text
