@@ -52,6 +52,9 @@ async def build(order: Order) -> Launch:
         raise ZeroDivisionError("a mistake of the builder's own")
     if order.source == "echo":
         return Launch("process", (sys.executable, "-S", str(HERE / "echo_app.py")), str(HERE), dict(order.environment))
+    if order.source == "websocket":
+        command = (sys.executable, str(HERE / "websocket_app.py"))
+        return Launch("process", command, str(HERE), dict(order.environment), health="/healthcheck")
     if order.source == "potassium":
         environment = {"PYTHONPATH": PATHS, **order.environment}
         return Launch("process", ("python3", "-u", "hosted.py"), str(HERE), environment, python=sys.executable)

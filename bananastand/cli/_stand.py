@@ -119,8 +119,9 @@ async def _serve(
         app = _application(stand, options, fronts, url, [secure.getsockname()[1]] if secure is not None else [])
         _welcome(console, stand, url, fronts, options.mocks)
         config = uvicorn.Config(
-            app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
-        )
+            app, lifespan="off", log_level="warning", access_log=False, server_header=False,
+            timeout_graceful_shutdown=1, ws_max_size=settings.max_message,
+        )  # fmt: skip
         server = _Server(config, stand)
         if proxy is None or secure is None:
             await server.serve(sockets)

@@ -22,6 +22,7 @@ __all__ = [
     "broke_off",
     "closed",
     "does_not_start",
+    "ended_websocket",
     "kept",
     "never_served",
     "no_handshake",
@@ -105,6 +106,11 @@ def closed(by: str, code: int | None, reason: str, received: int, sent: int) -> 
     body = json.dumps(summary).encode()
     error = f"the {by} closed the websocket with {code}" if code in FAILURES else None
     return Outcome(101, JSON, body, error and error + (f": {reason}" if reason else ""))
+
+
+def ended_websocket(reason: str) -> Outcome:
+    """A websocket that neither side has closed."""
+    return _failed(500, f"the websocket ended: {reason}")
 
 
 def silent(seconds: float) -> Outcome:

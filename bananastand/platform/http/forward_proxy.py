@@ -41,8 +41,10 @@ class _Head:
 
     def for_origin(self, host: bytes, path: bytes) -> bytes:
         """The request as an origin server gets it, one to a connection."""
-        kept = [line for line in self.lines if line.partition(b":")[0].strip().lower() not in OF_THIS_HOP]
-        lines = [b" ".join((self.method, path, self.version)), b"host: " + host, *kept, b"connection: close"]
+        names = [line.partition(b":")[0].strip().lower() for line in self.lines]
+        kept = [line for line, name in zip(self.lines, names, strict=True) if name not in OF_THIS_HOP]
+        after = b"connection: upgrade" if b"upgrade" in names else b"connection: close"
+        lines = [b" ".join((self.method, path, self.version)), b"host: " + host, *kept, after]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
@@ -94,9 +96,13 @@ class ForwardProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await _read_head(reader)
         if head.method == b"CONNECT":
-            _check_host(*_split(head.target, 443), 443)
+            host, port = _split(head.target, 443)
+            _check_host(host, port, 80 if port == 80 else 443)
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await writer.drain()
+            if port == 80:  # a websocket without TLS
+                await _tunnel(reader, writer, self._plain, b"")
+                return
             await writer.start_tls(self._context, ssl_handshake_timeout=PATIENCE)
             await _tunnel(reader, writer, self._secure, b"")
             return
