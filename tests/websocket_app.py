@@ -6,6 +6,7 @@ How each websocket ended is written to the file ENDED names, if there is one: pa
 import asyncio
 import json
 import os
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -106,4 +107,6 @@ def choose(connection: ServerConnection, offered: list[str]) -> str | None:
 
 
 if __name__ == "__main__":
+    if os.path.exists(os.environ.get("BROKEN", "")):
+        sys.exit("no model here")
     asyncio.run(main())
