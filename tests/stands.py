@@ -55,6 +55,8 @@ async def build(order: Order) -> Launch:
     if order.source == "websocket":
         command = (sys.executable, str(HERE / "websocket_app.py"))
         return Launch("process", command, str(HERE), dict(order.environment), health="/healthcheck")
+    if order.source == "node":
+        return Launch("process", ("node", str(HERE / "websocket_app.js")), str(HERE), dict(order.environment))
     if order.source == "potassium":
         environment = {"PYTHONPATH": PATHS, **order.environment}
         return Launch("process", ("python3", "-u", "hosted.py"), str(HERE), environment, python=sys.executable)

@@ -121,6 +121,21 @@ def test_the_app_sees_path_and_headers_but_no_key(up: Up, way: str) -> None:
     assert answered["x-banana-call-id"].startswith("call_")
 
 
+@pytest.mark.needs("node")
+def test_a_server_written_by_hand_in_node_takes_websockets(up: Up) -> None:
+    assert up.deploy("node", "node")["state"] == "live", up.log
+    url = f"ws://127.0.0.1:{up.port}/banana/run/node"
+    options = {"additional_headers": {"x-banana-api-key": up.key}, "proxy": None, "open_timeout": 60}
+    with connect(f"{url}/upper", **options) as websocket:
+        for message in ("a banana", "ripe"):
+            websocket.send(message)
+            assert websocket.recv(timeout=30) == message.upper()
+
+    with pytest.raises(InvalidStatus) as refused, connect(f"{url}/elsewhere", **options):
+        pass
+    assert (refused.value.response.status_code, refused.value.response.body) == (404, b"no websocket here")
+
+
 @pytest.mark.parametrize("path", ["/a%2Fb/c%20d;p=1//e?x=%2F&y", "//seen?a=?", "/%E2%82%AC"])
 def test_a_path_reaches_the_app_as_it_was_sent(up: Up, path: str) -> None:
     with socket.create_connection(("127.0.0.1", FRONT), timeout=30) as connection:

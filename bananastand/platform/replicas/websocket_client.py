@@ -95,7 +95,7 @@ def _problem(error: Exception) -> Exception:
     if isinstance(error, InvalidStatus):
         response = error.response
         headers = tuple((name.lower(), value) for name, value in response.headers.raw_items())
-        return Denied(ReplicaAnswer(response.status_code, headers, bytes(response.body)))
+        return Denied(ReplicaAnswer(response.status_code, headers, bytes(response.body or b"")))
     if isinstance(error, TimeoutError):
         return AnswerTooLate()
     if isinstance(error, (InvalidHandshake, WebSocketException, OSError, EOFError)):
