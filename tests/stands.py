@@ -52,6 +52,9 @@ async def build(order: Order) -> Launch:
         raise ZeroDivisionError("a mistake of the builder's own")
     if order.source == "echo":
         return Launch("process", (sys.executable, "-S", str(HERE / "echo_app.py")), str(HERE), dict(order.environment))
+    if order.source == "template":
+        command = ("python3", "-u", "first_template.py")
+        return Launch("process", command, str(HERE), python=sys.executable, port=8000)
     if order.source == "refuses":
         return Launch("process", (sys.executable, "-S", str(HERE / "refusing_app.py")), str(HERE))
     if order.source == "serves":

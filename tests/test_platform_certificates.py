@@ -1,4 +1,4 @@
-"""The forward proxy's certificate and its authority, over years: renewed while the platform runs, verified at each time.
+"""The forward proxy's certificate and its authority, over years: renewed in use, and verified at each time.
 
 The clock is the test's. Certificates are taken from a real TLS handshake and verified as of that time.
 """

@@ -18,6 +18,7 @@ from .guard import Guard
 from .http.headers import app_target, raw_path
 from .http.run_hosts import host_of, moved_to_its_path
 from .http.run_url import RUN, serve_run_url
+from .http.task_api import is_task_path, serve_task_api
 from .page import HEADERS, status_page
 from .passing import pass_on
 from .stand import Stand
@@ -71,6 +72,9 @@ class StandServer:
             await _refuse(scope, receive, send, NO_WEBSOCKETS)
             return
         path: str = scope["path"]
+        if scope["type"] == "http" and is_task_path(path):
+            await (await serve_task_api(self._stand, Request(scope, receive)))(scope, receive, send)
+            return
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
                 await app({**scope, "root_path": mount}, receive, send)
