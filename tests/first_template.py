@@ -8,7 +8,10 @@ def inference(model_inputs: dict) -> dict:
     prompt = model_inputs.get("prompt")
     if prompt is None:
         return {"message": "No prompt provided"}
-    return {"words": len(prompt.split()), "inputs": model_inputs}
+    words = len(prompt.split())
+    if "temperature" in model_inputs:  # a language model, as LangChain calls it
+        return {"outputs": f"{words} words: {prompt} STOP and no further"}
+    return {"words": words, "inputs": model_inputs}
 
 
 class Handler(BaseHTTPRequestHandler):

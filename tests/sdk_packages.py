@@ -73,7 +73,7 @@ class PythonSdks:
 
     def drive(self, version: str, asked: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
         """What the program says with this banana-dev."""
-        more = ["requests"] if version == "0.0.1" else []  # which it needs and does not name
+        more = ["requests", "numpy", "pillow"] if version == "0.0.1" else []  # which it needs and does not name
         python = self.python(f"banana-dev=={version}", *more)
         command = [str(python), str(DRIVERS / "drive.py")]
         return answers(command, {"version": version, **asked}, environment, self._folder)

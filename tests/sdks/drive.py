@@ -50,8 +50,11 @@ def background() -> object:
 
 
 def manage() -> object:
-    (project,) = [each for each in banana.API(KEY).list_projects()[0]["results"] if each["name"] == "potassium"]
-    return banana.API(KEY).update_project(project["id"], {"idleTimeout": 31})[0]["idleTimeout"]
+    api = banana.API(KEY)
+    old = VERSION < (6, 3, 0)
+    listed, change = (api.listProjects, api.updateProject) if old else (api.list_projects, api.update_project)
+    (project,) = [each for each in listed()[0]["results"] if each["name"] == "potassium"]
+    return change(project["id"], {"idleTimeout": 31})[0]["idleTimeout"]
 
 
 def wrong_key() -> object:
