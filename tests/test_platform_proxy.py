@@ -54,6 +54,22 @@ def test_a_run_url_by_host_name_is_answered_on_the_platforms_port(up: Up) -> Non
 
 
 @pytest.mark.parametrize(
+    "slug", ["demo_lemon_13b-lkv21kyo08", "demo-pineapple-1-0-uncensored-melon2-13b-gptq-llg3o1csfc", "x" * 63]
+)
+def test_a_slug_as_banana_gave_them_is_a_name_for_a_project(up: Up, slug: str) -> None:
+    assert up.deploy(slug, "echo")["state"] == "live"
+    code = (
+        "from banana_dev import Client\n"
+        f"client = Client({up.key!r}, url='https://{slug}.run.banana.dev', verbosity='')\n"
+        "print(client.call('/', {'n': 2})[0]['method'])"
+    )
+    ended = run(up, code)
+
+    assert (ended.returncode, ended.stdout) == (0, "POST\n"), ended.stderr
+    assert up.http.delete(f"/stand/v1/projects/{slug}").status_code == 200
+
+
+@pytest.mark.parametrize(
     "host", ["run.banana.dev", "a.b.run.banana.dev", "banana.dev", "my-app.run.banana.dev.evil.test"]
 )
 def test_other_names_stay_refused(up: Up, host: str) -> None:

@@ -97,7 +97,7 @@ def test_a_body_of_another_shape_is_refused(up: Up, body: bytes) -> None:
     answer = httpx2.post(f"http://127.0.0.1:{up.port}/banana/api/task/start/v1", content=body)
 
     assert answer.status_code == 400
-    assert answer.json()["message"] in ("the body is not JSON", "the body must be a JSON object", "data must be a JSON object")  # fmt: skip
+    assert answer.json()["message"].endswith(("is not JSON", "must be a JSON object"))
 
 
 def test_a_get_request_is_refused(up: Up) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from sdk_packages import PythonSdks, deploy_apps, exports
 from servers import free_port
 from stands import Up
 
+HERE = Path(__file__).resolve().parent
 FRONT, PROXY = free_port(), free_port()
 ID = "6f2b7bd7-0b76-4c43-9a3e-0c8f7d6f2f10"
 
@@ -186,6 +188,39 @@ def test_aiobananas_runs_starts_and_checks(up: Up, sdks: PythonSdks, tmp_path: P
     said = program(sdks.python("aiobananas==4.0.1.post2"), code, environment, tmp_path)
 
     assert json.loads(said) == [3, 2]
+
+
+def on_a_machine_with_a_hosts_file(folder: Path, *command: str) -> str:
+    """What a program says where Banana's names are in /etc/hosts: a namespace with its own loopback and port 443."""
+    hosts = folder / "hosts"
+    hosts.write_text("127.0.0.1 localhost my-app.run.banana.dev api.banana.dev\n")
+    alone = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", str(hosts), "/etc/hosts", "--unshare-net", "--unshare-user"]
+    alone += ["--uid", "0", "--cap-add", "CAP_NET_BIND_SERVICE"]
+    inside = [sys.executable, str(HERE / "sdks" / "by_hosts_file.py"), str(folder / "data"), *command]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (HERE, HERE.parent, HERE.parent / "mocks")))}
+    ran = subprocess.run([*alone, *inside], env=environment, capture_output=True, text=True, timeout=200)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout.splitlines()[-1]
+
+
+@pytest.mark.needs("uv", "bwrap")
+def test_a_program_that_heeds_no_proxy_is_led_by_a_hosts_file(sdks: PythonSdks, tmp_path: Path) -> None:
+    """aiobananas has no address of its own set, and its HTTP library reads no HTTPS_PROXY."""
+    python = sdks.python("aiobananas==4.0.1.post2")
+
+    said = on_a_machine_with_a_hosts_file(tmp_path, str(python), "-c", AIOBANANAS.format(key="KEY", model="MODEL"))
+
+    assert json.loads(said) == [3, 2]
+
+
+@pytest.mark.needs("node", "bwrap")
+def test_a_node_program_without_the_hook_is_led_by_a_hosts_file(tmp_path: Path) -> None:
+    code = (
+        "fetch('https://my-app.run.banana.dev/', {method: 'POST', body: JSON.stringify({prompt: 'one'}), headers: "
+        "{'x-banana-api-key': 'KEY', 'content-type': 'application/json'}}).then((a) => a.text()).then(console.log)"
+    )
+
+    assert json.loads(on_a_machine_with_a_hosts_file(tmp_path, "node", "-e", code))["words"] == 1
 
 
 LANGCHAIN = """

@@ -13,7 +13,7 @@ from typing import Any, cast
 __all__ = ["LARGEST", "HookAnswer", "github_push"]
 
 LARGEST = 25 * 2**20  # bytes; GitHub sends no larger ones
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .run_hosts import API_HOSTS, RUN_DOMAIN
+from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
 __all__ = ["Authority", "Clock", "ServerTls"]
 
@@ -24,6 +24,7 @@ DOMAIN = "banana.dev"
 YEARS = 10  # of the authority
 DAYS = 90  # of the certificate that it signs
 RENEW = datetime.timedelta(days=30)  # before its end a certificate is replaced
+NAMES = 64  # that certificates of their own are kept of
 RETRY = datetime.timedelta(hours=1)  # after a renewal that failed
 
 Clock = Callable[[], datetime.datetime]
@@ -66,13 +67,13 @@ class Authority:
         _write(authority.bundle, _trusted_here() + authority.certificate.read_bytes())
         return authority
 
-    def sign(self, now: datetime.datetime) -> tuple[bytes, datetime.datetime]:
-        """A key and a certificate for Banana's names, as PEM, and its end. It does not outlive the authority."""
+    def sign(self, now: datetime.datetime, *more: str) -> tuple[bytes, datetime.datetime]:
+        """A key and a certificate for Banana's names and more, as PEM, and its end, not after the authority's own."""
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         issuer_key = load_pem_private_key(self._key.read_bytes(), None)
         assert isinstance(issuer_key, ec.EllipticCurvePrivateKey), "in_folder has looked"
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName(name) for name in (f"*.{RUN_DOMAIN}", *API_HOSTS)]
+        names = [x509.DNSName(name) for name in (f"*.{RUN_DOMAIN}", *API_HOSTS, *more)]
         end = min(now + datetime.timedelta(days=DAYS), issuer.not_valid_after_utc)
         builder = _builder(f"*.{RUN_DOMAIN}", issuer.subject, key, now, end)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -117,6 +118,7 @@ class ServerTls:
 
     def __init__(self, folder: Path, say: Callable[[str], None], clock: Clock = _utc_now) -> None:
         self._folder, self._say, self._clock = folder, say, clock
+        self._for_names = dict[str, ssl.SSLContext]()
         self.authority, self._context, self._due = self._renewed(clock())
 
     def context(self) -> ssl.SSLContext:
@@ -135,6 +137,12 @@ class ServerTls:
         if authority.replaced is not None:
             self._say(authority.replaced)
         pem, end = authority.sign(now)
+        context = self._loaded(pem)
+        context.sni_callback = self._choose
+        self._for_names.clear()
+        return authority, context, end - RENEW
+
+    def _loaded(self, pem: bytes) -> ssl.SSLContext:
         place = self._folder / "server.pem"
         _write(place, pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -142,7 +150,19 @@ class ServerTls:
             context.load_cert_chain(place)
         finally:
             place.unlink()
-        return authority, context, end - RENEW
+        return context
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """Name a slug with an underscore in its certificate: OpenSSL lets no wildcard stand for one."""
+        if name is None or "_" not in name or not is_banana_host(name.lower()):
+            return
+        context = self._for_names.get(name.lower())
+        if context is None:
+            if len(self._for_names) >= NAMES:
+                self._for_names.clear()
+            pem, _end = self.authority.sign(self._clock(), name.lower())
+            context = self._for_names[name.lower()] = self._loaded(pem)
+        connection.context = context
 
 
 def _make_authority(certificate: Path, key_file: Path, now: datetime.datetime) -> None:
