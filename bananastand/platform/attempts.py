@@ -121,8 +121,6 @@ class Attempts:
             )
         finally:
             ticket.complete()
-        if outcomes.not_taken(answer):
-            raise ReplicaBusy
         self._pool.answered(replica)
         outcome = outcomes.answered(answer)
         if self._goes_on(replica, request, answer):

@@ -30,7 +30,6 @@ __all__ = [
     "no_replicas",
     "not_readable",
     "not_recorded",
-    "not_taken",
     "started",
     "silent",
     "timed_out",
@@ -40,7 +39,7 @@ __all__ = [
 FAILURES = (1002, 1003, 1007, 1008, 1009, 1010, 1011)  # codes of a close frame that say that something went wrong
 JSON: Headers = (("content-type", "application/json"),)
 TEXT: Headers = (("content-type", "text/plain; charset=utf-8"),)
-NOT_RUN = "x-bananastand-not-run"  # our host's, which takes it out of what an app answers
+AGAIN = (423, 503)  # busy, or not able to for now: the app has not done what it was asked
 SAID = 500  # characters of an app's own words in an error
 
 
@@ -58,17 +57,9 @@ TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 
 def answered(answer: ReplicaAnswer) -> Outcome:
-    """What the app itself said."""
+    """What the app itself said. SDKs ask again after the statuses of AGAIN, and each time reaches the app."""
     error = None if answer.status < 400 else f"the app answered {answer.status}{_words(answer)}"
-    return Outcome(answer.status, answer.headers, answer.body, error)
-
-
-def not_taken(answer: ReplicaAnswer) -> bool:
-    """Whether the answer says that no handler has run, in a header that our host alone sets, or in Potassium's 423."""
-    names = {name for name, _ in answer.headers}
-    if answer.status == 423:
-        return not answer.body and "x-endpoint-type" in names
-    return answer.status == 503 and NOT_RUN in names
+    return Outcome(answer.status, answer.headers, answer.body, error, again=answer.status in AGAIN)
 
 
 def started(answer: ReplicaAnswer) -> bool:

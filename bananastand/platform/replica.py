@@ -241,7 +241,7 @@ class Replica:
         if self._http is None or self._http.address != place:
             if self._http is not None:
                 await self._http.close()
-            self._http = HttpClient(place)
+            self._http = HttpClient(place, replica=self.id)
         health = await ask_health(self._http, start.health)
         self.waits_for = health.reason
         if health.is_ready:

@@ -19,6 +19,7 @@ from .http.headers import app_target, raw_path, upgrade_problem
 from .http.run_hosts import host_of, moved_to_its_path
 from .http.run_url import RUN, refusal, serve_run_url
 from .http.websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
+from .http.task_api import is_task_path, serve_task_api
 from .page import HEADERS, status_page
 from .passing import pass_on
 from .stand import Stand
@@ -67,6 +68,9 @@ class StandServer:
             await self._run_url(run[1], run[2] or b"/", scope, receive, send)
             return
         path: str = scope["path"]
+        if scope["type"] == "http" and is_task_path(path):
+            await (await serve_task_api(self._stand, Request(scope, receive)))(scope, receive, send)
+            return
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
                 await app({**scope, "root_path": mount}, receive, send)
