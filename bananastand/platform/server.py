@@ -18,8 +18,8 @@ from .guard import Guard
 from .http.headers import app_target, raw_path, upgrade_problem
 from .http.run_hosts import host_of, moved_to_its_path
 from .http.run_url import RUN, refusal, serve_run_url
-from .http.websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
 from .http.task_api import is_task_path, serve_task_api
+from .http.websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
 from .page import HEADERS, status_page
 from .passing import pass_on
 from .stand import Stand
