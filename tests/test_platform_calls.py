@@ -230,8 +230,8 @@ def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) ->
 def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_ends_in_a_clear_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.dispatcher.UNRECORDED", 0.3)
-    monkeypatch.setattr("bananastand.platform.dispatcher.AGAIN", 0.05)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.UNRECORDED", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.AGAIN", 0.05)
 
     async def scenario() -> None:
         async with running(tmp_path) as stand:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Process", "quietly", "resident", "spawn"]
+__all__ = ["Process", "is_stopped", "quietly", "resident", "spawn"]
 
 CHUNK = 64 * 2**10
 LONGEST = 64 * 2**10  # bytes of a line before it is cut
@@ -104,6 +104,18 @@ def resident(pid: int) -> int:
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += sum(resident(int(child)) for child in (task / "children").read_text().split())
     return total
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process, or one of its descendants, is stopped by a signal; False where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        folder = Path(f"/proc/{pid}")
+        if (folder / "stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return True
+        for task in (folder / "task").iterdir():
+            if any(is_stopped(int(child)) for child in (task / "children").read_text().split()):
+                return True
+    return False
 
 
 def _tell(line: bytes, on_line: Callable[[str], None]) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 
 from .calls import Call, Outcome
+from .replica import Replica
 from .replicas.client import Headers
 
 __all__ = ["Ticket"]
@@ -24,6 +25,8 @@ class Ticket:
         head: Status and headers of an answer that streams, once it does.
         answering: Whether the app has begun an answer in this attempt.
         streamed: Whether a caller has had part of the answer.
+        replica: Where it is, while it is in one.
+        shared: Whether another call was in that replica at any time of this attempt.
     """
 
     def __init__(self, call: Call | None = None, body: bytes | None = None) -> None:
@@ -36,7 +39,8 @@ class Ticket:
         self.written: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[Outcome] = loop.create_future()
         self.head: tuple[int, Headers] | None = None
-        self.streamed = False
+        self.streamed = self.shared = False
+        self.replica: Replica | None = None
         self.dismissed: asyncio.Future[None] = loop.create_future()
         self._begun: tuple[int, Headers] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -50,6 +54,11 @@ class Ticket:
         """The call; only once it is written."""
         assert self.call is not None, "the call has no row yet"
         return self.call
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is tried with no other call beside it."""
+        return self.call is not None and self.call.alone
 
     @property
     def answering(self) -> bool:
