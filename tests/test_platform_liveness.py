@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from bananastand.platform.projects import Project
 from bananastand.platform.stand import Stand
 from stands import Up, called, deployed, running, until
 
-QUICK_LIVENESS = {"liveness_interval": 0.2, "liveness_timeout": 1.0}
+QUICK_LIVENESS = {"liveness_interval": 0.2, "liveness_timeout": 3.0}
 KINDS = ("small", "potassium")  # a server of its own, and an app in the worker
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
@@ -89,7 +90,7 @@ def test_a_server_of_one_thread_is_not_taken_to_hang_while_its_handler_runs(tmp_
     async def scenario() -> None:
         async with running(tmp_path, liveness_interval=0.1, liveness_timeout=0.3) as stand:
             project = await deployed(stand, min_replicas=1, environment={"ONE_THREAD": "1"})
-            pid = await pid_of(stand, project)
+            pid = (await called(stand, project))["pid"]
             assert (await called(stand, project, "/sleep", {"seconds": 2.5}))["pid"] == pid
             assert (await called(stand, project))["pid"] == pid
 
@@ -100,7 +101,7 @@ def test_a_handler_that_holds_the_interpreter_is_not_taken_to_hang_within_its_ti
     async def scenario() -> None:
         async with running(tmp_path, liveness_interval=0.1, liveness_timeout=0.3) as stand:
             project = await deployed(stand, source="potassium", min_replicas=1)
-            pid = await pid_of(stand, project)
+            pid = (await called(stand, project, "/holds", {"millions": 0}))["pid"]
             began = time.monotonic()
             assert (await called(stand, project, "/holds", {"millions": 300}))["pid"] == pid
             assert time.monotonic() - began > 0.6, "it held the interpreter for too short a time to show anything"
@@ -123,6 +124,38 @@ def test_a_handler_that_holds_the_interpreter_for_ever_costs_its_own_call_alone(
             assert held is not None
             assert served is not None
             assert (held.status, served.status) == (504, 200)
+
+    asyncio.run(scenario())
+
+
+def test_replicas_start_and_the_platform_stops_though_the_fork_server_is_stopped_by_a_signal(tmp_path: Path) -> None:
+    def fork_servers() -> list[int]:
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with contextlib.suppress(OSError):
+                    words = (folder / "cmdline").read_bytes()
+                    ours = str(tmp_path).encode() in (folder / "environ").read_bytes()
+                    if b"--fork-server" in words and ours:
+                        found.append(int(folder.name))
+        return found
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data", **QUICK_LIVENESS) as stand:
+            mark = {"WHOSE": str(tmp_path)}
+            project = await deployed(stand, source="potassium", min_replicas=1, environment=mark)
+            await until(lambda: any("is warm" in row["line"] for row in stand.log_of(project).lines()), 60)
+            for pid in fork_servers():
+                os.kill(pid, signal.SIGSTOP)
+            stopped = fork_servers()
+            assert stopped
+            os.killpg(await pid_of(stand, project), signal.SIGKILL)
+            await until(lambda: not stand.pool.of(project.id) or stand.pool.of(project.id)[0].state != "ready", 30)
+            ticket = await stand.submit(project, "/seen", b"{}", headers=(("content-type", "application/json"),))
+            outcome = await ticket.outcome(60)
+            assert outcome is not None
+            assert outcome.error is None
+            await until(lambda: not set(stopped) & set(fork_servers()), 30)
 
     asyncio.run(scenario())
 

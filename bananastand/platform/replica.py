@@ -6,6 +6,7 @@ starting -> ready -> draining -> stopping -> ended; what fails ends at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import time
 import uuid
@@ -26,6 +27,8 @@ from .replicas.starter import Started, start_process
 from .replicas.worker_client import WorkerClient
 
 __all__ = ["Replica", "Spawn", "State"]
+
+log = logging.getLogger("bananastand.platform")
 
 Spawn = Callable[[Start, Callable[[str], None]], Awaitable[Started]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
@@ -222,7 +225,7 @@ class Replica:
         if self.state not in ("stopping", "ended") and self._process is not None and self.failure is None:
             self.failure = reason
             self.say(f"is ended: {reason}")
-            self._process.signal(signal.SIGKILL)
+            self._process.kill()
 
     def _end_if_retired(self) -> None:
         if self._retired is not None and self.inflight <= self.stuck:
@@ -266,6 +269,11 @@ class Replica:
         except OSError as error:
             self.failure = f"{start.command[0]} cannot be started: {error.strerror}"
             self.say(self.failure)
+        except Exception as error:
+            log.exception("replica %s is ended: the platform failed to follow it", self.id)
+            self.failure = f"the platform failed to follow it: {type(error).__name__}: {error}"
+            if self._process is not None:
+                await self._process.stop(0.0)
         except asyncio.CancelledError:
             self.failure = self.failure or "stopped"
             if self._process is not None:

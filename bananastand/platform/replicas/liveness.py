@@ -68,7 +68,7 @@ async def until_hung(replica: Subject, liveness: Liveness) -> str:
             replica.suspect(False)
             continue
         asked = time.monotonic()
-        if await replica.answers(min(QUESTION, liveness.timeout)):
+        if await replica.answers(min(QUESTION, liveness.timeout / 3)):
             silent_since = None
             replica.suspect(False)
         elif not replica.inflight:  # else it is busy with what came meanwhile
