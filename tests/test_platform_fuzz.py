@@ -36,10 +36,9 @@ BODIES = (
 )  # fmt: skip
 HEADS = (
     b"content-length: %d", b"content-length: 5", b"content-length: -1", b"content-length: 99999999999999999999",
-    b"transfer-encoding: chunked", b"transfer-encoding: gzip, chunked", b"connection: close", b"connection: x-own, \xff",
+    b"transfer-encoding: chunked", b"transfer-encoding: gzip, chunked", b"connection: close", b"connection: x, \xff",
     b"content-type: text/html; charset=\xe9", b"x-own: \x00", b"x-own: \xff\xfe", b"x\xff: y", b": empty", b"none",
-    b"x-own: a\r\n folded", b"content-encoding: br", b"x-endpoint-type: handler", b"retry-after: 9", 
-    b"upgrade: h2c",
+    b"x-own: a\r\n folded", b"content-encoding: br", b"x-endpoint-type: handler", b"retry-after: 9", b"upgrade: h2c",
     b"x-own: " + b"z" * 9000, b"set-cookie: a=1", b"set-cookie: b=2", b"trailer: x", b"content-length: 5, 5",
 )  # fmt: skip
 
@@ -78,8 +77,8 @@ def text_of(chance: random.Random) -> str:
 
 
 def request_of(chance: random.Random) -> dict[str, Any]:
-    """What is submitted; half of it in order."""
-    odd = chance.random() < 0.5
+    """What is submitted; most of it in order."""
+    odd = chance.random() < 0.3
     return {
         "route": text_of(chance) if odd else chance.choice(("/", "/a/b?q=1", "/%C3%A9")),
         "method": text_of(chance) if odd and chance.random() < 0.3 else chance.choice(("POST", "GET", "PUT", "HEAD")),
@@ -148,7 +147,7 @@ def quick_deaths(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_whatever_is_asked_and_answered_every_call_ends_and_the_next_is_served(tmp_path: Path) -> None:
     ends = asyncio.run(fuzz(tmp_path, 400, 1))
 
-    assert min(ends["refused"], ends["failed"], ends["succeeded"]) > 40, ends
+    assert min(ends["refused"], ends["failed"], ends["succeeded"]) > 20, ends
 
 
 @pytest.mark.slow
@@ -157,7 +156,7 @@ def test_twenty_thousand_requests_and_answers(tmp_path: Path) -> None:
     cases, seed = int(os.environ.get("FUZZ_CASES", "20000")), int(os.environ.get("FUZZ_SEED", "2"))
     ends = asyncio.run(fuzz(tmp_path, cases, seed))
 
-    assert min(ends["refused"], ends["failed"], ends["succeeded"]) > cases // 10, ends
+    assert min(ends["refused"], ends["failed"], ends["succeeded"]) > cases // 20, ends
 
 
 FRONT = free_port()

@@ -54,8 +54,9 @@ def raw_path(scope: Any) -> bytes:
 
 
 def app_target(path: bytes, query: bytes) -> str:
-    """The path with its query for an app, as the caller encoded it; bytes beyond ASCII are encoded. Raises Refused for control characters.
+    """The path with its query for an app, as the caller encoded it; bytes beyond ASCII are encoded.
 
+    Raises Refused for control characters.
     An app's server would end the request line there, or read another path than was checked here.
     """
     if CONTROL.search(unquote_to_bytes(path)) or CONTROL.search(query) or b" " in path + query:

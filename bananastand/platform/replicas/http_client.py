@@ -80,7 +80,7 @@ class HttpClient:
         except (httpcore2.LocalProtocolError, UnicodeEncodeError) as error:
             raise RequestNotSendable(str(error)) from error
         except httpcore2.RemoteProtocolError as error:
-            if error.__cause__ is not None and not head:  # without a cause the connection was closed
+            if not head and not all(isinstance(each, str) for each in error.args):  # h11's error: what came is not HTTP
                 raise AnswerMalformed(str(error)) from error
             raise ConnectionLost(str(error)) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
