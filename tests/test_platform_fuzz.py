@@ -90,7 +90,7 @@ def request_of(chance: random.Random) -> dict[str, Any]:
 
 async def play(stand: Stand, project: Project, chance: random.Random, ends: Counter[str]) -> None:
     """One case, and a normal call after it."""
-    then = chance.choice(("close", "close", "reset", "keep" if chance.random() < 0.1 else "close"))
+    then = chance.choice(("close", "close", "reset", "keep" if chance.random() < 0.04 else "close"))
     body = json.dumps({"raw": base64.b64encode(answer_of(chance)).decode(), "then": then}).encode()
     request = request_of(chance)
     try:
@@ -116,7 +116,7 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
     ends: Counter[str] = Counter()
     async with running(data, attempts=2, keep_results=20.0) as stand:
         project = await deployed(
-            stand, source="raw", concurrency=AT_ONCE, min_replicas=1, max_replicas=1, inference_timeout=2
+            stand, source="raw", concurrency=AT_ONCE, min_replicas=1, max_replicas=1, inference_timeout=15
         )
         (replica,) = stand.pool.of(project.id)
         numbers = iter(range(cases))
