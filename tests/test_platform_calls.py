@@ -150,7 +150,7 @@ def test_a_replica_whose_handler_does_not_end_is_replaced(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("status", "header"),
-    [(423, "x-endpoint-type"), (423, None), (429, "retry-after"), (503, "retry-after"), (503, None)],
+    [(423, "retry-after"), (423, None), (429, "retry-after"), (503, "retry-after"), (503, None)],
 )
 def test_an_apps_own_busy_answer_is_the_calls_end_and_its_handler_runs_once(
     tmp_path: Path, status: int, header: str | None

@@ -29,7 +29,7 @@ from .replicas.client import (
 )
 from .replicas.http_client import HttpClient
 from .settings import Settings
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Attempt", "Attempts"]
 
@@ -79,12 +79,15 @@ class Attempts:
         """
         request = None
         try:
+            if ticket.session is not None:
+                return await self._hold(ticket.session, project, ticket, replica)
             body = ticket.body if ticket.body is not None else await self._calls.body(ticket.made)
             request = _request(ticket, body)
             return await self._ask(project, ticket, replica, request)
         except asyncio.CancelledError:
+            cut_off = outcomes.CUT_OFF if ticket.session is not None else None
             late = project.inference_timeout if ticket.called_off is not None else None
-            return Attempt(ticket.called_off, counted=False, busy=late, request=request)
+            return Attempt(ticket.called_off or cut_off, counted=False, busy=late, request=request)
         except StoreError as error:
             return Attempt(outcomes.not_readable(error))
         except RequestNotDelivered as error:
@@ -128,6 +131,13 @@ class Attempts:
             done.cancel()
             replica.background -= attempt.background
 
+    async def _hold(self, session: Session, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
+        """Leave the replica to a session until its end."""
+        outcome = await session(project, ticket, replica)
+        if outcome.from_app:
+            self._pool.answered(replica)
+        return Attempt(outcome)
+
     async def _until_done(self, replica: Replica, request: ReplicaRequest, limit: float) -> bool:
         if (worker := replica.worker) is not None:
             return await worker.until_done(request, limit)
@@ -141,8 +151,6 @@ class Attempts:
             )
         finally:
             ticket.complete()
-        if outcomes.not_taken(answer):
-            raise ReplicaBusy
         self._pool.answered(replica)
         outcome = outcomes.answered(answer)
         if self._goes_on(replica, request, answer):

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import outcomes
 from .attempts import Attempt, Attempts
-from .calls import JSON_BODY, Call, Calls, Outcome, fingerprint
+from .calls import JSON_BODY, WEBSOCKET, Call, Calls, Outcome, fingerprint
 from .errors import NotFound, Refused, StoreError
 from .pool import Pool
 from .projects import Project, Projects
@@ -28,7 +28,7 @@ from .scheduling.assignment import next_assignment
 from .scheduling.recorder import AGAIN, Recorder
 from .scheduling.request_check import check_request
 from .settings import Settings
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Dispatcher", "Line"]
 
@@ -84,7 +84,9 @@ class Dispatcher:
             ticket = self._keep(Ticket(call, None))
             if call.alone:
                 self.line(call.project_id).alone.add(call.id)
-            if counted and call.attempts >= self._settings.attempts:
+            if call.method == WEBSOCKET:
+                self._end(ticket, outcomes.CUT_OFF)
+            elif counted and call.attempts >= self._settings.attempts:
                 self._end(ticket, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
             else:
                 self.line(call.project_id).waiting.append(ticket)
@@ -100,6 +102,7 @@ class Dispatcher:
         headers: Headers = JSON_BODY,
         run_id: str | None = None,
         request_id: str | None = None,
+        session: Session | None = None,
     ) -> Ticket:
         """Acknowledge a call: its row is written.
 
@@ -111,6 +114,7 @@ class Dispatcher:
             headers: Those that the app may see.
             run_id: The caller's id for the run.
             request_id: A call of the same id, method, route and body is that call again.
+            session: Holds the replica in place of one request; see Ticket.
 
         Raises:
             Refused: The body is too long, or no HTTP request can carry what is sent.
@@ -127,7 +131,7 @@ class Dispatcher:
                 return ticket
             if (call := self._calls.made_before(project, request)) is not None:
                 return await self._over(call)
-        ticket = Ticket(None, body)
+        ticket = Ticket(None, body, session)
         if request is not None:
             self._by_request[project.id, request] = ticket
         cold = not any(each.state == "ready" for each in self._pool.of(project.id))
