@@ -68,7 +68,9 @@ class PlatformRuntime:
             raise ProviderError("model_not_found")
         try:
             ticket = await self._stand.submit(project, "/", dump(inputs), run_id=id)
-        except (Refused, StoreError) as error:
+        except Refused as error:
+            raise ProviderError("violation", str(error)) from error
+        except StoreError as error:
             raise ProviderError("failed", str(error)) from error
         return await self._run(ticket, wait or 0.0)
 
