@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .inherited import inherited
+from .inherited import addresses, inherited, is_loopback
 from .launch import Launch
 from .replicas.redirection import redirection_problem
 
@@ -141,17 +141,21 @@ def _container(
     own = {**own, **({"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None and engine == "buildah" else {}), **marks}
     shared = engine == "buildah"  # its containers are on this host's network
     moved = redirection_problem() is None
-    inside = (launch.port or (PORT if moved else port)) if shared else (launch.port or PORT)
-    outside = inside if shared else port
-    own = {**own, "PORT": str(inside), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
+    expected = (launch.port or (PORT if moved else port)) if shared else (launch.port or PORT)
+    outside = expected if shared else port
+    known = {name: value for name, value in addresses(os.environ).items() if shared or not is_loopback(value)}
+    own = {**known, **own, "PORT": str(expected), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
+    volumes = [part for inside, here in launch.volumes.items() for part in ("--volume", f"{here}:{inside}:ro")]
     names = [part for each in own for part in ("--env", each)]
     environment = {**inherited(os.environ, *ENGINES), **own}
     if shared:
         run = [
             "buildah",
             "run",
+            *(("--isolation", launch.isolation) if launch.isolation else ()),
             "--network",
             "host",
+            *volumes,
             *names,
             *(("--workingdir", launch.workdir) * bool(launch.workdir)),
         ]
@@ -164,7 +168,7 @@ def _container(
             health=launch.health, container=name, engine=engine,
         )  # fmt: skip
     command = [engine, "run", "--rm", "--init", "--name", name, "--label", f"bananastand={marks[MARK]}"]
-    command += ["--publish", f"127.0.0.1:{port}:{inside}", *names]
+    command += ["--publish", f"127.0.0.1:{port}:{expected}", *volumes, *names]
     if memory_mb is not None:
         command += ["--memory", f"{memory_mb}m"]
     if gpu is not None:
