@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -41,7 +41,7 @@ class DatedIndex:
 @contextlib.asynccontextmanager
 async def dated_index(
     settings: BuildSettings, source: Path, pip: PipConfig, log: BuildLog
-) -> AsyncIterator[DatedIndex | None]:
+) -> AsyncGenerator[DatedIndex | None]:
     """Serve it while it is entered; None where today's packages are meant, or where this machine has no open index.
 
     Args:

@@ -35,8 +35,8 @@ def with_run_environment(
         earlier = dockerfile.stage(stage.base, stage.index)
         shell = shells[earlier.index] if earlier is not None else DEFAULT_SHELL
         last = after - 1 if after is not None else len(lines)
-        ends = [*(each.line - 1 for each in stage.instructions[1:]), last]
-        for instruction, end in zip(stage.instructions, ends, strict=True):
+        starts = [*(each.line - 1 for each in stage.instructions), last]
+        for instruction, end in zip(stage.instructions, starts[1:], strict=True):
             if instruction.name == "SHELL":
                 shell = instruction.exec_form() or shell
             if instruction.name == "RUN":
