@@ -6,18 +6,22 @@ that they come once. They have no CUDA and no torch.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bananastand.platform.building.base_images import base_image
 from bananastand.platform.building.dockerfile import parse
+from bananastand.platform.building.engines import ENGINES, find_engine
 
 from .corpus import Repository
 
-__all__ = ["engine_environment", "make_images", "no_stand_in"]
+__all__ = ["container_engine", "engine_environment", "make_images", "missing_programs", "no_stand_in"]
 
 PREFIX = "localhost/bananastand-corpus"
 PYENV = Path.home() / ".pyenv" / "versions"
@@ -26,6 +30,7 @@ LIBRARIES = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", "li
              "libexpat1", "libstdc++6", "ca-certificates")  # fmt: skip
 ASKED = ("git", "curl", "wget", "gcc", "libc6-dev", "ffmpeg", "libgl1", "libglib2.0-0", "libsm6", "libxext6",
          "libsndfile1", "redis-server", "openssl")  # fmt: skip
+PROGRAMS = ("buildah", "debootstrap", "dpkg-deb", "dpkg-scanpackages")
 CONTAINERS_CONF = """[engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
@@ -47,6 +52,22 @@ def engine_environment(folder: Path) -> dict[str, str]:
         "CONTAINERS_CONF": str(engine),
         "BUILDAH_ISOLATION": "chroot",
     }
+
+
+@functools.cache
+def container_engine() -> str | None:
+    """The engine that the platform takes under this process's environment, or None."""
+    with tempfile.TemporaryDirectory() as notes:
+        found = asyncio.run(find_engine(ENGINES, Path(notes)))
+    return found.engine.name if found.engine is not None else None
+
+
+def missing_programs() -> str | None:
+    """What a stand-in cannot be made without, or None."""
+    if os.geteuid() != 0:
+        return "stand-ins of base images are made by root alone"
+    missing = [each for each in PROGRAMS if shutil.which(each) is None]
+    return f"stand-ins of base images need {', '.join(missing)}" if missing else None
 
 
 def no_stand_in(repository: Repository) -> str | None:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,10 +76,18 @@ async def build_container(
             command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
         # Older dockers know no build secrets without BuildKit.
         environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets, **made.environment}
-        status = await run([*command, *settings.engine_options, str(source)], log=log, environment=environment)
+        say = partial(_say, log, (*made.flags, made.words.strip()))
+        status = await run([*command, *settings.engine_options, str(source)], log=say, environment=environment)
     if status:
         raise BuildError(_failure(engine.name, status, list(log.tail)))
     return await _launch(engine, tag, settings, overrides)
+
+
+def _say(log: BuildLog, ours: tuple[str, ...], line: str) -> None:
+    """A line of the engine's, with RUN lines as the repository has them."""
+    for each in filter(None, ours):
+        line = line.replace(f"{each} ", "")
+    log(line)
 
 
 async def _engine(settings: BuildSettings) -> Engine:
