@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -18,15 +19,28 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
 
 from .as_of import resolve_as_of
+from .ignore import Ignored
 from .installer import PipConfig
 from .log import BuildLog
 from .package_index import DEFAULT_INDEX, PackageIndex
 from .settings import BuildSettings
+from .sources import files_of
 
-__all__ = ["DatedIndex", "dated_index", "files_before"]
+__all__ = ["DatedIndex", "dated_index", "exact_pins", "files_before"]
+
+LARGEST = 2**20  # bytes of a file that is read for pins
+READ = re.compile(r"(\.txt|\.in|\.toml|\.cfg|\.ya?ml|\.sh|setup\.py|Dockerfile[^/]*)$")
+PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([A-Za-z0-9.!+]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +71,9 @@ async def dated_index(
         yield None
         return
     index = PackageIndex([each for each in indexes if not each.startswith(("file:", "/"))], (), pip.certificates)
-    server = _server(index, as_of.cutoff)
-    thread = threading.Thread(target=server.serve_forever, name="dated index", daemon=True)
+    pins, untimed = await asyncio.to_thread(exact_pins, source), set[str]()
+    server = _server(index, as_of.cutoff, pins, untimed)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="dated index", daemon=True)
     thread.start()
     try:
         port = int(server.server_address[1])
@@ -67,14 +82,51 @@ async def dated_index(
         await asyncio.to_thread(server.shutdown)
         server.server_close()
         thread.join()
+    if untimed:
+        log(f"the index tells no upload times of {', '.join(sorted(untimed))}: all of their versions count")
 
 
-def files_before(rows: Iterable[Mapping[str, Any]], cutoff: datetime) -> list[Mapping[str, Any]]:
-    """The files of a package that were there. All of them where its index tells no times."""
+def exact_pins(source: Path) -> dict[str, set[Version]]:
+    """The versions that files of the source ask for with `==`, by package: they count whenever they were uploaded."""
+    found = dict[str, set[Version]]()
+    for name, entry in files_of(source, Ignored()):
+        is_file = entry.is_file(follow_symlinks=False) and READ.search(name)
+        if not is_file or entry.stat(follow_symlinks=False).st_size > LARGEST:
+            continue
+        text = Path(entry.path).read_text(encoding="utf-8", errors="replace")
+        for package, version in PIN.findall(text):
+            with contextlib.suppress(InvalidVersion):
+                found.setdefault(str(canonicalize_name(package)), set()).add(Version(version))
+    return found
+
+
+def files_before(
+    rows: Iterable[Mapping[str, Any]], cutoff: datetime, pinned: Collection[Version] = ()
+) -> list[Mapping[str, Any]]:
+    """The files of a package that were there, and those of pinned versions. All, where its index tells no times."""
     found = list(rows)
-    if not any(row.get("upload-time") for row in found):
+    if not is_timed(found):
         return found
-    return [row for row in found if (time := row.get("upload-time")) and _moment(str(time)) <= cutoff]
+    return [row for row in found if _was_there(row, cutoff) or _version(str(row["filename"])) in pinned]
+
+
+def is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the index tells when files were uploaded."""
+    return any(row.get("upload-time") for row in rows)
+
+
+def _was_there(row: Mapping[str, Any], cutoff: datetime) -> bool:
+    time = row.get("upload-time")
+    return bool(time) and _moment(str(time)) <= cutoff
+
+
+def _version(filename: str) -> Version | None:
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[1]
+        return parse_sdist_filename(filename)[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
 
 
 def _moment(text: str) -> datetime:
@@ -82,7 +134,9 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _server(index: PackageIndex, cutoff: datetime) -> ThreadingHTTPServer:
+def _server(
+    index: PackageIndex, cutoff: datetime, pins: Mapping[str, Collection[Version]], untimed: set[str]
+) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             words = unquote(self.path.partition("?")[0]).strip("/").split("/")
@@ -94,7 +148,9 @@ def _server(index: PackageIndex, cutoff: datetime) -> ThreadingHTTPServer:
             if not rows:
                 self.send_error(404, f"no index of this machine has {name}")
                 return
-            body = _page(files_before(rows, cutoff)).encode()
+            if not is_timed(rows):
+                untimed.add(name)
+            body = _page(files_before(rows, cutoff, pins.get(name, ()))).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))

@@ -66,12 +66,13 @@ def _edited(
 ) -> list[str] | None:  # fmt: skip
     """The lines of one RUN; None for one that has to stay as it is."""
     head, rest = _split("\n".join(here), escape)
-    more = " ".join(flags)
+    keyword = head[: len(head) - len(head.lstrip()) + len("RUN")]
+    head = f"{keyword} {' '.join(flags)}{head[len(keyword) :]}"
     if (program := instruction.exec_form()) is not None:
         if not has_shell:
             return None
         wrapped = json.dumps(["/bin/sh", "-c", f'{words}exec "$@"', "sh", *program])
-        return [*f"{head.rstrip()} {more} {wrapped}".split("\n")]
+        return f"{head}{wrapped}".split("\n")
     if not _is_posix(shell):
         return None
     if HEREDOC_ALONE.fullmatch(instruction.value):
@@ -79,8 +80,8 @@ def _edited(
             return None  # another program than the shell runs it
         first, _, body = rest.partition("\n")
         tab = "\t" if first.startswith("<<-") else ""
-        return f"{head.rstrip()} {more} {first}\n{tab}{words.rstrip('; ')}\n{body}".split("\n")
-    return f"{head.rstrip()} {more} {words}{rest}".split("\n")
+        return f"{head}{first}\n{tab}{words.rstrip('; ')}\n{body}".split("\n")
+    return f"{head}{words}{rest}".split("\n")
 
 
 def _split(text: str, escape: str) -> tuple[str, str]:
