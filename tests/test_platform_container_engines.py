@@ -13,6 +13,8 @@ import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings, build
 from bananastand.platform.building.engines import CONTAINERS, ENGINES, Engine, Found, _program, find_engine
+from bananastand.platform.commands import start_command
+from bananastand.platform.launch import Launch
 
 WORKS = "#!/bin/sh\nexit 0\n"
 RUNS_NOTHING = """#!/bin/sh
@@ -146,3 +148,28 @@ def test_the_program_of_the_trial_ends_with_status_0(tmp_path: Path) -> None:
     (tmp_path / "works").chmod(0o755)
 
     assert subprocess.run([tmp_path / "works"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_an_images_entrypoint_is_started_once(engine: str) -> None:
+    """Words behind the image are arguments of its ENTRYPOINT."""
+    command = ("./entrypoint.sh", "--port", "8000")
+    launch = Launch("container", command, "/app", image="an/image", engine=engine)
+
+    start = start_command(launch, stand="tests", replica="one", port=9000)
+
+    assert start.command[-5:] == ("--entrypoint", "./entrypoint.sh", "an/image", "--port", "8000")
+
+
+def test_a_container_of_its_own_network_is_given_no_address_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:8080")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    launch = Launch("container", ("x",), "/", {"HF_HUB_OFFLINE": "0"}, image="an/image", engine="docker")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    environment = start_command(launch, stand="tests", replica="one", port=9000).environment
+    words = start_command(launch, stand="tests", replica="one", port=9000).command
+
+    assert "HTTPS_PROXY" in words
+    assert "HF_ENDPOINT" not in words
+    assert environment["HF_HUB_OFFLINE"] == "0", "what the image sets comes first"
