@@ -16,11 +16,12 @@ MISSING = (404, 405, 501)
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What came of a question. reason: what was asked and what came."""
+    """What came of a question. reason: what was asked and what came. answered: whether anything came."""
 
     is_ready: bool
     reason: str
     concurrency: int = 1
+    answered: bool = True
 
 
 async def ask_health(client: HttpClient, path: str | None = None) -> Health:
@@ -35,7 +36,7 @@ async def ask_health(client: HttpClient, path: str | None = None) -> Health:
     for each in (path,) if path else PATHS:
         answer = await client.get(each)
         if answer is None:
-            return Health(False, f"GET {each} on port {client.address[1]}: no answer")
+            return Health(False, f"GET {each} on port {client.address[1]}: no answer", answered=False)
         if 200 <= answer.status < 300:
             value = answer.json()
             told = value.get("concurrency") if isinstance(value, dict) else None
