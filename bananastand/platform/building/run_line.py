@@ -10,7 +10,7 @@ import posixpath
 import shlex
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from .runs import ROOT, Run, is_own, read_run
 from .shell import Command, ShellError, commands
 from .shims import NOTES, notes_of, shims
 from .steps import Step, steps
+from .system import missing_packages
 from .weights import declared_arguments, hub_tokens
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class RunLine:
         status = await self._sequence(found)
         (self.stage.tree.root / FOLDER).unlink(missing_ok=True)
         if status:
-            raise DockerfileError(self.line.line, self._failure(status))
+            lacking = await missing_packages(self.stage.needed())
+            raise DockerfileError(self.line.line, self._failure(status, lacking))
 
     def _text(self) -> str:
         words = self.line.exec_form()
@@ -309,7 +311,7 @@ class RunLine:
         self.lines.append(line)
         self.stage.log(line)
 
-    def _failure(self, status: int) -> str:
+    def _failure(self, status: int, lacking: Sequence[str]) -> str:
         lines, text = list(self.lines), f"{self.line.text[:160]} ended with status {status}"
         if (why := explain_fetch_failure(lines, environment=self.environment)) is not None:
             return f"{self.line.text[:160]} failed. {why}"
@@ -319,8 +321,8 @@ class RunLine:
             text += f". What to do: {what}"
         elif not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"
-        if left := self.stage.needed():
-            text += f". The Dockerfile's Debian packages are not installed by a build: {', '.join(left)}"
+        if lacking:
+            text += f". This machine lacks some of the Dockerfile's Debian packages: sudo apt-get install {' '.join(lacking)}"
         return text
 
 
