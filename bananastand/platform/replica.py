@@ -53,6 +53,7 @@ class Replica:
         self.state: State = "starting"
         self.inflight = 0
         self.background = 0
+        self.answered = 0  # calls, since its start
         self.waits_for = "its program starts"
         self.failure: str | None = None
         self.started = self.idle_since = time.monotonic()

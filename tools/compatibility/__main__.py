@@ -75,7 +75,9 @@ def _corpus(options: argparse.Namespace, measured: dict[str, Any]) -> None:
     measured["machine"] = f"{machine.system()} {machine.machine()}, {os.cpu_count()} cores, no GPU used"
     sources = options.folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
-    with _hub(options.folder, wanted) as hub, Platform(options.folder, sources, hub) as platform:
+    requests = options.folder / "hub-requests.log"
+    requests.write_text("")
+    with _hub(options.folder, wanted, requests) as hub, Platform(options.folder, sources, hub) as platform:
         sdk = SdkCaller(options.folder / "sdks")
         for repository in wanted:
             for builder in options.builder or ("process", "container"):
@@ -83,14 +85,16 @@ def _corpus(options: argparse.Namespace, measured: dict[str, Any]) -> None:
                 if options.resume and known and all(cell["ok"] is not False for cell in known["cells"].values()):
                     continue
                 print(f"{repository.name} ({builder})", flush=True)
-                life = Life(repository, builder, platform, sdk, sources, options.limit)
+                read = lambda: requests.read_text().splitlines()  # noqa: E731
+                life = Life(repository, builder, platform, sdk, sources, options.limit, read)
                 life.run(_report)
                 log = options.folder / "logs" / f"{life.name}.log"
                 log.parent.mkdir(exist_ok=True)
                 log.write_text("\n".join(life.log))
                 (log.parent / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
-                entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected)}
+                entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected),
+                         "other": life.substitutes()}  # fmt: skip
                 measured["repositories"].setdefault(repository.name, {})[builder] = entry
                 _write(measured)
         if not options.only:
@@ -122,13 +126,16 @@ def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> 
 
 
 @contextlib.contextmanager
-def _hub(folder: Path, wanted: list[Repository]) -> Iterator[dict[str, str]]:
-    """The hub of the tests with what these repositories fetch, and the variables that lead to it."""
+def _hub(folder: Path, wanted: list[Repository], requests: Path) -> Iterator[dict[str, str]]:
+    """The hub of the tests with what these repositories fetch, and the variables that lead to it.
+
+    requests: the file into which it writes what it is asked.
+    """
     names = sorted({each.successors.get(name, name) for each in wanted for name in each.weights})
     if not names:
         yield {}
         return
-    command = [sys.executable, str(HUB), "--folder", str(folder / "hub")]
+    command = [sys.executable, str(HUB), "--folder", str(folder / "hub"), "--log", str(requests)]
     for name in names:
         command += ["--only", name]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

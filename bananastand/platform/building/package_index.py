@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import ssl
-import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +38,10 @@ MINORS = range(6, 20)  # of Python 3 that are considered
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known."""
+    """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known.
+
+    yanked: by whoever published it, so that only an exact pin takes it.
+    """
 
     name: str
     version: Version
@@ -47,6 +49,7 @@ class File:
     requires_python: str | None = None
     uploaded: datetime | None = None
     url: str = ""
+    yanked: bool = False
 
     @property
     def pythons(self) -> set[int]:
@@ -59,18 +62,31 @@ class File:
 
 
 class PackageIndex:
-    """Indexes asked in their order, and folders of files. What was fetched is kept for the life of the object."""
+    """Indexes asked in their order, and folders of files. What was fetched is kept for the life of the object.
+
+    failures: the addresses of packages that an index gave no answer to, and why.
+    """
 
     def __init__(
         self, indexes: Sequence[str] = (DEFAULT_INDEX,), folders: Sequence[str] = (), certificates: str | None = None,
         timeout: float = 15.0,
     ) -> None:  # fmt: skip
-        self._indexes, self._folders, self._timeout = indexes, folders, timeout
+        self._indexes, self._folders, self._timeout, self._certificates = indexes, folders, timeout, certificates
         self._context = ssl.create_default_context(cafile=certificates if certificates else None)
         self._known = dict[str, list[File]]()
+        self.failures = dict[str, str]()
+
+    def with_indexes(self, addresses: Iterable[str]) -> PackageIndex:
+        """One that asks these indexes too."""
+        indexes = tuple(dict.fromkeys([*self._indexes, *addresses]))
+        return PackageIndex(indexes, self._folders, self._certificates, self._timeout)
 
     def files(self, name: str) -> list[File]:
-        """All files of a package; empty where nothing is known or no index answers. Blocks on the network."""
+        """All files of a package, without yanked ones; empty where no index has or says any. Blocks on the network."""
+        return [file for file in self.history(name) if not file.yanked]
+
+    def history(self, name: str) -> list[File]:
+        """All files of a package, yanked ones among them."""
         name = str(canonicalize_name(name))
         if name not in self._known:
             found = [file for index in self._indexes for file in self._of_index(index, name)]
@@ -87,7 +103,10 @@ class PackageIndex:
                 with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:
                     body, kind = answer.read(LARGEST), answer.headers.get("Content-Type", "")
             rows = _json_rows(body) if "json" in kind else _html_rows(body.decode("utf-8", "replace"), address)
-        except (OSError, ValueError, urllib.error.URLError):
+        except (OSError, ValueError) as error:
+            absent = isinstance(error, FileNotFoundError) or getattr(error, "code", None) in (404, 410)
+            if not absent:
+                self.failures[address] = str(getattr(error, "reason", error))
             return []
         return [file for row in rows if (file := _file(row, name)) is not None]
 
@@ -144,14 +163,13 @@ def _html_rows(text: str, address: str) -> list[dict[str, Any]]:
     for attributes, name in re.findall(r"<a\s([^>]*)>([^<]*)</a>", text, re.IGNORECASE):
         found = dict(re.findall(r"([\w-]+)=[\"']([^\"']*)[\"']", attributes))
         row = {"filename": unescape(name).strip(), "url": urljoin(address, unescape(found.get("href", "")))}
-        rows.append({**row, "requires-python": unescape(found.get("data-requires-python", "")) or None})
+        requires = unescape(found.get("data-requires-python", "")) or None
+        rows.append({**row, "requires-python": requires, "yanked": "data-yanked" in attributes})
     return rows
 
 
 def _file(row: Mapping[str, Any], name: str) -> File | None:
     filename = str(row.get("filename", ""))
-    if row.get("yanked"):
-        return None
     try:
         if filename.endswith(".whl"):
             found, version, _, tags = parse_wheel_filename(filename)
@@ -164,7 +182,8 @@ def _file(row: Mapping[str, Any], name: str) -> File | None:
         return None
     if str(found) != name:
         return None
-    return File(filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")))
+    yanked = bool(row.get("yanked"))
+    return File(filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")), yanked)
 
 
 def _of_folder(folder: str, name: str) -> list[File]:

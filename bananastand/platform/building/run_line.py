@@ -23,7 +23,7 @@ from .environments import Environment
 from .errors import DockerfileError, NotHonoured
 from .failure import advice, decisive
 from .fetch_failure import explain_fetch_failure
-from .layers import Layers, hub_of, look
+from .layers import Layers, caches_of, look
 from .locks import requirements_of
 from .runs import ROOT, Run, is_own, read_run
 from .shell import Command, ShellError, commands
@@ -258,18 +258,17 @@ class RunLine:
         place.mkdir(parents=True, exist_ok=True)
         if stage.sandboxed:
             command, environment = self._sandboxed(command, environment, read, python)
-        hub = hub_of(environment)
-        shared = not hub.is_relative_to(root)
+        caches = [each for each in caches_of(environment) if not each.is_relative_to(root)]
         before = await asyncio.to_thread(look, root)
-        there = set(os.listdir(hub) if hub.is_dir() else ())
+        there = _entries(caches)
         status = await run(
             command, log=self._hear, cwd=Path("/") if stage.sandboxed else place, environment=environment
         )
         stage.mounts.take_away()
         if status == 0:
-            outside = [str(hub / name) for name in (os.listdir(hub) if hub.is_dir() else ()) if name not in there]
+            outside = sorted(_entries(caches) - there)
             after = await asyncio.to_thread(look, root)
-            await asyncio.to_thread(layers.keep, key, root, before, after, outside if shared else [])
+            await asyncio.to_thread(layers.keep, key, root, before, after, outside)
         self._after(read)
         return status
 
@@ -322,8 +321,13 @@ class RunLine:
         elif not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"
         if lacking:
-            text += f". This machine lacks some of the Dockerfile's Debian packages: sudo apt-get install {' '.join(lacking)}"
+            command = f"sudo apt-get install {' '.join(lacking)}"
+            text += f". This machine lacks some of the Dockerfile's Debian packages: {command}"
         return text
+
+
+def _entries(folders: Sequence[Path]) -> set[str]:
+    return {str(folder / name) for folder in folders if folder.is_dir() for name in os.listdir(folder)}
 
 
 def _only_cd(text: str) -> str | None:

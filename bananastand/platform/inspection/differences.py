@@ -28,14 +28,16 @@ def differences(
     weights: Sequence[Weight],
     variables: Sequence[Variable],
     port: int | None,
+    against: Sequence[Difference] = (),
 ) -> list[Difference]:
-    """All of them, those that need a change first."""
+    """All of them, those that need a change first. against: what the package index has against the requirements."""
     found = [
         *_of_start(repository, template, port),
         *_of_gpu(repository, torch),
         *_of_weights(weights),
         *_of_variables(variables),
         *_of_requirements(requirements, template),
+        *against,
         *_of_dockerfile(repository, base),
         *_of_pointers(repository),
     ]
