@@ -5,6 +5,7 @@ Speaks the simple API, in JSON or HTML; installs nothing.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import ssl
@@ -99,14 +100,14 @@ class PackageIndex:
             if address.startswith("file:"):
                 body, kind = (Path(unquote(urlsplit(address).path)) / "index.html").read_bytes(), "text/html"
             else:
-                request = urllib.request.Request(address, headers={"Accept": ACCEPT})
+                request = _request(address)
                 with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:
                     body, kind = answer.read(LARGEST), answer.headers.get("Content-Type", "")
             rows = _json_rows(body) if "json" in kind else _html_rows(body.decode("utf-8", "replace"), address)
         except (OSError, ValueError) as error:
             absent = isinstance(error, FileNotFoundError) or getattr(error, "code", None) in (404, 410)
             if not absent:
-                self.failures[address] = str(getattr(error, "reason", error))
+                self.failures[_bare(address)] = str(getattr(error, "reason", error))
             return []
         return [file for row in rows if (file := _file(row, name)) is not None]
 
@@ -133,6 +134,20 @@ def spelled(minors: Iterable[int]) -> str:
         else:
             runs.append([minor])
     return ", ".join(f"3.{run[0]}" if len(run) == 1 else f"3.{run[0]}-3.{run[-1]}" for run in runs)
+
+
+def _request(address: str) -> urllib.request.Request:
+    """A request with the name and password of the address, which urllib takes for a part of the host."""
+    headers, parts = {"Accept": ACCEPT}, urlsplit(address)
+    if parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return urllib.request.Request(_bare(address), headers=headers)
+
+
+def _bare(address: str) -> str:
+    """Without a name and password."""
+    return re.sub(r"(?<=//)[^/@]*@", "", address, count=1)
 
 
 def _fits(tag: tuple[str, str, str], minor: int) -> bool:

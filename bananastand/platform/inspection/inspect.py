@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..building.as_of import resolve_as_of
 from ..building.base_images import BaseImage, base_image
+from ..building.pythons import of_lines
 from .behaviour import absolute_paths, handlers, health_path, listening_port, variables, webhooks
 from .differences import differences
 from .downloads import downloads
@@ -89,8 +90,12 @@ def _base(repository: Repository, when: date | None) -> tuple[BaseImage | None, 
         reason = "bananastand.toml" if chosen else "no Dockerfile: as Banana's templates are built"
         return None, Base(None, python, reason)
     image, where = base_image(stage.base, when), f"Dockerfile:{stage.line}"
+    lines = [(each.line, each.text) for built in repository.stages for each in built.instructions]
+    stated = of_lines(lines)
     if chosen:
         return image, Base(stage.base, chosen, "bananastand.toml names the Python", where)
+    if stated is not None:
+        return image, Base(stage.base, stated.version, f"{stated.reason} names it", where)
     reason = "the image's name says so" if image.exact else "what the image holds" if image.known else "not known"
     return image, Base(stage.base, image.python, reason, where)
 

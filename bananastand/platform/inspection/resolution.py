@@ -78,7 +78,7 @@ def _unreachable(index: PackageIndex, lines: Sequence[Requirement]) -> str | Non
     if first is None or index.history(first.name) or not index.failures:
         return None
     address, reason = next(iter(index.failures.items()))
-    return f"the package index cannot be reached: {_plain(address)}: {reason}"
+    return f"the package index cannot be reached: {address}: {reason}"
 
 
 def _without_python(lines: Sequence[Requirement], query: _Query) -> list[Difference]:
@@ -177,8 +177,3 @@ def _reason(said: Sequence[str]) -> str:
         name = re.search(r"`([^`]+)`", hint)
         return f"{name[1] if name else 'a package'} has no wheel: whether it fits is known once it is built"
     return next((line.strip() for line in said if line.strip()), "uv gave no reason")
-
-
-def _plain(address: str) -> str:
-    """Without a name and password."""
-    return re.sub(r"//[^/@]*@", "//", address)
