@@ -11,6 +11,7 @@ import shlex
 import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,13 @@ from ..inherited import inherited
 from ..replicas.sandbox import in_sandbox
 from .commands import run
 from .conda import read_conda
+from .conda_environment import CondaPackages, find_conda, for_conda
 from .dockerfile import Instruction
 from .environments import Environment
 from .errors import DockerfileError, NotHonoured
 from .failure import advice, decisive
 from .fetch_failure import explain_fetch_failure
+from .gpu_support import machine_capabilities
 from .layers import Layers, caches_of, look
 from .locks import requirements_of
 from .runs import ROOT, Run, is_own, read_run
@@ -30,6 +33,7 @@ from .shell import Command, ShellError, commands
 from .shims import NOTES, notes_of, shims
 from .steps import Step, steps
 from .system import missing_packages
+from .torch_builds import FAMILY, name_of
 from .weights import declared_arguments, hub_tokens
 
 if TYPE_CHECKING:
@@ -210,11 +214,20 @@ class RunLine:
             raise DockerfileError(self.line.line, f"RUN {said}: there is no {call.file} in {folder}")
         if call.python:
             stage.want_python(call.python, f"line {self.line.line}, conda")
+        by_conda = find_conda() if stage.overrides.build.conda else None
+        if by_conda is not None:
+            gpu = bool(machine_capabilities())
+            stage.conda += CondaPackages(for_conda(call.specs, gpu), call.channels)
+            left = () if gpu else tuple(each for each in call.packages if name_of(each) in FAMILY)
+            call = replace(call, packages=left, debian=(), left_out=())
+            stage.log(f"  {said}: {Path(by_conda).name} installs it, before pip's packages")
         stage.packages += call.debian
         place = posixpath.dirname(posixpath.join(folder, call.file)) if call.file else folder
         for packages in (call.packages, call.pip):
             if packages:
                 stage.add_pip(self.line.line, ("install", *packages), place, {})
+        if by_conda is not None and call.specs:
+            return ()
         if call.packages or call.pip or call.python or call.left_out:
             python = f"Python {call.python}; " if call.python else ""
             left = f"; left out: {', '.join(call.left_out)}" if call.left_out else ""
