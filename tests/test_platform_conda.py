@@ -39,7 +39,7 @@ folder = pathlib.Path(words[words.index("--prefix") + 1])
 subprocess.run([{sys.executable!r}, "-m", "venv", "--without-pip", str(folder)], check=True)
 site = next(folder.glob("lib/python3*/site-packages"))
 for word in words:
-    if found := re.fullmatch(r"(?:[\\\\w-]+::)?(peel|rind)(?:=.*)?", word):
+    if found := re.fullmatch(r"(?:[a-z-]+::)?(peel|rind)(?:=.*)?", word):
         (site / (found[1] + ".py")).write_text("by = 'conda'")
 """
 
