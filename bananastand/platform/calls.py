@@ -23,8 +23,9 @@ from .projects import Project
 from .replicas.client import Headers, ReplicaRequest
 from .store import Store
 
-__all__ = ["JSON_BODY", "Call", "Calls", "Outcome", "fingerprint"]
+__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint"]
 
+WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
 State = Literal["queued", "running", "succeeded", "failed"]
 T = tables.calls.c

@@ -15,14 +15,14 @@ from typing import Any
 
 from . import outcomes
 from .attempts import Attempt, Attempts
-from .calls import JSON_BODY, Call, Calls, Outcome, fingerprint
+from .calls import JSON_BODY, WEBSOCKET, Call, Calls, Outcome, fingerprint
 from .errors import NotFound, Refused, StoreError
 from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
 from .replicas.client import Headers, ReplicaRequest
 from .settings import Settings
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Dispatcher", "Line"]
 
@@ -70,7 +70,9 @@ class Dispatcher:
             if call.state == "running":
                 call = self._calls.give_back(call, counted=True)
             ticket = self._keep(Ticket(call, None))
-            if call.attempts >= self._settings.attempts:
+            if call.method == WEBSOCKET:
+                self._end(ticket, outcomes.CUT_OFF)
+            elif call.attempts >= self._settings.attempts:
                 self._end(ticket, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
             else:
                 self.line(call.project_id).waiting.append(ticket)
@@ -86,6 +88,7 @@ class Dispatcher:
         headers: Headers = JSON_BODY,
         run_id: str | None = None,
         request_id: str | None = None,
+        session: Session | None = None,
     ) -> Ticket:
         """Acknowledge a call: its row is written.
 
@@ -97,6 +100,7 @@ class Dispatcher:
             headers: Those that the app may see.
             run_id: The caller's id for the run.
             request_id: A call of the same id, method, route and body is that call again.
+            session: Holds the replica in place of one request; see Ticket.
 
         Raises:
             Refused: The body is too long.
@@ -112,7 +116,7 @@ class Dispatcher:
                 return ticket
             if (call := self._calls.made_before(project, request)) is not None:
                 return await self._over(call)
-        ticket = Ticket(None, body)
+        ticket = Ticket(None, body, session)
         if request is not None:
             self._by_request[project.id, request] = ticket
         cold = not any(each.state == "ready" for each in self._pool.of(project.id))
@@ -241,7 +245,8 @@ class Dispatcher:
             if ticket.called_off is None:
                 attempt = await self._attempts.make(project, ticket, replica)
         except asyncio.CancelledError:
-            attempt = Attempt(ticket.called_off, counted=False)
+            cut_off = outcomes.CUT_OFF if ticket.session is not None else None
+            attempt = Attempt(ticket.called_off or cut_off, counted=False)
         ticket.task = None
         seconds = time.monotonic() - begun
         if attempt.outcome is None and attempt.pause and not self.closing:

@@ -38,6 +38,7 @@ class Settings:
     builds_at_once: int = 1
     builds_kept: int = 10  # of a project, as versions to go back to
     max_body: int = 64 * 2**20
+    max_message: int = 16 * 2**20  # of a websocket
     max_archive: int = 2 * 2**30
     scale_wait: float = 1.0  # that a call waits before one more replica is started beside others
 
