@@ -128,6 +128,10 @@ def test_pins_that_no_python_serves_together_are_named(inspect: Inspect) -> None
     )
 
 
+def test_a_folder_that_pip_installs_is_no_package_of_the_index(inspect: Inspect) -> None:
+    assert inspect("fruit", more="RUN pip install -e library && pip install --editable other\n").runs
+
+
 def test_a_requirement_for_another_python_is_left_alone(inspect: Inspect) -> None:
     assert inspect('vegetable; python_version < "3.8"', "fruit").runs
 

@@ -83,6 +83,9 @@ def _of_words(repository: Repository, text: str, where: str) -> Iterator[Require
             yield from _of_file(repository, next(words, ""))
         elif word.startswith(("-r", "--requirement=")):
             yield from _of_file(repository, word.removeprefix("--requirement=").removeprefix("-r"))
+        elif word in ("-e", "--editable"):
+            line = next(words, "")
+            yield Requirement(line, "git" if "git+" in line else "local", where)
         elif word in WITH_VALUE:
             next(words, None)
         elif not word.startswith("-"):

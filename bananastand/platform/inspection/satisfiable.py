@@ -5,6 +5,7 @@ Installs and builds nothing. Whether requirements fit each other is resolution.p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,9 +140,10 @@ def _no_version(wanted: _Wanted, files: Sequence[File], index: PackageIndex) -> 
 def _of_python(wanted: _Wanted, files: Sequence[File], fitting: Sequence[File]) -> Finding | None:
     if wanted.minor is None or any(wanted.minor in file.pythons for file in fitting):
         return None
-    minors = {minor for file in fitting for minor in file.pythons}
+    minors = {minor for file in fitting for minor in file.pythons if minor <= sys.version_info[1] + 3}
+    near_python = min(minors, key=lambda minor: abs(minor - (wanted.minor or 0)), default=0)
     others = sorted({file.version for file in files if wanted.minor in file.pythons and not file.yanked})
-    ways = [f'[build] python = "3.{max(minors)}" in bananastand.toml'] if minors else []
+    ways = [f'[build] python = "3.{near_python}" in bananastand.toml'] if minors else []
     if others:
         near = min((each for each in others if each > max(file.version for file in fitting)), default=others[-1])
         ways.append(f'[build] pins = ["{wanted.name}=={near}"]')
