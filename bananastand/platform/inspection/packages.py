@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 
 from ..building.base_images import BaseImage, newest_torch
 from ..building.gpu_support import cuda_of, machine_capabilities, unsupported
+from ..building.runs import PIP, PYTHON
+from ..building.shell import ShellError, commands
 from .findings import Requirement, Torch
 from .repository import Repository
 
@@ -33,7 +35,7 @@ def requirements(repository: Repository) -> list[Requirement]:
             found += _of_file(repository, name)
     elif repository.dockerfile is not None:
         for run in repository.runs:
-            for words in INSTALLS.findall(run.text):
+            for words in _pip_words(run.text):
                 found += _of_words(repository, words, run.where)
     elif repository.has("requirements.txt"):
         found += _of_file(repository, "requirements.txt")
@@ -42,11 +44,26 @@ def requirements(repository: Repository) -> list[Requirement]:
     return [*kept, *(_requirement(line, "bananastand.toml") for line in pinned.values())]
 
 
-def _of_words(repository: Repository, text: str, where: str) -> Iterator[Requirement]:
+def _pip_words(text: str) -> Iterator[list[str]]:
+    """What follows `pip install` in a shell line, without redirections and words that only the shell knows."""
     try:
-        words = iter(shlex.split(text))
-    except ValueError:
+        found = [[word.literal for word in each.words] for each in commands(text)]
+    except ShellError:
+        yield from (shlex.split(words) for words in INSTALLS.findall(text) if words.count('"') % 2 == 0)
         return
+    for words in found:
+        while words and words[0] in ("sudo", "exec", "time", "env"):
+            words = words[1:]
+        program = (words[0] or "").rpartition("/")[2] if words else ""
+        if PYTHON.fullmatch(program) or program == "uv":
+            words = words[words.index("pip") :] if "pip" in words else []
+            program = "pip"
+        if PIP.fullmatch(program) and "install" in words:
+            yield [word for word in words[words.index("install") + 1 :] if word is not None]
+
+
+def _of_words(repository: Repository, listed: list[str], where: str) -> Iterator[Requirement]:
+    words = iter(listed)
     for word in words:
         if word in ("-r", "--requirement"):
             yield from _of_file(repository, next(words, ""))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..commands import Start
-from ..process import Process, spawn
+from ..process import Output, Process, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import environment_inside, in_sandbox, why_no_sandbox
 from .sandbox_mounts import inside
@@ -108,8 +108,7 @@ class _ForkServer:
             os.close(write)
             theirs.close()
             self._pids.pop(id, None)
-        stream = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read, "rb", 0))
+        output = await Output.of(read)
         end = self._ends.pop(pid, None)
         if end is None:  # it has not ended already
             self._ends[pid] = end = loop.create_future()
@@ -119,7 +118,7 @@ class _ForkServer:
         worker.changed = changed
         await worker.attach(ours)
         how = "forked from a fork server that has its imports"
-        return Started(Process(pid, end, stream, on_line), how, changed, worker, ports)
+        return Started(Process(pid, end, output, on_line), how, changed, worker, ports)
 
     def end(self) -> None:
         """It ends when its line does, and its children with it."""
