@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
+from .advice import explain
 from .builds import Deployment
 from .commands import Start
 from .errors import ReplicaFailed
@@ -32,6 +33,7 @@ LOOK, LOOK_MOST = 0.02, 0.25  # seconds between two probes while it starts
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
 LAST_LINES = 200  # enough for a traceback
 ENGINE = 20.0  # seconds for an engine to remove a container
+SILENCE = 14.0  # seconds between two lines that say what a start waits for
 OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected one
 
 
@@ -147,6 +149,12 @@ class Replica:
             self.say(f"is ended: {reason}")
             self._process.signal(signal.SIGKILL)
 
+    def advice(self) -> str | None:
+        """What to do about its failure, where that is known."""
+        secret = to_hide(self.deployment.secrets.values())
+        step = explain([*self._lines, self.failure or ""], environment=self.deployment.launch.environment)
+        return hidden(step, secret) if step is not None else None
+
     def _tail(self) -> str:
         """The last lines, as the end of a sentence; they are told where it fails, to people without a key too."""
         return hidden(tail(self._lines), to_hide(self.deployment.secrets.values()))
@@ -204,7 +212,7 @@ class Replica:
 
     async def _wait_until_ready(self, start: Start, started: Started, end: asyncio.Task[int], timeout: float) -> None:
         """Raises ReplicaFailed."""
-        pause, until = LOOK, time.monotonic() + timeout
+        pause, until, next_word = LOOK, time.monotonic() + timeout, self.started + SILENCE
         while self.state == "starting":
             started.changed.clear()
             if end.done():
@@ -217,6 +225,9 @@ class Replica:
                 raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.waits_for}{self._tail()}")
             if await self._look(start, started):
                 return
+            if time.monotonic() > next_word:
+                next_word += SILENCE
+                self.say(f"not ready after {time.monotonic() - self.started:.0f} s: {self.waits_for}")
             news = asyncio.create_task(started.changed.wait())
             await asyncio.wait({end, news}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import shlex
 import shutil
 from collections import deque
@@ -21,7 +22,7 @@ from .conda import read_conda
 from .dockerfile import Instruction
 from .environments import Environment
 from .errors import BuildError, DockerfileError, NotHonoured
-from .failure import advice, decisive
+from .failure import decisive, windows_lines
 from .fetch_failure import explain_fetch_failure
 from .layers import Layers, hub_of, look
 from .locks import requirements_of
@@ -29,6 +30,7 @@ from .runs import ROOT, Run, is_own, read_run
 from .shell import Command, ShellError, commands
 from .shims import NOTES, notes_of, shims
 from .steps import Step, may_fail, steps
+from .system import missing_packages
 from .weights import declared_arguments, hub_tokens
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class RunLine:
         status = await self._sequence(found)
         (self.stage.tree.root / FOLDER).unlink(missing_ok=True)
         if status:
-            raise DockerfileError(self.line.line, self._failure(status))
+            raise DockerfileError(self.line.line, await self._failure(status))
 
     def _text(self) -> str:
         words = self.line.exec_form()
@@ -137,14 +139,14 @@ class RunLine:
         stage = self.stage
         await stage.python()  # what earlier steps ask for fails on their own account
         before = len(stage.pip)
-        status = await self._step(text)
-        if status == 0 and len(stage.pip) > before:
-            try:
+        try:
+            status = await self._step(text)
+            if status == 0 and len(stage.pip) > before:
                 await stage.python()
-            except BuildError as error:
-                del stage.pip[before:]
-                stage.log(f"  `{text[:100]}` fails, and the line goes on: {error}")
-                return 1
+        except BuildError as error:
+            del stage.pip[before:]
+            stage.log(f"  `{text[:100]}` fails, and the line goes on: {error}")
+            return 1
         return status
 
     async def _step(self, text: str) -> int:
@@ -338,18 +340,20 @@ class RunLine:
         self.lines.append(line)
         self.stage.log(line)
 
-    def _failure(self, status: int) -> str:
+    async def _failure(self, status: int) -> str:
         lines, text = list(self.lines), f"{self.line.text[:160]} ended with status {status}"
         if (why := explain_fetch_failure(lines, environment=self.environment)) is not None:
             return f"{self.line.text[:160]} failed. {why}"
         if reason := decisive(lines):
-            text += f": {reason}"
-        if what := advice(lines):
-            text += f". What to do: {what}"
-        elif not self.stage.sandboxed and "No such file or directory: '/" in reason:
+            text += f": {reason.rstrip('.')}"
+        for name in re.findall(r"[\w./-]+\.sh\b", self.line.text):
+            if (why := windows_lines(self.stage.tree.at(posixpath.join(self.folder, name)))) is not None:
+                text += f". {why}"
+        if not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"
-        if left := self.stage.needed():
-            text += f". The Dockerfile's Debian packages are not installed by a build: {', '.join(left)}"
+        if missing := await missing_packages(self.stage.needed()):
+            names = " ".join(missing)
+            text += f". This machine lacks Debian packages that the Dockerfile installs: sudo apt-get install {names}"
         return text
 
 
