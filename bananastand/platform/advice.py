@@ -130,6 +130,16 @@ def _variable(found: re.Match[str], evidence: _Evidence) -> Details | None:
     return {"option": f"--secret {found['name']}" if private else f"--env {found['name']}=VALUE"}
 
 
+def _unset(found: re.Match[str], evidence: _Evidence) -> Details | None:
+    """The variable that the failing line reads, where it has none."""
+    code = evidence.error.frame.code if evidence.error is not None and evidence.error.frame is not None else None
+    name = re.search(r"(?:getenv|environ\.get)\(\s*[\"'](\w+)", code or "")
+    if name is None:
+        return None
+    private = re.search("TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL", name[1])
+    return {"name": name[1], "option": f"--secret {name[1]}" if private else f"--env {name[1]}=VALUE"}
+
+
 def _file(found: re.Match[str], evidence: _Evidence) -> Details:
     path, source = found["path"], evidence.source
     name = Path(path).name
@@ -332,6 +342,18 @@ RULES: tuple[Rule, ...] = (
         "The app needs the environment variable {name}{place}.",
         "Pass it: `bananastand deploy {option}`.",
         _variable,
+    ),
+    Rule(
+        r"TypeError: [^\n]*None",
+        "The variable {name} has no value{place}.",
+        "Pass it: `bananastand deploy {option}`.",
+        _unset,
+    ),
+    Rule(
+        r"SyntaxError: Missing parentheses in call to '(print|exec)'",
+        "The code is Python 2's{place}, and Python 3.7 or newer runs it here.",
+        "Convert it with 2to3 (Python 3.11 and older have it), or build its own image: "
+        "`bananastand deploy --builder container`.",
     ),
     Rule(
         r"\[Errno 30\] Read-only file system: '(?P<path>[^']+)'|PermissionError: \[Errno 13\][^\n]*'(?P<other>/[^']+)'",

@@ -6,6 +6,7 @@ instead of the files.
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import re
 from collections.abc import Sequence
@@ -41,8 +42,9 @@ def take_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], 
         if not _holds_packages(path, other):
             left.append(source)
             continue
-        known = {id(call) for call in stage.pip}
-        stage.pip += [call for call in other.pip if id(call) not in known]
+        own = {name: value for name, value in other.environment.items() if name.startswith(("PIP_", "UV_"))}
+        calls = [dataclasses.replace(call, environment={**own, **call.environment}) for call in other.pip]
+        stage.pip += [call for call in calls if call not in stage.pip]
         stage.packages += [each for each in other.packages if each not in stage.packages]
         stage.pip_words.editable += [each for each in other.pip_words.editable if each not in stage.pip_words.editable]
         place = posixpath.normpath(posixpath.join(stage.workdir, target))
