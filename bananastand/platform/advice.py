@@ -400,7 +400,8 @@ RULES: tuple[Rule, ...] = (
         r"Could not resolve host|Name or service not known|Network is unreachable|[Cc]ould ?n.t connect to (?!server)"
         r"|unable to access '|unable to resolve host",
         "This machine does not reach that host{place}.",
-        "Check its network, HTTP_PROXY and HTTPS_PROXY where `bananastand up` runs, or bring the file with the source.",
+        "Check its network, HTTP_PROXY and HTTPS_PROXY where `bananastand up` runs, or bring the file with the "
+        "source.",
     ),
     Rule(
         r"Connection refused|ECONNREFUSED",

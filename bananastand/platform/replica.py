@@ -24,6 +24,7 @@ from .replicas.health import ask_health
 from .replicas.http_client import HttpClient
 from .replicas.starter import Started, start_process
 from .replicas.worker_client import WorkerClient
+from .replicas.writable_layer import remove_layer
 
 __all__ = ["Replica", "Spawn", "State"]
 
@@ -201,6 +202,8 @@ class Replica:
                 watcher.cancel()
             await self._close_clients(started)
             await self._remove_container(start)
+            if started is not None and started.layer is not None:
+                await asyncio.to_thread(remove_layer, started.layer)
             self._become("ended")
 
     async def _close_clients(self, started: Started | None) -> None:
