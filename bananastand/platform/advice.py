@@ -387,7 +387,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # Downloads, and servers that an app connects to.
     Rule(
-        r"401 Client Error|403 Client Error|ERROR:? 40[13]|error: 40[13]|Invalid username or password|HTTP Error 40[13]",
+        r"401 Client Error|403 Client Error|ERROR:? 40[13]|error: 40[13]|Invalid username|HTTP Error 40[13]",
         "The server does not give the file away without a token or key that may read it{place}.",
         "Pass one by its name: `bananastand deploy --secret HF_TOKEN`, or `--env NAME=VALUE` for an ARG line.",
     ),
@@ -400,8 +400,7 @@ RULES: tuple[Rule, ...] = (
         r"Could not resolve host|Name or service not known|Network is unreachable|[Cc]ould ?n.t connect to (?!server)"
         r"|unable to access '|unable to resolve host",
         "This machine does not reach that host{place}.",
-        "Check its network, HTTP_PROXY and HTTPS_PROXY where `bananastand up` runs, or bring the file with the "
-        "source.",
+        "Check its network, HTTP_PROXY and HTTPS_PROXY where `bananastand up` runs, or bring the file with the source.",
     ),
     Rule(
         r"Connection refused|ECONNREFUSED",

@@ -48,7 +48,7 @@ def layered(command: Sequence[str], root: str, replica: str) -> tuple[tuple[str,
 
 def remove_layer(layer: Path) -> None:
     """Delete what a replica wrote, after its end; whether it wrote anything is kept for `writes_files`."""
-    if _has_files(layer / "upper"):
+    if _was_written(layer):
         with suppress(OSError):
             (layer.parent / WROTE).touch()
     with suppress(OSError):
@@ -61,7 +61,7 @@ def writes_files(root: str) -> bool:
     layers = Path(f"{root}{SUFFIX}")
     if (layers / WROTE).exists():
         return True
-    return layers.is_dir() and any(_has_files(each / "upper") for each in layers.iterdir())
+    return layers.is_dir() and any(_was_written(each) for each in layers.iterdir() if each.is_dir())
 
 
 @functools.cache
@@ -85,11 +85,17 @@ def why_no_layer() -> str | None:
     return None
 
 
-def _has_files(upper: Path) -> bool:
-    for _, folders, files in os.walk(upper):
-        folders[:] = [each for each in folders if each not in LIBRARIES]
-        if files:
-            return True
+def _was_written(layer: Path) -> bool:
+    """Whether anything but libraries' own folders was made in a layer, or made and removed again."""
+    try:
+        since = layer.stat().st_mtime_ns
+        for folder, folders, files in os.walk(layer / "upper"):
+            own = [os.stat(os.path.join(folder, each)).st_mtime_ns for each in folders]
+            if files or os.stat(folder).st_mtime_ns > max(since, *own, 0):
+                return True
+            folders[:] = [each for each in folders if each not in LIBRARIES]
+    except OSError:
+        pass  # it changes while it is looked at
     return False
 
 
