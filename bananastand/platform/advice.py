@@ -336,6 +336,23 @@ RULES: tuple[Rule, ...] = (
         "Install it on this machine (`apt-get install {program}`, where the package has its name), or have the "
         "Dockerfile install it and run `bananastand deploy --builder container`.",
     ),
+    Rule(
+        r"Error: Cannot find module '(?P<module>[^'.][^']*)'",
+        "Node does not find the package {module}.",
+        "Add it to package.json, and have the Dockerfile run `npm install` after it copies that file.",
+    ),
+    Rule(
+        r"FileNotFoundError: \[Errno 2\] No such file or directory: 'nvidia-smi'",
+        "The app starts nvidia-smi{place}, and this machine has no NVIDIA driver.",
+        "Ask torch.cuda.is_available() instead, or catch the error: `except FileNotFoundError`.",
+    ),
+    Rule(
+        r"FileNotFoundError: \[Errno 2\] No such file or directory: '(?P<program>[\w.+-]+)'",
+        "The program {program} is not installed{place}.",
+        "Install it on this machine (`apt-get install {program}`, where the package has its name), or have the "
+        "Dockerfile install it and run `bananastand deploy --builder container`.",
+        lambda found, evidence: {} if re.search(r'File "[^"]*subprocess\.py"', evidence.text) else None,
+    ),
     # Files and variables.
     Rule(
         r"^KeyError: '(?P<name>[A-Z][A-Z0-9_]*)'",
@@ -409,6 +426,11 @@ RULES: tuple[Rule, ...] = (
         "read it there.",
     ),
     # What keeps a program from being a server.
+    Rule(
+        r"was ended in step [^\n]*: RUN [^\n]*\b(server|app|main|serve|gunicorn|uvicorn|flask|streamlit)\b",
+        "The line may start a server, which never ends.",
+        "A RUN line must come to its end; write CMD in its place for the program that serves.",
+    ),
     Rule(
         r"EOFError: EOF when reading a line|Inappropriate ioctl for device|the input device is not a TTY",
         "It asks a question, and a replica has no terminal to answer at{place}.",

@@ -219,9 +219,10 @@ class Deployer:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)
         except TimeoutError:
-            raise Refused(
-                f"the build took longer than {limit:g} s and was ended; bananastand up --build-timeout allows more"
-            ) from None
+            step = next((line for line in _last_printed(self.log(build))[:1] if line.startswith("step ")), "")
+            during = f" in {step}" if step else ""
+            more = "bananastand up --build-timeout allows more"
+            raise Refused(f"the build took longer than {limit:g} s and was ended{during}; {more}") from None
         except OSError as error:
             raise Refused(f"the build could not be written: {error}") from error
         deployment = self._builds.deployed(build, launch)
