@@ -7,6 +7,8 @@ from pathlib import Path
 
 from stands import deployed, running, until
 
+APP = Path(__file__).with_name("replica_app.py")
+
 
 def test_a_version_that_fails_after_it_was_live_comes_with_advice(tmp_path: Path) -> None:
     async def scenario() -> None:
@@ -17,11 +19,11 @@ def test_a_version_that_fails_after_it_was_live_comes_with_advice(tmp_path: Path
             broken.write_text("import cv2_of_another_day\n")
             with stand.store.transaction() as connection:
                 connection.exec_driver_sql(
-                    "UPDATE deployments SET launch = replace(launch, 'replica_app.py', ?)", (str(broken),)
+                    "UPDATE deployments SET launch = replace(launch, ?, ?)", (str(APP), str(broken))
                 )
             outcome = await (await stand.submit(project, "/", b"{}")).outcome(20)
             assert outcome is not None
-            step = "Add `cv2_of_another_day` to requirements.txt."
+            step = "Add `cv2-of-another-day` to requirements.txt."
             assert step in str(outcome.error)
             assert step in str(stand.problem(stand.projects.named("app")))
             lines = [str(row["line"]) for row in stand.log_of(project).last(100)]
