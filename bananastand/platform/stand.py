@@ -183,7 +183,7 @@ class Stand:
     def problem(self, project: Project) -> str | None:
         """Why it does not serve as it should, in words; None where nothing is known to be wrong."""
         if (failing := self.pool.failing.get(project.live or "")) is not None:
-            return f"{failing.reason} (its log: bananastand logs {project.name})"
+            return f"{failing.sentence} (its log: bananastand logs {project.name})"
         last = next(iter(self.builds.list(project)), None) if project.live is None else None
         if last is None or last.state != "failed":
             return None
