@@ -117,7 +117,7 @@ def test_a_tar_is_unpacked(tmp_path: Path, settings: BuildSettings) -> None:
     into, _ = bring(str(path), tmp_path, settings)
 
     assert files(into) == ["app.py", "bin/run"]
-    assert oct((into / "bin" / "run").stat().st_mode & 0o7777) == "0o755"
+    assert oct((into / "bin" / "run").stat().st_mode & 0o7777) == "0o700"
 
 
 @pytest.mark.parametrize(

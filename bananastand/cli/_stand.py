@@ -27,6 +27,7 @@ from bananastand.platform.errors import PlatformError
 from bananastand.platform.http.certificates import Authority
 from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.keys import FIRST, api_token, write_client_file
+from bananastand.platform.private_files import UMASK
 from bananastand.platform.pushes import GITHUB, git_app, github_app
 from bananastand.platform.runtime import PlatformRuntime
 from bananastand.platform.server import StandServer
@@ -63,6 +64,7 @@ class Options:
 
 def run(options: Options, builder: Builder | None = None) -> int:
     """Until SIGTERM or Ctrl-C; the exit status."""
+    os.umask(UMASK)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     data = (options.data or default_data()).expanduser().resolve()
     console = Console(highlight=False, soft_wrap=True)

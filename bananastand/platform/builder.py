@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import tomllib
@@ -12,6 +13,7 @@ from typing import Any, cast
 from .deployer import Builder, Order
 from .errors import Refused
 from .launch import Launch
+from .private_files import make_private
 
 __all__ = ["passed_secrets", "source_builder"]
 
@@ -44,8 +46,17 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             return await build(source, settings=settings, folder=order.folder, log=order.log)
         except BuildError as error:
             raise Refused(say.clean(str(error))) from error
+        finally:
+            await asyncio.shield(asyncio.to_thread(_close, order.folder, settings.cache))
 
     return make
+
+
+def _close(folder: Path, cache: Path) -> None:
+    """Close to others what programs of a build have opened to them. Environments and packages are closed as made."""
+    for each in (folder, *cache.glob("*")):
+        if each.name not in ("environments", "packages"):
+            make_private(each)
 
 
 def _torch(data: Path) -> dict[str, Any]:

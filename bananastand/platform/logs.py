@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .private_files import open_private
 from .tracebacks import last_error
 
 __all__ = ["Log", "hidden", "iso", "plain", "tail", "to_hide"]
@@ -129,7 +130,9 @@ class Log:
     def _write(self, text: str) -> None:
         try:
             if self._file is None:
-                self._file = open(self.path, "a", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115
+                self._file = open(  # noqa: SIM115
+                    self.path, "a", encoding="utf-8", errors="replace", buffering=1, opener=open_private
+                )
             self._file.write(text)
             self._size += len(text)
             if self._turns and self._size >= self._limit:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .builds import Deployment
 from .commands import Start, one_at_a_time, start_command
+from .private_files import open_private
 from .projects import Project
 from .replica import Replica
 from .replicas.fork_servers import ForkServers
@@ -114,7 +115,8 @@ class Pool:
         modules = self._settings.data / "modules" / f"{replica.deployment.id}.json"
         if not modules.exists():
             modules.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            modules.write_text(json.dumps(worker.modules), encoding="utf-8")
+            with open(modules, "w", encoding="utf-8", opener=open_private) as file:
+                json.dump(worker.modules, file)
         self._fork_servers.warm_up(start, modules, replica.say)
 
     def _card(self, share: bool) -> str | None:

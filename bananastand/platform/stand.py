@@ -28,6 +28,7 @@ from .logs import Log
 from .metrics import Metrics
 from .orphans import end_orphans
 from .pool import Pool
+from .private_files import make_folder, make_private
 from .projects import Project, Projects
 from .replica import Replica
 from .replicas.client import Headers
@@ -51,7 +52,7 @@ class Stand:
     """
 
     def __init__(self, settings: Settings, builder: Builder) -> None:
-        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
         self._lock = _lock(settings.data / "lock")
         try:
@@ -77,6 +78,8 @@ class Stand:
     async def start(self) -> list[str]:
         """End orphans, take up calls and builds, and begin to supervise. What was found, in words."""
         found = await asyncio.to_thread(end_orphans, self.store.id)
+        for name in ("logs", "bodies", "uploads", "git", "modules", "proxy"):  # as an earlier version left them
+            await asyncio.to_thread(make_private, self.settings.data / name)
         self.calls.sweep()
         if calls := self.dispatcher.recover():
             found.append(f"took up {calls} calls that were not over")

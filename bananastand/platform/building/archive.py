@@ -70,6 +70,6 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
     assert content is not None
     with target.open("wb") as file:
         shutil.copyfileobj(content, file)
-    target.chmod(0o755 if member.mode & 0o100 else 0o644)
+    target.chmod(0o700 if member.mode & 0o100 else 0o600)
     if 0 < member.mtime < time.time():  # by which a build tells of which time the source is
         os.utime(target, (member.mtime, member.mtime))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import hashlib
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..launch import Launch
+from ..private_files import widen
 from .commands import output, run
 from .dockerfile import Dockerfile
 from .dockerfile_edits import with_overrides
@@ -74,6 +76,7 @@ async def build_container(
         command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
     log(f"building an image with {engine}")
     environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets}  # older dockers know no build secrets without it
+    await asyncio.to_thread(widen, source)  # COPY takes modes as they are, and the image's user reads the files
     status = await run([*command, *settings.engine_options, str(source)], log=log, environment=environment)
     if status:
         raise BuildError(_failure(engine, status, list(log.tail)))

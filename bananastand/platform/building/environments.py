@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..private_files import make_private
 from .adoption import why_not
 from .commands import output, run
 from .environment_cache import MADE, alone, forget_unused, full, need_space, note_user
@@ -128,6 +130,9 @@ async def _made(
     try:
         await making.make()
         (folder / MADE).touch()
+        own = "UV_CACHE_DIR" not in os.environ  # else its files are linked from a cache that is the user's
+        for each in (folder, settings.cache / "packages"):
+            await asyncio.to_thread(make_private, each, shared=own)
     except OSError as error:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if no_space([str(error)]):

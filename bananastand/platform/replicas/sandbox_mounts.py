@@ -218,7 +218,7 @@ def prepare(root: str, mounts: Sequence[Mount]) -> None:
     for name in OWN:
         os.makedirs(f"{root}/{name}", exist_ok=True)
     with suppress(OSError):
-        os.chmod(f"{root}/tmp", 0o1777)
+        os.chmod(f"{root}/tmp", 0o700)  # all that runs in it is one user's
     for mount in mounts:
         place = f"{root}{mount.target}"
         if os.path.lexists(place):
