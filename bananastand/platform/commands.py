@@ -8,6 +8,7 @@ through the engine.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -19,7 +20,7 @@ from .inherited import inherited
 from .launch import Launch
 from .replicas.redirection import redirection_problem
 
-__all__ = ["MARK", "REPLICA", "Start", "built_image", "one_at_a_time", "start_command", "worker_words"]
+__all__ = ["MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words"]
 
 MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
 PORT = 8000  # Banana's
@@ -107,6 +108,11 @@ def built_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]] | None
         return None
     verb = ("rmi",) if launch.engine == "buildah" else ("image", "rm")
     return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINES)
+
+
+def image_tag(folder: Path) -> str:
+    """The name of the image that a build in this folder makes."""
+    return f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
 
 
 def one_at_a_time(launch: Launch) -> bool:

@@ -23,6 +23,7 @@ from .calls import JSON_BODY, Calls
 from .deployer import Builder, Deployer
 from .dispatcher import Dispatcher
 from .errors import Conflict, PlatformError, Refused
+from .identity import identity_of, settle
 from .keys import Keys
 from .logs import Log
 from .metrics import Metrics
@@ -30,6 +31,7 @@ from .orphans import end_orphans
 from .pool import Pool
 from .private_files import make_folder, make_private
 from .projects import Project, Projects
+from .relocation import relocate
 from .replica import Replica
 from .replicas.client import Headers
 from .scaling import Scaling
@@ -56,15 +58,16 @@ class Stand:
         self.settings = settings
         self._lock = _lock(settings.data / "lock")
         try:
+            self.identity = identity_of(settings.data)
             self.store = Store(settings.data / "stand.sqlite")
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
-        except PlatformError:
+        except (PlatformError, OSError):
             os.close(self._lock)
             raise
         self.began = time.time()
         self._logs: dict[str, Log] = {}
         self.calls = Calls(self.store, Blobs(settings.data / "bodies"))
-        self.pool = Pool(settings, self.store.id, self._replica_says)
+        self.pool = Pool(settings, self.identity.id, self._replica_says)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._poke)
         self.scaling = Scaling(settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending)
@@ -77,7 +80,11 @@ class Stand:
 
     async def start(self) -> list[str]:
         """End orphans, take up calls and builds, and begin to supervise. What was found, in words."""
-        found = await asyncio.to_thread(end_orphans, self.store.id)
+        found = await asyncio.to_thread(end_orphans, self.identity.id)
+        if (was := self.identity.moved_from) is not None:
+            await asyncio.to_thread(relocate, self.store, self.settings.data, was)
+            settle(self.settings.data, self.identity)
+            found.append(f"the data directory was {was} before: its paths are mended")
         for name in ("logs", "bodies", "uploads", "git", "modules", "proxy"):  # as an earlier version left them
             await asyncio.to_thread(make_private, self.settings.data / name)
         self.calls.sweep()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import hashlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from ..commands import image_tag
 from ..launch import Launch
 from ..private_files import widen
 from .commands import output, run
@@ -58,7 +58,7 @@ async def build_container(
     text = (source / settings.dockerfile).read_text(encoding="utf-8", errors="replace")
     text = _mapped(text, dockerfile, settings.images, log)
     file.write_text(with_overrides(text, dockerfile, overrides.build), encoding="utf-8")
-    tag = f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
+    tag = image_tag(folder)
     command, secrets = [engine, "build", "--tag", tag, "--file", str(file)], dict[str, str]()
     if engine == "docker":
         command += ["--progress", "plain"]
