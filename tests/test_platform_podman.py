@@ -77,7 +77,7 @@ def never_close(data: str, source: str) -> None:
         await stand.start()
         await live(stand, Path(source))
         await (await stand.submit(stand.projects.named("app"), "/", b"{}")).outcome(60)
-        sys.stdout.write(f"{stand.identity.id}\n")
+        sys.stdout.write(f"{stand.store.id}\n")
         sys.stdout.flush()
         await asyncio.sleep(600)
 
@@ -94,7 +94,7 @@ def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_path: P
             await stand.start()
             await live(stand, source)
             project = stand.projects.change(stand.projects.named("app"), {"max_replicas": 2, "idle_timeout": 1})
-            mark = f"label=bananastand={stand.identity.id}"
+            mark = f"label=bananastand={stand.store.id}"
 
             asked = [await stand.submit(project, "/", b'{"seconds": 0.5}') for _ in range(8)]
             answers = [json.loads((await each.outcome(60)).body) for each in asked]  # type: ignore[union-attr]

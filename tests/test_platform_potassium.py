@@ -101,7 +101,7 @@ def test_a_forked_replica_dies_with_its_fork_server_and_is_started_again(tmp_pat
             stand.projects.change(project, {"idle_timeout": 600})
             await called(stand, project)
             (replica,) = stand.pool.of(project.id)
-            others = [pid for pid in orphans(stand.identity.id) if pid != replica.pid]
+            others = [pid for pid in orphans(stand.store.id) if pid != replica.pid]
             for pid in others:
                 os.kill(pid, signal.SIGKILL)
             await until(lambda: replica.state == "ended")

@@ -111,7 +111,7 @@ async def _serve(
     console: Console,
 ) -> None:
     stand = Stand(settings, builder)
-    os.environ[MARK] = stand.identity.id  # what builds start is an orphan too, if this process is killed
+    os.environ[MARK] = stand.store.id  # what builds start is an orphan too, if this process is killed
     try:
         for line in await stand.start():
             console.print(line)

@@ -60,6 +60,7 @@ class Stand:
         try:
             self.identity = identity_of(settings.data)
             self.store = Store(settings.data / "stand.sqlite")
+            self.store.identify(self.identity.id)
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
         except (PlatformError, OSError):
             os.close(self._lock)
@@ -67,7 +68,7 @@ class Stand:
         self.began = time.time()
         self._logs: dict[str, Log] = {}
         self.calls = Calls(self.store, Blobs(settings.data / "bodies"))
-        self.pool = Pool(settings, self.identity.id, self._replica_says)
+        self.pool = Pool(settings, self.store.id, self._replica_says)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._poke)
         self.scaling = Scaling(settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending)
@@ -80,7 +81,7 @@ class Stand:
 
     async def start(self) -> list[str]:
         """End orphans, take up calls and builds, and begin to supervise. What was found, in words."""
-        found = await asyncio.to_thread(end_orphans, self.identity.id)
+        found = await asyncio.to_thread(end_orphans, self.store.id)
         if (was := self.identity.moved_from) is not None:
             await asyncio.to_thread(relocate, self.store, self.settings.data, was)
             settle(self.settings.data, self.identity)

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, select, text
+from sqlalchemy import Connection, create_engine, event, insert, select, text, update
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
@@ -106,6 +106,13 @@ class Store:
         """The same, for reading."""
         with self.transaction() as connection:
             yield connection
+
+    def identify(self, id: str) -> None:
+        """Take over the identity of the data directory. Raises StoreError."""
+        if id != self.id:
+            with self.transaction() as connection:
+                connection.execute(update(tables.facts).where(tables.facts.c.name == "stand").values(value=id))
+            self.id = id
 
     def close(self) -> None:
         """Nothing may be asked of it any more."""
