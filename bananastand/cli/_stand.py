@@ -29,6 +29,7 @@ from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.keys import FIRST, api_token, write_client_file
 from bananastand.platform.private_files import UMASK
 from bananastand.platform.pushes import GITHUB, git_app, github_app
+from bananastand.platform.replicas.isolation import describe
 from bananastand.platform.runtime import PlatformRuntime
 from bananastand.platform.server import StandServer
 from bananastand.platform.settings import Settings, cards, default_data
@@ -59,6 +60,9 @@ class Options:
     build_timeout: float = 1800.0
     start_timeout: float = 600.0
     github_secret: str | None = field(default=None, repr=False)
+    processes: int | None = 4096
+    isolation: str = "auto"
+    network: str = "machine"  # or "none"
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
 
 
@@ -80,6 +84,9 @@ def run(options: Options, builder: Builder | None = None) -> int:
         memory_mb=options.memory_mb,
         build_timeout=options.build_timeout,
         start_timeout=options.start_timeout,
+        processes=options.processes,
+        isolation=options.isolation,
+        network=options.network == "machine",
     )
     try:
         sockets = [_listen(options.host, options.port), *(_listen(LOOPBACK, port) for port, _ in options.fronts)]
@@ -89,7 +96,7 @@ def run(options: Options, builder: Builder | None = None) -> int:
                       style="red", markup=False)  # fmt: skip
         return 1
     try:
-        chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()))
+        chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()), options.isolation)
         _runner()(_serve(options, settings, chosen, sockets, proxy, console))
     except KeyboardInterrupt:
         return 130
@@ -215,6 +222,7 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
     console.print(f"  git push              {url}/git/PROJECT.git (a key is the password)")
     if mocks:
         console.print(f"  the other mocks       {url}/_stand/")
+    console.print(f"  {describe(stand.settings.isolation, network=stand.settings.network)}", markup=False)
     if names := sorted(stand.settings.secrets):
         console.print(f"  passed to every app   {', '.join(names)}", markup=False)
     for port, project in fronts.items():

@@ -14,11 +14,12 @@ from .deployer import Builder, Order
 from .errors import Refused
 from .launch import Launch
 from .private_files import make_private
+from .replicas.isolation import walls_for
 
 __all__ = ["passed_secrets", "source_builder"]
 
 
-def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
+def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto") -> Builder:
     """Sources may come from below `roots`, and from the uploads; the cache is shared by all builds."""
     from .building import BuildSettings, build
     from .building.errors import BuildError
@@ -27,6 +28,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
 
     async def make(order: Order) -> Launch:
         images = _images(data)
+        walls = await asyncio.to_thread(walls_for, isolation, data, named=order.environment)
         settings = BuildSettings(
             cache=data / "cache",
             roots=(*roots, data / "uploads"),
@@ -35,6 +37,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             secrets=order.secrets,
             images=images,
             as_of=order.as_of,
+            walls=walls.for_builds() if walls is not None else None,
             **_torch(data),
         )
         source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())

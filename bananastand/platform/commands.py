@@ -13,12 +13,13 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .inherited import inherited
 from .launch import Launch
 from .replicas.redirection import redirection_problem
+from .replicas.walls import Walls
 
 __all__ = ["MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words"]
 
@@ -50,6 +51,7 @@ class Start:
     container: str | None = None  # its name, for stopping it
     engine: str | None = None
     base: dict[str, str] = field(default_factory=dict[str, str])
+    walls: Walls | None = None  # what it is kept from, where it has a root of its own
     root: str | None = None  # the file tree whose absolute paths it sees where a mount namespace works
 
 
@@ -64,6 +66,7 @@ def start_command(
     secrets: Mapping[str, str] | None = None,
     gpu: str | None = None,
     memory_mb: int | None = None,
+    walls: Walls | None = None,
 ) -> Start:
     """One replica's start. `port` is free on this host; what the launch fixes is preferred to it.
 
@@ -86,7 +89,7 @@ def start_command(
         command = (launch.python, *command[1:])
     return Start(
         command, launch.workdir, environment, port, moved or words is not None, words, concurrency, launch.health,
-        base=base, root=launch.root,
+        base=base, root=launch.root, walls=replace(walls, named=launch.named) if walls is not None else None,
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ class Launch:
     image and engine ("docker", "podman" or "buildah"): of a container. port: the port the app is expected to listen on,
     from EXPOSE or bananastand.toml; None if neither names one. health: the path that answers 200 when the app is ready,
     from bananastand.toml; None to try the known ones. root: the build's file tree, whose absolute paths a process sees
-    where a mount namespace works.
+    where a mount namespace works. named: paths of this machine that the
+    deploy's environment names, which stay in sight.
     """
 
     kind: Literal["process", "container"]
@@ -31,6 +32,7 @@ class Launch:
     port: int | None = None
     health: str | None = None
     root: str | None = None
+    named: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """As text for a row; from_json gives the same launch back."""
@@ -42,6 +44,7 @@ class Launch:
         try:
             values = cast("dict[str, Any]", json.loads(text))
             values["command"] = tuple(values["command"])
+            values["named"] = tuple(values.get("named", ()))
             launch = cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a launch: {error}") from None

@@ -15,6 +15,7 @@ from .private_files import open_private
 from .projects import Project
 from .replica import Replica
 from .replicas.fork_servers import ForkServers
+from .replicas.isolation import walls_for
 from .settings import Settings
 
 __all__ = ["Failing", "Pool"]
@@ -42,6 +43,9 @@ class Pool:
         self.changed: list[Callable[[Replica], None]] = []
         self.failing: dict[str, Failing] = {}  # by deployment
         self._closing = False
+        self._walls = walls_for(
+            settings.isolation, settings.data, network=settings.network, processes=settings.processes
+        )
         self._fork_servers = ForkServers(settings.parents)
 
     def of(self, project_id: str) -> list[Replica]:
@@ -67,6 +71,7 @@ class Pool:
         start = start_command(
             deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,
             concurrency=project.concurrency, secrets=deployment.secrets, gpu=gpu, memory_mb=self._settings.memory_mb,
+            walls=self._walls,
         )  # fmt: skip
         self.replicas[replica.id] = replica
         card = f", card {gpu}" if gpu is not None else ""

@@ -37,6 +37,10 @@ class Process:
         self._reader.cancel()
         return self._end.result()
 
+    def when_over(self, callback: Callable[[], object]) -> None:
+        """Have this called once it has ended."""
+        self._end.add_done_callback(lambda _: callback())
+
     def signal(self, number: int) -> None:
         """To the whole group."""
         with suppress(ProcessLookupError, PermissionError):

@@ -23,6 +23,9 @@ class Settings:
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     gpus: tuple[str, ...] = ()
     memory_mb: int | None = None  # of a replica
+    processes: int | None = 4096  # of a replica, threads too, where they can be counted
+    isolation: str = "auto"  # of processes: "auto", "sandbox" or "none"
+    network: bool = True  # whether replicas that are processes have the machine's
     parents: int = 2  # that stand by with an app's imports and fork its replicas
     start_timeout: float = 600.0
     stop_grace: float = 35.0  # a hosted app has 30 for what it is at

@@ -112,7 +112,7 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
         for path in _files(source):
             _lend(path, target / path.relative_to(source))
     lent = str(folder / "hub")
-    return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: str(hub.parent)}
+    return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: f"{hub}:{old}"}
 
 
 def declared_arguments(dockerfile: Dockerfile) -> set[str]:

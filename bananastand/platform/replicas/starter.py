@@ -13,7 +13,8 @@ from pathlib import Path
 from ..commands import Start
 from ..process import Process, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
-from .sandbox import in_sandbox, why_no_sandbox
+from .sandbox import why_no_sandbox
+from .sandbox_starts import remove_after, sandboxed
 from .worker_client import WorkerClient
 
 __all__ = ["WORKER", "Started", "start_process", "worker_command"]
@@ -50,11 +51,9 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
         worker.changed = changed
         worker.on_bound = ports.add if ports is not None else None
         command = worker_command(start, descriptors[0], move=start.moves and not moves)
-    folder, environment = start.folder, start.environment
+    folder, environment, tmp = start.folder, start.environment, None
     if start.root is not None and why_no_sandbox() is None:
-        made = await asyncio.to_thread(
-            in_sandbox, command, root=start.root, workdir=folder or "/", environment=environment
-        )
+        made, tmp = await asyncio.to_thread(sandboxed, start, command, folder or "/", environment)
         command, environment, folder = made.command, made.environment, "/"
     events = None
     if moves:
@@ -63,6 +62,7 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
         command = redirected(theirs_events, command)
     try:
         process = await spawn(command, folder, environment, on_line, pass_fds=descriptors)
+        remove_after(process, tmp)
     except OSError:
         if ours is not None:
             ours.close()
