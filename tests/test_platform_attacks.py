@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,17 @@ for pattern in PATTERNS:
             pass
 out = found
 """
+
+
+DOUBLE_FORK = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execvp(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)', MARK])
+    os._exit(0)
+"""
+PRELOAD = "import ctypes, bananastand.platform.private_files\n"  # while the files can be read
 
 
 def reads(*patterns: str) -> str:
@@ -143,23 +156,15 @@ def test_an_app_cannot_use_the_machines_disks_or_become_more_than_it_is(up: Real
 def test_two_replicas_have_a_tmp_of_their_own_each(up: RealPlatform) -> None:
     up.run("hostile", "open('/tmp/mine', 'w').write('1')")
 
-    assert up.run("neighbour", "import os; out = os.listdir('/tmp')") == []
+    assert up.run("neighbour", "import os; out = os.path.exists('/tmp/mine')") is False
     assert not Path("/tmp/mine").exists()
 
 
 def test_a_child_that_left_its_session_dies_with_its_replica(up: RealPlatform) -> None:
     """A double fork with setsid outlives a killed process group, and not a process namespace."""
     mark = f"banana-{time.time_ns()}"
-    code = f"""
-import os, sys, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        os.execvp(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)', {mark!r}])
-    os._exit(0)
-"""
     before = up.replicas("hostile")[0]["pid"]
-    up.run("hostile", code)
+    up.run("hostile", DOUBLE_FORK.replace("MARK", repr(mark)))
     wait_until(lambda: len(found(mark)) == 1)
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: found(mark) == [])
@@ -215,6 +220,44 @@ def test_a_forked_replica_is_kept_apart_as_well(up: RealPlatform) -> None:
     assert all(each["memory_mb"] > 1 for each in ready(up)), "its pid is the machine's, which signals and memory want"
 
 
+@pytest.mark.parametrize("ends", ["replica", "platform"])
+def test_without_isolation_a_child_that_left_its_session_is_swept(ends: str, tmp_path: Path) -> None:
+    mark = f"banana-{time.time_ns()}"
+    with platform(tmp_path / "data", "--isolation", "none") as running:
+        assert "isolation: none: apps can read what this user can" in running.output
+        running.deploy("app", APP)
+        running.run("app", DOUBLE_FORK.replace("MARK", repr(mark)))
+        wait_until(lambda: len(found(mark)) == 1)
+        if ends == "replica":
+            os.kill(running.replicas("app")[0]["pid"], signal.SIGKILL)
+            wait_until(lambda: found(mark) == [])
+    assert found(mark) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_another_process_of_the_same_user_cannot_read_the_platforms_environment() -> None:
+    """/proc/PID/environ is readable by its user unless the process is not dumpable."""
+    program = (
+        "import ctypes, os, subprocess, sys\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # as a process of this user is that was not root before
+        "from bananastand.platform.private_files import protect_memory\n"
+        "protect_memory() if sys.argv[1] == 'yes' else None\n"
+        "done = subprocess.run(['cat', f'/proc/{os.getpid()}/environ'], capture_output=True)\n"
+        "print(b'hook-secret' in done.stdout, done.returncode)\n"
+    )
+    root = Path(__file__).resolve().parent.parent
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", PRELOAD + program, protects], capture_output=True, text=True, cwd=root,
+            env={**os.environ, "HOOK": "hook-secret"}, check=True,
+        ).stdout.split()
+        for protects in ("no", "yes")
+    ]  # fmt: skip
+
+    assert seen == [["True", "0"], ["False", "1"]]
+
+
 @pytest.mark.parametrize("isolation", ["auto", "sandbox"])
 def test_where_bubblewrap_is_missing_only_an_explicit_wish_is_refused(isolation: str, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
@@ -252,3 +295,36 @@ def wait_until(holds: Any, seconds: float = 60.0) -> None:
     while not holds():
         assert time.monotonic() < limit, "it did not come about in time"
         time.sleep(0.1)
+
+
+def test_a_setup_script_of_a_package_is_kept_from_the_same(up: RealPlatform) -> None:
+    script = f"""
+import glob, os, setuptools
+seen = []
+for path in [{str(up.data)!r} + '/client.toml', *glob.glob('/proc/*/environ'), *glob.glob({str(up.data)!r} + '/*')]:
+    try:
+        seen.append(open(path, 'rb').read().decode('latin-1'))
+    except OSError as error:
+        seen.append(type(error).__name__)
+try:
+    open({str(up.data)!r} + '/builds/attack', 'w')
+except OSError as error:
+    seen.append(type(error).__name__)
+setuptools.setup(name='hostile', version='1', description=repr(' '.join(seen))[:20000], py_modules=['hostile'])
+"""
+    files = {
+        "setup.py": script,
+        "hostile.py": "",
+        "app.py": POTASSIUM,
+    }
+    files["Dockerfile"] = DOCKERFILE.replace("CMD", "RUN pip install . potassium==0.5.0\nCMD")
+
+    built = up.deploy("packages", files)
+
+    assert built["state"] == "live", built["log"]
+    about = "import importlib.metadata as m; out = m.metadata('hostile')['Summary']"
+    seen = up.run("packages", about)
+    assert "FileNotFoundError" in seen
+    for secret in (SECRET, "hook-secret", "token-of-the-user", up.key):
+        assert secret not in seen
+    up.http.delete("/stand/v1/projects/packages").raise_for_status()

@@ -27,7 +27,7 @@ from bananastand.platform.errors import PlatformError
 from bananastand.platform.http.certificates import Authority
 from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.keys import FIRST, api_token, write_client_file
-from bananastand.platform.private_files import UMASK
+from bananastand.platform.private_files import UMASK, protect_memory
 from bananastand.platform.pushes import GITHUB, git_app, github_app
 from bananastand.platform.replicas.isolation import describe
 from bananastand.platform.runtime import PlatformRuntime
@@ -69,6 +69,7 @@ class Options:
 def run(options: Options, builder: Builder | None = None) -> int:
     """Until SIGTERM or Ctrl-C; the exit status."""
     os.umask(UMASK)
+    protect_memory()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     data = (options.data or default_data()).expanduser().resolve()
     console = Console(highlight=False, soft_wrap=True)
@@ -223,6 +224,8 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
     if mocks:
         console.print(f"  the other mocks       {url}/_stand/")
     console.print(f"  {describe(stand.settings.isolation, network=stand.settings.network)}", markup=False)
+    if (problem := stand.pool.use_cgroups()) is not None and stand.settings.memory_mb is not None:
+        console.print(f"  memory: watched once a second, not bounded by the kernel ({problem})", markup=False)
     if names := sorted(stand.settings.secrets):
         console.print(f"  passed to every app   {', '.join(names)}", markup=False)
     for port, project in fronts.items():

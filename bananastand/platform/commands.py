@@ -18,12 +18,14 @@ from pathlib import Path
 
 from .inherited import inherited
 from .launch import Launch
+from .replicas.cgroups import Cgroup
 from .replicas.redirection import redirection_problem
 from .replicas.walls import Walls
 
 __all__ = ["MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words"]
 
 MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
+IMAGES = "localhost/bananastand/"  # names of built images begin so
 PORT = 8000  # Banana's
 SERVERS = ("uvicorn", "gunicorn", "flask", "http.server", "hypercorn", "waitress")  # modules that are no Potassium app
 ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_")  # where an engine is, and how it is set up
@@ -51,6 +53,7 @@ class Start:
     container: str | None = None  # its name, for stopping it
     engine: str | None = None
     base: dict[str, str] = field(default_factory=dict[str, str])
+    cgroup: Cgroup | None = None  # that bounds it
     walls: Walls | None = None  # what it is kept from, where it has a root of its own
     root: str | None = None  # the file tree whose absolute paths it sees where a mount namespace works
 
@@ -105,9 +108,14 @@ def worker_words(command: tuple[str, ...]) -> tuple[str, ...] | None:
     return rest if rest and not rest[0].startswith("-") else None
 
 
-def built_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]] | None:
-    """The command that removes the image a build has made, and its environment; None where it made none."""
+def built_image(launch: Launch, folder: Path) -> tuple[tuple[str, ...], dict[str, str]] | None:
+    """The command that removes the image a build in `folder` has made, and its environment; None where it made none.
+
+    In a copied data directory the image is the original's, and stays.
+    """
     if launch.kind != "container" or not launch.image:
+        return None
+    if launch.image.startswith(IMAGES) and launch.image != image_tag(folder):
         return None
     verb = ("rmi",) if launch.engine == "buildah" else ("image", "rm")
     return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINES)
@@ -115,7 +123,7 @@ def built_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]] | None
 
 def image_tag(folder: Path) -> str:
     """The name of the image that a build in this folder makes."""
-    return f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
+    return f"{IMAGES}{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
 
 
 def one_at_a_time(launch: Launch) -> bool:

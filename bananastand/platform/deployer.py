@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .advice import advice
 from .builds import OVER, Build, Builds, Deployment, State
-from .commands import built_image, image_tag, one_at_a_time
+from .commands import built_image, one_at_a_time
 from .errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from .launch import Launch
 from .logs import Log, hidden, plain, to_hide
@@ -319,8 +319,8 @@ class Deployer:
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
         deployment = self._builds.deployment(build.id)
-        image = built_image(deployment.launch) if deployment is not None else None
-        if image is not None and image[0][-1] == image_tag(self.folder(build)):  # not the one of a copied directory
+        image = built_image(deployment.launch, self.folder(build)) if deployment is not None else None
+        if image is not None:
             await quietly(*image, IMAGE)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)

@@ -7,13 +7,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .builds import Deployment
 from .commands import Start, one_at_a_time, start_command
 from .private_files import open_private
 from .projects import Project
 from .replica import Replica
+from .replicas.cgroups import Cgroups
 from .replicas.fork_servers import ForkServers
 from .replicas.isolation import walls_for
 from .settings import Settings
@@ -46,7 +47,13 @@ class Pool:
         self._walls = walls_for(
             settings.isolation, settings.data, network=settings.network, processes=settings.processes
         )
+        self._cgroups = Cgroups(None, "not looked for")
         self._fork_servers = ForkServers(settings.parents)
+
+    def use_cgroups(self) -> str | None:
+        """Bound replicas by cgroups, where some are delegated to this process; why not, where not."""
+        self._cgroups = Cgroups.delegated()
+        return self._cgroups.problem
 
     def of(self, project_id: str) -> list[Replica]:
         """A project's replicas, oldest first."""
@@ -73,6 +80,9 @@ class Pool:
             concurrency=project.concurrency, secrets=deployment.secrets, gpu=gpu, memory_mb=self._settings.memory_mb,
             walls=self._walls,
         )  # fmt: skip
+        if deployment.launch.kind == "process":
+            bounds = {"memory_mb": self._settings.memory_mb, "processes": self._settings.processes}
+            start = replace(start, cgroup=self._cgroups.create(replica.id, **bounds))
         self.replicas[replica.id] = replica
         card = f", card {gpu}" if gpu is not None else ""
         how = "in the worker" if start.words is not None else "by its own command"

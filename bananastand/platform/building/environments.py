@@ -228,7 +228,7 @@ class _Making:
         if quiet:
             log = unheard.append
         python, cache = str(self.folder / "bin" / "python"), self.settings.cache / "packages"
-        installer = Installer(self.uv, python, cache, log, self._lends_pip)
+        installer = Installer(self.uv, python, cache, log, self._lends_pip, self.settings.walls)
         return await installer.run(call.words, cwd=call.cwd, environment=call.environment, more=more)
 
     async def _failed(self, error: Failed, call: PipCall) -> None:

@@ -113,6 +113,8 @@ class _ForkServer:
             os.close(write)
             theirs.close()
             self._pids.pop(id, None)
+        if start.cgroup is not None:
+            start.cgroup.add(pid)
         stream = asyncio.StreamReader()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read, "rb", 0))
         end = self._ends.pop(pid, None)

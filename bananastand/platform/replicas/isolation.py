@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from ..errors import Refused
 from .sandbox import in_sandbox, why_no_sandbox
-from .walls import Walls
+from .walls import Walls, paths_of_user
 
 __all__ = ["CHOICES", "Isolation", "describe", "why_no_walls", "walls_for"]
 
@@ -43,7 +43,7 @@ def why_no_walls() -> str | None:
         try:
             made = in_sandbox(
                 (sys.executable, "-I", "-S", "-c", code), root=str(root), workdir="/app",
-                environment=dict(os.environ), walls=Walls(str(data), processes=4096),
+                environment=dict(os.environ), walls=Walls(str(data), user=paths_of_user(), processes=4096),
             )  # fmt: skip
             done = subprocess.run(
                 made.command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=20, check=False
@@ -89,7 +89,8 @@ def walls_for(
     real = Path(os.path.realpath(data))
     paths = {part for value in (named or {}).values() for part in value.split(":") if part.startswith("/")}
     return Walls(
-        str(real), caches=_caches(real), named=tuple(sorted(paths)), network=network, processes=processes
+        str(real), caches=_caches(real), named=tuple(sorted(paths)), user=paths_of_user(), network=network,
+        processes=processes,
     )  # fmt: skip
 
 

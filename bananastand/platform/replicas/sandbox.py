@@ -74,6 +74,8 @@ def in_sandbox(
     prepare(root, mounts)
     folder = inside(workdir, root)
     bwrap = [shutil.which("bwrap") or "bwrap", "--bind", root, "/"]
+    if walls is not None and walls.tmp is not None:
+        bwrap += ["--bind", walls.tmp, "/tmp"]
     for mount in mounts if walls is None else walls.hidden(mounts):
         bwrap += mount.words()
     limits: tuple[str, ...] = ()

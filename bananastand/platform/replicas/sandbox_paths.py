@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from .sandbox_mounts import SYSTEM, Mount
 from .walls import Walls
 
-__all__ = ["hub_mount", "needed_paths"]
+__all__ = ["hub_mount", "needed_paths", "prefixes"]
 
 LISTS = frozenset(
     {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "MANPATH", "BANANASTAND_SHARED_HUB"}
@@ -48,7 +48,7 @@ def needed_paths(
     search = ":".join(part for part in environment.get("PATH", "").split(":") if lets_see(part))
     named = [command[0] if command[0].startswith("/") else shutil.which(command[0], path=search)] if command else []
     for program in (*named, *(shutil.which(each, path=search) for each in ("python3", "python", "node"))):
-        for prefix in _prefixes(program, walls) if program else ():
+        for prefix in prefixes(program, walls) if program else ():
             read |= walls.narrowed(prefix, home) if walls else {prefix}
     read.add(package)
     for name, value in environment.items():
@@ -100,7 +100,7 @@ def _has_only_folders(path: str) -> bool:
     return not any(names for _, _, names in os.walk(path))
 
 
-def _prefixes(program: str, walls: Walls | None) -> set[str]:
+def prefixes(program: str, walls: Walls | None) -> set[str]:
     """The installation of a program: the folder above its bin, for each link on the way, and a venv's base."""
     found, led, path = set[str](), set[str](), os.path.abspath(program)
     for _ in range(16):

@@ -55,6 +55,8 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
     if start.root is not None and why_no_sandbox() is None:
         made, tmp = await asyncio.to_thread(sandboxed, start, command, folder or "/", environment)
         command, environment, folder = made.command, made.environment, "/"
+    if start.cgroup is not None:
+        command = start.cgroup.entering(command)
     events = None
     if moves:
         events, theirs_events = os.pipe()

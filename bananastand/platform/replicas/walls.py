@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..inherited import inherited
 from .sandbox_mounts import Mount
 
-__all__ = ["Walls"]
+__all__ = ["Walls", "paths_of_user"]
 
 # Graphics and AI devices: NVIDIA's, AMD's, Intel's, those of WSL, and fast networks between them.
 DEVICES = ("nvidia*", "dri", "kfd", "accel", "dxg", "infiniband", "nvidia-caps")
@@ -24,8 +24,14 @@ PRIVATE = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc
            "/etc/ssh", "/etc/ssl/private", "/etc/krb5.keytab", "/etc/wireguard")  # fmt: skip
 # Root owns what is below /proc without any capability; container engines close the same.
 READ_ONLY = ("/proc/sys", "/proc/fs")
-MASKED = ("/proc/sysrq-trigger", "/proc/kcore", "/proc/keys", "/proc/kmsg", "/proc/timer_list", "/proc/acpi",
-          "/proc/scsi", "/sys/firmware", "/sys/kernel/debug", "/sys/kernel/security")  # fmt: skip
+MASKED = (
+    "/proc/sysrq-trigger",
+    "/proc/acpi",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/kernel/debug",
+    "/sys/kernel/tracing",
+)
 NOT_SEEN = ("HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 # What a folder of programs needs beside it, where the folder above holds other things of the user's too.
 INSTALLED = ("bin", "shims", "lib", "lib64", "libexec", "include", "versions", "version", "plugins", "toolchains")
@@ -40,6 +46,7 @@ class Walls:
         builds: Whether a build's step runs, which writes to the shared cache of weights, and not a replica.
         caches: Folders of weights that all projects share: replicas read them.
         named: Paths that the user named for this app (`deploy --env`), in sight and writable.
+        user: Paths in the platform's own variables, in sight.
         network: Whether the machine's network is there.
         processes: The most processes and threads, where the kernel counts them for each sandbox; None for no limit.
         tmp: A folder that is /tmp of this program alone; None for the build's own.
@@ -49,6 +56,7 @@ class Walls:
     builds: bool = False
     caches: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    user: frozenset[str] = frozenset()
     network: bool = True
     processes: int | None = None
     tmp: str | None = None
@@ -62,7 +70,7 @@ class Walls:
         real, own = os.path.realpath(path), os.path.dirname(os.path.dirname(root))
         if path in self.named or any(_is_below(real, each) for each in (own, *self.caches)):
             return True
-        return not _is_below(real, self.data) and path in _of_user()
+        return not _is_below(real, self.data) and path in self.user
 
     def lets_write(self, path: str, root: str) -> bool:
         """Whether a path in sight may be written."""
@@ -93,8 +101,6 @@ class Walls:
         for device in sorted({path for name in DEVICES for path in glob.glob(f"/dev/{name}")}):
             words += ["--dev-bind", device, device]
         words += ["--proc", "/proc", "--ro-bind", "/sys", "/sys"]
-        if self.tmp is not None:
-            words += ["--bind", self.tmp, "/tmp"]
         if os.geteuid() == 0:
             words += [word for path in READ_ONLY if os.path.exists(path) for word in ("--ro-bind", path, path)]
             words += [word for path in MASKED if os.path.exists(path) for word in _empty(path)]
@@ -145,10 +151,10 @@ def _empty(path: str) -> list[str]:
     return ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
 
 
-def _of_user() -> set[str]:
+def paths_of_user() -> frozenset[str]:
     """The paths in the variables that the platform's own process hands on, but for its home and its sockets."""
     values = (value for name, value in inherited(os.environ, "PIP_", "UV_").items() if name not in NOT_SEEN)
-    return {part for value in values for part in value.split(":") if part.startswith("/")}
+    return frozenset(part for value in values for part in value.split(":") if part.startswith("/"))
 
 
 def _is_below(path: str, folder: str) -> bool:
