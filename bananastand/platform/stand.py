@@ -6,7 +6,6 @@ One supervisor at a time holds a data directory. Everything runs on one event lo
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import re
 import time
@@ -20,9 +19,11 @@ from typing import Any
 from .blobs import Blobs
 from .builds import Build, Builds
 from .calls import JSON_BODY, Calls
+from .database_guard import check_database, note_start, note_stop
 from .deployer import Builder, Deployer
+from .directory import lock_directory
 from .dispatcher import Dispatcher
-from .errors import Conflict, PlatformError, Refused
+from .errors import PlatformError, Refused
 from .identity import identity_of, settle
 from .keys import Keys
 from .logs import Log
@@ -31,6 +32,7 @@ from .orphans import end_orphans
 from .pool import Pool
 from .private_files import make_folder, make_private
 from .projects import Project, Projects
+from .rebuilding import rebuild_missing
 from .relocation import relocate
 from .replica import Replica
 from .replicas.client import Headers
@@ -56,10 +58,12 @@ class Stand:
     def __init__(self, settings: Settings, builder: Builder) -> None:
         make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
-        self._lock = _lock(settings.data / "lock")
+        self._lock = lock_directory(settings.data)
         try:
             self.identity = identity_of(settings.data)
+            check_database(settings.data)
             self.store = Store(settings.data / "stand.sqlite")
+            note_start(settings.data)
             self.store.identify(self.identity.id)
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
         except (PlatformError, OSError):
@@ -93,6 +97,7 @@ class Stand:
             found.append(f"took up {calls} calls that were not over")
         if builds := await self.deployer.recover():
             found.append(f"took up {builds} builds that were not over")
+        found += await rebuild_missing(self)
         self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._sweep())]
         return found
 
@@ -110,6 +115,7 @@ class Stand:
         for log in self._logs.values():
             log.close()
         self.store.close()
+        note_stop(self.settings.data)
         os.close(self._lock)
 
     def deploy(
@@ -237,19 +243,6 @@ class Stand:
                 while await self.calls.forget_before(time.time() - self.settings.keep_results):
                     await asyncio.sleep(0)
             await asyncio.sleep(min(SWEEP, self.settings.keep_results))
-
-
-def _lock(path: Path) -> int:
-    """Hold a data directory. The lock ends with the process, however it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise Conflict(
-            f"another stand is running on {path.parent}: stop it, or take another folder: bananastand up --data FOLDER"
-        ) from None
-    return descriptor
 
 
 def _check_day(as_of: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ WRITTEN = (".cache/pip", ".cache/uv", ".cargo/registry")
 @contextmanager
 def confined(
     command: Sequence[str], walls: Walls | None, *, cwd: Path, readable: Sequence[str], writable: Sequence[str]
-) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+) -> Generator[tuple[tuple[str, ...], dict[str, str]]]:
     """The command in a sandbox, and variables for it; both as they were where there are no walls.
 
     Args:
