@@ -61,6 +61,7 @@ class Options:
     start_timeout: float = 600.0
     github_secret: str | None = field(default=None, repr=False)
     processes: int | None = 4096
+    disk_gb: int | None = None  # GiB that the data directory may take
     isolation: str = "auto"
     network: str = "machine"  # or "none"
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
@@ -86,6 +87,7 @@ def run(options: Options, builder: Builder | None = None) -> int:
         build_timeout=options.build_timeout,
         start_timeout=options.start_timeout,
         processes=options.processes,
+        disk_budget=options.disk_gb * 2**30 if options.disk_gb is not None else None,
         isolation=options.isolation,
         network=options.network == "machine",
     )

@@ -41,6 +41,9 @@ def up(
     processes: Annotated[
         int, typer.Option(min=16, help="The most processes and threads of a replica, where they can be counted.")
     ] = 4096,
+    disk: Annotated[
+        int | None, typer.Option(min=1, help="GiB that its data may take: beyond, caches and old versions go.")
+    ] = None,
     isolation: Annotated[
         str, typer.Option(help="Of builds and apps that are processes: auto, sandbox (or no start) or none.")
     ] = "auto",
@@ -83,6 +86,7 @@ def up(
             roots=tuple(root or ()),
             memory_mb=memory,
             processes=processes,
+            disk_gb=disk,
             isolation=_one_of("--isolation", isolation, CHOICES),
             network=_one_of("--network", network, ("machine", "none")),
             build_timeout=build_timeout,

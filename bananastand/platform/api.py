@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from . import shown
 from .errors import PlatformError, Refused, StoreFull, Unauthorized
 from .example_input import example_input
+from .http.disk import add_disk_routes
 from .http.headers import app_target
 from .logs import Log
 from .passing import TooLarge, pass_on, read_body
@@ -155,6 +156,7 @@ def stand_api(stand: Stand) -> FastAPI:
         stand.keys.revoke(id)
         return {"revoked": id, "at": time.time()}
 
+    add_disk_routes(app, stand, PREFIX)
     return app
 
 

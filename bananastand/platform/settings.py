@@ -40,6 +40,11 @@ class Settings:
     build_log: int = 10 * 2**20
     builds_at_once: int = 1
     builds_kept: int = 10  # of a project, as versions to go back to
+    failed_kept: int = 20  # builds of a project that failed or were cancelled, for their logs
+    failed_age: float = 30 * 86_400.0  # that they are kept at most
+    failed_files: float = 3600.0  # that the files of one are kept
+    cache_age: float = 30 * 86_400.0  # that an environment or the result of a RUN line is kept without a use
+    disk_budget: int | None = None  # of the data directory: beyond it old versions and caches go
     max_body: int = 64 * 2**20
     max_archive: int = 2 * 2**30
     scale_wait: float = 1.0  # that a call waits before one more replica is started beside others

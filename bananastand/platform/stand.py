@@ -33,6 +33,7 @@ from .pool import Pool
 from .private_files import make_folder, make_private
 from .projects import Project, Projects
 from .rebuilding import rebuild_missing
+from .reclaiming import forget_project, prune_regularly
 from .relocation import relocate
 from .replica import Replica
 from .replicas.client import Headers
@@ -99,6 +100,7 @@ class Stand:
             found.append(f"took up {builds} builds that were not over")
         found += await rebuild_missing(self)
         self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._sweep())]
+        self._tasks.append(asyncio.create_task(prune_regularly(self)))
         return found
 
     def dismiss(self) -> None:
@@ -181,6 +183,7 @@ class Stand:
             each.stop("the project is removed", 0.0)
         await asyncio.gather(*(each.over for each in replicas))
         await self.deployer.clear(project)
+        await forget_project(self, project)
         self.projects.remove(project)
         log = self._log_of(project)
         log.close()
