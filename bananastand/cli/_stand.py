@@ -238,6 +238,10 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
         return
     _, secret = stand.keys.create(FIRST)
     path = write_client_file(stand.settings.data, url, secret)
+    if not console.is_terminal:  # a journal keeps what is printed, and others read it
+        console.print(f"  key                   in {path}, for this user alone; not printed, as this is no terminal")
+        console.print("  LowCodeAPI api_token  at_r and the key's 32 hexadecimal digits")
+        return
     console.print(f"  key                   [bold]{secret}[/bold]  (shown once; this machine's commands read it in")
     console.print(f"                        {path})", markup=False)
     console.print(f"  LowCodeAPI api_token  {api_token(secret)}")

@@ -22,13 +22,22 @@ from .replicas.cgroups import Cgroup
 from .replicas.redirection import redirection_problem
 from .replicas.walls import Walls
 
-__all__ = ["MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words"]
+__all__ = [
+    "ENGINES", "MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words",
+]  # fmt: skip
 
 MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
 IMAGES = "localhost/bananastand/"  # names of built images begin so
 PORT = 8000  # Banana's
 SERVERS = ("uvicorn", "gunicorn", "flask", "http.server", "hypercorn", "waitress")  # modules that are no Potassium app
-ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_")  # where an engine is, and how it is set up
+ENGINES = (
+    "DOCKER_",
+    "CONTAINER_",
+    "CONTAINERS_",
+    "BUILDAH_",
+    "REGISTRY_",
+    "STORAGE_",
+)  # where an engine is, and how it is set up
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 __all__ = ["Process", "quietly", "resident", "spawn"]
 
 CHUNK = 64 * 2**10
+KEPT = "\t\x1b\x07"  # of what cannot be printed: with an escape sequence its end
 LONGEST = 64 * 2**10  # bytes of a line before it is cut
 
 
@@ -113,4 +114,4 @@ def resident(pid: int) -> int:
 def _tell(line: bytes, on_line: Callable[[str], None]) -> None:
     """A progress bar's line is what it says last."""
     text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
-    on_line("".join(each for each in text if each == "\t" or each.isprintable() or each == "\x1b"))
+    on_line("".join(each for each in text if each.isprintable() or each in KEPT))

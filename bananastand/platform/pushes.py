@@ -17,6 +17,7 @@ from .errors import PlatformError
 from .git import Git
 from .github_repositories import GitHubRepositories
 from .http.github import LARGEST, HookAnswer, Push, read_delivery
+from .logs import plain
 from .passing import read_body
 from .stand import Stand
 
@@ -37,7 +38,7 @@ def git_app(stand: Stand, url: str) -> Git:
             archive.unlink(missing_ok=True)
             await asyncio.to_thread(shutil.rmtree, checkout, ignore_errors=True)
         async for row in stand.deployer.log(build).follow():
-            yield row["line"]
+            yield plain(str(row["line"]))
         build = stand.builds.get(build.id)
         if build.state == "live":
             yield f"{name} is live at {url}/banana/run/{name}"

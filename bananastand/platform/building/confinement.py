@@ -59,7 +59,7 @@ def confined(
                 and any(_is_below(os.path.realpath(place), each) for each in hidden)
             ):
                 words += ["--ro-bind", place, place]
-        for place in _others(f"{walls.data}/cache", writable):
+        for place in _others(f"{walls.data}/cache", (*writable, *readable)):
             words += ["--tmpfs", place]
         words += walls.words((Mount("/", "/"),), "/nothing")
         is_there = _of_build(cwd, walls) or not any(_is_below(os.path.realpath(cwd), each) for each in hidden)
@@ -72,17 +72,14 @@ def _of_build(cwd: Path, walls: Walls) -> list[str]:
     return [builds + real[len(builds) :].partition("/")[0]] if real.startswith(builds) else []
 
 
-def _others(cache: str, writable: Sequence[str]) -> Iterator[str]:
+def _others(cache: str, used: Sequence[str]) -> Iterator[str]:
     """What the cache holds of other builds, where it is in sight as a whole: so an installer can link its files."""
-    if cache not in writable:
+    if cache not in used:
         return
     for folder in (cache, f"{cache}/environments"):
         for place in sorted(Path(folder).glob("*")):
-            if (
-                place.is_dir()
-                and not any(_is_below(each, str(place)) for each in writable)
-                and place.name != "packages"
-            ):
+            needed = place.name == "packages" or any(_is_below(each, str(place)) for each in used)
+            if place.is_dir() and not needed:
                 yield str(place)
 
 

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from ..commands import ENGINES as ENGINE_VARIABLES
 from ..commands import image_tag
+from ..inherited import inherited
 from ..launch import Launch
 from ..private_files import widen
 from .commands import output, run
@@ -75,7 +77,11 @@ async def build_container(
         secrets[f"BANANASTAND_SECRET_{number}"] = value
         command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
     log(f"building an image with {engine}")
-    environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets}  # older dockers know no build secrets without it
+    environment = {
+        **inherited(os.environ, *ENGINE_VARIABLES),
+        "DOCKER_BUILDKIT": "1",
+        **secrets,
+    }  # older dockers know no build secrets without it
     await asyncio.to_thread(widen, source)  # COPY takes modes as they are, and the image's user reads the files
     status = await run([*command, *settings.engine_options, str(source)], log=log, environment=environment)
     if status:

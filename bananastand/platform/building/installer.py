@@ -152,7 +152,7 @@ async def pip_config(environment: Mapping[str, str]) -> PipConfig:
     if importlib.util.find_spec("pip") is None:
         return PipConfig()
     told = {name: value for name, value in environment.items() if name.startswith("PIP_")}
-    base = {**os.environ, **told} if told else dict(os.environ)
+    base = {**inherited(os.environ, "PIP_"), **told}
     status, text = await output([sys.executable, "-m", "pip", "config", "list"], environment=base)
     values = dict[str, str]()
     lines = text.splitlines() if status == 0 else []
