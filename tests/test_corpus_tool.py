@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.compatibility.corpus import read_manifest
-from tools.compatibility.page import score, write_page
+from tools.compatibility.page import score, together, write_page
 from tools.compatibility.sdk import is_for_sdk
 from tools.compatibility.sockets import descendants, exposed
 
@@ -62,12 +62,12 @@ def test_the_page_counts_what_was_tried_and_gives_the_reason_of_each_red_cell(tm
         "called": {"ok": False, "note": "not live", "seconds": 0.0},
         "background": {"ok": None, "note": "no background handler", "seconds": 0.0},
     }
-    results = {"http-server": {"process": {"cells": cells, "seconds": {}}}}
-    measured = {"repositories": results, "date": "2024-01-01", "commit": "abc", "machine": "a machine"}
+    when = {"date": "2024-01-01", "commit": "abc", "machine": "a machine"}
+    measured = {"process": {"repositories": {"http-server": {"cells": cells, "seconds": {}}}, **when}}
 
     page = write_page(read_manifest(), measured)
 
-    assert score(results) == (2, 4)
+    assert score(together(measured)) == (2, 4)
     assert "**2 of 4 cells are green (50.0 %)**" in page
     assert "| http-server | text | own server | process | yes | yes | **no** | **no** | - |" in page
     assert "- http-server, process, live: port 8000 / refused" in page

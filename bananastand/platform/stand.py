@@ -40,7 +40,7 @@ from .replicas.client import Headers
 from .scaling import Scaling
 from .settings import Settings
 from .store import Store
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Stand"]
 
@@ -168,11 +168,13 @@ class Stand:
         headers: Headers = JSON_BODY,
         run_id: str | None = None,
         request_id: str | None = None,
+        session: Session | None = None,
     ) -> Ticket:
         """Queue a call; see Dispatcher.submit. Raises Refused, StoreError."""
         return await self.dispatcher.submit(
-            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id
-        )
+            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id,
+            session=session,
+        )  # fmt: skip
 
     async def remove(self, project: Project) -> None:
         """A project with its builds, replicas, calls and logs."""

@@ -66,8 +66,15 @@ def _github(connection: Connection) -> None:
         table.create(connection, checkfirst=True)
 
 
+def _alone(connection: Connection) -> None:
+    """A call whose replica died is tried again alone, also after a restart."""
+    columns = connection.execute(text("PRAGMA table_info(calls)"))
+    if "alone" not in [row.name for row in columns]:
+        connection.execute(text("ALTER TABLE calls ADD COLUMN alone BOOLEAN NOT NULL DEFAULT 0"))
+
+
 # Step n takes a database from version n to n + 1; those that were released stay.
-STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github)
+STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github, _alone)
 
 
 class Store:

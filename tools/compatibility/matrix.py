@@ -5,9 +5,9 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .base_images import container_engine, missing_programs, no_stand_in
 from .corpus import Call, Repository, check_out
 from .expectations import HttpAnswer, mismatch
 from .platform import ApiError, Platform
@@ -27,7 +28,6 @@ from .sockets import exposed
 __all__ = ["CELLS", "Cell", "Life", "missing_needs"]
 
 CELLS = ("inspected", "built", "live", "called", "background", "scaled", "redeployed")
-ENGINES = ("docker", "podman", "buildah")
 CALL_LIMIT = 60.0
 PARALLEL = 6
 NO_ENGINE = "this machine has no container engine that works"
@@ -50,7 +50,11 @@ class _Failed(Exception):
 def missing_needs(repository: Repository, builder: str) -> str | None:
     """Why this machine cannot try the repository, or None."""
     if builder == "container":
-        return None if _has_engine() else NO_ENGINE
+        if missing := missing_programs():
+            return missing
+        if container_engine() is None:
+            return NO_ENGINE
+        return no_stand_in(repository) or ("its libraries are tried without a container" if repository.slow else None)
     for need in repository.needs:
         names = need.split(" or ")
         programs = {"redis": [], "torch": []}.get(need, names)
@@ -59,12 +63,11 @@ def missing_needs(repository: Repository, builder: str) -> str | None:
     return None
 
 
-@functools.cache
-def _has_engine() -> bool:
-    for engine in ENGINES:
-        if shutil.which(engine) and subprocess.run([engine, "info"], capture_output=True, timeout=60).returncode == 0:
-            return True
-    return False
+def _own_address() -> str:
+    """This machine's address on its network, which containers reach."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
 
 
 class Life:
@@ -81,6 +84,8 @@ class Life:
         self.seconds = dict[str, float]()
         self.log = list[str]()
         self._environment = dict[str, str]()
+        has_own_network = builder == "container" and container_engine() in ("docker", "podman")
+        self._host = _own_address() if has_own_network else "127.0.0.1"  # of what an app of the corpus calls
 
     def run(self, report: Callable[[str, Cell], None]) -> None:
         """Every step in order; after one that the others need has failed, they say so."""
@@ -88,16 +93,16 @@ class Life:
             "inspected": self._inspect, "built": self._build, "live": self._live, "called": self._call,
             "background": self._background, "scaled": self._scale, "redeployed": self._redeploy,
         }  # fmt: skip
-        with RedisServer() if "redis" in self.repository.needs else contextlib.nullcontext() as redis:
-            self._environment = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port)} if redis else {}
+        with RedisServer(self._host) if "redis" in self.repository.needs else contextlib.nullcontext() as redis:
+            self._environment = {"REDIS_HOST": self._host, "REDIS_PORT": str(redis.port)} if redis else {}
             self._run(steps, report)
 
     def _run(self, steps: dict[str, Callable[[], Cell]], report: Callable[[str, Cell], None]) -> None:
         lacking, blocked = missing_needs(self.repository, self.builder), None
         for name, step in steps.items():
             began = time.monotonic()
-            if lacking == NO_ENGINE:
-                cell = Cell(None, NO_ENGINE)
+            if lacking is not None and self.builder == "container":
+                cell = Cell(None, lacking)
             elif name == "background" and self.repository.background is None:
                 cell = Cell(None, NO_BACKGROUND)
             elif blocked is not None and name != "inspected":
@@ -201,7 +206,7 @@ class Life:
         if job is None:
             return Cell(None, NO_BACKGROUND)
         project = self._project(max_replicas=1)
-        with WebhookReceiver() as receiver:
+        with WebhookReceiver(self._host) as receiver:
             inputs = {**job.inputs, **({"webhook": receiver.url} if job.webhook is not None else {})}
             if wrong := mismatch(job, self.platform.call(project, dataclasses.replace(job, inputs=inputs), CALL_LIMIT)):
                 raise _Failed(wrong)

@@ -77,7 +77,14 @@ class PackageIndex:
             self._known[name] = found + [file for folder in self._folders for file in _of_folder(folder, name)]
         return self._known[name]
 
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """What the indexes say of a package's files, as the simple API's JSON has it. Blocks on the network."""
+        return [row for index in self._indexes for row in self._rows(index, name)]
+
     def _of_index(self, index: str, name: str) -> list[File]:
+        return [file for row in self._rows(index, name) if (file := _file(row, name)) is not None]
+
+    def _rows(self, index: str, name: str) -> list[dict[str, Any]]:
         address = f"{index.rstrip('/')}/{name}/"
         try:
             if address.startswith("file:"):
@@ -86,10 +93,9 @@ class PackageIndex:
                 request = urllib.request.Request(address, headers={"Accept": ACCEPT})
                 with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:
                     body, kind = answer.read(LARGEST), answer.headers.get("Content-Type", "")
-            rows = _json_rows(body) if "json" in kind else _html_rows(body.decode("utf-8", "replace"), address)
+            return _json_rows(body, address) if "json" in kind else _html_rows(body.decode("utf-8", "replace"), address)
         except (OSError, ValueError, urllib.error.URLError):
             return []
-        return [file for row in rows if (file := _file(row, name)) is not None]
 
 
 def pythons_of(files: Iterable[File], when: datetime | None = None) -> tuple[set[int], set[int]]:
@@ -134,9 +140,10 @@ def _specifier(text: str | None) -> SpecifierSet | None:
         return None
 
 
-def _json_rows(body: bytes) -> list[dict[str, Any]]:
+def _json_rows(body: bytes, address: str) -> list[dict[str, Any]]:
     told: Any = json.loads(body)
-    return cast("list[dict[str, Any]]", told.get("files", []) if isinstance(told, dict) else [])
+    files = cast("list[dict[str, Any]]", told.get("files", []) if isinstance(told, dict) else [])
+    return [{**row, "url": urljoin(address, str(row.get("url", "")))} for row in files]
 
 
 def _html_rows(text: str, address: str) -> list[dict[str, Any]]:

@@ -19,13 +19,16 @@ from .dockerfile import Dockerfile
 from .layers import hub_of
 
 __all__ = [
+    "RENAMED",
     "TOKENS",
+    "VARIABLE",
     "Gone",
     "declared_arguments",
     "gone_weights",
     "hub_home",
     "hub_tokens",
     "lend_cache",
+    "renamed_folder",
     "renamed_weights",
 ]
 
@@ -40,6 +43,7 @@ OTHER_TOKENS = (
 )
 PLACES = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")  # each decides where the hub's cache is
 VARIABLE = "BANANASTAND_WEIGHTS"
+RENAMED = "/run/bananastand/weights"  # where that folder is in a container
 SHARED = "BANANASTAND_SHARED_HUB"  # the cache that the links lead to: a sandbox makes it visible
 SMALL = 64 * 2**10  # bytes up to which a file of the cache is copied for a replica, not linked
 PRIVATE = frozenset({"token", "stored_tokens"})  # what `huggingface-cli login` leaves
@@ -125,9 +129,14 @@ def renamed_weights(weights: Mapping[str, str], environment: Mapping[str, str]) 
     """The variables under which every Python program fetches the repositories on the right for those on the left."""
     if not weights:
         return {}
-    folder = str(Path(__file__).parent / "renamed_weights")
+    folder = str(renamed_folder())
     rest = [each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each and each != folder]
     return {VARIABLE: json.dumps(dict(sorted(weights.items()))), "PYTHONPATH": os.pathsep.join([folder, *rest])}
+
+
+def renamed_folder() -> Path:
+    """The folder for PYTHONPATH under which Python programs fetch other repositories."""
+    return Path(__file__).parent / "renamed_weights"
 
 
 def _files(folder: Path) -> Iterator[Path]:

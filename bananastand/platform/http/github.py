@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-__all__ = ["LARGEST", "HookAnswer", "Push", "read_delivery", "refusal"]
+__all__ = ["LARGEST", "HookAnswer", "Push", "read_delivery", "refusal", "repository_of"]
 
 LARGEST = 25 * 2**20  # bytes; GitHub sends no larger ones
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
 
