@@ -10,7 +10,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -200,11 +200,16 @@ class Stand:
         slots = project.concurrency or self.builds.takes(project.live)
         return len(line.waiting) + len(line.at_work) >= project.max_replicas * slots
 
-    def problem(self, project: Project) -> str | None:
-        """Why it does not serve as it should, in words; None where nothing is known to be wrong."""
+    def problem(self, project: Project, builds: Sequence[Build] | None = None) -> str | None:
+        """Why it does not serve as it should, in words; None where nothing is known to be wrong.
+
+        builds: its builds, newest first, where they are at hand.
+        """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
             return f"{failing.reason} (its log: bananastand logs {project.name})"
-        last = next(iter(self.builds.list(project)), None) if project.live is None else None
+        last = None
+        if project.live is None:
+            last = next(iter(self.builds.list(project) if builds is None else builds), None)
         if last is None or last.state != "failed":
             return None
         reason = (last.error or "it ended").partition("\n")[0]
