@@ -48,7 +48,7 @@ def up(
         str, typer.Option(help="Of builds and apps that are processes: auto, sandbox (or no start) or none.")
     ] = "auto",
     network: Annotated[
-        str, typer.Option(help="Of apps that are processes: machine, or none but the port they listen on.")
+        str, typer.Option(help="Of apps that are processes: machine, or none (Potassium apps in the worker alone).")
     ] = "machine",
     build_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a build may take.")] = 1800.0,
     start_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a replica may take to get ready.")] = 600.0,

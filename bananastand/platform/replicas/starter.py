@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..commands import Start
+from ..errors import ReplicaFailed
 from ..process import Process, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import why_no_sandbox
@@ -19,6 +20,10 @@ from .worker_client import WorkerClient
 
 __all__ = ["WORKER", "Started", "start_process", "worker_command"]
 
+NO_NETWORK = (
+    "without a network only a Potassium app in the worker can be called, and this one is a server of its own: start the "
+    "platform with --network machine"
+)
 WORKER = Path(__file__).resolve().parents[2] / "worker" / "main.py"
 
 
@@ -40,6 +45,8 @@ class Started:
 
 async def start_process(start: Start, on_line: Callable[[str], None]) -> Started:
     """Start a replica's program as a process. Raises OSError."""
+    if start.walls is not None and not start.walls.network and start.words is None:
+        raise ReplicaFailed(NO_NETWORK)
     changed = asyncio.Event()
     moves = start.moves and redirection_problem() is None
     ports = MovedPorts(changed.set) if start.moves else None
