@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .sandbox_mounts import inside, mounts_of, prepare
+from .sandbox_mounts import Mount, inside, mounts_of, prepare, prepare_tmp
 from .sandbox_paths import hub_mount, needed_paths
 from .walls import Walls
 
@@ -71,12 +71,15 @@ def in_sandbox(
     values = environment_inside(environment, root)
     needed = needed_paths(command, environment, root, visible, walls)
     mounts = [*mounts_of(root, writable, devices=walls is None), *needed, *hub_mount(values, root, walls)]
-    prepare(root, mounts)
+    if walls is not None:
+        mounts = list(walls.hidden(mounts))
+    prepare(root, [*mounts, *(Mount(each, each, "device") for each in ("/dev", "/proc", "/sys"))])
     folder = inside(workdir, root)
     bwrap = [shutil.which("bwrap") or "bwrap", "--bind", root, "/"]
     if walls is not None and walls.tmp is not None:
+        prepare_tmp(walls.tmp, mounts)
         bwrap += ["--bind", walls.tmp, "/tmp"]
-    for mount in mounts if walls is None else walls.hidden(mounts):
+    for mount in mounts:
         bwrap += mount.words()
     limits: tuple[str, ...] = ()
     if walls is not None:

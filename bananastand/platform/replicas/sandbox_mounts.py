@@ -11,10 +11,10 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["SYSTEM", "Mount", "inside", "is_hollow", "mounts_of", "prepare"]
+__all__ = ["SYSTEM", "Mount", "inside", "is_hollow", "mounts_of", "prepare", "prepare_tmp"]
 
 SYSTEM = ("usr", "etc", "opt", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu", "snap")
 ALWAYS = ("opt",)  # apps write there
@@ -124,6 +124,16 @@ def prepare(root: str, mounts: Sequence[Mount]) -> None:
         os.makedirs(f"{root}/{name}", exist_ok=True)
     with suppress(OSError):
         os.chmod(f"{root}/tmp", 0o700)  # all that runs in it is one user's
+    _prepare_places(root, mounts)
+
+
+def prepare_tmp(folder: str, mounts: Sequence[Mount]) -> None:
+    """The same in a folder that will be /tmp."""
+    below = [replace(mount, target=mount.target[len("/tmp") :]) for mount in mounts if mount.target.startswith("/tmp/")]
+    _prepare_places(folder, below)
+
+
+def _prepare_places(root: str, mounts: Sequence[Mount]) -> None:
     for mount in mounts:
         place = f"{root}{mount.target}"
         if os.path.lexists(place):
@@ -132,7 +142,7 @@ def prepare(root: str, mounts: Sequence[Mount]) -> None:
         if mount.kind == "link":
             with suppress(FileExistsError):
                 os.symlink(mount.source, place)
-        elif os.path.isdir(mount.source):
+        elif mount.kind == "empty" or os.path.isdir(mount.source):
             os.makedirs(place, exist_ok=True)
         else:
             with suppress(FileExistsError), open(place, "x"):

@@ -21,8 +21,8 @@ from .worker_client import WorkerClient
 __all__ = ["WORKER", "Started", "start_process", "worker_command"]
 
 NO_NETWORK = (
-    "without a network only a Potassium app in the worker can be called, and this one is a server of its own: start the "
-    "platform with --network machine"
+    "without a network only a Potassium app in the worker can be called, and this one is a server of its own: start "
+    "the platform with --network machine"
 )
 WORKER = Path(__file__).resolve().parents[2] / "worker" / "main.py"
 
