@@ -109,7 +109,8 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             | "df"
             | "prune"
             | "backup"
-            | "restore",
+            | "restore"
+            | "keys",
             *_,
         ]:
             known(words[1:])  # test_cli_stand.py does what they say

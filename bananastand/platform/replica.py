@@ -68,6 +68,7 @@ class Replica:
         self.background = 0
         self.exclusive = self.is_suspect = False
         self.stuck = 0
+        self.answered = 0  # calls, since its start
         self.waits_for = "its program starts"
         self.failure: str | None = None
         self.started = self.idle_since = time.monotonic()
