@@ -5,9 +5,13 @@ Knows bubblewrap's words and this machine's paths; starts nothing.
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..inherited import inherited
@@ -97,6 +101,7 @@ class Walls:
             words += [word for name in BUILD_CAPABILITIES for word in ("--cap-add", f"CAP_{name}")]
         if not self.network:
             words.append("--unshare-net")
+        _make_devices()
         words += ["--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"]
         for device in sorted({path for name in DEVICES for path in glob.glob(f"/dev/{name}")}):
             words += ["--dev-bind", device, device]
@@ -137,6 +142,15 @@ def _looks_installed(prefix: str) -> bool:
     """Whether a folder is an installation of Python or of node."""
     programs = glob.glob(f"{glob.escape(prefix)}/bin/python3*") + glob.glob(f"{glob.escape(prefix)}/bin/node")
     return bool(programs) or os.path.isfile(f"{prefix}/pyvenv.cfg")
+
+
+@functools.cache
+def _make_devices() -> None:
+    """CUDA makes its own device at its first use, by a program that gains nothing inside of a sandbox."""
+    program = shutil.which("nvidia-modprobe")
+    if program is not None and glob.glob("/dev/nvidia[0-9]*") and not os.path.exists("/dev/nvidia-uvm"):
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run([program, "-u", "-c=0"], capture_output=True, timeout=20, check=False)
 
 
 def _hide(path: str, mounts: Sequence[Mount], root: str) -> list[str]:
