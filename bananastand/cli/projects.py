@@ -29,7 +29,7 @@ def ps(
             if json_:
                 return as_json(rows)
             names = ("id", "state", "pid", "port", "card", "running", "answered", "memory_mb", "age_seconds",
-                     "start_seconds")  # fmt: skip
+                     "start_seconds", "readiness")  # fmt: skip
             return table(("REPLICA", *(name.upper().replace("_", " ") for name in names[1:])), _cells(rows, names))
         rows = stand.get("/projects")["projects"]
     if json_:

@@ -122,12 +122,12 @@ def _replicas(shown: _Shown) -> str:
     rows = [
         (
             f"<code>{_(each.id)}</code>", _state(each.state), f"<code>{_(each.deployment.id[:8])}</code>",
-            str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
+            _(each.waits_for), str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
             _span(time.monotonic() - each.started),
         )
         for each in shown.replicas
     ]  # fmt: skip
-    return _table(("replica", "state", "version", "calls", "memory", "card", "age"), rows)
+    return _table(("replica", "state", "version", "readiness", "calls", "memory", "card", "age"), rows)
 
 
 def _builds(shown: _Shown) -> str:

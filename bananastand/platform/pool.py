@@ -19,6 +19,7 @@ from .replicas.cgroups import Cgroups
 from .replicas.fork_servers import ForkServers
 from .replicas.isolation import walls_for
 from .replicas.liveness import Liveness
+from .replicas.redirection import redirection_problem
 from .settings import Settings
 
 __all__ = ["Failing", "Pool"]
@@ -30,13 +31,19 @@ log = logging.getLogger("bananastand.platform")
 class Failing:
     """A version whose replicas end by themselves: how often in a row, why, and until when it rests.
 
-    `unready` is how many of the last ones never got ready.
+    `unready` is how many of the last ones never got ready. `advice` is what to do, where that is known.
     """
 
     times: int
     reason: str
     until: float
     unready: int
+    advice: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Why, and what to do."""
+        return f"{self.reason}. {self.advice}" if self.advice else self.reason
 
 
 class Pool:
@@ -47,6 +54,7 @@ class Pool:
         self.replicas: dict[str, Replica] = {}
         self.changed: list[Callable[[Replica], None]] = []
         self.failing: dict[str, Failing] = {}  # by deployment
+        self._trials = set[str]()  # first replicas of a version, whose failure is their build's
         self._closing = False
         self._walls = walls_for(
             settings.isolation, settings.data, network=settings.network, processes=settings.processes
@@ -87,11 +95,16 @@ class Pool:
             bounds = {"memory_mb": self._settings.memory_mb, "processes": self._settings.processes}
             start = replace(start, cgroup=self._cgroups.create(replica.id, **bounds))
         self.replicas[replica.id] = replica
+        if share:
+            self._trials.add(replica.id)
         card = f", card {gpu}" if gpu is not None else ""
         how = "in the worker" if start.words is not None else "by its own command"
         replica.say(f"starts version {deployment.id[:8]} {how}{card}")
         if one_at_a_time(deployment.launch):
-            replica.say(f"one replica at a time: the app fixes port {start.port}")
+            replica.say(
+                f"one replica at a time: the app fixes port {start.port}, and ports cannot be moved here "
+                f"({redirection_problem()})"
+            )
         replica.ready.add_done_callback(lambda ready: None if ready.exception() else self._warm_up(replica, start))
         settings = self._settings
         liveness = Liveness(settings.liveness_interval, settings.liveness_timeout)
@@ -122,7 +135,10 @@ class Pool:
             unready = 1 + (known.unready if known is not None else 0) if replica.took is None else 0
             rest = min(self._settings.backoff_most, self._settings.backoff * 2 ** min(times - 1, 20))
             reason = replica.failure or "it ended"
-            self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready)
+            step = replica.advice() if replica.id not in self._trials else None
+            if step is not None:
+                replica.say(f"advice: {step}")
+            self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready, step)
         for tell in self.changed:
             try:
                 tell(replica)
@@ -130,6 +146,7 @@ class Pool:
                 log.exception("the change of replica %s was not followed", replica.id)
         if replica.state == "ended":
             self.replicas.pop(replica.id, None)
+            self._trials.discard(replica.id)
 
     def _warm_up(self, replica: Replica, start: Start) -> None:
         """Keep what the app has imported, and have a fork server for the version's next replicas."""

@@ -69,6 +69,7 @@ def replica(each: Replica) -> dict[str, Any]:
         "id": each.id,
         "deployment": each.deployment.id,
         "state": each.state,
+        "readiness": each.waits_for,
         "port": each.address[1] if each.address is not None else None,
         "pid": each.pid,
         "card": each.gpu,

@@ -206,7 +206,7 @@ class Stand:
         builds: its builds, newest first, where they are at hand.
         """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
-            return f"{failing.reason} (its log: bananastand logs {project.name})"
+            return f"{failing.sentence} (its log: bananastand logs {project.name})"
         last = None
         if project.live is None:
             last = next(iter(self.builds.list(project) if builds is None else builds), None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..inherited import inherited
+from ..process import Output
 
 __all__ = ["output", "run"]
 
@@ -31,16 +32,23 @@ async def run(
 
     given: its standard input, else there is none. What it left running in the background is killed with it.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=cwd,
-        env=_environment(environment),
-        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    reader = asyncio.create_task(_relay(process, log))
+    read, write = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=cwd,
+            env=_environment(environment),
+            stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
+            stdout=write,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    reader = asyncio.create_task(_relay(await Output.of(read), log))
     try:
         if given is not None and process.stdin is not None:
             with contextlib.suppress(ConnectionError):
@@ -94,18 +102,20 @@ def _environment(environment: Mapping[str, str] | None) -> dict[str, str]:
     return inherited(os.environ, *ALLOWED) if environment is None else dict(environment)
 
 
-async def _relay(process: asyncio.subprocess.Process, log: Callable[[str], None]) -> None:
+async def _relay(output: Output, log: Callable[[str], None]) -> None:
     """Lines end at a newline or, as progress bars have it, at a carriage return."""
-    assert process.stdout is not None
     held = b""
-    while chunk := await process.stdout.read(CHUNK):
-        *lines, held = re.split(rb"[\r\n]+", held + chunk)
-        for line in lines:
-            if line.strip():
-                log(line.decode("utf-8", "replace").rstrip())
-        if len(held) > CHUNK:
-            log(held.decode("utf-8", "replace"))
-            held = b""
+    try:
+        while chunk := await output.stream.read(CHUNK):
+            *lines, held = re.split(rb"[\r\n]+", held + chunk)
+            for line in lines:
+                if line.strip():
+                    log(line.decode("utf-8", "replace").rstrip())
+            if len(held) > CHUNK:
+                log(held.decode("utf-8", "replace"))
+                held = b""
+    finally:
+        output.close()
     if held.strip():
         log(held.decode("utf-8", "replace").rstrip())
 

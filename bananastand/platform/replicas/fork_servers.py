@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from ..commands import Start
-from ..process import Process, is_stopped, spawn
+from ..process import Output, Process, is_stopped, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import environment_inside, why_no_sandbox
 from .sandbox_mounts import inside
 from .sandbox_starts import remove_after, sandboxed
 from .starter import WORKER, Started, start_process
 from .worker_client import WorkerClient
+from .writable_layer import why_no_layer, writes_files
 
 __all__ = ["ForkServers"]
 
@@ -47,7 +48,7 @@ class ForkServers:
     async def start(self, start: Start, on_line: Callable[[str], None]) -> Started:
         """Start a replica, forked where a fork server is warm. Raises OSError."""
         server = self._servers.get(_key(start)) if start.words is not None else None
-        if server is not None and server.ready:
+        if server is not None and server.ready and not await asyncio.to_thread(_must_be_alone, start):
             self._servers[_key(start)] = self._servers.pop(_key(start))
             forked = await server.fork(start, on_line)
             if forked is not None:
@@ -122,8 +123,7 @@ class _ForkServer:
         if start.cgroup is not None:
             start.cgroup.add(pid)
         self._late = 0
-        stream = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read, "rb", 0))
+        output = await Output.of(read)
         end = self._ends.pop(pid, None)
         if end is None:  # it has not ended already
             self._ends[pid] = end = loop.create_future()
@@ -133,7 +133,7 @@ class _ForkServer:
         worker.changed = changed
         await worker.attach(ours)
         how = "forked from a fork server that has its imports"
-        return Started(Process(pid, end, stream, on_line), how, changed, worker, ports)
+        return Started(Process(pid, end, output, on_line), how, changed, worker, ports)
 
     def end(self) -> None:
         """It ends when its line does, and its children with it; one that does not is killed."""
@@ -229,6 +229,11 @@ class _ForkServer:
 def _key(start: Start) -> Key:
     """What makes two starts alike: interpreter, file tree, and the environment without what is each replica's own."""
     return start.command[0], start.root, tuple(sorted(start.base.items()))
+
+
+def _must_be_alone(start: Start) -> bool:
+    """Whether the app writes files: forks of one server see one file tree, a process has a layer of its own."""
+    return _is_sandboxed(start) and start.root is not None and why_no_layer() is None and writes_files(start.root)
 
 
 def _is_sandboxed(start: Start) -> bool:

@@ -28,14 +28,16 @@ def sandboxed(
     environment: Mapping[str, str],
     *,
     visible: Sequence[str] = (),
+    own_tmp: bool = True,
 ) -> tuple[Sandboxed, str | None]:
     """The command in its sandbox, and the folder that is its /tmp, to be removed after it. Raises OSError.
 
-    Where the build has left files in /tmp, as an image may have, the app sees that one.
+    Where the build has left files in /tmp, as an image may have, the app sees that one. own_tmp: not where it has a
+    layer of its own over all of the tree.
     """
     assert start.root is not None, "only what has a file tree is sandboxed"
     walls, tmp = start.walls, None
-    if walls is not None and not _has_files(Path(start.root, "tmp")):
+    if walls is not None and own_tmp and not _has_files(Path(start.root, "tmp")):
         tmp = str(make_folder(Path(start.root).parent.parent / TEMPORARY / uuid.uuid4().hex[:12]))
         walls = replace(walls, tmp=tmp)
     made = in_sandbox(
