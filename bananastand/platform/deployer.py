@@ -143,6 +143,11 @@ class Deployer:
         self._point(project, deployment)
         return build
 
+    async def forget(self, build: Build) -> None:
+        """Remove a build that is over, with what it has made."""
+        await self._clear(build)
+        self._builds.forget(build)
+
     async def abandon(self, project: Project) -> None:
         """A project is to be removed: its builds end."""
         for build in [each for each in self._waiting if each.project_id == project.id]:
@@ -314,15 +319,15 @@ class Deployer:
         return build
 
     async def _forget_old(self, project: Project) -> None:
-        done = [each for each in self._builds.list(project) if each.state in OVER and each.id != project.live]
+        done = [each for each in self._builds.list(project) if each.state == "live" and each.id != project.live]
         for build in done[self._settings.builds_kept :]:
-            await self._clear(build)
-            self._builds.forget(build)
+            await self.forget(build)
 
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
         deployment = self._builds.deployment(build.id)
-        if deployment is not None and (image := built_image(deployment.launch)) is not None:
+        image = built_image(deployment.launch, self.folder(build)) if deployment is not None else None
+        if image is not None:
             await quietly(*image, IMAGE)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)

@@ -8,13 +8,16 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .builds import Deployment
 from .commands import Start, one_at_a_time, start_command
+from .private_files import open_private
 from .projects import Project
 from .replica import Replica
+from .replicas.cgroups import Cgroups
 from .replicas.fork_servers import ForkServers
+from .replicas.isolation import walls_for
 from .replicas.liveness import Liveness
 from .replicas.redirection import redirection_problem
 from .settings import Settings
@@ -53,7 +56,16 @@ class Pool:
         self.failing: dict[str, Failing] = {}  # by deployment
         self._trials = set[str]()  # first replicas of a version, whose failure is their build's
         self._closing = False
+        self._walls = walls_for(
+            settings.isolation, settings.data, network=settings.network, processes=settings.processes
+        )
+        self._cgroups = Cgroups(None, "not looked for")
         self._fork_servers = ForkServers(settings.parents)
+
+    def use_cgroups(self) -> str | None:
+        """Bound replicas by cgroups, where some are delegated to this process; why not, where not."""
+        self._cgroups = Cgroups.delegated()
+        return self._cgroups.problem
 
     def of(self, project_id: str) -> list[Replica]:
         """A project's replicas, oldest first."""
@@ -77,7 +89,11 @@ class Pool:
         start = start_command(
             deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,
             concurrency=project.concurrency, secrets=deployment.secrets, gpu=gpu, memory_mb=self._settings.memory_mb,
+            walls=self._walls,
         )  # fmt: skip
+        if deployment.launch.kind == "process":
+            bounds = {"memory_mb": self._settings.memory_mb, "processes": self._settings.processes}
+            start = replace(start, cgroup=self._cgroups.create(replica.id, **bounds))
         self.replicas[replica.id] = replica
         if share:
             self._trials.add(replica.id)
@@ -140,7 +156,8 @@ class Pool:
         modules = self._settings.data / "modules" / f"{replica.deployment.id}.json"
         if not modules.exists():
             modules.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            modules.write_text(json.dumps(worker.modules), encoding="utf-8")
+            with open(modules, "w", encoding="utf-8", opener=open_private) as file:
+                json.dump(worker.modules, file)
         self._fork_servers.warm_up(start, modules, replica.say)
 
     def _card(self, share: bool) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 __all__ = ["Output", "Process", "is_stopped", "quietly", "resident", "spawn"]
 
 CHUNK = 64 * 2**10
+KEPT = "\t\x1b\x07"  # of what cannot be printed: with an escape sequence its end
 KILLED = 5.0  # seconds after SIGKILL in which an end is reported
 LONGEST = 64 * 2**10  # bytes of a line before it is cut
 
@@ -39,6 +40,10 @@ class Process:
         await asyncio.wait({self._reader}, timeout=1.0)  # somebody outside the group may hold the pipe
         self._reader.cancel()
         return self._end.result() if self._end.done() else -signal.SIGKILL
+
+    def when_over(self, callback: Callable[[], object]) -> None:
+        """Have this called once it has ended."""
+        self._end.add_done_callback(lambda _: callback())
 
     def signal(self, number: int) -> None:
         """To the whole group."""
@@ -163,4 +168,4 @@ def is_stopped(pid: int) -> bool:
 def _tell(line: bytes, on_line: Callable[[str], None]) -> None:
     """A progress bar's line is what it says last."""
     text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
-    on_line("".join(each for each in text if each == "\t" or each.isprintable() or each == "\x1b"))
+    on_line("".join(each for each in text if each.isprintable() or each in KEPT))

@@ -19,6 +19,7 @@ from .builds import Deployment
 from .commands import Start
 from .errors import ReplicaFailed
 from .logs import hidden, tail, to_hide
+from .orphans import end_left
 from .process import Process, is_stopped, quietly, resident
 from .replicas.client import ReplicaClient
 from .replicas.health import ask_health, is_reachable
@@ -272,7 +273,8 @@ class Replica:
                 self._become("ready")
             status = await end
             if not self.asked:
-                self.failure = self.failure or f"the replica ended {_status(status)}{self._tail()}"
+                limit = start.cgroup.problem() if start.cgroup is not None else None
+                self.failure = self.failure or limit or f"the replica ended {_status(status)}{self._tail()}"
                 self.say(f"ended {_status(status)}")
         except ReplicaFailed as error:
             self.failure = str(error)
@@ -296,6 +298,7 @@ class Replica:
                 task.cancel()
             await self._close_clients(started)
             await self._remove_container(start)
+            await asyncio.to_thread(end_left, start)
             if started is not None and started.layer is not None:
                 await asyncio.to_thread(remove_layer, started.layer)
             self._become("ended")
@@ -316,6 +319,8 @@ class Replica:
                 if self.asked:
                     return
                 failed = self._worker.failure if self._worker is not None else None
+                if start.cgroup is not None and (limit := start.cgroup.problem()) is not None:
+                    raise ReplicaFailed(f"{limit}{self._tail()}")
                 reason = failed or f"the app ended {_status(end.result())} while it started"
                 raise ReplicaFailed(self.failure or f"{reason}{self._tail()}")
             if time.monotonic() > until:

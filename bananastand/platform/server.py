@@ -20,7 +20,7 @@ from .http.run_hosts import host_of, moved_to_its_path
 from .http.run_url import RUN, refusal, serve_run_url
 from .http.task_api import is_task_path, serve_task_api
 from .http.websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
-from .page import HEADERS, status_page
+from .page import HEADERS, StatusPage
 from .passing import pass_on
 from .stand import Stand
 
@@ -46,6 +46,7 @@ class StandServer:
         self._guard, self._private = Guard(hosts, open_to), private
         self._secure = frozenset(secure)  # ports behind the forward proxy's TLS
         self._api = stand_api(stand)
+        self._page = StatusPage(stand)
         self._rest = rest  # what else is served, on any path that is nobody's
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -80,7 +81,8 @@ class StandServer:
         elif path.startswith(f"{PREFIX}/"):
             await self._api(scope, receive, send)
         elif scope["type"] == "http" and path in ("/", "/metrics", "/healthz") and scope["method"] in ("GET", "HEAD"):
-            await self._own(Request(scope, receive), path)(scope, receive, send)
+            response = await self._own(Request(scope, receive), path)
+            await response(scope, receive, send)
         elif self._rest is not None:
             await self._rest(scope, receive, send)
         elif scope["type"] == "http":
@@ -88,7 +90,7 @@ class StandServer:
         else:
             await _refuse(scope, receive, send, "nothing is served here")
 
-    def _own(self, request: Request, path: str) -> Response:
+    async def _own(self, request: Request, path: str) -> Response:
         if path == "/healthz":
             return JSONResponse({"alive": True})
         if self._private and not self._known(request):
@@ -97,7 +99,7 @@ class StandServer:
         if path == "/metrics":
             return Response(self._stand.metrics.text(), media_type=METRICS)
         address = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
-        return HTMLResponse(status_page(self._stand, address), headers=HEADERS)
+        return HTMLResponse(await self._page.html(address), headers=HEADERS)
 
     def _known(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

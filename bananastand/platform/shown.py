@@ -17,8 +17,8 @@ from .stand import Stand
 __all__ = ["build", "key", "new_key", "project", "replica", "status"]
 
 
-def project(stand: Stand, row: Project, url: str) -> dict[str, Any]:
-    """A project, what runs of it and what waits for it."""
+def project(stand: Stand, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
+    """A project, what runs of it and what waits for it. builds: its newest, where they are at hand."""
     line, replicas = stand.dispatcher.line(row.id), stand.pool.of(row.id)
     live = stand.builds.deployment(row.live) if row.live else None
     return {
@@ -34,7 +34,7 @@ def project(stand: Stand, row: Project, url: str) -> dict[str, Any]:
         "ready": sum(each.state == "ready" for each in replicas),
         "queued": len(line.waiting),
         "running": len(line.at_work),
-        "problem": stand.problem(row),
+        "problem": stand.problem(row, builds),
         "created": iso(row.created),
     }
 

@@ -6,6 +6,7 @@ was committed survives a killed process. After a power cut the last moments may 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Generator, Sequence
@@ -13,12 +14,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, select, text
+from sqlalchemy import Connection, create_engine, event, insert, select, text, update
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from . import tables
 from .errors import Conflict, StoreError, StoreFull
+from .private_files import make_folder, open_private
 
 __all__ = ["STEPS", "Store", "upgrade"]
 
@@ -79,7 +81,7 @@ class Store:
     """One open database. Raises StoreError where it cannot be used, Conflict where it is newer than this program."""
 
     def __init__(self, path: Path, steps: Sequence[Step] = STEPS) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         self.path = path
         self._engine = create_engine(
             f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5.0}
@@ -87,8 +89,9 @@ class Store:
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         try:
+            for each in (path, *path.parent.glob(f"{path.name}.version-*")):
+                os.close(open_private(each, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))  # its WAL gets the same mode
             self._connection = self._engine.connect()
-            path.chmod(0o600)
             upgrade(self._connection, path, steps)
         except (DatabaseError, OSError) as error:
             self._engine.dispose()
@@ -110,6 +113,13 @@ class Store:
         """The same, for reading."""
         with self.transaction() as connection:
             yield connection
+
+    def identify(self, id: str) -> None:
+        """Take over the identity of the data directory. Raises StoreError."""
+        if id != self.id:
+            with self.transaction() as connection:
+                connection.execute(update(tables.facts).where(tables.facts.c.name == "stand").values(value=id))
+            self.id = id
 
     def close(self) -> None:
         """Nothing may be asked of it any more."""
@@ -156,6 +166,7 @@ def _version(connection: Connection) -> int:
 def _copy(path: Path, to: Path) -> None:
     """All of a database, what still lies in its WAL included."""
     to.unlink(missing_ok=True)
+    os.close(open_private(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
 

@@ -10,12 +10,14 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ..inherited import inherited
 from ..process import Output
 
 __all__ = ["output", "run"]
 
 GRACE = 2.0  # seconds between asking and killing
 CHUNK = 65536
+ALLOWED = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_", "PIP_", "UV_", "CONDA_")
 
 
 async def run(
@@ -35,7 +37,7 @@ async def run(
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
-            env=dict(environment) if environment is not None else None,
+            env=_environment(environment),
             stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
             stdout=write,
             stderr=asyncio.subprocess.STDOUT,
@@ -75,7 +77,7 @@ async def output(
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
-            env=dict(environment) if environment is not None else None,
+            env=_environment(environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -93,6 +95,11 @@ async def output(
         await asyncio.shield(_end(process))
         raise
     return process.returncode or 0, said.decode("utf-8", "replace").strip()
+
+
+def _environment(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """Of the platform's own variables no more than a build may see."""
+    return inherited(os.environ, *ALLOWED) if environment is None else dict(environment)
 
 
 async def _relay(output: Output, log: Callable[[str], None]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
-import hashlib
 import json
 import os
 import re
@@ -13,8 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from ..inherited import PROXIES, addresses
+from ..commands import ENGINES as ENGINE_VARIABLES
+from ..commands import image_tag
+from ..inherited import PROXIES, addresses, inherited
 from ..launch import Launch
+from ..private_files import widen
 from .commands import output, run
 from .dated_index import dated_index
 from .dockerfile import Dockerfile, parse
@@ -61,7 +64,7 @@ async def build_container(
         BuildError: There is no engine that works, or the build failed.
     """
     engine = engine or await _engine(settings)
-    tag = f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
+    tag = image_tag(folder)
     log(f"building an image with {engine.name}")
     pip = await pip_config({})
     async with dated_index(settings, source, pip, log) as index:
@@ -75,7 +78,9 @@ async def build_container(
             secrets[f"BANANASTAND_SECRET_{number}"] = value
             command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
         # Older dockers know no build secrets without BuildKit.
-        environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets, **made.environment}
+        own = inherited(os.environ, *ENGINE_VARIABLES)
+        environment = {**own, "DOCKER_BUILDKIT": "1", **secrets, **made.environment}
+        await asyncio.to_thread(widen, source)  # COPY takes modes as they are, and the image's user reads the files
         say = partial(_say, log, (*made.flags, made.words.strip()))
         status = await run([*command, *settings.engine_options, str(source)], log=say, environment=environment)
     if status:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import posixpath
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..inherited import inherited
@@ -62,6 +62,7 @@ async def build_process(
         port=overrides.app.port or last.port,
         health=overrides.app.health,
         root=str(last.tree.root),
+        named=_named(settings.environment),
     )
     for index, build in done.items():
         if index != last.stage.index:
@@ -72,6 +73,11 @@ async def build_process(
         for line in unreachable(Path(launch.workdir), last.tree):
             log(line)
     return launch
+
+
+def _named(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The paths that the deploy's own variables name."""
+    return tuple(sorted({part for value in environment.values() for part in value.split(":") if part.startswith("/")}))
 
 
 def _start(last: StageBuild, overrides: Overrides) -> Start:

@@ -326,7 +326,7 @@ class RunLine:
             visible.append(str(Path(python.bin).parent))  # `python -m spacy download` puts its models there
         made = in_sandbox(
             command, root=str(stage.tree.root), workdir=self.folder, environment=environment, visible=visible,
-            writable=read.writes,
+            writable=read.writes, walls=stage.settings.walls,
         )  # fmt: skip
         return made.command, made.environment
 

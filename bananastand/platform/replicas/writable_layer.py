@@ -42,7 +42,7 @@ def layered(command: Sequence[str], root: str, replica: str) -> tuple[tuple[str,
     layer = Path(f"{root}{SUFFIX}", replica)
     for name in ("upper", "work"):
         (layer / name).mkdir(parents=True, exist_ok=True)
-    os.chmod(layer / "upper", 0o755)
+    os.chmod(layer / "upper", 0o700)
     return (sys.executable, "-I", "-S", __file__, root, str(layer), *command), layer
 
 
