@@ -1,6 +1,7 @@
 """A stranger's Potassium app with every kind of handler, for the tests of the host. Runs as a file, on both servers."""
 
 import gc
+import itertools
 import os
 import threading
 import time
@@ -55,6 +56,18 @@ def echoes_headers(context: dict, request: Request) -> Response:
     return Response(json={"hello": "headers"}, headers={name: request.headers[name] for name in names})
 
 
+@web.handler("/locked")
+def locked(context: dict, request: Request) -> Response:
+    """What Potassium's own server says when it is busy, and the handler says here itself."""
+    context["locks"] = context.get("locks", 0) + 1
+    return Response(status=423, body=b"", headers={"X-Endpoint-Type": "handler"})
+
+
+@web.handler("/locks")
+def locks(context: dict, request: Request) -> Response:
+    return Response(json=context["locks"])
+
+
 @web.handler("/no-response")
 def no_response(context: dict, request: Request) -> Response:
     return {"not": "a Response"}  # type: ignore[return-value]
@@ -91,6 +104,14 @@ def sleep(context: dict, request: Request) -> Response:
         context["seen"].append(str(reason))
         raise
     return Response(json={"slept": request.json["seconds"]})
+
+
+@web.handler("/holds")
+def holds(context: dict, request: Request) -> Response:
+    """One call of C that lets no other thread run: for ever, or so many millions of turns."""
+    millions = request.json.get("millions")
+    sum(itertools.repeat(1) if millions is None else itertools.repeat(1, millions * 10**6))
+    return Response(json={"pid": os.getpid()})
 
 
 @web.handler("/seen")

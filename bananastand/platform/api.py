@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from fastapi import Depends, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from . import shown
@@ -33,7 +33,7 @@ from .passing import TooLarge, pass_on, read_body
 from .projects import Project
 from .stand import Stand
 
-__all__ = ["CALL", "PREFIX", "call_handler", "stand_api"]
+__all__ = ["CALL", "PREFIX", "authorise", "call_handler", "stand_api"]
 
 PREFIX = "/stand/v1"
 CALL = re.compile(rf"{PREFIX}/projects/([^/]+)/call(/.*)".encode(), re.DOTALL)  # of a path as it was sent
@@ -48,7 +48,7 @@ def stand_api(stand: Stand) -> FastAPI:
     """The application, for paths below PREFIX."""
 
     def authorised(request: Request) -> None:
-        _authorise(stand, request)
+        authorise(stand, request)
 
     app = FastAPI(
         title="Bananastand", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(authorised)]
@@ -161,15 +161,15 @@ def stand_api(stand: Stand) -> FastAPI:
 async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request) -> Response:
     """What a project's app answers on a path. Past FastAPI, whose way to a function takes longer than the queue's."""
     try:
-        _authorise(stand, request)
+        authorise(stand, request)
         project = stand.projects.named(unquote(name.decode("latin-1")))
         return await pass_on(stand, project, app_target(path, request.scope["query_string"]), request)
     except PlatformError as error:
         return _error(error.status, error.code, str(error))
 
 
-def _authorise(stand: Stand, request: Request) -> None:
-    """Raises Unauthorized."""
+def authorise(stand: Stand, request: HTTPConnection) -> None:
+    """Check the request's key. Raises Unauthorized."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     secrets = [token] if scheme.lower() == "bearer" else []  # an app may want an Authorization of its own
     secrets.append(request.headers.get("x-banana-api-key", ""))

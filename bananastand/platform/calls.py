@@ -23,8 +23,9 @@ from .projects import Project
 from .replicas.client import Headers, ReplicaRequest
 from .store import Store
 
-__all__ = ["JSON_BODY", "Call", "Calls", "Outcome", "fingerprint"]
+__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "storable"]
 
+WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
 State = Literal["queued", "running", "succeeded", "failed"]
 T = tables.calls.c
@@ -57,7 +58,9 @@ class Call:
         method, route, headers: What is asked of the app: `route` is the path with its query, percent-encoded as sent;
             the headers are those that the app may see. They are forgotten when the call has ended.
         request: The digest under which a repeated call finds this one.
+        attempts: Those that count: it is in one, or one has ended with its replica while no other call was there.
         status, answer_headers: Of the answer, once there is one.
+        alone: Whether it is tried with no other call beside it, because a replica has died under it.
     """
 
     number: int
@@ -79,6 +82,7 @@ class Call:
     status: int | None
     answer_headers: Headers
     error: str | None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Calls:
         """Write a queued call. Raises StoreError: then there is none."""
         call = Call(
             0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, asked.method, asked.path,
-            asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None,
+            asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
         )  # fmt: skip
         body = asked.body
         if len(body) > SMALL:
@@ -135,10 +139,17 @@ class Calls:
             call, state="running", lease=holder, leased_until=now + seconds, attempts=call.attempts + 1, begun=now
         )
 
-    def give_back(self, call: Call, *, counted: bool) -> Call:
-        """To the queue, where it keeps its place; uncounted where no handler has seen it."""
+    def give_back(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
+        """To the queue, where it keeps its place.
+
+        Args:
+            call: Leased.
+            counted: Whether the attempt counts against the limit.
+            alone: Whether it is to be tried alone from now on.
+        """
         attempts = call.attempts if counted else max(0, call.attempts - 1)
-        return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts)
+        alone = alone or call.alone
+        return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts, alone=alone)
 
     async def finish(self, call: Call, outcome: Outcome, model_key: str) -> Call:
         """The one end of a call, and its day's usage, in one transaction. An end that is recorded stays."""
@@ -149,7 +160,8 @@ class Calls:
             call,
             state="failed" if outcome.error is not None else "succeeded",
             lease=None, leased_until=None, finished=now, status=outcome.status, answer_headers=outcome.headers,
-            error=outcome.error, request=None if outcome.again else call.request,
+            error=None if outcome.error is None else storable(outcome.error),
+            request=None if outcome.again else call.request,
         )  # fmt: skip
         answer = outcome.body if len(outcome.body) <= SMALL else None
         end = {name: getattr(ended, name) for name in ENDING}
@@ -223,6 +235,11 @@ def fingerprint(request_id: str, asked: ReplicaRequest) -> str:
     """What makes two calls the same: the caller's id for it, the method, the path with its query, and the body."""
     route = asked.path if asked.method == "POST" else f"{asked.method} {asked.path}"
     return hashlib.sha256(f"{request_id}\0{route}\0".encode("utf-8", "surrogatepass") + asked.body).hexdigest()
+
+
+def storable(text: str) -> str:
+    """A text as a database and HTTP can hold it: what no encoding has becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _counted(call: Call, model_key: str) -> dict[str, Any]:

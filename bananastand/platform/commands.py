@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..threads import wait_policy
 from .inherited import addresses, inherited, is_loopback
 from .launch import Launch
 from .replicas.redirection import redirection_problem
@@ -81,6 +82,7 @@ def start_command(
     moved = redirection_problem() is None
     port = launch.port or (PORT if moved or words is not None else port)
     base = {**_on_path(launch, inherited(os.environ)), "PYTHONUNBUFFERED": "1", **launch.environment, MARK: stand}
+    base |= wait_policy(base)
     environment = {**base, **own, "PORT": str(port), "HOST": "127.0.0.1", **marks}
     command = launch.command
     if launch.python is not None and PYTHON.fullmatch(Path(command[0]).name):
@@ -147,6 +149,7 @@ def _container(
     outside = expected if shared else port
     known = {name: value for name, value in addresses(os.environ).items() if shared or not is_loopback(value)}
     own = {**known, **own, "PORT": str(expected), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
+    own |= wait_policy(own)
     volumes = [part for inside, here in launch.volumes.items() for part in ("--volume", f"{here}:{inside}:ro")]
     environment = {**inherited(os.environ, *ENGINES), **own}
     if shared:

@@ -70,12 +70,12 @@ def _replicas(stand: Stand, project: Project) -> str:
     rows = [
         (
             f"<code>{_(each.id)}</code>", _state(each.state), f"<code>{_(each.deployment.id[:8])}</code>",
-            str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
+            _(each.waits_for), str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
             _span(time.monotonic() - each.started),
         )
         for each in stand.pool.of(project.id)
     ]  # fmt: skip
-    return _table(("replica", "state", "version", "calls", "memory", "card", "age"), rows)
+    return _table(("replica", "state", "version", "readiness", "calls", "memory", "card", "age"), rows)
 
 
 def _builds(stand: Stand, project: Project) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
 from collections import Counter
@@ -14,22 +15,32 @@ from .commands import Start, one_at_a_time, start_command
 from .projects import Project
 from .replica import Replica
 from .replicas.fork_servers import ForkServers
+from .replicas.liveness import Liveness
+from .replicas.redirection import redirection_problem
 from .settings import Settings
 
 __all__ = ["Failing", "Pool"]
+
+log = logging.getLogger("bananastand.platform")
 
 
 @dataclass(slots=True)
 class Failing:
     """A version whose replicas end by themselves: how often in a row, why, and until when it rests.
 
-    `unready` is how many of the last ones never got ready.
+    `unready` is how many of the last ones never got ready. `advice` is what to do, where that is known.
     """
 
     times: int
     reason: str
     until: float
     unready: int
+    advice: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Why, and what to do."""
+        return f"{self.reason}. {self.advice}" if self.advice else self.reason
 
 
 class Pool:
@@ -40,6 +51,7 @@ class Pool:
         self.replicas: dict[str, Replica] = {}
         self.changed: list[Callable[[Replica], None]] = []
         self.failing: dict[str, Failing] = {}  # by deployment
+        self._trials = set[str]()  # first replicas of a version, whose failure is their build's
         self._closing = False
         self._fork_servers = ForkServers(settings.parents)
 
@@ -47,10 +59,9 @@ class Pool:
         """A project's replicas, oldest first."""
         return [each for each in self.replicas.values() if each.project_id == project_id]
 
-    def free(self, project: Project) -> Replica | None:
-        """The replica that takes the project's next call: the least busy of the live version, then the oldest."""
-        able = [each for each in self.of(project.id) if each.free and each.deployment.id == project.live]
-        return min(able, key=lambda each: each.inflight, default=None)
+    def live(self, project: Project) -> list[Replica]:
+        """Those of the version that takes the project's traffic, oldest first."""
+        return [each for each in self.of(project.id) if each.deployment.id == project.live]
 
     def start(self, project: Project, deployment: Deployment, *, share: bool = False) -> Replica | None:
         """One more replica of this version; None where its card or port is taken. With `share` cards may be shared."""
@@ -68,17 +79,25 @@ class Pool:
             concurrency=project.concurrency, secrets=deployment.secrets, gpu=gpu, memory_mb=self._settings.memory_mb,
         )  # fmt: skip
         self.replicas[replica.id] = replica
+        if share:
+            self._trials.add(replica.id)
         card = f", card {gpu}" if gpu is not None else ""
         how = "in the worker" if start.words is not None else "by its own command"
         replica.say(f"starts version {deployment.id[:8]} {how}{card}")
         if one_at_a_time(deployment.launch):
-            replica.say(f"one replica at a time: the app fixes port {start.port}")
+            replica.say(
+                f"one replica at a time: the app fixes port {start.port}, and ports cannot be moved here "
+                f"({redirection_problem()})"
+            )
         replica.ready.add_done_callback(lambda ready: None if ready.exception() else self._warm_up(replica, start))
-        replica.begin(start, timeout=self._settings.start_timeout, memory_mb=self._settings.memory_mb)
+        settings = self._settings
+        liveness = Liveness(settings.liveness_interval, settings.liveness_timeout)
+        replica.begin(start, timeout=settings.start_timeout, memory_mb=settings.memory_mb, liveness=liveness)
         return replica
 
     def answered(self, replica: Replica) -> None:
         """A call got an answer from it: the version works."""
+        replica.answered += 1
         self.failing.pop(replica.deployment.id, None)
 
     async def stop_all(self, grace: float) -> None:
@@ -100,11 +119,18 @@ class Pool:
             unready = 1 + (known.unready if known is not None else 0) if replica.took is None else 0
             rest = min(self._settings.backoff_most, self._settings.backoff * 2 ** min(times - 1, 20))
             reason = replica.failure or "it ended"
-            self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready)
+            step = replica.advice() if replica.id not in self._trials else None
+            if step is not None:
+                replica.say(f"advice: {step}")
+            self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready, step)
         for tell in self.changed:
-            tell(replica)
+            try:
+                tell(replica)
+            except Exception:
+                log.exception("the change of replica %s was not followed", replica.id)
         if replica.state == "ended":
             self.replicas.pop(replica.id, None)
+            self._trials.discard(replica.id)
 
     def _warm_up(self, replica: Replica, start: Start) -> None:
         """Keep what the app has imported, and have a fork server for the version's next replicas."""

@@ -7,59 +7,95 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "quietly", "resident", "spawn"]
+__all__ = ["Output", "Process", "is_stopped", "quietly", "resident", "spawn"]
 
 CHUNK = 64 * 2**10
+KILLED = 5.0  # seconds after SIGKILL in which an end is reported
 LONGEST = 64 * 2**10  # bytes of a line before it is cut
 
 
 class Process:
     """The leader of a process group; ending it ends the group."""
 
-    def __init__(
-        self, pid: int, end: asyncio.Future[int], stream: asyncio.StreamReader, on_line: Callable[[str], None]
-    ) -> None:
+    def __init__(self, pid: int, end: asyncio.Future[int], output: Output, on_line: Callable[[str], None]) -> None:
         self.pid, self._end = pid, end
-        self._reader = asyncio.create_task(self._read(stream, on_line))
+        self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reader = asyncio.create_task(self._read(output, on_line))
 
     @property
     def status(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
-        return self._end.result() if self._end.done() else None
+        if self._end.done():
+            return self._end.result()
+        return -signal.SIGKILL if self._abandoned.done() else None
 
     async def ended(self) -> int:
         """Wait for its end; what is left of its group is killed then."""
-        await asyncio.wait({self._end})
+        await asyncio.wait({self._end, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
         self.signal(signal.SIGKILL)
         await asyncio.wait({self._reader}, timeout=1.0)  # somebody outside the group may hold the pipe
         self._reader.cancel()
-        return self._end.result()
+        return self._end.result() if self._end.done() else -signal.SIGKILL
 
     def signal(self, number: int) -> None:
         """To the whole group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    def kill(self) -> None:
+        """SIGKILL. It counts as ended after some seconds, though its parent may hang and report nothing."""
+        self.signal(signal.SIGKILL)
+        asyncio.get_running_loop().call_later(KILLED, self._abandon)
+
+    def _abandon(self) -> None:
+        if not self._abandoned.done():
+            self._abandoned.set_result(None)
+
     async def stop(self, grace: float) -> int:
         """SIGTERM, and SIGKILL after so many seconds."""
         if self.status is None:
             self.signal(signal.SIGTERM)
             await asyncio.wait({self._end}, timeout=grace)
-        self.signal(signal.SIGKILL)
+        self.kill()
         return await self.ended()
 
-    async def _read(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+    async def _read(self, output: Output, on_line: Callable[[str], None]) -> None:
         rest = b""
-        while chunk := await stream.read(CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > LONGEST:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                _tell(line, on_line)
+        try:
+            while chunk := await output.stream.read(CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > LONGEST:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    _tell(line, on_line)
+        finally:
+            output.close()
         if rest:
             _tell(rest, on_line)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The reading end of a pipe that programs print to.
+
+    It is a pipe of ours because uvloop's own are sockets, and no program can open a socket as /dev/stdout, which
+    supervisord, gunicorn and shell scripts do.
+    """
+
+    stream: asyncio.StreamReader
+    close: Callable[[], None]
+
+    @classmethod
+    async def of(cls, descriptor: int) -> Output:
+        """Take over the reading end of a pipe."""
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", 0)
+        )
+        return cls(stream, transport.close)
 
 
 async def spawn(
@@ -71,18 +107,24 @@ async def spawn(
     pass_fds: Sequence[int] = (),
 ) -> Process:
     """Start it. Raises OSError."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=pass_fds,
-    )
-    assert process.stdout is not None
-    return Process(process.pid, asyncio.ensure_future(process.wait()), process.stdout, on_line)
+    read, write = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    return Process(process.pid, asyncio.ensure_future(process.wait()), await Output.of(read), on_line)
 
 
 async def quietly(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
@@ -104,6 +146,18 @@ def resident(pid: int) -> int:
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += sum(resident(int(child)) for child in (task / "children").read_text().split())
     return total
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process, or one of its descendants, is stopped by a signal; False where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        folder = Path(f"/proc/{pid}")
+        if (folder / "stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return True
+        for task in (folder / "task").iterdir():
+            if any(is_stopped(int(child)) for child in (task / "children").read_text().split()):
+                return True
+    return False
 
 
 def _tell(line: bytes, on_line: Callable[[str], None]) -> None:

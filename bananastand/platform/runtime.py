@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bananastand_mocks.bananadev import state
-from bananastand_mocks.bananadev.runtime import Reply, Run
+from bananastand_mocks.bananadev.runtime import Run
 from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand_mocks.kernel.world import World
@@ -32,7 +32,7 @@ STATUSES = {"cancelled": "failed"}  # Banana knew no cancelled builds
 
 
 class PlatformRuntime:
-    """Really builds and runs. `attach` it to the world before the first call."""
+    """Really builds and runs. `attach` it to the world before the first call. Run URLs are answered elsewhere."""
 
     def __init__(self, stand: Stand) -> None:
         self._stand = stand
@@ -68,7 +68,9 @@ class PlatformRuntime:
             raise ProviderError("model_not_found")
         try:
             ticket = await self._stand.submit(project, "/", dump(inputs), run_id=id)
-        except (Refused, StoreError) as error:
+        except Refused as error:
+            raise ProviderError("violation", str(error)) from error
+        except StoreError as error:
             raise ProviderError("failed", str(error)) from error
         return await self._run(ticket, wait or 0.0)
 
@@ -126,12 +128,6 @@ class PlatformRuntime:
         except PlatformError:
             return []
         return [{"t": each["time"], "m": each["line"]} for each in log.lines()]
-
-    async def call(
-        self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None
-    ) -> Reply:
-        """Never asked: the platform answers run URLs itself, before Banana's other addresses (`http.run_url`)."""
-        raise ProviderError("project_not_found")
 
     async def _run(self, ticket: Ticket, wait: float) -> Run:
         outcome, call = await ticket.outcome(wait), ticket.made

@@ -34,7 +34,7 @@ from .replicas.client import Headers
 from .scaling import Scaling
 from .settings import Settings
 from .store import Store
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Stand"]
 
@@ -149,11 +149,13 @@ class Stand:
         headers: Headers = JSON_BODY,
         run_id: str | None = None,
         request_id: str | None = None,
+        session: Session | None = None,
     ) -> Ticket:
         """Queue a call; see Dispatcher.submit. Raises Refused, StoreError."""
         return await self.dispatcher.submit(
-            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id
-        )
+            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id,
+            session=session,
+        )  # fmt: skip
 
     async def remove(self, project: Project) -> None:
         """A project with its builds, replicas, calls and logs."""
@@ -181,7 +183,7 @@ class Stand:
     def problem(self, project: Project) -> str | None:
         """Why it does not serve as it should, in words; None where nothing is known to be wrong."""
         if (failing := self.pool.failing.get(project.live or "")) is not None:
-            return f"{failing.reason} (its log: bananastand logs {project.name})"
+            return f"{failing.sentence} (its log: bananastand logs {project.name})"
         last = next(iter(self.builds.list(project)), None) if project.live is None else None
         if last is None or last.state != "failed":
             return None

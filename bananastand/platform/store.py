@@ -58,8 +58,21 @@ def _as_of(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE builds ADD COLUMN as_of TEXT"))
 
 
+def _github(connection: Connection) -> None:
+    """The repository of a project, and the deliveries of GitHub's webhook."""
+    for table in (tables.github_repositories, tables.github_deliveries):
+        table.create(connection, checkfirst=True)
+
+
+def _alone(connection: Connection) -> None:
+    """A call whose replica died is tried again alone, also after a restart."""
+    columns = connection.execute(text("PRAGMA table_info(calls)"))
+    if "alone" not in [row.name for row in columns]:
+        connection.execute(text("ALTER TABLE calls ADD COLUMN alone BOOLEAN NOT NULL DEFAULT 0"))
+
+
 # Step n takes a database from version n to n + 1; those that were released stay.
-STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests)
+STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github, _alone)
 
 
 class Store:

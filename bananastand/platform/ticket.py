@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from .calls import Call, Outcome
+from .projects import Project
+from .replica import Replica
 from .replicas.client import Headers
 
-__all__ = ["Ticket"]
+__all__ = ["Session", "Ticket"]
+
+Session = Callable[[Project, "Ticket", Replica], Awaitable[Outcome]]
 
 EVENTS = "text/event-stream"
 WHOLE = 0.02  # seconds after its first piece in which an answer that ends goes out whole, with its length
@@ -24,11 +28,15 @@ class Ticket:
         head: Status and headers of an answer that streams, once it does.
         answering: Whether the app has begun an answer in this attempt.
         streamed: Whether a caller has had part of the answer.
+        replica: Where it is, while it is in one.
+        shared: Whether another call was in that replica at any time of this attempt.
+        session: What holds the replica in place of one request, such as a websocket; it is awaited in the replica's
+            slot and returns the call's end. Raises RequestNotDelivered where the app has seen nothing of it.
     """
 
-    def __init__(self, call: Call | None = None, body: bytes | None = None) -> None:
+    def __init__(self, call: Call | None = None, body: bytes | None = None, session: Session | None = None) -> None:
         loop = asyncio.get_running_loop()
-        self.call, self.body = call, body
+        self.call, self.body, self.session = call, body, session
         self.request = call.request if call is not None else None
         self.queued = time.monotonic()
         self.called_off: Outcome | None = None
@@ -36,7 +44,8 @@ class Ticket:
         self.written: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[Outcome] = loop.create_future()
         self.head: tuple[int, Headers] | None = None
-        self.streamed = False
+        self.streamed = self.shared = False
+        self.replica: Replica | None = None
         self.dismissed: asyncio.Future[None] = loop.create_future()
         self._begun: tuple[int, Headers] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -50,6 +59,11 @@ class Ticket:
         """The call; only once it is written."""
         assert self.call is not None, "the call has no row yet"
         return self.call
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is tried with no other call beside it."""
+        return self.call is not None and self.call.alone
 
     @property
     def answering(self) -> bool:

@@ -81,18 +81,23 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
     engines = _engines(options, wanted) if "container" in builders else {}
     for builder in builders:
         measured[builder] |= _when(builder)
-    with _hub(options.folder, wanted) as hub, Platform(options.folder, sources, {**engines, **hub}) as platform:
+    requests = options.folder / "hub-requests.log"
+    requests.write_text("")
+    served = _hub(options.folder, wanted, requests)
+    with served as hub, Platform(options.folder, sources, {**engines, **hub}) as platform:
         sdk = SdkCaller(options.folder / "sdks")
         for repository in wanted:
             for builder in builders:
                 if options.resume and _is_done(measured[builder]["repositories"].get(repository.name)):
                     continue
                 print(f"{repository.name} ({builder})", flush=True)
-                life = Life(repository, builder, platform, sdk, sources, options.limit)
+                read = lambda: requests.read_text().splitlines()  # noqa: E731
+                life = Life(repository, builder, platform, sdk, sources, options.limit, read)
                 life.run(_report)
                 _keep_log(life, options.folder / "logs")
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
-                entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected)}
+                entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected),
+                         "other": life.substitutes()}  # fmt: skip
                 measured[builder]["repositories"][repository.name] = entry
                 _write(measured)
         if not options.only and "process" in builders:
@@ -161,13 +166,16 @@ def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> 
 
 
 @contextlib.contextmanager
-def _hub(folder: Path, wanted: list[Repository]) -> Iterator[dict[str, str]]:
-    """The hub of the tests with what these repositories fetch, and the variables that lead to it."""
+def _hub(folder: Path, wanted: list[Repository], requests: Path) -> Iterator[dict[str, str]]:
+    """The hub of the tests with what these repositories fetch, and the variables that lead to it.
+
+    requests: the file into which it writes what it is asked.
+    """
     names = sorted({each.successors.get(name, name) for each in wanted for name in each.weights})
     if not names:
         yield {}
         return
-    command = [sys.executable, str(HUB), "--folder", str(folder / "hub")]
+    command = [sys.executable, str(HUB), "--folder", str(folder / "hub"), "--log", str(requests)]
     for name in names:
         command += ["--only", name]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

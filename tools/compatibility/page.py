@@ -55,6 +55,7 @@ def write_page(repositories: list[Repository], measured: dict[str, dict[str, Any
         *_notes(measured),
         *_table(repositories, results),
         *_reasons(repositories, results),
+        *_substitutes(repositories, results),
         *_inspections(repositories, results),
         *_potassium(measured.get("process", {}).get("potassium", [])),
     ]
@@ -126,6 +127,17 @@ def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[st
     if skipped:
         lines += ["## Not tried here", "", *skipped, ""]
     return lines
+
+
+def _substitutes(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+    """What a build took in the place of what the repository means, as its log says."""
+    rows = [
+        f"- {each.name}, {builder}: {_plain(line)}"
+        for each in repositories
+        for builder, life in results.get(each.name, {}).items()
+        for line in life.get("other", ())
+    ]
+    return ["## Built with something else", "", *rows, ""] if rows else []
 
 
 def _inspections(repositories: list[Repository], results: dict[str, Any]) -> list[str]:

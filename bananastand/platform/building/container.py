@@ -21,7 +21,7 @@ from .dockerfile import Dockerfile, parse
 from .dockerfile_edits import with_overrides
 from .engines import ENGINES, Engine, find_engine
 from .errors import BuildError
-from .failure import advice, decisive
+from .failure import decisive
 from .installer import pip_config
 from .log import BuildLog
 from .overrides import Overrides
@@ -143,17 +143,14 @@ def _options(
 
 
 def _failure(engine: str, status: int, lines: list[str]) -> str:
-    """The engine's own word for what failed, the decisive word of the program before it, and what to do."""
+    """The engine's own word for what failed, and the decisive line of the program before it."""
     at = [place for place, line in enumerate(lines) if ENGINES_OWN.match(line)]
     last = lines[at[-1]] if at else lines[-1] if lines else "it said nothing"
     before = (
         [re.sub(r"^#\d+ +[\d.]+ +", "", line) for line in lines[: at[-1]] if not ENGINES_OWN.match(line)] if at else []
     )
     said = decisive(before)
-    text = f"{engine} build ended with status {status}: {last}" + (f" (after: {said})" if said else "")
-    if what := advice(before):
-        text += f". What to do: {what}"
-    return text
+    return f"{engine} build ended with status {status}: {last}" + (f" (after: {said})" if said else "")
 
 
 def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: BuildLog) -> str:

@@ -15,6 +15,7 @@ from ..replicas.sandbox import why_no_sandbox
 from .absolute_paths import unreachable
 from .dockerfile import Dockerfile
 from .errors import BuildError, DockerfileError
+from .failure import windows_lines
 from .overrides import Overrides
 from .settings import BuildSettings
 from .stage import StageBuild
@@ -108,6 +109,8 @@ def _check(launch: Launch, last: StageBuild) -> None:
     said = f"CMD {' '.join(launch.command)}".replace(str(last.tree.root), "")
     if lines := _lines_of_command(last):
         said = f"Dockerfile line {lines[-1]}: {said}"
+    if (why := windows_lines(Path(launch.workdir, program))) is not None:
+        raise BuildError(f"{said}: {why}")
     if program.startswith("python"):
         script = next((word for word in words if not word.startswith("-")), None)
         flags = words[: words.index(script)] if script else words

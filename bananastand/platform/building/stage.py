@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..inherited import inherited
+from .conda_environment import CondaPackages
 from .dockerfile import Dockerfile, Instruction, Stage
 from .environments import Environment, environment_for
 from .errors import BuildError, DockerfileError, NotHonoured
 from .fetching import download
 from .ignore import read_ignored
 from .mounts import Mounts
+from .other_stages import take_packages
 from .overrides import Overrides
 from .pip_calls import Pins, PipWords
 from .requirements import PipCall
@@ -82,12 +84,13 @@ class StageBuild:
         self.made_environments = list[str]()  # by `python -m venv`, as the image would have them
         self.skipped = list[str]()
         self.packages = list[str](overrides.build.system_packages)
+        self.conda = CondaPackages()
         # The version of Python that conda is to bring, and where it says so.
         self.wanted_python: tuple[str, str] | None = None
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
         self.pip_words = PipWords(self.tree, Pins.of(settings.pins), log)
         self.mounts = Mounts(self.tree, source, settings)
-        self._python: tuple[int, Environment] | None = None  # for how many calls of pip
+        self._python: tuple[int, CondaPackages, Environment] | None = None  # for how many calls of pip, and what else
         self._inherits_command = False
         self.weights = overrides.build.weights  # hub names, and those to fetch in their place
 
@@ -114,13 +117,14 @@ class StageBuild:
         calls = list(self.pip)
         if rest := self.pip_words.pins.rest():
             calls.append(PipCall(("install", *rest), self.tree.root, str(self.tree.root)))
-        if self._python is None or self._python[0] != len(calls):
+        if self._python is None or self._python[:2] != (len(calls), self.conda):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             try:
                 environment = await environment_for(
                     calls, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
                     user=self.tree.root.parent.parent, log=self.log, base=self.base,
                     instructions=self.instructions, source=self.source, wanted_python=self.wanted_python,
+                    conda=self.conda,
                 )  # fmt: skip
             except DockerfileError:
                 raise
@@ -128,8 +132,8 @@ class StageBuild:
                 if (line := self._line_of(str(error))) is None:
                     raise
                 raise DockerfileError(line, str(error)) from None
-            self._python = (len(calls), environment)
-        return self._python[1]
+            self._python = (len(calls), self.conda, environment)
+        return self._python[2]
 
     def _line_of(self, message: str) -> int | None:
         """The Dockerfile's line whose packages could not be installed, unless the message names it."""
@@ -200,6 +204,7 @@ class StageBuild:
             for name in TAKEN_OVER:
                 setattr(self, name, copy.copy(getattr(other, name)))
             self.pip_words.editable += other.pip_words.editable
+            self.pip_words.places += other.pip_words.places
             self.pip_words.pins.used |= other.pip_words.pins.used
             self._inherits_command = True
             return
@@ -314,7 +319,12 @@ class StageBuild:
         if (named := line.flag("from")) is not None:
             if self._is_here(line, named, sources):
                 return
-            origin, ignored = self.stage_of(line, named).tree.root, type(ignored)()
+            other = self.stage_of(line, named)
+            origin, ignored = other.tree.root, type(ignored)()
+            sources = take_packages(self, other, sources, target)
+            if not sources:
+                self.log(f"left out: {line.text[:200]} (the packages are in the build's environment)")
+                return
         slash = "/" if target.endswith(("/", "/.")) or target == "." else ""
         digest = self.tree.copy(
             line.line,

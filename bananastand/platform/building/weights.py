@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from .dockerfile import Dockerfile
-from .layers import hub_of
+from .layers import caches_of, hub_of
 
 __all__ = [
     "RENAMED",
@@ -44,7 +44,7 @@ OTHER_TOKENS = (
 PLACES = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")  # each decides where the hub's cache is
 VARIABLE = "BANANASTAND_WEIGHTS"
 RENAMED = "/run/bananastand/weights"  # where that folder is in a container
-SHARED = "BANANASTAND_SHARED_HUB"  # the cache that the links lead to: a sandbox makes it visible
+SHARED = "BANANASTAND_SHARED_HUB"  # the folders that the links lead to: a sandbox makes them visible
 SMALL = 64 * 2**10  # bytes up to which a file of the cache is copied for a replica, not linked
 PRIVATE = frozenset({"token", "stored_tokens"})  # what `huggingface-cli login` leaves
 UNFINISHED = (".lock", ".incomplete", ".tmp")
@@ -110,13 +110,14 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
     """
     if not home:
         return {}
-    hub, old = Path(home["HF_HUB_CACHE"]), Path(home["HF_HOME"]) / "transformers"
-    for source, target in ((hub, folder / "hub"), (old, folder / "transformers")):
+    hub, *others = caches_of(home)
+    for source, target in ((hub, folder / "hub"), *((each, folder / each.name) for each in others if each.is_dir())):
         target.mkdir(parents=True, exist_ok=True)
         for path in _files(source):
             _lend(path, target / path.relative_to(source))
     lent = str(folder / "hub")
-    return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: str(hub.parent)}
+    shared = os.pathsep.join(dict.fromkeys(str(each.parent) for each in (hub, *others)))
+    return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: shared}
 
 
 def declared_arguments(dockerfile: Dockerfile) -> set[str]:

@@ -18,18 +18,21 @@ from pathlib import Path
 from typing import Any
 
 from ..commands import Start
-from ..process import Process, spawn
+from ..process import Output, Process, is_stopped, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import environment_inside, in_sandbox, why_no_sandbox
 from .sandbox_mounts import inside
 from .starter import WORKER, Started, start_process
 from .worker_client import WorkerClient
+from .writable_layer import why_no_layer, writes_files
 
 __all__ = ["ForkServers"]
 
 Key = tuple[str, str | None, tuple[tuple[str, str], ...]]
 LONGEST = 64 * 2**10
 PATIENCE = 5.0  # seconds for a fork
+LATE = 3  # forks in a row that come too late before a fork server is ended
+END = 3.0  # seconds for a fork server to end by itself
 
 
 class ForkServers:
@@ -42,7 +45,7 @@ class ForkServers:
     async def start(self, start: Start, on_line: Callable[[str], None]) -> Started:
         """Start a replica, forked where a fork server is warm. Raises OSError."""
         server = self._servers.get(_key(start)) if start.words is not None else None
-        if server is not None and server.ready:
+        if server is not None and server.ready and not await asyncio.to_thread(_must_be_alone, start):
             self._servers[_key(start)] = self._servers.pop(_key(start))
             forked = await server.fork(start, on_line)
             if forked is not None:
@@ -72,6 +75,7 @@ class ForkServers:
 class _ForkServer:
     def __init__(self, start: Start, modules: Path, say: Callable[[str], None]) -> None:
         self.ready = self.over = False
+        self._late = 0  # forks in a row that did not come in time
         self._say = say
         self._line, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._line.setblocking(False)
@@ -102,14 +106,17 @@ class _ForkServer:
         except (OSError, TimeoutError):
             os.close(read)
             ours.close()
-            self.end()
+            self._late += 1
+            if self._late >= LATE or self._process is None or is_stopped(self._process.pid):
+                self._say("the fork server does not answer, and is ended")
+                self.end()
             return None
         finally:
             os.close(write)
             theirs.close()
             self._pids.pop(id, None)
-        stream = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read, "rb", 0))
+        self._late = 0
+        output = await Output.of(read)
         end = self._ends.pop(pid, None)
         if end is None:  # it has not ended already
             self._ends[pid] = end = loop.create_future()
@@ -119,12 +126,18 @@ class _ForkServer:
         worker.changed = changed
         await worker.attach(ours)
         how = "forked from a fork server that has its imports"
-        return Started(Process(pid, end, stream, on_line), how, changed, worker, ports)
+        return Started(Process(pid, end, output, on_line), how, changed, worker, ports)
 
     def end(self) -> None:
-        """It ends when its line does, and its children with it."""
+        """It ends when its line does, and its children with it; one that does not is killed."""
         self.ready = False
         self._close()
+        if not self._life.done():
+            asyncio.get_running_loop().call_later(END, self._kill)
+
+    def _kill(self) -> None:
+        if self._process is not None and not self._life.done():
+            self._process.kill()
 
     async def gone(self) -> None:
         """Wait for its end."""
@@ -208,6 +221,11 @@ class _ForkServer:
 def _key(start: Start) -> Key:
     """What makes two starts alike: interpreter, file tree, and the environment without what is each replica's own."""
     return start.command[0], start.root, tuple(sorted(start.base.items()))
+
+
+def _must_be_alone(start: Start) -> bool:
+    """Whether the app writes files: forks of one server see one file tree, a process has a layer of its own."""
+    return _is_sandboxed(start) and start.root is not None and why_no_layer() is None and writes_files(start.root)
 
 
 def _is_sandboxed(start: Start) -> bool:

@@ -6,15 +6,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..commands import Start
+from ..commands import REPLICA, Start
 from ..process import Process, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import in_sandbox, why_no_sandbox
 from .worker_client import WorkerClient
+from .writable_layer import layered, why_no_layer
 
 __all__ = ["WORKER", "Started", "start_process", "worker_command"]
 
@@ -35,6 +37,7 @@ class Started:
     worker: WorkerClient | None = None
     ports: MovedPorts | None = None
     reading: asyncio.Task[None] | None = None  # of what is reported of the ports
+    layer: Path | None = None  # what it writes in its file tree, where that is its own
 
 
 async def start_process(start: Start, on_line: Callable[[str], None]) -> Started:
@@ -43,6 +46,7 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
     moves = start.moves and redirection_problem() is None
     ports = MovedPorts(changed.set) if start.moves else None
     descriptors, ours, worker, command = list[int](), None, None, start.command
+    layer: Path | None = None
     if start.words is not None:
         ours, theirs = socket.socketpair()
         descriptors.append(theirs.detach())
@@ -56,6 +60,9 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
             in_sandbox, command, root=start.root, workdir=folder or "/", environment=environment
         )
         command, environment, folder = made.command, made.environment, "/"
+        if why_no_layer() is None:
+            replica = start.environment.get(REPLICA) or uuid.uuid4().hex
+            command, layer = await asyncio.to_thread(layered, command, start.root, replica)
     events = None
     if moves:
         events, theirs_events = os.pipe()
@@ -78,7 +85,7 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
     if worker is not None and ours is not None:
         await worker.attach(ours)
     how = "started as a process" if start.engine is None else f"started as a container by {start.engine}"
-    return Started(process, how, changed, worker, ports, reading)
+    return Started(process, how, changed, worker, ports, reading, layer)
 
 
 def worker_command(start: Start, control: int, *, move: bool) -> tuple[str, ...]:

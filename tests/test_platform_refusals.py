@@ -1,0 +1,109 @@
+"""An app's own 503, 423 or 429 is its answer: the platform passes it on and does not ask again.
+
+Only two servers may say that no handler has run: `bananastand serve`, and Potassium's own of 0.1 to 0.3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from banana_dev import Client
+
+from stands import Up, called, deployed, running, until
+
+NOT_RUN = "x-bananastand-not-run"
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    running = Up(tmp_path_factory.mktemp("refusals") / "data")
+    assert running.deploy("own", "refuses")["state"] == "live", running.log
+    yield running
+    assert running.stop() == 0, running.log
+
+
+def runs(up: Up, path: str) -> int:
+    count: int = up.http.get("/stand/v1/projects/own/call/count").json()[path]
+    return count
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (503, {}, "no"),
+        (503, {NOT_RUN: "1"}, ""),
+        (503, {NOT_RUN: "true", "retry-after": "1"}, '{"error": {"code": "busy"}}'),
+        (423, {}, ""),
+        (423, {NOT_RUN: "1"}, ""),
+        (423, {"x-endpoint-type": "handler"}, "locked"),
+        (423, {"x-endpoint-type": "door"}, ""),
+        (429, {"retry-after": "1"}, "slowly"),
+        (429, {NOT_RUN: "1"}, ""),
+    ],
+)
+def test_a_refusal_of_an_apps_own_is_passed_on_after_one_run(
+    up: Up, status: int, headers: dict[str, str], body: str, request: pytest.FixtureRequest
+) -> None:
+    path = f"/{abs(hash(request.node.name))}"
+    asked = {"status": status, "headers": headers, "body": body}
+
+    answer = httpx2.post(
+        f"http://127.0.0.1:{up.port}/banana/run/own{path}", json=asked, headers={"x-banana-api-key": up.key}
+    )
+
+    assert (answer.status_code, answer.text) == (status, body)
+    assert headers.items() <= dict(answer.headers).items()
+    assert runs(up, path) == 1
+
+
+def test_the_status_page_of_a_refused_call_is_a_failure_that_names_it(up: Up) -> None:
+    asked = {"status": 503, "headers": {NOT_RUN: "1"}, "body": '{"error": "out of memory"}'}
+    key = up.http.get("/stand/v1/projects/own").json()["model_key"]
+    # The first generation's calls always go to the root route.
+    answer = up.http.post("/banana/start/v4/", json={"apiKey": up.key, "modelKey": key, "modelInputs": asked})
+
+    assert answer.json()["message"] == "error: the app answered 503: out of memory"
+    assert runs(up, "/") == 1
+
+
+def test_an_sdk_that_comes_again_after_a_503_reaches_the_app_again(up: Up) -> None:
+    """One request id for all of its tries, as published: an app that has become ready meanwhile answers."""
+    client = Client(up.key, url=f"http://127.0.0.1:{up.port}/banana/run/own", verbosity="")
+
+    answer, _ = client.call("/warms", {"status": 503, "times": 2, "body": "loading"}, retry_timeout=60)
+
+    assert answer == {"done": True}
+    assert runs(up, "/warms") == 3
+
+
+def test_a_handlers_423_under_the_worker_is_its_answer(tmp_path: Path) -> None:
+    """Potassium 0.1 to 0.3 set x-endpoint-type on every answer of a handler, and the worker does too."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, source="potassium")
+            ticket = await stand.submit(project, "/locked", b"{}")
+            outcome = await ticket.outcome(20)
+            assert outcome is not None, "asked again and again"
+            assert (outcome.status, outcome.body) == (423, b"")
+            assert await called(stand, project, "/locks") == 1
+
+    asyncio.run(scenario())
+
+
+def test_bananastand_serve_is_asked_again_when_it_says_that_no_handler_ran(tmp_path: Path) -> None:
+    """With a queue of none it answers 503 to a second call; the platform, which sends two, waits for its turn."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, source="serves", concurrency=2, max_replicas=1)
+            calls = [await stand.submit(project, "/sleep", b'{"seconds": 0.5}') for _ in range(2)]
+            await until(lambda: any(each.inflight == 2 for each in stand.pool.of(project.id)))
+            outcomes = [await each.outcome(30) for each in calls]
+            assert [each and each.status for each in outcomes] == [200, 200]
+
+    asyncio.run(scenario())
