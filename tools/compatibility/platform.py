@@ -43,7 +43,7 @@ class Platform:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         command = [sys.executable, "-c", "from bananastand.cli import main; main()", "up", "--port", str(self.port)]
-        command += ["--data", str(self.data), "--root", str(sources)]
+        command += ["--data", str(self.data), "--root", str(sources), "--start-timeout", "120"]
         self._command, self.environment = command, {**os.environ, **environment, "NO_PROXY": "*"}
         self._process: subprocess.Popen[str] | None = None
         self.key = ""
