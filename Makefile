@@ -57,12 +57,7 @@ locks: .venv/dev  ## constraints.txt and locks/: every package by version and ha
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tools.locks
 
 release:  ## wheel, source, SBOM (CycloneDX) and their hashes, into dist/
-	rm -rf dist && $(PYTHON) -m venv .venv-release
-	.venv-release/bin/pip install --quiet --require-hashes --requirement locks/release.txt
-	.venv-release/bin/python -m build --no-isolation --outdir dist
-	cat locks/stand.txt locks/torch-cpu.txt | .venv-release/bin/cyclonedx-py requirements --output-reproducible \
-		--pyproject pyproject.toml --mc-type application --output-file dist/sbom.cdx.json -
-	cd dist && sha256sum *.whl *.tar.gz sbom.cdx.json > SHA256SUMS
+	@PYTHON=$(PYTHON) .ci/release
 
 clean:  ## remove what make made
 	rm -rf .venv .venv-release out dist build .pytest_cache .ruff_cache
