@@ -25,6 +25,7 @@ from bananastand.platform.commands import MARK
 from bananastand.platform.deployer import Builder
 from bananastand.platform.errors import PlatformError
 from bananastand.platform.http.certificates import Authority
+from bananastand.platform.http.dialects import RESERVED, dialect_of_platform
 from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.keys import FIRST, api_token, write_client_file
 from bananastand.platform.pushes import GITHUB, git_app, github_app
@@ -32,8 +33,12 @@ from bananastand.platform.runtime import PlatformRuntime
 from bananastand.platform.server import StandServer
 from bananastand.platform.settings import Settings, cards, default_data
 from bananastand.platform.stand import Stand
+from bananastand.web.door import Door
+from bananastand.web.limits import ConnectionLimits
+from bananastand.web.protocol import ServerConfig
+from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.providers import NAMES
-from bananastand_mocks.server import Server, create_apps
+from bananastand_mocks.server import Server, create_apps, dialect_of
 
 __all__ = ["Options", "run"]
 
@@ -116,16 +121,18 @@ async def _serve(
         url = f"http://{_named(options.host)}:{sockets[0].getsockname()[1]}"
         fronts = {each.getsockname()[1]: name for each, (_, name) in zip(sockets[1:], options.fronts, strict=True)}
         secure = _listen(LOOPBACK, 0) if proxy is not None else None
-        app = _application(stand, options, fronts, url, [secure.getsockname()[1]] if secure is not None else [])
-        _welcome(console, stand, url, fronts, options.mocks)
-        config = uvicorn.Config(
-            app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
+        app, providers = _application(
+            stand, options, fronts, url, [secure.getsockname()[1]] if secure is not None else []
         )
+        _welcome(console, stand, url, fronts, options.mocks)
+        door = Door(ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True)
+        dialect = dialect_of_platform(dialect_of(providers), fronts)
+        config = ServerConfig(app, door=door, dialect=dialect, reserved=RESERVED, lifespan="off")
         server = _Server(config, stand)
         if proxy is None or secure is None:
             await server.serve(sockets)
         else:
-            async with _proxy(proxy, sockets[0], secure, options, settings, console):
+            async with _proxy(proxy, sockets[0], secure, options, settings, console, door):
                 await server.serve([*sockets, secure])
         console.print("stopping")
     finally:
@@ -140,11 +147,14 @@ async def _proxy(
     options: Options,
     settings: Settings,
     console: Console,
+    door: Door,
 ) -> AsyncGenerator[None]:
     """Serve the forward proxy meanwhile, and say how programs are led to it."""
     authority = Authority.in_folder(settings.data / "proxy")
     places = (_named(options.host), plain.getsockname()[1]), (LOOPBACK, secure.getsockname()[1])
-    proxy = ForwardProxy(*places, authority.server_context())
+    # Of a connection through the proxy there are two more behind it.
+    limits = ConnectionLimits(connections=max(16, door.most // 4), reserve=0)
+    proxy = ForwardProxy(*places, authority.server_context(), Door(limits, name="the forward proxy"))
     await proxy.start(listener)
     address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
     console.print("  Banana's own names, for programs that have them built in:")
@@ -161,14 +171,17 @@ async def _proxy(
         await proxy.close()
 
 
-def _application(stand: Stand, options: Options, fronts: dict[int, str], url: str, secure: list[int]) -> StandServer:
-    """Everything on one port."""
+def _application(
+    stand: Stand, options: Options, fronts: dict[int, str], url: str, secure: list[int]
+) -> tuple[StandServer, dict[str, Provider]]:
+    """Everything on one port, and the providers by their mounts."""
     runtime = PlatformRuntime(stand)
     worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens)
     runtime.attach(worlds.default)
     others = Server([each for each in NAMES if each not in BANANA], hosts=options.hosts) if options.mocks else None
     pushed = {"/git": git_app(stand, url), GITHUB: github_app(stand, options.github_secret)}
-    return StandServer(
+    providers = {mount: each.provider for mount, each in apps.items()}
+    server = StandServer(
         stand,
         {**apps, **pushed},
         fronts=fronts,
@@ -178,6 +191,7 @@ def _application(stand: Stand, options: Options, fronts: dict[int, str], url: st
         rest=others,
         secure=secure,
     )
+    return server, {**providers, **(others.providers if others is not None else {})}
 
 
 class _Server(uvicorn.Server):

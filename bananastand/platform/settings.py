@@ -39,6 +39,7 @@ class Settings:
     builds_kept: int = 10  # of a project, as versions to go back to
     max_body: int = 64 * 2**20
     max_archive: int = 2 * 2**30
+    max_connections: int | None = None  # None: what the limit of open files allows
     scale_wait: float = 1.0  # that a call waits before one more replica is started beside others
 
 

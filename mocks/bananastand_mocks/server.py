@@ -15,8 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bananastand.web.refusals import Dialect, Refusal, plain_json
+
 from .kernel.app import PINNED, ProviderApp, turning
+from .kernel.call import JSON
+from .kernel.errors import Problem
 from .kernel.journal import BUDGET
+from .kernel.json_body import dump
 from .kernel.state_file import StateFile
 from .kernel.world import World
 from .kernel.worlds import Kind, Worlds
@@ -27,9 +32,10 @@ if TYPE_CHECKING:
     from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
-__all__ = ["Server", "create_app", "create_apps", "mount_of"]
+__all__ = ["RESERVED", "Server", "create_app", "create_apps", "dialect_of", "mount_of"]
 
 GATEWAY = "/lowcodeapi"
+RESERVED = ("/_stand",)  # answered also where there are too many connections
 
 
 class Server:
@@ -147,6 +153,23 @@ def create_apps(
     providers = build(names, runtime=runtime)
     worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup)
     return worlds, {each.mount: ProviderApp(each, worlds) for each in providers}
+
+
+def dialect_of(providers: Mapping[str, Provider]) -> Dialect:
+    """How the server words what it refuses before a provider has the request: as the provider of the path does."""
+
+    def worded(refusal: Refusal) -> tuple[str, bytes]:
+        path = refusal.path
+        if path.startswith("/w/"):
+            path = f"/{path[3:].partition('/')[2]}"
+        provider = providers.get(mount_of(path))
+        if provider is None:
+            return plain_json(refusal)
+        answer = provider.failure(None, Problem("fault", refusal.message, status=refusal.status))
+        body = answer.body if isinstance(answer.body, bytes) else dump(answer.body)
+        return provider.json_type if answer.content_type == JSON else answer.content_type, body
+
+    return worded
 
 
 def mount_of(path: str) -> str:

@@ -13,15 +13,24 @@ from dataclasses import dataclass
 from socket import socket
 from urllib.parse import urlsplit
 
+from bananastand.web.door import Door
+from bananastand.web.limits import ConnectionLimits
+
 from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
 __all__ = ["ForwardProxy", "Refusal"]
 
-PATIENCE = 30.0  # seconds for a request's head, and for a TLS handshake
-LONGEST = 64 * 2**10  # bytes of a request's head
+PATIENCE = 30.0  # seconds for a TLS handshake
+LINGER = 1.0  # seconds after a refusal in which its caller may read it
 CHUNK = 64 * 2**10
 OF_THIS_HOP = (b"connection", b"proxy-connection", b"proxy-authorization", b"keep-alive", b"host")
-REASONS = {400: "Bad Request", 403: "Forbidden", 502: "Bad Gateway"}
+REASONS = {
+    400: "Bad Request",
+    403: "Forbidden",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    502: "Bad Gateway",
+}
 
 
 class Refusal(Exception):
@@ -46,6 +55,20 @@ class _Head:
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
+class _Accepted:
+    """A connection to the proxy, as its door knows it. It is silent until its request's head is whole."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    def look(self, now: float) -> None:
+        """The head has a time limit of its own; behind it the platform's server has its limits."""
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._writer.transport.abort()
+
+
 class ForwardProxy:
     """Serves one listening socket.
 
@@ -53,16 +76,17 @@ class ForwardProxy:
         plain: Where the platform answers requests that came without TLS.
         secure: Where it answers those that came with TLS.
         context: TLS as Banana's names.
+        door: Lets connections in.
     """
 
-    def __init__(self, plain: tuple[str, int], secure: tuple[str, int], context: ssl.SSLContext) -> None:
-        self._plain, self._secure, self._context = plain, secure, context
+    def __init__(self, plain: tuple[str, int], secure: tuple[str, int], context: ssl.SSLContext, door: Door) -> None:
+        self._plain, self._secure, self._context, self._door = plain, secure, context, door
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, listener: socket) -> None:
         """Listen from now on."""
-        self._server = await asyncio.start_server(self._accept, sock=listener, limit=LONGEST)
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=self._door.limits.head_bytes)
 
     async def close(self) -> None:
         """End all connections."""
@@ -76,23 +100,29 @@ class ForwardProxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None, "asyncio serves each connection in a task"
+        connection = _Accepted(writer)
+        if self._door.enter(connection) == "full":
+            writer.transport.abort()
+            return
         self._tasks.add(task)
         try:
-            await self._serve(reader, writer)
+            await self._serve(reader, writer, connection)
         except Refusal as refusal:
-            await _refuse(writer, refusal)
+            await _refuse(reader, writer, refusal)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the caller is gone, or does not trust the certificate
         except asyncio.CancelledError:
             pass  # the platform stops
         finally:
             self._tasks.discard(task)
+            self._door.leave(connection)
             writer.close()
             with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await _read_head(reader)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: _Accepted) -> None:
+        head = await _read_head(reader, self._door.limits)
+        self._door.speaking(connection)
         if head.method == b"CONNECT":
             _check_host(*_split(head.target, 443), 443)
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -108,14 +138,18 @@ class ForwardProxy:
         await _tunnel(reader, writer, self._plain, head.for_origin(url.netloc.rpartition(b"@")[2], path))
 
 
-async def _read_head(reader: asyncio.StreamReader) -> _Head:
-    """Raises Refusal, TimeoutError, IncompleteReadError."""
+async def _read_head(reader: asyncio.StreamReader, limits: ConnectionLimits) -> _Head:
+    """Raises Refusal, IncompleteReadError."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(limits.head):
             raw = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
-        raise Refusal(400, f"the request's head is longer than {LONGEST} bytes") from None
+        raise Refusal(431, f"the request's head is longer than {limits.head_bytes} bytes: send less in it") from None
+    except TimeoutError:
+        raise Refusal(408, f"the request's head did not arrive in {limits.head:g} s: send it again") from None
     first, *lines = raw[:-4].split(b"\r\n")
+    if len(lines) > limits.head_lines:
+        raise Refusal(431, f"the request has more than {limits.head_lines} headers: send fewer")
     words = first.split(b" ")
     if len(words) != 3:
         raise Refusal(400, "the first line is no request of HTTP/1.1")
@@ -137,7 +171,8 @@ def _check_host(host: str, port: int, expected: int) -> None:
         raise Refusal(403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY")
 
 
-async def _refuse(writer: asyncio.StreamWriter, refusal: Refusal) -> None:
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: Refusal) -> None:
+    """Answer, and throw away for a moment what still comes: else the caller's answer is lost with it."""
     body = f"{refusal}\n".encode()
     head = (
         f"HTTP/1.1 {refusal.status} {REASONS[refusal.status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -146,6 +181,12 @@ async def _refuse(writer: asyncio.StreamWriter, refusal: Refusal) -> None:
     with contextlib.suppress(OSError):
         writer.write(head.encode() + body)
         await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while await reader.read(CHUNK):
+                    pass
 
 
 async def _tunnel(
