@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from ..web.guard import Guard
 from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.status import Status
@@ -37,6 +37,9 @@ class Host:
         self._routes: dict[str, Route] = {}
         self._workers: Handlers | None = None
         self._calls: set[Exchange] = set()
+        self._background = 0  # of the calls
+        self._held = 0  # bytes of their bodies, and of those that come
+        self._guard = Guard(options.hosts, plain=True, name="server") if options.guarded else None
         self._counters: dict[tuple[str, int], Any] = {}
         metrics.QUEUED.set_function(lambda: self.status.waiting)
         metrics.RUNNING.set_function(lambda: self.status.running)
@@ -88,6 +91,8 @@ class Host:
     async def _accept(self, scope: Scope, receive: Receive) -> Exchange | Answer:
         """The call, on its way to the workers, or the answer where there is nothing for them to do."""
         method, path = scope["method"], scope["path"]
+        if self._guard is not None and (refusal := self._guard.refusal(scope)) is not None:
+            return wire.error(403, "forbidden", refusal, (b"connection", b"close"))
         if method != "POST":
             return self._static(path) if method in ("GET", "HEAD") and path in _STATIC else _wrong_method(method)
         workers = self._workers
@@ -101,11 +106,20 @@ class Host:
         if route is None:
             self.status.bad()
             return wire.werkzeug_page(404)
+        if route.background and self._background >= self.options.background_queue:
+            told = f"{self._background} background tasks are waiting or running: try again later"
+            return wire.error(429, "too_many_tasks", told, (b"retry-after", b"10"))
         body = await self._body(scope, receive)
         if isinstance(body, Answer):
             return body
+        accepted = self._accepted(scope["headers"], body, route, workers)
+        if isinstance(accepted, Answer):
+            self._held -= len(body)
+        return accepted
+
+    def _accepted(self, headers: list[wire.Header], body: bytes, route: Route, workers: Handlers) -> Exchange | Answer:
         try:
-            request = wire.read_request(scope["headers"], body)
+            wire.check_request(headers, body)
         except wire.BadRequest as problem:
             self.status.bad()
             return wire.error(400, problem.code, str(problem))
@@ -114,8 +128,9 @@ class Host:
             again = str(max(1, math.ceil(waiting / 10))).encode()
             return wire.error(503, "busy", "too many requests are waiting", (b"retry-after", again), NOT_RUN)
         limit = self.options.background_timeout if route.background else self.options.timeout
-        exchange = Exchange(self, route, request, limit)
+        exchange = Exchange(self, route, headers, body, limit)
         self._calls.add(exchange)
+        self._background += route.background
         self.status.accepted()
         workers.submit(exchange.call)
         return exchange
@@ -145,24 +160,25 @@ class Host:
         length = next((value for key, value in scope["headers"] if key == b"content-length"), b"")
         if length.isdigit() and int(length) > self.options.max_body:
             return self._too_large()
-        chunks, size, late = list[bytes](), 0, _Late(self.options.body_timeout)
+        chunks, size, is_whole = list[bytes](), 0, False
         try:
-            while True:
+            while not is_whole:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return Answer(400)
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
+                self._held += len(chunks[-1])
                 if size > self.options.max_body:
                     return self._too_large()
-                if not message.get("more_body", False):
-                    return b"".join(chunks)
-        except asyncio.CancelledError:
-            if not late.passed():
-                raise
-            return wire.error(408, "body_timeout", "the body did not arrive in time", (b"connection", b"close"))
+                if self._held > max(self.options.body_memory, size):  # one alone always passes
+                    told = "the requests that wait hold too much: try again later"
+                    return wire.error(503, "busy", told, (b"retry-after", b"5"), (b"connection", b"close"), NOT_RUN)
+                is_whole = not message.get("more_body", False)
+            return b"".join(chunks)
         finally:
-            late.timer.cancel()
+            if not is_whole:
+                self._held -= size
 
     def _too_large(self) -> Answer:
         text = f"at most {self.options.max_body} bytes are allowed"
@@ -171,27 +187,8 @@ class Host:
     def over(self, exchange: Exchange) -> None:
         """A handler is done."""
         self._calls.discard(exchange)
-
-
-class _Late:
-    """Cancels the current task after so many seconds, at a fifth of what asyncio.timeout costs each request."""
-
-    __slots__ = ("_passed", "_task", "timer")
-
-    def __init__(self, seconds: float) -> None:
-        self._passed, self._task = False, asyncio.current_task()
-        self.timer = asyncio.get_running_loop().call_later(seconds, self._cancel)
-
-    def _cancel(self) -> None:
-        assert self._task is not None
-        self._passed = True
-        self._task.cancel()
-
-    def passed(self) -> bool:
-        """Whether it did so; what it did to the task is taken back then."""
-        if self._passed and self._task is not None:
-            self._task.uncancel()
-        return self._passed
+        self._background -= exchange.route.background
+        self._held -= exchange.size
 
 
 def _wrong_method(method: str) -> Answer:

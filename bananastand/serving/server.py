@@ -45,7 +45,7 @@ def serve(target: str, options: Options | None = None) -> int:
     server = uvicorn.Server(
         ServerConfig(
             host,
-            door=Door(ConnectionLimits(), name="the server", raise_files=True),
+            door=Door(ConnectionLimits(body_window=options.body_timeout), name="the server", raise_files=True),
             dialect=_worded,
             reserved=("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"),
             lifespan="off",
