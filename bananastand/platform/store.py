@@ -1,26 +1,34 @@
 """The database of a data directory: opens it, holds its version, runs transactions. Knows no table's meaning.
 
-SQLite in WAL mode, one connection, used on the event loop: a transaction takes a fraction of a millisecond, and what
-was committed survives a killed process. After a power cut the last moments may be missing (synchronous=NORMAL).
+SQLite in WAL mode. What was committed survives a killed process, and a power cut too (synchronous=FULL). Calls are
+written by a thread of its own (`writer`), which waits for the disk and for other programs' locks; what is written
+rarely is written on the event loop, and refused where another program has the lock. Leases are bookkeeping that a
+power cut may undo (synchronous=NORMAL): an attempt that it forgets is made once more.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import threading
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event, insert, select, text
 from sqlalchemy.exc import DatabaseError, DBAPIError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 from . import tables
 from .errors import Conflict, StoreError, StoreFull
+from .writer import Writer, is_locked
 
 __all__ = ["STEPS", "Store", "upgrade"]
+
+OPENING = 5.0  # seconds to wait for another program's lock at the start
+BUSY = 0.05  # the same while the event loop waits
+OWN = 1.0  # seconds that the event loop waits for the writer, which has the lock while the disk writes
 
 Step = Callable[[Connection], None]
 
@@ -58,6 +66,8 @@ def _as_of(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE builds ADD COLUMN as_of TEXT"))
 
 
+T = TypeVar("T")
+
 # Step n takes a database from version n to n + 1; those that were released stay.
 STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests)
 
@@ -69,39 +79,88 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
         self._engine = create_engine(
-            f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5.0}
+            f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": OPENING}
         )
+        self._lock = threading.Lock()  # whoever writes
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         try:
             self._connection = self._engine.connect()
             path.chmod(0o600)
             upgrade(self._connection, path, steps)
+            self._reader = self._connect("DEFERRED", "NORMAL")
+            self._bookkeeper = self._connect("IMMEDIATE", "NORMAL")
+            written = self._connect("IMMEDIATE", "FULL", checkpoints=True)
         except (DatabaseError, OSError) as error:
             self._engine.dispose()
             raise _told(error, path) from error
         self.id = self._fact("stand")
         self.team = self._fact("team")
+        _pragma(self._connection, "busy_timeout", int(BUSY * 1000))
+        _pragma(self._connection, "wal_autocheckpoint", 0)
+        self._written = written
+        self._writer = Writer(written, self._lock)
 
     @contextmanager
-    def transaction(self) -> Generator[Connection]:
-        """All or nothing, written when the block ends. Raises StoreFull, StoreError."""
+    def transaction(self, *, durable: bool = True) -> Generator[Connection]:
+        """All or nothing, written when the block ends.
+
+        Args:
+            durable: Whether it survives a power cut.
+
+        Raises:
+            StoreFull, StoreError: Nothing is written; the latter also where another program has the lock.
+        """
+        connection = self._connection if durable else self._bookkeeper
+        if not self._lock.acquire(timeout=OWN):
+            raise StoreError(f"the database {self.path} is busy: the disk is slow, try again")
         try:
-            with self._connection.begin():
-                yield self._connection
+            with connection.begin():
+                yield connection
         except DBAPIError as error:
             raise _told(error, self.path) from error
+        finally:
+            self._lock.release()
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        """The same, for reading."""
-        with self.transaction() as connection:
-            yield connection
+        """What is committed, as it is now. Raises StoreError."""
+        try:
+            with self._reader.begin():
+                yield self._reader
+        except DBAPIError as error:
+            raise _told(error, self.path) from error
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Have a transaction, or a part of one, written off the event loop, after those that were asked for before.
+
+        Args:
+            work: Called with the connection, on another thread.
+
+        Raises:
+            StoreFull, StoreError: Nothing is written; the latter also where another program has the lock for long.
+        """
+        try:
+            return await self._writer.write(work)
+        except DBAPIError as error:
+            raise _told(error, self.path) from error
 
     def close(self) -> None:
-        """Nothing may be asked of it any more."""
-        self._connection.close()
+        """Write what is asked for; nothing may be asked of it any more."""
+        self._writer.close()
+        for each in (self._reader, self._bookkeeper, self._connection, self._written):
+            each.close()
         self._engine.dispose()
+
+    def _connect(self, begin: str, synchronous: str, *, checkpoints: bool = False) -> Connection:
+        connection = self._engine.connect().execution_options(begin=begin)
+        for name, value in (
+            ("busy_timeout", 0 if checkpoints else int(BUSY * 1000)),
+            ("synchronous", synchronous),
+            ("wal_autocheckpoint", 1000 if checkpoints else 0),
+        ):
+            _pragma(connection, name, value)
+        return connection
 
     def _fact(self, name: str) -> str:
         """A uuid that this data directory keeps for good."""
@@ -150,12 +209,19 @@ def _copy(path: Path, to: Path) -> None:
 def _prepare(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours to say, so that a change of tables is in its transaction too
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
+def _pragma(connection: Connection, name: str, value: object) -> None:
+    """Set it past SQLAlchemy, which begins a transaction first; in one, some have no effect."""
+    driver = connection.connection.dbapi_connection
+    assert driver is not None, "an open connection has one of the driver's"
+    driver.cursor().execute(f"PRAGMA {name} = {value}")
+
+
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'IMMEDIATE')}")
 
 
 def _told(error: Exception, path: Path) -> StoreError:
@@ -163,4 +229,6 @@ def _told(error: Exception, path: Path) -> StoreError:
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
+    if isinstance(error, DBAPIError) and is_locked(error):
+        return StoreError(f"the database {path} is locked by another program: end that one, and try again")
     return StoreError(f"the database {path} failed: {cause}")
