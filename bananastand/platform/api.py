@@ -25,11 +25,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from . import shown
+from .bodies import TooLarge
 from .errors import PlatformError, Refused, StoreFull, Unauthorized
 from .example_input import example_input
 from .http.headers import app_target
 from .logs import Log
-from .passing import TooLarge, pass_on, read_body
+from .passing import error_response, pass_on, read_body
 from .projects import Project
 from .stand import Stand
 
@@ -163,9 +164,10 @@ async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request)
     try:
         _authorise(stand, request)
         project = stand.projects.named(unquote(name.decode("latin-1")))
-        return await pass_on(stand, project, app_target(path, request.scope["query_string"]), request)
+        target = app_target(path, request.scope["query_string"])
+        return await pass_on(stand, project, target, request, strict=True)
     except PlatformError as error:
-        return _error(error.status, error.code, str(error))
+        return error_response(error)
 
 
 def _authorise(stand: Stand, request: Request) -> None:
@@ -251,7 +253,7 @@ def _error(status: int, code: str, message: str) -> JSONResponse:
 
 async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
-    return _error(error.status, error.code, str(error))
+    return error_response(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

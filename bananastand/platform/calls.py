@@ -7,23 +7,28 @@ told by the supervisor itself (`dispatcher`), not by looking here.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from . import tables
 from .blobs import SMALL, Blobs
+from .bodies import FileBody
+from .errors import StoreError
 from .projects import Project
 from .replicas.client import Headers, ReplicaRequest
 from .store import Store
 
-__all__ = ["JSON_BODY", "Call", "Calls", "Outcome", "fingerprint"]
+__all__ = ["JSON_BODY", "Call", "Calls", "Outcome", "fingerprint", "of_request"]
 
 JSON_BODY: Headers = (("content-type", "application/json"),)
 State = Literal["queued", "running", "succeeded", "failed"]
@@ -120,13 +125,16 @@ class Calls:
             0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, asked.method, asked.path,
             asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None,
         )  # fmt: skip
-        body = asked.body
-        if len(body) > SMALL:
+        body, small = asked.body, None
+        if isinstance(body, FileBody):
+            await self._blobs.adopt(_body_name(call), body.path)
+        elif len(body) > SMALL:
             await self._blobs.put(_body_name(call), body)
-        row = {**_values(call), "body": body if len(body) <= SMALL else None}
-        with self._store.transaction() as connection:
-            (number,) = connection.execute(ADD, row).inserted_primary_key or (0,)
-        return replace(call, number=number)
+        else:
+            small = body
+        row = {**_values(call), "body": small}
+        number = await self._store.write(lambda connection: connection.execute(ADD, row).inserted_primary_key)
+        return replace(call, number=number[0] if number else 0)
 
     def lease(self, call: Call, holder: str, seconds: float) -> Call:
         """Let a replica work on it; counts as an attempt."""
@@ -153,10 +161,16 @@ class Calls:
         )  # fmt: skip
         answer = outcome.body if len(outcome.body) <= SMALL else None
         end = {name: getattr(ended, name) for name in ENDING}
-        with self._store.transaction() as connection:
-            done = connection.execute(END, {**end, "answer": answer, "body": None, "headers": (), "call": call.id})
-            if done.rowcount:
-                connection.execute(COUNT, _counted(ended, model_key))
+        row, counted = (
+            {**end, "answer": answer, "body": None, "headers": (), "call": call.id},
+            _counted(ended, model_key),
+        )
+
+        def write(connection: Connection) -> None:
+            if connection.execute(END, row).rowcount:
+                connection.execute(COUNT, counted)
+
+        await self._store.write(write)
         await self._blobs.remove(_body_name(call))
         return ended
 
@@ -168,13 +182,38 @@ class Calls:
         """The call that was made under this digest."""
         return self._one(MADE_BEFORE, {"project": project.id, "made": request})
 
-    async def body(self, call: Call) -> bytes:
+    def other_made_before(self, project: Project, start: str) -> bool:
+        """Whether there is a call whose digest begins so."""
+        table, until = tables.calls, start[:-1] + chr(ord(start[-1]) + 1)
+        query = select(table.c.id).where(
+            table.c.project_id == project.id, table.c.request >= start, table.c.request < until
+        )
+        with self._store.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    async def body(self, call: Call) -> bytes | FileBody:
         """The request's body. Raises StoreError."""
-        return await self._bytes(call, "body", _body_name(call))
+        table = tables.calls
+        with self._store.reading() as connection:
+            value = connection.scalar(select(table.c.body).where(table.c.id == call.id))
+        if value is not None:
+            return bytes(value)
+        path = self._blobs.path(_body_name(call))
+        return FileBody(path, await asyncio.to_thread(_size, path))
+
+    def body_size(self, call: Call) -> int:
+        """Of the request's body in bytes, 0 where it is gone."""
+        try:
+            return _size(self._blobs.path(_body_name(call)))
+        except StoreError:
+            return 0
 
     async def answer(self, call: Call) -> bytes:
         """What the app answered. Raises StoreError."""
-        return await self._bytes(call, "answer", _answer_name(call))
+        table = tables.calls
+        with self._store.reading() as connection:
+            value = connection.scalar(select(table.c.answer).where(table.c.id == call.id))
+        return bytes(value) if value is not None else await self._blobs.get(_answer_name(call))
 
     def unfinished(self) -> list[Call]:
         """All that are queued or leased, in the order in which they came."""
@@ -186,9 +225,13 @@ class Calls:
     async def forget_before(self, moment: float) -> int:
         """Remove what ended before that moment, answers and all; how many there were."""
         table = tables.calls
-        with self._store.transaction() as connection:
+
+        def remove(connection: Connection) -> Sequence[str]:
             old = connection.scalars(select(table.c.id).where(table.c.finished < moment).limit(1000)).all()
             connection.execute(delete(table).where(table.c.id.in_(old)))
+            return old
+
+        old = await self._store.write(remove)
         for id in old:
             await self._blobs.remove(f"{id}.answer")
         return len(old)
@@ -202,19 +245,13 @@ class Calls:
         with self._store.reading() as connection:
             return list(connection.execute(select(tables.usage)))
 
-    async def _bytes(self, call: Call, column: str, name: str) -> bytes:
-        table = tables.calls
-        with self._store.reading() as connection:
-            value = connection.scalar(select(table.c[column]).where(table.c.id == call.id))
-        return bytes(value) if value is not None else await self._blobs.get(name)
-
     def _one(self, query: Any, named: dict[str, str]) -> Call | None:
         with self._store.reading() as connection:
             row = connection.execute(query, named).one_or_none()
         return None if row is None else Call(*row)
 
     def _write(self, call: Call, **fields: Any) -> Call:
-        with self._store.transaction() as connection:
+        with self._store.transaction(durable=False) as connection:
             connection.execute(CHANGE, {**fields, "call": call.id})
         return replace(call, **fields)
 
@@ -222,7 +259,14 @@ class Calls:
 def fingerprint(request_id: str, asked: ReplicaRequest) -> str:
     """What makes two calls the same: the caller's id for it, the method, the path with its query, and the body."""
     route = asked.path if asked.method == "POST" else f"{asked.method} {asked.path}"
-    return hashlib.sha256(f"{request_id}\0{route}\0".encode("utf-8", "surrogatepass") + asked.body).hexdigest()
+    body = asked.body if isinstance(asked.body, bytes) else asked.body.digest.encode()
+    of_body = hashlib.sha256(f"{route}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
+    return f"{of_request(request_id)}{of_body}"
+
+
+def of_request(request_id: str) -> str:
+    """How the digests of all calls begin that were made under this id."""
+    return f"{hashlib.sha256(request_id.encode('utf-8', 'surrogatepass')).hexdigest()}:"
 
 
 def _counted(call: Call, model_key: str) -> dict[str, Any]:
@@ -237,6 +281,14 @@ def _counted(call: Call, model_key: str) -> dict[str, Any]:
 
 def _values(call: Call) -> dict[str, Any]:
     return {column.name: getattr(call, column.name) for column in COLUMNS if column.name != "number"}
+
+
+def _size(path: Path) -> int:
+    """Raises StoreError."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _body_name(call: Call) -> str:

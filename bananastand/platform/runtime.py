@@ -18,7 +18,7 @@ from bananastand_mocks.kernel.world import World
 
 from .builds import Build
 from .calls import Outcome
-from .errors import PlatformError, Refused, StoreError
+from .errors import PlatformError, Refused, StoreError, TooBusy
 from .logs import iso
 from .projects import Project
 from .stand import Stand
@@ -68,6 +68,8 @@ class PlatformRuntime:
             raise ProviderError("model_not_found")
         try:
             ticket = await self._stand.submit(project, "/", dump(inputs), run_id=id)
+        except TooBusy as error:
+            raise ProviderError("queue_full", str(error), retry_after=error.retry_after) from error
         except (Refused, StoreError) as error:
             raise ProviderError("failed", str(error)) from error
         return await self._run(ticket, wait or 0.0)

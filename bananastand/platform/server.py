@@ -19,7 +19,7 @@ from .http.headers import app_target, raw_path
 from .http.run_hosts import host_of, moved_to_its_path
 from .http.run_url import RUN, serve_run_url
 from .page import HEADERS, status_page
-from .passing import pass_on
+from .passing import error_response, pass_on
 from .stand import Stand
 
 __all__ = ["StandServer"]
@@ -123,7 +123,7 @@ class StandServer:
                 target = app_target(raw_path(scope), scope["query_string"])
                 response = await pass_on(self._stand, project, target, Request(scope, receive))
             except PlatformError as error:
-                response = _json(error.status, error.code, str(error))
+                response = error_response(error)
         await response(scope, receive, send)
 
 

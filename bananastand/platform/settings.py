@@ -38,6 +38,10 @@ class Settings:
     builds_at_once: int = 1
     builds_kept: int = 10  # of a project, as versions to go back to
     max_body: int = 64 * 2**20
+    max_uploads: int = 4 * 2**30  # of all bodies that are being received
+    queue_length: int = 10_000  # calls that may wait, of a project
+    queue_bytes: int = 4 * 2**30  # of the bodies of a project's calls that are not over
+    json_memory: int = 256 * 2**20  # of all bodies that are read into memory to be parsed
     max_archive: int = 2 * 2**30
     max_connections: int | None = None  # None: what the limit of open files allows
     scale_wait: float = 1.0  # that a call waits before one more replica is started beside others

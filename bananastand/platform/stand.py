@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
+from .bodies import BodyReceiver, FileBody
 from .builds import Build, Builds
 from .calls import JSON_BODY, Calls
 from .deployer import Builder, Deployer
@@ -62,7 +63,8 @@ class Stand:
             raise
         self.began = time.time()
         self._logs: dict[str, Log] = {}
-        self.calls = Calls(self.store, Blobs(settings.data / "bodies"))
+        blobs = Blobs(settings.data / "bodies")
+        self.calls, self.bodies = Calls(self.store, blobs), BodyReceiver(blobs, settings.max_uploads)
         self.pool = Pool(settings, self.store.id, self._replica_says)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._poke)
@@ -143,16 +145,17 @@ class Stand:
         self,
         project: Project,
         route: str,
-        body: bytes,
+        body: bytes | FileBody,
         *,
         method: str = "POST",
         headers: Headers = JSON_BODY,
         run_id: str | None = None,
         request_id: str | None = None,
+        strict: bool = False,
     ) -> Ticket:
-        """Queue a call; see Dispatcher.submit. Raises Refused, StoreError."""
+        """Queue a call; see Dispatcher.submit. Raises TooLarge, TooBusy, Conflict, StoreError."""
         return await self.dispatcher.submit(
-            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id
+            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id, strict=strict
         )
 
     async def remove(self, project: Project) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpcore2
 
+from ..bodies import FileBody
 from .client import (
     AnswerTooLarge,
     AnswerTooLate,
@@ -101,7 +103,7 @@ class HttpClient:
             headers.append((b"content-length", str(len(request.body)).encode()))
         extensions: dict[str, Any] = {"timeout": {"connect": CONNECT, "pool": CONNECT}, "target": _target(request.path)}
         async with self._pool.stream(
-            request.method, self._origin, headers=headers, content=request.body, extensions=extensions
+            request.method, self._origin, headers=headers, content=_content(request.body), extensions=extensions
         ) as response:
             kept = _kept(response.headers)
             if on_head is not None:
@@ -119,6 +121,10 @@ class HttpClient:
 
 def _target(path: str) -> bytes:
     return path.encode("latin-1", "replace") or b"/"
+
+
+def _content(body: bytes | FileBody) -> bytes | AsyncGenerator[bytes]:
+    return body if isinstance(body, bytes) else body.pieces()
 
 
 def _kept(headers: list[tuple[bytes, bytes]]) -> Headers:

@@ -18,6 +18,7 @@ from .world import World
 
 __all__ = ["Wire"]
 
+RETRY_AFTER = "retry-after"
 DRAINED = 32 * 2**20  # of a body that is too large; then the connection is closed on its sender
 
 
@@ -76,9 +77,12 @@ class Wire:
 
     def _refused(self, call: Call | None, error: ProviderError) -> Answer:
         try:
-            return self._provider.failure(call, error.problem)
+            answer = self._provider.failure(call, error.problem)
         except Exception as mistake:
             return self._service.crashed(call, mistake)
+        if (seconds := error.problem.details.get("retry_after")) is not None:
+            answer.headers = {**answer.headers, RETRY_AFTER: str(seconds)}
+        return answer
 
     def _finished(self, call: Call | None, answer: Answer) -> tuple[Answer, bytes]:
         """The answer and its bytes, held to the contract and its world written; or a 500 where one of these fails."""
@@ -86,7 +90,8 @@ class Wire:
             if call is not None and call.allowance is not None:
                 answer.headers = {**self._provider.limit_headers(call.allowance), **answer.headers}
             if call is not None:
-                self._service.check(call, answer, provoked=bool(call.faults))
+                # When to come again is said by the server, whatever the contract knows.
+                self._service.check(call, answer, provoked=bool(call.faults) or RETRY_AFTER in answer.headers)
             body = self._service.encode(answer)
             if call is not None and self._service.worlds.keep is not None:
                 self._service.worlds.keep(call.world)
