@@ -23,6 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from . import shown
 from .bodies import TooLarge
@@ -33,6 +34,7 @@ from .logs import Log
 from .passing import error_response, pass_on, read_body
 from .projects import Project
 from .stand import Stand
+from .storable import check_text
 
 __all__ = ["CALL", "PREFIX", "call_handler", "stand_api"]
 
@@ -200,6 +202,7 @@ def _parsed(what: str, raw: str | bytes) -> dict[str, Any]:
         raise Refused(f"{what} is not JSON") from None
     if not isinstance(value, dict):
         raise Refused(f"{what} must be a JSON object")
+    check_text(what, value)
     return value
 
 
@@ -258,7 +261,18 @@ async def _platform_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, CODES.get(error.status_code, "invalid"), str(error.detail))
+    response = _error(error.status_code, CODES.get(error.status_code, "invalid"), str(error.detail))
+    if error.status_code == 405:
+        response.headers["allow"] = ", ".join(_methods(request))
+    return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Those that the request's path takes: Starlette names those of one route only."""
+    routes = [
+        each for each in request.app.routes if isinstance(each, Route) and each.path_regex.match(request.url.path)
+    ]
+    return sorted({method for each in routes for method in each.methods or ()})
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

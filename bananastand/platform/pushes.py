@@ -14,6 +14,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from bananastand.web.websockets import refuse_websocket
+
 from .errors import PlatformError
 from .git import Git
 from .hooks import LARGEST, github_push
@@ -52,11 +54,14 @@ def github_app(stand: Stand, secret: str | None) -> Any:
     """The ASGI application at GITHUB. Deliveries are signed with the secret, so no key is wanted."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send, "GitHub's webhook is a POST request", status=400)
             return
         request = Request(scope, receive)
         if request.method != "POST":
-            response = JSONResponse({"error": {"code": "method_not_allowed", "message": "POST only"}}, 405)
+            response = JSONResponse(
+                {"error": {"code": "method_not_allowed", "message": "POST only"}}, 405, {"allow": "POST"}
+            )
         else:
             try:
                 told = github_push(

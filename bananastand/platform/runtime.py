@@ -22,6 +22,7 @@ from .errors import PlatformError, Refused, StoreError, TooBusy
 from .logs import iso
 from .projects import Project
 from .stand import Stand
+from .storable import check_text
 from .ticket import Ticket
 
 __all__ = ["PlatformRuntime"]
@@ -86,13 +87,19 @@ class PlatformRuntime:
     def deploy(self, world: World, model_key: str, source: str, environment: Any) -> str:
         """Queue a build of a git URL, a local path, an image, or an upload. Raises ProviderError: violation, failed."""
         stand = self._stand
-        project = stand.projects.find(model_key)
+        project, made = stand.projects.find(model_key), None
         try:
-            if project is None:
-                project = stand.projects.create(stand.projects.free_name(model_key), model_key=model_key)
-            archive = self._upload(world, source)
+            check_text("modelKey", model_key)
             named = _named(environment)
-            return stand.deploy(project.name, source, environment=named, archive=archive).id
+            if project is None:
+                project = made = stand.projects.create(stand.projects.free_name(model_key), model_key=model_key)
+            archive = self._upload(world, source)
+            try:
+                return stand.deploy(project.name, source, environment=named, archive=archive).id
+            except PlatformError:
+                if made is not None:
+                    stand.projects.remove(made)
+                raise
         except StoreError as error:
             raise ProviderError("failed", str(error)) from error
         except PlatformError as error:

@@ -5,11 +5,12 @@ ASGI. What is mounted (Banana's APIs, the mocks, git) is handed in by the comman
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from .api import CALL, PREFIX, call_handler, stand_api
@@ -26,6 +27,7 @@ __all__ = ["StandServer"]
 
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 NO_WEBSOCKETS = "websockets do not pass to apps: send HTTP requests"
+OWN = ("/", "/metrics", "/healthz")  # for GET
 REFUSED = 1008  # of a websocket: policy violation
 
 
@@ -49,6 +51,10 @@ class StandServer:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer, or hand on."""
+        with contextlib.suppress(ClientDisconnect):  # it left before its request was whole
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
@@ -80,8 +86,12 @@ class StandServer:
             await response(scope, receive, send)
         elif path.startswith(f"{PREFIX}/"):
             await self._api(scope, receive, send)
-        elif scope["type"] == "http" and path in ("/", "/metrics", "/healthz") and scope["method"] in ("GET", "HEAD"):
+        elif scope["type"] == "http" and path in OWN and scope["method"] in ("GET", "HEAD"):
             await self._own(Request(scope, receive), path)(scope, receive, send)
+        elif scope["type"] == "http" and path in OWN and (path != "/" or self._rest is None):
+            response = _json(405, "method_not_allowed", f"{path} is for GET")
+            response.headers["allow"] = "GET, HEAD"
+            await response(scope, receive, send)
         elif self._rest is not None:
             await self._rest(scope, receive, send)
         elif scope["type"] == "http":

@@ -34,6 +34,7 @@ from .replica import Replica
 from .replicas.client import Headers
 from .scaling import Scaling
 from .settings import Settings
+from .storable import check_text
 from .store import Store
 from .ticket import Ticket
 
@@ -123,7 +124,15 @@ class Stand:
         secrets = {**self.settings.secrets, **secrets}
         if not isinstance(source, str) or not source.strip() or len(source) > 2000 or "\0" in source:
             raise Refused("source: must name a git URL, a folder, an archive or an image")
-        project = self.projects.find(name) or self.projects.create(name)
+        for what, value in (
+            ("source", source),
+            ("environment", environment),
+            ("secrets", secrets),
+            ("builder", builder),
+        ):
+            check_text(what, value or "")
+        known = self.projects.find(name)
+        project = known or self.projects.create(name)
         id = str(uuid.uuid4())
         if archive is not None:
             place = self.deployer.archive(id)
@@ -134,8 +143,10 @@ class Stand:
             build = self.builds.create(
                 project, source, id=id, builder=builder, environment=environment, secrets=secrets, as_of=as_of
             )
-        except PlatformError:
+        except BaseException:
             self.deployer.archive(id).unlink(missing_ok=True)
+            if known is None:
+                self.projects.remove(project)
             raise
         self._log_of(project).hide(secrets.values())
         self.deployer.take(build)

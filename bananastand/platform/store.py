@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from . import tables
-from .errors import Conflict, StoreError, StoreFull
+from .errors import Conflict, Refused, StoreError, StoreFull
 from .writer import Writer, is_locked
 
 __all__ = ["STEPS", "Store", "upgrade"]
@@ -119,6 +119,8 @@ class Store:
                 yield connection
         except DBAPIError as error:
             raise _told(error, self.path) from error
+        except UnicodeEncodeError as error:
+            raise _not_storable(error) from error
         finally:
             self._lock.release()
 
@@ -144,6 +146,8 @@ class Store:
             return await self._writer.write(work)
         except DBAPIError as error:
             raise _told(error, self.path) from error
+        except UnicodeEncodeError as error:
+            raise _not_storable(error) from error
 
     def close(self) -> None:
         """Write what is asked for; nothing may be asked of it any more."""
@@ -222,6 +226,10 @@ def _pragma(connection: Connection, name: str, value: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'IMMEDIATE')}")
+
+
+def _not_storable(error: UnicodeEncodeError) -> Refused:
+    return Refused(f"a text has half of a character in it, {ascii(error.object[error.start])}: send the whole pair")
 
 
 def _told(error: Exception, path: Path) -> StoreError:

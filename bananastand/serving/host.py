@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from ..web.guard import Guard
+from ..web.websockets import refuse_websocket
 from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.status import Status
@@ -66,7 +67,7 @@ class Host:
         if scope["type"] == "lifespan":
             return await _lifespan(receive, send)
         if scope["type"] != "http":
-            return None
+            return await refuse_websocket(scope, receive, send, "Potassium apps take POST requests", status=400)
         started = time.perf_counter()
         status = await self._answer(scope, receive, send)
         route = scope["path"] if scope["path"] in self._routes or scope["path"] in _STATIC else "other"
@@ -94,10 +95,12 @@ class Host:
         if self._guard is not None and (refusal := self._guard.refusal(scope)) is not None:
             return wire.error(403, "forbidden", refusal, (b"connection", b"close"))
         if method != "POST":
-            return self._static(path) if method in ("GET", "HEAD") and path in _STATIC else _wrong_method(method)
+            return self._static(path) if method in ("GET", "HEAD") and path in _STATIC else _wrong_method(method, path)
         workers = self._workers
         if workers is None or self.draining:
             return self._not_ready()
+        if path in _STATIC:
+            return _wrong_method(method, path)
         if path == "/_k/warmup":
             self.status.accepted()
             self.status.ended(None)
@@ -191,8 +194,8 @@ class Host:
         self._held -= exchange.size
 
 
-def _wrong_method(method: str) -> Answer:
-    allow = (b"allow", b"OPTIONS, POST")
+def _wrong_method(method: str, path: str) -> Answer:
+    allow = (b"allow", b"GET, HEAD, OPTIONS" if path in _STATIC else b"OPTIONS, POST")
     if method == "OPTIONS":
         return Answer(200, b"", [(b"content-type", b"text/html; charset=utf-8"), allow])
     return wire.werkzeug_page(405, allow)

@@ -175,6 +175,8 @@ def dialect_of(providers: Mapping[str, Provider]) -> Dialect:
 def mount_of(path: str) -> str:
     """The first part of a path; the first two of a gateway's, where a stray & may follow without a slash."""
     parts = path.split("/", 3)
+    if len(parts) < 2:  # the target of OPTIONS * is no path
+        return ""
     if len(parts) > 2 and f"/{parts[1]}" == GATEWAY:
         return f"{GATEWAY}/{parts[2]}"
     return f"/{parts[1]}"

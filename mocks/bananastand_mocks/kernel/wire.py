@@ -82,6 +82,8 @@ class Wire:
             return self._service.crashed(call, mistake)
         if (seconds := error.problem.details.get("retry_after")) is not None:
             answer.headers = {**answer.headers, RETRY_AFTER: str(seconds)}
+        if answer.status == 405 and (allowed := error.problem.details.get("allowed")):
+            answer.headers = {**answer.headers, "allow": ", ".join(allowed)}
         return answer
 
     def _finished(self, call: Call | None, answer: Answer) -> tuple[Answer, bytes]:
