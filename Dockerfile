@@ -1,22 +1,13 @@
 # Banana's build: what changes rarely comes first, so that a change of code fetches neither packages nor weights again.
 # `make image` builds it with docker (BuildKit), podman or buildah; .ci/image says what it takes from the environment.
 #
-# BASE is any image with Python 3.11 or newer, pip and useradd. Without a GPU: BASE=docker.io/library/python:3.11-slim
-# and a pip.conf (below) whose extra-index-url is PyTorch's CPU index; else pip brings CUDA's gigabytes for nothing.
-ARG BASE=docker.io/pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime
+# BASE is any image with Python 3.11 or newer, pip and useradd. Where it brings a torch, that one is used; else PyTorch's
+# CPU build is installed, from the index that pip.conf (below) names. Without a GPU: BASE=docker.io/library/python:3.12-slim
+# The digest is of pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime for amd64.
+ARG BASE=docker.io/pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime@sha256:f0ca81b440e252399d9954a45b616ee2540959466aacf3dfc3f856691eee66e8
 
 # Empty, unless `--build-context wheels=FOLDER` puts a folder of wheels in its place, for a network without an index.
 FROM scratch AS wheels
-
-# What pip shall install, in a stage of its own: pyproject.toml's other settings change without a new installation.
-FROM ${BASE} AS requirements
-WORKDIR /requirements
-COPY pyproject.toml constraints.txt ./
-# Where the base brings a torch, that one is the constraint: pip never replaces a CUDA build, it refuses one too old.
-RUN python3 -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-        print(*p['dependencies'], *p['optional-dependencies']['serve'], sep='\n')" > requirements.txt \
-    && if torch=$(python3 -c "import importlib.metadata as m; print(m.version('torch'))" 2> /dev/null); \
-        then sed -i "s/^torch==.*/torch==$torch/" constraints.txt; fi
 
 FROM ${BASE}
 # Not root. GPUs are open to all users as a rule; where the device files are root's, run it with `--user root`.
@@ -27,12 +18,14 @@ WORKDIR /app
 # A virtual environment over the base's packages: distributions refuse pip outside of one (PEP 668), and pip cannot
 # uninstall what conda or Debian installed. --without-pip, as Debian's python3 lacks ensurepip; the base's pip serves.
 # The secret pip.conf (an index, perhaps with a password) is there for this one command and in no layer.
-COPY --from=requirements /requirements/requirements.txt /requirements/constraints.txt /opt/requirements/
+# Only files whose hashes are in the locks are installed, with nothing beside them.
+COPY locks/serve.txt locks/torch-cpu.txt /opt/locks/
 RUN --mount=type=bind,from=wheels,target=/mnt/wheels --mount=type=secret,id=pip.conf \
     python3 -m venv --system-site-packages --without-pip /opt/venv \
-    && PIP_CONFIG_FILE=/run/secrets/pip.conf /opt/venv/bin/python3 -m pip install --no-cache-dir \
-        --find-links /mnt/wheels --constraint /opt/requirements/constraints.txt \
-        --requirement /opt/requirements/requirements.txt
+    && export PIP_CONFIG_FILE=/run/secrets/pip.conf PIP_FIND_LINKS=/mnt/wheels PIP_NO_CACHE_DIR=1 \
+    && /opt/venv/bin/python3 -m pip install --no-deps --require-hashes --requirement /opt/locks/serve.txt \
+    && if ! python3 -c "import torch" 2> /dev/null; then \
+        /opt/venv/bin/python3 -m pip install --no-deps --require-hashes --requirement /opt/locks/torch-cpu.txt; fi
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 HF_HOME=/opt/huggingface
 
 # The weights. A gated model's token is the secret HF_TOKEN: an ARG or ENV would stay in the image for all to read.

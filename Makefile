@@ -5,7 +5,7 @@ export PYTHONUNBUFFERED := 1
 
 STAMPS := pyproject.toml constraints.txt
 
-.PHONY: run app test slow gpu lint bench mutants image image-mocks clean
+.PHONY: run app test slow gpu lint bench mutants image image-mocks locks release clean
 
 run: .venv/serve  ## start the stand on the embedded model and paint a first picture
 	@$(BIN)/bananastand demo
@@ -42,10 +42,27 @@ image-mocks:  ## the image of the mocks alone
 	$(BIN)/pip install --constraint constraints.txt --editable '.[stand]'
 	@touch $@
 
+# LOCKED=1 takes only files whose hashes are in locks/, and torch's CPU build; CI does.
 .venv/dev: $(STAMPS)
 	$(PYTHON) -m venv .venv
+ifdef LOCKED
+	$(BIN)/pip install --require-hashes --requirement locks/dev.txt --requirement locks/torch-cpu.txt
+	$(BIN)/pip install --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/pip install --constraint constraints.txt --editable '.[dev]'
+endif
 	@touch .venv/serve $@
 
+locks: .venv/dev  ## constraints.txt and locks/: every package by version and hash
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tools.locks
+
+release:  ## wheel, source, SBOM (CycloneDX) and their hashes, into dist/
+	rm -rf dist && $(PYTHON) -m venv .venv-release
+	.venv-release/bin/pip install --quiet --require-hashes --requirement locks/release.txt
+	.venv-release/bin/python -m build --no-isolation --outdir dist
+	cat locks/stand.txt locks/torch-cpu.txt | .venv-release/bin/cyclonedx-py requirements --output-reproducible \
+		--pyproject pyproject.toml --mc-type application --output-file dist/sbom.cdx.json -
+	cd dist && sha256sum *.whl *.tar.gz sbom.cdx.json > SHA256SUMS
+
 clean:  ## remove what make made
-	rm -rf .venv out dist build .pytest_cache .ruff_cache
+	rm -rf .venv .venv-release out dist build .pytest_cache .ruff_cache

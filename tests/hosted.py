@@ -55,6 +55,18 @@ def echoes_headers(context: dict, request: Request) -> Response:
     return Response(json={"hello": "headers"}, headers={name: request.headers[name] for name in names})
 
 
+@web.handler("/locked")
+def locked(context: dict, request: Request) -> Response:
+    """What Potassium's own server says when it is busy, and the handler says here itself."""
+    context["locks"] = context.get("locks", 0) + 1
+    return Response(status=423, body=b"", headers={"X-Endpoint-Type": "handler"})
+
+
+@web.handler("/locks")
+def locks(context: dict, request: Request) -> Response:
+    return Response(json=context["locks"])
+
+
 @web.handler("/no-response")
 def no_response(context: dict, request: Request) -> Response:
     return {"not": "a Response"}  # type: ignore[return-value]

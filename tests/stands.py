@@ -52,6 +52,20 @@ async def build(order: Order) -> Launch:
         raise ZeroDivisionError("a mistake of the builder's own")
     if order.source == "echo":
         return Launch("process", (sys.executable, "-S", str(HERE / "echo_app.py")), str(HERE), dict(order.environment))
+    if order.source == "websocket":
+        command = (sys.executable, str(HERE / "websocket_app.py"))
+        return Launch("process", command, str(HERE), dict(order.environment), health="/healthcheck")
+    if order.source == "node":
+        return Launch("process", ("node", str(HERE / "websocket_app.js")), str(HERE), dict(order.environment))
+    if order.source == "template":
+        command = ("python3", "-u", "first_template.py")
+        return Launch("process", command, str(HERE), python=sys.executable, port=8000)
+    if order.source == "refuses":
+        return Launch("process", (sys.executable, "-S", str(HERE / "refusing_app.py")), str(HERE))
+    if order.source == "serves":
+        command = ("bananastand", "serve", "hosted.py", "--port", "8000", "--queue", "0")
+        code = "import sys; from bananastand.cli import main; sys.argv = sys.argv[1:]; main()"
+        return Launch("process", (sys.executable, "-c", code, *command), str(HERE), {"PYTHONPATH": PATHS}, port=8000)
     if order.source == "potassium":
         environment = {"PYTHONPATH": PATHS, **order.environment}
         return Launch("process", ("python3", "-u", "hosted.py"), str(HERE), environment, python=sys.executable)

@@ -158,7 +158,7 @@ def test_no_secret_and_nothing_of_this_machine_is_in_the_image(app: App, cache: 
     assert [word for value in own for word in value.split() if word in told] == []
     search = f"""
         find /run/secrets /mnt /etc/pip.conf /opt/venv/pip.conf -type f
-        grep -rlF {TOKEN} /app /etc /home /opt/huggingface /opt/requirements /root /run /tmp /var
+        grep -rlF {TOKEN} /app /etc /home /opt/huggingface /opt/locks /root /run /tmp /var
     """
     assert buildah("run", "--user=root", app.container, "--", "sh", "-c", f"({search}) 2> /dev/null; true") == ""
 

@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-import hashlib
-import hmac
 import http.client
-import json
 import os
 import subprocess
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvicorn
 
 from bananastand.platform.git import Git
-from bananastand.platform.hooks import HookAnswer, github_push
 from servers import free_port
 
 KEY = "5f0c7e52-0000-4000-8000-000000000001"
@@ -213,64 +208,3 @@ def test_a_gzip_bomb_is_refused(remote: Remote) -> None:
         remote.request("POST", "/git/a.git/git-receive-pack", body, Content_Type=kind, Content_Encoding="gzip")[0]
         == 413
     )
-
-
-def hook(
-    payload: dict[str, Any] | bytes, secret: str = "shared", event: str = "push", sign: str | None = "shared"
-) -> tuple[HookAnswer, list[tuple[str, str]]]:
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    signature = f"sha256={hmac.new(sign.encode(), body, hashlib.sha256).hexdigest()}" if sign else None
-    asked = list[tuple[str, str]]()
-
-    def deploy(project: str, source: str) -> str:
-        asked.append((project, source))
-        return "build-1"
-
-    return github_push(body, event=event, signature=signature, secret=secret, deploy=deploy), asked
-
-
-PUSH: dict[str, Any] = {
-    "ref": "refs/heads/main",
-    "after": "1" * 40,
-    "repository": {"name": "My_App", "clone_url": "https://github.com/o/My_App.git", "default_branch": "main"},
-}
-
-
-def test_githubs_push_deploys_the_commit_it_names() -> None:
-    answer, asked = hook(PUSH)
-
-    assert answer == HookAnswer(200, {"message": "deploying", "project": "my-app", "build_id": "build-1"})
-    assert asked == [("my-app", f"https://github.com/o/My_App.git#{'1' * 40}")]
-
-
-@pytest.mark.parametrize(
-    ("status", "words"),
-    [
-        (401, {"sign": "another"}), (401, {"sign": None}), (403, {"secret": ""}), (200, {"event": "ping"}),
-        (202, {"event": "issues"}),
-    ],
-)  # fmt: skip
-def test_a_delivery_that_deploys_nothing(status: int, words: dict[str, Any]) -> None:
-    answer, asked = hook(PUSH, **words)
-
-    assert (answer.status, asked) == (status, [])
-
-
-@pytest.mark.parametrize(
-    ("status", "changes"),
-    [
-        (202, {"ref": "refs/heads/draft"}), (202, {"ref": "refs/tags/v1"}), (202, {"deleted": True}),
-        (202, {"after": "0" * 40}), (400, {"after": "--upload-pack=x"}), (400, {"repository": {}}),
-        (400, {"repository": {**PUSH["repository"], "name": "///"}}),
-        (400, {"repository": {**PUSH["repository"], "clone_url": "ext::sh -c id"}}), (400, {"repository": 3}),
-    ],
-)  # fmt: skip
-def test_a_push_that_deploys_nothing(status: int, changes: dict[str, Any]) -> None:
-    answer, asked = hook({**PUSH, **changes})
-
-    assert (answer.status, asked) == (status, [])
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'"x"', b"[" * 100_000])
-def test_a_payload_that_is_none(body: bytes) -> None:
-    assert hook(body)[0].status == 400

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -50,6 +51,22 @@ def test_a_run_url_by_host_name_is_answered_on_the_platforms_port(up: Up) -> Non
     assert httpx2.post(url, json={}, headers={**headers, "host": "nobody.run.banana.dev"}).status_code == 404
     api = httpx2.get(f"http://127.0.0.1:{up.port}/v1/projects", headers={**headers, "host": "api.banana.dev"})
     assert [each["name"] for each in api.json()["results"]] == ["my-app"]
+
+
+@pytest.mark.parametrize(
+    "slug", ["demo_lemon_13b-lkv21kyo08", "demo-pineapple-1-0-uncensored-melon2-13b-gptq-llg3o1csfc", "x" * 63]
+)
+def test_a_slug_as_banana_gave_them_is_a_name_for_a_project(up: Up, slug: str) -> None:
+    assert up.deploy(slug, "echo")["state"] == "live"
+    code = (
+        "from banana_dev import Client\n"
+        f"client = Client({up.key!r}, url='https://{slug}.run.banana.dev', verbosity='')\n"
+        "print(client.call('/', {'n': 2})[0]['method'])"
+    )
+    ended = run(up, code)
+
+    assert (ended.returncode, ended.stdout) == (0, "POST\n"), ended.stderr
+    assert up.http.delete(f"/stand/v1/projects/{slug}").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -122,6 +139,38 @@ def test_the_authoritys_files_are_for_this_user_alone(up: Up) -> None:
     for name in ("ca.pem", "ca-key.pem", "bundle.pem"):
         assert stat.S_IMODE((up.data / "proxy" / name).stat().st_mode) == 0o600
     assert sorted(printed(up)) == [
-        "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "http_proxy",
-        "https_proxy",
+        "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE",
+        "http_proxy", "https_proxy",
     ]  # fmt: skip
+
+
+def test_a_connection_that_begins_with_tls_is_one_to_banana(up: Up) -> None:
+    """A hosts file that leads Banana's names here, and the proxy on port 443, need nothing of the program."""
+    context = ssl.create_default_context(cafile=str(up.data / "proxy" / "ca.pem"))
+    with (
+        socket.create_connection(("127.0.0.1", PROXY), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="my-app.run.banana.dev") as connection,
+    ):
+        request = (
+            f"POST / HTTP/1.1\r\nHost: my-app.run.banana.dev\r\nX-Banana-API-Key: {up.key}\r\nConnection: close\r\n"
+            'Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"n":4}'
+        )
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+
+    assert answer.startswith("HTTP/1.1 200 OK")
+    assert '"got":{"n":4}' in answer.replace(" ", "")
+
+
+def test_a_request_that_names_https_in_its_first_line_is_answered(up: Up) -> None:
+    """Old HTTP libraries of Node ask a proxy for an https address so, in place of CONNECT."""
+    with socket.create_connection(("127.0.0.1", PROXY), timeout=20) as connection:
+        request = (
+            f"GET https://api.banana.dev/v1/projects HTTP/1.1\r\nHost: api.banana.dev\r\nX-Banana-API-Key: {up.key}"
+            "\r\n\r\n"
+        )
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+
+    assert answer.startswith("HTTP/1.1 200 OK")
+    assert "my-app" in answer

@@ -61,16 +61,24 @@ def test_a_push_without_a_key_of_this_stand_is_refused(up: Up, tmp_path: Path) -
 
 def test_githubs_push_deploys_and_anybody_elses_does_not(up: Up) -> None:
     commit = "a" * 40
-    repository = {"name": "From GitHub", "clone_url": "https://github.invalid/me/it.git", "default_branch": "main"}
+    repository = {
+        "full_name": "me/From-GitHub",
+        "clone_url": "https://github.invalid/me/From-GitHub.git",
+        "default_branch": "main",
+        "pushed_at": 1_700_000_000,
+    }
     body = json.dumps({"ref": "refs/heads/main", "after": commit, "repository": repository}).encode()
     signed = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-    headers = {"x-github-event": "push", "x-hub-signature-256": signed}
+    headers = {"x-github-event": "push", "x-github-delivery": "a-1", "x-hub-signature-256": signed}
 
     taken = up.http.post("/hooks/github", content=body, headers=headers)
     forged = up.http.post("/hooks/github", content=body + b" ", headers=headers)
+    replayed = up.http.post("/hooks/github", content=body, headers={**headers, "x-github-delivery": "a-2"})
 
     assert taken.status_code == 200
     build = up.http.get(f"/stand/v1/builds/{taken.json()['build_id']}").json()
     assert build["project"] == "from-github"
     assert forged.status_code == 401
-    assert up.http.get("/hooks/github").status_code == 405
+    assert replayed.json() == {**taken.json(), "message": "delivered before"}
+    other = up.http.get("/hooks/github")
+    assert (other.status_code, other.headers["allow"]) == (405, "POST")

@@ -1,124 +1,109 @@
-"""Requests that make no sense: texts that no encoding has, websockets where there are none, methods that do not fit."""
+"""An app's own 503, 423 or 429 is its answer: the platform passes it on and does not ask again.
+
+Only two servers may say that no handler has run: `bananastand serve`, and Potassium's own of 0.1 to 0.3.
+"""
 
 from __future__ import annotations
 
-import json
-import socket
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx2
 import pytest
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
+from banana_dev import Client
 
-from servers import hosted
-from stands import Up
+from stands import Up, called, deployed, running, until
+
+NOT_RUN = "x-bananastand-not-run"
 
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("refusals") / "data", mocks=True)
+    running = Up(tmp_path_factory.mktemp("refusals") / "data")
+    assert running.deploy("own", "refuses")["state"] == "live", running.log
     yield running
     assert running.stop() == 0, running.log
 
 
-HALF = "\\ud800"
+def runs(up: Up, path: str) -> int:
+    count: int = up.http.get("/stand/v1/projects/own/call/count").json()[path]
+    return count
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"),
+    ("status", "headers", "body"),
     [
-        ("POST", "/stand/v1/projects/empty/deploy", '{"source": "a%s"}'),
-        ("POST", "/stand/v1/projects/empty/deploy", '{"source": "a", "environment": {"A": "%s"}}'),
-        ("POST", "/stand/v1/projects/empty/deploy", '{"source": "a", "secrets": {"A": "%s"}}'),
-        ("POST", "/stand/v1/projects/empty/deploy", '{"source": "a", "environment": {"A%s": "b"}}'),
-        ("POST", "/stand/v1/projects/empty/deploy", '{"source": "a", "builder": "%s"}'),
-        ("POST", "/stand/v1/projects/empty/deploy", '{"source": "a", "as_of": "%s"}'),
-        ("POST", "/stand/v1/keys", '{"name": "a%s"}'),
-        ("PATCH", "/stand/v1/projects/known", '{"host": "%s"}'),
-        ("POST", "/stand/v1/projects/known/rollback", '{"build_id": "%s"}'),
+        (503, {}, "no"),
+        (503, {NOT_RUN: "1"}, ""),
+        (503, {NOT_RUN: "true", "retry-after": "1"}, '{"error": {"code": "busy"}}'),
+        (423, {}, ""),
+        (423, {NOT_RUN: "1"}, ""),
+        (423, {"x-endpoint-type": "handler"}, "locked"),
+        (423, {"x-endpoint-type": "door"}, ""),
+        (429, {"retry-after": "1"}, "slowly"),
+        (429, {NOT_RUN: "1"}, ""),
     ],
 )
-def test_half_of_a_character_is_refused_and_leaves_nothing(up: Up, method: str, path: str, body: str) -> None:
-    up.http.post("/stand/v1/projects/known/deploy", json={"source": "small"})
-    answer = up.http.request(method, path, content=(body % HALF).encode())
+def test_a_refusal_of_an_apps_own_is_passed_on_after_one_run(
+    up: Up, status: int, headers: dict[str, str], body: str, request: pytest.FixtureRequest
+) -> None:
+    path = f"/{abs(hash(request.node.name))}"
+    asked = {"status": status, "headers": headers, "body": body}
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid"), answer.text
-    assert [each["name"] for each in up.http.get("/stand/v1/projects").json()["projects"]] == ["known"]
+    answer = httpx2.post(
+        f"http://127.0.0.1:{up.port}/banana/run/own{path}", json=asked, headers={"x-banana-api-key": up.key}
+    )
 
-
-@pytest.mark.parametrize("field", ["modelKey", "source"])
-def test_half_of_a_character_is_refused_by_lowcodeapi_too(up: Up, field: str) -> None:
-    body = {"modelKey": "new", "source": "small", "environment": {}}
-    raw = json.dumps({**body, field: "HALF"}).replace("HALF", HALF)
-    answer = up.http.post(
-        "/lowcodeapi/bananadev/v1/deploy", params={"api_token": f"at_r{up.key.replace('-', '')}"}, content=raw.encode(),
-        headers={"content-type": "application/json"},
-    )  # fmt: skip
-
-    assert answer.status_code == 400, answer.text
-    assert [each["name"] for each in up.http.get("/stand/v1/projects").json()["projects"]] in ([], ["known"])
+    assert (answer.status_code, answer.text) == (status, body)
+    assert headers.items() <= dict(answer.headers).items()
+    assert runs(up, path) == 1
 
 
-@pytest.mark.parametrize(
-    "path", ["/git/app.git/info/refs", "/git", "/hooks/github", "/stand/v1/status", "/", "/healthz", "/_stand/"]
-)
-def test_websockets_where_there_are_none_are_refused(up: Up, path: str) -> None:
-    with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{up.port}{path}"):
-        pass
+def test_the_status_page_of_a_refused_call_is_a_failure_that_names_it(up: Up) -> None:
+    asked = {"status": 503, "headers": {NOT_RUN: "1"}, "body": '{"error": "out of memory"}'}
+    key = up.http.get("/stand/v1/projects/own").json()["model_key"]
+    # The first generation's calls always go to the root route.
+    answer = up.http.post("/banana/start/v4/", json={"apiKey": up.key, "modelKey": key, "modelInputs": asked})
 
-    assert 400 <= refused.value.response.status_code < 500
-    assert "Traceback" not in up.log
-
-
-def test_a_hosted_app_refuses_websockets() -> None:
-    with hosted() as server:
-        with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{server.port}/"):
-            pass
-
-        assert refused.value.response.status_code == 400
-        assert b"POST" in refused.value.response.body
+    assert answer.json()["message"] == "error: the app answered 503: out of memory"
+    assert runs(up, "/") == 1
 
 
-@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_a_target_that_is_no_path_is_refused(up: Up, method: str) -> None:
-    with socket.create_connection(("127.0.0.1", up.port), timeout=20) as connection:
-        connection.sendall(f"{method} * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-        assert connection.recv(100).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+def test_an_sdk_that_comes_again_after_a_503_reaches_the_app_again(up: Up) -> None:
+    """One request id for all of its tries, as published: an app that has become ready meanwhile answers."""
+    client = Client(up.key, url=f"http://127.0.0.1:{up.port}/banana/run/own", verbosity="")
+
+    answer, _ = client.call("/warms", {"status": 503, "times": 2, "body": "loading"}, retry_timeout=60)
+
+    assert answer == {"done": True}
+    assert runs(up, "/warms") == 3
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allow"),
-    [
-        ("PUT", "/stand/v1/projects/app", "DELETE, GET, PATCH"),
-        ("DELETE", "/stand/v1/keys", "GET, POST"),
-        ("GET", "/stand/v1/projects/app/deploy", "POST"),
-        ("POST", "/healthz", "GET, HEAD"),
-        ("DELETE", "/metrics", "GET, HEAD"),
-        ("GET", "/hooks/github", "POST"),
-        ("PUT", "/banana/start/v4", "POST"),
-        ("PUT", "/lowcodeapi/falai/v1/models", "GET"),
-    ],
-)
-def test_a_method_that_does_not_fit_is_told_those_that_do(up: Up, method: str, path: str, allow: str) -> None:
-    answer = up.http.request(method, path)
+def test_a_handlers_423_under_the_worker_is_its_answer(tmp_path: Path) -> None:
+    """Potassium 0.1 to 0.3 set x-endpoint-type on every answer of a handler, and the worker does too."""
 
-    if answer.status_code == 404:  # LowCodeAPI knows no 405
-        assert path.startswith("/lowcodeapi/")
-    else:
-        assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, source="potassium")
+            ticket = await stand.submit(project, "/locked", b"{}")
+            outcome = await ticket.outcome(20)
+            assert outcome is not None, "asked again and again"
+            assert (outcome.status, outcome.body) == (423, b"")
+            assert await called(stand, project, "/locks") == 1
+
+    asyncio.run(scenario())
 
 
-def test_git_says_which_method_fits(up: Up) -> None:
-    answer = up.http.post("/git/app.git/info/refs", auth=("any", up.key))
+def test_bananastand_serve_is_asked_again_when_it_says_that_no_handler_ran(tmp_path: Path) -> None:
+    """With a queue of none it answers 503 to a second call; the platform, which sends two, waits for its turn."""
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, source="serves", concurrency=2, max_replicas=1)
+            calls = [await stand.submit(project, "/sleep", b'{"seconds": 0.5}') for _ in range(2)]
+            await until(lambda: any(each.inflight == 2 for each in stand.pool.of(project.id)))
+            outcomes = [await each.outcome(30) for each in calls]
+            assert [each and each.status for each in outcomes] == [200, 200]
 
-
-def test_a_hosted_app_says_which_method_fits() -> None:
-    with hosted() as server:
-        asked = [server.request(method, path) for method, path in (("GET", "/"), ("POST", "/healthz"))]
-
-    assert [(status, headers["allow"]) for status, headers, _ in asked] == [
-        (405, "OPTIONS, POST"),
-        (405, "GET, HEAD, OPTIONS"),
-    ]
+    asyncio.run(scenario())

@@ -194,7 +194,7 @@ def test_a_project_is_found_by_name_id_and_model_key_also_after_a_restart(store:
     )
     with pytest.raises(Conflict):
         projects.create("my-app")
-    for name in ("", "My App", "-a", "a" * 41, "../x"):
+    for name in ("", "My App", "-a", "-a_", "a_", "a" * 64, "../x"):
         with pytest.raises(Refused):
             projects.create(name)
 

@@ -289,7 +289,7 @@ def test_the_metrics_count(up: Up) -> None:
         ("PATCH", "/projects/app", b"[" * 100_000, 400, "the body is not JSON"),
         ("PATCH", "/projects/app", b'{"min_replicas": 99}', 400, "min_replicas: must be a whole number from 0 to 64"),
         ("PATCH", "/projects/app", b" " * (2**20 + 1), 413, "the body is longer than 1048576 bytes"),
-        ("POST", "/projects/BAD NAME/deploy", b'{"source": "."}', 400, "a project's name has 1 to 40 of a-z"),
+        ("POST", "/projects/BAD NAME/deploy", b'{"source": "."}', 400, "a project's name has 1 to 63 of a-z"),
         ("POST", "/projects/app/deploy", b"{}", 400, "source: must name"),
         ("POST", "/projects/app/deploy", b'{"source": ".", "environment": {"A=B": "c"}}', 400, "environment: 'A=B'"),
         ("POST", "/projects/app/deploy", b'{"source": ".", "secrets": {"A": 1}}', 400, "secrets.A: must be text"),

@@ -24,9 +24,10 @@ from bananastand.platform.builder import passed_secrets, source_builder
 from bananastand.platform.commands import MARK
 from bananastand.platform.deployer import Builder
 from bananastand.platform.errors import PlatformError
-from bananastand.platform.http.certificates import Authority
+from bananastand.platform.http.certificates import ServerTls
 from bananastand.platform.http.dialects import RESERVED, dialect_of_platform
 from bananastand.platform.http.forward_proxy import ForwardProxy
+from bananastand.platform.http.node_hook import node_options, write_node_hook
 from bananastand.platform.keys import FIRST, api_token, write_client_file
 from bananastand.platform.pushes import GITHUB, git_app, github_app
 from bananastand.platform.runtime import PlatformRuntime
@@ -127,7 +128,9 @@ async def _serve(
         _welcome(console, stand, url, fronts, options.mocks)
         door = Door(ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True)
         dialect = dialect_of_platform(dialect_of(providers), fronts)
-        config = ServerConfig(app, door=door, dialect=dialect, reserved=RESERVED, lifespan="off")
+        config = ServerConfig(
+            app, door=door, dialect=dialect, reserved=RESERVED, lifespan="off", ws_max_size=settings.max_message
+        )
         server = _Server(config, stand)
         if proxy is None or secure is None:
             await server.serve(sockets)
@@ -150,13 +153,14 @@ async def _proxy(
     door: Door,
 ) -> AsyncGenerator[None]:
     """Serve the forward proxy meanwhile, and say how programs are led to it."""
-    authority = Authority.in_folder(settings.data / "proxy")
-    places = (_named(options.host), plain.getsockname()[1]), (LOOPBACK, secure.getsockname()[1])
+    tls = ServerTls(settings.data / "proxy", lambda line: console.print(line, markup=False))
+    http, port = (_named(options.host).strip("[]"), plain.getsockname()[1]), listener.getsockname()[1]
     # Of a connection through the proxy there are two more behind it.
     limits = ConnectionLimits(connections=max(16, door.most // 4), reserve=0)
-    proxy = ForwardProxy(*places, authority.server_context(), Door(limits, name="the forward proxy"))
-    await proxy.start(listener)
-    address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+    proxy = ForwardProxy(http, (LOOPBACK, secure.getsockname()[1]), tls.context, Door(limits, name="the forward proxy"))
+    hook = write_node_hook(settings.data / "proxy", http, (LOOPBACK, port))
+    proxy.start(listener)
+    address, authority = f"http://{LOOPBACK}:{port}", tls.authority
     console.print("  Banana's own names, for programs that have them built in:")
     for name, value in (
         *((name, address) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")),
@@ -165,6 +169,8 @@ async def _proxy(
         ("NODE_EXTRA_CA_CERTS", authority.certificate),
     ):
         console.print(f"    export {name}={shlex.quote(str(value))}", markup=False)
+    more = '"${NODE_OPTIONS:+ $NODE_OPTIONS}"'
+    console.print(f"    export NODE_OPTIONS={shlex.quote(node_options(hook))}{more}", markup=False)
     try:
         yield
     finally:

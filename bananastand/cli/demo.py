@@ -57,9 +57,9 @@ def demo(
         _wait_until_it_answers(stand, stand_port)
         picture = folder / "first-picture.png"
         folder.mkdir(parents=True, exist_ok=True)
-        typer.secho(f"\n$ bananastand deploy {source} --name {name}", bold=True)
+        typer.secho(f"\n$ bananastand deploy {source} --name {name} --builder process", bold=True)
         model = ["--env", f"MODEL={os.environ['MODEL']}"] if os.environ.get("MODEL") else []
-        _ours("deploy", str(source), "--name", name, *model)
+        _ours("deploy", str(source), "--name", name, "--builder", "process", *model)
         inputs = [word for key, value in FIRST.items() for word in ("-i", f"{key}={value}")]
         typer.secho(f"$ {shlex.join(['bananastand', 'run', name, *inputs, '-o', str(picture)])}", bold=True)
         _ours("run", name, *inputs, "-o", str(picture))

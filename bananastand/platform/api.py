@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from fastapi import Depends, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -36,7 +36,7 @@ from .projects import Project
 from .stand import Stand
 from .storable import check_text
 
-__all__ = ["CALL", "PREFIX", "call_handler", "stand_api"]
+__all__ = ["CALL", "PREFIX", "authorise", "call_handler", "stand_api"]
 
 PREFIX = "/stand/v1"
 CALL = re.compile(rf"{PREFIX}/projects/([^/]+)/call(/.*)".encode(), re.DOTALL)  # of a path as it was sent
@@ -51,7 +51,7 @@ def stand_api(stand: Stand) -> FastAPI:
     """The application, for paths below PREFIX."""
 
     def authorised(request: Request) -> None:
-        _authorise(stand, request)
+        authorise(stand, request)
 
     app = FastAPI(
         title="Bananastand", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(authorised)]
@@ -164,7 +164,7 @@ def stand_api(stand: Stand) -> FastAPI:
 async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request) -> Response:
     """What a project's app answers on a path. Past FastAPI, whose way to a function takes longer than the queue's."""
     try:
-        _authorise(stand, request)
+        authorise(stand, request)
         project = stand.projects.named(unquote(name.decode("latin-1")))
         target = app_target(path, request.scope["query_string"])
         return await pass_on(stand, project, target, request, strict=True)
@@ -172,8 +172,8 @@ async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request)
         return error_response(error)
 
 
-def _authorise(stand: Stand, request: Request) -> None:
-    """Raises Unauthorized."""
+def authorise(stand: Stand, request: HTTPConnection) -> None:
+    """Check the request's key. Raises Unauthorized."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     secrets = [token] if scheme.lower() == "bearer" else []  # an app may want an Authorization of its own
     secrets.append(request.headers.get("x-banana-api-key", ""))

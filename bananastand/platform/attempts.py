@@ -22,7 +22,7 @@ from .replicas.client import (
 )
 from .replicas.http_client import HttpClient
 from .settings import Settings
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Attempt", "Attempts"]
 
@@ -55,6 +55,8 @@ class Attempts:
 
     async def make(self, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
         """Have the replica answer. When the task is cancelled the handler is asked to stop."""
+        if ticket.session is not None:
+            return await self._hold(ticket.session, project, ticket, replica)
         try:
             body = ticket.body if ticket.body is not None else await self._calls.body(ticket.made)
         except StoreError as error:
@@ -95,6 +97,17 @@ class Attempts:
             done.cancel()
             replica.background -= attempt.background
 
+    async def _hold(self, session: Session, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
+        """Leave the replica to a session until its end."""
+        try:
+            outcome = await session(project, ticket, replica)
+        except RequestNotDelivered:
+            replica.fail("it takes no connections")
+            return Attempt(None, counted=False)
+        if outcome.from_app:
+            self._pool.answered(replica)
+        return Attempt(outcome)
+
     async def _until_done(self, replica: Replica, request: ReplicaRequest, limit: float) -> bool:
         if (worker := replica.worker) is not None:
             return await worker.until_done(request, limit)
@@ -108,8 +121,6 @@ class Attempts:
             )
         finally:
             ticket.complete()
-        if outcomes.not_taken(answer):
-            raise ReplicaBusy
         self._pool.answered(replica)
         outcome = outcomes.answered(answer)
         if self._goes_on(replica, request, answer):

@@ -28,8 +28,9 @@ from .projects import Project
 from .replicas.client import Headers, ReplicaRequest
 from .store import Store
 
-__all__ = ["JSON_BODY", "Call", "Calls", "Outcome", "fingerprint", "of_request"]
+__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request"]
 
+WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
 State = Literal["queued", "running", "succeeded", "failed"]
 T = tables.calls.c

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..threads import wait_policy
 from .inherited import inherited
 from .launch import Launch
 from .replicas.redirection import redirection_problem
@@ -79,6 +80,7 @@ def start_command(
     moved = redirection_problem() is None
     port = launch.port or (PORT if moved or words is not None else port)
     base = {**_on_path(launch, inherited(os.environ)), "PYTHONUNBUFFERED": "1", **launch.environment, MARK: stand}
+    base |= wait_policy(base)
     environment = {**base, **own, "PORT": str(port), "HOST": "127.0.0.1", **marks}
     command = launch.command
     if launch.python is not None and PYTHON.fullmatch(Path(command[0]).name):
@@ -144,6 +146,7 @@ def _container(
     inside = (launch.port or (PORT if moved else port)) if shared else (launch.port or PORT)
     outside = inside if shared else port
     own = {**own, "PORT": str(inside), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
+    own |= wait_policy(own)
     names = [part for each in own for part in ("--env", each)]
     environment = {**inherited(os.environ, *ENGINES), **own}
     if shared:

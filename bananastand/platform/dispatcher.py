@@ -18,14 +18,14 @@ from .attempts import Attempt, Attempts
 from .blobs import SMALL
 from .bodies import AGAIN as RETRY_AFTER
 from .bodies import FileBody, TooLarge
-from .calls import JSON_BODY, Call, Calls, Outcome, fingerprint, of_request
+from .calls import JSON_BODY, WEBSOCKET, Call, Calls, Outcome, fingerprint, of_request
 from .errors import Conflict, NotFound, StoreError, TooBusy
 from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
 from .replicas.client import Headers, ReplicaRequest
 from .settings import Settings
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Dispatcher", "Line"]
 
@@ -76,7 +76,9 @@ class Dispatcher:
             if call.state == "running":
                 call = self._calls.give_back(call, counted=True)
             ticket = self._keep(Ticket(call, None))
-            if call.attempts >= self._settings.attempts:
+            if call.method == WEBSOCKET:
+                self._end(ticket, outcomes.CUT_OFF)
+            elif call.attempts >= self._settings.attempts:
                 self._end(ticket, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
             else:
                 self.line(call.project_id).waiting.append(ticket)
@@ -93,6 +95,7 @@ class Dispatcher:
         run_id: str | None = None,
         request_id: str | None = None,
         strict: bool = False,
+        session: Session | None = None,
     ) -> Ticket:
         """Acknowledge a call: its row is written.
 
@@ -105,6 +108,7 @@ class Dispatcher:
             run_id: The caller's id for the run.
             request_id: A call of the same id, method, route and body is that call again.
             strict: Refuse another call of the same id; else it is a call of its own.
+            session: Holds the replica in place of one request; see Ticket.
 
         Raises:
             TooLarge: The body is too long.
@@ -125,7 +129,7 @@ class Dispatcher:
             if strict:
                 self._check_unused(project, request_id or "", asked)
         self.check_room(project, len(body))
-        ticket = Ticket(None, self._held(project, body), len(body))
+        ticket = Ticket(None, self._held(project, body), session, len(body))
         if request is not None:
             self._by_request[project.id, request] = ticket
             self._being_written.add((project.id, request))
@@ -285,7 +289,8 @@ class Dispatcher:
             if ticket.called_off is None:
                 attempt = await self._attempts.make(project, ticket, replica)
         except asyncio.CancelledError:
-            attempt = Attempt(ticket.called_off, counted=False)
+            cut_off = outcomes.CUT_OFF if ticket.session is not None else None
+            attempt = Attempt(ticket.called_off or cut_off, counted=False)
         ticket.task = None
         seconds = time.monotonic() - begun
         if attempt.outcome is None and attempt.pause and not self.closing:

@@ -40,7 +40,7 @@ from .git_wire import (
 __all__ = ["Git"]
 
 PATH = re.compile(
-    r"/git/(?P<name>[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)\.git/(?P<rest>info/refs|git-receive-pack|git-upload-pack)"
+    r"/git/(?P<name>[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?)\.git/(?P<rest>info/refs|git-receive-pack|git-upload-pack)"
 )
 SERVICES = ("git-receive-pack", "git-upload-pack")
 DEPLOYED = (b"refs/heads/main", b"refs/heads/master")

@@ -11,7 +11,7 @@ PASSED = frozenset(
     + ("SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
     + ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "TOKENIZERS_PARALLELISM")
 )
-PREFIXES = ("LC_", "HF_", "XDG_", "NVIDIA_", "OMP_", "MKL_", "TORCH_", "TRANSFORMERS_") + (
+PREFIXES = ("LC_", "HF_", "XDG_", "NVIDIA_", "OMP_", "GOMP_", "KMP_", "MKL_", "TORCH_", "TRANSFORMERS_") + (
     ("HUGGINGFACE_", "HUGGING_FACE_", "DIFFUSERS_", "DATASETS_", "SENTENCE_TRANSFORMERS_", "MODELSCOPE_")
 )
 OURS = frozenset(

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from .builds import OVER, Build
-from .calls import Outcome
+from .calls import WEBSOCKET, Outcome
 from .dispatcher import Dispatcher
 from .pool import Pool
 from .projects import Projects
@@ -62,7 +62,8 @@ class Metrics:
         name = self._name(call.project_id)
         self._calls.labels(name, "failed" if outcome.error is not None else "succeeded").inc()
         if call.begun is not None:
-            self._run.labels(name).observe(seconds)
+            if call.method != WEBSOCKET:  # how long one is open says nothing of how quick the app is
+                self._run.labels(name).observe(seconds)
             self._wait.labels(name).observe(max(0.0, call.begun - call.created))
 
     def _changed(self, replica: Replica) -> None:

@@ -14,25 +14,32 @@ from .replicas.client import Headers, ReplicaAnswer
 
 __all__ = [
     "CANCELLED",
+    "CUT_OFF",
+    "NO_WEBSOCKETS",
     "REMOVED",
     "TOO_LONG",
     "answered",
     "broke_off",
+    "closed",
     "does_not_start",
+    "ended_websocket",
     "kept",
     "never_served",
+    "no_handshake",
     "no_deployment",
     "no_replicas",
     "not_readable",
     "not_recorded",
-    "not_taken",
     "started",
+    "silent",
     "timed_out",
     "worn_out",
 ]
 
+FAILURES = (1002, 1003, 1007, 1008, 1009, 1010, 1011)  # codes of a close frame that say that something went wrong
+JSON: Headers = (("content-type", "application/json"),)
 TEXT: Headers = (("content-type", "text/plain; charset=utf-8"),)
-NOT_RUN = "x-bananastand-not-run"  # our host's, which takes it out of what an app answers
+AGAIN = (423, 503)  # busy, or not able to for now: the app has not done what it was asked
 SAID = 500  # characters of an app's own words in an error
 
 
@@ -41,22 +48,18 @@ def _failed(status: int, error: str, *, again: bool = False) -> Outcome:
 
 
 CANCELLED = _failed(500, "the run was cancelled")
+CUT_OFF = _failed(503, "the websocket was cut off: the platform stopped; connect again")
+NO_WEBSOCKETS = _failed(
+    404, "a Potassium app has no websockets: send JSON by POST, or serve the app by a server of its own"
+)
 REMOVED = _failed(404, "the project was removed")
 TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 
 def answered(answer: ReplicaAnswer) -> Outcome:
-    """What the app itself said."""
+    """What the app itself said. SDKs ask again after the statuses of AGAIN, and each time reaches the app."""
     error = None if answer.status < 400 else f"the app answered {answer.status}{_words(answer)}"
-    return Outcome(answer.status, answer.headers, answer.body, error)
-
-
-def not_taken(answer: ReplicaAnswer) -> bool:
-    """Whether the answer says that no handler has run, in a header that our host alone sets, or in Potassium's 423."""
-    names = {name for name, _ in answer.headers}
-    if answer.status == 423:
-        return not answer.body and "x-endpoint-type" in names
-    return answer.status == 503 and NOT_RUN in names
+    return Outcome(answer.status, answer.headers, answer.body, error, again=answer.status in AGAIN)
 
 
 def started(answer: ReplicaAnswer) -> bool:
@@ -81,6 +84,33 @@ def never_served(seconds: float) -> Outcome:
 def worn_out(attempts: int, reason: str) -> Outcome:
     """It was begun as often as allowed, and each time its replica was lost."""
     return _failed(500, f"the call was given up after {attempts} attempts: {reason}")
+
+
+def no_handshake(reason: str) -> Outcome:
+    """The app gave no answer to a websocket's handshake that could be passed on."""
+    return _failed(502, f"the app did not answer the websocket's handshake: {reason}")
+
+
+def closed(by: str, code: int | None, reason: str, received: int, sent: int) -> Outcome:
+    """A websocket has ended. by: the caller or the app. code: of its close frame, if it had one."""
+    summary = {"closed_by": by, "code": code, "reason": reason, "messages_received": received, "messages_sent": sent}
+    body = json.dumps(summary).encode()
+    error = f"the {by} closed the websocket with {code}" if code in FAILURES else None
+    return Outcome(101, JSON, body, error and error + (f": {reason}" if reason else ""))
+
+
+def ended_websocket(reason: str) -> Outcome:
+    """A websocket that neither side has closed."""
+    return _failed(500, f"the websocket ended: {reason}")
+
+
+def silent(seconds: float) -> Outcome:
+    """Nothing passed through a websocket for the inference timeout."""
+    return _failed(
+        504,
+        f"no message passed for {seconds:g} s: send one from time to time, or allow more: "
+        "bananastand scale NAME --timeout SECONDS",
+    )
 
 
 def broke_off(reason: str | None) -> Outcome:

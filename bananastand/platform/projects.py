@@ -17,7 +17,7 @@ from .store import Store
 
 __all__ = ["SETTINGS", "Project", "Projects", "checked"]
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")  # every slug that Banana gave
 SETTINGS: dict[str, Any] = {  # with what Banana's own page shows as their values
     "min_replicas": 0,
     "max_replicas": 3,
@@ -84,7 +84,7 @@ class Projects:
     def create(self, name: str, *, model_key: str | None = None, **settings: Any) -> Project:
         """A new project. Raises Refused for a name that is none, Conflict for one that is taken."""
         if not NAME.fullmatch(name):
-            raise Refused("a project's name has 1 to 40 of a-z, 0-9 and -, and neither begins nor ends with -")
+            raise Refused("a project's name has 1 to 63 of a-z, 0-9, - and _, and neither begins nor ends with - or _")
         if self.find(name) or (model_key and self.find(model_key)):
             raise Conflict(f"there is a project {name} already")
         fields = {**SETTINGS, **checked(settings, SETTINGS)}

@@ -18,7 +18,8 @@ from bananastand.web.websockets import refuse_websocket
 
 from .errors import PlatformError
 from .git import Git
-from .hooks import LARGEST, github_push
+from .github_repositories import GitHubRepositories
+from .http.github import LARGEST, HookAnswer, Push, read_delivery
 from .passing import read_body
 from .stand import Stand
 
@@ -53,30 +54,29 @@ def git_app(stand: Stand, url: str) -> Git:
 def github_app(stand: Stand, secret: str | None) -> Any:
     """The ASGI application at GITHUB. Deliveries are signed with the secret, so no key is wanted."""
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
+    repositories = GitHubRepositories(stand.store)
+
+    def deploy(name: str, source: str) -> str:
+        return stand.deploy(name, source).id
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
             await refuse_websocket(scope, receive, send, "GitHub's webhook is a POST request", status=400)
             return
         request = Request(scope, receive)
         if request.method != "POST":
-            response = JSONResponse(
-                {"error": {"code": "method_not_allowed", "message": "POST only"}}, 405, {"allow": "POST"}
-            )
+            error = {"code": "method_not_allowed", "message": "POST only"}
+            response = JSONResponse({"error": error}, 405, {"allow": "POST"})
         else:
             try:
-                told = github_push(
-                    await read_body(request, LARGEST),
-                    event=request.headers.get("x-github-event"),
-                    signature=request.headers.get("x-hub-signature-256"),
-                    secret=secret,
-                    deploy=lambda name, source: stand.deploy(name, source).id,
-                )
-                response = JSONResponse(told.body, told.status)
+                delivery = read_delivery(await read_body(request, LARGEST), request.headers, secret)
+                answer = repositories.take(delivery, deploy) if isinstance(delivery, Push) else delivery
             except PlatformError as error:
-                response = JSONResponse({"error": {"code": error.code, "message": str(error)}}, error.status)
+                answer = HookAnswer(error.status, {"error": {"code": error.code, "message": str(error)}})
+            response = JSONResponse(answer.body, answer.status)
         await response(scope, receive, send)
 
-    return answer
+    return application
 
 
 def _packed(folder: Path, archive: Path) -> None:

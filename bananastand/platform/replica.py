@@ -37,7 +37,8 @@ OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected 
 
 class Replica:
     """`inflight` calls run in it, `background` of them answered already. `ready` is done when it takes calls, and
-    raises ReplicaFailed if it never does. `waits_for` says meanwhile what was asked and what came.
+    raises ReplicaFailed if it never does; `leaving` is done once it drains, stops or has ended. `waits_for` says
+    meanwhile what was asked and what came.
 
     It takes `slots` calls at once; where that is 0, as many as it says itself (`takes`), once it is ready.
     `changed` is called when its state has changed, `log` with each of its lines.
@@ -59,6 +60,7 @@ class Replica:
         self.took: float | None = None  # seconds from start to ready
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._changed, self._log, self._spawn = changed, log, spawn
         self._worker: WorkerClient | None = None
         self._http: HttpClient | None = None
@@ -239,7 +241,7 @@ class Replica:
         if self._http is None or self._http.address != place:
             if self._http is not None:
                 await self._http.close()
-            self._http = HttpClient(place)
+            self._http = HttpClient(place, replica=self.id)
         health = await ask_health(self._http, start.health)
         self.waits_for = health.reason
         if health.is_ready:
@@ -277,6 +279,8 @@ class Replica:
 
     def _become(self, state: State) -> None:
         self.state = state
+        if state not in ("starting", "ready") and not self.leaving.done():
+            self.leaving.set_result(None)
         if state == "ready" and not self.ready.done():
             self.ready.set_result(None)
         elif state == "ended":

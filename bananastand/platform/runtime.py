@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bananastand_mocks.bananadev import state
-from bananastand_mocks.bananadev.runtime import Reply, Run
+from bananastand_mocks.bananadev.runtime import Run
 from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand_mocks.kernel.world import World
@@ -33,7 +33,7 @@ STATUSES = {"cancelled": "failed"}  # Banana knew no cancelled builds
 
 
 class PlatformRuntime:
-    """Really builds and runs. `attach` it to the world before the first call."""
+    """Really builds and runs. `attach` it to the world before the first call. Run URLs are answered elsewhere."""
 
     def __init__(self, stand: Stand) -> None:
         self._stand = stand
@@ -135,12 +135,6 @@ class PlatformRuntime:
         except PlatformError:
             return []
         return [{"t": each["time"], "m": each["line"]} for each in log.lines()]
-
-    async def call(
-        self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None
-    ) -> Reply:
-        """Never asked: the platform answers run URLs itself, before Banana's other addresses (`http.run_url`)."""
-        raise ProviderError("project_not_found")
 
     async def _run(self, ticket: Ticket, wait: float) -> Run:
         outcome, call = await ticket.outcome(wait), ticket.made

@@ -16,19 +16,20 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from .api import CALL, PREFIX, call_handler, stand_api
 from .errors import PlatformError
 from .guard import Guard
-from .http.headers import app_target, raw_path
+from .http.headers import app_target, raw_path, upgrade_problem
 from .http.run_hosts import host_of, moved_to_its_path
-from .http.run_url import RUN, serve_run_url
+from .http.run_url import RUN, refusal, serve_run_url
+from .http.task_api import is_task_path, serve_task_api
+from .http.websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
 from .page import HEADERS, status_page
 from .passing import error_response, pass_on
 from .stand import Stand
 
 __all__ = ["StandServer"]
 
+UPGRADE = 501  # SDKs of Banana's do not try it again
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
-NO_WEBSOCKETS = "websockets do not pass to apps: send HTTP requests"
 OWN = ("/", "/metrics", "/healthz")  # for GET
-REFUSED = 1008  # of a websocket: policy violation
 
 
 class StandServer:
@@ -69,21 +70,19 @@ class StandServer:
         if project is not None:
             await self._front(project, scope, receive, send)
             return
-        if scope["type"] == "http" and (run := RUN.fullmatch(raw_path(scope))):
-            response = await serve_run_url(self._stand, run[1], run[2] or b"/", Request(scope, receive))
-            await response(scope, receive, send)
-            return
-        if scope["type"] == "websocket" and RUN.fullmatch(raw_path(scope)):
-            await _refuse(scope, receive, send, NO_WEBSOCKETS)
+        if run := RUN.fullmatch(raw_path(scope)):
+            await self._run_url(run[1], run[2] or b"/", scope, receive, send)
             return
         path: str = scope["path"]
+        if scope["type"] == "http" and is_task_path(path):
+            await (await serve_task_api(self._stand, Request(scope, receive)))(scope, receive, send)
+            return
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
                 await app({**scope, "root_path": mount}, receive, send)
                 return
-        if scope["type"] == "http" and (called := CALL.fullmatch(raw_path(scope))):
-            response = await call_handler(self._stand, called[1], called[2], Request(scope, receive))
-            await response(scope, receive, send)
+        if called := CALL.fullmatch(raw_path(scope)):
+            await self._call(called[1], called[2], scope, receive, send)
         elif path.startswith(f"{PREFIX}/"):
             await self._api(scope, receive, send)
         elif scope["type"] == "http" and path in OWN and scope["method"] in ("GET", "HEAD"):
@@ -116,18 +115,42 @@ class StandServer:
             token = _password(token)
         return self._stand.keys.find(token.strip()) is not None
 
+    async def _run_url(self, slug: bytes, path: bytes, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await serve_run_websocket(self._stand, slug, path, scope, receive, send)
+            return
+        if (problem := upgrade_problem(scope["headers"])) is not None:
+            response = refusal(UPGRADE, problem)
+        else:
+            response = await serve_run_url(self._stand, slug, path, Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _call(self, name: bytes, path: bytes, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await serve_call_websocket(self._stand, name, path, scope, receive, send)
+            return
+        if (problem := upgrade_problem(scope["headers"])) is not None:
+            response: Response = _json(UPGRADE, "upgrade", problem)
+        else:
+            response = await call_handler(self._stand, name, path, Request(scope, receive))
+        await response(scope, receive, send)
+
     async def _front(self, name: str, scope: Any, receive: Any, send: Any) -> None:
         """One project's app, as if it listened here itself."""
-        if scope["type"] != "http":
-            await _refuse(scope, receive, send, NO_WEBSOCKETS)
-            return
         project = self._stand.projects.find(name)
-        if scope["method"] in ("GET", "HEAD") and scope["path"] in ("/healthz", "/readyz"):
+        if scope["type"] == "websocket":
+            if project is not None:
+                await serve_front_websocket(self._stand, project, scope, receive, send)
+            else:
+                await refuse_websocket(_not_deployed(name), scope, receive, send)
+            return
+        if (problem := upgrade_problem(scope["headers"])) is not None:
+            response: Response = _json(UPGRADE, "upgrade", problem)
+        elif scope["method"] in ("GET", "HEAD") and scope["path"] in ("/healthz", "/readyz"):
             live = project is not None and project.live is not None
-            response: Response = JSONResponse({"ready": live}, 200 if live else 503)
+            response = JSONResponse({"ready": live}, 200 if live else 503)
         elif project is None:
-            command = f"bananastand deploy FOLDER --name {name}"
-            response = _json(503, "not_deployed", f"{name} is not deployed yet: {command}")
+            response = _not_deployed(name)
         else:
             try:
                 target = app_target(raw_path(scope), scope["query_string"])
@@ -147,6 +170,11 @@ def _password(basic: str) -> str:
         return ""
 
 
+def _not_deployed(name: str) -> Response:
+    command = f"bananastand deploy FOLDER --name {name}"
+    return _json(503, "not_deployed", f"{name} is not deployed yet: {command}")
+
+
 def _json(status: int, code: str, message: str) -> JSONResponse:
     return JSONResponse({"error": {"code": code, "message": message}}, status)
 
@@ -161,8 +189,7 @@ async def _live(receive: Any, send: Any) -> None:
 
 async def _refuse(scope: Any, receive: Any, send: Any, why: str) -> None:
     if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": REFUSED, "reason": why[:100]})
+        await refuse_websocket(_json(403, "forbidden", why), scope, receive, send)
         return
     raw = json.dumps({"error": {"code": "forbidden", "message": why}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(raw)).encode())]

@@ -36,7 +36,7 @@ from .scaling import Scaling
 from .settings import Settings
 from .storable import check_text
 from .store import Store
-from .ticket import Ticket
+from .ticket import Session, Ticket
 
 __all__ = ["Stand"]
 
@@ -163,11 +163,13 @@ class Stand:
         run_id: str | None = None,
         request_id: str | None = None,
         strict: bool = False,
+        session: Session | None = None,
     ) -> Ticket:
         """Queue a call; see Dispatcher.submit. Raises TooLarge, TooBusy, Conflict, StoreError."""
         return await self.dispatcher.submit(
-            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id, strict=strict
-        )
+            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id,
+            strict=strict, session=session,
+        )  # fmt: skip
 
     async def remove(self, project: Project) -> None:
         """A project with its builds, replicas, calls and logs."""

@@ -68,8 +68,15 @@ def _as_of(connection: Connection) -> None:
 
 T = TypeVar("T")
 
+
+def _github(connection: Connection) -> None:
+    """The repository of a project, and the deliveries of GitHub's webhook."""
+    for table in (tables.github_repositories, tables.github_deliveries):
+        table.create(connection, checkfirst=True)
+
+
 # Step n takes a database from version n to n + 1; those that were released stay.
-STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests)
+STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github)
 
 
 class Store:

@@ -26,7 +26,19 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["METADATA", "HeaderList", "builds", "calls", "deployments", "facts", "keys", "projects", "usage"]
+__all__ = [
+    "METADATA",
+    "HeaderList",
+    "builds",
+    "calls",
+    "deployments",
+    "facts",
+    "github_deliveries",
+    "github_repositories",
+    "keys",
+    "projects",
+    "usage",
+]
 
 METADATA = MetaData()
 
@@ -143,4 +155,22 @@ usage = Table(
     Column("failed", Integer, nullable=False),
     Column("compute_seconds", Float, nullable=False),
     Column("cold_starts", Integer, nullable=False),
+)
+
+github_repositories = Table(
+    "github_repositories",
+    METADATA,
+    Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("full_name", Text, nullable=False),
+    Column("pushed_at", Float),
+    Column("bound", Float, nullable=False),
+)
+
+github_deliveries = Table(
+    "github_deliveries",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("build_id", Text, nullable=False),
+    Column("taken", Float, nullable=False),
 )

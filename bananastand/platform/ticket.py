@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from .calls import Call, Outcome
+from .projects import Project
+from .replica import Replica
 from .replicas.client import Headers
 
-__all__ = ["Ticket"]
+__all__ = ["Session", "Ticket"]
+
+Session = Callable[[Project, "Ticket", Replica], Awaitable[Outcome]]
 
 EVENTS = "text/event-stream"
 WHOLE = 0.02  # seconds after its first piece in which an answer that ends goes out whole, with its length
@@ -26,11 +30,16 @@ class Ticket:
         head: Status and headers of an answer that streams, once it does.
         answering: Whether the app has begun an answer in this attempt.
         streamed: Whether a caller has had part of the answer.
+        session: What holds the replica in place of one request, such as a websocket; it is awaited in the replica's
+            slot and returns the call's end. Raises RequestNotDelivered where the app has seen nothing of it.
     """
 
-    def __init__(self, call: Call | None = None, body: bytes | None = None, size: int = 0) -> None:
+    def __init__(
+        self, call: Call | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
+    ) -> None:
         loop = asyncio.get_running_loop()
-        self.call, self.body, self.size = call, body, size
+        self.call, self.body, self.session = call, body, session
+        self.size = size
         self.request = call.request if call is not None else None
         self.queued = time.monotonic()
         self.called_off: Outcome | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import MutableMapping
@@ -22,8 +23,9 @@ __all__ = ["Host"]
 
 Scope = MutableMapping[str, Any]
 
-# Says that no handler has run, so that the platform may ask again. An app's own answers cannot carry it.
-NOT_RUN = (b"x-bananastand-not-run", b"1")
+# Says that no handler has run, so that the platform may ask again. An app's own answers cannot carry it. The platform
+# believes it of a replica that names itself as the platform did in its environment, and of no other server.
+NOT_RUN = (b"x-bananastand-not-run", os.environ.get("BANANASTAND_REPLICA", "1").encode("latin-1", "replace"))
 _STATIC = frozenset(("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"))
 
 

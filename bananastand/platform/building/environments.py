@@ -202,7 +202,7 @@ class _Making:
         action = next((word for word in call.words if not word.startswith("-")), "install")
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bananastand-"))
-            more = self._options(Path(folder), of_base) if action == "install" else []
+            more = self._options(call, Path(folder), of_base) if action == "install" else []
             try:
                 if self.plan.torch.kind != "any":
                     call = stack.enter_context(without_cuda(call))
@@ -214,8 +214,10 @@ class _Making:
             except Failed as error:
                 await self._failed(error, call)
 
-    def _options(self, folder: Path, of_base: bool) -> list[str]:
+    def _options(self, call: PipCall, folder: Path, of_base: bool) -> list[str]:
         day = self.plan.intent.as_of.cutoff if self.dated else None
+        if call.is_hashed:  # a hash in a file asks for hashes of all, as with pip
+            return ["--require-hashes"] if self.uv and "--require-hashes" not in call.words else []
         return options_for(self.plan, self.settings, folder, day, of_base) if self.uv else []
 
     async def _run(self, call: PipCall, more: Sequence[str], quiet: bool = False) -> list[str]:
@@ -224,7 +226,9 @@ class _Making:
             log = unheard.append
         python, cache = str(self.folder / "bin" / "python"), self.settings.cache / "packages"
         installer = Installer(self.uv, python, cache, log, self._lends_pip)
-        return await installer.run(call.words, cwd=call.cwd, environment=call.environment, more=more)
+        return await installer.run(
+            call.words, cwd=call.cwd, environment=call.environment, more=more, hashed=call.is_hashed
+        )
 
     async def _failed(self, error: Failed, call: PipCall) -> None:
         """Go on without a date where the index tells none, else raise what the installer meant."""

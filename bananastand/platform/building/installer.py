@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
 import os
 import re
@@ -84,7 +85,13 @@ class Installer:
     lends_pip: bool = True
 
     async def run(
-        self, words: Sequence[str], *, cwd: Path, environment: Mapping[str, str], more: Sequence[str] = ()
+        self,
+        words: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        more: Sequence[str] = (),
+        hashed: bool = False,
     ) -> list[str]:
         """Do one `install` or `uninstall`; the lines it said.
 
@@ -93,6 +100,8 @@ class Installer:
             cwd: The folder that relative paths are of.
             environment: Variables, pip's own among them.
             more: Options for uv alone: dates, overrides and the like.
+            hashed: Whether hashes are checked. uv then refuses constraints that pin no version, so those of this
+                machine are left out.
 
         Raises:
             Failed: It ended with another status than 0.
@@ -107,6 +116,8 @@ class Installer:
         own = {name: value for name, value in environment.items() if name != "PYTHONPATH"}  # else it looks installed
         if self.uv:
             config = await pip_config(own)
+            if hashed:
+                config = dataclasses.replace(config, constraints=())
             own = {**_of_user(), **own, **config.for_uv(), **_of_uv(self.cache)}
             action, *rest = words_for_uv(words)
             options = ["--no-editable", *more] if action == "install" else []

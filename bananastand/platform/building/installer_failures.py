@@ -49,7 +49,7 @@ class Context:
 def explain(lines: Sequence[str], context: Context) -> str:
     """One sentence or two: where the requirement stands, what is wrong with it, and what to do. May ask the index."""
     text = "\n".join(lines)
-    for read in (_unreachable, _git, _too_new, _build, _no_wheel, _absent, _file, _conflict):
+    for read in (_unreachable, _hashes, _git, _too_new, _build, _no_wheel, _absent, _file, _conflict):
         if found := read(text, context):
             return found
     errors = [line for line in lines if re.match(r"(error|ERROR):", line) and not NOISE.search(line)]
@@ -72,6 +72,29 @@ def _unreachable(text: str, context: Context) -> str | None:
     return (
         f"the package index cannot be reached: {found[1]}{why}; check the network and pip's settings (pip config "
         "list), then deploy again: what was fetched is kept"
+    )
+
+
+def _hashes(text: str, context: Context) -> str | None:
+    """A file of another hash, or a requirement without one; uv's words, then pip's."""
+    found = re.search(r"Hash mismatch for `([^`]+)`", text)
+    found = found or re.search(r"DO NOT MATCH THE HASHES.*?\n\s+([\w.-]+(?:==\S+)?)[^\n]*from", text, re.DOTALL)
+    if found:
+        computed = re.search(r"(?:Computed:\s+sha256:|Got\s+)([0-9a-f]{64})", text)
+        has = f" (it has sha256:{computed[1]})" if computed else ""
+        return (
+            f"{_where(found[1], context)}the file of {found[1]} on the index is not the one that its hash names{has}; "
+            "check where the hash comes from, and that the index is the one you mean (pip config list)"
+        )
+    found = re.search(r"must have a hash, but none were provided for: (\S+)", text)
+    found = found or re.search(r"Hashes are required in.*?\n\s+([\w.-]+==\S+) --hash", text, re.DOTALL)
+    found = found or re.search(r"versions pinned with `?==`?[^\n]*?(?:but found: |:\n\s+)([^\s(]+)", text)
+    if found is None:
+        return None
+    return (
+        f"{_where(found[1], context)}{found[1]} has no hash or no exact version, and other requirements have a hash: "
+        "where one has a hash all need one, those that are required in turn too; write them with "
+        "uv pip compile --generate-hashes, or remove the hashes"
     )
 
 

@@ -33,7 +33,8 @@ WITHOUT = frozenset(
      "--no-index", "--no-deps", "--disable-pip-version-check", "--pre", "--user", "--prefer-binary",
      "--no-build-isolation", "--root-user-action=ignore", "--break-system-packages",
      "--no-warn-script-location", "--isolated", "--ignore-installed", "-I", "--force-reinstall", "--no-color",
-     "--compile", "--no-compile", "-y", "--yes"}
+     "--compile", "--no-compile", "-y", "--yes",
+     "--require-hashes"}  # pip too asks no hash of what is installed already
 )  # fmt: skip
 FILES = ("-r", "--requirement", "-c", "--constraint")
 LOOK = """
@@ -96,6 +97,15 @@ class PipCall:
                 wanted.append(word)
         return wanted, constraints, strange
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether pip checks hashes: then every package is pinned, and no other version may take its place."""
+        if "--require-hashes" in self.words:
+            return True
+        files = {value for before, value in zip(self.words, self.words[1:], strict=False) if before in FILES}
+        files |= {value for word in self.words if (value := re.sub(r"^(--requirement=|-r)", "", word)) != word}
+        return any("--hash=" in read_requirements(self.cwd / each) for each in files if (self.cwd / each).is_file())
+
     def digest(self) -> str:
         """The same for the same words and the same contents of what they name."""
         sha, before = hashlib.sha256(), ""
@@ -145,7 +155,7 @@ def _lines_of(path: Path, folder: Path, depth: int = 0) -> Iterator[tuple[str, s
         if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", text):
             yield from _lines_of(path.parent / nested[1], folder, depth + 1)
         elif text and not text.startswith("-"):
-            yield f"{named} line {number}", re.split(r"\s--hash=", text)[0].strip()
+            yield f"{named} line {number}", re.split(r"\s--hash=", text)[0].removesuffix("\\").strip()
 
 
 def _contents(path: Path) -> Iterator[bytes]:

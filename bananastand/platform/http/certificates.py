@@ -5,21 +5,33 @@ from __future__ import annotations
 import datetime
 import os
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .run_hosts import API_HOSTS, RUN_DOMAIN
+from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
-__all__ = ["Authority"]
+__all__ = ["Authority", "Clock", "ServerTls"]
 
 DOMAIN = "banana.dev"
-YEARS, DAYS = 10, 90  # of the authority, and of the certificate that it signs at each start
+YEARS = 10  # of the authority
+DAYS = 90  # of the certificate that it signs
+RENEW = datetime.timedelta(days=30)  # before its end a certificate is replaced
+NAMES = 64  # that certificates of their own are kept of
+RETRY = datetime.timedelta(hours=1)  # after a renewal that failed
+
+Clock = Callable[[], datetime.datetime]
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +41,41 @@ class Authority:
     Attributes:
         certificate: Its certificate alone, for programs that add it to those they trust.
         bundle: The same with all that this machine trusts, for programs that take one file in place of theirs.
+        replaced: Why an earlier authority was replaced by this one, and what to do; None if none was.
     """
 
     certificate: Path
     bundle: Path
     _key: Path
+    replaced: str | None = None
 
     @classmethod
-    def in_folder(cls, folder: Path) -> Authority:
-        """Read the authority that the folder has, or make one. Raises OSError."""
+    def in_folder(cls, folder: Path, clock: Clock = _utc_now) -> Authority:
+        """Read the authority that the folder has, or make one where it has none that is valid for a while yet.
+
+        Raises OSError.
+        """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         authority = cls(folder / "ca.pem", folder / "bundle.pem", folder / "ca-key.pem")
-        if not (authority.certificate.exists() and authority._key.exists()):
-            _make_authority(authority.certificate, authority._key)
+        problem = authority._problem(clock())
+        if problem is not None:
+            known = authority.certificate.exists()
+            _make_authority(authority.certificate, authority._key, clock())
+            if known:
+                advice = "start programs that trust it again, and copy it again to wherever it was installed"
+                authority = replace(authority, replaced=f"{authority.certificate} {problem}: made a new one; {advice}")
         _write(authority.bundle, _trusted_here() + authority.certificate.read_bytes())
         return authority
 
-    def server_context(self) -> ssl.SSLContext:
-        """TLS as one of Banana's names, with a certificate signed now."""
+    def sign(self, now: datetime.datetime, *more: str) -> tuple[bytes, datetime.datetime]:
+        """A key and a certificate for Banana's names and more, as PEM, and its end, not after the authority's own."""
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         issuer_key = load_pem_private_key(self._key.read_bytes(), None)
-        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey), "in_folder has looked"
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName(name) for name in (f"*.{RUN_DOMAIN}", *API_HOSTS)]
-        builder = _builder(f"*.{RUN_DOMAIN}", issuer.subject, key, DAYS)
+        names = [x509.DNSName(name) for name in (f"*.{RUN_DOMAIN}", *API_HOSTS, *more)]
+        end = min(now + datetime.timedelta(days=DAYS), issuer.not_valid_after_utc)
+        builder = _builder(f"*.{RUN_DOMAIN}", issuer.subject, key, now, end)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(signs=False), critical=True)
@@ -61,18 +84,92 @@ class Authority:
         issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
         builder = builder.add_extension(issued_by, critical=False)
         signed = builder.sign(issuer_key, hashes.SHA256())
-        place = self.certificate.with_name("server.pem")
-        _write(place, _pem(key) + signed.public_bytes(Encoding.PEM))
+        return _pem(key) + signed.public_bytes(Encoding.PEM), end
+
+    def _problem(self, now: datetime.datetime) -> str | None:
+        """Why it cannot sign, or None if it can."""
+        if not (self.certificate.exists() and self._key.exists()):
+            return "had no key" if self.certificate.exists() else "was not there"
+        try:
+            certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+            key = load_pem_private_key(self._key.read_bytes(), None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return "could not be read"
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            return "did not belong to the key beside it"
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if now < begin:
+            return f"is valid from {begin:%Y-%m-%d} only"
+        if now > end - RENEW:
+            return f"{'ended' if now > end else 'ends'} on {end:%Y-%m-%d}"
+        return None
+
+
+class ServerTls:
+    """TLS as one of Banana's names, with a certificate that is renewed while the platform runs.
+
+    Args:
+        folder: Of the authority.
+        say: Takes lines for whoever runs the platform.
+        clock: The time, in UTC.
+
+    Raises OSError.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], None], clock: Clock = _utc_now) -> None:
+        self._folder, self._say, self._clock = folder, say, clock
+        self._for_names = dict[str, ssl.SSLContext]()
+        self.authority, self._context, self._due = self._renewed(clock())
+
+    def context(self) -> ssl.SSLContext:
+        """For the next connection. A renewal that fails is said and tried again later."""
+        now = self._clock()
+        if now >= self._due:
+            try:
+                self.authority, self._context, self._due = self._renewed(now)
+            except OSError as error:
+                self._due = now + RETRY
+                self._say(f"the proxy's certificate could not be renewed: {error}; free the disk of {self._folder}")
+        return self._context
+
+    def _renewed(self, now: datetime.datetime) -> tuple[Authority, ssl.SSLContext, datetime.datetime]:
+        authority = Authority.in_folder(self._folder, lambda: now)
+        if authority.replaced is not None:
+            self._say(authority.replaced)
+        pem, end = authority.sign(now)
+        context = self._loaded(pem)
+        context.sni_callback = self._choose
+        self._for_names.clear()
+        return authority, context, end - RENEW
+
+    def _loaded(self, pem: bytes) -> ssl.SSLContext:
+        place = self._folder / "server.pem"
+        _write(place, pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(place)
-        place.unlink()
+        try:
+            context.load_cert_chain(place)
+        finally:
+            place.unlink()
         return context
 
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """Name a slug with an underscore in its certificate: OpenSSL lets no wildcard stand for one."""
+        if name is None or "_" not in name or not is_banana_host(name.lower()):
+            return
+        context = self._for_names.get(name.lower())
+        if context is None:
+            if len(self._for_names) >= NAMES:
+                self._for_names.clear()
+            pem, _end = self.authority.sign(self._clock(), name.lower())
+            context = self._for_names[name.lower()] = self._loaded(pem)
+        connection.context = context
 
-def _make_authority(certificate: Path, key_file: Path) -> None:
+
+def _make_authority(certificate: Path, key_file: Path, now: datetime.datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Bananastand of this machine")])
-    builder = _builder("Bananastand of this machine", name, key, YEARS * 365)
+    end = now + datetime.timedelta(days=YEARS * 365)
+    builder = _builder("Bananastand of this machine", name, key, now, end)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
     only = x509.NameConstraints(permitted_subtrees=[x509.DNSName(DOMAIN)], excluded_subtrees=None)
@@ -81,8 +178,9 @@ def _make_authority(certificate: Path, key_file: Path) -> None:
     _write(certificate, builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
-def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _builder(
+    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime.datetime, end: datetime.datetime
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
@@ -90,7 +188,7 @@ def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

@@ -1,7 +1,8 @@
 """A forward proxy that answers Banana's host names by the platform, and refuses all others. Knows no project.
 
-CONNECT requests are answered with TLS by the platform's own authority; absolute-form requests without TLS. What is
-inside goes to the platform's port as it is.
+CONNECT requests are answered with TLS by the platform's own authority; absolute-form requests without TLS, also where
+they name https, as old HTTP libraries send them. A connection that begins with TLS is one to Banana's own port 443,
+led here by name or by address. What is inside goes to the platform's port as it is.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from socket import socket
+from socket import MSG_PEEK, socket
+from typing import Any
 from urllib.parse import urlsplit
 
 from bananastand.web.door import Door
@@ -20,8 +23,11 @@ from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
 __all__ = ["ForwardProxy", "Refusal"]
 
+HANDSHAKE = b"\x16"  # the first byte of TLS
+FULL = 0.2  # seconds to wait where this process has no file left for a connection
 PATIENCE = 30.0  # seconds for a TLS handshake
 LINGER = 1.0  # seconds after a refusal in which its caller may read it
+PORTS = {b"http": 80, b"https": 443}
 CHUNK = 64 * 2**10
 OF_THIS_HOP = (b"connection", b"proxy-connection", b"proxy-authorization", b"keep-alive", b"host")
 REASONS = {
@@ -50,23 +56,25 @@ class _Head:
 
     def for_origin(self, host: bytes, path: bytes) -> bytes:
         """The request as an origin server gets it, one to a connection."""
-        kept = [line for line in self.lines if line.partition(b":")[0].strip().lower() not in OF_THIS_HOP]
-        lines = [b" ".join((self.method, path, self.version)), b"host: " + host, *kept, b"connection: close"]
+        names = [line.partition(b":")[0].strip().lower() for line in self.lines]
+        kept = [line for line, name in zip(self.lines, names, strict=True) if name not in OF_THIS_HOP]
+        after = b"connection: upgrade" if b"upgrade" in names else b"connection: close"
+        lines = [b" ".join((self.method, path, self.version)), b"host: " + host, *kept, after]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 class _Accepted:
     """A connection to the proxy, as its door knows it. It is silent until its request's head is whole."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
+    def __init__(self, conversation: asyncio.Task[None]) -> None:
+        self._conversation = conversation
 
     def look(self, now: float) -> None:
-        """The head has a time limit of its own; behind it the platform's server has its limits."""
+        """Its first byte and its head have time limits of their own; behind it the platform's server has its limits."""
 
     def drop(self) -> None:
         """Close at once."""
-        self._writer.transport.abort()
+        self._conversation.cancel()
 
 
 class ForwardProxy:
@@ -75,67 +83,132 @@ class ForwardProxy:
     Args:
         plain: Where the platform answers requests that came without TLS.
         secure: Where it answers those that came with TLS.
-        context: TLS as Banana's names.
+        context: Gives TLS as Banana's names, for the next connection.
         door: Lets connections in.
     """
 
-    def __init__(self, plain: tuple[str, int], secure: tuple[str, int], context: ssl.SSLContext, door: Door) -> None:
+    def __init__(
+        self,
+        plain: tuple[str, int],
+        secure: tuple[str, int],
+        context: Callable[[], ssl.SSLContext],
+        door: Door,
+    ) -> None:
         self._plain, self._secure, self._context, self._door = plain, secure, context, door
-        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, listener: socket) -> None:
+    def start(self, listener: socket) -> None:
         """Listen from now on."""
-        self._server = await asyncio.start_server(self._accept, sock=listener, limit=self._door.limits.head_bytes)
+        listener.setblocking(False)
+        self._begin(self._accept_all(listener))
 
     async def close(self) -> None:
         """End all connections."""
-        if self._server is not None:
-            self._server.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "asyncio serves each connection in a task"
-        connection = _Accepted(writer)
-        if self._door.enter(connection) == "full":
-            writer.transport.abort()
-            return
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="proxy")
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept_all(self, listener: socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:
+                await asyncio.sleep(FULL)
+                continue
+            self._begin(self._converse(connection))
+
+    async def _converse(self, connection: socket) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "each connection has a task"
+        accepted = _Accepted(task)
+        if self._door.enter(accepted) == "full":
+            connection.close()
+            return
         try:
-            await self._serve(reader, writer, connection)
+            await self._serve_connection(connection, accepted)
+        finally:
+            self._door.leave(accepted)
+
+    async def _serve_connection(self, connection: socket, accepted: _Accepted) -> None:
+        writer: asyncio.StreamWriter | None = None
+        limits = self._door.limits
+        try:
+            secure = await _first_byte(connection, limits.first_byte) == HANDSHAKE
+            reader, writer = await _streams(connection, self._context() if secure else None, limits.head_bytes)
+            if secure:
+                self._door.speaking(accepted)
+                await _tunnel(reader, writer, self._secure, b"")
+            else:
+                await self._serve(reader, writer, accepted)
         except Refusal as refusal:
-            await _refuse(reader, writer, refusal)
+            if writer is not None:
+                await _refuse(reader, writer, refusal)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the caller is gone, or does not trust the certificate
         except asyncio.CancelledError:
             pass  # the platform stops
         finally:
-            self._tasks.discard(task)
-            self._door.leave(connection)
-            writer.close()
-            with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
-                await writer.wait_closed()
+            if writer is None:
+                connection.close()
+            else:
+                writer.close()
+                with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
+                    await writer.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: _Accepted) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, accepted: _Accepted) -> None:
         head = await _read_head(reader, self._door.limits)
-        self._door.speaking(connection)
+        self._door.speaking(accepted)
         if head.method == b"CONNECT":
-            _check_host(*_split(head.target, 443), 443)
+            host, port = _split(head.target, 443)
+            _check_host(host, port, 80 if port == 80 else 443)
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await writer.drain()
-            await writer.start_tls(self._context, ssl_handshake_timeout=PATIENCE)
+            if port == 80:  # a websocket without TLS
+                await _tunnel(reader, writer, self._plain, b"")
+                return
+            await writer.start_tls(self._context(), ssl_handshake_timeout=PATIENCE)
             await _tunnel(reader, writer, self._secure, b"")
             return
         url = urlsplit(head.target)
-        if url.scheme != b"http":
+        if url.scheme not in PORTS:
             raise Refusal(400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses")
-        _check_host(*_split(url.netloc, 80), 80)
+        _check_host(*_split(url.netloc, PORTS[url.scheme]), PORTS[url.scheme])
         path = (url.path or b"/") + (b"?" + url.query if url.query else b"")
-        await _tunnel(reader, writer, self._plain, head.for_origin(url.netloc.rpartition(b"@")[2], path))
+        place = self._secure if url.scheme == b"https" else self._plain
+        await _tunnel(reader, writer, place, head.for_origin(url.netloc.rpartition(b"@")[2], path))
+
+
+async def _first_byte(connection: socket, patience: float) -> bytes:
+    """What a caller sends first, left to be read. Raises OSError, TimeoutError."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    connection.setblocking(False)
+    loop.add_reader(connection, readable.set)
+    try:
+        async with asyncio.timeout(patience):
+            await readable.wait()
+    finally:
+        loop.remove_reader(connection)
+    return connection.recv(1, MSG_PEEK)
+
+
+async def _streams(
+    connection: socket, context: ssl.SSLContext | None, limit: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A caller's connection, with TLS as a server where there is a context. Raises OSError."""
+    loop, made = asyncio.get_running_loop(), list[asyncio.StreamWriter]()
+    reader = asyncio.StreamReader(limit)
+    # With a callback the streams know that they are a server's, as start_tls must.
+    protocol = asyncio.StreamReaderProtocol(reader, lambda _, writer: made.append(writer))
+    patience = PATIENCE if context is not None else None
+    await loop.connect_accepted_socket(lambda: protocol, connection, ssl=context, ssl_handshake_timeout=patience)
+    return reader, made[0]
 
 
 async def _read_head(reader: asyncio.StreamReader, limits: ConnectionLimits) -> _Head:

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 from ..errors import Refused
 from ..replicas.client import Headers
 
-__all__ = ["CALL_ID", "app_headers", "answer_headers", "app_target", "raw_path"]
+__all__ = ["CALL_ID", "answer_headers", "app_headers", "app_target", "raw_path", "upgrade_problem"]
 
 CALL_ID = "x-banana-call-id"
 HOP_BY_HOP = frozenset(
@@ -21,6 +21,7 @@ HOP_BY_HOP = frozenset(
 )
 NOT_FOR_APPS = HOP_BY_HOP | {"host", "content-length", "expect", "x-banana-api-key"}
 NOT_FOR_CALLERS = HOP_BY_HOP | {"content-length", "date", CALL_ID}  # a Date is set when an answer is sent
+IGNORED_UPGRADES = ("h2c", "tls/", "http/")  # of the connection; a server may stay with HTTP/1.1
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -45,6 +46,22 @@ def answer_headers(headers: Headers, call_id: str) -> list[tuple[bytes, bytes]]:
     left_out = NOT_FOR_CALLERS | _named_in_connection(headers)
     kept = [(name, value) for name, value in headers if name not in left_out]
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in (*kept, (CALL_ID, call_id))]
+
+
+def upgrade_problem(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Why a request's Upgrade header cannot be obeyed; None if there is none, or it may be ignored."""
+    named = [(name.decode("latin-1").lower(), value.decode("latin-1").strip()) for name, value in headers]
+    wanted = next((value for name, value in named if name == "upgrade"), "")
+    if not wanted or wanted.lower().startswith(IGNORED_UPGRADES):
+        return None
+    if wanted.lower() != "websocket":
+        return f"Upgrade: {wanted[:50]} does not pass to apps: send plain HTTP, or open a websocket"
+    if "upgrade" not in _named_in_connection(named):
+        return (
+            "Upgrade: websocket came without Connection: Upgrade: where a proxy is before the platform, "
+            "have it pass both headers"
+        )
+    return "a websocket is opened by GET of HTTP/1.1"
 
 
 def raw_path(scope: Any) -> bytes:

@@ -45,4 +45,8 @@ def moved_to_its_path(scope: Any) -> Any:
 
 def _slug(host: str) -> str | None:
     slug, _, domain = host.partition(".")
-    return slug if domain == RUN_DOMAIN and slug and slug.replace("-", "").isalnum() and slug.isascii() else None
+    return (
+        slug
+        if domain == RUN_DOMAIN and slug and slug.replace("-", "").replace("_", "").isalnum() and slug.isascii()
+        else None
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from .. import outcomes
@@ -21,7 +21,7 @@ from ..stand import Stand
 from ..ticket import Ticket
 from .headers import CALL_ID, app_target
 
-__all__ = ["RUN", "refusal", "serve_run_url"]
+__all__ = ["MARGIN", "RUN", "find_project", "late_message", "refusal", "serve_run_url"]
 
 RUN = re.compile(rb"/banana/run/([^/]+)(/.*)?", re.DOTALL)  # of a path as it was sent
 MARGIN = 5.0  # seconds beyond the inference timeout that a caller is held
@@ -38,12 +38,9 @@ async def serve_run_url(stand: Stand, slug: bytes, path: bytes, request: Request
         path: Behind the slug, percent-encoded.
         request: The caller's.
     """
-    key = request.headers.get("x-banana-api-key", "")
-    if stand.keys.find(key) is None:
-        return refusal(401, "Invalid API key" if key else "An API key is required")
-    project = stand.projects.find(unquote(slug.decode("latin-1")))
-    if project is None:
-        return refusal(404, "Project not found")
+    project = find_project(stand, slug, request)
+    if isinstance(project, Response):
+        return project
     try:
         target = app_target(path, request.scope["query_string"])
         async with receive_body(stand, project, request) as body:
@@ -59,6 +56,14 @@ async def serve_run_url(stand: Stand, slug: bytes, path: bytes, request: Request
     except PlatformError as error:
         return refusal(503, str(error))
     return await _answer(stand, project, ticket, request)
+
+
+def find_project(stand: Stand, slug: bytes, request: HTTPConnection) -> Project | Response:
+    """The project of a run URL, if the request has a key; else the refusal."""
+    key = request.headers.get("x-banana-api-key", "")
+    if stand.keys.find(key) is None:
+        return refusal(401, "Invalid API key" if key else "An API key is required")
+    return stand.projects.find(unquote(slug.decode("latin-1"))) or refusal(404, "Project not found")
 
 
 def refusal(status: int, message: str, kind: str | None = None) -> Response:
@@ -92,8 +97,15 @@ async def _answer(stand: Stand, project: Project, ticket: Ticket, request: Reque
 
 async def _late(stand: Stand, project: Project, ticket: Ticket) -> Response:
     """None of the replicas has begun an answer. An SDK comes again after the first of these, not after the second."""
-    now = stand.projects.get(project.id)
-    if now is not None and now.live is None:
-        return refusal(503, f"{project.name} has no live version yet, its first build is under way: call again later")
+    if (building := late_message(stand, project)) is not None:
+        return refusal(503, building)
     await stand.dispatcher.cancel(ticket.made.id)
     return refusal(504, "Gateway timeout")
+
+
+def late_message(stand: Stand, project: Project) -> str | None:
+    """What a caller is answered who has waited as long as may be for a first build; None if there is a version."""
+    now = stand.projects.get(project.id)
+    if now is not None and now.live is None:
+        return f"{project.name} has no live version yet, its first build is under way: call again later"
+    return None

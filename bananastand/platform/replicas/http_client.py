@@ -17,11 +17,16 @@ from .client import (
     OnChunk,
     OnHead,
     ReplicaAnswer,
+    ReplicaBusy,
     ReplicaRequest,
     RequestNotDelivered,
 )
 
 __all__ = ["HttpClient"]
+
+NOT_RUN = "x-bananastand-not-run"  # of `bananastand serve`, with the replica's id
+ENDPOINT_TYPE = "x-endpoint-type"  # of Potassium's own server, 0.1 to 0.3, on all that it answers
+ENDPOINT_TYPES = ("handler", "background")
 
 CONNECT = 5.0  # seconds for a connection
 PROBE = 2.0  # seconds for the answer to a health question
@@ -33,10 +38,16 @@ HOP_BY_HOP = frozenset(
 
 
 class HttpClient:
-    """One replica's client. `address` is where it listens."""
+    """One replica's client.
 
-    def __init__(self, address: tuple[str, int], largest_answer: int = 256 * 2**20) -> None:
-        self.address, self._largest = address, largest_answer
+    Args:
+        address: Where the app listens.
+        largest_answer: Bytes that are read of one.
+        replica: The id that the replica has in its environment, by which `bananastand serve` is known.
+    """
+
+    def __init__(self, address: tuple[str, int], largest_answer: int = 256 * 2**20, *, replica: str = "") -> None:
+        self.address, self._largest, self._replica = address, largest_answer, replica
         self._pool = httpcore2.AsyncConnectionPool(
             max_connections=None, max_keepalive_connections=8, keepalive_expiry=20.0
         )
@@ -57,6 +68,14 @@ class HttpClient:
         on_chunk: OnChunk | None = None,
     ) -> ReplicaAnswer:
         """See ReplicaClient."""
+        answer = await self._send(request, timeout, on_head, on_chunk)
+        if self._says_not_run(answer):
+            raise ReplicaBusy
+        return answer
+
+    async def _send(
+        self, request: ReplicaRequest, timeout: float, on_head: OnHead | None = None, on_chunk: OnChunk | None = None
+    ) -> ReplicaAnswer:
         try:
             async with asyncio.timeout(timeout):
                 return await self._exchange(request, on_head, on_chunk)
@@ -71,7 +90,7 @@ class HttpClient:
         """What a health question is answered; None if nothing answers in time."""
         probe = ReplicaRequest("GET", path, (("accept", "*/*"),), b"")
         try:
-            return await self.send(probe, PROBE)
+            return await self._send(probe, PROBE)
         except (RequestNotDelivered, ConnectionLost, AnswerTooLate, AnswerTooLarge):
             return None
 
@@ -93,6 +112,16 @@ class HttpClient:
                     pause = min(LOOK_MOST, pause * 1.5)
         except TimeoutError:
             return False
+
+    def _says_not_run(self, answer: ReplicaAnswer) -> bool:
+        """Whether a server that the platform knows says that no handler has run: ours, or Potassium's own.
+
+        The same status from any other server is the app's answer, whatever its headers.
+        """
+        named = dict(answer.headers)
+        if answer.status == 423:
+            return not answer.body and named.get(ENDPOINT_TYPE) in ENDPOINT_TYPES
+        return answer.status == 503 and self._replica != "" and named.get(NOT_RUN) == self._replica
 
     async def _exchange(
         self, request: ReplicaRequest, on_head: OnHead | None, on_chunk: OnChunk | None

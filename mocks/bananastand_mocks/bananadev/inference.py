@@ -8,7 +8,7 @@ from ..kernel.call import Answer, Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
-from .runtime import WARMUP, Runtime
+from .runtime import WARMUP, Runtime, RunUrls
 
 __all__ = ["call_project", "warmup_project"]
 
@@ -30,7 +30,7 @@ async def _forward(
     world: World, parameters: dict[str, Any], route: str, body: Any, call: Call, runtime: Runtime
 ) -> Answer:
     project = state.find_model(world, parameters["project"])
-    if project is None:
+    if project is None or not isinstance(runtime, RunUrls):
         raise ProviderError("project_not_found")
     request_id = call.headers.get("x-banana-request-id")
     reply = await runtime.call(world, project, route, body, call.raw or b"{}", request_id=request_id)

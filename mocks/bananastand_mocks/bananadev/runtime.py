@@ -10,14 +10,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import deploying, state
 from .drawing import draw
 
-__all__ = ["WARMUP", "Finished", "InstantRuntime", "Reply", "Run", "Runtime"]
+__all__ = ["WARMUP", "Finished", "InstantRuntime", "Reply", "Run", "RunUrls", "Runtime"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,11 @@ class Runtime(Protocol):
     def log_lines(self, world: World, build: str) -> list[state.Row]:
         """The log of a build so far: {"t": ISO time, "m": text}."""
         ...
+
+
+@runtime_checkable
+class RunUrls(Protocol):
+    """What a runtime has beside, if it answers run URLs behind these endpoints. The local Banana does so itself."""
 
     async def call(
         self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None

@@ -1,0 +1,150 @@
+"""Websockets of callers, by the three ways to an app: run URL, call route and front. Knows no replica.
+
+A websocket is one call. It waits in the queue like every call, its handshake not answered yet; whatever hinders it is
+an HTTP response in the words of the way it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+
+from ..api import authorise
+from ..calls import WEBSOCKET, Outcome
+from ..errors import PlatformError
+from ..projects import Project
+from ..stand import Stand
+from ..ticket import Ticket
+from .headers import CALL_ID, answer_headers, app_headers, app_target, raw_path
+from .run_url import MARGIN, find_project, late_message, refusal
+from .websocket_caller import Caller
+from .websocket_session import HANDSHAKE, WebsocketSession
+
+__all__ = ["refuse_websocket", "serve_call_websocket", "serve_front_websocket", "serve_run_websocket"]
+
+STOP = 2.0  # seconds for a caller to have the close frame when the platform stops
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a way refuses (status, code, message), and how many seconds it lets a caller wait for the handshake."""
+
+    refuse: Callable[[int, str, str], Response]
+    limit: float | None = None
+
+
+async def serve_run_websocket(stand: Stand, slug: bytes, path: bytes, scope: Any, receive: Receive, send: Send) -> None:
+    """A websocket on a project's run URL, with Banana's key and texts."""
+    project = find_project(stand, slug, HTTPConnection(scope))
+    if isinstance(project, Response):
+        await refuse_websocket(project, scope, receive, send)
+        return
+    way = _Way(lambda status, code, message: refusal(status, message), project.inference_timeout + MARGIN)
+    await _serve(stand, project, path, way, scope, receive, send)
+
+
+async def serve_call_websocket(
+    stand: Stand, name: bytes, path: bytes, scope: Any, receive: Receive, send: Send
+) -> None:
+    """A websocket on the platform's own route of a project's app."""
+    try:
+        authorise(stand, HTTPConnection(scope))
+        project = stand.projects.named(unquote(name.decode("latin-1")))
+    except PlatformError as error:
+        await refuse_websocket(_json(error.status, error.code, str(error)), scope, receive, send)
+        return
+    await _serve(stand, project, path, _Way(_json), scope, receive, send)
+
+
+async def serve_front_websocket(stand: Stand, project: Project, scope: Any, receive: Receive, send: Send) -> None:
+    """A websocket on a front, where no key is wanted."""
+    await _serve(stand, project, raw_path(scope), _Way(_json), scope, receive, send)
+
+
+async def refuse_websocket(response: Response, scope: Any, receive: Receive, send: Send) -> None:
+    """Answer a handshake by this response."""
+    await receive()
+    await response(scope, receive, send)
+
+
+async def _serve(
+    stand: Stand, project: Project, path: bytes, way: _Way, scope: Any, receive: Receive, send: Send
+) -> None:
+    try:
+        target = app_target(path, scope["query_string"])
+    except PlatformError as error:
+        await refuse_websocket(way.refuse(error.status, error.code, str(error)), scope, receive, send)
+        return
+    await receive()  # websocket.connect
+    caller = Caller(scope, receive, send)
+    session = WebsocketSession(caller, scope.get("subprotocols") or (), stand.settings)
+    ticket: Ticket | None = None
+    try:
+        ticket = await _submit(stand, project, target, scope, session)
+        waits = {ticket.done, ticket.dismissed, caller.gone, session.opened}
+        await asyncio.wait(waits, timeout=way.limit, return_when=asyncio.FIRST_COMPLETED)
+        if session.opened.done():
+            await _hold(ticket, session)
+        elif (response := await _denial(stand, project, ticket, caller, way)) is not None:
+            await caller.deny(response)
+    except PlatformError as error:
+        await caller.deny(way.refuse(error.status, error.code, str(error)))
+    finally:
+        if ticket is not None and not ticket.done.done() and not session.ended.done():
+            await stand.dispatcher.cancel(ticket.made.id)
+        await caller.stop()
+
+
+async def _submit(stand: Stand, project: Project, target: str, scope: Any, session: WebsocketSession) -> Ticket:
+    """Queue it as a call. Raises StoreError."""
+    headers = app_headers(scope["headers"], lambda secret: stand.keys.find(secret) is not None)
+    headers = tuple((name, value) for name, value in headers if not name.startswith(HANDSHAKE))
+    return await stand.submit(project, target, b"", method=WEBSOCKET, headers=headers, session=session)
+
+
+async def _hold(ticket: Ticket, session: WebsocketSession) -> None:
+    """Until it has ended, or the platform stops."""
+    await asyncio.wait({session.ended, ticket.done, ticket.dismissed}, return_when=asyncio.FIRST_COMPLETED)
+    if not session.ended.done():
+        session.stop()
+        await asyncio.wait({session.ended}, timeout=STOP)
+
+
+async def _denial(stand: Stand, project: Project, ticket: Ticket, caller: Caller, way: _Way) -> Response | None:
+    """The response for a handshake that was not completed; None if the caller is gone."""
+    if caller.gone.done():
+        return None
+    if ticket.done.done():
+        return _ended(ticket.done.result(), ticket, way)
+    if ticket.dismissed.done():
+        return _named(way.refuse(503, "stopping", "the platform stops; connect again when it runs"), ticket)
+    if (building := late_message(stand, project)) is not None:
+        return _named(way.refuse(503, "building", building), ticket)
+    return _named(way.refuse(504, "timeout", "Gateway timeout"), ticket)
+
+
+def _ended(outcome: Outcome, ticket: Ticket, way: _Way) -> Response:
+    """The app's own answer, or the platform's reason."""
+    if not outcome.from_app:
+        return _named(way.refuse(outcome.status, "failed", outcome.error or ""), ticket)
+    response = Response(outcome.body, outcome.status)
+    length = (b"content-length", str(len(outcome.body)).encode())
+    response.raw_headers = [*answer_headers(outcome.headers, ticket.made.id), length]
+    return response
+
+
+def _named(response: Response, ticket: Ticket) -> Response:
+    response.headers[CALL_ID] = ticket.made.id
+    return response
+
+
+def _json(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status)

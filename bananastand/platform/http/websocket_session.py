@@ -1,0 +1,231 @@
+"""One websocket between a caller and a replica, from the replica's slot to its end. Knows no queue and no key."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from .. import outcomes
+from ..calls import Outcome
+from ..projects import Project
+from ..replica import Replica
+from ..replicas.client import AnswerTooLate, Headers
+from ..replicas.websocket_client import Denied, NoHandshake, close_websocket, open_websocket
+from ..settings import Settings
+from ..ticket import Ticket
+from .headers import answer_headers
+from .websocket_caller import Caller, Close
+
+__all__ = ["WebsocketSession"]
+
+LOG = logging.getLogger(__name__)
+
+REQUEST_ID = "x-banana-request-id"
+LAST = 2.0  # seconds for what a caller sent before it left to reach the app
+DEATH = 1.0  # seconds in which a replica whose connection broke is found to have ended
+GOING_AWAY, TOO_BIG, FAILURE, RESTART = 1001, 1009, 1011, 1012
+ABNORMAL = 1006  # no close frame at all
+NO_CODE = 1005
+STOPPING = Close(RESTART, "the platform stops; connect again when it runs")
+HANDSHAKE = "sec-websocket-"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How it ends: what each side is sent, and what is recorded."""
+
+    to_app: Close
+    to_caller: Close
+    outcome: Outcome
+
+
+class WebsocketSession:
+    """Awaited in a replica's slot (see Ticket).
+
+    `opened` is done once the caller's handshake is completed, `ended` when both sides of that websocket are closed.
+    """
+
+    def __init__(self, caller: Caller, subprotocols: Sequence[str], settings: Settings) -> None:
+        self._caller, self._subprotocols, self._settings = caller, subprotocols, settings
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._received = self._sent = 0
+        self._last = time.monotonic()
+
+    def stop(self) -> None:
+        """The platform stops: end it."""
+        if not self._stopping.done():
+            self._stopping.set_result(None)
+
+    async def __call__(self, project: Project, ticket: Ticket, replica: Replica) -> Outcome:
+        """Lead the caller to the replica's app until one of them is gone; the call's end.
+
+        Raises RequestNotDelivered if the app has seen nothing of it.
+        """
+        if replica.address is None:
+            return outcomes.NO_WEBSOCKETS
+        timeout, headers = float(project.inference_timeout), _asked(ticket, replica.address)
+        route, largest = ticket.made.route, self._settings.max_message
+        try:
+            app = await open_websocket(replica.address, route, headers, self._subprotocols, largest, timeout)
+        except Denied as denied:
+            return outcomes.answered(denied.answer)
+        except NoHandshake as problem:
+            return outcomes.no_handshake(await self._death(replica) or str(problem))
+        except AnswerTooLate:
+            return outcomes.timed_out(timeout)
+        try:
+            return await self._converse(app, ticket, project, replica)
+        except asyncio.CancelledError:
+            await self._caller.close(_cancelled(ticket))
+            raise
+        except Exception:
+            LOG.exception("a websocket of %s failed", project.name)
+            reason = "the platform failed; its own log says why"
+            await self._caller.close(Close(FAILURE, reason))
+            return outcomes.ended_websocket(reason)
+        finally:
+            app.transport.abort()
+            if not self.ended.done():
+                self.ended.set_result(None)
+
+    async def _converse(self, app: ClientConnection, ticket: Ticket, project: Project, replica: Replica) -> Outcome:
+        response = app.response
+        assert response is not None, "a handshake that is done has a response"
+        headers = answer_headers(_answered(response.headers.raw_items()), ticket.made.id)
+        try:
+            await self._caller.accept(app.subprotocol, headers)
+        except OSError:
+            await close_websocket(app, GOING_AWAY, "the caller is gone")
+            return outcomes.CANCELLED
+        self._last = time.monotonic()
+        self.opened.set_result(None)
+        end = await self._relay(app, project, replica)
+        closing = close_websocket(app, end.to_app.code, end.to_app.short_reason)
+        await asyncio.gather(closing, self._caller.close(end.to_caller))
+        return end.outcome
+
+    async def _relay(self, app: ClientConnection, project: Project, replica: Replica) -> _End:
+        up = asyncio.create_task(self._to_app(app))
+        down = asyncio.create_task(self._to_caller(app))
+        limits = asyncio.create_task(self._limits(project, replica))
+        gone = self._caller.gone
+        try:
+            await asyncio.wait({down, limits, gone, self._stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if down.done() and down.result():
+                return await self._app_closed(app, replica)
+            if gone.done() or down.done():
+                await asyncio.wait({up}, timeout=LAST)
+                return self._caller_closed(gone.result() if gone.done() else Close(None))
+            if limits.done():
+                return limits.result()
+            return _End(STOPPING, STOPPING, outcomes.CUT_OFF)
+        finally:
+            for task in (up, down, limits):
+                task.cancel()
+            await asyncio.wait({up, down, limits})
+
+    async def _to_app(self, app: ClientConnection) -> None:
+        """Pass on what the caller sends, until it is gone or the app is."""
+        try:
+            while (message := await self._caller.next_message()) is not None:
+                await app.send(message)
+                self._received += 1
+                self._last = time.monotonic()
+        except ConnectionClosed:
+            pass  # the other direction says how
+
+    async def _to_caller(self, app: ClientConnection) -> bool:
+        """Pass on what the app sends, until one of them is gone; whether it is the app."""
+        try:
+            while True:
+                await self._caller.send(await app.recv())
+                self._sent += 1
+                self._last = time.monotonic()
+        except ConnectionClosed:
+            return True
+        except OSError:
+            return False
+
+    async def _limits(self, project: Project, replica: Replica) -> _End:
+        """The end for a websocket that is silent for too long, or whose replica leaves."""
+        timeout, grace = float(project.inference_timeout), self._settings.stop_grace
+        drained: float | None = None
+        while True:
+            now = time.monotonic()
+            if (due := self._last + timeout) <= now:
+                outcome = outcomes.silent(timeout)
+                return _both(Close(GOING_AWAY, outcome.error or ""), outcome)
+            if replica.leaving.done():
+                if replica.state != "draining":
+                    return _left(replica)
+                drained = drained or now
+                if drained + grace <= now:
+                    reason = f"its replica drains and {grace:g} s are over; connect again"
+                    return _both(Close(RESTART, reason), outcomes.ended_websocket(reason))
+                due = min(due, drained + grace)
+            await asyncio.wait({replica.over if drained else replica.leaving}, timeout=due - now)
+
+    async def _app_closed(self, app: ClientConnection, replica: Replica) -> _End:
+        sent, received = app.protocol.close_sent, app.protocol.close_rcvd
+        if sent is not None and not app.protocol.close_rcvd_then_sent:  # what the app sent broke the rules
+            most = self._settings.max_message
+            too_big = sent.code == TOO_BIG
+            reason = f"the app's message is longer than {most} bytes" if too_big else f"the app's frame: {sent.reason}"
+            return _both(Close(sent.code, reason), outcomes.ended_websocket(reason))
+        if received is None:
+            reason = await self._death(replica) or "the app broke the connection off"
+            return _both(Close(FAILURE, reason), outcomes.ended_websocket(reason))
+        close = Close(None if received.code == NO_CODE else received.code, received.reason)
+        return _both(close, outcomes.closed("app", close.code, close.reason, self._received, self._sent))
+
+    def _caller_closed(self, close: Close) -> _End:
+        outcome = outcomes.closed("caller", close.code, close.reason, self._received, self._sent)
+        return _End(Close(GOING_AWAY) if close.code == ABNORMAL else close, close, outcome)
+
+    @staticmethod
+    async def _death(replica: Replica) -> str | None:
+        """Why the replica has ended, if it has."""
+        await asyncio.wait({replica.over}, timeout=DEATH)
+        return replica.failure if replica.over.done() else None
+
+
+def _both(close: Close, outcome: Outcome) -> _End:
+    return _End(close, close, outcome)
+
+
+def _left(replica: Replica) -> _End:
+    reason = replica.failure or "the replica ended"
+    code = RESTART if replica.asked else FAILURE
+    return _both(Close(code, reason), outcomes.ended_websocket(reason))
+
+
+def _cancelled(ticket: Ticket) -> Close:
+    called_off = ticket.called_off
+    return STOPPING if called_off is None else Close(GOING_AWAY, called_off.error or "")
+
+
+def _asked(ticket: Ticket, address: tuple[str, int]) -> Headers:
+    """The headers for the app.
+
+    An Origin has passed the platform's guard as one of its own host; an app compares it with the Host that it sees.
+    """
+    host, port = address
+    own = f"http://localhost:{port}" if ":" in host else f"http://{host}:{port}"
+    headers = tuple((name, own if name == "origin" else value) for name, value in ticket.made.headers)
+    if any(name == REQUEST_ID for name, _ in headers):
+        return headers
+    return (*headers, (REQUEST_ID, ticket.made.run_id))
+
+
+def _answered(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Those of the app's handshake that are not the handshake's own."""
+    named = [(name.lower(), value) for name, value in headers]
+    return tuple((name, value) for name, value in named if not name.startswith(HANDSHAKE))

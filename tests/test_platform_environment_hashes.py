@@ -1,0 +1,80 @@
+"""Requirements with hashes: exactly those files, or a build that says which one differs."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.building import BuildError
+from bananastand.platform.building.installer_failures import Context, explain
+from package_server import wheel
+from repositories import Repository, index, installed, repository
+
+__all__ = ["index", "repository"]
+
+
+def hashed(name: str, version: str) -> str:
+    return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(wheel(name, version)).hexdigest()}\n"
+
+
+@pytest.fixture
+def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose pip has a constraint that pins nothing, as images and companies set one."""
+    (tmp_path / "limits.txt").write_text("torch<=3\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "limits.txt"))
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["of today", "of another time"])
+def test_the_files_with_those_hashes_are_installed(repository: Repository, limited: None, old: bool) -> None:
+    repository.index.add_wheel("fruitbowl", "1.0", uploaded="2022-06-01T00:00:00Z")
+    repository.write(hashed("fruitbowl", "1.0"), old=old)
+
+    assert installed(repository.build())["fruitbowl"] == "1.0"
+
+
+def test_a_file_with_another_hash_fails_the_build_and_is_named(repository: Repository) -> None:
+    repository.index.add_wheel("fruitbowl", "1.0")
+    repository.write(f"fruitbowl==1.0 --hash=sha256:{'0' * 64}\n")
+
+    with pytest.raises(
+        BuildError, match=r"requirements.txt line 1 \(fruitbowl==1.0\): the file of fruitbowl==1.0 on the index is not"
+    ):
+        repository.build()
+
+
+def test_a_requirement_without_a_hash_among_others_fails_as_pip_fails(repository: Repository) -> None:
+    repository.index.add_wheel("fruitbowl", "1.0")
+    repository.index.add_wheel("spoon", "2.0")
+    repository.write(hashed("fruitbowl", "1.0") + "spoon==2.0\n")
+
+    with pytest.raises(BuildError, match=r"requirements.txt line 3 \(spoon==2.0\): spoon==2.0 has no hash"):
+        repository.build()
+
+
+def test_the_running_environment_serves_pins_with_hashes_that_it_has(repository: Repository) -> None:
+    repository.write(f"pytest=={pytest.__version__} --hash=sha256:{'0' * 64}\n", old=True)
+    (repository.source / "Dockerfile").write_text(
+        "FROM python:3\nCOPY . .\nRUN pip install --require-hashes --no-deps -r requirements.txt\nCMD python3 app.py\n"
+    )
+
+    assert repository.build(adopt=(sys.executable,)).python == sys.executable
+
+
+PIP_DIFFERS = """ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.
+    fruitbowl==1.0 from https://index/fruitbowl-1.0-py3-none-any.whl#sha256=ab (from -r requirements.txt (line 1)):
+        Expected sha256 0000000000000000000000000000000000000000000000000000000000000000
+             Got        ab7ae7122974553370f0bdb919e1a960b2cd1bc1ef0276416d896db81c14582c
+"""
+PIP_LACKS = """ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements.
+    spoon==2.0 --hash=sha256:73191c47aaa79da394e8fee2dbc2ec827432cab56311122c9e47abf79e390f62
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [(PIP_DIFFERS, "fruitbowl==1.0 on the index is not"), (PIP_LACKS, "spoon==2.0 has no hash")]
+)
+def test_pips_own_words_are_understood_where_uv_is_absent(said: str, meant: str) -> None:
+    assert meant in explain(said.splitlines(), Context((), "pip", 11, "", None, lambda name: []))

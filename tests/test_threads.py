@@ -1,0 +1,62 @@
+"""How OpenMP threads wait: asleep where nobody chose, in our engine and in every replica."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bananastand.platform.commands import start_command
+from bananastand.platform.launch import Launch
+
+CHOSEN = {"OMP_WAIT_POLICY": "active"}
+
+
+def environment(launch: dict[str, str], monkeypatch: pytest.MonkeyPatch, **own: str) -> dict[str, str]:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    made = Launch("process", ("python3", "app.py"), "/", launch, sys.executable)
+    return start_command(made, stand="s", replica="r", port=1).environment
+
+
+def test_a_replicas_threads_sleep_at_barriers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment({}, monkeypatch)["OMP_WAIT_POLICY"] == "passive"
+
+
+def test_a_deploys_own_choice_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment(CHOSEN, monkeypatch)["OMP_WAIT_POLICY"] == "active"
+    assert "OMP_WAIT_POLICY" not in environment({"KMP_BLOCKTIME": "200"}, monkeypatch)
+
+
+def test_the_choice_of_who_runs_the_platform_reaches_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = environment({}, monkeypatch, GOMP_SPINCOUNT="5000")
+
+    assert made["GOMP_SPINCOUNT"] == "5000"
+    assert "OMP_WAIT_POLICY" not in made
+
+
+def test_a_containers_threads_sleep_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    start = start_command(Launch("container", (), "", image="x", engine="docker"), stand="s", replica="r", port=1)
+
+    assert "OMP_WAIT_POLICY" in start.command
+    assert start.environment["OMP_WAIT_POLICY"] == "passive"
+
+
+@pytest.mark.parametrize(("chosen", "found"), [({}, "PASSIVE"), (CHOSEN, "ACTIVE")])
+def test_torch_under_our_engine_reads_it(chosen: dict[str, str], found: str) -> None:
+    """OMP_DISPLAY_ENV has the OpenMP library itself print what it took."""
+    code = "from bananastand.diffusion.engine import Engine"
+    own = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**own, **chosen, "OMP_DISPLAY_ENV": "true"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert f"OMP_WAIT_POLICY = '{found}'" in done.stderr
