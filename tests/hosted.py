@@ -1,6 +1,7 @@
 """A stranger's Potassium app with every kind of handler, for the tests of the host. Runs as a file, on both servers."""
 
 import gc
+import itertools
 import os
 import threading
 import time
@@ -103,6 +104,14 @@ def sleep(context: dict, request: Request) -> Response:
         context["seen"].append(str(reason))
         raise
     return Response(json={"slept": request.json["seconds"]})
+
+
+@web.handler("/holds")
+def holds(context: dict, request: Request) -> Response:
+    """One call of C that lets no other thread run: for ever, or so many millions of turns."""
+    millions = request.json.get("millions")
+    sum(itertools.repeat(1) if millions is None else itertools.repeat(1, millions * 10**6))
+    return Response(json={"pid": os.getpid()})
 
 
 @web.handler("/seen")

@@ -3,20 +3,26 @@
 It writes the id of each call that a handler has seen, and when, to the file EXECUTED names, if there is one.
 """
 
+import itertools
 import json
 import os
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 AT_WORK = threading.Semaphore(int(os.environ.get("SLOTS", "1")))
 BACKGROUND: list[float] = []
 CALLS: set[object] = set()
 
 
+def hold_the_interpreter(after: float) -> None:
+    time.sleep(after)
+    sum(itertools.repeat(1))  # one call of C for ever
+
+
 class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.0" if os.environ.get("ONE_THREAD") else "HTTP/1.1"
 
     def do_GET(self) -> None:
         if self.path == "/readyz" and os.environ.get("NEVER_READY"):
@@ -51,8 +57,11 @@ class Handler(BaseHTTPRequestHandler):
             self.events(asked.get("events", 3), asked.get("then"))
         elif self.path == "/fails":
             self.answer(500, {"error": {"message": "the handler failed"}})
-        elif self.path == "/busy":
-            self.answer(423, None, ("X-Endpoint-Type", "handler"))
+        elif self.path == "/answers":
+            self.answer(asked["status"], asked.get("body"), *map(tuple, asked.get("headers", ())))
+        elif self.path == "/hang":
+            self.answer(200, {"hangs": "from now on"})
+            threading.Thread(target=hold_the_interpreter, args=(0.2,)).start()
         elif self.path == "/large":
             self.answer(200, {"large": "x" * asked["bytes"]})
         elif self.path == "/background":
@@ -100,4 +109,5 @@ if __name__ == "__main__":
         sys.exit("no model here")
     time.sleep(float(os.environ.get("START_SECONDS", "0")))
     ThreadingHTTPServer.daemon_threads = True
-    ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler).serve_forever()
+    Server = HTTPServer if os.environ.get("ONE_THREAD") else ThreadingHTTPServer
+    Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler).serve_forever()

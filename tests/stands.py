@@ -50,8 +50,9 @@ async def build(order: Order) -> Launch:
             await child.wait()
     if order.source == "crashes":
         raise ZeroDivisionError("a mistake of the builder's own")
-    if order.source == "echo":
-        return Launch("process", (sys.executable, "-S", str(HERE / "echo_app.py")), str(HERE), dict(order.environment))
+    if order.source in ("echo", "raw"):
+        command = (sys.executable, "-S", str(HERE / f"{order.source}_app.py"))
+        return Launch("process", command, str(HERE), dict(order.environment))
     if order.source == "websocket":
         command = (sys.executable, str(HERE / "websocket_app.py"))
         return Launch("process", command, str(HERE), dict(order.environment), health="/healthcheck")

@@ -148,16 +148,22 @@ def test_a_replica_whose_handler_does_not_end_is_replaced(tmp_path: Path, monkey
     asyncio.run(scenario())
 
 
-def test_a_busy_replica_is_asked_again_without_counting(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("status", "header"),
+    [(423, "retry-after"), (423, None), (429, "retry-after"), (503, "retry-after"), (503, None)],
+)
+def test_an_apps_own_busy_answer_is_the_calls_end_and_its_handler_runs_once(
+    tmp_path: Path, status: int, header: str | None
+) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, attempts=1) as stand:
+        async with running(tmp_path) as stand:
             project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
-            ticket = await stand.submit(project, "/busy", b"{}")
-            await until(
-                lambda: (tmp_path / "executed").exists() and len((tmp_path / "executed").read_text().splitlines()) > 2
-            )
-            assert not ticket.done.done()
-            await stand.dispatcher.cancel(ticket.made.id)
+            answer = {"status": status, "headers": [[header, "handler"]] if header else []}
+            ticket = await stand.submit(project, "/answers", json.dumps(answer).encode())
+            outcome = await ticket.outcome(20)
+            assert outcome is not None
+            assert (outcome.status, outcome.from_app) == (status, True)
+            assert len((tmp_path / "executed").read_text().splitlines()) == 1
 
     asyncio.run(scenario())
 
@@ -230,8 +236,8 @@ def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) ->
 def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_ends_in_a_clear_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.dispatcher.UNRECORDED", 0.3)
-    monkeypatch.setattr("bananastand.platform.dispatcher.AGAIN", 0.05)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.UNRECORDED", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.AGAIN", 0.05)
 
     async def scenario() -> None:
         async with running(tmp_path) as stand:

@@ -117,7 +117,7 @@ def verify(data: Path, executed: Path, acknowledged: dict[str, int]) -> None:
             assert error, "a failure says why"
             assert "given up after 4 attempts" in error
         assert attempts <= 4
-        assert len(began.get(run, ())) <= 4
+        assert len(began.get(run, ())) <= 5, "once beside others, and four times alone"
 
 
 def query(data: Path, text: str) -> list[Any]:

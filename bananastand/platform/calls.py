@@ -28,7 +28,7 @@ from .projects import Project
 from .replicas.client import Headers, ReplicaRequest
 from .store import Store
 
-__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request"]
+__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request", "storable"]
 
 WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
@@ -63,7 +63,9 @@ class Call:
         method, route, headers: What is asked of the app: `route` is the path with its query, percent-encoded as sent;
             the headers are those that the app may see. They are forgotten when the call has ended.
         request: The digest under which a repeated call finds this one.
+        attempts: Those that count: it is in one, or one has ended with its replica while no other call was there.
         status, answer_headers: Of the answer, once there is one.
+        alone: Whether it is tried with no other call beside it, because a replica has died under it.
     """
 
     number: int
@@ -85,6 +87,7 @@ class Call:
     status: int | None
     answer_headers: Headers
     error: str | None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +123,15 @@ class Calls:
         run_id: str | None,
         request: str | None,
         cold: bool,
+        durable: bool = True,
     ) -> Call:
-        """Write a queued call. Raises StoreError: then there is none."""
+        """Write a queued call. Raises StoreError: then there is none.
+
+        Without `durable` a power cut before the call's end may forget it: for a caller who waits for that end.
+        """
         call = Call(
             0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, asked.method, asked.path,
-            asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None,
+            asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
         )  # fmt: skip
         body, small = asked.body, None
         if isinstance(body, FileBody):
@@ -134,20 +141,33 @@ class Calls:
         else:
             small = body
         row = {**_values(call), "body": small}
-        number = await self._store.write(lambda connection: connection.execute(ADD, row).inserted_primary_key)
+        number = await self._store.write(
+            lambda connection: connection.execute(ADD, row).inserted_primary_key, durable=durable
+        )
         return replace(call, number=number[0] if number else 0)
 
-    def lease(self, call: Call, holder: str, seconds: float) -> Call:
-        """Let a replica work on it; counts as an attempt."""
+    async def lease(self, call: Call, holder: str, seconds: float) -> Call:
+        """Let a replica work on it; counts as an attempt. Raises StoreError."""
         now = time.time()
-        return self._write(
-            call, state="running", lease=holder, leased_until=now + seconds, attempts=call.attempts + 1, begun=now
-        )
+        fields: dict[str, Any] = {
+            "state": "running", "lease": holder, "leased_until": now + seconds, "attempts": call.attempts + 1,
+            "begun": now,
+        }  # fmt: skip
+        row = {**fields, "call": call.id}
+        await self._store.write(lambda connection: connection.execute(CHANGE, row), durable=False)
+        return replace(call, **fields)
 
-    def give_back(self, call: Call, *, counted: bool) -> Call:
-        """To the queue, where it keeps its place; uncounted where no handler has seen it."""
+    def give_back(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
+        """To the queue, where it keeps its place.
+
+        Args:
+            call: Leased.
+            counted: Whether the attempt counts against the limit.
+            alone: Whether it is to be tried alone from now on.
+        """
         attempts = call.attempts if counted else max(0, call.attempts - 1)
-        return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts)
+        alone = alone or call.alone
+        return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts, alone=alone)
 
     async def finish(self, call: Call, outcome: Outcome, model_key: str) -> Call:
         """The one end of a call, and its day's usage, in one transaction. An end that is recorded stays."""
@@ -158,7 +178,8 @@ class Calls:
             call,
             state="failed" if outcome.error is not None else "succeeded",
             lease=None, leased_until=None, finished=now, status=outcome.status, answer_headers=outcome.headers,
-            error=outcome.error, request=None if outcome.again else call.request,
+            error=None if outcome.error is None else storable(outcome.error),
+            request=None if outcome.again else call.request,
         )  # fmt: skip
         answer = outcome.body if len(outcome.body) <= SMALL else None
         end = {name: getattr(ended, name) for name in ENDING}
@@ -268,6 +289,11 @@ def fingerprint(request_id: str, asked: ReplicaRequest) -> str:
 def of_request(request_id: str) -> str:
     """How the digests of all calls begin that were made under this id."""
     return f"{hashlib.sha256(request_id.encode('utf-8', 'surrogatepass')).hexdigest()}:"
+
+
+def storable(text: str) -> str:
+    """A text as a database and HTTP can hold it: what no encoding has becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _counted(call: Call, model_key: str) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 Everything happens on one event loop. A call's row is written before anything else; a waiting caller waits for a future,
 so nothing looks into the database again and again. `changed` is called when a call has come or left its replica.
+Whatever an attempt raises, its call ends or goes back to the queue, and its place in the replica is free again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from . import outcomes
@@ -24,23 +27,27 @@ from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
 from .replicas.client import Headers, ReplicaRequest
+from .scheduling.assignment import next_assignment
+from .scheduling.recorder import AGAIN, Recorder
+from .scheduling.request_check import check_request
 from .settings import Settings
 from .ticket import Session, Ticket
 
 __all__ = ["Dispatcher", "Line"]
 
-UNRECORDED = 30.0  # seconds that an end may wait for the disk
-AGAIN = 0.5  # seconds between two tries to record it
+log = logging.getLogger("bananastand.platform")
+
 HELD = 256  # calls of a queue whose bodies stay in memory, where they are small
 CLOSING = 5.0  # seconds for the last ends to be written when the stand stops
 
 
 class Line:
-    """The queue of one project, and what is at work."""
+    """The queue of one project, and what is at work. `alone` has the ids of the calls that are tried alone."""
 
     def __init__(self) -> None:
         self.waiting: deque[Ticket] = deque()
         self.at_work: dict[str, Ticket] = {}
+        self.alone: set[str] = set()
         self.last_served = 0.0
         self.size = 0  # bytes of the bodies of all that wait or are at work
 
@@ -55,10 +62,10 @@ class Dispatcher:
 
     def __init__(self, settings: Settings, calls: Calls, projects: Projects, pool: Pool) -> None:
         self._settings, self._calls, self._projects, self._pool = settings, calls, projects, pool
-        self._attempts = Attempts(settings, calls, pool)
+        self._attempts, self._recorder = Attempts(settings, calls, pool), Recorder(calls, projects)
+        self.ended = self._recorder.ended
         self.lines: dict[str, Line] = {}
         self.changed: Callable[[], None] = lambda: None
-        self.ended: list[Callable[[Ticket, Outcome, float], None]] = []
         self._tickets: dict[str, Ticket] = {}  # by call id
         self._by_request: dict[tuple[str, str], Ticket] = {}
         self._being_written: set[tuple[str, str]] = set()  # of these, what has no row yet
@@ -70,15 +77,22 @@ class Dispatcher:
         return self.lines.setdefault(project_id, Line())
 
     def recover(self) -> int:
-        """Take up what an earlier supervisor left; how many calls. To be called once, before anything else."""
+        """Take up what an earlier supervisor left; how many calls. To be called once, before anything else.
+
+        What was running when it was killed is tried alone; it counts as an attempt where no other call was beside it.
+        """
         left = self._calls.unfinished()
+        together = Counter(call.lease for call in left if call.state == "running")
         for call in left:
+            counted = call.state == "running" and together[call.lease] == 1
             if call.state == "running":
-                call = self._calls.give_back(call, counted=True)
+                call = self._calls.give_back(call, counted=counted, alone=True)
             ticket = self._keep(Ticket(call, None))
+            if call.alone:
+                self.line(call.project_id).alone.add(call.id)
             if call.method == WEBSOCKET:
                 self._end(ticket, outcomes.CUT_OFF)
-            elif call.attempts >= self._settings.attempts:
+            elif counted and call.attempts >= self._settings.attempts:
                 self._end(ticket, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
             else:
                 self.line(call.project_id).waiting.append(ticket)
@@ -95,6 +109,7 @@ class Dispatcher:
         run_id: str | None = None,
         request_id: str | None = None,
         strict: bool = False,
+        durable: bool = True,
         session: Session | None = None,
     ) -> Ticket:
         """Acknowledge a call: its row is written.
@@ -107,6 +122,7 @@ class Dispatcher:
             headers: Those that the app may see.
             run_id: The caller's id for the run.
             request_id: A call of the same id, method, route and body is that call again.
+            durable: Whether the call survives a power cut from now on; else from its end on, for a caller who waits.
             strict: Refuse another call of the same id; else it is a call of its own.
             session: Holds the replica in place of one request; see Ticket.
 
@@ -114,11 +130,13 @@ class Dispatcher:
             TooLarge: The body is too long.
             TooBusy: The project's queue is full.
             Conflict: With `strict`, the id belongs to another call.
+            Refused: No HTTP request can carry what is sent.
             StoreError: No row can be written.
         """
         if len(body) > self._settings.max_body:
             raise TooLarge(f"the body is longer than {self._settings.max_body} bytes")
         asked = ReplicaRequest(method, route, headers, body)
+        check_request(asked, run_id)
         request = fingerprint(request_id, asked) if request_id else None
         if request is not None:
             if ticket := self._by_request.get((project.id, request)):
@@ -135,7 +153,9 @@ class Dispatcher:
             self._being_written.add((project.id, request))
         cold = not any(each.state == "ready" for each in self._pool.of(project.id))
         try:
-            ticket.write(await self._calls.add(project, asked, run_id=run_id, request=request, cold=cold))
+            ticket.write(
+                await self._calls.add(project, asked, run_id=run_id, request=request, cold=cold, durable=durable)
+            )
         except BaseException as error:
             if request is not None:
                 self._by_request.pop((project.id, request), None)
@@ -229,9 +249,12 @@ class Dispatcher:
         """Hand waiting calls to replicas that are free."""
         project, line = self._projects.get(project_id), self.lines.get(project_id, Line())
         while line.waiting and project is not None and not self.closing:
-            replica = self._pool.free(project)
-            if replica is None or not self._hand_over(project, line, line.waiting.popleft(), replica):
+            assignment = next_assignment(line.waiting, self._pool.live(project))
+            if assignment is None:
                 return
+            ticket, replica = assignment
+            line.waiting.remove(ticket)
+            self._hand_over(project, line, ticket, replica)
 
     def give_up(self, project_id: str, outcome: Outcome) -> None:
         """End all that wait in a project's queue."""
@@ -269,45 +292,75 @@ class Dispatcher:
         for task in list(self._tasks):
             task.cancel()
 
-    def _hand_over(self, project: Project, line: Line, ticket: Ticket, replica: Replica) -> bool:
-        try:
-            ticket.call = self._calls.lease(ticket.made, replica.id, project.inference_timeout)
-        except StoreError:
-            line.waiting.appendleft(ticket)
-            asyncio.get_running_loop().call_later(AGAIN, self.pump, project.id)
-            return False
+    def _hand_over(self, project: Project, line: Line, ticket: Ticket, replica: Replica) -> None:
+        ticket.replica, ticket.shared = replica, replica.inflight > 0
+        if ticket.shared:
+            for each in line.at_work.values():
+                each.shared = each.shared or each.replica is replica
         replica.inflight += 1
+        replica.exclusive = ticket.alone
         line.at_work[ticket.made.id] = ticket
         line.last_served = time.monotonic()
         self._task(self._run(project, line, ticket, replica))
-        return True
 
     async def _run(self, project: Project, line: Line, ticket: Ticket, replica: Replica) -> None:
-        ticket.task, begun = asyncio.current_task(), time.monotonic()
+        """One attempt from its lease to the moment at which the replica is free again."""
         try:
-            attempt = Attempt(ticket.called_off)
-            if ticket.called_off is None:
-                attempt = await self._attempts.make(project, ticket, replica)
+            begun = time.monotonic()
+            attempt = await self._attempt(project, ticket, replica)
+            seconds = time.monotonic() - begun
+            try:
+                if attempt.outcome is None and attempt.pause and not self.closing:
+                    await asyncio.sleep(attempt.pause)
+            finally:
+                self._settle(line, ticket, attempt, seconds)
+            if attempt.busy is not None and not self.closing:
+                await self._attempts.until_free(replica, attempt)
+        except Exception:
+            log.exception("replica %s is ended: the platform failed to follow what it does", replica.id)
+            replica.fail("the platform failed to follow what it does")
+        finally:
+            replica.release()
+            self.pump(project.id)
+
+    async def _attempt(self, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
+        """Lease the call and make the attempt. Raises nothing."""
+        if ticket.called_off is not None:
+            return Attempt(ticket.called_off)
+        ticket.task = asyncio.current_task()
+        try:
+            ticket.call = await self._calls.lease(ticket.made, replica.id, project.inference_timeout)
+            return await self._attempts.make(project, ticket, replica)
         except asyncio.CancelledError:
-            cut_off = outcomes.CUT_OFF if ticket.session is not None else None
-            attempt = Attempt(ticket.called_off or cut_off, counted=False)
-        ticket.task = None
-        seconds = time.monotonic() - begun
-        if attempt.outcome is None and attempt.pause and not self.closing:
-            await asyncio.sleep(attempt.pause)
+            return Attempt(ticket.called_off, counted=False)
+        except StoreError:  # there is no lease, and so nothing that would have to be taken back
+            return Attempt(None, counted=True, pause=AGAIN)
+        except Exception as error:
+            log.exception("call %s failed inside the platform", ticket.made.id)
+            return Attempt(outcomes.platform_failed(error))
+        finally:
+            ticket.task = None
+
+    def _settle(self, line: Line, ticket: Ticket, attempt: Attempt, seconds: float) -> None:
+        """The call has left its replica: end it, or put it back into the queue."""
         line.at_work.pop(ticket.made.id, None)
+        ticket.replica = None
         if outcome := attempt.outcome or ticket.called_off:
             self._end(ticket, outcome, seconds)
         else:
-            self._give_back(line, ticket, counted=attempt.counted)
-        if attempt.busy is not None:
-            await self._attempts.until_free(replica, attempt)
-        replica.release()
-        self.pump(project.id)
+            self._give_back(line, ticket, attempt)
 
-    def _give_back(self, line: Line, ticket: Ticket, *, counted: bool) -> None:
-        with suppress(StoreError):  # the row says that it is leased by one that is gone: the same at the next start
-            ticket.call = self._calls.give_back(ticket.made, counted=counted)
+    def _give_back(self, line: Line, ticket: Ticket, attempt: Attempt) -> None:
+        call = ticket.made
+        try:
+            ticket.call = self._calls.give_back(call, counted=attempt.counted, alone=attempt.alone)
+        except Exception as error:  # the row says that it is leased by one that is gone: the same at the next start
+            if not isinstance(error, StoreError):
+                log.exception("call %s goes on without a row of it", call.id)
+            attempts = call.attempts if attempt.counted else max(0, call.attempts - 1)
+            ticket.call = replace(call, attempts=attempts, alone=attempt.alone or call.alone)
+        if ticket.alone:
+            line.alone.add(call.id)
         number = ticket.made.number
         place = next((at for at, each in enumerate(line.waiting) if each.made.number > number), len(line.waiting))
         line.waiting.insert(place, ticket)
@@ -316,22 +369,11 @@ class Dispatcher:
         self._task(self._record(ticket, outcome, seconds))
 
     async def _record(self, ticket: Ticket, outcome: Outcome, seconds: float) -> None:
-        """Write the end, then tell those who wait. On a full disk it is tried for a while, then called a failure."""
-        project = self._projects.get(ticket.made.project_id)
-        until = time.monotonic() + UNRECORDED
-        while project is not None:
-            try:
-                ticket.call = await self._calls.finish(ticket.made, outcome, project.model_key)
-                break
-            except StoreError as error:
-                if time.monotonic() > until and not ticket.done.done():
-                    outcome = outcomes.not_recorded(error)
-                    ticket.end(outcome)
-                await asyncio.sleep(AGAIN)
+        outcome = await self._recorder.record(ticket, outcome)
+        if (line := self.lines.get(ticket.made.project_id)) is not None:
+            line.alone.discard(ticket.made.id)
         self._drop(ticket)
-        ticket.end(outcome)
-        for tell in self.ended:
-            tell(ticket, outcome, seconds)
+        self._recorder.report(ticket, outcome, seconds)
 
     async def _over(self, call: Call) -> Ticket:
         """A call as it ended. Raises NotFound where its answer is gone meanwhile."""

@@ -7,8 +7,9 @@ text that says what happened. `error` is set for every end that is no success.
 from __future__ import annotations
 
 import json
+import re
 
-from .calls import Outcome
+from .calls import Outcome, storable
 from .errors import StoreError
 from .replicas.client import Headers, ReplicaAnswer
 
@@ -24,12 +25,15 @@ __all__ = [
     "does_not_start",
     "ended_websocket",
     "kept",
+    "malformed",
     "never_served",
     "no_handshake",
     "no_deployment",
     "no_replicas",
     "not_readable",
     "not_recorded",
+    "not_sendable",
+    "platform_failed",
     "started",
     "silent",
     "timed_out",
@@ -39,11 +43,14 @@ __all__ = [
 FAILURES = (1002, 1003, 1007, 1008, 1009, 1010, 1011)  # codes of a close frame that say that something went wrong
 JSON: Headers = (("content-type", "application/json"),)
 TEXT: Headers = (("content-type", "text/plain; charset=utf-8"),)
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\u0100-\U0010ffff]*")  # latin-1 without control characters
 AGAIN = (423, 503)  # busy, or not able to for now: the app has not done what it was asked
 SAID = 500  # characters of an app's own words in an error
 
 
 def _failed(status: int, error: str, *, again: bool = False) -> Outcome:
+    error = storable(error)
     return Outcome(status, TEXT, error.encode(), error, again)
 
 
@@ -57,7 +64,15 @@ TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 
 def answered(answer: ReplicaAnswer) -> Outcome:
-    """What the app itself said. SDKs ask again after the statuses of AGAIN, and each time reaches the app."""
+    """What the app itself said, or a failure where HTTP cannot carry it to a caller.
+
+    SDKs ask again after the statuses of AGAIN, and each time reaches the app.
+    """
+    if not 200 <= answer.status <= 599:
+        return _failed(500, f"the app answered with status {answer.status}: answer with a status from 200 to 599")
+    for name, value in answer.headers:
+        if not NAME.fullmatch(name) or not VALUE.fullmatch(value):
+            return _failed(500, f"the app's answer has a header that HTTP cannot carry: {ascii(name)[1:-1][:100]}")
     error = None if answer.status < 400 else f"the app answered {answer.status}{_words(answer)}"
     return Outcome(answer.status, answer.headers, answer.body, error, again=answer.status in AGAIN)
 
@@ -144,6 +159,21 @@ def not_readable(error: StoreError) -> Outcome:
     return _failed(500, f"the call's body is lost: {error}")
 
 
+def not_sendable(reason: str) -> Outcome:
+    """The request has something in it that HTTP has no form for."""
+    return _failed(400, f"the request cannot be sent to the app: {reason}")
+
+
+def malformed(reason: str) -> Outcome:
+    """What the app answered is not HTTP."""
+    return _failed(500, f"the app's answer is not HTTP: {reason}")
+
+
+def platform_failed(error: BaseException) -> Outcome:
+    """A fault of the platform's own; its log has the traceback."""
+    return _failed(500, f"the platform failed to run the call: {type(error).__name__}: {str(error)[:SAID]}")
+
+
 def not_recorded(error: StoreError) -> Outcome:
     """The app answered, and the answer cannot be kept."""
     return _failed(503, f"the answer could not be kept: {error}")
@@ -158,8 +188,11 @@ def _words(answer: ReplicaAnswer) -> str:
     value = answer.json()
     if isinstance(value, dict):
         error = value.get("error", value.get("message"))
-        told = error.get("message") if isinstance(error, dict) else error
-        return f": {str(told)[:SAID]}" if told else f": {json.dumps(value)[:SAID]}"
+        text = error.get("message") if isinstance(error, dict) else error
+        try:
+            return f": {storable(str(text)[:SAID])}" if text else f": {json.dumps(value)[:SAID]}"
+        except (RecursionError, ValueError):  # nested thousands deep, or a number of thousands of digits
+            return ""
     if answer.content_type.startswith("text/html") or not answer.body:
         return ""
     lines = answer.body[-SAID:].decode("utf-8", "replace").strip().splitlines()

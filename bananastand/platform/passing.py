@@ -114,6 +114,7 @@ async def submit(
         headers=headers,
         request_id=request_id_of(request),
         strict=strict,
+        durable=False,
     )
 
 

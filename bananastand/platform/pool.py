@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
 from collections import Counter
@@ -14,9 +15,12 @@ from .commands import Start, one_at_a_time, start_command
 from .projects import Project
 from .replica import Replica
 from .replicas.fork_servers import ForkServers
+from .replicas.liveness import Liveness
 from .settings import Settings
 
 __all__ = ["Failing", "Pool"]
+
+log = logging.getLogger("bananastand.platform")
 
 
 @dataclass(slots=True)
@@ -47,10 +51,9 @@ class Pool:
         """A project's replicas, oldest first."""
         return [each for each in self.replicas.values() if each.project_id == project_id]
 
-    def free(self, project: Project) -> Replica | None:
-        """The replica that takes the project's next call: the least busy of the live version, then the oldest."""
-        able = [each for each in self.of(project.id) if each.free and each.deployment.id == project.live]
-        return min(able, key=lambda each: each.inflight, default=None)
+    def live(self, project: Project) -> list[Replica]:
+        """Those of the version that takes the project's traffic, oldest first."""
+        return [each for each in self.of(project.id) if each.deployment.id == project.live]
 
     def start(self, project: Project, deployment: Deployment, *, share: bool = False) -> Replica | None:
         """One more replica of this version; None where its card or port is taken. With `share` cards may be shared."""
@@ -74,7 +77,9 @@ class Pool:
         if one_at_a_time(deployment.launch):
             replica.say(f"one replica at a time: the app fixes port {start.port}")
         replica.ready.add_done_callback(lambda ready: None if ready.exception() else self._warm_up(replica, start))
-        replica.begin(start, timeout=self._settings.start_timeout, memory_mb=self._settings.memory_mb)
+        settings = self._settings
+        liveness = Liveness(settings.liveness_interval, settings.liveness_timeout)
+        replica.begin(start, timeout=settings.start_timeout, memory_mb=settings.memory_mb, liveness=liveness)
         return replica
 
     def answered(self, replica: Replica) -> None:
@@ -102,7 +107,10 @@ class Pool:
             reason = replica.failure or "it ended"
             self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready)
         for tell in self.changed:
-            tell(replica)
+            try:
+                tell(replica)
+            except Exception:
+                log.exception("the change of replica %s was not followed", replica.id)
         if replica.state == "ended":
             self.replicas.pop(replica.id, None)
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Process", "quietly", "resident", "spawn"]
+__all__ = ["Process", "is_stopped", "quietly", "resident", "spawn"]
 
 CHUNK = 64 * 2**10
+KILLED = 5.0  # seconds after SIGKILL in which an end is reported
 LONGEST = 64 * 2**10  # bytes of a line before it is cut
 
 
@@ -22,32 +23,44 @@ class Process:
         self, pid: int, end: asyncio.Future[int], stream: asyncio.StreamReader, on_line: Callable[[str], None]
     ) -> None:
         self.pid, self._end = pid, end
+        self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read(stream, on_line))
 
     @property
     def status(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
-        return self._end.result() if self._end.done() else None
+        if self._end.done():
+            return self._end.result()
+        return -signal.SIGKILL if self._abandoned.done() else None
 
     async def ended(self) -> int:
         """Wait for its end; what is left of its group is killed then."""
-        await asyncio.wait({self._end})
+        await asyncio.wait({self._end, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
         self.signal(signal.SIGKILL)
         await asyncio.wait({self._reader}, timeout=1.0)  # somebody outside the group may hold the pipe
         self._reader.cancel()
-        return self._end.result()
+        return self._end.result() if self._end.done() else -signal.SIGKILL
 
     def signal(self, number: int) -> None:
         """To the whole group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    def kill(self) -> None:
+        """SIGKILL. It counts as ended after some seconds, though its parent may hang and report nothing."""
+        self.signal(signal.SIGKILL)
+        asyncio.get_running_loop().call_later(KILLED, self._abandon)
+
+    def _abandon(self) -> None:
+        if not self._abandoned.done():
+            self._abandoned.set_result(None)
+
     async def stop(self, grace: float) -> int:
         """SIGTERM, and SIGKILL after so many seconds."""
         if self.status is None:
             self.signal(signal.SIGTERM)
             await asyncio.wait({self._end}, timeout=grace)
-        self.signal(signal.SIGKILL)
+        self.kill()
         return await self.ended()
 
     async def _read(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
@@ -104,6 +117,18 @@ def resident(pid: int) -> int:
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += sum(resident(int(child)) for child in (task / "children").read_text().split())
     return total
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process, or one of its descendants, is stopped by a signal; False where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        folder = Path(f"/proc/{pid}")
+        if (folder / "stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return True
+        for task in (folder / "task").iterdir():
+            if any(is_stopped(int(child)) for child in (task / "children").read_text().split()):
+                return True
+    return False
 
 
 def _tell(line: bytes, on_line: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ starting -> ready -> draining -> stopping -> ended; what fails ends at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import time
 import uuid
@@ -17,19 +18,23 @@ from .builds import Deployment
 from .commands import Start
 from .errors import ReplicaFailed
 from .logs import hidden, tail, to_hide
-from .process import Process, quietly, resident
+from .process import Process, is_stopped, quietly, resident
 from .replicas.client import ReplicaClient
-from .replicas.health import ask_health
+from .replicas.health import ask_health, is_reachable
 from .replicas.http_client import HttpClient
+from .replicas.liveness import Liveness, until_hung
 from .replicas.starter import Started, start_process
 from .replicas.worker_client import WorkerClient
 
 __all__ = ["Replica", "Spawn", "State"]
 
+log = logging.getLogger("bananastand.platform")
+
 Spawn = Callable[[Start, Callable[[str], None]], Awaitable[Started]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
 LOOK, LOOK_MOST = 0.02, 0.25  # seconds between two probes while it starts
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
+LIVENESS = Liveness()
 LAST_LINES = 200  # enough for a traceback
 ENGINE = 20.0  # seconds for an engine to remove a container
 OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected one
@@ -42,6 +47,11 @@ class Replica:
 
     It takes `slots` calls at once; where that is 0, as many as it says itself (`takes`), once it is ready.
     `changed` is called when its state has changed, `log` with each of its lines.
+
+    Attributes:
+        exclusive: Whether the call in it wants no other beside it.
+        stuck: Calls in it whose handlers did not end in their time.
+        is_suspect: Whether it has left its last health question without an answer; then it takes no calls.
     """
 
     def __init__(
@@ -54,6 +64,8 @@ class Replica:
         self.state: State = "starting"
         self.inflight = 0
         self.background = 0
+        self.exclusive = self.is_suspect = False
+        self.stuck = 0
         self.waits_for = "its program starts"
         self.failure: str | None = None
         self.started = self.idle_since = time.monotonic()
@@ -68,6 +80,9 @@ class Replica:
         self._process: Process | None = None
         self.asked = False
         self._life: asyncio.Task[None] | None = None
+        self._retired: str | None = None
+        self._health_path: str | None = None
+        self._timers: list[asyncio.TimerHandle] = []
 
     @property
     def project_id(self) -> str:
@@ -77,7 +92,37 @@ class Replica:
     @property
     def free(self) -> int:
         """How many more calls it takes."""
-        return max(0, self.slots - self.inflight) if self.state == "ready" else 0
+        takes_calls = self.state == "ready" and not self.exclusive and not self.is_suspect and not self.is_dying
+        return max(0, self.slots - self.inflight) if takes_calls else 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it takes calls and has none."""
+        return bool(self.free) and not self.inflight
+
+    @property
+    def is_dying(self) -> bool:
+        """Whether it has ended, or is about to."""
+        if self.state in ("stopping", "ended") or self.failure is not None:
+            return True
+        lost = self.lost is not None and self.lost.done()
+        return lost or (self._process is not None and self._process.status is not None)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether one of its processes is stopped by a signal."""
+        return self._process is not None and is_stopped(self._process.pid)
+
+    @property
+    def lost(self) -> asyncio.Future[None] | None:
+        """Done when its worker's connection has ended; None for one without a worker."""
+        return self._worker.lost if self._worker is not None and self._http is None else None
+
+    async def answers(self, timeout: float) -> bool:
+        """Whether it answers a health question in time."""
+        if self._http is not None:
+            return await is_reachable(self._http, self._health_path, timeout)
+        return self._worker is not None and await self._worker.is_alive(timeout)
 
     @property
     def client(self) -> ReplicaClient:
@@ -106,9 +151,16 @@ class Replica:
         """Of its process group."""
         return self._process.pid if self._process is not None else None
 
-    def begin(self, start: Start, *, timeout: float, memory_mb: int | None) -> None:
-        """Start it and follow it to its end."""
-        self._life = asyncio.create_task(self._live(start, timeout, memory_mb), name=f"replica {self.id}")
+    def begin(self, start: Start, *, timeout: float, memory_mb: int | None, liveness: Liveness = LIVENESS) -> None:
+        """Start it and follow it to its end.
+
+        Args:
+            start: What to execute.
+            timeout: Seconds until it must be ready.
+            memory_mb: What it may hold.
+            liveness: How often it is asked for its health once it is ready.
+        """
+        self._life = asyncio.create_task(self._live(start, timeout, memory_mb, liveness), name=f"replica {self.id}")
 
     def say(self, line: str) -> None:
         """A line of the stand's own in its log."""
@@ -118,7 +170,10 @@ class Replica:
         """A call has left it."""
         self.inflight -= 1
         self.idle_since = time.monotonic()
-        if self.state == "draining" and not self.inflight:
+        if not self.inflight:
+            self.exclusive = False
+        self._end_if_retired()
+        if self.state == "draining" and not self.inflight and not self.is_dying:
             self.stop("drained")
 
     def drain(self, reason: str) -> None:
@@ -128,6 +183,31 @@ class Replica:
             self._become("draining")
         elif self.state in ("starting", "ready"):
             self.stop(reason)
+
+    def retire(self, reason: str, limit: float, *, stuck: int = 0) -> None:
+        """It takes no new calls, and is killed when those that it has are over, at last after `limit`.
+
+        Args:
+            reason: Why.
+            limit: Seconds that its calls have.
+            stuck: How many of them never end.
+        """
+        if self.state not in ("ready", "draining"):
+            return
+        self.stuck += stuck
+        self._retired = reason
+        self.say(f"takes no more calls: {reason}")
+        if self.state == "ready":
+            self._become("draining")
+        self._timers.append(asyncio.get_running_loop().call_later(limit, self.fail, reason))
+        self._end_if_retired()
+
+    def suspect(self, is_suspect: bool) -> None:
+        """It has left a health question without an answer, or has answered again."""
+        if self.is_suspect != is_suspect and self.state in ("ready", "draining"):
+            self.is_suspect = is_suspect
+            self.say("does not answer its health question" if is_suspect else "answers its health question again")
+            self._changed(self)
 
     def stop(self, reason: str, grace: float = 35.0) -> None:
         """End it: SIGTERM, and SIGKILL after the grace."""
@@ -144,10 +224,14 @@ class Replica:
 
     def fail(self, reason: str) -> None:
         """End it now, as one that has failed."""
-        if self.state not in ("stopping", "ended") and self._process is not None:
+        if self.state not in ("stopping", "ended") and self._process is not None and self.failure is None:
             self.failure = reason
             self.say(f"is ended: {reason}")
-            self._process.signal(signal.SIGKILL)
+            self._process.kill()
+
+    def _end_if_retired(self) -> None:
+        if self._retired is not None and self.inflight <= self.stuck:
+            self.fail(self._retired)
 
     def _tail(self) -> str:
         """The last lines, as the end of a sentence; they are told where it fails, to people without a key too."""
@@ -157,8 +241,8 @@ class Replica:
         self._lines.append(line)
         self._log(self.id, line)
 
-    async def _live(self, start: Start, timeout: float, memory_mb: int | None) -> None:
-        watcher: asyncio.Task[None] | None = None
+    async def _live(self, start: Start, timeout: float, memory_mb: int | None, liveness: Liveness) -> None:
+        watchers = list[asyncio.Task[None]]()
         started: Started | None = None
         try:
             started = await self._spawn(start, self._hear)
@@ -166,13 +250,14 @@ class Replica:
             process, spawned = self._process, time.monotonic()
             end = asyncio.create_task(process.ended())
             if memory_mb is not None:
-                watcher = asyncio.create_task(self._watch_memory(process.pid, memory_mb * 2**20))
+                watchers.append(asyncio.create_task(self._watch_memory(process.pid, memory_mb * 2**20)))
             await self._wait_until_ready(start, started, end, timeout)
             if self.state == "starting":
                 self.took = time.monotonic() - self.started
                 self.idle_since = time.monotonic()
                 first = spawned - self.started
                 self.say(f"ready after {self.took:.2f} s: {started.how} in {first:.3f} s; {self.waits_for}")
+                watchers.append(asyncio.create_task(self._watch_liveness(liveness)))
                 self._become("ready")
             status = await end
             if not self.asked:
@@ -186,13 +271,18 @@ class Replica:
         except OSError as error:
             self.failure = f"{start.command[0]} cannot be started: {error.strerror}"
             self.say(self.failure)
+        except Exception as error:
+            log.exception("replica %s is ended: the platform failed to follow it", self.id)
+            self.failure = f"the platform failed to follow it: {type(error).__name__}: {error}"
+            if self._process is not None:
+                await self._process.stop(0.0)
         except asyncio.CancelledError:
             self.failure = self.failure or "stopped"
             if self._process is not None:
                 await self._process.stop(0.0)
         finally:
-            if watcher is not None:
-                watcher.cancel()
+            for task in (*watchers, *self._timers):
+                task.cancel()
             await self._close_clients(started)
             await self._remove_container(start)
             self._become("ended")
@@ -245,6 +335,7 @@ class Replica:
         health = await ask_health(self._http, start.health)
         self.waits_for = health.reason
         if health.is_ready:
+            self._health_path = health.path
             self.takes = health.concurrency
             self.slots = self.slots or self.takes
         return health.is_ready
@@ -262,6 +353,9 @@ class Replica:
             return None
         self.waits_for = f"the app listens on port {others[0]}, and not on {start.port}"
         return ports.place(others[0]) if time.monotonic() - self.started > OTHER_PORT else None
+
+    async def _watch_liveness(self, liveness: Liveness) -> None:
+        self.fail(await until_hung(self, liveness))
 
     async def _watch_memory(self, pid: int, most: int) -> None:
         while True:

@@ -71,7 +71,9 @@ class PlatformRuntime:
             ticket = await self._stand.submit(project, "/", dump(inputs), run_id=id)
         except TooBusy as error:
             raise ProviderError("queue_full", str(error), retry_after=error.retry_after) from error
-        except (Refused, StoreError) as error:
+        except Refused as error:
+            raise ProviderError("violation", str(error)) from error
+        except StoreError as error:
             raise ProviderError("failed", str(error)) from error
         return await self._run(ticket, wait or 0.0)
 

@@ -103,9 +103,10 @@ class Scaling:
             for each in self._pool.of(project.id)
             if each.deployment.id == project.live
         )
+        concurrency = project.concurrency or self._builds.takes(project.live)
+        more = len(line.alone) * (concurrency - 1)  # a call that is tried alone has a whole replica
         return Demand(
-            project.id, project.min_replicas, project.max_replicas, project.idle_timeout,
-            project.concurrency or self._builds.takes(project.live),
-            len(line.waiting), len(line.at_work), line.oldest, line.last_served,
+            project.id, project.min_replicas, project.max_replicas, project.idle_timeout, concurrency,
+            len(line.waiting), len(line.at_work) + more, line.oldest, line.last_served,
             failing.until if failing is not None else 0.0, replicas,
         )  # fmt: skip

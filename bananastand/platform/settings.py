@@ -31,6 +31,9 @@ class Settings:
     backoff: float = 0.5  # after a start that failed; doubles
     backoff_most: float = 60.0
     background_timeout: float = 900.0
+    drain_timeout: float = 60.0  # for a replica's other calls, once a handler in it is stuck
+    liveness_interval: float = 10.0  # between two health questions to a ready replica
+    liveness_timeout: float = 20.0  # without an answer after which an idle replica is killed
     queue_timeout: float = 3600.0  # that a call may wait for a replica
     keep_results: float = 86_400.0
     build_timeout: float = 1800.0

@@ -163,12 +163,13 @@ class Stand:
         run_id: str | None = None,
         request_id: str | None = None,
         strict: bool = False,
+        durable: bool = True,
         session: Session | None = None,
     ) -> Ticket:
         """Queue a call; see Dispatcher.submit. Raises TooLarge, TooBusy, Conflict, StoreError."""
         return await self.dispatcher.submit(
             project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id,
-            strict=strict, session=session,
+            strict=strict, durable=durable, session=session,
         )  # fmt: skip
 
     async def remove(self, project: Project) -> None:

@@ -28,7 +28,7 @@ __all__ = ["STEPS", "Store", "upgrade"]
 
 OPENING = 5.0  # seconds to wait for another program's lock at the start
 BUSY = 0.05  # the same while the event loop waits
-OWN = 1.0  # seconds that the event loop waits for the writer, which has the lock while the disk writes
+OWN = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
 
 Step = Callable[[Connection], None]
 
@@ -75,8 +75,15 @@ def _github(connection: Connection) -> None:
         table.create(connection, checkfirst=True)
 
 
+def _alone(connection: Connection) -> None:
+    """A call whose replica died is tried again alone, also after a restart."""
+    columns = connection.execute(text("PRAGMA table_info(calls)"))
+    if "alone" not in [row.name for row in columns]:
+        connection.execute(text("ALTER TABLE calls ADD COLUMN alone BOOLEAN NOT NULL DEFAULT 0"))
+
+
 # Step n takes a database from version n to n + 1; those that were released stay.
-STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github)
+STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github, _alone)
 
 
 class Store:
@@ -140,16 +147,26 @@ class Store:
         except DBAPIError as error:
             raise _told(error, self.path) from error
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Have a transaction, or a part of one, written off the event loop, after those that were asked for before.
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Have a transaction, or a part of one, written without waiting for the disk or a lock on the event loop.
 
         Args:
-            work: Called with the connection, on another thread.
+            work: Called with the connection, perhaps on another thread.
+            durable: Whether it survives a power cut.
 
         Raises:
             StoreFull, StoreError: Nothing is written; the latter also where another program has the lock for long.
         """
         try:
+            if not durable and not self._writer.is_busy and self._lock.acquire(blocking=False):
+                try:
+                    with self._bookkeeper.begin():
+                        return work(self._bookkeeper)
+                except DBAPIError as error:
+                    if not is_locked(error):
+                        raise
+                finally:
+                    self._lock.release()
             return await self._writer.write(work)
         except DBAPIError as error:
             raise _told(error, self.path) from error
@@ -166,7 +183,7 @@ class Store:
     def _connect(self, begin: str, synchronous: str, *, checkpoints: bool = False) -> Connection:
         connection = self._engine.connect().execution_options(begin=begin)
         for name, value in (
-            ("busy_timeout", 0 if checkpoints else int(BUSY * 1000)),
+            ("busy_timeout", 0),
             ("synchronous", synchronous),
             ("wal_autocheckpoint", 1000 if checkpoints else 0),
         ):

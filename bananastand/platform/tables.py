@@ -140,6 +140,7 @@ calls = Table(
     Column("answer_headers", HeaderList),
     Column("answer", LargeBinary),
     Column("error", Text),
+    Column("alone", Boolean, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "request"),
     Index("calls_by_run", "run_id"),
     Index("calls_by_state", "state", "finished"),

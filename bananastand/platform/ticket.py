@@ -30,6 +30,8 @@ class Ticket:
         head: Status and headers of an answer that streams, once it does.
         answering: Whether the app has begun an answer in this attempt.
         streamed: Whether a caller has had part of the answer.
+        replica: Where it is, while it is in one.
+        shared: Whether another call was in that replica at any time of this attempt.
         session: What holds the replica in place of one request, such as a websocket; it is awaited in the replica's
             slot and returns the call's end. Raises RequestNotDelivered where the app has seen nothing of it.
     """
@@ -47,7 +49,8 @@ class Ticket:
         self.written: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[Outcome] = loop.create_future()
         self.head: tuple[int, Headers] | None = None
-        self.streamed = False
+        self.streamed = self.shared = False
+        self.replica: Replica | None = None
         self.dismissed: asyncio.Future[None] = loop.create_future()
         self._begun: tuple[int, Headers] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -61,6 +64,11 @@ class Ticket:
         """The call; only once it is written."""
         assert self.call is not None, "the call has no row yet"
         return self.call
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is tried with no other call beside it."""
+        return self.call is not None and self.call.alone
 
     @property
     def answering(self) -> bool:

@@ -69,6 +69,11 @@ class Writer:
             self._changed.notify()
         return await write.future
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._waiting)
+
     def close(self) -> None:
         """Do what was asked for, then end."""
         with self._changed:

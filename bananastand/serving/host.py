@@ -26,7 +26,8 @@ Scope = MutableMapping[str, Any]
 # Says that no handler has run, so that the platform may ask again. An app's own answers cannot carry it. The platform
 # believes it of a replica that names itself as the platform did in its environment, and of no other server.
 NOT_RUN = (b"x-bananastand-not-run", os.environ.get("BANANASTAND_REPLICA", "1").encode("latin-1", "replace"))
-_STATIC = frozenset(("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"))
+_OURS = frozenset(("/healthz", "/readyz", "/ping", "/metrics"))
+_STATIC = _OURS | {"/_k/status", "/__status__"}
 
 
 class Host:
@@ -101,7 +102,7 @@ class Host:
         workers = self._workers
         if workers is None or self.draining:
             return self._not_ready()
-        if path in _STATIC:
+        if path in _OURS:
             return _wrong_method(method, path)
         if path == "/_k/warmup":
             self.status.accepted()
@@ -197,7 +198,7 @@ class Host:
 
 
 def _wrong_method(method: str, path: str) -> Answer:
-    allow = (b"allow", b"GET, HEAD, OPTIONS" if path in _STATIC else b"OPTIONS, POST")
+    allow = (b"allow", b"GET, HEAD, OPTIONS" if path in _OURS else b"OPTIONS, POST")
     if method == "OPTIONS":
         return Answer(200, b"", [(b"content-type", b"text/html; charset=utf-8"), allow])
     return wire.werkzeug_page(405, allow)

@@ -137,30 +137,31 @@ class ForwardProxy:
             self._door.leave(accepted)
 
     async def _serve_connection(self, connection: socket, accepted: _Accepted) -> None:
-        writer: asyncio.StreamWriter | None = None
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         limits = self._door.limits
         try:
             secure = await _first_byte(connection, limits.first_byte) == HANDSHAKE
-            reader, writer = await _streams(connection, self._context() if secure else None, limits.head_bytes)
+            streams = await _streams(connection, self._context() if secure else None, limits.head_bytes)
+            reader, writer = streams
             if secure:
                 self._door.speaking(accepted)
                 await _tunnel(reader, writer, self._secure, b"")
             else:
                 await self._serve(reader, writer, accepted)
         except Refusal as refusal:
-            if writer is not None:
-                await _refuse(reader, writer, refusal)
+            if streams is not None:
+                await _refuse(*streams, refusal)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the caller is gone, or does not trust the certificate
         except asyncio.CancelledError:
             pass  # the platform stops
         finally:
-            if writer is None:
+            if streams is None:
                 connection.close()
             else:
-                writer.close()
+                streams[1].close()
                 with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
-                    await writer.wait_closed()
+                    await streams[1].wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, accepted: _Accepted) -> None:
         head = await _read_head(reader, self._door.limits)

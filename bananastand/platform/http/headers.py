@@ -21,6 +21,7 @@ HOP_BY_HOP = frozenset(
 )
 NOT_FOR_APPS = HOP_BY_HOP | {"host", "content-length", "expect", "x-banana-api-key"}
 NOT_FOR_CALLERS = HOP_BY_HOP | {"content-length", "date", CALL_ID}  # a Date is set when an answer is sent
+NOT_ASCII = re.compile(rb"[\x80-\xff]")
 IGNORED_UPGRADES = ("h2c", "tls/", "http/")  # of the connection; a server may stay with HTTP/1.1
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -70,15 +71,17 @@ def raw_path(scope: Any) -> bytes:
 
 
 def app_target(path: bytes, query: bytes) -> str:
-    """The path with its query for an app, as the caller encoded it. Raises Refused for control characters.
+    """The path with its query for an app, as the caller encoded it; bytes beyond ASCII are encoded.
 
+    Raises Refused for control characters.
     An app's server would end the request line there, or read another path than was checked here.
     """
     if CONTROL.search(unquote_to_bytes(path)) or CONTROL.search(query) or b" " in path + query:
         shown = ascii(path.decode("latin-1"))[1:-1][:100]
         raise Refused(f"the path {shown} has control characters in it: send it without them")
     path = path if path.startswith(b"/") else b"/" + path
-    return (path + b"?" + query if query else path).decode("latin-1")
+    target = path + b"?" + query if query else path
+    return NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], target).decode("ascii")
 
 
 def _named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:

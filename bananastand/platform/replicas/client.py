@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..bodies import FileBody
 
 __all__ = [
+    "AnswerMalformed",
     "AnswerTooLarge",
     "AnswerTooLate",
     "ConnectionLost",
@@ -21,6 +22,7 @@ __all__ = [
     "ReplicaClient",
     "ReplicaRequest",
     "RequestNotDelivered",
+    "RequestNotSendable",
 ]
 
 Headers = tuple[tuple[str, str], ...]  # names in lower case, in the order they came, repeated names kept
@@ -32,12 +34,20 @@ class RequestNotDelivered(Exception):
     """No handler has seen the request: the replica took no connection."""
 
 
+class RequestNotSendable(Exception):
+    """No handler has seen the request: HTTP has no form for it."""
+
+
 class ReplicaBusy(Exception):
     """No handler has seen the request: the replica said so itself, and may be asked again."""
 
 
 class ConnectionLost(Exception):
     """The connection broke before the answer was whole; a handler may have run."""
+
+
+class AnswerMalformed(Exception):
+    """The app answered, and the head of its answer is not HTTP."""
 
 
 class AnswerTooLate(Exception):
@@ -105,7 +115,7 @@ class ReplicaClient(Protocol):
             on_chunk: Awaited with each piece of the body.
 
         Raises:
-            RequestNotDelivered, ReplicaBusy: No handler has seen it.
-            ConnectionLost, AnswerTooLate, AnswerTooLarge: One may have.
+            RequestNotDelivered, RequestNotSendable, ReplicaBusy: No handler has seen it.
+            ConnectionLost, AnswerMalformed, AnswerTooLate, AnswerTooLarge: One may have.
         """
         ...

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..commands import Start
-from ..process import Process, spawn
+from ..process import Process, is_stopped, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import environment_inside, in_sandbox, why_no_sandbox
 from .sandbox_mounts import inside
@@ -30,6 +30,8 @@ __all__ = ["ForkServers"]
 Key = tuple[str, str | None, tuple[tuple[str, str], ...]]
 LONGEST = 64 * 2**10
 PATIENCE = 5.0  # seconds for a fork
+LATE = 3  # forks in a row that come too late before a fork server is ended
+END = 3.0  # seconds for a fork server to end by itself
 
 
 class ForkServers:
@@ -72,6 +74,7 @@ class ForkServers:
 class _ForkServer:
     def __init__(self, start: Start, modules: Path, say: Callable[[str], None]) -> None:
         self.ready = self.over = False
+        self._late = 0  # forks in a row that did not come in time
         self._say = say
         self._line, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._line.setblocking(False)
@@ -102,12 +105,16 @@ class _ForkServer:
         except (OSError, TimeoutError):
             os.close(read)
             ours.close()
-            self.end()
+            self._late += 1
+            if self._late >= LATE or self._process is None or is_stopped(self._process.pid):
+                self._say("the fork server does not answer, and is ended")
+                self.end()
             return None
         finally:
             os.close(write)
             theirs.close()
             self._pids.pop(id, None)
+        self._late = 0
         stream = asyncio.StreamReader()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read, "rb", 0))
         end = self._ends.pop(pid, None)
@@ -122,9 +129,15 @@ class _ForkServer:
         return Started(Process(pid, end, stream, on_line), how, changed, worker, ports)
 
     def end(self) -> None:
-        """It ends when its line does, and its children with it."""
+        """It ends when its line does, and its children with it; one that does not is killed."""
         self.ready = False
         self._close()
+        if not self._life.done():
+            asyncio.get_running_loop().call_later(END, self._kill)
+
+    def _kill(self) -> None:
+        if self._process is not None and not self._life.done():
+            self._process.kill()
 
     async def gone(self) -> None:
         """Wait for its end."""

@@ -6,21 +6,29 @@ from dataclasses import dataclass
 
 from .http_client import HttpClient
 
-__all__ = ["PATHS", "Health", "ask_health"]
+__all__ = ["PATHS", "Health", "ask_health", "is_reachable"]
 
 # Banana's first template, our host, Potassium, and what servers are used to. The first that exists decides.
 PATHS = ("/healthcheck", "/readyz", "/_k/status", "/healthz", "/health")
 NONE = "/no-such-path-of-an-app"  # what an app answers here it answers to any path that it does not have
 MISSING = (404, 405, 501)
+MOST = 1000  # calls at once
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What came of a question. reason: what was asked and what came."""
+    """What came of a question.
+
+    Attributes:
+        reason: What was asked and what came.
+        concurrency: Calls at once, where the app says so.
+        path: The one that answered; None for an app that has none.
+    """
 
     is_ready: bool
     reason: str
     concurrency: int = 1
+    path: str | None = None
 
 
 async def ask_health(client: HttpClient, path: str | None = None) -> Health:
@@ -39,8 +47,8 @@ async def ask_health(client: HttpClient, path: str | None = None) -> Health:
         if 200 <= answer.status < 300:
             value = answer.json()
             told = value.get("concurrency") if isinstance(value, dict) else None
-            concurrency = told if isinstance(told, int) and told > 0 else 1
-            return Health(True, f"GET {each} answered {answer.status}", concurrency)
+            concurrency = min(told, MOST) if isinstance(told, int) and told > 0 else 1
+            return Health(True, f"GET {each} answered {answer.status}", concurrency, each)
         if path is None and answer.status in MISSING:
             continue
         if path is None:
@@ -51,3 +59,16 @@ async def ask_health(client: HttpClient, path: str | None = None) -> Health:
                 continue
         return Health(False, f"GET {each} answered {answer.status}")
     return Health(True, f"it answers HTTP, and has none of {', '.join(PATHS)}")
+
+
+async def is_reachable(client: HttpClient, path: str | None, timeout: float) -> bool:
+    """Whether an app that was ready answers, with whatever status; one without a path must take a connection.
+
+    Args:
+        client: Of the replica.
+        path: The one that it answered when it became ready.
+        timeout: Seconds for its answer.
+    """
+    if path is None:
+        return await client.connects(timeout)
+    return await client.get(path, timeout) is not None

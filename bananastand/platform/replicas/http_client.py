@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -10,6 +12,7 @@ import httpcore2
 
 from ..bodies import FileBody
 from .client import (
+    AnswerMalformed,
     AnswerTooLarge,
     AnswerTooLate,
     ConnectionLost,
@@ -20,6 +23,7 @@ from .client import (
     ReplicaBusy,
     ReplicaRequest,
     RequestNotDelivered,
+    RequestNotSendable,
 )
 
 __all__ = ["HttpClient"]
@@ -31,6 +35,7 @@ ENDPOINT_TYPES = ("handler", "background")
 CONNECT = 5.0  # seconds for a connection
 PROBE = 2.0  # seconds for the answer to a health question
 LOOK, LOOK_MOST = 0.05, 2.0  # seconds between two looks at a background task
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)  # of ours
 HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding")
     + ("upgrade", "content-length")
@@ -76,23 +81,50 @@ class HttpClient:
     async def _send(
         self, request: ReplicaRequest, timeout: float, on_head: OnHead | None = None, on_chunk: OnChunk | None = None
     ) -> ReplicaAnswer:
+        head = list[int]()
+
+        def begin(status: int, headers: Headers) -> None:
+            head.append(status)
+            if on_head is not None:
+                on_head(status, headers)
+
         try:
             async with asyncio.timeout(timeout):
-                return await self._exchange(request, on_head, on_chunk)
+                return await self._exchange(request, begin, on_chunk)
         except TimeoutError:
             raise AnswerTooLate from None
-        except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
+            if isinstance(error, httpcore2.PoolTimeout) or _errno(error) in OUT_OF_RESOURCES:
+                raise ReplicaBusy(str(error)) from error
             raise RequestNotDelivered(str(error)) from error
+        except (httpcore2.LocalProtocolError, UnicodeEncodeError) as error:
+            raise RequestNotSendable(str(error)) from error
+        except httpcore2.RemoteProtocolError as error:
+            if not head and not all(isinstance(each, str) for each in error.args):  # h11's error: what came is not HTTP
+                raise AnswerMalformed(str(error)) from error
+            raise ConnectionLost(str(error)) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
             raise ConnectionLost(f"{type(error).__name__}: {error}") from error
 
-    async def get(self, path: str) -> ReplicaAnswer | None:
+    async def get(self, path: str, timeout: float = PROBE) -> ReplicaAnswer | None:
         """What a health question is answered; None if nothing answers in time."""
         probe = ReplicaRequest("GET", path, (("accept", "*/*"),), b"")
         try:
-            return await self._send(probe, PROBE)
-        except (RequestNotDelivered, ConnectionLost, AnswerTooLate, AnswerTooLarge):
+            return await self._send(probe, timeout)
+        except (RequestNotDelivered, ReplicaBusy, ConnectionLost, AnswerMalformed, AnswerTooLate, AnswerTooLarge):
             return None
+
+    async def connects(self, timeout: float) -> bool:
+        """Whether its port takes a connection in time."""
+        try:
+            async with asyncio.timeout(timeout):
+                _, writer = await asyncio.open_connection(*self.address)
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return True
 
     async def until_done(self, limit: float) -> bool:
         """Wait until the app says at /_k/status that it is free; True at once if it does not say.
@@ -123,11 +155,9 @@ class HttpClient:
             return not answer.body and named.get(ENDPOINT_TYPE) in ENDPOINT_TYPES
         return answer.status == 503 and self._replica != "" and named.get(NOT_RUN) == self._replica
 
-    async def _exchange(
-        self, request: ReplicaRequest, on_head: OnHead | None, on_chunk: OnChunk | None
-    ) -> ReplicaAnswer:
+    async def _exchange(self, request: ReplicaRequest, on_head: OnHead, on_chunk: OnChunk | None) -> ReplicaAnswer:
         headers: list[tuple[bytes, bytes]] = [(b"host", self._host)]
-        headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+        headers += [(name.encode("latin-1"), value.strip().encode("latin-1")) for name, value in request.headers]
         if request.body or request.method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
             headers.append((b"content-length", str(len(request.body)).encode()))
         extensions: dict[str, Any] = {"timeout": {"connect": CONNECT, "pool": CONNECT}, "target": _target(request.path)}
@@ -135,8 +165,7 @@ class HttpClient:
             request.method, self._origin, headers=headers, content=_content(request.body), extensions=extensions
         ) as response:
             kept = _kept(response.headers)
-            if on_head is not None:
-                on_head(response.status, kept)
+            on_head(response.status, kept)
             pieces, size = list[bytes](), 0
             async for piece in response.aiter_stream():
                 pieces.append(piece)
@@ -149,7 +178,16 @@ class HttpClient:
 
 
 def _target(path: str) -> bytes:
-    return path.encode("latin-1", "replace") or b"/"
+    return path.encode("latin-1") or b"/"
+
+
+def _errno(error: BaseException | None) -> int | None:
+    """The system's reason, wherever in the chain of causes it is."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _content(body: bytes | FileBody) -> bytes | AsyncGenerator[bytes]:

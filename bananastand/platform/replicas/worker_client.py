@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -30,6 +31,10 @@ from .client import (
 __all__ = ["Phase", "WorkerClient"]
 
 Phase = Literal["loading", "app", "ready", "failed"]
+log = logging.getLogger("bananastand.platform")
+
+LARGEST_HEAD = 64 * 2**20  # bytes of a frame's header: paths, headers, names of modules
+MOST = 1000  # calls at once
 GET_PATHS = ("/_k/status", "/__status__")
 
 
@@ -52,6 +57,7 @@ class WorkerClient:
         potassium, python: Their versions, once it is ready.
         modules: Names of the modules the app has imported, once it is ready.
         failure: What failed, where the worker said so; why is in its lines.
+        lost: Done when the connection has ended.
         on_bound: Called with port asked for, address and port of each listening socket that was moved in Python.
     """
 
@@ -74,6 +80,7 @@ class WorkerClient:
         self._reading: asyncio.Task[None] | None = None
         self._streaming: asyncio.Task[None] | None = None  # sends a body from its file
         self._behind: list[tuple[dict[str, Any], bytes | FileBody]] = []  # frames that wait for it
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def attach(self, connection: Any) -> None:
         """Use a connected stream socket, whose other end the worker has."""
@@ -103,7 +110,11 @@ class WorkerClient:
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         self._write({"type": "ping"})
-        await asyncio.wait({pong}, timeout=timeout)
+        try:
+            await asyncio.wait({pong, self.lost}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not pong.done():
+                self._pongs.remove(pong)
         return pong.done()
 
     async def send(
@@ -165,7 +176,7 @@ class WorkerClient:
 
     def _begin(self, request: ReplicaRequest, path: str, timeout: float) -> _Exchange:
         """Hand a call to the worker. Raises ConnectionLost."""
-        if self._writer is None or self._writer.is_closing() or self._reading is None or self._reading.done():
+        if self._writer is None or self._writer.is_closing() or self.lost.done():
             raise ConnectionLost("the worker is gone")
         exchange = _Exchange(next(self._numbers), self._routes[path])
         self._exchanges[exchange.number] = exchange
@@ -274,11 +285,17 @@ class WorkerClient:
         try:
             while True:
                 head_size, body_size = PREFIX.unpack(await reader.readexactly(PREFIX.size))
+                if head_size > LARGEST_HEAD or body_size > self._largest + LARGEST_HEAD:
+                    return
                 header: dict[str, Any] = json.loads(await reader.readexactly(head_size))
                 self._take(header, await reader.readexactly(body_size) if body_size else b"")
-        except (asyncio.IncompleteReadError, OSError, ValueError):
+        except (asyncio.IncompleteReadError, OSError):
             pass
+        except Exception as error:
+            log.warning("a worker sent no frame that this program knows: %s: %s", type(error).__name__, error)
         finally:
+            if not self.lost.done():
+                self.lost.set_result(None)
             for exchange in list(self._exchanges.values()):
                 self._over(exchange, {"type": "lost"}, b"")
             self.changed.set()
@@ -304,7 +321,7 @@ class WorkerClient:
                 self.changed.set()
             case "ready":
                 self._routes = dict(event["routes"])
-                self.concurrency, self.modules = event["concurrency"], event["modules"]
+                self.concurrency, self.modules = min(event["concurrency"], MOST), event["modules"]
                 self.potassium, self.python = event["potassium"], event["python"]
                 self._status.ready(self.concurrency)
                 self.phase = "ready"

@@ -1,0 +1,1 @@
+"""Which call goes to which replica, when, and how its end is recorded."""

@@ -1,0 +1,59 @@
+"""Records how calls end: once, whatever the database does, before those who wait are told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from .. import outcomes
+from ..calls import Calls, Outcome
+from ..errors import StoreError
+from ..projects import Projects
+from ..ticket import Ticket
+
+__all__ = ["AGAIN", "Recorder"]
+
+log = logging.getLogger("bananastand.platform")
+
+UNRECORDED = 30.0  # seconds that an end may wait for the disk
+AGAIN = 0.5  # seconds between two tries to record it
+
+
+class Recorder:
+    """`ended` is called with each call that has ended, its outcome, and the seconds it ran."""
+
+    def __init__(self, calls: Calls, projects: Projects) -> None:
+        self._calls, self._projects = calls, projects
+        self.ended: list[Callable[[Ticket, Outcome, float], None]] = []
+
+    async def record(self, ticket: Ticket, outcome: Outcome) -> Outcome:
+        """Write the end; which one was written.
+
+        On a full disk it is tried until it succeeds; those who wait are told of a failure after a while. An end that no
+        database takes is replaced by one that says so.
+        """
+        until = time.monotonic() + UNRECORDED
+        while (project := self._projects.get(ticket.made.project_id)) is not None:
+            try:
+                ticket.call = await self._calls.finish(ticket.made, outcome, project.model_key)
+                break
+            except StoreError as error:
+                if time.monotonic() > until and not ticket.done.done():
+                    outcome = outcomes.not_recorded(error)
+                    ticket.end(outcome)
+            except Exception as error:
+                log.exception("the end of call %s cannot be stored", ticket.made.id)
+                outcome = outcomes.platform_failed(error)
+            await asyncio.sleep(AGAIN)
+        return outcome
+
+    def report(self, ticket: Ticket, outcome: Outcome, seconds: float) -> None:
+        """Tell those who wait, and those who count. A fault of theirs is logged."""
+        ticket.end(outcome)
+        for tell in self.ended:
+            try:
+                tell(ticket, outcome, seconds)
+            except Exception:
+                log.exception("the end of call %s was not counted", ticket.made.id)

@@ -1,0 +1,146 @@
+"""Calls that take their replica with them: neighbours are tried again alone, and only attempts made alone count."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.calls import Outcome
+from bananastand.platform.projects import Project
+from bananastand.platform.stand import Stand
+from bananastand.platform.ticket import Ticket
+from stands import called, deployed, running, until
+
+
+async def begin(stand: Stand, project: Project, route: str, seconds: float) -> Ticket:
+    """A call that is in a replica."""
+    ticket = await stand.submit(project, route, json.dumps({"seconds": seconds}).encode())
+    await until(lambda: ticket.made.id in stand.dispatcher.line(project.id).at_work)
+    return ticket
+
+
+async def end(ticket: Ticket) -> Outcome:
+    outcome = await ticket.outcome(60)
+    assert outcome is not None, "it did not end in time"
+    return outcome
+
+
+def begun(executed: Path, ticket: Ticket) -> int:
+    """How often a handler has begun it."""
+    return sum(line.split()[0] == ticket.made.run_id for line in executed.read_text().splitlines())
+
+
+def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_succeed(tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data", attempts=3) as stand:
+            environment = {"EXECUTED": str(executed), "SLOTS": "4"}
+            project = await deployed(stand, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
+            good = [await begin(stand, project, "/sleep", 5.0) for _ in range(3)]
+            bad = await begin(stand, project, "/crash", 0)
+            outcome = await end(bad)
+            assert outcome.error is not None
+            assert outcome.error.startswith("the call was given up after 3 attempts: the replica ended with status 7")
+            assert [(await end(each)).error for each in good] == [None] * 3
+            assert begun(executed, bad) == 4, "once beside others, and three times alone"
+            assert all(begun(executed, each) <= 2 for each in good)
+            assert [each.made.attempts for each in good] == [1] * 3
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_is_tried_alone_has_no_other_beside_it(tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data", attempts=3) as stand:
+            environment = {"EXECUTED": str(executed), "SLOTS": "4"}
+            project = await deployed(stand, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
+            first, second = [await begin(stand, project, "/sleep", 1.0) for _ in range(2)]
+            await begin(stand, project, "/crash", 0)
+            await until(lambda: first.alone and second.alone)
+            late = [await stand.submit(project, "/sleep", b'{"seconds": 0.1}') for _ in range(4)]
+            at_once = 0
+            while not all(each.done.done() for each in (first, second, *late)):
+                at_work = list(stand.dispatcher.line(project.id).at_work.values())
+                if any(each.alone for each in at_work):
+                    assert len(at_work) == 1
+                at_once = max(at_once, len(at_work))
+                await asyncio.sleep(0.01)
+            assert at_once > 1, "the others go on side by side"
+            assert [(await end(each)).error for each in (first, second, *late)] == [None] * 6
+
+    asyncio.run(scenario())
+
+
+def test_what_is_tried_alone_and_its_attempts_are_known_after_a_restart(tmp_path: Path) -> None:
+    executed = tmp_path / "executed"
+
+    async def first() -> str:
+        async with running(tmp_path / "data", attempts=3, backoff=60.0) as stand:
+            environment = {"EXECUTED": str(executed), "SLOTS": "2"}
+            project = await deployed(stand, concurrency=2, max_replicas=1, environment=environment)
+            waits = await begin(stand, project, "/sleep", 5.0)
+            bad = await begin(stand, project, "/crash", 0)
+            await until(lambda: waits.alone and bad.alone)
+            return bad.made.id
+
+    async def second(name: str) -> None:
+        async with running(tmp_path / "data", attempts=3) as stand:
+            bad = await stand.dispatcher.find(name)
+            assert bad is not None
+            assert bad.alone
+            assert (await end(bad)).status == 500
+            assert begun(executed, bad) == 4
+
+    asyncio.run(second(asyncio.run(first())))
+
+
+def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bananastand.platform.attempts.LATE", 0.3)
+    executed = tmp_path / "executed"
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data") as stand:
+            environment = {"EXECUTED": str(executed), "SLOTS": "2"}
+            project = await deployed(stand, concurrency=2, max_replicas=1, inference_timeout=4, environment=environment)
+            stuck = await begin(stand, project, "/sleep", 600)
+            replica = stand.pool.of(project.id)[0]
+            await asyncio.sleep(2.5)
+            neighbour = await begin(stand, project, "/sleep", 3.0)
+            assert (await end(stuck)).status == 504
+            await until(lambda: replica.state == "draining")
+            assert not neighbour.done.done()
+            assert (await end(neighbour)).error is None
+            await asyncio.wait_for(asyncio.shield(replica.over), 30)
+            assert replica.failure == "its handler went on for 0.3 s after its time was up"
+            assert begun(executed, neighbour) == 1
+            await called(stand, project)
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_with_a_stuck_handler_is_ended_when_its_other_calls_take_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bananastand.platform.attempts.LATE", 0.3)
+
+    async def scenario() -> None:
+        async with running(tmp_path / "data", drain_timeout=0.5) as stand:
+            project = await deployed(
+                stand, concurrency=2, max_replicas=1, inference_timeout=10, environment={"SLOTS": "2"}
+            )
+            stuck = await begin(stand, project, "/sleep", 600)
+            await asyncio.sleep(6.0)
+            neighbour = await begin(stand, project, "/sleep", 7.0)
+            assert (await end(stuck)).status == 504
+            assert (await end(neighbour)).error is None
+            assert (neighbour.alone, neighbour.made.attempts) == (True, 1)
+
+    asyncio.run(scenario())
