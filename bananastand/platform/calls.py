@@ -17,8 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from . import tables
 from .blobs import SMALL, Blobs
@@ -27,6 +26,8 @@ from .errors import StoreError
 from .projects import Project
 from .replicas.client import Headers, ReplicaRequest
 from .store import Store
+from .tables import header_list
+from .writer import driver_of
 
 __all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request", "storable"]
 
@@ -39,19 +40,28 @@ ENDING = ("state", "lease", "leased_until", "finished", "status", "answer_header
 COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
 
 # Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
-ADD = insert(tables.calls)
+KEPT = [column.name for column in tables.calls.columns if column.name not in ("number", "answer")]
+ADD = f"INSERT INTO calls ({', '.join(KEPT)}) VALUES ({', '.join(':' + name for name in KEPT)})"
 CHANGE = update(tables.calls).where(T.id == bindparam("call"))
-END = CHANGE.where(T.state.in_(("queued", "running")))
+LEASE = (
+    "UPDATE calls SET state = 'running', lease = :lease, leased_until = :leased_until, attempts = :attempts, "
+    "begun = :begun WHERE id = :call"
+)
+END = (
+    f"UPDATE calls SET {', '.join(f'{name} = :{name}' for name in (*ENDING, 'answer', 'body', 'headers'))} "
+    "WHERE id = :call AND state IN ('queued', 'running')"
+)
+COUNT = (
+    f"INSERT INTO usage (day, model_key, {', '.join(COUNTED)}) "
+    f"VALUES (:day, :model_key, {', '.join(':' + name for name in COUNTED)}) ON CONFLICT (day, model_key) "
+    f"DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in COUNTED)}"
+)
 MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
 FIND = (
     select(*COLUMNS)
     .where((T.id == bindparam("name")) | (T.run_id == bindparam("name")))
     .order_by(T.number.desc())
     .limit(1)
-)
-_count = upsert(tables.usage)
-COUNT = _count.on_conflict_do_update(
-    index_elements=["day", "model_key"], set_={name: tables.usage.c[name] + _count.excluded[name] for name in COUNTED}
 )
 
 
@@ -140,11 +150,11 @@ class Calls:
             await self._blobs.put(_body_name(call), body)
         else:
             small = body
-        row = {**_values(call), "body": small}
+        row = {**_values(call), "headers": header_list(call.headers), "answer_headers": None, "body": small}
         number = await self._store.write(
-            lambda connection: connection.execute(ADD, row).inserted_primary_key, durable=durable
+            lambda connection: driver_of(connection).execute(ADD, row).lastrowid, durable=durable
         )
-        return replace(call, number=number[0] if number else 0)
+        return replace(call, number=number or 0)
 
     async def lease(self, call: Call, holder: str, seconds: float) -> Call:
         """Let a replica work on it; counts as an attempt. Raises StoreError."""
@@ -154,7 +164,7 @@ class Calls:
             "begun": now,
         }  # fmt: skip
         row = {**fields, "call": call.id}
-        await self._store.write(lambda connection: connection.execute(CHANGE, row), durable=False)
+        await self._store.write(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
         return replace(call, **fields)
 
     def give_back(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
@@ -183,14 +193,16 @@ class Calls:
         )  # fmt: skip
         answer = outcome.body if len(outcome.body) <= SMALL else None
         end = {name: getattr(ended, name) for name in ENDING}
-        row, counted = (
-            {**end, "answer": answer, "body": None, "headers": (), "call": call.id},
-            _counted(ended, model_key),
-        )
+        row = {
+            **end, "answer_headers": header_list(ended.answer_headers), "answer": answer, "body": None, "headers": None,
+            "call": call.id,
+        }  # fmt: skip
+        counted = _counted(ended, model_key)
 
         def write(connection: Connection) -> None:
-            if connection.execute(END, row).rowcount:
-                connection.execute(COUNT, counted)
+            driver = driver_of(connection)
+            if driver.execute(END, row).rowcount:
+                driver.execute(COUNT, counted)
 
         await self._store.write(write)
         await self._blobs.remove(_body_name(call))

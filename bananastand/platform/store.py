@@ -22,12 +22,11 @@ from sqlalchemy.pool import NullPool
 
 from . import tables
 from .errors import Conflict, Refused, StoreError, StoreFull
-from .writer import Writer, is_locked
+from .writer import Writer, committed, driver_of, is_locked
 
 __all__ = ["STEPS", "Store", "upgrade"]
 
 OPENING = 5.0  # seconds to wait for another program's lock at the start
-BUSY = 0.05  # the same while the event loop waits
 OWN = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
 
 Step = Callable[[Connection], None]
@@ -102,18 +101,15 @@ class Store:
             self._connection = self._engine.connect()
             path.chmod(0o600)
             upgrade(self._connection, path, steps)
-            self._reader = self._connect("DEFERRED", "NORMAL")
-            self._bookkeeper = self._connect("IMMEDIATE", "NORMAL")
-            written = self._connect("IMMEDIATE", "FULL", checkpoints=True)
+            self._reader = self._engine.connect()
         except (DatabaseError, OSError) as error:
             self._engine.dispose()
             raise _told(error, path) from error
         self.id = self._fact("stand")
         self.team = self._fact("team")
-        _pragma(self._connection, "busy_timeout", int(BUSY * 1000))
-        _pragma(self._connection, "wal_autocheckpoint", 0)
-        self._written = written
-        self._writer = Writer(written, self._lock)
+        driver_of(self._connection).execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it
+        driver_of(self._connection).execute("PRAGMA busy_timeout = 0")
+        self._writer = Writer(self._connection, self._lock)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Generator[Connection]:
@@ -125,13 +121,12 @@ class Store:
         Raises:
             StoreFull, StoreError: Nothing is written; the latter also where another program has the lock.
         """
-        connection = self._connection if durable else self._bookkeeper
         if not self._lock.acquire(timeout=OWN):
             raise StoreError(f"the database {self.path} is busy: the disk is slow, try again")
         try:
-            with connection.begin():
-                yield connection
-        except DBAPIError as error:
+            with committed(self._connection, durable=durable):
+                yield self._connection
+        except (DBAPIError, sqlite3.Error) as error:
             raise _told(error, self.path) from error
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
@@ -160,15 +155,15 @@ class Store:
         try:
             if not durable and not self._writer.is_busy and self._lock.acquire(blocking=False):
                 try:
-                    with self._bookkeeper.begin():
-                        return work(self._bookkeeper)
-                except DBAPIError as error:
+                    with committed(self._connection, durable=False):
+                        return work(self._connection)
+                except (DBAPIError, sqlite3.Error) as error:
                     if not is_locked(error):
                         raise
                 finally:
                     self._lock.release()
             return await self._writer.write(work)
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise _told(error, self.path) from error
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
@@ -176,19 +171,9 @@ class Store:
     def close(self) -> None:
         """Write what is asked for; nothing may be asked of it any more."""
         self._writer.close()
-        for each in (self._reader, self._bookkeeper, self._connection, self._written):
-            each.close()
+        self._reader.close()
+        self._connection.close()
         self._engine.dispose()
-
-    def _connect(self, begin: str, synchronous: str, *, checkpoints: bool = False) -> Connection:
-        connection = self._engine.connect().execution_options(begin=begin)
-        for name, value in (
-            ("busy_timeout", 0),
-            ("synchronous", synchronous),
-            ("wal_autocheckpoint", 1000 if checkpoints else 0),
-        ):
-            _pragma(connection, name, value)
-        return connection
 
     def _fact(self, name: str) -> str:
         """A uuid that this data directory keeps for good."""
@@ -241,15 +226,9 @@ def _prepare(connection: Any, record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _pragma(connection: Connection, name: str, value: object) -> None:
-    """Set it past SQLAlchemy, which begins a transaction first; in one, some have no effect."""
-    driver = connection.connection.dbapi_connection
-    assert driver is not None, "an open connection has one of the driver's"
-    driver.cursor().execute(f"PRAGMA {name} = {value}")
-
-
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'IMMEDIATE')}")
+    if not driver_of(connection).in_transaction:  # as in one of `committed`
+        connection.exec_driver_sql("BEGIN")
 
 
 def _not_storable(error: UnicodeEncodeError) -> Refused:
@@ -261,6 +240,6 @@ def _told(error: Exception, path: Path) -> StoreError:
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
-    if isinstance(error, DBAPIError) and is_locked(error):
+    if is_locked(error):
         return StoreError(f"the database {path} is locked by another program: end that one, and try again")
     return StoreError(f"the database {path} failed: {cause}")
