@@ -61,6 +61,9 @@ class Options:
     mocks: bool = False
     roots: tuple[Path, ...] = ()
     memory_mb: int | None = None
+    max_connections: int | None = None
+    queue: int = 10_000
+    queue_mb: int = 4096
     build_timeout: float = 1800.0
     start_timeout: float = 600.0
     github_secret: str | None = field(default=None, repr=False)
@@ -82,6 +85,9 @@ def run(options: Options, builder: Builder | None = None) -> int:
         secrets=secrets,
         gpus=cards(),
         memory_mb=options.memory_mb,
+        max_connections=options.max_connections,
+        queue_length=options.queue,
+        queue_bytes=options.queue_mb * 2**20,
         build_timeout=options.build_timeout,
         start_timeout=options.start_timeout,
     )
@@ -182,7 +188,7 @@ def _application(
 ) -> tuple[StandServer, dict[str, Provider]]:
     """Everything on one port, and the providers by their mounts."""
     runtime = PlatformRuntime(stand)
-    worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens)
+    worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens, body_memory=stand.settings.body_memory)
     runtime.attach(worlds.default)
     others = Server([each for each in NAMES if each not in BANANA], hosts=options.hosts) if options.mocks else None
     pushed = {"/git": git_app(stand, url), GITHUB: github_app(stand, options.github_secret)}

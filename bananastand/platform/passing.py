@@ -9,8 +9,10 @@ from collections.abc import AsyncGenerator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from bananastand.web.budget import BodyBudget
+
 from . import outcomes
-from .bodies import FileBody, TooLarge
+from .bodies import AGAIN, FileBody, TooLarge
 from .calls import Outcome
 from .errors import PlatformError, TooBusy
 from .http.headers import CALL_ID, answer_headers, app_headers
@@ -35,15 +37,31 @@ __all__ = [
 NO_BODY = (204, 304)
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """The body, counted as it comes. Raises TooLarge."""
+async def read_body(request: Request, most: int, budget: BodyBudget | None = None) -> bytes:
+    """The body, counted as it comes.
+
+    Args:
+        request: The caller's.
+        most: Its largest size in bytes.
+        budget: Memory for all bodies that are being read.
+
+    Raises:
+        TooLarge: It is longer.
+        TooBusy: All bodies together hold too much.
+    """
     chunks, size = list[bytes](), 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > most:
-            raise TooLarge(f"the body is longer than {most} bytes")
-    return b"".join(chunks)
+    try:
+        async for chunk in request.stream():
+            if budget is not None and not budget.take(size, len(chunk)):
+                raise TooBusy(f"too much is being sent: try again in {AGAIN} s", AGAIN)
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise TooLarge(f"the body is longer than {most} bytes")
+        return b"".join(chunks)
+    finally:
+        if budget is not None:
+            budget.free(size)
 
 
 @contextlib.asynccontextmanager

@@ -44,7 +44,7 @@ class Settings:
     max_uploads: int = 4 * 2**30  # of all bodies that are being received
     queue_length: int = 10_000  # calls that may wait, of a project
     queue_bytes: int = 4 * 2**30  # of the bodies of a project's calls that are not over
-    json_memory: int = 256 * 2**20  # of all bodies that are read into memory to be parsed
+    body_memory: int = 256 * 2**20  # of all bodies that are read into memory to be parsed
     max_message: int = 16 * 2**20  # of a websocket
     max_archive: int = 2 * 2**30
     max_connections: int | None = None  # None: what the limit of open files allows

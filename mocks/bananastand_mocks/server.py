@@ -144,14 +144,19 @@ def create_app(
 
 
 def create_apps(
-    names: Sequence[str], *, runtime: Runtime | None = None, lookup: Callable[[str, str], bool] | None = None
+    names: Sequence[str],
+    *,
+    runtime: Runtime | None = None,
+    lookup: Callable[[str, str], bool] | None = None,
+    body_memory: int = 256 * 2**20,
 ) -> tuple[Worlds, dict[str, ProviderApp]]:
     """Providers that share one world in real time, by mount, for a server that keeps its own keys and no journal.
 
-    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. Raises ValueError for an unknown name.
+    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. `body_memory` is for the bodies of all
+    requests that are not answered, in bytes. Raises ValueError for an unknown name.
     """
     providers = build(names, runtime=runtime)
-    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup)
+    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup, body_memory=body_memory)
     return worlds, {each.mount: ProviderApp(each, worlds) for each in providers}
 
 

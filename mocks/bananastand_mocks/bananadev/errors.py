@@ -36,11 +36,9 @@ TABLE: dict[str, tuple[int, str]] = {
     "timed_out": (504, "Gateway timeout"),
     "failed": (500, "Request failed."),
     "unavailable": (503, "Request failed."),
-    "overloaded": (503, "Too much is being sent"),
 }
 FAULTS = {401: "Invalid API key", 404: "Not found", 418: "banana is a teapot", 429: "Rate limit exceeded",
           503: "Request failed.", 504: "Gateway timeout"}  # fmt: skip
-OVERLOAD = ("queue_full", "overloaded")
 TYPES = {"failed": "PotassiumError"}
 
 
@@ -72,7 +70,7 @@ def render_queue(problem: Problem, answer: dict[str, object]) -> Answer:
     status, text = text_of(problem)
     if problem.condition == "fault":
         return Answer({"message": f"error: {text}"}, status)
-    if problem.condition in OVERLOAD:
+    if problem.condition == "queue_full":
         return Answer({**answer, "message": f"error: {text}"}, status)
     return Answer({**answer, "message": f"error: {text}"})
 
