@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -75,7 +76,7 @@ def bodies(port: int, path: str, size: int, *, left: int = 0, kind: str = "appli
 
 
 def say(name: str, idle: int, most: int) -> None:
-    print(f"{name}: {idle / MIB:.0f} MiB idle, {most / MIB:.0f} MiB at most")
+    sys.stdout.write(f"{name}: {idle / MIB:.0f} MiB idle, {most / MIB:.0f} MiB at most\n")
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ class Guard:
         for name, value in headers:
             if name == b"origin" and _place(value.decode("latin-1")) != hosts[0].lower():
                 return f"Origin {value.decode('latin-1')[:100]} may not use this {self._name}"
-            if name == b"sec-fetch-site" and value not in (b"same-origin", b"none") and path != "/":
+            if name == b"sec-fetch-site" and value not in (b"same-origin", b"none") and (path != "/" or self._plain):
                 return f"a page of another site may not use this {self._name}"
         return None
 
