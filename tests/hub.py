@@ -105,16 +105,19 @@ class Hub:
     """Serves repositories on 127.0.0.1 while it is entered.
 
     aliases: an old name and the one it was renamed to, as the hub redirects. broken: a regular expression of paths and
-    the status that they are answered with, whatever is there. requests: "METHOD path status" in their order.
+    the status that they are answered with, whatever is there. requests: "METHOD path status" in their order, which are
+    written to the file `log` as well.
     """
 
     def __init__(
-        self, repositories: Iterable[Repository], *, aliases: Mapping[str, str] | None = None, port: int = 0
-    ) -> None:
+        self, repositories: Iterable[Repository], *, aliases: Mapping[str, str] | None = None, port: int = 0,
+        log: Path | None = None,
+    ) -> None:  # fmt: skip
         self.repositories = {(each.kind, each.name): each for each in repositories}
         self.aliases = dict(aliases or {})
         self.broken: dict[str, int] = {}
         self.requests: list[str] = []
+        self._log = log
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
@@ -133,6 +136,13 @@ class Hub:
     def environment(self, cache: Path) -> dict[str, str]:
         """The variables that lead a program to this hub, with a cache of its own."""
         return {"HF_ENDPOINT": self.url, "HF_HOME": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
+
+    def note(self, request: str) -> None:
+        """Keep "METHOD path status"."""
+        self.requests.append(request)
+        if self._log is not None:
+            with self._log.open("a") as file:
+                file.write(f"{request}\n")
 
     def __enter__(self) -> Hub:
         self._thread.start()
@@ -338,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
-        self.hub.requests.append(f"{self.command} {self.path} {status}")
+        self.hub.note(f"{self.command} {self.path} {status}")
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -376,12 +386,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A model hub on loopback for tests.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the models are made, and found again; else a temporary one")
+    parser.add_argument("--log", type=Path, help="a file for the requests: METHOD path status")
     parser.add_argument("--only", action="append", choices=[*NAMES, *ALIASES], help="this model and no other")
     words = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = words.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-")))
         wanted = [ALIASES.get(each, each) for each in words.only or NAMES]
-        hub = stack.enter_context(Hub(repositories(folder, wanted), aliases=ALIASES, port=words.port))
+        hub = stack.enter_context(Hub(repositories(folder, wanted), aliases=ALIASES, port=words.port, log=words.log))
         print(f"HF_ENDPOINT={hub.url}", flush=True)  # noqa: T201
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -6,6 +6,7 @@ Each is made by its library's own classes and kept as old and new libraries read
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -290,13 +291,15 @@ def _word_pieces(folder: Path, kind: str) -> int:
 def _for_old_libraries(folder: Path) -> None:
     """Pickles beside safetensors, and no name in a configuration that only libraries of today know."""
     import torch
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file, save_file
 
     for path in folder.rglob("*.safetensors"):
         stem, _, rest = path.name.partition(".")
         stem = "pytorch_model" if stem == "model" else stem
         target = path.with_name(f"{stem}.{rest.removesuffix('safetensors')}bin")
-        torch.save(load_file(path), target)
+        weights = _with_position_ids(_published_names(path.parent.name, load_file(path)))
+        save_file(weights, path, {"format": "pt"})
+        torch.save(weights, target)
     for path in folder.rglob("config.json"):
         told = json.loads(path.read_text())
         if "dtype" in told:  # torch_dtype before 2025
@@ -304,6 +307,33 @@ def _for_old_libraries(folder: Path) -> None:
             path.write_text(json.dumps(told, indent=2) + "\n")
     for path in folder.glob("model_index.json"):
         path.write_text(path.read_text().replace("CLIPImageProcessorPil", "CLIPImageProcessor"))
+
+
+# What published checkpoints call an attention block of a VAE.
+VAE_NAMES = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+
+def _published_names(part: str, weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights of a pipeline's part under the names of published checkpoints, where today's libraries save others.
+
+    Libraries of 2022 know no others: they would leave such weights random, or fail.
+    """
+    if part.startswith("text_encoder") and "embeddings.position_embedding.weight" in weights:
+        return {f"text_model.{name}" if name != "text_projection.weight" else name: weights[name] for name in weights}
+    if part == "safety_checker" and "vision_model.embeddings.class_embedding" in weights:
+        return {re.sub(r"^vision_model\.", "vision_model.vision_model.", name): weights[name] for name in weights}
+    of_vae = re.compile(r"^((?:en|de)coder\.mid_block\.attentions\.\d+)\.(to_[qkv]|to_out\.0)\.")
+    return {of_vae.sub(lambda found: f"{found[1]}.{VAE_NAMES[found[2]]}.", name): weights[name] for name in weights}
+
+
+def _with_position_ids(weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights with the positions that checkpoints of CLIP hold; libraries before 2023 require them."""
+    import torch
+
+    tables = {name: table for name, table in weights.items() if name.endswith(".position_embedding.weight")}
+    ids = {f"{name.removesuffix('_embedding.weight')}_ids": torch.arange(len(table)).expand(1, -1).clone()
+           for name, table in tables.items()}  # fmt: skip
+    return weights | ids
 
 
 _CREATIVE: dict[str, Any] = {"license": "creativeml-openrail-m", "pipeline": "text-to-image"}

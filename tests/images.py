@@ -39,7 +39,7 @@ def cache(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="module")
 def storage(cache: Path) -> Iterator[None]:
     """A storage of these tests' own, and isolation that needs no container runtime."""
-    text = f'[storage]\ndriver = ""\ngraphroot = "{cache}/images"\nrunroot = "{cache}/run"\n'
+    text = f'[storage]\ndriver = "overlay"\ngraphroot = "{cache}/images"\nrunroot = "{cache}/run"\n'
     (cache / "storage.conf").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONTAINERS_STORAGE_CONF", str(cache / "storage.conf"))

@@ -53,6 +53,8 @@ class PackageServer:
     def __init__(self) -> None:
         self.files = dict[tuple[str, str], dict[str, tuple[bytes, str | None]]]()
         self.asked = list[str]()
+        self.authorizations = list[str]()  # of requests that have one
+        self.yanked = set[str]()  # names of files
 
     def __enter__(self) -> Self:
         outer = self
@@ -96,10 +98,13 @@ class PackageServer:
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path.partition("?")[0]
         self.asked.append(path)
+        if authorization := handler.headers.get("Authorization"):
+            self.authorizations.append(authorization)
         _, index, kind, *rest = [*path.split("/"), "", ""]
         files = self.files.get((index, rest[0] if rest else ""), {})
         if kind == "simple" and files:
             rows = [_row(index, rest[0], filename, *each) for filename, each in files.items()]
+            rows = [{**row, "yanked": "broken"} if row["filename"] in self.yanked else row for row in rows]
             body = json.dumps({"meta": {"api-version": "1.1"}, "name": rest[0], "versions": [], "files": rows}).encode()
             self._send(handler, 200, body, "application/vnd.pypi.simple.v1+json")
         elif kind == "files" and len(rest) > 1 and rest[1] in files:

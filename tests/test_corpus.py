@@ -5,16 +5,20 @@ Those of QUICK run with every test run, all of them with the slow tests.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hub import Hub
 from tools.compatibility.corpus import CORPUS, Call, Repository, check_out, materialize, read_manifest
 from tools.compatibility.expectations import HttpAnswer, mismatch
 from tools.compatibility.matrix import Cell, Life, missing_needs
 from tools.compatibility.platform import Platform
+from tools.compatibility.replicas import replica_failure, wait_for_replicas
 from tools.compatibility.sdk import SdkCaller
 
 QUICK = (
@@ -31,29 +35,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hub(folder: Path) -> Iterator[dict[str, str]]:
+def hub(folder: Path) -> Iterator[Hub]:
     """A hub on loopback with the weights that the light repositories fetch."""
-    from hub import Hub
     from hub_models import repositories
 
     wanted = [each for each in REPOSITORIES if not each.slow]
     names = {each.successors.get(name, name) for each in wanted for name in each.weights}
     with Hub(repositories(folder / "hub", sorted(names))) as served:
-        yield served.environment(folder / "hub-cache")
+        yield served
 
 
 @pytest.fixture(scope="module")
-def platform(folder: Path, hub: dict[str, str]) -> Iterator[Platform]:
+def platform(folder: Path, hub: Hub) -> Iterator[Platform]:
     (folder / "sources").mkdir()
-    with Platform(folder, folder / "sources", hub) as running:
+    with Platform(folder, folder / "sources", hub.environment(folder / "hub-cache")) as running:
         yield running
 
 
-def live(repository: Repository, platform: Platform, folder: Path) -> dict[str, Cell]:
+def live(repository: Repository, platform: Platform, hub: Hub, folder: Path) -> dict[str, Cell]:
     """The cells of a repository's life with the process builder, without those that do not apply."""
     if lacking := missing_needs(repository, "process"):
         pytest.skip(lacking)
-    life = Life(repository, "process", platform, SdkCaller(folder / "sdks"), folder / "sources", 300.0)
+    life = Life(repository, "process", platform, SdkCaller(folder / "sdks"), folder / "sources", 300.0,
+                lambda: list(hub.requests))  # fmt: skip
     life.run(lambda name, cell: None)
     return {name: cell for name, cell in life.cells.items() if cell.ok is not None}
 
@@ -62,12 +66,12 @@ def live(repository: Repository, platform: Platform, folder: Path) -> dict[str, 
 @pytest.mark.parametrize(
     "name", [pytest.param(each.name, marks=() if each.name in QUICK else pytest.mark.slow) for each in REPOSITORIES]
 )
-def test_a_repository_runs_as_it_is(name: str, platform: Platform, folder: Path) -> None:
+def test_a_repository_runs_as_it_is(name: str, platform: Platform, hub: Hub, folder: Path) -> None:
     repository = BY_NAME[name]
     if "torch" in repository.needs:
         pytest.skip("python -m tools.compatibility tries it: its libraries take minutes to install")
 
-    cells = live(repository, platform, folder)
+    cells = live(repository, platform, hub, folder)
 
     assert {cell: found.note for cell, found in cells.items() if not found.ok} == {}
     assert {"built", "live", "called", "scaled", "redeployed"} <= set(cells)
@@ -89,6 +93,27 @@ def test_two_apps_with_one_fixed_port_answer_each_for_itself(platform: Platform,
 
     for _, project in projects:
         platform.api("DELETE", f"projects/{project['name']}")
+
+
+@pytest.mark.needs("uv", "git")
+def test_a_replica_that_hangs_is_seen_beside_one_that_answers(platform: Platform, folder: Path) -> None:
+    repository = BY_NAME["http-server"]
+    built = platform.deploy("hangs", check_out(repository, folder / "sources"), "process", limit=300)
+    assert built["state"] == "live", built["error"]
+    platform.api("PATCH", "projects/hangs", {"min_replicas": 2, "max_replicas": 2})
+    assert wait_for_replicas(platform, "hangs", 2, 90.0) is None
+    assert replica_failure(platform, "hangs", repository.calls[0]) is None
+    pid = platform.api("GET", "projects/hangs/replicas")["replicas"][1]["pid"]
+
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        found = replica_failure(platform, "hangs", repository.calls[0], timeout=3.0)
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+        platform.api("DELETE", "projects/hangs")
+
+    assert found is not None
+    assert "was not answered: timed out" in found
 
 
 def test_the_corpus_has_every_kind_of_repository() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tools.compatibility.corpus import read_manifest
-from tools.compatibility.page import score, write_page
+from tools.compatibility.corpus import Call, read_manifest
+from tools.compatibility.expectations import HttpAnswer
+from tools.compatibility.matrix import fetches
+from tools.compatibility.page import score, together, write_page
+from tools.compatibility.replicas import replica_failure, wait_for_replicas
 from tools.compatibility.sdk import is_for_sdk
 from tools.compatibility.sockets import descendants, exposed
 
@@ -62,16 +68,72 @@ def test_the_page_counts_what_was_tried_and_gives_the_reason_of_each_red_cell(tm
         "called": {"ok": False, "note": "not live", "seconds": 0.0},
         "background": {"ok": None, "note": "no background handler", "seconds": 0.0},
     }
-    results = {"http-server": {"process": {"cells": cells, "seconds": {}}}}
-    measured = {"repositories": results, "date": "2024-01-01", "commit": "abc", "machine": "a machine"}
+    when = {"date": "2024-01-01", "commit": "abc", "machine": "a machine"}
+    measured = {"process": {"repositories": {"http-server": {"cells": cells, "seconds": {}}}, **when}}
 
     page = write_page(read_manifest(), measured)
 
-    assert score(results) == (2, 4)
+    assert score(together(measured)) == (2, 4)
     assert "**2 of 4 cells are green (50.0 %)**" in page
     assert "| http-server | text | own server | process | yes | yes | **no** | **no** | - |" in page
     assert "- http-server, process, live: port 8000 / refused" in page
     assert "called: not live" not in page
+
+
+class TwoReplicas:
+    """A project with two replicas, of which only some get calls; `answered` are their counts."""
+
+    def __init__(self, serving: tuple[str, ...], body: bytes = b'{"n": 1}') -> None:
+        self.answered, self._serving, self._body = {"first": 7, "second": 0}, itertools.cycle(serving), body
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        if path.endswith("/replicas"):
+            return {"replicas": [{"id": key, "state": "ready", "answered": n} for key, n in self.answered.items()]}
+        return {"name": "app", "url": "http://localhost/app"}
+
+    def call(self, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer:
+        self.answered[next(self._serving)] += 1
+        return HttpAnswer(200, {}, self._body)
+
+
+def test_two_replicas_that_both_answer_are_scaled() -> None:
+    assert replica_failure(TwoReplicas(("first", "second")), "app", Call(json={"n": 1}), within=0.0) is None
+
+
+def test_a_replica_that_never_answers_is_found_though_every_call_is_answered() -> None:
+    found = replica_failure(TwoReplicas(("first",)), "app", Call(json={"n": 1}), within=0.1)
+
+    assert found is not None
+    assert re.fullmatch(r"a replica never answered: first \d+ calls, second 0 calls", found)
+
+
+def test_a_wrong_answer_of_one_of_two_replicas_is_found() -> None:
+    found = replica_failure(TwoReplicas(("first", "second"), b'{"n": 2}'), "app", Call(json={"n": 1}), within=0.1)
+
+    assert found == 'with 2 replicas: / answered \'{"n": 2}\', not {"n": 1}'
+
+
+def test_a_missing_replica_is_found() -> None:
+    class OneReplica(TwoReplicas):
+        def api(self, method: str, path: str, body: Any = None) -> Any:
+            found = super().api(method, path, body)
+            return {"replicas": found["replicas"][:1]} if path.endswith("/replicas") else found
+
+    assert wait_for_replicas(OneReplica(("first",)), "app", 2, 0.0) == "2 replicas were asked for; there are 1 (ready)"
+
+
+def test_the_requests_for_a_repository_of_the_hub_are_told_apart() -> None:
+    requests = [
+        "GET /gpt2/resolve/main/config.json 307",
+        "GET /openai-community/gpt2/resolve/main/config.json 200",
+        "HEAD /openai-community/gpt2/resolve/main/model.safetensors 302",
+        "GET /openai-community/gpt2-large/resolve/main/config.json 200",
+        "GET /api/models/openai-community/gpt2 200",
+        "GET /openai-community/gpt2/resolve/main/model.safetensors 302",
+    ]
+
+    assert fetches(requests, "gpt2") == [requests[1], requests[5]]
+    assert fetches(requests, "openai/clip") == []
 
 
 def test_an_sdk_is_asked_what_it_can_ask() -> None:

@@ -127,7 +127,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 @pytest.fixture
 def inspect(hub: Hub, tmp_path: Path) -> Inspect:
-    """Runs the command on a repository of these files, on a machine without a GPU."""
+    """Runs the command on a repository of these files, on a machine without a GPU that reaches no package index."""
 
     def run(files: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
         for name, text in files.items():
@@ -135,6 +135,7 @@ def inspect(hub: Hub, tmp_path: Path) -> Inspect:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         environment = {**os.environ, **hub.environment(tmp_path), "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "80"}
+        environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
         command = [sys.executable, "-m", "bananastand", "inspect", str(tmp_path / "repository"), *options]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
@@ -423,3 +424,90 @@ def test_a_git_repository_is_inspected_by_its_address(inspect: Inspect, tmp_path
 
     assert local["as_of"].startswith("open requirements resolve as of 2022-11-05, the repository's last commit")
     assert found(done)["template"]["first"] is True
+    assert found(done)["as_of"] == local["as_of"]
+
+
+READS = 'import os\nname = os.environ["GREETING"]\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"start.sh": "#!/bin/bash\nset -e\nexport GREETING=hello\nexec python3 server.py\n"}, "./start.sh"),
+        ({"start": "#!/bin/sh\nGREETING='good day' exec python3 server.py\n"}, "bash start"),
+        ({"start.sh": ". ./settings.sh\npython3 server.py\n", "settings.sh": "export A GREETING=a\n"}, "sh start.sh"),
+        ({"start.sh": ': "${GREETING:=hello}"\nexport GREETING\npython3 server.py\n'}, "sh start.sh"),
+        ({}, "GREETING=hello python3 server.py"),
+        ({}, "env GREETING=hello python3 server.py"),
+        ({"settings.py": 'import os\nos.environ.setdefault("GREETING", "hello")\n'}, "python3 server.py"),
+        ({"settings.py": 'import os\nos.environ["GREETING"] = "hello"\n'}, "python3 server.py"),
+        ({"settings.py": "from dotenv import load_dotenv\nload_dotenv()\n", ".env": "GREETING=hello\n"},
+         "python3 server.py"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_the_repository_sets_itself_needs_no_value(
+    files: dict[str, str], command: str, inspect: Inspect
+) -> None:
+    server = f"{'import settings' if 'settings.py' in files else ''}\n{READS}"
+    dockerfile = f"FROM python:3.10\nCOPY . .\nEXPOSE 8000\nCMD {command}\n"
+
+    told = found(inspect({"server.py": server, "Dockerfile": dockerfile, **files}, "--json", "--offline"))
+
+    assert told["variables"][0]["name"] == "GREETING"
+    assert told["variables"][0]["required"] is False
+    assert told["runs"] is True
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"other.sh": "export GREETING=hello\n"},  # which nothing starts
+        {"settings.py": 'import os\nos.environ["OTHER"] = "hello"\n'},
+    ],
+)
+def test_a_variable_that_nothing_sets_needs_a_value(files: dict[str, str], inspect: Inspect) -> None:
+    dockerfile = "FROM python:3.10\nCOPY . .\nCMD python3 server.py\n"
+
+    told = found(inspect({"server.py": READS, "Dockerfile": dockerfile, **files}, "--json", "--offline"))
+
+    assert told["differences"][0]["text"] == "GREETING has no value"
+    assert told["runs"] is False
+
+
+@pytest.mark.parametrize(
+    ("line", "required"),
+    [
+        ("RUN python3 download.py", False),
+        ("ENV HF_AUTH_TOKEN=${HF_AUTH_TOKEN}", False),
+        ("RUN pip install git+https://$HF_AUTH_TOKEN@github.com/o/r", True),
+        ('RUN curl -H "Authorization: ${HF_AUTH_TOKEN}" https://example.com/weights', True),
+    ],
+)
+def test_a_secret_of_an_arg_line_is_needed_where_a_run_line_reads_it(
+    line: str, required: bool, inspect: Inspect
+) -> None:
+    code = 'import os\ntoken = os.getenv("HF_AUTH_TOKEN")\n'
+    dockerfile = f"FROM python:3.10\nARG HF_AUTH_TOKEN\n{line}\nCMD python3 server.py\n"
+    files = {"download.py": code, "server.py": "", "Dockerfile": dockerfile}
+
+    told = found(inspect(files, "--json", "--offline"))
+
+    assert [each["required"] for each in told["variables"] if each["name"] == "HF_AUTH_TOKEN"] == [required]
+
+
+def test_a_python_that_a_line_of_the_dockerfile_installs_is_the_one_that_counts(inspect: Inspect) -> None:
+    dockerfile = "FROM nvidia/cuda:11.3.1-base-ubuntu20.04\nRUN apt-get install -y python3.9\nCMD python3.9 server.py\n"
+
+    told = found(inspect({"server.py": "", "Dockerfile": dockerfile}, "--json", "--offline"))
+
+    assert told["base"]["python"] == "3.9"
+    assert told["base"]["reason"] == "Dockerfile line 3 names it"
+
+
+@pytest.mark.parametrize(("line", "runs"), [("RUN git clone https://github.com/o/r /r", True), ("COPY . .", False)])
+def test_a_program_that_a_line_brings_is_not_missed(line: str, runs: bool, inspect: Inspect) -> None:
+    told = found(inspect({"Dockerfile": f"FROM python:3.10\n{line}\nCMD python3 /r/serve.py\n"}, "--json", "--offline"))
+
+    assert told["runs"] is runs
+    assert any("serve.py, which the repository does not have" in each["text"] for each in told["differences"])

@@ -25,6 +25,16 @@ from package_server import PackageServer, put
         ("pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime", "3.8", False, "11.3", "torch==1.11.0 torchvision==0.12.0"),
         ("docker.io/pytorch/pytorch:1.9.0-cuda10.2-cudnn7-devel", "3.7", False, "10.2",
          "torch==1.9.0 torchvision==0.10.0"),
+        # As users of the images report `python --version` of them.
+        ("pytorch/pytorch:1.6.0-cuda10.1-cudnn7-devel", "3.7", False, "10.1", "torch==1.6.0 torchvision==0.7.0"),
+        ("pytorch/pytorch:1.7.1-cuda11.0-cudnn8-runtime", "3.8", False, "11.0", "torch==1.7.1 torchvision==0.8.2"),
+        ("pytorch/pytorch:1.8.1-cuda11.1-cudnn8-runtime", "3.8", False, "11.1", "torch==1.8.1 torchvision==0.9.1"),
+        ("pytorch/pytorch:1.8.1-cuda10.2-cudnn7-runtime", "3.7", False, "10.2", "torch==1.8.1 torchvision==0.9.1"),
+        ("pytorch/pytorch:1.12.0-cuda11.3-cudnn8-devel", "3.7", False, "11.3", "torch==1.12.0 torchvision==0.13.0"),
+        ("continuumio/miniconda3:4.3.14", "3.6", False, None, ""),
+        ("continuumio/miniconda3:4.10.3", "3.9", False, None, ""),
+        ("continuumio/miniconda3:22.11.1", "3.10", False, None, ""),
+        ("nvcr.io/nvidia/pytorch:20.06-py3", "3.6", False, None, "torch==1.6.0 torchvision==0.7.0"),
         ("pytorch/pytorch:1.13.1-cuda11.6-cudnn8-runtime", "3.10", False, "11.6",
          "torch==1.13.1 torchvision==0.14.1 torchaudio==0.13.1"),
         ("pytorch/pytorch:2.0.1-cuda11.7-cudnn8-devel", "3.10", False, "11.7",
@@ -95,6 +105,16 @@ def test_the_cuda_of_a_torch(torch: str, base: str | None, cuda: str | None) -> 
 )  # fmt: skip
 def test_gpus_that_builds_of_torch_drive(cuda: str, capability: str, works: bool) -> None:
     assert drives(cuda, capability) is works
+
+
+@pytest.mark.parametrize(("torch", "works"), [("2.7.1", False), ("2.8.0", True), ("2.10.0", True), ("2.11.0", False)])
+def test_volta_came_back_to_cuda_12_8_and_left_again(torch: str, works: bool) -> None:
+    assert (unsupported(torch, "12.8", ("7.0",)) is None) is works
+
+
+@pytest.mark.parametrize(("day", "python"), [("2021-09-01", "3.9"), ("2023-02-01", "3.10"), ("2018-01-01", "3.6")])
+def test_latest_is_what_it_was_on_the_day(day: str, python: str) -> None:
+    assert base_image("continuumio/miniconda3", date.fromisoformat(day)).python == python
 
 
 def test_an_h100_needs_torch_2_with_cuda_11_8() -> None:

@@ -260,6 +260,7 @@ def test_conda_is_read_for_its_python_and_packages(bench: Bench) -> None:
             "  - cudatoolkit=11.3\n"
             "  - peel=1.0\n  - ffmpeg\n  - pip:\n    - stone==1.0\n",
             "app.py": "import fruitbowl, opencv_python_headless as o, peel, stone; print(o.version)",
+            "bananastand.toml": "[build]\nconda = false\n",
         }
     )
     launch = bench.build(

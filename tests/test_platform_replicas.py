@@ -209,7 +209,7 @@ def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
     asyncio.run(scenario())
     arguments = log.read_text()
     assert "an/image:1" in arguments
-    assert "--env TOKEN" in arguments
+    assert ("--env TOKEN" in arguments) == (engine != "buildah"), "buildah's container reads values from its input"
     assert "--memory 512m" in arguments
     assert "hush-hush" not in arguments
     *_, container, image = arguments.splitlines()

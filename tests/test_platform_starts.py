@@ -218,7 +218,7 @@ def test_a_container_is_the_default_where_an_engine_works(
     overrides = Overrides(AppOverrides(), BuildOverrides(builder=toml))
     choice = asyncio.run(choose(BuildSettings(cache=path, **deploy), overrides))
 
-    assert (choice.builder, choice.engine) == (builder, engine)
+    assert (choice.builder, choice.engine.name if choice.engine else None) == (builder, engine)
     assert reason in choice.reason
 
 

@@ -42,7 +42,9 @@ def test_the_choice_of_who_runs_the_platform_reaches_replicas(monkeypatch: pytes
 def test_a_containers_threads_sleep_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
         monkeypatch.delenv(name, raising=False)
-    start = start_command(Launch("container", (), "", image="x", engine="docker"), stand="s", replica="r", port=1)
+    start = start_command(
+        Launch("container", ("python3", "app.py"), "", image="x", engine="docker"), stand="s", replica="r", port=1
+    )
 
     assert "OMP_WAIT_POLICY" in start.command
     assert start.environment["OMP_WAIT_POLICY"] == "passive"

@@ -46,11 +46,14 @@ class Built:
     def __init__(self, folder: Path) -> None:
         self.folder, self.lines, self.count = folder, list[str](), 0
 
-    def build(self, name: str, *, env: str = "", toml: str = "", secrets: Mapping[str, str] | None = None) -> Launch:
+    def build(
+        self, name: str, *, env: str = "", toml: str = "", secrets: Mapping[str, str] | None = None,
+        download: str = DOWNLOAD,
+    ) -> Launch:  # fmt: skip
         self.count += 1
         source = self.folder / f"source{self.count}"
         source.mkdir()
-        (source / "download.py").write_text(DOWNLOAD.format(name))
+        (source / "download.py").write_text(download.format(name))
         (source / "Dockerfile").write_text(DOCKERFILE.format(env=env))
         if toml:
             (source / "bananastand.toml").write_text(toml)
@@ -147,3 +150,25 @@ def test_names_of_secrets_for_every_app_come_from_the_command_and_from_stand_tom
     (tmp_path / "stand.toml").write_text('pass = "HF_TOKEN"\n')
     with pytest.raises(Refused, match="pass must list names of variables"):
         passed_secrets(tmp_path, ())
+
+
+OWN_CACHE = """import os
+from huggingface_hub import hf_hub_download
+print(hf_hub_download({{!r}}, "pytorch_model.bin", cache_dir=os.path.join(os.environ["HF_HOME"], "{cache}")))
+"""
+
+
+@pytest.mark.parametrize("cache", ["diffusers", "transformers", "datasets"])
+@pytest.mark.parametrize("named", [False, True], ids=["the platform's cache", "a cache that HF_HOME names"])
+def test_weights_of_a_library_with_a_cache_of_its_own_come_once(
+    cache: str, named: bool, built: Built, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if named:
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-cache"))
+    asked = len(hub.requests)
+    first = built.build(SD, download=OWN_CACHE.format(cache=cache))
+
+    assert Path(built.run(first)).stat().st_size == 300_000  # HF_HUB_OFFLINE is set
+    second = built.build(SD, download=OWN_CACHE.format(cache=cache))
+    assert Path(built.run(second)).stat().st_size == 300_000
+    assert len([each for each in hub.requests[asked:] if each.startswith("GET /cdn/")]) == 1

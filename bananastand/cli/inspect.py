@@ -32,7 +32,9 @@ def inspect(
     as_of: Annotated[
         str | None, typer.Option(help='The day for open requirements, such as 2023-03-01, or "now".')
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the model hub about weights.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask neither the model hub nor the package index.")
+    ] = False,
 ) -> None:
     """Say what a repository is, what it needs, and what will be different here. Nothing of it runs.
 
@@ -45,12 +47,16 @@ def inspect(
         fail("--dry-run goes with --fix", USAGE)
     try:
         with _folder(source, fix and not dry_run) as (folder, committed):
-            inspection = inspect_source(folder, source=source, as_of=as_of, committed=committed, hub=not offline)
+            inspection = inspect_source(
+                folder, source=source, as_of=as_of, committed=committed, hub=not offline, index=not offline
+            )
             wanted = fixes(inspection, folder) if fix else []
             change = patch(folder, wanted) if fix else ""
             if fix and change and not dry_run:
                 write(folder, wanted)
-                again = inspect_source(folder, source=source, as_of=as_of, committed=committed, hub=not offline)
+                again = inspect_source(
+                    folder, source=source, as_of=as_of, committed=committed, hub=not offline, index=not offline
+                )
             else:
                 again = inspection
     except BuildError as error:
@@ -162,6 +168,8 @@ def _environment(inspection: Inspection) -> Iterator[tuple[str, str]]:
     if kinds:
         yield "requirements", ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         yield "", inspection.as_of
+        can = {"yes": "can be had", "no": "cannot be had", "unknown": "not known whether they can be had"}
+        yield "", f"{can[inspection.resolution.state]}: {inspection.resolution.reason}"
     if inspection.system_packages:
         yield "apt packages", " ".join(inspection.system_packages)
 

@@ -28,7 +28,8 @@ def ps(
             rows = stand.get(f"/projects/{project}/replicas")["replicas"]
             if json_:
                 return as_json(rows)
-            names = ("id", "state", "pid", "port", "card", "running", "memory_mb", "age_seconds", "start_seconds")
+            names = ("id", "state", "pid", "port", "card", "running", "answered", "memory_mb", "age_seconds",
+                     "start_seconds")  # fmt: skip
             return table(("REPLICA", *(name.upper().replace("_", " ") for name in names[1:])), _cells(rows, names))
         rows = stand.get("/projects")["projects"]
     if json_:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..threads import wait_policy
-from .inherited import inherited
+from .inherited import addresses, inherited, is_loopback
 from .launch import Launch
 from .replicas.redirection import redirection_problem
 
@@ -26,6 +26,8 @@ MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment
 PORT = 8000  # Banana's
 SERVERS = ("uvicorn", "gunicorn", "flask", "http.server", "hypercorn", "waitress")  # modules that are no Potassium app
 ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_")  # where an engine is, and how it is set up
+VALUES = "BANANASTAND_VALUES"  # in the environment of buildah's client: shell lines, of the container's variables
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
 
@@ -143,36 +145,44 @@ def _container(
     own = {**own, **({"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None and engine == "buildah" else {}), **marks}
     shared = engine == "buildah"  # its containers are on this host's network
     moved = redirection_problem() is None
-    inside = (launch.port or (PORT if moved else port)) if shared else (launch.port or PORT)
-    outside = inside if shared else port
-    own = {**own, "PORT": str(inside), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
+    expected = (launch.port or (PORT if moved else port)) if shared else (launch.port or PORT)
+    outside = expected if shared else port
+    known = {name: value for name, value in addresses(os.environ).items() if shared or not is_loopback(value)}
+    own = {**known, **own, "PORT": str(expected), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
     own |= wait_policy(own)
-    names = [part for each in own for part in ("--env", each)]
+    volumes = [part for inside, here in launch.volumes.items() for part in ("--volume", f"{here}:{inside}:ro")]
     environment = {**inherited(os.environ, *ENGINES), **own}
     if shared:
-        run = [
-            "buildah",
-            "run",
-            "--network",
-            "host",
-            *names,
-            *(("--workingdir", launch.workdir) * bool(launch.workdir)),
-        ]
-        if memory_mb is not None:
-            run += ["--memory", f"{memory_mb}m"]
-        made = shlex.join(["buildah", "from", "--pull-never", "--name", name, image])
-        script = f"{made} >/dev/null && exec {shlex.join([*run, '--', name, *launch.command])}"
+        lines = "".join(f"export {each}={shlex.quote(value)}\n" for each, value in own.items() if NAME.fullmatch(each))
         return Start(
-            ("/bin/sh", "-c", script), None, environment, outside, redirection_problem() is None,
-            health=launch.health, container=name, engine=engine,
+            ("/bin/sh", "-c", _buildah_script(launch, name, volumes, memory_mb)), None, environment | {VALUES: lines},
+            outside, moved, health=launch.health, container=name, engine=engine,
         )  # fmt: skip
+    names = [part for each in own for part in ("--env", each)]
     command = [engine, "run", "--rm", "--init", "--name", name, "--label", f"bananastand={marks[MARK]}"]
-    command += ["--publish", f"127.0.0.1:{port}:{inside}", *names]
+    command += ["--publish", f"127.0.0.1:{port}:{expected}", *volumes, *names]
     if memory_mb is not None:
         command += ["--memory", f"{memory_mb}m"]
     if gpu is not None:
         command += ["--gpus", f"device={gpu}"] if engine == "docker" else ["--device", f"nvidia.com/gpu={gpu}"]
+    # What stands behind the image are arguments of its ENTRYPOINT, which is in the launch's command already.
+    command += ["--entrypoint", launch.command[0], image, *launch.command[1:]]
     return Start(
-        (*command, image, *launch.command), None, environment, outside,
+        tuple(command), None, environment, outside,
         health=launch.health, container=name, engine=engine,
     )  # fmt: skip
+
+
+def _buildah_script(launch: Launch, name: str, volumes: Sequence[str], memory_mb: int | None) -> str:
+    """Make a working container and run the command in it.
+
+    buildah takes values of variables from its arguments alone, which everybody can read: a shell in the container reads
+    them from its standard input instead.
+    """
+    memory = ("--memory", f"{memory_mb}m") if memory_mb is not None else ()
+    made = shlex.join(["buildah", "from", "--pull-never", *memory, "--name", name, launch.image or ""])
+    isolation = ("--isolation", launch.isolation) if launch.isolation else ()
+    folder = ("--workingdir", launch.workdir) if launch.workdir else ()
+    run = ["buildah", "run", *isolation, "--network", "host", *volumes, *folder, "--", name]
+    inside = ["/bin/sh", "-c", 'eval "$(cat)"; exec "$@" < /dev/null', "sh", *launch.command]
+    return f"{made} > /dev/null && exec {shlex.join([*run, *inside])} <<END_OF_VALUES\n${VALUES}\nEND_OF_VALUES\n"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-__all__ = ["inherited"]
+__all__ = ["PROXIES", "addresses", "inherited", "is_loopback"]
 
 PASSED = frozenset(
     ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
@@ -18,6 +19,11 @@ OURS = frozenset(
     f"BANANASTAND_{name}"
     for name in ("MODELS", "MODE", "POLICY", "ROWS", "QUEUE", "DEVICE", "ACCELERATION", "ALLOW_WEBHOOKS", "STAND")
 )
+HUB = ("HF_", "HUGGINGFACE_", "HUGGING_FACE_", "TRANSFORMERS_", "DIFFUSERS_", "DATASETS_", "SENTENCE_TRANSFORMERS_") + (
+    ("MODELSCOPE_",)
+)
+PROXIES = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"))
+LOOPBACK = re.compile(r"(?:\w+://)?(?:[^/@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\])(?=[:/]|$)", re.IGNORECASE)
 SECRET = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
@@ -27,6 +33,27 @@ def inherited(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
     Whatever else a deploy needs it is given: by `--env`, by `--secret`, or by `bananastand up --pass`.
     """
     return {name: value for name, value in environment.items() if _passes(name, prefixes)}
+
+
+def addresses(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the inherited environment holds in a container too: the hub's addresses and switches, and proxies.
+
+    What names a place on this machine's disk stays here.
+    """
+    return {
+        name: value
+        for name, value in inherited(environment).items()
+        if (name in PROXIES or name.startswith(HUB)) and value and not value.startswith(("/", "~", "."))
+    }
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own, which a container with a network of its own does not reach.
+
+    >>> is_loopback("http://127.0.0.1:8080/hub"), is_loopback("https://mirror.example")
+    (True, False)
+    """
+    return LOOPBACK.match(address) is not None
 
 
 def _passes(name: str, prefixes: tuple[str, ...]) -> bool:

@@ -15,7 +15,8 @@ class Launch:
 
     command: CMD in exec form. workdir: a folder of this host for a process, of the image for a container.
     environment: ENV lines and the deploy's environment, never secrets. python: the interpreter of a process.
-    image and engine ("docker", "podman" or "buildah"): of a container. port: the port the app is expected to listen on,
+    image and engine ("docker", "podman" or "buildah"): of a container. isolation: what buildah has to be told. volumes:
+    folders of this host that a container reads, by their places in it. port: the port the app is expected to listen on,
     from EXPOSE or bananastand.toml; None if neither names one. health: the path that answers 200 when the app is ready,
     from bananastand.toml; None to try the known ones. root: the build's file tree, whose absolute paths a process sees
     where a mount namespace works.
@@ -31,6 +32,8 @@ class Launch:
     port: int | None = None
     health: str | None = None
     root: str | None = None
+    isolation: str | None = None
+    volumes: dict[str, str] = field(default_factory=dict[str, str])
 
     def to_json(self) -> str:
         """As text for a row; from_json gives the same launch back."""

@@ -84,6 +84,7 @@ class Pool:
 
     def answered(self, replica: Replica) -> None:
         """A call got an answer from it: the version works."""
+        replica.answered += 1
         self.failing.pop(replica.deployment.id, None)
 
     async def stop_all(self, grace: float) -> None:

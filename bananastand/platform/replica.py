@@ -37,6 +37,7 @@ MEMORY_LOOK = 1.0  # seconds between two looks at its memory
 LIVENESS = Liveness()
 LAST_LINES = 200  # enough for a traceback
 ENGINE = 20.0  # seconds for an engine to remove a container
+IN_CONTAINER = "; in a container it must listen on 0.0.0.0, not on 127.0.0.1, or be built with --builder process"
 OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected one
 
 
@@ -66,6 +67,7 @@ class Replica:
         self.background = 0
         self.exclusive = self.is_suspect = False
         self.stuck = 0
+        self.answered = 0  # calls, since its start
         self.waits_for = "its program starts"
         self.failure: str | None = None
         self.started = self.idle_since = time.monotonic()
@@ -334,6 +336,8 @@ class Replica:
             self._http = HttpClient(place, replica=self.id)
         health = await ask_health(self._http, start.health)
         self.waits_for = health.reason
+        if not health.answered and start.container is not None and start.engine != "buildah":
+            self.waits_for += IN_CONTAINER
         if health.is_ready:
             self._health_path = health.path
             self.takes = health.concurrency

@@ -73,6 +73,7 @@ def replica(each: Replica) -> dict[str, Any]:
         "pid": each.pid,
         "card": each.gpu,
         "running": each.inflight,
+        "answered": each.answered,
         "memory_mb": round(each.memory / 2**20, 1),
         "age_seconds": round(time.monotonic() - each.started, 1),
         "start_seconds": round(each.took, 3) if each.took is not None else None,

@@ -17,16 +17,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .base_images import container_engine, engine_environment, make_images, missing_programs
 from .corpus import Repository, read_manifest
 from .matrix import Cell, Life
-from .page import score, write_page
+from .page import score, together, write_page
 from .platform import Platform
 from .potassium import compare, make_environment
 from .potassium_apps import APPS, VERSIONS
 from .sdk import SdkCaller
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results" / "compatibility.json"
+RESULTS = {
+    "process": ROOT / "benchmarks" / "results" / "compatibility.json",
+    "container": ROOT / "benchmarks" / "results" / "compatibility-container.json",
+}
 PAGE = ROOT / "docs" / "compatibility.md"
 HUB = ROOT / "tests" / "hub.py"
 
@@ -34,14 +38,15 @@ HUB = ROOT / "tests" / "hub.py"
 def main() -> int:
     """Measure, and write page and numbers after each repository."""
     options = _options()
-    measured = json.loads(RESULTS.read_text()) if RESULTS.exists() and not options.fresh else {}
-    measured.setdefault("repositories", {})
+    measured = {builder: {} if options.fresh else _read(path) for builder, path in RESULTS.items()}
+    for each in measured.values():
+        each.setdefault("repositories", {})
     if options.potassium:
-        measured["potassium"] = _potassium(options.folder)
-    else:
+        measured["process"]["potassium"] = _potassium(options.folder)
+    elif not options.page:
         _corpus(options, measured)
     _write(measured)
-    green, tried = score(measured["repositories"])
+    green, tried = score(together(measured))
     print(f"{green} of {tried} cells are green; {PAGE.relative_to(ROOT)}")
     return 0
 
@@ -51,9 +56,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="NAME", help="this repository; may be given again")
     parser.add_argument("--builder", choices=["process", "container"], action="append", help="default: both")
     parser.add_argument("--potassium", action="store_true", help="compare Potassium's versions instead")
+    parser.add_argument("--page", action="store_true", help="write the page anew from what was measured before")
     parser.add_argument("--quick", action="store_true", help="without the repositories marked slow")
     parser.add_argument("--resume", action="store_true", help="leave out what is all green already")
-    parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results of both builders")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for a build")
     parser.add_argument("--folder", type=Path, help="scratch that is kept: environments and models are found again")
     options = parser.parse_args()
@@ -61,7 +67,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _corpus(options: argparse.Namespace, measured: dict[str, Any]) -> None:
+def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) -> None:
     wanted = [
         each for each in read_manifest()
         if (not options.only or each.name in options.only) and not (options.quick and each.slow)
@@ -69,32 +75,70 @@ def _corpus(options: argparse.Namespace, measured: dict[str, Any]) -> None:
     unknown = set(options.only or ()) - {each.name for each in wanted}
     if unknown:
         sys.exit(f"the corpus has no {', '.join(sorted(unknown))}")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    measured["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-    measured["commit"] = commit.stdout.strip()
-    measured["machine"] = f"{machine.system()} {machine.machine()}, {os.cpu_count()} cores, no GPU used"
     sources = options.folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
-    with _hub(options.folder, wanted) as hub, Platform(options.folder, sources, hub) as platform:
+    builders = options.builder or ("process", "container")
+    engines = _engines(options, wanted) if "container" in builders else {}
+    for builder in builders:
+        measured[builder] |= _when(builder)
+    requests = options.folder / "hub-requests.log"
+    requests.write_text("")
+    served = _hub(options.folder, wanted, requests)
+    with served as hub, Platform(options.folder, sources, {**engines, **hub}) as platform:
         sdk = SdkCaller(options.folder / "sdks")
         for repository in wanted:
-            for builder in options.builder or ("process", "container"):
-                known = measured["repositories"].get(repository.name, {}).get(builder)
-                if options.resume and known and all(cell["ok"] is not False for cell in known["cells"].values()):
+            for builder in builders:
+                if options.resume and _is_done(measured[builder]["repositories"].get(repository.name)):
                     continue
                 print(f"{repository.name} ({builder})", flush=True)
-                life = Life(repository, builder, platform, sdk, sources, options.limit)
+                read = lambda: requests.read_text().splitlines()  # noqa: E731
+                life = Life(repository, builder, platform, sdk, sources, options.limit, read)
                 life.run(_report)
-                log = options.folder / "logs" / f"{life.name}.log"
-                log.parent.mkdir(exist_ok=True)
-                log.write_text("\n".join(life.log))
-                (log.parent / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
+                _keep_log(life, options.folder / "logs")
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
-                entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected)}
-                measured["repositories"].setdefault(repository.name, {})[builder] = entry
+                entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected),
+                         "other": life.substitutes()}  # fmt: skip
+                measured[builder]["repositories"][repository.name] = entry
                 _write(measured)
-        if not options.only:
-            measured["beside"] = dataclasses.asdict(_beside(platform, sdk, sources, options.limit))
+        if not options.only and "process" in builders:
+            measured["process"]["beside"] = dataclasses.asdict(_beside(platform, sdk, sources, options.limit))
+
+
+def _is_done(life: dict[str, Any] | None) -> bool:
+    """Whether --resume leaves it out: something was tried, and all of that is green."""
+    oks = [cell["ok"] for cell in life["cells"].values()] if life else []
+    return True in oks and False not in oks
+
+
+def _when(builder: str) -> dict[str, Any]:
+    """What the page says of when, where and with what was measured."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    found = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": commit.stdout.strip(),
+        "machine": f"{machine.system()} {machine.machine()}, {os.cpu_count()} cores, no GPU used",
+    }
+    return found | ({"engine": container_engine()} if builder == "container" else {})
+
+
+def _keep_log(life: Life, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{life.name}.log").write_text("\n".join(life.log))
+    (folder / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
+
+
+def _engines(options: argparse.Namespace, wanted: list[Repository]) -> dict[str, str]:
+    """Make stand-ins for the base images where an engine works; the variables for it."""
+    place = options.folder / "images"
+    environment = engine_environment(place)
+    os.environ.update(environment)
+    if missing_programs() is None and container_engine() is not None:
+        images = make_images(wanted, place, environment)
+        data = options.folder / "data"
+        data.mkdir(exist_ok=True)
+        rows = "".join(f'"{pattern}" = "{image}"\n' for pattern, image in images.items())
+        (data / "stand.toml").write_text(f"[images]\n{rows}", encoding="utf-8")
+    return environment
 
 
 def _said(inspected: dict[str, Any]) -> dict[str, Any]:
@@ -122,13 +166,16 @@ def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> 
 
 
 @contextlib.contextmanager
-def _hub(folder: Path, wanted: list[Repository]) -> Iterator[dict[str, str]]:
-    """The hub of the tests with what these repositories fetch, and the variables that lead to it."""
+def _hub(folder: Path, wanted: list[Repository], requests: Path) -> Iterator[dict[str, str]]:
+    """The hub of the tests with what these repositories fetch, and the variables that lead to it.
+
+    requests: the file into which it writes what it is asked.
+    """
     names = sorted({each.successors.get(name, name) for each in wanted for name in each.weights})
     if not names:
         yield {}
         return
-    command = [sys.executable, str(HUB), "--folder", str(folder / "hub")]
+    command = [sys.executable, str(HUB), "--folder", str(folder / "hub"), "--log", str(requests)]
     for name in names:
         command += ["--only", name]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -163,8 +210,18 @@ def _report(name: str, cell: Cell) -> None:
     print(f"  {name:<11} {mark} {cell.seconds:7.1f} s  {cell.note[:240]}", flush=True)
 
 
-def _write(measured: dict[str, Any]) -> None:
-    RESULTS.write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
+def _read(path: Path) -> dict[str, Any]:
+    """What was measured before with one builder."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    for name, life in found.get("repositories", {}).items():
+        if "cells" not in life:  # as both builders stood in one file
+            found["repositories"][name] = life["process"]
+    return found
+
+
+def _write(measured: dict[str, dict[str, Any]]) -> None:
+    for builder, path in RESULTS.items():
+        path.write_text(json.dumps(measured[builder], indent=1, sort_keys=True) + "\n")
     PAGE.write_text(write_page(read_manifest(), measured))
 
 

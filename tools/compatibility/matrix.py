@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import json
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .base_images import container_engine, missing_programs, no_stand_in
 from .corpus import Call, Repository, check_out
 from .expectations import HttpAnswer, mismatch
 from .platform import ApiError, Platform
 from .potassium import WebhookReceiver
 from .redis import RedisServer
+from .replicas import replica_failure, wait_for_replicas
 from .sdk import SdkCaller, is_for_sdk
 from .sockets import exposed
 
-__all__ = ["CELLS", "Cell", "Life", "missing_needs"]
+__all__ = ["CELLS", "Cell", "Life", "fetches", "missing_needs"]
 
 CELLS = ("inspected", "built", "live", "called", "background", "scaled", "redeployed")
-ENGINES = ("docker", "podman", "buildah")
 CALL_LIMIT = 60.0
-PARALLEL = 6
 NO_ENGINE = "this machine has no container engine that works"
 NO_BACKGROUND = "no background handler"
 
@@ -43,6 +43,12 @@ class Cell:
     seconds: float = 0.0
 
 
+def fetches(requests: list[str], name: str) -> list[str]:
+    """Those requests that brought a file of a repository of the hub, by this name or by the one it moved to."""
+    short = re.compile(rf"GET /(?:[\w.-]+/)?{re.escape(name)}/resolve/\S+ (?:200|302)")
+    return [each for each in requests if short.fullmatch(each)]
+
+
 class _Failed(Exception):
     """A step failed; the text is the reason."""
 
@@ -50,7 +56,11 @@ class _Failed(Exception):
 def missing_needs(repository: Repository, builder: str) -> str | None:
     """Why this machine cannot try the repository, or None."""
     if builder == "container":
-        return None if _has_engine() else NO_ENGINE
+        if missing := missing_programs():
+            return missing
+        if container_engine() is None:
+            return NO_ENGINE
+        return no_stand_in(repository) or ("its libraries are tried without a container" if repository.slow else None)
     for need in repository.needs:
         names = need.split(" or ")
         programs = {"redis": [], "torch": []}.get(need, names)
@@ -59,20 +69,20 @@ def missing_needs(repository: Repository, builder: str) -> str | None:
     return None
 
 
-@functools.cache
-def _has_engine() -> bool:
-    for engine in ENGINES:
-        if shutil.which(engine) and subprocess.run([engine, "info"], capture_output=True, timeout=60).returncode == 0:
-            return True
-    return False
+def _own_address() -> str:
+    """This machine's address on its network, which containers reach."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
 
 
 class Life:
-    """One repository with one builder on one platform."""
+    """One repository with one builder on one platform. hub_requests: what the hub of the tests was asked so far."""
 
     def __init__(
-        self, repository: Repository, builder: str, platform: Platform, sdk: SdkCaller, folder: Path, limit: float
-    ) -> None:
+        self, repository: Repository, builder: str, platform: Platform, sdk: SdkCaller, folder: Path, limit: float,
+        hub_requests: Callable[[], list[str]] = list,
+    ) -> None:  # fmt: skip
         self.repository, self.builder, self.platform, self.sdk, self.limit = repository, builder, platform, sdk, limit
         self.source = check_out(repository, folder)
         self.name = f"{repository.name}-{builder}"
@@ -81,6 +91,9 @@ class Life:
         self.seconds = dict[str, float]()
         self.log = list[str]()
         self._environment = dict[str, str]()
+        has_own_network = builder == "container" and container_engine() in ("docker", "podman")
+        self._host = _own_address() if has_own_network else "127.0.0.1"  # of what an app of the corpus calls
+        self._hub_requests = hub_requests
 
     def run(self, report: Callable[[str, Cell], None]) -> None:
         """Every step in order; after one that the others need has failed, they say so."""
@@ -88,16 +101,16 @@ class Life:
             "inspected": self._inspect, "built": self._build, "live": self._live, "called": self._call,
             "background": self._background, "scaled": self._scale, "redeployed": self._redeploy,
         }  # fmt: skip
-        with RedisServer() if "redis" in self.repository.needs else contextlib.nullcontext() as redis:
-            self._environment = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(redis.port)} if redis else {}
+        with RedisServer(self._host) if "redis" in self.repository.needs else contextlib.nullcontext() as redis:
+            self._environment = {"REDIS_HOST": self._host, "REDIS_PORT": str(redis.port)} if redis else {}
             self._run(steps, report)
 
     def _run(self, steps: dict[str, Callable[[], Cell]], report: Callable[[str, Cell], None]) -> None:
         lacking, blocked = missing_needs(self.repository, self.builder), None
         for name, step in steps.items():
             began = time.monotonic()
-            if lacking == NO_ENGINE:
-                cell = Cell(None, NO_ENGINE)
+            if lacking is not None and self.builder == "container":
+                cell = Cell(None, lacking)
             elif name == "background" and self.repository.background is None:
                 cell = Cell(None, NO_BACKGROUND)
             elif blocked is not None and name != "inspected":
@@ -154,13 +167,22 @@ class Life:
             yield f"it does not resolve as of {known.as_of}"
 
     def _build(self) -> Cell:
+        asked = self._since()
         self._first = self.platform.deploy(
             self.name, self.source, self.builder, limit=self.limit, environment=self._environment
         )
         self.seconds, self.log = self._first["seconds"], self._first["log"]
         if self._first["state"] != "live" and "deploying" not in self.seconds:
             raise _Failed(self._first["error"] or "failed without a reason")
+        reused = any("as in an earlier build" in line for line in self.log)
+        for name in () if reused else self.repository.weights:
+            if not fetches(asked(), self.repository.successors.get(name, name)):
+                raise _Failed(f"the build fetched nothing of {name} from the hub")
         return Cell(True)
+
+    def substitutes(self) -> list[str]:
+        """What the build took in the place of what the repository means, as its log says."""
+        return [line.partition("environment: ")[2] for line in self.log if " in the place of " in line]
 
     def _live(self) -> Cell:
         if self._first["state"] != "live":
@@ -201,7 +223,7 @@ class Life:
         if job is None:
             return Cell(None, NO_BACKGROUND)
         project = self._project(max_replicas=1)
-        with WebhookReceiver() as receiver:
+        with WebhookReceiver(self._host) as receiver:
             inputs = {**job.inputs, **({"webhook": receiver.url} if job.webhook is not None else {})}
             if wrong := mismatch(job, self.platform.call(project, dataclasses.replace(job, inputs=inputs), CALL_LIMIT)):
                 raise _Failed(wrong)
@@ -218,33 +240,19 @@ class Life:
         return Cell(True)
 
     def _scale(self) -> Cell:
-        project = self._project(min_replicas=2, max_replicas=2)
-        limit = time.monotonic() + 90
-        while True:
-            replicas = self.platform.api("GET", f"projects/{self.name}/replicas")["replicas"]
-            ready = [each for each in replicas if each["state"] in ("ready", "busy", "live")]
-            if len(ready) == 2:
-                break
-            if time.monotonic() > limit:
-                states = ", ".join(each["state"] for each in replicas)
-                problem = self._project().get("problem") or ""
-                raise _Failed(f"two replicas were asked for; there are {len(replicas)} ({states}) {problem}")
-            time.sleep(0.2)
+        self._project(min_replicas=2, max_replicas=2)
+        if wrong := wait_for_replicas(self.platform, self.name, 2, 90.0):
+            raise _Failed(wrong)
         call = next((each for each in self.repository.calls if each.status == 200), self.repository.calls[0])
-        with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
-            answers = list(pool.map(lambda _: self.platform.call(project, call, CALL_LIMIT), range(PARALLEL)))
-        busy = [each for each in answers if each.status == 400 and b"no available replicas" in each.body]
-        wrong = [text for each in answers if each not in busy and (text := mismatch(call, each))]
-        if wrong:
-            raise _Failed(f"with two replicas: {wrong[0]}")
-        if len(answers) - len(busy) < 2:
-            raise _Failed("with two replicas, fewer than two of six calls at once were answered")
+        if wrong := replica_failure(self.platform, self.name, call, timeout=CALL_LIMIT):
+            raise _Failed(wrong)
         bad = exposed(self.platform.pid)
         if bad:
             raise _Failed(f"listens on {', '.join(bad)}")
         return Cell(True)
 
     def _redeploy(self) -> Cell:
+        asked = self._since()
         self._project(min_replicas=0)
         again = self.platform.deploy(
             self.name, self.source, self.builder, limit=self.limit, environment=self._environment
@@ -254,7 +262,14 @@ class Life:
         call = self.repository.calls[0]
         if wrong := mismatch(call, self.platform.call(self._project(), call, CALL_LIMIT)):
             raise _Failed(f"the second version: {wrong}")
+        if again_fetched := [each for each in asked() if each.startswith("GET /cdn/")]:
+            raise _Failed(f"the second version fetched {len(again_fetched)} weights again")
         return Cell(True, f"{again['seconds']['live']:.1f} s")
+
+    def _since(self) -> Callable[[], list[str]]:
+        """What the hub is asked from now on."""
+        count = len(self._hub_requests())
+        return lambda: self._hub_requests()[count:]
 
     def _remove(self) -> None:
         with contextlib.suppress(ApiError):

@@ -7,8 +7,12 @@ from typing import Any
 from .corpus import Repository
 from .matrix import CELLS, NO_BACKGROUND
 
-__all__ = ["score", "write_page"]
+__all__ = ["score", "together", "write_page"]
 
+IMAGES = (
+    "The containers' base images are stand-ins, made on the machine: Debian with the Python or Node that the published",
+    "image has, mapped by `[images]` of `stand.toml`. They have no CUDA and no torch.",
+)
 MARKS = {True: "yes", False: "**no**", None: "-"}
 
 
@@ -18,9 +22,18 @@ def score(results: dict[str, Any]) -> tuple[int, int]:
     return oks.count(True), oks.count(True) + oks.count(False)
 
 
-def write_page(repositories: list[Repository], measured: dict[str, Any]) -> str:
-    """The page's text."""
-    results = measured["repositories"]
+def together(measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The lives by repository, and by builder: those of each builder are in a file of their own."""
+    found = dict[str, Any]()
+    for builder, each in measured.items():
+        for name, life in each.get("repositories", {}).items():
+            found.setdefault(name, {})[builder] = life
+    return found
+
+
+def write_page(repositories: list[Repository], measured: dict[str, dict[str, Any]]) -> str:
+    """The page's text, of what was measured with each builder."""
+    results = together(measured)
     green, tried = score(results)
     share = 100 * green / tried if tried else 0.0
     lines = [
@@ -28,6 +41,7 @@ def write_page(repositories: list[Repository], measured: dict[str, Any]) -> str:
         "",
         "```text",
         "python -m tools.compatibility            # the whole corpus; --only NAME for one, --resume to go on",
+        "python -m tools.compatibility --builder container # the column of containers alone",
         "python -m tools.compatibility --potassium # Potassium's versions against their own servers",
         "```",
         "",
@@ -35,26 +49,44 @@ def write_page(repositories: list[Repository], measured: dict[str, Any]) -> str:
         "is on a platform of its own, with a last commit on its day, and takes it through its life. A red cell has its",
         "reason below. This page is generated.",
         "",
-        f"**{green} of {tried} cells are green ({share:.1f} %)**, measured {measured['date']} at commit "
-        f"{measured['commit']}: {measured['machine']}.",
+        f"**{green} of {tried} cells are green ({share:.1f} %)**.",
         "",
+        *_when(measured),
         *_notes(measured),
         *_table(repositories, results),
         *_reasons(repositories, results),
+        *_substitutes(repositories, results),
         *_inspections(repositories, results),
-        *_potassium(measured.get("potassium", [])),
+        *_potassium(measured.get("process", {}).get("potassium", [])),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _notes(measured: dict[str, Any]) -> list[str]:
+def _when(measured: dict[str, dict[str, Any]]) -> list[str]:
+    """A line for each builder."""
     lines = list[str]()
-    for name, life in measured["repositories"].get("sanic-template", {}).items():
+    for builder, each in measured.items():
+        green, tried = score(together({builder: each}))
+        if not tried:
+            continue
+        engine = f" by {each['engine']}" if each.get("engine") else ""
+        lines.append(
+            f"- {builder}{engine}: {green} of {tried}, measured {each['date']} at commit {each['commit']}, "
+            f"{each['machine']}."
+        )
+    if any(each.get("engine") for each in measured.values()):
+        lines += ["", *IMAGES]
+    return [*lines, ""]
+
+
+def _notes(measured: dict[str, dict[str, Any]]) -> list[str]:
+    lines = list[str]()
+    for name, life in together(measured).get("sanic-template", {}).items():
         seconds = life.get("seconds", {})
         if "live" in seconds and "deploying" in seconds:
             took = seconds["live"] - seconds["deploying"]
             lines.append(f"The first template ({name}) is live {took:.1f} s after its environment is there.")
-    beside = measured.get("beside")
+    beside = measured.get("process", {}).get("beside")
     if beside:
         text = "each answers for itself" if beside["ok"] else f"**no**: {beside['note']}"
         lines.append(f"Two apps with one fixed port beside each other: {text}.")
@@ -95,6 +127,17 @@ def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[st
     if skipped:
         lines += ["## Not tried here", "", *skipped, ""]
     return lines
+
+
+def _substitutes(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+    """What a build took in the place of what the repository means, as its log says."""
+    rows = [
+        f"- {each.name}, {builder}: {_plain(line)}"
+        for each in repositories
+        for builder, life in results.get(each.name, {}).items()
+        for line in life.get("other", ())
+    ]
+    return ["## Built with something else", "", *rows, ""] if rows else []
 
 
 def _inspections(repositories: list[Repository], results: dict[str, Any]) -> list[str]:

@@ -58,8 +58,9 @@ class Row:
 class WebhookReceiver:
     """Collects the JSON that is posted to it while it is entered."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.received: list[Any] = []
+        self._host = host
         received, arrived = self.received, threading.Event()
         self._arrived = arrived
 
@@ -74,12 +75,12 @@ class WebhookReceiver:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._server = HTTPServer((host, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/"
+        return f"http://{self._host}:{self._server.server_port}/"
 
     def wait(self) -> None:
         """Until something has arrived, for 20 seconds at most."""

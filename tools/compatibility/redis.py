@@ -33,10 +33,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class RedisServer:
-    """Serves on a port of 127.0.0.1 while it is entered."""
+    """Serves on a port of 127.0.0.1, or of another address of this machine, while it is entered."""
 
-    def __init__(self) -> None:
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"values": {}}))
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._server = _Server((host, 0), type("Handler", (_Handler,), {"values": {}}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..launch import Launch
 from .choice import choose
-from .container import answering, build_container
+from .container import build_container
 from .dockerfile import Dockerfile, parse
+from .engines import ENGINES, find_engine
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
 from .overrides import FILE, Overrides, read_overrides
@@ -72,15 +73,16 @@ async def _built(
     choice = await choose(settings, overrides)
     log(f"builder: {choice.builder} ({choice.reason})")
     if choice.builder == "container":
-        settings = dataclasses.replace(settings, engine=choice.engine or settings.engine)
         return await build_container(
-            dockerfile, source, settings=settings, overrides=overrides, folder=folder, log=log
+            dockerfile, source, settings=settings, overrides=overrides, folder=folder, log=log, engine=choice.engine
         )  # fmt: skip
     try:
         return await build_process(
             dockerfile, source, settings=settings, overrides=overrides, folder=folder, log=log
         )  # fmt: skip
     except NotHonoured as reason:
-        if settings.builder != "process" and (engine := await answering(settings.engine)):
-            reason.args = (f"{reason} ({engine} is here)",)
+        if settings.builder != "process":
+            names = (settings.engine,) if settings.engine else ENGINES
+            if engine := (await find_engine(names, settings.engine_notes)).engine:
+                reason.args = (f"{reason} ({engine.name} is here)",)
         raise

@@ -101,7 +101,7 @@ def _looked_up(name: str, repository: str, tag: str, when: date | None) -> BaseI
     family = table()["family"]
     last = repository.rpartition("/")[2]
     if repository in family:
-        return _of_family(name, family[repository], tag)
+        return _of_family(name, family[repository], tag, when)
     if last == "pytorch":
         return _of_torch(name, tag, when)
     if last == "python" and "/" not in repository:
@@ -129,7 +129,9 @@ def _of_torch(name: str, tag: str, when: date | None) -> BaseImage:
         newer = _numbers(version) > _numbers(rows[-1])
         python = table()["torch"][rows[-1]]["python"] if newer else None
         return BaseImage(name, python, packages=(f"torch=={version}",), known=newer)
-    return BaseImage(name, row["python"], packages=packages_of_torch(version), system="ubuntu")
+    cuda = CUDA.search(tag)
+    python = row.get("python_by_cuda", {}).get(f"{cuda[1]}.{cuda[2]}" if cuda else "", row["python"])
+    return BaseImage(name, python, packages=packages_of_torch(version), system="ubuntu")
 
 
 def _of_cuda(name: str, tag: str) -> BaseImage:
@@ -153,11 +155,14 @@ def _system(kind: str, tag: str) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str) -> BaseImage:
+def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str, when: date | None) -> BaseImage:
     found = re.match(r"v?(\d+(?:\.\d+){0,2})", tag)
     versions = sorted(rows, key=_numbers)
-    fitting = [version for version in versions if found and _numbers(version) <= _numbers(found[1])]
-    row = rows[fitting[-1] if fitting else versions[-1]]
+    if found:
+        fitting = [version for version in versions if _numbers(version) <= _numbers(found[1])]
+    else:  # latest, as it was on that day
+        fitting = [version for version in versions if when is None or rows[version].get("since", when) <= when]
+    row = rows[fitting[-1] if fitting else versions[0]]
     packages = list[str](row.get("open", ()))
     if "torch" in row:
         packages += packages_of_torch(row["torch"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .container import CONTAINERS, answering
+from .engines import CONTAINERS, Engine, find_engine
 from .overrides import FILE, Overrides
 from .settings import BuildSettings
 
@@ -17,7 +17,7 @@ class Choice:
     """The builder, the engine of a container, and why, with how to choose the other."""
 
     builder: Literal["process", "container"]
-    engine: str | None
+    engine: Engine | None
     reason: str
 
 
@@ -29,8 +29,13 @@ async def choose(settings: BuildSettings, overrides: Overrides) -> Choice:
         if said == "container":
             return Choice("container", None, f"{where}; --builder process builds without one")
     # buildah alone runs RUN lines and replicas by chroot where nothing else works: it is used where it is asked for.
-    for engine in (settings.engine,) if settings.engine else CONTAINERS:
-        if await answering(engine):
-            return Choice("container", engine, f"{engine} works here; --builder process builds without one")
+    found = await find_engine((settings.engine,) if settings.engine else CONTAINERS, settings.engine_notes)
+    if found.engine is not None:
+        return Choice(
+            "container", found.engine, f"{found.engine.name} works here; --builder process builds without one"
+        )
     names = settings.engine or " nor ".join(CONTAINERS)
-    return Choice("process", None, f"neither {names} works here; --builder container says why, and builds with buildah")
+    why = f": {found}" if found.problems else ""
+    return Choice(
+        "process", None, f"neither {names} works here{why}; --builder container says why, and builds with buildah"
+    )

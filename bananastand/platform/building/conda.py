@@ -39,7 +39,10 @@ LEFT_OUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CondaCall:
-    """What a command installs. done: it sets conda itself up, or an environment of its own. rest: of `conda run`."""
+    """What a command installs. done: it sets conda itself up, or an environment of its own. rest: of `conda run`.
+
+    specs, channels: the same in conda's own words.
+    """
 
     python: str | None = None
     packages: tuple[str, ...] = ()
@@ -49,6 +52,8 @@ class CondaCall:
     done: bool = False
     rest: tuple[str, ...] = ()
     file: str | None = None
+    specs: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -58,10 +63,13 @@ class _Found:
     debian: list[str] = field(default_factory=list[str])
     left_out: list[str] = field(default_factory=list[str])
     pip: list[str] = field(default_factory=list[str])
+    specs: list[str] = field(default_factory=list[str])
+    channels: list[str] = field(default_factory=list[str])
 
     def add(self, text: str) -> None:
         """A package as conda takes it: channel::name=version=build, or name>=version."""
         spec = text.rpartition("::")[2].strip().strip("'\"")
+        self.specs.append(text.strip().strip("'\""))
         name, bounds = (re.split(r"[\s=<>!~\[]", spec, maxsplit=1) + [""])[0].lower(), ""
         if found := re.match(r"[\w.-]+\s*(==?|[<>!~]=?.*)\s*([\w.*+!-]*)", spec):
             bounds = _bounds(found[1], found[2])
@@ -79,8 +87,9 @@ class _Found:
 
     def call(self, file: str | None = None) -> CondaCall:
         return CondaCall(
-            self.python, tuple(self.packages), tuple(self.debian), tuple(self.left_out), tuple(self.pip), file=file
-        )
+            self.python, tuple(self.packages), tuple(self.debian), tuple(self.left_out), tuple(self.pip), file=file,
+            specs=tuple(self.specs), channels=tuple(self.channels),
+        )  # fmt: skip
 
 
 def _bounds(operator: str, version: str) -> str:
@@ -107,11 +116,14 @@ def read_conda(words: Sequence[str], read_file: Callable[[str], str | None]) -> 
         for word in rest:
             if skip:
                 files += [word] * (skip in ("-f", "--file"))
+                found.channels += [word] * (skip in ("-c", "--channel"))
                 skip = ""
             elif word in WITH_VALUE:
                 skip = word
             elif word.startswith("--file="):
                 files.append(word.partition("=")[2])
+            elif word.startswith("--channel="):
+                found.channels.append(word.partition("=")[2])
             elif not word.startswith("-"):
                 packages.append(word)
         if action.startswith("env") and not files:
@@ -161,6 +173,8 @@ def _read_file(name: str, text: str, found: _Found) -> None:
             section, pip_at = key[1], -1
             continue
         item = re.match(r"(\s*)-\s+(.*)", bare)
+        if section == "channels" and item is not None:
+            found.channels.append(item[2].strip().strip("'\""))
         if section != "dependencies" or item is None:
             continue
         depth, value = len(item[1]), item[2].strip().strip("'\"")

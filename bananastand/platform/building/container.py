@@ -9,23 +9,29 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from ..inherited import PROXIES, addresses
 from ..launch import Launch
 from .commands import output, run
-from .dockerfile import Dockerfile
+from .dated_index import dated_index
+from .dockerfile import Dockerfile, parse
 from .dockerfile_edits import with_overrides
+from .engines import ENGINES, Engine, find_engine
 from .errors import BuildError
 from .failure import advice, decisive
+from .installer import pip_config
 from .log import BuildLog
 from .overrides import Overrides
+from .run_edits import with_run_environment
+from .run_environment import RunEnvironment, run_environment
 from .settings import BuildSettings
+from .weights import RENAMED, declared_arguments, renamed_folder, renamed_weights
 
-__all__ = ["CONTAINERS", "ENGINES", "answering", "build_container"]
+__all__ = ["build_container"]
 
-CONTAINERS = ("docker", "podman")  # they isolate what they run; buildah does where it is set up so
-ENGINES = ("docker", "podman", "buildah")
 # An engine's own words about a step that failed, behind those of the step's program.
 ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error building|Error: error building|"
                          r"#\d+ ERROR|ERROR: process|.*\bexit status\b|subprocess exited|"
@@ -34,50 +40,106 @@ ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error 
 PLAIN = re.compile(r"^(docker\.io/)?(library/)?")
 
 
-async def answering(engine: str | None = None) -> str | None:
-    """The engine that is named, or the first that works here: `info` asks docker's engine too, not its client alone."""
-    for name in (engine,) if engine else ENGINES:
-        if shutil.which(name) and (await output([name, "info"], seconds=20))[0] == 0:
-            return name
-    return None
-
-
 async def build_container(
-    dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog
-) -> Launch:
-    """Build an image of the source. Secrets are mounted for the RUN lines that ask for them. Raises BuildError."""
-    engine = await answering(settings.engine)
-    if engine is None:
+    dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog,
+    engine: Engine | None = None,
+) -> Launch:  # fmt: skip
+    """Build an image of the source.
+
+    Secrets are mounted for the RUN lines that ask for them; tokens and addresses of the hub reach all of them.
+
+    Args:
+        dockerfile: That of the source, read.
+        source: The build's context.
+        settings: Of the build.
+        overrides: Of bananastand.toml.
+        folder: The build's own, for the Dockerfile that the engine reads.
+        log: Hears the engine's lines.
+        engine: One that works; None to look for it.
+
+    Raises:
+        BuildError: There is no engine that works, or the build failed.
+    """
+    engine = engine or await _engine(settings)
+    tag = f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
+    log(f"building an image with {engine.name}")
+    pip = await pip_config({})
+    async with dated_index(settings, source, pip, log) as index:
+        index = index if engine.host_network else None
+        made = run_environment(dockerfile, settings, overrides.build.weights, os.environ, pip, index)
+        file = _dockerfile(dockerfile, source, settings, overrides, folder, made, log)
+        command = [engine.name, "build", *engine.options, "--tag", tag, "--file", str(file), *made.options]
+        command += _options(engine, dockerfile, settings, file, made)
+        secrets = dict[str, str]()
+        for number, (name, value) in enumerate(settings.secrets.items()):
+            secrets[f"BANANASTAND_SECRET_{number}"] = value
+            command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
+        # Older dockers know no build secrets without BuildKit.
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets, **made.environment}
+        say = partial(_say, log, (*made.flags, made.words.strip()))
+        status = await run([*command, *settings.engine_options, str(source)], log=say, environment=environment)
+    if status:
+        raise BuildError(_failure(engine.name, status, list(log.tail)))
+    return await _launch(engine, tag, settings, overrides)
+
+
+def _say(log: BuildLog, ours: tuple[str, ...], line: str) -> None:
+    """A line of the engine's, with RUN lines as the repository has them."""
+    for each in filter(None, ours):
+        line = line.replace(f"{each} ", "")
+    log(line)
+
+
+async def _engine(settings: BuildSettings) -> Engine:
+    names = (settings.engine,) if settings.engine else ENGINES
+    found = await find_engine(names, settings.engine_notes)
+    if found.engine is None:
+        why = f" ({found})" if found.problems else ""
         raise BuildError(
-            f"cannot build an image: none of {settings.engine or ', '.join(ENGINES)} works here; start Docker, or "
-            "install one (apt-get install buildah), or use the process builder"
+            f"cannot build an image: none of {', '.join(names)} works here{why}; start Docker, or install one "
+            "(apt-get install buildah), or use the process builder"
         )
-    file = folder / "Dockerfile"
+    return found.engine
+
+
+def _dockerfile(
+    dockerfile: Dockerfile, source: Path, settings: BuildSettings, overrides: Overrides, folder: Path,
+    made: RunEnvironment, log: BuildLog,
+) -> Path:  # fmt: skip
+    """The Dockerfile that the engine reads."""
     text = (source / settings.dockerfile).read_text(encoding="utf-8", errors="replace")
     text = _mapped(text, dockerfile, settings.images, log)
-    file.write_text(with_overrides(text, dockerfile, overrides.build), encoding="utf-8")
-    tag = f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
-    command, secrets = [engine, "build", "--tag", tag, "--file", str(file)], dict[str, str]()
-    if engine == "docker":
-        command += ["--progress", "plain"]
-    else:  # docker's format has what OCI's has not: SHELL and HEALTHCHECK
-        command += ["--format", "docker", "--layers"]
+    text = with_overrides(text, dockerfile, overrides.build)
+    if made.words:
+        log(f"RUN lines see {', '.join(made.names)}; the image does not keep them")
+        text = with_run_environment(text, parse(text, settings.environment), made.flags, made.words, log)
+    file = folder / "Dockerfile"
+    file.write_text(text, encoding="utf-8")
     ignore = source / f"{settings.dockerfile}.dockerignore"
     if ignore.is_file():
         shutil.copyfile(ignore, f"{file}.dockerignore")
-        command += [] if engine == "docker" else ["--ignorefile", f"{file}.dockerignore"]
+    return file
+
+
+def _options(
+    engine: Engine, dockerfile: Dockerfile, settings: BuildSettings, file: Path, made: RunEnvironment
+) -> list[str]:
+    """More of the build command's options."""
+    command = list[str]()
+    if engine.name == "docker":
+        command += ["--progress", "plain"]
+        command += [part for name in sorted(PROXIES & os.environ.keys()) for part in ("--build-arg", name)]
+    else:  # docker's format has what OCI's has not: SHELL and HEALTHCHECK
+        command += ["--format", "docker", "--layers"]
+    if made.on_loopback and engine.host_network:  # a network of the container's own does not lead there
+        command += ["--network", "host"]
+    if Path(f"{file}.dockerignore").is_file() and engine.name != "docker":  # docker finds it by its name
+        command += ["--ignorefile", f"{file}.dockerignore"]
+    declared = declared_arguments(dockerfile)
     for name, value in settings.environment.items():
-        if name in _declared(dockerfile):
+        if name in declared:
             command += ["--build-arg", f"{name}={value}"]
-    for number, (name, value) in enumerate(settings.secrets.items()):
-        secrets[f"BANANASTAND_SECRET_{number}"] = value
-        command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
-    log(f"building an image with {engine}")
-    environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets}  # older dockers know no build secrets without it
-    status = await run([*command, *settings.engine_options, str(source)], log=log, environment=environment)
-    if status:
-        raise BuildError(_failure(engine, status, list(log.tail)))
-    return await _launch(engine, tag, settings, overrides)
+    return command
 
 
 def _failure(engine: str, status: int, lines: list[str]) -> str:
@@ -92,12 +154,6 @@ def _failure(engine: str, status: int, lines: list[str]) -> str:
     if what := advice(before):
         text += f". What to do: {what}"
     return text
-
-
-def _declared(dockerfile: Dockerfile) -> set[str]:
-    """The names of all ARG lines."""
-    lines = [line for stage in dockerfile.stages for line in stage.instructions if line.name == "ARG"]
-    return {name for line in lines for name, _ in line.pairs({})} | dockerfile.declared
 
 
 def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: BuildLog) -> str:
@@ -120,14 +176,14 @@ def _instead(base: str, images: Mapping[str, str]) -> str | None:
     return next((image for pattern, image in images.items() for each in named if fnmatch.fnmatch(each, pattern)), None)
 
 
-async def _launch(engine: str, tag: str, settings: BuildSettings, overrides: Overrides) -> Launch:
-    about = ["inspect", "--type=image", tag] if engine == "buildah" else ["image", "inspect", tag]
-    status, text = await output([engine, *about])
+async def _launch(engine: Engine, tag: str, settings: BuildSettings, overrides: Overrides) -> Launch:
+    about = ["inspect", "--type=image", tag] if engine.name == "buildah" else ["image", "inspect", tag]
+    status, text = await output([engine.name, *about])
     try:
-        told: Any = json.loads(text)
-        config = cast("dict[str, Any]", told["Docker"]["config"] if engine == "buildah" else told[0]["Config"])
+        said: Any = json.loads(text)
+        config = cast("dict[str, Any]", said["Docker"]["config"] if engine.name == "buildah" else said[0]["Config"])
     except (ValueError, KeyError, IndexError, TypeError):
-        raise BuildError(f"{engine} does not tell about the image it built (status {status})") from None
+        raise BuildError(f"{engine.name} does not tell about the image it built (status {status})") from None
     command = overrides.app.command or (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
     if not command:
         raise BuildError('the image has no CMD: say how the app is started, as CMD ["python3", "-u", "app.py"]')
@@ -136,9 +192,22 @@ async def _launch(engine: str, tag: str, settings: BuildSettings, overrides: Ove
         kind="container",
         command=command,
         workdir=config.get("WorkingDir") or "/",
-        environment={**settings.environment, **overrides.app.environment},  # ENV lines are in the image
+        environment=_environment(config, settings, overrides),
         image=tag,
-        engine=engine,
+        engine=engine.name,
         port=overrides.app.port or (int(ports[0]) if ports else None),
         health=overrides.app.health,
+        isolation=engine.isolation,
+        volumes={RENAMED: str(renamed_folder())} if overrides.build.weights else {},
     )
+
+
+def _environment(config: dict[str, Any], settings: BuildSettings, overrides: Overrides) -> dict[str, str]:
+    """Variables for replicas. ENV lines are in the image; those are here that come before this machine's addresses."""
+    lines: list[str] = config.get("Env") or []
+    image = {name: value for name, _, value in (line.partition("=") for line in lines)}
+    weights = dict[str, str]()
+    if overrides.build.weights:
+        path = ":".join(filter(None, (RENAMED, image.get("PYTHONPATH"))))
+        weights = {**renamed_weights(overrides.build.weights, {}), "PYTHONPATH": path}
+    return {**addresses(image), **weights, **settings.environment, **overrides.app.environment}

@@ -125,8 +125,12 @@ async def complete(
     config: PipConfig,
     uv: str | None,
     log: Callable[[str], None],
+    own_python: bool = False,
 ) -> Plan:
-    """Find the interpreter and the builds of torch. Raises BuildError."""
+    """Find the interpreter and the builds of torch. Raises BuildError.
+
+    own_python: conda brings the interpreter.
+    """
     choice = intent.python or await _by_pins(intent, config, log)
     image = intent.base
     if image is not None and not image.known:
@@ -147,7 +151,10 @@ async def complete(
         )
         choice = PythonChoice(f"3.{near}", "the CPU build of torch on this machine", exact=True)
     folder = settings.cache / "pythons"
-    interpreter = await _interpreter(choice, intent, uv, folder, config, log)
+    if own_python:
+        interpreter = Interpreter("", choice.version or "3")
+    else:
+        interpreter = await _interpreter(choice, intent, uv, folder, config, log)
     log(f"environment: Python {interpreter.version}: {choice.reason}")
     plan = Plan(intent, choice, interpreter, intent.packages, torch)
     if torch.is_mirror:

@@ -21,16 +21,20 @@ from pathlib import Path
 
 from .adoption import why_not
 from .commands import output, run
+from .conda_environment import CondaPackages, find_conda, make_conda_environment
 from .environment_cache import MADE, alone, forget_unused, full, need_space, note_user
 from .environment_plan import Plan, complete, index_of, no_torch, read_intent
 from .errors import BuildError
 from .installer import Failed, Installer, PipConfig, find_uv, pip_config
 from .installer_failures import Context, explain, no_space
+from .pythons import Interpreter
 from .requirements import PipCall, installed
 from .settings import BuildSettings
 from .torch_options import forbidden_torch, options_for, without_cuda
 
 __all__ = ["Environment", "environment_for"]
+
+ByConda = tuple[str, CondaPackages]  # the program, and what it installs
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ async def environment_for(
     instructions: Sequence[tuple[int, str]] = (),
     source: Path | None = None,
     wanted_python: tuple[str, str] | None = None,
+    conda: CondaPackages | None = None,
 ) -> Environment:
     """The environment in which all that pip is told holds, kept as long as the folder `user`.
 
@@ -66,6 +71,7 @@ async def environment_for(
         instructions: Line and text of the Dockerfile's instructions, which may name a Python.
         source: The folder of the repository.
         wanted_python: A version and who names it, where the caller knows one; it comes before what lines name.
+        conda: What conda is to install, where it makes the environment.
 
     Raises:
         BuildError: It cannot be made; the text says why and what to do.
@@ -76,7 +82,8 @@ async def environment_for(
     intent = read_intent(
         calls, settings=settings, base=base, instructions=instructions, source=source, wanted_python=wanted_python
     )
-    for python in settings.adopt:
+    program = find_conda() if conda is not None and conda.specs else None
+    for python in settings.adopt if program is None else ():
         there = await installed(python)
         reason = "there is no such interpreter" if there is None else why_not(there, calls, intent, settings, source)
         if reason is None:
@@ -84,30 +91,37 @@ async def environment_for(
             return Environment(python, str(Path(python).parent), f"adopted {python}")
         log(f"environment: not {Path(python).parent.parent}: {reason}")
     uv, config = find_uv(), await pip_config(environment)
-    plan = await complete(intent, settings=settings, config=config, uv=uv, log=log)
+    own_python = program is not None
+    plan = await complete(intent, settings=settings, config=config, uv=uv, log=log, own_python=own_python)
     if intent.requirements:
         undated = "" if uv or intent.as_of.cutoff is None else "; uv is not there, and pip takes today's all the same"
         log(f"environment: {intent.as_of}{undated}")
-    folder = settings.cache / "environments" / await _key(plan, calls, settings, uv)
+    by_conda = (program, conda) if program is not None and conda is not None else None
+    folder = settings.cache / "environments" / await _key(plan, calls, settings, uv, by_conda)
     async with alone(folder.with_suffix(".lock")):
         if (folder / MADE).exists():
             log(f"environment: {folder.name} is there already, made by an earlier build")
         else:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            log(f"environment: making {folder.name} with {'uv' if uv else 'pip'}")
-            await _made(folder, calls, plan, settings, environment, config, uv, log)
+            tools = f"{Path(program).name} and " if program else ""
+            log(f"environment: making {folder.name} with {tools}{'uv' if uv else 'pip'}")
+            await _made(folder, calls, plan, settings, environment, config, uv, log, by_conda)
         note_user(folder, user)
     await asyncio.to_thread(forget_unused, settings.cache / "environments")
     return Environment(str(folder / "bin" / "python"), str(folder / "bin"), folder.name)
 
 
-async def _key(plan: Plan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None) -> str:
+async def _key(
+    plan: Plan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None, conda: ByConda | None
+) -> str:
     """The same for what gives the same environment."""
     day = plan.intent.as_of.cutoff
     told = [
         2, uv is not None, plan.interpreter.version, sys.platform, platform.machine(), plan.packages, settings.pins,
         day.isoformat() if day else None, plan.torch.kind, plan.torch.backend, plan.overrides, plan.excludes,
     ]  # fmt: skip
+    if conda is not None:
+        told += [Path(conda[0]).name, conda[1].specs, conda[1].channels]
     digests = [await asyncio.to_thread(call.digest) for call in calls]
     return hashlib.sha256(json.dumps([*told, *digests]).encode()).hexdigest()[:24]
 
@@ -121,10 +135,11 @@ async def _made(
     config: PipConfig,
     uv: str | None,
     log: Callable[[str], None],
+    conda: ByConda | None,
 ) -> None:
     """Make the environment in its folder, or leave no folder."""
     need_space(settings.cache)
-    making = _Making(folder, calls, plan, settings, environment, config, uv, log)
+    making = _Making(folder, calls, plan, settings, environment, config, uv, log, conda)
     try:
         await making.make()
         (folder / MADE).touch()
@@ -150,6 +165,7 @@ class _Making:
     config: PipConfig
     uv: str | None
     log: Callable[[str], None]
+    conda: ByConda | None = None
     dated: bool = True  # until the index turns out to tell no upload times
 
     async def make(self) -> None:
@@ -164,8 +180,18 @@ class _Making:
         for call in self.calls:
             await self._install(dataclasses.replace(call, environment={**environment, **call.environment}))
 
+    async def _by_conda(self, program: str, packages: CondaPackages) -> None:
+        version = await make_conda_environment(
+            program, self.folder, packages, self.plan.interpreter.version, cache=self.settings.cache, log=self.log
+        )
+        interpreter = Interpreter(str(self.folder / "bin" / "python"), version)
+        self.plan = dataclasses.replace(self.plan, interpreter=interpreter)
+
     async def _venv(self) -> None:
         python = self.plan.interpreter
+        if self.conda is not None:
+            await self._by_conda(*self.conda)
+            return
         if self.uv:
             command = [self.uv, "venv", "--quiet", "--no-config", "--python", python.path, str(self.folder)]
         else:

@@ -46,24 +46,28 @@ def cuda_of(torch: str, base: str | None = None) -> str | None:
     return found[-1] if found else None
 
 
-def capabilities_of(cuda: str) -> tuple[str, ...]:
-    """The compute capabilities that torch wheels of a CUDA are compiled for."""
+def capabilities_of(cuda: str, torch: str | None = None) -> tuple[str, ...]:
+    """The compute capabilities that torch wheels of a CUDA are compiled for; of a version, where the list changed."""
     rows: dict[str, list[str]] = table()["capabilities"]
     fitting = [row for row in sorted(rows, key=_numbers) if _numbers(row) <= _numbers(cuda)]
-    return tuple(rows[fitting[-1]]) if fitting else ()
+    if not fitting:
+        return ()
+    changed: dict[str, list[str]] = table()["capabilities_since"].get(fitting[-1], {})
+    since = [first for first in sorted(changed, key=_numbers) if torch and _numbers(first) <= _numbers(torch)]
+    return tuple(changed[since[-1]] if since else rows[fitting[-1]])
 
 
-def drives(cuda: str, capability: str) -> bool:
+def drives(cuda: str, capability: str, torch: str | None = None) -> bool:
     """Whether wheels of a CUDA run on a GPU: code of a capability runs on its own major from its minor on."""
     major, minor = _numbers(capability)
-    compiled = (_numbers(each) for each in capabilities_of(cuda))
+    compiled = (_numbers(each) for each in capabilities_of(cuda, torch))
     return any(each[0] == major and each[1] <= minor for each in compiled)
 
 
 def lowest_torch(capability: str) -> tuple[str, str] | None:
     """The lowest torch that drives a GPU, and the CUDA it is to be built for; None for a GPU no wheel is made for."""
     rows: dict[str, list[str]] = table()["cuda_builds"]
-    found = [(first, cuda) for cuda, (first, _) in rows.items() if drives(cuda, capability)]
+    found = [(first, cuda) for cuda, (first, _) in rows.items() if drives(cuda, capability, first)]
     return min(found, key=lambda each: _numbers(each[0]), default=None)
 
 
@@ -72,9 +76,9 @@ def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> st
     if cuda is None:
         return None
     for capability in capabilities:
-        if drives(cuda, capability):
+        if drives(cuda, capability, torch):
             continue
-        known = capabilities_of(cuda)
+        known = capabilities_of(cuda, torch)
         lowest = lowest_torch(capability)
         way = (
             f"the lowest that can is torch {lowest[0]} with CUDA {lowest[1]}: set it in requirements.txt, or in "

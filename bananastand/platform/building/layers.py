@@ -11,10 +11,12 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["Layers", "Seen", "hub_of", "look"]
+__all__ = ["OWN_CACHES", "Layers", "Seen", "caches_of", "hub_of", "look"]
 
 LINKED = 16 * 2**20  # bytes from which a file is linked, not copied: weights, which nobody changes in place
 KEPT = 30 * 86400  # seconds since a layer was last used
+# Below HF_HOME: of transformers before 4.22, of diffusers before 0.17, of datasets.
+OWN_CACHES = ("transformers", "diffusers", "datasets")
 Seen = dict[str, tuple[int, int, int]]
 
 
@@ -98,6 +100,12 @@ def _bring(source: str, target: str) -> str:
         except OSError:
             pass  # another file system
     return str(shutil.copy2(source, target, follow_symlinks=False))
+
+
+def caches_of(environment: Mapping[str, str]) -> list[Path]:
+    """Where the hub's libraries keep what they fetch: huggingface_hub, and those that had a cache of their own."""
+    home = Path(environment.get("HF_HOME") or hub_of(environment).parent)
+    return [hub_of(environment), *(home / name for name in OWN_CACHES)]
 
 
 def hub_of(environment: Mapping[str, str]) -> Path:

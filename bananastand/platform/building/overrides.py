@@ -54,7 +54,7 @@ class BuildOverrides(_Table):
     packages the app needs. requirements: requirement files that replace what the Dockerfile's pip lines install.
     pins: requirements, each of which replaces that package's line. as_of: resolve open requirements as of this date, or
     "now". weights: a hub name and the name to fetch in its place. skip: lines of the Dockerfile that are left out, each
-    by how it begins, such as "RUN make".
+    by how it begins, such as "RUN make". conda: false reads conda's lines for PyPI's packages though conda is there.
     """
 
     builder: Literal["process", "container"] | None = None
@@ -65,6 +65,7 @@ class BuildOverrides(_Table):
     as_of: str | None = None
     weights: dict[str, str] = Field(default_factory=dict)
     skip: tuple[str, ...] = ()
+    conda: bool = True
 
     @field_validator("as_of", mode="before")
     @classmethod

@@ -5,10 +5,10 @@ Speaks the simple API, in JSON or HTML; installs nothing.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import ssl
-import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,10 @@ MINORS = range(6, 20)  # of Python 3 that are considered
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known."""
+    """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known.
+
+    yanked: by whoever published it, so that only an exact pin takes it.
+    """
 
     name: str
     version: Version
@@ -47,6 +50,7 @@ class File:
     requires_python: str | None = None
     uploaded: datetime | None = None
     url: str = ""
+    yanked: bool = False
 
     @property
     def pythons(self) -> set[int]:
@@ -59,37 +63,59 @@ class File:
 
 
 class PackageIndex:
-    """Indexes asked in their order, and folders of files. What was fetched is kept for the life of the object."""
+    """Indexes asked in their order, and folders of files. What was fetched is kept for the life of the object.
+
+    failures: the addresses of packages that an index gave no answer to, and why.
+    """
 
     def __init__(
         self, indexes: Sequence[str] = (DEFAULT_INDEX,), folders: Sequence[str] = (), certificates: str | None = None,
         timeout: float = 15.0,
     ) -> None:  # fmt: skip
-        self._indexes, self._folders, self._timeout = indexes, folders, timeout
+        self._indexes, self._folders, self._timeout, self._certificates = indexes, folders, timeout, certificates
         self._context = ssl.create_default_context(cafile=certificates if certificates else None)
         self._known = dict[str, list[File]]()
+        self.failures = dict[str, str]()
+
+    def with_indexes(self, addresses: Iterable[str]) -> PackageIndex:
+        """One that asks these indexes too."""
+        indexes = tuple(dict.fromkeys([*self._indexes, *addresses]))
+        return PackageIndex(indexes, self._folders, self._certificates, self._timeout)
 
     def files(self, name: str) -> list[File]:
-        """All files of a package; empty where nothing is known or no index answers. Blocks on the network."""
+        """All files of a package, without yanked ones; empty where no index has or says any. Blocks on the network."""
+        return [file for file in self.history(name) if not file.yanked]
+
+    def history(self, name: str) -> list[File]:
+        """All files of a package, yanked ones among them."""
         name = str(canonicalize_name(name))
         if name not in self._known:
             found = [file for index in self._indexes for file in self._of_index(index, name)]
             self._known[name] = found + [file for folder in self._folders for file in _of_folder(folder, name)]
         return self._known[name]
 
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """What the indexes say of a package's files, as the simple API's JSON has it. Blocks on the network."""
+        return [row for index in self._indexes for row in self._rows(index, name)]
+
     def _of_index(self, index: str, name: str) -> list[File]:
+        return [file for row in self._rows(index, name) if (file := _file(row, name)) is not None]
+
+    def _rows(self, index: str, name: str) -> list[dict[str, Any]]:
         address = f"{index.rstrip('/')}/{name}/"
         try:
             if address.startswith("file:"):
                 body, kind = (Path(unquote(urlsplit(address).path)) / "index.html").read_bytes(), "text/html"
             else:
-                request = urllib.request.Request(address, headers={"Accept": ACCEPT})
+                request = _request(address)
                 with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:
                     body, kind = answer.read(LARGEST), answer.headers.get("Content-Type", "")
-            rows = _json_rows(body) if "json" in kind else _html_rows(body.decode("utf-8", "replace"), address)
-        except (OSError, ValueError, urllib.error.URLError):
+            return _json_rows(body, address) if "json" in kind else _html_rows(body.decode("utf-8", "replace"), address)
+        except (OSError, ValueError) as error:
+            absent = isinstance(error, FileNotFoundError) or getattr(error, "code", None) in (404, 410)
+            if not absent:
+                self.failures[_bare(address)] = str(getattr(error, "reason", error))
             return []
-        return [file for row in rows if (file := _file(row, name)) is not None]
 
 
 def pythons_of(files: Iterable[File], when: datetime | None = None) -> tuple[set[int], set[int]]:
@@ -116,6 +142,20 @@ def spelled(minors: Iterable[int]) -> str:
     return ", ".join(f"3.{run[0]}" if len(run) == 1 else f"3.{run[0]}-3.{run[-1]}" for run in runs)
 
 
+def _request(address: str) -> urllib.request.Request:
+    """A request with the name and password of the address, which urllib takes for a part of the host."""
+    headers, parts = {"Accept": ACCEPT}, urlsplit(address)
+    if parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return urllib.request.Request(_bare(address), headers=headers)
+
+
+def _bare(address: str) -> str:
+    """Without a name and password."""
+    return re.sub(r"(?<=//)[^/@]*@", "", address, count=1)
+
+
 def _fits(tag: tuple[str, str, str], minor: int) -> bool:
     interpreter, abi, platform = tag
     if not (platform == "any" or ("linux" in platform and platform.endswith("x86_64"))):
@@ -134,9 +174,10 @@ def _specifier(text: str | None) -> SpecifierSet | None:
         return None
 
 
-def _json_rows(body: bytes) -> list[dict[str, Any]]:
+def _json_rows(body: bytes, address: str) -> list[dict[str, Any]]:
     told: Any = json.loads(body)
-    return cast("list[dict[str, Any]]", told.get("files", []) if isinstance(told, dict) else [])
+    files = cast("list[dict[str, Any]]", told.get("files", []) if isinstance(told, dict) else [])
+    return [{**row, "url": urljoin(address, str(row.get("url", "")))} for row in files]
 
 
 def _html_rows(text: str, address: str) -> list[dict[str, Any]]:
@@ -144,14 +185,13 @@ def _html_rows(text: str, address: str) -> list[dict[str, Any]]:
     for attributes, name in re.findall(r"<a\s([^>]*)>([^<]*)</a>", text, re.IGNORECASE):
         found = dict(re.findall(r"([\w-]+)=[\"']([^\"']*)[\"']", attributes))
         row = {"filename": unescape(name).strip(), "url": urljoin(address, unescape(found.get("href", "")))}
-        rows.append({**row, "requires-python": unescape(found.get("data-requires-python", "")) or None})
+        requires = unescape(found.get("data-requires-python", "")) or None
+        rows.append({**row, "requires-python": requires, "yanked": "data-yanked" in attributes})
     return rows
 
 
 def _file(row: Mapping[str, Any], name: str) -> File | None:
     filename = str(row.get("filename", ""))
-    if row.get("yanked"):
-        return None
     try:
         if filename.endswith(".whl"):
             found, version, _, tags = parse_wheel_filename(filename)
@@ -164,7 +204,8 @@ def _file(row: Mapping[str, Any], name: str) -> File | None:
         return None
     if str(found) != name:
         return None
-    return File(filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")))
+    yanked = bool(row.get("yanked"))
+    return File(filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")), yanked)
 
 
 def _of_folder(folder: str, name: str) -> list[File]:

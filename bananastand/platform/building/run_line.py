@@ -10,7 +10,8 @@ import posixpath
 import shlex
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,17 +19,21 @@ from ..inherited import inherited
 from ..replicas.sandbox import in_sandbox
 from .commands import run
 from .conda import read_conda
+from .conda_environment import CondaPackages, find_conda, for_conda
 from .dockerfile import Instruction
 from .environments import Environment
 from .errors import DockerfileError, NotHonoured
 from .failure import advice, decisive
 from .fetch_failure import explain_fetch_failure
-from .layers import Layers, hub_of, look
+from .gpu_support import machine_capabilities
+from .layers import Layers, caches_of, look
 from .locks import requirements_of
 from .runs import ROOT, Run, is_own, read_run
 from .shell import Command, ShellError, commands
 from .shims import NOTES, notes_of, shims
 from .steps import Step, steps
+from .system import missing_packages
+from .torch_builds import FAMILY, name_of
 from .weights import declared_arguments, hub_tokens
 
 if TYPE_CHECKING:
@@ -65,7 +70,8 @@ class RunLine:
         status = await self._sequence(found)
         (self.stage.tree.root / FOLDER).unlink(missing_ok=True)
         if status:
-            raise DockerfileError(self.line.line, self._failure(status))
+            lacking = await missing_packages(self.stage.needed())
+            raise DockerfileError(self.line.line, self._failure(status, lacking))
 
     def _text(self) -> str:
         words = self.line.exec_form()
@@ -208,11 +214,20 @@ class RunLine:
             raise DockerfileError(self.line.line, f"RUN {said}: there is no {call.file} in {folder}")
         if call.python:
             stage.want_python(call.python, f"line {self.line.line}, conda")
+        by_conda = find_conda() if stage.overrides.build.conda else None
+        if by_conda is not None:
+            gpu = bool(machine_capabilities())
+            stage.conda += CondaPackages(for_conda(call.specs, gpu), call.channels)
+            left = () if gpu else tuple(each for each in call.packages if name_of(each) in FAMILY)
+            call = replace(call, packages=left, debian=(), left_out=())
+            stage.log(f"  {said}: {Path(by_conda).name} installs it, before pip's packages")
         stage.packages += call.debian
         place = posixpath.dirname(posixpath.join(folder, call.file)) if call.file else folder
         for packages in (call.packages, call.pip):
             if packages:
                 stage.add_pip(self.line.line, ("install", *packages), place, {})
+        if by_conda is not None and call.specs:
+            return ()
         if call.packages or call.pip or call.python or call.left_out:
             python = f"Python {call.python}; " if call.python else ""
             left = f"; left out: {', '.join(call.left_out)}" if call.left_out else ""
@@ -256,18 +271,17 @@ class RunLine:
         place.mkdir(parents=True, exist_ok=True)
         if stage.sandboxed:
             command, environment = self._sandboxed(command, environment, read, python)
-        hub = hub_of(environment)
-        shared = not hub.is_relative_to(root)
+        caches = [each for each in caches_of(environment) if not each.is_relative_to(root)]
         before = await asyncio.to_thread(look, root)
-        there = set(os.listdir(hub) if hub.is_dir() else ())
+        there = _entries(caches)
         status = await run(
             command, log=self._hear, cwd=Path("/") if stage.sandboxed else place, environment=environment
         )
         stage.mounts.take_away()
         if status == 0:
-            outside = [str(hub / name) for name in (os.listdir(hub) if hub.is_dir() else ()) if name not in there]
+            outside = sorted(_entries(caches) - there)
             after = await asyncio.to_thread(look, root)
-            await asyncio.to_thread(layers.keep, key, root, before, after, outside if shared else [])
+            await asyncio.to_thread(layers.keep, key, root, before, after, outside)
         self._after(read)
         return status
 
@@ -309,7 +323,7 @@ class RunLine:
         self.lines.append(line)
         self.stage.log(line)
 
-    def _failure(self, status: int) -> str:
+    def _failure(self, status: int, lacking: Sequence[str]) -> str:
         lines, text = list(self.lines), f"{self.line.text[:160]} ended with status {status}"
         if (why := explain_fetch_failure(lines, environment=self.environment)) is not None:
             return f"{self.line.text[:160]} failed. {why}"
@@ -319,9 +333,14 @@ class RunLine:
             text += f". What to do: {what}"
         elif not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"
-        if left := self.stage.needed():
-            text += f". The Dockerfile's Debian packages are not installed by a build: {', '.join(left)}"
+        if lacking:
+            command = f"sudo apt-get install {' '.join(lacking)}"
+            text += f". This machine lacks some of the Dockerfile's Debian packages: {command}"
         return text
+
+
+def _entries(folders: Sequence[Path]) -> set[str]:
+    return {str(folder / name) for folder in folders if folder.is_dir() for name in os.listdir(folder)}
 
 
 def _only_cd(text: str) -> str | None:

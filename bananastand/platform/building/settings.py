@@ -50,4 +50,8 @@ class BuildSettings:
     largest_source: int = 4 * 2**30  # bytes, unpacked
     most_files: int = 100_000
     largest_log: int = 4 * 2**20  # characters
-    as_of: str | None = None  # the day as of which open requirements are resolved, or "now"
+
+    @property
+    def engine_notes(self) -> Path:
+        """Where it is noted which container engine works."""
+        return self.cache / "engines"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..inherited import inherited
+from .conda_environment import CondaPackages
 from .dockerfile import Dockerfile, Instruction, Stage
 from .environments import Environment, environment_for
 from .errors import BuildError, DockerfileError, NotHonoured
@@ -82,12 +83,13 @@ class StageBuild:
         self.made_environments = list[str]()  # by `python -m venv`, as the image would have them
         self.skipped = list[str]()
         self.packages = list[str](overrides.build.system_packages)
+        self.conda = CondaPackages()
         # The version of Python that conda is to bring, and where it says so.
         self.wanted_python: tuple[str, str] | None = None
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
         self.pip_words = PipWords(self.tree, Pins.of(settings.pins), log)
         self.mounts = Mounts(self.tree, source, settings)
-        self._python: tuple[int, Environment] | None = None  # for how many calls of pip
+        self._python: tuple[int, CondaPackages, Environment] | None = None  # for how many calls of pip, and what else
         self._inherits_command = False
         self.weights = overrides.build.weights  # hub names, and those to fetch in their place
 
@@ -114,13 +116,14 @@ class StageBuild:
         calls = list(self.pip)
         if rest := self.pip_words.pins.rest():
             calls.append(PipCall(("install", *rest), self.tree.root, str(self.tree.root)))
-        if self._python is None or self._python[0] != len(calls):
+        if self._python is None or self._python[:2] != (len(calls), self.conda):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             try:
                 environment = await environment_for(
                     calls, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
                     user=self.tree.root.parent.parent, log=self.log, base=self.base,
                     instructions=self.instructions, source=self.source, wanted_python=self.wanted_python,
+                    conda=self.conda,
                 )  # fmt: skip
             except DockerfileError:
                 raise
@@ -128,8 +131,8 @@ class StageBuild:
                 if (line := self._line_of(str(error))) is None:
                     raise
                 raise DockerfileError(line, str(error)) from None
-            self._python = (len(calls), environment)
-        return self._python[1]
+            self._python = (len(calls), self.conda, environment)
+        return self._python[2]
 
     def _line_of(self, message: str) -> int | None:
         """The Dockerfile's line whose packages could not be installed, unless the message names it."""

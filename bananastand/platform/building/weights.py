@@ -16,16 +16,19 @@ from functools import cache
 from pathlib import Path
 
 from .dockerfile import Dockerfile
-from .layers import hub_of
+from .layers import caches_of, hub_of
 
 __all__ = [
+    "RENAMED",
     "TOKENS",
+    "VARIABLE",
     "Gone",
     "declared_arguments",
     "gone_weights",
     "hub_home",
     "hub_tokens",
     "lend_cache",
+    "renamed_folder",
     "renamed_weights",
 ]
 
@@ -40,7 +43,8 @@ OTHER_TOKENS = (
 )
 PLACES = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")  # each decides where the hub's cache is
 VARIABLE = "BANANASTAND_WEIGHTS"
-SHARED = "BANANASTAND_SHARED_HUB"  # the cache that the links lead to: a sandbox makes it visible
+RENAMED = "/run/bananastand/weights"  # where that folder is in a container
+SHARED = "BANANASTAND_SHARED_HUB"  # the folders that the links lead to: a sandbox makes them visible
 SMALL = 64 * 2**10  # bytes up to which a file of the cache is copied for a replica, not linked
 PRIVATE = frozenset({"token", "stored_tokens"})  # what `huggingface-cli login` leaves
 UNFINISHED = (".lock", ".incomplete", ".tmp")
@@ -106,13 +110,14 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
     """
     if not home:
         return {}
-    hub, old = Path(home["HF_HUB_CACHE"]), Path(home["HF_HOME"]) / "transformers"
-    for source, target in ((hub, folder / "hub"), (old, folder / "transformers")):
+    hub, *others = caches_of(home)
+    for source, target in ((hub, folder / "hub"), *((each, folder / each.name) for each in others if each.is_dir())):
         target.mkdir(parents=True, exist_ok=True)
         for path in _files(source):
             _lend(path, target / path.relative_to(source))
     lent = str(folder / "hub")
-    return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: str(hub.parent)}
+    shared = os.pathsep.join(dict.fromkeys(str(each.parent) for each in (hub, *others)))
+    return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: shared}
 
 
 def declared_arguments(dockerfile: Dockerfile) -> set[str]:
@@ -125,9 +130,14 @@ def renamed_weights(weights: Mapping[str, str], environment: Mapping[str, str]) 
     """The variables under which every Python program fetches the repositories on the right for those on the left."""
     if not weights:
         return {}
-    folder = str(Path(__file__).parent / "renamed_weights")
+    folder = str(renamed_folder())
     rest = [each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each and each != folder]
     return {VARIABLE: json.dumps(dict(sorted(weights.items()))), "PYTHONPATH": os.pathsep.join([folder, *rest])}
+
+
+def renamed_folder() -> Path:
+    """The folder for PYTHONPATH under which Python programs fetch other repositories."""
+    return Path(__file__).parent / "renamed_weights"
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from .assigned import assigned, used_by_runs
 from .constants import Module, called, dotted
 from .findings import Handler, Variable
 from .repository import Repository
@@ -103,9 +104,13 @@ def _port(repository: Repository, module: Module, node: ast.Call) -> int | None:
 
 
 def variables(repository: Repository) -> list[Variable]:
-    """Environment variables that code reads and ARG lines that have no value."""
+    """Environment variables that code reads and ARG lines that have no value.
+
+    One is required where code fails without it and nothing of the repository sets it, or where a RUN line reads a
+    secret that has no value.
+    """
     found: dict[str, Variable] = {}
-    known = repository.variables
+    known, set_here, runs = repository.variables, assigned(repository), used_by_runs(repository)
     for module in dict.fromkeys([*repository.served, *repository.built]):
         for node in ast.walk(module.tree):
             read = repository.code.variable(module, node) if isinstance(node, ast.Call | ast.Subscript) else None
@@ -113,7 +118,7 @@ def variables(repository: Repository) -> list[Variable]:
                 continue
             name, default, may_miss = read
             value = known.get(name) or next(iter(repository.code.texts(module, default)), None)
-            required = not value and not may_miss
+            required = not value and not may_miss and name not in set_here
             if name not in found or required > found[name].required:
                 secret = bool(SECRET.search(name))
                 found[name] = Variable(name, module.where(node), required, secret, None if secret else value)
@@ -127,7 +132,8 @@ def variables(repository: Repository) -> list[Variable]:
     for name, (has_value, where) in repository.arguments.items():
         if name not in found and not name.startswith(("DEBIAN_", "BUILDPLATFORM", "TARGET")):
             secret = bool(SECRET.search(name))
-            found[name] = Variable(name, where, not has_value and secret, secret, None if secret else known.get(name))
+            required = not has_value and secret and name in runs
+            found[name] = Variable(name, where, required, secret, None if secret else known.get(name))
     return sorted(found.values(), key=lambda each: (not each.required, each.name))
 
 

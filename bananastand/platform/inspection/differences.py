@@ -28,14 +28,16 @@ def differences(
     weights: Sequence[Weight],
     variables: Sequence[Variable],
     port: int | None,
+    against: Sequence[Difference] = (),
 ) -> list[Difference]:
-    """All of them, those that need a change first."""
+    """All of them, those that need a change first. against: what the package index has against the requirements."""
     found = [
         *_of_start(repository, template, port),
         *_of_gpu(repository, torch),
         *_of_weights(weights),
         *_of_variables(variables),
         *_of_requirements(requirements, template),
+        *against,
         *_of_dockerfile(repository, base),
         *_of_pointers(repository),
     ]
@@ -49,8 +51,12 @@ def _of_start(repository: Repository, template: Template, port: int | None) -> I
         change = f'say how it starts, in bananastand.toml: [app] command = "{likely or "PROGRAM"}"'
         yield Difference("nothing says how the app starts: there is no CMD", "Dockerfile:1", change)
     elif repository.entry is None and (name := _missing_script(repository, command[0])):
-        change = f"add {name}, or name another command in bananastand.toml: [app] command"
-        yield Difference(f"the command starts {name}, which the repository does not have", command[1], change)
+        text = f"the command starts {name}, which the repository does not have"
+        if _fetches_files(repository):
+            yield Difference(f"{text}; a line of the Dockerfile may bring it", command[1])
+        else:
+            change = f"add {name}, or name another command in bananastand.toml: [app] command"
+            yield Difference(text, command[1], change)
     if template.kind in ("cog", "truss"):
         change = "write a Dockerfile whose CMD starts an HTTP server, or an app.py with Potassium"
         yield Difference(f"{template.title} is not started here", template.where, change)
@@ -66,6 +72,13 @@ def _missing_script(repository: Repository, command: tuple[str, ...]) -> str | N
     script = next((word for word in command[1:] if not word.startswith("-")), "")
     there = any(each.rpartition("/")[2] == script.rpartition("/")[2] for each in repository.files)
     return script if script.endswith((".py", ".js")) and not there else None
+
+
+def _fetches_files(repository: Repository) -> bool:
+    """Whether a line brings files from elsewhere: a clone, a download, an archive, another image."""
+    runs = any(re.search(r"\bgit\s+clone\b|\b(wget|curl)\s|\b(tar|unzip)\s|<<", run.text) for run in repository.runs)
+    lines = [line for stage in repository.stages for line in stage.instructions if line.name in ("COPY", "ADD")]
+    return runs or any("--from=" in line.value or "://" in line.value or line.heredocs for line in lines)
 
 
 def _of_gpu(repository: Repository, torch: Torch | None) -> Iterator[Difference]:

@@ -12,6 +12,7 @@ __all__ = [
     "Inspection",
     "Memory",
     "Requirement",
+    "Resolution",
     "Template",
     "Torch",
     "Variable",
@@ -60,6 +61,14 @@ class Requirement:
     line: str
     state: Literal["pinned", "open", "git", "url", "local", "unreadable"]
     where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Whether all requirements can be had and fit together. reason: of "no" and "unknown"; with "yes", for what."""
+
+    state: Literal["yes", "no", "unknown"]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,7 @@ class Inspection:
     port: int | None
     health: str | None
     requirements: tuple[Requirement, ...] = ()
+    resolution: Resolution = field(default=Resolution("unknown", "the package index was not asked"))
     weights: tuple[Weight, ...] = ()
     system_packages: tuple[str, ...] = ()
     variables: tuple[Variable, ...] = ()

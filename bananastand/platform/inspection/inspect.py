@@ -9,22 +9,25 @@ from pathlib import Path
 
 from ..building.as_of import resolve_as_of
 from ..building.base_images import BaseImage, base_image
+from ..building.pythons import of_lines
 from .behaviour import absolute_paths, handlers, health_path, listening_port, variables, webhooks
 from .differences import differences
 from .downloads import downloads
 from .findings import Base, Inspection, Weight
 from .hub import ask_hub, known_weights
 from .memory import estimate
-from .packages import requirements, system_packages, torch_of
+from .packages import groups, system_packages, torch_of
 from .repository import Repository
+from .resolution import NOT_ASKED, resolve
 from .template import template_of
 
 __all__ = ["inspect_source"]
 
 
 def inspect_source(
-    folder: Path, *, source: str | None = None, as_of: str | None = None, committed: str | None = None, hub: bool = True
-) -> Inspection:
+    folder: Path, *, source: str | None = None, as_of: str | None = None, committed: str | None = None,
+    hub: bool = True, index: bool = False,
+) -> Inspection:  # fmt: skip
     """Read a repository and say what it is, what it needs and what will be different here. Runs nothing of it.
 
     Args:
@@ -33,13 +36,16 @@ def inspect_source(
         as_of: "now" or a date for open requirements; None for bananastand.toml's, else the last commit's.
         committed: The date of the last commit, where whoever fetched the files knows it.
         hub: Ask the model hub about weights.
+        index: Ask the package index whether the requirements can be had and fit together. Blocks on the network, and
+            must not be asked for inside of an event loop.
 
     Raises:
         BuildError: bananastand.toml cannot be read, or `as_of` is no date.
     """
     repository = Repository(folder)
     day = resolve_as_of(as_of or repository.overrides.build.as_of, committed, folder)
-    lines = requirements(repository)
+    calls = groups(repository)
+    lines = [line for call in calls for line in call.requirements]
     image, base = _base(repository, day.day)
     template = template_of(repository, lines)
     torch = torch_of(lines, image, day.day)
@@ -49,6 +55,7 @@ def inspect_source(
         weights, unasked = ask_hub(weights, renamed)
     asked = _with_tokens(repository, weights)
     port, wanted = listening_port(repository, template.kind), variables(repository)
+    resolution, against = resolve(calls, base.python, base.reason, day) if index else (NOT_ASKED, [])
     return Inspection(
         source=source or str(folder),
         template=template,
@@ -60,6 +67,7 @@ def inspect_source(
         port=port,
         health=health_path(repository, template.kind),
         requirements=tuple(lines),
+        resolution=resolution,
         weights=tuple(asked),
         system_packages=tuple(system_packages(repository)),
         variables=tuple(wanted),
@@ -67,7 +75,7 @@ def inspect_source(
         webhooks=tuple(webhooks(repository)),
         paths=tuple(absolute_paths(repository)),
         unread=(*repository.unread, *([f"weights: {unasked}"] if unasked else [])),
-        differences=tuple(differences(repository, template, base, torch, lines, asked, wanted, port)),
+        differences=tuple(differences(repository, template, base, torch, lines, asked, wanted, port, against)),
     )
 
 
@@ -82,8 +90,12 @@ def _base(repository: Repository, when: date | None) -> tuple[BaseImage | None, 
         reason = "bananastand.toml" if chosen else "no Dockerfile: as Banana's templates are built"
         return None, Base(None, python, reason)
     image, where = base_image(stage.base, when), f"Dockerfile:{stage.line}"
+    lines = [(each.line, each.text) for built in repository.stages for each in built.instructions]
+    stated = of_lines(lines)
     if chosen:
         return image, Base(stage.base, chosen, "bananastand.toml names the Python", where)
+    if stated is not None:
+        return image, Base(stage.base, stated.version, f"{stated.reason} names it", where)
     reason = "the image's name says so" if image.exact else "what the image holds" if image.known else "not known"
     return image, Base(stage.base, image.python, reason, where)
 

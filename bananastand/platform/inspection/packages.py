@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 
 from packaging.requirements import InvalidRequirement
@@ -16,30 +17,60 @@ from ..building.gpu_support import cuda_of, machine_capabilities, unsupported
 from .findings import Requirement, Torch
 from .repository import Repository
 
-__all__ = ["requirements", "system_packages", "torch_of"]
+__all__ = ["Group", "groups", "requirements", "system_packages", "torch_of"]
 
 INSTALLS = re.compile(r"(?:pip3?(?:\.\d+)?|uv pip)\s+install\s+([^;&|]+)")
 APT = re.compile(r"(?:apt-get|apt)\s+(?:-\S+\s+)*install\s+([^;&|]+)")
+INDEXES = re.compile(r"(?:--extra-index-url|--index-url|-i)[\s=]+[\"']?(https?://[^\s\"']+)")
 WITH_VALUE = frozenset({"-f", "--find-links", "-i", "--index-url", "--extra-index-url", "--trusted-host", "-c",
                         "--constraint", "--cache-dir", "-t", "--target"})  # fmt: skip
 
 
-def requirements(repository: Repository) -> list[Requirement]:
-    """Every requirement of the Dockerfile's pip lines, requirement files followed; else of requirements.txt."""
-    found = list[Requirement]()
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one pip call installs. indexes: the addresses of those it names. alone: without what packages require."""
+
+    requirements: tuple[Requirement, ...]
+    indexes: tuple[str, ...] = ()
+    alone: bool = False
+
+
+def groups(repository: Repository) -> list[Group]:
+    """The pip calls of the Dockerfile, files followed; else requirements.txt. bananastand.toml's pins replace lines."""
+    found = list[Group]()
     overrides = repository.overrides.build
     if overrides.requirements:
-        for name in overrides.requirements:
-            found += _of_file(repository, name)
+        found.append(_group(repository, " ".join(f"-r {name}" for name in overrides.requirements), "bananastand.toml"))
     elif repository.dockerfile is not None:
-        for run in repository.runs:
-            for words in INSTALLS.findall(run.text):
-                found += _of_words(repository, words, run.where)
+        found += (
+            _group(repository, words, run.where) for run in repository.runs for words in INSTALLS.findall(run.text)
+        )
     elif repository.has("requirements.txt"):
-        found += _of_file(repository, "requirements.txt")
+        found.append(_group(repository, "-r requirements.txt", "requirements.txt"))
     pinned = {_name(line): line for line in overrides.pins}
-    kept = [each for each in found if _name(each.line) not in pinned]
-    return [*kept, *(_requirement(line, "bananastand.toml") for line in pinned.values())]
+    if not pinned:
+        return found
+    kept = [replace(group, requirements=tuple(each for each in group.requirements if _name(each.line) not in pinned))
+            for group in found]  # fmt: skip
+    first = kept[0] if kept else Group(())
+    pins = tuple(_requirement(line, "bananastand.toml") for line in pinned.values())
+    return [replace(first, requirements=(*first.requirements, *pins)), *kept[1:]]
+
+
+def requirements(repository: Repository) -> list[Requirement]:
+    """Every requirement of the pip calls."""
+    return [line for group in groups(repository) for line in group.requirements]
+
+
+def _group(repository: Repository, words: str, where: str) -> Group:
+    texts = [words, *(repository.text(name) for name in _files(repository, words))]
+    indexes = [address.rstrip("/") for text in texts for address in INDEXES.findall(text)]
+    return Group(tuple(_of_words(repository, words, where)), tuple(indexes), "--no-deps" in words)
+
+
+def _files(repository: Repository, words: str) -> list[str]:
+    named = re.findall(r"(?:^|\s)(?:-r|--requirement)[\s=]*([^\s;&|]+)", words)
+    return [path for name in named if (path := _path(repository, name)) is not None]
 
 
 def _of_words(repository: Repository, text: str, where: str) -> Iterator[Requirement]:
@@ -52,18 +83,26 @@ def _of_words(repository: Repository, text: str, where: str) -> Iterator[Require
             yield from _of_file(repository, next(words, ""))
         elif word.startswith(("-r", "--requirement=")):
             yield from _of_file(repository, word.removeprefix("--requirement=").removeprefix("-r"))
+        elif word in ("-e", "--editable"):
+            line = next(words, "")
+            yield Requirement(line, "git" if "git+" in line else "local", where)
         elif word in WITH_VALUE:
             next(words, None)
         elif not word.startswith("-"):
             yield _requirement(word, where)
 
 
-def _of_file(repository: Repository, name: str, depth: int = 0) -> Iterator[Requirement]:
+def _path(repository: Repository, name: str) -> str | None:
+    """A requirement file of the repository by the name that a pip call has for it, wherever it was copied from."""
     plain = name.strip().removeprefix("./").lstrip("/")
     path = next((each for each in repository.files if each == plain), None)
-    path = path or next(
+    return path or next(
         (each for each in repository.files if each.rpartition("/")[2] == plain.rpartition("/")[2]), None
     )
+
+
+def _of_file(repository: Repository, name: str, depth: int = 0) -> Iterator[Requirement]:
+    path = _path(repository, name)
     if path is None or depth > 5:
         return
     for number, raw in enumerate(repository.text(path).splitlines(), 1):

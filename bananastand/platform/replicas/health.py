@@ -23,12 +23,14 @@ class Health:
         reason: What was asked and what came.
         concurrency: Calls at once, where the app says so.
         path: The one that answered; None for an app that has none.
+        answered: Whether anything came.
     """
 
     is_ready: bool
     reason: str
     concurrency: int = 1
     path: str | None = None
+    answered: bool = True
 
 
 async def ask_health(client: HttpClient, path: str | None = None) -> Health:
@@ -43,7 +45,7 @@ async def ask_health(client: HttpClient, path: str | None = None) -> Health:
     for each in (path,) if path else PATHS:
         answer = await client.get(each)
         if answer is None:
-            return Health(False, f"GET {each} on port {client.address[1]}: no answer")
+            return Health(False, f"GET {each} on port {client.address[1]}: no answer", answered=False)
         if 200 <= answer.status < 300:
             value = answer.json()
             told = value.get("concurrency") if isinstance(value, dict) else None

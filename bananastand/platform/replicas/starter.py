@@ -77,7 +77,8 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
         reading = await read_events(events, lambda session, asked, address, port: moved.add(asked, address, port))
     if worker is not None and ours is not None:
         await worker.attach(ours)
-    return Started(process, "started as a process", changed, worker, ports, reading)
+    how = "started as a process" if start.engine is None else f"started as a container by {start.engine}"
+    return Started(process, how, changed, worker, ports, reading)
 
 
 def worker_command(start: Start, control: int, *, move: bool) -> tuple[str, ...]:

@@ -1,0 +1,99 @@
+"""Puts build secrets, and the words that read them, into the RUN lines of a Dockerfile's text."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Callable, Sequence
+
+from .dockerfile import Dockerfile, Instruction, Stage
+
+__all__ = ["with_run_environment"]
+
+SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
+DEFAULT_SHELL = ("/bin/sh", "-c")
+HEREDOC_ALONE = re.compile(r"<<-?(['\"]?)[\w.]+\1$")
+WITHOUT_SHELL = ("scratch", "distroless")
+
+
+def with_run_environment(
+    text: str, dockerfile: Dockerfile, flags: Sequence[str], words: str, log: Callable[[str], None]
+) -> str:
+    """The text with flags and first words in each RUN line that a shell runs, or can.
+
+    Args:
+        text: Of the Dockerfile.
+        dockerfile: The same, read.
+        flags: For each RUN line, such as --mount=...
+        words: Of a shell, that end with a semicolon: they stand before a line's command.
+        log: Hears of lines that stay as they are.
+    """
+    lines, shells = text.removeprefix("\ufeff").splitlines(), dict[int, tuple[str, ...]]()
+    edits = list[tuple[int, int, list[str]]]()
+    for stage, after in zip(dockerfile.stages, [*(each.line for each in dockerfile.stages[1:]), None], strict=True):
+        earlier = dockerfile.stage(stage.base, stage.index)
+        shell = shells[earlier.index] if earlier is not None else DEFAULT_SHELL
+        last = after - 1 if after is not None else len(lines)
+        starts = [*(each.line - 1 for each in stage.instructions), last]
+        for instruction, end in zip(stage.instructions, starts[1:], strict=True):
+            if instruction.name == "SHELL":
+                shell = instruction.exec_form() or shell
+            if instruction.name == "RUN":
+                here = lines[instruction.line - 1 : end]
+                edited = _edited(
+                    here, instruction, shell, _has_shell(stage, dockerfile), flags, words, dockerfile.escape
+                )
+                if edited is None:
+                    log(f"Dockerfile line {instruction.line}: tokens and addresses of this machine do not reach it")
+                else:
+                    edits.append((instruction.line - 1, end, edited))
+        shells[stage.index] = shell
+    for start, end, edited in reversed(edits):
+        lines[start:end] = edited
+    return "\n".join([*lines, ""])
+
+
+def _has_shell(stage: Stage, dockerfile: Dockerfile) -> bool:
+    while (earlier := dockerfile.stage(stage.base, stage.index)) is not None:
+        stage = earlier
+    return not any(word in stage.base for word in WITHOUT_SHELL)
+
+
+def _edited(
+    here: list[str], instruction: Instruction, shell: tuple[str, ...], has_shell: bool, flags: Sequence[str],
+    words: str, escape: str,
+) -> list[str] | None:  # fmt: skip
+    """The lines of one RUN; None for one that has to stay as it is."""
+    head, rest = _split("\n".join(here), escape)
+    keyword = head[: len(head) - len(head.lstrip()) + len("RUN")]
+    head = f"{keyword} {' '.join(flags)}{head[len(keyword) :]}"
+    if (program := instruction.exec_form()) is not None:
+        if not has_shell:
+            return None
+        wrapped = json.dumps(["/bin/sh", "-c", f'{words}exec "$@"', "sh", *program])
+        return f"{head}{wrapped}".split("\n")
+    if not _is_posix(shell):
+        return None
+    if HEREDOC_ALONE.fullmatch(instruction.value):
+        if instruction.heredocs[0].body.startswith("#!"):
+            return None  # another program than the shell runs it
+        first, _, body = rest.partition("\n")
+        tab = "\t" if first.startswith("<<-") else ""
+        return f"{head}{first}\n{tab}{words.rstrip('; ')}\n{body}".split("\n")
+    return f"{head}{words}{rest}".split("\n")
+
+
+def _split(text: str, escape: str) -> tuple[str, str]:
+    """RUN with its flags, and its command."""
+    gap = rf"(?:[ \t]|{re.escape(escape)}[ \t]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)"
+    found = re.match(rf"\s*RUN{gap}+(?:--[a-z][a-z-]*(?:=\S*)?{gap}+)*", text, re.IGNORECASE)
+    assert found is not None, "the parser has read a RUN line"
+    return found[0], text[found.end() :]
+
+
+def _is_posix(shell: tuple[str, ...]) -> bool:
+    """Whether it is a shell that knows `. FILE`, also one that another program starts, as `conda run` does."""
+    return shell[-1].startswith("-") and shell[-1].endswith("c") and any(
+        posixpath.basename(word) in SHELLS for word in shell
+    )  # fmt: skip

@@ -1,0 +1,179 @@
+"""Whether what a repository installs can be had and fits together, as the package index and uv say.
+
+uv resolves without a build and without an installation, so no package's code runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ..building.as_of import AsOf
+from ..building.environment_plan import index_of
+from ..building.installer import PipConfig, find_uv, pip_config
+from ..building.installer_failures import Context, explain
+from ..building.package_index import PackageIndex, spelled
+from .findings import Difference, Requirement, Resolution
+from .packages import Group
+from .satisfiable import Finding, examine, parsed, pythons_that_all_have
+
+__all__ = ["NOT_ASKED", "resolve"]
+
+NOT_ASKED = Resolution("unknown", "the package index was not asked")
+TIMEOUT = 60.0  # seconds for uv
+ASK = 8.0  # seconds for an answer of an index
+OLDEST = 7  # minor of the oldest Python that a build takes
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """What is asked, and of whom. minor: of the Python 3; why: who names it."""
+
+    index: PackageIndex
+    config: PipConfig
+    minor: int | None
+    why: str
+    day: AsOf
+
+
+def resolve(groups: Sequence[Group], python: str | None, why: str, day: AsOf) -> tuple[Resolution, list[Difference]]:
+    """Ask the index about each requirement, and uv whether those of one pip call fit together.
+
+    Args:
+        groups: The requirements of each pip call.
+        python: Such as "3.8"; None where nothing names one.
+        why: Who names it.
+        day: As of which open requirements resolve.
+    """
+    lines = [line for group in groups for line in group.requirements]
+    if not lines:
+        return Resolution("yes", "nothing is installed"), []
+    config = asyncio.run(pip_config(os.environ))
+    own = index_of(config, ASK)
+    index = own.with_indexes([address for group in groups for address in group.indexes])
+    query = _Query(index, config, int(python.split(".")[1]) if python else None, why, day)
+    if reason := _unreachable(index, lines):
+        return Resolution("unknown", reason), []
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(examine, line, index, query.minor, day.cutoff) for line in lines]
+        findings = [finding for each in asked if (finding := each.result()) is not None]
+    differences = [Difference(each.text, each.requirement.where, each.change)
+                   for each in findings if each.state != "unknown"]  # fmt: skip
+    if query.minor is None:
+        differences += _without_python(lines, query)
+    if bad := [each for each in differences if each.change is not None]:
+        return Resolution("no", bad[0].text), differences
+    return _together(groups, findings, query, differences)
+
+
+def _unreachable(index: PackageIndex, lines: Sequence[Requirement]) -> str | None:
+    """Why the index gives no answer, asked for the first requirement of a release; None where it does."""
+    first = next((read for line in lines if (read := parsed(line, None)) is not None), None)
+    if first is None or index.history(first.name) or not index.failures:
+        return None
+    address, reason = next(iter(index.failures.items()))
+    return f"the package index cannot be reached: {address}: {reason}"
+
+
+def _without_python(lines: Sequence[Requirement], query: _Query) -> list[Difference]:
+    allowed = pythons_that_all_have(lines, query.index)
+    if not allowed or set.intersection(*allowed.values()):
+        return []
+    has = "; ".join(f"{name} has files for {spelled(minors)}" for name, minors in allowed.items())
+    where = next(line.where for line in lines if f"{line.line} ({line.where})" in allowed)
+    change = '[build] python = "3.x" and [build] pins = ["PACKAGE==VERSION"] in bananastand.toml'
+    return [Difference(f"no Python has files for all pins: {has}", where, change)]
+
+
+def _together(
+    groups: Sequence[Group], findings: Sequence[Finding], query: _Query, differences: list[Difference]
+) -> tuple[Resolution, list[Difference]]:
+    """Whether the requirements of each call fit, as far as that can be known without a build."""
+    unknown = [each.text for each in findings if each.state == "unknown"]
+    left = {id(each.requirement) for each in findings if each.state == "unknown"}
+    uv = find_uv()
+    if uv is None:
+        unknown.append("uv, which tells whether requirements fit together, is not installed")
+    for group in groups if uv is not None else ():
+        lines = [line for line in group.requirements if id(line) not in left and parsed(line, query.minor)]
+        sources = [line for line in lines if _is_source(line, query)]
+        unknown += [f"{each.line} has no wheel: its own requirements are known once it is built" for each in sources]
+        lines = [line for line in lines if line not in sources]
+        if len(lines) < 1 or group.alone:
+            continue
+        assert uv is not None
+        status, said = _compile(uv, lines, query)
+        if status == 0:
+            continue
+        text = "\n".join(said)
+        if "No solution found" not in text or "building from source is disabled" in text:
+            unknown.append(_reason(said))
+            continue
+        context = Context((), "uv", _minor(query), query.why, str(query.day.day), query.index.files)
+        reason = explain(said, context)
+        named = re.match(r"[A-Za-z0-9][\w.-]*", reason)
+        where = _place(named[0] if named else "", lines)
+        change = 'change one of the lines, or put another version in its place: [build] pins = ["PACKAGE==VERSION"]'
+        differences.append(Difference(reason.partition("; change one of")[0], where, change))
+        return Resolution("no", differences[-1].text), differences
+    if unknown:
+        return Resolution("unknown", unknown[0]), differences
+    return Resolution("yes", f"for Python 3.{_minor(query)}"), differences
+
+
+def _compile(uv: str, lines: Sequence[Requirement], query: _Query) -> tuple[int, list[str]]:
+    """`uv pip compile`: its status and what it said. Downloads metadata alone."""
+    command = [uv, "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--no-build", "--no-config"]
+    command += ["--python", sys.executable, "--python-version", f"3.{_minor(query)}"]
+    if query.day.cutoff is not None:
+        command += ["--exclude-newer", query.day.cutoff.isoformat().replace("+00:00", "Z")]
+        pinned = {line.name for each in lines if each.state == "pinned" and (line := parsed(each, query.minor))}
+        command += [word for name in sorted(pinned) for word in ("--exclude-newer-package", f"{name}=false")]
+    environment = {**os.environ, **query.config.for_uv(), "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1",
+                   "UV_INDEX_STRATEGY": "unsafe-best-match"}  # fmt: skip
+    text = "".join(f"{line.line.partition(' --')[0]}\n" for line in lines)
+    try:
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=TIMEOUT, env=environment, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return 1, [f"uv: {error}"]
+    return done.returncode, done.stderr.splitlines()
+
+
+def _minor(query: _Query) -> int:
+    """Of the Python that is meant; of this machine where nothing names one."""
+    return max(query.minor if query.minor is not None else sys.version_info[1], OLDEST)
+
+
+def _is_source(line: Requirement, query: _Query) -> bool:
+    """Whether no wheel of it serves the Python, so that its own requirements are told by a build alone."""
+    read, minor = parsed(line, query.minor), _minor(query)
+    if read is None:
+        return False
+    fitting = [
+        file for file in query.index.history(read.name) if read.specifier.contains(file.version, prereleases=True)
+    ]
+    return not any(file.tags and minor in file.pythons for file in fitting)
+
+
+def _place(name: str, lines: Sequence[Requirement]) -> str | None:
+    for line in lines:
+        read = parsed(line, None)
+        if read is not None and read.name.lower() == name.lower():
+            return line.where
+    return lines[0].where if lines else None
+
+
+def _reason(said: Sequence[str]) -> str:
+    hint = next((line.removeprefix("hint: ") for line in said if line.startswith("hint: Wheels are required")), None)
+    if hint is not None:
+        name = re.search(r"`([^`]+)`", hint)
+        return f"{name[1] if name else 'a package'} has no wheel: whether it fits is known once it is built"
+    return next((line.strip() for line in said if line.strip()), "uv gave no reason")

@@ -1,0 +1,201 @@
+"""Whether each requirement can be had: asks the package index for versions, their Pythons and their days.
+
+Installs and builds nothing. Whether requirements fit each other is resolution.py's question.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.specifiers import SpecifierSet
+
+from ..building.package_index import File, PackageIndex, spelled
+from .findings import Requirement
+
+__all__ = ["Finding", "examine", "parsed", "pythons_that_all_have"]
+
+PIN = '[build] pins = ["{name}==VERSION"] in bananastand.toml takes another version'
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """state: "no" for what cannot be had, "noted" for what can, with a remark. change: the way on, for "no"."""
+
+    requirement: Requirement
+    state: Literal["no", "noted", "unknown"]
+    text: str
+    change: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    requirement: Requirement
+    parsed: Parsed
+    minor: int | None
+    cutoff: datetime | None
+
+    @property
+    def name(self) -> str:
+        return self.parsed.name
+
+    @property
+    def version(self) -> str | None:
+        """Of an exact pin."""
+        pins = [each for each in self.parsed.specifier if each.operator in ("==", "===") and "*" not in each.version]
+        return pins[0].version if pins else None
+
+    def fits(self, file: File) -> bool:
+        """Whether the version is allowed, a pre-release too: whether one is taken is the installer's matter."""
+        return self.parsed.specifier.contains(file.version, prereleases=True)
+
+
+def examine(
+    requirement: Requirement, index: PackageIndex, minor: int | None, cutoff: datetime | None
+) -> Finding | None:
+    """What the index has to say against a requirement; None where it can be had. Blocks on the network.
+
+    Args:
+        requirement: Anything but a release of an index, such as an address, is left alone.
+        index: Asked.
+        minor: Of the Python 3 that it is for; None where no Python is named.
+        cutoff: The last moment that an upload counts for an open requirement.
+    """
+    line = parsed(requirement, minor)
+    if line is None:
+        return None
+    wanted = _Wanted(requirement, line, minor, cutoff)
+    files = index.history(line.name)
+    if not files:
+        return _absent(wanted, index)
+    fitting = [file for file in files if wanted.fits(file)]
+    if not fitting:
+        return _no_version(wanted, files, index)
+    if (found := _of_python(wanted, files, fitting)) is not None:
+        return found
+    return _of_yanked(wanted, fitting) or _of_day(wanted, fitting)
+
+
+def parsed(requirement: Requirement, minor: int | None) -> Parsed | None:
+    """The requirement, if it is for a release of an index and its marker holds for a Python."""
+    if requirement.state not in ("pinned", "open"):
+        return None
+    try:
+        line = Parsed(requirement.line)
+        version = f"3.{minor}" if minor is not None else None
+        environment = {
+            "extra": "",
+            **({"python_version": version, "python_full_version": f"{version}.0"} if version else {}),
+        }
+        holds = line.url is None and (line.marker is None or line.marker.evaluate(environment))
+    except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+        return None
+    return line if holds else None
+
+
+def pythons_that_all_have(requirements: Sequence[Requirement], index: PackageIndex) -> dict[str, set[int]]:
+    """The minors of Python 3 that each exact pin has files for, where no Python is named."""
+    found = dict[str, set[int]]()
+    for requirement in requirements:
+        line = parsed(requirement, None)
+        if line is not None and (wanted := _Wanted(requirement, line, None, None)).version is not None:
+            minors = {minor for file in index.history(line.name) if wanted.fits(file) for minor in file.pythons}
+            if minors:
+                found[f"{requirement.line} ({requirement.where})"] = minors
+    return found
+
+
+def _absent(wanted: _Wanted, index: PackageIndex) -> Finding:
+    if failure := _failure(index, wanted.name):
+        return Finding(wanted.requirement, "unknown", f"{wanted.requirement.line}: {failure}")
+    return Finding(
+        wanted.requirement, "no", f"{wanted.requirement.line}: the index has no package {wanted.name}",
+        "correct its name, or remove the line",
+    )  # fmt: skip
+
+
+def _no_version(wanted: _Wanted, files: Sequence[File], index: PackageIndex) -> Finding:
+    public = _public(wanted.parsed.specifier)
+    if public is not None and any(public.contains(file.version, prereleases=True) for file in files):
+        failure = _failure(index, wanted.name) or "the index has it without the local part alone"
+        return Finding(wanted.requirement, "unknown", f"{wanted.requirement.line}: {failure}")
+    if failure := _failure(index, wanted.name):
+        return Finding(wanted.requirement, "unknown", f"{wanted.requirement.line}: {failure}")
+    versions = sorted({file.version for file in files if not file.yanked} or {file.version for file in files})
+    has = f"it has {', '.join(map(str, versions[:2]))} to {versions[-1]}" if len(versions) > 3 else (
+        f"it has {', '.join(map(str, versions))}"
+    )  # fmt: skip
+    return Finding(
+        wanted.requirement, "no", f"{wanted.requirement.line}: the index has no such version; {has}",
+        f"correct the version, or {PIN.format(name=wanted.name)}",
+    )  # fmt: skip
+
+
+def _of_python(wanted: _Wanted, files: Sequence[File], fitting: Sequence[File]) -> Finding | None:
+    if wanted.minor is None or any(wanted.minor in file.pythons for file in fitting):
+        return None
+    minors = {minor for file in fitting for minor in file.pythons if minor <= sys.version_info[1] + 3}
+    near_python = min(minors, key=lambda minor: abs(minor - (wanted.minor or 0)), default=0)
+    others = sorted({file.version for file in files if wanted.minor in file.pythons and not file.yanked})
+    ways = [f'[build] python = "3.{near_python}" in bananastand.toml'] if minors else []
+    if others:
+        near = min((each for each in others if each > max(file.version for file in fitting)), default=others[-1])
+        ways.append(f'[build] pins = ["{wanted.name}=={near}"]')
+    has = f"it has files for Python {spelled(minors)}" if minors else "it has files for another system alone"
+    return Finding(
+        wanted.requirement, "no", f"{wanted.requirement.line} has no file for Python 3.{wanted.minor}; {has}",
+        " or ".join(ways) or "take another package",
+    )  # fmt: skip
+
+
+def _of_yanked(wanted: _Wanted, fitting: Sequence[File]) -> Finding | None:
+    if not all(file.yanked for file in fitting):
+        return None
+    line = wanted.requirement.line
+    if wanted.version is not None:
+        return Finding(
+            wanted.requirement, "noted", f"{line} was withdrawn by its authors (yanked); a pin gets it still"
+        )
+    return Finding(
+        wanted.requirement, "no", f"{line}: all versions it allows were withdrawn by their authors (yanked)",
+        f"pin one of them, or {PIN.format(name=wanted.name)}",
+    )  # fmt: skip
+
+
+def _of_day(wanted: _Wanted, fitting: Sequence[File]) -> Finding | None:
+    if wanted.cutoff is None or wanted.version is not None:
+        return None
+    days = [file.uploaded for file in fitting if not file.yanked]
+    if not days or any(day is None or day <= wanted.cutoff for day in days):
+        return None
+    first = min(day for day in days if day is not None).date()
+    text = (
+        f"{wanted.requirement.line}: no version it allows was there on {wanted.cutoff.date()}; the first came {first}"
+    )
+    return Finding(wanted.requirement, "no", text, f"deploy with --as-of now, or with --as-of {first} or later")
+
+
+def _failure(index: PackageIndex, name: str) -> str | None:
+    """Why an index, of which there may be several, gave no answer for a package."""
+    for address, reason in index.failures.items():
+        if address.rstrip("/").rpartition("/")[2] == name.lower().replace("_", "-").replace(".", "-"):
+            return f"{address} gives no answer: {reason}"
+    return None
+
+
+def _public(specifier: SpecifierSet) -> SpecifierSet | None:
+    """The same without local parts, such as +cu113; None where there is none."""
+    if not any("+" in each.version for each in specifier):
+        return None
+    return SpecifierSet(",".join(f"{each.operator}{each.version.partition('+')[0]}" for each in specifier))
+
+
+def unsatisfied(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Those that keep the app from being built."""
+    return (each for each in findings if each.state == "no")

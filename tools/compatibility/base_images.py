@@ -1,0 +1,221 @@
+"""Stand-ins for published base images, made of this machine's Debian, Pythons and Node: no registry is asked.
+
+Each is Debian with the Python that the published image has, and the system packages that the corpus asks apt for, so
+that they come once. They have no CUDA and no torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from bananastand.platform.building.base_images import base_image
+from bananastand.platform.building.dockerfile import parse
+from bananastand.platform.building.engines import ENGINES, find_engine
+
+from .corpus import Repository
+
+__all__ = ["container_engine", "engine_environment", "make_images", "missing_programs", "no_stand_in"]
+
+PREFIX = "localhost/bananastand-corpus"
+PYENV = Path.home() / ".pyenv" / "versions"
+SUITE = "bookworm"
+LIBRARIES = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", "libreadline8", "libncursesw6", "zlib1g",
+             "libexpat1", "libstdc++6", "ca-certificates")  # fmt: skip
+ASKED = ("git", "curl", "wget", "gcc", "libc6-dev", "ffmpeg", "libgl1", "libglib2.0-0", "libsm6", "libxext6",
+         "libsndfile1", "redis-server", "openssl")  # fmt: skip
+PROGRAMS = ("buildah", "debootstrap", "dpkg-deb", "dpkg-scanpackages")
+CONTAINERS_CONF = """[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+{runtime}
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+"""
+
+
+def engine_environment(folder: Path) -> dict[str, str]:
+    """Variables for the engines: a storage of their own, and settings that a machine inside a machine allows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    storage, engine = folder / "storage.conf", folder / "containers.conf"
+    storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n')
+    runtime = 'runtime = "runc"' if shutil.which("runc") else ""
+    engine.write_text(CONTAINERS_CONF.format(runtime=runtime))
+    return {
+        "CONTAINERS_STORAGE_CONF": str(storage),
+        "CONTAINERS_CONF": str(engine),
+        "BUILDAH_ISOLATION": "chroot",
+    }
+
+
+@functools.cache
+def container_engine() -> str | None:
+    """The engine that the platform takes under this process's environment, or None."""
+    with tempfile.TemporaryDirectory() as notes:
+        found = asyncio.run(find_engine(ENGINES, Path(notes)))
+    return found.engine.name if found.engine is not None else None
+
+
+def missing_programs() -> str | None:
+    """What a stand-in cannot be made without, or None."""
+    if os.geteuid() != 0:
+        return "stand-ins of base images are made by root alone"
+    missing = [each for each in PROGRAMS if shutil.which(each) is None]
+    return f"stand-ins of base images need {', '.join(missing)}" if missing else None
+
+
+def no_stand_in(repository: Repository) -> str | None:
+    """Why a base image of the repository cannot be made here, or None."""
+    for name in _bases(repository):
+        kind = _kind(name)
+        if kind is None:
+            return f"no stand-in for {name} can be made here: its packages come from channels of its own"
+        if kind.startswith("python") and _interpreter(kind.removeprefix("python")) is None:
+            return f"this machine has no Python {kind.removeprefix('python')} for a stand-in of {name}"
+    return None
+
+
+def make_images(repositories: Iterable[Repository], folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Make what is not there yet; the stand-in of each base image by its name.
+
+    Args:
+        folder: Scratch.
+        environment: What engine_environment gave.
+    """
+    names = sorted({name for each in repositories if no_stand_in(each) is None for name in _bases(each)})
+    workshop = _Workshop(folder, {**os.environ, **environment})
+    return {name: workshop.image(kind) for name in names if (kind := _kind(name)) is not None}
+
+
+def _bases(repository: Repository) -> list[str]:
+    dockerfile = parse((repository.folder / "Dockerfile").read_text(encoding="utf-8"))
+    return [stage.base for stage in dockerfile.stages if dockerfile.stage(stage.base, stage.index) is None]
+
+
+def _kind(name: str) -> str | None:
+    """The stand-in that serves for a published image."""
+    repository = name.partition(":")[0].rpartition("/")[2]
+    if "conda" in repository:
+        return None
+    if repository in ("node", "gcc", "debian", "cuda"):
+        return {"gcc": "debian"}.get(repository, repository)
+    python = base_image(name).python
+    return f"python{python}" if python else None
+
+
+def _interpreter(version: str) -> Path | None:
+    return next(iter(sorted(PYENV.glob(f"{version}.*"))), None)
+
+
+class _Workshop:
+    """Makes images with buildah."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder, self._environment = folder, environment
+
+    def image(self, kind: str) -> str:
+        """Its name; made if it is not there."""
+        name = f"{PREFIX}-{kind}"
+        if subprocess.run(["buildah", "inspect", "--type=image", name], env=self._environment,
+                          capture_output=True).returncode:  # fmt: skip
+            print(f"making the stand-in {name}", flush=True)
+            if kind == "debian":
+                self._debian(name)
+            else:
+                add = {"node": self._add_node, "cuda": self._add_packages}.get(kind, self._add_python(kind))
+                self._derive(name, add)
+        return name
+
+    def _run(self, *words: str) -> str:
+        done = subprocess.run(words, env=self._environment, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(words[:3])}: {done.stderr[-1000:]}")
+        return done.stdout.strip()
+
+    def _debian(self, name: str) -> None:
+        root = self._folder / "debian"
+        shutil.rmtree(root, ignore_errors=True)
+        packages = f"--include={','.join((*LIBRARIES, *ASKED))}"
+        self._run("debootstrap", "--variant=minbase", packages, SUITE, str(root))
+        made = self._run("buildah", "from", "scratch")
+        self._run("buildah", "add", "--quiet", made, str(root), "/")
+        self._run("buildah", "config", "--cmd", '["bash"]', made)
+        self._run("buildah", "commit", "--quiet", "--rm", made, name)
+        shutil.rmtree(root)
+
+    def _derive(self, name: str, add: Callable[[str], None]) -> None:
+        made = self._run("buildah", "from", "--pull-never", self.image("debian"))
+        add(made)
+        self._run("buildah", "commit", "--quiet", "--rm", made, name)
+
+    def _add_python(self, kind: str) -> Callable[[str], None]:
+        def add(made: str) -> None:
+            self._run("buildah", "add", "--quiet", made, str(self._python(kind.removeprefix("python"))), "/")
+            self._run("buildah", "run", made, "--", "ldconfig")
+
+        return add
+
+    def _python(self, version: str) -> Path:
+        """A folder with usr/local: the Python, and its pip."""
+        root, source = self._folder / f"python{version}", _interpreter(version)
+        assert source is not None, "no_stand_in has looked"
+        shutil.rmtree(root, ignore_errors=True)
+        local = root / "usr" / "local"
+        ignore = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "*.a", "site-packages")
+        shutil.copytree(source, local, symlinks=True, ignore=ignore)
+        packages = next(source.glob("lib/python3*")) / "site-packages"
+        kept = local / packages.relative_to(source)
+        kept.mkdir()
+        for each in packages.iterdir():
+            if each.name.startswith(("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-prec")):
+                copy = shutil.copytree if each.is_dir() else shutil.copy2
+                copy(each, kept / each.name)
+        for script in (local / "bin").iterdir():
+            if not script.is_symlink() and script.read_bytes()[:2] == b"#!":
+                _, _, rest = script.read_text().partition("\n")
+                script.write_text(f"#!/usr/local/bin/python{version}\n{rest}")
+        return root
+
+    def _add_node(self, made: str) -> None:
+        node = Path(shutil.which("node") or "").resolve()
+        modules = next(each for each in (node.parents[1] / "lib/node_modules", Path("/usr/share/nodejs"))
+                       if (each / "npm").is_dir())  # fmt: skip
+        self._run("buildah", "add", "--quiet", made, str(node), "/usr/local/bin/node")
+        self._run("buildah", "add", "--quiet", made, str(modules / "npm"), "/usr/local/lib/node_modules/npm")
+        link = "ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm"
+        self._run("buildah", "run", made, "--", "sh", "-c", link)
+
+    def _add_packages(self, made: str) -> None:
+        """Ubuntu's python3.8 and python3-pip for apt, and the list of CUDA's packages that those images have."""
+        folder, python = self._folder / "debs", self._python("3.8")
+        shutil.rmtree(folder, ignore_errors=True)
+        system = python / "usr" / "bin"
+        system.mkdir()
+        (system / "python3.8").symlink_to("/usr/local/bin/python3.8")
+        pip = self._folder / "python3-pip"
+        (pip / "usr" / "bin").mkdir(parents=True, exist_ok=True)
+        (python / "usr/local/bin/pip3").rename(pip / "usr/bin/pip3")
+        folder.mkdir()
+        for root, package in ((python, "python3.8"), (pip, "python3-pip")):
+            (root / "DEBIAN").mkdir(exist_ok=True)
+            about = f"Package: {package}\nVersion: 99\nArchitecture: all\nMaintainer: corpus <corpus@localhost>\n"
+            (root / "DEBIAN/control").write_text(f"{about}Description: stands in for Ubuntu's\n")
+            if package == "python3.8":
+                script = root / "DEBIAN/postinst"
+                script.write_text("#!/bin/sh\nldconfig\n")
+                script.chmod(0o755)
+            self._run("dpkg-deb", "--build", "-Zgzip", "-z1", str(root), str(folder / f"{package}.deb"))
+        index = self._run("sh", "-c", f"cd {folder} && dpkg-scanpackages --multiversion .")
+        (folder / "Packages").write_text(f"{index}\n")
+        lists = self._folder / "lists"
+        lists.mkdir(exist_ok=True)
+        (lists / "corpus.list").write_text("deb [trusted=yes] file:/opt/debs ./\n")
+        (lists / "cuda.list").write_text("# the list of CUDA's packages\n")
+        self._run("buildah", "add", "--quiet", made, str(folder), "/opt/debs")
+        self._run("buildah", "add", "--quiet", made, str(lists), "/etc/apt/sources.list.d")
