@@ -52,13 +52,15 @@ class Route:
 class Exchange:
     """Made on the event loop; `call` goes to the workers."""
 
-    def __init__(self, owner: Owner, route: Route, headers: list[wire.Header], body: bytes, timeout: float) -> None:
+    def __init__(
+        self, owner: Owner, route: Route, request: Any, headers: list[wire.Header], body: bytes, timeout: float
+    ) -> None:
         self._owner, self.route, self._timeout, self.size = owner, route, timeout, len(body)
         self._loop = asyncio.get_running_loop()
         self._head: asyncio.Future[None] = self._loop.create_future()
         self._more = asyncio.Event()
         self._began = 0.0
-        self.call = Call(functools.partial(_run, route.function, headers, body), cancel.Token(timeout), self)
+        self.call = Call(functools.partial(_run, route.function, request, headers, body), cancel.Token(timeout), self)
 
     # The worker's side: these run on its thread.
 
@@ -173,9 +175,11 @@ class Exchange:
         return wire.error(500, "internal", f"the handler failed; error id {error_id}")
 
 
-def _run(function: Callable[[Any, Any], Any], headers: list[wire.Header], body: bytes, context: Any) -> Any:
-    """What waits in the queue is bytes: JSON takes many times as much memory once it is parsed."""
-    return function(context, wire.read_request(headers, body))
+def _run(
+    function: Callable[[Any, Any], Any], request: Any, headers: list[wire.Header], body: bytes, context: Any
+) -> Any:
+    """A large body waits as bytes: its JSON takes many times as much memory once it is parsed."""
+    return function(context, wire.read_request(headers, body) if request is None else request)
 
 
 class BrokenStream(Exception):

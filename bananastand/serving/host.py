@@ -26,6 +26,7 @@ Scope = MutableMapping[str, Any]
 # Says that no handler has run, so that the platform may ask again. An app's own answers cannot carry it. The platform
 # believes it of a replica that names itself as the platform did in its environment, and of no other server.
 NOT_RUN = (b"x-bananastand-not-run", os.environ.get("BANANASTAND_REPLICA", "1").encode("latin-1", "replace"))
+PARSED = 4096  # bytes of a body that waits as what its JSON says; larger ones take less memory as they are
 _OURS = frozenset(("/healthz", "/readyz", "/ping", "/metrics"))
 _STATIC = _OURS | {"/_k/status", "/__status__"}
 
@@ -124,8 +125,12 @@ class Host:
         return accepted
 
     def _accepted(self, headers: list[wire.Header], body: bytes, route: Route, workers: Handlers) -> Exchange | Answer:
+        request = None
         try:
-            wire.check_request(headers, body)
+            if len(body) <= PARSED:
+                request = wire.read_request(headers, body)
+            else:
+                wire.check_request(headers, body)
         except wire.BadRequest as problem:
             self.status.bad()
             return wire.error(400, problem.code, str(problem))
@@ -134,7 +139,7 @@ class Host:
             again = str(max(1, math.ceil(waiting / 10))).encode()
             return wire.error(503, "busy", "too many requests are waiting", (b"retry-after", again), NOT_RUN)
         limit = self.options.background_timeout if route.background else self.options.timeout
-        exchange = Exchange(self, route, headers, body, limit)
+        exchange = Exchange(self, route, request, headers, body, limit)
         self._calls.add(exchange)
         self._background += route.background
         self.status.accepted()

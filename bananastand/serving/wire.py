@@ -63,24 +63,28 @@ def werkzeug_page(status: int, *headers: Header) -> Answer:
 
 def check_request(headers: Iterable[Header], body: bytes) -> None:
     """Judge a request as Flask does: the content type first, then the JSON, where that is quick. Raises BadRequest."""
-    kinds = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
-    kind = ",".join(kinds).split(";")[0].strip().lower()
-    if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
-        raise BadRequest("invalid_content_type", f"Content-Type must be application/json, not {ascii(kind)[:80]}")
+    _check_type(",".join(value.decode("latin-1") for name, value in headers if name == b"content-type"))
     if len(body) <= QUICK:
         _parse(body)
 
 
 def read_request(headers: Iterable[Header], body: bytes) -> Any:
-    """A potassium.Request of one that was checked. Raises BadRequest where its body is not JSON."""
+    """A potassium.Request. Raises BadRequest."""
     from potassium import Request
 
     named = dict[str, str]()
     for key, value in headers:
         name, text = _name(key), value.decode("latin-1")
         named[name] = f"{named[name]},{text}" if name in named else text
+    _check_type(named.get("CONTENT_TYPE", ""))
     id = named.get("X_BANANA_REQUEST_ID") or str(uuid.uuid4())
     return Request(headers=_quiet_headers(named), json=_parse(body), id=id)
+
+
+def _check_type(text: str) -> None:
+    kind = text.split(";")[0].strip().lower()
+    if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
+        raise BadRequest("invalid_content_type", f"Content-Type must be application/json, not {ascii(kind)[:80]}")
 
 
 def _parse(body: bytes) -> Any:

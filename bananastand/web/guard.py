@@ -15,6 +15,8 @@ __all__ = ["LOOPBACK", "Guard"]
 
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 ANY = "*"
+SEEN = 100  # hosts that are not looked at again
+NO_SITE = (b"same-origin", b"none")
 
 
 class Guard:
@@ -40,23 +42,33 @@ class Guard:
     ) -> None:
         self._hosts, self._open = LOOPBACK | {each.lower() for each in hosts if each}, tuple(open_to)
         self._plain, self._name, self._option = plain, name, option
+        self._seen = set[bytes]()  # hosts that were let in
 
     def refusal(self, scope: Any, *, names: Iterable[str] = ()) -> str | None:
         """Why the request is refused; None where it is let in. `names` are hosts that are let in here too."""
-        headers = scope["headers"]
-        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or not self._is_host(_name(f"//{hosts[0]}"), names):
-            return (
-                f"Host {hosts[0][:100] if hosts else 'missing'} is not this {self._name}'s; {self._option} lists more"
-            )
+        host, origin, site = b"", None, b"none"
+        count = 0
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host, count = value, count + 1
+            elif name == b"origin":
+                origin = value if origin is None else b""  # two are none of a browser's
+            elif name == b"sec-fetch-site" and value not in NO_SITE:
+                site = value
+        text = host.decode("latin-1")
+        if count != 1 or not (host in self._seen or self._is_host(_name(f"//{text}"), names)):
+            return f"Host {text[:100] if count else 'missing'} is not this {self._name}'s; {self._option} lists more"
+        if not names and len(self._seen) < SEEN:
+            self._seen.add(host)
+        if origin is None and site in NO_SITE:
+            return None
         path: str = scope["path"]
         if any(path == each or path.startswith(f"{each}/") for each in self._open):
             return None
-        for name, value in headers:
-            if name == b"origin" and _place(value.decode("latin-1")) != hosts[0].lower():
-                return f"Origin {value.decode('latin-1')[:100]} may not use this {self._name}"
-            if name == b"sec-fetch-site" and value not in (b"same-origin", b"none") and (path != "/" or self._plain):
-                return f"a page of another site may not use this {self._name}"
+        if origin is not None and _place(origin.decode("latin-1")) != text.lower():
+            return f"Origin {origin.decode('latin-1')[:100]} may not use this {self._name}"
+        if site not in NO_SITE and (path != "/" or self._plain):
+            return f"a page of another site may not use this {self._name}"
         return None
 
     def _is_host(self, host: str, names: Iterable[str]) -> bool:

@@ -111,7 +111,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._phase in ("first", "idle"):
             self._phase = "head"
-        before, parser = self._events, self.parser
+        before, lines, parser = self._events, self._lines, self.parser
         assert parser is not None, "a connection that is open has a parser"
         try:
             parser.feed_data(data)
@@ -122,7 +122,10 @@ class LimitedProtocol(HttpToolsProtocol):
             told = "this is not a request of HTTP/1.1: send one, to this address"
             self._refuse(self._refusal or self._refused(400, "invalid_request", told))
             return
-        self._unparsed = self._unparsed + len(data) if self._events == before else 0
+        if self._phase in ("answer", "idle"):
+            self._unparsed = 0
+            return
+        self._unparsed = self._unparsed + len(data) if (self._events, self._lines) == (before, lines) else 0
         if self._head_size + self._unparsed > self._limits.head_bytes and self._unparsed:
             self._refuse(self._too_long())
         elif self._phase == "body" and not self._unanswered:
@@ -159,17 +162,22 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which no application gets: it could be taken for a header."""
-        self._events += 1
         self._lines += 1
         self._head_size += len(name) + len(value) + 4
-        if self._lines > self._limits.head_lines:
-            most = self._limits.head_lines
+        if self._lines > self._limits.head_lines or self._head_size > self._limits.head_bytes:
+            self._refuse_headers()
+        if self._phase == "head":  # from here on as in the parent, for each header of each request
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
+
+    def _refuse_headers(self) -> None:
+        most = self._limits.head_lines
+        if self._lines > most:
             self._stop(431, "too_many_headers", f"the request has more than {most} headers: send fewer")
-        if self._head_size > self._limits.head_bytes:
-            self._refusal = self._too_long()
-            raise _Refused
-        if self._phase == "head":
-            super().on_header(name, value)
+        self._refusal = self._too_long()
+        raise _Refused
 
     def on_headers_complete(self) -> None:
         """The request can be answered."""

@@ -31,8 +31,11 @@ class _Held:
 class Guard:
     """Passes on what is this machine's own; Host is loopback or one of `hosts`, a foreign Origin is refused."""
 
-    def __init__(self, app: Any, *, budget: BodyBudget, hosts: Iterable[str] = (), most: int = MOST) -> None:
-        self._app, self._hosts, self._most, self._budget = app, LOOPBACK | frozenset(hosts), most, budget
+    def __init__(
+        self, app: Any, *, hosts: Iterable[str] = (), most: int = MOST, budget: BodyBudget | None = None
+    ) -> None:
+        self._app, self._hosts, self._most = app, LOOPBACK | frozenset(hosts), most
+        self._budget = budget or BodyBudget(most)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer in place of the control plane where something is wrong."""
