@@ -23,6 +23,10 @@ def init() -> dict:
 
 @web.handler("/")
 def echo(context: dict, request: Request) -> Response:
+    if os.environ.get("EXECUTED"):
+        with open(os.environ["EXECUTED"], "a") as file:
+            file.write(f"{request.id} {time.time()}\n")
+        time.sleep(request.json.get("seconds", 0))
     return Response(json={"got": request.json, "id": request.id, "header": request.headers.get("x-some")})
 
 

@@ -24,7 +24,7 @@ from benchmarks import tables
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "README.md",
          ROOT / "models" / "fruitstand" / "README.md", ROOT / "training" / "fruitstand" / "README.md",
-         ROOT / "mocks" / "README.md"]  # fmt: skip
+         ROOT / "mocks" / "README.md", ROOT / "SECURITY.md"]  # fmt: skip
 PYTHONPATH = os.pathsep.join((str(ROOT), str(ROOT / "mocks")))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
@@ -95,13 +95,30 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             run([sys.executable, "-m", "bananastand", *by_mocks(words[1:], request)], tmp_path)
         case [
             "bananastand" | ".venv/bin/bananastand",
-            "up" | "deploy" | "init" | "inspect" | "run" | "ps" | "logs" | "builds" | "scale" | "rollback" | "rm",
+            "up"
+            | "deploy"
+            | "init"
+            | "inspect"
+            | "run"
+            | "ps"
+            | "logs"
+            | "builds"
+            | "scale"
+            | "rollback"
+            | "rm"
+            | "df"
+            | "prune"
+            | "backup"
+            | "restore"
+            | "keys",
             *_,
         ]:
             known(words[1:])  # test_cli_stand.py does what they say
         case ["git", "remote", "add", "stand", url] | ["git", "push", "stand", url]:
             assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # test_platform_git.py pushes
-        case ["ssh", *_] | ["sudo", "apt-get", "install", *_]:
+        case ["systemd-run", *_, "bananastand", "up", "--memory", _]:
+            known(["up", "--memory"])
+        case ["ssh", *_] | ["sudo", "apt-get", "install", *_] | ["sudo", "useradd", *_]:
             pass
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
             text = (ROOT / "Dockerfile").read_text()

@@ -221,7 +221,7 @@ def test_a_run_line_that_fails_names_its_last_error(tmp_path: Path) -> None:
 
 
 def test_a_builder_that_says_what_to_do_is_not_talked_over(tmp_path: Path) -> None:
-    reason = "Dockerfile line 4 failed: ModuleNotFoundError: No module named 'cv2'. What to do: add opencv-python"
+    reason = "Dockerfile line 4 failed. weights: a/b is gated, and no token was sent. ERROR: 404"
 
     async def make(order: Order) -> Launch:
         raise Refused(reason)

@@ -1,4 +1,6 @@
-"""kill -9 of replicas, of the supervisor and of both, at random points under load: what was acknowledged is kept."""
+"""Replicas, fork servers, builds and the supervisor are killed, and replicas stopped, at random points under load: what
+was acknowledged is kept.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,8 @@ from stands import Up
 
 CALLERS = 4
 VICTIMS = ("replicas", "supervisor", "both")
+ALL_VICTIMS = (*VICTIMS, "replicas, stopped", "fork servers", "builds")
+SETTINGS = {"attempts": 4, "liveness_interval": 0.3, "liveness_timeout": 1.5}
 
 
 class Load:
@@ -55,22 +59,31 @@ class Load:
                 time.sleep(0.02)
 
 
-def survive(data: Path, seed: int, points: int) -> tuple[int, int]:
-    """Kill at so many points; how many calls were acknowledged, and how many of them failed."""
+def survive(
+    data: Path, seed: int, points: int, source: str = "small", victims: tuple[str, ...] = VICTIMS
+) -> tuple[int, int]:
+    """Do harm at so many points; how many calls were acknowledged, and how many of them failed."""
     chance, executed = random.Random(seed), data.parent / "executed"
-    up = Up(data, settings={"attempts": 4})
-    assert up.deploy(environment={"EXECUTED": str(executed), "SLOTS": "2"})["state"] == "live"
+    up = Up(data, settings=SETTINGS)
+    assert up.deploy(source=source, environment={"EXECUTED": str(executed), "SLOTS": "2"})["state"] == "live"
     up.http.patch("/stand/v1/projects/app", json={"max_replicas": 2, "concurrency": 2}).raise_for_status()
     load = Load(up, seed)
     try:
         for _ in range(points):
             time.sleep(chance.uniform(0.05, 0.6))
-            victim = chance.choice(VICTIMS)
-            if victim != "supervisor":
-                kill_replicas(up, chance)
-            if victim != "replicas":
+            victim = chance.choice(victims)
+            if victim in ("replicas", "both"):
+                harm(up, chance, signal.SIGKILL)
+            elif victim == "replicas, stopped":
+                harm(up, chance, signal.SIGSTOP)
+            elif victim == "fork servers":
+                harm(up, chance, signal.SIGKILL, "--fork-server")
+            elif victim == "builds":
+                up.http.post("/stand/v1/projects/other/deploy", json={"source": chance.choice(("spawns", source))})
+                harm(up, chance, signal.SIGKILL, "time.sleep(600)")
+            if victim in ("supervisor", "both"):
                 up.kill()
-                up = Up(data, port=up.port, settings={"attempts": 4})
+                up = Up(data, port=up.port, settings=SETTINGS)
     finally:
         load.stop()
     calls = wait_for_the_end(data, load.acknowledged)
@@ -79,12 +92,22 @@ def survive(data: Path, seed: int, points: int) -> tuple[int, int]:
     return len(calls), sum(state == "failed" for state in calls.values())
 
 
-def kill_replicas(up: Up, chance: random.Random) -> None:
-    stand = query(up.data, "SELECT value FROM facts WHERE name = 'stand'")[0][0]
-    found = sorted(orphans(stand))
+def harm(up: Up, chance: random.Random, how: signal.Signals, named: str = "") -> None:
+    """Send a signal to one or two of the processes that the platform has started, with that word in their command."""
+    found = [pid for pid in sorted(orphans(up_id(up))) if named in command_of(pid)]
     for pid in chance.sample(found, k=min(len(found), chance.choice((1, 2)))):
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, how)
+
+
+def up_id(up: Up) -> str:
+    return str(query(up.data, "SELECT value FROM facts WHERE name = 'stand'")[0][0])
+
+
+def command_of(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    return ""
 
 
 def wait_for_the_end(data: Path, acknowledged: dict[str, int]) -> dict[str, str]:
@@ -170,9 +193,25 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("source", ["small", "potassium"])
+def test_what_was_acknowledged_survives_harm_of_every_kind(tmp_path: Path, source: str) -> None:
+    acknowledged, failed = survive(tmp_path / "data", 3, 4, source, ALL_VICTIMS[3:])
+
+    assert acknowledged > 10
+    assert failed == 0
+
+
 @pytest.mark.slow
-def test_what_was_acknowledged_survives_fifty_kills(tmp_path: Path) -> None:
-    acknowledged, failed = survive(tmp_path / "data", 7, 50)
+@pytest.mark.parametrize(("source", "seed"), [("small", 7), ("potassium", 8)])
+def test_what_was_acknowledged_survives_sixty_points_of_harm(
+    tmp_path: Path, source: str, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    acknowledged, failed = survive(tmp_path / "data", seed, 60, source, ALL_VICTIMS)
+    runs = [line.split()[0] for line in (tmp_path / "executed").read_text().splitlines()]
+    twice = len(runs) - len(set(runs))
+    for name, value in (("acknowledged", acknowledged), ("failed", failed), ("run again", twice)):
+        record_property(name, value)
 
     assert acknowledged > 500
     assert failed <= acknowledged // 50

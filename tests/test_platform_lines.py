@@ -234,9 +234,7 @@ def test_weights_come_by_add_wget_and_curl(bench: Bench, site: tuple[Path, str])
     assert bench.ran(bench.build(text)) == "m m m m"
     (folder / "m.pt").unlink()
     assert bench.ran(bench.build(text)) == "m m m m"
-    with pytest.raises(
-        BuildError, match=r"line 2: ADD .*/n.pt failed: ERROR: 404 .*What to do: it is not there any more"
-    ):
+    with pytest.raises(BuildError, match=r"line 2: ADD .*/n.pt failed: ERROR: 404 "):
         bench.build(f"FROM python:3\nADD {address}/n.pt /\nCMD x\n")
 
 
@@ -355,8 +353,7 @@ def test_projects_of_other_installers(program: str, files: dict[str, str], bench
     ("line", "reason"),
     [
         ("RUN python3 -c 'import no_such_module'",
-         r"line 3: RUN python3 .* ended with status 1: ModuleNotFoundError: No module named 'no_such_module'. "
-         r"What to do: add the package that has the module no_such_module to requirements.txt"),
+         r"line 3: RUN python3 .* ended with status 1: ModuleNotFoundError: No module named 'no_such_module'$"),
         ("RUN echo 'note: read the manual' && echo 'ValueError: the weights are gone' && echo 'note: bye' && false",
          r"ended with status 1: ValueError: the weights are gone$"),
         ("RUN git clone http://127.0.0.1:1/x.git",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from .backup import backup, restore
 from .call import call
 from .conform import conform
 from .demo import demo
 from .deploy import deploy
+from .disk import df, prune
 from .doctor import doctor
 from .init import init
 from .inspect import inspect
@@ -41,7 +43,23 @@ def build() -> typer.Typer:
     app.command()(serve)
     app.command()(up)
     app.command()(demo)
-    for command in (init, inspect, deploy, run, logs, ps, builds, scale, rollback, cancel, rm):
+    for command in (
+        init,
+        inspect,
+        deploy,
+        run,
+        logs,
+        ps,
+        builds,
+        scale,
+        rollback,
+        cancel,
+        rm,
+        df,
+        prune,
+        backup,
+        restore,
+    ):
         app.command(rich_help_panel="The local Banana")(command)
     app.add_typer(build_keys(), name="keys", rich_help_panel="The local Banana")
     app.command()(models)

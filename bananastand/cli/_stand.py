@@ -29,7 +29,9 @@ from bananastand.platform.http.dialects import RESERVED, dialect_of_platform
 from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.http.node_hook import node_options, write_node_hook
 from bananastand.platform.keys import FIRST, api_token, write_client_file
+from bananastand.platform.private_files import UMASK, protect_memory
 from bananastand.platform.pushes import GITHUB, git_app, github_app
+from bananastand.platform.replicas.isolation import describe
 from bananastand.platform.runtime import PlatformRuntime
 from bananastand.platform.server import StandServer
 from bananastand.platform.settings import Settings, cards, default_data
@@ -67,11 +69,17 @@ class Options:
     build_timeout: float = 1800.0
     start_timeout: float = 600.0
     github_secret: str | None = field(default=None, repr=False)
+    processes: int | None = 4096
+    disk_gb: int | None = None  # GiB that the data directory may take
+    isolation: str = "auto"
+    network: str = "machine"  # or "none"
     passed: tuple[str, ...] = ()  # names of variables for all builds and replicas
 
 
 def run(options: Options, builder: Builder | None = None) -> int:
     """Until SIGTERM or Ctrl-C; the exit status."""
+    os.umask(UMASK)
+    protect_memory()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     data = (options.data or default_data()).expanduser().resolve()
     console = Console(highlight=False, soft_wrap=True)
@@ -90,6 +98,10 @@ def run(options: Options, builder: Builder | None = None) -> int:
         queue_bytes=options.queue_mb * 2**20,
         build_timeout=options.build_timeout,
         start_timeout=options.start_timeout,
+        processes=options.processes,
+        disk_budget=options.disk_gb * 2**30 if options.disk_gb is not None else None,
+        isolation=options.isolation,
+        network=options.network == "machine",
     )
     try:
         sockets = [_listen(options.host, options.port), *(_listen(LOOPBACK, port) for port, _ in options.fronts)]
@@ -99,7 +111,7 @@ def run(options: Options, builder: Builder | None = None) -> int:
                       style="red", markup=False)  # fmt: skip
         return 1
     try:
-        chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()))
+        chosen = builder or source_builder(settings.data, options.roots or (Path.home(), Path.cwd()), options.isolation)
         _runner()(_serve(options, settings, chosen, sockets, proxy, console))
     except KeyboardInterrupt:
         return 130
@@ -239,6 +251,9 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
     console.print(f"  git push              {url}/git/PROJECT.git (a key is the password)")
     if mocks:
         console.print(f"  the other mocks       {url}/_stand/")
+    console.print(f"  {describe(stand.settings.isolation, network=stand.settings.network)}", markup=False)
+    if (problem := stand.pool.use_cgroups()) is not None and stand.settings.memory_mb is not None:
+        console.print(f"  memory: watched once a second, not bounded by the kernel ({problem})", markup=False)
     if names := sorted(stand.settings.secrets):
         console.print(f"  passed to every app   {', '.join(names)}", markup=False)
     for port, project in fronts.items():
@@ -249,6 +264,10 @@ def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], m
         return
     _, secret = stand.keys.create(FIRST)
     path = write_client_file(stand.settings.data, url, secret)
+    if not console.is_terminal:  # a journal keeps what is printed, and others read it
+        console.print(f"  key                   in {path}, for this user alone; not printed, as this is no terminal")
+        console.print("  LowCodeAPI api_token  at_r and the key's 32 hexadecimal digits")
+        return
     console.print(f"  key                   [bold]{secret}[/bold]  (shown once; this machine's commands read it in")
     console.print(f"                        {path})", markup=False)
     console.print(f"  LowCodeAPI api_token  {api_token(secret)}")

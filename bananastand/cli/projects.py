@@ -29,7 +29,7 @@ def ps(
             if json_:
                 return as_json(rows)
             names = ("id", "state", "pid", "port", "card", "running", "answered", "memory_mb", "age_seconds",
-                     "start_seconds")  # fmt: skip
+                     "start_seconds", "readiness")  # fmt: skip
             return table(("REPLICA", *(name.upper().replace("_", " ") for name in names[1:])), _cells(rows, names))
         rows = stand.get("/projects")["projects"]
     if json_:
@@ -60,8 +60,12 @@ def logs(
     url: Url = None,
     key: Key = None,
     json_: AsJson = False,
+    raw: Annotated[bool, typer.Option("--raw", help="As the app printed them, escape sequences and all.")] = False,
 ) -> None:
-    """Show what a project's replicas print, or the log of a build. An app's escape sequences are removed."""
+    """Show what a project's replicas print, or the log of a build.
+
+    An app's escape sequences, which could rewrite the terminal, are removed unless --raw is given.
+    """
     import json
 
     if (project is None) == (build is None):
@@ -70,8 +74,8 @@ def logs(
     with connected(url, key) as stand:
         for row in stand.lines(path, follow=follow, last=last):
             who = f" {str(row['replica'])[:8]}" if row.get("replica") else ""
-            text = plain(f"{str(row.get('time', ''))[:19]}{who}  {row.get('line', '')}")
-            typer.echo(json.dumps(row) if json_ else text)
+            text = f"{str(row.get('time', ''))[:19]}{who}  {row.get('line', '')}"
+            typer.echo(json.dumps(row) if json_ else text if raw else plain(text), color=raw or None)
 
 
 def scale(

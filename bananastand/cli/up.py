@@ -12,6 +12,7 @@ from ._ends import USAGE, fail
 __all__ = ["up"]
 
 HOST = "127.0.0.1"
+CHOICES = ("auto", "sandbox", "none")
 
 
 def up(
@@ -44,6 +45,18 @@ def up(
     queue_size: Annotated[
         int, typer.Option(min=1, help="Most MiB of the bodies of a project's calls that are not over.")
     ] = 4096,
+    processes: Annotated[
+        int, typer.Option(min=16, help="The most processes and threads of a replica, where they can be counted.")
+    ] = 4096,
+    disk: Annotated[
+        int | None, typer.Option(min=1, help="GiB that its data may take: beyond, caches and old versions go.")
+    ] = None,
+    isolation: Annotated[
+        str, typer.Option(help="Of builds and apps that are processes: auto, sandbox (or no start) or none.")
+    ] = "auto",
+    network: Annotated[
+        str, typer.Option(help="Of apps that are processes: machine, or none (Potassium apps in the worker alone).")
+    ] = "machine",
     build_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a build may take.")] = 1800.0,
     start_timeout: Annotated[float, typer.Option(min=1, help="Seconds that a replica may take to get ready.")] = 600.0,
     pass_: Annotated[
@@ -82,6 +95,10 @@ def up(
             max_connections=max_connections,
             queue=queue,
             queue_mb=queue_size,
+            processes=processes,
+            disk_gb=disk,
+            isolation=_one_of("--isolation", isolation, CHOICES),
+            network=_one_of("--network", network, ("machine", "none")),
             build_timeout=build_timeout,
             start_timeout=start_timeout,
             github_secret=github_secret,
@@ -90,6 +107,12 @@ def up(
     except ValueError as error:
         fail(str(error), USAGE)
     raise typer.Exit(run(options))
+
+
+def _one_of(option: str, value: str, values: tuple[str, ...]) -> str:
+    if value not in values:
+        raise ValueError(f"{option} takes {', '.join(values)}, not {value}")
+    return value
 
 
 def _name(text: str) -> str:

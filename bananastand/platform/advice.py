@@ -1,5 +1,7 @@
 """Turns what a failed app or RUN line printed into advice: why it failed, and what to change or run.
 
+Builds, first replicas and those that fail later get theirs here.
+
 `RULES` is the whole knowledge. A rule's texts may use what its pattern and its `details` name, and `{place}`, the line
 of the app's own code in the last traceback. Every text is in docs/troubleshooting.md too.
 """
@@ -7,14 +9,15 @@ of the app's own code in the last traceback. Every text is in docs/troubleshooti
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .building.fetch_failure import explain_fetch_failure
 from .missing_packages import MOVED, PACKAGES, library_package, python_package, requirement_files, requires
 from .tracebacks import LastError, last_error
 
-__all__ = ["RULES", "Rule", "advice"]
+__all__ = ["RULES", "Rule", "advice", "explain"]
 
 LINES = 200  # that are looked at, from the end
 Details = dict[str, str]
@@ -37,6 +40,20 @@ class Rule:
     why: str
     fix: str
     details: Callable[[re.Match[str], _Evidence], Details | None] = lambda found, evidence: {}
+
+
+def explain(
+    lines: Iterable[str], source_folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str | None:
+    """Say why a program failed and what to do: which weights it could not fetch, else what `advice` says.
+
+    Args:
+        lines: What it printed, the reason of the failure last.
+        source_folder: The repository.
+        environment: The variables of the deploy, which may name a token or a mirror of the hub.
+    """
+    last = list(lines)[-LINES:]
+    return explain_fetch_failure(last, environment=environment) or advice(last, source_folder)
 
 
 def advice(lines: Iterable[str], source_folder: Path | None = None) -> str | None:
@@ -111,6 +128,16 @@ def _variable(found: re.Match[str], evidence: _Evidence) -> Details | None:
         return None  # a key of another dictionary
     private = re.search("TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL", found["name"])
     return {"option": f"--secret {found['name']}" if private else f"--env {found['name']}=VALUE"}
+
+
+def _unset(found: re.Match[str], evidence: _Evidence) -> Details | None:
+    """The variable that the failing line reads, where it has none."""
+    code = evidence.error.frame.code if evidence.error is not None and evidence.error.frame is not None else None
+    name = re.search(r"(?:getenv|environ\.get)\(\s*[\"'](\w+)", code or "")
+    if name is None:
+        return None
+    private = re.search("TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL", name[1])
+    return {"name": name[1], "option": f"--secret {name[1]}" if private else f"--env {name[1]}=VALUE"}
 
 
 def _file(found: re.Match[str], evidence: _Evidence) -> Details:
@@ -299,10 +326,32 @@ RULES: tuple[Rule, ...] = (
         "Pin an older version of that package, or build on a newer image: `bananastand deploy --builder container`.",
     ),
     Rule(
+        r"\$'\\r': command not found|\r': No such file or directory|\r: not found$|invalid option name\r?$",
+        "A script has the line ends of Windows.",
+        "Convert it, `sed -i 's/\\r$//' FILE`, and keep it so: `echo '*.sh text eol=lf' >> .gitattributes`.",
+    ),
+    Rule(
         r"(?P<program>[\w./+-]+): (command )?not found$",
         "The program {program} is not installed.",
         "Install it on this machine (`apt-get install {program}`, where the package has its name), or have the "
         "Dockerfile install it and run `bananastand deploy --builder container`.",
+    ),
+    Rule(
+        r"Error: Cannot find module '(?P<module>[^'.][^']*)'",
+        "Node does not find the package {module}.",
+        "Add it to package.json, and have the Dockerfile run `npm install` after it copies that file.",
+    ),
+    Rule(
+        r"FileNotFoundError: \[Errno 2\] No such file or directory: 'nvidia-smi'",
+        "The app starts nvidia-smi{place}, and this machine has no NVIDIA driver.",
+        "Ask torch.cuda.is_available() instead, or catch the error: `except FileNotFoundError`.",
+    ),
+    Rule(
+        r"FileNotFoundError: \[Errno 2\] No such file or directory: '(?P<program>[\w.+-]+)'",
+        "The program {program} is not installed{place}.",
+        "Install it on this machine (`apt-get install {program}`, where the package has its name), or have the "
+        "Dockerfile install it and run `bananastand deploy --builder container`.",
+        lambda found, evidence: {} if re.search(r'File "[^"]*subprocess\.py"', evidence.text) else None,
     ),
     # Files and variables.
     Rule(
@@ -310,6 +359,18 @@ RULES: tuple[Rule, ...] = (
         "The app needs the environment variable {name}{place}.",
         "Pass it: `bananastand deploy {option}`.",
         _variable,
+    ),
+    Rule(
+        r"TypeError: [^\n]*None",
+        "The variable {name} has no value{place}.",
+        "Pass it: `bananastand deploy {option}`.",
+        _unset,
+    ),
+    Rule(
+        r"SyntaxError: Missing parentheses in call to '(print|exec)'",
+        "The code is Python 2's{place}, and Python 3.7 or newer runs it here.",
+        "Convert it with 2to3 (Python 3.11 and older have it), or build its own image: "
+        "`bananastand deploy --builder container`.",
     ),
     Rule(
         r"\[Errno 30\] Read-only file system: '(?P<path>[^']+)'|PermissionError: \[Errno 13\][^\n]*'(?P<other>/[^']+)'",
@@ -341,6 +402,51 @@ RULES: tuple[Rule, ...] = (
         "The hub, or another address, does not answer{place}.",
         "Check the network of this machine; a mirror is named by `--env HF_ENDPOINT=https://MIRROR`.",
     ),
+    # Downloads, and servers that an app connects to.
+    Rule(
+        r"401 Client Error|403 Client Error|ERROR:? 40[13]|error: 40[13]|Invalid username|HTTP Error 40[13]",
+        "The server does not give the file away without a token or key that may read it{place}.",
+        "Pass one by its name: `bananastand deploy --secret HF_TOKEN`, or `--env NAME=VALUE` for an ARG line.",
+    ),
+    Rule(
+        r"404 Client Error|ERROR:? 404|error: 404|HTTP Error 404|Repository not found",
+        "The address has no such file{place}: it was moved or deleted.",
+        "Find it elsewhere and name that in the Dockerfile or the code, or put the file into the repository.",
+    ),
+    Rule(
+        r"Could not resolve host|Name or service not known|Network is unreachable|[Cc]ould ?n.t connect to (?!server)"
+        r"|unable to access '|unable to resolve host",
+        "This machine does not reach that host{place}.",
+        "Check its network, HTTP_PROXY and HTTPS_PROXY where `bananastand up` runs, or bring the file with the source.",
+    ),
+    Rule(
+        r"Connection refused|ECONNREFUSED",
+        "It connects to a server, and none listens at that address{place}.",
+        "Start that server on this machine (a database, a queue, a model server), or pass its address by --env and "
+        "read it there.",
+    ),
+    # What keeps a program from being a server.
+    Rule(
+        r"was ended in step [^\n]*: RUN [^\n]*\b(server|app|main|serve|gunicorn|uvicorn|flask|streamlit)\b",
+        "The line may start a server, which never ends.",
+        "A RUN line must come to its end; write CMD in its place for the program that serves.",
+    ),
+    Rule(
+        r"EOFError: EOF when reading a line|Inappropriate ioctl for device|the input device is not a TTY",
+        "It asks a question, and a replica has no terminal to answer at{place}.",
+        "Take the answer from a variable (`bananastand deploy --env NAME=VALUE`) or from a file.",
+    ),
+    Rule(
+        r"ended with status 0 while it started",
+        "The program came to its end and left no server, or left one in the background.",
+        "CMD must name the program that serves, and stay in the foreground: without `&` at its end, without --daemon.",
+    ),
+    Rule(
+        r"line \d+: (?P<path>\S+) is not in the source$",
+        "The Dockerfile copies {path}, and the source has none: it is in no commit, or .gitignore names it.",
+        "Put it beside the Dockerfile, or leave the line out: under [build] of bananastand.toml, "
+        'skip = ["COPY {path}"].',
+    ),
     # The port.
     Rule(
         r"([Rr]unning|[Ll]istening|[Ss]erving|[Ss]tarted)[^\n]* (on|at)[^\n]*?[:\s](?P<port>\d{2,5})\b(?!, loading)",
@@ -348,5 +454,11 @@ RULES: tuple[Rule, ...] = (
         "If that is so, name the port, and the path that answers 200: under [app] of bananastand.toml, port = {port} "
         'and health = "/". Without it the platform looks for port 8000 and /healthcheck.',
         _port,
+    ),
+    Rule(
+        r"nothing listens on port (?P<port>\d+) yet",
+        "The app runs, and opens no port.",
+        "If it loads for longer, allow more: `bananastand up --start-timeout 1200`. If it is no server, name the "
+        'program that is: under [app] of bananastand.toml, command = "python3 -u server.py".',
     ),
 )

@@ -29,6 +29,7 @@ from . import shown
 from .bodies import TooLarge
 from .errors import PlatformError, Refused, StoreFull, Unauthorized
 from .example_input import example_input
+from .http.disk import add_disk_routes
 from .http.headers import app_target
 from .logs import Log
 from .passing import error_response, pass_on, read_body
@@ -41,6 +42,7 @@ __all__ = ["CALL", "PREFIX", "authorise", "call_handler", "stand_api"]
 PREFIX = "/stand/v1"
 CALL = re.compile(rf"{PREFIX}/projects/([^/]+)/call(/.*)".encode(), re.DOTALL)  # of a path as it was sent
 ORDER = "x-stand-order"  # of an archive: environment, secrets and builder as JSON in base64
+BATCH = 10  # projects that are looked at before calls have their turn
 MOST = 2**20  # bytes of a JSON body
 NDJSON = "application/x-ndjson"
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -69,7 +71,12 @@ def stand_api(stand: Stand) -> FastAPI:
 
     @app.get(f"{PREFIX}/projects")
     async def projects(request: Request) -> Any:
-        return {"projects": [shown.project(stand, each, url(request, each)) for each in stand.projects.list()]}
+        rows, builds = list[Any](), stand.builds.latest(1)
+        for each in stand.projects.list():
+            rows.append(shown.project(stand, each, url(request, each), builds.get(each.id, [])))
+            if len(rows) % BATCH == 0:
+                await asyncio.sleep(0)  # calls go on
+        return {"projects": rows}
 
     @app.get(f"{PREFIX}/projects/{{name}}")
     async def project(name: str, request: Request) -> Any:
@@ -158,6 +165,7 @@ def stand_api(stand: Stand) -> FastAPI:
         stand.keys.revoke(id)
         return {"revoked": id, "at": time.time()}
 
+    add_disk_routes(app, stand, PREFIX)
     return app
 
 

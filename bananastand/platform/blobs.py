@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StoreError, StoreFull
+from .private_files import open_private
 
 __all__ = ["SMALL", "Blobs", "cannot_write"]
 
@@ -83,7 +84,7 @@ class Blobs:
     def _write(self, name: str, content: bytes) -> None:
         aside = self._folder / f".{name}.new"
         try:
-            with open(aside, "wb") as file:
+            with open(aside, "wb", opener=open_private) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import tomllib
@@ -12,11 +13,13 @@ from typing import Any, cast
 from .deployer import Builder, Order
 from .errors import Refused
 from .launch import Launch
+from .private_files import make_private
+from .replicas.isolation import walls_for
 
 __all__ = ["passed_secrets", "source_builder"]
 
 
-def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
+def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto") -> Builder:
     """Sources may come from below `roots`, and from the uploads; the cache is shared by all builds."""
     from .building import BuildSettings, build
     from .building.errors import BuildError
@@ -25,6 +28,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
 
     async def make(order: Order) -> Launch:
         images = _images(data)
+        walls = await asyncio.to_thread(walls_for, isolation, data, named=order.environment)
         settings = BuildSettings(
             cache=data / "cache",
             roots=(*roots, data / "uploads"),
@@ -33,6 +37,7 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             secrets=order.secrets,
             images=images,
             as_of=order.as_of,
+            walls=walls.for_builds() if walls is not None else None,
             **_torch(data),
         )
         source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())
@@ -44,8 +49,17 @@ def source_builder(data: Path, roots: tuple[Path, ...]) -> Builder:
             return await build(source, settings=settings, folder=order.folder, log=order.log)
         except BuildError as error:
             raise Refused(say.clean(str(error))) from error
+        finally:
+            await asyncio.shield(asyncio.to_thread(_close, order.folder, settings.cache))
 
     return make
+
+
+def _close(folder: Path, cache: Path) -> None:
+    """Close to others what programs of a build have opened to them. Environments and packages are closed as made."""
+    for each in (folder, *cache.glob("*")):
+        if each.name not in ("environments", "packages"):
+            make_private(each)
 
 
 def _torch(data: Path) -> dict[str, Any]:

@@ -8,24 +8,31 @@ through the engine.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..threads import wait_policy
 from .inherited import addresses, inherited, is_loopback
 from .launch import Launch
+from .replicas.cgroups import Cgroup
 from .replicas.redirection import redirection_problem
+from .replicas.walls import Walls
 
-__all__ = ["MARK", "REPLICA", "Start", "built_image", "one_at_a_time", "start_command", "worker_words"]
+__all__ = [
+    "ENGINES", "MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words",
+]  # fmt: skip
 
 MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
+IMAGES = "localhost/bananastand/"  # names of built images begin so
 PORT = 8000  # Banana's
 SERVERS = ("uvicorn", "gunicorn", "flask", "http.server", "hypercorn", "waitress")  # modules that are no Potassium app
-ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_")  # where an engine is, and how it is set up
+# Where an engine is, and how it is set up.
+ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_", "STORAGE_")
 VALUES = "BANANASTAND_VALUES"  # in the environment of buildah's client: shell lines, of the container's variables
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
@@ -52,6 +59,8 @@ class Start:
     container: str | None = None  # its name, for stopping it
     engine: str | None = None
     base: dict[str, str] = field(default_factory=dict[str, str])
+    cgroup: Cgroup | None = None  # that bounds it
+    walls: Walls | None = None  # what it is kept from, where it has a root of its own
     root: str | None = None  # the file tree whose absolute paths it sees where a mount namespace works
 
 
@@ -66,6 +75,7 @@ def start_command(
     secrets: Mapping[str, str] | None = None,
     gpu: str | None = None,
     memory_mb: int | None = None,
+    walls: Walls | None = None,
 ) -> Start:
     """One replica's start. `port` is free on this host; what the launch fixes is preferred to it.
 
@@ -89,7 +99,7 @@ def start_command(
         command = (launch.python, *command[1:])
     return Start(
         command, launch.workdir, environment, port, moved or words is not None, words, concurrency, launch.health,
-        base=base, root=launch.root,
+        base=base, root=launch.root, walls=replace(walls, named=launch.named) if walls is not None else None,
     )  # fmt: skip
 
 
@@ -105,12 +115,22 @@ def worker_words(command: tuple[str, ...]) -> tuple[str, ...] | None:
     return rest if rest and not rest[0].startswith("-") else None
 
 
-def built_image(launch: Launch) -> tuple[tuple[str, ...], dict[str, str]] | None:
-    """The command that removes the image a build has made, and its environment; None where it made none."""
+def built_image(launch: Launch, folder: Path) -> tuple[tuple[str, ...], dict[str, str]] | None:
+    """The command that removes the image a build in `folder` has made, and its environment; None where it made none.
+
+    In a copied data directory the image is the original's, and stays.
+    """
     if launch.kind != "container" or not launch.image:
+        return None
+    if launch.image.startswith(IMAGES) and launch.image != image_tag(folder):
         return None
     verb = ("rmi",) if launch.engine == "buildah" else ("image", "rm")
     return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINES)
+
+
+def image_tag(folder: Path) -> str:
+    """The name of the image that a build in this folder makes."""
+    return f"{IMAGES}{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
 
 
 def one_at_a_time(launch: Launch) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .advice import advice
+from .advice import explain
 from .builds import OVER, Build, Builds, Deployment, State
 from .commands import built_image, one_at_a_time
 from .errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
@@ -26,6 +26,7 @@ from .pool import Pool
 from .process import quietly
 from .projects import Project, Projects
 from .replica import Replica
+from .replicas.redirection import redirection_problem
 from .settings import Settings
 from .tracebacks import last_error
 
@@ -38,7 +39,7 @@ IMAGE = 60.0  # seconds for an engine to remove an image
 ATTEMPTS = 3  # of a build, where each time the supervisor was killed
 SILENCE = 15.0  # seconds without a line before a build's log says that it goes on
 SAID = "replica | "  # before a replica's own lines in the log of its build
-ADVISED = ("What to do: ", "weights: ")  # in a builder's reason that says itself what to do
+ADVISED = "weights: "  # begins a builder's reason that says itself what to do
 DOING = {"building": "building", "deploying": "starting a replica"}
 
 
@@ -142,6 +143,11 @@ class Deployer:
         self._point(project, deployment)
         return build
 
+    async def forget(self, build: Build) -> None:
+        """Remove a build that is over, with what it has made."""
+        await self._clear(build)
+        self._builds.forget(build)
+
     async def abandon(self, project: Project) -> None:
         """A project is to be removed: its builds end."""
         for build in [each for each in self._waiting if each.project_id == project.id]:
@@ -218,9 +224,10 @@ class Deployer:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)
         except TimeoutError:
-            raise Refused(
-                f"the build took longer than {limit:g} s and was ended; bananastand up --build-timeout allows more"
-            ) from None
+            step = next((line for line in _last_printed(self.log(build))[:1] if line.startswith("step ")), "")
+            during = f" in {step}" if step else ""
+            more = "bananastand up --build-timeout allows more"
+            raise Refused(f"the build took longer than {limit:g} s and was ended{during}; {more}") from None
         except OSError as error:
             raise Refused(f"the build could not be written: {error}") from error
         deployment = self._builds.deployed(build, launch)
@@ -232,7 +239,8 @@ class Deployer:
         project, say = self._projects.named(build.project_id), self.log(build).add
         say("built; starting a replica")
         if one_at_a_time(deployment.launch) and self._pool.of(project.id):
-            say("the app fixes its port: the old version stops before the new one starts")
+            why = f"ports cannot be moved here ({redirection_problem()})"
+            say(f"the app fixes its port, and {why}: the old version stops before the new one starts")
             for each in self._pool.of(project.id):
                 each.drain("a new version takes its port")
             await asyncio.gather(*(each.over for each in self._pool.of(project.id)))
@@ -275,7 +283,7 @@ class Deployer:
             reason = f"{reason}; its last error: {error.sentence(source)}"
         reason = hidden(plain(reason).replace("\n", " "), secret)
         log.add(f"error: {reason}")
-        step = advice([*printed, reason], source) if not any(each in reason for each in ADVISED) else None
+        step = explain([*printed, reason], source, build.environment) if ADVISED not in reason else None
         if step is None:
             return await self._over(build, "failed", reason)
         step = hidden(plain(step), secret)
@@ -311,15 +319,15 @@ class Deployer:
         return build
 
     async def _forget_old(self, project: Project) -> None:
-        done = [each for each in self._builds.list(project) if each.state in OVER and each.id != project.live]
+        done = [each for each in self._builds.list(project) if each.state == "live" and each.id != project.live]
         for build in done[self._settings.builds_kept :]:
-            await self._clear(build)
-            self._builds.forget(build)
+            await self.forget(build)
 
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
         deployment = self._builds.deployment(build.id)
-        if deployment is not None and (image := built_image(deployment.launch)) is not None:
+        image = built_image(deployment.launch, self.folder(build)) if deployment is not None else None
+        if image is not None:
             await quietly(*image, IMAGE)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)

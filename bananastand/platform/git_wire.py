@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .inherited import inherited
+
 __all__ = [
     "GitRefused", "Push", "Receive", "Send", "answer", "begin", "end", "git", "keep", "more", "output_of", "packet",
     "read_push", "status_of", "text_of",
@@ -100,7 +102,7 @@ async def git(
     *arguments: str, at: Path | None = None, given: Any = None, protocol: bytes = b""
 ) -> asyncio.subprocess.Process:
     """git, in a session of its own, without this machine's settings and without the caller's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = inherited(os.environ)
     environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
     if re.fullmatch(rb"version=[0-2]", protocol):
         environment["GIT_PROTOCOL"] = protocol.decode()

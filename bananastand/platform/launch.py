@@ -19,7 +19,8 @@ class Launch:
     folders of this host that a container reads, by their places in it. port: the port the app is expected to listen on,
     from EXPOSE or bananastand.toml; None if neither names one. health: the path that answers 200 when the app is ready,
     from bananastand.toml; None to try the known ones. root: the build's file tree, whose absolute paths a process sees
-    where a mount namespace works.
+    where a mount namespace works. named: paths of this machine that the
+    deploy's environment names, which stay in sight.
     """
 
     kind: Literal["process", "container"]
@@ -32,6 +33,7 @@ class Launch:
     port: int | None = None
     health: str | None = None
     root: str | None = None
+    named: tuple[str, ...] = ()
     isolation: str | None = None
     volumes: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -45,6 +47,7 @@ class Launch:
         try:
             values = cast("dict[str, Any]", json.loads(text))
             values["command"] = tuple(values["command"])
+            values["named"] = tuple(values.get("named", ()))
             launch = cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a launch: {error}") from None

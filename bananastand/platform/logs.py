@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .private_files import open_private
 from .tracebacks import last_error
 
 __all__ = ["Log", "hidden", "iso", "plain", "tail", "to_hide"]
@@ -25,7 +26,7 @@ CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, links, device strings
     r"|\x1b[ -/]*[0-~]?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
 
 
@@ -129,7 +130,9 @@ class Log:
     def _write(self, text: str) -> None:
         try:
             if self._file is None:
-                self._file = open(self.path, "a", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115
+                self._file = open(  # noqa: SIM115
+                    self.path, "a", encoding="utf-8", errors="replace", buffering=1, opener=open_private
+                )
             self._file.write(text)
             self._size += len(text)
             if self._turns and self._size >= self._limit:

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .commands import MARK
+from .commands import MARK, REPLICA, Start
 
-__all__ = ["end_orphans", "orphans"]
+__all__ = ["end_left", "end_orphans", "orphans"]
 
 PATIENCE = 5.0  # seconds for the killed to be gone
 ENGINES = ("docker", "podman")
@@ -41,13 +41,27 @@ def end_orphans(stand: str) -> list[str]:
     return [*ended, *_containers(stand)]
 
 
+def end_left(start: Start) -> None:
+    """End what a replica that has ended left running outside of its process group; blocks for milliseconds."""
+    if start.cgroup is not None:
+        start.cgroup.remove()
+    elif start.walls is None or start.root is None:
+        for pid in _carrying(f"{REPLICA}={start.environment.get(REPLICA)}"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
 def orphans(stand: str) -> Iterator[int]:
     """The processes that carry the mark, our own apart."""
     if not Path("/proc/self/environ").exists():
         yield from _listed(stand)
         return
-    wanted = f"{MARK}={stand}".encode()
-    for folder in Path("/proc").iterdir():
+    yield from _carrying(f"{MARK}={stand}")
+
+
+def _carrying(mark: str) -> Iterator[int]:
+    wanted = mark.encode()
+    for folder in Path("/proc").iterdir() if Path("/proc/self/environ").exists() else ():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with suppress(OSError):
                 if wanted in (folder / "environ").read_bytes().split(b"\0"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from .builds import Build
 from .logs import plain
 from .projects import Project
+from .replica import Replica
 from .stand import Stand
 
-__all__ = ["HEADERS", "status_page"]
+__all__ = ["HEADERS", "StatusPage"]
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -21,6 +24,8 @@ HEADERS = {
     "cache-control": "no-store",
 }
 BUILDS = 5
+KEPT = 1.0  # seconds; its readers ask again after five
+BATCH = 20  # projects that are looked at before calls have their turn
 STYLE = """
 :root{color-scheme:light dark;--ground:#fffdf5;--ink:#26221a;--soft:#7a7365;--line:#e6dfca;--mark:#8a6a00;--bad:#b3261e}
 @media(prefers-color-scheme:dark){:root{--ground:#1b1914;--ink:#efe9d9;--soft:#a39a86;--line:#39342a;--mark:#f2c94c;
@@ -35,57 +40,104 @@ th{color:var(--soft);font-weight:500}code{font:13px ui-monospace,monospace;overf
 """
 
 
-def status_page(stand: Stand, address: str) -> str:
-    """All projects, their replicas and last builds. What others have named is escaped."""
-    projects = stand.projects.list()
-    parts = [_project(stand, each, address) for each in projects] or [
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A project as it is at one moment."""
+
+    project: Project
+    waiting: int
+    at_work: int
+    problem: str | None
+    replicas: tuple[Replica, ...]
+    builds: tuple[tuple[Build, str], ...]  # each with its source
+
+
+class StatusPage:
+    """The page, drawn at most once in KEPT seconds however many look at it: drawing takes time that calls would lack.
+
+    What it shows is read on the event loop, and drawn on another thread.
+    """
+
+    def __init__(self, stand: Stand) -> None:
+        self._stand = stand
+        self._drawn: dict[str, tuple[float, asyncio.Task[str]]] = {}
+
+    async def html(self, address: str) -> str:
+        """All projects, their replicas and last builds. What others have named is escaped."""
+        now = time.monotonic()
+        self._drawn = {key: each for key, each in self._drawn.items() if now - each[0] < KEPT or not each[1].done()}
+        if address not in self._drawn:
+            self._drawn[address] = (now, asyncio.create_task(self._draw(address), name="status page"))
+        return await asyncio.shield(self._drawn[address][1])
+
+    async def _draw(self, address: str) -> str:
+        builds, shown = self._stand.builds.latest(BUILDS), list[_Shown]()
+        for number, project in enumerate(self._stand.projects.list(), 1):
+            if number % BATCH == 0:
+                await asyncio.sleep(0)  # calls go on
+            shown.append(_look(self._stand, project, builds.get(project.id, [])))
+        up, replicas = time.time() - self._stand.began, len(self._stand.pool.replicas)
+        return await asyncio.to_thread(_page, shown, address, up, replicas)
+
+
+def _look(stand: Stand, project: Project, builds: list[Build]) -> _Shown:
+    line = stand.dispatcher.line(project.id)
+    problem = stand.problem(project, builds) if project.live else None  # a failed build's error is in the table
+    sources = tuple((each, stand.source_of(each)) for each in builds)
+    return _Shown(project, len(line.waiting), len(line.at_work), problem, tuple(stand.pool.of(project.id)), sources)
+
+
+def _page(shown: list[_Shown], address: str, up: float, replicas: int) -> str:
+    parts = list[str]()
+    for each in shown:
+        parts.append(_project(each, address))
+        time.sleep(0.0001)  # lets go of the interpreter: the event loop has calls to answer
+    parts = parts or [
         "<p>Nothing is deployed yet. In a folder with an <code>app.py</code>: <code>bananastand deploy .</code></p>"
     ]
-    running = sum(len(each.at_work) for each in stand.dispatcher.lines.values())
-    queued = sum(len(each.waiting) for each in stand.dispatcher.lines.values())
+    running, queued = sum(each.at_work for each in shown), sum(each.waiting for each in shown)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<meta http-equiv=refresh content=5><title>Bananastand</title><style>{STYLE}</style>"
-        f"<h1>Bananastand</h1><p>{_count(len(projects), 'project')}, {_count(len(stand.pool.replicas), 'replica')}, "
-        f"{_count(running, 'call')} at work, {queued} waiting. Up for {_span(time.time() - stand.began)}. "
+        f"<h1>Bananastand</h1><p>{_count(len(shown), 'project')}, {_count(replicas, 'replica')}, "
+        f"{_count(running, 'call')} at work, {queued} waiting. Up for {_span(up)}. "
         f"Banana's APIs: <code>{_(address)}/banana</code>, <code>{_(address)}/lowcodeapi/bananadev</code>; figures: "
         "<code>/metrics</code>.</p>" + "".join(parts) + "</html>"
     )
 
 
-def _project(stand: Stand, project: Project, address: str) -> str:
-    line = stand.dispatcher.line(project.id)
-    problem = stand.problem(project) if project.live else None  # the table below has the error of a failed build
-    paragraph = f"<p class=failed>{_(problem)}</p>" if problem is not None else ""
+def _project(shown: _Shown, address: str) -> str:
+    project = shown.project
+    paragraph = f"<p class=failed>{_(shown.problem)}</p>" if shown.problem is not None else ""
     return (
         f"<h2>{_(project.name)}</h2><p><code>{_(address)}/banana/run/{_(project.name)}</code> · model key "
         f"<code>{_(project.model_key)}</code> · {project.min_replicas} to {project.max_replicas} replicas, "
-        f"idle after {project.idle_timeout} s · {_count(len(line.at_work), 'call')} at work, "
-        f"{len(line.waiting)} waiting</p>"
-        f"{paragraph}{_replicas(stand, project)}{_builds(stand, project)}"
+        f"idle after {project.idle_timeout} s · {_count(shown.at_work, 'call')} at work, "
+        f"{shown.waiting} waiting</p>"
+        f"{paragraph}{_replicas(shown)}{_builds(shown)}"
     )
 
 
-def _replicas(stand: Stand, project: Project) -> str:
+def _replicas(shown: _Shown) -> str:
     rows = [
         (
             f"<code>{_(each.id)}</code>", _state(each.state), f"<code>{_(each.deployment.id[:8])}</code>",
-            str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
+            _(each.waits_for), str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
             _span(time.monotonic() - each.started),
         )
-        for each in stand.pool.of(project.id)
+        for each in shown.replicas
     ]  # fmt: skip
-    return _table(("replica", "state", "version", "calls", "memory", "card", "age"), rows)
+    return _table(("replica", "state", "version", "readiness", "calls", "memory", "card", "age"), rows)
 
 
-def _builds(stand: Stand, project: Project) -> str:
+def _builds(shown: _Shown) -> str:
     rows = [
         (
-            f"<code>{_(each.id[:8])}</code>", _state(each.state) + (" ←" if each.id == project.live else ""),
-            f"<code>{_(stand.source_of(each)[:120])}</code>", _span(time.time() - each.created) + " ago",
+            f"<code>{_(each.id[:8])}</code>", _state(each.state) + (" ←" if each.id == shown.project.live else ""),
+            f"<code>{_(source[:120])}</code>", _span(time.time() - each.created) + " ago",
             _error(each),
         )
-        for each in stand.builds.list(project)[:BUILDS]
+        for each, source in shown.builds
     ]  # fmt: skip
     return _table(("build", "state", "source", "made", "what went wrong"), rows)
 

@@ -8,14 +8,18 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .builds import Deployment
 from .commands import Start, one_at_a_time, start_command
+from .private_files import open_private
 from .projects import Project
 from .replica import Replica
+from .replicas.cgroups import Cgroups
 from .replicas.fork_servers import ForkServers
+from .replicas.isolation import walls_for
 from .replicas.liveness import Liveness
+from .replicas.redirection import redirection_problem
 from .settings import Settings
 
 __all__ = ["Failing", "Pool"]
@@ -27,13 +31,19 @@ log = logging.getLogger("bananastand.platform")
 class Failing:
     """A version whose replicas end by themselves: how often in a row, why, and until when it rests.
 
-    `unready` is how many of the last ones never got ready.
+    `unready` is how many of the last ones never got ready. `advice` is what to do, where that is known.
     """
 
     times: int
     reason: str
     until: float
     unready: int
+    advice: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Why, and what to do."""
+        return f"{self.reason}. {self.advice}" if self.advice else self.reason
 
 
 class Pool:
@@ -44,8 +54,18 @@ class Pool:
         self.replicas: dict[str, Replica] = {}
         self.changed: list[Callable[[Replica], None]] = []
         self.failing: dict[str, Failing] = {}  # by deployment
+        self._trials = set[str]()  # first replicas of a version, whose failure is their build's
         self._closing = False
+        self._walls = walls_for(
+            settings.isolation, settings.data, network=settings.network, processes=settings.processes
+        )
+        self._cgroups = Cgroups(None, "not looked for")
         self._fork_servers = ForkServers(settings.parents)
+
+    def use_cgroups(self) -> str | None:
+        """Bound replicas by cgroups, where some are delegated to this process; why not, where not."""
+        self._cgroups = Cgroups.delegated()
+        return self._cgroups.problem
 
     def of(self, project_id: str) -> list[Replica]:
         """A project's replicas, oldest first."""
@@ -69,13 +89,22 @@ class Pool:
         start = start_command(
             deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,
             concurrency=project.concurrency, secrets=deployment.secrets, gpu=gpu, memory_mb=self._settings.memory_mb,
+            walls=self._walls,
         )  # fmt: skip
+        if deployment.launch.kind == "process":
+            bounds = {"memory_mb": self._settings.memory_mb, "processes": self._settings.processes}
+            start = replace(start, cgroup=self._cgroups.create(replica.id, **bounds))
         self.replicas[replica.id] = replica
+        if share:
+            self._trials.add(replica.id)
         card = f", card {gpu}" if gpu is not None else ""
         how = "in the worker" if start.words is not None else "by its own command"
         replica.say(f"starts version {deployment.id[:8]} {how}{card}")
         if one_at_a_time(deployment.launch):
-            replica.say(f"one replica at a time: the app fixes port {start.port}")
+            replica.say(
+                f"one replica at a time: the app fixes port {start.port}, and ports cannot be moved here "
+                f"({redirection_problem()})"
+            )
         replica.ready.add_done_callback(lambda ready: None if ready.exception() else self._warm_up(replica, start))
         settings = self._settings
         liveness = Liveness(settings.liveness_interval, settings.liveness_timeout)
@@ -106,7 +135,10 @@ class Pool:
             unready = 1 + (known.unready if known is not None else 0) if replica.took is None else 0
             rest = min(self._settings.backoff_most, self._settings.backoff * 2 ** min(times - 1, 20))
             reason = replica.failure or "it ended"
-            self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready)
+            step = replica.advice() if replica.id not in self._trials else None
+            if step is not None:
+                replica.say(f"advice: {step}")
+            self.failing[replica.deployment.id] = Failing(times, reason, time.monotonic() + rest, unready, step)
         for tell in self.changed:
             try:
                 tell(replica)
@@ -114,6 +146,7 @@ class Pool:
                 log.exception("the change of replica %s was not followed", replica.id)
         if replica.state == "ended":
             self.replicas.pop(replica.id, None)
+            self._trials.discard(replica.id)
 
     def _warm_up(self, replica: Replica, start: Start) -> None:
         """Keep what the app has imported, and have a fork server for the version's next replicas."""
@@ -123,7 +156,8 @@ class Pool:
         modules = self._settings.data / "modules" / f"{replica.deployment.id}.json"
         if not modules.exists():
             modules.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            modules.write_text(json.dumps(worker.modules), encoding="utf-8")
+            with open(modules, "w", encoding="utf-8", opener=open_private) as file:
+                json.dump(worker.modules, file)
         self._fork_servers.warm_up(start, modules, replica.say)
 
     def _card(self, share: bool) -> str | None:

@@ -7,11 +7,13 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "is_stopped", "quietly", "resident", "spawn"]
+__all__ = ["Output", "Process", "is_stopped", "quietly", "resident", "spawn"]
 
 CHUNK = 64 * 2**10
+KEPT = "\t\x1b\x07"  # of what cannot be printed: with an escape sequence its end
 KILLED = 5.0  # seconds after SIGKILL in which an end is reported
 LONGEST = 64 * 2**10  # bytes of a line before it is cut
 
@@ -19,12 +21,10 @@ LONGEST = 64 * 2**10  # bytes of a line before it is cut
 class Process:
     """The leader of a process group; ending it ends the group."""
 
-    def __init__(
-        self, pid: int, end: asyncio.Future[int], stream: asyncio.StreamReader, on_line: Callable[[str], None]
-    ) -> None:
+    def __init__(self, pid: int, end: asyncio.Future[int], output: Output, on_line: Callable[[str], None]) -> None:
         self.pid, self._end = pid, end
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reader = asyncio.create_task(self._read(stream, on_line))
+        self._reader = asyncio.create_task(self._read(output, on_line))
 
     @property
     def status(self) -> int | None:
@@ -40,6 +40,10 @@ class Process:
         await asyncio.wait({self._reader}, timeout=1.0)  # somebody outside the group may hold the pipe
         self._reader.cancel()
         return self._end.result() if self._end.done() else -signal.SIGKILL
+
+    def when_over(self, callback: Callable[[], object]) -> None:
+        """Have this called once it has ended."""
+        self._end.add_done_callback(lambda _: callback())
 
     def signal(self, number: int) -> None:
         """To the whole group."""
@@ -63,16 +67,40 @@ class Process:
         self.kill()
         return await self.ended()
 
-    async def _read(self, stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+    async def _read(self, output: Output, on_line: Callable[[str], None]) -> None:
         rest = b""
-        while chunk := await stream.read(CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > LONGEST:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                _tell(line, on_line)
+        try:
+            while chunk := await output.stream.read(CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > LONGEST:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    _tell(line, on_line)
+        finally:
+            output.close()
         if rest:
             _tell(rest, on_line)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The reading end of a pipe that programs print to.
+
+    It is a pipe of ours because uvloop's own are sockets, and no program can open a socket as /dev/stdout, which
+    supervisord, gunicorn and shell scripts do.
+    """
+
+    stream: asyncio.StreamReader
+    close: Callable[[], None]
+
+    @classmethod
+    async def of(cls, descriptor: int) -> Output:
+        """Take over the reading end of a pipe."""
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", 0)
+        )
+        return cls(stream, transport.close)
 
 
 async def spawn(
@@ -84,18 +112,24 @@ async def spawn(
     pass_fds: Sequence[int] = (),
 ) -> Process:
     """Start it. Raises OSError."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=pass_fds,
-    )
-    assert process.stdout is not None
-    return Process(process.pid, asyncio.ensure_future(process.wait()), process.stdout, on_line)
+    read, write = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    return Process(process.pid, asyncio.ensure_future(process.wait()), await Output.of(read), on_line)
 
 
 async def quietly(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
@@ -134,4 +168,4 @@ def is_stopped(pid: int) -> bool:
 def _tell(line: bytes, on_line: Callable[[str], None]) -> None:
     """A progress bar's line is what it says last."""
     text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
-    on_line("".join(each for each in text if each == "\t" or each.isprintable() or each == "\x1b"))
+    on_line("".join(each for each in text if each.isprintable() or each in KEPT))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import tarfile
 import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -17,10 +15,12 @@ from starlette.responses import JSONResponse
 from bananastand.web.budget import BodyBudget
 from bananastand.web.websockets import refuse_websocket
 
+from .directory import pack
 from .errors import PlatformError
 from .git import Git
 from .github_repositories import GitHubRepositories
 from .http.github import LARGEST, HookAnswer, Push, read_delivery
+from .logs import plain
 from .passing import read_body
 from .stand import Stand
 
@@ -35,13 +35,13 @@ def git_app(stand: Stand, url: str) -> Git:
     async def deploy(name: str, checkout: Path) -> AsyncGenerator[str]:
         archive = stand.settings.data / "uploads" / f"{uuid.uuid4().hex}.part"
         try:
-            await asyncio.to_thread(_packed, checkout, archive)
+            await asyncio.to_thread(pack, checkout, archive)
             build = stand.deploy(name, str(archive), archive=archive)
         finally:
             archive.unlink(missing_ok=True)
             await asyncio.to_thread(shutil.rmtree, checkout, ignore_errors=True)
         async for row in stand.deployer.log(build).follow():
-            yield row["line"]
+            yield plain(str(row["line"]))
         build = stand.builds.get(build.id)
         if build.state == "live":
             yield f"{name} is live at {url}/banana/run/{name}"
@@ -80,10 +80,3 @@ def github_app(stand: Stand, secret: str | None) -> Any:
         await response(scope, receive, send)
 
     return application
-
-
-def _packed(folder: Path, archive: Path) -> None:
-    archive.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    private = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(private, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
-        tar.add(folder, arcname=".")

@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
+from .advice import explain
 from .builds import Deployment
 from .commands import Start
 from .errors import ReplicaFailed
 from .logs import hidden, tail, to_hide
+from .orphans import end_left
 from .process import Process, is_stopped, quietly, resident
 from .replicas.client import ReplicaClient
 from .replicas.health import ask_health, is_reachable
@@ -25,6 +27,7 @@ from .replicas.http_client import HttpClient
 from .replicas.liveness import Liveness, until_hung
 from .replicas.starter import Started, start_process
 from .replicas.worker_client import WorkerClient
+from .replicas.writable_layer import remove_layer
 
 __all__ = ["Replica", "Spawn", "State"]
 
@@ -37,6 +40,7 @@ MEMORY_LOOK = 1.0  # seconds between two looks at its memory
 LIVENESS = Liveness()
 LAST_LINES = 200  # enough for a traceback
 ENGINE = 20.0  # seconds for an engine to remove a container
+SILENCE = 14.0  # seconds between two lines that say what a start waits for
 IN_CONTAINER = "; in a container it must listen on 0.0.0.0, not on 127.0.0.1, or be built with --builder process"
 OTHER_PORT = 20.0  # seconds after which a port counts that is not the expected one
 
@@ -235,6 +239,12 @@ class Replica:
         if self._retired is not None and self.inflight <= self.stuck:
             self.fail(self._retired)
 
+    def advice(self) -> str | None:
+        """What to do about its failure, where that is known."""
+        secret = to_hide(self.deployment.secrets.values())
+        step = explain([*self._lines, self.failure or ""], environment=self.deployment.launch.environment)
+        return hidden(step, secret) if step is not None else None
+
     def _tail(self) -> str:
         """The last lines, as the end of a sentence; they are told where it fails, to people without a key too."""
         return hidden(tail(self._lines), to_hide(self.deployment.secrets.values()))
@@ -263,7 +273,8 @@ class Replica:
                 self._become("ready")
             status = await end
             if not self.asked:
-                self.failure = self.failure or f"the replica ended {_status(status)}{self._tail()}"
+                limit = start.cgroup.problem() if start.cgroup is not None else None
+                self.failure = self.failure or limit or f"the replica ended {_status(status)}{self._tail()}"
                 self.say(f"ended {_status(status)}")
         except ReplicaFailed as error:
             self.failure = str(error)
@@ -287,6 +298,9 @@ class Replica:
                 task.cancel()
             await self._close_clients(started)
             await self._remove_container(start)
+            await asyncio.to_thread(end_left, start)
+            if started is not None and started.layer is not None:
+                await asyncio.to_thread(remove_layer, started.layer)
             self._become("ended")
 
     async def _close_clients(self, started: Started | None) -> None:
@@ -298,19 +312,24 @@ class Replica:
 
     async def _wait_until_ready(self, start: Start, started: Started, end: asyncio.Task[int], timeout: float) -> None:
         """Raises ReplicaFailed."""
-        pause, until = LOOK, time.monotonic() + timeout
+        pause, until, next_word = LOOK, time.monotonic() + timeout, self.started + SILENCE
         while self.state == "starting":
             started.changed.clear()
             if end.done():
                 if self.asked:
                     return
                 failed = self._worker.failure if self._worker is not None else None
+                if start.cgroup is not None and (limit := start.cgroup.problem()) is not None:
+                    raise ReplicaFailed(f"{limit}{self._tail()}")
                 reason = failed or f"the app ended {_status(end.result())} while it started"
                 raise ReplicaFailed(self.failure or f"{reason}{self._tail()}")
             if time.monotonic() > until:
                 raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.waits_for}{self._tail()}")
             if await self._look(start, started):
                 return
+            if time.monotonic() > next_word:
+                next_word += SILENCE
+                self.say(f"not ready after {time.monotonic() - self.started:.0f} s: {self.waits_for}")
             news = asyncio.create_task(started.changed.wait())
             await asyncio.wait({end, news}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()

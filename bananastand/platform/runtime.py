@@ -20,6 +20,7 @@ from .builds import Build
 from .calls import Outcome
 from .errors import PlatformError, Refused, StoreError, TooBusy
 from .logs import iso
+from .private_files import open_private
 from .projects import Project
 from .stand import Stand
 from .storable import check_text
@@ -164,7 +165,8 @@ class PlatformRuntime:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"{Path(source).name}.part"
         try:
-            path.write_bytes(content)
+            with open(path, "wb", opener=open_private) as file:
+                file.write(content)
         except OSError as error:
             raise StoreError(f"the archive cannot be kept: {error.strerror}") from error
         return path

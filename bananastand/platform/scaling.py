@@ -89,7 +89,7 @@ class Scaling:
         elif project.max_replicas == 0:
             self._dispatcher.give_up(project.id, outcomes.no_replicas(project.name))
         elif failing is not None and failing.unready >= self._settings.starts:
-            self._dispatcher.give_up(project.id, outcomes.does_not_start(failing.reason))
+            self._dispatcher.give_up(project.id, outcomes.does_not_start(failing.sentence))
 
     def _last_failure(self, project: Project) -> str | None:
         last = next(iter(self._builds.list(project)), None)

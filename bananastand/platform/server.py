@@ -21,7 +21,7 @@ from .http.run_hosts import host_of, moved_to_its_path
 from .http.run_url import RUN, refusal, serve_run_url
 from .http.task_api import is_task_path, serve_task_api
 from .http.websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
-from .page import HEADERS, status_page
+from .page import HEADERS, StatusPage
 from .passing import error_response, pass_on
 from .stand import Stand
 
@@ -48,6 +48,7 @@ class StandServer:
         self._guard, self._private = Guard(hosts, open_to), private
         self._secure = frozenset(secure)  # ports behind the forward proxy's TLS
         self._api = stand_api(stand)
+        self._page = StatusPage(stand)
         self._rest = rest  # what else is served, on any path that is nobody's
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -86,7 +87,8 @@ class StandServer:
         elif path.startswith(f"{PREFIX}/"):
             await self._api(scope, receive, send)
         elif scope["type"] == "http" and path in OWN and scope["method"] in ("GET", "HEAD"):
-            await self._own(Request(scope, receive), path)(scope, receive, send)
+            response = await self._own(Request(scope, receive), path)
+            await response(scope, receive, send)
         elif scope["type"] == "http" and path in OWN and (path != "/" or self._rest is None):
             response = _json(405, "method_not_allowed", f"{path} is for GET")
             response.headers["allow"] = "GET, HEAD"
@@ -98,7 +100,7 @@ class StandServer:
         else:
             await _refuse(scope, receive, send, "nothing is served here")
 
-    def _own(self, request: Request, path: str) -> Response:
+    async def _own(self, request: Request, path: str) -> Response:
         if path == "/healthz":
             return JSONResponse({"alive": True})
         if self._private and not self._known(request):
@@ -107,7 +109,7 @@ class StandServer:
         if path == "/metrics":
             return Response(self._stand.metrics.text(), media_type=METRICS)
         address = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
-        return HTMLResponse(status_page(self._stand, address), headers=HEADERS)
+        return HTMLResponse(await self._page.html(address), headers=HEADERS)
 
     def _known(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

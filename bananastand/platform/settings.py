@@ -23,6 +23,9 @@ class Settings:
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     gpus: tuple[str, ...] = ()
     memory_mb: int | None = None  # of a replica
+    processes: int | None = 4096  # of a replica, threads too, where they can be counted
+    isolation: str = "auto"  # of processes: "auto", "sandbox" or "none"
+    network: bool = True  # whether replicas that are processes have the machine's
     parents: int = 2  # that stand by with an app's imports and fork its replicas
     start_timeout: float = 600.0
     stop_grace: float = 35.0  # a hosted app has 30 for what it is at
@@ -40,6 +43,11 @@ class Settings:
     build_log: int = 10 * 2**20
     builds_at_once: int = 1
     builds_kept: int = 10  # of a project, as versions to go back to
+    failed_kept: int = 20  # builds of a project that failed or were cancelled, for their logs
+    failed_age: float = 30 * 86_400.0  # that they are kept at most
+    failed_files: float = 3600.0  # that the files of one are kept
+    cache_age: float = 30 * 86_400.0  # that an environment or the result of a RUN line is kept without a use
+    disk_budget: int | None = None  # of the data directory: beyond it old versions and caches go
     max_body: int = 64 * 2**20
     max_uploads: int = 4 * 2**30  # of all bodies that are being received
     queue_length: int = 10_000  # calls that may wait, of a project

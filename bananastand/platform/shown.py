@@ -17,8 +17,8 @@ from .stand import Stand
 __all__ = ["build", "key", "new_key", "project", "replica", "status"]
 
 
-def project(stand: Stand, row: Project, url: str) -> dict[str, Any]:
-    """A project, what runs of it and what waits for it."""
+def project(stand: Stand, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
+    """A project, what runs of it and what waits for it. builds: its newest, where they are at hand."""
     line, replicas = stand.dispatcher.line(row.id), stand.pool.of(row.id)
     live = stand.builds.deployment(row.live) if row.live else None
     return {
@@ -34,7 +34,7 @@ def project(stand: Stand, row: Project, url: str) -> dict[str, Any]:
         "ready": sum(each.state == "ready" for each in replicas),
         "queued": len(line.waiting),
         "running": len(line.at_work),
-        "problem": stand.problem(row),
+        "problem": stand.problem(row, builds),
         "created": iso(row.created),
     }
 
@@ -69,6 +69,7 @@ def replica(each: Replica) -> dict[str, Any]:
         "id": each.id,
         "deployment": each.deployment.id,
         "state": each.state,
+        "readiness": each.waits_for,
         "port": each.address[1] if each.address is not None else None,
         "pid": each.pid,
         "card": each.gpu,

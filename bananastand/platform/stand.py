@@ -6,12 +6,11 @@ One supervisor at a time holds a data directory. Everything runs on one event lo
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,15 +20,22 @@ from .blobs import Blobs
 from .bodies import BodyReceiver, FileBody
 from .builds import Build, Builds
 from .calls import JSON_BODY, Calls
+from .database_guard import check_database, note_start, note_stop
 from .deployer import Builder, Deployer
+from .directory import lock_directory
 from .dispatcher import Dispatcher
-from .errors import Conflict, PlatformError, Refused
+from .errors import PlatformError, Refused
+from .identity import identity_of, settle
 from .keys import Keys
 from .logs import Log
 from .metrics import Metrics
 from .orphans import end_orphans
 from .pool import Pool
+from .private_files import make_folder, make_private
 from .projects import Project, Projects
+from .rebuilding import rebuild_missing
+from .reclaiming import forget_project, prune_regularly
+from .relocation import relocate
 from .replica import Replica
 from .replicas.client import Headers
 from .scaling import Scaling
@@ -53,13 +59,17 @@ class Stand:
     """
 
     def __init__(self, settings: Settings, builder: Builder) -> None:
-        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(settings.data).chmod(0o700)  # one that was made by hand is closed to others too
         self.settings = settings
-        self._lock = _lock(settings.data / "lock")
+        self._lock = lock_directory(settings.data)
         try:
+            self.identity = identity_of(settings.data)
+            check_database(settings.data)
             self.store = Store(settings.data / "stand.sqlite")
+            note_start(settings.data)
+            self.store.identify(self.identity.id)
             self.keys, self.projects, self.builds = Keys(self.store), Projects(self.store), Builds(self.store)
-        except PlatformError:
+        except (PlatformError, OSError):
             os.close(self._lock)
             raise
         self.began = time.time()
@@ -80,12 +90,20 @@ class Stand:
     async def start(self) -> list[str]:
         """End orphans, take up calls and builds, and begin to supervise. What was found, in words."""
         found = await asyncio.to_thread(end_orphans, self.store.id)
+        if (was := self.identity.moved_from) is not None:
+            await asyncio.to_thread(relocate, self.store, self.settings.data, was)
+            settle(self.settings.data, self.identity)
+            found.append(f"the data directory was {was} before: its paths are mended")
+        for name in ("logs", "bodies", "uploads", "git", "modules", "proxy"):  # as an earlier version left them
+            await asyncio.to_thread(make_private, self.settings.data / name)
         self.calls.sweep()
         if calls := self.dispatcher.recover():
             found.append(f"took up {calls} calls that were not over")
         if builds := await self.deployer.recover():
             found.append(f"took up {builds} builds that were not over")
+        found += await rebuild_missing(self)
         self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._sweep())]
+        self._tasks.append(asyncio.create_task(prune_regularly(self)))
         return found
 
     def dismiss(self) -> None:
@@ -102,6 +120,7 @@ class Stand:
         for log in self._logs.values():
             log.close()
         self.store.close()
+        note_stop(self.settings.data)
         os.close(self._lock)
 
     def deploy(
@@ -181,6 +200,7 @@ class Stand:
             each.stop("the project is removed", 0.0)
         await asyncio.gather(*(each.over for each in replicas))
         await self.deployer.clear(project)
+        await forget_project(self, project)
         self.projects.remove(project)
         log = self._log_of(project)
         log.close()
@@ -195,11 +215,16 @@ class Stand:
         slots = project.concurrency or self.builds.takes(project.live)
         return len(line.waiting) + len(line.at_work) >= project.max_replicas * slots
 
-    def problem(self, project: Project) -> str | None:
-        """Why it does not serve as it should, in words; None where nothing is known to be wrong."""
+    def problem(self, project: Project, builds: Sequence[Build] | None = None) -> str | None:
+        """Why it does not serve as it should, in words; None where nothing is known to be wrong.
+
+        builds: its builds, newest first, where they are at hand.
+        """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
-            return f"{failing.reason} (its log: bananastand logs {project.name})"
-        last = next(iter(self.builds.list(project)), None) if project.live is None else None
+            return f"{failing.sentence} (its log: bananastand logs {project.name})"
+        last = None
+        if project.live is None:
+            last = next(iter(self.builds.list(project) if builds is None else builds), None)
         if last is None or last.state != "failed":
             return None
         reason = (last.error or "it ended").partition("\n")[0]
@@ -243,19 +268,6 @@ class Stand:
                 while await self.calls.forget_before(time.time() - self.settings.keep_results):
                     await asyncio.sleep(0)
             await asyncio.sleep(min(SWEEP, self.settings.keep_results))
-
-
-def _lock(path: Path) -> int:
-    """Hold a data directory. The lock ends with the process, however it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise Conflict(
-            f"another stand is running on {path.parent}: stop it, or take another folder: bananastand up --data FOLDER"
-        ) from None
-    return descriptor
 
 
 def _check_day(as_of: Any) -> None:

@@ -8,6 +8,7 @@ power cut may undo (synchronous=NORMAL): an attempt that it forgets is made once
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import uuid
@@ -16,12 +17,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, event, insert, select, text
+from sqlalchemy import Connection, create_engine, event, insert, select, text, update
 from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from . import tables
 from .errors import Conflict, Refused, StoreError, StoreFull
+from .private_files import make_folder, open_private
 from .writer import Writer, committed, driver_of, is_locked
 
 __all__ = ["STEPS", "Store", "upgrade"]
@@ -89,7 +91,7 @@ class Store:
     """One open database. Raises StoreError where it cannot be used, Conflict where it is newer than this program."""
 
     def __init__(self, path: Path, steps: Sequence[Step] = STEPS) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         self.path = path
         self._engine = create_engine(
             f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": OPENING}
@@ -98,8 +100,9 @@ class Store:
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         try:
+            for each in (path, *path.parent.glob(f"{path.name}.version-*")):
+                os.close(open_private(each, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))  # its WAL gets the same mode
             self._connection = self._engine.connect()
-            path.chmod(0o600)
             upgrade(self._connection, path, steps)
             self._reader = self._engine.connect()
         except (DatabaseError, OSError) as error:
@@ -168,6 +171,13 @@ class Store:
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
 
+    def identify(self, id: str) -> None:
+        """Take over the identity of the data directory. Raises StoreError."""
+        if id != self.id:
+            with self.transaction() as connection:
+                connection.execute(update(tables.facts).where(tables.facts.c.name == "stand").values(value=id))
+            self.id = id
+
     def close(self) -> None:
         """Write what is asked for; nothing may be asked of it any more."""
         self._writer.close()
@@ -215,6 +225,7 @@ def _version(connection: Connection) -> int:
 def _copy(path: Path, to: Path) -> None:
     """All of a database, what still lies in its WAL included."""
     to.unlink(missing_ok=True)
+    os.close(open_private(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
 

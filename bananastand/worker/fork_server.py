@@ -2,8 +2,9 @@
 
 The socket carries frames: the first message gives {"modules": [...]}; the answer is {"ready": seconds} or
 {"refused": why}. A message {"id", "folder", "environment", "words", "concurrency"} with two descriptors, for output and
-for the worker's frames, becomes a child in a session of its own; the answers are {"id", "pid"} and, when it ends,
-{"pid", "status"}. The fork server never touches a GPU, and it ends, with its children, when the socket does.
+for the worker's frames, becomes a child in a session of its own; the child answers {"id", "pid"} and, when it has
+ended, the fork server {"pid", "status"}. The fork server never touches a GPU, and it ends, with its children, when the
+socket does.
 """
 
 from __future__ import annotations
@@ -95,7 +96,6 @@ class _ForkServer:
         os.close(output)
         os.close(control)
         self._children.add(pid)
-        _send(self._line, {"id": request["id"], "pid": pid})
         return True
 
     def _become(self, request: dict[str, Any], output: int, control: int) -> None:
@@ -105,6 +105,7 @@ class _ForkServer:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
+            _send(self._line, {"id": request["id"], "pid": os.getpid()})  # whoever listens learns its pid elsewhere
             self._line.close()
             os.dup2(output, 1)
             os.dup2(output, 2)

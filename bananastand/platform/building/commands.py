@@ -10,10 +10,14 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ..inherited import inherited
+from ..process import Output
+
 __all__ = ["output", "run"]
 
 GRACE = 2.0  # seconds between asking and killing
 CHUNK = 65536
+ALLOWED = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_", "PIP_", "UV_", "CONDA_")
 
 
 async def run(
@@ -28,16 +32,23 @@ async def run(
 
     given: its standard input, else there is none. What it left running in the background is killed with it.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=cwd,
-        env=dict(environment) if environment is not None else None,
-        stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    reader = asyncio.create_task(_relay(process, log))
+    read, write = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=cwd,
+            env=_environment(environment),
+            stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
+            stdout=write,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    reader = asyncio.create_task(_relay(await Output.of(read), log))
     try:
         if given is not None and process.stdin is not None:
             with contextlib.suppress(ConnectionError):
@@ -66,7 +77,7 @@ async def output(
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
-            env=dict(environment) if environment is not None else None,
+            env=_environment(environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -86,18 +97,25 @@ async def output(
     return process.returncode or 0, said.decode("utf-8", "replace").strip()
 
 
-async def _relay(process: asyncio.subprocess.Process, log: Callable[[str], None]) -> None:
+def _environment(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """Of the platform's own variables no more than a build may see."""
+    return inherited(os.environ, *ALLOWED) if environment is None else dict(environment)
+
+
+async def _relay(output: Output, log: Callable[[str], None]) -> None:
     """Lines end at a newline or, as progress bars have it, at a carriage return."""
-    assert process.stdout is not None
     held = b""
-    while chunk := await process.stdout.read(CHUNK):
-        *lines, held = re.split(rb"[\r\n]+", held + chunk)
-        for line in lines:
-            if line.strip():
-                log(line.decode("utf-8", "replace").rstrip())
-        if len(held) > CHUNK:
-            log(held.decode("utf-8", "replace"))
-            held = b""
+    try:
+        while chunk := await output.stream.read(CHUNK):
+            *lines, held = re.split(rb"[\r\n]+", held + chunk)
+            for line in lines:
+                if line.strip():
+                    log(line.decode("utf-8", "replace").rstrip())
+            if len(held) > CHUNK:
+                log(held.decode("utf-8", "replace"))
+                held = b""
+    finally:
+        output.close()
     if held.strip():
         log(held.decode("utf-8", "replace").rstrip())
 

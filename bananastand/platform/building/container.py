@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
-import hashlib
 import json
 import os
 import re
@@ -13,15 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from ..inherited import PROXIES, addresses
+from ..commands import ENGINES as ENGINE_VARIABLES
+from ..commands import image_tag
+from ..inherited import PROXIES, addresses, inherited
 from ..launch import Launch
+from ..private_files import widen
 from .commands import output, run
 from .dated_index import dated_index
 from .dockerfile import Dockerfile, parse
 from .dockerfile_edits import with_overrides
 from .engines import ENGINES, Engine, find_engine
 from .errors import BuildError
-from .failure import advice, decisive
+from .failure import decisive
 from .installer import pip_config
 from .log import BuildLog
 from .overrides import Overrides
@@ -61,7 +64,7 @@ async def build_container(
         BuildError: There is no engine that works, or the build failed.
     """
     engine = engine or await _engine(settings)
-    tag = f"localhost/bananastand/{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
+    tag = image_tag(folder)
     log(f"building an image with {engine.name}")
     pip = await pip_config({})
     async with dated_index(settings, source, pip, log) as index:
@@ -75,7 +78,9 @@ async def build_container(
             secrets[f"BANANASTAND_SECRET_{number}"] = value
             command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
         # Older dockers know no build secrets without BuildKit.
-        environment = {**os.environ, "DOCKER_BUILDKIT": "1", **secrets, **made.environment}
+        own = inherited(os.environ, *ENGINE_VARIABLES)
+        environment = {**own, "DOCKER_BUILDKIT": "1", **secrets, **made.environment}
+        await asyncio.to_thread(widen, source)  # COPY takes modes as they are, and the image's user reads the files
         say = partial(_say, log, (*made.flags, made.words.strip()))
         status = await run([*command, *settings.engine_options, str(source)], log=say, environment=environment)
     if status:
@@ -143,17 +148,14 @@ def _options(
 
 
 def _failure(engine: str, status: int, lines: list[str]) -> str:
-    """The engine's own word for what failed, the decisive word of the program before it, and what to do."""
+    """The engine's own word for what failed, and the decisive line of the program before it."""
     at = [place for place, line in enumerate(lines) if ENGINES_OWN.match(line)]
     last = lines[at[-1]] if at else lines[-1] if lines else "it said nothing"
     before = (
         [re.sub(r"^#\d+ +[\d.]+ +", "", line) for line in lines[: at[-1]] if not ENGINES_OWN.match(line)] if at else []
     )
     said = decisive(before)
-    text = f"{engine} build ended with status {status}: {last}" + (f" (after: {said})" if said else "")
-    if what := advice(before):
-        text += f". What to do: {what}"
-    return text
+    return f"{engine} build ended with status {status}: {last}" + (f" (after: {said})" if said else "")
 
 
 def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: BuildLog) -> str:

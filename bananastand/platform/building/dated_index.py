@@ -105,12 +105,12 @@ def files_before(
 ) -> list[Mapping[str, Any]]:
     """The files of a package that were there, and those of pinned versions. All, where its index tells no times."""
     found = list(rows)
-    if not is_timed(found):
+    if not _is_timed(found):
         return found
     return [row for row in found if _was_there(row, cutoff) or _version(str(row["filename"])) in pinned]
 
 
-def is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
+def _is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the index tells when files were uploaded."""
     return any(row.get("upload-time") for row in rows)
 
@@ -148,7 +148,7 @@ def _server(
             if not rows:
                 self.send_error(404, f"no index of this machine has {name}")
                 return
-            if not is_timed(rows):
+            if not _is_timed(rows):
                 untimed.add(name)
             body = _page(files_before(rows, cutoff, pins.get(name, ()))).encode()
             self.send_response(200)

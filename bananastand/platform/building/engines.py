@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..commands import ENGINES as VARIABLES
+from ..inherited import inherited
 from .commands import output, run
 
 __all__ = ["CONTAINERS", "ENGINES", "Engine", "Found", "find_engine"]
@@ -133,7 +135,9 @@ async def _problem(engine: Engine, folder: Path) -> str | None:
                 continue  # a RUN line is run as a replica is
             lines = list[str]()
             async with asyncio.timeout(PATIENCE):
-                status = await run(command, log=lines.append, environment={**os.environ, "DOCKER_BUILDKIT": "1"})
+                status = await run(
+                    command, log=lines.append, environment={**inherited(os.environ, *VARIABLES), "DOCKER_BUILDKIT": "1"}
+                )
             if status:
                 return f"{what}: {_reason(lines, status)}"
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import BuildError
 
-__all__ = ["MADE", "alone", "forget_unused", "full", "need_space", "note_user"]
+__all__ = ["MADE", "alone", "forget_unused", "full", "need_space", "note_user", "remove_environment"]
 
 MADE = ".bananastand"  # in a made environment, once it is whole: the folders of the builds that use it
 KEPT = 30 * 86400  # seconds that one without any is kept
@@ -55,6 +55,17 @@ def forget_unused(environments: Path) -> None:
                     continue
                 made.unlink()  # what is left of it, should the rest not go, is no environment
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_environment(folder: Path) -> None:
+    """Delete an environment, unless a build is about to use it or does."""
+    with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        made = folder / MADE
+        if made.exists() and any(Path(each).exists() for each in made.read_text(encoding="utf-8").splitlines()):
+            return
+        made.unlink(missing_ok=True)  # what is left of it, should the rest not go, is no environment
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def need_space(cache: Path) -> None:

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..private_files import make_private
 from .adoption import why_not
 from .commands import output, run
 from .conda_environment import CondaPackages, find_conda, make_conda_environment
@@ -143,6 +145,9 @@ async def _made(
     try:
         await making.make()
         (folder / MADE).touch()
+        own = "UV_CACHE_DIR" not in os.environ  # else its files are linked from a cache that is the user's
+        for each in (folder, settings.cache / "packages"):
+            await asyncio.to_thread(make_private, each, shared=own)
     except OSError as error:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if no_space([str(error)]):
@@ -251,7 +256,7 @@ class _Making:
         if quiet:
             log = unheard.append
         python, cache = str(self.folder / "bin" / "python"), self.settings.cache / "packages"
-        installer = Installer(self.uv, python, cache, log, self._lends_pip)
+        installer = Installer(self.uv, python, cache, log, self._lends_pip, self.settings.walls)
         return await installer.run(
             call.words, cwd=call.cwd, environment=call.environment, more=more, hashed=call.is_hashed
         )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from .commands import run
 from .errors import DockerfileError
-from .failure import advice, decisive
+from .failure import decisive
 from .tree import Tree
 
 __all__ = ["download"]
@@ -61,10 +61,7 @@ async def download(
             words = [sys.executable, "-I", "-c", FETCH, address, str(fresh / "file")]
         if await run(words, log=hear):
             shutil.rmtree(fresh, ignore_errors=True)
-            what = advice(said)
-            raise DockerfileError(
-                line, f"ADD {address} failed: {decisive(said)}" + (f". What to do: {what}" if what else "")
-            )
+            raise DockerfileError(line, f"ADD {address} failed: {decisive(said)}")
         fresh.replace(kept)
     else:
         log("  as in an earlier build")

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..inherited import inherited
+from ..replicas.sandbox_paths import prefixes
+from ..replicas.walls import Walls
 from .commands import output, run
+from .confinement import confined
 
 __all__ = ["Failed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
 
@@ -75,7 +78,8 @@ class PipConfig:
 class Installer:
     """uv: its path, or None for pip. python: the interpreter of the environment. cache: of packages, for uv.
 
-    lends_pip: whether this process's pip serves the environment, which has to be of the same Python.
+    lends_pip: whether this process's pip serves the environment, which has to be of the same Python. walls: what it,
+    and the setup scripts it runs, are kept from.
     """
 
     uv: str | None
@@ -83,6 +87,7 @@ class Installer:
     cache: Path
     log: Callable[[str], None]
     lends_pip: bool = True
+    walls: Walls | None = None
 
     async def run(
         self,
@@ -107,6 +112,7 @@ class Installer:
             Failed: It ended with another status than 0.
         """
         said = list[str]()
+        self.cache.mkdir(parents=True, exist_ok=True)
 
         def both(line: str) -> None:
             said.append(line)
@@ -126,9 +132,18 @@ class Installer:
             lends = self.lends_pip and importlib.util.find_spec("pip") is not None
             pip = [sys.executable, "-m", "pip", "--python", self.python] if lends else [self.python, "-m", "pip"]
             command = [*pip, "--no-input", *words_for_pip(words)]
-        if await run(command, log=both, cwd=cwd, environment=own):
-            raise Failed(said)
+        seen = [*self._installations(), *(word for word in command if word.startswith("/"))]
+        folder = str(Path(self.python).parent.parent)
+        kept = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
+        with confined(command, self.walls, cwd=cwd, readable=seen, writable=kept) as (words, more_variables):
+            if await run(words, log=both, cwd=cwd, environment={**own, **more_variables}):
+                raise Failed(said)
         return said
+
+    def _installations(self) -> set[str]:
+        """The interpreter's, this program's and the installer's own, which may lie in the user's home."""
+        programs = [self.python, sys.executable, *([self.uv] if self.uv else [])]
+        return {path for program in programs for path in (*prefixes(program, self.walls), os.path.realpath(program))}
 
 
 def find_uv() -> str | None:
@@ -148,7 +163,7 @@ async def pip_config(environment: Mapping[str, str]) -> PipConfig:
     if importlib.util.find_spec("pip") is None:
         return PipConfig()
     told = {name: value for name, value in environment.items() if name.startswith("PIP_")}
-    base = {**os.environ, **told} if told else dict(os.environ)
+    base = {**inherited(os.environ, "PIP_"), **told}
     status, text = await output([sys.executable, "-m", "pip", "config", "list"], environment=base)
     values = dict[str, str]()
     lines = text.splitlines() if status == 0 else []

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from ..inherited import inherited
+
 __all__ = ["date_files", "last_commit"]
 
 # A stranger's .git/config may name programs: none of them runs for this command.
@@ -17,9 +19,10 @@ def last_commit(source: Path) -> str | None:
     if not (source / ".git").exists():
         return None
     command = ["git", "--no-pager", *SAFE, "-C", str(source), "log", "-1", "--no-show-signature", "--format=%cI"]
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=own, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=20, env=inherited(os.environ), check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,24 +1,59 @@
-"""Reads what poetry, pipenv and uv would install: a project's own dependencies, at the versions of its lock file."""
+"""Reads what poetry, pipenv and uv would install: a project's own dependencies, at the versions of its lock file.
+
+What they export as a requirements file, and the programs they run in the project's environment, are read here too.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-__all__ = ["PROGRAMS", "requirements_of"]
+__all__ = ["EXPORTS", "PROGRAMS", "exported_to", "requirements_of", "runner_words"]
 
 # Program and action that install a project's dependencies.
 PROGRAMS = {("poetry", "install"), ("pipenv", "install"), ("pipenv", "sync"), ("uv", "sync")}
+
+# Those that write a project's dependencies as a requirements file.
+EXPORTS = {("poetry", "export"), ("pipenv", "requirements"), ("pipenv", "lock"), ("uv", "export")}
+RUNNERS = frozenset({"poetry", "pipenv", "uv", "pdm", "rye", "hatch"})
+
+
+def runner_words(words: Sequence[str | None]) -> tuple[str | None, ...]:
+    """What stands before a program that is run in a project's environment; empty where nothing does.
+
+    >>> runner_words(["poetry", "run", "python", "app.py"]), runner_words(["python", "run", "x"])
+    (('poetry', 'run'), ())
+    """
+    if len(words) < 3 or (words[0] or "").rpartition("/")[2] not in RUNNERS or words[1] != "run":
+        return ()
+    count = 2
+    while count < len(words) and (words[count] or "").startswith("-"):
+        count += 1
+    return tuple(words[:count]) if count < len(words) else ()
+
+
+def exported_to(words: Sequence[str | None]) -> str | None:
+    """The file that an export is told to write, None where it writes to standard output."""
+    for word, following in zip(words, [*words[1:], None], strict=False):
+        if word in ("-o", "--output", "--output-file"):
+            return following
+        if word is not None and word.startswith(("--output=", "--output-file=")):
+            return word.partition("=")[2]
+    return None
 
 
 def requirements_of(program: str, read_file: Callable[[str], str | None]) -> list[str] | None:
     """The requirements, or None where the project's file is not there. read_file: a file's text. Raises ValueError."""
     if program == "pipenv":
-        text = read_file("Pipfile.lock")
-        return _of_pipfile(json.loads(text)) if text is not None else None
+        if (text := read_file("Pipfile.lock")) is not None:
+            return _of_pipfile(json.loads(text))
+        if (text := read_file("Pipfile")) is None:
+            return None
+        packages = tomllib.loads(text).get("packages", {})
+        return [line for name, bound in packages.items() if (line := _of_poetry(name, bound)) is not None]
     text = read_file("pyproject.toml")
     if text is None:
         return None

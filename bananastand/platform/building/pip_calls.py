@@ -16,13 +16,16 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from .requirements import FILES, WITH_VALUE, PipCall
+from .requirements import FILES, WITH_VALUE, PipCall, read_requirements
 from .tree import Tree
 
 __all__ = ["PipWords", "Pins"]
 
 # Where to put packages in an image. Here they go into the environment, which is on the app's path.
 PLACES = ("--target", "-t", "--prefix", "--root", "--src", "--cache-dir", "--log")
+HOLDERS = ("--target", "-t", "--prefix", "--root", "--wheel-dir", "-w", "--dest", "-d")
+WHEELS = ("--wheel-dir", "-w", "--dest", "-d")
+FOUND = ("--find-links", "-f")
 OWN = frozenset({"pip", "uv"})  # the builder's own installer is used, whatever version the image would have
 
 
@@ -60,23 +63,38 @@ class Pins:
 
 @dataclass(slots=True)
 class PipWords:
-    """Reads pip commands of one stage. editable: folders of the image whose code is to be found where it lies."""
+    """Reads pip commands of one stage.
+
+    editable: folders of the image whose code is to be found where it lies. places: folders that would hold packages in
+    an image: of `--target` and `--prefix`, and the wheels of `pip wheel`.
+    """
 
     tree: Tree
     pins: Pins
     log: Callable[[str], None]
     editable: list[str] = field(default_factory=list[str])
+    places: list[str] = field(default_factory=list[str])
+
+    def is_place(self, path: str, workdir: str) -> bool:
+        """Whether a path of the image is one that would hold packages."""
+        plain = posixpath.normpath(posixpath.join(workdir, path.removeprefix("file://")))
+        return any(plain == each or plain.startswith(f"{each}/") for each in self.places)
 
     def call(self, words: Sequence[str], workdir: str, environment: Mapping[str, str], line: int) -> PipCall | None:
         """The call for `pip WORDS` in a folder of the image; None where nothing is left to install."""
         said, place = list[str](), self.tree.at(workdir)
-        rest, action = list(words), ""
+        rest, action, wheels = list(words), "", False
         while rest:
             word = rest.pop(0)
             option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-            if option in PLACES:
-                if not equals and rest:
+            if option in PLACES or (option in WHEELS and action in ("wheel", "download")):
+                folder = value if equals else rest.pop(0) if rest else ""
+                if option in HOLDERS and folder:
+                    self.places.append(posixpath.normpath(posixpath.join(workdir, folder)))
+            elif option in FOUND and self._has_wheels(value if equals else rest[0] if rest else "", workdir):
+                if not equals:
                     rest.pop(0)
+                wheels = True
             elif option in ("-e", "--editable"):
                 said += self._editable(value if equals else rest.pop(0) if rest else "", workdir)
             elif option in FILES or re.match(r"-[rc].", word):
@@ -93,14 +111,24 @@ class PipWords:
                 said.append(word)
             elif not action:
                 action = word
-                said.append(word)
+                said.append("install" if action in ("wheel", "download") else word)
             else:
                 said += self._requirement(word, workdir)
+        if action in ("wheel", "download"):
+            said = [word for word in said if word != "--no-deps"]
+            if not any(word in WHEELS for word in words) and not any(word.startswith("--wheel-dir=") for word in words):
+                self.places.append(workdir)
+            self.log(f"read as pip install: pip {' '.join(words)[:150]}")
+            action = "install"
+        if wheels:  # those of an earlier line, whose packages are the environment's already
+            said = [word for word in said if word != "--no-index"]
         if action == "install" and not _installs(said):
             return None
         return PipCall(tuple(said), place, str(self.tree.root), dict(environment), line)
 
     def _requirement(self, word: str, workdir: str) -> list[str]:
+        if ("/" in word or word.endswith(".whl")) and "://" not in word and self._has_wheels(word, workdir):
+            return []
         if re.search(r"[*?]", word) and not re.search(r"[=<>!]", word):
             found = sorted(glob.glob(str(self.tree.at(posixpath.join(workdir, word)))))
             return found or [self._led(word)]
@@ -108,6 +136,13 @@ class PipWords:
             self.log(f"done: pip install {word} (the builder's own installer is used)")
             return []
         return [self._led(self.pins.applied(word))]
+
+    def _has_wheels(self, path: str, workdir: str) -> bool:
+        """Whether a folder, or a pattern in it, means packages of an earlier `pip wheel`, which made no files here."""
+        if not self.is_place(path, workdir):
+            return False
+        folder = self.tree.at(posixpath.join(workdir, posixpath.dirname(path) if re.search(r"[*?]", path) else path))
+        return not folder.is_file() and not (folder.is_dir() and any(each.is_file() for each in folder.iterdir()))
 
     def _editable(self, target: str, workdir: str) -> list[str]:
         """The package itself is installed, for what it requires; its code is found where it lies."""
@@ -131,7 +166,7 @@ class PipWords:
         """Put pins into a requirements file, make its editable packages plain ones, and leave out the installer."""
         if depth > 8 or not file.is_file() or file.is_symlink():
             return
-        text = file.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff")
+        text = read_requirements(file)
         lines = [self._line(line, file, workdir, depth) for line in text.splitlines()]
         if lines != text.splitlines():
             file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -6,7 +6,7 @@ import asyncio
 import os
 import posixpath
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..inherited import inherited
@@ -15,6 +15,7 @@ from ..replicas.sandbox import why_no_sandbox
 from .absolute_paths import unreachable
 from .dockerfile import Dockerfile
 from .errors import BuildError, DockerfileError
+from .failure import windows_lines
 from .overrides import Overrides
 from .settings import BuildSettings
 from .stage import StageBuild
@@ -61,6 +62,7 @@ async def build_process(
         port=overrides.app.port or last.port,
         health=overrides.app.health,
         root=str(last.tree.root),
+        named=_named(settings.environment),
     )
     for index, build in done.items():
         if index != last.stage.index:
@@ -71,6 +73,11 @@ async def build_process(
         for line in unreachable(Path(launch.workdir), last.tree):
             log(line)
     return launch
+
+
+def _named(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The paths that the deploy's own variables name."""
+    return tuple(sorted({part for value in environment.values() for part in value.split(":") if part.startswith("/")}))
 
 
 def _start(last: StageBuild, overrides: Overrides) -> Start:
@@ -108,6 +115,8 @@ def _check(launch: Launch, last: StageBuild) -> None:
     said = f"CMD {' '.join(launch.command)}".replace(str(last.tree.root), "")
     if lines := _lines_of_command(last):
         said = f"Dockerfile line {lines[-1]}: {said}"
+    if (why := windows_lines(Path(launch.workdir, program))) is not None:
+        raise BuildError(f"{said}: {why}")
     if program.startswith("python"):
         script = next((word for word in words if not word.startswith("-")), None)
         flags = words[: words.index(script)] if script else words

@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from ..inherited import inherited
 from .commands import output, run
 from .errors import BuildError
 
@@ -153,7 +154,8 @@ async def available(folder: Path) -> list[Interpreter]:
 
 async def install_python(uv: str, version: str, folder: Path, log: Callable[[str], None]) -> Interpreter | None:
     """Have uv fetch a Python; None where it cannot."""
-    environment = {**os.environ, "UV_PYTHON_INSTALL_DIR": str(folder), "UV_HTTP_RETRIES": "1", "UV_NO_CONFIG": "1"}
+    own = {"UV_PYTHON_INSTALL_DIR": str(folder), "UV_HTTP_RETRIES": "1", "UV_NO_CONFIG": "1"}
+    environment = {**inherited(os.environ, "UV_"), **own}
     log(f"environment: this machine has no Python {version}; uv is to fetch it")
     said = list[str]()
     status = await run([uv, "python", "install", "--no-bin", version], log=said.append, environment=environment)

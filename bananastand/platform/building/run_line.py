@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import shlex
 import shutil
 from collections import deque
@@ -22,8 +23,8 @@ from .conda import read_conda
 from .conda_environment import CondaPackages, find_conda, for_conda
 from .dockerfile import Instruction
 from .environments import Environment
-from .errors import DockerfileError, NotHonoured
-from .failure import advice, decisive
+from .errors import BuildError, DockerfileError, NotHonoured
+from .failure import decisive, windows_lines
 from .fetch_failure import explain_fetch_failure
 from .gpu_support import machine_capabilities
 from .layers import Layers, caches_of, look
@@ -31,7 +32,7 @@ from .locks import requirements_of
 from .runs import ROOT, Run, is_own, read_run
 from .shell import Command, ShellError, commands
 from .shims import NOTES, notes_of, shims
-from .steps import Step, steps
+from .steps import Step, may_fail, steps
 from .system import missing_packages
 from .torch_builds import FAMILY, name_of
 from .weights import declared_arguments, hub_tokens
@@ -119,7 +120,7 @@ class RunLine:
         return self.stage.values().get(name)
 
     async def _sequence(self, found: tuple[Step, ...], status: int = 0) -> int:
-        for step in found:
+        for at, step in enumerate(found):
             strict = any(text.startswith("set -") and "e" in text for text in self.exports)
             if (step.connector == "&&" or (step.connector == ";" and strict)) and status:
                 continue
@@ -129,8 +130,28 @@ class RunLine:
                 test = await self._step(step.condition.test)
                 branch = step.condition.then if test == 0 else step.condition.otherwise
                 status = await self._sequence(branch)
+            elif may_fail(found, at, strict) and self._installs(step.text):
+                status = await self._tried(step.text)
             else:
                 status = await self._step(step.text)
+        return status
+
+    def _installs(self, text: str) -> bool:
+        return any(is_own(command, self._known) for command in commands(text))
+
+    async def _tried(self, text: str) -> int:
+        """A step that installs packages and may fail: it is done at once, and leaves nothing behind if it fails."""
+        stage = self.stage
+        await stage.python()  # what earlier steps ask for fails on their own account
+        before = len(stage.pip)
+        try:
+            status = await self._step(text)
+            if status == 0 and len(stage.pip) > before:
+                await stage.python()
+        except BuildError as error:
+            del stage.pip[before:]
+            stage.log(f"  `{text[:100]}` fails, and the line goes on: {error}")
+            return 1
         return status
 
     async def _step(self, text: str) -> int:
@@ -144,6 +165,8 @@ class RunLine:
             stage.add_pip(number, call, self.folder, read.assignments)
         for program in read.locks:
             self._lock(program)
+        for program, file in read.exports:
+            self._export(program, file)
         for words in read.conda:
             rest = self._conda(words, self.folder)
             if rest:
@@ -188,13 +211,20 @@ class RunLine:
 
     def _lock(self, program: str) -> None:
         """What poetry, pipenv or uv would install into an environment that other builds use."""
+        if found := self._requirements(program):
+            self.stage.add_pip(self.line.line, ("install", *found), self.folder, {})
+
+    def _export(self, program: str, file: str) -> None:
+        place = self.stage.tree.at(posixpath.join(self.folder, file))
+        place.write_text("".join(f"{each}\n" for each in self._requirements(program)), encoding="utf-8")
+
+    def _requirements(self, program: str) -> list[str]:
         found = requirements_of(program, lambda name: self._read(name, self.folder))
         if found is None:
-            file = "Pipfile.lock" if program == "pipenv" else "pyproject.toml"
+            file = "Pipfile" if program == "pipenv" else "pyproject.toml"
             raise DockerfileError(self.line.line, f"RUN {program}: there is no {file} in {self.folder}")
         self.stage.log(f"  {program}: read as {', '.join(found) or 'nothing to install'}")
-        if found:
-            self.stage.add_pip(self.line.line, ("install", *found), self.folder, {})
+        return found
 
     def _read(self, name: str, folder: str) -> str | None:
         place = self.stage.tree.at(posixpath.join(folder, name))
@@ -296,7 +326,7 @@ class RunLine:
             visible.append(str(Path(python.bin).parent))  # `python -m spacy download` puts its models there
         made = in_sandbox(
             command, root=str(stage.tree.root), workdir=self.folder, environment=environment, visible=visible,
-            writable=read.writes,
+            writable=read.writes, walls=stage.settings.walls,
         )  # fmt: skip
         return made.command, made.environment
 
@@ -328,10 +358,11 @@ class RunLine:
         if (why := explain_fetch_failure(lines, environment=self.environment)) is not None:
             return f"{self.line.text[:160]} failed. {why}"
         if reason := decisive(lines):
-            text += f": {reason}"
-        if what := advice(lines):
-            text += f". What to do: {what}"
-        elif not self.stage.sandboxed and "No such file or directory: '/" in reason:
+            text += f": {reason.rstrip('.')}"
+        for name in re.findall(r"[\w./-]+\.sh\b", self.line.text):
+            if (why := windows_lines(self.stage.tree.at(posixpath.join(self.folder, name)))) is not None:
+                text += f". {why}"
+        if not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"
         if lacking:
             command = f"sudo apt-get install {' '.join(lacking)}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from .conda import PROGRAMS as CONDA
 from .errors import NotHonoured
+from .locks import EXPORTS, exported_to, runner_words
 from .locks import PROGRAMS as LOCKS
 from .shell import Command, ShellError, Word, commands, edited
 from .system import MANAGERS, harmless, packages_of, setup_reason
@@ -77,6 +78,7 @@ class Run:
     pip: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     conda: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     locks: list[str] = field(default_factory=list[str])  # poetry, pipenv or uv, which install by a lock file
+    exports: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # and write a requirements file
     assignments: dict[str, str] = field(default_factory=dict[str, str])  # before pip: PIP_CONFIG_FILE=...
     left_out: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # a command, and why
     packages: list[str] = field(default_factory=list[str])  # of Debian
@@ -89,7 +91,8 @@ class Run:
 def is_own(command: Command, known: Callable[[str], str | None]) -> bool:
     """Whether the builder does a command itself, in its place among the others: pip's, conda's, a venv's."""
     program, words = _program(command, known)
-    if program in ("pip", "virtualenv") or program in CONDA or (program, (words[1:2] or [""])[0]) in LOCKS:
+    action = (program, (words[1:2] or [""])[0])
+    if program in ("pip", "virtualenv") or program in CONDA or action in LOCKS or action in EXPORTS:
         return True
     return PYTHON.fullmatch(program) is not None and _is_setup(words)
 
@@ -123,7 +126,7 @@ def read_run(
             # What a left out command was redirected to stays empty, as far as a later line looks.
             changes.append((command.start, command.end, ":"))
         else:
-            changes += _owners(command) + ([] if sandboxed else _paths(command))
+            changes += _owners(command) + _runner(command) + ([] if sandboxed else _paths(command))
         if at not in taken:
             run.writes += _written(command)
     if any(start < other < end for start, end, _ in changes for other, _, _ in changes):
@@ -148,6 +151,7 @@ def _program(command: Command, known: Callable[[str], str | None]) -> tuple[str,
         while rest and re.match(r"\w+=", rest[0] or ""):
             rest = rest[1:]
         words = rest or words
+    words = words[len(runner_words(words)) :]
     program = (words[0] or "").rpartition("/")[2] if words else ""
     if PYTHON.fullmatch(program):
         flags = 1
@@ -191,6 +195,8 @@ def _taken(
     if (program, (words[1:2] or [""])[0]) in LOCKS:
         run.locks.append(program)
         return True
+    if (program, (words[1:2] or [""])[0]) in EXPORTS:
+        return _export(program, words, command, run)
     if program == "poetry" and words[1:2] in (["config"], ["self"]):
         run.left_out.append((said, "packages go into the build's environment"))
         return True
@@ -239,6 +245,19 @@ def _taken(
     return False
 
 
+def _export(program: str, words: list[str | None], command: Command, run: Run) -> bool:
+    """`poetry export > FILE`: the builder writes the file. Without one it is for pip, behind a pipe."""
+    targets = [word.literal for word in command.files if word.literal and not word.literal.startswith("/dev/")]
+    file = exported_to(words) or next(iter(targets), None)
+    if program == "pipenv" and words[1] == "lock" and not {"-r", "--requirements"} & set(words):
+        run.left_out.append(("pipenv lock", "the lock file is read as it is"))
+    elif file is not None:
+        run.exports.append((program, file))
+    else:
+        run.locks.append(program)
+    return True
+
+
 def _all_paths(program: str, operands: list[str]) -> bool:
     """Whether all that a command changes is named by an absolute path; a download's address is none."""
     names = [each for each in operands if "://" not in each]
@@ -251,8 +270,10 @@ def _pip(
     if any(word is None for word in words):
         raise NotHonoured(number, "RUN pip with a word only the shell knows is not understood", beginning)
     said = [word for word in words if word is not None]
+    if "/dev/stdin" in said and run.locks:
+        return True
     action = next((word for word in said if not word.startswith("-")), "")
-    if action in ("install", "uninstall", "sync"):
+    if action in ("install", "uninstall", "sync", "wheel", "download"):
         if action == "sync":  # uv pip sync FILE
             said = ["install", *(part for word in said if word != "sync" for part in ("-r", word))]
         run.pip.append(tuple(said))
@@ -297,6 +318,12 @@ def _written(command: Command) -> list[str]:
     words = [] if name in READERS or PYTHON.fullmatch(name) else _operands(command, name)
     texts = [word.literal or word.text for word in (*words, *command.files)]
     return [text for text in texts if text.startswith("/") and not text.startswith(("//", *HERE))]
+
+
+def _runner(command: Command) -> list[tuple[int, int, str]]:
+    """`poetry run python x.py`: the build's environment is the project's, and the program is run in it."""
+    before = runner_words([word.literal for word in command.words])
+    return [(command.words[0].start, command.words[len(before)].start, "")] if before else []
 
 
 def _owners(command: Command) -> list[tuple[int, int, str]]:

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ..inherited import inherited
 from .archive import unpack
 from .commands import run
 from .errors import SourceRefused
 from .ignore import Ignored, read_ignored
 from .last_commit import last_commit
+from .links import refuse_links_out
 from .settings import BuildSettings
 
 __all__ = ["fetch", "files_of"]
@@ -28,6 +30,7 @@ SCP = re.compile(r"(?P<user>[A-Za-z0-9._-]+)@(?P<host>[A-Za-z0-9.-]+):(?P<path>[
 IMAGE = re.compile(
     r"(?:[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
+AGENT = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "KRB5CCNAME")  # with which git logs in elsewhere
 NEVER = frozenset({".git", ".venv", "venv", ".banana", "__pycache__", ".DS_Store"})
 REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
 
@@ -120,18 +123,12 @@ def _local(path: Path, into: Path, settings: BuildSettings) -> None:
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         if stat.S_ISLNK(about.st_mode):
-            _link(path, Path(entry.path), target)
+            target.symlink_to(os.readlink(entry.path))
         elif stat.S_ISDIR(about.st_mode):
             target.mkdir(exist_ok=True)
         elif stat.S_ISREG(about.st_mode):
             shutil.copy2(entry.path, target, follow_symlinks=False)
-
-
-def _link(source: Path, link: Path, target: Path) -> None:
-    points = os.readlink(link)
-    if os.path.isabs(points) or not (link.parent / points).resolve().is_relative_to(source):
-        raise SourceRefused(f"{link.relative_to(source)} is a link to {points}, which is outside of the source")
-    target.symlink_to(points)
+    refuse_links_out(into)
 
 
 def _image(source: str, into: Path) -> None:
@@ -163,7 +160,7 @@ async def _git(source: str, into: Path, settings: BuildSettings, log: Callable[[
     settings_of_git = ["-c", "protocol.allow=never", "-c", f"protocol.{protocol}.allow=always"]
     settings_of_git += ["-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*", "-c", "core.symlinks=true"]
     git = ["git", *settings_of_git, "-C", str(into)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = inherited(os.environ, *AGENT)
     environment |= {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GIT_LFS_SKIP_SMUDGE": "0"}
     environment["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes -o ConnectTimeout=20"
     log(f"source: {source}")
@@ -198,13 +195,12 @@ def _only(into: Path, folder: str, settings: BuildSettings) -> None:
         wanted.rename(aside)
         shutil.rmtree(into)
         aside.rename(into)
+    refuse_links_out(into)
     size = count = 0
     for place, _, names in os.walk(into):
         for name in names:
             path = Path(place, name)
             count, size = count + 1, size + path.lstat().st_size
-            if path.is_symlink() and not path.resolve().is_relative_to(into.resolve()):
-                raise SourceRefused(f"{path.relative_to(into)} is a link that leads outside of the repository")
     if size > settings.largest_source or count > settings.most_files:
         raise SourceRefused(
             f"the repository has more than {settings.largest_source} bytes or {settings.most_files} files"

@@ -20,6 +20,7 @@ from .errors import BuildError, DockerfileError, NotHonoured
 from .fetching import download
 from .ignore import read_ignored
 from .mounts import Mounts
+from .other_stages import take_packages
 from .overrides import Overrides
 from .pip_calls import Pins, PipWords
 from .requirements import PipCall
@@ -203,6 +204,7 @@ class StageBuild:
             for name in TAKEN_OVER:
                 setattr(self, name, copy.copy(getattr(other, name)))
             self.pip_words.editable += other.pip_words.editable
+            self.pip_words.places += other.pip_words.places
             self.pip_words.pins.used |= other.pip_words.pins.used
             self._inherits_command = True
             return
@@ -317,7 +319,12 @@ class StageBuild:
         if (named := line.flag("from")) is not None:
             if self._is_here(line, named, sources):
                 return
-            origin, ignored = self.stage_of(line, named).tree.root, type(ignored)()
+            other = self.stage_of(line, named)
+            origin, ignored = other.tree.root, type(ignored)()
+            sources = take_packages(self, other, sources, target)
+            if not sources:
+                self.log(f"left out: {line.text[:200]} (the packages are in the build's environment)")
+                return
         slash = "/" if target.endswith(("/", "/.")) or target == "." else ""
         digest = self.tree.copy(
             line.line,

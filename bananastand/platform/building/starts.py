@@ -15,6 +15,7 @@ from .conda import PROGRAMS as CONDA
 from .conda import read_conda
 from .dockerfile import Instruction
 from .errors import DockerfileError
+from .locks import runner_words
 from .shell import ShellError, commands, pieces
 
 __all__ = ["Start", "started", "start_of"]
@@ -69,6 +70,8 @@ def _simple(words: Sequence[str]) -> Start:
             return _read(words)
         elif name == "exec":
             words = words[1:]
+        elif before := runner_words(words):
+            words = words[len(before) :]
         else:
             break
     return Start(words)

@@ -1,18 +1,18 @@
 """Cuts a RUN line into the steps that must be done one after the other: pip between two commands of the shell.
 
-Knows `&&`, `||`, `;` and `if`; runs nothing.
+Knows `&&`, `||`, `;` and `if`, and which steps may fail without failing the line; runs nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from .shell import Command, ShellError, commands, keywords, pieces
 
-__all__ = ["Condition", "Step", "steps"]
+__all__ = ["Condition", "Step", "may_fail", "steps"]
 
 Connector = Literal["", "&&", "||", ";"]
 
@@ -41,18 +41,36 @@ def steps(text: str, is_own: Callable[[Command], bool]) -> tuple[Step, ...]:
     >>> [each.text for each in steps("cd x && pip install . && cd ..", lambda each: each.name == "pip")]
     ['cd x', 'pip install .', 'cd ..']
     """
-    found, open_ = list[Step](), False  # open: whether the last step is one of the shell's that may go on
+    # open: whether the last step is one of the shell's that may go on. own_before: whether the builder does a command
+    # of the list that a `||` goes with, as in `pip install x && y || z`, where z also stands in for pip.
+    found, open_, own_before = list[Step](), False, False
     for piece in pieces(text):
         own = any(is_own(command) for command in commands(piece.text))
         condition = _condition(piece.text, is_own) if own and piece.compound else None
-        if not own and open_:
+        own_before = own_before and piece.connector in ("&&", "||")
+        if not own and open_ and not (own_before and piece.connector == "||"):
             last = found.pop()
             between = "\n" if piece.connector == ";" else f" {piece.connector} "
             found.append(Step(last.connector, f"{last.text}{between}{piece.text}"))
         else:
             found.append(Step(piece.connector if found else "", piece.text, condition))
-        open_ = not own
+        open_, own_before = not own, own_before or own
     return tuple(found)
+
+
+def may_fail(found: Sequence[Step], at: int, strict: bool) -> bool:
+    """Whether a line goes on where the step at this place fails. strict: whether `set -e` holds.
+
+    >>> line = steps("pip install x || true", lambda each: each.name == "pip")
+    >>> may_fail(line, 0, False), may_fail(line, 1, False)
+    (True, False)
+    """
+    for step in found[at + 1 :]:
+        if step.connector == "||":
+            return True
+        if step.connector == ";":
+            return not strict
+    return False
 
 
 def _condition(text: str, is_own: Callable[[Command], bool]) -> Condition | None:

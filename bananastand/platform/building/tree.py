@@ -7,6 +7,7 @@ import glob
 import hashlib
 import os
 import posixpath
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -62,13 +63,18 @@ class Tree:
         found = list[Path]()
         for pattern in sources:
             inside = posixpath.normpath(f"/{pattern}").lstrip("/") or "."
-            matches = [Path(each) for each in sorted(glob.glob(glob.escape(str(origin)) + "/" + inside))]
+            pattern_below = glob.escape(str(origin)) + "/" + inside
+            matches = [Path(each) for each in sorted(glob.glob(pattern_below, include_hidden=True))]
             matches = [each for each in matches if each.resolve().is_relative_to(origin.resolve())]
             kept = [each for each in matches if each.is_dir() or not ignored(each.relative_to(origin).as_posix())]
+            if not kept and not matches and re.search(r"[*?\[]", pattern):
+                continue  # as in Docker: `COPY package.json package-lock.json* ./` goes without the lock file
             if not kept:
                 left = "; .dockerignore leaves it out" if matches else _guess(inside, origin)
                 raise DockerfileError(line, f"{pattern} is not in the source{left}")
             found += kept
+        if not found:
+            return ""
         into_folder = target.endswith("/") or len(found) > 1 or (found[0].is_file() and self.at(target).is_dir())
         if len(found) > 1 and not target.endswith("/"):
             raise DockerfileError(line, f"several sources need a folder that ends with /, not {target}")

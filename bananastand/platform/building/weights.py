@@ -116,7 +116,7 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
         for path in _files(source):
             _lend(path, target / path.relative_to(source))
     lent = str(folder / "hub")
-    shared = os.pathsep.join(dict.fromkeys(str(each.parent) for each in (hub, *others)))
+    shared = os.pathsep.join(str(each) for each in (hub, *others))  # not what lies beside: a user's token does
     return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: shared}
 
 

@@ -74,10 +74,10 @@ def listening_port(repository: Repository, template: str) -> int | None:
     if named := PORTS.search(command):
         return int(named[1] or named[2])
     if template != "potassium":
-        for module in repository.code.modules.values():
-            for node in module.calls:
-                if (port := _port(repository, module, node)) is not None:
-                    return port
+        calls = ((module, node) for module in repository.code.modules.values() for node in module.calls)
+        ports = [port for module, node in calls if (port := _port(repository, module, node)) is not None]
+        if ports:  # of several servers EXPOSE names the one that is for callers
+            return repository.exposed if repository.exposed in ports else ports[0]
         for _, text in repository.others:
             if listens := LISTENS.search(text):
                 return int(listens[1] or listens[2])

@@ -14,6 +14,8 @@ from packaging.utils import canonicalize_name
 
 from ..building.base_images import BaseImage, newest_torch
 from ..building.gpu_support import cuda_of, machine_capabilities, unsupported
+from ..building.runs import PIP, PYTHON
+from ..building.shell import ShellError, commands
 from .findings import Requirement, Torch
 from .repository import Repository
 
@@ -40,13 +42,11 @@ def groups(repository: Repository) -> list[Group]:
     found = list[Group]()
     overrides = repository.overrides.build
     if overrides.requirements:
-        found.append(_group(repository, " ".join(f"-r {name}" for name in overrides.requirements), "bananastand.toml"))
+        found.append(_group(repository, [f"-r{name}" for name in overrides.requirements], "bananastand.toml"))
     elif repository.dockerfile is not None:
-        found += (
-            _group(repository, words, run.where) for run in repository.runs for words in INSTALLS.findall(run.text)
-        )
+        found += (_group(repository, words, run.where) for run in repository.runs for words in _pip_words(run.text))
     elif repository.has("requirements.txt"):
-        found.append(_group(repository, "-r requirements.txt", "requirements.txt"))
+        found.append(_group(repository, ["-r", "requirements.txt"], "requirements.txt"))
     pinned = {_name(line): line for line in overrides.pins}
     if not pinned:
         return found
@@ -62,22 +62,37 @@ def requirements(repository: Repository) -> list[Requirement]:
     return [line for group in groups(repository) for line in group.requirements]
 
 
-def _group(repository: Repository, words: str, where: str) -> Group:
-    texts = [words, *(repository.text(name) for name in _files(repository, words))]
+def _group(repository: Repository, words: list[str], where: str) -> Group:
+    texts = [" ".join(words), *(repository.text(name) for name in _files(repository, words))]
     indexes = [address.rstrip("/") for text in texts for address in INDEXES.findall(text)]
     return Group(tuple(_of_words(repository, words, where)), tuple(indexes), "--no-deps" in words)
 
 
-def _files(repository: Repository, words: str) -> list[str]:
-    named = re.findall(r"(?:^|\s)(?:-r|--requirement)[\s=]*([^\s;&|]+)", words)
+def _files(repository: Repository, words: list[str]) -> list[str]:
+    named = re.findall(r"(?:^|\s)(?:-r|--requirement)[\s=]*(\S+)", " ".join(words))
     return [path for name in named if (path := _path(repository, name)) is not None]
 
 
-def _of_words(repository: Repository, text: str, where: str) -> Iterator[Requirement]:
+def _pip_words(text: str) -> Iterator[list[str]]:
+    """What follows `pip install` in a shell line, without redirections and words that only the shell knows."""
     try:
-        words = iter(shlex.split(text))
-    except ValueError:
+        found = [[word.literal for word in each.words] for each in commands(text)]
+    except ShellError:
+        yield from (shlex.split(words) for words in INSTALLS.findall(text) if words.count('"') % 2 == 0)
         return
+    for words in found:
+        while words and words[0] in ("sudo", "exec", "time", "env"):
+            words = words[1:]
+        program = (words[0] or "").rpartition("/")[2] if words else ""
+        if PYTHON.fullmatch(program) or program == "uv":
+            words = words[words.index("pip") :] if "pip" in words else []
+            program = "pip"
+        if PIP.fullmatch(program) and "install" in words:
+            yield [word for word in words[words.index("install") + 1 :] if word is not None]
+
+
+def _of_words(repository: Repository, listed: list[str], where: str) -> Iterator[Requirement]:
+    words = iter(listed)
     for word in words:
         if word in ("-r", "--requirement"):
             yield from _of_file(repository, next(words, ""))

@@ -13,6 +13,7 @@ from ..building.dockerfile import Dockerfile, Instruction, Stage, parse
 from ..building.errors import BuildError
 from ..building.ignore import Ignored
 from ..building.overrides import Overrides, read_overrides
+from ..building.requirements import read_requirements
 from ..building.sources import files_of
 from .constants import Code, Module
 
@@ -68,7 +69,7 @@ class Repository:
         try:
             if path.is_symlink() or path.stat().st_size > LARGEST:
                 return ""
-            return path.read_text(encoding="utf-8-sig", errors="replace")
+            return read_requirements(path)
         except OSError:
             return ""
 

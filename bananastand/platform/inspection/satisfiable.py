@@ -6,7 +6,7 @@ Installs and builds nothing. Whether requirements fit each other is resolution.p
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -194,8 +194,3 @@ def _public(specifier: SpecifierSet) -> SpecifierSet | None:
     if not any("+" in each.version for each in specifier):
         return None
     return SpecifierSet(",".join(f"{each.operator}{each.version.partition('+')[0]}" for each in specifier))
-
-
-def unsatisfied(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Those that keep the app from being built."""
-    return (each for each in findings if each.state == "no")

@@ -12,23 +12,27 @@ import asyncio
 import json
 import os
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..commands import Start
-from ..process import Process, is_stopped, spawn
+from ..process import Output, Process, is_stopped, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
-from .sandbox import environment_inside, in_sandbox, why_no_sandbox
+from .sandbox import environment_inside, why_no_sandbox
 from .sandbox_mounts import inside
+from .sandbox_starts import remove_after, sandboxed
 from .starter import WORKER, Started, start_process
 from .worker_client import WorkerClient
+from .writable_layer import why_no_layer, writes_files
 
 __all__ = ["ForkServers"]
 
 Key = tuple[str, str | None, tuple[tuple[str, str], ...]]
 LONGEST = 64 * 2**10
+CREDENTIALS = struct.Struct("3i")  # of who sends: pid, uid, gid, as they are here
 PATIENCE = 5.0  # seconds for a fork
 LATE = 3  # forks in a row that come too late before a fork server is ended
 END = 3.0  # seconds for a fork server to end by itself
@@ -44,7 +48,7 @@ class ForkServers:
     async def start(self, start: Start, on_line: Callable[[str], None]) -> Started:
         """Start a replica, forked where a fork server is warm. Raises OSError."""
         server = self._servers.get(_key(start)) if start.words is not None else None
-        if server is not None and server.ready:
+        if server is not None and server.ready and not await asyncio.to_thread(_must_be_alone, start):
             self._servers[_key(start)] = self._servers.pop(_key(start))
             forked = await server.fork(start, on_line)
             if forked is not None:
@@ -78,6 +82,8 @@ class _ForkServer:
         self._say = say
         self._line, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._line.setblocking(False)
+        self._line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._outside: dict[int, int] = {}  # by the pid that a child has in its own namespace: the one it has here
         self._pids: dict[str, asyncio.Future[int]] = {}
         self._ends: dict[int, asyncio.Future[int]] = {}
         self._ports: dict[int, MovedPorts] = {}  # by session, which is a child's pid
@@ -114,9 +120,10 @@ class _ForkServer:
             os.close(write)
             theirs.close()
             self._pids.pop(id, None)
+        if start.cgroup is not None:
+            start.cgroup.add(pid)
         self._late = 0
-        stream = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read, "rb", 0))
+        output = await Output.of(read)
         end = self._ends.pop(pid, None)
         if end is None:  # it has not ended already
             self._ends[pid] = end = loop.create_future()
@@ -126,7 +133,7 @@ class _ForkServer:
         worker.changed = changed
         await worker.attach(ours)
         how = "forked from a fork server that has its imports"
-        return Started(Process(pid, end, stream, on_line), how, changed, worker, ports)
+        return Started(Process(pid, end, output, on_line), how, changed, worker, ports)
 
     def end(self) -> None:
         """It ends when its line does, and its children with it; one that does not is killed."""
@@ -147,16 +154,16 @@ class _ForkServer:
         """Start it, listen to it, and take its children for ended when it has ended."""
         command = (start.command[0], "-u", str(WORKER), "--fork-server", str(self._theirs.fileno()))
         descriptors, events, theirs, environment = [self._theirs.fileno()], None, None, start.base
+        tmp: str | None = None
         if _is_sandboxed(start) and start.root is not None:
-            made = await asyncio.to_thread(
-                in_sandbox, command, root=start.root, workdir="/", environment=environment, visible=[str(modules)]
-            )
+            made, tmp = await asyncio.to_thread(sandboxed, start, command, "/", environment, visible=[str(modules)])
             command, environment = made.command, made.environment
         if start.moves and redirection_problem() is None:
             events, theirs = os.pipe()
             command, descriptors = redirected(theirs, command), [*descriptors, theirs]
         try:
             self._process = await spawn(command, "/", environment, self._say, pass_fds=descriptors)
+            remove_after(self._process, tmp)
         except OSError as error:
             self._say(f"no fork server can be started: {error}")
             self.over = True
@@ -187,11 +194,11 @@ class _ForkServer:
 
     def _hear(self) -> None:
         try:
-            raw = self._line.recv(LONGEST)
+            raw, passed, _, _ = self._line.recvmsg(LONGEST, socket.CMSG_SPACE(CREDENTIALS.size))
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            raw = b""
+            raw, passed = b"", []
         if not raw:
             self._close()
             return
@@ -202,13 +209,14 @@ class _ForkServer:
         elif "refused" in message:
             self._say(f"no fork server: {message['refused']}")
         elif "id" in message:
+            self._outside[message["pid"]] = pid = CREDENTIALS.unpack(passed[0][2])[0]  # the child sends it itself
             born = self._pids.get(message["id"])
             if born is not None and not born.done():
-                born.set_result(message["pid"])
-        else:
-            end = self._ends.pop(message["pid"], None)
+                born.set_result(pid)
+        elif (pid := self._outside.pop(message["pid"], None)) is not None:
+            end = self._ends.pop(pid, None)
             if end is None:  # it ended before the fork was reported
-                self._ends[message["pid"]] = end = asyncio.get_running_loop().create_future()
+                self._ends[pid] = end = asyncio.get_running_loop().create_future()
             if not end.done():
                 end.set_result(message["status"])
 
@@ -221,6 +229,11 @@ class _ForkServer:
 def _key(start: Start) -> Key:
     """What makes two starts alike: interpreter, file tree, and the environment without what is each replica's own."""
     return start.command[0], start.root, tuple(sorted(start.base.items()))
+
+
+def _must_be_alone(start: Start) -> bool:
+    """Whether the app writes files: forks of one server see one file tree, a process has a layer of its own."""
+    return _is_sandboxed(start) and start.root is not None and why_no_layer() is None and writes_files(start.root)
 
 
 def _is_sandboxed(start: Start) -> bool:

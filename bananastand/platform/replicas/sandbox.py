@@ -1,7 +1,7 @@
 """Runs a program in a mount namespace whose root is a build's file tree: /app and /weights.txt are the build's.
 
-Needs bubblewrap (`bwrap`). The machine's programs and libraries appear in it read-only. Network, process ids and
-devices are the machine's: this gives an app its paths, and isolates it from nothing.
+Needs bubblewrap (`bwrap`). The machine's programs and libraries appear in it read-only. Without walls this gives an app
+its paths and isolates it from nothing; with them it sees its own processes and files alone (`walls`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .sandbox_mounts import hub_mount, inside, mounts_of, needed_paths, prepare
+from .sandbox_mounts import Mount, inside, mounts_of, prepare, prepare_tmp
+from .sandbox_paths import hub_mount, needed_paths
+from .walls import Walls
 
 __all__ = ["Sandboxed", "environment_inside", "in_sandbox", "why_no_sandbox"]
 
@@ -48,6 +50,7 @@ def in_sandbox(
     environment: Mapping[str, str],
     visible: Sequence[str] = (),
     writable: Sequence[str] = (),
+    walls: Walls | None = None,
 ) -> Sandboxed:
     """Turn a command into one that sees `root` as /.
 
@@ -62,17 +65,28 @@ def in_sandbox(
         environment: The complete environment of the program.
         visible: Further files and folders of this machine that the program uses, at their own paths, writable.
         writable: Paths of the image, in system folders too, that the program writes.
+        walls: What it is kept from; None for a root of its own alone.
     """
     root = os.path.abspath(root)
     values = environment_inside(environment, root)
-    mounts = [*mounts_of(root, writable), *needed_paths(command, environment, root, visible), *hub_mount(values, root)]
-    prepare(root, mounts)
+    needed = needed_paths(command, environment, root, visible, walls)
+    mounts = [*mounts_of(root, writable, devices=walls is None), *needed, *hub_mount(values, root, walls)]
+    if walls is not None:
+        mounts = list(walls.hidden(mounts))
+    prepare(root, [*mounts, *(Mount(each, each, "device") for each in ("/dev", "/proc", "/sys"))])
     folder = inside(workdir, root)
     bwrap = [shutil.which("bwrap") or "bwrap", "--bind", root, "/"]
+    if walls is not None and walls.tmp is not None:
+        prepare_tmp(walls.tmp, mounts)
+        bwrap += ["--bind", walls.tmp, "/tmp"]
     for mount in mounts:
         bwrap += mount.words()
+    limits: tuple[str, ...] = ()
+    if walls is not None:
+        bwrap += walls.words(mounts, root)
+        limits = walls.limits()
     words = [_translated(word, root) for word in command]
-    return Sandboxed((*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *DEFAULT_TERM, *words), values, folder)
+    return Sandboxed((*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *limits, *DEFAULT_TERM, *words), values, folder)
 
 
 def environment_inside(environment: Mapping[str, str], root: str) -> dict[str, str]:

@@ -6,18 +6,26 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..commands import Start
+from ..commands import REPLICA, Start
+from ..errors import ReplicaFailed
 from ..process import Process, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
-from .sandbox import in_sandbox, why_no_sandbox
+from .sandbox import why_no_sandbox
+from .sandbox_starts import remove_after, sandboxed
 from .worker_client import WorkerClient
+from .writable_layer import layered, why_no_layer
 
 __all__ = ["WORKER", "Started", "start_process", "worker_command"]
 
+NO_NETWORK = (
+    "without a network only a Potassium app in the worker can be called, and this one is a server of its own: start "
+    "the platform with --network machine"
+)
 WORKER = Path(__file__).resolve().parents[2] / "worker" / "main.py"
 
 
@@ -35,14 +43,18 @@ class Started:
     worker: WorkerClient | None = None
     ports: MovedPorts | None = None
     reading: asyncio.Task[None] | None = None  # of what is reported of the ports
+    layer: Path | None = None  # what it writes in its file tree, where that is its own
 
 
 async def start_process(start: Start, on_line: Callable[[str], None]) -> Started:
     """Start a replica's program as a process. Raises OSError."""
+    if start.walls is not None and not start.walls.network and start.words is None:
+        raise ReplicaFailed(NO_NETWORK)
     changed = asyncio.Event()
     moves = start.moves and redirection_problem() is None
     ports = MovedPorts(changed.set) if start.moves else None
     descriptors, ours, worker, command = list[int](), None, None, start.command
+    layer: Path | None = None
     if start.words is not None:
         ours, theirs = socket.socketpair()
         descriptors.append(theirs.detach())
@@ -50,12 +62,17 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
         worker.changed = changed
         worker.on_bound = ports.add if ports is not None else None
         command = worker_command(start, descriptors[0], move=start.moves and not moves)
-    folder, environment = start.folder, start.environment
+    folder, environment, tmp = start.folder, start.environment, None
     if start.root is not None and why_no_sandbox() is None:
-        made = await asyncio.to_thread(
-            in_sandbox, command, root=start.root, workdir=folder or "/", environment=environment
+        made, tmp = await asyncio.to_thread(
+            sandboxed, start, command, folder or "/", environment, own_tmp=why_no_layer() is not None
         )
         command, environment, folder = made.command, made.environment, "/"
+        if why_no_layer() is None:
+            replica = start.environment.get(REPLICA) or uuid.uuid4().hex
+            command, layer = await asyncio.to_thread(layered, command, start.root, replica)
+    if start.cgroup is not None:
+        command = start.cgroup.entering(command)
     events = None
     if moves:
         events, theirs_events = os.pipe()
@@ -63,6 +80,7 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
         command = redirected(theirs_events, command)
     try:
         process = await spawn(command, folder, environment, on_line, pass_fds=descriptors)
+        remove_after(process, tmp)
     except OSError:
         if ours is not None:
             ours.close()
@@ -78,7 +96,7 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
     if worker is not None and ours is not None:
         await worker.attach(ours)
     how = "started as a process" if start.engine is None else f"started as a container by {start.engine}"
-    return Started(process, how, changed, worker, ports, reading)
+    return Started(process, how, changed, worker, ports, reading, layer)
 
 
 def worker_command(start: Start, control: int, *, move: bool) -> tuple[str, ...]:

@@ -1,0 +1,60 @@
+"""`bananastand backup` and `restore`: a data directory in one file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bananastand.platform.logs import plain
+
+from ._ends import fail
+
+__all__ = ["backup", "restore"]
+
+Data = Annotated[Path | None, typer.Option("--data", envvar="BANANASTAND_DATA", help="The platform's data directory.")]
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The new file, such as bananastand-2024-03-31.tar.gz.")],
+    data: Data = None,
+) -> None:
+    """Back up a platform's data, also while it runs.
+
+    The file has keys and secrets in it: it is readable by this user alone. What builds make is not in it; it is built
+    again from the sources, which are.
+    """
+    from bananastand.platform.backup import back_up
+    from bananastand.platform.errors import PlatformError
+
+    try:
+        size = back_up(_directory(data), file.absolute())
+    except PlatformError as error:
+        fail(str(error))
+    typer.echo(f"{file}: {size / 2**20:.1f} MiB; back with: bananastand restore {file} --data FOLDER")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file that backup made.")],
+    data: Data = None,
+) -> None:
+    """Restore a backup into an empty directory, or into one that has lost its database.
+
+    The next `bananastand up --data FOLDER` builds the live versions again.
+    """
+    from bananastand.platform.backup import restore as put_back
+    from bananastand.platform.errors import PlatformError
+
+    folder = _directory(data)
+    try:
+        done = put_back(file.absolute(), folder)
+    except PlatformError as error:
+        fail(str(error))
+    typer.echo(plain(f"{folder}: {done}; start with: bananastand up --data {folder}"))
+
+
+def _directory(data: Path | None) -> Path:
+    from bananastand.platform.settings import default_data
+
+    return (data or default_data()).expanduser().resolve()

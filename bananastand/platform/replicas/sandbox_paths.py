@@ -1,0 +1,136 @@
+"""Which files of this machine outside of the system folders a sandboxed program needs: interpreters, and what is named.
+
+Knows environments, variables that lead to folders, and the hub's cache; mounts nothing.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from .sandbox_mounts import SYSTEM, Mount
+from .walls import Walls
+
+__all__ = ["hub_mount", "needed_paths", "prefixes"]
+
+LISTS = frozenset(
+    {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "MANPATH", "BANANASTAND_SHARED_HUB"}
+)
+
+
+def needed_paths(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    root: str,
+    visible: Sequence[str],
+    walls: Walls | None = None,
+) -> list[Mount]:
+    """What a program needs of this machine outside of the system folders, at its own path.
+
+    Its interpreter, the folders of PATH, this package, and every absolute path that a variable's value names; with
+    walls, those that they let it see.
+    """
+    read, write = set[str](), {root, *(os.path.abspath(each) for each in visible)}
+    home = os.path.realpath(environment.get("HOME") or "/")
+    homes = {"/", home, os.path.realpath(os.path.expanduser("~"))} if walls else {"/", home}
+    home = os.path.realpath(os.path.expanduser("~")) if walls else home
+    package = str(Path(__file__).resolve().parents[2])
+
+    def lets_see(part: str) -> bool:
+        return walls is None or part.startswith(package) or walls.lets_see(part, root)
+
+    search = ":".join(part for part in environment.get("PATH", "").split(":") if lets_see(part))
+    named = [command[0] if command[0].startswith("/") else shutil.which(command[0], path=search)] if command else []
+    for program in (*named, *(shutil.which(each, path=search) for each in ("python3", "python", "node"))):
+        for prefix in prefixes(program, walls) if program else ():
+            read |= walls.narrowed(prefix, home) if walls else {prefix}
+    read.add(package)
+    for name, value in environment.items():
+        for part in value.split(":"):
+            if not part.startswith("/") or name in ("HOME", "PWD", "OLDPWD", "TMPDIR") or not os.path.exists(part):
+                continue
+            if not lets_see(part):
+                continue
+            if name in LISTS:
+                folder = os.path.dirname(part) if os.path.basename(part) in ("bin", "shims") else part
+                read |= walls.narrowed(folder, home) if walls else {folder}
+            elif os.path.isfile(part):  # what it names may lie beside it, as the folder of a model does
+                read.add(part if walls and os.path.realpath(os.path.dirname(part)) in homes else os.path.dirname(part))
+            elif not name.startswith("XDG_"):
+                (write if walls is None or walls.lets_write(part, root) else read).add(part)
+    write -= homes
+    found = {path: Mount(path, path) for path in read - homes} | {p: Mount(p, p, "write") for p in write}
+    mounts = [found[path] for path in sorted(found, key=lambda path: (path.count("/"), path))]
+    return [mount for mount in mounts if os.path.exists(mount.source) and _is_wanted(mount, root)]
+
+
+def hub_mount(environment: Mapping[str, str], root: str, walls: Walls | None = None) -> list[Mount]:
+    """The machine's hub cache in the place of the home folder's, unless a variable names one or the build has one."""
+    if any(environment.get(name) for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")):
+        return []
+    shared = os.path.expanduser("~/.cache/huggingface/hub")
+    target = f"{environment.get('HOME', '/root')}/.cache/huggingface/hub"
+    if not os.path.isdir(shared) or not (
+        not os.path.lexists(f"{root}{target}") or _has_only_folders(f"{root}{target}")
+    ):
+        return []
+    return [Mount(shared, target, "write" if walls is None or walls.builds else "read")]
+
+
+def _is_wanted(mount: Mount, root: str) -> bool:
+    """Not what the system folders bring already, what the build has itself, or what lies in the tree."""
+    if mount.target == root:
+        return True
+    top = mount.target.split("/")[1]
+    if top in SYSTEM or top in ("dev", "proc", "sys") or mount.target.startswith(f"{root}/"):
+        return False
+    own = f"{root}{mount.target}"
+    return not os.path.lexists(own) or _has_only_folders(own)
+
+
+def _has_only_folders(path: str) -> bool:
+    if os.path.islink(path) or not os.path.isdir(path):
+        return os.path.isfile(path) and os.path.getsize(path) == 0
+    return not any(names for _, _, names in os.walk(path))
+
+
+def prefixes(program: str, walls: Walls | None) -> set[str]:
+    """The installation of a program: the folder above its bin, for each link on the way, and a venv's base."""
+    found, led, path = set[str](), set[str](), os.path.abspath(program)
+    for _ in range(16):
+        folder = os.path.dirname(path)
+        prefix = os.path.dirname(folder) if os.path.basename(folder) == "bin" else folder
+        found |= {prefix, os.path.realpath(prefix)}
+        with suppress(OSError):
+            for line in Path(prefix, "pyvenv.cfg").read_text(encoding="utf-8").splitlines():
+                key, _, value = line.partition("=")
+                if key.strip() == "home":
+                    base = os.path.dirname(value.strip())
+                    found |= {base, os.path.realpath(base)}
+        if walls is None or not prefix.startswith(f"{walls.data}/"):  # what a build made leads to nothing else
+            for site in glob.glob(f"{glob.escape(prefix)}/lib/python3*/site-packages"):
+                led |= set(_led_to(site))
+        if not os.path.islink(path):
+            break
+        path = os.path.normpath(os.path.join(folder, os.readlink(path)))
+    kept = found if walls is None else {prefix for prefix in found if walls.lets_install(prefix)}
+    return (kept | led) - {"/"}
+
+
+def _led_to(site: str) -> Iterator[str]:
+    """Folders outside of an environment that it takes packages from: by .pth files, and installed as editable."""
+    for note in glob.glob(f"{glob.escape(site)}/*.pth"):
+        with suppress(OSError, ValueError):
+            lines = Path(note).read_text(encoding="utf-8").splitlines()
+            yield from (line.strip() for line in lines if line.startswith("/") and os.path.isdir(line.strip()))
+    for note in glob.glob(f"{glob.escape(site)}/*.dist-info/direct_url.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            told = json.loads(Path(note).read_text(encoding="utf-8"))
+            if "dir_info" in told and str(told["url"]).startswith("file:///"):
+                yield unquote(urlsplit(str(told["url"])).path)

@@ -1,0 +1,26 @@
+"""A bench of the process builder as a fixture: once with the build's tree as the root of what runs, once without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.building import process
+from bananastand.platform.replicas.sandbox import why_no_sandbox
+from platform_builds import Bench
+
+__all__ = ["bench"]
+
+NO_SANDBOX = "bubblewrap is not installed (apt-get install bubblewrap)"
+
+
+@pytest.fixture(params=[pytest.param("sandbox", marks=pytest.mark.needs("bwrap")), "led"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Builds in a folder of the test's."""
+    sandbox = request.param == "sandbox"
+    if not sandbox:
+        monkeypatch.setattr(process, "why_no_sandbox", lambda: NO_SANDBOX)
+    elif (reason := why_no_sandbox()) is not None:
+        pytest.skip(reason)
+    return Bench(tmp_path, sandboxed=sandbox)

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+Path("words.txt").write_text("melon lemon peach cheap")
