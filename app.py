@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import sys
-import threading
 import traceback
 import uuid
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from bananastand import cancel, outbound
 from bananastand.diffusion import Busy, Engine, GenerationRequest, InvalidRequest
 from bananastand.diffusion.answers import answer, events
 from bananastand.diffusion.environment import options_from_environment
+from bananastand.web.guard import Guard
+from bananastand.webhooks import WebhookQueue
 
 app = Potassium("bananastand")
 app.concurrency = 64  # requests that `bananastand serve` may hand over at once: the engine steps them together
@@ -25,7 +26,7 @@ app.concurrency = 64  # requests that `bananastand serve` may hand over at once:
 def init() -> dict:
     """Load the model onto the GPU if there is one. Potassium would spin for ever on an error, so end here."""
     try:
-        webhooks = outbound.AddressPolicy.from_environment()
+        webhooks = WebhookQueue(outbound.AddressPolicy.from_environment())
         engine = Engine.load(os.environ.get("MODEL") or "fruitstand", **options_from_environment())
         seconds = engine.warm_up()
     except Exception as error:
@@ -92,22 +93,37 @@ def background(context: dict, request: Request) -> None:
     else:
         status, result = failure(InvalidRequest("wrong_type", "webhook_url must be text, a URL", "webhook_url"))
     if isinstance(url, str):
-        # Potassium has one worker: waiting between tries must not hold up the next picture.
-        threading.Thread(target=send, args=(url, result, context["webhooks"]), name="webhook").start()
+        # Potassium has one worker: waiting between tries must not hold up the next picture, unless many wait.
+        context["webhooks"].send(url, json.dumps(result).encode(), failed=undelivered)
     else:
         said = "the picture has nowhere to go: no webhook_url" if status == 200 else json.dumps(result)
         print(f"background: {said}", file=sys.stderr, flush=True)
 
 
-def send(url: str, result: dict, policy: outbound.AddressPolicy) -> None:
-    """POST the result, tried again with growing waits; a receiver that takes none of it is named in the log."""
-    delivery = outbound.deliver(url, json.dumps(result).encode(), policy=policy)
-    if not delivery.ok:
-        print(f"background: webhook not delivered: {delivery.attempts[-1].error}", file=sys.stderr, flush=True)
+def undelivered(attempt: outbound.Attempt) -> None:
+    """A receiver that took none of several tries is named in the log."""
+    print(f"background: webhook not delivered: {attempt.error}", file=sys.stderr, flush=True)
+
+
+def guard() -> None:
+    """Refuse pages of other sites, as `bananastand serve` does. Behind the platform that is done already."""
+    from flask import request
+
+    allowed = os.environ.get("BANANASTAND_ALLOW_HOSTS", "").replace(",", " ").split()
+    rules = Guard(allowed, plain=True, name="server", option="BANANASTAND_ALLOW_HOSTS")
+
+    def refuse() -> tuple[dict, int] | None:
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+        refusal = rules.refusal({"headers": headers, "path": request.path})
+        return refusal and ({"error": {"code": "forbidden", "message": refusal, "field": None}}, 403)
+
+    app._flask_app.before_request(refuse)
 
 
 if __name__ == "__main__":
     sys.setswitchinterval(1e-4)  # Potassium spins while init() runs; this leaves init() the processor
+    if "BANANASTAND_REPLICA" not in os.environ:
+        guard()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with contextlib.suppress(OSError, ValueError):  # Potassium's server leaves four files open for each request
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -96,6 +96,11 @@ class Server:
         raise AssertionError(self.log)
 
 
+def limited(command: list[str], files: int | str | None) -> list[str]:
+    """The command with a limit of open files, where one is given."""
+    return command if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -103,13 +108,30 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def hosted(*options: str, target: str = str(APP), ready: bool = True, **environ: str) -> Iterator[Server]:
+def hosted(
+    *options: str, target: str = str(APP), ready: bool = True, files: int | str | None = None, **environ: str
+) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-c", "from bananastand.cli import main; main()", "serve", target, "--port", str(port)]
-    server = Server([*command, *options], port, **environ)
+    server = Server(limited([*command, *options], files), port, **environ)
     try:
         if ready:
             server.wait_until(lambda: server.request("GET", "/readyz")[0] == 200, 180)
+        yield server
+    finally:
+        server.process.kill()
+        server.ended()
+
+
+@contextlib.contextmanager
+def mocks(*options: str, files: int | str | None = None) -> Iterator[Server]:
+    """`bananastand mocks` in a process of its own."""
+    port = free_port()
+    command = [sys.executable, "-c", "from bananastand.cli import main; main()", "mocks", "--port", str(port)]
+    paths = os.pathsep.join((str(HERE.parent), str(HERE.parent / "mocks")))
+    server = Server(limited([*command, *options], files), port, PYTHONPATH=paths)
+    try:
+        server.wait_until(lambda: server.request("GET", "/_stand/")[0] == 200)
         yield server
     finally:
         server.process.kill()

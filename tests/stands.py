@@ -23,7 +23,7 @@ from bananastand.platform.launch import Launch
 from bananastand.platform.projects import Project
 from bananastand.platform.settings import Settings
 from bananastand.platform.stand import Stand
-from servers import free_port
+from servers import free_port, limited
 
 HERE = Path(__file__).resolve().parent
 APP = HERE / "replica_app.py"
@@ -102,10 +102,11 @@ class Up:
     def __init__(self, data: Path, **options: Any) -> None:
         self.data = data
         self.port = options.pop("port", None) or free_port()
+        files = options.pop("files", None)
         arguments = json.dumps({"data": str(data), "port": self.port, **options})
         code = "import stands, sys; sys.exit(stands.up(sys.argv[1]))"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, arguments],
+            limited([sys.executable, "-c", code, arguments], files),
             env={**os.environ, "PYTHONPATH": PATHS},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

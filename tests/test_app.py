@@ -291,6 +291,19 @@ def test_a_slow_receiver_does_not_hold_up_the_next_picture(app: App) -> None:
     assert time.monotonic() - started < 8
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.test"}, {"Origin": "http://evil.test"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_pages_of_other_sites_are_refused(app: App, headers: dict[str, str]) -> None:
+    request = urllib.request.Request(f"{app.url}/_k/status", headers=headers)
+
+    with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=30):
+        pass
+
+    assert refused.value.code == 403
+    assert json.loads(refused.value.read())["error"]["code"] == "forbidden"
+
+
 def test_no_key_is_ever_printed(app: App) -> None:
     app.post("/", {"prompt": "a pear"})
 

@@ -244,17 +244,15 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_ends_in_a_clear_fa
             project = await deployed(stand)
             ticket = await stand.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
             await until(lambda: stand.dispatcher.line(project.id).at_work)
-            with stand.store.transaction() as connection:
-                pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-                connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            pages = await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA page_count").scalar_one())
+            await stand.store.write(lambda each: each.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
             with pytest.raises(StoreFull, match="the disk is full"):
                 await stand.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
             outcome = await ticket.outcome(10)
             assert outcome is not None
             assert outcome.error is not None
             assert outcome.error.startswith("the answer could not be kept: the disk is full")
-            with stand.store.transaction() as connection:
-                connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+            await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
             await until(lambda: (found := stand.calls.find(ticket.made.id)) is not None and found.state == "failed")
             await called(stand, project)
 

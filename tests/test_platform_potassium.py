@@ -71,7 +71,7 @@ def test_an_init_that_fails_fails_the_deploy_with_its_words(tmp_path: Path) -> N
             async for _ in stand.deployer.log(build).follow():
                 pass
             error = stand.builds.get(build.id).error or ""
-            assert error == "init() failed; its last error: RuntimeError: no model here (hosted.py:18)"
+            assert error == "init() failed; its last error: RuntimeError: no model here (hosted.py:19)"
 
     asyncio.run(scenario())
 

@@ -25,6 +25,7 @@ from bananastand.platform.commands import MARK
 from bananastand.platform.deployer import Builder
 from bananastand.platform.errors import PlatformError
 from bananastand.platform.http.certificates import ServerTls
+from bananastand.platform.http.dialects import RESERVED, dialect_of_platform
 from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.http.node_hook import node_options, write_node_hook
 from bananastand.platform.keys import FIRST, api_token, write_client_file
@@ -35,8 +36,12 @@ from bananastand.platform.runtime import PlatformRuntime
 from bananastand.platform.server import StandServer
 from bananastand.platform.settings import Settings, cards, default_data
 from bananastand.platform.stand import Stand
+from bananastand.web.door import Door
+from bananastand.web.limits import ConnectionLimits
+from bananastand.web.protocol import ServerConfig
+from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.providers import NAMES
-from bananastand_mocks.server import Server, create_apps
+from bananastand_mocks.server import Server, create_apps, dialect_of
 
 __all__ = ["Options", "run"]
 
@@ -58,6 +63,9 @@ class Options:
     mocks: bool = False
     roots: tuple[Path, ...] = ()
     memory_mb: int | None = None
+    max_connections: int | None = None
+    queue: int = 10_000
+    queue_mb: int = 4096
     build_timeout: float = 1800.0
     start_timeout: float = 600.0
     github_secret: str | None = field(default=None, repr=False)
@@ -85,6 +93,9 @@ def run(options: Options, builder: Builder | None = None) -> int:
         secrets=secrets,
         gpus=cards(),
         memory_mb=options.memory_mb,
+        max_connections=options.max_connections,
+        queue_length=options.queue,
+        queue_bytes=options.queue_mb * 2**20,
         build_timeout=options.build_timeout,
         start_timeout=options.start_timeout,
         processes=options.processes,
@@ -129,17 +140,20 @@ async def _serve(
         url = f"http://{_named(options.host)}:{sockets[0].getsockname()[1]}"
         fronts = {each.getsockname()[1]: name for each, (_, name) in zip(sockets[1:], options.fronts, strict=True)}
         secure = _listen(LOOPBACK, 0) if proxy is not None else None
-        app = _application(stand, options, fronts, url, [secure.getsockname()[1]] if secure is not None else [])
+        app, providers = _application(
+            stand, options, fronts, url, [secure.getsockname()[1]] if secure is not None else []
+        )
         _welcome(console, stand, url, fronts, options.mocks)
-        config = uvicorn.Config(
-            app, lifespan="off", log_level="warning", access_log=False, server_header=False,
-            timeout_graceful_shutdown=1, ws_max_size=settings.max_message,
-        )  # fmt: skip
+        door = Door(ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True)
+        dialect = dialect_of_platform(dialect_of(providers), fronts)
+        config = ServerConfig(
+            app, door=door, dialect=dialect, reserved=RESERVED, lifespan="off", ws_max_size=settings.max_message
+        )
         server = _Server(config, stand)
         if proxy is None or secure is None:
             await server.serve(sockets)
         else:
-            async with _proxy(proxy, sockets[0], secure, options, settings, console):
+            async with _proxy(proxy, sockets[0], secure, options, settings, console, door):
                 await server.serve([*sockets, secure])
         console.print("stopping")
     finally:
@@ -154,11 +168,14 @@ async def _proxy(
     options: Options,
     settings: Settings,
     console: Console,
+    door: Door,
 ) -> AsyncGenerator[None]:
     """Serve the forward proxy meanwhile, and say how programs are led to it."""
     tls = ServerTls(settings.data / "proxy", lambda line: console.print(line, markup=False))
     http, port = (_named(options.host).strip("[]"), plain.getsockname()[1]), listener.getsockname()[1]
-    proxy = ForwardProxy(http, (LOOPBACK, secure.getsockname()[1]), tls.context)
+    # Of a connection through the proxy there are two more behind it.
+    limits = ConnectionLimits(connections=max(16, door.most // 4), reserve=0)
+    proxy = ForwardProxy(http, (LOOPBACK, secure.getsockname()[1]), tls.context, Door(limits, name="the forward proxy"))
     hook = write_node_hook(settings.data / "proxy", http, (LOOPBACK, port))
     proxy.start(listener)
     address, authority = f"http://{LOOPBACK}:{port}", tls.authority
@@ -178,14 +195,17 @@ async def _proxy(
         await proxy.close()
 
 
-def _application(stand: Stand, options: Options, fronts: dict[int, str], url: str, secure: list[int]) -> StandServer:
-    """Everything on one port."""
+def _application(
+    stand: Stand, options: Options, fronts: dict[int, str], url: str, secure: list[int]
+) -> tuple[StandServer, dict[str, Provider]]:
+    """Everything on one port, and the providers by their mounts."""
     runtime = PlatformRuntime(stand)
-    worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens)
+    worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens, body_memory=stand.settings.body_memory)
     runtime.attach(worlds.default)
     others = Server([each for each in NAMES if each not in BANANA], hosts=options.hosts) if options.mocks else None
     pushed = {"/git": git_app(stand, url), GITHUB: github_app(stand, options.github_secret)}
-    return StandServer(
+    providers = {mount: each.provider for mount, each in apps.items()}
+    server = StandServer(
         stand,
         {**apps, **pushed},
         fronts=fronts,
@@ -195,6 +215,7 @@ def _application(stand: Stand, options: Options, fronts: dict[int, str], url: st
         rest=others,
         secure=secure,
     )
+    return server, {**providers, **(others.providers if others is not None else {})}
 
 
 class _Server(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -63,10 +64,13 @@ def mocks(
     try:
         import uvicorn
 
+        from bananastand.web.door import Door
+        from bananastand.web.limits import ConnectionLimits
+        from bananastand.web.protocol import ServerConfig
         from bananastand_mocks.kernel.errors import StateError
         from bananastand_mocks.paperbanana.vlm import configured
         from bananastand_mocks.providers import NAMES
-        from bananastand_mocks.server import Server
+        from bananastand_mocks.server import RESERVED, Server, dialect_of
     except ImportError as error:
         fail(f"{error.name} is not here: pip install 'bananastand[mocks]'")
     runtime = None
@@ -91,7 +95,12 @@ def mocks(
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)
     _welcome(server, port)
-    uvicorn.run(server, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    door = Door(ConnectionLimits(), name="mocks", raise_files=True)
+    config = ServerConfig(
+        server, door=door, dialect=dialect_of(server.providers), reserved=RESERVED, host=host, port=port
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()
 
 
 def coverage(

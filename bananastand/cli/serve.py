@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -20,6 +21,14 @@ def serve(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a request, its wait included.")] = 300.0,
     max_body: Annotated[float, typer.Option(min=0.001, help="Largest body, in MiB.")] = 32.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds for running requests when stopping.")] = 30.0,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="BANANASTAND_ALLOW_HOSTS",
+            help='Another host name that it is called by; may be repeated. "*" lets in all names.',
+        ),
+    ] = None,
+    background_queue: Annotated[int, typer.Option(min=1, help="Background tasks that may wait or run.")] = 256,
     access_log: Annotated[bool, typer.Option(help="A line for each request.")] = True,
 ) -> None:
     """Host a Potassium app: same routes and bodies as its own server, many handlers at once, limits, health, metrics.
@@ -42,5 +51,8 @@ def serve(
         max_body=int(max_body * 2**20),
         drain=drain,
         access_log=access_log,
+        hosts=tuple(allow_host or ()),
+        background_queue=background_queue,
+        guarded="BANANASTAND_REPLICA" not in os.environ,  # the platform has looked at them
     )
     raise typer.Exit(run(target, options))

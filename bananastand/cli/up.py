@@ -38,6 +38,13 @@ def up(
         list[Path] | None, typer.Option(help="A folder that local sources may lie in; default: your home.")
     ] = None,
     memory: Annotated[int | None, typer.Option(min=64, help="The most memory of a replica, in MiB.")] = None,
+    max_connections: Annotated[
+        int | None, typer.Option(min=16, help="Connections at once; default: half of the open files, at most 10000.")
+    ] = None,
+    queue: Annotated[int, typer.Option(min=1, help="Calls of a project that may wait; more get 429.")] = 10_000,
+    queue_size: Annotated[
+        int, typer.Option(min=1, help="Most MiB of the bodies of a project's calls that are not over.")
+    ] = 4096,
     processes: Annotated[
         int, typer.Option(min=16, help="The most processes and threads of a replica, where they can be counted.")
     ] = 4096,
@@ -85,6 +92,9 @@ def up(
             mocks=mocks,
             roots=tuple(root or ()),
             memory_mb=memory,
+            max_connections=max_connections,
+            queue=queue,
+            queue_mb=queue_size,
             processes=processes,
             disk_gb=disk,
             isolation=_one_of("--isolation", isolation, CHOICES),

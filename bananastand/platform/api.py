@@ -23,16 +23,19 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from . import shown
+from .bodies import TooLarge
 from .errors import PlatformError, Refused, StoreFull, Unauthorized
 from .example_input import example_input
 from .http.disk import add_disk_routes
 from .http.headers import app_target
 from .logs import Log
-from .passing import TooLarge, pass_on, read_body
+from .passing import error_response, pass_on, read_body
 from .projects import Project
 from .stand import Stand
+from .storable import check_text
 
 __all__ = ["CALL", "PREFIX", "authorise", "call_handler", "stand_api"]
 
@@ -171,9 +174,10 @@ async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request)
     try:
         authorise(stand, request)
         project = stand.projects.named(unquote(name.decode("latin-1")))
-        return await pass_on(stand, project, app_target(path, request.scope["query_string"]), request)
+        target = app_target(path, request.scope["query_string"])
+        return await pass_on(stand, project, target, request, strict=True)
     except PlatformError as error:
-        return _error(error.status, error.code, str(error))
+        return error_response(error)
 
 
 def authorise(stand: Stand, request: HTTPConnection) -> None:
@@ -206,6 +210,7 @@ def _parsed(what: str, raw: str | bytes) -> dict[str, Any]:
         raise Refused(f"{what} is not JSON") from None
     if not isinstance(value, dict):
         raise Refused(f"{what} must be a JSON object")
+    check_text(what, value)
     return value
 
 
@@ -259,12 +264,23 @@ def _error(status: int, code: str, message: str) -> JSONResponse:
 
 async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
-    return _error(error.status, error.code, str(error))
+    return error_response(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, CODES.get(error.status_code, "invalid"), str(error.detail))
+    response = _error(error.status_code, CODES.get(error.status_code, "invalid"), str(error.detail))
+    if error.status_code == 405:
+        response.headers["allow"] = ", ".join(_methods(request))
+    return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Those that the request's path takes: Starlette names those of one route only."""
+    routes = [
+        each for each in request.app.routes if isinstance(each, Route) and each.path_regex.match(request.url.path)
+    ]
+    return sorted({method for each in routes for method in each.methods or ()})
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

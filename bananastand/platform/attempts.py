@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 
 from . import outcomes
+from .bodies import FileBody
 from .calls import Calls, Outcome
 from .errors import StoreError
 from .pool import Pool
@@ -187,7 +188,7 @@ class Attempts:
         return Attempt(None, alone=died)
 
 
-def _request(ticket: Ticket, body: bytes) -> ReplicaRequest:
+def _request(ticket: Ticket, body: bytes | FileBody) -> ReplicaRequest:
     call, headers = ticket.made, ticket.made.headers
     if not any(name == REQUEST_ID for name, _ in headers):
         headers = (*headers, (REQUEST_ID, call.run_id))

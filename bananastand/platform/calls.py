@@ -7,23 +7,29 @@ told by the supervisor itself (`dispatcher`), not by looking here.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from . import tables
 from .blobs import SMALL, Blobs
+from .bodies import FileBody
+from .errors import StoreError
 from .projects import Project
 from .replicas.client import Headers, ReplicaRequest
 from .store import Store
+from .tables import header_list
+from .writer import driver_of
 
-__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "storable"]
+__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request", "storable"]
 
 WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
@@ -34,19 +40,28 @@ ENDING = ("state", "lease", "leased_until", "finished", "status", "answer_header
 COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
 
 # Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
-ADD = insert(tables.calls)
+KEPT = [column.name for column in tables.calls.columns if column.name not in ("number", "answer")]
+ADD = f"INSERT INTO calls ({', '.join(KEPT)}) VALUES ({', '.join(':' + name for name in KEPT)})"
 CHANGE = update(tables.calls).where(T.id == bindparam("call"))
-END = CHANGE.where(T.state.in_(("queued", "running")))
+LEASE = (
+    "UPDATE calls SET state = 'running', lease = :lease, leased_until = :leased_until, attempts = :attempts, "
+    "begun = :begun WHERE id = :call"
+)
+END = (
+    f"UPDATE calls SET {', '.join(f'{name} = :{name}' for name in (*ENDING, 'answer', 'body', 'headers'))} "
+    "WHERE id = :call AND state IN ('queued', 'running')"
+)
+COUNT = (
+    f"INSERT INTO usage (day, model_key, {', '.join(COUNTED)}) "
+    f"VALUES (:day, :model_key, {', '.join(':' + name for name in COUNTED)}) ON CONFLICT (day, model_key) "
+    f"DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in COUNTED)}"
+)
 MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
 FIND = (
     select(*COLUMNS)
     .where((T.id == bindparam("name")) | (T.run_id == bindparam("name")))
     .order_by(T.number.desc())
     .limit(1)
-)
-_count = upsert(tables.usage)
-COUNT = _count.on_conflict_do_update(
-    index_elements=["day", "model_key"], set_={name: tables.usage.c[name] + _count.excluded[name] for name in COUNTED}
 )
 
 
@@ -118,26 +133,39 @@ class Calls:
         run_id: str | None,
         request: str | None,
         cold: bool,
+        durable: bool = True,
     ) -> Call:
-        """Write a queued call. Raises StoreError: then there is none."""
+        """Write a queued call. Raises StoreError: then there is none.
+
+        Without `durable` a power cut before the call's end may forget it: for a caller who waits for that end.
+        """
         call = Call(
             0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, asked.method, asked.path,
             asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
         )  # fmt: skip
-        body = asked.body
-        if len(body) > SMALL:
+        body, small = asked.body, None
+        if isinstance(body, FileBody):
+            await self._blobs.adopt(_body_name(call), body.path)
+        elif len(body) > SMALL:
             await self._blobs.put(_body_name(call), body)
-        row = {**_values(call), "body": body if len(body) <= SMALL else None}
-        with self._store.transaction() as connection:
-            (number,) = connection.execute(ADD, row).inserted_primary_key or (0,)
-        return replace(call, number=number)
-
-    def lease(self, call: Call, holder: str, seconds: float) -> Call:
-        """Let a replica work on it; counts as an attempt."""
-        now = time.time()
-        return self._write(
-            call, state="running", lease=holder, leased_until=now + seconds, attempts=call.attempts + 1, begun=now
+        else:
+            small = body
+        row = {**_values(call), "headers": header_list(call.headers), "answer_headers": None, "body": small}
+        number = await self._store.write(
+            lambda connection: driver_of(connection).execute(ADD, row).lastrowid, durable=durable
         )
+        return replace(call, number=number or 0)
+
+    async def lease(self, call: Call, holder: str, seconds: float) -> Call:
+        """Let a replica work on it; counts as an attempt. Raises StoreError."""
+        now = time.time()
+        fields: dict[str, Any] = {
+            "state": "running", "lease": holder, "leased_until": now + seconds, "attempts": call.attempts + 1,
+            "begun": now,
+        }  # fmt: skip
+        row = {**fields, "call": call.id}
+        await self._store.write(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
+        return replace(call, **fields)
 
     def give_back(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
         """To the queue, where it keeps its place.
@@ -165,10 +193,18 @@ class Calls:
         )  # fmt: skip
         answer = outcome.body if len(outcome.body) <= SMALL else None
         end = {name: getattr(ended, name) for name in ENDING}
-        with self._store.transaction() as connection:
-            done = connection.execute(END, {**end, "answer": answer, "body": None, "headers": (), "call": call.id})
-            if done.rowcount:
-                connection.execute(COUNT, _counted(ended, model_key))
+        row = {
+            **end, "answer_headers": header_list(ended.answer_headers), "answer": answer, "body": None, "headers": None,
+            "call": call.id,
+        }  # fmt: skip
+        counted = _counted(ended, model_key)
+
+        def write(connection: Connection) -> None:
+            driver = driver_of(connection)
+            if driver.execute(END, row).rowcount:
+                driver.execute(COUNT, counted)
+
+        await self._store.write(write)
         await self._blobs.remove(_body_name(call))
         return ended
 
@@ -180,13 +216,38 @@ class Calls:
         """The call that was made under this digest."""
         return self._one(MADE_BEFORE, {"project": project.id, "made": request})
 
-    async def body(self, call: Call) -> bytes:
+    def other_made_before(self, project: Project, start: str) -> bool:
+        """Whether there is a call whose digest begins so."""
+        table, until = tables.calls, start[:-1] + chr(ord(start[-1]) + 1)
+        query = select(table.c.id).where(
+            table.c.project_id == project.id, table.c.request >= start, table.c.request < until
+        )
+        with self._store.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    async def body(self, call: Call) -> bytes | FileBody:
         """The request's body. Raises StoreError."""
-        return await self._bytes(call, "body", _body_name(call))
+        table = tables.calls
+        with self._store.reading() as connection:
+            value = connection.scalar(select(table.c.body).where(table.c.id == call.id))
+        if value is not None:
+            return bytes(value)
+        path = self._blobs.path(_body_name(call))
+        return FileBody(path, await asyncio.to_thread(_size, path))
+
+    def body_size(self, call: Call) -> int:
+        """Of the request's body in bytes, 0 where it is gone."""
+        try:
+            return _size(self._blobs.path(_body_name(call)))
+        except StoreError:
+            return 0
 
     async def answer(self, call: Call) -> bytes:
         """What the app answered. Raises StoreError."""
-        return await self._bytes(call, "answer", _answer_name(call))
+        table = tables.calls
+        with self._store.reading() as connection:
+            value = connection.scalar(select(table.c.answer).where(table.c.id == call.id))
+        return bytes(value) if value is not None else await self._blobs.get(_answer_name(call))
 
     def unfinished(self) -> list[Call]:
         """All that are queued or leased, in the order in which they came."""
@@ -198,9 +259,13 @@ class Calls:
     async def forget_before(self, moment: float) -> int:
         """Remove what ended before that moment, answers and all; how many there were."""
         table = tables.calls
-        with self._store.transaction() as connection:
+
+        def remove(connection: Connection) -> Sequence[str]:
             old = connection.scalars(select(table.c.id).where(table.c.finished < moment).limit(1000)).all()
             connection.execute(delete(table).where(table.c.id.in_(old)))
+            return old
+
+        old = await self._store.write(remove)
         for id in old:
             await self._blobs.remove(f"{id}.answer")
         return len(old)
@@ -214,19 +279,13 @@ class Calls:
         with self._store.reading() as connection:
             return list(connection.execute(select(tables.usage)))
 
-    async def _bytes(self, call: Call, column: str, name: str) -> bytes:
-        table = tables.calls
-        with self._store.reading() as connection:
-            value = connection.scalar(select(table.c[column]).where(table.c.id == call.id))
-        return bytes(value) if value is not None else await self._blobs.get(name)
-
     def _one(self, query: Any, named: dict[str, str]) -> Call | None:
         with self._store.reading() as connection:
             row = connection.execute(query, named).one_or_none()
         return None if row is None else Call(*row)
 
     def _write(self, call: Call, **fields: Any) -> Call:
-        with self._store.transaction() as connection:
+        with self._store.transaction(durable=False) as connection:
             connection.execute(CHANGE, {**fields, "call": call.id})
         return replace(call, **fields)
 
@@ -234,7 +293,14 @@ class Calls:
 def fingerprint(request_id: str, asked: ReplicaRequest) -> str:
     """What makes two calls the same: the caller's id for it, the method, the path with its query, and the body."""
     route = asked.path if asked.method == "POST" else f"{asked.method} {asked.path}"
-    return hashlib.sha256(f"{request_id}\0{route}\0".encode("utf-8", "surrogatepass") + asked.body).hexdigest()
+    body = asked.body if isinstance(asked.body, bytes) else asked.body.digest.encode()
+    of_body = hashlib.sha256(f"{route}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
+    return f"{of_request(request_id)}{of_body}"
+
+
+def of_request(request_id: str) -> str:
+    """How the digests of all calls begin that were made under this id."""
+    return f"{hashlib.sha256(request_id.encode('utf-8', 'surrogatepass')).hexdigest()}:"
 
 
 def storable(text: str) -> str:
@@ -254,6 +320,14 @@ def _counted(call: Call, model_key: str) -> dict[str, Any]:
 
 def _values(call: Call) -> dict[str, Any]:
     return {column.name: getattr(call, column.name) for column in COLUMNS if column.name != "number"}
+
+
+def _size(path: Path) -> int:
+    """Raises StoreError."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _body_name(call: Call) -> str:

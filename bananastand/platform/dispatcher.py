@@ -18,8 +18,11 @@ from typing import Any
 
 from . import outcomes
 from .attempts import Attempt, Attempts
-from .calls import JSON_BODY, WEBSOCKET, Call, Calls, Outcome, fingerprint
-from .errors import NotFound, Refused, StoreError
+from .blobs import SMALL
+from .bodies import AGAIN as RETRY_AFTER
+from .bodies import FileBody, TooLarge
+from .calls import JSON_BODY, WEBSOCKET, Call, Calls, Outcome, fingerprint, of_request
+from .errors import Conflict, NotFound, StoreError, TooBusy
 from .pool import Pool
 from .projects import Project, Projects
 from .replica import Replica
@@ -34,6 +37,7 @@ __all__ = ["Dispatcher", "Line"]
 
 log = logging.getLogger("bananastand.platform")
 
+HELD = 256  # calls of a queue whose bodies stay in memory, where they are small
 CLOSING = 5.0  # seconds for the last ends to be written when the stand stops
 
 
@@ -45,6 +49,7 @@ class Line:
         self.at_work: dict[str, Ticket] = {}
         self.alone: set[str] = set()
         self.last_served = 0.0
+        self.size = 0  # bytes of the bodies of all that wait or are at work
 
     @property
     def oldest(self) -> float | None:
@@ -63,6 +68,7 @@ class Dispatcher:
         self.changed: Callable[[], None] = lambda: None
         self._tickets: dict[str, Ticket] = {}  # by call id
         self._by_request: dict[tuple[str, str], Ticket] = {}
+        self._being_written: set[tuple[str, str]] = set()  # of these, what has no row yet
         self._tasks: set[asyncio.Task[None]] = set()
         self.closing = self._dismissing = False
 
@@ -96,12 +102,14 @@ class Dispatcher:
         self,
         project: Project,
         route: str,
-        body: bytes,
+        body: bytes | FileBody,
         *,
         method: str = "POST",
         headers: Headers = JSON_BODY,
         run_id: str | None = None,
         request_id: str | None = None,
+        strict: bool = False,
+        durable: bool = True,
         session: Session | None = None,
     ) -> Ticket:
         """Acknowledge a call: its row is written.
@@ -114,14 +122,19 @@ class Dispatcher:
             headers: Those that the app may see.
             run_id: The caller's id for the run.
             request_id: A call of the same id, method, route and body is that call again.
+            durable: Whether the call survives a power cut from now on; else from its end on, for a caller who waits.
+            strict: Refuse another call of the same id; else it is a call of its own.
             session: Holds the replica in place of one request; see Ticket.
 
         Raises:
-            Refused: The body is too long, or no HTTP request can carry what is sent.
+            TooLarge: The body is too long.
+            TooBusy: The project's queue is full.
+            Conflict: With `strict`, the id belongs to another call.
+            Refused: No HTTP request can carry what is sent.
             StoreError: No row can be written.
         """
         if len(body) > self._settings.max_body:
-            raise Refused(f"the body is longer than {self._settings.max_body} bytes")
+            raise TooLarge(f"the body is longer than {self._settings.max_body} bytes")
         asked = ReplicaRequest(method, route, headers, body)
         check_request(asked, run_id)
         request = fingerprint(request_id, asked) if request_id else None
@@ -131,23 +144,59 @@ class Dispatcher:
                 return ticket
             if (call := self._calls.made_before(project, request)) is not None:
                 return await self._over(call)
-        ticket = Ticket(None, body, session)
+            if strict:
+                self._check_unused(project, request_id or "", asked)
+        self.check_room(project, len(body))
+        ticket = Ticket(None, self._held(project, body), session, len(body))
         if request is not None:
             self._by_request[project.id, request] = ticket
+            self._being_written.add((project.id, request))
         cold = not any(each.state == "ready" for each in self._pool.of(project.id))
         try:
-            ticket.write(await self._calls.add(project, asked, run_id=run_id, request=request, cold=cold))
+            ticket.write(
+                await self._calls.add(project, asked, run_id=run_id, request=request, cold=cold, durable=durable)
+            )
         except BaseException as error:
             if request is not None:
                 self._by_request.pop((project.id, request), None)
             ticket.refuse(error)
             raise
+        finally:
+            if request is not None:
+                self._being_written.discard((project.id, request))
         self._tickets[ticket.made.id] = ticket
+        self.line(project.id).size += ticket.size
         if self._dismissing:
             ticket.dismiss()
         self.line(project.id).waiting.append(ticket)
         self.pump(project.id)
         return ticket
+
+    def check_room(self, project: Project, size: int = 0) -> None:
+        """Raise TooBusy where the project's queue takes no call of that size."""
+        line, settings = self.line(project.id), self._settings
+        if len(line.waiting) >= settings.queue_length:
+            reason = f"{len(line.waiting)} calls wait in the queue of {project.name}, its limit"
+        elif line.size and line.size + size > settings.queue_bytes:
+            reason = f"the bodies in the queue of {project.name} hold {line.size} bytes, close to its limit"
+        else:
+            return
+        raise TooBusy(f"{reason}: try again in {RETRY_AFTER} s", RETRY_AFTER)
+
+    def _check_unused(self, project: Project, request_id: str, asked: ReplicaRequest) -> None:
+        """Raise Conflict where another call was made under this id."""
+        start = of_request(request_id)
+        being_written = any(id == project.id and each.startswith(start) for id, each in self._being_written)
+        if being_written or self._calls.other_made_before(project, start):
+            raise Conflict(
+                f"the request id {request_id[:100]!r} belongs to another call: send the same method, path and body "
+                "with it, or another id"
+            )
+
+    def _held(self, project: Project, body: bytes | FileBody) -> bytes | None:
+        """A body that stays in memory until it is sent to a replica; the others are read again then."""
+        short = len(self.line(project.id).waiting) < HELD
+        return body if isinstance(body, bytes) and len(body) <= SMALL and short else None
 
     def repeats(self, project: Project, asked: ReplicaRequest, request_id: str | None) -> bool:
         """Whether such a call has been made before."""
@@ -280,7 +329,7 @@ class Dispatcher:
             return Attempt(ticket.called_off)
         ticket.task = asyncio.current_task()
         try:
-            ticket.call = self._calls.lease(ticket.made, replica.id, project.inference_timeout)
+            ticket.call = await self._calls.lease(ticket.made, replica.id, project.inference_timeout)
             return await self._attempts.make(project, ticket, replica)
         except asyncio.CancelledError:
             return Attempt(ticket.called_off, counted=False)
@@ -337,12 +386,15 @@ class Dispatcher:
 
     def _keep(self, ticket: Ticket) -> Ticket:
         self._tickets[ticket.made.id] = ticket
+        ticket.size = self._calls.body_size(ticket.made)
+        self.line(ticket.made.project_id).size += ticket.size
         if ticket.request is not None:
             self._by_request[ticket.made.project_id, ticket.request] = ticket
         return ticket
 
     def _drop(self, ticket: Ticket) -> None:
-        self._tickets.pop(ticket.made.id, None)
+        if self._tickets.pop(ticket.made.id, None) is not None and ticket.made.project_id in self.lines:
+            self.lines[ticket.made.project_id].size -= ticket.size
         if ticket.request is not None:
             self._by_request.pop((ticket.made.project_id, ticket.request), None)
 

@@ -5,6 +5,7 @@ PlatformError
     Refused              the request makes no sense as it stands
     Conflict             it does not fit the state of things, such as a second stand on one data directory
     Unauthorized         no key, or a wrong one
+    TooBusy              too many calls wait, or too much is being sent; the same may pass later
     StoreError           the database does not take or give a row
         StoreFull        because the disk is full
     ReplicaFailed        a replica did not start, or ended
@@ -20,6 +21,7 @@ __all__ = [
     "ReplicaFailed",
     "StoreError",
     "StoreFull",
+    "TooBusy",
     "Unauthorized",
 ]
 
@@ -53,6 +55,16 @@ class Unauthorized(PlatformError):
     """No key, or none that is valid."""
 
     code, status = "unauthorized", 401
+
+
+class TooBusy(PlatformError):
+    """A limit of what waits or is being sent is reached; `retry_after` says in how many seconds to come again."""
+
+    code, status = "too_busy", 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class StoreError(PlatformError):

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from bananastand.web.websockets import refuse_websocket
+
 from .building.last_commit import date_files
 from .git_wire import (
     GitRefused,
@@ -68,7 +70,8 @@ class Git:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request of git's."""
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send, "git speaks HTTP here: git push", status=400)
             return
         try:
             found = PATH.fullmatch(scope["path"])
@@ -80,6 +83,7 @@ class Git:
             await self._serve(scope, headers, found["name"], found["rest"], receive, send)
         except GitRefused as refused:
             more = [(b"www-authenticate", b'Basic realm="bananastand"')] if refused.status == 401 else []
+            more += [(b"allow", refused.allow.encode())] if refused.allow else []
             await answer(send, refused.status, b"text/plain; charset=utf-8", f"{refused}\n".encode(), more)
 
     def _may(self, header: bytes) -> bool:
@@ -97,14 +101,14 @@ class Git:
     ) -> None:
         if rest == "info/refs":
             if scope["method"] != "GET":
-                raise GitRefused(405, "only GET here")
+                raise GitRefused(405, "only GET here", allow="GET")
             service = parse_qs(scope["query_string"].decode("latin-1")).get("service", [""])[0]
             if service not in SERVICES:
                 raise GitRefused(403, "this server speaks git's smart protocol only")
             await self._refs(name, service, headers, send)
             return
         if scope["method"] != "POST":
-            raise GitRefused(405, "only POST here")
+            raise GitRefused(405, "only POST here", allow="POST")
         if headers.get(b"content-type", b"").decode("latin-1") != f"application/x-{rest}-request":
             raise GitRefused(415, f"the body must be application/x-{rest}-request")
         with tempfile.TemporaryFile(dir=self._made(self._folder)) as body:

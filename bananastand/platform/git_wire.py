@@ -35,11 +35,11 @@ class Push:
 
 
 class GitRefused(Exception):
-    """Status and words for the client."""
+    """Status and words for the client; `allow` are the methods that would do."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, *, allow: str = "") -> None:
         super().__init__(text)
-        self.status = status
+        self.status, self.allow = status, allow
 
 
 def packet(content: bytes) -> bytes:

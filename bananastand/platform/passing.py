@@ -9,46 +9,92 @@ from collections.abc import AsyncGenerator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from bananastand.web.budget import BodyBudget
+
 from . import outcomes
+from .bodies import AGAIN, FileBody, TooLarge
 from .calls import Outcome
-from .errors import PlatformError, Refused
+from .errors import PlatformError, TooBusy
 from .http.headers import CALL_ID, answer_headers, app_headers
 from .projects import Project
 from .replicas.client import Headers
 from .stand import Stand
 from .ticket import Ticket
 
-__all__ = ["TooLarge", "answer_of", "is_safe", "pass_on", "pieces", "read_body", "request_id_of", "submit"]
+__all__ = [
+    "TooLarge",
+    "answer_of",
+    "error_response",
+    "is_safe",
+    "pass_on",
+    "pieces",
+    "read_body",
+    "receive_body",
+    "request_id_of",
+    "submit",
+]
 
 NO_BODY = (204, 304)
 
 
-class TooLarge(Refused):
-    """The body is longer than is taken."""
+async def read_body(request: Request, most: int, budget: BodyBudget | None = None) -> bytes:
+    """The body, counted as it comes.
 
-    code, status = "too_large", 413
+    Args:
+        request: The caller's.
+        most: Its largest size in bytes.
+        budget: Memory for all bodies that are being read.
 
-
-async def read_body(request: Request, most: int) -> bytes:
-    """The body, counted as it comes. Raises TooLarge."""
+    Raises:
+        TooLarge: It is longer.
+        TooBusy: All bodies together hold too much.
+    """
     chunks, size = list[bytes](), 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > most:
-            raise TooLarge(f"the body is longer than {most} bytes")
-    return b"".join(chunks)
+    try:
+        async for chunk in request.stream():
+            if budget is not None and not budget.take(size, len(chunk)):
+                raise TooBusy(f"too much is being sent: try again in {AGAIN} s", AGAIN)
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise TooLarge(f"the body is longer than {most} bytes")
+        return b"".join(chunks)
+    finally:
+        if budget is not None:
+            budget.free(size)
 
 
-async def pass_on(stand: Stand, project: Project, target: str, request: Request) -> Response:
+@contextlib.asynccontextmanager
+async def receive_body(stand: Stand, project: Project, request: Request) -> AsyncGenerator[bytes | FileBody]:
+    """The body of a call to be, for the time of the block; a call that is made in it keeps it.
+
+    Raises TooLarge, StoreError, and TooBusy where the project's queue is full, before the body is received.
+    """
+    stand.dispatcher.check_room(project)
+    body = await stand.bodies.receive(request.stream(), stand.settings.max_body)
+    try:
+        yield body
+    finally:
+        if isinstance(body, FileBody):
+            body.discard()
+
+
+async def pass_on(stand: Stand, project: Project, target: str, request: Request, *, strict: bool = False) -> Response:
     """The app's answer, or the stand's own words where there is none. See `submit` and `answer_of`."""
-    body = await read_body(request, stand.settings.max_body)
-    ticket = await submit(stand, project, target, request, body)
+    async with receive_body(stand, project, request) as body:
+        ticket = await submit(stand, project, target, request, body, strict=strict)
     answer = await answer_of(stand, ticket, request)
     if answer is not None:
         return answer
     message = {"error": {"code": "stopping", "message": outcomes.kept(ticket.made.id)}}
     return JSONResponse(message, 503, {CALL_ID: ticket.made.id, "retry-after": "5"})
+
+
+def error_response(error: PlatformError) -> JSONResponse:
+    """An error as the platform's own API and the fronts answer it."""
+    message = {"error": {"code": error.code, "message": str(error)}}
+    headers = {"retry-after": str(error.retry_after)} if isinstance(error, TooBusy) else None
+    return JSONResponse(message, error.status, headers)
 
 
 def is_safe(method: str) -> bool:
@@ -61,7 +107,9 @@ def request_id_of(request: Request) -> str | None:
     return None if is_safe(request.method) else request.headers.get("x-banana-request-id") or None
 
 
-async def submit(stand: Stand, project: Project, target: str, request: Request, body: bytes) -> Ticket:
+async def submit(
+    stand: Stand, project: Project, target: str, request: Request, body: bytes | FileBody, *, strict: bool = False
+) -> Ticket:
     """Queue a request as a call.
 
     Args:
@@ -70,13 +118,21 @@ async def submit(stand: Stand, project: Project, target: str, request: Request, 
         target: The app's path with its query.
         request: The caller's.
         body: The request's.
+        strict: Refuse another call under an id that was used.
 
     Raises:
-        TooLarge, StoreError: There is no call.
+        TooLarge, TooBusy, Conflict, StoreError: There is no call.
     """
     headers = app_headers(request.scope["headers"], lambda secret: stand.keys.find(secret) is not None)
     return await stand.submit(
-        project, target, body, method=request.method, headers=headers, request_id=request_id_of(request)
+        project,
+        target,
+        body,
+        method=request.method,
+        headers=headers,
+        request_id=request_id_of(request),
+        strict=strict,
+        durable=False,
     )
 
 

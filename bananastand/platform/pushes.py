@@ -12,6 +12,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from bananastand.web.budget import BodyBudget
+from bananastand.web.websockets import refuse_websocket
+
 from .directory import pack
 from .errors import PlatformError
 from .git import Git
@@ -57,8 +60,11 @@ def github_app(stand: Stand, secret: str | None) -> Any:
     def deploy(name: str, source: str) -> str:
         return stand.deploy(name, source).id
 
+    budget = BodyBudget(stand.settings.body_memory)
+
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await refuse_websocket(scope, receive, send, "GitHub's webhook is a POST request", status=400)
             return
         request = Request(scope, receive)
         if request.method != "POST":
@@ -66,7 +72,7 @@ def github_app(stand: Stand, secret: str | None) -> Any:
             response = JSONResponse({"error": error}, 405, {"allow": "POST"})
         else:
             try:
-                delivery = read_delivery(await read_body(request, LARGEST), request.headers, secret)
+                delivery = read_delivery(await read_body(request, LARGEST, budget), request.headers, secret)
                 answer = repositories.take(delivery, deploy) if isinstance(delivery, Push) else delivery
             except PlatformError as error:
                 answer = HookAnswer(error.status, {"error": {"code": error.code, "message": str(error)}})

@@ -18,11 +18,12 @@ from bananastand_mocks.kernel.world import World
 
 from .builds import Build
 from .calls import Outcome
-from .errors import PlatformError, Refused, StoreError
+from .errors import PlatformError, Refused, StoreError, TooBusy
 from .logs import iso
 from .private_files import open_private
 from .projects import Project
 from .stand import Stand
+from .storable import check_text
 from .ticket import Ticket
 
 __all__ = ["PlatformRuntime"]
@@ -69,6 +70,8 @@ class PlatformRuntime:
             raise ProviderError("model_not_found")
         try:
             ticket = await self._stand.submit(project, "/", dump(inputs), run_id=id)
+        except TooBusy as error:
+            raise ProviderError("queue_full", str(error), retry_after=error.retry_after) from error
         except Refused as error:
             raise ProviderError("violation", str(error)) from error
         except StoreError as error:
@@ -87,13 +90,19 @@ class PlatformRuntime:
     def deploy(self, world: World, model_key: str, source: str, environment: Any) -> str:
         """Queue a build of a git URL, a local path, an image, or an upload. Raises ProviderError: violation, failed."""
         stand = self._stand
-        project = stand.projects.find(model_key)
+        project, made = stand.projects.find(model_key), None
         try:
-            if project is None:
-                project = stand.projects.create(stand.projects.free_name(model_key), model_key=model_key)
-            archive = self._upload(world, source)
+            check_text("modelKey", model_key)
             named = _named(environment)
-            return stand.deploy(project.name, source, environment=named, archive=archive).id
+            if project is None:
+                project = made = stand.projects.create(stand.projects.free_name(model_key), model_key=model_key)
+            archive = self._upload(world, source)
+            try:
+                return stand.deploy(project.name, source, environment=named, archive=archive).id
+            except PlatformError:
+                if made is not None:
+                    stand.projects.remove(made)
+                raise
         except StoreError as error:
             raise ProviderError("failed", str(error)) from error
         except PlatformError as error:

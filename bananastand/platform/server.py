@@ -5,11 +5,12 @@ ASGI. What is mounted (Banana's APIs, the mocks, git) is handed in by the comman
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from .api import CALL, PREFIX, call_handler, stand_api
@@ -21,13 +22,14 @@ from .http.run_url import RUN, refusal, serve_run_url
 from .http.task_api import is_task_path, serve_task_api
 from .http.websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
 from .page import HEADERS, StatusPage
-from .passing import pass_on
+from .passing import error_response, pass_on
 from .stand import Stand
 
 __all__ = ["StandServer"]
 
 UPGRADE = 501  # SDKs of Banana's do not try it again
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+OWN = ("/", "/metrics", "/healthz")  # for GET
 
 
 class StandServer:
@@ -51,6 +53,10 @@ class StandServer:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer, or hand on."""
+        with contextlib.suppress(ClientDisconnect):  # it left before its request was whole
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
@@ -80,8 +86,12 @@ class StandServer:
             await self._call(called[1], called[2], scope, receive, send)
         elif path.startswith(f"{PREFIX}/"):
             await self._api(scope, receive, send)
-        elif scope["type"] == "http" and path in ("/", "/metrics", "/healthz") and scope["method"] in ("GET", "HEAD"):
+        elif scope["type"] == "http" and path in OWN and scope["method"] in ("GET", "HEAD"):
             response = await self._own(Request(scope, receive), path)
+            await response(scope, receive, send)
+        elif scope["type"] == "http" and path in OWN and (path != "/" or self._rest is None):
+            response = _json(405, "method_not_allowed", f"{path} is for GET")
+            response.headers["allow"] = "GET, HEAD"
             await response(scope, receive, send)
         elif self._rest is not None:
             await self._rest(scope, receive, send)
@@ -148,7 +158,7 @@ class StandServer:
                 target = app_target(raw_path(scope), scope["query_string"])
                 response = await pass_on(self._stand, project, target, Request(scope, receive))
             except PlatformError as error:
-                response = _json(error.status, error.code, str(error))
+                response = error_response(error)
         await response(scope, receive, send)
 
 

@@ -49,8 +49,13 @@ class Settings:
     cache_age: float = 30 * 86_400.0  # that an environment or the result of a RUN line is kept without a use
     disk_budget: int | None = None  # of the data directory: beyond it old versions and caches go
     max_body: int = 64 * 2**20
+    max_uploads: int = 4 * 2**30  # of all bodies that are being received
+    queue_length: int = 10_000  # calls that may wait, of a project
+    queue_bytes: int = 4 * 2**30  # of the bodies of a project's calls that are not over
+    body_memory: int = 256 * 2**20  # of all bodies that are read into memory to be parsed
     max_message: int = 16 * 2**20  # of a websocket
     max_archive: int = 2 * 2**30
+    max_connections: int | None = None  # None: what the limit of open files allows
     scale_wait: float = 1.0  # that a call waits before one more replica is started beside others
 
 

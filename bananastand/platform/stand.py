@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .blobs import Blobs
+from .bodies import BodyReceiver, FileBody
 from .builds import Build, Builds
 from .calls import JSON_BODY, Calls
 from .database_guard import check_database, note_start, note_stop
@@ -39,6 +40,7 @@ from .replica import Replica
 from .replicas.client import Headers
 from .scaling import Scaling
 from .settings import Settings
+from .storable import check_text
 from .store import Store
 from .ticket import Session, Ticket
 
@@ -72,7 +74,8 @@ class Stand:
             raise
         self.began = time.time()
         self._logs: dict[str, Log] = {}
-        self.calls = Calls(self.store, Blobs(settings.data / "bodies"))
+        blobs = Blobs(settings.data / "bodies")
+        self.calls, self.bodies = Calls(self.store, blobs), BodyReceiver(blobs, settings.max_uploads)
         self.pool = Pool(settings, self.store.id, self._replica_says)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
         self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._poke)
@@ -140,7 +143,15 @@ class Stand:
         secrets = {**self.settings.secrets, **secrets}
         if not isinstance(source, str) or not source.strip() or len(source) > 2000 or "\0" in source:
             raise Refused("source: must name a git URL, a folder, an archive or an image")
-        project = self.projects.find(name) or self.projects.create(name)
+        for what, value in (
+            ("source", source),
+            ("environment", environment),
+            ("secrets", secrets),
+            ("builder", builder),
+        ):
+            check_text(what, value or "")
+        known = self.projects.find(name)
+        project = known or self.projects.create(name)
         id = str(uuid.uuid4())
         if archive is not None:
             place = self.deployer.archive(id)
@@ -151,8 +162,10 @@ class Stand:
             build = self.builds.create(
                 project, source, id=id, builder=builder, environment=environment, secrets=secrets, as_of=as_of
             )
-        except PlatformError:
+        except BaseException:
             self.deployer.archive(id).unlink(missing_ok=True)
+            if known is None:
+                self.projects.remove(project)
             raise
         self._log_of(project).hide(secrets.values())
         self.deployer.take(build)
@@ -162,18 +175,20 @@ class Stand:
         self,
         project: Project,
         route: str,
-        body: bytes,
+        body: bytes | FileBody,
         *,
         method: str = "POST",
         headers: Headers = JSON_BODY,
         run_id: str | None = None,
         request_id: str | None = None,
+        strict: bool = False,
+        durable: bool = True,
         session: Session | None = None,
     ) -> Ticket:
-        """Queue a call; see Dispatcher.submit. Raises Refused, StoreError."""
+        """Queue a call; see Dispatcher.submit. Raises TooLarge, TooBusy, Conflict, StoreError."""
         return await self.dispatcher.submit(
             project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id,
-            session=session,
+            strict=strict, durable=durable, session=session,
         )  # fmt: skip
 
     async def remove(self, project: Project) -> None:

@@ -1,28 +1,35 @@
 """The database of a data directory: opens it, holds its version, runs transactions. Knows no table's meaning.
 
-SQLite in WAL mode, one connection, used on the event loop: a transaction takes a fraction of a millisecond, and what
-was committed survives a killed process. After a power cut the last moments may be missing (synchronous=NORMAL).
+SQLite in WAL mode. What was committed survives a killed process, and a power cut too (synchronous=FULL). Calls are
+written by a thread of its own (`writer`), which waits for the disk and for other programs' locks; what is written
+rarely is written on the event loop, and refused where another program has the lock. Leases are bookkeeping that a
+power cut may undo (synchronous=NORMAL): an attempt that it forgets is made once more.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event, insert, select, text, update
 from sqlalchemy.exc import DatabaseError, DBAPIError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
 
 from . import tables
-from .errors import Conflict, StoreError, StoreFull
+from .errors import Conflict, Refused, StoreError, StoreFull
 from .private_files import make_folder, open_private
+from .writer import Writer, committed, driver_of, is_locked
 
 __all__ = ["STEPS", "Store", "upgrade"]
+
+OPENING = 5.0  # seconds to wait for another program's lock at the start
+OWN = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
 
 Step = Callable[[Connection], None]
 
@@ -60,6 +67,9 @@ def _as_of(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE builds ADD COLUMN as_of TEXT"))
 
 
+T = TypeVar("T")
+
+
 def _github(connection: Connection) -> None:
     """The repository of a project, and the deliveries of GitHub's webhook."""
     for table in (tables.github_repositories, tables.github_deliveries):
@@ -84,8 +94,9 @@ class Store:
         make_folder(path.parent)
         self.path = path
         self._engine = create_engine(
-            f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5.0}
+            f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": OPENING}
         )
+        self._lock = threading.Lock()  # whoever writes
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         try:
@@ -93,26 +104,72 @@ class Store:
                 os.close(open_private(each, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))  # its WAL gets the same mode
             self._connection = self._engine.connect()
             upgrade(self._connection, path, steps)
+            self._reader = self._engine.connect()
         except (DatabaseError, OSError) as error:
             self._engine.dispose()
             raise _told(error, path) from error
         self.id = self._fact("stand")
         self.team = self._fact("team")
+        driver_of(self._connection).execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it
+        driver_of(self._connection).execute("PRAGMA busy_timeout = 0")
+        self._writer = Writer(self._connection, self._lock)
 
     @contextmanager
-    def transaction(self) -> Generator[Connection]:
-        """All or nothing, written when the block ends. Raises StoreFull, StoreError."""
+    def transaction(self, *, durable: bool = True) -> Generator[Connection]:
+        """All or nothing, written when the block ends.
+
+        Args:
+            durable: Whether it survives a power cut.
+
+        Raises:
+            StoreFull, StoreError: Nothing is written; the latter also where another program has the lock.
+        """
+        if not self._lock.acquire(timeout=OWN):
+            raise StoreError(f"the database {self.path} is busy: the disk is slow, try again")
         try:
-            with self._connection.begin():
+            with committed(self._connection, durable=durable):
                 yield self._connection
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise _told(error, self.path) from error
+        except UnicodeEncodeError as error:
+            raise _not_storable(error) from error
+        finally:
+            self._lock.release()
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        """The same, for reading."""
-        with self.transaction() as connection:
-            yield connection
+        """What is committed, as it is now. Raises StoreError."""
+        try:
+            with self._reader.begin():
+                yield self._reader
+        except DBAPIError as error:
+            raise _told(error, self.path) from error
+
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Have a transaction, or a part of one, written without waiting for the disk or a lock on the event loop.
+
+        Args:
+            work: Called with the connection, perhaps on another thread.
+            durable: Whether it survives a power cut.
+
+        Raises:
+            StoreFull, StoreError: Nothing is written; the latter also where another program has the lock for long.
+        """
+        try:
+            if not durable and not self._writer.is_busy and self._lock.acquire(blocking=False):
+                try:
+                    with committed(self._connection, durable=False):
+                        return work(self._connection)
+                except (DBAPIError, sqlite3.Error) as error:
+                    if not is_locked(error):
+                        raise
+                finally:
+                    self._lock.release()
+            return await self._writer.write(work)
+        except (DBAPIError, sqlite3.Error) as error:
+            raise _told(error, self.path) from error
+        except UnicodeEncodeError as error:
+            raise _not_storable(error) from error
 
     def identify(self, id: str) -> None:
         """Take over the identity of the data directory. Raises StoreError."""
@@ -122,7 +179,9 @@ class Store:
             self.id = id
 
     def close(self) -> None:
-        """Nothing may be asked of it any more."""
+        """Write what is asked for; nothing may be asked of it any more."""
+        self._writer.close()
+        self._reader.close()
         self._connection.close()
         self._engine.dispose()
 
@@ -174,12 +233,17 @@ def _copy(path: Path, to: Path) -> None:
 def _prepare(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours to say, so that a change of tables is in its transaction too
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    if not driver_of(connection).in_transaction:  # as in one of `committed`
+        connection.exec_driver_sql("BEGIN")
+
+
+def _not_storable(error: UnicodeEncodeError) -> Refused:
+    return Refused(f"a text has half of a character in it, {ascii(error.object[error.start])}: send the whole pair")
 
 
 def _told(error: Exception, path: Path) -> StoreError:
@@ -187,4 +251,6 @@ def _told(error: Exception, path: Path) -> StoreError:
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
+    if is_locked(error):
+        return StoreError(f"the database {path} is locked by another program: end that one, and try again")
     return StoreError(f"the database {path} failed: {cause}")

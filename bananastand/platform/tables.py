@@ -38,9 +38,15 @@ __all__ = [
     "keys",
     "projects",
     "usage",
+    "header_list",
 ]
 
 METADATA = MetaData()
+
+
+def header_list(pairs: Any) -> str | None:
+    """Pairs of names and values as they are stored."""
+    return json.dumps(pairs) if pairs else None
 
 
 class HeaderList(TypeDecorator[tuple[tuple[str, str], ...]]):
@@ -51,7 +57,7 @@ class HeaderList(TypeDecorator[tuple[tuple[str, str], ...]]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Pairs to JSON."""
-        return json.dumps(value) if value else None
+        return header_list(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> tuple[tuple[str, str], ...]:
         """JSON to pairs."""

@@ -25,6 +25,8 @@ class Ticket:
     Those who wait are `dismissed` when the stand stops: their call is kept, and done when it starts again.
 
     Attributes:
+        body: The request's, where it is held in memory.
+        size: Of the request's body in bytes.
         head: Status and headers of an answer that streams, once it does.
         answering: Whether the app has begun an answer in this attempt.
         streamed: Whether a caller has had part of the answer.
@@ -34,9 +36,12 @@ class Ticket:
             slot and returns the call's end. Raises RequestNotDelivered where the app has seen nothing of it.
     """
 
-    def __init__(self, call: Call | None = None, body: bytes | None = None, session: Session | None = None) -> None:
+    def __init__(
+        self, call: Call | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.call, self.body, self.session = call, body, session
+        self.size = size
         self.request = call.request if call is not None else None
         self.queued = time.monotonic()
         self.called_off: Outcome | None = None

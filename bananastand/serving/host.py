@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import sys
@@ -10,6 +9,8 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from ..web.guard import Guard
+from ..web.websockets import refuse_websocket
 from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.status import Status
@@ -25,7 +26,9 @@ Scope = MutableMapping[str, Any]
 # Says that no handler has run, so that the platform may ask again. An app's own answers cannot carry it. The platform
 # believes it of a replica that names itself as the platform did in its environment, and of no other server.
 NOT_RUN = (b"x-bananastand-not-run", os.environ.get("BANANASTAND_REPLICA", "1").encode("latin-1", "replace"))
-_STATIC = frozenset(("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"))
+PARSED = 4096  # bytes of a body that waits as what its JSON says; larger ones take less memory as they are
+_OURS = frozenset(("/healthz", "/readyz", "/ping", "/metrics"))
+_STATIC = _OURS | {"/_k/status", "/__status__"}
 
 
 class Host:
@@ -39,6 +42,9 @@ class Host:
         self._routes: dict[str, Route] = {}
         self._workers: Handlers | None = None
         self._calls: set[Exchange] = set()
+        self._background = 0  # of the calls
+        self._held = 0  # bytes of their bodies, and of those that come
+        self._guard = Guard(options.hosts, plain=True, name="server") if options.guarded else None
         self._counters: dict[tuple[str, int], Any] = {}
         metrics.QUEUED.set_function(lambda: self.status.waiting)
         metrics.RUNNING.set_function(lambda: self.status.running)
@@ -65,7 +71,7 @@ class Host:
         if scope["type"] == "lifespan":
             return await _lifespan(receive, send)
         if scope["type"] != "http":
-            return None
+            return await refuse_websocket(scope, receive, send, "Potassium apps take POST requests", status=400)
         started = time.perf_counter()
         status = await self._answer(scope, receive, send)
         route = scope["path"] if scope["path"] in self._routes or scope["path"] in _STATIC else "other"
@@ -90,11 +96,15 @@ class Host:
     async def _accept(self, scope: Scope, receive: Receive) -> Exchange | Answer:
         """The call, on its way to the workers, or the answer where there is nothing for them to do."""
         method, path = scope["method"], scope["path"]
+        if self._guard is not None and (refusal := self._guard.refusal(scope)) is not None:
+            return wire.error(403, "forbidden", refusal, (b"connection", b"close"))
         if method != "POST":
-            return self._static(path) if method in ("GET", "HEAD") and path in _STATIC else _wrong_method(method)
+            return self._static(path) if method in ("GET", "HEAD") and path in _STATIC else _wrong_method(method, path)
         workers = self._workers
         if workers is None or self.draining:
             return self._not_ready()
+        if path in _OURS:
+            return _wrong_method(method, path)
         if path == "/_k/warmup":
             self.status.accepted()
             self.status.ended(None)
@@ -103,11 +113,24 @@ class Host:
         if route is None:
             self.status.bad()
             return wire.werkzeug_page(404)
+        if route.background and self._background >= self.options.background_queue:
+            told = f"{self._background} background tasks are waiting or running: try again later"
+            return wire.error(429, "too_many_tasks", told, (b"retry-after", b"10"))
         body = await self._body(scope, receive)
         if isinstance(body, Answer):
             return body
+        accepted = self._accepted(scope["headers"], body, route, workers)
+        if isinstance(accepted, Answer):
+            self._held -= len(body)
+        return accepted
+
+    def _accepted(self, headers: list[wire.Header], body: bytes, route: Route, workers: Handlers) -> Exchange | Answer:
+        request = None
         try:
-            request = wire.read_request(scope["headers"], body)
+            if len(body) <= PARSED:
+                request = wire.read_request(headers, body)
+            else:
+                wire.check_request(headers, body)
         except wire.BadRequest as problem:
             self.status.bad()
             return wire.error(400, problem.code, str(problem))
@@ -116,8 +139,9 @@ class Host:
             again = str(max(1, math.ceil(waiting / 10))).encode()
             return wire.error(503, "busy", "too many requests are waiting", (b"retry-after", again), NOT_RUN)
         limit = self.options.background_timeout if route.background else self.options.timeout
-        exchange = Exchange(self, route, request, limit)
+        exchange = Exchange(self, route, request, headers, body, limit)
         self._calls.add(exchange)
+        self._background += route.background
         self.status.accepted()
         workers.submit(exchange.call)
         return exchange
@@ -147,24 +171,25 @@ class Host:
         length = next((value for key, value in scope["headers"] if key == b"content-length"), b"")
         if length.isdigit() and int(length) > self.options.max_body:
             return self._too_large()
-        chunks, size, late = list[bytes](), 0, _Late(self.options.body_timeout)
+        chunks, size, is_whole = list[bytes](), 0, False
         try:
-            while True:
+            while not is_whole:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return Answer(400)
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
+                self._held += len(chunks[-1])
                 if size > self.options.max_body:
                     return self._too_large()
-                if not message.get("more_body", False):
-                    return b"".join(chunks)
-        except asyncio.CancelledError:
-            if not late.passed():
-                raise
-            return wire.error(408, "body_timeout", "the body did not arrive in time", (b"connection", b"close"))
+                if self._held > max(self.options.body_memory, size):  # one alone always passes
+                    told = "the requests that wait hold too much: try again later"
+                    return wire.error(503, "busy", told, (b"retry-after", b"5"), (b"connection", b"close"), NOT_RUN)
+                is_whole = not message.get("more_body", False)
+            return b"".join(chunks)
         finally:
-            late.timer.cancel()
+            if not is_whole:
+                self._held -= size
 
     def _too_large(self) -> Answer:
         text = f"at most {self.options.max_body} bytes are allowed"
@@ -173,31 +198,12 @@ class Host:
     def over(self, exchange: Exchange) -> None:
         """A handler is done."""
         self._calls.discard(exchange)
+        self._background -= exchange.route.background
+        self._held -= exchange.size
 
 
-class _Late:
-    """Cancels the current task after so many seconds, at a fifth of what asyncio.timeout costs each request."""
-
-    __slots__ = ("_passed", "_task", "timer")
-
-    def __init__(self, seconds: float) -> None:
-        self._passed, self._task = False, asyncio.current_task()
-        self.timer = asyncio.get_running_loop().call_later(seconds, self._cancel)
-
-    def _cancel(self) -> None:
-        assert self._task is not None
-        self._passed = True
-        self._task.cancel()
-
-    def passed(self) -> bool:
-        """Whether it did so; what it did to the task is taken back then."""
-        if self._passed and self._task is not None:
-            self._task.uncancel()
-        return self._passed
-
-
-def _wrong_method(method: str) -> Answer:
-    allow = (b"allow", b"OPTIONS, POST")
+def _wrong_method(method: str, path: str) -> Answer:
+    allow = (b"allow", b"GET, HEAD, OPTIONS" if path in _OURS else b"OPTIONS, POST")
     if method == "OPTIONS":
         return Answer(200, b"", [(b"content-type", b"text/html; charset=utf-8"), allow])
     return wire.werkzeug_page(405, allow)

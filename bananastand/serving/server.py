@@ -16,9 +16,14 @@ from typing import Any
 
 import uvicorn
 
+from ..web.door import Door
+from ..web.limits import ConnectionLimits
+from ..web.protocol import ServerConfig
+from ..web.refusals import Refusal
 from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.target import TargetError, run_target
+from . import wire
 from .host import Host
 from .options import Options
 
@@ -38,15 +43,13 @@ def serve(target: str, options: Options | None = None) -> int:
         return 1
     host, stop = Host(options), threading.Event()
     server = uvicorn.Server(
-        uvicorn.Config(
+        ServerConfig(
             host,
+            door=Door(ConnectionLimits(body_window=options.body_timeout), name="the server", raise_files=True),
+            dialect=_worded,
+            reserved=("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"),
             lifespan="off",
             log_config=None,
-            access_log=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
-            server_header=False,
-            proxy_headers=False,  # nothing here asks who the caller is
         )
     )
     thread = threading.Thread(target=server.run, args=([listener],), name="server", daemon=True)
@@ -86,6 +89,11 @@ def serve(target: str, options: Options | None = None) -> int:
         sys.stdout.flush()
         os._exit(status)  # a failed app may have left threads that would keep the process
     return 0
+
+
+def _worded(refusal: Refusal) -> tuple[str, bytes]:
+    """A refusal in the shape that the app's own errors have."""
+    return "application/json", wire.error(refusal.status, refusal.code, refusal.message).body
 
 
 class _InitFailed(Exception):

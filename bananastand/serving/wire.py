@@ -8,9 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Answer", "BadRequest", "error", "flask_json", "read_request", "response_head", "werkzeug_page"]
+__all__ = [
+    "Answer",
+    "BadRequest",
+    "Header",
+    "check_request",
+    "error",
+    "flask_json",
+    "read_request",
+    "response_head",
+    "werkzeug_page",
+]
 
 Header = tuple[bytes, bytes]
+QUICK = 64 * 2**10  # bytes of a body that is parsed before it waits for a handler
 
 
 @dataclass(frozen=True)
@@ -50,24 +61,39 @@ def werkzeug_page(status: int, *headers: Header) -> Answer:
     return Answer(status, page.encode(), [(b"content-type", b"text/html; charset=utf-8"), *headers])
 
 
+def check_request(headers: Iterable[Header], body: bytes) -> None:
+    """Judge a request as Flask does: the content type first, then the JSON, where that is quick. Raises BadRequest."""
+    _check_type(",".join(value.decode("latin-1") for name, value in headers if name == b"content-type"))
+    if len(body) <= QUICK:
+        _parse(body)
+
+
 def read_request(headers: Iterable[Header], body: bytes) -> Any:
-    """A potassium.Request, judged as Flask does: the content type first, then the JSON. Raises BadRequest."""
+    """A potassium.Request. Raises BadRequest."""
     from potassium import Request
 
     named = dict[str, str]()
     for key, value in headers:
         name, text = _name(key), value.decode("latin-1")
         named[name] = f"{named[name]},{text}" if name in named else text
-    kind = named.get("CONTENT_TYPE", "").split(";")[0].strip().lower()
+    _check_type(named.get("CONTENT_TYPE", ""))
+    id = named.get("X_BANANA_REQUEST_ID") or str(uuid.uuid4())
+    return Request(headers=_quiet_headers(named), json=_parse(body), id=id)
+
+
+def _check_type(text: str) -> None:
+    kind = text.split(";")[0].strip().lower()
     if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
         raise BadRequest("invalid_content_type", f"Content-Type must be application/json, not {ascii(kind)[:80]}")
+
+
+def _parse(body: bytes) -> Any:
     try:
-        value = json.loads(body)
+        return json.loads(body)
     except RecursionError:
         raise BadRequest("invalid_json", "the body is nested too deeply") from None
     except ValueError as problem:
         raise BadRequest("invalid_json", f"the body is not JSON: {problem}") from None
-    return Request(headers=_quiet_headers(named), json=value, id=named.get("X_BANANA_REQUEST_ID") or str(uuid.uuid4()))
 
 
 def _name(key: bytes) -> str:

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
+from bananastand.web.door import Door
+from bananastand.web.limits import ConnectionLimits
+from bananastand.web.protocol import ServerConfig
+
 from .kernel.clock import Clock
 from .kernel.coverage import Coverage
 from .kernel.faults import Faults
@@ -22,7 +26,7 @@ from .kernel.tasks import Tasks
 from .kernel.world import World
 from .kernel.worlds import Kind
 from .providers import NAMES
-from .server import Server
+from .server import RESERVED, Server, dialect_of
 
 if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
@@ -100,13 +104,14 @@ class Stand:
 class RunningServer:
     """A started server; stop it, or use it in a `with`."""
 
-    def __init__(self, asgi: Server, port: int = 0) -> None:
+    def __init__(self, asgi: Server, port: int = 0, limits: ConnectionLimits | None = None) -> None:
         self.asgi = asgi
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(asgi, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+        door = Door(limits or ConnectionLimits(), name="mocks")
+        config = ServerConfig(asgi, door=door, dialect=dialect_of(asgi.providers), reserved=RESERVED)
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="bananastand-mocks", daemon=True)
         self._thread.start()

@@ -15,8 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bananastand.web.refusals import Dialect, Refusal, plain_json
+
 from .kernel.app import PINNED, ProviderApp, turning
+from .kernel.call import JSON
+from .kernel.errors import Problem
 from .kernel.journal import BUDGET
+from .kernel.json_body import dump
 from .kernel.state_file import StateFile
 from .kernel.world import World
 from .kernel.worlds import Kind, Worlds
@@ -27,9 +32,10 @@ if TYPE_CHECKING:
     from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
-__all__ = ["Server", "create_app", "create_apps", "mount_of"]
+__all__ = ["RESERVED", "Server", "create_app", "create_apps", "dialect_of", "mount_of"]
 
 GATEWAY = "/lowcodeapi"
+RESERVED = ("/_stand",)  # answered also where there are too many connections
 
 
 class Server:
@@ -138,20 +144,44 @@ def create_app(
 
 
 def create_apps(
-    names: Sequence[str], *, runtime: Runtime | None = None, lookup: Callable[[str, str], bool] | None = None
+    names: Sequence[str],
+    *,
+    runtime: Runtime | None = None,
+    lookup: Callable[[str, str], bool] | None = None,
+    body_memory: int = 256 * 2**20,
 ) -> tuple[Worlds, dict[str, ProviderApp]]:
     """Providers that share one world in real time, by mount, for a server that keeps its own keys and no journal.
 
-    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. Raises ValueError for an unknown name.
+    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. `body_memory` is for the bodies of all
+    requests that are not answered, in bytes. Raises ValueError for an unknown name.
     """
     providers = build(names, runtime=runtime)
-    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup)
+    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup, body_memory=body_memory)
     return worlds, {each.mount: ProviderApp(each, worlds) for each in providers}
+
+
+def dialect_of(providers: Mapping[str, Provider]) -> Dialect:
+    """How the server words what it refuses before a provider has the request: as the provider of the path does."""
+
+    def worded(refusal: Refusal) -> tuple[str, bytes]:
+        path = refusal.path
+        if path.startswith("/w/"):
+            path = f"/{path[3:].partition('/')[2]}"
+        provider = providers.get(mount_of(path))
+        if provider is None:
+            return plain_json(refusal)
+        answer = provider.failure(None, Problem("fault", refusal.message, status=refusal.status))
+        body = answer.body if isinstance(answer.body, bytes) else dump(answer.body)
+        return provider.json_type if answer.content_type == JSON else answer.content_type, body
+
+    return worded
 
 
 def mount_of(path: str) -> str:
     """The first part of a path; the first two of a gateway's, where a stray & may follow without a slash."""
     parts = path.split("/", 3)
+    if len(parts) < 2:  # the target of OPTIONS * is no path
+        return ""
     if len(parts) > 2 and f"/{parts[1]}" == GATEWAY:
         return f"{GATEWAY}/{parts[2]}"
     return f"/{parts[1]}"

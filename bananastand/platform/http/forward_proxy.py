@@ -16,18 +16,27 @@ from socket import MSG_PEEK, socket
 from typing import Any
 from urllib.parse import urlsplit
 
+from bananastand.web.door import Door
+from bananastand.web.limits import ConnectionLimits
+
 from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
 __all__ = ["ForwardProxy", "Refusal"]
 
 HANDSHAKE = b"\x16"  # the first byte of TLS
 FULL = 0.2  # seconds to wait where this process has no file left for a connection
-PATIENCE = 30.0  # seconds for a request's head, and for a TLS handshake
-LONGEST = 64 * 2**10  # bytes of a request's head
+PATIENCE = 30.0  # seconds for a TLS handshake
+LINGER = 1.0  # seconds after a refusal in which its caller may read it
 PORTS = {b"http": 80, b"https": 443}
 CHUNK = 64 * 2**10
 OF_THIS_HOP = (b"connection", b"proxy-connection", b"proxy-authorization", b"keep-alive", b"host")
-REASONS = {400: "Bad Request", 403: "Forbidden", 502: "Bad Gateway"}
+REASONS = {
+    400: "Bad Request",
+    403: "Forbidden",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    502: "Bad Gateway",
+}
 
 
 class Refusal(Exception):
@@ -54,6 +63,20 @@ class _Head:
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
+class _Accepted:
+    """A connection to the proxy, as its door knows it. It is silent until its request's head is whole."""
+
+    def __init__(self, conversation: asyncio.Task[None]) -> None:
+        self._conversation = conversation
+
+    def look(self, now: float) -> None:
+        """Its first byte and its head have time limits of their own; behind it the platform's server has its limits."""
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._conversation.cancel()
+
+
 class ForwardProxy:
     """Serves one listening socket.
 
@@ -61,10 +84,17 @@ class ForwardProxy:
         plain: Where the platform answers requests that came without TLS.
         secure: Where it answers those that came with TLS.
         context: Gives TLS as Banana's names, for the next connection.
+        door: Lets connections in.
     """
 
-    def __init__(self, plain: tuple[str, int], secure: tuple[str, int], context: Callable[[], ssl.SSLContext]) -> None:
-        self._plain, self._secure, self._context = plain, secure, context
+    def __init__(
+        self,
+        plain: tuple[str, int],
+        secure: tuple[str, int],
+        context: Callable[[], ssl.SSLContext],
+        door: Door,
+    ) -> None:
+        self._plain, self._secure, self._context, self._door = plain, secure, context, door
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, listener: socket) -> None:
@@ -95,28 +125,47 @@ class ForwardProxy:
             self._begin(self._converse(connection))
 
     async def _converse(self, connection: socket) -> None:
-        writer: asyncio.StreamWriter | None = None
+        task = asyncio.current_task()
+        assert task is not None, "each connection has a task"
+        accepted = _Accepted(task)
+        if self._door.enter(accepted) == "full":
+            connection.close()
+            return
         try:
-            secure = await _first_byte(connection) == HANDSHAKE
-            reader, writer = await _streams(connection, self._context() if secure else None)
-            await (_tunnel(reader, writer, self._secure, b"") if secure else self._serve(reader, writer))
+            await self._serve_connection(connection, accepted)
+        finally:
+            self._door.leave(accepted)
+
+    async def _serve_connection(self, connection: socket, accepted: _Accepted) -> None:
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        limits = self._door.limits
+        try:
+            secure = await _first_byte(connection, limits.first_byte) == HANDSHAKE
+            streams = await _streams(connection, self._context() if secure else None, limits.head_bytes)
+            reader, writer = streams
+            if secure:
+                self._door.speaking(accepted)
+                await _tunnel(reader, writer, self._secure, b"")
+            else:
+                await self._serve(reader, writer, accepted)
         except Refusal as refusal:
-            if writer is not None:
-                await _refuse(writer, refusal)
+            if streams is not None:
+                await _refuse(*streams, refusal)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the caller is gone, or does not trust the certificate
         except asyncio.CancelledError:
             pass  # the platform stops
         finally:
-            if writer is None:
+            if streams is None:
                 connection.close()
             else:
-                writer.close()
+                streams[1].close()
                 with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
-                    await writer.wait_closed()
+                    await streams[1].wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await _read_head(reader)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, accepted: _Accepted) -> None:
+        head = await _read_head(reader, self._door.limits)
+        self._door.speaking(accepted)
         if head.method == b"CONNECT":
             host, port = _split(head.target, 443)
             _check_host(host, port, 80 if port == 80 else 443)
@@ -137,13 +186,13 @@ class ForwardProxy:
         await _tunnel(reader, writer, place, head.for_origin(url.netloc.rpartition(b"@")[2], path))
 
 
-async def _first_byte(connection: socket) -> bytes:
+async def _first_byte(connection: socket, patience: float) -> bytes:
     """What a caller sends first, left to be read. Raises OSError, TimeoutError."""
     loop, readable = asyncio.get_running_loop(), asyncio.Event()
     connection.setblocking(False)
     loop.add_reader(connection, readable.set)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             await readable.wait()
     finally:
         loop.remove_reader(connection)
@@ -151,11 +200,11 @@ async def _first_byte(connection: socket) -> bytes:
 
 
 async def _streams(
-    connection: socket, context: ssl.SSLContext | None
+    connection: socket, context: ssl.SSLContext | None, limit: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A caller's connection, with TLS as a server where there is a context. Raises OSError."""
     loop, made = asyncio.get_running_loop(), list[asyncio.StreamWriter]()
-    reader = asyncio.StreamReader(LONGEST)
+    reader = asyncio.StreamReader(limit)
     # With a callback the streams know that they are a server's, as start_tls must.
     protocol = asyncio.StreamReaderProtocol(reader, lambda _, writer: made.append(writer))
     patience = PATIENCE if context is not None else None
@@ -163,14 +212,18 @@ async def _streams(
     return reader, made[0]
 
 
-async def _read_head(reader: asyncio.StreamReader) -> _Head:
-    """Raises Refusal, TimeoutError, IncompleteReadError."""
+async def _read_head(reader: asyncio.StreamReader, limits: ConnectionLimits) -> _Head:
+    """Raises Refusal, IncompleteReadError."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(limits.head):
             raw = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
-        raise Refusal(400, f"the request's head is longer than {LONGEST} bytes") from None
+        raise Refusal(431, f"the request's head is longer than {limits.head_bytes} bytes: send less in it") from None
+    except TimeoutError:
+        raise Refusal(408, f"the request's head did not arrive in {limits.head:g} s: send it again") from None
     first, *lines = raw[:-4].split(b"\r\n")
+    if len(lines) > limits.head_lines:
+        raise Refusal(431, f"the request has more than {limits.head_lines} headers: send fewer")
     words = first.split(b" ")
     if len(words) != 3:
         raise Refusal(400, "the first line is no request of HTTP/1.1")
@@ -192,7 +245,8 @@ def _check_host(host: str, port: int, expected: int) -> None:
         raise Refusal(403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY")
 
 
-async def _refuse(writer: asyncio.StreamWriter, refusal: Refusal) -> None:
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: Refusal) -> None:
+    """Answer, and throw away for a moment what still comes: else the caller's answer is lost with it."""
     body = f"{refusal}\n".encode()
     head = (
         f"HTTP/1.1 {refusal.status} {REASONS[refusal.status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -201,6 +255,12 @@ async def _refuse(writer: asyncio.StreamWriter, refusal: Refusal) -> None:
     with contextlib.suppress(OSError):
         writer.write(head.encode() + body)
         await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while await reader.read(CHUNK):
+                    pass
 
 
 async def _tunnel(

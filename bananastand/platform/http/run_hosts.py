@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from .headers import raw_path
 
-__all__ = ["API_HOSTS", "RUN_DOMAIN", "host_of", "is_banana_host", "moved_to_its_path"]
+__all__ = ["API_HOSTS", "MOUNT", "RUN_DOMAIN", "host_of", "is_banana_host", "moved_to_its_path"]
 
 RUN_DOMAIN = "run.banana.dev"
 API_HOSTS = ("api.banana.dev", "app.banana.dev", "build.banana.dev")

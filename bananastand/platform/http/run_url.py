@@ -12,8 +12,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from .. import outcomes
-from ..errors import PlatformError, Refused
-from ..passing import answer_of, is_safe, read_body, request_id_of, submit
+from ..bodies import FileBody
+from ..errors import PlatformError, Refused, TooBusy
+from ..passing import answer_of, is_safe, receive_body, request_id_of, submit
 from ..projects import Project
 from ..replicas.client import ReplicaRequest
 from ..stand import Stand
@@ -42,10 +43,14 @@ async def serve_run_url(stand: Stand, slug: bytes, path: bytes, request: Request
         return project
     try:
         target = app_target(path, request.scope["query_string"])
-        body = await read_body(request, stand.settings.max_body)
-        if _is_full(stand, project, target, request, body):
-            return refusal(400, NO_REPLICAS)
-        ticket = await submit(stand, project, target, request, body)
+        async with receive_body(stand, project, request) as body:
+            if _is_full(stand, project, target, request, body):
+                return refusal(400, NO_REPLICAS)
+            ticket = await submit(stand, project, target, request, body)
+    except TooBusy as error:
+        busy = refusal(error.status, str(error))
+        busy.headers["retry-after"] = str(error.retry_after)
+        return busy
     except Refused as error:
         return refusal(error.status, str(error))
     except PlatformError as error:
@@ -68,7 +73,7 @@ def refusal(status: int, message: str, kind: str | None = None) -> Response:
     return Response(text, status, media_type=TEXT)
 
 
-def _is_full(stand: Stand, project: Project, target: str, request: Request, body: bytes) -> bool:
+def _is_full(stand: Stand, project: Project, target: str, request: Request, body: bytes | FileBody) -> bool:
     """Whether Banana would have refused the call, so that its SDK comes again. Others than SDKs wait in the queue."""
     if is_safe(request.method) or not stand.at_limit(project):
         return False

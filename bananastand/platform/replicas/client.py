@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..bodies import FileBody
+
 __all__ = [
     "AnswerMalformed",
     "AnswerTooLarge",
@@ -67,7 +69,7 @@ class ReplicaRequest:
     method: str
     path: str
     headers: Headers
-    body: bytes
+    body: bytes | FileBody
 
 
 @dataclass(frozen=True, slots=True)

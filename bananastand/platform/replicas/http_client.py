@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpcore2
 
+from ..bodies import FileBody
 from .client import (
     AnswerMalformed,
     AnswerTooLarge,
@@ -160,7 +162,7 @@ class HttpClient:
             headers.append((b"content-length", str(len(request.body)).encode()))
         extensions: dict[str, Any] = {"timeout": {"connect": CONNECT, "pool": CONNECT}, "target": _target(request.path)}
         async with self._pool.stream(
-            request.method, self._origin, headers=headers, content=request.body, extensions=extensions
+            request.method, self._origin, headers=headers, content=_content(request.body), extensions=extensions
         ) as response:
             kept = _kept(response.headers)
             on_head(response.status, kept)
@@ -186,6 +188,10 @@ def _errno(error: BaseException | None) -> int | None:
             return error.errno
         error = error.__cause__ or error.__context__
     return None
+
+
+def _content(body: bytes | FileBody) -> bytes | AsyncGenerator[bytes]:
+    return body if isinstance(body, bytes) else body.pieces()
 
 
 def _kept(headers: list[tuple[bytes, bytes]]) -> Headers:

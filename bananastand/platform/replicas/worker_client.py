@@ -16,6 +16,7 @@ from bananastand.worker import wire
 from bananastand.worker.frames import PREFIX, encode
 from bananastand.worker.status import Status
 
+from ..bodies import FileBody
 from .client import (
     AnswerTooLarge,
     AnswerTooLate,
@@ -77,6 +78,8 @@ class WorkerClient:
         self._pongs: list[asyncio.Future[None]] = []
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._streaming: asyncio.Task[None] | None = None  # sends a body from its file
+        self._behind: list[tuple[dict[str, Any], bytes | FileBody]] = []  # frames that wait for it
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def attach(self, connection: Any) -> None:
@@ -86,6 +89,9 @@ class WorkerClient:
 
     async def close(self) -> None:
         """End the connection; calls that have no end are lost."""
+        if self._streaming is not None:
+            self._streaming.cancel()
+            await asyncio.wait({self._streaming})
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait({self._reading})
@@ -179,8 +185,12 @@ class WorkerClient:
         self._status.accepted()
         self._status.began(exchange)
         headers = [[name, value] for name, value in request.headers]
-        head = {"type": "call", "call": exchange.number, "path": path, "headers": headers}
-        self._write({**head, "timeout": None if exchange.background else timeout}, request.body)
+        head: dict[str, Any] = {"type": "call", "call": exchange.number, "path": path, "headers": headers}
+        head["timeout"] = None if exchange.background else timeout
+        if isinstance(request.body, bytes):
+            self._write(head, request.body)
+        else:
+            self._stream(head, request.body)
         return exchange
 
     async def _collect(self, exchange: _Exchange, on_head: OnHead | None, on_chunk: OnChunk | None) -> ReplicaAnswer:
@@ -236,8 +246,40 @@ class WorkerClient:
             self._write({"type": "cancel", "call": exchange.number, "reason": reason})
 
     def _write(self, header: dict[str, Any], body: bytes = b"") -> None:
-        if self._writer is not None and not self._writer.is_closing():
+        if self._writer is None or self._writer.is_closing():
+            return
+        if self._streaming is not None:  # no frame may stand inside another
+            self._behind.append((header, body))
+        else:
             self._writer.write(encode(header, body))
+
+    def _stream(self, header: dict[str, Any], body: FileBody) -> None:
+        """Send a body from its file, without holding more than a piece of it."""
+        if self._streaming is not None:
+            self._behind.append((header, body))
+        elif self._writer is not None:
+            self._streaming = asyncio.create_task(self._send_pieces(self._writer, header, body))
+
+    async def _send_pieces(self, writer: asyncio.StreamWriter, header: dict[str, Any], body: FileBody) -> None:
+        head = json.dumps(header, separators=(",", ":")).encode()
+        writer.write(PREFIX.pack(len(head), len(body)) + head)
+        sent = 0
+        try:
+            async for piece in body.pieces():
+                writer.write(piece)
+                sent += len(piece)
+                await writer.drain()
+        except OSError:
+            pass
+        self._streaming = None
+        if sent != len(body):
+            writer.close()  # what follows would be taken for the rest of the body
+        behind, self._behind = self._behind, []
+        for next_header, next_body in behind:
+            if isinstance(next_body, bytes):
+                self._write(next_header, next_body)
+            else:
+                self._stream(next_header, next_body)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:

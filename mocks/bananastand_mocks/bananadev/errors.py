@@ -31,6 +31,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "upload_refused": (403, "No upload was asked for under this key"),
     "dates_inverted": (400, "Invalid request parameters: startDate is after endDate"),
     "no_replicas": (400, "You have no available replicas to process this request"),
+    "queue_full": (429, "Too many calls are waiting"),
     "busy": (423, ""),
     "timed_out": (504, "Gateway timeout"),
     "failed": (500, "Request failed."),
@@ -62,10 +63,15 @@ def render(problem: Problem) -> Answer:
 
 
 def render_queue(problem: Problem, answer: dict[str, object]) -> Answer:
-    """The given answer of start or check, with the error as its message: the queue never says anything but 200."""
+    """The given answer of start or check, with the error as its message: the queue never says anything but 200.
+
+    Except where it takes no more calls: that has its own status, so that a client which knows Retry-After waits.
+    """
     status, text = text_of(problem)
     if problem.condition == "fault":
         return Answer({"message": f"error: {text}"}, status)
+    if problem.condition == "queue_full":
+        return Answer({**answer, "message": f"error: {text}"}, status)
     return Answer({**answer, "message": f"error: {text}"})
 
 

@@ -38,7 +38,7 @@ def control_plane(worlds: Worlds, *, hosts: Iterable[str] = ()) -> FastAPI:
         dependencies=[Depends(_no_strangers)],
         exception_handlers={RequestValidationError: _invalid},
     )
-    app.add_middleware(Guard, hosts=tuple(hosts))
+    app.add_middleware(Guard, hosts=tuple(hosts), budget=worlds.bodies)
 
     def found(name: str) -> World:
         world = worlds.named(name)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from bananastand.web.budget import BodyBudget
+
 from .json_body import MAX_DEPTH, MalformedJson, TooDeep, parse
 
 __all__ = ["Guard"]
@@ -19,11 +21,21 @@ DEPTH = MAX_DEPTH + 20  # an exported world has bodies of its callers in it, som
 MOST = 512 * 2**20  # bytes; an exported world has its blobs in it
 
 
+class _Held:
+    """How many bytes of a body are counted."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class Guard:
     """Passes on what is this machine's own; Host is loopback or one of `hosts`, a foreign Origin is refused."""
 
-    def __init__(self, app: Any, *, hosts: Iterable[str] = (), most: int = MOST) -> None:
+    def __init__(
+        self, app: Any, *, hosts: Iterable[str] = (), most: int = MOST, budget: BodyBudget | None = None
+    ) -> None:
         self._app, self._hosts, self._most = app, LOOPBACK | frozenset(hosts), most
+        self._budget = budget or BodyBudget(most)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer in place of the control plane where something is wrong."""
@@ -34,14 +46,18 @@ class Guard:
         if (refused := self._stranger(headers)) is not None:
             await _say(send, 403, refused)
             return
-        body = await self._body(receive)
-        if body is None:
-            await _say(send, 413, f"the body is longer than {self._most} bytes")
-            return
-        if body and (wrong := _wrong(body)) is not None:
-            await _say(send, 400, wrong)
-            return
-        await self._app(scope, _replay(body), send)
+        held = _Held()
+        try:
+            body = await self._body(receive, held)
+            if isinstance(body, int):
+                text = f"the body is longer than {self._most} bytes" if body == 413 else "too much is being sent"
+                await _say(send, body, text)
+            elif body and (wrong := _wrong(body)) is not None:
+                await _say(send, 400, wrong)
+            else:
+                await self._app(scope, _replay(body), send)
+        finally:
+            self._budget.free(held.size)
 
     def _stranger(self, headers: dict[str, str]) -> str | None:
         host = headers.get("host", "")
@@ -52,18 +68,21 @@ class Guard:
             return f"Origin {origin} may not use the control plane"
         return None
 
-    async def _body(self, receive: Any) -> bytes | None:
-        """The body; None where it is too long."""
-        chunks, size, more = list[bytes](), 0, True
+    async def _body(self, receive: Any, held: _Held) -> bytes | int:
+        """The body; the status where it is too long, or all bodies together hold too much."""
+        chunks, more = list[bytes](), True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 break
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
+            chunk = message.get("body", b"")
+            if not self._budget.take(held.size, len(chunk)):
+                return 503
+            chunks.append(chunk)
+            held.size += len(chunk)
             more = message.get("more_body", False)
-            if size > self._most:
-                return None
+            if held.size > self._most:
+                return 413
         return b"".join(chunks)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bananastand.web.budget import BodyBudget
+
 from .call import JSON, Answer, Call
 from .delivery import Headers, Receive, Send, deliver, deliver_pieces, stall
 from .errors import ContractBreach, ProviderError
@@ -18,6 +20,7 @@ from .world import World
 
 __all__ = ["Wire"]
 
+RETRY_AFTER, AGAIN = "retry-after", 5  # seconds
 DRAINED = 32 * 2**20  # of a body that is too large; then the connection is closed on its sender
 
 
@@ -25,10 +28,28 @@ class _Gone(Exception):
     """The caller left before its body was there."""
 
 
+class _Taken:
+    """What one request holds of the server's memory for bodies."""
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget, self._size = budget, 0
+
+    def take(self, more: int) -> None:
+        """Raises ProviderError: fault, where all bodies together hold too much."""
+        if not self._budget.take(self._size, more):
+            raise ProviderError("fault", "too much is being sent: try again later", status=503, retry_after=AGAIN)
+        self._size += more
+
+    def free(self) -> None:
+        self._budget.free(self._size)
+        self._size = 0
+
+
 class Wire:
     """ASGI for one service."""
 
     def __init__(self, service: Service) -> None:
+        self._budget = service.worlds.bodies
         self._service = service
         self._provider: Provider = service.provider
         self._base: Headers = [(b"access-control-allow-origin", b"*")] if self._provider.cors == "*" else []
@@ -41,7 +62,7 @@ class Wire:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
         call: Call | None = None
-        raw = b""
+        raw, taken = b"", _Taken(self._budget)
         try:
             if method == "OPTIONS" and "access-control-request-method" in headers:
                 await deliver(send, 204, self._preflight(headers), b"", ())
@@ -54,15 +75,17 @@ class Wire:
                     call.origin = f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}"
                     call.root = root
                 except ProviderError:
-                    raw = await self._body(method, headers, receive)
+                    raw = await self._body(method, headers, receive, taken)
                     raise
-                answer = await self._answer(call, method, headers, receive, pinned)
+                answer = await self._answer(call, method, headers, receive, pinned, taken)
         except _Gone:
             return
         except ProviderError as error:
             answer = self._refused(call, error)
         except Exception as error:
             answer = self._service.crashed(call, error)
+        finally:
+            taken.free()
         answer, body = self._finished(call, answer)
         self._record(call, method, path, query, headers, raw, answer, body, pinned)
         faults = call.faults if call is not None else ()
@@ -76,9 +99,14 @@ class Wire:
 
     def _refused(self, call: Call | None, error: ProviderError) -> Answer:
         try:
-            return self._provider.failure(call, error.problem)
+            answer = self._provider.failure(call, error.problem)
         except Exception as mistake:
             return self._service.crashed(call, mistake)
+        if (seconds := error.problem.details.get("retry_after")) is not None:
+            answer.headers = {**answer.headers, RETRY_AFTER: str(seconds)}
+        if answer.status == 405 and (allowed := error.problem.details.get("allowed")):
+            answer.headers = {**answer.headers, "allow": ", ".join(allowed)}
+        return answer
 
     def _finished(self, call: Call | None, answer: Answer) -> tuple[Answer, bytes]:
         """The answer and its bytes, held to the contract and its world written; or a 500 where one of these fails."""
@@ -86,7 +114,8 @@ class Wire:
             if call is not None and call.allowance is not None:
                 answer.headers = {**self._provider.limit_headers(call.allowance), **answer.headers}
             if call is not None:
-                self._service.check(call, answer, provoked=bool(call.faults))
+                # When to come again is said by the server, whatever the contract knows.
+                self._service.check(call, answer, provoked=bool(call.faults) or RETRY_AFTER in answer.headers)
             body = self._service.encode(answer)
             if call is not None and self._service.worlds.keep is not None:
                 self._service.worlds.keep(call.world)
@@ -98,11 +127,11 @@ class Wire:
         return answer, body
 
     async def _answer(
-        self, call: Call, method: str, headers: dict[str, str], receive: Receive, pinned: World | None
+        self, call: Call, method: str, headers: dict[str, str], receive: Receive, pinned: World | None, taken: _Taken
     ) -> Answer:
         service = self._service
         call.enter(pinned or service.worlds.default, None)
-        call.raw = await self._body(method, headers, receive)
+        call.raw = await self._body(method, headers, receive, taken)
         if self._provider.parse_first:
             service.read(call)
         service.authenticate(call, pinned)
@@ -112,8 +141,11 @@ class Wire:
             service.read(call)
         return await service.perform(call)
 
-    async def _body(self, method: str, headers: dict[str, str], receive: Receive) -> bytes:
-        """The body, counted as it arrives. Raises ProviderError: too_large, after the rest was thrown away."""
+    async def _body(self, method: str, headers: dict[str, str], receive: Receive, taken: _Taken) -> bytes:
+        """The body, counted as it arrives.
+
+        Raises ProviderError: too_large, after the rest was thrown away; fault, where all bodies together hold too much.
+        """
         if method in ("GET", "HEAD") and "content-length" not in headers and "transfer-encoding" not in headers:
             return b""
         message = await receive()
@@ -124,6 +156,7 @@ class Wire:
         if not more and len(body) <= limit:
             return body
         chunks, size = [body], len(body)
+        taken.take(len(body))
         while more and size <= limit + DRAINED:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -131,6 +164,7 @@ class Wire:
             chunk, more = message.get("body", b""), message.get("more_body", False)
             size += len(chunk)
             if size <= limit:
+                taken.take(len(chunk))
                 chunks.append(chunk)
         if size > limit:
             raise ProviderError("too_large", "request entity too large", limit=limit)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from bananastand.web.budget import BodyBudget
+
 from .dumped import check
 from .errors import StateError
 from .ids import Ids
@@ -41,8 +43,10 @@ class Worlds:
         journal: int = BUDGET,
         keys: Mapping[str, str] | None = None,
         lookup: Callable[[str, str], bool] | None = None,
+        body_memory: int = 256 * 2**20,
     ) -> None:
         self.providers, self._lookup = providers, lookup
+        self.bodies = BodyBudget(body_memory)  # of all requests that are not answered
         self._events: dict[str, Event] = {
             name: each for provider in providers for name, each in provider.events.items()
         }

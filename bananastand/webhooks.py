@@ -1,0 +1,110 @@
+"""Delivers webhooks from a few threads, only some of them to one host at a time. Knows no record of what was sent."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from .outbound import AddressPolicy, Attempt, deliver_once, may_retry
+
+__all__ = ["WebhookQueue"]
+
+
+@dataclass(slots=True)
+class _Webhook:
+    url: str
+    body: bytes
+    host: str
+    tries: int = 0
+    failed: Callable[[Attempt], None] | None = field(default=None, repr=False)
+
+
+class WebhookQueue:
+    """Threads start when there is something to send and end when there is nothing left.
+
+    Args:
+        policy: Which addresses may be called.
+        threads: Deliveries at once.
+        per_host: Of these to one host.
+        length: Webhooks that are not delivered yet; `send` waits while there are so many.
+        waits: Seconds before each further attempt of a webhook.
+    """
+
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        *,
+        threads: int = 16,
+        per_host: int = 4,
+        length: int = 256,
+        waits: Sequence[float] = (1.0, 5.0, 15.0),
+    ) -> None:
+        self._policy, self._most, self._per_host, self._length, self._waits = policy, threads, per_host, length, waits
+        self._changed = threading.Condition()
+        self._waiting: deque[_Webhook] = deque()
+        self._later: list[tuple[float, int, _Webhook]] = []
+        self._numbers = itertools.count()
+        self._active: Counter[str] = Counter()
+        self._threads = self._undelivered = 0
+
+    def send(self, url: str, body: bytes, *, failed: Callable[[Attempt], None] | None = None) -> None:
+        """Queue a webhook, once there is room; `failed` is called with its last attempt if none succeeds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._undelivered < self._length)
+            self._undelivered += 1
+            self._waiting.append(_Webhook(url, body, _host(url), failed=failed))
+            if self._threads < self._most:
+                self._threads += 1
+                threading.Thread(target=self._work, name="webhook", daemon=True).start()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (webhook := self._next()) is not None:
+            attempt = deliver_once(webhook.url, webhook.body, policy=self._policy)
+            is_over = attempt.ok or not may_retry(attempt) or webhook.tries >= len(self._waits)
+            self._leave(webhook, is_over=is_over)
+            if is_over and not attempt.ok and webhook.failed is not None:
+                webhook.failed(attempt)
+
+    def _next(self) -> _Webhook | None:
+        """The next that may be sent; None when nothing is left for this thread."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                while self._later and self._later[0][0] <= now:
+                    self._waiting.append(heapq.heappop(self._later)[2])
+                for webhook in self._waiting:
+                    if self._active[webhook.host] < self._per_host:
+                        self._waiting.remove(webhook)
+                        self._active[webhook.host] += 1
+                        return webhook
+                if not self._waiting and len(self._later) < self._threads:  # as many threads wait for those
+                    self._threads -= 1
+                    return None
+                self._changed.wait(self._later[0][0] - now if self._later else None)
+
+    def _leave(self, webhook: _Webhook, *, is_over: bool) -> None:
+        with self._changed:
+            self._active[webhook.host] -= 1
+            if not self._active[webhook.host]:
+                del self._active[webhook.host]
+            if is_over:
+                self._undelivered -= 1
+            else:
+                due = time.monotonic() + self._waits[webhook.tries]
+                webhook.tries += 1
+                heapq.heappush(self._later, (due, next(self._numbers), webhook))
+            self._changed.notify_all()
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
