@@ -39,7 +39,8 @@ RUN --mount=type=secret,id=HF_TOKEN,mode=0444 python3 download.py "$MODEL"
 # The code.
 COPY --chown=banana bananastand/ bananastand/
 COPY --chown=banana app.py banana_config.json ./
-ENV HOST=0.0.0.0 PORT=8000
+# In a container it is called by whatever name the network has for it.
+ENV HOST=0.0.0.0 PORT=8000 BANANASTAND_ALLOW_HOSTS=*
 EXPOSE 8000
 # It listens once the model is loaded, which takes minutes for a large one. http.client heeds no proxy settings.
 HEALTHCHECK --start-period=10m --interval=10s --timeout=10s CMD ["python3", "-c", \
