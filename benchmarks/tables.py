@@ -153,6 +153,25 @@ def byte_equality() -> str:
     )
 
 
+def processors() -> str:
+    """The embedded model beside busy processes, with threads that sleep at barriers and that spin."""
+    found = json.loads((RESULTS / "processors.json").read_text())
+    names = {"beside 0": "alone", "beside 1": "beside 1 busy process", "beside 2": "beside 2 busy processes"}
+    lines = ["| one picture | threads sleep | threads spin |", "| --- | --- | --- |"]
+    for name in found["rows"]["sleep"]:
+        cells = []
+        for policy in ("sleep", "spin"):
+            row = found["rows"][policy][name]
+            each = (
+                f"{row['pictures_per_second']:.2f} pictures/s"
+                if name.endswith("engines")
+                else f"p50 {row['p50']:.2f} s"
+            )
+            cells.append(f"{each}, worst {row['worst']:.2f} s")
+        lines.append(f"| {names.get(name, f'{name} at once')} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _measured(found)])
+
+
 def soak() -> str:
     """Half an hour of every kind of request."""
     found = json.loads((RESULTS / "soak.json").read_text())
@@ -183,6 +202,7 @@ TABLES = {
     "mocks": mocks,
     "platform": platform,
     "soak": soak,
+    "processors": processors,
 }
 
 
