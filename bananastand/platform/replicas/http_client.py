@@ -174,7 +174,20 @@ class HttpClient:
                     raise AnswerTooLarge
                 if on_chunk is not None:
                     await on_chunk(piece)
+            _drop_if_more_came(response)
             return ReplicaAnswer(response.status, kept, b"".join(pieces))
+
+
+def _drop_if_more_came(response: httpcore2.Response) -> None:
+    """Let the connection end where the app has sent more than its answer: the next caller would get it.
+
+    What comes later makes the idle connection readable, and the pool does not use it again.
+    """
+    state: Any = response.stream
+    for name in ("_stream", "_connection", "_h11_state"):
+        state = getattr(state, name)
+    if state.trailing_data[0]:
+        state.send_failed()
 
 
 def _target(path: str) -> bytes:
