@@ -233,7 +233,7 @@ def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) ->
     asyncio.run(scenario())
 
 
-def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_ends_in_a_clear_failure(
+def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_can_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bananastand.platform.scheduling.recorder.UNRECORDED", 0.3)
@@ -248,12 +248,15 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_ends_in_a_clear_fa
             await stand.store.write(lambda each: each.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
             with pytest.raises(StoreFull, match="the disk is full"):
                 await stand.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
+            assert await ticket.outcome(10) is None
+            assert ticket.dismissal is not None
+            assert ticket.dismissal.startswith(f"the end of the call {ticket.made.id} cannot be stored yet, ask for it")
+            assert "the disk is full" in ticket.dismissal
+            await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
+            await until(lambda: ticket.done.done())
             outcome = await ticket.outcome(10)
             assert outcome is not None
-            assert outcome.error is not None
-            assert outcome.error.startswith("the answer could not be kept: the disk is full")
-            await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
-            await until(lambda: (found := stand.calls.find(ticket.made.id)) is not None and found.state == "failed")
+            assert (outcome.error, len(outcome.body) > 60_000) == (None, True)
             await called(stand, project)
 
     asyncio.run(scenario())

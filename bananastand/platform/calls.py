@@ -42,10 +42,10 @@ COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
 # Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
 KEPT = [column.name for column in tables.calls.columns if column.name not in ("number", "answer")]
 ADD = f"INSERT INTO calls ({', '.join(KEPT)}) VALUES ({', '.join(':' + name for name in KEPT)})"
-CHANGE = update(tables.calls).where(T.id == bindparam("call"))
+CHANGE = update(tables.calls).where(T.id == bindparam("call"), T.state.in_(("queued", "running")))
 LEASE = (
     "UPDATE calls SET state = 'running', lease = :lease, leased_until = :leased_until, attempts = :attempts, "
-    "begun = :begun WHERE id = :call"
+    "begun = :begun WHERE id = :call AND state = 'queued'"
 )
 END = (
     f"UPDATE calls SET {', '.join(f'{name} = :{name}' for name in (*ENDING, 'answer', 'body', 'headers'))} "

@@ -92,7 +92,7 @@ class Dispatcher:
                 self.line(call.project_id).alone.add(call.id)
             if call.method == WEBSOCKET:
                 self._end(ticket, outcomes.CUT_OFF)
-            elif counted and call.attempts >= self._settings.attempts:
+            elif call.attempts >= self._settings.attempts:
                 self._end(ticket, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
             else:
                 self.line(call.project_id).waiting.append(ticket)
@@ -140,7 +140,7 @@ class Dispatcher:
         request = fingerprint(request_id, asked) if request_id else None
         if request is not None:
             if ticket := self._by_request.get((project.id, request)):
-                await ticket.written
+                await asyncio.shield(ticket.written)  # another caller's too
                 return ticket
             if (call := self._calls.made_before(project, request)) is not None:
                 return await self._over(call)
@@ -152,10 +152,20 @@ class Dispatcher:
             self._by_request[project.id, request] = ticket
             self._being_written.add((project.id, request))
         cold = not any(each.state == "ready" for each in self._pool.of(project.id))
+        row = self._calls.add(project, asked, run_id=run_id, request=request, cold=cold, durable=durable)
+        adding = self._task(self._add(project, ticket, row, request))
         try:
-            ticket.write(
-                await self._calls.add(project, asked, run_id=run_id, request=request, cold=cold, durable=durable)
-            )
+            await asyncio.shield(adding)
+        except asyncio.CancelledError:  # the caller has left; its row may be there all the same
+            if request is None:
+                adding.add_done_callback(lambda _: self._task(self._abandon(ticket)))
+            raise
+        return ticket
+
+    async def _add(self, project: Project, ticket: Ticket, row: Coroutine[Any, Any, Call], request: str | None) -> None:
+        """Write a call's row and queue it. Raises StoreError: then there is none."""
+        try:
+            ticket.write(await row)
         except BaseException as error:
             if request is not None:
                 self._by_request.pop((project.id, request), None)
@@ -170,7 +180,11 @@ class Dispatcher:
             ticket.dismiss()
         self.line(project.id).waiting.append(ticket)
         self.pump(project.id)
-        return ticket
+
+    async def _abandon(self, ticket: Ticket) -> None:
+        """Cancel a call whose caller left before it was acknowledged."""
+        if ticket.call is not None:
+            await self.cancel(ticket.call.id)
 
     def check_room(self, project: Project, size: int = 0) -> None:
         """Raise TooBusy where the project's queue takes no call of that size."""
@@ -398,7 +412,8 @@ class Dispatcher:
         if ticket.request is not None:
             self._by_request.pop((ticket.made.project_id, ticket.request), None)
 
-    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

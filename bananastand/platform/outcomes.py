@@ -174,9 +174,9 @@ def platform_failed(error: BaseException) -> Outcome:
     return _failed(500, f"the platform failed to run the call: {type(error).__name__}: {str(error)[:SAID]}")
 
 
-def not_recorded(error: StoreError) -> Outcome:
-    """The app answered, and the answer cannot be kept."""
-    return _failed(503, f"the answer could not be kept: {error}")
+def not_recorded(call: str, error: StoreError) -> str:
+    """What those who wait are told while a call's end cannot be recorded; no end of the call."""
+    return storable(f"the end of the call {call} cannot be stored yet, ask for it again later: {error}")
 
 
 def kept(call: str) -> str:

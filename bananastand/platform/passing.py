@@ -86,7 +86,7 @@ async def pass_on(stand: Stand, project: Project, target: str, request: Request,
     answer = await answer_of(stand, ticket, request)
     if answer is not None:
         return answer
-    message = {"error": {"code": "stopping", "message": outcomes.kept(ticket.made.id)}}
+    message = {"error": {"code": "stopping", "message": ticket.dismissal or outcomes.kept(ticket.made.id)}}
     return JSONResponse(message, 503, {CALL_ID: ticket.made.id, "retry-after": "5"})
 
 

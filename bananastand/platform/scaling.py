@@ -59,11 +59,11 @@ class Scaling:
 
     def _look(self) -> float | None:
         """Decide and apply; when to look again."""
-        due = self._dispatcher.expire()
         projects = self._projects.list()
         for project in projects:
             self._dispatcher.hand_out(project.id)
             self._turn_away(project)
+        due = self._dispatcher.expire()
         now = time.monotonic()
         demands = [self._demand(each) for each in projects if each.live is not None]
         cards = len(self._settings.gpus) or None

@@ -22,7 +22,8 @@ WHOLE = 0.02  # seconds after its first piece in which an answer that ends goes 
 class Ticket:
     """`written` is done when the call's row is there, `done` when its end is recorded.
 
-    Those who wait are `dismissed` when the stand stops: their call is kept, and done when it starts again.
+    Those who wait are `dismissed` when the stand stops: their call is kept, and done when it starts again. They also
+    are when the end cannot be recorded for a while; `dismissal` says so.
 
     Attributes:
         body: The request's, where it is held in memory.
@@ -51,6 +52,7 @@ class Ticket:
         self.head: tuple[int, Headers] | None = None
         self.streamed = self.shared = False
         self.replica: Replica | None = None
+        self.dismissal: str | None = None
         self.dismissed: asyncio.Future[None] = loop.create_future()
         self._begun: tuple[int, Headers] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -123,9 +125,10 @@ class Ticket:
             self.done.set_result(outcome)
         self._more.set()
 
-    def dismiss(self) -> None:
-        """Nobody need wait any longer, though the call is not over."""
+    def dismiss(self, reason: str | None = None) -> None:
+        """Nobody need wait any longer, though the call is not over. reason: what those who wait are told."""
         if not self.dismissed.done():
+            self.dismissal = reason
             self.dismissed.set_result(None)
         self._more.set()
 

@@ -87,7 +87,7 @@ async def _answer(stand: Stand, project: Project, ticket: Ticket, request: Reque
     except TimeoutError:
         return await _late(stand, project, ticket)
     if answer is None:
-        answer = refusal(503, outcomes.kept(ticket.made.id))
+        answer = refusal(503, ticket.dismissal or outcomes.kept(ticket.made.id))
     elif ticket.done.done() and not (outcome := ticket.done.result()).from_app:
         kind = "PotassiumError" if outcome.status == 500 else None
         answer = refusal(outcome.status, outcome.error or "", kind)

@@ -31,8 +31,8 @@ class Recorder:
     async def record(self, ticket: Ticket, outcome: Outcome) -> Outcome:
         """Write the end; which one was written.
 
-        On a full disk it is tried until it succeeds; those who wait are told of a failure after a while. An end that no
-        database takes is replaced by one that says so.
+        Where the disk takes nothing it is tried until it does. Those who wait are dismissed after a while: nobody is
+        told of an end that is not recorded. An end that no database takes is replaced by one that says so.
         """
         until = time.monotonic() + UNRECORDED
         while (project := self._projects.get(ticket.made.project_id)) is not None:
@@ -40,9 +40,8 @@ class Recorder:
                 ticket.call = await self._calls.finish(ticket.made, outcome, project.model_key)
                 break
             except StoreError as error:
-                if time.monotonic() > until and not ticket.done.done():
-                    outcome = outcomes.not_recorded(error)
-                    ticket.end(outcome)
+                if time.monotonic() > until:
+                    ticket.dismiss(outcomes.not_recorded(ticket.made.id, error))
             except Exception as error:
                 log.exception("the end of call %s cannot be stored", ticket.made.id)
                 outcome = outcomes.platform_failed(error)

@@ -1,0 +1,115 @@
+"""Calls whose callers leave while the row is written, rows of a platform that was killed, and ends that stay."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform import outcomes
+from stands import called, deployed, running, until
+
+
+@contextmanager
+def locked(data: Path) -> Generator[None]:
+    """Another program has the database: what is written waits."""
+    with closing(sqlite3.connect(data / "stand.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_a_call_whose_caller_leaves_before_it_is_acknowledged_is_cancelled(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, inference_timeout=60)
+            with locked(tmp_path):
+                call = asyncio.create_task(stand.submit(project, "/sleep", b'{"seconds": 60}'))
+                await asyncio.sleep(0.2)
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+            await stand.store.write(lambda connection: None)  # what was asked for before is written
+            await until(lambda: stand.calls.unfinished() == [] and not stand.dispatcher.line(project.id).waiting)
+
+    asyncio.run(scenario())
+
+
+def test_a_call_with_a_request_id_is_done_though_its_caller_left_before_it_was_acknowledged(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+            with locked(tmp_path):
+                call = asyncio.create_task(stand.submit(project, "/", b'{"n": 1}', request_id="one"))
+                await asyncio.sleep(0.2)
+                call.cancel()
+            answer = await called(stand, project, value={"n": 1}, request_id="one")
+            assert answer["got"] == {"n": 1}
+            assert len((tmp_path / "executed").read_text().splitlines()) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_that_leaves_takes_no_other_caller_of_the_same_request_id_with_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            with locked(tmp_path):
+                first, second = (
+                    asyncio.create_task(stand.submit(project, "/", b'{"n": 1}', request_id="one")) for _ in range(2)
+                )
+                await asyncio.sleep(0.2)
+                second.cancel()
+            outcome = await (await first).outcome(30)
+            assert outcome is not None
+            assert outcome.error is None
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_has_used_up_its_attempts_ends_at_the_next_start_and_is_not_tried_again(tmp_path: Path) -> None:
+    """The platform may be killed after it has given the call back and before its end is recorded."""
+    executed = tmp_path / "executed"
+
+    async def first() -> str:
+        async with running(tmp_path / "data") as stand:
+            project = await deployed(stand, environment={"EXECUTED": str(executed)})
+            ticket = await stand.submit(project, "/sleep", b'{"seconds": 30}')
+            await until(executed.exists)
+            return ticket.made.id
+
+    async def second(call: str) -> None:
+        async with running(tmp_path / "data") as stand:
+            ticket = await stand.dispatcher.find(call)
+            assert ticket is not None
+            outcome = await ticket.outcome(30)
+            assert outcome is not None
+            assert outcome.error == "the call was given up after 3 attempts: the stand was killed while it ran"
+            assert len(executed.read_text().splitlines()) == 1
+
+    call = asyncio.run(first())
+    with closing(sqlite3.connect(tmp_path / "data" / "stand.sqlite")) as database:
+        database.execute("UPDATE calls SET state = 'queued', attempts = 3 WHERE id = ?", (call,))
+        database.commit()
+    asyncio.run(second(call))
+
+
+def test_no_late_lease_and_no_late_return_to_the_queue_changes_an_end(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand)
+            ticket = await stand.submit(project, "/", b"{}")
+            await ticket.outcome(30)
+            call = ticket.made
+            await stand.calls.lease(call, "a replica", 30.0)
+            stand.calls.give_back(call, counted=False)
+            await stand.calls.finish(call, outcomes.CANCELLED, project.model_key)
+            recorded = stand.calls.find(call.id)
+            assert recorded is not None
+            assert (recorded.state, recorded.status, recorded.error) == ("succeeded", 200, None)
+
+    asyncio.run(scenario())
