@@ -5,7 +5,7 @@ export PYTHONUNBUFFERED := 1
 
 STAMPS := pyproject.toml constraints.txt
 
-.PHONY: run app test slow gpu lint bench mutants image image-mocks locks release clean
+.PHONY: run app test slow gpu lint bench mutants simulate image image-mocks locks release clean
 
 run: .venv/serve  ## start the stand on the embedded model and paint a first picture
 	@$(BIN)/bananastand demo
@@ -30,6 +30,10 @@ bench: .venv/dev  ## benchmarks on this machine, into benchmarks/results/
 
 mutants: .venv/dev  ## faults put into mocks and clients, and which of them no test sees
 	$(BIN)/python contract_tests/mutants.py --out benchmarks/results/mutants.json
+
+SEEDS ?= 1000
+simulate: .venv/dev  ## the platform in virtual time, with SEEDS seeds; a failing one prints its trace
+	$(BIN)/python -m tools.simulate --seeds $(SEEDS)
 
 image:  ## Banana's build of the Dockerfile, with docker, podman or buildah
 	@.ci/image

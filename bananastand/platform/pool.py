@@ -14,7 +14,7 @@ from .builds import Deployment
 from .commands import Start, one_at_a_time, start_command
 from .private_files import open_private
 from .projects import Project
-from .replica import Replica
+from .replica import Replica, Spawn
 from .replicas.cgroups import Cgroups
 from .replicas.fork_servers import ForkServers
 from .replicas.isolation import walls_for
@@ -49,7 +49,9 @@ class Failing:
 class Pool:
     """`changed` is called whenever a replica's state has changed; it is still in the pool then."""
 
-    def __init__(self, settings: Settings, stand: str, log: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self, settings: Settings, stand: str, log: Callable[[str, str, str], None], *, spawn: Spawn | None = None
+    ) -> None:
         self._settings, self._stand, self._log = settings, stand, log
         self.replicas: dict[str, Replica] = {}
         self.changed: list[Callable[[Replica], None]] = []
@@ -61,6 +63,7 @@ class Pool:
         )
         self._cgroups = Cgroups(None, "not looked for")
         self._fork_servers = ForkServers(settings.parents)
+        self._spawn: Spawn = spawn or self._fork_servers.start
 
     def use_cgroups(self) -> str | None:
         """Bound replicas by cgroups, where some are delegated to this process; why not, where not."""
@@ -84,7 +87,7 @@ class Pool:
             return None
         replica = Replica(
             deployment, project.concurrency, self._note,
-            lambda replica, line: self._log(project.id, replica, line), spawn=self._fork_servers.start, gpu=gpu,
+            lambda replica, line: self._log(project.id, replica, line), spawn=self._spawn, gpu=gpu,
         )  # fmt: skip
         start = start_command(
             deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,

@@ -32,6 +32,7 @@ OPENING = 5.0  # seconds to wait for another program's lock at the start
 OWN = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
 
 Step = Callable[[Connection], None]
+MakeWriter = Callable[[Connection, threading.Lock], Writer]
 
 
 def _first(connection: Connection) -> None:
@@ -90,7 +91,7 @@ STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github, _alon
 class Store:
     """One open database. Raises StoreError where it cannot be used, Conflict where it is newer than this program."""
 
-    def __init__(self, path: Path, steps: Sequence[Step] = STEPS) -> None:
+    def __init__(self, path: Path, steps: Sequence[Step] = STEPS, *, make_writer: MakeWriter = Writer) -> None:
         make_folder(path.parent)
         self.path = path
         self._engine = create_engine(
@@ -112,7 +113,7 @@ class Store:
         self.team = self._fact("team")
         driver_of(self._connection).execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it
         driver_of(self._connection).execute("PRAGMA busy_timeout = 0")
-        self._writer = Writer(self._connection, self._lock)
+        self._writer = make_writer(self._connection, self._lock)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Generator[Connection]:

@@ -1,0 +1,119 @@
+"""Fake callers: they send, wait, leave, come again under the same id, and remember what they were told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from bananastand.platform.calls import Outcome
+from bananastand.platform.errors import PlatformError
+from bananastand.platform.ticket import Ticket
+
+from .platform import Platform
+from .world import World
+
+__all__ = ["Caller", "callers_of"]
+
+BAD = ("crash", "crash", "stuck", "holds", "garbage", "unavailable", "odd")
+GOOD = ("good", "good", "good", "good", "slow", "stream", "background", "fails")
+
+
+@dataclass(slots=True)
+class Caller:
+    """One call, and what its caller knows of it. It outlives the platform."""
+
+    name: str
+    comes: float
+    kind: str
+    seconds: float
+    request_id: str | None
+    leaves: bool
+    padding: int
+    call_id: str | None = None
+    is_done: bool = False
+
+    @property
+    def body(self) -> bytes:
+        """What is sent."""
+        value = {"name": self.name, "kind": self.kind, "seconds": self.seconds, "padding": "x" * self.padding}
+        return json.dumps(value).encode()
+
+    async def live(self, world: World, platform: Platform) -> None:
+        """Go on until the end of the call is known, in this life of the platform."""
+        await asyncio.sleep(max(0.0, self.comes - world.now))
+        while not self.is_done:
+            ticket = await self._ticket(world, platform)
+            if ticket is not None and await self._wait(world, platform, ticket):
+                self.is_done = True
+            elif ticket is None and self.call_id is None and self.request_id is None and not self.is_done:
+                self.is_done = True  # it was refused, and does not come again
+            elif not self.is_done:
+                await asyncio.sleep(1.0 + world.soon(1.0))
+
+    async def _ticket(self, world: World, platform: Platform) -> Ticket | None:
+        try:
+            if self.call_id is not None:
+                ticket = await platform.dispatcher.find(self.call_id)
+                if ticket is None:
+                    world.violate(f"{self.name} was acknowledged and is not known any more")
+                return ticket
+            giving_up = asyncio.timeout(0.001) if world.happens(world.profile.leave / 2) else asyncio.timeout(None)
+            async with giving_up:
+                ticket = await platform.dispatcher.submit(
+                    platform.project, f"/{self.kind}", self.body, request_id=self.request_id
+                )
+        except TimeoutError:
+            world.note(self.name, "leaves before it is acknowledged")
+            return None
+        except PlatformError as error:
+            world.note(self.name, f"is refused: {error}")
+            return None
+        self.call_id = ticket.made.id
+        known = world.acknowledged.setdefault(self.call_id, self.name)
+        if known != self.name:
+            world.violate(f"{self.name} got the call of {known}")
+        world.note(self.name, f"is acknowledged: a {self.kind} call of {self.seconds:.2f} s")
+        return ticket
+
+    async def _wait(self, world: World, platform: Platform, ticket: Ticket) -> bool:
+        """Whether the end is known."""
+        if self.leaves and world.chance.random() < 0.5:
+            await asyncio.sleep(world.soon(2.0))
+            self.leaves = False
+            if await platform.dispatcher.cancel(ticket.made.id):
+                world.note(self.name, "leaves")
+        outcome = await ticket.outcome(None if world.chance.random() < 0.8 else world.soon(5.0))
+        if outcome is None:
+            return False
+        self._remember(world, ticket, outcome)
+        return True
+
+    def _remember(self, world: World, ticket: Ticket, outcome: Outcome) -> None:
+        told = (outcome.status, outcome.error)
+        world.note(self.name, f"is told {outcome.status}: {outcome.error or 'success'}")
+        if outcome.error is None and json.loads(outcome.body.removesuffix(b"more"))["name"] != self.name:
+            world.violate(f"{self.name} got another call's answer")
+        if world.told.setdefault(ticket.made.id, told) != told:
+            world.violate(f"{self.name} was told {world.told[ticket.made.id]} and then {told}")
+
+
+def callers_of(world: World) -> list[Caller]:
+    """All of one seed."""
+    chance, profile, callers = world.chance, world.profile, list[Caller]()
+    for number in range(profile.calls):
+        kind = chance.choice(BAD) if chance.random() < profile.bad_calls else chance.choice(GOOD)
+        seconds = chance.expovariate(1.0) if kind != "slow" else chance.uniform(0.5, 2.0) * profile.inference_timeout
+        repeats = chance.random() < profile.repeats
+        caller = Caller(
+            f"call {number}", chance.uniform(0.0, profile.spread), kind, seconds, f"id {number}" if repeats else None,
+            chance.random() < profile.leave, 200 if chance.random() < 0.2 else 0,
+        )  # fmt: skip
+        callers.append(caller)
+        if repeats and chance.random() < 0.5:
+            again = Caller(
+                caller.name, caller.comes + chance.uniform(0.0, 20.0), kind, seconds, caller.request_id, False,
+                caller.padding,
+            )  # fmt: skip
+            callers.append(again)
+    return callers

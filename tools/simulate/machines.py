@@ -1,0 +1,294 @@
+"""Fake replicas: processes that start, serve, hang and die, and the client that the platform asks them by."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from typing import Any, cast
+
+from bananastand.platform.commands import Start
+from bananastand.platform.replicas.client import (
+    AnswerMalformed,
+    AnswerTooLate,
+    ConnectionLost,
+    OnChunk,
+    OnHead,
+    ReplicaAnswer,
+    ReplicaBusy,
+    ReplicaRequest,
+    RequestNotDelivered,
+)
+from bananastand.platform.replicas.redirection import MovedPorts
+from bananastand.platform.replicas.starter import Started
+
+from .world import Execution, World
+
+__all__ = ["Machine", "Machines"]
+
+JSON = (("content-type", "application/json"),)
+
+
+class Machines:
+    """All that run. `is_over` says whether the end of a run is recorded."""
+
+    def __init__(self, world: World, is_over: Callable[[str], bool]) -> None:
+        self._world, self._is_over = world, is_over
+        self.all: list[Machine] = []
+        self._pids = 1000
+
+    async def spawn(self, start: Start, on_line: Callable[[str], None]) -> Started:
+        """In place of a process. Raises OSError."""
+        await asyncio.sleep(self._world.soon(0.05))
+        if self._world.happens(self._world.profile.bad_start / 4):
+            raise OSError(12, "Cannot allocate memory")
+        self._pids += 1
+        machine = Machine(self._world, self._is_over, self._pids, start.environment["BANANASTAND_REPLICA"])
+        self.all.append(machine)
+        changed = asyncio.Event()
+        machine.changed = changed
+        machine.boot()
+        ports = MovedPorts(changed.set)  # none is ever open: it has a worker
+        return Started(cast(Any, machine), "simulated", changed, cast(Any, machine), ports)
+
+    def is_stopped(self, pid: int) -> bool:
+        """Whether a process is stopped by a signal."""
+        return any(each.pid == pid and each.is_stopped for each in self.all)
+
+    def die(self) -> None:
+        """What a killed platform has left is ended by the next one."""
+        for each in self.all:
+            each.die("orphan", quietly=True)
+        self.all.clear()
+
+
+class Machine:
+    """A replica: its process and the client of its worker in one."""
+
+    def __init__(self, world: World, is_over: Callable[[str], bool], pid: int, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid, self.name = pid, f"replica {name[:6]}"
+        self._world, self._is_over, self._loop = world, is_over, loop
+        self.concurrency = world.profile.concurrency
+        self.phase, self.failure = "loading", None
+        self.potassium, self.python, self.modules = "0.5.0", "3.11.0", list[str]()
+        self.changed = asyncio.Event()
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self._end: asyncio.Future[int] = loop.create_future()
+        self._running: dict[int, tuple[Execution, asyncio.Future[None]]] = {}  # by request
+        self.is_dead = self.is_hung = self.is_stopped = False
+        self.lies = False  # it says that it lives while it hangs
+
+    # The process.
+
+    @property
+    def status(self) -> int | None:
+        return self._end.result() if self._end.done() else None
+
+    async def ended(self) -> int:
+        await asyncio.wait({self._end})
+        return self._end.result()
+
+    def kill(self) -> None:
+        self._world.note(self.name, "is killed by the platform")
+        self.die("killed")
+
+    def signal(self, number: int) -> None:
+        if number == signal.SIGKILL:
+            self.kill()
+
+    async def stop(self, grace: float) -> int:
+        if not self.is_dead and not self.is_hung and not self._running:
+            await asyncio.sleep(self._world.soon(0.05))
+        elif not self.is_dead:
+            await asyncio.wait({self._end}, timeout=grace)
+        self.die("stopped")
+        return await self.ended()
+
+    def boot(self) -> None:
+        """Get ready, or not, and misbehave later."""
+        world = self._world
+        if world.happens(world.profile.bad_start):
+            how = world.chance.choice(("dies", "fails", "never"))
+            world.note(self.name, f"starts badly: {how}")
+            if how == "dies":
+                self._later(world.soon(1.0), self.die, "at its start")
+            elif how == "fails":
+                self._later(world.soon(1.0), self._fail)
+            return
+        self._later(world.soon(0.5), self._get_ready)
+        if world.happens(world.profile.hang):
+            self._later(world.soon(10.0), self._hang)
+        if world.profile.death and not world.healing:
+            self._later(world.chance.expovariate(world.profile.death), self.die, "by itself", True)
+
+    def die(self, why: str, misbehaves: bool = False, *, quietly: bool = False) -> None:
+        """Its process ends: its connections break, and its end becomes known, in any order."""
+        if self.is_dead or (misbehaves and self._world.healing):
+            return
+        self.is_dead = True
+        if not quietly:
+            self._world.note(self.name, f"dies: {why}")
+        for execution, _ in self._running.values():
+            execution.end = "died"
+        if quietly:
+            return
+        self._later(self._world.soon(0.02), _resolve, self.lost)
+        self._later(self._world.soon(0.02), _resolve, self._end, -9)
+        for _, lost in self._running.values():
+            self._later(self._world.soon(0.02), _resolve, lost)
+
+    def _hang(self) -> None:
+        if self.is_dead or self._world.healing:
+            return
+        self.is_hung = True
+        self.is_stopped = self._world.chance.random() < 0.5
+        self.lies = not self.is_stopped and self._world.chance.random() < 0.3
+        self._world.note(self.name, "is stopped" if self.is_stopped else "hangs, and lies" if self.lies else "hangs")
+
+    def _get_ready(self) -> None:
+        if not self.is_dead and not self.is_hung:
+            self.phase = "ready"
+            self._world.note(self.name, "is ready")
+            self.changed.set()
+
+    def _fail(self) -> None:
+        if not self.is_dead:
+            self.phase, self.failure = "failed", "init() failed"
+            self.changed.set()
+            self._later(self._world.soon(0.1), self.die, "init() failed")
+
+    def _later(self, seconds: float, what: Callable[..., None], *arguments: Any) -> None:
+        def act() -> None:
+            if not self._world.dead:
+                what(*arguments)
+
+        self._loop.call_later(seconds, act)
+
+    # The client of its worker.
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+
+    async def is_alive(self, timeout: float) -> bool:
+        if self.is_dead or (self.is_hung and not self.lies) or self._world.happens(self._world.profile.flaky_health):
+            await asyncio.sleep(timeout)
+            return False
+        await asyncio.sleep(min(timeout, self._world.soon(0.01)))
+        return True
+
+    def is_background(self, request: ReplicaRequest) -> bool:
+        return request.path == "/background"
+
+    def runs_on(self, request: ReplicaRequest) -> bool:
+        return id(request) in self._running
+
+    async def until_done(self, request: ReplicaRequest, limit: float) -> bool:
+        until = self._loop.time() + limit
+        while id(request) in self._running and self._loop.time() < until:
+            await asyncio.sleep(0.2)
+        return id(request) not in self._running
+
+    async def send(
+        self, request: ReplicaRequest, timeout: float, *, on_head: OnHead | None = None, on_chunk: OnChunk | None = None
+    ) -> ReplicaAnswer:
+        world, body = self._world, request.body
+        wanted = json.loads(body if isinstance(body, bytes) else body.path.read_bytes())
+        await asyncio.sleep(world.soon(0.002))
+        if self.is_dead:
+            raise world.chance.choice((ConnectionLost, RequestNotDelivered))("the worker is gone")
+        if world.happens(world.profile.busy):
+            world.note(self.name, f"is too busy for {wanted['name']}")
+            raise ReplicaBusy
+        lost: asyncio.Future[None] = self._loop.create_future()
+        execution = self._begin(request, wanted["name"], lost)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._handle(request, wanted, execution, lost, on_head, on_chunk)
+        except TimeoutError:
+            world.note(self.name, f"{wanted['name']} is out of time")
+            self._end_later(request, wanted)
+            raise AnswerTooLate from None
+        except asyncio.CancelledError:
+            world.note(self.name, f"{wanted['name']} is cancelled")
+            execution.end = "cancelled"
+            self._end_later(request, wanted)
+            raise
+
+    def _begin(self, request: ReplicaRequest, name: str, lost: asyncio.Future[None]) -> Execution:
+        world = self._world
+        run_id = dict(request.headers)["x-banana-request-id"]
+        earlier = world.executions.setdefault(run_id, [])
+        world.note(self.name, f"a handler begins {name} (number {len(earlier) + 1})")
+        if self._is_over(run_id):
+            world.violate(f"a handler of {name} begins after the call's end was recorded")
+        if any(each.end == "answered" for each in earlier):
+            world.violate(f"a handler of {name} begins though an earlier one has answered")
+        execution = Execution(self.name, world.now, alone=not self._running)
+        for other, _ in self._running.values():
+            other.alone = False
+        earlier.append(execution)
+        self._running[id(request)] = (execution, lost)
+        if len(self._running) > self.concurrency:
+            world.violate(f"{self.name} has {len(self._running)} calls and takes {self.concurrency}")
+        return execution
+
+    async def _handle(
+        self, request: ReplicaRequest, wanted: dict[str, Any], execution: Execution, lost: asyncio.Future[None],
+        on_head: OnHead | None, on_chunk: OnChunk | None,
+    ) -> ReplicaAnswer:  # fmt: skip
+        kind = wanted["kind"]
+        if kind in ("stuck", "holds"):
+            if kind == "holds":
+                self.is_hung = True
+            await asyncio.wait({lost})
+        await asyncio.wait({lost}, timeout=wanted["seconds"] if kind != "crash" else wanted["seconds"] / 2)
+        if kind == "crash" and not self.is_dead:
+            self.die(f"under {wanted['name']}")
+            await asyncio.wait({lost})
+        if self.is_hung or self.is_dead:
+            await asyncio.wait({lost})
+        if lost.done() or self._world.happens(self._world.profile.death / 5):
+            execution.end = "died" if self.is_dead else "lost"
+            self._running.pop(id(request), None)
+            raise ConnectionLost("the connection broke")
+        if kind != "background":
+            self._running.pop(id(request), None)
+        if kind == "garbage":
+            execution.end = "answered"
+            raise self._world.chance.choice((ValueError("what nobody has foreseen"), AnswerMalformed("not HTTP")))
+        return await self._answer(request, wanted, execution, on_head, on_chunk)
+
+    async def _answer(
+        self, request: ReplicaRequest, wanted: dict[str, Any], execution: Execution,
+        on_head: OnHead | None, on_chunk: OnChunk | None,
+    ) -> ReplicaAnswer:  # fmt: skip
+        world, kind, body = self._world, wanted["kind"], json.dumps({"name": wanted["name"]}).encode()
+        for _ in range(world.chance.choice((1, 1, 2))):  # an answer that begins twice
+            if on_head is not None:
+                on_head(200, JSON)
+        if on_chunk is not None:
+            await on_chunk(body)
+            if kind == "stream":
+                await asyncio.sleep(world.soon(0.2))
+                await on_chunk(b"more")
+        execution.end = "answered"
+        status = {"unavailable": 503, "fails": 500, "odd": 999}.get(kind, 200)
+        world.note(self.name, f"answers {wanted['name']} with {status}")
+        if kind == "background":
+            self._later(world.soon(3.0), self._over, request)
+        return ReplicaAnswer(status, JSON, body + b"more" if kind == "stream" else body)
+
+    def _end_later(self, request: ReplicaRequest, wanted: dict[str, Any]) -> None:
+        """A handler that was told to stop goes on for a while, or for good."""
+        if wanted["kind"] not in ("stuck", "holds") and not self.is_hung:
+            self._later(self._world.soon(1.0), self._over, request)
+
+    def _over(self, request: ReplicaRequest) -> None:
+        self._running.pop(id(request), None)
+
+
+def _resolve(future: asyncio.Future[Any], value: Any = None) -> None:
+    if not future.done():
+        future.set_result(value)

@@ -1,0 +1,226 @@
+"""One seed from its first caller to the moment at which the platform rests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from .callers import Caller, callers_of
+from .invariants import check_end, check_rest, check_step
+from .loop import Idle, PowerCut, SimulatedLoop
+from .platform import Platform, prepare
+from .world import Violation, World
+
+__all__ = ["Failure", "run_seed", "simulated"]
+
+PATIENCE = 3600.0  # virtual seconds after the last misbehaviour in which every call must have ended
+MISBEHAVES = 120.0  # virtual seconds in which things misbehave
+REST = 600.0  # virtual seconds in which an idle platform must have come to rest
+MOST_STEPS = 400_000
+
+
+class Failure(AssertionError):
+    """A seed has found a violation; the text has its trace."""
+
+    def __init__(self, seed: int, what: str, world: World) -> None:
+        super().__init__(f"{world.text()}\n\nseed {seed}: {what}\n{world.profile}")
+        self.seed, self.what, self.world = seed, what, world
+
+
+def run_seed(seed: int, patch: Callable[[], Any] | None = None) -> World:
+    """Simulate it. Raises Failure.
+
+    Args:
+        seed: Decides everything.
+        patch: A context manager that puts a fault in.
+    """
+    world = World(seed)
+    data = Path(tempfile.mkdtemp(prefix="simulate-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    try:
+        with simulated(world), patch() if patch is not None else contextlib.nullcontext():
+            prepare(data, world)
+            _lives(world, data)
+            check_end(world, data, world.profile.attempts)
+    except Violation as violation:
+        raise Failure(seed, str(violation), world) from None
+    finally:
+        shutil.rmtree(data)
+    return world
+
+
+@contextmanager
+def simulated(world: World) -> Generator[None]:
+    """Clocks, identifiers, ports and sizes that the world decides."""
+    bits = random.Random(f"ids of {world.seed}").getrandbits
+
+    def wall_clock() -> float:
+        return 1_700_000_000.0 + world.now + world.skew
+
+    def new_id() -> uuid.UUID:
+        return uuid.UUID(int=bits(128), version=4)
+
+    patches = [
+        mock.patch("time.monotonic", world.read_clock),
+        mock.patch("time.time", wall_clock),
+        mock.patch("uuid.uuid4", new_id),
+        mock.patch("bananastand.platform.pool._free_port", return_value=8000),
+        mock.patch("bananastand.platform.commands.redirection_problem", return_value="not in a simulation"),
+        mock.patch("bananastand.platform.pool.redirection_problem", return_value="not in a simulation"),
+        mock.patch("bananastand.platform.replica.end_left"),
+        mock.patch("bananastand.platform.calls.SMALL", 150),
+        mock.patch("bananastand.platform.dispatcher.SMALL", 150),
+        mock.patch("os.fsync"),
+        mock.patch("sys.unraisablehook"),
+    ]
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.ExitStack() as stack, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for each in patches:
+                stack.enter_context(each)
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _lives(world: World, data: Path) -> None:
+    """The platform's process again and again, until one comes to its end."""
+    callers, chance, profile = callers_of(world), world.chance, world.profile
+    ends = ["kill"] * profile.kills + ["stop"] * profile.stops
+    chance.shuffle(ends)
+    now = 0.0
+    while True:
+        end = ends.pop() if ends else "rest"
+        by_write = chance.randint(1, 60) if end == "kill" and chance.random() < 0.7 else None
+        loop = SimulatedLoop(chance, now, lambda: None)
+        world.clock, world.dead = loop.time, False
+        try:
+            if _live(world, data, loop, callers, end, by_write):
+                return
+        finally:
+            now = loop.time() + chance.uniform(0.1, 10.0)
+            _abandon(loop)
+
+
+def _live(world: World, data: Path, loop: SimulatedLoop, callers: list[Caller], end: str, by_write: int | None) -> bool:
+    """One life; whether it was the last."""
+    asyncio.set_event_loop(loop)
+    loop.set_exception_handler(lambda loop, context: None)  # a task that failed shows in what does not happen
+    platform: list[Platform] = []
+    steps = [0]
+
+    def after_step() -> None:
+        steps[0] += 1
+        if platform and not world.dead:
+            check_step(world, platform[0])
+        if steps[0] > MOST_STEPS:
+            raise Violation("it goes on and on")
+
+    loop._after_step = after_step  # pyright: ignore[reportPrivateUsage]
+
+    async def main() -> bool:
+        made = Platform(data, world, by_write)
+        platform.append(made)
+        with mock.patch("bananastand.platform.replica.is_stopped", made.machines.is_stopped):
+            made.start()
+            return await _until_end(world, made, callers, end)
+
+    try:
+        return loop.run_until_complete(main())
+    except PowerCut:
+        world.kills += 1
+        world.note("platform", "is dead")
+        world.platform_ends(platform[0].is_over)
+        return False
+    except Idle:
+        raise Violation("nothing is scheduled any more, and calls have no end") from None
+    finally:
+        for each in platform:
+            each.machines.die()
+            if not world.dead or each._peek is not None:  # pyright: ignore[reportPrivateUsage]
+                with contextlib.suppress(Exception):
+                    each.close()
+
+
+async def _until_end(world: World, platform: Platform, callers: list[Caller], end: str) -> bool:
+    tasks = [asyncio.create_task(each.live(world, platform)) for each in callers if not each.is_done]
+    clock = asyncio.create_task(_jump_clock(world))
+    if end == "kill":
+        await asyncio.sleep(world.chance.uniform(0.0, world.profile.spread + 20.0))
+        world.note("platform", "is killed")
+        world.dead = True
+        raise PowerCut
+    if end == "stop":
+        await asyncio.sleep(world.chance.uniform(0.0, world.profile.spread + 20.0))
+        clock.cancel()
+        await platform.stop()
+        world.platform_ends(lambda run_id: False)
+        return False
+    await asyncio.sleep(max(0.0, MISBEHAVES - world.now))
+    world.healing = True
+    world.note("world", "nothing misbehaves any more")
+    clock.cancel()
+    if tasks:
+        _, left = await asyncio.wait(tasks, timeout=PATIENCE)
+        if left:
+            names = [each.name for each in callers if not each.is_done]
+            raise Violation(f"{', '.join(names)} had no end {PATIENCE:g} s after the last misbehaviour")
+    for task in tasks:
+        task.result()
+    await _rest(world, platform)
+    await platform.stop()
+    return True
+
+
+async def _rest(world: World, platform: Platform) -> None:
+    """Wait until nothing is left to do; then nothing may be scheduled."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedLoop)
+    until = world.now + PATIENCE
+    while platform.calls.unfinished() or any(each.inflight for each in platform.pool.replicas.values()):
+        if world.now > until:
+            check_rest(platform)
+            left = [f"{each.route} ({each.state}, {each.attempts} attempts)" for each in platform.calls.unfinished()]
+            raise Violation(f"calls that nobody waits for have no end: {', '.join(left)}")
+        await asyncio.sleep(5.0)
+    check_rest(platform)
+    await asyncio.sleep(REST)
+    looks = platform.scaling.looks
+    await asyncio.sleep(REST)
+    if not world.profile.replicas_least and (platform.pool.replicas or loop.timers):
+        raise Violation(f"an idle platform has {len(platform.pool.replicas)} replicas and timers: {loop.timers}")
+    if platform.scaling.looks != looks:
+        raise Violation("the autoscaler of an idle platform looks again and again")
+
+
+async def _jump_clock(world: World) -> None:
+    """The wall clock goes wrong."""
+    while world.profile.clock_jumps:
+        await asyncio.sleep(world.soon(20.0))
+        if world.happens(world.profile.clock_jumps):
+            world.skew = world.chance.uniform(-3600.0, 3600.0)
+            world.note("clock", f"is {world.skew:.0f} s off")
+
+
+def _abandon(loop: SimulatedLoop) -> None:
+    """What a dead process was at goes nowhere."""
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine: Any = task.get_coro()
+        with contextlib.suppress(BaseException):
+            coroutine.close()
+    asyncio.set_event_loop(None)
+    loop.close()
+    gc.collect(0)
