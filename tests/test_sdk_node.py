@@ -138,7 +138,7 @@ def test_the_hook_leads_no_other_names_away(up: Up, tmp_path: Path) -> None:
     code = (
         "const http = require('http');"
         f"for (const host of ['localhost', '127.0.0.1']) http.get({{host, port: {up.port}, path: '/healthz'}}, (a) =>"
-        " console.log(a.statusCode));"
+        " console.log(a.resume().statusCode));"
         "for (const host of ['example.invalid', 'run.banana.dev.invalid', 'xrun.banana.dev.invalid'])"
         " http.get({host}).on('error', (e) => console.log(e.code, host));"
     )

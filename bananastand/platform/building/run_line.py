@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import os
@@ -322,11 +323,14 @@ class RunLine:
         programs = shims(stage.settings.cache / "shims")
         environment["PATH"] = f"{programs}:{environment['PATH']}"
         visible = [str(programs), *stage.mounts.origins]
+        walls = stage.settings.walls
         if python is not None and not python.key.startswith("adopted"):
             visible.append(str(Path(python.bin).parent))  # `python -m spacy download` puts its models there
+        elif python is not None and walls is not None:
+            walls = dataclasses.replace(walls, user=walls.user | {str(python.bin)})
         made = in_sandbox(
             command, root=str(stage.tree.root), workdir=self.folder, environment=environment, visible=visible,
-            writable=read.writes, walls=stage.settings.walls,
+            writable=read.writes, walls=walls,
         )  # fmt: skip
         return made.command, made.environment
 
