@@ -87,6 +87,22 @@ def test_the_minimum_stands_by_and_comes_back_when_killed(tmp_path: Path) -> Non
     asyncio.run(scenario())
 
 
+def test_a_replica_that_is_stopped_before_it_began_ends(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, idle_timeout=600)
+            (old,) = stand.pool.of(project.id)
+            stand.pool.start(old.deployment, project)
+            (new,) = [each for each in stand.pool.of(project.id) if each is not old]
+            new.stop("not wanted any more", 0.0)  # its task has not run a step
+
+            await until(lambda: new.state == "ended")
+            await stand.remove(project)
+            assert stand.pool.replicas == []
+
+    asyncio.run(scenario())
+
+
 def test_what_a_killed_supervisor_left_is_ended_and_nothing_else() -> None:
     command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
     orphan = subprocess.Popen(command, env={**os.environ, MARK: "this stand"}, start_new_session=True)

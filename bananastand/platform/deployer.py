@@ -258,8 +258,12 @@ class Deployer:
             if replica.state != "ready":
                 replica.stop("its version does not go live", 0.0)
             self._trials.pop(replica.id, None)
-        self._builds.learn(deployment, replica.takes)
-        self._point(self._projects.named(build.project_id), deployment, trial=replica)
+        try:
+            self._builds.learn(deployment, replica.takes)
+            self._point(self._projects.named(build.project_id), deployment, trial=replica)
+        except PlatformError:  # the disk is full, or the project is gone
+            replica.stop("its version does not go live", 0.0)
+            raise
         say(f"live; its first replica took {replica.took or 0.0:.2f} s to start")
         await self._over(build, "live")
         await self._forget_old(project)

@@ -167,6 +167,13 @@ class Replica:
             liveness: How often it is asked for its health once it is ready.
         """
         self._life = asyncio.create_task(self._live(start, timeout, memory_mb, liveness), name=f"replica {self.id}")
+        self._life.add_done_callback(lambda life: self._end_unbegun())
+
+    def _end_unbegun(self) -> None:
+        """A task that is cancelled before its first step runs nothing, what ends the replica included."""
+        if self.state != "ended":
+            self.failure = self.failure or "stopped"
+            self._become("ended")
 
     def say(self, line: str) -> None:
         """A line of the stand's own in its log."""

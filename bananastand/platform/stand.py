@@ -202,10 +202,18 @@ class Stand:
         await self.deployer.clear(project)
         await forget_project(self, project)
         self.projects.remove(project)
+        await self._end_latecomers(project)
         log = self._log_of(project)
         log.close()
         log.remove()
         self._logs.pop(project.id, None)
+
+    async def _end_latecomers(self, project: Project) -> None:
+        """What came while a project was being removed: builds, calls, and replicas that were started for them."""
+        await self.deployer.abandon(project)
+        self.dispatcher.forget(project.id)
+        for each in self.pool.of(project.id):
+            each.stop("the project is removed", 0.0)
 
     def at_limit(self, project: Project) -> bool:
         """Whether all replicas that the project may have are at work: then Banana refused calls on the run URL."""
