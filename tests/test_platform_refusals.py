@@ -1,6 +1,7 @@
 """An app's own 503, 423 or 429 is its answer: the platform passes it on and does not ask again.
 
-Only two servers may say that no handler has run: `bananastand serve`, and Potassium's own of 0.1 to 0.3.
+Only two servers may say that no handler has run: `bananastand serve`, and Potassium's own of 0.1 to 0.3 where the
+project's setting says that it is Potassium's own.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def runs(up: Up, path: str) -> int:
         (423, {}, ""),
         (423, {NOT_RUN: "1"}, ""),
         (423, {"x-endpoint-type": "handler"}, "locked"),
+        (423, {"x-endpoint-type": "handler"}, ""),
+        (423, {"x-endpoint-type": "background"}, ""),
         (423, {"x-endpoint-type": "door"}, ""),
         (429, {"retry-after": "1"}, "slowly"),
         (429, {NOT_RUN: "1"}, ""),
@@ -91,6 +94,21 @@ def test_a_handlers_423_under_the_worker_is_its_answer(tmp_path: Path) -> None:
             assert outcome is not None, "asked again and again"
             assert (outcome.status, outcome.body) == (423, b"")
             assert await called(stand, project, "/locks") == 1
+
+    asyncio.run(scenario())
+
+
+def test_potassiums_own_server_is_asked_again_when_it_says_that_no_handler_ran(tmp_path: Path) -> None:
+    """The project's setting says that it is Potassium's own; the app here answers as 0.1 to 0.3 do."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as stand:
+            project = await deployed(stand, source="refuses", host="potassium")
+            busy = b'{"status": 423, "headers": {"x-endpoint-type": "handler"}, "times": 2}'
+            ticket = await stand.submit(project, "/gpu", busy)
+            outcome = await ticket.outcome(30)
+            assert outcome is not None
+            assert (outcome.status, ticket.made.attempts) == (200, 1)
 
     asyncio.run(scenario())
 

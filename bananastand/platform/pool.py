@@ -88,6 +88,7 @@ class Pool:
         replica = Replica(
             deployment, project.concurrency, self._note,
             lambda replica, line: self._log(project.id, replica, line), spawn=self._spawn, gpu=gpu,
+            is_potassium=project.host == "potassium",
         )  # fmt: skip
         start = start_command(
             deployment.launch, stand=self._stand, replica=replica.id, port=_free_port(), host=project.host,

@@ -62,6 +62,7 @@ class Replica:
     def __init__(
         self, deployment: Deployment, slots: int, changed: Callable[[Replica], None],
         log: Callable[[str, str], None], *, spawn: Spawn = start_process, gpu: str | None = None,
+        is_potassium: bool = False,
     ) -> None:  # fmt: skip
         self.id = uuid.uuid4().hex[:12]
         self.deployment, self.slots, self.gpu = deployment, slots, gpu
@@ -81,6 +82,7 @@ class Replica:
         self.leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._changed, self._log, self._spawn = changed, log, spawn
         self._worker: WorkerClient | None = None
+        self._is_potassium = is_potassium
         self._http: HttpClient | None = None
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process: Process | None = None
@@ -359,7 +361,7 @@ class Replica:
         if self._http is None or self._http.address != place:
             if self._http is not None:
                 await self._http.close()
-            self._http = HttpClient(place, replica=self.id)
+            self._http = HttpClient(place, replica=self.id, is_potassium=self._is_potassium)
         health = await ask_health(self._http, start.health)
         self.waits_for = health.reason
         if not health.answered and start.container is not None and start.engine != "buildah":

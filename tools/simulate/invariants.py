@@ -82,5 +82,5 @@ def _check_executions(world: World, name: str, run_id: str, error: str | None, a
         raise Violation(f"{name} was begun {len(executions)} times, and {attempts} attempts are allowed")
     if error is not None and error.startswith("the call was given up"):
         own = [each for each in broken if each.alone or each.end in ("lost", "killed")]
-        if len(own) + world.kills < attempts:
+        if len(own) + world.lost_requests.get(run_id, 0) + world.kills < attempts:
             raise Violation(f"{name} was given up after {len(own)} attempts of its own, {attempts} are allowed")

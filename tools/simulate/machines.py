@@ -197,7 +197,11 @@ class Machine:
         wanted = json.loads(body if isinstance(body, bytes) else body.path.read_bytes())
         await asyncio.sleep(world.soon(0.002))
         if self.is_dead:
-            raise world.chance.choice((ConnectionLost, RequestNotDelivered))("the worker is gone")
+            if world.chance.random() < 0.5:
+                raise RequestNotDelivered("the worker is gone")
+            run_id = dict(request.headers)["x-banana-request-id"]
+            world.lost_requests[run_id] = world.lost_requests.get(run_id, 0) + 1
+            raise ConnectionLost("it was sent, and nobody knows whether a handler has begun")
         if world.happens(world.profile.busy):
             world.note(self.name, f"is too busy for {wanted['name']}")
             raise ReplicaBusy

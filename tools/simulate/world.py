@@ -82,6 +82,7 @@ class World:
     acknowledged: dict[str, str] = field(default_factory=dict)  # call id -> its name
     told: dict[str, tuple[int, str | None]] = field(default_factory=dict)  # call id -> what callers were told
     executions: dict[str, list[Execution]] = field(default_factory=dict)  # by run id
+    lost_requests: dict[str, int] = field(default_factory=dict)  # by run id: sent to a replica that had died
     violations: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

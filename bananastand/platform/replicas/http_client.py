@@ -49,10 +49,19 @@ class HttpClient:
         address: Where the app listens.
         largest_answer: Bytes that are read of one.
         replica: The id that the replica has in its environment, by which `bananastand serve` is known.
+        is_potassium: Whether the app is left to Potassium's own server.
     """
 
-    def __init__(self, address: tuple[str, int], largest_answer: int = 256 * 2**20, *, replica: str = "") -> None:
-        self.address, self._largest, self._replica = address, largest_answer, replica
+    def __init__(
+        self,
+        address: tuple[str, int],
+        largest_answer: int = 256 * 2**20,
+        *,
+        replica: str = "",
+        is_potassium: bool = False,
+    ) -> None:
+        self.address, self._largest = address, largest_answer
+        self._replica, self._is_potassium = replica, is_potassium
         self._pool = httpcore2.AsyncConnectionPool(
             max_connections=None, max_keepalive_connections=8, keepalive_expiry=20.0
         )
@@ -148,11 +157,12 @@ class HttpClient:
     def _says_not_run(self, answer: ReplicaAnswer) -> bool:
         """Whether a server that the platform knows says that no handler has run: ours, or Potassium's own.
 
-        The same status from any other server is the app's answer, whatever its headers.
+        Ours proves itself; Potassium's is known by the project's setting. The same status from any other server is the
+        app's answer, whatever its headers.
         """
         named = dict(answer.headers)
         if answer.status == 423:
-            return not answer.body and named.get(ENDPOINT_TYPE) in ENDPOINT_TYPES
+            return self._is_potassium and not answer.body and named.get(ENDPOINT_TYPE) in ENDPOINT_TYPES
         return answer.status == 503 and self._replica != "" and named.get(NOT_RUN) == self._replica
 
     async def _exchange(self, request: ReplicaRequest, on_head: OnHead, on_chunk: OnChunk | None) -> ReplicaAnswer:

@@ -26,6 +26,7 @@ from .client import (
     OnHead,
     ReplicaAnswer,
     ReplicaRequest,
+    RequestNotDelivered,
 )
 
 __all__ = ["Phase", "WorkerClient"]
@@ -175,9 +176,9 @@ class WorkerClient:
         return None
 
     def _begin(self, request: ReplicaRequest, path: str, timeout: float) -> _Exchange:
-        """Hand a call to the worker. Raises ConnectionLost."""
+        """Hand a call to the worker. Raises RequestNotDelivered."""
         if self._writer is None or self._writer.is_closing() or self.lost.done():
-            raise ConnectionLost("the worker is gone")
+            raise RequestNotDelivered("the worker is gone")
         exchange = _Exchange(next(self._numbers), self._routes[path])
         self._exchanges[exchange.number] = exchange
         self._by_request[id(request)] = exchange
