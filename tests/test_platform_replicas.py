@@ -92,13 +92,13 @@ def test_a_replica_that_is_stopped_before_it_began_ends(tmp_path: Path) -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, idle_timeout=600)
             (old,) = stand.pool.of(project.id)
-            stand.pool.start(old.deployment, project)
-            (new,) = [each for each in stand.pool.of(project.id) if each is not old]
+            new = stand.pool.start(project, old.deployment)
+            assert new is not None
             new.stop("not wanted any more", 0.0)  # its task has not run a step
 
             await until(lambda: new.state == "ended")
             await stand.remove(project)
-            assert stand.pool.replicas == []
+            assert stand.pool.replicas == {}
 
     asyncio.run(scenario())
 
