@@ -22,8 +22,9 @@ from tools.compatibility.replicas import replica_failure, wait_for_replicas
 from tools.compatibility.sdk import SdkCaller
 
 QUICK = (
-    "absolute-paths", "entrypoint-script", "flask-debug", "http-server", "node-express-less", "potassium-003-cache",
-    "potassium-008-hooks", "potassium-041-riffusion", "potassium-050-workers", "sanic-template", "shell-binary",
+    "absolute-paths", "entrypoint-script", "flask-debug", "gunicorn-flask", "http-server", "node-express-less",
+    "potassium-003-cache", "potassium-008-hooks", "potassium-041-riffusion", "potassium-050-workers", "sanic-template",
+    "shell-binary", "supervisord",
 )  # fmt: skip
 REPOSITORIES = read_manifest()
 BY_NAME = {each.name: each for each in REPOSITORIES}

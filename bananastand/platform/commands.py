@@ -99,8 +99,16 @@ def start_command(
         command = (launch.python, *command[1:])
     return Start(
         command, launch.workdir, environment, port, moved or words is not None, words, concurrency, launch.health,
-        base=base, root=launch.root, walls=replace(walls, named=launch.named) if walls is not None else None,
+        base=base, root=launch.root, walls=_walls_for(launch, walls),
     )  # fmt: skip
+
+
+def _walls_for(launch: Launch, walls: Walls | None) -> Walls | None:
+    """The walls with what this version needs to see: what the user named for it, and its interpreter's programs."""
+    if walls is None:
+        return None
+    programs = {os.path.dirname(launch.python)} if launch.python else set[str]()
+    return replace(walls, named=launch.named, user=walls.user | programs)
 
 
 def worker_words(command: tuple[str, ...]) -> tuple[str, ...] | None:

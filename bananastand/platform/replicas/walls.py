@@ -70,9 +70,14 @@ class Walls:
         return replace(self, builds=True, network=True, tmp=None)
 
     def lets_see(self, path: str, root: str) -> bool:
-        """Whether a path that a variable names may be in sight: the build's own, a cache, or named by the user."""
+        """Whether a path that a variable names may be in sight.
+
+        That is what the build made, an environment of packages, a cache of weights, and what the user named.
+        """
         real, own = os.path.realpath(path), os.path.dirname(os.path.dirname(root))
         if path in self.named or any(_is_below(real, each) for each in (own, *self.caches)):
+            return True
+        if _is_below(real, f"{self.data}/cache/environments"):
             return True
         return not _is_below(real, self.data) and path in self.user
 
