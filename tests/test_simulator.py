@@ -28,18 +28,18 @@ def test_a_seed_is_the_same_each_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "finding"),
+    ("fault", "findings"),
     [
-        ("jammed-replica", "had no end 3600 s after the last misbehaviour"),
-        ("busy-answer", "begins though an earlier one has answered"),
-        ("shared-death", "was given up after"),
+        ("jammed-replica", ("had no end 3600 s after the last misbehaviour", "still holds a place for")),
+        ("busy-answer", ("begins though an earlier one has answered",)),
+        ("shared-death", ("was given up after",)),
     ],
 )
-def test_an_old_fault_is_found_within_a_thousand_seeds(fault: str, finding: str) -> None:
+def test_an_old_fault_is_found_within_a_thousand_seeds(fault: str, findings: tuple[str, ...]) -> None:
     failure = first_failure(fault)
 
     assert failure is not None
-    assert finding in failure.what
+    assert any(each in failure.what for each in findings)
     assert "a handler begins" in str(failure), "its trace says what has happened"
 
 
