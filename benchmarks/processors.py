@@ -19,10 +19,12 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from bananastand.threads import wait_policy
+
 from . import tables
 from ._machine import command, machine, quantile
 
-POLICIES = {"sleep": {"OMP_WAIT_POLICY": "passive"}, "spin": {"GOMP_SPINCOUNT": "300000"}}
+POLICIES = {"sleep": wait_policy({}), "spin": {"GOMP_SPINCOUNT": "300000"}}
 BUSY = (0, 1, 2)
 ENGINES = 3
 PROMPT = "two small red apples on a blue background"
