@@ -181,12 +181,12 @@ def _weights(inspection: Inspection) -> list[tuple[str, str]]:
     for each in inspection.weights:
         rows.append((each.source, f"{each.name}{f' at {each.revision}' if each.revision else ''}, "
                      f"fetched by the {each.during} ({', '.join(each.where[:3])})"))  # fmt: skip
-        told = [each.state] if each.state not in ("unknown", "there") else []
-        told += ([each.reason] if each.reason else []) + [f"successor: {each.successor}"] * bool(each.successor)
-        told += [size(each.size)] * bool(each.size) + [f"license: {each.license}"] * bool(each.license)
-        told += ["the code sends a token"] * each.token
-        if told:
-            rows.append(("", "; ".join(told)))
+        details = [each.state] if each.state not in ("unknown", "there") else []
+        details += ([each.reason] if each.reason else []) + [f"successor: {each.successor}"] * bool(each.successor)
+        details += [size(each.size)] * bool(each.size) + [f"license: {each.license}"] * bool(each.license)
+        details += ["the code sends a token"] * each.token
+        if details:
+            rows.append(("", "; ".join(details)))
     if inspection.weights:
         memory = inspection.memory
         about = f"about {size(memory.bytes)}: {memory.reason}" if memory.bytes else memory.reason

@@ -28,10 +28,10 @@ def _create(
 ) -> None:
     """Make a key. It is shown this once."""
     with connected(url, key) as stand:
-        told = stand.post("/keys", {"name": name})
+        answer = stand.post("/keys", {"name": name})
     if json_:
-        return as_json(told)
-    typer.echo(f"key        {told['key']}\napi_token  {told.get('api_token', '')}\nid         {told['id']}")
+        return as_json(answer)
+    typer.echo(f"key        {answer['key']}\napi_token  {answer.get('api_token', '')}\nid         {answer['id']}")
 
 
 def _list(url: Url = None, key: Key = None, json_: AsJson = False) -> None:
@@ -54,5 +54,5 @@ def _revoke(
 ) -> None:
     """Make a key worthless, at once."""
     with connected(url, key) as stand:
-        told = stand.delete(f"/keys/{id}")
-    as_json(told) if json_ else typer.echo(f"key {id} is revoked")
+        answer = stand.delete(f"/keys/{id}")
+    as_json(answer) if json_ else typer.echo(f"key {id} is revoked")

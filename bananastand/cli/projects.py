@@ -113,8 +113,8 @@ def rollback(
 ) -> None:
     """Give a project's traffic to an earlier version, at once."""
     with connected(url, key) as stand:
-        told = stand.post(f"/projects/{project}/rollback", {"build_id": build} if build else {})
-    as_json(told) if json_ else typer.echo(f"{project} is at build {told['build_id']}")
+        answer = stand.post(f"/projects/{project}/rollback", {"build_id": build} if build else {})
+    as_json(answer) if json_ else typer.echo(f"{project} is at build {answer['build_id']}")
 
 
 def cancel(
@@ -123,8 +123,8 @@ def cancel(
 ) -> None:  # fmt: skip
     """Cancel a build."""
     with connected(url, key) as stand:
-        told = stand.post(f"/builds/{build}/cancel")
-    as_json(told) if json_ else typer.echo(f"build {build}: {told['state']}")
+        answer = stand.post(f"/builds/{build}/cancel")
+    as_json(answer) if json_ else typer.echo(f"build {build}: {answer['state']}")
 
 
 def rm(
@@ -138,8 +138,8 @@ def rm(
     if not yes and not typer.confirm(f"Delete {project} with its builds and results?"):
         raise typer.Exit(1)
     with connected(url, key) as stand:
-        told = stand.delete(f"/projects/{project}")
-    as_json(told) if json_ else typer.echo(f"{project} is deleted")
+        answer = stand.delete(f"/projects/{project}")
+    as_json(answer) if json_ else typer.echo(f"{project} is deleted")
 
 
 def _cells(rows: list[dict[str, Any]], names: tuple[str, ...]) -> list[tuple[Any, ...]]:

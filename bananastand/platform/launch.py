@@ -13,14 +13,20 @@ __all__ = ["Launch"]
 class Launch:
     """How a replica is started.
 
-    command: CMD in exec form. workdir: a folder of this host for a process, of the image for a container.
-    environment: ENV lines and the deploy's environment, never secrets. python: the interpreter of a process.
-    image and engine ("docker", "podman" or "buildah"): of a container. isolation: what buildah has to be told. volumes:
-    folders of this host that a container reads, by their places in it. port: the port the app is expected to listen on,
-    from EXPOSE or bananastand.toml; None if neither names one. health: the path that answers 200 when the app is ready,
-    from bananastand.toml; None to try the known ones. root: the build's file tree, whose absolute paths a process sees
-    where a mount namespace works. named: paths of this machine that the
-    deploy's environment names, which stay in sight.
+    Attributes:
+        kind: A process of this machine, or a container.
+        command: CMD in exec form.
+        workdir: A folder of this machine for a process, of the image for a container.
+        environment: ENV lines and the deploy's environment, never secrets.
+        python: The interpreter of a process.
+        image: Of a container.
+        engine: "docker", "podman" or "buildah", of a container.
+        isolation: buildah's --isolation, where its default does not work.
+        volumes: Folders of this machine that a container reads, by their places in it.
+        port: The port the app is expected to listen on, from EXPOSE or bananastand.toml; None if neither names one.
+        health: The path that answers 200 when the app is ready, from bananastand.toml; None to try the known ones.
+        root: The build's file tree, whose absolute paths a process sees where a mount namespace works.
+        named: Paths of this machine that the deploy's environment names, which stay in sight.
     """
 
     kind: Literal["process", "container"]

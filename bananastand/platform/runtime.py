@@ -150,8 +150,8 @@ class PlatformRuntime:
         try:
             return Run(call.id, call.run_id, key, created, "succeeded", parse(outcome.body))
         except (MalformedJson, TooDeep):
-            told = f"the app answered {outcome.status} without JSON"
-            return Run(call.id, call.run_id, key, created, "failed", error=told)
+            reason = f"the app answered {outcome.status} without JSON"
+            return Run(call.id, call.run_id, key, created, "failed", error=reason)
 
     def _upload(self, world: World, source: str) -> Path | None:
         """The archive that was put under this key, as a file; the world's own copy goes."""

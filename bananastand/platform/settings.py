@@ -61,15 +61,15 @@ class Settings:
 
 def default_data() -> Path:
     """Where a stand keeps its things: BANANASTAND_DATA, or the user's data folder."""
-    if told := os.environ.get("BANANASTAND_DATA"):
-        return Path(told)
+    if value := os.environ.get("BANANASTAND_DATA"):
+        return Path(value)
     share = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(share) / "bananastand"
 
 
 def cards() -> tuple[str, ...]:
     """The NVIDIA cards of this machine, within CUDA_VISIBLE_DEVICES where that is set."""
-    if (told := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return tuple(each.strip() for each in told.split(",") if each.strip() not in ("", "-1"))
+    if (value := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return tuple(each.strip() for each in value.split(",") if each.strip() not in ("", "-1"))
     found = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia*")]
     return tuple(sorted((each for each in found if each.isdigit()), key=int))

@@ -114,8 +114,8 @@ class Host:
             self.status.bad()
             return wire.werkzeug_page(404)
         if route.background and self._background >= self.options.background_queue:
-            told = f"{self._background} background tasks are waiting or running: try again later"
-            return wire.error(429, "too_many_tasks", told, (b"retry-after", b"10"))
+            message = f"{self._background} background tasks are waiting or running: try again later"
+            return wire.error(429, "too_many_tasks", message, (b"retry-after", b"10"))
         body = await self._body(scope, receive)
         if isinstance(body, Answer):
             return body
@@ -183,8 +183,8 @@ class Host:
                 if size > self.options.max_body:
                     return self._too_large()
                 if self._held > max(self.options.body_memory, size):  # one alone always passes
-                    told = "the requests that wait hold too much: try again later"
-                    return wire.error(503, "busy", told, (b"retry-after", b"5"), (b"connection", b"close"), NOT_RUN)
+                    message = "the requests that wait hold too much: try again later"
+                    return wire.error(503, "busy", message, (b"retry-after", b"5"), (b"connection", b"close"), NOT_RUN)
                 is_whole = not message.get("more_body", False)
             return b"".join(chunks)
         finally:

@@ -119,8 +119,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._upgrade()
             return
         except httptools.HttpParserError:
-            told = "this is not a request of HTTP/1.1: send one, to this address"
-            self._refuse(self._refusal or self._refused(400, "invalid_request", told))
+            message = "this is not a request of HTTP/1.1: send one, to this address"
+            self._refuse(self._refusal or self._refused(400, "invalid_request", message))
             return
         if self._phase in ("answer", "idle"):
             self._unparsed = 0
@@ -239,8 +239,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if silence is not None and age > silence:
             self.transport.close()
         elif self._phase == "head" and age > self._patience(limits.head):
-            told = f"the headers did not arrive in {limits.head:g} s: send the request again"
-            self._refuse(self._refused(408, "headers_timeout", told))
+            message = f"the headers did not arrive in {limits.head:g} s: send the request again"
+            self._refuse(self._refused(408, "headers_timeout", message))
         elif self._phase == "body":
             self._look_at_body(now, age)
         elif self._phase == "closing" and age > LINGER:
@@ -261,8 +261,8 @@ class LimitedProtocol(HttpToolsProtocol):
             elif not self._unanswered:
                 self.transport.close()
             else:
-                told = f"the body came slower than {limits.body_rate} bytes a second for {limits.body_window:g} s"
-                self._refuse(self._refused(408, "body_timeout", f"{told}: send the request again"))
+                message = f"the body came slower than {limits.body_rate} bytes a second for {limits.body_window:g} s"
+                self._refuse(self._refused(408, "body_timeout", f"{message}: send the request again"))
             self._since, self._body_mark = now, self._received
 
     def _look_at_answer(self, now: float) -> None:

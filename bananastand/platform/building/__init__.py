@@ -31,7 +31,7 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
 
     Cancelling the task kills every process of the build. Raises BuildError, whose text a user can act on.
     """
-    told = BuildLog(log, settings.secrets.values(), settings.largest_log)
+    build_log = BuildLog(log, settings.secrets.values(), settings.largest_log)
     folder.mkdir(parents=True, exist_ok=True)
     settings.cache.mkdir(parents=True, exist_ok=True)
     settings = dataclasses.replace(settings, cache=settings.cache.resolve())
@@ -39,15 +39,15 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     try:
         overrides = read_overrides(source)
         settings = _with(settings, overrides)
-        dockerfile = parse(dockerfile_of(source, settings.dockerfile, overrides, told), settings.environment)
-        launch = await _built(dockerfile, source, settings, overrides, folder, told)
+        dockerfile = parse(dockerfile_of(source, settings.dockerfile, overrides, build_log), settings.environment)
+        launch = await _built(dockerfile, source, settings, overrides, folder, build_log)
     except BuildError as error:
         # What a program said may have found its way into the reason.
-        error.args = (told.clean(str(error)),)
+        error.args = (build_log.clean(str(error)),)
         raise
     except OSError as error:
         raise BuildError(f"the build could not go on: {error.strerror}: {error.filename}") from error
-    told(f"built: {' '.join(launch.command)} in {launch.workdir}")
+    build_log(f"built: {' '.join(launch.command)} in {launch.workdir}")
     return launch
 
 

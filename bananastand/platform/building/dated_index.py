@@ -1,7 +1,7 @@
 """An index of packages as it was on a day, on loopback for the time of an image's build.
 
-pip in a container knows no day. It asks this index, which leaves out what was uploaded later. Files come from where
-they are.
+pip in a container cannot be given a day. It asks this index instead, which leaves out files uploaded later. The
+files themselves come from where they are.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ async def dated_index(
         settings: The day that was asked for, and that of the last commit.
         source: Asked for its own date where the settings have none.
         pip: What pip is configured with on this machine: its index is the one that is asked.
-        log: Hears which day counts. Raises BuildError for a day that is none.
+        log: Called with a line that names the day. Raises BuildError for a day that is none.
     """
     as_of = await asyncio.to_thread(resolve_as_of, settings.as_of, settings.committed, source)
     log(str(as_of))

@@ -44,7 +44,7 @@ OTHER_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 class Engine:
     """An engine that works.
 
-    isolation: the one that buildah has to be told, where its default does not work. host_network: whether RUN lines may
+    isolation: buildah's --isolation, where its default does not work; else None. host_network: whether RUN lines may
     be on this machine's network.
     """
 

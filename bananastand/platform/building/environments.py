@@ -118,14 +118,14 @@ async def _key(
 ) -> str:
     """The same for what gives the same environment."""
     day = plan.intent.as_of.cutoff
-    told = [
+    parts = [
         2, uv is not None, plan.interpreter.version, sys.platform, platform.machine(), plan.packages, settings.pins,
         day.isoformat() if day else None, plan.torch.kind, plan.torch.backend, plan.overrides, plan.excludes,
     ]  # fmt: skip
     if conda is not None:
-        told += [Path(conda[0]).name, conda[1].specs, conda[1].channels]
+        parts += [Path(conda[0]).name, conda[1].specs, conda[1].channels]
     digests = [await asyncio.to_thread(call.digest) for call in calls]
-    return hashlib.sha256(json.dumps([*told, *digests]).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps([*parts, *digests]).encode()).hexdigest()[:24]
 
 
 async def _made(

@@ -62,7 +62,7 @@ class PipConfig:
 
     def for_uv(self) -> dict[str, str]:
         """The same as variables for uv."""
-        told = {
+        variables = {
             "UV_DEFAULT_INDEX": self.index or "",
             "UV_INDEX": " ".join(self.extra),
             "UV_FIND_LINKS": ",".join(self.folders),
@@ -71,7 +71,7 @@ class PipConfig:
             "UV_CONSTRAINT": " ".join(self.constraints),
             "UV_NO_INDEX": "1" if self.no_index else "",
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in variables.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +162,8 @@ async def pip_config(environment: Mapping[str, str]) -> PipConfig:
     """Ask pip what it is configured with, by files and by variables; nothing where there is no pip."""
     if importlib.util.find_spec("pip") is None:
         return PipConfig()
-    told = {name: value for name, value in environment.items() if name.startswith("PIP_")}
-    base = {**inherited(os.environ, "PIP_"), **told}
+    variables = {name: value for name, value in environment.items() if name.startswith("PIP_")}
+    base = {**inherited(os.environ, "PIP_"), **variables}
     status, text = await output([sys.executable, "-m", "pip", "config", "list"], environment=base)
     values = dict[str, str]()
     lines = text.splitlines() if status == 0 else []
@@ -210,8 +210,8 @@ def words_for_pip(words: Sequence[str]) -> list[str]:
 
 def _of_user() -> dict[str, str]:
     """The user's own settings of uv, without those that name an environment."""
-    told = inherited(os.environ, "UV_")
-    return {name: value for name, value in told.items() if name.startswith("UV_") and "PYTHON" not in name}
+    variables = inherited(os.environ, "UV_")
+    return {name: value for name, value in variables.items() if name.startswith("UV_") and "PYTHON" not in name}
 
 
 def _of_uv(cache: Path) -> dict[str, str]:

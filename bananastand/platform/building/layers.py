@@ -46,12 +46,12 @@ class Layers:
         """Do to the files below `root` what the layer's RUN did. False where the layer is not there, or not whole."""
         layer = self.folder / key
         try:
-            told = json.loads((layer / "layer.json").read_text(encoding="utf-8"))
+            record = json.loads((layer / "layer.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        if not all(Path(each).exists() for each in told["outside"]):
+        if not all(Path(each).exists() for each in record["outside"]):
             return False
-        for name in told["gone"]:
+        for name in record["gone"]:
             place = root / name
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place, ignore_errors=True)

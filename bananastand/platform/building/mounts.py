@@ -30,10 +30,13 @@ class Mounts:
         for name, value in line.flags:
             if name not in ("mount", "network", "security"):
                 raise NotHonoured(line.line, f"RUN --{name}={value} is not honoured", line.text)
-        for told in _asked(line):
-            kind, inside = told.get("type", "bind"), told.get("target") or told.get("dst") or told.get("destination")
+        for mount in _asked(line):
+            kind, inside = (
+                mount.get("type", "bind"),
+                mount.get("target") or mount.get("dst") or mount.get("destination"),
+            )
             if kind == "secret":
-                self._secret(told.get("id", ""), inside)
+                self._secret(mount.get("id", ""), inside)
                 continue
             if kind not in ("bind", "cache", "tmpfs") or not inside:
                 raise NotHonoured(line.line, f"a mount of type {kind} is not honoured", line.text)
@@ -42,7 +45,7 @@ class Mounts:
                 continue  # a cache that is there already
             place.parent.mkdir(parents=True, exist_ok=True)
             if kind == "bind":
-                source, other = posixpath.normpath(f"/{told.get('source', '/')}"), told.get("from")
+                source, other = posixpath.normpath(f"/{mount.get('source', '/')}"), mount.get("from")
                 origin = stage(other).at(source) if other else self._of_source(source)
             else:
                 origin = self._settings.cache / "mounts" / hashlib.sha256(inside.encode()).hexdigest()[:16]
@@ -54,9 +57,9 @@ class Mounts:
     def variables(self, line: Instruction) -> dict[str, str]:
         """The secrets of a RUN line as variables: their file's path is one that a program here does not find."""
         wanted = dict[str, str]()
-        for told in _asked(line):
-            if told.get("type") == "secret" and (name := told.get("id", "")) in self._settings.secrets:
-                wanted[told.get("env") or name] = self._settings.secrets[name]
+        for mount in _asked(line):
+            if mount.get("type") == "secret" and (name := mount.get("id", "")) in self._settings.secrets:
+                wanted[mount.get("env") or name] = self._settings.secrets[name]
         return {name: value for name, value in wanted.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
 
     def take_away(self) -> None:

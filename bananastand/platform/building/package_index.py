@@ -175,8 +175,8 @@ def _specifier(text: str | None) -> SpecifierSet | None:
 
 
 def _json_rows(body: bytes, address: str) -> list[dict[str, Any]]:
-    told: Any = json.loads(body)
-    files = cast("list[dict[str, Any]]", told.get("files", []) if isinstance(told, dict) else [])
+    answer: Any = json.loads(body)
+    files = cast("list[dict[str, Any]]", answer.get("files", []) if isinstance(answer, dict) else [])
     return [{**row, "url": urljoin(address, str(row.get("url", "")))} for row in files]
 
 

@@ -119,8 +119,8 @@ def of_source(source: Path, machine: int) -> PythonChoice | None:
 
 def _requires_python(source: Path) -> str | None:
     try:
-        told: Any = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
-        return str(told["project"]["requires-python"])
+        project: Any = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
+        return str(project["project"]["requires-python"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
     try:

@@ -110,14 +110,14 @@ def _of_pip(pip: PipConfig) -> dict[str, str]:
     """The indexes of this machine's pip; folders of this machine are not there in a container."""
     extra = " ".join(each for each in pip.extra if not each.startswith(("file:", "/")))
     main = pip.index if pip.index and not pip.index.startswith(("file:", "/")) else ""
-    told = {
+    values = {
         "PIP_INDEX_URL": main,
         "UV_DEFAULT_INDEX": main,
         "PIP_EXTRA_INDEX_URL": extra,
         "UV_INDEX": extra,
         "PIP_TRUSTED_HOST": " ".join(pip.trusted),
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def _of_index(index: DatedIndex) -> list[str]:

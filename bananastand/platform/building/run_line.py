@@ -84,9 +84,14 @@ class RunLine:
             (command,) = commands(text)
         except (ShellError, ValueError):
             return text
-        told = [word.literal for word in command.words]
-        if told[0] and told[0].rpartition("/")[2] in ("sh", "bash") and len(told) == 3 and not command.files:
-            option, script = told[1], told[2]
+        literals = [word.literal for word in command.words]
+        if (
+            literals[0]
+            and literals[0].rpartition("/")[2] in ("sh", "bash")
+            and len(literals) == 3
+            and not command.files
+        ):
+            option, script = literals[1], literals[2]
             if option and option.strip("-").strip("exlui") == "c" and script:
                 return script
         return text
@@ -275,9 +280,9 @@ class RunLine:
             **stage.arguments,
             **stage.environment,
         }  # no secret: as in Docker, a new one alone builds nothing anew
-        told = [stage.key, self.count, read.line, self.folder, stage.shell, python.key if python else "",
+        parts = [stage.key, self.count, read.line, self.folder, stage.shell, python.key if python else "",
                 sorted(values.items()), stage.sandboxed, sorted(stage.weights.items())]  # fmt: skip
-        key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
         layers, root = Layers(stage.settings.cache / "layers"), stage.tree.root
         if await asyncio.to_thread(layers.restore, key, root):
             stage.log("  as in an earlier build: nothing it depends on has changed")

@@ -133,8 +133,8 @@ def _local(path: Path, into: Path, settings: BuildSettings) -> None:
 
 def _image(source: str, into: Path) -> None:
     name = source.removeprefix("docker://")
-    told, name = name.startswith("image:") or name != source, name.removeprefix("image:")
-    if IMAGE.fullmatch(name) is None or not (told or ":" in name or "@" in name):
+    is_image, name = name.startswith("image:") or name != source, name.removeprefix("image:")
+    if IMAGE.fullmatch(name) is None or not (is_image or ":" in name or "@" in name):
         raise SourceRefused(
             f"{source} is no git URL, no absolute path and no image with a tag; image:NAME takes any image"
         )

@@ -85,13 +85,13 @@ def _read(words: tuple[str, ...]) -> Start:
         found = pieces(words[2].strip())
         for at, piece in enumerate(found):
             (command,) = commands(piece.text)
-            told = [word.literal for word in command.words]
+            literals = [word.literal for word in command.words]
             given = [word.literal for word in command.assignments]
-            if piece.compound or command.files or None in told or None in given or piece.connector == "||":
+            if piece.compound or command.files or None in literals or None in given or piece.connector == "||":
                 return shell
             if "&" in piece.text.replace("&&", "") or "|" in piece.text:
                 return shell
-            plain = [word for word in told if word is not None]
+            plain = [word for word in literals if word is not None]
             for text in (*given, *(plain[1:] if plain[:1] == ["export"] else ())):
                 name, equals, value = (text or "").partition("=")
                 if not equals:

@@ -48,8 +48,8 @@ def _handler(
     routes = repository.code.texts(module, mark.args[0] if mark.args else keyword)
     where = module.where(node)
     if kind in ("handler", "background", "async_handler", "websocket_handler"):
-        told = "handler" if kind in ("handler", "websocket_handler") else "background"
-        return Handler(routes[0] if routes else "/", node.name, told, where)
+        role = "handler" if kind in ("handler", "websocket_handler") else "background"
+        return Handler(routes[0] if routes else "/", node.name, role, where)
     if kind in ROUTES and routes and routes[0].startswith("/"):
         return Handler(routes[0], node.name, "route", where)
     return None

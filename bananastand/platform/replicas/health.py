@@ -48,8 +48,8 @@ async def ask_health(client: HttpClient, path: str | None = None) -> Health:
             return Health(False, f"GET {each} on port {client.address[1]}: no answer", answered=False)
         if 200 <= answer.status < 300:
             value = answer.json()
-            told = value.get("concurrency") if isinstance(value, dict) else None
-            concurrency = min(told, MOST) if isinstance(told, int) and told > 0 else 1
+            declared = value.get("concurrency") if isinstance(value, dict) else None
+            concurrency = min(declared, MOST) if isinstance(declared, int) and declared > 0 else 1
             return Health(True, f"GET {each} answered {answer.status}", concurrency, each)
         if path is None and answer.status in MISSING:
             continue

@@ -131,6 +131,6 @@ def _led_to(site: str) -> Iterator[str]:
             yield from (line.strip() for line in lines if line.startswith("/") and os.path.isdir(line.strip()))
     for note in glob.glob(f"{glob.escape(site)}/*.dist-info/direct_url.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads(Path(note).read_text(encoding="utf-8"))
-            if "dir_info" in told and str(told["url"]).startswith("file:///"):
-                yield unquote(urlsplit(str(told["url"])).path)
+            origin = json.loads(Path(note).read_text(encoding="utf-8"))
+            if "dir_info" in origin and str(origin["url"]).startswith("file:///"):
+                yield unquote(urlsplit(str(origin["url"])).path)
