@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections import Counter, deque
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from .outbound import AddressPolicy, Attempt, deliver_once, may_retry
 
 __all__ = ["WebhookQueue"]
+
+log = logging.getLogger("bananastand.webhooks")
 
 
 @dataclass(slots=True)
@@ -66,11 +69,16 @@ class WebhookQueue:
 
     def _work(self) -> None:
         while (webhook := self._next()) is not None:
-            attempt = deliver_once(webhook.url, webhook.body, policy=self._policy)
-            is_over = attempt.ok or not may_retry(attempt) or webhook.tries >= len(self._waits)
-            self._leave(webhook, is_over=is_over)
-            if is_over and not attempt.ok and webhook.failed is not None:
-                webhook.failed(attempt)
+            is_over = True
+            try:
+                attempt = deliver_once(webhook.url, webhook.body, policy=self._policy)
+                is_over = attempt.ok or not may_retry(attempt) or webhook.tries >= len(self._waits)
+                if is_over and not attempt.ok and webhook.failed is not None:
+                    webhook.failed(attempt)
+            except Exception:
+                log.exception("the webhook to %s is given up", webhook.host)
+            finally:
+                self._leave(webhook, is_over=is_over)
 
     def _next(self) -> _Webhook | None:
         """The next that may be sent; None when nothing is left for this thread."""

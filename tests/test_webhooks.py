@@ -120,3 +120,20 @@ def test_a_receiver_that_is_not_there_is_told_and_leaves_no_thread() -> None:
     wait(lambda: failed)
     assert failed[0].error == "connection refused"
     wait(lambda: threads() == 0)
+
+
+def test_a_failure_of_one_webhook_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Every place among the threads, and of the host, is free again: there are more failures than either has."""
+
+    def breaks(attempt: Attempt) -> None:
+        raise ZeroDivisionError("a mistake of whoever asked")
+
+    with Receiver(failures=12) as receiver:
+        queue = WebhookQueue(AddressPolicy.loopback(), threads=2, per_host=1, length=4, waits=())
+        for number in range(12):
+            queue.send(receiver.url, b"%d" % number, failed=breaks)
+        queue.send(receiver.url, b"the last")
+        wait(lambda: receiver.bodies == [b"the last"])
+        wait(lambda: threads() == 0)
+
+    assert caplog.text.count("is given up") == 12
