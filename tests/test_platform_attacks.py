@@ -215,7 +215,9 @@ def test_a_forked_replica_is_kept_apart_as_well(up: RealPlatform) -> None:
     assert up.run("quiet", "out = 1") == 1
     wait_until(lambda: "is warm" in up.http.get("/stand/v1/projects/quiet/logs").text)
     wait_until(lambda: ready(up, "quiet"))
-    os.kill(ready(up, "quiet")[0]["pid"], signal.SIGKILL)
+    (first,) = ready(up, "quiet")
+    os.kill(first["pid"], signal.SIGKILL)
+    wait_until(lambda: ready(up, "quiet") and first["id"] not in [each["id"] for each in ready(up, "quiet")])
 
     assert up.run("quiet", reads(f"{up.data}/client.toml", f"{up.data}/stand.sqlite")) == []
     assert "forked from a fork server" in up.http.get("/stand/v1/projects/quiet/logs").text
