@@ -1,8 +1,9 @@
 """How the threads of torch, numpy and other OpenMP programs wait for each other.
 
-By default they spin at the barrier after each parallel part. That wins a little where the processors are idle; beside
-other work the spinning thread keeps the one it waits for off the processor, and a step takes many times as long
-(docs/performance.md). Where nobody has chosen, ours spin for microseconds and then sleep.
+By default they spin at the barrier after each parallel part. That wins where the processors are idle; beside other work
+the spinning thread keeps the one it waits for off the processor, and a step takes many times as long
+(docs/performance.md). Replicas share their machine: where nobody has chosen, theirs spin for microseconds and then
+sleep.
 """
 
 from __future__ import annotations
@@ -18,6 +19,6 @@ def wait_policy(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables to add to an environment, before the program that reads them starts; none where it has a choice.
 
     >>> wait_policy({}), wait_policy({"GOMP_SPINCOUNT": "1000"})
-    ({'GOMP_SPINCOUNT': '300', 'KMP_BLOCKTIME': '0'}, {})
+    ({'GOMP_SPINCOUNT': '600', 'KMP_BLOCKTIME': '0'}, {})
     """
-    return {} if any(name in environment for name in CHOICES) else {"GOMP_SPINCOUNT": "300", "KMP_BLOCKTIME": "0"}
+    return {} if any(name in environment for name in CHOICES) else {"GOMP_SPINCOUNT": "600", "KMP_BLOCKTIME": "0"}

@@ -6,10 +6,7 @@ Names load on first use, so that cards and requests cost no torch.
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
-
-from ..threads import wait_policy
 
 if TYPE_CHECKING:
     from .card import Card, CardError, find_card, list_cards
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
     from .images import encode, to_base64
     from .job import Job, Painting, Picture, Step
     from .request import GenerationRequest
-
-os.environ.update(wait_policy(os.environ))  # torch reads it when it is loaded, which nothing above does
 
 _HOMES = {
     "card": ("Card", "CardError", "find_card", "list_cards"),
