@@ -223,7 +223,7 @@ def stand(**options: Any) -> Any:
 def serve(given: dict[str, Any]) -> int:
     """The stand's process: a build is a launch of the file that the source names."""
     from bananastand.cli import _stand
-    from bananastand.platform.deployer import Order
+    from bananastand.platform.building.deployer import Order
     from bananastand.platform.launch import Launch
     from bananastand.platform.settings import Settings
 

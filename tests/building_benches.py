@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.building import process
+from bananastand.platform.building.processes import process
 from bananastand.platform.replicas.sandbox import why_no_sandbox
 from platform_builds import Bench
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bananastand.platform.builds import Deployment
-from bananastand.platform.commands import start_command
 from bananastand.platform.launch import Launch
-from bananastand.platform.replica import Replica
 from bananastand.platform.replicas.client import ReplicaAnswer, ReplicaRequest
+from bananastand.platform.replicas.replica import Replica
+from bananastand.platform.replicas.start_command import start_command
+from bananastand.platform.store.builds import Deployment
 from servers import free_port
 
 __all__ = ["post", "replica_of", "reply_of"]

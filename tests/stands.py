@@ -17,12 +17,12 @@ from typing import Any
 
 import httpx2
 
-from bananastand.platform.deployer import Order
+from bananastand.platform.building.deployer import Order
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
-from bananastand.platform.projects import Project
+from bananastand.platform.platform import Stand
 from bananastand.platform.settings import Settings
-from bananastand.platform.stand import Stand
+from bananastand.platform.store.projects import Project
 from servers import free_port, limited
 
 HERE = Path(__file__).resolve().parent

@@ -108,7 +108,7 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
         "bananastand.clients.client",
         "bananastand.clients.potassium",  # streams, which the providers do not
         "bananastand_mocks.conformance.wire",
-        "bananastand.clients.stand",  # streams too
+        "bananastand.clients.platform",  # streams too
         "bananastand_mocks.forward",
     }
 

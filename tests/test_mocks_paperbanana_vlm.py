@@ -12,9 +12,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from bananastand_mocks.drawing.figures import Refused
+from bananastand_mocks.drawing.figures.told import told_graph
 from bananastand_mocks.paperbanana import PaperBanana
-from bananastand_mocks.paperbanana.figures import Refused
-from bananastand_mocks.paperbanana.figures.told import told_graph
 from bananastand_mocks.paperbanana.vlm import OpenAIVlm, Question, VlmError, configured
 from in_process import InProcess
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bananastand_mocks.paperbanana.figures import Figure, Refused, composite
+from bananastand_mocks.drawing.figures import Figure, Refused, composite
 
 
 def picture(width: int, height: int, colour: str = "red", kind: str = "PNG", mode: str = "RGB") -> bytes:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bananastand_mocks.paperbanana.figures import Refused, diagram
-from bananastand_mocks.paperbanana.figures.arranging import DETAIL, LABEL, Plan, arrange
-from bananastand_mocks.paperbanana.figures.graph import Arrow, Box, Graph
-from bananastand_mocks.paperbanana.figures.labels import labelled
-from bananastand_mocks.paperbanana.figures.layering import layered
-from bananastand_mocks.paperbanana.figures.lettering import caption_lines, measure
-from bananastand_mocks.paperbanana.figures.reading import read
-from bananastand_mocks.paperbanana.figures.studio import legible, studio
+from bananastand_mocks.drawing.figures import Refused, diagram
+from bananastand_mocks.drawing.figures.arranging import DETAIL, LABEL, Plan, arrange
+from bananastand_mocks.drawing.figures.graph import Arrow, Box, Graph
+from bananastand_mocks.drawing.figures.labels import labelled
+from bananastand_mocks.drawing.figures.layering import layered
+from bananastand_mocks.drawing.figures.lettering import caption_lines, measure
+from bananastand_mocks.drawing.figures.reading import read
+from bananastand_mocks.drawing.figures.studio import legible, studio
 from docs.contact_sheets import DIAGRAMS
 
 RAG, GAN, DIFFUSION, TRIAL = (text for text, _, _ in DIAGRAMS)

@@ -12,7 +12,7 @@ import zlib
 import pypdf
 import pytest
 
-from bananastand_mocks.paperbanana.figures import Refused, paper
+from bananastand_mocks.drawing.figures import Refused, paper
 
 FONT = b"/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>"
 CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
@@ -215,7 +215,7 @@ def test_a_page_that_would_take_for_ever_is_ended():
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not hold a process to its memory")
 def test_the_reader_stays_below_200_mb():
     script = (
-        "import base64, resource, sys, zlib; from bananastand_mocks.paperbanana.figures import Refused, paper\n"
+        "import base64, resource, sys, zlib; from bananastand_mocks.drawing.figures import Refused, paper\n"
         "text = sys.stdin.read()\n"
         "try: paper.read(text)\n"
         "except Refused: print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

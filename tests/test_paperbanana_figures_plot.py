@@ -13,11 +13,11 @@ import pypdf
 import pytest
 from PIL import Image
 
-from bananastand_mocks.paperbanana.figures import Refused, plot
-from bananastand_mocks.paperbanana.figures.intent import read_intent
-from bananastand_mocks.paperbanana.figures.shapes import chart
-from bananastand_mocks.paperbanana.figures.sizes import RATIOS
-from bananastand_mocks.paperbanana.figures.table import read_table
+from bananastand_mocks.drawing.figures import Refused, plot
+from bananastand_mocks.drawing.figures.intent import read_intent
+from bananastand_mocks.drawing.figures.shapes import chart
+from bananastand_mocks.drawing.figures.sizes import RATIOS
+from bananastand_mocks.drawing.figures.table import read_table
 from docs.contact_sheets import plots
 
 MODELS = json.dumps({"models": ["ResNet-50", "ViT-B/16", "EfficientNet-B4"], "accuracy": [76.1, 81.8, 82.9]})

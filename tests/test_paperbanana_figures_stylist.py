@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bananastand_mocks.paperbanana.figures import Refused, stylist
+from bananastand_mocks.drawing.figures import Refused, stylist
 
 PROMPT = (
     "Draw a transformer encoder with token embeddings, positional encoding, 6 encoder blocks, and a classifier head."

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.advice import advice
-from bananastand.platform.missing_packages import python_package
+from bananastand.platform.replicas.advice import advice
+from bananastand.platform.replicas.missing_packages import python_package
 from bananastand.platform.tracebacks import last_error
 
 

@@ -41,7 +41,7 @@ if os.fork() == 0:
         os.execvp(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)', MARK])
     os._exit(0)
 """
-PRELOAD = "import ctypes, bananastand.platform.private_files\n"  # while the files can be read
+PRELOAD = "import ctypes, bananastand.platform.store.private_files\n"  # while the files can be read
 
 
 def reads(*patterns: str) -> str:
@@ -250,7 +250,7 @@ def test_another_process_of_the_same_user_cannot_read_the_platforms_environment(
         "import ctypes, os, subprocess, sys\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"  # as a process of this user is that was not root before
-        "from bananastand.platform.private_files import protect_memory\n"
+        "from bananastand.platform.store.private_files import protect_memory\n"
         "protect_memory() if sys.argv[1] == 'yes' else None\n"
         "done = subprocess.run(['cat', f'/proc/{os.getpid()}/environ'], capture_output=True)\n"
         "print(b'hook-secret' in done.stdout, done.returncode)\n"

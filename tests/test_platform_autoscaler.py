@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bananastand.platform.autoscaler import Decision, Demand, Seen, decide
+from bananastand.platform.scheduling.autoscaler import Decision, Demand, Seen, decide
 
 NOW = 1000.0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.backup import back_up, restore
-from bananastand.platform.database_guard import check_database, note_start, note_stop
 from bananastand.platform.errors import Conflict, Refused
-from bananastand.platform.store import Store
+from bananastand.platform.store.backup import back_up, restore
+from bananastand.platform.store.database import Store
+from bananastand.platform.store.database_guard import check_database, note_start, note_stop
 from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
 
 FILES = {"Dockerfile": DOCKERFILE, "app.py": POTASSIUM}

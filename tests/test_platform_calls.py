@@ -135,7 +135,7 @@ def test_a_call_that_takes_too_long_is_a_504_and_its_replica_is_kept_once_it_is_
 
 
 def test_a_replica_whose_handler_does_not_end_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.attempts.LATE", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.3)
 
     async def scenario() -> None:
         async with running(tmp_path) as stand:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError
-from bananastand.platform.building.conda_environment import for_conda
+from bananastand.platform.building.environments.conda_environment import for_conda
 from platform_builds import Bench, wheel
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -23,12 +23,12 @@ import pytest
 from PIL import Image
 
 import tiny
-from bananastand.platform.builder import source_builder
 from bananastand.platform.building import BuildError, BuildSettings, build
-from bananastand.platform.building.container import _instead, _mapped
-from bananastand.platform.building.dockerfile import parse
+from bananastand.platform.building.builder import source_builder
+from bananastand.platform.building.containers.container import _instead, _mapped
+from bananastand.platform.building.deployer import Order
+from bananastand.platform.building.dockerfile.dockerfile import parse
 from bananastand.platform.building.log import BuildLog
-from bananastand.platform.deployer import Order
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from images import BASE, buildah, image_of, pip_settings, real

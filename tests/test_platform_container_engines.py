@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings, build
-from bananastand.platform.building.engines import CONTAINERS, ENGINES, Engine, Found, _program, find_engine
-from bananastand.platform.commands import start_command
+from bananastand.platform.building.containers.engines import CONTAINERS, ENGINES, Engine, Found, _program, find_engine
 from bananastand.platform.launch import Launch
+from bananastand.platform.replicas.start_command import start_command
 
 WORKS = "#!/bin/sh\nexit 0\n"
 RUNS_NOTHING = """#!/bin/sh

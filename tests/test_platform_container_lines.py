@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildSettings
-from bananastand.platform.building.dated_index import DatedIndex, dated_index, exact_pins, files_before
-from bananastand.platform.building.dockerfile import parse
-from bananastand.platform.building.installer import PipConfig
+from bananastand.platform.building.containers.dated_index import DatedIndex, dated_index, exact_pins, files_before
+from bananastand.platform.building.containers.run_environment import run_environment
+from bananastand.platform.building.dockerfile.dockerfile import parse
+from bananastand.platform.building.dockerfile.run_edits import with_run_environment
+from bananastand.platform.building.environments.installer import PipConfig
 from bananastand.platform.building.log import BuildLog
-from bananastand.platform.building.run_edits import with_run_environment
-from bananastand.platform.building.run_environment import run_environment
-from bananastand.platform.inherited import addresses
+from bananastand.platform.environment import addresses
 from package_server import PackageServer
 
 FLAGS, WORDS = ("--mount=A", "--mount=B"), ". /f; "

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.commands import built_image, start_command
 from bananastand.platform.launch import Launch
+from bananastand.platform.replicas.start_command import built_image, start_command
 from images import BASE, buildah, image_of, real
 from test_platform_container import build_now
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.identity import identity_of, settle
+from bananastand.platform.store.identity import identity_of, settle
 from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
 
 FILES = {"Dockerfile": DOCKERFILE, "app.py": POTASSIUM}

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from bananastand.platform.errors import StoreError
-from bananastand.platform.projects import Projects
-from bananastand.platform.store import Store
+from bananastand.platform.store.database import Store
+from bananastand.platform.store.projects import Projects
 from servers import free_port
 from stands import Up
 

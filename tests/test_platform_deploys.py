@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform import deployer, shown
-from bananastand.platform.builder import source_builder
-from bananastand.platform.builds import Build
-from bananastand.platform.deployer import Order
+from bananastand.platform.building import deployer
+from bananastand.platform.building.builder import source_builder
+from bananastand.platform.building.deployer import Order
 from bananastand.platform.errors import Conflict, Refused
+from bananastand.platform.http import serializers as shown
 from bananastand.platform.launch import Launch
-from bananastand.platform.stand import Stand
+from bananastand.platform.platform import Stand
+from bananastand.platform.store.builds import Build
 from stands import called, deployed, running, until
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bananastand.platform.building.dockerfile import Dockerfile, Instruction, parse
+from bananastand.platform.building.dockerfile.dockerfile import Dockerfile, Instruction, parse
+from bananastand.platform.building.dockerfile.words import BadSubstitution, substitute, words
 from bananastand.platform.building.errors import DockerfileError
-from bananastand.platform.building.ignore import Ignored
-from bananastand.platform.building.words import BadSubstitution, substitute, words
+from bananastand.platform.building.sources.ignore import Ignored
 
 
 def body(text: str) -> tuple[Instruction, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError
-from bananastand.platform.building import environment_cache as cache_module
+from bananastand.platform.building.environments import environment_cache as cache_module
 from package_server import sdist
 from repositories import HERE, Repository, index, installed, python_of, repository
 
@@ -101,7 +101,7 @@ def test_a_full_disk_is_named_with_what_it_holds(repository: Repository, monkeyp
 
 
 def test_pip_makes_the_environment_where_uv_is_absent(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.building.environments.find_uv", lambda: None)
+    monkeypatch.setattr("bananastand.platform.building.environments.environments.find_uv", lambda: None)
     repository.index.add_wheel("fruitbowl", "1.0")
     repository.write("fruitbowl\n")
     assert installed(repository.build()) == {"fruitbowl": "1.0"}

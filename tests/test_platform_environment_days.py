@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings, build
-from bananastand.platform.building.last_commit import date_files
+from bananastand.platform.building.sources.last_commit import date_files
 from package_server import PackageServer, sdist
 from repositories import OLD, Repository, index, installed, repository
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from bananastand.platform.building.installer_failures import Context, explain, no_space
-from bananastand.platform.building.package_index import File
-from bananastand.platform.building.requirements import PipCall
+from bananastand.platform.building.environments.installer_failures import Context, explain, no_space
+from bananastand.platform.building.environments.package_index import File
+from bananastand.platform.building.environments.requirements import PipCall
 
 TOKENIZERS = [
     File("tokenizers-0.10.3.tar.gz", Version("0.10.3")),

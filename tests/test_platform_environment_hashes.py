@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError
-from bananastand.platform.building.installer_failures import Context, explain
+from bananastand.platform.building.environments.installer_failures import Context, explain
 from package_server import wheel
 from repositories import Repository, index, installed, repository
 

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.builder import _torch
-from bananastand.platform.building.base_images import base_image, newest_python, newest_torch, packages_of_torch
-from bananastand.platform.building.gpu_support import cuda_of, drives, lowest_torch, unsupported
-from bananastand.platform.building.installer import words_for_uv
-from bananastand.platform.building.package_index import PackageIndex, pythons_of, spelled
-from bananastand.platform.building.pythons import available, find_interpreter, of_lines, of_source
-from bananastand.platform.building.requirements import PipCall
+from bananastand.platform.building.builder import _torch
+from bananastand.platform.building.environments.base_images import (
+    base_image,
+    newest_python,
+    newest_torch,
+    packages_of_torch,
+)
+from bananastand.platform.building.environments.gpu_support import cuda_of, drives, lowest_torch, unsupported
+from bananastand.platform.building.environments.installer import words_for_uv
+from bananastand.platform.building.environments.package_index import PackageIndex, pythons_of, spelled
+from bananastand.platform.building.environments.pythons import available, find_interpreter, of_lines, of_source
+from bananastand.platform.building.environments.requirements import PipCall
 from bananastand.platform.errors import Refused
 from package_server import PackageServer, put
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.example_input import example_input
+from bananastand.platform.building.example_input import example_input
 
 
 @pytest.mark.parametrize(

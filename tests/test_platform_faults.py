@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand.platform.orphans import orphans
+from bananastand.platform.replicas.orphans import orphans
 from stands import Up
 
 CALLERS = 4

@@ -19,8 +19,8 @@ import pytest
 
 from bananastand.platform.errors import Refused
 from bananastand.platform.http.headers import answer_headers
-from bananastand.platform.projects import Project
-from bananastand.platform.stand import Stand
+from bananastand.platform.platform import Stand
+from bananastand.platform.store.projects import Project
 from servers import free_port
 from stands import Up, called, deployed, running
 
@@ -140,7 +140,7 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
 @pytest.fixture
 def quick_deaths(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken connection is nobody's death here: nothing need be waited for."""
-    monkeypatch.setattr("bananastand.platform.attempts.DEATH", 0.02)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.DEATH", 0.02)
 
 
 @pytest.mark.usefixtures("quick_deaths")

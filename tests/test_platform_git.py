@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from bananastand.platform.git import Git
+from bananastand.platform.http.git import Git
 from servers import free_port
 
 KEY = "5f0c7e52-0000-4000-8000-000000000001"

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.builds import Builds
-from bananastand.platform.github_repositories import GitHubRepositories
 from bananastand.platform.http.github import HookAnswer, Push, read_delivery
-from bananastand.platform.projects import Projects
-from bananastand.platform.store import Store
+from bananastand.platform.http.github_repositories import GitHubRepositories
+from bananastand.platform.store.builds import Builds
+from bananastand.platform.store.database import Store
+from bananastand.platform.store.projects import Projects
 
 FIRST, SECOND, THIRD = "1" * 40, "2" * 40, "3" * 40
 PUSH: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand.platform.guard import Guard
+from bananastand.platform.http.guard import Guard
 from stands import Up
 
 

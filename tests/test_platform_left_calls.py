@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform import outcomes
+from bananastand.platform.scheduling import outcomes
 from stands import called, deployed, running, until
 
 

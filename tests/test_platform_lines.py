@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.building import BuildError, process
-from bananastand.platform.building.system import missing_packages
+from bananastand.platform.building import BuildError
+from bananastand.platform.building.processes import process
+from bananastand.platform.building.processes.system_packages import missing_packages
 from bananastand.platform.replicas.sandbox import why_no_sandbox
 from platform_builds import Bench, served, wheel
 

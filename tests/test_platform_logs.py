@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.logs import READ, Log, plain, tail
+from bananastand.platform.store.logs import READ, Log, plain, tail
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bananastand.platform.builder import source_builder
-from bananastand.platform.building import container
+from bananastand.platform.building.builder import source_builder
+from bananastand.platform.building.containers import container
+from bananastand.platform.platform import Stand
 from bananastand.platform.settings import Settings
-from bananastand.platform.stand import Stand
 from images import BASE, real
 from stands import APP, QUICK, until
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.orphans import orphans
-from bananastand.platform.stand import Stand
+from bananastand.platform.platform import Stand
+from bananastand.platform.replicas.orphans import orphans
 from stands import called, deployed, running, until
 
 

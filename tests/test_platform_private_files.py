@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.private_files import make_private, open_private, widen
-from bananastand.platform.store import STEPS, Store
+from bananastand.platform.store.database import STEPS, Store
+from bananastand.platform.store.private_files import make_private, open_private, widen
 from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
 
 FILES = {

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings, NotHonoured, build
-from bananastand.platform.building.runs import read_run
+from bananastand.platform.building.processes.run_commands import read_run
 from bananastand.platform.launch import Launch
 
 APP = 'print("app")\n'

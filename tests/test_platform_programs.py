@@ -15,8 +15,8 @@ import pytest
 
 from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.building.errors import BuildError, SourceRefused
-from bananastand.platform.building.sources import fetch
-from bananastand.platform.logs import plain
+from bananastand.platform.building.sources.sources import fetch
+from bananastand.platform.store.logs import plain
 from real_platform import RealPlatform, platform
 from stands import Up
 from test_platform_private_files import FILES, make_repository

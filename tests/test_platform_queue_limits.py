@@ -16,9 +16,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand.platform.blobs import Blobs
-from bananastand.platform.bodies import BodyReceiver, FileBody, TooLarge
 from bananastand.platform.errors import TooBusy
+from bananastand.platform.store.blobs import Blobs
+from bananastand.platform.store.bodies import BodyReceiver, FileBody, TooLarge
 from servers import free_port
 from stands import Up, running, until
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.commands import MARK, start_command, worker_words
-from bananastand.platform.inherited import inherited
+from bananastand.platform.environment import inherited
 from bananastand.platform.launch import Launch
-from bananastand.platform.orphans import end_orphans
+from bananastand.platform.replicas.orphans import end_orphans
+from bananastand.platform.replicas.start_command import MARK, start_command, worker_words
 from stands import APP, called, deployed, running, until
 
 
@@ -46,7 +46,7 @@ def test_an_idle_stand_looks_at_nothing(tmp_path: Path) -> None:
 
 
 def test_a_replica_that_holds_too_much_memory_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.replica.MEMORY_LOOK", 0.05)
+    monkeypatch.setattr("bananastand.platform.replicas.replica.MEMORY_LOOK", 0.05)
 
     async def scenario() -> None:
         async with running(tmp_path, memory_mb=80, attempts=1) as stand:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.builds import Build, State
-from bananastand.platform.disk_usage import parts_of, size_of
-from bananastand.platform.retention import Item, Known, needless, over_budget
 from bananastand.platform.settings import Settings
+from bananastand.platform.store.builds import Build, State
+from bananastand.platform.store.disk_usage import parts_of, size_of
+from bananastand.platform.store.retention import Item, Known, needless, over_budget
 from real_platform import PATHS
 from stands import Up
 

@@ -11,10 +11,10 @@ import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings
 from bananastand.platform.building.choice import choose
-from bananastand.platform.building.dockerfile import parse
-from bananastand.platform.building.dockerfile_edits import with_overrides
+from bananastand.platform.building.dockerfile.dockerfile import parse
+from bananastand.platform.building.dockerfile.dockerfile_edits import with_overrides
+from bananastand.platform.building.dockerfile.starts import Start, start_of, started
 from bananastand.platform.building.overrides import AppOverrides, BuildOverrides, Overrides
-from bananastand.platform.building.starts import Start, start_of, started
 from platform_builds import Bench, wheel
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from bananastand.platform.builds import Builds
 from bananastand.platform.errors import Conflict, NotFound, Refused, StoreError
-from bananastand.platform.keys import Keys, api_token, write_client_file
 from bananastand.platform.launch import Launch
-from bananastand.platform.projects import Projects
+from bananastand.platform.platform import Stand
 from bananastand.platform.replicas.client import ReplicaRequest
-from bananastand.platform.stand import Stand
-from bananastand.platform.store import STEPS, Store
-from bananastand.platform.ticket import Ticket
+from bananastand.platform.scheduling.pending_call import Ticket
+from bananastand.platform.store.builds import Builds
+from bananastand.platform.store.database import STEPS, Store
+from bananastand.platform.store.keys import Keys, api_token, write_client_file
+from bananastand.platform.store.projects import Projects
 from stands import deployed, running
 
 

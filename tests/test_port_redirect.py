@@ -13,8 +13,8 @@ import pytest
 
 from bananastand.platform.errors import ReplicaFailed
 from bananastand.platform.launch import Launch
-from bananastand.platform.replica import Replica
 from bananastand.platform.replicas.redirection import PROGRAM, redirection_problem
+from bananastand.platform.replicas.replica import Replica
 from replicas import post, replica_of
 
 pytestmark = pytest.mark.skipif(redirection_problem() is not None, reason="listening sockets are not moved here")

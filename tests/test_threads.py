@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from bananastand.platform.commands import start_command
 from bananastand.platform.launch import Launch
+from bananastand.platform.replicas.start_command import start_command
 
 CHOSEN = {"OMP_WAIT_POLICY": "active"}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.building.fetch_failure import explain_fetch_failure
-from bananastand.platform.building.weights import (
+from bananastand.platform.building.weights.fetch_failure import explain_fetch_failure
+from bananastand.platform.building.weights.weights import (
     gone_weights,
     hub_home,
     hub_tokens,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.builder import passed_secrets
 from bananastand.platform.building import BuildError, BuildSettings, build
+from bananastand.platform.building.builder import passed_secrets
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from hub import MEMBER, Hub, Repository

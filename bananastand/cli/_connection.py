@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bananastand.platform.logs import plain
+from bananastand.platform.store.logs import plain
 
 from ._ends import USAGE, fail
 
 if TYPE_CHECKING:
-    from bananastand.clients.stand import Stand
+    from bananastand.clients.platform import Stand
 
 __all__ = ["AsJson", "Key", "Url", "as_json", "connected", "table", "where"]
 
@@ -71,7 +71,7 @@ def where(url: str | None, key: str | None) -> tuple[str, str]:
 @contextlib.contextmanager
 def connected(url: str | None, key: str | None) -> Generator[Stand]:
     """A client of the platform; an error of it ends the program with its reason."""
-    from bananastand.clients.stand import Stand, StandError
+    from bananastand.clients.platform import Stand, StandError
 
     address, secret = where(url, key)
     try:

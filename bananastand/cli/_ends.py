@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from bananastand.platform.logs import plain
+from bananastand.platform.store.logs import plain
 
 __all__ = ["USAGE", "fail"]
 

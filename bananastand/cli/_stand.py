@@ -20,22 +20,22 @@ from typing import Any
 import uvicorn
 from rich.console import Console
 
-from bananastand.platform.builder import passed_secrets, source_builder
-from bananastand.platform.commands import MARK
-from bananastand.platform.deployer import Builder
+from bananastand.platform.building.builder import passed_secrets, source_builder
+from bananastand.platform.building.deployer import Builder
 from bananastand.platform.errors import PlatformError
+from bananastand.platform.http.app import StandServer
+from bananastand.platform.http.banana_runtime import PlatformRuntime
 from bananastand.platform.http.certificates import ServerTls
 from bananastand.platform.http.dialects import RESERVED, dialect_of_platform
 from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.http.node_hook import node_options, write_node_hook
-from bananastand.platform.keys import FIRST, api_token, write_client_file
-from bananastand.platform.private_files import UMASK, protect_memory
-from bananastand.platform.pushes import GITHUB, git_app, github_app
+from bananastand.platform.http.pushes import GITHUB, git_app, github_app
+from bananastand.platform.platform import Stand
 from bananastand.platform.replicas.isolation import describe
-from bananastand.platform.runtime import PlatformRuntime
-from bananastand.platform.server import StandServer
+from bananastand.platform.replicas.start_command import MARK
 from bananastand.platform.settings import Settings, cards, default_data
-from bananastand.platform.stand import Stand
+from bananastand.platform.store.keys import FIRST, api_token, write_client_file
+from bananastand.platform.store.private_files import UMASK, protect_memory
 from bananastand.web.door import Door
 from bananastand.web.limits import ConnectionLimits
 from bananastand.web.protocol import ServerConfig

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from bananastand.platform.logs import plain
+from bananastand.platform.store.logs import plain
 
 from ._progress import working
 
 if TYPE_CHECKING:
-    from bananastand.clients.stand import Stand
+    from bananastand.clients.platform import Stand
 
 __all__ = ["describe", "waiting"]
 
@@ -37,7 +37,7 @@ def waiting(stand: Stand, project: str) -> Generator[Callable[[], None]]:
         task = progress.add_task("sending the call")
 
         def look() -> None:
-            from bananastand.clients.stand import Stand, StandError
+            from bananastand.clients.platform import Stand, StandError
 
             with Stand(stand.url, stand.key) as own:  # a connection of its own: the call holds the other
                 while not over.wait(PAUSE):

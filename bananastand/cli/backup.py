@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bananastand.platform.logs import plain
+from bananastand.platform.store.logs import plain
 
 from ._ends import fail
 
@@ -25,8 +25,8 @@ def backup(
     The file has keys and secrets in it: it is readable by this user alone. What builds make is not in it; it is built
     again from the sources, which are.
     """
-    from bananastand.platform.backup import back_up
     from bananastand.platform.errors import PlatformError
+    from bananastand.platform.store.backup import back_up
 
     try:
         size = back_up(_directory(data), file.absolute())
@@ -43,8 +43,8 @@ def restore(
 
     The next `bananastand up --data FOLDER` builds the live versions again.
     """
-    from bananastand.platform.backup import restore as put_back
     from bananastand.platform.errors import PlatformError
+    from bananastand.platform.store.backup import restore as put_back
 
     folder = _directory(data)
     try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bananastand.platform.logs import plain
+from bananastand.platform.store.logs import plain
 
 from ._connection import AsJson, Key, Url, as_json, connected, where
 from ._ends import USAGE, fail
@@ -24,7 +24,7 @@ from ._first_call import first_call
 from ._progress import working
 
 if TYPE_CHECKING:
-    from bananastand.clients.stand import Stand
+    from bananastand.clients.platform import Stand
 
 __all__ = ["deploy"]
 
@@ -166,9 +166,9 @@ def _upload(stand: Stand, project: str, source: Path, order: dict[str, Any]) -> 
 
 def _pack(folder: Path, archive: Path) -> None:
     """Pack the folder without .git, environments and what .dockerignore names; a link becomes what it points to."""
-    from bananastand.platform.building.ignore import read_ignored
-    from bananastand.platform.building.last_commit import last_commit
-    from bananastand.platform.building.sources import files_of
+    from bananastand.platform.building.sources.ignore import read_ignored
+    from bananastand.platform.building.sources.last_commit import last_commit
+    from bananastand.platform.building.sources.sources import files_of
 
     committed = last_commit(folder)
     latest = datetime.fromisoformat(committed).timestamp() if committed else math.inf

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bananastand.platform.disk_usage import spelled
+from bananastand.platform.store.disk_usage import spelled
 
 from ._connection import AsJson, Key, Url, as_json, connected, table
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bananastand.platform.logs import plain
+from bananastand.platform.store.logs import plain
 
 from ._connection import AsJson, Key, Url, as_json, connected, table
 from ._ends import USAGE, fail

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
-from bananastand.platform.logs import plain
+from bananastand.platform.store.logs import plain
 from bananastand.platform.tracebacks import last_error
 
 from ._connection import AsJson, Key, Url, as_json, connected
@@ -22,7 +22,7 @@ from ._ends import USAGE, fail
 from ._waiting import waiting
 
 if TYPE_CHECKING:
-    from bananastand.clients.stand import Stand
+    from bananastand.clients.platform import Stand
 
 __all__ = ["run"]
 
@@ -58,7 +58,7 @@ def run(
     1    the app or the platform failed, or --timeout is over
     2    the command, the project or the key is wrong
     """
-    from bananastand.clients.stand import StandTimeout
+    from bananastand.clients.platform import StandTimeout
 
     body, began = _inputs(inputs or [], data), datetime.now(UTC)
     with connected(url, key) as stand:
@@ -83,7 +83,7 @@ def run(
 
 def _refuse_what_cannot_run(stand: Stand, project: str) -> None:
     """End the program where the project was never live and no build is under way."""
-    from bananastand.clients.stand import StandError
+    from bananastand.clients.platform import StandError
 
     try:
         if stand.get(f"/projects/{project}").get("deployment") is not None:
@@ -117,7 +117,7 @@ def _fail(stand: Stand, project: str, status: int, value: Any, began: datetime) 
 
 
 def _printed_since(stand: Stand, project: str, began: datetime) -> list[str]:
-    from bananastand.clients.stand import StandError
+    from bananastand.clients.platform import StandError
 
     try:
         rows = list(stand.lines(f"/projects/{project}/logs", last=LINES))

@@ -9,13 +9,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from .builds import OVER, Build
-from .calls import WEBSOCKET, Outcome
-from .dispatcher import Dispatcher
-from .pool import Pool
-from .projects import Projects
-from .replica import Replica
-from .ticket import Ticket
+from .replicas.pool import Pool
+from .replicas.replica import Replica
+from .scheduling.dispatcher import Dispatcher
+from .scheduling.pending_call import Ticket
+from .store.builds import OVER, Build
+from .store.calls import WEBSOCKET, Outcome
+from .store.projects import Projects
 
 __all__ = ["Metrics"]
 

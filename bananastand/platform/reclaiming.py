@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from . import tables
-from .building.environment_cache import remove_environment
-from .builds import OVER
-from .disk_usage import Part, parts_of
+from .building.environments.environment_cache import remove_environment
 from .errors import PlatformError
-from .git_wire import status_of
-from .retention import Item, Known, needless, over_budget
+from .http.git_wire import status_of
+from .store import tables
+from .store.builds import OVER
+from .store.disk_usage import Part, parts_of
+from .store.retention import Item, Known, needless, over_budget
 
 if TYPE_CHECKING:
-    from .projects import Project
-    from .stand import Stand
+    from .platform import Stand
+    from .store.projects import Project
 
 __all__ = ["disk_of", "forget_project", "prune", "prune_regularly"]
 

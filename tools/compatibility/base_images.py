@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from bananastand.platform.building.base_images import base_image
-from bananastand.platform.building.dockerfile import parse
-from bananastand.platform.building.engines import ENGINES, find_engine
+from bananastand.platform.building.containers.engines import ENGINES, find_engine
+from bananastand.platform.building.dockerfile.dockerfile import parse
+from bananastand.platform.building.environments.base_images import base_image
 
 from .corpus import Repository
 

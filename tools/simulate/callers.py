@@ -6,9 +6,9 @@ import asyncio
 import json
 from dataclasses import dataclass
 
-from bananastand.platform.calls import Outcome
 from bananastand.platform.errors import PlatformError
-from bananastand.platform.ticket import Ticket
+from bananastand.platform.scheduling.pending_call import Ticket
+from bananastand.platform.store.calls import Outcome
 
 from .platform import Platform
 from .world import World

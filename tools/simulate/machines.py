@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable
 from typing import Any, cast
 
-from bananastand.platform.commands import Start
 from bananastand.platform.replicas.client import (
     AnswerMalformed,
     AnswerTooLate,
@@ -21,6 +20,7 @@ from bananastand.platform.replicas.client import (
     RequestNotDelivered,
 )
 from bananastand.platform.replicas.redirection import MovedPorts
+from bananastand.platform.replicas.start_command import Start
 from bananastand.platform.replicas.starter import Started
 
 from .world import Execution, World

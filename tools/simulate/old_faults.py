@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from bananastand.platform.attempts import BUSY, Attempt, Attempts
-from bananastand.platform.dispatcher import AGAIN, Dispatcher
 from bananastand.platform.errors import StoreError
+from bananastand.platform.scheduling.attempts import BUSY, Attempt, Attempts
+from bananastand.platform.scheduling.dispatcher import AGAIN, Dispatcher
 
 __all__ = ["FAULTS"]
 

@@ -11,18 +11,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bananastand.platform.blobs import Blobs
-from bananastand.platform.builds import Builds
-from bananastand.platform.calls import Calls
-from bananastand.platform.dispatcher import Dispatcher
 from bananastand.platform.launch import Launch
-from bananastand.platform.pool import Pool
-from bananastand.platform.projects import Project, Projects
-from bananastand.platform.replica import Replica
-from bananastand.platform.scaling import Scaling
+from bananastand.platform.replicas.pool import Pool
+from bananastand.platform.replicas.replica import Replica
+from bananastand.platform.scheduling.dispatcher import Dispatcher
+from bananastand.platform.scheduling.scaling_loop import Scaling
 from bananastand.platform.settings import Settings
-from bananastand.platform.store import Store
-from bananastand.platform.writer import Writer, _Write  # pyright: ignore[reportPrivateUsage]
+from bananastand.platform.store.blobs import Blobs
+from bananastand.platform.store.builds import Builds
+from bananastand.platform.store.calls import Calls
+from bananastand.platform.store.database import Store
+from bananastand.platform.store.projects import Project, Projects
+from bananastand.platform.store.writer import Writer, _Write  # pyright: ignore[reportPrivateUsage]
 
 from .loop import PowerCut
 from .machines import Machines

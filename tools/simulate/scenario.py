@@ -75,12 +75,14 @@ def simulated(world: World) -> Generator[None]:
         mock.patch("time.monotonic", world.read_clock),
         mock.patch("time.time", wall_clock),
         mock.patch("uuid.uuid4", new_id),
-        mock.patch("bananastand.platform.pool._free_port", return_value=8000),
-        mock.patch("bananastand.platform.commands.redirection_problem", return_value="not in a simulation"),
-        mock.patch("bananastand.platform.pool.redirection_problem", return_value="not in a simulation"),
-        mock.patch("bananastand.platform.replica.end_left"),
-        mock.patch("bananastand.platform.calls.SMALL", 150),
-        mock.patch("bananastand.platform.dispatcher.SMALL", 150),
+        mock.patch("bananastand.platform.replicas.pool._free_port", return_value=8000),
+        mock.patch(
+            "bananastand.platform.replicas.start_command.redirection_problem", return_value="not in a simulation"
+        ),
+        mock.patch("bananastand.platform.replicas.pool.redirection_problem", return_value="not in a simulation"),
+        mock.patch("bananastand.platform.replicas.replica.end_left"),
+        mock.patch("bananastand.platform.store.calls.SMALL", 150),
+        mock.patch("bananastand.platform.scheduling.dispatcher.SMALL", 150),
         mock.patch("os.fsync"),
         mock.patch("sys.unraisablehook"),
     ]
@@ -133,7 +135,7 @@ def _live(world: World, data: Path, loop: SimulatedLoop, callers: list[Caller], 
     async def main() -> bool:
         made = Platform(data, world, by_write)
         platform.append(made)
-        with mock.patch("bananastand.platform.replica.is_stopped", made.machines.is_stopped):
+        with mock.patch("bananastand.platform.replicas.replica.is_stopped", made.machines.is_stopped):
             made.start()
             return await _until_end(world, made, callers, end)
 

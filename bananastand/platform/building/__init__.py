@@ -11,17 +11,17 @@ from pathlib import Path
 
 from ..launch import Launch
 from .choice import choose
-from .container import build_container
-from .dockerfile import Dockerfile, parse
-from .engines import ENGINES, find_engine
+from .containers.container import build_container
+from .containers.engines import ENGINES, find_engine
+from .dockerfile.dockerfile import Dockerfile, parse
+from .dockerfile.templates import dockerfile_of
+from .environments.pip_calls import Pins
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
 from .overrides import FILE, Overrides, read_overrides
-from .pip_calls import Pins
-from .process import build_process
+from .processes.process import build_process
 from .settings import BuildSettings
-from .sources import fetch
-from .usual import dockerfile_of
+from .sources.sources import fetch
 
 __all__ = ["BuildError", "BuildSettings", "DockerfileError", "NotHonoured", "SourceRefused", "build", "fetch"]
 

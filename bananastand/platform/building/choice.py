@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .engines import CONTAINERS, Engine, find_engine
+from .containers.engines import CONTAINERS, Engine, find_engine
 from .overrides import FILE, Overrides
 from .settings import BuildSettings
 

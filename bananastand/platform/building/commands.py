@@ -10,8 +10,8 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..inherited import inherited
-from ..process import Output
+from ..environment import inherited
+from ..replicas.process import Output
 
 __all__ = ["output", "run"]
 

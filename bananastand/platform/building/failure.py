@@ -1,6 +1,6 @@
 """Finds the line that says why a program of a build failed, among the many that it wrote.
 
-What to do about it is in `bananastand.platform.advice`.
+What to do about it is in `bananastand.platform.replicas.advice`.
 """
 
 from __future__ import annotations

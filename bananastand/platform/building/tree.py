@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from .archive import unpack
 from .errors import DockerfileError
-from .ignore import Ignored
-from .sources import TARS, files_of
+from .sources.archive import unpack
+from .sources.ignore import Ignored
+from .sources.sources import TARS, files_of
 
 __all__ = ["Tree"]
 

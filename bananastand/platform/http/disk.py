@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from ..platform import Stand
 from ..reclaiming import disk_of, prune
-from ..retention import Item
-from ..stand import Stand
+from ..store.retention import Item
 
 __all__ = ["add_disk_routes"]
 

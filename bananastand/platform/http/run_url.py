@@ -11,15 +11,15 @@ from urllib.parse import unquote
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from .. import outcomes
-from ..bodies import FileBody
 from ..errors import PlatformError, Refused, TooBusy
-from ..passing import answer_of, is_safe, receive_body, request_id_of, submit
-from ..projects import Project
+from ..platform import Stand
 from ..replicas.client import ReplicaRequest
-from ..stand import Stand
-from ..ticket import Ticket
+from ..scheduling import outcomes
+from ..scheduling.pending_call import Ticket
+from ..store.bodies import FileBody
+from ..store.projects import Project
 from .headers import CALL_ID, app_target
+from .proxy import answer_of, is_safe, receive_body, request_id_of, submit
 
 __all__ = ["MARGIN", "RUN", "find_project", "late_message", "refusal", "serve_run_url"]
 

@@ -16,11 +16,11 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..calls import Outcome
 from ..errors import NotFound, PlatformError, Refused, Unauthorized
-from ..passing import read_body
-from ..stand import Stand
-from ..ticket import Ticket
+from ..platform import Stand
+from ..scheduling.pending_call import Ticket
+from ..store.calls import Outcome
+from .proxy import read_body
 
 __all__ = ["is_task_path", "serve_task_api"]
 

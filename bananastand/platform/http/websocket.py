@@ -15,12 +15,12 @@ from urllib.parse import unquote
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
-from ..api import authorise
-from ..calls import WEBSOCKET, Outcome
 from ..errors import PlatformError
-from ..projects import Project
-from ..stand import Stand
-from ..ticket import Ticket
+from ..platform import Stand
+from ..scheduling.pending_call import Ticket
+from ..store.calls import WEBSOCKET, Outcome
+from ..store.projects import Project
+from .api import authorise
 from .headers import CALL_ID, answer_headers, app_headers, app_target, raw_path
 from .run_url import MARGIN, find_project, late_message, refusal
 from .websocket_caller import Caller

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from .. import outcomes
-from ..calls import Outcome
-from ..projects import Project
-from ..replica import Replica
 from ..replicas.client import AnswerTooLate, Headers
+from ..replicas.replica import Replica
 from ..replicas.websocket_client import Denied, NoHandshake, close_websocket, open_websocket
+from ..scheduling import outcomes
+from ..scheduling.pending_call import Ticket
 from ..settings import Settings
-from ..ticket import Ticket
+from ..store.calls import Outcome
+from ..store.projects import Project
 from .headers import answer_headers
 from .websocket_caller import Caller, Close
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from ..building.environments.gpu_support import machine_capabilities
 from ..building.errors import BuildError
-from ..building.gpu_support import machine_capabilities
-from ..building.runs import read_run
+from ..building.processes.run_commands import read_run
 from .behaviour import gpu_uses
 from .findings import Base, Difference, Requirement, Template, Torch, Variable, Weight
 from .repository import Repository

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from ..building.weights import TOKENS, gone_weights
+from ..building.weights.weights import TOKENS, gone_weights
 from .findings import Weight
 
 __all__ = ["ask_hub", "known_weights"]

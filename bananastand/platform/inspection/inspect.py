@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from ..building.as_of import resolve_as_of
-from ..building.base_images import BaseImage, base_image
-from ..building.pythons import of_lines
+from ..building.environments.as_of import resolve_as_of
+from ..building.environments.base_images import BaseImage, base_image
+from ..building.environments.pythons import of_lines
 from .behaviour import absolute_paths, handlers, health_path, listening_port, variables, webhooks
 from .differences import differences
 from .downloads import downloads

@@ -12,10 +12,10 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
-from ..building.base_images import BaseImage, newest_torch
-from ..building.gpu_support import cuda_of, machine_capabilities, unsupported
-from ..building.runs import PIP, PYTHON
-from ..building.shell import ShellError, commands
+from ..building.dockerfile.shell import ShellError, commands
+from ..building.environments.base_images import BaseImage, newest_torch
+from ..building.environments.gpu_support import cuda_of, machine_capabilities, unsupported
+from ..building.processes.run_commands import PIP, PYTHON
 from .findings import Requirement, Torch
 from .repository import Repository
 

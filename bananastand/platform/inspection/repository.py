@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..building.dockerfile import Dockerfile, Instruction, Stage, parse
+from ..building.dockerfile.dockerfile import Dockerfile, Instruction, Stage, parse
+from ..building.environments.requirements import read_requirements
 from ..building.errors import BuildError
-from ..building.ignore import Ignored
 from ..building.overrides import Overrides, read_overrides
-from ..building.requirements import read_requirements
-from ..building.sources import files_of
+from ..building.sources.ignore import Ignored
+from ..building.sources.sources import files_of
 from .constants import Code, Module
 
 __all__ = ["Repository", "Run"]

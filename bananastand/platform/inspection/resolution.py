@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ..building.as_of import AsOf
-from ..building.environment_plan import index_of
-from ..building.installer import PipConfig, find_uv, pip_config
-from ..building.installer_failures import Context, explain
-from ..building.package_index import PackageIndex, spelled
+from ..building.environments.as_of import AsOf
+from ..building.environments.environment_plan import index_of
+from ..building.environments.installer import PipConfig, find_uv, pip_config
+from ..building.environments.installer_failures import Context, explain
+from ..building.environments.package_index import PackageIndex, spelled
 from .findings import Difference, Requirement, Resolution
 from .packages import Group
 from .satisfiable import Finding, examine, parsed, pythons_that_all_have

@@ -16,7 +16,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.specifiers import SpecifierSet
 
-from ..building.package_index import File, PackageIndex, spelled
+from ..building.environments.package_index import File, PackageIndex, spelled
 from .findings import Requirement
 
 __all__ = ["Finding", "examine", "parsed", "pythons_that_all_have"]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..bodies import FileBody
+from ..store.bodies import FileBody
 
 __all__ = [
     "AnswerMalformed",

@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..commands import Start
-from ..process import Output, Process, is_stopped, spawn
+from .process import Output, Process, is_stopped, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import environment_inside, why_no_sandbox
 from .sandbox_mounts import inside
 from .sandbox_starts import remove_after, sandboxed
+from .start_command import Start
 from .starter import WORKER, Started, start_process
 from .worker_client import WorkerClient
 from .writable_layer import why_no_layer, writes_files

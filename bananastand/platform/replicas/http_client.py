@@ -10,7 +10,7 @@ from typing import Any
 
 import httpcore2
 
-from ..bodies import FileBody
+from ..store.bodies import FileBody
 from .client import (
     AnswerMalformed,
     AnswerTooLarge,

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..commands import Start
-from ..private_files import make_folder
-from ..process import Process
+from ..store.private_files import make_folder
+from .process import Process
 from .sandbox import Sandboxed, in_sandbox
+from .start_command import Start
 
 __all__ = ["TEMPORARY", "remove_after", "sandboxed"]
 

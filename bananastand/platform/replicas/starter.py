@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..commands import REPLICA, Start
 from ..errors import ReplicaFailed
-from ..process import Process, spawn
+from .process import Process, spawn
 from .redirection import MovedPorts, read_events, redirected, redirection_problem
 from .sandbox import why_no_sandbox
 from .sandbox_starts import remove_after, sandboxed
+from .start_command import REPLICA, Start
 from .worker_client import WorkerClient
 from .writable_layer import layered, why_no_layer
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from ..inherited import inherited
+from ..environment import inherited
 from .sandbox_mounts import Mount
 
 __all__ = ["Walls", "paths_of_user"]

@@ -16,7 +16,7 @@ from bananastand.worker import wire
 from bananastand.worker.frames import PREFIX, encode
 from bananastand.worker.status import Status
 
-from ..bodies import FileBody
+from ..store.bodies import FileBody
 from .client import (
     AnswerTooLarge,
     AnswerTooLate,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..replica import Replica
-from ..ticket import Ticket
+from ..replicas.replica import Replica
+from .pending_call import Ticket
 
 __all__ = ["next_assignment"]
 

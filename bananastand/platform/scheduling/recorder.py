@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from .. import outcomes
-from ..calls import Calls, Outcome
 from ..errors import StoreError
-from ..projects import Projects
-from ..ticket import Ticket
+from ..store.calls import Calls, Outcome
+from ..store.projects import Projects
+from . import outcomes
+from .pending_call import Ticket
 
 __all__ = ["AGAIN", "Recorder"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..kernel.call import Answer, Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
-from .shown import addresses
+from .serializers import addresses
 from .state import CHARACTERS, Row, find_image, images, next_id, told
 
 __all__ = [

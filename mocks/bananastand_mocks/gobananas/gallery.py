@@ -13,7 +13,7 @@ from ..kernel.call import Answer, Call
 from ..kernel.world import World
 from . import ledger
 from .images import matching
-from .shown import addresses
+from .serializers import addresses
 from .state import Row, setting, tenant, told
 
 __all__ = ["show_gallery"]

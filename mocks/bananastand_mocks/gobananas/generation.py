@@ -14,7 +14,7 @@ from .characters import find_character
 from .pictures import Pictures, Recipe, alter, size_of, to_recipe
 from .presets import chosen
 from .ratios import pixels
-from .shown import generated
+from .serializers import generated
 from .state import Row, add_image, find_image, images, keep_bytes, setting
 
 __all__ = ["continue_image", "create_image"]

@@ -7,7 +7,7 @@ from typing import Any
 from ..kernel.call import Answer, Call
 from ..kernel.world import World
 from . import files
-from .shown import generated, listed
+from .serializers import generated, listed
 from .state import Row, find_image, forget_image, images
 
 __all__ = ["delete_image", "delete_images", "get_image", "list_images", "matching"]

@@ -104,7 +104,7 @@ def size_of(content: bytes) -> tuple[int, int]:
 
 @lru_cache(maxsize=16)
 def _draw(recipe: Recipe) -> bytes:
-    from .drawing import draw
+    from ..drawing.pictures import draw
 
     return draw(recipe)
 
@@ -121,7 +121,7 @@ def _thumbnail(content: bytes) -> bytes:
 
 
 def _redraw(content: bytes, prompt: str) -> bytes:
-    from .drawing import redraw
+    from ..drawing.pictures import redraw
 
     return redraw(content, prompt)
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..kernel.call import Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
-from .shown import listed
+from .serializers import listed
 from .state import SESSIONS, Row, images, setting, told
 
 __all__ = ["get_session", "join", "known", "list_sessions", "members", "touch"]

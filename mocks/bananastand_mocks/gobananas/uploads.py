@@ -16,7 +16,7 @@ from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import files, ledger, multipart, sessions
 from .pictures import NotAPicture, inspect
-from .shown import generated
+from .serializers import generated
 from .state import MEGABYTE, Row, add_image, bucket, find_file, keep_bytes
 
 __all__ = ["upload_for_editing", "upload_image"]

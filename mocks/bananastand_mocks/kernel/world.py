@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from .clock import Clock
 from .coverage import Coverage
-from .dumped import VERSION, check
 from .errands import Errand
 from .errors import StateError
 from .faults import Faults
@@ -24,6 +23,7 @@ from .journal import BUDGET, Journal
 from .limits import Limits
 from .settings import refused
 from .tasks import Tasks
+from .world_schema import VERSION, check
 
 __all__ = ["Event", "Kind", "World"]
 

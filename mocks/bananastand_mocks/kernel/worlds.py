@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from bananastand.web.budget import BodyBudget
 
-from .dumped import check
 from .errors import StateError
 from .ids import Ids
 from .journal import BUDGET
 from .world import Event, Kind, World
+from .world_schema import check
 
 if TYPE_CHECKING:
     from .provider import Provider

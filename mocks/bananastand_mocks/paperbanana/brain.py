@@ -94,8 +94,8 @@ def _told(answer: str, field: str) -> Any:
         if not isinstance(value.get("intent"), str):
             raise VlmError("The VLM's answer has no intent")
         return value["intent"][:4000]
-    from .figures import Refused
-    from .figures.told import told_graph
+    from ..drawing.figures import Refused
+    from ..drawing.figures.told import told_graph
 
     try:
         told_graph(value)

@@ -95,22 +95,22 @@ def _draw(recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
     given = {name: value for name, value in recipe.items() if name not in ("kind", "panels")}
     match recipe["kind"]:
         case "plot":
-            from .figures import plot
+            from ..drawing.figures import plot
 
             figure = plot.draw(given.pop("data_json"), given.pop("intent"), **given)
         case "diagram":
-            from .figures import diagram
+            from ..drawing.figures import diagram
 
             figure = diagram.draw(given.pop("source_context"), given.pop("caption"), **given)
         case "composite":
-            from .figures import composite
+            from ..drawing.figures import composite
 
             del given["formats"]  # a composite is a PNG (D:444)
             figure = composite.draw([made[panel].files["png"] for panel in recipe["panels"]], **given)
         case _ if "text" in given:  # a brain's words
             return Rendered({}, given["text"])
         case _:
-            from .figures import stylist
+            from ..drawing.figures import stylist
 
             return Rendered({}, stylist.optimize(given.pop("prompt"), **given))
     return Rendered(figure.files, figure.description)

@@ -80,7 +80,7 @@ def check_layout(panels: int, layout: str, labels: Sequence[str] | None) -> None
     """Whether so many panels fit a layout and their labels. Raises ProviderError: invalid."""
     if panels > MOST_PANELS:
         raise ProviderError("invalid", f"source_task_ids: List should have at most {MOST_PANELS} items")
-    from .figures import Refused, composite
+    from ..drawing.figures import Refused, composite
 
     try:
         composite.grid(layout, panels)

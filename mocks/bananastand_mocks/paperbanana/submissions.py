@@ -17,7 +17,7 @@ from .rules import check_data, check_image_options, check_layout, formats
 from .webhooks import outbox
 
 if TYPE_CHECKING:
-    from .figures.paper import Paper
+    from ..drawing.figures.paper import Paper
 
 __all__ = ["create_composite", "create_diagram", "create_diagram_from_pdf", "create_plot", "optimize_prompt"]
 
@@ -143,7 +143,7 @@ def _diagram(body: Body, text: str) -> Body:
 
 def _read(pdf: str, pages: str | None) -> Paper:
     """The text of a PDF; blocks. Raises ProviderError: invalid."""
-    from .figures import Refused, paper
+    from ..drawing.figures import Refused, paper
 
     try:
         return paper.read(pdf, pages)

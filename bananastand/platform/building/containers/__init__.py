@@ -1,0 +1,1 @@
+"""Builds images with docker, podman or buildah."""

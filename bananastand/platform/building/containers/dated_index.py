@@ -1,0 +1,176 @@
+"""An index of packages as it was on a day, on loopback for the time of an image's build.
+
+pip in a container cannot be given a day. It asks this index instead, which leaves out files uploaded later. The
+files themselves come from where they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import threading
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from ..environments.as_of import resolve_as_of
+from ..environments.installer import PipConfig
+from ..environments.package_index import DEFAULT_INDEX, PackageIndex
+from ..log import BuildLog
+from ..settings import BuildSettings
+from ..sources.ignore import Ignored
+from ..sources.sources import files_of
+
+__all__ = ["DatedIndex", "dated_index", "exact_pins", "files_before"]
+
+LARGEST = 2**20  # bytes of a file that is read for pins
+READ = re.compile(r"(\.txt|\.in|\.toml|\.cfg|\.ya?ml|\.sh|setup\.py|Dockerfile[^/]*)$")
+PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([A-Za-z0-9.!+]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class DatedIndex:
+    """address: of its simple API. port: on loopback. cutoff: what was uploaded before it counts."""
+
+    address: str
+    port: int
+    cutoff: datetime
+
+
+@contextlib.asynccontextmanager
+async def dated_index(
+    settings: BuildSettings, source: Path, pip: PipConfig, log: BuildLog
+) -> AsyncGenerator[DatedIndex | None]:
+    """Serve it while it is entered; None where today's packages are meant, or where this machine has no open index.
+
+    Args:
+        settings: The day that was asked for, and that of the last commit.
+        source: Asked for its own date where the settings have none.
+        pip: What pip is configured with on this machine: its index is the one that is asked.
+        log: Called with a line that names the day. Raises BuildError for a day that is none.
+    """
+    as_of = await asyncio.to_thread(resolve_as_of, settings.as_of, settings.committed, source)
+    log(str(as_of))
+    indexes = [pip.index or DEFAULT_INDEX, *pip.extra]
+    if as_of.cutoff is None or pip.no_index or any("@" in each for each in indexes):
+        yield None
+        return
+    index = PackageIndex([each for each in indexes if not each.startswith(("file:", "/"))], (), pip.certificates)
+    pins, untimed = await asyncio.to_thread(exact_pins, source), set[str]()
+    server = _server(index, as_of.cutoff, pins, untimed)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="dated index", daemon=True)
+    thread.start()
+    try:
+        port = int(server.server_address[1])
+        yield DatedIndex(f"http://127.0.0.1:{port}/simple", port, as_of.cutoff)
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+        thread.join()
+    if untimed:
+        log(f"the index tells no upload times of {', '.join(sorted(untimed))}: all of their versions count")
+
+
+def exact_pins(source: Path) -> dict[str, set[Version]]:
+    """The versions that files of the source ask for with `==`, by package: they count whenever they were uploaded."""
+    found = dict[str, set[Version]]()
+    for name, entry in files_of(source, Ignored()):
+        is_file = entry.is_file(follow_symlinks=False) and READ.search(name)
+        if not is_file or entry.stat(follow_symlinks=False).st_size > LARGEST:
+            continue
+        text = Path(entry.path).read_text(encoding="utf-8", errors="replace")
+        for package, version in PIN.findall(text):
+            with contextlib.suppress(InvalidVersion):
+                found.setdefault(str(canonicalize_name(package)), set()).add(Version(version))
+    return found
+
+
+def files_before(
+    rows: Iterable[Mapping[str, Any]], cutoff: datetime, pinned: Collection[Version] = ()
+) -> list[Mapping[str, Any]]:
+    """The files of a package that were there, and those of pinned versions. All, where its index tells no times."""
+    found = list(rows)
+    if not _is_timed(found):
+        return found
+    return [row for row in found if _was_there(row, cutoff) or _version(str(row["filename"])) in pinned]
+
+
+def _is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the index tells when files were uploaded."""
+    return any(row.get("upload-time") for row in rows)
+
+
+def _was_there(row: Mapping[str, Any], cutoff: datetime) -> bool:
+    time = row.get("upload-time")
+    return bool(time) and _moment(str(time)) <= cutoff
+
+
+def _version(filename: str) -> Version | None:
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[1]
+        return parse_sdist_filename(filename)[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _server(
+    index: PackageIndex, cutoff: datetime, pins: Mapping[str, Collection[Version]], untimed: set[str]
+) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            words = unquote(self.path.partition("?")[0]).strip("/").split("/")
+            if len(words) != 2 or words[0] != "simple":
+                self.send_error(404)
+                return
+            name = str(canonicalize_name(words[1]))
+            rows = index.rows(name)
+            if not rows:
+                self.send_error(404, f"no index of this machine has {name}")
+                return
+            if not _is_timed(rows):
+                untimed.add(name)
+            body = _page(files_before(rows, cutoff, pins.get(name, ()))).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing: pip says what it takes."""
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+def _page(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A page of the simple API in HTML, which pip of any version reads."""
+    lines = ["<!DOCTYPE html><html><body>"]
+    for row in rows:
+        digest = (row.get("hashes") or {}).get("sha256")
+        url = f"{row['url']}#sha256={digest}" if digest else str(row["url"])
+        more = f' data-requires-python="{escape(row["requires-python"])}"' if row.get("requires-python") else ""
+        if row.get("yanked"):
+            more += f' data-yanked="{escape(str(row["yanked"]))}"'
+        lines.append(f'<a href="{escape(url)}"{more}>{escape(str(row["filename"]))}</a><br>')
+    return "\n".join([*lines, "</body></html>", ""])

@@ -1,0 +1,145 @@
+"""What RUN lines of an image's build see for its time alone: tokens, addresses, the index of packages, other weights.
+
+All of it reaches a RUN line by build secrets: a file of shell lines, which it reads before its own command. So nothing
+of it is in the image's layers, its history or its configuration, nor among the words of a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...environment import addresses, is_loopback
+from ..dockerfile.dockerfile import Dockerfile
+from ..environments.installer import PipConfig
+from ..settings import BuildSettings
+from ..weights.weights import RENAMED, VARIABLE, declared_arguments, hub_tokens, renamed_folder
+from .dated_index import DatedIndex
+
+__all__ = ["RunEnvironment", "run_environment"]
+
+SETUP = "/run/secrets/bananastand"  # shell lines
+CERTIFICATES = "/run/secrets/bananastand-certificates"
+CARRIER = "BANANASTAND_BUILD"  # of the engine's process: the shell lines
+LARGEST_CERTIFICATES = 480_000  # bytes; docker takes secrets of up to 500 KiB
+TRUSTING = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnvironment:
+    """For an engine's build command: its options and variables, the flags of each RUN line, and its first words.
+
+    names: of the variables, for the log. on_loopback: whether one leads to an address of this machine's own.
+    """
+
+    options: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    flags: tuple[str, ...] = ()
+    words: str = ""
+    names: tuple[str, ...] = ()
+    on_loopback: bool = False
+
+
+def run_environment(
+    dockerfile: Dockerfile, settings: BuildSettings, weights: Mapping[str, str], machine: Mapping[str, str],
+    pip: PipConfig, index: DatedIndex | None = None,
+) -> RunEnvironment:  # fmt: skip
+    """Collect it.
+
+    Args:
+        dockerfile: Its ARG lines declare which secrets RUN lines see.
+        settings: Of the build; its secrets among them.
+        weights: Names on the hub, and those to fetch in their place.
+        machine: The platform's own variables.
+        pip: What pip is configured with on this machine.
+        index: The packages of a day; None for those of today.
+    """
+    tokens = hub_tokens(settings.secrets, declared_arguments(dockerfile))
+    known = addresses(machine) | _of_pip(pip)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(tokens.items())]
+    lines += [f'[ -n "${{{name}:-}}" ] || export {name}={shlex.quote(value)}' for name, value in sorted(known.items())]
+    options, mounts, names = list[str](), list[str](), [*tokens, *known]
+    words = f". {SETUP}; "  # with the weights and the day in it: a layer is used again where they are the same
+    if index is not None:
+        lines += _of_index(index)
+        words += f": packages of {index.cutoff:%Y-%m-%d}; "
+    if certificates := _certificates(machine, pip):
+        options += ["--secret", f"id=bananastand-certificates,src={certificates}"]
+        mounts.append(_mount("bananastand-certificates", CERTIFICATES))
+        lines += [f'[ -n "${{{name}:-}}" ] || export {name}={CERTIFICATES}' for name in TRUSTING]
+        names.append("SSL_CERT_FILE")
+    if weights:
+        text = json.dumps(dict(sorted(weights.items())))
+        options += ["--secret", f"id=bananastand-weights,src={renamed_folder() / 'sitecustomize.py'}"]
+        mounts.append(_mount("bananastand-weights", f"{RENAMED}/sitecustomize.py"))
+        lines += [
+            f"export {VARIABLE}={shlex.quote(text)}",
+            f'export PYTHONPATH="{RENAMED}${{PYTHONPATH:+:$PYTHONPATH}}"',
+        ]
+        names.append(VARIABLE)
+        words += f": {shlex.quote(text)}; "
+    if not lines:
+        return RunEnvironment()
+    return RunEnvironment(
+        options=("--secret", f"id=bananastand,env={CARRIER}", *options),
+        environment={CARRIER: "\n".join([*lines, ""])},
+        flags=(_mount("bananastand", SETUP), *mounts),
+        words=words,
+        names=tuple(sorted(names)),
+        on_loopback=index is not None or any(is_loopback(value) for value in known.values()),
+    )
+
+
+def _mount(name: str, target: str) -> str:
+    """Readable by whichever user the Dockerfile names."""
+    return f"--mount=type=secret,id={name},target={target},mode=0444,required=true"
+
+
+def _of_pip(pip: PipConfig) -> dict[str, str]:
+    """The indexes of this machine's pip; folders of this machine are not there in a container."""
+    extra = " ".join(each for each in pip.extra if not each.startswith(("file:", "/")))
+    main = pip.index if pip.index and not pip.index.startswith(("file:", "/")) else ""
+    values = {
+        "PIP_INDEX_URL": main,
+        "UV_DEFAULT_INDEX": main,
+        "PIP_EXTRA_INDEX_URL": extra,
+        "UV_INDEX": extra,
+        "PIP_TRUSTED_HOST": " ".join(pip.trusted),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _of_index(index: DatedIndex) -> list[str]:
+    """Lines for the packages of a day: uv knows days, pip is led to the index if that can be reached.
+
+    An engine in a machine of its own, as on a Mac, does not reach it.
+    """
+    code = f"import socket; socket.create_connection(('127.0.0.1', {index.port}), 5).close()"
+    return [
+        f"export UV_EXCLUDE_NEWER={index.cutoff:%Y-%m-%dT%H:%M:%SZ}",
+        f'for bananastand_python in python3 python; do if "$bananastand_python" -c "{code}" 2> /dev/null; then',
+        f"    export PIP_INDEX_URL={index.address}; unset PIP_EXTRA_INDEX_URL; break",
+        "fi; done",
+        "unset bananastand_python",
+    ]
+
+
+def _certificates(machine: Mapping[str, str], pip: PipConfig) -> str | None:
+    """This machine's own file of authorities, where one is named."""
+    named = (machine.get("SSL_CERT_FILE"), machine.get("REQUESTS_CA_BUNDLE"), pip.certificates)
+    for each in filter(None, named):
+        path = Path(each)
+        if "," not in each and path.is_file() and path.stat().st_size <= LARGEST_CERTIFICATES:
+            return os.path.realpath(each)
+    return None

@@ -1,0 +1,1 @@
+"""Reads Dockerfiles: instructions, shell lines, and what starts the app."""

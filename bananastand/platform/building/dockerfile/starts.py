@@ -1,0 +1,117 @@
+"""Reads CMD and ENTRYPOINT: which program starts the app, in which folder, with which variables of its own.
+
+A shell line such as `cd /app && python3 server.py` is read for what it starts, so that the app is a process of its own
+and not a shell's. What cannot be read so is left to the shell.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..environments.conda import PROGRAMS as CONDA
+from ..environments.conda import read_conda
+from ..environments.lock_files import runner_words
+from ..errors import DockerfileError
+from .dockerfile import Instruction
+from .shell import ShellError, commands, pieces
+
+__all__ = ["Start", "started", "start_of"]
+
+SHELLS = frozenset({"sh", "bash", "dash"})
+# They start a program as an image's first process, which a replica's is not.
+INITS = frozenset({"tini", "dumb-init", "catatonit", "su-exec", "gosu"})
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A command. folder: where its program is started, relative to WORKDIR. is_shell: written in shell form."""
+
+    words: tuple[str, ...]
+    folder: str = ""
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    is_shell: bool = False
+
+
+def start_of(line: Instruction) -> Start:
+    """Read a CMD or ENTRYPOINT line. Raises DockerfileError."""
+    words = line.exec_form()
+    return Start(("/bin/sh", "-c", line.value), is_shell=True) if words is None else Start(words)
+
+
+def started(entrypoint: Start | None, command: Start | None, line: int) -> Start | None:
+    """What an image with these would start. Raises DockerfileError for a program that cannot be one."""
+    if entrypoint is not None and entrypoint.is_shell:
+        command = None  # as Docker has it
+    parts = [part for part in (entrypoint, command) if part is not None]
+    words = tuple(word for part in parts for word in part.words)
+    if not words:
+        return None
+    if re.search(r"\s", words[0]) and len(words) == 1:
+        listed = ", ".join(f'"{word}"' for word in words[0].split())
+        raise DockerfileError(line, f'CMD ["{words[0]}"] names one program of that whole name; write CMD [{listed}]')
+    return _simple(words)
+
+
+def _simple(words: Sequence[str]) -> Start:
+    words = tuple(words)
+    while words:
+        name = posixpath.basename(words[0])
+        if name in INITS and len(words) > 1:
+            rest = words[2:] if name in ("su-exec", "gosu") else words[1:]
+            while rest and rest[0].startswith("-"):
+                rest = rest[1:]
+            words = rest
+        elif name in CONDA and (call := read_conda(words[1:], lambda _: None)) is not None and call.rest:
+            words = call.rest
+        elif name in SHELLS and len(words) >= 3 and re.fullmatch(r"-[elxu]*c", words[1]):
+            return _read(words)
+        elif name == "exec":
+            words = words[1:]
+        elif before := runner_words(words):
+            words = words[len(before) :]
+        else:
+            break
+    return Start(words)
+
+
+def _read(words: tuple[str, ...]) -> Start:
+    """A shell's line: folders and variables before one plain command, or the shell with its line."""
+    shell = Start(("/bin/bash" if posixpath.basename(words[0]) == "bash" else "/bin/sh", *words[1:]))
+    folder, variables = "", dict[str, str]()
+    try:
+        found = pieces(words[2].strip())
+        for at, piece in enumerate(found):
+            (command,) = commands(piece.text)
+            literals = [word.literal for word in command.words]
+            given = [word.literal for word in command.assignments]
+            if piece.compound or command.files or None in literals or None in given or piece.connector == "||":
+                return shell
+            if "&" in piece.text.replace("&&", "") or "|" in piece.text:
+                return shell
+            plain = [word for word in literals if word is not None]
+            for text in (*given, *(plain[1:] if plain[:1] == ["export"] else ())):
+                name, equals, value = (text or "").partition("=")
+                if not equals:
+                    return shell
+                variables[name] = value
+            if at == len(found) - 1 and plain and plain[0] not in ("cd", "export"):
+                inner = _simple(plain)
+                place = posixpath.join(folder, inner.folder) if inner.folder else folder
+                return Start(inner.words, place, {**variables, **inner.environment})
+            if plain[:1] == ["cd"] and len(plain) == 2:
+                folder = posixpath.join(folder, plain[1])
+            elif plain and plain[0] != "export" and not _does_nothing(plain):
+                return shell
+    except (ShellError, ValueError):
+        pass
+    return shell
+
+
+def _does_nothing(words: list[str]) -> bool:
+    """Activating an environment, which is the build's own here."""
+    if words[0] in ("source", "."):
+        return any(name in words[1] for name in ("activate", "conda", ".bashrc")) if len(words) > 1 else False
+    return words[0] in CONDA or words[:2] == ["ulimit", "-n"]

@@ -1,0 +1,1 @@
+"""Python environments of builds: which Python, which packages, as of which day."""

@@ -1,0 +1,78 @@
+"""Whether an environment that is there serves a build as it is: it has all, and is of the repository's time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from ..settings import BuildSettings
+from .environment_plan import Intent
+from .requirements import Installed, PipCall, unmet
+from .torch_builds import imports, name_of
+
+__all__ = ["why_not"]
+
+MODERN = (3, 11)  # from here on a newer Python serves what an image meant with an older one
+
+
+def why_not(
+    there: Installed, calls: Sequence[PipCall], intent: Intent, settings: BuildSettings, source: Path | None
+) -> str | None:
+    """Why an environment does not serve a build, or None where it does."""
+    return (
+        _python(there, intent)
+        or _pins(there, settings)
+        or unmet(there, calls)
+        or _base(there, intent, source)
+        or _time(intent)
+    )
+
+
+def _python(there: Installed, intent: Intent) -> str | None:
+    choice = intent.python
+    if choice is None or choice.version is None:
+        return None
+    wanted = (3, choice.minor or 0)
+    if there.version == wanted or (not choice.exact and MODERN <= wanted <= there.version):
+        return None
+    return f"its Python is {there.version[0]}.{there.version[1]}, and {choice.version} is meant ({choice.reason})"
+
+
+def _pins(there: Installed, settings: BuildSettings) -> str | None:
+    for line in settings.pins:
+        pin = Requirement(line)
+        found = there.packages.get(str(canonicalize_name(pin.name)))
+        if found is None or not pin.specifier.contains(found[0], prereleases=True):
+            return f"bananastand.toml pins {line}"
+    return None
+
+
+def _base(there: Installed, intent: Intent, source: Path | None) -> str | None:
+    """The base image's packages: of the same major version and no older, as far as the source names them."""
+    for line in intent.packages:
+        package = Requirement(line)
+        found = there.packages.get(str(canonicalize_name(package.name)))
+        if found is None:
+            if package.name == "torch" or source is None or imports(source, package.name):
+                return f"{package.name} of the base image is not there"
+            continue
+        for pin in package.specifier:
+            has, meant = Version(found[0]), Version(pin.version)
+            if has.major != meant.major or Version(has.public) < meant:
+                return f"{package.name} is {found[0]}, and the base image has {pin.version}"
+    return None
+
+
+def _time(intent: Intent) -> str | None:
+    """Open requirements of another time would get the packages of today."""
+    if intent.as_of.is_recent or all(name_of(line) in intent.pinned for line in intent.requirements):
+        return None
+    if any(name_of(line) == "bananastand" for line in intent.requirements):  # no older than this package itself
+        return None
+    return (
+        f"its packages are of today, and open requirements are meant as of {intent.as_of.day} ({intent.as_of.reason})"
+    )

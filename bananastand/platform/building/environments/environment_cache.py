@@ -1,0 +1,105 @@
+"""The folder of made environments: one build at a time, what goes and when, and how much room there is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from ..errors import BuildError
+
+__all__ = ["MADE", "alone", "forget_unused", "full", "need_space", "note_user", "remove_environment"]
+
+MADE = ".bananastand"  # in a made environment, once it is whole: the folders of the builds that use it
+KEPT = 30 * 86400  # seconds that one without any is kept
+LEAST = 200 * 2**20  # bytes that have to be free before anything is installed
+
+
+@contextlib.asynccontextmanager
+async def alone(lock: Path) -> AsyncGenerator[None]:
+    """One build at a time, also where several processes share the cache. Waiting can be cancelled."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.1)
+        yield
+
+
+def note_user(folder: Path, user: Path) -> None:
+    """Write down that the build in the folder `user` uses an environment, and forget those that are gone."""
+    made = folder / MADE
+    users = [each for each in made.read_text(encoding="utf-8").splitlines() if Path(each).exists()]
+    made.write_text("".join(f"{each}\n" for each in dict.fromkeys([*users, str(user)])), encoding="utf-8")
+
+
+def forget_unused(environments: Path) -> None:
+    """Delete environments that no build has used for a month, and those that a killed build left half-made."""
+    for folder in environments.iterdir() if environments.is_dir() else ():
+        if not folder.is_dir():
+            continue
+        with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made = folder / MADE
+            if made.exists():
+                users = made.read_text(encoding="utf-8").splitlines()
+                if made.stat().st_mtime > time.time() - KEPT or any(Path(each).exists() for each in users):
+                    continue
+                made.unlink()  # what is left of it, should the rest not go, is no environment
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_environment(folder: Path) -> None:
+    """Delete an environment, unless a build is about to use it or does."""
+    with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        made = folder / MADE
+        if made.exists() and any(Path(each).exists() for each in made.read_text(encoding="utf-8").splitlines()):
+            return
+        made.unlink(missing_ok=True)  # what is left of it, should the rest not go, is no environment
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def need_space(cache: Path) -> None:
+    """Raises BuildError where the disk of the cache is full."""
+    if shutil.disk_usage(cache).free < LEAST:
+        raise full(cache)
+
+
+def full(cache: Path) -> BuildError:
+    """The error for a full disk: which folder, how much it holds and of what."""
+    held = {each.name: _size(each) for each in cache.iterdir() if each.is_dir()} if cache.is_dir() else {}
+    parts = ", ".join(
+        f"{name} {_spelled(size)}" for name, size in sorted(held.items(), key=lambda row: -row[1]) if size
+    )
+    held_in_all, free = _spelled(sum(held.values())), _spelled(shutil.disk_usage(cache).free)
+    return BuildError(
+        f"no space is left for packages in {cache}: it holds {held_in_all}{f' ({parts})' if parts else ''}, and {free} "
+        "are free. Delete projects that are not needed, or the folder itself while no stand runs (the next builds "
+        "fetch what they need), or move the data folder to a larger disk"
+    )
+
+
+def _size(folder: Path) -> int:
+    """Bytes on disk; a file with several names counts once."""
+    seen, size = set[tuple[int, int]](), 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                about = os.lstat(os.path.join(place, name))
+                if (about.st_dev, about.st_ino) not in seen:
+                    seen.add((about.st_dev, about.st_ino))
+                    size += about.st_blocks * 512
+    return size
+
+
+def _spelled(size: int) -> str:
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"

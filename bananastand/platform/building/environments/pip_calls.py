@@ -1,0 +1,198 @@
+"""Turns the words of a pip command of a Dockerfile into a call for the build's environment.
+
+The environment is shared by builds and is made elsewhere: what depends on this build's files, or on where packages
+lie in an image, is translated here. Runs no pip.
+"""
+
+from __future__ import annotations
+
+import glob
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from ..tree import Tree
+from .requirements import FILES, WITH_VALUE, PipCall, read_requirements
+
+__all__ = ["PipWords", "Pins"]
+
+# Where to put packages in an image. Here they go into the environment, which is on the app's path.
+PLACES = ("--target", "-t", "--prefix", "--root", "--src", "--cache-dir", "--log")
+HOLDERS = ("--target", "-t", "--prefix", "--root", "--wheel-dir", "-w", "--dest", "-d")
+WHEELS = ("--wheel-dir", "-w", "--dest", "-d")
+FOUND = ("--find-links", "-f")
+OWN = frozenset({"pip", "uv"})  # the builder's own installer is used, whatever version the image would have
+
+
+@dataclass(slots=True)
+class Pins:
+    """Requirements of bananastand.toml, each of which takes the place of that package's wherever it is named."""
+
+    by_name: Mapping[str, str]
+    used: set[str] = field(default_factory=set[str])
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> Pins:
+        """Raises ValueError for a line that is no requirement."""
+        found = dict[str, str]()
+        for line in lines:
+            try:
+                found[canonicalize_name(Requirement(line).name)] = line
+            except InvalidRequirement:
+                raise ValueError(f"{line!r} is not a requirement such as torch==2.1.0") from None
+        return cls(found)
+
+    def applied(self, text: str) -> str:
+        """The requirement in whose place a pin stands, or the text as it is."""
+        found = re.match(r"([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?\s*([<>=!~;@].*|$)", text)
+        name = canonicalize_name(found[1]) if found else ""
+        if name not in self.by_name:
+            return text
+        self.used.add(name)
+        return self.by_name[name]
+
+    def rest(self) -> tuple[str, ...]:
+        """Pins of packages that no line named so far."""
+        return tuple(line for name, line in self.by_name.items() if name not in self.used)
+
+
+@dataclass(slots=True)
+class PipWords:
+    """Reads pip commands of one stage.
+
+    editable: folders of the image whose code is to be found where it lies. places: folders that would hold packages in
+    an image: of `--target` and `--prefix`, and the wheels of `pip wheel`.
+    """
+
+    tree: Tree
+    pins: Pins
+    log: Callable[[str], None]
+    editable: list[str] = field(default_factory=list[str])
+    places: list[str] = field(default_factory=list[str])
+
+    def is_place(self, path: str, workdir: str) -> bool:
+        """Whether a path of the image is one that would hold packages."""
+        plain = posixpath.normpath(posixpath.join(workdir, path.removeprefix("file://")))
+        return any(plain == each or plain.startswith(f"{each}/") for each in self.places)
+
+    def call(self, words: Sequence[str], workdir: str, environment: Mapping[str, str], line: int) -> PipCall | None:
+        """The call for `pip WORDS` in a folder of the image; None where nothing is left to install."""
+        said, place = list[str](), self.tree.at(workdir)
+        rest, action, wheels = list(words), "", False
+        while rest:
+            word = rest.pop(0)
+            option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+            if option in PLACES or (option in WHEELS and action in ("wheel", "download")):
+                folder = value if equals else rest.pop(0) if rest else ""
+                if option in HOLDERS and folder:
+                    self.places.append(posixpath.normpath(posixpath.join(workdir, folder)))
+            elif option in FOUND and self._has_wheels(value if equals else rest[0] if rest else "", workdir):
+                if not equals:
+                    rest.pop(0)
+                wheels = True
+            elif option in ("-e", "--editable"):
+                said += self._editable(value if equals else rest.pop(0) if rest else "", workdir)
+            elif option in FILES or re.match(r"-[rc].", word):
+                joined = not equals and option not in FILES
+                file = value if equals else word[2:] if joined else rest.pop(0) if rest else ""
+                said += [option if not joined else word[:2], self._led(file)]
+                if "://" not in file:
+                    self._file(place / self._led(file), workdir)
+            elif option in WITH_VALUE:
+                said.append(self._led(word))
+                if not equals and rest:
+                    said.append(self._led(rest.pop(0)))
+            elif word.startswith("-"):
+                said.append(word)
+            elif not action:
+                action = word
+                said.append("install" if action in ("wheel", "download") else word)
+            else:
+                said += self._requirement(word, workdir)
+        if action in ("wheel", "download"):
+            said = [word for word in said if word != "--no-deps"]
+            if not any(word in WHEELS for word in words) and not any(word.startswith("--wheel-dir=") for word in words):
+                self.places.append(workdir)
+            self.log(f"read as pip install: pip {' '.join(words)[:150]}")
+            action = "install"
+        if wheels:  # those of an earlier line, whose packages are the environment's already
+            said = [word for word in said if word != "--no-index"]
+        if action == "install" and not _installs(said):
+            return None
+        return PipCall(tuple(said), place, str(self.tree.root), dict(environment), line)
+
+    def _requirement(self, word: str, workdir: str) -> list[str]:
+        if ("/" in word or word.endswith(".whl")) and "://" not in word and self._has_wheels(word, workdir):
+            return []
+        if re.search(r"[*?]", word) and not re.search(r"[=<>!]", word):
+            found = sorted(glob.glob(str(self.tree.at(posixpath.join(workdir, word)))))
+            return found or [self._led(word)]
+        if re.split(r"[\[=<>!~ ]", word)[0] in OWN:
+            self.log(f"done: pip install {word} (the builder's own installer is used)")
+            return []
+        return [self._led(self.pins.applied(word))]
+
+    def _has_wheels(self, path: str, workdir: str) -> bool:
+        """Whether a folder, or a pattern in it, means packages of an earlier `pip wheel`, which made no files here."""
+        if not self.is_place(path, workdir):
+            return False
+        folder = self.tree.at(posixpath.join(workdir, posixpath.dirname(path) if re.search(r"[*?]", path) else path))
+        return not folder.is_file() and not (folder.is_dir() and any(each.is_file() for each in folder.iterdir()))
+
+    def _editable(self, target: str, workdir: str) -> list[str]:
+        """The package itself is installed, for what it requires; its code is found where it lies."""
+        path = target.partition("[")[0]
+        if "://" in target or target.startswith("git+"):
+            return [target]
+        folder = posixpath.normpath(posixpath.join(workdir, path))
+        source = posixpath.join(folder, "src")
+        self.editable.append(source if self.tree.at(source).is_dir() else folder)
+        return [self._led(target)]
+
+    def _led(self, word: str) -> str:
+        """A word with its path led into the stage's files."""
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if not value.startswith("/") or value.startswith("//"):
+            return word
+        # A mount is a link out of the tree, and pip may follow it.
+        return f"{option}{equals}{self.tree.root}{posixpath.normpath(value)}"
+
+    def _file(self, file: Path, workdir: str, depth: int = 0) -> None:
+        """Put pins into a requirements file, make its editable packages plain ones, and leave out the installer."""
+        if depth > 8 or not file.is_file() or file.is_symlink():
+            return
+        text = read_requirements(file)
+        lines = [self._line(line, file, workdir, depth) for line in text.splitlines()]
+        if lines != text.splitlines():
+            file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def _line(self, line: str, file: Path, workdir: str, depth: int) -> str:
+        if found := re.match(r"\s*(-e|--editable)[\s=]+(\S+)(.*)", line):
+            return f"{self._editable(found[2], workdir)[0]}{found[3]}"
+        if found := re.match(r"\s*(?:-r|--requirement)[\s=]*(\S+)", line):
+            self._file(file.parent / found[1], workdir, depth + 1)
+        elif re.split(r"[\[=<>!~;\s]", line.strip())[0] in OWN:
+            return ""
+        return line if line.lstrip().startswith(("#", "-")) else self.pins.applied(line.strip()) or line
+
+
+def _installs(words: Sequence[str]) -> bool:
+    """Whether an install command names anything to install."""
+    skip, action = False, False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in ("-r", "--requirement") or word.startswith(("--requirement=", "-r")):
+            return True
+        elif word in WITH_VALUE or word in FILES:
+            skip = True
+        elif not word.startswith("-"):
+            if action:
+                return True
+            action = True
+    return False

@@ -1,0 +1,1 @@
+"""Builds a Dockerfile on this machine, without a container engine."""

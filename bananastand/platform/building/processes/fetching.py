@@ -1,0 +1,84 @@
+"""ADD of an address: a file or a git repository is fetched into a stage's files, and kept for the next build."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import posixpath
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..commands import run
+from ..errors import DockerfileError
+from ..failure import decisive
+from ..tree import Tree
+
+__all__ = ["download"]
+
+FETCH = """
+import shutil, sys, urllib.error, urllib.request
+try:
+    with urllib.request.urlopen(sys.argv[1], timeout=60) as answer, open(sys.argv[2], "wb") as file:
+        shutil.copyfileobj(answer, file, 1 << 20)
+except urllib.error.HTTPError as error:
+    sys.exit(f"ERROR: {error.code} Client Error: {error.reason}")
+except OSError as error:
+    sys.exit(f"ERROR: {error}")
+"""
+
+
+async def download(
+    line: int, address: str, tree: Tree, target: str, *, cache: Path, log: Callable[[str], None]
+) -> None:
+    """Bring what an address names to `target`, a folder if it ends with a slash. Raises DockerfileError."""
+    is_git = address.startswith(("git@", "git://", "ssh://")) or urlsplit(address).path.endswith(".git")
+    kept = cache / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:32]
+    said = list[str]()
+
+    def hear(text: str) -> None:
+        said.append(text)
+        log(text)
+
+    if not kept.exists():
+        fresh = kept.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        source, _, ref = address.partition("#")
+        if is_git:
+            words = [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                *(("--branch", ref) if ref else ()),
+                source,
+                str(fresh / "all"),
+            ]
+        else:
+            words = [sys.executable, "-I", "-c", FETCH, address, str(fresh / "file")]
+        if await run(words, log=hear):
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise DockerfileError(line, f"ADD {address} failed: {decisive(said)}")
+        fresh.replace(kept)
+    else:
+        log("  as in an earlier build")
+    if is_git:
+        place = tree.at(target)
+        await asyncio.to_thread(
+            shutil.copytree,
+            kept / "all",
+            place,
+            dirs_exist_ok=True,
+            symlinks=True,
+            ignore=shutil.ignore_patterns(".git"),
+        )
+        return
+    name = posixpath.basename(urlsplit(address).path)
+    if target.endswith("/") and not name:
+        raise DockerfileError(line, f"ADD {address}: the address has no file name, so the target must name a file")
+    place = tree.at(posixpath.join(target, name) if target.endswith("/") else target)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(shutil.copyfile, kept / "file", place)

@@ -1,0 +1,368 @@
+"""What a RUN line means where there is no container: what pip and conda do, what the system has, and what is run.
+
+Knows which programs may run on this machine, and how their paths are led into the build's own tree where no mount
+namespace does that; runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..dockerfile.shell import Command, ShellError, Word, commands, edited
+from ..environments.conda import PROGRAMS as CONDA
+from ..environments.lock_files import EXPORTS, exported_to, runner_words
+from ..environments.lock_files import PROGRAMS as LOCKS
+from ..errors import NotHonoured
+from .system_packages import MANAGERS, harmless, packages_of, setup_reason
+
+__all__ = ["ROOT", "Run", "is_own", "read_run"]
+
+ROOT = "BANANASTAND_ROOT"  # the variable that holds the tree a path like /app is in
+HERE = ("/dev/", "/proc/", "/sys/")  # this machine's own, also for a build
+PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
+PIP = re.compile(r"pip(?:3(?:\.\d+)?)?")
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
+# Plain tools, whose operands are all the paths they touch.
+TOOLS = frozenset(
+    {"[", ":", "aria2c", "awk", "base64", "basename", "bunzip2", "bzip2", "cat", "cd", "chmod", "cmp", "command",
+     "cp", "curl", "cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "env", "exit", "export", "expr",
+     "false", "file", "find", "git", "grep", "gunzip", "gzip", "head", "hostname", "id", "install", "jq", "ln",
+     "ls", "md5sum", "mkdir", "mktemp", "mv", "nproc", "openssl", "printf", "pwd", "read", "readlink", "realpath",
+     "rm", "rmdir", "rsync", "sed", "seq", "set", "sha1sum", "sha256sum", "sleep", "sort", "stat", "tail", "tar",
+     "tee", "test", "touch", "tr", "tree", "true", "truncate", "type", "umask", "uname", "uniq", "unlink", "unset",
+     "unxz", "unzip", "wc", "wget", "which", "whoami", "xz", "yes", "zcat", "zip", "zstd", "7z"}
+)  # fmt: skip
+# They run without a container too; they may need the build's Python or packages.
+RUNS = TOOLS | {
+    "hf", "huggingface-cli", "node", "npm", "npx", "yarn", "pnpm", "gcc", "g++", "cc", "c++", "nvcc", "cmake",
+    "ninja", "aws", "gsutil", "gcloud", "rclone", "poetry", "gdown", "nvidia-smi", "xargs", "go", "cargo", "rustc",
+    "ffmpeg", "time", "timeout", "nice",
+}  # fmt: skip
+# Their first word that is no option is a pattern, which may begin with / and be no path.
+PATTERNS = frozenset({"grep", "sed", "tr", "cut", "echo", "printf", "awk", "jq"})
+READERS = frozenset(
+    {"[", "test", "cat", "ls", "head", "tail", "grep", "du", "df", "stat", "file", "wc", "find", "which"}
+)
+# They add a package source to an image's system.
+SOURCE_SCRIPT = re.compile(r"packagecloud\.io|nodesource\.com|script\.(deb|rpm)\.sh")
+# Installers of what the builder brings: a file named so is fetched, run and removed.
+INSTALLERS = re.compile(
+    r"(.*/)?(get-pip\.py|(mini|micro)?(conda|mamba|forge)\d*(-latest)?[\w.-]*\.sh|Ana?conda3[\w.-]*\.sh)$",
+    re.IGNORECASE,
+)
+POETRY = re.compile(r"install\.python-poetry\.org|get-poetry\.py|astral\.sh/uv/install")
+PIP_QUIET = (
+    "cache",
+    "check",
+    "config",
+    "debug",
+    "freeze",
+    "list",
+    "show",
+    "inspect",
+    "index",
+    "help",
+    "completion",
+    "",
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """A shell line, read. line: what is left of it for the shell, empty if nothing."""
+
+    line: str
+    pip: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    conda: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    locks: list[str] = field(default_factory=list[str])  # poetry, pipenv or uv, which install by a lock file
+    exports: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # and write a requirements file
+    assignments: dict[str, str] = field(default_factory=dict[str, str])  # before pip: PIP_CONFIG_FILE=...
+    left_out: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # a command, and why
+    packages: list[str] = field(default_factory=list[str])  # of Debian
+    environments: list[str] = field(default_factory=list[str])  # folders that the line makes virtual environments in
+    programs: set[str] = field(default_factory=set[str])  # that are not known here: a console script, perhaps
+    writes: list[str] = field(default_factory=list[str])  # absolute paths that may be written
+    plain: bool = True  # all of its programs are tools that need no Python
+
+
+def is_own(command: Command, known: Callable[[str], str | None]) -> bool:
+    """Whether the builder does a command itself, in its place among the others: pip's, conda's, a venv's."""
+    program, words = _program(command, known)
+    action = (program, (words[1:2] or [""])[0])
+    if program in ("pip", "virtualenv") or program in CONDA or action in LOCKS or action in EXPORTS:
+        return True
+    return PYTHON.fullmatch(program) is not None and _is_setup(words)
+
+
+def read_run(
+    number: int, text: str, known: Callable[[str], str | None], *, sandboxed: bool = False, beginning: str = ""
+) -> Run:
+    """Read the shell line of RUN at a Dockerfile's line.
+
+    known: the value of a variable. sandboxed: whether the tree will be the root of what runs, so that paths stay as
+    they are. Raises NotHonoured.
+    """
+    run, changes, taken = Run(text), list[tuple[int, int, str]](), set[int]()
+    beginning = beginning or f"RUN {text}"
+    try:
+        found = commands(text)
+    except ShellError as error:
+        if sandboxed:
+            run.plain = False
+            return run
+        raise NotHonoured(number, f"RUN with {error} is not understood without a container", beginning) from None
+    for at, command in enumerate(found):
+        if command.words and _taken(number, text, command, run, known, sandboxed, beginning):
+            taken.add(at)
+    # What is piped into a command that is left out serves nothing else.
+    for at in range(len(found) - 1, 0, -1):
+        if at in taken and text[found[at - 1].end : found[at].start].strip() == "|":
+            taken.add(at - 1)
+    for at, command in enumerate(found):
+        if at in taken:
+            # What a left out command was redirected to stays empty, as far as a later line looks.
+            changes.append((command.start, command.end, ":"))
+        else:
+            changes += _owners(command) + _runner(command) + ([] if sandboxed else _paths(command))
+        if at not in taken:
+            run.writes += _written(command)
+    if any(start < other < end for start, end, _ in changes for other, _, _ in changes):
+        raise NotHonoured(number, "RUN with a command inside one that is not run is not understood", beginning)
+    run.line = edited(text, changes) if len(taken) < len(found) else ""
+    return run
+
+
+def _program(command: Command, known: Callable[[str], str | None]) -> tuple[str, list[str | None]]:
+    """The program's name without its folder, and all words as far as they are known; pip in all its spellings."""
+    words = [_value(word, known) for word in command.words]
+    if words and words[0] is None:  # $PIP_INSTALL torch
+        name = re.fullmatch(r"\$\{?(\w+)\}?", command.words[0].text)
+        value = known(name[1]) if name else None
+        words = [*(shlex.split(value) if value else [None]), *words[1:]]
+    while words and words[0] in ("sudo", "exec", "command", "time", "nice") and len(words) > 1:
+        words = words[1:]
+        while words and (words[0] or "").startswith("-"):
+            words = words[1:]
+    if words and words[0] == "env" and any("=" in (word or "") for word in words[1:2]):
+        rest = words[1:]
+        while rest and re.match(r"\w+=", rest[0] or ""):
+            rest = rest[1:]
+        words = rest or words
+    words = words[len(runner_words(words)) :]
+    program = (words[0] or "").rpartition("/")[2] if words else ""
+    if PYTHON.fullmatch(program):
+        flags = 1
+        while flags < len(words) and words[flags] in ("-u", "-I", "-E", "-s", "-B"):
+            flags += 1
+        if words[flags : flags + 2] in (["-m", "pip"], ["-m", "pip3"]):
+            return "pip", ["pip", *words[flags + 2 :]]
+        if words[flags : flags + 2] in (["-m", "venv"], ["-m", "virtualenv"]):
+            return "virtualenv", ["virtualenv", *words[flags + 2 :]]
+    if program == "uv" and words[1:2] == ["pip"]:
+        return "pip", [each for each in words[1:] if each != "--system"]
+    if program == "uv" and words[1:2] == ["venv"]:
+        return "virtualenv", ["virtualenv", *words[2:]]
+    return ("pip" if PIP.fullmatch(program) else program), words
+
+
+def _is_setup(words: list[str | None]) -> bool:
+    """python setup.py install, which would write into an environment that other builds use."""
+    plain = [word for word in words[1:] if not (word or "").startswith("-")]
+    return plain[:1] == ["setup.py"] and bool({"install", "develop"} & set(plain[1:]))
+
+
+def _taken(
+    number: int, text: str, command: Command, run: Run, known: Callable[[str], str | None], sandboxed: bool,
+    beginning: str,
+) -> bool:  # fmt: skip
+    """Whether the command is not for the shell: pip's, conda's, a virtual environment's, or left out."""
+    program, words = _program(command, known)
+    if not program:
+        if sandboxed:
+            run.plain = False
+            return False
+        word = command.words[0].text
+        raise NotHonoured(number, f"RUN {word}: its program is not known before it runs", beginning)
+    said = " ".join(text[command.start : command.end].split())
+    if program == "pip":
+        if sandboxed and None in words:
+            run.plain = False  # the shell knows the word, and the note of its pip says it
+            return False
+        return _pip(number, words[1:], command, run, known, beginning)
+    if (program, (words[1:2] or [""])[0]) in LOCKS:
+        run.locks.append(program)
+        return True
+    if (program, (words[1:2] or [""])[0]) in EXPORTS:
+        return _export(program, words, command, run)
+    if program == "poetry" and words[1:2] in (["config"], ["self"]):
+        run.left_out.append((said, "packages go into the build's environment"))
+        return True
+    if any(INSTALLERS.match((word or "").partition("?")[0]) for word in words):
+        run.left_out.append((said, "the builder makes the app's Python and its environment"))
+        return True
+    if PYTHON.fullmatch(program) and _is_setup(words):
+        run.pip.append(("install", "-e", ".") if "develop" in words else ("install", "."))
+        return True
+    if program == "virtualenv":
+        run.environments += [each for each in words[1:] if each and not each.startswith("-")]
+        return True
+    if program in CONDA:
+        run.conda.append(tuple(word or "" for word in words[1:]))
+        return True
+    if program in MANAGERS:
+        packages = packages_of([word or "" for word in words])
+        run.packages += packages or ()
+        run.left_out.append((said, "" if packages else "the system is this machine's"))
+        return True
+    if (reason := setup_reason(program, words, sandboxed=sandboxed)) is not None:
+        run.left_out.append((said, reason))
+        return True
+    if (program in SHELLS or PYTHON.fullmatch(program)) and len(words) < 3 and POETRY.search(text):
+        run.pip.append(("install", "poetry"))
+        return True
+    if program in SHELLS and len(words) < 3 and SOURCE_SCRIPT.search(text):
+        run.left_out.append((said, "it adds a package source to an image"))
+        return True
+    if program in ("huggingface-cli", "hf") and "login" in words[1:3] and not sandboxed:
+        run.left_out.append((said, "this machine's own login stays as it is; give a token by --secret HF_TOKEN"))
+        return True
+    operands = [word.literal or word.text for word in (*_operands(command, program), *command.files)]
+    paths = [path for path in operands if path.startswith(("/", "~/", "$HOME/"))]
+    reason = harmless(program, paths) if _all_paths(program, operands) else None
+    if reason is not None:
+        run.left_out.append((said, reason))
+        return True
+    if program == "git" and words[1:3] == ["lfs", "install"]:
+        run.packages.append("git-lfs")
+        run.left_out.append((said, "git-lfs is the machine's"))
+        return True
+    run.plain = run.plain and program in TOOLS
+    if not (PYTHON.fullmatch(program) or program in RUNS):
+        run.programs.add(program if "/" not in (words[0] or "") or (words[0] or "").startswith("/") else words[0] or "")
+    return False
+
+
+def _export(program: str, words: list[str | None], command: Command, run: Run) -> bool:
+    """`poetry export > FILE`: the builder writes the file. Without one it is for pip, behind a pipe."""
+    targets = [word.literal for word in command.files if word.literal and not word.literal.startswith("/dev/")]
+    file = exported_to(words) or next(iter(targets), None)
+    if program == "pipenv" and words[1] == "lock" and not {"-r", "--requirements"} & set(words):
+        run.left_out.append(("pipenv lock", "the lock file is read as it is"))
+    elif file is not None:
+        run.exports.append((program, file))
+    else:
+        run.locks.append(program)
+    return True
+
+
+def _all_paths(program: str, operands: list[str]) -> bool:
+    """Whether all that a command changes is named by an absolute path; a download's address is none."""
+    names = [each for each in operands if "://" not in each]
+    return bool(names) and all(each.startswith(("/", "~/", "$HOME/")) for each in names)
+
+
+def _pip(
+    number: int, words: list[str | None], command: Command, run: Run, known: Callable[[str], str | None], beginning: str
+) -> bool:
+    if any(word is None for word in words):
+        raise NotHonoured(number, "RUN pip with a word only the shell knows is not understood", beginning)
+    said = [word for word in words if word is not None]
+    if "/dev/stdin" in said and run.locks:
+        return True
+    action = next((word for word in said if not word.startswith("-")), "")
+    if action in ("install", "uninstall", "sync", "wheel", "download"):
+        if action == "sync":  # uv pip sync FILE
+            said = ["install", *(part for word in said if word != "sync" for part in ("-r", word))]
+        run.pip.append(tuple(said))
+        for word in command.assignments:
+            name, _, value = (_value(word, known) or "").partition("=")
+            run.assignments[name] = value
+    elif action not in PIP_QUIET:
+        raise NotHonoured(number, f"RUN pip {action} is not honoured", beginning)
+    return True
+
+
+def _value(word: Word, known: Callable[[str], str | None]) -> str | None:
+    """What the shell will make of a word, with plain variables from ARG and ENV put in."""
+    if word.literal is not None:
+        return word.literal
+    text = re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda each: _shown(known(each[1] or each[2]), each[0]), word.text)
+    try:
+        parts = shlex.split(text)
+    except ValueError:
+        return None
+    # A pattern that fits no file stays as it is: uvicorn[standard], torch==1.*
+    return parts[0] if len(parts) == 1 and not re.search(r"[$`]", text) else None
+
+
+def _shown(value: str | None, otherwise: str) -> str:
+    return otherwise if value is None else value
+
+
+def _operands(command: Command, name: str) -> list[Word]:
+    """The words of a command that may be paths: no options, and no pattern of sed or text of echo."""
+    words = [word for word in command.words[1:] if not word.text.startswith("-")]
+    if name in PATTERNS:
+        return words[1:] if name in ("grep", "sed", "awk", "jq") else []
+    if name == "chmod":
+        return words[1:]
+    return words
+
+
+def _written(command: Command) -> list[str]:
+    """Absolute paths that a command may write."""
+    name = (command.name or "").rpartition("/")[2]
+    words = [] if name in READERS or PYTHON.fullmatch(name) else _operands(command, name)
+    texts = [word.literal or word.text for word in (*words, *command.files)]
+    return [text for text in texts if text.startswith("/") and not text.startswith(("//", *HERE))]
+
+
+def _runner(command: Command) -> list[tuple[int, int, str]]:
+    """`poetry run python x.py`: the build's environment is the project's, and the program is run in it."""
+    before = runner_words([word.literal for word in command.words])
+    return [(command.words[0].start, command.words[len(before)].start, "")] if before else []
+
+
+def _owners(command: Command) -> list[tuple[int, int, str]]:
+    """`install --owner=user`: files belong to the user who runs the platform."""
+    if (command.name or "").rpartition("/")[2] != "install":
+        return []
+    return [(word.start, word.end, "") for word in command.words if re.match(r"--(owner|group)=", word.text)]
+
+
+def _paths(command: Command) -> list[tuple[int, int, str]]:
+    """Changes that lead the command's absolute paths into the build's tree, and its program to this machine's."""
+    changes, words = list[tuple[int, int, str]](), command.words[1:]
+    name = (command.name or "").rpartition("/")[2]
+    if command.words and "/" in (command.name or "") and (PYTHON.fullmatch(name) or name in RUNS):
+        changes.append((command.words[0].start, command.words[0].end, name))
+    elif not (PYTHON.fullmatch(name) or name in RUNS):
+        words = command.words
+    if name in PATTERNS:
+        options = [word for word in words if word.text.startswith("-")]
+        patterns = [word for word in words if not word.text.startswith("-")]
+        words = options + (patterns[1:] if name in ("grep", "sed", "awk", "jq") else [])
+    if PYTHON.fullmatch(name) and any(word.text == "-c" for word in words):
+        words = []
+    for word in (*command.assignments, *words, *command.files):
+        start = _start_of_path(word)
+        if start is not None:
+            changes.append((start, start + 1, _lead(word.text, start - word.start)))
+    return changes
+
+
+def _start_of_path(word: Word) -> int | None:
+    """Where an absolute path begins in a word: at once, after NAME= or after --option=."""
+    found = re.match(r"(?:[A-Za-z_]\w*=|--?[A-Za-z][\w-]*=)?['\"]?(?=/)", word.text)
+    if found is None or word.text[found.end() :].startswith(("//", *HERE)):
+        return None
+    return word.start + found.end()
+
+
+def _lead(text: str, at: int) -> str:
+    """The variable of the tree and a slash, for a word unquoted, in " or in '."""
+    before = text[at - 1 : at]
+    return f"${ROOT}/" if before == '"' else f"'\"${ROOT}\"'/" if before == "'" else f'"${ROOT}"/'

@@ -1,0 +1,59 @@
+"""Builds again what a live version needs and the disk no longer has, as after a restore: from its kept source."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import PlatformError
+from ..launch import Launch
+from ..store.directory import pack
+from ..store.private_files import make_folder
+
+if TYPE_CHECKING:
+    from ..platform import Stand
+    from ..store.builds import Build
+    from ..store.projects import Project
+
+__all__ = ["rebuild_missing"]
+
+
+async def rebuild_missing(stand: Stand) -> list[str]:
+    """Queue a build for each project whose live version has lost its files; what is built again, in words."""
+    found = list[str]()
+    for project in stand.projects.list():
+        deployment = stand.builds.deployment(project.live) if project.live else None
+        if deployment is None or not await asyncio.to_thread(_is_missing, deployment.launch):
+            continue
+        build = stand.builds.get(deployment.id)
+        try:
+            again = await _build_again(stand, project, build)
+        except (PlatformError, OSError) as error:
+            found.append(f"{project.name} has lost its files and cannot be built again: {error}")
+            continue
+        found.append(f"{project.name} has lost its files and is built again: {again}")
+    return found
+
+
+async def _build_again(stand: Stand, project: Project, build: Build) -> str:
+    stand.projects.point(project, None)  # its calls wait for the build
+    source, archive = stand.deployer.folder(build) / "source", None
+    if await asyncio.to_thread(source.is_dir):
+        archive = make_folder(stand.settings.data / "uploads") / f"{build.id}.part"
+        await asyncio.to_thread(pack, source, archive)
+    made = stand.deploy(
+        project.name, str(archive or build.source), environment=build.environment, secrets=build.secrets,
+        builder=build.builder, as_of=build.as_of, archive=archive,
+    )  # fmt: skip
+    return f"build {made.id}"
+
+
+def _is_missing(launch: Launch) -> bool:
+    if launch.kind != "process":
+        return False
+    python = launch.python or ""
+    if "/" in python and not os.path.exists(python):
+        return True
+    return launch.root is not None and not Path(launch.workdir).is_dir()

@@ -1,0 +1,1 @@
+"""Model weights in builds: tokens, mirrors, the shared cache, and failed downloads."""

@@ -1,0 +1,1 @@
+"""The platform's data: database, projects, builds, calls, keys, logs, and files."""

@@ -1,0 +1,222 @@
+"""Backups of a data directory, made while it is in use, and their restoration.
+
+A backup has the database, calls, sources, git repositories, logs and keys; not what builds make of the sources: that
+is built again where it is missing. Source of the online copy: sqlite.org/backup.html.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path, PurePosixPath
+
+from ..errors import Conflict, PlatformError, Refused, StoreError
+from .database_guard import FILE as STARTS
+from .database_guard import check_database
+from .directory import lock_directory
+from .identity import FILE as IDENTITY
+from .private_files import make_folder, make_private, open_private
+
+__all__ = ["back_up", "restore"]
+
+DATABASE = "stand.sqlite"
+FILES = ("stand.toml", "client.toml")
+FOLDERS = ("git", "logs", "proxy", "modules")
+CHANGING = ("bodies", "uploads")  # written before the row that names them: looked at before and after the database
+ABOUT = "backup.json"
+FORMAT = 1
+BROKEN = (tarfile.TarError, zlib.error, sqlite3.Error)
+
+
+def back_up(data: Path, to: Path) -> int:
+    """Write a backup of the directory, which may be in use, to a new file; its size in bytes. Raises PlatformError."""
+    if not (data / DATABASE).exists():
+        raise Refused(f"{data} has no database: name the directory of a platform with --data")
+    if to.exists():
+        raise Conflict(f"{to} is there already: name a new file")
+    aside = to.with_name(f".{to.name}.new")
+    with tempfile.TemporaryDirectory(prefix=".backup-", dir=data) as folder:
+        staged = Path(folder)
+        try:
+            _link_all(data, staged, CHANGING)
+            _copy_database(data / DATABASE, staged / DATABASE)
+            _link_all(data, staged, (*CHANGING, *FOLDERS))
+            for build in (data / "builds").glob("*/source"):
+                _link_tree(build, staged / "builds" / build.parent.name / "source")
+            for name in FILES:
+                if (data / name).is_file():
+                    shutil.copy2(data / name, staged / name)
+            about = {"format": FORMAT, "folder": str(data), "made": time.time()}
+            (staged / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+            with open(aside, "wb", opener=open_private) as file:
+                with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
+                    for name in (ABOUT, *sorted(each for each in os.listdir(staged) if each != ABOUT)):
+                        tar.add(staged / name, arcname=name)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(aside, to)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"the backup {to} cannot be written: {error}") from error
+        finally:
+            aside.unlink(missing_ok=True)
+    return to.stat().st_size
+
+
+def restore(file: Path, data: Path) -> str:
+    """Put a backup into a directory that has no database, or has lost it; says what was done. Raises PlatformError.
+
+    What is left of a lost database is kept in a folder beside it.
+    """
+    lock = lock_directory(make_folder(data))
+    try:
+        return _restore(file, data)
+    finally:
+        os.close(lock)
+
+
+def _restore(file: Path, data: Path) -> str:
+    aside = ""
+    if (data / DATABASE).exists() or (data / STARTS).exists():
+        if _is_whole(data):
+            raise Conflict(f"{data} has a database that is whole: name an empty directory with --data, or move it away")
+        aside = _put_aside(data)
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=data) as folder:
+        staged = Path(folder)
+        try:
+            _unpack(file, staged)
+            about = json.loads((staged / ABOUT).read_text(encoding="utf-8"))
+            if about["format"] != FORMAT:
+                raise Refused(
+                    f"{file} is of format {about['format']}, and this program knows {FORMAT}: use a newer one"
+                )
+            starts = _check(staged / DATABASE)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, *BROKEN) as error:
+            raise Refused(f"{file} is no backup that can be restored: {error}") from error
+        for name in sorted(os.listdir(staged)):
+            if name not in (ABOUT, DATABASE):
+                _move(staged / name, data / name)
+        place = {"id": "00000000-0000-0000-0000-000000000000", "device": 0, "inode": 0, "folder": about["folder"]}
+        _write(data / IDENTITY, place)  # another one is made for this directory, and its paths are mended
+        _write(data / STARTS, {"starts": starts, "stopped": True})
+        (staged / DATABASE).replace(data / DATABASE)
+    make_private(data)
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(about["made"]))
+    return f"restored the backup of {when}" + (f"; what was left is in {aside}" if aside else "")
+
+
+def _copy_database(path: Path, to: Path) -> None:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=30.0)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target, pages=1000, sleep=0.01)
+        target.execute("PRAGMA journal_mode = DELETE")
+
+
+def _link_all(data: Path, staged: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        if (data / name).is_dir():
+            _link_tree(data / name, staged / name)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """The same files under other names: a file that is removed meanwhile stays. Logs, which grow, are copied.
+
+    Of a git repository what is pointed to comes after what points, as objects are only ever added.
+    """
+    for place, folders, names in os.walk(source):
+        folders.sort(key=lambda name: (name == "objects", name))
+        folders[:] = [name for name in folders if not name.startswith("tmp_objdir")]
+        into = target / os.path.relpath(place, source)
+        into.mkdir(parents=True, exist_ok=True)
+        for name in sorted(names):
+            if name.startswith(".") and name.endswith(".new"):
+                continue
+            with suppress(FileNotFoundError, FileExistsError):
+                path = Path(place, name)
+                if source.name == "logs":
+                    shutil.copy2(path, into / name)
+                else:
+                    os.link(path, into / name, follow_symlinks=False)
+        for name in folders:
+            if os.path.islink(f"{place}/{name}"):
+                with suppress(FileExistsError):
+                    os.symlink(os.readlink(f"{place}/{name}"), into / name)
+
+
+def _unpack(file: Path, into: Path) -> None:
+    with tarfile.open(file, "r:*") as tar:
+        links = list[tuple[Path, str]]()
+        for member in tar:
+            name = PurePosixPath(member.name)
+            if name.is_absolute() or ".." in name.parts:
+                raise ValueError(f"{member.name[:80]!r} leads out of it")
+            place = into.joinpath(*name.parts)
+            if member.isdir():
+                make_folder(place)
+            elif member.issym():
+                links.append((place, member.linkname))
+            elif member.isreg() or member.islnk():
+                make_folder(place.parent)
+                content = tar.extractfile(member)
+                assert content is not None, "a regular file has content"
+                with open(place, "wb", opener=open_private) as target:
+                    shutil.copyfileobj(content, target)
+                place.chmod(0o700 if member.mode & 0o100 else 0o600)
+                os.utime(place, (member.mtime, member.mtime))
+        for place, target in links:
+            make_folder(place.parent)
+            place.symlink_to(target)
+
+
+def _check(path: Path) -> int:
+    """The number of the last start that a database knows. Raises sqlite3.Error, ValueError where it is not whole."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("PRAGMA quick_check").fetchone()[0]
+        if found != "ok":
+            raise ValueError(f"its database is damaged: {found}")
+        connection.execute("SELECT count(*) FROM projects").fetchone()
+        row = connection.execute("SELECT value FROM facts WHERE name = 'starts'").fetchone()
+        return int(row[0]) if row is not None else 0
+
+
+def _is_whole(data: Path) -> bool:
+    try:
+        check_database(data)
+        return _check(data / DATABASE) >= 0
+    except (PlatformError, sqlite3.Error, ValueError):
+        return False
+
+
+def _put_aside(data: Path) -> str:
+    folder = make_folder(data / f"lost-{time.strftime('%Y%m%d-%H%M%S')}")
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", STARTS):
+        with suppress(FileNotFoundError):
+            (data / name).rename(folder / name)
+    return str(folder)
+
+
+def _move(source: Path, target: Path) -> None:
+    """In the place of what is there; folders are merged."""
+    if source.is_dir() and not source.is_symlink() and target.is_dir():
+        for each in _entries(source):
+            _move(each, target / each.name)
+        return
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    os.replace(source, target)
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.iterdir())
+
+
+def _write(path: Path, value: object) -> None:
+    with open(path, "w", encoding="utf-8", opener=open_private) as file:
+        json.dump(value, file)

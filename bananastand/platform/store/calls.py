@@ -1,0 +1,338 @@
+"""The rows of calls: queued, leased, given back, ended exactly once. Knows no replica and waits for nothing.
+
+A call is written before it is acknowledged. Whoever works on it holds its lease; a lease ends with its holder, and as
+a data directory has one supervisor at a time, all leases that are there when one starts are void. Waiting callers are
+told by the supervisor itself (`dispatcher`), not by looking here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from ..errors import StoreError
+from ..replicas.client import Headers, ReplicaRequest
+from . import tables
+from .blobs import SMALL, Blobs
+from .bodies import FileBody
+from .database import Store
+from .projects import Project
+from .tables import header_list
+from .writer import driver_of
+
+__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request", "storable"]
+
+WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
+JSON_BODY: Headers = (("content-type", "application/json"),)
+State = Literal["queued", "running", "succeeded", "failed"]
+T = tables.calls.c
+COLUMNS = [column for column in tables.calls.columns if column.name not in ("body", "answer")]
+ENDING = ("state", "lease", "leased_until", "finished", "status", "answer_headers", "error", "request")
+COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
+
+# Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
+KEPT = [column.name for column in tables.calls.columns if column.name not in ("number", "answer")]
+ADD = f"INSERT INTO calls ({', '.join(KEPT)}) VALUES ({', '.join(':' + name for name in KEPT)})"
+CHANGE = update(tables.calls).where(T.id == bindparam("call"), T.state.in_(("queued", "running")))
+LEASE = (
+    "UPDATE calls SET state = 'running', lease = :lease, leased_until = :leased_until, attempts = :attempts, "
+    "begun = :begun WHERE id = :call AND state = 'queued'"
+)
+END = (
+    f"UPDATE calls SET {', '.join(f'{name} = :{name}' for name in (*ENDING, 'answer', 'body', 'headers'))} "
+    "WHERE id = :call AND state IN ('queued', 'running')"
+)
+COUNT = (
+    f"INSERT INTO usage (day, model_key, {', '.join(COUNTED)}) "
+    f"VALUES (:day, :model_key, {', '.join(':' + name for name in COUNTED)}) ON CONFLICT (day, model_key) "
+    f"DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in COUNTED)}"
+)
+MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
+FIND = (
+    select(*COLUMNS)
+    .where((T.id == bindparam("name")) | (T.run_id == bindparam("name")))
+    .order_by(T.number.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call without its bodies.
+
+    Attributes:
+        method, route, headers: What is asked of the app: `route` is the path with its query, percent-encoded as sent;
+            the headers are those that the app may see. They are forgotten when the call has ended.
+        request: The digest under which a repeated call finds this one.
+        attempts: Those that count: it is in one, or one has ended with its replica while no other call was there.
+        status, answer_headers: Of the answer, once there is one.
+        alone: Whether it is tried with no other call beside it, because a replica has died under it.
+    """
+
+    number: int
+    id: str
+    run_id: str
+    project_id: str
+    method: str
+    route: str
+    headers: Headers
+    request: str | None
+    state: State
+    lease: str | None
+    leased_until: float | None
+    attempts: int
+    cold: bool
+    created: float
+    begun: float | None
+    finished: float | None
+    status: int | None
+    answer_headers: Headers
+    error: str | None
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended. `error` says why it failed; `status`, `headers` and `body` are what its caller gets.
+
+    `again` means that no handler has had it for good, so that the same request may be made once more.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+    error: str | None = None
+    again: bool = False
+
+    @property
+    def from_app(self) -> bool:
+        """Whether the app gave this answer: the platform's own are the error's words."""
+        return self.error is None or self.body != self.error.encode()
+
+
+class Calls:
+    """The calls of a data directory; bodies that are not small lie in `blobs`."""
+
+    def __init__(self, store: Store, blobs: Blobs) -> None:
+        self._store, self._blobs = store, blobs
+
+    async def add(
+        self,
+        project: Project,
+        asked: ReplicaRequest,
+        *,
+        run_id: str | None,
+        request: str | None,
+        cold: bool,
+        durable: bool = True,
+    ) -> Call:
+        """Write a queued call. Raises StoreError: then there is none.
+
+        Without `durable` a power cut before the call's end may forget it: for a caller who waits for that end.
+        """
+        call = Call(
+            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, asked.method, asked.path,
+            asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
+        )  # fmt: skip
+        body, small = asked.body, None
+        if isinstance(body, FileBody):
+            await self._blobs.adopt(_body_name(call), body.path)
+        elif len(body) > SMALL:
+            await self._blobs.put(_body_name(call), body)
+        else:
+            small = body
+        row = {**_values(call), "headers": header_list(call.headers), "answer_headers": None, "body": small}
+        number = await self._store.write(
+            lambda connection: driver_of(connection).execute(ADD, row).lastrowid, durable=durable
+        )
+        return replace(call, number=number or 0)
+
+    async def lease(self, call: Call, holder: str, seconds: float) -> Call:
+        """Let a replica work on it; counts as an attempt. Raises StoreError."""
+        now = time.time()
+        fields: dict[str, Any] = {
+            "state": "running", "lease": holder, "leased_until": now + seconds, "attempts": call.attempts + 1,
+            "begun": now,
+        }  # fmt: skip
+        row = {**fields, "call": call.id}
+        await self._store.write(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
+        return replace(call, **fields)
+
+    def give_back(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
+        """To the queue, where it keeps its place.
+
+        Args:
+            call: Leased.
+            counted: Whether the attempt counts against the limit.
+            alone: Whether it is to be tried alone from now on.
+        """
+        attempts = call.attempts if counted else max(0, call.attempts - 1)
+        alone = alone or call.alone
+        return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts, alone=alone)
+
+    async def finish(self, call: Call, outcome: Outcome, model_key: str) -> Call:
+        """The one end of a call, and its day's usage, in one transaction. An end that is recorded stays."""
+        if len(outcome.body) > SMALL:
+            await self._blobs.put(_answer_name(call), outcome.body)
+        now = time.time()
+        ended = replace(
+            call,
+            state="failed" if outcome.error is not None else "succeeded",
+            lease=None, leased_until=None, finished=now, status=outcome.status, answer_headers=outcome.headers,
+            error=None if outcome.error is None else storable(outcome.error),
+            request=None if outcome.again else call.request,
+        )  # fmt: skip
+        answer = outcome.body if len(outcome.body) <= SMALL else None
+        end = {name: getattr(ended, name) for name in ENDING}
+        row = {
+            **end, "answer_headers": header_list(ended.answer_headers), "answer": answer, "body": None, "headers": None,
+            "call": call.id,
+        }  # fmt: skip
+        counted = _counted(ended, model_key)
+
+        def write(connection: Connection) -> None:
+            driver = driver_of(connection)
+            if driver.execute(END, row).rowcount:
+                driver.execute(COUNT, counted)
+
+        await self._store.write(write)
+        await self._blobs.remove(_body_name(call))
+        return ended
+
+    def find(self, name: str) -> Call | None:
+        """By its id, or by the id of the start's answer, the newest of that id."""
+        return self._one(FIND, {"name": name})
+
+    def made_before(self, project: Project, request: str) -> Call | None:
+        """The call that was made under this digest."""
+        return self._one(MADE_BEFORE, {"project": project.id, "made": request})
+
+    def other_made_before(self, project: Project, start: str) -> bool:
+        """Whether there is a call whose digest begins so."""
+        table, until = tables.calls, start[:-1] + chr(ord(start[-1]) + 1)
+        query = select(table.c.id).where(
+            table.c.project_id == project.id, table.c.request >= start, table.c.request < until
+        )
+        with self._store.reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    async def body(self, call: Call) -> bytes | FileBody:
+        """The request's body. Raises StoreError."""
+        table = tables.calls
+        with self._store.reading() as connection:
+            value = connection.scalar(select(table.c.body).where(table.c.id == call.id))
+        if value is not None:
+            return bytes(value)
+        path = self._blobs.path(_body_name(call))
+        return FileBody(path, await asyncio.to_thread(_size, path))
+
+    def body_size(self, call: Call) -> int:
+        """Of the request's body in bytes, 0 where it is gone."""
+        try:
+            return _size(self._blobs.path(_body_name(call)))
+        except StoreError:
+            return 0
+
+    async def answer(self, call: Call) -> bytes:
+        """What the app answered. Raises StoreError."""
+        table = tables.calls
+        with self._store.reading() as connection:
+            value = connection.scalar(select(table.c.answer).where(table.c.id == call.id))
+        return bytes(value) if value is not None else await self._blobs.get(_answer_name(call))
+
+    def unfinished(self) -> list[Call]:
+        """All that are queued or leased, in the order in which they came."""
+        table = tables.calls
+        query = select(*COLUMNS).where(table.c.state.in_(("queued", "running"))).order_by(table.c.number)
+        with self._store.reading() as connection:
+            return [Call(*row) for row in connection.execute(query)]
+
+    async def forget_before(self, moment: float) -> int:
+        """Remove what ended before that moment, answers and all; how many there were."""
+        table = tables.calls
+
+        def remove(connection: Connection) -> Sequence[str]:
+            old = connection.scalars(select(table.c.id).where(table.c.finished < moment).limit(1000)).all()
+            connection.execute(delete(table).where(table.c.id.in_(old)))
+            return old
+
+        old = await self._store.write(remove)
+        for id in old:
+            await self._blobs.remove(f"{id}.answer")
+        return len(old)
+
+    def sweep(self) -> None:
+        """Remove the files that belong to no call."""
+        self._blobs.sweep(lambda name: self.find(name) is not None)
+
+    def usage(self) -> list[Any]:
+        """Rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
+        with self._store.reading() as connection:
+            return list(connection.execute(select(tables.usage)))
+
+    def _one(self, query: Any, named: dict[str, str]) -> Call | None:
+        with self._store.reading() as connection:
+            row = connection.execute(query, named).one_or_none()
+        return None if row is None else Call(*row)
+
+    def _write(self, call: Call, **fields: Any) -> Call:
+        with self._store.transaction(durable=False) as connection:
+            connection.execute(CHANGE, {**fields, "call": call.id})
+        return replace(call, **fields)
+
+
+def fingerprint(request_id: str, asked: ReplicaRequest) -> str:
+    """What makes two calls the same: the caller's id for it, the method, the path with its query, and the body."""
+    route = asked.path if asked.method == "POST" else f"{asked.method} {asked.path}"
+    body = asked.body if isinstance(asked.body, bytes) else asked.body.digest.encode()
+    of_body = hashlib.sha256(f"{route}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
+    return f"{of_request(request_id)}{of_body}"
+
+
+def of_request(request_id: str) -> str:
+    """How the digests of all calls begin that were made under this id."""
+    return f"{hashlib.sha256(request_id.encode('utf-8', 'surrogatepass')).hexdigest()}:"
+
+
+def storable(text: str) -> str:
+    """A text as a database and HTTP can hold it: what no encoding has becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _counted(call: Call, model_key: str) -> dict[str, Any]:
+    """One more run, on the day on which it ends."""
+    assert call.finished is not None
+    good, seconds = call.state == "succeeded", max(0.0, call.finished - (call.begun or call.finished))
+    return {
+        "day": datetime.fromtimestamp(call.finished, UTC).date().isoformat(), "model_key": model_key, "runs": 1,
+        "succeeded": int(good), "failed": int(not good), "compute_seconds": seconds, "cold_starts": int(call.cold),
+    }  # fmt: skip
+
+
+def _values(call: Call) -> dict[str, Any]:
+    return {column.name: getattr(call, column.name) for column in COLUMNS if column.name != "number"}
+
+
+def _size(path: Path) -> int:
+    """Raises StoreError."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _body_name(call: Call) -> str:
+    return f"{call.id}.body"
+
+
+def _answer_name(call: Call) -> str:
+    return f"{call.id}.answer"

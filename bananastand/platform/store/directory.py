@@ -1,0 +1,34 @@
+"""A data directory as a whole: who holds it, and folders of it packed for a build."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tarfile
+from pathlib import Path
+
+from ..errors import Conflict
+from .private_files import make_folder
+
+__all__ = ["lock_directory", "pack"]
+
+
+def lock_directory(data: Path) -> int:
+    """Hold a data directory. It ends with the process, however that ends. Raises Conflict where another holds it."""
+    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise Conflict(
+            f"another stand is running on {data}: stop it, or take another folder: bananastand up --data FOLDER"
+        ) from None
+    return descriptor
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write a folder's files to a new tar.gz, for its owner alone. Raises OSError."""
+    make_folder(archive.parent)
+    private = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(private, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
+        tar.add(folder, arcname=".")

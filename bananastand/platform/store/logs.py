@@ -1,0 +1,178 @@
+"""Logs of builds and replicas: a file of JSON lines each, and those who follow it. Knows no build and no replica."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..tracebacks import last_error
+from .private_files import open_private
+
+__all__ = ["Log", "hidden", "iso", "plain", "tail", "to_hide"]
+
+LONGEST = 8 * 2**10  # characters of a line
+BEHIND = 10_000  # lines that a follower may be behind
+HIDDEN = "***"
+SHORTEST = 4  # characters of a secret that is looked for
+READ = 256 * 2**10  # bytes of a file in which its last lines are looked for
+CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, links, device strings
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+
+
+class Log:
+    """One log. `limit` is in bytes: at twice it a log that turns keeps its newer half, any other keeps no more lines.
+
+    Values in `secrets` never reach the file, nor a line of one. A line that cannot be written (a full disk) is dropped.
+    """
+
+    def __init__(
+        self, path: Path, *, limit: int = 10 * 2**20, turns: bool = False, secrets: Iterable[str] = ()
+    ) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path, self._limit, self._turns = path, limit, turns
+        self._secrets = list[str]()
+        self.hide(secrets)
+        self.closed = self._full = False
+        self.changed = time.monotonic()  # when the last line came
+        self._followers: set[asyncio.Queue[dict[str, Any] | None]] = set()
+        self._file: Any = None
+        self._size = path.stat().st_size if path.exists() else 0
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Keep these out of it too, from now on."""
+        self._secrets = sorted({*self._secrets, *to_hide(secrets)}, key=len, reverse=True)
+
+    def add(self, line: str, **fields: str) -> None:
+        """One more line, now. On the event loop's thread."""
+        if self.closed or self._full:
+            return
+        self.changed = time.monotonic()
+        row = {"time": iso(time.time()), **fields, "line": hidden(line, self._secrets)[:LONGEST]}
+        if self._size >= self._limit and not self._turns:
+            self._full = True
+            row["line"] = f"the log is longer than {self._limit} bytes: the rest is not kept"
+        self._write(json.dumps(row, ensure_ascii=False) + "\n")
+        for follower in self._followers:
+            if follower.qsize() < BEHIND:
+                follower.put_nowait(row)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All that is kept, oldest first."""
+        found = list[dict[str, Any]]()
+        for path in (self._older, self.path):
+            with suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
+                for line in file:
+                    with suppress(ValueError):  # cut off by a kill
+                        found.append(json.loads(line))
+        return found
+
+    def last(self, count: int) -> list[dict[str, Any]]:
+        """The last lines, at most `count`, oldest first; fewer where they are long."""
+        found = list[dict[str, Any]]()
+        for path in (self.path, self._older):
+            begin = 0
+            with suppress(FileNotFoundError), open(path, "rb") as file:
+                begin = file.seek(max(0, path.stat().st_size - READ))
+                for line in reversed(file.read().splitlines()):
+                    with suppress(ValueError):  # the first may be cut
+                        found.append(json.loads(line))
+                    if len(found) == count:
+                        return found[::-1]
+            if begin:
+                break
+        return found[::-1]
+
+    async def follow(self, last: int | None = None) -> AsyncGenerator[dict[str, Any]]:
+        """What is kept, or the last lines of it, and then what comes, until the log is closed."""
+        follower = asyncio.Queue[dict[str, Any] | None]()
+        kept = self.lines() if last is None else self.last(last)
+        self._followers.add(follower)
+        if self.closed:
+            follower.put_nowait(None)
+        try:
+            for row in kept:
+                yield row
+            while (row := await follower.get()) is not None:
+                yield row
+        finally:
+            self._followers.discard(follower)
+
+    def close(self) -> None:
+        """No line follows."""
+        self.closed = True
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+        for follower in self._followers:
+            follower.put_nowait(None)
+
+    def remove(self) -> None:
+        """Its files, for good."""
+        for path in (self._older, self.path):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _older(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.1")
+
+    def _write(self, text: str) -> None:
+        try:
+            if self._file is None:
+                self._file = open(  # noqa: SIM115
+                    self.path, "a", encoding="utf-8", errors="replace", buffering=1, opener=open_private
+                )
+            self._file.write(text)
+            self._size += len(text)
+            if self._turns and self._size >= self._limit:
+                self._file.close()
+                self._file, self._size = None, 0
+                self.path.replace(self._older)
+        except OSError:
+            with suppress(OSError):
+                if self._file is not None:
+                    self._file.close()
+            self._file = None
+
+
+def to_hide(secrets: Iterable[str]) -> list[str]:
+    """What is looked for: secrets and their lines, but for very short ones; the longest first."""
+    lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
+    return sorted({each for each in lines if len(each) >= SHORTEST}, key=len, reverse=True)
+
+
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """The text without these, which are as `to_hide` has them."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def iso(seconds: float) -> str:
+    """A moment in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def plain(text: str) -> str:
+    """The text without escape sequences and control characters, which could rewrite a reader's terminal."""
+    return CONTROL.sub("", text)
+
+
+def tail(lines: Iterable[str], count: int = 3) -> str:
+    """What the lines end with, as the end of a sentence: the last error of a traceback, else the last lines."""
+    last = [plain(line).rstrip() for line in lines]
+    if (error := last_error(last)) is not None:
+        return f"; its last error: {error}"
+    words = [line.strip() for line in last if line.strip()][-count:]
+    return f"; its last lines: {' | '.join(words)}" if words else ""

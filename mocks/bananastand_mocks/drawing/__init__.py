@@ -1,0 +1,1 @@
+"""Draws figures and pictures. Serves no provider in particular."""

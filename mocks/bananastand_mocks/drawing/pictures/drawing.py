@@ -1,0 +1,73 @@
+"""From a recipe to a file, and from a picture and a wish to another. Puts together what the other modules draw."""
+
+from __future__ import annotations
+
+from random import Random
+
+from PIL import Image, ImageOps
+
+from ...gobananas.encoding import decode, png, reduced
+from ...gobananas.pictures import Recipe
+from ...gobananas.ratios import SHORT_SIDE
+from .canvas import Canvas
+from .finishes import FINISHES
+from .palettes import Palette, palette
+from .reading import Plan, plan, plan_edit
+from .scenes import HORIZON, SCENES
+from .things import ABOVE, THINGS, figure
+
+__all__ = ["draw", "redraw"]
+
+MOST_PIXELS = 4_000_000  # of an edited picture
+SLIMMEST = 4.0  # times as long as wide; nothing is drawn over a picture that is slimmer
+
+
+def draw(recipe: Recipe) -> bytes:
+    """The picture of a recipe, as PNG of its size."""
+    wish = plan(recipe)
+    canvas = Canvas(recipe.width, recipe.height)
+    colours = palette(wish.light, wish.turn, wish.tint, wish.sky)
+    sky = ((0.0, colours.top), (0.55, colours.middle), (1.0, colours.horizon))
+    canvas.image.paste(canvas.fade(sky, 0.0, HORIZON.get(wish.scene, 0.7)))
+    _place(canvas, colours, wish, above=True)
+    SCENES[wish.scene](canvas, colours, Random(wish.lot))
+    _place(canvas, colours, wish, above=False)
+    return png(_finish(canvas.finished(), wish))
+
+
+def redraw(content: bytes, prompt: str) -> bytes:
+    """A picture from outside in the light, the colours and the finish a prompt asks for, its things drawn over it."""
+    original = reduced(decode(content, SHORT_SIDE), SHORT_SIDE)
+    share = min(1.0, SHORT_SIDE / min(original.size), (MOST_PIXELS / (original.width * original.height)) ** 0.5)
+    if share < 1:
+        original = original.resize([max(1, round(side * share)) for side in original.size])
+    wish = plan_edit(prompt)
+    colours = palette(wish.light, 0.0, wish.tint, None)
+    toned = ImageOps.colorize(
+        ImageOps.grayscale(original), colours.near, colours.horizon, mid=wish.tint or colours.middle
+    )
+    canvas = Canvas(*original.size)
+    canvas.image.paste(Image.blend(original, toned, 0.55).resize(canvas.image.size))
+    if 1 / SLIMMEST <= canvas.wide <= SLIMMEST:
+        _place(canvas, colours, wish, above=True)
+        _place(canvas, colours, wish, above=False)
+    return png(_finish(canvas.finished(), wish))
+
+
+def _place(canvas: Canvas, colours: Palette, wish: Plan, *, above: bool) -> None:
+    """Draw the plan's things that hang above the land, or those that stand on it."""
+    things = dict(wish.things)
+    if above and colours.dark and wish.scene not in ("tiles", "waves", "table"):
+        things.setdefault("stars", None)
+    for name, stroke in THINGS.items():
+        if name in things and (name in ABOVE) == above:
+            stroke(canvas, colours, Random(f"{wish.lot} {name}"), things[name])
+    if "figure" in things and not above:
+        figure(
+            canvas, colours, Random(f"{wish.lot} figure"), wish.figure or [colours.near, colours.accent, colours.far]
+        )
+
+
+def _finish(picture: Image.Image, wish: Plan) -> Image.Image:
+    finish = FINISHES.get(wish.finish)
+    return picture if finish is None else finish(picture, wish.lot % 2**32)
