@@ -29,7 +29,7 @@ bench: .venv/dev  ## benchmarks on this machine, into benchmarks/results/
 	set -e; for name in embedded byte_equality throughput mixed_load host_overhead mocks platform processors; do $(BIN)/python -m benchmarks.$$name; done
 
 mutants: .venv/dev  ## faults put into mocks and clients, and which of them no test sees
-	$(BIN)/python contract_tests/mutants.py --out benchmarks/results/mutants.json
+	$(BIN)/python -m tools.mutation --out benchmarks/results/mutants.json
 
 SEEDS ?= 1000
 simulate: .venv/dev  ## the platform in virtual time, with SEEDS seeds; a failing one prints its trace

@@ -9,11 +9,11 @@ from collections.abc import Generator, Iterator
 
 import pytest
 import respx
-from evidence import noting, write_part
 from respx.mocks import HTTPCoreMocker
 
 from browser import chromium, page
 from needs import pytest_runtest_setup
+from tools.fidelity.evidence import noting, write_part
 
 __all__ = ["HTTPCore2Mocker", "caught", "chromium", "page", "pytest_runtest_setup"]
 

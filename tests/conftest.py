@@ -15,7 +15,7 @@ __all__ = ["chromium", "ours", "page", "pytest_runtest_setup", "root", "theirs"]
 
 pytest_plugins = ["bananastand_mocks.plugin", "images"]  # the first is found by its entry point where installed
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +26,13 @@ def root() -> Path:
 
 @pytest.fixture(scope="module")
 def ours() -> Iterator[Server]:
-    """tests/hosted.py under our host."""
+    """tests/support/hosted.py under our host."""
     with hosted() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def theirs() -> Iterator[Server]:
-    """tests/hosted.py under Potassium's own server."""
+    """tests/support/hosted.py under Potassium's own server."""
     with potassium() as server:
         yield server

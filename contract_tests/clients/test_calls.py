@@ -1,0 +1,77 @@
+"""What a call says beside its request: how long it is waited for, whether it may be sent twice, with which key."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from bananastand.clients.call import Call
+from client_calls import CASES, Case
+
+MODULES = {"banana-native": "banana"}
+TIMEOUTS = {
+    "banana-native.start_run": 70.0,  # held for a minute
+    "banana-native.check_run": 70.0,
+    "banana-native.put_upload": 320.0,
+    "banana-native.warmup_project": 320.0,  # a call may take five minutes
+    "banana-native.call_project": 320.0,
+    "gobananas.create_image": 180.0,
+    "gobananas.continue_image": 180.0,
+}
+# What is not a GET and yet does no harm when it is done twice.
+TWICE = {
+    "bananadev.check_run",
+    "falai.delete_instance",
+    "banana-native.check_run",
+    "banana-native.update_project",
+    "banana-native.put_upload",
+    "gobananas.delete_image",
+    "gobananas.delete_character",
+    "gobananas.delete_style_preset",
+    "paperbanana.update_key",
+    "paperbanana.delete_key",
+}
+WITHOUT_A_KEY = {"bananadev.get_base", "banana-native.put_upload", "paperbanana.get_health"}
+BY_THE_ADMIN = {
+    f"paperbanana.{each}"
+    for each in ("list_keys", "create_key", "get_key", "update_key", "delete_key", "list_history", "get_history")
+}
+
+
+def built(case: Case) -> Call[object]:
+    """The call of a case, by its builder."""
+    calls = importlib.import_module(f"bananastand.clients.{MODULES.get(case.provider, case.provider)}.calls")
+    return getattr(calls, case.operation)(*case.required, **case.optional)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_call_is_waited_for_as_long_as_it_may_take(case: Case) -> None:
+    assert built(case).timeout == TIMEOUTS.get(str(case))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_call_that_may_have_been_done_is_not_sent_twice(case: Case) -> None:
+    call = built(case)
+
+    assert call.repeatable == (call.method == "GET" or str(case) in TWICE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_call_goes_with_the_key_it_wants(case: Case) -> None:
+    call = built(case)
+
+    assert (call.unsigned, call.admin) == (str(case) in WITHOUT_A_KEY, str(case) in BY_THE_ADMIN)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_only_run_urls_have_a_table_of_their_own(case: Case) -> None:
+    call = built(case)
+
+    if case.operation in ("warmup_project", "call_project"):
+        assert call.retry is not None
+        assert (call.retry.statuses, call.retry.first, call.retry.longest, call.retry.total) == (
+            frozenset((400, 423, 503)), 0.2, 3.0, 300.0,
+        )  # fmt: skip
+    else:
+        assert call.retry is None

@@ -1,0 +1,92 @@
+"""`bananastand call`: the clients' own builders of calls from a shell, against the mocks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bananastand.cli._app import build
+from bananastand.cli.call import PROVIDERS
+from client_calls import CASES
+
+
+def run(*words: str) -> Any:
+    return CliRunner().invoke(build(), ["call", *words])
+
+
+def test_the_providers_are_listed() -> None:
+    told = run().stdout
+
+    assert [name for name in PROVIDERS if f"  {name} " in told] == list(PROVIDERS)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_operation_is_listed_and_explained(provider: str) -> None:
+    listed = [line.split()[0] for line in run(provider).stdout.splitlines()]
+
+    contract = {"banana": "banana-native"}.get(provider, provider)
+    wanted = {case.operation for case in CASES if case.provider == contract}
+    wanted |= {"upload_image"} if provider == "gobananas" else set()
+    assert listed == sorted(name.replace("_", "-") for name in wanted)
+    for name in listed:
+        told = run(provider, name, "--help")
+        assert told.exit_code == 0
+        assert f"usage: bananastand call {provider} {name}" in told.stdout
+
+
+def test_an_answer_is_printed_as_json(bananadev: Any) -> None:
+    where = ("--base-url", bananadev.base_url, "--as", bananadev.key)
+
+    done = run("bananadev", "run", "--model-key", "value", "--model-inputs", '{"prompt": "a ripe banana"}', *where)
+
+    answer = json.loads(done.stdout)
+    assert answer["finished"] is True
+    assert answer["callID"] == ""
+    assert answer["modelOutputs"]
+
+
+def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any, tmp_path: Path) -> None:
+    (tmp_path / "requests.json").write_text('[{"method": "GET", "path": "/v1/pricing"}]')
+    where = ("--base-url", falai.base_url, "--as", falai.key, "-o", str(tmp_path / "answer.json"))
+
+    done = run("falai", "batch", "--requests", f"@{tmp_path / 'requests.json'}", *where)
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert json.loads((tmp_path / "answer.json").read_text())["responses"][0]["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("nobody",), "there is no provider nobody"),
+        (("falai", "nothing"), "falai has no operation nothing"),
+        (("falai", "get-model"), "the following arguments are required: --model-id"),
+        (("falai", "list-models", "--limit", "two"), "argument --limit: invalid int value: 'two'"),
+        (("falai", "batch", "--requests", "[{"), "argument --requests: not JSON"),
+        (("falai", "get-analytics", "--metric", "joy"), "argument --metric: invalid choice: 'joy'"),
+        (("banana", "put-upload", "--upload-url", "http://x", "--archive", "/nowhere"), "/nowhere: No such file"),
+        (("falai", "list-models"), "set LOWCODEAPI_TOKEN"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_two(
+    words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOWCODEAPI_TOKEN", raising=False)
+
+    done = run(*words)
+
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_providers_refusal_is_one_line_and_exit_status_one(bananadev: Any) -> None:
+    done = run("bananadev", "get-model", "--model-key", "none", "--base-url", bananadev.base_url, "--as", bananadev.key)
+
+    assert done.exit_code == 1
+    assert "404 Model not found" in done.stderr
+    assert bananadev.key not in done.stderr

@@ -1,0 +1,97 @@
+"""The rules that no single keyword says (one of several forms, one field only beside another), each with its values.
+
+And the proof that none is left: what `test_rules` does not try by keyword stands in the table here, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from asked import placed, valid
+from contract_tests.contracts.test_rules import refused
+from contracts import FILES, contract, operations, resolve
+from tools.mutation.rules import NUMBERS, WHOLE
+
+PLAIN = {*NUMBERS, *WHOLE, "default", "properties", "items", "description", "$ref", "x-source", "x-confidence"}
+DATES = ["2024-01-02", "2024-01-02T03:04:05Z"], ["yesterday", "2024-13-45", "2024"]
+UNIT, CALLS = {"unit_quantity": 2.5}, {"call_quantity": 100}
+ESTIMATES = (
+    [
+        {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": UNIT}},
+        {"estimate_type": "historical_api_price", "endpoints": {"fal-ai/flux/dev": CALLS}},
+    ],
+    [
+        {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": CALLS}},
+        {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": {"unit_quantity": 0}}},
+        {"estimate_type": "historical_api_price", "endpoints": {"fal-ai/flux/dev": {"call_quantity": 0}}},
+        {"estimate_type": "historical_api_price", "endpoints": {}},
+        {"estimate_type": "guess", "endpoints": {"fal-ai/flux/dev": UNIT}},
+        {"estimate_type": "unit_price"},
+        {"endpoints": {"fal-ai/flux/dev": UNIT}},
+    ],
+)
+NODE = {"instance_type": "gpu_8x_h100_sxm5", "ssh_key": "k"}
+INSTANCES = (
+    [NODE, {**NODE, "sector": "sector_1"}],
+    [{**NODE, "instance_type": "gpu_1x_h100_sxm5", "sector": "sector_1"}],
+)
+BO = {"character_name": "Bo", "base_prompt": "a banana in a hat"}
+CHARACTERS = [{**BO, "tags": ["a"]}], [{**BO, "tags": "a"}, {**BO, "preferred_aspect_ratio": "7:5"}]
+EXPANSIONS = [["summary"], ["time_series"]], [["auth_method"], ["request_count"], ["everything"]]
+SHAPES: dict[tuple[str, str, str, str], tuple[list[Any], list[Any]]] = {
+    ("bananadev", "get_usage", "startDate", "anyOf"): DATES,
+    ("bananadev", "get_usage", "endDate", "anyOf"): (["2099-01-02", "2099-01-02T03:04:05Z"], DATES[1]),
+    ("falai", "get_usage", "start_date", "anyOf"): DATES,
+    ("falai", "get_usage", "end_date", "anyOf"): (["2099-01-02", "2099-01-02T03:04:05Z"], DATES[1]),
+    ("falai", "get_analytics", "start_date", "anyOf"): DATES,
+    ("falai", "get_analytics", "end_date", "anyOf"): (["2099-01-02", "2099-01-02T03:04:05Z"], DATES[1]),
+    ("fal-native", "get_usage", "start", "anyOf"): DATES,
+    ("fal-native", "get_usage", "end", "anyOf"): (["2099-01-02", "2099-01-02T03:04:05Z"], DATES[1]),
+    ("fal-native", "get_analytics", "start", "anyOf"): DATES,
+    ("fal-native", "get_analytics", "end", "anyOf"): (["2099-01-02", "2099-01-02T03:04:05Z"], DATES[1]),
+    ("fal-native", "get_usage", "expand", "contains"): EXPANSIONS,
+    ("fal-native", "get_analytics", "expand", "contains"): EXPANSIONS,
+    ("fal-native", "estimate_pricing", "body", "oneOf"): ESTIMATES,
+    ("fal-native", "create_instance", "body", "if"): INSTANCES,
+    ("fal-native", "create_instance", "body", "then"): INSTANCES,
+    ("gobananas", "create_character", "body", "allOf"): CHARACTERS,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
+def test_a_shape(shape: tuple[str, str, str, str]) -> None:
+    provider, name, place, _ = shape
+    good, bad = SHAPES[shape]
+
+    assert [each for each in good if refused(placed(valid(provider, name), place, (), each))] == []
+    assert [each for each in bad if not refused(placed(valid(provider, name), place, (), each))] == []
+
+
+def test_no_rule_is_without_a_test() -> None:
+    assert {each for name in FILES for each in shapes(name)} == set(SHAPES)
+
+
+def shapes(provider: str) -> Iterator[tuple[str, str, str, str]]:
+    """What constrains a request by more than one keyword."""
+    document = contract(provider)
+    for found in operations(document):
+        if "operationId" in found.spec:
+            for each in found.parameters:
+                for keyword in _keywords(document, each["schema"]):
+                    yield provider, found.spec["operationId"], each["name"], keyword
+            if found.body is not None:
+                for keyword in _keywords(document, found.body):
+                    yield provider, found.spec["operationId"], "body", keyword
+
+
+def _keywords(document: Any, schema: Any, depth: int = 0) -> Iterator[str]:
+    schema = resolve(document, schema)
+    yield from (each for each in schema if each not in PLAIN)
+    if depth < 8:
+        for each in schema.get("properties", {}).values():
+            yield from _keywords(document, each, depth + 1)
+        if isinstance(schema.get("items"), dict):
+            yield from _keywords(document, schema["items"], depth + 1)

@@ -1,0 +1,303 @@
+"""Every documented status of every operation, had from the mock for a reason, with its exact body and headers.
+
+Real reasons: a wrong key or none, a limit reached, a body too large, what is not there, a rule broken. What no
+caller can bring about (a teapot, a fault of the service) is asked for as a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+
+from asked import Asked, Stall, stall, valid
+from bananastand_mocks.paperbanana import state as paper
+from contract_tests.contracts.test_rules import EVERY as RULES
+from contract_tests.contracts.test_rules import at
+from contracts import FILES, contract, errors, operation, operations, resolve
+
+GATEWAY = ("bananadev", "falai")
+TOKEN_WANTED = "A valid API token is required to access this API."
+QUEUE = ("start_run", "check_run")
+RUN = ("warmup_project", "call_project")
+
+
+def statuses() -> list[Any]:
+    found = []
+    for name in FILES:
+        for each in operations(contract(name)):
+            for status in each.spec["responses"] if "operationId" in each.spec else ():
+                if status.isdigit():
+                    found.append(
+                        pytest.param(
+                            name,
+                            each.spec["operationId"],
+                            int(status),
+                            id=f"{name}.{each.spec['operationId']} {status}",
+                        )
+                    )
+    return found
+
+
+@pytest.mark.parametrize(("provider", "name", "status"), statuses())
+def test_a_documented_status(provider: str, name: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_stall, asked = stall(provider), valid(provider, name)
+    at_stall.begin()
+    answer = (succeed if status < 400 else REASONS.get(status, fault))(at_stall, asked, status, monkeypatch)
+    at_stall.begin()
+
+    assert answer.status_code == status
+    found = operation(contract(provider), name)
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    documented = resolve(found.document, found.spec["responses"][str(status)])
+    assert {each.lower() for each in documented.get("headers", {})} <= answer.headers.keys()
+    content = documented.get("content", {})
+    if kind == "application/json" and "schema" in content[kind]:
+        assert errors(found.document, content[kind]["schema"], answer.json()) == []
+    expected = body_of(provider, name, status) if status >= 400 else None
+    if isinstance(expected, re.Pattern):
+        said = told(answer)
+        assert expected.fullmatch(said if isinstance(said, str) else " ".join(said)), said
+    elif status >= 400:
+        assert told(answer) == expected
+    if provider == "gobananas" and "x-ratelimit-remaining" in answer.headers:
+        assert 0 <= int(answer.headers["x-ratelimit-remaining"]) < 60
+        assert 0 < int(answer.headers["x-ratelimit-reset"]) - at_stall.world.clock.now() <= 32 * 86400
+    assert answer.headers.get("content-type", "none") in content_types(provider, name, status, answer)
+
+
+def told(answer: httpx2.Response) -> Any:
+    """The text of an error, and the code beside it where there is one."""
+    if not answer.content or not answer.headers["content-type"].startswith("application/json"):
+        return answer.text
+    body = answer.json()
+    match body:
+        case {"error": {"type": kind, "message": text}} | {"error": {"error": {"type": kind, "message": text}}}:
+            return kind, text
+        case {"error": str(text), "code": code}:
+            return code, text
+        case {"detail": text} | {"message": text}:
+            return text
+    raise AssertionError(body)
+
+
+def content_types(provider: str, name: str, status: int, answer: httpx2.Response) -> set[str]:
+    if provider in GATEWAY:
+        return {"none"} if status == 302 else {"application/json; charset=utf-8"}
+    if not answer.content:
+        return {"none", "text/html; charset=utf-8"}
+    if name in RUN and status >= 400:
+        return {"text/plain; charset=utf-8"}
+    if status < 400 and name in ("get_task_image", "get_file", "get_public_file"):
+        return {"image/png"}
+    if name == "show_gallery":
+        return {"text/html; charset=utf-8"} if status < 400 else {"application/json", "text/html; charset=utf-8"}
+    return {"application/json"}
+
+
+# How each is brought about ---------------------------------------------------------------------------------------
+
+
+def succeed(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    return at_stall(asked)
+
+
+def without_key(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    if asked.provider == "fal-native" and asked.operation == "list_models":
+        return at_stall(replace(asked, headers={"authorization": "Basic no"}))
+    query = {name: value for name, value in asked.query.items() if name != "api_token"}
+    return at_stall(replace(asked, query=query, headers={}))
+
+
+def forbidden(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    if asked.provider in GATEWAY:
+        return at_stall(replace(asked, query={**asked.query, "api_token": "at_r" + "9" * 32}))
+    if asked.provider == "paperbanana":
+        if asked.operation not in ("get_task", "get_task_image"):
+            paper.keys(at_stall.world)["pb_" + "0" * 32]["quota_remaining"] = 0
+        else:
+            paper.keys(at_stall.world)["pb_" + "0" * 32]["active"] = False
+        return at_stall(asked)
+    if asked.provider == "fal-native":
+        at_stall.world.settings["falai.admin_key"] = False
+        if asked.operation in ("get_pricing", "estimate_pricing"):
+            return fault(at_stall, asked, status, _)
+        return at_stall(asked)
+    if asked.operation == "put_upload":
+        return at_stall(replace(asked, path={"key": "never-asked-for"}))
+    return at_stall(replace(asked, path={"r2Key": "another/2025-01-15/image.png"}))
+
+
+def absent(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    if asked.provider == "paperbanana" and asked.operation == "create_composite":
+        return at_stall(replace(asked, body={"source_task_ids": ["task_a", "nobody"]}))
+    if asked.provider == "fal-native" and asked.operation in ("list_models", "get_usage"):
+        return fault(at_stall, asked, status, _)  # one that is not there is left out of the list
+    changed = {
+        "model_id": "nobody/nothing", "model_key": "nobody", "instance_id": "nobody", "modelKey": "nobody",
+        "endpoint_id": "nobody/nothing", "task_id": "nobody", "key": "nobody", "project": "nobody",
+        "r2Key": "acme-corp/nothing.png", "style_preset_id": 99, "image_id": 9999,
+        "reference_image_ids": [9999],
+    }  # fmt: skip
+    path = {name: changed.get(name, 9999 if isinstance(value, int) else "nobody") for name, value in asked.path.items()}
+    query = {name: changed.get(name, value) for name, value in asked.query.items()}
+    body = asked.body
+    if asked.provider == "bananadev" and body is not None:
+        body = {**body, "modelKey": "nobody"}
+    elif asked.operation == "estimate_pricing":
+        body = {**body, "endpoints": {"nobody/nothing": {"call_quantity": 1}}}
+    elif asked.provider == "falai" and asked.operation in ("get_pricing", "get_usage", "get_analytics"):
+        query["model_id"] = "nobody/nothing"
+    elif asked.provider == "gobananas" and asked.operation in ("create_image", "continue_image", "create_character"):
+        name = {"create_image": "style_preset_id", "continue_image": "image_id"}.get(
+            asked.operation, "reference_image_ids"
+        )
+        body = {**body, name: changed[name]}
+    return at_stall(
+        replace(
+            asked,
+            path=path if asked.operation != "get_public_file" else {**asked.path, "r2Key": "nothing.png"},
+            query=query,
+            body=body,
+        )
+    )
+
+
+def too_large(at_stall: Stall, asked: Asked, status: int, patch: pytest.MonkeyPatch) -> httpx2.Response:
+    asked = at_stall.resolved(asked)
+    patch.setattr(at_stall.provider, "max_body", 8, raising=False)
+    if asked.operation != "put_upload" and len(str(asked.body)) < 20:
+        asked = replace(asked, body={"much": "too long a body"})
+    return at_stall(asked)
+
+
+def limited(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    asked = at_stall.resolved(asked)
+    at_stall.world.limits.set(asked.provider, 0, 60.0)
+    return at_stall(asked)
+
+
+def broken(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    """A rule broken; where there is none, a body that is no JSON, or a fault."""
+    if asked.operation in RUN:
+        return fault(at_stall, asked, status, _)
+    found = operation(contract(asked.provider), asked.operation)
+    rules = [
+        each
+        for each in RULES
+        if (each.provider, each.operation, each.keyword) == (asked.provider, asked.operation, "type")
+    ]
+    for rule in rules:
+        kinds = [rule.value] if isinstance(rule.value, str) else rule.value
+        if rule.place == "body" and rule.path and "[]" not in rule.path and at(rule):
+            wrong: Any = 5 if "string" in kinds else "x"
+            if "array" not in kinds and "object" not in kinds:
+                return at_stall(replace(asked, body={**(asked.body or {}), rule.path[0]: wrong}))
+        if rule.place != "body" and kinds == ["integer"]:
+            where = next(each["in"] for each in found.parameters if each["name"] == rule.place)
+            return at_stall(replace(asked, **{where: {**getattr(asked, where), rule.place: "x"}}))
+    return fault(at_stall, asked, status, _)
+
+
+def used_up(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    asked = at_stall.resolved(asked)
+    at_stall.world.settings |= {"gobananas.quota_status": 402, "gobananas.monthly_images": 0, "gobananas.monthly_mb": 0}
+    return at_stall(asked)
+
+
+def fault(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+    asked = at_stall.resolved(asked)
+    at_stall.world.faults.next_calls(1, "status", asked.operation, status=status)
+    return at_stall(asked)
+
+
+REASONS = {400: broken, 401: without_key, 402: used_up, 403: forbidden, 404: absent, 413: too_large, 422: broken,
+           429: limited}  # fmt: skip
+
+# What is said --------------------------------------------------------------------------------------------------------
+
+BANANA = {401: "An API key is required", 413: "The body is too large", 429: "Rate limit exceeded",
+          500: "Internal server error", 403: "No upload was asked for under this key"}  # fmt: skip
+FAL = {
+    400: ("validation_error", "Invalid request parameters"),
+    401: ("authorization_error", "Authentication required"),
+    403: ("authorization_error", "Access denied"),
+    404: ("not_found", "Resource not found"),
+    413: ("validation_error", "Request body too large"),
+    429: ("rate_limited", "Rate limit exceeded"),
+    500: ("server_error", "An unexpected error occurred"),
+}
+BANANAS = {
+    401: ("UNAUTHORIZED", "Invalid or missing API key"),
+    402: ("QUOTA_EXCEEDED", "Quota exceeded"),
+    403: ("FORBIDDEN", "Tenant access denied"),
+    413: ("PAYLOAD_TOO_LARGE", "Request body too large"),
+    429: ("RATE_LIMITED", "Rate limit exceeded"),
+    500: ("INTERNAL_ERROR", "Internal server error"),
+}
+PAPER = {
+    401: "Missing or invalid Authorization header",
+    413: "Request body too large",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+}
+ABSENT = {
+    "get_task": "Task not found", "get_task_image": "Task not found", "create_composite": "Task not found",
+    "get_key": "API key not found", "update_key": "API key not found", "delete_key": "API key not found",
+    "get_history": "Task not found in history", "build_project": "Project not found",
+    "create_upload": "Project not found", "get_project": "Project not found", "update_project": "Project not found",
+    "start_run": "Model not found", "run": "Model not found", "get_model": "Model not found",
+}  # fmt: skip
+RUNS = {
+    400: "Internal server error",
+    401: "An API key is required",
+    404: "Project not found",
+    413: "The body is too large",
+    418: "banana is a teapot",
+    500: "Internal server error",
+    503: "Request failed.",
+    504: "Gateway timeout",
+}
+
+
+GONE = {
+    "create_image": "Style preset not found", "delete_style_preset": "Style preset not found",
+    "get_session": "Session not found", "get_character": "Character not found",
+    "update_character": "Character not found", "delete_character": "Character not found",
+} | dict.fromkeys(("get_image", "delete_image", "continue_image", "create_character", "get_file", "get_public_file"),
+                  "Image not found")  # fmt: skip
+TYPE = r": [\w.]+: .+ is not of types? [^ ]+(, [^ ]+)*"
+WRONG = {
+    "bananadev": re.compile(f"Invalid request parameters{TYPE}|Internal server error"),
+    "banana-native": re.compile(f"Invalid request parameters{TYPE}|Internal server error"),
+    "gobananas": re.compile(f"BAD_REQUEST Invalid parameters({TYPE})?"),
+    "paperbanana": re.compile(r"[\w.]+: Input should be a valid \w+|Unprocessable Content"),
+}
+
+
+def body_of(provider: str, name: str, status: int) -> Any:
+    """What the error says; a pattern where it names the field that a rule was broken in."""
+    if status in (400, 422) and provider in WRONG and name not in RUN:
+        return WRONG[provider]
+    if provider in GATEWAY and status in (401, 403, 413):
+        return {401: TOKEN_WANTED, 403: "Invalid api_token", 413: "request entity too large"}[status]
+    if name in RUN:
+        kind = "UserError" if status < 500 else "BananaError"
+        text = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {RUNS.get(status)}\n"
+        return "" if status == 423 else text
+    match provider:
+        case "bananadev" | "banana-native":
+            if (provider, name, status) == ("bananadev", "check_run", 404):
+                return "Model not found"
+            return ABSENT.get(name) if status == 404 else BANANA.get(status)
+        case "falai" | "fal-native":
+            return FAL.get(status)
+        case "gobananas":
+            return ("NOT_FOUND", GONE[name]) if status == 404 else BANANAS[status]
+        case _:
+            if status == 403:
+                return "API key is disabled" if name in ("get_task", "get_task_image") else "Quota exhausted"
+            return ABSENT[name] if status == 404 else PAPER.get(status)

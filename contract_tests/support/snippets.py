@@ -1,0 +1,118 @@
+"""The examples of the provider documents, as data, and the requests that its curl snippets are. Knows no contract."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+import yaml
+
+DOCUMENTS = Path(__file__).parents[1] / "documents"
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """One example: what it is, where it stands, its text, and the operation it is about (None for the whole API).
+
+    `place` is where a parameter travels: query, body or path.
+    """
+
+    document: str
+    provider: str
+    kind: str
+    lines: tuple[int, int]
+    text: str
+    operation: str | None = None
+    place: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.document}:{self.lines[0]}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a snippet sends.
+
+    `target` is the address after the host and the provider's name, as it is written; `path` and `query` are what it
+    means, the query with the last value of a name.
+    """
+
+    target: str
+    method: str
+    host: str
+    provider: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any = None
+
+
+def snippets(provider: str, *kinds: str) -> list[Snippet]:
+    """The examples of one document, of these kinds, in its order."""
+    data = _document(provider)
+    return [
+        Snippet(
+            data["document"],
+            provider,
+            each["kind"],
+            (each["lines"][0], each["lines"][1]),
+            each["text"],
+            each.get("operation"),
+            each.get("in"),
+        )
+        for each in data["examples"]
+        if each["kind"] in kinds
+    ]
+
+
+@cache
+def _document(provider: str) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load((DOCUMENTS / f"{provider}.yaml").read_text(encoding="utf-8"), loader)
+
+
+def for_a_page(example: Snippet) -> bool:
+    """Whether a JavaScript snippet uses what only a page has."""
+    return "document." in example.text or "window." in example.text
+
+
+def read_curl(text: str) -> Request:
+    """The request of a curl command as the documents write them: -X, -H, -d and one address."""
+    words = shlex.split(text.replace("\\\n", " "))
+    assert words[0] == "curl", text
+    method, url, headers, body = "GET", "", dict[str, str](), None
+    rest = iter(words[1:])
+    for word in rest:
+        if word == "-X":
+            method = next(rest)
+        elif word == "-H":
+            name, _, value = next(rest).partition(":")
+            headers[name.strip().lower()] = value.strip()
+        elif word == "-d":
+            body = json.loads(next(rest))
+        else:
+            url = word
+    return read_url(url, method, headers, body)
+
+
+def read_url(url: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None) -> Request:
+    """The request an address stands for.
+
+    Document A writes `/v1/start&api_token=...` without a question mark: the path ends at the first `&` as well.
+    """
+    parts = urlsplit(url)
+    path, _, stray = parts.path.partition("&")
+    _, provider, rest = path.split("/", 2)
+    target = url.partition(f"{parts.netloc}/{provider}")[2]
+    query = dict(_pair(each) for each in f"{stray}&{parts.query}".split("&") if each)
+    return Request(target, method, parts.netloc, provider, f"/{rest}", query, headers or {}, body)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return unquote_plus(name), unquote_plus(value)

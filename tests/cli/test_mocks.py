@@ -1,0 +1,108 @@
+"""`bananastand mocks` and `bananastand coverage`, as typed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "at_r0123456789abcdef0123456789abcdef"
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from bananastand.cli import main; main()", *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'mocks'}", "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serve(port: int, *arguments: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        command("mocks", "--port", str(port), *arguments), env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert process.poll() is None
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        time.sleep(0.05)
+    raise TimeoutError("the mocks did not listen")
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=20)
+    return said
+
+
+@pytest.fixture
+def mocks(port: int) -> Iterator[str]:
+    process = serve(port, "--seed", "3", "--world", "documents")
+    yield f"http://127.0.0.1:{port}"
+    if process.poll() is None:
+        end(process)
+
+
+def test_the_mocks_answer_with_the_printed_key_and_tell_their_coverage(mocks: str) -> None:
+    answer = httpx2.get(f"{mocks}/lowcodeapi/bananadev/v1/models/VALUE", params={"api_token": TOKEN})
+    told = subprocess.run(command("coverage", "--url", mocks), env=environment(), capture_output=True, text=True)
+
+    assert answer.json()["result"]["modelKey"] == "VALUE"
+    assert "bananadev      get_model               1  200:1" in told.stdout
+
+
+def test_a_state_file_survives_a_restart(port: int, tmp_path: Path) -> None:
+    state = str(tmp_path / "state.db")
+    url = f"http://127.0.0.1:{port}/lowcodeapi/bananadev/v1"
+    process = serve(port, "--state", state, "--only", "bananadev")
+    httpx2.post(f"{url}/deploy", params={"api_token": TOKEN}, json={"modelKey": "kept", "source": "x"})
+    said = end(process)
+
+    process = serve(port, "--state", state, "--only", "bananadev")
+    answer = httpx2.get(f"{url}/models/kept", params={"api_token": TOKEN})
+    end(process)
+
+    assert TOKEN in said
+    assert answer.status_code == 200
+
+
+def test_what_cannot_be_served_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("these are notes and not a database of worlds")
+    unknown = subprocess.run(command("mocks", "--only", "nobody"), env=environment(), capture_output=True, text=True)
+    no_file = subprocess.run(
+        command("mocks", "--state", str(tmp_path / "notes")), env=environment(), capture_output=True, text=True
+    )
+    nobody = subprocess.run(
+        command("coverage", "--url", "http://127.0.0.1:9"), env=environment(), capture_output=True, text=True
+    )
+
+    assert (unknown.returncode, unknown.stderr.startswith("error: there is no provider nobody")) == (2, True)
+    assert (no_file.returncode, "is not a state file" in no_file.stderr) == (2, True)
+    assert (nobody.returncode, "are the mocks running?" in nobody.stderr) == (1, True)
+
+
+def test_a_brain_that_cannot_be_reached_so_is_told_at_once() -> None:
+    for wrong in ("openai=https://a.example/v1", "a.example"):
+        done = subprocess.run(
+            command("mocks", "--vlm", wrong), env=environment(), capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 2
+        assert "is no" in done.stderr

@@ -1,0 +1,1 @@
+"""The fidelity page, and the evidence behind it."""

@@ -1,0 +1,155 @@
+"""Mutants of what a mock answers: a field dropped, renamed or retyped, another status, code, text or header.
+
+They take hold after the mock has held its answer to its own contract: what is asked here is whether anybody else sees.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bananastand_mocks.kernel.call import Answer, Call
+from bananastand_mocks.kernel.service import Service
+from contracts import FILES, Operation, contract, resolve
+
+from .mutant import Mutant, reached, site, value_at
+from .shapes import answer_schema, fields, named_operations
+
+__all__ = ["mutants", "watch"]
+
+KINDS = ("dropped", "renamed", "retyped")
+WORDS = ("code", "type", "message", "detail", "error", "text")  # fields of an error that callers read
+OTHER = {
+    "200": 203,
+    "201": 200,
+    "202": 200,
+    "204": 200,
+    "302": 307,
+    "400": 422,
+    "401": 403,
+    "402": 403,
+    "403": 401,
+    "404": 410,
+    "413": 400,
+    "418": 400,
+    "422": 400,
+    "423": 409,
+    "429": 503,
+    "500": 502,
+    "503": 500,
+    "504": 503,
+}
+Change = Callable[[Answer], None]
+
+
+def mutants() -> Iterator[Mutant]:
+    """All of them, in the order of the contracts."""
+    for provider in FILES:
+        document = contract(provider)
+        for found in named_operations(document):
+            yield from _of(provider, found)
+
+
+def _of(provider: str, found: Operation) -> Iterator[Mutant]:
+    for number, status in enumerate(each for each in found.spec["responses"] if each.isdigit()):
+
+        def made(kind: str, what: str, change: Change, status: str = status) -> Mutant:
+            return _mutant(provider, found.spec["operationId"], status, kind, what, change)
+
+        yield made("status", f"{status} is {OTHER[status]}", _status(OTHER[status]))
+        schema = answer_schema(found, status)
+        success = status[0] == "2"
+        if schema is not None:
+            paths = fields(found.document, schema)
+            for i, path in enumerate(paths if success else ()):
+                kind = KINDS[(i + number) % 3]
+                yield made(f"field {kind}", f"{status} {'.'.join(path)}", _field(path, kind))
+            if not success:
+                told = [each for each in paths if each[-1] in WORDS and not _holds_others(each, paths)]
+                for path in told[:1]:
+                    yield made("error text", f"{status} {'.'.join(path)}", _field(path, "reworded"))
+        if success or status == "429":
+            for name in resolve(found.document, found.spec["responses"][status]).get("headers", {}):
+                yield made("header dropped", f"{status} {name}", _header(name.lower(), None))
+                yield made("header changed", f"{status} {name}", _header(name.lower(), "12345678"))
+        if success and status != "204":
+            yield made("content type", status, _content_type)
+
+
+def _holds_others(path: tuple[str, ...], paths: list[tuple[str, ...]]) -> bool:
+    return any(each[: len(path)] == path and each != path for each in paths)
+
+
+def _mutant(provider: str, operation: str, status: str, kind: str, what: str, change: Change) -> Mutant:
+    def apply() -> None:
+        check = Service.check
+
+        def mutated(self: Service, call: Call, answer: Answer, *, provoked: bool) -> None:
+            check(self, call, answer, provoked=provoked)
+            if (self.provider.name, call.operation.id, str(answer.status)) == (provider, operation, status):
+                change(answer)
+
+        Service.check = mutated  # type: ignore[method-assign]
+
+    return Mutant(
+        provider, "mock", operation, kind, what, frozenset([site("mock", provider, operation, status)]), apply
+    )
+
+
+def _status(status: int) -> Change:
+    def change(answer: Answer) -> None:
+        answer.status = status
+
+    return change
+
+
+def _field(path: tuple[str, ...], kind: str) -> Change:
+    def alter(holder: Any, key: str) -> None:
+        value = holder.pop(key)
+        if kind == "renamed":
+            holder[f"{key}_"] = value
+        elif kind == "retyped":
+            holder[key] = _retyped(value)
+        elif kind == "reworded":
+            holder[key] = f"{value} indeed" if isinstance(value, str) else value
+
+    def change(answer: Answer) -> None:
+        answer.body = copy.deepcopy(answer.body)
+        value_at(answer.body, path, alter)
+
+    return change
+
+
+def _retyped(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | list | dict):
+        return str(value)
+    return {str: 1, list: {}, dict: []}[type(value)]
+
+
+def _header(name: str, value: str | None) -> Change:
+    def change(answer: Answer) -> None:
+        headers = {each: kept for each, kept in answer.headers.items() if each != name}
+        answer.headers = headers if value is None or name not in answer.headers else {**headers, name: value}
+
+    return change
+
+
+def _content_type(answer: Answer) -> None:
+    answer.content_type = "text/plain" if answer.content_type != "text/plain" else "text/html"
+    if not isinstance(answer.body, bytes) and answer.body is not None:
+        from bananastand_mocks.kernel.json_body import dump
+
+        answer.body = dump(answer.body)
+
+
+def watch() -> None:
+    """Note which operations are answered, and how."""
+    check = Service.check
+
+    def watched(self: Service, call: Call, answer: Answer, *, provoked: bool) -> None:
+        reached.add(site("mock", self.provider.name, call.operation.id))
+        reached.add(site("mock", self.provider.name, call.operation.id, answer.status))
+        check(self, call, answer, provoked=provoked)
+
+    Service.check = watched  # type: ignore[method-assign]

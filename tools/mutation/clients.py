@@ -1,0 +1,146 @@
+"""Mutants of the clients: a wrong key, and an answer of which one field is read wrongly. The rest is in `code`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from bananastand.clients.call import Call, Prepared, Raw, Session
+from contracts import contract
+
+from .mutant import Mutant, reached, site, value_at
+from .shapes import answer_schema, fields, named_operations
+
+__all__ = ["PROVIDERS", "mutants", "watch"]
+
+PROVIDERS = ("bananadev", "falai", "banana-native", "gobananas", "paperbanana")
+NAMES = {"banana": "banana-native"}  # of a client's Provider, where it is not the contract's
+
+
+def mutants() -> Iterator[Mutant]:
+    """All of them, in the order of the contracts."""
+    for provider in PROVIDERS:
+        for name, (status, paths, keyed) in _operations(provider).items():
+            if keyed:
+                yield _key(provider, name)
+            if status != "204":
+                for path in paths:
+                    yield _parse(provider, name, path)
+
+
+@functools.lru_cache(maxsize=8)
+def _operations(provider: str) -> dict[str, tuple[str, tuple[tuple[str, ...], ...], bool]]:
+    """Operations that a client has: their success, the fields in it, whether they take a key."""
+    from client_calls import CASES
+
+    named = {case.operation for case in CASES if case.provider == provider}
+    document, found = contract(provider), dict[str, Any]()
+    for each in named_operations(document):
+        if (name := each.spec["operationId"]) not in named:
+            continue
+        status = next(status for status in each.spec["responses"] if status[0] in "23")
+        schema = answer_schema(each, status)
+        paths = fields(document, schema) if schema is not None else []
+        if provider in ("bananadev", "falai"):
+            paths = [path for path in paths if path[0] == "result" and len(path) > 1]
+        leaves = [path for path in paths if not any(other[: len(path)] == path for other in paths if other != path)]
+        found[name] = (status, tuple(leaves), bool(each.security))
+    return found
+
+
+def _key(provider: str, name: str) -> Mutant:
+    def apply() -> None:
+        prepare = Session.prepare
+
+        def mutated(self: Session, call: Call[Any]) -> Prepared:
+            if _named(self, call) == (provider, name):
+                wrong = replace(self, key=f"{self.key}x", admin_key=f"{self.admin_key}x")
+                return prepare(wrong, call)
+            return prepare(self, call)
+
+        Session.prepare = mutated  # type: ignore[method-assign]
+
+    return Mutant(provider, "client", name, "key", "is another", frozenset([site("client", provider, name)]), apply)
+
+
+def _parse(provider: str, name: str, path: tuple[str, ...]) -> Mutant:
+    def alter(holder: Any, key: str) -> None:
+        holder[key] = _misread(holder[key])
+
+    def apply() -> None:
+        conclude = Session.conclude
+
+        def mutated(self: Session, call: Call[Any], sent: Prepared, raw: Raw) -> Any:
+            if 200 <= raw.status < 300 and _named(self, call) == (provider, name):
+                try:
+                    body = json.loads(raw.content)
+                except ValueError:
+                    body = None
+                if value_at(body, path, alter):
+                    raw = replace(raw, content=json.dumps(body).encode())
+            return conclude(self, call, sent, raw)
+
+        Session.conclude = mutated  # type: ignore[method-assign]
+
+    return Mutant(provider, "client", name, "parse", ".".join(path), frozenset([site("client", provider, name)]), apply)
+
+
+def _misread(value: Any) -> Any:
+    """Another value of the same kind, as if the field beside it had been read."""
+    match value:
+        case bool():
+            return not value
+        case str():
+            return f"{value}x"
+        case int() | float():
+            return value + 1
+        case list():
+            return value[1:] if value else [{}]
+        case dict():
+            return {}
+        case _:
+            return "x"
+
+
+def watch() -> None:
+    """Note which operations are called."""
+    prepare = Session.prepare
+
+    @functools.wraps(prepare)
+    def watched(self: Session, call: Call[Any]) -> Prepared:
+        if (named := _named(self, call)) is not None:
+            reached.add(site("client", *named))
+        return prepare(self, call)
+
+    Session.prepare = watched  # type: ignore[method-assign]
+
+
+def _named(session: Session, call: Call[Any]) -> tuple[str, str] | None:
+    provider = NAMES.get(session.provider.name, session.provider.name)
+    return _found(provider, call.method, call.path) if provider in PROVIDERS else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
+    """The operation at an address; of several the one with the fewest places in its path, then with the most words."""
+    for each in sorted(_patterns(provider), key=lambda each: (each[0], -len(each[2].pattern))):
+        if each[1] == method.lower() and each[2].fullmatch(path):
+            return provider, each[3]
+    return None
+
+
+@functools.lru_cache(maxsize=8)
+def _patterns(provider: str) -> list[tuple[int, str, re.Pattern[str], str]]:
+    return [
+        (
+            each.path.count("{"),
+            each.method,
+            re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(each.path))),
+            each.spec["operationId"],
+        )
+        for each in named_operations(contract(provider))
+    ]
