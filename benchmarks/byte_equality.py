@@ -47,13 +47,13 @@ def main() -> None:
     alone = Engine.load("fruitstand", device=options.device, rows=crowded.rows)
     rng = random.Random(options.seed)
     requests = [wish(rng, crowded) for _ in range(options.requests)]
-    answered, called_off = in_company(crowded, requests, options)
+    answered, cancelled = in_company(crowded, requests, options)
     report: dict[str, Any] = {
         "what": "PNG bytes of pictures painted in random company against the same painted alone, exact mode",
         "command": command("benchmarks.byte_equality"),
         "machine": machine(crowded.device, os.cpu_count() or 1),
         "requests": len(requests),
-        "called_off": called_off,
+        "cancelled": cancelled,
         "callers": options.callers,
         "rows": crowded.rows,
         "policy": options.policy,
@@ -83,7 +83,7 @@ def in_company(
 ) -> tuple[dict[int, list[bytes]], int]:
     """PNG files by request; one in ten is called off at some step."""
     answered: dict[int, list[bytes]] = {}
-    waiting, lock, called_off = list(enumerate(requests)), threading.Lock(), list[int]()
+    waiting, lock, cancelled = list(enumerate(requests)), threading.Lock(), list[int]()
 
     def caller(number: int) -> None:
         rng = random.Random(options.seed * 1000 + number)
@@ -100,7 +100,7 @@ def in_company(
             with contextlib.suppress(cancel.Cancelled):
                 answered[index] = files(job.result())
                 continue
-            called_off.append(index)
+            cancelled.append(index)
 
     with typer.progressbar(length=len(requests), label="in company", file=sys.stderr) as bar:
         threads = [threading.Thread(target=caller, args=(number,)) for number in range(options.callers)]
@@ -108,8 +108,8 @@ def in_company(
             thread.start()
         for thread in threads:
             thread.join()
-    assert len(answered) + len(called_off) == len(requests), "a request was lost"
-    return answered, len(called_off)
+    assert len(answered) + len(cancelled) == len(requests), "a request was lost"
+    return answered, len(cancelled)
 
 
 def compare(engine: Engine, requests: list[GenerationRequest], answered: dict[int, list[bytes]]) -> dict[str, int]:

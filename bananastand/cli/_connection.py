@@ -18,7 +18,7 @@ from bananastand.platform.store.logs import plain
 from ._ends import USAGE, fail
 
 if TYPE_CHECKING:
-    from bananastand.clients.platform import Stand
+    from bananastand.clients.platform import PlatformClient
 
 __all__ = ["AsJson", "Key", "Url", "as_json", "connected", "table", "where"]
 
@@ -69,13 +69,13 @@ def where(url: str | None, key: str | None) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def connected(url: str | None, key: str | None) -> Generator[Stand]:
+def connected(url: str | None, key: str | None) -> Generator[PlatformClient]:
     """A client of the platform; an error of it ends the program with its reason."""
-    from bananastand.clients.platform import Stand, StandError
+    from bananastand.clients.platform import PlatformClient, StandError
 
     address, secret = where(url, key)
     try:
-        with Stand(address, secret) as stand:
+        with PlatformClient(address, secret) as stand:
             yield stand
     except StandError as error:
         hints = ["bananastand ps lists the projects"] if str(error).startswith("there is no project") else []

@@ -30,7 +30,7 @@ from bananastand.platform.http.dialects import RESERVED, dialect_of_platform
 from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.http.node_hook import node_options, write_node_hook
 from bananastand.platform.http.pushes import GITHUB, git_app, github_app
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.isolation import describe
 from bananastand.platform.replicas.start_command import MARK
 from bananastand.platform.settings import Settings, cards, default_data
@@ -132,7 +132,7 @@ async def _serve(
     proxy: socket.socket | None,
     console: Console,
 ) -> None:
-    stand = Stand(settings, builder)
+    stand = Platform(settings, builder)
     os.environ[MARK] = stand.store.id  # what builds start is an orphan too, if this process is killed
     try:
         for line in await stand.start():
@@ -196,7 +196,7 @@ async def _proxy(
 
 
 def _application(
-    stand: Stand, options: Options, fronts: dict[int, str], url: str, secure: list[int]
+    stand: Platform, options: Options, fronts: dict[int, str], url: str, secure: list[int]
 ) -> tuple[StandServer, dict[str, Provider]]:
     """Everything on one port, and the providers by their mounts."""
     runtime = PlatformRuntime(stand)
@@ -221,13 +221,13 @@ def _application(
 class _Server(uvicorn.Server):
     """uvicorn that, when it is told to stop, tells those who wait and leaves the log streams of its callers."""
 
-    def __init__(self, config: uvicorn.Config, stand: Stand) -> None:
+    def __init__(self, config: uvicorn.Config, stand: Platform) -> None:
         super().__init__(config)
         self._stand = stand
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal."""
-        self._stand.dismiss()
+        self._stand.release_waiters()
         super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
@@ -243,7 +243,7 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def _welcome(console: Console, stand: Stand, url: str, fronts: dict[int, str], mocks: bool) -> None:
+def _welcome(console: Console, stand: Platform, url: str, fronts: dict[int, str], mocks: bool) -> None:
     """Say where it is, and the first key, once."""
     console.print(f"[bold]Bananastand[/bold] at {url}/   data in {stand.settings.data}")
     console.print(f"  Banana.dev            {url}/banana")

@@ -12,7 +12,7 @@ from bananastand.platform.store.logs import plain
 from ._progress import working
 
 if TYPE_CHECKING:
-    from bananastand.clients.platform import Stand
+    from bananastand.clients.platform import PlatformClient
 
 __all__ = ["describe", "waiting"]
 
@@ -21,7 +21,7 @@ LONGEST = 50  # characters of a replica's line
 
 
 @contextlib.contextmanager
-def waiting(stand: Stand, project: str) -> Generator[Callable[[], None]]:
+def waiting(stand: PlatformClient, project: str) -> Generator[Callable[[], None]]:
     """Show on standard error how a call of the project comes along; nothing where that is no terminal.
 
     Yields a function that ends this before the block does, for an answer that is printed as it comes.
@@ -37,9 +37,9 @@ def waiting(stand: Stand, project: str) -> Generator[Callable[[], None]]:
         task = progress.add_task("sending the call")
 
         def look() -> None:
-            from bananastand.clients.platform import Stand, StandError
+            from bananastand.clients.platform import PlatformClient, StandError
 
-            with Stand(stand.url, stand.key) as own:  # a connection of its own: the call holds the other
+            with PlatformClient(stand.url, stand.key) as own:  # a connection of its own: the call holds the other
                 while not over.wait(PAUSE):
                     with contextlib.suppress(StandError):
                         row = own.get(f"/projects/{project}")

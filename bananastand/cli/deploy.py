@@ -24,7 +24,7 @@ from ._first_call import first_call
 from ._progress import working
 
 if TYPE_CHECKING:
-    from bananastand.clients.platform import Stand
+    from bananastand.clients.platform import PlatformClient
 
 __all__ = ["deploy"]
 
@@ -137,7 +137,7 @@ def _show_summary(folder: Path) -> None:
     typer.echo(str(importlib.import_module(INSPECTION).summary(folder)).rstrip() + "\n")
 
 
-def _follow(stand: Stand, build: str, quiet: bool) -> None:
+def _follow(stand: PlatformClient, build: str, quiet: bool) -> None:
     """Print the build's lines as they come, with the seconds since the start; in a terminal a spinner too."""
     from rich.console import Console
     from rich.text import Text
@@ -154,7 +154,7 @@ def _follow(stand: Stand, build: str, quiet: bool) -> None:
                 progress.console.print(Text(at, style="dim") + Text(line), soft_wrap=True)
 
 
-def _upload(stand: Stand, project: str, source: Path, order: dict[str, Any]) -> str:
+def _upload(stand: PlatformClient, project: str, source: Path, order: dict[str, Any]) -> str:
     path = f"/projects/{project}/archive"
     if source.is_file():
         return str(stand.upload(path, source, order)["build_id"])

@@ -22,7 +22,7 @@ from ._ends import USAGE, fail
 from ._waiting import waiting
 
 if TYPE_CHECKING:
-    from bananastand.clients.platform import Stand
+    from bananastand.clients.platform import PlatformClient
 
 __all__ = ["run"]
 
@@ -81,7 +81,7 @@ def run(
     _print_answer(value, content, answer.kind, out, json_)
 
 
-def _refuse_what_cannot_run(stand: Stand, project: str) -> None:
+def _refuse_what_cannot_run(stand: PlatformClient, project: str) -> None:
     """End the program where the project was never live and no build is under way."""
     from bananastand.clients.platform import StandError
 
@@ -107,7 +107,7 @@ def _refuse_what_cannot_run(stand: Stand, project: str) -> None:
         ])  # fmt: skip
 
 
-def _fail(stand: Stand, project: str, status: int, value: Any, began: datetime) -> NoReturn:
+def _fail(stand: PlatformClient, project: str, status: int, value: Any, began: datetime) -> NoReturn:
     """End the program with the app's own error: its last line, where it is a traceback, and what the app printed."""
     message = _message(value)
     error = last_error(message.splitlines())
@@ -116,7 +116,7 @@ def _fail(stand: Stand, project: str, status: int, value: Any, began: datetime) 
     fail(f"{project} answered {status}: {error or message}", hints=[*hints, f"its log: bananastand logs {project}"])
 
 
-def _printed_since(stand: Stand, project: str, began: datetime) -> list[str]:
+def _printed_since(stand: PlatformClient, project: str, began: datetime) -> list[str]:
     from bananastand.clients.platform import StandError
 
     try:

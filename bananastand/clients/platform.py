@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self, cast
 
 import httpx2
 
-__all__ = ["Answer", "Stand", "StandError", "StandTimeout", "StandUnreachable", "StreamedAnswer"]
+__all__ = ["Answer", "PlatformClient", "StandError", "StandTimeout", "StandUnreachable", "StreamedAnswer"]
 
 PREFIX = "/stand/v1"
 
@@ -51,9 +51,9 @@ class StreamedAnswer(NamedTuple):
     pieces: Iterator[bytes]
 
 
-class Stand:
+class PlatformClient:
     """
-    >>> with Stand("http://127.0.0.1:8750", key="...") as stand:
+    >>> with PlatformClient("http://127.0.0.1:8750", key="...") as stand:
     ...     stand.get("/projects")["projects"]
     """
 
@@ -83,7 +83,7 @@ class Stand:
 
     def upload(self, path: str, archive: Path, order: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """POST a file as it is read; what goes with it is a header, as addresses are logged. Raises StandError."""
-        headers = {"X-Stand-Order": base64.b64encode(json.dumps(dict(order or {})).encode()).decode()}
+        headers = {"X-PlatformClient-Order": base64.b64encode(json.dumps(dict(order or {})).encode()).decode()}
         with archive.open("rb") as file:
             return self._object("POST", path, content=file, headers=headers, timeout=None)
 

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from .replicas.pool import Pool
 from .replicas.replica import Replica
 from .scheduling.dispatcher import Dispatcher
-from .scheduling.pending_call import Ticket
+from .scheduling.pending_call import PendingCall
 from .store.builds import OVER, Build
 from .store.calls import WEBSOCKET, Outcome
 from .store.projects import Projects
@@ -57,8 +57,8 @@ class Metrics:
         if build.state in OVER:
             self._builds.labels(build.state).inc()
 
-    def _ended(self, ticket: Ticket, outcome: Outcome, seconds: float) -> None:
-        call = ticket.made
+    def _ended(self, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
+        call = pending.made
         name = self._name(call.project_id)
         self._calls.labels(name, "failed" if outcome.error is not None else "succeeded").inc()
         if call.begun is not None:

@@ -26,7 +26,7 @@ from .replicas.orphans import end_orphans
 from .replicas.pool import Pool
 from .replicas.replica import Replica
 from .scheduling.dispatcher import Dispatcher
-from .scheduling.pending_call import Session, Ticket
+from .scheduling.pending_call import PendingCall, Session
 from .scheduling.scaling_loop import Scaling
 from .settings import Settings
 from .store.blobs import Blobs
@@ -44,7 +44,7 @@ from .store.projects import Project, Projects
 from .store.relocation import relocate
 from .store.storable import check_text
 
-__all__ = ["Stand"]
+__all__ = ["Platform"]
 
 SWEEP = 600.0  # seconds between two looks for results that are too old
 REPLICA_LOG = 4 * 2**20
@@ -52,7 +52,7 @@ PASSWORD = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 NAMED_BY_USER = 200  # environment variables and secrets of one deploy
 
 
-class Stand:
+class Platform:
     """Open until `close`. `start` takes up what an earlier supervisor left; before it nothing runs.
 
     Raises Conflict where another supervisor holds the directory, StoreError where its database cannot be used.
@@ -106,9 +106,9 @@ class Stand:
         self._tasks.append(asyncio.create_task(prune_regularly(self)))
         return found
 
-    def dismiss(self) -> None:
+    def release_waiters(self) -> None:
         """Tell all who wait that the stand is about to stop; to be followed by `close`."""
-        self.dispatcher.dismiss()
+        self.dispatcher.release_waiters()
 
     async def close(self, grace: float | None = None) -> None:
         """Stop everything. Calls at work go back to the queue, and are done when a stand starts here again."""
@@ -184,7 +184,7 @@ class Stand:
         strict: bool = False,
         durable: bool = True,
         session: Session | None = None,
-    ) -> Ticket:
+    ) -> PendingCall:
         """Queue a call; see Dispatcher.submit. Raises TooLarge, TooBusy, Conflict, StoreError."""
         return await self.dispatcher.submit(
             project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id,

@@ -19,7 +19,7 @@ from .store.disk_usage import Part, parts_of
 from .store.retention import Item, Known, needless, over_budget
 
 if TYPE_CHECKING:
-    from .platform import Stand
+    from .platform import Platform
     from .store.projects import Project
 
 __all__ = ["disk_of", "forget_project", "prune", "prune_regularly"]
@@ -28,7 +28,7 @@ EVERY = 3600.0  # seconds
 UNREACHABLE = "1.day.ago"  # git keeps objects that a push may be about to point to
 
 
-async def prune(stand: Stand, *, dry_run: bool = False) -> list[Item]:
+async def prune(stand: Platform, *, dry_run: bool = False) -> list[Item]:
     """Remove what nobody needs; what was removed, or would be."""
     data, settings = stand.settings.data, stand.settings
     known = _known(stand)
@@ -53,7 +53,7 @@ async def prune(stand: Stand, *, dry_run: bool = False) -> list[Item]:
     return done
 
 
-async def prune_regularly(stand: Stand) -> None:
+async def prune_regularly(stand: Platform) -> None:
     """At the start, and then every hour."""
     while True:
         with suppress(PlatformError, OSError):
@@ -61,13 +61,13 @@ async def prune_regularly(stand: Stand) -> None:
         await asyncio.sleep(EVERY)
 
 
-async def disk_of(stand: Stand) -> tuple[list[Part], int, list[Item]]:
+async def disk_of(stand: Platform) -> tuple[list[Part], int, list[Item]]:
     """What the parts of the data directory take, what is free, and what a prune would remove."""
     parts, free = await asyncio.to_thread(parts_of, stand.settings.data)
     return parts, free, await prune(stand, dry_run=True)
 
 
-async def forget_project(stand: Stand, project: Project) -> None:
+async def forget_project(stand: Platform, project: Project) -> None:
     """Remove the files of a project's calls and its git repository, before its rows go."""
     table = tables.calls
     with stand.store.reading() as connection:
@@ -77,7 +77,7 @@ async def forget_project(stand: Stand, project: Project) -> None:
     await asyncio.to_thread(_remove, stand.settings.data / "git" / f"{project.name}.git")
 
 
-def _known(stand: Stand) -> Known:
+def _known(stand: Platform) -> Known:
     builds = tuple(stand.builds.list())
     in_use = {each.id for each in builds if each.state not in OVER}
     in_use |= {each.live for each in stand.projects.list() if each.live}

@@ -12,7 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from bananastand_mocks.bananadev import BananaDev
-from bananastand_mocks.running import Endpoint, RunningServer, Stand
+from bananastand_mocks.running import Endpoint, MockSession, RunningServer
 from in_process import InProcess
 
 KEY = "11111111-1111-1111-1111-111111111111"
@@ -153,7 +153,7 @@ def test_banana_native_deploy_all_200(call: InProcess):
     assert build.json()["id"] in call.world.table("bananadev.deployments")
 
 
-def test_banana_native_deploy_log(banana_native: Endpoint, stand: Stand):
+def test_banana_native_deploy_log(banana_native: Endpoint, stand: MockSession):
     with httpx2.Client(base_url=banana_native.base_url, headers={"X-Banana-API-Key": banana_native.key}) as http:
         where = f"/v1/projects/{http.get('/v1/projects').json()['results'][0]['id']}"
         upload = http.post(f"{where}/upload", json={}).json()

@@ -23,7 +23,7 @@ from werkzeug import Request, Response
 import bananastand_mocks
 from banana_paper import DIAGRAM, PLOT, Caller
 from bananastand_mocks.kernel.journal import Deliveries
-from bananastand_mocks.running import Endpoint, Stand
+from bananastand_mocks.running import Endpoint, MockSession
 from contracts import contract, errors
 from paper_pdf import paper
 
@@ -294,7 +294,7 @@ def test_a_quota_of_three_over_a_month_takes_less_than_fifty_milliseconds(call: 
     assert best < 0.05
 
 
-def deliveries(at: Endpoint, stand: Stand, hook: str, count: int, seconds: float) -> Deliveries:
+def deliveries(at: Endpoint, stand: MockSession, hook: str, count: int, seconds: float) -> Deliveries:
     """Those of a new task, awaited in real time, and by nothing but waiting."""
     headers = {"authorization": f"Bearer {at.key}"}
     asked = {"description": "Draw a box.", "webhook_url": hook}

@@ -8,8 +8,8 @@ import pytest
 
 from bananastand_mocks import forward
 from bananastand_mocks.paperbanana import PaperBanana, brain, vlm
-from bananastand_mocks.paperbanana.brain import Brain
 from bananastand_mocks.paperbanana.vlm import OpenAIVlm, Question, VlmError
+from bananastand_mocks.paperbanana.vlm_planner import VlmPlanner
 from in_process import InProcess
 
 URL = "https://vlm.test/v1"
@@ -171,7 +171,7 @@ PLOT: dict[str, Any] = {"kind": "plot", "intent": "i" * 4001, "data_json": "9" *
 
 
 def think(answers: Answers, recipe: dict[str, Any], iterations: int) -> dict[str, Any]:
-    drawn = Brain(answers, lambda planned: b"drawn")
+    drawn = VlmPlanner(answers, lambda planned: b"drawn")
     return drawn.think(recipe, iterations=iterations, provider="kie", model="large")
 
 

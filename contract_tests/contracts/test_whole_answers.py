@@ -21,7 +21,7 @@ import pytest
 from bananastand_mocks.conformance import conform
 from bananastand_mocks.conformance.judge import Got
 from bananastand_mocks.conformance.wire import Wire
-from bananastand_mocks.running import Stand
+from bananastand_mocks.running import MockSession
 from contracts import FILES
 from kept import kept
 
@@ -67,7 +67,7 @@ class Heard:
 
 
 @pytest.mark.parametrize("provider", FILES)
-def test_answers_are_what_they_were(provider: str, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_what_they_were(provider: str, stand: MockSession, monkeypatch: pytest.MonkeyPatch) -> None:
     stand.tasks.finish_immediately()
     stand.limits.unset("gobananas")
     at = stand.endpoint(provider)

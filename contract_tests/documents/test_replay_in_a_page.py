@@ -13,7 +13,7 @@ from paper_pdf import paper
 from pytest_httpserver import HTTPServer
 from snippets import for_a_page, snippets
 
-from bananastand_mocks.running import Endpoint, RunningServer, Stand
+from bananastand_mocks.running import Endpoint, RunningServer, MockSession
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.needs("chromium")
 
 
 @pytest.fixture
-def documents(mock_server: RunningServer) -> Stand:
+def documents(mock_server: RunningServer) -> MockSession:
     return mock_server.stand(kind="documents")
 
 
@@ -46,7 +46,7 @@ def run(page: Page, operation: str, at: Endpoint) -> None:
     page.evaluate(f"async () => {{ {text}\n }}")
 
 
-def test_a_chosen_file_becomes_a_task(yours: Page, documents: Stand):
+def test_a_chosen_file_becomes_a_task(yours: Page, documents: MockSession):
     run(yours, "create_diagram_from_pdf", documents.endpoint("paperbanana"))
     (call,) = documents.journal
     assert (call.operation, call.status) == ("create_diagram_from_pdf", 202)
@@ -57,7 +57,7 @@ def test_a_chosen_file_becomes_a_task(yours: Page, documents: Stand):
     assert documents.world.breaches == []
 
 
-def test_a_picture_opens_in_a_window(yours: Page, documents: Stand):
+def test_a_picture_opens_in_a_window(yours: Page, documents: MockSession):
     with yours.expect_popup() as opened:
         run(yours, "get_task_image", documents.endpoint("paperbanana"))
     opened.value.wait_for_load_state()

@@ -20,7 +20,7 @@ from paper_pdf import paper
 from snippets import Snippet, for_a_page, snippets
 
 import bananastand_mocks
-from bananastand_mocks.running import RunningServer, Stand
+from bananastand_mocks.running import RunningServer, MockSession
 
 SHOWN = "pb_a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
 
@@ -32,7 +32,7 @@ def server() -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def stand(server: RunningServer) -> Stand:
+def stand(server: RunningServer) -> MockSession:
     """The documents world, as new."""
     server.default.reset()
     return server.default
@@ -58,7 +58,7 @@ def run(*command: str, **options: Any) -> str:
     return done.stdout
 
 
-def assert_succeeded(stand: Stand, example: Snippet) -> None:
+def assert_succeeded(stand: MockSession, example: Snippet) -> None:
     """The snippet's operation was called, and every call had the contract's first success."""
     calls = list(stand.journal)
     assert calls != []
@@ -69,7 +69,7 @@ def assert_succeeded(stand: Stand, example: Snippet) -> None:
 
 @pytest.mark.needs("bash", "curl", "base64")
 @pytest.mark.parametrize("example", snippets("paperbanana", "curl"), ids=str)
-def test_a_curl_gets_its_success_answer(example: Snippet, server: RunningServer, stand: Stand, folder: Path):
+def test_a_curl_gets_its_success_answer(example: Snippet, server: RunningServer, stand: MockSession, folder: Path):
     said = run("bash", "-c", here(example, server))
     assert_succeeded(stand, example)
     if example.operation == "get_task_image":
@@ -91,7 +91,7 @@ def test_a_curl_gets_its_success_answer(example: Snippet, server: RunningServer,
     [each for each in snippets("paperbanana", "javascript") if each.operation is not None and not for_a_page(each)],
     ids=str,
 )
-def test_javascript_gets_its_success_answer(example: Snippet, server: RunningServer, stand: Stand, folder: Path):
+def test_javascript_gets_its_success_answer(example: Snippet, server: RunningServer, stand: MockSession, folder: Path):
     (folder / "snippet.mjs").write_text(here(example, server))
     said = run("node", "snippet.mjs")
     assert_succeeded(stand, example)
@@ -100,7 +100,7 @@ def test_javascript_gets_its_success_answer(example: Snippet, server: RunningSer
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # D:279 leaves its file open
-def test_the_python_of_the_page_gets_its_success_answers(server: RunningServer, stand: Stand, folder: Path):
+def test_the_python_of_the_page_gets_its_success_answers(server: RunningServer, stand: MockSession, folder: Path):
     namespace: dict[str, Any] = {}
     for example in snippets("paperbanana", "python"):
         if example.operation is None:
@@ -112,7 +112,7 @@ def test_the_python_of_the_page_gets_its_success_answers(server: RunningServer, 
     assert (folder / "diagram.png").read_bytes()[:5] == b"\x89PNG\r"
 
 
-def posted(stand: Stand, server: RunningServer) -> tuple[bytes, str]:
+def posted(stand: MockSession, server: RunningServer) -> tuple[bytes, str]:
     """Body and signature of a webhook that the mock sent."""
     got: list[tuple[bytes, str]] = []
 
@@ -141,7 +141,7 @@ def posted(stand: Stand, server: RunningServer) -> tuple[bytes, str]:
 
 
 @pytest.mark.needs("curl", "node")
-def test_the_verifications_of_the_page_hold_for_what_the_mock_sends(server: RunningServer, stand: Stand, folder: Path):
+def test_the_verifications_of_the_page_hold_for_what_the_mock_sends(server: RunningServer, stand: MockSession, folder: Path):
     body, signature = posted(stand, server)
     assert signature == "sha256=" + hmac.new(b"whsec", body, hashlib.sha256).hexdigest()
     python = next(each for each in snippets("paperbanana", "python") if each.operation is None)

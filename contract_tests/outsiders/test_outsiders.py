@@ -18,7 +18,7 @@ import pytest
 from banana_dev import API, Client
 from banana_dev.client import ClientException
 
-from bananastand_mocks.running import Endpoint, Stand
+from bananastand_mocks.running import Endpoint, MockSession
 from servers import Server, hosted
 
 INPUTS = {"prompt": "a ripe banana", "width": 64, "height": 64}
@@ -62,7 +62,7 @@ def test_its_api_reads_errors_as_json(api: API) -> None:
     assert api.list_projects() == ({"message": "Invalid API key"}, 401)
 
 
-def test_its_client_calls_a_project(client: Client, stand: Stand) -> None:
+def test_its_client_calls_a_project(client: Client, stand: MockSession) -> None:
     assert client.warmup()[0] == {"warm": True}
 
     answer, meta = client.call("/", INPUTS)
@@ -73,7 +73,7 @@ def test_its_client_calls_a_project(client: Client, stand: Stand) -> None:
     assert call.body == INPUTS
 
 
-def test_its_client_tries_again_with_one_id(client: Client, stand: Stand) -> None:
+def test_its_client_tries_again_with_one_id(client: Client, stand: MockSession) -> None:
     stand.faults.next_calls(1, "status", "call_project", status=423)
 
     answer, _ = client.call("/", INPUTS)
@@ -95,7 +95,7 @@ def test_its_client_tries_again_with_one_id(client: Client, stand: Stand) -> Non
         (409, "unexpected http response code: 409"),
     ],
 )
-def test_its_client_knows_what_each_status_means(client: Client, stand: Stand, status: int, told: str) -> None:
+def test_its_client_knows_what_each_status_means(client: Client, stand: MockSession, status: int, told: str) -> None:
     message = "You have no available replicas to process this request" if status == 400 else ""
     stand.faults.next_calls(1, "status", "call_project", status=status, message=message)
 
@@ -119,7 +119,7 @@ def legacy(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_its_old_calls_run_start_and_check(banana_native: Endpoint, stand: Stand) -> None:
+def test_its_old_calls_run_start_and_check(banana_native: Endpoint, stand: MockSession) -> None:
     stand.tasks.finish_after_polls(1)
     ended = legacy(
         f"call = start({banana_native.key!r}, 'value', {INPUTS!r})\n"

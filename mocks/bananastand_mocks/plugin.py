@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .running import Endpoint, RunningServer, Stand
+    from .running import Endpoint, MockSession, RunningServer
 
 __all__ = ["banana_native", "bananadev", "fal_native", "falai", "gobananas", "mock_server", "paperbanana", "stand"]
 
@@ -27,7 +27,7 @@ def mock_server() -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def stand(mock_server: RunningServer) -> Iterator[Stand]:
+def stand(mock_server: RunningServer) -> Iterator[MockSession]:
     """A fresh world: virtual clock, seed 0. The test fails if an answer in it was against its contract."""
     fresh = mock_server.stand()
     yield fresh
@@ -37,36 +37,36 @@ def stand(mock_server: RunningServer) -> Iterator[Stand]:
 
 
 @pytest.fixture
-def bananadev(stand: Stand) -> Endpoint:
+def bananadev(stand: MockSession) -> Endpoint:
     """Banana.dev through LowCodeAPI, in the test's world."""
     return stand.endpoint("bananadev")
 
 
 @pytest.fixture
-def falai(stand: Stand) -> Endpoint:
+def falai(stand: MockSession) -> Endpoint:
     """fal.ai through LowCodeAPI, in the test's world."""
     return stand.endpoint("falai")
 
 
 @pytest.fixture
-def banana_native(stand: Stand) -> Endpoint:
+def banana_native(stand: MockSession) -> Endpoint:
     """Banana.dev's own API, in the test's world."""
     return stand.endpoint("banana-native")
 
 
 @pytest.fixture
-def fal_native(stand: Stand) -> Endpoint:
+def fal_native(stand: MockSession) -> Endpoint:
     """fal.ai's own API, in the test's world."""
     return stand.endpoint("fal-native")
 
 
 @pytest.fixture
-def gobananas(stand: Stand) -> Endpoint:
+def gobananas(stand: MockSession) -> Endpoint:
     """Go Bananas!, in the test's world."""
     return stand.endpoint("gobananas")
 
 
 @pytest.fixture
-def paperbanana(stand: Stand) -> Endpoint:
+def paperbanana(stand: MockSession) -> Endpoint:
     """PaperBanana, in the test's world."""
     return stand.endpoint("paperbanana")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .bananadev.runtime import Runtime
     from .paperbanana.vlm import Vlm
 
-__all__ = ["Endpoint", "RunningServer", "Stand", "start"]
+__all__ = ["Endpoint", "RunningServer", "MockSession", "start"]
 
 KEYS = {
     "bananadev": "lowcodeapi",
@@ -55,7 +55,7 @@ class Endpoint:
     admin_key: str = ""
 
 
-class Stand:
+class MockSession:
     """One world of a running server, in the hands of a test."""
 
     def __init__(self, server: RunningServer, world: World) -> None:
@@ -123,13 +123,13 @@ class RunningServer:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def default(self) -> Stand:
+    def default(self) -> MockSession:
         """The world of the well-known keys."""
-        return Stand(self, self.asgi.worlds.default)
+        return MockSession(self, self.asgi.worlds.default)
 
-    def stand(self, *, kind: Kind = "development", seed: int | None = 0, virtual: bool = True) -> Stand:
+    def stand(self, *, kind: Kind = "development", seed: int | None = 0, virtual: bool = True) -> MockSession:
         """A new world of its own. `seed` 0 makes tests repeat themselves; None draws one."""
-        return Stand(self, self.asgi.worlds.create(kind=kind, seed=seed, virtual=virtual))
+        return MockSession(self, self.asgi.worlds.create(kind=kind, seed=seed, virtual=virtual))
 
     def endpoint(self, provider: str) -> Endpoint:
         """Where a provider answers in the world of the well-known keys."""

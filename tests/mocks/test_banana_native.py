@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 
 from bananastand_mocks.bananadev import projects, state
-from bananastand_mocks.running import Endpoint, RunningServer, Stand
+from bananastand_mocks.running import Endpoint, MockSession, RunningServer
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_start_that_ends_within_the_hold_brings_its_outputs(http: httpx2.Clien
     assert len(answer["modelOutputs"]) == 1
 
 
-def test_start_only_gives_a_call_id_that_check_knows(http: httpx2.Client, stand: Stand) -> None:
+def test_start_only_gives_a_call_id_that_check_knows(http: httpx2.Client, stand: MockSession) -> None:
     stand.tasks.finish_after_polls(1)
     answer = start(http, startOnly=True)
 
@@ -95,7 +95,7 @@ def test_a_wrong_key_is_401_as_json(http: httpx2.Client) -> None:
     assert (answer.status_code, answer.json()) == (401, {"message": "Invalid API key"})
 
 
-def test_the_cli_deploys_with_nothing_but_200(http: httpx2.Client, stand: Stand, banana_native: Endpoint) -> None:
+def test_the_cli_deploys_with_nothing_but_200(http: httpx2.Client, stand: MockSession, banana_native: Endpoint) -> None:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("app.py"))
@@ -128,7 +128,7 @@ def test_a_project_is_called_by_its_run_url(http: httpx2.Client) -> None:
     assert http.post("/run/value/_k/warmup", json={}).json() == {"warm": True}
 
 
-def test_errors_of_a_run_url_are_three_indented_lines(http: httpx2.Client, stand: Stand) -> None:
+def test_errors_of_a_run_url_are_three_indented_lines(http: httpx2.Client, stand: MockSession) -> None:
     unknown_key = http.post("/run/value/", json={}, headers={"X-Banana-API-Key": "wrong"})
     stand.faults.next_calls(1, "status", "call_project", status=503)
     passing = http.post("/run/value/", json={})
@@ -143,7 +143,7 @@ def test_errors_of_a_run_url_are_three_indented_lines(http: httpx2.Client, stand
     )
 
 
-def test_no_replicas_busy_timed_out_and_unknown_handlers(http: httpx2.Client, stand: Stand) -> None:
+def test_no_replicas_busy_timed_out_and_unknown_handlers(http: httpx2.Client, stand: MockSession) -> None:
     project = http.get("/v1/projects").json()["results"][0]["id"]
     unknown = http.post("/run/value/nobody", json={})
     stand.world.settings["bananadev.busy"] = True
@@ -225,7 +225,7 @@ def test_the_log_of_a_build_is_kept_from_other_keys(banana_native: Endpoint) -> 
 
 
 def test_a_log_ends_when_its_reader_leaves(
-    http: httpx2.Client, stand: Stand, banana_native: Endpoint, monkeypatch: pytest.MonkeyPatch
+    http: httpx2.Client, stand: MockSession, banana_native: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[float] = []
     run_due = stand.clock.run_due
@@ -246,7 +246,7 @@ def test_a_log_ends_when_its_reader_leaves(
 
 
 def test_a_log_ends_with_its_build_and_is_read_in_its_own_world_only(
-    http: httpx2.Client, stand: Stand, banana_native: Endpoint, mock_server: RunningServer
+    http: httpx2.Client, stand: MockSession, banana_native: Endpoint, mock_server: RunningServer
 ) -> None:
     from websockets.exceptions import InvalidStatus
 
@@ -263,7 +263,7 @@ def test_a_log_ends_with_its_build_and_is_read_in_its_own_world_only(
         assert list(log) == []
 
 
-def test_an_upload_of_before_a_reset_is_refused(http: httpx2.Client, stand: Stand) -> None:
+def test_an_upload_of_before_a_reset_is_refused(http: httpx2.Client, stand: MockSession) -> None:
     project = http.get("/v1/projects").json()["results"][0]["id"]
     upload = http.post(f"/v1/projects/{project}/upload", json={}).json()
     stand.reset()
@@ -272,7 +272,7 @@ def test_an_upload_of_before_a_reset_is_refused(http: httpx2.Client, stand: Stan
 
 
 def test_what_a_world_keeps_is_bounded(
-    http: httpx2.Client, stand: Stand, bananadev: Endpoint, monkeypatch: pytest.MonkeyPatch
+    http: httpx2.Client, stand: MockSession, bananadev: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "RUNS_BYTES", 100_000)
     monkeypatch.setattr(projects, "UPLOADS_BYTES", 2500)
@@ -295,7 +295,7 @@ def test_what_a_world_keeps_is_bounded(
     assert set(stand.world.table("bananadev.logs")) <= set(state.deployments(stand.world))
 
 
-def test_no_world_changes_the_settings_of_another(stand: Stand, mock_server: RunningServer) -> None:
+def test_no_world_changes_the_settings_of_another(stand: MockSession, mock_server: RunningServer) -> None:
     other = mock_server.stand()
     stand.world.settings["bananadev.build_seconds"][0] = 500.0
 

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from bananastand_mocks.running import Endpoint, Stand
+from bananastand_mocks.running import Endpoint, MockSession
 
 Call = Callable[..., httpx2.Response]
 
@@ -57,7 +57,7 @@ def test_the_same_inputs_give_the_same_picture_and_other_prompts_another(call: C
     assert first["modelOutputs"] != other["modelOutputs"]
 
 
-def test_a_started_run_is_found_by_id_and_by_call_id(call: Call, stand: Stand) -> None:
+def test_a_started_run_is_found_by_id_and_by_call_id(call: Call, stand: MockSession) -> None:
     stand.tasks.finish_after_polls(1)
     started = call("POST", "/v1/start", {"modelKey": "value", "modelInputs": {}, "startOnly": True}).json()["result"]
 
@@ -72,7 +72,7 @@ def test_a_started_run_is_found_by_id_and_by_call_id(call: Call, stand: Stand) -
     assert len(done.json()["result"]["modelOutputs"]) == 1
 
 
-def test_a_run_that_takes_long_is_done_when_the_clock_says_so(call: Call, stand: Stand) -> None:
+def test_a_run_that_takes_long_is_done_when_the_clock_says_so(call: Call, stand: MockSession) -> None:
     stand.tasks.finish_after_seconds(90)
     started = call("POST", "/v1/start", {"modelKey": "value", "modelInputs": {"prompt": "x"}}).json()["result"]
     asked = {"modelKey": "value", "id": started["callID"]}
@@ -85,7 +85,7 @@ def test_a_run_that_takes_long_is_done_when_the_clock_says_so(call: Call, stand:
     assert call("GET", "/v1/usage").json()["result"]["summary"]["computeSeconds"] == 90
 
 
-def test_without_a_hold_what_is_done_at_once_still_comes_at_once(call: Call, stand: Stand) -> None:
+def test_without_a_hold_what_is_done_at_once_still_comes_at_once(call: Call, stand: MockSession) -> None:
     stand.world.settings["bananadev.hold_seconds"] = 0.0
 
     answer = call("POST", "/v1/start", {"modelKey": "value", "modelInputs": {"width": 64, "height": 64}})
@@ -93,7 +93,7 @@ def test_without_a_hold_what_is_done_at_once_still_comes_at_once(call: Call, sta
     assert picture(answer).size == (64, 64)
 
 
-def test_a_failed_run_says_error_in_a_success(call: Call, stand: Stand) -> None:
+def test_a_failed_run_says_error_in_a_success(call: Call, stand: MockSession) -> None:
     stand.tasks.fail_next(1, "CUDA out of memory")
 
     answer = call("POST", "/v1/run", {"modelKey": "value", "modelInputs": {}})
@@ -120,7 +120,7 @@ def test_a_run_of_another_model_is_not_found(call: Call) -> None:
     assert call("POST", "/v1/check", {"modelKey": "stable-diffusion", "id": run["id"]}).status_code == 404
 
 
-def test_a_deployment_goes_its_way_on_the_clock(call: Call, stand: Stand) -> None:
+def test_a_deployment_goes_its_way_on_the_clock(call: Call, stand: MockSession) -> None:
     deployed = call(
         "POST", "/v1/deploy", {"modelKey": "new", "source": "https://git.test/x", "environment": {"A": "1"}}
     )
@@ -145,7 +145,7 @@ def test_a_deployment_goes_its_way_on_the_clock(call: Call, stand: Stand) -> Non
     ]
 
 
-def test_a_deployment_that_is_told_to_fail_does_so_while_building(call: Call, stand: Stand) -> None:
+def test_a_deployment_that_is_told_to_fail_does_so_while_building(call: Call, stand: MockSession) -> None:
     stand.tasks.fail_next(1, "no Dockerfile")
     call("POST", "/v1/deploy", {"modelKey": "value", "source": "https://git.test/x"})
     stand.clock.advance(60)
@@ -157,7 +157,7 @@ def test_a_deployment_that_is_told_to_fail_does_so_while_building(call: Call, st
     assert detail["status"] == "live"
 
 
-def test_usage_counts_by_day_and_model_within_the_window(call: Call, stand: Stand) -> None:
+def test_usage_counts_by_day_and_model_within_the_window(call: Call, stand: MockSession) -> None:
     for model in ("value", "value", "stable-diffusion"):
         call("POST", "/v1/run", {"modelKey": model, "modelInputs": {}})
     stand.clock.advance(86400)
@@ -204,7 +204,7 @@ def test_the_account_counts_its_keys(call: Call) -> None:
     assert account["limits"] == {"maxReplicas": 10, "concurrentBuilds": 2}
 
 
-def test_a_limit_that_is_set_answers_429_in_the_envelope(call: Call, stand: Stand) -> None:
+def test_a_limit_that_is_set_answers_429_in_the_envelope(call: Call, stand: MockSession) -> None:
     stand.limits.set("bananadev", calls=1, seconds=60)
 
     answers = [call("GET", "/v1/models") for _ in range(2)]
@@ -213,7 +213,7 @@ def test_a_limit_that_is_set_answers_429_in_the_envelope(call: Call, stand: Stan
     assert answers[1].json()["error"] == {"message": "Rate limit exceeded"}
 
 
-def test_a_fault_comes_in_the_envelope_with_its_status(call: Call, stand: Stand) -> None:
+def test_a_fault_comes_in_the_envelope_with_its_status(call: Call, stand: MockSession) -> None:
     stand.faults.next_calls(1, "status", "list_models", status=503)
 
     answers = [call("GET", "/v1/models") for _ in range(2)]
@@ -222,7 +222,7 @@ def test_a_fault_comes_in_the_envelope_with_its_status(call: Call, stand: Stand)
     assert answers[0].json()["error"] == {"message": "Request failed."}
 
 
-def test_a_reset_and_a_truncated_body_break_the_connection(call: Call, stand: Stand) -> None:
+def test_a_reset_and_a_truncated_body_break_the_connection(call: Call, stand: MockSession) -> None:
     stand.faults.next_calls(1, "reset", "list_models")
     stand.faults.next_calls(1, "truncated_body", "get_account")
 
@@ -233,7 +233,7 @@ def test_a_reset_and_a_truncated_body_break_the_connection(call: Call, stand: St
     assert call("GET", "/v1/models").status_code == 200
 
 
-def test_a_near_miss_names_field_expected_and_got(call: Call, stand: Stand) -> None:
+def test_a_near_miss_names_field_expected_and_got(call: Call, stand: MockSession) -> None:
     call("POST", "/v1/start", {"modelKey": "value", "modelInputs": {"prompt": "a banana", "steps": 4}})
 
     good = stand.journal.verify(operation="start_run", body={"modelInputs": {"prompt": "a banana"}})

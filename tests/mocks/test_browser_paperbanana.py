@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from pytest_httpserver import HTTPServer
 
-from bananastand_mocks.running import Endpoint, Stand
+from bananastand_mocks.running import Endpoint, MockSession
 from browser import faults, focused, tab_to
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def log_in(page: Page, at: Endpoint) -> None:
     page.get_by_role("heading", name="Keys", exact=True, level=1).wait_for()
 
 
-def test_from_a_new_key_to_its_picture_and_back(page: Page, stand: Stand, paperbanana: Endpoint):
+def test_from_a_new_key_to_its_picture_and_back(page: Page, stand: MockSession, paperbanana: Endpoint):
     stand.tasks.finish_after_seconds(60)
     log_in(page, paperbanana)
     page.get_by_label("Name").fill("lab")
@@ -88,7 +88,7 @@ def test_from_a_new_key_to_its_picture_and_back(page: Page, stand: Stand, paperb
     assert page.get_by_label("Admin key").is_visible()
 
 
-def test_the_keyboard_alone_is_enough(page: Page, stand: Stand, paperbanana: Endpoint):
+def test_the_keyboard_alone_is_enough(page: Page, stand: MockSession, paperbanana: Endpoint):
     page.goto(f"{paperbanana.base_url}/adm")
     assert focused(page)["name"] == "Admin key"
     page.keyboard.type(paperbanana.admin_key)
@@ -117,7 +117,7 @@ def test_the_keyboard_alone_is_enough(page: Page, stand: Stand, paperbanana: End
     assert [row["name"] for row in stand.world.table("paperbanana.keys").values()] == ["ready-made"]
 
 
-def test_every_page_can_be_read(page: Page, stand: Stand, paperbanana: Endpoint):
+def test_every_page_can_be_read(page: Page, stand: MockSession, paperbanana: Endpoint):
     task = submit(paperbanana, paperbanana.key, webhook_url=NOBODY, output_formats=["svg"])
     stand.tasks.fail_next(1, "no brush at hand")
     failed = submit(paperbanana, paperbanana.key)
@@ -132,7 +132,7 @@ def test_every_page_can_be_read(page: Page, stand: Stand, paperbanana: Endpoint)
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_no_other_site_gets_in(
-    chromium: Browser, stand: Stand, paperbanana: Endpoint, httpserver: HTTPServer, host: str
+    chromium: Browser, stand: MockSession, paperbanana: Endpoint, httpserver: HTTPServer, host: str
 ):
     """Somebody else's page posts the admin's form, in the admin's own browser; a port does not make another site."""
     form = f'<form method="post" action="{paperbanana.base_url}/adm/keys"><input name="name" value="theirs"></form>'

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from bananastand_mocks.kernel.background import BackgroundJob, WorkerThreads
 from bananastand_mocks.kernel.clock import EPOCH, Clock
-from bananastand_mocks.kernel.errands import Errand, Lane
 from bananastand_mocks.kernel.journal import Journal
 from bananastand_mocks.kernel.worlds import Worlds
 from tinymock import Zoo
 
-LANE = Lane("test", 2)
+LANE = WorkerThreads("test", 2)
 
 
 class Bell:
@@ -27,7 +27,7 @@ class Bell:
         self.rings: list[tuple[int, float, int]] = []
         self.hold = hold
 
-    def deliver(self, event: str, details: dict[str, Any]) -> Errand:
+    def deliver(self, event: str, details: dict[str, Any]) -> BackgroundJob:
         def work() -> int:
             if self.hold is not None:
                 assert self.hold.wait(10)
@@ -39,7 +39,7 @@ class Bell:
             if number < 3:
                 self.clock.after([5, 15, 60][number], "ring", number=number + 1)
 
-        return Errand(LANE, work, done)
+        return BackgroundJob(LANE, work, done)
 
 
 def test_a_clock_moved_by_hand_runs_errands_at_their_time_in_its_own_thread() -> None:
@@ -101,7 +101,9 @@ def test_an_errand_that_raises_tells_its_end() -> None:
     def work() -> None:
         raise ValueError("no")
 
-    clock = Clock(lambda event, details: Errand(LANE, work, lambda end: seen.append(end.exception())), virtual=True)
+    clock = Clock(
+        lambda event, details: BackgroundJob(LANE, work, lambda end: seen.append(end.exception())), virtual=True
+    )
     clock.after(0, "a")
     clock.after(1, "b")
     clock.run_due()
@@ -111,7 +113,7 @@ def test_an_errand_that_raises_tells_its_end() -> None:
 
 
 def test_a_lane_is_as_wide_as_it_says() -> None:
-    gate, lane = threading.Event(), Lane("narrow", 2)
+    gate, lane = threading.Event(), WorkerThreads("narrow", 2)
     running: list[int] = []
 
     def work() -> None:
@@ -127,8 +129,8 @@ def test_a_lane_is_as_wide_as_it_says() -> None:
 
 
 def test_a_lane_keeps_its_width_in_bursts_and_lets_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand_mocks.kernel.errands.IDLE", 0.05)
-    lane = Lane("burst", 3)
+    monkeypatch.setattr("bananastand_mocks.kernel.background.IDLE", 0.05)
+    lane = WorkerThreads("burst", 3)
     assert lane.start(lambda: 1).result(10) == 1
     gate, together = threading.Event(), threading.Barrier(3)
     for _ in range(3):  # at once, while one thread is idle

@@ -24,7 +24,7 @@ from bananastand_mocks.gobananas import GoBananas
 from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.state_file import StateFile
 from bananastand_mocks.kernel.worlds import Worlds
-from bananastand_mocks.running import Endpoint, RunningServer, Stand
+from bananastand_mocks.running import Endpoint, MockSession, RunningServer
 from in_process import InProcess
 
 KEY = "sk_live_bananastand"
@@ -145,12 +145,12 @@ def opened(content: bytes) -> Image.Image:
 
 
 @pytest.fixture
-def painted(httpserver: HTTPServer) -> Iterator[Stand]:
+def painted(httpserver: HTTPServer) -> Iterator[MockSession]:
     with start("gobananas", images=httpserver.url_for("")) as server:
         yield server.default
 
 
-def test_images_are_what_the_app_paints_scaled_up(painted: Stand, httpserver: HTTPServer) -> None:
+def test_images_are_what_the_app_paints_scaled_up(painted: MockSession, httpserver: HTTPServer) -> None:
     output = base64.b64encode(png(128, 128)).decode()
     asked = {"prompt": "a pear, ink drawing, ", "seed": 7, "negative_prompt": "red"}
     asked["prompt"] = "a pear, ink drawing"
@@ -165,7 +165,7 @@ def test_images_are_what_the_app_paints_scaled_up(painted: Stand, httpserver: HT
 
 
 def test_an_app_that_is_down_is_a_500_and_the_reason_is_logged(
-    painted: Stand, httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+    painted: MockSession, httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with client(painted.endpoint("gobananas")) as http:
         httpserver.expect_oneshot_request("/").respond_with_data("Traceback", status=500)

@@ -19,7 +19,7 @@ import pytest
 
 from bananastand.platform.errors import Refused
 from bananastand.platform.http.headers import answer_headers
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.store.projects import Project
 from servers import free_port
 from stands import Up, called, deployed, running
@@ -88,24 +88,24 @@ def request_of(chance: random.Random) -> dict[str, Any]:
     }
 
 
-async def play(stand: Stand, project: Project, chance: random.Random, ends: Counter[str]) -> None:
+async def play(stand: Platform, project: Project, chance: random.Random, ends: Counter[str]) -> None:
     """One case, and a normal call after it."""
     then = chance.choice(("close", "close", "reset", "keep" if chance.random() < 0.04 else "close"))
     body = json.dumps({"raw": base64.b64encode(answer_of(chance)).decode(), "then": then}).encode()
     request = request_of(chance)
     try:
-        ticket = await stand.submit(project, request.pop("route"), body, **request)
+        pending = await stand.submit(project, request.pop("route"), body, **request)
     except Refused:
         ends["refused"] += 1
     else:
-        outcome = await ticket.outcome(60.0)
-        assert outcome is not None, (ticket.made, body[:500])
+        outcome = await pending.outcome(60.0)
+        assert outcome is not None, (pending.made, body[:500])
         ends["failed" if outcome.error else "succeeded"] += 1
         assert 200 <= outcome.status <= 599
-        for name, value in answer_headers(outcome.headers, ticket.made.id):
+        for name, value in answer_headers(outcome.headers, pending.made.id):
             assert not set(name + value) & {10, 13, 0}
         (outcome.error or "").encode()
-        recorded = stand.calls.find(ticket.made.id)
+        recorded = stand.calls.find(pending.made.id)
         assert recorded is not None
         assert (recorded.state == "failed", recorded.status) == (bool(outcome.error), outcome.status)
         assert await stand.calls.answer(recorded) == outcome.body

@@ -20,7 +20,7 @@ import httpx2
 from bananastand.platform.building.deployer import Order
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.projects import Project
 from paths import PATHS, SUPPORT
@@ -73,9 +73,9 @@ async def build(order: Order) -> Launch:
 
 
 @asynccontextmanager
-async def running(data: Path, **settings: Any) -> AsyncGenerator[Stand]:
+async def running(data: Path, **settings: Any) -> AsyncGenerator[Platform]:
     """A started stand, closed in the end."""
-    stand = Stand(Settings(data=data, **{**QUICK, **settings}), build)
+    stand = Platform(Settings(data=data, **{**QUICK, **settings}), build)
     try:
         await stand.start()
         yield stand
@@ -83,7 +83,7 @@ async def running(data: Path, **settings: Any) -> AsyncGenerator[Stand]:
         await stand.close(1.0)
 
 
-async def deployed(stand: Stand, name: str = "app", source: str = "small", **options: Any) -> Project:
+async def deployed(stand: Platform, name: str = "app", source: str = "small", **options: Any) -> Project:
     """The project once a build of it is live."""
     settings = {key: options.pop(key) for key in list(options) if key not in ("environment", "secrets")}
     if settings:
@@ -176,10 +176,10 @@ async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
         await asyncio.sleep(0.01)
 
 
-async def called(stand: Stand, project: Project, route: str = "/", value: Any = None, **options: Any) -> Any:
+async def called(stand: Platform, project: Project, route: str = "/", value: Any = None, **options: Any) -> Any:
     """The JSON of one call, which must succeed."""
-    ticket = await stand.submit(project, route, json.dumps({} if value is None else value).encode(), **options)
-    outcome = await ticket.outcome(30.0)
+    pending = await stand.submit(project, route, json.dumps({} if value is None else value).encode(), **options)
+    outcome = await pending.outcome(30.0)
     assert outcome is not None, "no answer in time"
     assert outcome.error is None, outcome
     return json.loads(outcome.body)

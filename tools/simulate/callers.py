@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from bananastand.platform.errors import PlatformError
-from bananastand.platform.scheduling.pending_call import Ticket
+from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.store.calls import Outcome
 
 from .platform import Platform
@@ -43,24 +43,24 @@ class Caller:
         """Go on until the end of the call is known, in this life of the platform."""
         await asyncio.sleep(max(0.0, self.comes - world.now))
         while not self.is_done:
-            ticket = await self._ticket(world, platform)
-            if ticket is not None and await self._wait(world, platform, ticket):
+            pending = await self._ticket(world, platform)
+            if pending is not None and await self._wait(world, platform, pending):
                 self.is_done = True
-            elif ticket is None and self.call_id is None and self.request_id is None and not self.is_done:
+            elif pending is None and self.call_id is None and self.request_id is None and not self.is_done:
                 self.is_done = True  # it was refused, and does not come again
             elif not self.is_done:
                 await asyncio.sleep(1.0 + world.soon(1.0))
 
-    async def _ticket(self, world: World, platform: Platform) -> Ticket | None:
+    async def _ticket(self, world: World, platform: Platform) -> PendingCall | None:
         try:
             if self.call_id is not None:
-                ticket = await platform.dispatcher.find(self.call_id)
-                if ticket is None:
+                pending = await platform.dispatcher.find(self.call_id)
+                if pending is None:
                     world.violate(f"{self.name} was acknowledged and is not known any more")
-                return ticket
+                return pending
             giving_up = asyncio.timeout(0.001) if world.happens(world.profile.leave / 2) else asyncio.timeout(None)
             async with giving_up:
-                ticket = await platform.dispatcher.submit(
+                pending = await platform.dispatcher.submit(
                     platform.project, f"/{self.kind}", self.body, request_id=self.request_id
                 )
         except TimeoutError:
@@ -69,33 +69,33 @@ class Caller:
         except PlatformError as error:
             world.note(self.name, f"is refused: {error}")
             return None
-        self.call_id = ticket.made.id
+        self.call_id = pending.made.id
         known = world.acknowledged.setdefault(self.call_id, self.name)
         if known != self.name:
             world.violate(f"{self.name} got the call of {known}")
         world.note(self.name, f"is acknowledged: a {self.kind} call of {self.seconds:.2f} s")
-        return ticket
+        return pending
 
-    async def _wait(self, world: World, platform: Platform, ticket: Ticket) -> bool:
+    async def _wait(self, world: World, platform: Platform, pending: PendingCall) -> bool:
         """Whether the end is known."""
         if self.leaves and world.chance.random() < 0.5:
             await asyncio.sleep(world.soon(2.0))
             self.leaves = False
-            if await platform.dispatcher.cancel(ticket.made.id):
+            if await platform.dispatcher.cancel(pending.made.id):
                 world.note(self.name, "leaves")
-        outcome = await ticket.outcome(None if world.chance.random() < 0.8 else world.soon(5.0))
+        outcome = await pending.outcome(None if world.chance.random() < 0.8 else world.soon(5.0))
         if outcome is None:
             return False
-        self._remember(world, ticket, outcome)
+        self._remember(world, pending, outcome)
         return True
 
-    def _remember(self, world: World, ticket: Ticket, outcome: Outcome) -> None:
+    def _remember(self, world: World, pending: PendingCall, outcome: Outcome) -> None:
         told = (outcome.status, outcome.error)
         world.note(self.name, f"is told {outcome.status}: {outcome.error or 'success'}")
         if outcome.error is None and json.loads(outcome.body.removesuffix(b"more"))["name"] != self.name:
             world.violate(f"{self.name} got another call's answer")
-        if world.told.setdefault(ticket.made.id, told) != told:
-            world.violate(f"{self.name} was told {world.told[ticket.made.id]} and then {told}")
+        if world.told.setdefault(pending.made.id, told) != told:
+            world.violate(f"{self.name} was told {world.told[pending.made.id]} and then {told}")
 
 
 def callers_of(world: World) -> list[Caller]:

@@ -100,7 +100,7 @@ class Platform:
     async def stop(self) -> None:
         """End in order."""
         self._world.note("platform", "stops")
-        self.dispatcher.dismiss()
+        self.dispatcher.release_waiters()
         if self._scaling is not None:
             self._scaling.cancel()
         await self.dispatcher.close()

@@ -13,14 +13,14 @@ from ..store.directory import pack
 from ..store.private_files import make_folder
 
 if TYPE_CHECKING:
-    from ..platform import Stand
+    from ..platform import Platform
     from ..store.builds import Build
     from ..store.projects import Project
 
 __all__ = ["rebuild_missing"]
 
 
-async def rebuild_missing(stand: Stand) -> list[str]:
+async def rebuild_missing(stand: Platform) -> list[str]:
     """Queue a build for each project whose live version has lost its files; what is built again, in words."""
     found = list[str]()
     for project in stand.projects.list():
@@ -37,7 +37,7 @@ async def rebuild_missing(stand: Stand) -> list[str]:
     return found
 
 
-async def _build_again(stand: Stand, project: Project, build: Build) -> str:
+async def _build_again(stand: Platform, project: Project, build: Build) -> str:
     stand.projects.point(project, None)  # its calls wait for the build
     source, archive = stand.deployer.folder(build) / "source", None
     if await asyncio.to_thread(source.is_dir):

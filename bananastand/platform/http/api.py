@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from ..building.example_input import example_input
 from ..errors import PlatformError, Refused, StoreFull, Unauthorized
-from ..platform import Stand
+from ..platform import Platform
 from ..store.bodies import TooLarge
 from ..store.logs import Log
 from ..store.projects import Project
@@ -49,7 +49,7 @@ CODES = {404: "not_found", 405: "method_not_allowed"}
 NO_SPACE = 28
 
 
-def stand_api(stand: Stand) -> FastAPI:
+def stand_api(stand: Platform) -> FastAPI:
     """The application, for paths below PREFIX."""
 
     def authorised(request: Request) -> None:
@@ -169,7 +169,7 @@ def stand_api(stand: Stand) -> FastAPI:
     return app
 
 
-async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request) -> Response:
+async def call_handler(stand: Platform, name: bytes, path: bytes, request: Request) -> Response:
     """What a project's app answers on a path. Past FastAPI, whose way to a function takes longer than the queue's."""
     try:
         authorise(stand, request)
@@ -180,7 +180,7 @@ async def call_handler(stand: Stand, name: bytes, path: bytes, request: Request)
         return error_response(error)
 
 
-def authorise(stand: Stand, request: HTTPConnection) -> None:
+def authorise(stand: Platform, request: HTTPConnection) -> None:
     """Check the request's key. Raises Unauthorized."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     secrets = [token] if scheme.lower() == "bearer" else []  # an app may want an Authorization of its own
@@ -220,7 +220,7 @@ def _builder(value: Any) -> str | None:
     return value or None
 
 
-async def _receive(stand: Stand, request: Request) -> Path:
+async def _receive(stand: Platform, request: Request) -> Path:
     """The archive, as a file in the data directory. Raises TooLarge, StoreFull."""
     folder = stand.settings.data / "uploads"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from ..errors import PlatformError
-from ..platform import Stand
+from ..platform import Platform
 from .api import CALL, PREFIX, call_handler, stand_api
 from .guard import Guard
 from .headers import app_target, raw_path, upgrade_problem
@@ -40,7 +40,7 @@ class StandServer:
     """
 
     def __init__(
-        self, stand: Stand, mounts: Mapping[str, Any], *, fronts: Mapping[int, str] | None = None,
+        self, stand: Platform, mounts: Mapping[str, Any], *, fronts: Mapping[int, str] | None = None,
         hosts: Iterable[str] = (), open_to: Iterable[str] = (), private: bool = False,
         rest: Any = None, secure: Iterable[int] = (),
     ) -> None:  # fmt: skip

@@ -17,8 +17,8 @@ from bananastand_mocks.kernel.json_body import MalformedJson, TooDeep, dump, par
 from bananastand_mocks.kernel.world import World
 
 from ..errors import PlatformError, Refused, StoreError, TooBusy
-from ..platform import Stand
-from ..scheduling.pending_call import Ticket
+from ..platform import Platform
+from ..scheduling.pending_call import PendingCall
 from ..store.builds import Build
 from ..store.calls import Outcome
 from ..store.logs import iso
@@ -36,7 +36,7 @@ STATUSES = {"cancelled": "failed"}  # Banana knew no cancelled builds
 class PlatformRuntime:
     """Really builds and runs. `attach` it to the world before the first call. Run URLs are answered elsewhere."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Platform) -> None:
         self._stand = stand
 
     def attach(self, world: World) -> None:
@@ -55,7 +55,7 @@ class PlatformRuntime:
             }  # fmt: skip
         stand.projects.changed.append(lambda project, there: self._show_project(world, project, there))
         stand.builds.changed.append(lambda build: self._show_build(world, build))
-        stand.dispatcher.ended.append(lambda ticket, outcome, seconds: self._count(world, ticket, outcome, seconds))
+        stand.dispatcher.ended.append(lambda pending, outcome, seconds: self._count(world, pending, outcome, seconds))
         stand.keys.changed.append(lambda: self._show_keys(world))
         self._show_keys(world)
 
@@ -69,19 +69,19 @@ class PlatformRuntime:
         if project is None:
             raise ProviderError("model_not_found")
         try:
-            ticket = await self._stand.submit(project, "/", dump(inputs), run_id=id)
+            pending = await self._stand.submit(project, "/", dump(inputs), run_id=id)
         except TooBusy as error:
             raise ProviderError("queue_full", str(error), retry_after=error.retry_after) from error
         except Refused as error:
             raise ProviderError("violation", str(error)) from error
         except StoreError as error:
             raise ProviderError("failed", str(error)) from error
-        return await self._run(ticket, wait or 0.0)
+        return await self._run(pending, wait or 0.0)
 
     async def check(self, world: World, call: str, *, wait: float) -> Run | None:
         """The run of that callID or id, waited for."""
-        ticket = await self._stand.dispatcher.find(call)
-        return None if ticket is None else await self._run(ticket, wait)
+        pending = await self._stand.dispatcher.find(call)
+        return None if pending is None else await self._run(pending, wait)
 
     async def cancel(self, world: World, call: str) -> bool:
         """Call a run off."""
@@ -139,8 +139,8 @@ class PlatformRuntime:
             return []
         return [{"t": each["time"], "m": each["line"]} for each in log.lines()]
 
-    async def _run(self, ticket: Ticket, wait: float) -> Run:
-        outcome, call = await ticket.outcome(wait), ticket.made
+    async def _run(self, pending: PendingCall, wait: float) -> Run:
+        outcome, call = await pending.outcome(wait), pending.made
         project = self._stand.projects.get(call.project_id)
         key, created = project.model_key if project is not None else "", int(call.created)
         if outcome is None:
@@ -212,10 +212,10 @@ class PlatformRuntime:
             row["message"] = build.error or "cancelled"
         state.deployments(world)[build.id] = row
 
-    def _count(self, world: World, ticket: Ticket, outcome: Outcome, seconds: float) -> None:
-        project = self._stand.projects.get(ticket.made.project_id)
+    def _count(self, world: World, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
+        project = self._stand.projects.get(pending.made.project_id)
         if project is not None:
-            good, cold = outcome.error is None, ticket.made.cold
+            good, cold = outcome.error is None, pending.made.cold
             state.count_run(world, project.model_key, succeeded=good, seconds=round(seconds, 3), cold=cold)
 
 

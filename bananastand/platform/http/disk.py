@@ -6,14 +6,14 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ..platform import Stand
+from ..platform import Platform
 from ..reclaiming import disk_of, prune
 from ..store.retention import Item
 
 __all__ = ["add_disk_routes"]
 
 
-def add_disk_routes(app: FastAPI, stand: Stand, prefix: str) -> None:
+def add_disk_routes(app: FastAPI, stand: Platform, prefix: str) -> None:
     """GET disk, and POST prune with `dry_run`."""
 
     @app.get(f"{prefix}/disk")
@@ -36,6 +36,6 @@ def add_disk_routes(app: FastAPI, stand: Stand, prefix: str) -> None:
         return {"removed": [_item(stand, each) for each in items], "bytes": sum(each.size for each in items)}
 
 
-def _item(stand: Stand, item: Item) -> dict[str, Any]:
+def _item(stand: Platform, item: Item) -> dict[str, Any]:
     path = item.path.relative_to(stand.settings.data)
     return {"kind": item.kind, "path": str(path), "reason": item.reason, "bytes": item.size}

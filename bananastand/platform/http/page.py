@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..platform import Stand
+from ..platform import Platform
 from ..replicas.replica import Replica
 from ..store.builds import Build
 from ..store.logs import plain
@@ -58,7 +58,7 @@ class StatusPage:
     What it shows is read on the event loop, and drawn on another thread.
     """
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Platform) -> None:
         self._stand = stand
         self._drawn: dict[str, tuple[float, asyncio.Task[str]]] = {}
 
@@ -80,7 +80,7 @@ class StatusPage:
         return await asyncio.to_thread(_page, shown, address, up, replicas)
 
 
-def _look(stand: Stand, project: Project, builds: list[Build]) -> _Shown:
+def _look(stand: Platform, project: Project, builds: list[Build]) -> _Shown:
     line = stand.dispatcher.line(project.id)
     problem = stand.problem(project, builds) if project.live else None  # a failed build's error is in the table
     sources = tuple((each, stand.source_of(each)) for each in builds)

@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from bananastand.web.budget import BodyBudget
 
 from ..errors import PlatformError, TooBusy
-from ..platform import Stand
+from ..platform import Platform
 from ..replicas.client import Headers
 from ..scheduling import outcomes
-from ..scheduling.pending_call import Ticket
+from ..scheduling.pending_call import PendingCall
 from ..store.bodies import AGAIN, FileBody, TooLarge
 from ..store.calls import Outcome
 from ..store.projects import Project
@@ -65,7 +65,7 @@ async def read_body(request: Request, most: int, budget: BodyBudget | None = Non
 
 
 @contextlib.asynccontextmanager
-async def receive_body(stand: Stand, project: Project, request: Request) -> AsyncGenerator[bytes | FileBody]:
+async def receive_body(stand: Platform, project: Project, request: Request) -> AsyncGenerator[bytes | FileBody]:
     """The body of a call to be, for the time of the block; a call that is made in it keeps it.
 
     Raises TooLarge, StoreError, and TooBusy where the project's queue is full, before the body is received.
@@ -79,15 +79,17 @@ async def receive_body(stand: Stand, project: Project, request: Request) -> Asyn
             body.discard()
 
 
-async def pass_on(stand: Stand, project: Project, target: str, request: Request, *, strict: bool = False) -> Response:
+async def pass_on(
+    stand: Platform, project: Project, target: str, request: Request, *, strict: bool = False
+) -> Response:
     """The app's answer, or the stand's own words where there is none. See `submit` and `answer_of`."""
     async with receive_body(stand, project, request) as body:
-        ticket = await submit(stand, project, target, request, body, strict=strict)
-    answer = await answer_of(stand, ticket, request)
+        pending = await submit(stand, project, target, request, body, strict=strict)
+    answer = await answer_of(stand, pending, request)
     if answer is not None:
         return answer
-    message = {"error": {"code": "stopping", "message": ticket.dismissal or outcomes.kept(ticket.made.id)}}
-    return JSONResponse(message, 503, {CALL_ID: ticket.made.id, "retry-after": "5"})
+    message = {"error": {"code": "stopping", "message": pending.dismissal or outcomes.kept(pending.made.id)}}
+    return JSONResponse(message, 503, {CALL_ID: pending.made.id, "retry-after": "5"})
 
 
 def error_response(error: PlatformError) -> JSONResponse:
@@ -108,8 +110,8 @@ def request_id_of(request: Request) -> str | None:
 
 
 async def submit(
-    stand: Stand, project: Project, target: str, request: Request, body: bytes | FileBody, *, strict: bool = False
-) -> Ticket:
+    stand: Platform, project: Project, target: str, request: Request, body: bytes | FileBody, *, strict: bool = False
+) -> PendingCall:
     """Queue a request as a call.
 
     Args:
@@ -136,14 +138,16 @@ async def submit(
     )
 
 
-async def answer_of(stand: Stand, ticket: Ticket, request: Request, limit: float | None = None) -> Response | None:
+async def answer_of(
+    stand: Platform, pending: PendingCall, request: Request, limit: float | None = None
+) -> Response | None:
     """What a call is answered; None where the stand stops first.
 
     A caller that leaves cancels its call, unless it has named it by a request id and so may come again.
 
     Args:
         stand: Has the call.
-        ticket: The call.
+        pending: The call.
         request: The caller's, whose body has been read.
         limit: Seconds to wait for an answer to begin.
 
@@ -151,41 +155,41 @@ async def answer_of(stand: Stand, ticket: Ticket, request: Request, limit: float
         TimeoutError: None has begun.
     """
     request_id = request_id_of(request)
-    opened, gone = asyncio.create_task(ticket.opened()), asyncio.create_task(_gone(request))
+    opened, gone = asyncio.create_task(pending.opened()), asyncio.create_task(_gone(request))
     try:
         done, _ = await asyncio.wait({opened, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             if request_id is None:
-                await stand.dispatcher.cancel(ticket.made.id)
+                await stand.dispatcher.cancel(pending.made.id)
             if not done:
                 raise TimeoutError
             return Response(status_code=499)
     finally:
         opened.cancel()
         gone.cancel()
-    if ticket.head is not None and not ticket.done.done():
-        ticket.streamed = True
-        status, headers = ticket.head
-        answer = StreamingResponse(pieces(stand, ticket, request_id), status)
-        answer.raw_headers = answer_headers(headers, ticket.made.id)
+    if pending.head is not None and not pending.done.done():
+        pending.streamed = True
+        status, headers = pending.head
+        answer = StreamingResponse(pieces(stand, pending, request_id), status)
+        answer.raw_headers = answer_headers(headers, pending.made.id)
         return answer
-    outcome = await ticket.outcome()
-    return None if outcome is None else _whole(outcome, ticket.made.id, request.method)
+    outcome = await pending.outcome()
+    return None if outcome is None else _whole(outcome, pending.made.id, request.method)
 
 
-async def pieces(stand: Stand, ticket: Ticket, request_id: str | None) -> AsyncGenerator[bytes]:
+async def pieces(stand: Platform, pending: PendingCall, request_id: str | None) -> AsyncGenerator[bytes]:
     """What a call streams. Closed before its end it cancels the call, unless that has a name to come again by.
 
     Raises ConnectionError where the answer breaks off.
     """
     try:
-        async for piece in ticket.pieces():
+        async for piece in pending.pieces():
             yield piece
     finally:
-        if not ticket.done.done() and not ticket.dismissed.done() and request_id is None:
+        if not pending.done.done() and not pending.dismissed.done() and request_id is None:
             with contextlib.suppress(PlatformError):
-                await stand.dispatcher.cancel(ticket.made.id)
-    if not ticket.done.done() or _broke_off(ticket.done.result()):
+                await stand.dispatcher.cancel(pending.made.id)
+    if not pending.done.done() or _broke_off(pending.done.result()):
         raise ConnectionError("the app's answer broke off")  # so that the caller can tell
 
 

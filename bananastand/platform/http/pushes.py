@@ -16,7 +16,7 @@ from bananastand.web.budget import BodyBudget
 from bananastand.web.websockets import refuse_websocket
 
 from ..errors import PlatformError
-from ..platform import Stand
+from ..platform import Platform
 from ..store.directory import pack
 from ..store.logs import plain
 from .git import Git
@@ -29,7 +29,7 @@ __all__ = ["GITHUB", "git_app", "github_app"]
 GITHUB = "/hooks/github"
 
 
-def git_app(stand: Stand, url: str) -> Git:
+def git_app(stand: Platform, url: str) -> Git:
     """`git push` to /git/PROJECT.git: the pusher follows the build. `url` is where the stand is called."""
 
     async def deploy(name: str, checkout: Path) -> AsyncGenerator[str]:
@@ -52,7 +52,7 @@ def git_app(stand: Stand, url: str) -> Git:
     return Git(stand.settings.data / "git", lambda key: stand.keys.find(key) is not None, deploy)
 
 
-def github_app(stand: Stand, secret: str | None) -> Any:
+def github_app(stand: Platform, secret: str | None) -> Any:
     """The ASGI application at GITHUB. Deliveries are signed with the secret, so no key is wanted."""
 
     repositories = GitHubRepositories(stand.store)

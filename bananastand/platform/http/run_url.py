@@ -12,10 +12,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from ..errors import PlatformError, Refused, TooBusy
-from ..platform import Stand
+from ..platform import Platform
 from ..replicas.client import ReplicaRequest
 from ..scheduling import outcomes
-from ..scheduling.pending_call import Ticket
+from ..scheduling.pending_call import PendingCall
 from ..store.bodies import FileBody
 from ..store.projects import Project
 from .headers import CALL_ID, app_target
@@ -29,7 +29,7 @@ NO_REPLICAS = "You have no available replicas to process this request"
 TEXT = "text/plain; charset=utf-8"
 
 
-async def serve_run_url(stand: Stand, slug: bytes, path: bytes, request: Request) -> Response:
+async def serve_run_url(stand: Platform, slug: bytes, path: bytes, request: Request) -> Response:
     """What the app answers on a path of its run URL; the platform's refusals are three indented lines of text.
 
     Args:
@@ -46,7 +46,7 @@ async def serve_run_url(stand: Stand, slug: bytes, path: bytes, request: Request
         async with receive_body(stand, project, request) as body:
             if _is_full(stand, project, target, request, body):
                 return refusal(400, NO_REPLICAS)
-            ticket = await submit(stand, project, target, request, body)
+            pending = await submit(stand, project, target, request, body)
     except TooBusy as error:
         busy = refusal(error.status, str(error))
         busy.headers["retry-after"] = str(error.retry_after)
@@ -55,10 +55,10 @@ async def serve_run_url(stand: Stand, slug: bytes, path: bytes, request: Request
         return refusal(error.status, str(error))
     except PlatformError as error:
         return refusal(503, str(error))
-    return await _answer(stand, project, ticket, request)
+    return await _answer(stand, project, pending, request)
 
 
-def find_project(stand: Stand, slug: bytes, request: HTTPConnection) -> Project | Response:
+def find_project(stand: Platform, slug: bytes, request: HTTPConnection) -> Project | Response:
     """The project of a run URL, if the request has a key; else the refusal."""
     key = request.headers.get("x-banana-api-key", "")
     if stand.keys.find(key) is None:
@@ -73,7 +73,7 @@ def refusal(status: int, message: str, kind: str | None = None) -> Response:
     return Response(text, status, media_type=TEXT)
 
 
-def _is_full(stand: Stand, project: Project, target: str, request: Request, body: bytes | FileBody) -> bool:
+def _is_full(stand: Platform, project: Project, target: str, request: Request, body: bytes | FileBody) -> bool:
     """Whether Banana would have refused the call, so that its SDK comes again. Others than SDKs wait in the queue."""
     if is_safe(request.method) or not stand.at_limit(project):
         return False
@@ -81,29 +81,29 @@ def _is_full(stand: Stand, project: Project, target: str, request: Request, body
     return not stand.dispatcher.repeats(project, asked, request_id_of(request))
 
 
-async def _answer(stand: Stand, project: Project, ticket: Ticket, request: Request) -> Response:
+async def _answer(stand: Platform, project: Project, pending: PendingCall, request: Request) -> Response:
     try:
-        answer = await answer_of(stand, ticket, request, project.inference_timeout + MARGIN)
+        answer = await answer_of(stand, pending, request, project.inference_timeout + MARGIN)
     except TimeoutError:
-        return await _late(stand, project, ticket)
+        return await _late(stand, project, pending)
     if answer is None:
-        answer = refusal(503, ticket.dismissal or outcomes.kept(ticket.made.id))
-    elif ticket.done.done() and not (outcome := ticket.done.result()).from_app:
+        answer = refusal(503, pending.dismissal or outcomes.kept(pending.made.id))
+    elif pending.done.done() and not (outcome := pending.done.result()).from_app:
         kind = "PotassiumError" if outcome.status == 500 else None
         answer = refusal(outcome.status, outcome.error or "", kind)
-    answer.headers[CALL_ID] = ticket.made.id
+    answer.headers[CALL_ID] = pending.made.id
     return answer
 
 
-async def _late(stand: Stand, project: Project, ticket: Ticket) -> Response:
+async def _late(stand: Platform, project: Project, pending: PendingCall) -> Response:
     """None of the replicas has begun an answer. An SDK comes again after the first of these, not after the second."""
     if (building := late_message(stand, project)) is not None:
         return refusal(503, building)
-    await stand.dispatcher.cancel(ticket.made.id)
+    await stand.dispatcher.cancel(pending.made.id)
     return refusal(504, "Gateway timeout")
 
 
-def late_message(stand: Stand, project: Project) -> str | None:
+def late_message(stand: Platform, project: Project) -> str | None:
     """What a caller is answered who has waited as long as may be for a first build; None if there is a version."""
     now = stand.projects.get(project.id)
     if now is not None and now.live is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bananastand import __version__
 
-from ..platform import Stand
+from ..platform import Platform
 from ..replicas.replica import Replica
 from ..store.builds import Build
 from ..store.keys import Key, api_token
@@ -17,7 +17,7 @@ from ..store.projects import SETTINGS, Project
 __all__ = ["build", "key", "new_key", "project", "replica", "status"]
 
 
-def project(stand: Stand, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
+def project(stand: Platform, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
     """A project, what runs of it and what waits for it. builds: its newest, where they are at hand."""
     line, replicas = stand.dispatcher.line(row.id), stand.pool.of(row.id)
     live = stand.builds.deployment(row.live) if row.live else None
@@ -39,7 +39,7 @@ def project(stand: Stand, row: Project, url: str, builds: list[Build] | None = N
     }
 
 
-def build(stand: Stand, row: Build, url: str) -> dict[str, Any]:
+def build(stand: Platform, row: Build, url: str) -> dict[str, Any]:
     """A build; the names of its secrets, not their values."""
     owner = stand.projects.get(row.project_id)
     return {
@@ -92,7 +92,7 @@ def new_key(row: Key, secret: str) -> dict[str, Any]:
     return {**key(row), "key": secret, "api_token": api_token(secret)}
 
 
-def status(stand: Stand) -> dict[str, Any]:
+def status(stand: Platform) -> dict[str, Any]:
     """The stand itself."""
     return {
         "version": __version__,

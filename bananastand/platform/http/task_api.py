@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..errors import NotFound, PlatformError, Refused, Unauthorized
-from ..platform import Stand
-from ..scheduling.pending_call import Ticket
+from ..platform import Platform
+from ..scheduling.pending_call import PendingCall
 from ..store.calls import Outcome
 from .proxy import read_body
 
@@ -36,7 +36,7 @@ def is_task_path(path: str) -> bool:
     return path.rstrip("/") in OPERATIONS
 
 
-async def serve_task_api(stand: Stand, request: Request) -> Response:
+async def serve_task_api(stand: Platform, request: Request) -> Response:
     """Answer one of its requests.
 
     Args:
@@ -60,7 +60,7 @@ class _WrongMethod(Refused):
     code, status = "method_not_allowed", 405
 
 
-async def _start(stand: Stand, body: Body) -> Body:
+async def _start(stand: Platform, body: Body) -> Body:
     data = _object("data", body.get("data"))
     _check_key(stand, data.get("apiKey"))
     project = stand.projects.find(_text("data.modelKey", data.get("modelKey")))
@@ -68,54 +68,54 @@ async def _start(stand: Stand, body: Body) -> Body:
         raise NotFound(f"there is no model {str(data['modelKey'])[:100]}: `bananastand deploy` prints model keys")
     if "modelParameters" not in data:
         raise Refused("data.modelParameters is missing: it holds the model's inputs")
-    ticket = await stand.submit(project, "/", json.dumps(data["modelParameters"]).encode(), run_id=_id(body))
-    return {"data": {"taskID": ticket.made.id}}
+    pending = await stand.submit(project, "/", json.dumps(data["modelParameters"]).encode(), run_id=_id(body))
+    return {"data": {"taskID": pending.made.id}}
 
 
-async def _check(stand: Stand, body: Body) -> Body:
+async def _check(stand: Platform, body: Body) -> Body:
     """The Node and Go clients send no key here: a task's id is as hard to guess."""
     data = _object("data", body.get("data"))
-    ticket = await _call(stand, data.get("apiKey"), data.get("taskID"), "data.taskID")
-    outcome = await ticket.outcome(LONG_POLL if body.get("longPoll") is True else 0.0)
+    pending = await _call(stand, data.get("apiKey"), data.get("taskID"), "data.taskID")
+    outcome = await pending.outcome(LONG_POLL if body.get("longPoll") is True else 0.0)
     if outcome is None:
-        return {"data": {"taskID": ticket.made.id, "taskStatus": "Running", "taskOut": None}}
+        return {"data": {"taskID": pending.made.id, "taskStatus": "Running", "taskOut": None}}
     error, output = _read(outcome)
     if error is not None:
-        return {"success": False, "message": error, "data": {"taskID": ticket.made.id, "taskStatus": "Failed"}}
-    return {"data": {"taskID": ticket.made.id, "taskStatus": "Done", "taskOut": output}}
+        return {"success": False, "message": error, "data": {"taskID": pending.made.id, "taskStatus": "Failed"}}
+    return {"data": {"taskID": pending.made.id, "taskStatus": "Done", "taskOut": output}}
 
 
-async def _feedback(stand: Stand, body: Body) -> Body:
+async def _feedback(stand: Platform, body: Body) -> Body:
     """What a user thinks of an answer: a line in the project's log. Errors have status 200, as in all of version 2."""
     try:
-        ticket = await _call(stand, body.get("apiKey"), body.get("callID"), "callID")
+        pending = await _call(stand, body.get("apiKey"), body.get("callID"), "callID")
     except PlatformError as error:
         return {"success": False, "message": f"error: {error}"}
-    project = stand.projects.get(ticket.made.project_id)
+    project = stand.projects.get(pending.made.project_id)
     if project is not None:
         opinion = json.dumps(body.get("feedback"))[:OPINION]
-        stand.log_of(project).add(f"call {ticket.made.id} feedback {opinion}")
-    return {"callID": ticket.made.id}
+        stand.log_of(project).add(f"call {pending.made.id} feedback {opinion}")
+    return {"callID": pending.made.id}
 
 
-OPERATIONS: dict[str, Callable[[Stand, Body], Awaitable[Body]]] = {
+OPERATIONS: dict[str, Callable[[Platform, Body], Awaitable[Body]]] = {
     "/banana/api/task/start/v1": _start,
     "/banana/api/task/check/v1": _check,
     "/banana/feedback/v2": _feedback,
 }
 
 
-async def _call(stand: Stand, key: Any, id: Any, field: str) -> Ticket:
+async def _call(stand: Platform, key: Any, id: Any, field: str) -> PendingCall:
     """Raises Unauthorized, NotFound."""
     if key is not None:
         _check_key(stand, key)
-    ticket = await stand.dispatcher.find(_text(field, id))
-    if ticket is None:
+    pending = await stand.dispatcher.find(_text(field, id))
+    if pending is None:
         raise NotFound(f"there is no call {str(id)[:100]}")
-    return ticket
+    return pending
 
 
-def _check_key(stand: Stand, key: Any) -> None:
+def _check_key(stand: Platform, key: Any) -> None:
     if not isinstance(key, str) or stand.keys.find(key.strip()) is None:
         raise Unauthorized("Invalid API key" if key else "An API key is required")
 

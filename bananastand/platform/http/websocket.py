@@ -16,8 +16,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
 from ..errors import PlatformError
-from ..platform import Stand
-from ..scheduling.pending_call import Ticket
+from ..platform import Platform
+from ..scheduling.pending_call import PendingCall
 from ..store.calls import WEBSOCKET, Outcome
 from ..store.projects import Project
 from .api import authorise
@@ -41,7 +41,9 @@ class _Way:
     limit: float | None = None
 
 
-async def serve_run_websocket(stand: Stand, slug: bytes, path: bytes, scope: Any, receive: Receive, send: Send) -> None:
+async def serve_run_websocket(
+    stand: Platform, slug: bytes, path: bytes, scope: Any, receive: Receive, send: Send
+) -> None:
     """A websocket on a project's run URL, with Banana's key and texts."""
     project = find_project(stand, slug, HTTPConnection(scope))
     if isinstance(project, Response):
@@ -52,7 +54,7 @@ async def serve_run_websocket(stand: Stand, slug: bytes, path: bytes, scope: Any
 
 
 async def serve_call_websocket(
-    stand: Stand, name: bytes, path: bytes, scope: Any, receive: Receive, send: Send
+    stand: Platform, name: bytes, path: bytes, scope: Any, receive: Receive, send: Send
 ) -> None:
     """A websocket on the platform's own route of a project's app."""
     try:
@@ -64,7 +66,7 @@ async def serve_call_websocket(
     await _serve(stand, project, path, _Way(_json), scope, receive, send)
 
 
-async def serve_front_websocket(stand: Stand, project: Project, scope: Any, receive: Receive, send: Send) -> None:
+async def serve_front_websocket(stand: Platform, project: Project, scope: Any, receive: Receive, send: Send) -> None:
     """A websocket on a front, where no key is wanted."""
     await _serve(stand, project, raw_path(scope), _Way(_json), scope, receive, send)
 
@@ -76,7 +78,7 @@ async def refuse_websocket(response: Response, scope: Any, receive: Receive, sen
 
 
 async def _serve(
-    stand: Stand, project: Project, path: bytes, way: _Way, scope: Any, receive: Receive, send: Send
+    stand: Platform, project: Project, path: bytes, way: _Way, scope: Any, receive: Receive, send: Send
 ) -> None:
     try:
         target = app_target(path, scope["query_string"])
@@ -86,63 +88,65 @@ async def _serve(
     await receive()  # websocket.connect
     caller = Caller(scope, receive, send)
     session = WebsocketSession(caller, scope.get("subprotocols") or (), stand.settings)
-    ticket: Ticket | None = None
+    pending: PendingCall | None = None
     try:
-        ticket = await _submit(stand, project, target, scope, session)
-        waits = {ticket.done, ticket.dismissed, caller.gone, session.opened}
+        pending = await _submit(stand, project, target, scope, session)
+        waits = {pending.done, pending.dismissed, caller.gone, session.opened}
         await asyncio.wait(waits, timeout=way.limit, return_when=asyncio.FIRST_COMPLETED)
         if session.opened.done():
-            await _hold(ticket, session)
-        elif (response := await _denial(stand, project, ticket, caller, way)) is not None:
+            await _hold(pending, session)
+        elif (response := await _denial(stand, project, pending, caller, way)) is not None:
             await caller.deny(response)
     except PlatformError as error:
         await caller.deny(way.refuse(error.status, error.code, str(error)))
     finally:
-        if ticket is not None and not ticket.done.done() and not session.ended.done():
-            await stand.dispatcher.cancel(ticket.made.id)
+        if pending is not None and not pending.done.done() and not session.ended.done():
+            await stand.dispatcher.cancel(pending.made.id)
         await caller.stop()
 
 
-async def _submit(stand: Stand, project: Project, target: str, scope: Any, session: WebsocketSession) -> Ticket:
+async def _submit(stand: Platform, project: Project, target: str, scope: Any, session: WebsocketSession) -> PendingCall:
     """Queue it as a call. Raises StoreError."""
     headers = app_headers(scope["headers"], lambda secret: stand.keys.find(secret) is not None)
     headers = tuple((name, value) for name, value in headers if not name.startswith(HANDSHAKE))
     return await stand.submit(project, target, b"", method=WEBSOCKET, headers=headers, session=session)
 
 
-async def _hold(ticket: Ticket, session: WebsocketSession) -> None:
+async def _hold(pending: PendingCall, session: WebsocketSession) -> None:
     """Until it has ended, or the platform stops."""
-    await asyncio.wait({session.ended, ticket.done, ticket.dismissed}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({session.ended, pending.done, pending.dismissed}, return_when=asyncio.FIRST_COMPLETED)
     if not session.ended.done():
         session.stop()
         await asyncio.wait({session.ended}, timeout=STOP)
 
 
-async def _denial(stand: Stand, project: Project, ticket: Ticket, caller: Caller, way: _Way) -> Response | None:
+async def _denial(
+    stand: Platform, project: Project, pending: PendingCall, caller: Caller, way: _Way
+) -> Response | None:
     """The response for a handshake that was not completed; None if the caller is gone."""
     if caller.gone.done():
         return None
-    if ticket.done.done():
-        return _ended(ticket.done.result(), ticket, way)
-    if ticket.dismissed.done():
-        return _named(way.refuse(503, "stopping", "the platform stops; connect again when it runs"), ticket)
+    if pending.done.done():
+        return _ended(pending.done.result(), pending, way)
+    if pending.dismissed.done():
+        return _named(way.refuse(503, "stopping", "the platform stops; connect again when it runs"), pending)
     if (building := late_message(stand, project)) is not None:
-        return _named(way.refuse(503, "building", building), ticket)
-    return _named(way.refuse(504, "timeout", "Gateway timeout"), ticket)
+        return _named(way.refuse(503, "building", building), pending)
+    return _named(way.refuse(504, "timeout", "Gateway timeout"), pending)
 
 
-def _ended(outcome: Outcome, ticket: Ticket, way: _Way) -> Response:
+def _ended(outcome: Outcome, pending: PendingCall, way: _Way) -> Response:
     """The app's own answer, or the platform's reason."""
     if not outcome.from_app:
-        return _named(way.refuse(outcome.status, "failed", outcome.error or ""), ticket)
+        return _named(way.refuse(outcome.status, "failed", outcome.error or ""), pending)
     response = Response(outcome.body, outcome.status)
     length = (b"content-length", str(len(outcome.body)).encode())
-    response.raw_headers = [*answer_headers(outcome.headers, ticket.made.id), length]
+    response.raw_headers = [*answer_headers(outcome.headers, pending.made.id), length]
     return response
 
 
-def _named(response: Response, ticket: Ticket) -> Response:
-    response.headers[CALL_ID] = ticket.made.id
+def _named(response: Response, pending: PendingCall) -> Response:
+    response.headers[CALL_ID] = pending.made.id
     return response
 
 

@@ -15,7 +15,7 @@ from ..replicas.client import AnswerTooLate, Headers
 from ..replicas.replica import Replica
 from ..replicas.websocket_client import Denied, NoHandshake, close_websocket, open_websocket
 from ..scheduling import outcomes
-from ..scheduling.pending_call import Ticket
+from ..scheduling.pending_call import PendingCall
 from ..settings import Settings
 from ..store.calls import Outcome
 from ..store.projects import Project
@@ -46,7 +46,7 @@ class _End:
 
 
 class WebsocketSession:
-    """Awaited in a replica's slot (see Ticket).
+    """Awaited in a replica's slot (see PendingCall).
 
     `opened` is done once the caller's handshake is completed, `ended` when both sides of that websocket are closed.
     """
@@ -64,15 +64,15 @@ class WebsocketSession:
         if not self._stopping.done():
             self._stopping.set_result(None)
 
-    async def __call__(self, project: Project, ticket: Ticket, replica: Replica) -> Outcome:
+    async def __call__(self, project: Project, pending: PendingCall, replica: Replica) -> Outcome:
         """Lead the caller to the replica's app until one of them is gone; the call's end.
 
         Raises RequestNotDelivered if the app has seen nothing of it.
         """
         if replica.address is None:
             return outcomes.NO_WEBSOCKETS
-        timeout, headers = float(project.inference_timeout), _asked(ticket, replica.address)
-        route, largest = ticket.made.route, self._settings.max_message
+        timeout, headers = float(project.inference_timeout), _asked(pending, replica.address)
+        route, largest = pending.made.route, self._settings.max_message
         try:
             app = await open_websocket(replica.address, route, headers, self._subprotocols, largest, timeout)
         except Denied as denied:
@@ -82,9 +82,9 @@ class WebsocketSession:
         except AnswerTooLate:
             return outcomes.timed_out(timeout)
         try:
-            return await self._converse(app, ticket, project, replica)
+            return await self._converse(app, pending, project, replica)
         except asyncio.CancelledError:
-            await self._caller.close(_cancelled(ticket))
+            await self._caller.close(_cancelled(pending))
             raise
         except Exception:
             LOG.exception("a websocket of %s failed", project.name)
@@ -96,10 +96,12 @@ class WebsocketSession:
             if not self.ended.done():
                 self.ended.set_result(None)
 
-    async def _converse(self, app: ClientConnection, ticket: Ticket, project: Project, replica: Replica) -> Outcome:
+    async def _converse(
+        self, app: ClientConnection, pending: PendingCall, project: Project, replica: Replica
+    ) -> Outcome:
         response = app.response
         assert response is not None, "a handshake that is done has a response"
-        headers = answer_headers(_answered(response.headers.raw_items()), ticket.made.id)
+        headers = answer_headers(_answered(response.headers.raw_items()), pending.made.id)
         try:
             await self._caller.accept(app.subprotocol, headers)
         except OSError:
@@ -207,22 +209,22 @@ def _left(replica: Replica) -> _End:
     return _both(Close(code, reason), outcomes.ended_websocket(reason))
 
 
-def _cancelled(ticket: Ticket) -> Close:
-    called_off = ticket.called_off
-    return STOPPING if called_off is None else Close(GOING_AWAY, called_off.error or "")
+def _cancelled(pending: PendingCall) -> Close:
+    cancelled = pending.cancelled
+    return STOPPING if cancelled is None else Close(GOING_AWAY, cancelled.error or "")
 
 
-def _asked(ticket: Ticket, address: tuple[str, int]) -> Headers:
+def _asked(pending: PendingCall, address: tuple[str, int]) -> Headers:
     """The headers for the app.
 
     An Origin has passed the platform's guard as one of its own host; an app compares it with the Host that it sees.
     """
     host, port = address
     own = f"http://localhost:{port}" if ":" in host else f"http://{host}:{port}"
-    headers = tuple((name, own if name == "origin" else value) for name, value in ticket.made.headers)
+    headers = tuple((name, own if name == "origin" else value) for name, value in pending.made.headers)
     if any(name == REQUEST_ID for name, _ in headers):
         return headers
-    return (*headers, (REQUEST_ID, ticket.made.run_id))
+    return (*headers, (REQUEST_ID, pending.made.run_id))
 
 
 def _answered(headers: Iterable[tuple[str, str]]) -> Headers:

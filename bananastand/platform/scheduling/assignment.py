@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..replicas.replica import Replica
-from .pending_call import Ticket
+from .pending_call import PendingCall
 
 __all__ = ["next_assignment"]
 
 
-def next_assignment(waiting: Iterable[Ticket], replicas: Sequence[Replica]) -> tuple[Ticket, Replica] | None:
+def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica]) -> tuple[PendingCall, Replica] | None:
     """The next call and its replica, or None where nobody can be served now.
 
     Args:
@@ -23,14 +23,14 @@ def next_assignment(waiting: Iterable[Ticket], replicas: Sequence[Replica]) -> t
     """
     able = [each for each in replicas if each.free]
     reserved: Replica | None = None
-    for ticket in waiting:
+    for pending in waiting:
         if not able:
             return None
-        if not ticket.alone:
-            return ticket, min(able, key=_load)
+        if not pending.alone:
+            return pending, min(able, key=_load)
         idle = [each for each in able if each.is_idle]
         if idle:
-            return ticket, idle[0]
+            return pending, idle[0]
         if reserved is None:
             busy = [each for each in replicas if each.state == "ready" and not each.exclusive and not each.is_dying]
             reserved = min(busy, key=_load, default=None)

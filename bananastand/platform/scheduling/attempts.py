@@ -30,7 +30,7 @@ from ..store.bodies import FileBody
 from ..store.calls import Calls, Outcome
 from ..store.projects import Project
 from . import outcomes
-from .pending_call import Session, Ticket
+from .pending_call import PendingCall, Session
 
 __all__ = ["Attempt", "Attempts"]
 
@@ -73,22 +73,22 @@ class Attempts:
     def __init__(self, settings: Settings, calls: Calls, pool: Pool) -> None:
         self._settings, self._calls, self._pool = settings, calls, pool
 
-    async def make(self, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
+    async def make(self, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
         """Have the replica answer. When the task is cancelled the handler is asked to stop.
 
         What nobody has foreseen ends the call with status 500, and is logged.
         """
         request = None
         try:
-            if ticket.session is not None:
-                return await self._hold(ticket.session, project, ticket, replica)
-            body = ticket.body if ticket.body is not None else await self._calls.body(ticket.made)
-            request = _request(ticket, body)
-            return await self._ask(project, ticket, replica, request)
+            if pending.session is not None:
+                return await self._hold(pending.session, project, pending, replica)
+            body = pending.body if pending.body is not None else await self._calls.body(pending.made)
+            request = _request(pending, body)
+            return await self._ask(project, pending, replica, request)
         except asyncio.CancelledError:
-            cut_off = outcomes.CUT_OFF if ticket.session is not None else None
-            late = project.inference_timeout if ticket.called_off is not None else None
-            return Attempt(ticket.called_off or cut_off, counted=False, busy=late, request=request)
+            cut_off = outcomes.CUT_OFF if pending.session is not None else None
+            late = project.inference_timeout if pending.cancelled is not None else None
+            return Attempt(pending.cancelled or cut_off, counted=False, busy=late, request=request)
         except StoreError as error:
             return Attempt(outcomes.not_readable(error))
         except RequestNotDelivered as error:
@@ -97,10 +97,10 @@ class Attempts:
         except RequestNotSendable as error:
             return Attempt(outcomes.not_sendable(str(error)))
         except ReplicaBusy:
-            ticket.shut()
+            pending.shut()
             return Attempt(None, counted=False, pause=BUSY)
         except ConnectionLost as error:
-            return await self._lost(ticket, replica, str(error))
+            return await self._lost(pending, replica, str(error))
         except AnswerMalformed as error:
             return Attempt(outcomes.malformed(str(error)))
         except AnswerTooLate:
@@ -108,7 +108,7 @@ class Attempts:
         except AnswerTooLarge:
             return Attempt(outcomes.TOO_LONG, busy=LATE, request=request)
         except Exception as error:
-            log.exception("call %s failed inside the platform", ticket.made.id)
+            log.exception("call %s failed inside the platform", pending.made.id)
             return Attempt(outcomes.platform_failed(error), busy=LATE, request=request)
 
     async def until_free(self, replica: Replica, attempt: Attempt) -> None:
@@ -132,9 +132,9 @@ class Attempts:
             done.cancel()
             replica.background -= attempt.background
 
-    async def _hold(self, session: Session, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
+    async def _hold(self, session: Session, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
         """Leave the replica to a session until its end."""
-        outcome = await session(project, ticket, replica)
+        outcome = await session(project, pending, replica)
         if outcome.from_app:
             self._pool.answered(replica)
         return Attempt(outcome)
@@ -145,13 +145,13 @@ class Attempts:
         client = replica.client
         return await client.until_done(limit) if isinstance(client, HttpClient) else True
 
-    async def _ask(self, project: Project, ticket: Ticket, replica: Replica, request: ReplicaRequest) -> Attempt:
+    async def _ask(self, project: Project, pending: PendingCall, replica: Replica, request: ReplicaRequest) -> Attempt:
         try:
             answer = await replica.client.send(
-                request, project.inference_timeout, on_head=ticket.open, on_chunk=ticket.take
+                request, project.inference_timeout, on_head=pending.open, on_chunk=pending.take
             )
         finally:
-            ticket.complete()
+            pending.complete()
         self._pool.answered(replica)
         outcome = outcomes.answered(answer)
         if self._goes_on(replica, request, answer):
@@ -166,7 +166,7 @@ class Attempts:
             return worker.is_background(request) and worker.runs_on(request)
         return outcomes.started(answer)
 
-    async def _lost(self, ticket: Ticket, replica: Replica, what: str) -> Attempt:
+    async def _lost(self, pending: PendingCall, replica: Replica, what: str) -> Attempt:
         """The connection broke: wait until the replica's end is known, if it has ended.
 
         An answer that a replica broke off and outlived is the app's own failure: the call is not tried again.
@@ -176,20 +176,20 @@ class Attempts:
         if died:
             await asyncio.wait({replica.over}, timeout=LAST_WORDS)
         reason = replica.failure or "the connection to the replica broke"
-        if ticket.answering and not died:
+        if pending.answering and not died:
             return Attempt(outcomes.broke_off(what or reason))
-        if ticket.streamed:
+        if pending.streamed:
             return Attempt(outcomes.broke_off(reason))
-        ticket.shut()
-        if died and ticket.shared:
+        pending.shut()
+        if died and pending.shared:
             return Attempt(None, counted=False, alone=True)
-        if ticket.made.attempts >= self._settings.attempts:
-            return Attempt(outcomes.worn_out(ticket.made.attempts, reason))
+        if pending.made.attempts >= self._settings.attempts:
+            return Attempt(outcomes.worn_out(pending.made.attempts, reason))
         return Attempt(None, alone=died)
 
 
-def _request(ticket: Ticket, body: bytes | FileBody) -> ReplicaRequest:
-    call, headers = ticket.made, ticket.made.headers
+def _request(pending: PendingCall, body: bytes | FileBody) -> ReplicaRequest:
+    call, headers = pending.made, pending.made.headers
     if not any(name == REQUEST_ID for name, _ in headers):
         headers = (*headers, (REQUEST_ID, call.run_id))
     return ReplicaRequest(call.method, call.route, headers, body)

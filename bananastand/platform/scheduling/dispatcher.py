@@ -29,11 +29,11 @@ from ..store.projects import Project, Projects
 from . import outcomes
 from .assignment import next_assignment
 from .attempts import Attempt, Attempts
-from .pending_call import Session, Ticket
+from .pending_call import PendingCall, Session
 from .recorder import AGAIN, Recorder
 from .request_check import check_request
 
-__all__ = ["Dispatcher", "Line"]
+__all__ = ["Dispatcher", "ProjectQueue"]
 
 log = logging.getLogger("bananastand.platform")
 
@@ -41,12 +41,12 @@ HELD = 256  # calls of a queue whose bodies stay in memory, where they are small
 CLOSING = 5.0  # seconds for the last ends to be written when the stand stops
 
 
-class Line:
+class ProjectQueue:
     """The queue of one project, and what is at work. `alone` has the ids of the calls that are tried alone."""
 
     def __init__(self) -> None:
-        self.waiting: deque[Ticket] = deque()
-        self.at_work: dict[str, Ticket] = {}
+        self.waiting: deque[PendingCall] = deque()
+        self.at_work: dict[str, PendingCall] = {}
         self.alone: set[str] = set()
         self.last_served = 0.0
         self.size = 0  # bytes of the bodies of all that wait or are at work
@@ -64,17 +64,17 @@ class Dispatcher:
         self._settings, self._calls, self._projects, self._pool = settings, calls, projects, pool
         self._attempts, self._recorder = Attempts(settings, calls, pool), Recorder(calls, projects)
         self.ended = self._recorder.ended
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, ProjectQueue] = {}
         self.changed: Callable[[], None] = lambda: None
-        self._tickets: dict[str, Ticket] = {}  # by call id
-        self._by_request: dict[tuple[str, str], Ticket] = {}
+        self._pending: dict[str, PendingCall] = {}  # by call id
+        self._by_request: dict[tuple[str, str], PendingCall] = {}
         self._being_written: set[tuple[str, str]] = set()  # of these, what has no row yet
         self._tasks: set[asyncio.Task[None]] = set()
         self.closing = self._dismissing = False
 
-    def line(self, project_id: str) -> Line:
+    def line(self, project_id: str) -> ProjectQueue:
         """The queue of a project."""
-        return self.lines.setdefault(project_id, Line())
+        return self.lines.setdefault(project_id, ProjectQueue())
 
     def recover(self) -> int:
         """Take up what an earlier supervisor left; how many calls. To be called once, before anything else.
@@ -86,16 +86,16 @@ class Dispatcher:
         for call in left:
             counted = call.state == "running" and together[call.lease] == 1
             if call.state == "running":
-                call = self._calls.give_back(call, counted=counted, alone=True)
-            ticket = self._keep(Ticket(call, None))
+                call = self._calls.requeue(call, counted=counted, alone=True)
+            pending = self._keep(PendingCall(call, None))
             if call.alone:
                 self.line(call.project_id).alone.add(call.id)
             if call.method == WEBSOCKET:
-                self._end(ticket, outcomes.CUT_OFF)
+                self._end(pending, outcomes.CUT_OFF)
             elif call.attempts >= self._settings.attempts:
-                self._end(ticket, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
+                self._end(pending, outcomes.worn_out(call.attempts, "the stand was killed while it ran"))
             else:
-                self.line(call.project_id).waiting.append(ticket)
+                self.line(call.project_id).waiting.append(pending)
         return len(left)
 
     async def submit(
@@ -111,7 +111,7 @@ class Dispatcher:
         strict: bool = False,
         durable: bool = True,
         session: Session | None = None,
-    ) -> Ticket:
+    ) -> PendingCall:
         """Acknowledge a call: its row is written.
 
         Args:
@@ -124,7 +124,7 @@ class Dispatcher:
             request_id: A call of the same id, method, route and body is that call again.
             durable: Whether the call survives a power cut from now on; else from its end on, for a caller who waits.
             strict: Refuse another call of the same id; else it is a call of its own.
-            session: Holds the replica in place of one request; see Ticket.
+            session: Holds the replica in place of one request; see PendingCall.
 
         Raises:
             TooLarge: The body is too long.
@@ -139,52 +139,54 @@ class Dispatcher:
         check_request(asked, run_id)
         request = fingerprint(request_id, asked) if request_id else None
         if request is not None:
-            if ticket := self._by_request.get((project.id, request)):
-                await asyncio.shield(ticket.written)  # another caller's too
-                return ticket
+            if pending := self._by_request.get((project.id, request)):
+                await asyncio.shield(pending.written)  # another caller's too
+                return pending
             if (call := self._calls.made_before(project, request)) is not None:
                 return await self._over(call)
             if strict:
                 self._check_unused(project, request_id or "", asked)
         self.check_room(project, len(body))
-        ticket = Ticket(None, self._held(project, body), session, len(body))
+        pending = PendingCall(None, self._held(project, body), session, len(body))
         if request is not None:
-            self._by_request[project.id, request] = ticket
+            self._by_request[project.id, request] = pending
             self._being_written.add((project.id, request))
         cold = not any(each.state == "ready" for each in self._pool.of(project.id))
         row = self._calls.add(project, asked, run_id=run_id, request=request, cold=cold, durable=durable)
-        adding = self._task(self._add(project, ticket, row, request))
+        adding = self._task(self._add(project, pending, row, request))
         try:
             await asyncio.shield(adding)
         except asyncio.CancelledError:  # the caller has left; its row may be there all the same
             if request is None:
-                adding.add_done_callback(lambda _: self._task(self._abandon(ticket)))
+                adding.add_done_callback(lambda _: self._task(self._abandon(pending)))
             raise
-        return ticket
+        return pending
 
-    async def _add(self, project: Project, ticket: Ticket, row: Coroutine[Any, Any, Call], request: str | None) -> None:
+    async def _add(
+        self, project: Project, pending: PendingCall, row: Coroutine[Any, Any, Call], request: str | None
+    ) -> None:
         """Write a call's row and queue it. Raises StoreError: then there is none."""
         try:
-            ticket.write(await row)
+            pending.write(await row)
         except BaseException as error:
             if request is not None:
                 self._by_request.pop((project.id, request), None)
-            ticket.refuse(error)
+            pending.refuse(error)
             raise
         finally:
             if request is not None:
                 self._being_written.discard((project.id, request))
-        self._tickets[ticket.made.id] = ticket
-        self.line(project.id).size += ticket.size
+        self._pending[pending.made.id] = pending
+        self.line(project.id).size += pending.size
         if self._dismissing:
-            ticket.dismiss()
-        self.line(project.id).waiting.append(ticket)
+            pending.release_waiters()
+        self.line(project.id).waiting.append(pending)
         self.pump(project.id)
 
-    async def _abandon(self, ticket: Ticket) -> None:
+    async def _abandon(self, pending: PendingCall) -> None:
         """Cancel a call whose caller left before it was acknowledged."""
-        if ticket.call is not None:
-            await self.cancel(ticket.call.id)
+        if pending.call is not None:
+            await self.cancel(pending.call.id)
 
     def check_room(self, project: Project, size: int = 0) -> None:
         """Raise TooBusy where the project's queue takes no call of that size."""
@@ -219,28 +221,28 @@ class Dispatcher:
             return False
         return (project.id, request) in self._by_request or self._calls.made_before(project, request) is not None
 
-    async def find(self, name: str) -> Ticket | None:
+    async def find(self, name: str) -> PendingCall | None:
         """The call of that id, over or not; None if there is none."""
-        if ticket := self._tickets.get(name):
-            return ticket
+        if pending := self._pending.get(name):
+            return pending
         call = self._calls.find(name)
         if call is None:
             return None
-        return self._tickets.get(call.id) or await self._over(call)
+        return self._pending.get(call.id) or await self._over(call)
 
     async def cancel(self, name: str, why: Outcome = outcomes.CANCELLED) -> bool:
         """Call it off; False if there is none, or it is over."""
-        ticket = await self.find(name)
-        if ticket is None or ticket.done.done() or ticket.called_off is not None:
+        pending = await self.find(name)
+        if pending is None or pending.done.done() or pending.cancelled is not None:
             return False
-        ticket.called_off = why
-        if ticket.made.id in self.line(ticket.made.project_id).at_work:
-            if ticket.task is not None:
-                ticket.task.cancel()
+        pending.cancelled = why
+        if pending.made.id in self.line(pending.made.project_id).at_work:
+            if pending.task is not None:
+                pending.task.cancel()
             return True
         with suppress(ValueError):
-            self.line(ticket.made.project_id).waiting.remove(ticket)
-            self._end(ticket, why)
+            self.line(pending.made.project_id).waiting.remove(pending)
+            self._end(pending, why)
         return True
 
     def expire(self) -> float | None:
@@ -261,73 +263,73 @@ class Dispatcher:
 
     def hand_out(self, project_id: str) -> None:
         """Hand waiting calls to replicas that are free."""
-        project, line = self._projects.get(project_id), self.lines.get(project_id, Line())
+        project, line = self._projects.get(project_id), self.lines.get(project_id, ProjectQueue())
         while line.waiting and project is not None and not self.closing:
             assignment = next_assignment(line.waiting, self._pool.live(project))
             if assignment is None:
                 return
-            ticket, replica = assignment
-            line.waiting.remove(ticket)
-            self._hand_over(project, line, ticket, replica)
+            pending, replica = assignment
+            line.waiting.remove(pending)
+            self._hand_over(project, line, pending, replica)
 
     def give_up(self, project_id: str, outcome: Outcome) -> None:
         """End all that wait in a project's queue."""
         line = self.line(project_id)
         waiting, line.waiting = line.waiting, deque()
-        for ticket in waiting:
-            self._end(ticket, outcome)
+        for pending in waiting:
+            self._end(pending, outcome)
 
     def forget(self, project_id: str) -> None:
         """A project is gone, its rows too: nobody waits any longer."""
-        line = self.lines.pop(project_id, Line())
-        for ticket in [*line.waiting, *line.at_work.values()]:
-            ticket.called_off = outcomes.REMOVED
-            if ticket.task is not None:
-                ticket.task.cancel()
-            self._drop(ticket)
-            ticket.end(outcomes.REMOVED)
+        line = self.lines.pop(project_id, ProjectQueue())
+        for pending in [*line.waiting, *line.at_work.values()]:
+            pending.cancelled = outcomes.REMOVED
+            if pending.task is not None:
+                pending.task.cancel()
+            self._drop(pending)
+            pending.end(outcomes.REMOVED)
 
-    def dismiss(self) -> None:
+    def release_waiters(self) -> None:
         """The stand is about to stop: nobody waits any longer."""
         self._dismissing = True
-        for ticket in self._tickets.values():
-            ticket.dismiss()
+        for pending in self._pending.values():
+            pending.release_waiters()
 
     async def close(self) -> None:
         """Stop handing out; what is at work goes back to the queue, in its row. Ends that are known are recorded."""
         self.closing = True
         await asyncio.sleep(0)
         for line in self.lines.values():
-            for ticket in line.at_work.values():
-                if ticket.task is not None:
-                    ticket.task.cancel()
+            for pending in line.at_work.values():
+                if pending.task is not None:
+                    pending.task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSING)
         for task in list(self._tasks):
             task.cancel()
 
-    def _hand_over(self, project: Project, line: Line, ticket: Ticket, replica: Replica) -> None:
-        ticket.replica, ticket.shared = replica, replica.inflight > 0
-        if ticket.shared:
+    def _hand_over(self, project: Project, line: ProjectQueue, pending: PendingCall, replica: Replica) -> None:
+        pending.replica, pending.shared = replica, replica.inflight > 0
+        if pending.shared:
             for each in line.at_work.values():
                 each.shared = each.shared or each.replica is replica
         replica.inflight += 1
-        replica.exclusive = ticket.alone
-        line.at_work[ticket.made.id] = ticket
+        replica.exclusive = pending.alone
+        line.at_work[pending.made.id] = pending
         line.last_served = time.monotonic()
-        self._task(self._run(project, line, ticket, replica))
+        self._task(self._run(project, line, pending, replica))
 
-    async def _run(self, project: Project, line: Line, ticket: Ticket, replica: Replica) -> None:
+    async def _run(self, project: Project, line: ProjectQueue, pending: PendingCall, replica: Replica) -> None:
         """One attempt from its lease to the moment at which the replica is free again."""
         try:
             begun = time.monotonic()
-            attempt = await self._attempt(project, ticket, replica)
+            attempt = await self._attempt(project, pending, replica)
             seconds = time.monotonic() - begun
             try:
                 if attempt.outcome is None and attempt.pause and not self.closing:
                     await asyncio.sleep(attempt.pause)
             finally:
-                self._settle(line, ticket, attempt, seconds)
+                self._settle(line, pending, attempt, seconds)
             if attempt.busy is not None and not self.closing:
                 await self._attempts.until_free(replica, attempt)
         except Exception:
@@ -337,80 +339,80 @@ class Dispatcher:
             replica.release()
             self.pump(project.id)
 
-    async def _attempt(self, project: Project, ticket: Ticket, replica: Replica) -> Attempt:
+    async def _attempt(self, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
         """Lease the call and make the attempt. Raises nothing."""
-        if ticket.called_off is not None:
-            return Attempt(ticket.called_off)
-        ticket.task = asyncio.current_task()
+        if pending.cancelled is not None:
+            return Attempt(pending.cancelled)
+        pending.task = asyncio.current_task()
         try:
-            ticket.call = await self._calls.lease(ticket.made, replica.id, project.inference_timeout)
-            return await self._attempts.make(project, ticket, replica)
+            pending.call = await self._calls.lease(pending.made, replica.id, project.inference_timeout)
+            return await self._attempts.make(project, pending, replica)
         except asyncio.CancelledError:
-            return Attempt(ticket.called_off, counted=False)
+            return Attempt(pending.cancelled, counted=False)
         except StoreError:  # there is no lease, and so nothing that would have to be taken back
             return Attempt(None, counted=True, pause=AGAIN)
         except Exception as error:
-            log.exception("call %s failed inside the platform", ticket.made.id)
+            log.exception("call %s failed inside the platform", pending.made.id)
             return Attempt(outcomes.platform_failed(error))
         finally:
-            ticket.task = None
+            pending.task = None
 
-    def _settle(self, line: Line, ticket: Ticket, attempt: Attempt, seconds: float) -> None:
+    def _settle(self, line: ProjectQueue, pending: PendingCall, attempt: Attempt, seconds: float) -> None:
         """The call has left its replica: end it, or put it back into the queue."""
-        line.at_work.pop(ticket.made.id, None)
-        ticket.replica = None
-        if outcome := attempt.outcome or ticket.called_off:
-            self._end(ticket, outcome, seconds)
+        line.at_work.pop(pending.made.id, None)
+        pending.replica = None
+        if outcome := attempt.outcome or pending.cancelled:
+            self._end(pending, outcome, seconds)
         else:
-            self._give_back(line, ticket, attempt)
+            self._give_back(line, pending, attempt)
 
-    def _give_back(self, line: Line, ticket: Ticket, attempt: Attempt) -> None:
-        call = ticket.made
+    def _give_back(self, line: ProjectQueue, pending: PendingCall, attempt: Attempt) -> None:
+        call = pending.made
         try:
-            ticket.call = self._calls.give_back(call, counted=attempt.counted, alone=attempt.alone)
+            pending.call = self._calls.requeue(call, counted=attempt.counted, alone=attempt.alone)
         except Exception as error:  # the row says that it is leased by one that is gone: the same at the next start
             if not isinstance(error, StoreError):
                 log.exception("call %s goes on without a row of it", call.id)
             attempts = call.attempts if attempt.counted else max(0, call.attempts - 1)
-            ticket.call = replace(call, attempts=attempts, alone=attempt.alone or call.alone)
-        if ticket.alone:
+            pending.call = replace(call, attempts=attempts, alone=attempt.alone or call.alone)
+        if pending.alone:
             line.alone.add(call.id)
-        number = ticket.made.number
+        number = pending.made.number
         place = next((at for at, each in enumerate(line.waiting) if each.made.number > number), len(line.waiting))
-        line.waiting.insert(place, ticket)
+        line.waiting.insert(place, pending)
 
-    def _end(self, ticket: Ticket, outcome: Outcome, seconds: float = 0.0) -> None:
-        self._task(self._record(ticket, outcome, seconds))
+    def _end(self, pending: PendingCall, outcome: Outcome, seconds: float = 0.0) -> None:
+        self._task(self._record(pending, outcome, seconds))
 
-    async def _record(self, ticket: Ticket, outcome: Outcome, seconds: float) -> None:
-        outcome = await self._recorder.record(ticket, outcome)
-        if (line := self.lines.get(ticket.made.project_id)) is not None:
-            line.alone.discard(ticket.made.id)
-        self._drop(ticket)
-        self._recorder.report(ticket, outcome, seconds)
+    async def _record(self, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
+        outcome = await self._recorder.record(pending, outcome)
+        if (line := self.lines.get(pending.made.project_id)) is not None:
+            line.alone.discard(pending.made.id)
+        self._drop(pending)
+        self._recorder.report(pending, outcome, seconds)
 
-    async def _over(self, call: Call) -> Ticket:
+    async def _over(self, call: Call) -> PendingCall:
         """A call as it ended. Raises NotFound where its answer is gone meanwhile."""
-        ticket = Ticket(call, None)
+        pending = PendingCall(call, None)
         if call.state in ("queued", "running"):
             raise NotFound(f"the call {call.id} has no supervisor")
         body = await self._calls.answer(call)
-        ticket.end(Outcome(call.status or 500, call.answer_headers, body, call.error))
-        return ticket
+        pending.end(Outcome(call.status or 500, call.answer_headers, body, call.error))
+        return pending
 
-    def _keep(self, ticket: Ticket) -> Ticket:
-        self._tickets[ticket.made.id] = ticket
-        ticket.size = self._calls.body_size(ticket.made)
-        self.line(ticket.made.project_id).size += ticket.size
-        if ticket.request is not None:
-            self._by_request[ticket.made.project_id, ticket.request] = ticket
-        return ticket
+    def _keep(self, pending: PendingCall) -> PendingCall:
+        self._pending[pending.made.id] = pending
+        pending.size = self._calls.body_size(pending.made)
+        self.line(pending.made.project_id).size += pending.size
+        if pending.request is not None:
+            self._by_request[pending.made.project_id, pending.request] = pending
+        return pending
 
-    def _drop(self, ticket: Ticket) -> None:
-        if self._tickets.pop(ticket.made.id, None) is not None and ticket.made.project_id in self.lines:
-            self.lines[ticket.made.project_id].size -= ticket.size
-        if ticket.request is not None:
-            self._by_request.pop((ticket.made.project_id, ticket.request), None)
+    def _drop(self, pending: PendingCall) -> None:
+        if self._pending.pop(pending.made.id, None) is not None and pending.made.project_id in self.lines:
+            self.lines[pending.made.project_id].size -= pending.size
+        if pending.request is not None:
+            self._by_request.pop((pending.made.project_id, pending.request), None)
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -11,15 +11,15 @@ from ..replicas.replica import Replica
 from ..store.calls import Call, Outcome
 from ..store.projects import Project
 
-__all__ = ["Session", "Ticket"]
+__all__ = ["Session", "PendingCall"]
 
-Session = Callable[[Project, "Ticket", Replica], Awaitable[Outcome]]
+Session = Callable[[Project, "PendingCall", Replica], Awaitable[Outcome]]
 
 EVENTS = "text/event-stream"
 WHOLE = 0.02  # seconds after its first piece in which an answer that ends goes out whole, with its length
 
 
-class Ticket:
+class PendingCall:
     """`written` is done when the call's row is there, `done` when its end is recorded.
 
     Those who wait are `dismissed` when the stand stops: their call is kept, and done when it starts again. They also
@@ -45,7 +45,7 @@ class Ticket:
         self.size = size
         self.request = call.request if call is not None else None
         self.queued = time.monotonic()
-        self.called_off: Outcome | None = None
+        self.cancelled: Outcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.written: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[Outcome] = loop.create_future()
@@ -125,7 +125,7 @@ class Ticket:
             self.done.set_result(outcome)
         self._more.set()
 
-    def dismiss(self, reason: str | None = None) -> None:
+    def release_waiters(self, reason: str | None = None) -> None:
         """Nobody need wait any longer, though the call is not over. reason: what those who wait are told."""
         if not self.dismissed.done():
             self.dismissal = reason

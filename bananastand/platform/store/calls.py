@@ -167,7 +167,7 @@ class Calls:
         await self._store.write(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
         return replace(call, **fields)
 
-    def give_back(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
+    def requeue(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
         """To the queue, where it keeps its place.
 
         Args:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, NamedTuple
 
-from .errands import Errand
+from .background import BackgroundJob
 
 __all__ = ["EPOCH", "FASTEST", "LATEST", "Clock"]
 
@@ -28,14 +28,14 @@ FASTEST = 1e6  # times as fast as the wall's
 LATEST = 221_845_392_000.0  # where clocks end: 9000-01-01T00:00:00Z, well before datetime does
 EPOCH = 1_767_225_600.0  # where virtual clocks start: 2026-01-01T00:00:00Z
 
-Deliver = Callable[[str, dict[str, Any]], Errand | None]
+Deliver = Callable[[str, dict[str, Any]], BackgroundJob | None]
 
 
 class _UnderWay(NamedTuple):
     due: float
     event: str
     details: dict[str, Any]
-    errand: Errand
+    errand: BackgroundJob
     outcome: Future[Any]
 
 
@@ -167,7 +167,7 @@ class Clock:
                 del self._under_way[order]
         return True
 
-    def _at(self, moment: float, act: Callable[[], Errand | None]) -> Errand | None:
+    def _at(self, moment: float, act: Callable[[], BackgroundJob | None]) -> BackgroundJob | None:
         before, self._frozen = self._frozen, moment
         try:
             return act()

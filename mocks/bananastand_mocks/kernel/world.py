@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Literal
 
+from .background import BackgroundJob
 from .clock import Clock
 from .coverage import Coverage
-from .errands import Errand
 from .errors import StateError
 from .faults import Faults
 from .ids import Ids
@@ -28,7 +28,7 @@ from .world_schema import VERSION, check
 __all__ = ["Event", "Kind", "World"]
 
 Kind = Literal["development", "documents", "empty"]
-Event = Callable[["World", dict[str, Any]], Errand | None]
+Event = Callable[["World", dict[str, Any]], BackgroundJob | None]
 Register = Callable[["World", str, str, bool], None]
 Table = dict[str, Any]
 
@@ -159,7 +159,7 @@ class World:
         self.tables = {str(name): dict(rows) for name, rows in state["tables"].items()}
         self.blobs = {str(name): base64.b64decode(blob, validate=True) for name, blob in state["blobs"].items()}
 
-    def _deliver(self, event: str, details: dict[str, Any]) -> Errand | None:
+    def _deliver(self, event: str, details: dict[str, Any]) -> BackgroundJob | None:
         """Have an event happen. One that fails is a mistake of ours, and not the answer of the call it fell due in."""
         try:
             return self._events[event](self, details)

@@ -8,7 +8,7 @@ from typing import Any
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
-from .lifecycle import Workshop
+from .lifecycle import TaskRunner
 from .tasks import rendered
 
 __all__ = ["get_history", "list_history", "matching"]
@@ -25,7 +25,7 @@ def list_history(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     return {"items": shown, "total": len(found), "page": page, "size": size, "pages": pages}
 
 
-async def get_history(world: World, parameters: dict[str, Any], workshop: Workshop) -> dict[str, Any]:
+async def get_history(world: World, parameters: dict[str, Any], workshop: TaskRunner) -> dict[str, Any]:
     """Everything about one task. Raises ProviderError: not_in_history."""
     row = state.tasks(world).get(parameters["task_id"])
     if row is None:

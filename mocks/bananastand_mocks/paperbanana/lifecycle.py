@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from ..kernel.errands import Errand, Lane
+from ..kernel.background import BackgroundJob, WorkerThreads
 from ..kernel.world import Event, World
 from . import state
-from .brain import Brain
 from .rendering import Plan, Recipe, Rendered, Renderer, plan
 from .vlm import Vlm, VlmError
-from .webhooks import DELIVER, Courier
+from .vlm_planner import VlmPlanner
+from .webhooks import DELIVER, WebhookSender
 
-__all__ = ["FINISH", "ITERATIONS", "Workshop"]
+__all__ = ["FINISH", "ITERATIONS", "TaskRunner"]
 
 log = logging.getLogger("bananastand_mocks")
 
@@ -30,13 +30,13 @@ QUEUED = 0.2  # of its time that a task is pending
 ITERATIONS = 3
 
 
-class Workshop:
+class TaskRunner:
     """Begins tasks, carries them out, and has their webhooks delivered."""
 
-    def __init__(self, renderer: Renderer, courier: Courier, vlm: Vlm | None = None) -> None:
+    def __init__(self, renderer: Renderer, courier: WebhookSender, vlm: Vlm | None = None) -> None:
         self.renderer, self.courier, self.vlm = renderer, courier, vlm
-        self.reading = Lane("paperbanana-reading", 2)
-        self.thinking = Lane("paperbanana-thinking", 8)
+        self.reading = WorkerThreads("paperbanana-reading", 2)
+        self.thinking = WorkerThreads("paperbanana-thinking", 8)
         self.events: Mapping[str, Event] = {START: self._start, FINISH: self._finish, DELIVER: self._deliver}
 
     def begin(self, world: World, row: state.Row) -> None:
@@ -74,7 +74,7 @@ class Workshop:
         if row is not None and row["status"] == "pending":
             row["status"] = "running"
 
-    def _finish(self, world: World, details: dict[str, Any]) -> Errand | None:
+    def _finish(self, world: World, details: dict[str, Any]) -> BackgroundJob | None:
         row = state.tasks(world).get(details["task_id"])
         if row is None or row["status"] in ("completed", "failed"):
             return None
@@ -84,7 +84,7 @@ class Workshop:
             return None
         lane = self.renderer.lane if self.vlm is None else self.thinking
         work = self._making(plan(world, row), row["input_params"])
-        return Errand(lane, work, lambda outcome: self._drawn(world, row, outcome))
+        return BackgroundJob(lane, work, lambda outcome: self._drawn(world, row, outcome))
 
     def _making(self, wanted: Plan, asked: Mapping[str, Any]) -> Callable[[], Made]:
         """Have a brain think about the task, where there is one, and draw it; what is to be done in a thread."""
@@ -98,7 +98,7 @@ class Workshop:
         def make() -> Made:
             thought = recipe
             if self.vlm is not None:
-                brain = Brain(self.vlm, lambda planned: render(planned).files["png"])
+                brain = VlmPlanner(self.vlm, lambda planned: render(planned).files["png"])
                 thought = brain.think(recipe, iterations=iterations, **chosen)
             return thought, render(thought)
 
@@ -120,7 +120,7 @@ class Workshop:
         row.update(told, status=status, completed_at=world.clock.now())
         self.courier.begin(world, row)
 
-    def _deliver(self, world: World, details: dict[str, Any]) -> Errand | None:
+    def _deliver(self, world: World, details: dict[str, Any]) -> BackgroundJob | None:
         def picture(row: state.Row) -> Callable[[], bytes]:
             wanted = plan(world, row)
             return lambda: self.renderer.render(wanted).files["png"]

@@ -19,10 +19,10 @@ from ..kernel.worlds import Kind, Worlds
 from . import health, history, keys, state, submissions, tasks
 from .documented import fill
 from .errors import is_admin, render
-from .lifecycle import Workshop
+from .lifecycle import TaskRunner
 from .rendering import Renderer
 from .vlm import Vlm
-from .webhooks import Courier
+from .webhooks import WebhookSender
 
 __all__ = ["ADMIN", "KEY", "PaperBanana"]
 
@@ -74,7 +74,7 @@ class PaperBanana(Provider):
     def __init__(
         self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None, vlm: Vlm | None = None
     ) -> None:
-        self.workshop = Workshop(renderer or Renderer(), Courier(AddressPolicy.loopback(webhooks)), vlm)
+        self.workshop = TaskRunner(renderer or Renderer(), WebhookSender(AddressPolicy.loopback(webhooks)), vlm)
         self.events, self.resources = self.workshop.events, {"workshop": self.workshop}
         self.pages = {"adm": self._admin_site}
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35

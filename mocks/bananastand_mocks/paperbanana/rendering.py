@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..kernel.errands import Lane
+from ..kernel.background import WorkerThreads
 from ..kernel.world import World
 from . import state
 
@@ -56,7 +56,7 @@ class Renderer:
     """Draws, and remembers the latest files. All of it blocks, and is for a thread of the `lane`."""
 
     def __init__(self, budget: int = BUDGET) -> None:
-        self.lane = Lane("paperbanana-drawing", 2)
+        self.lane = WorkerThreads("paperbanana-drawing", 2)
         self._budget = budget
         self._kept: OrderedDict[str, Rendered] = OrderedDict()
         self._bytes = 0

@@ -12,7 +12,7 @@ from ..kernel.call import Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
-from .lifecycle import ITERATIONS, Workshop
+from .lifecycle import ITERATIONS, TaskRunner
 from .rules import check_data, check_image_options, check_layout, formats
 from .webhooks import outbox
 
@@ -27,13 +27,13 @@ UNTOLD = ("pdf_base64", "webhook_url", "webhook_include_image")  # of a request,
 Body = dict[str, Any]
 
 
-def create_diagram(world: World, body: Body, call: Call, workshop: Workshop) -> Body:
+def create_diagram(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
     """A methodology figure from a text (D:87-207). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
     return _accept(world, body, call, workshop, "generate", "methodology", _diagram(body, body["source_context"]))
 
 
-async def create_diagram_from_pdf(world: World, body: Body, call: Call, workshop: Workshop) -> Body:
+async def create_diagram_from_pdf(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
     """The same from pages of a PDF (D:209-287). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
     reading = workshop.reading.start(lambda: _read(body["pdf_base64"], body.get("pages")))
@@ -46,7 +46,7 @@ async def create_diagram_from_pdf(world: World, body: Body, call: Call, workshop
     return task
 
 
-def optimize_prompt(world: World, body: Body, call: Call, workshop: Workshop) -> Body:
+def optimize_prompt(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
     """A prompt in a better form, as text (D:289-348). Raises ProviderError: quota_exhausted."""
     recipe = {
         "kind": "prompt",
@@ -59,7 +59,7 @@ def optimize_prompt(world: World, body: Body, call: Call, workshop: Workshop) ->
     return _accept(world, body, call, workshop, "optimize-prompt", "prompt_optimization", recipe)
 
 
-def create_plot(world: World, body: Body, call: Call, workshop: Workshop) -> Body:
+def create_plot(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
     """A chart of data (D:350-438). Raises ProviderError: invalid, quota_exhausted."""
     check_data(body["data_json"])
     recipe = {
@@ -73,7 +73,7 @@ def create_plot(world: World, body: Body, call: Call, workshop: Workshop) -> Bod
     return _accept(world, body, call, workshop, "plot", "statistical_plot", recipe)
 
 
-async def create_composite(world: World, body: Body, call: Call, workshop: Workshop) -> Body:
+async def create_composite(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
     """One figure of several (D:440-503). Raises ProviderError: task_not_found, invalid, quota_exhausted."""
     layout, labels, sources = body.get("layout", "auto"), body.get("labels"), body["source_task_ids"]
     rows = [state.task_of(world, call.credential, each) for each in sources]
@@ -98,7 +98,7 @@ async def create_composite(world: World, body: Body, call: Call, workshop: Works
 
 
 def _accept(
-    world: World, body: Body, call: Call, workshop: Workshop, endpoint: str, diagram_type: str, recipe: Body
+    world: World, body: Body, call: Call, workshop: TaskRunner, endpoint: str, diagram_type: str, recipe: Body
 ) -> Body:
     """The task is there, its unit of quota gone. Raises ProviderError: quota_exhausted."""
     key = call.credential or ""

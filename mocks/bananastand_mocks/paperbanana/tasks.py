@@ -10,7 +10,7 @@ from ..kernel.call import Answer, Call
 from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
-from .lifecycle import Workshop
+from .lifecycle import TaskRunner
 from .rendering import Rendered, plan
 
 __all__ = ["MEDIA_TYPES", "get_task", "get_task_image", "rendered"]
@@ -18,7 +18,7 @@ __all__ = ["MEDIA_TYPES", "get_task", "get_task_image", "rendered"]
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 
 
-async def get_task(world: World, parameters: dict[str, Any], call: Call, workshop: Workshop) -> dict[str, Any]:
+async def get_task(world: World, parameters: dict[str, Any], call: Call, workshop: TaskRunner) -> dict[str, Any]:
     """The task as it stands, with its picture once it has one (D:621-657). Raises ProviderError: task_not_found."""
     row = state.task_of(world, call.credential, parameters["task_id"])
     await workshop.poll(world, row)
@@ -32,7 +32,7 @@ async def get_task(world: World, parameters: dict[str, Any], call: Call, worksho
     return shown
 
 
-async def get_task_image(world: World, parameters: dict[str, Any], call: Call, workshop: Workshop) -> Answer:
+async def get_task_image(world: World, parameters: dict[str, Any], call: Call, workshop: TaskRunner) -> Answer:
     """A file of the task (D:680-694). Raises ProviderError: task_not_found, no_image."""
     row = state.task_of(world, call.credential, parameters["task_id"])
     await workshop.settle(world, row)
@@ -44,7 +44,7 @@ async def get_task_image(world: World, parameters: dict[str, Any], call: Call, w
     return Answer(outcome.files[wanted], 200, named, MEDIA_TYPES[wanted])
 
 
-async def rendered(world: World, row: state.Row, workshop: Workshop) -> Rendered:
+async def rendered(world: World, row: state.Row, workshop: TaskRunner) -> Rendered:
     """What a completed task came to; drawn again where it is no longer in memory."""
     wanted = plan(world, row)
     renderer = workshop.renderer

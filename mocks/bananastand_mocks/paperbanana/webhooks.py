@@ -14,13 +14,13 @@ from typing import Any
 
 from bananastand import outbound
 
-from ..kernel.errands import Errand, Lane
+from ..kernel.background import BackgroundJob, WorkerThreads
 from ..kernel.redaction import redact_text
 from ..kernel.world import World
 from . import state
 from .health import VERSION
 
-__all__ = ["DELIVER", "Courier", "outbox", "payload"]
+__all__ = ["DELIVER", "WebhookSender", "outbox", "payload"]
 
 DELIVER = "paperbanana.deliver"
 TIMEOUT = 30.0
@@ -51,19 +51,21 @@ def payload(row: state.Row, image: bytes | None) -> dict[str, Any]:
     }
 
 
-class Courier:
+class WebhookSender:
     """Delivers, to the addresses its policy permits."""
 
     def __init__(self, policy: outbound.AddressPolicy) -> None:
         self.policy = policy
-        self.lane = Lane("paperbanana-posting", 16)
+        self.lane = WorkerThreads("paperbanana-posting", 16)
 
     def begin(self, world: World, row: state.Row) -> None:
         """Have a finished task's webhook delivered, if it has one."""
         if row["webhook"] is not None:
             world.clock.after(0, DELIVER, task_id=row["task_id"], tried=0)
 
-    def deliver(self, world: World, details: dict[str, Any], picture: Callable[[state.Row], Picture]) -> Errand | None:
+    def deliver(
+        self, world: World, details: dict[str, Any], picture: Callable[[state.Row], Picture]
+    ) -> BackgroundJob | None:
         """The next try; None where it has been made. The secret is the key's own as it is now."""
         row = state.tasks(world).get(details["task_id"])
         if row is None or len(row["webhook"]["tries"]) != details["tried"]:
@@ -79,7 +81,7 @@ class Courier:
                 hook["url"], body, policy=self.policy, headers=_headers(told, body, secret), timeout=TIMEOUT
             )
 
-        return Errand(self.lane, work, lambda outcome: self._note(world, row, outcome))
+        return BackgroundJob(self.lane, work, lambda outcome: self._note(world, row, outcome))
 
     def _note(self, world: World, row: state.Row, outcome: Future[outbound.Attempt]) -> None:
         """Write the try down, and plan the next where it failed and one is left (D:570-577)."""

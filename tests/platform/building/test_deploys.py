@@ -14,17 +14,17 @@ from bananastand.platform.building.deployer import Order
 from bananastand.platform.errors import Conflict, Refused
 from bananastand.platform.http import serializers as shown
 from bananastand.platform.launch import Launch
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.store.builds import Build
 from stands import called, deployed, running, until
 
 
-async def finished(stand: Stand, build: Build) -> Build:
+async def finished(stand: Platform, build: Build) -> Build:
     await until(lambda: stand.builds.get(build.id).state in ("live", "failed", "cancelled"))
     return stand.builds.get(build.id)
 
 
-def lines(stand: Stand, build: Build) -> list[str]:
+def lines(stand: Platform, build: Build) -> list[str]:
     return [each["line"] for each in stand.deployer.log(build).lines()]
 
 
@@ -125,8 +125,8 @@ def test_a_secret_is_not_told_with_the_last_lines_of_what_fails(tmp_path: Path) 
             assert "hush" not in str(stand.problem(stand.projects.named("app")))
 
             project = await deployed(stand, secrets=secrets)
-            ticket = await stand.submit(project, "/crash", b"{}")
-            outcome = await ticket.outcome()
+            pending = await stand.submit(project, "/crash", b"{}")
+            outcome = await pending.outcome()
             assert outcome is not None
             assert "a line of the app, *** | about to crash" in (outcome.error or "")
             assert "a line of the app, *** | about to crash" in str(stand.problem(project))
@@ -373,10 +373,10 @@ def test_a_project_is_removed_with_all_that_is_its(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)
-            ticket = await stand.submit(project, "/sleep", b'{"seconds": 30}')
+            pending = await stand.submit(project, "/sleep", b'{"seconds": 30}')
             await until(lambda: stand.dispatcher.line(project.id).at_work)
             await stand.remove(project)
-            outcome = await ticket.outcome(5)
+            outcome = await pending.outcome(5)
             assert outcome is not None
             assert outcome.error == "the project was removed"
             assert (stand.projects.list(), stand.pool.replicas, stand.builds.list()) == ([], {}, [])

@@ -18,7 +18,7 @@ import pytest
 
 from bananastand.platform.building.builder import source_builder
 from bananastand.platform.building.containers import container
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.settings import Settings
 from images import BASE, real
 from paths import PATHS
@@ -60,11 +60,11 @@ def source(base: str, tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def stand_at(data: Path, root: Path, **settings: object) -> Stand:
-    return Stand(Settings(data=data, **{**QUICK, "start_timeout": 60.0, **settings}), source_builder(data, (root,)))  # type: ignore[arg-type]
+def stand_at(data: Path, root: Path, **settings: object) -> Platform:
+    return Platform(Settings(data=data, **{**QUICK, "start_timeout": 60.0, **settings}), source_builder(data, (root,)))  # type: ignore[arg-type]
 
 
-async def live(stand: Stand, source: Path) -> None:
+async def live(stand: Platform, source: Path) -> None:
     made = stand.deploy("app", str(source), builder="container", secrets={"TOKEN": "hush-hush"})
     await until(lambda: stand.builds.get(made.id).state in ("live", "failed"), 300)
     assert stand.builds.get(made.id).state == "live", stand.builds.get(made.id).error

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.store.projects import Project
 from stands import Up, called, deployed, running, until
 
@@ -23,7 +23,7 @@ KINDS = ("small", "potassium")  # a server of its own, and an app in the worker
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
 
-async def pid_of(stand: Stand, project: Project) -> int:
+async def pid_of(stand: Platform, project: Project) -> int:
     """Of the only replica, once it is ready."""
     await until(lambda: [each.state for each in stand.pool.of(project.id)] == ["ready"])
     pid = stand.pool.of(project.id)[0].pid
@@ -31,15 +31,15 @@ async def pid_of(stand: Stand, project: Project) -> int:
     return pid
 
 
-async def gone(stand: Stand, project: Project, pid: int) -> None:
+async def gone(stand: Platform, project: Project, pid: int) -> None:
     await until(lambda: all(each.pid != pid for each in stand.pool.of(project.id)), 30)
 
 
-async def begin(stand: Stand, project: Project, route: str, value: Any) -> Any:
+async def begin(stand: Platform, project: Project, route: str, value: Any) -> Any:
     """A call that is in a replica."""
-    ticket = await stand.submit(project, route, json.dumps(value).encode())
-    await until(lambda: ticket.made.id in stand.dispatcher.line(project.id).at_work)
-    return ticket
+    pending = await stand.submit(project, route, json.dumps(value).encode())
+    await until(lambda: pending.made.id in stand.dispatcher.line(project.id).at_work)
+    return pending
 
 
 @pytest.mark.parametrize("source", KINDS)
@@ -63,12 +63,12 @@ def test_the_call_of_a_replica_that_is_stopped_by_a_signal_is_tried_again(tmp_pa
         async with running(tmp_path, **QUICK_LIVENESS) as stand:
             project = await deployed(stand, source=source, min_replicas=1)
             pid = await pid_of(stand, project)
-            ticket = await begin(stand, project, "/sleep", {"seconds": 1.5})
+            pending = await begin(stand, project, "/sleep", {"seconds": 1.5})
             os.killpg(pid, signal.SIGSTOP)
-            outcome = await ticket.outcome(60)
+            outcome = await pending.outcome(60)
             assert outcome is not None
             assert outcome.error is None
-            assert ticket.made.attempts == 2
+            assert pending.made.attempts == 2
 
     asyncio.run(scenario())
 
@@ -151,8 +151,8 @@ def test_replicas_start_and_the_platform_stops_though_the_fork_server_is_stopped
             assert stopped
             os.killpg(await pid_of(stand, project), signal.SIGKILL)
             await until(lambda: not stand.pool.of(project.id) or stand.pool.of(project.id)[0].state != "ready", 30)
-            ticket = await stand.submit(project, "/seen", b"{}", headers=(("content-type", "application/json"),))
-            outcome = await ticket.outcome(60)
+            pending = await stand.submit(project, "/seen", b"{}", headers=(("content-type", "application/json"),))
+            outcome = await pending.outcome(60)
             assert outcome is not None
             assert outcome.error is None
             await until(lambda: not set(stopped) & set(fork_servers()), 30)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.orphans import orphans
 from stands import called, deployed, running, until
 
 
-def lines(stand: Stand) -> list[str]:
+def lines(stand: Platform) -> list[str]:
     return [each["line"] for each in stand.log_of(stand.projects.named("app")).lines()]
 
 
@@ -56,9 +56,9 @@ def test_a_call_that_is_called_off_reaches_the_handler(tmp_path: Path) -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, source="potassium", max_replicas=1, idle_timeout=600)
             await called(stand, project)
-            ticket = await stand.submit(project, "/sleep", b'{"seconds": 20}')
+            pending = await stand.submit(project, "/sleep", b'{"seconds": 20}')
             await asyncio.sleep(0.3)
-            assert await stand.dispatcher.cancel(ticket.made.id)
+            assert await stand.dispatcher.cancel(pending.made.id)
             assert (await called(stand, project, "/seen"))["seen"] == ["the caller is gone"]
 
     asyncio.run(scenario())

@@ -8,29 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.platform import Stand
-from bananastand.platform.scheduling.pending_call import Ticket
+from bananastand.platform.platform import Platform
+from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.store.calls import Outcome
 from bananastand.platform.store.projects import Project
 from stands import called, deployed, running, until
 
 
-async def begin(stand: Stand, project: Project, route: str, seconds: float) -> Ticket:
+async def begin(stand: Platform, project: Project, route: str, seconds: float) -> PendingCall:
     """A call that is in a replica."""
-    ticket = await stand.submit(project, route, json.dumps({"seconds": seconds}).encode())
-    await until(lambda: ticket.made.id in stand.dispatcher.line(project.id).at_work)
-    return ticket
+    pending = await stand.submit(project, route, json.dumps({"seconds": seconds}).encode())
+    await until(lambda: pending.made.id in stand.dispatcher.line(project.id).at_work)
+    return pending
 
 
-async def end(ticket: Ticket) -> Outcome:
-    outcome = await ticket.outcome(60)
+async def end(pending: PendingCall) -> Outcome:
+    outcome = await pending.outcome(60)
     assert outcome is not None, "it did not end in time"
     return outcome
 
 
-def begun(executed: Path, ticket: Ticket) -> int:
+def begun(executed: Path, pending: PendingCall) -> int:
     """How often a handler has begun it."""
-    return sum(line.split()[0] == ticket.made.run_id for line in executed.read_text().splitlines())
+    return sum(line.split()[0] == pending.made.run_id for line in executed.read_text().splitlines())
 
 
 def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_succeed(tmp_path: Path) -> None:

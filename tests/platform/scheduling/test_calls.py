@@ -26,8 +26,8 @@ def test_an_error_of_the_app_is_the_calls_end_and_is_not_tried_again(tmp_path: P
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
-            ticket = await stand.submit(project, "/fails", b"{}")
-            outcome = await ticket.outcome(20)
+            pending = await stand.submit(project, "/fails", b"{}")
+            outcome = await pending.outcome(20)
             assert outcome is not None
             assert (outcome.status, outcome.error) == (500, "the app answered 500: the handler failed")
             assert len((tmp_path / "executed").read_text().splitlines()) == 1
@@ -67,8 +67,8 @@ def test_a_replica_that_dies_gives_its_call_back_until_the_attempts_are_used_up(
     async def scenario() -> None:
         async with running(tmp_path, attempts=3) as stand:
             project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
-            ticket = await stand.submit(project, "/crash", b"{}")
-            outcome = await ticket.outcome(30)
+            pending = await stand.submit(project, "/crash", b"{}")
+            outcome = await pending.outcome(30)
             assert outcome is not None
             assert outcome.status == 500
             assert outcome.error == (
@@ -85,9 +85,9 @@ def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
     async def before() -> list[str]:
         async with running(tmp_path) as stand:
             project = await deployed(stand, max_replicas=1)
-            tickets = [await stand.submit(project, "/sleep", b'{"seconds": 0.3}') for _ in range(3)]
+            pending_calls = [await stand.submit(project, "/sleep", b'{"seconds": 0.3}') for _ in range(3)]
             await until(lambda: stand.dispatcher.line(project.id).at_work)
-            return [each.made.id for each in tickets]
+            return [each.made.id for each in pending_calls]
 
     async def after(names: list[str]) -> list[object]:
         async with running(tmp_path) as stand:
@@ -108,8 +108,8 @@ def test_a_call_that_is_called_off_ends_whether_it_waits_or_runs(tmp_path: Path)
             began = time.monotonic()
             assert await stand.dispatcher.cancel(waits.made.id)
             assert await stand.dispatcher.cancel(runs.made.run_id)
-            for ticket in (runs, waits):
-                outcome = await ticket.outcome(5)
+            for pending in (runs, waits):
+                outcome = await pending.outcome(5)
                 assert outcome is not None
                 assert outcome.error == "the run was cancelled"
             assert time.monotonic() - began < 2
@@ -159,8 +159,8 @@ def test_an_apps_own_busy_answer_is_the_calls_end_and_its_handler_runs_once(
         async with running(tmp_path) as stand:
             project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
             answer = {"status": status, "headers": [[header, "handler"]] if header else []}
-            ticket = await stand.submit(project, "/answers", json.dumps(answer).encode())
-            outcome = await ticket.outcome(20)
+            pending = await stand.submit(project, "/answers", json.dumps(answer).encode())
+            outcome = await pending.outcome(20)
             assert outcome is not None
             assert (outcome.status, outcome.from_app) == (status, True)
             assert len((tmp_path / "executed").read_text().splitlines()) == 1
@@ -172,20 +172,20 @@ def test_large_bodies_and_answers_lie_in_files_and_go_with_their_call(tmp_path: 
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)
-            ticket = await stand.submit(
+            pending = await stand.submit(
                 project, "/large", json.dumps({"bytes": 300_000, "pad": "y" * 100_000}).encode()
             )
-            outcome = await ticket.outcome(20)
+            outcome = await pending.outcome(20)
             assert outcome is not None
             assert len(json.loads(outcome.body)["large"]) == 300_000
-            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{ticket.made.id}.answer"]
-            again = await stand.dispatcher.find(ticket.made.id)
+            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{pending.made.id}.answer"]
+            again = await stand.dispatcher.find(pending.made.id)
             assert again is not None
-            assert again is not ticket
+            assert again is not pending
             assert await again.outcome() == outcome
             assert await stand.calls.forget_before(time.time()) == 1
             assert list((tmp_path / "bodies").iterdir()) == []
-            assert await stand.dispatcher.find(ticket.made.id) is None
+            assert await stand.dispatcher.find(pending.made.id) is None
 
     asyncio.run(scenario())
 
@@ -210,10 +210,10 @@ def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(tmp_path: P
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)
-            ticket = await stand.submit(project, "/events", b'{"events": 3}')
-            assert await ticket.opened()
-            pieces = [piece async for piece in ticket.pieces()]
-            outcome = await ticket.outcome(5)
+            pending = await stand.submit(project, "/events", b'{"events": 3}')
+            assert await pending.opened()
+            pieces = [piece async for piece in pending.pieces()]
+            outcome = await pending.outcome(5)
             assert outcome is not None
             assert len(pieces) > 1
             assert b"".join(pieces) == outcome.body == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
@@ -242,19 +242,21 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_ca
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)
-            ticket = await stand.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
+            pending = await stand.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
             await until(lambda: stand.dispatcher.line(project.id).at_work)
             pages = await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA page_count").scalar_one())
             await stand.store.write(lambda each: each.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
             with pytest.raises(StoreFull, match="the disk is full"):
                 await stand.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
-            assert await ticket.outcome(10) is None
-            assert ticket.dismissal is not None
-            assert ticket.dismissal.startswith(f"the end of the call {ticket.made.id} cannot be stored yet, ask for it")
-            assert "the disk is full" in ticket.dismissal
+            assert await pending.outcome(10) is None
+            assert pending.dismissal is not None
+            assert pending.dismissal.startswith(
+                f"the end of the call {pending.made.id} cannot be stored yet, ask for it"
+            )
+            assert "the disk is full" in pending.dismissal
             await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
-            await until(lambda: ticket.done.done())
-            outcome = await ticket.outcome(10)
+            await until(lambda: pending.done.done())
+            outcome = await pending.outcome(10)
             assert outcome is not None
             assert (outcome.error, len(outcome.body) > 60_000) == (None, True)
             await called(stand, project)

@@ -78,15 +78,15 @@ def test_a_call_that_has_used_up_its_attempts_ends_at_the_next_start_and_is_not_
     async def first() -> str:
         async with running(tmp_path / "data") as stand:
             project = await deployed(stand, environment={"EXECUTED": str(executed)})
-            ticket = await stand.submit(project, "/sleep", b'{"seconds": 30}')
+            pending = await stand.submit(project, "/sleep", b'{"seconds": 30}')
             await until(executed.exists)
-            return ticket.made.id
+            return pending.made.id
 
     async def second(call: str) -> None:
         async with running(tmp_path / "data") as stand:
-            ticket = await stand.dispatcher.find(call)
-            assert ticket is not None
-            outcome = await ticket.outcome(30)
+            pending = await stand.dispatcher.find(call)
+            assert pending is not None
+            outcome = await pending.outcome(30)
             assert outcome is not None
             assert outcome.error == "the call was given up after 3 attempts: the stand was killed while it ran"
             assert len(executed.read_text().splitlines()) == 1
@@ -102,11 +102,11 @@ def test_no_late_lease_and_no_late_return_to_the_queue_changes_an_end(tmp_path: 
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)
-            ticket = await stand.submit(project, "/", b"{}")
-            await ticket.outcome(30)
-            call = ticket.made
+            pending = await stand.submit(project, "/", b"{}")
+            await pending.outcome(30)
+            call = pending.made
             await stand.calls.lease(call, "a replica", 30.0)
-            stand.calls.give_back(call, counted=False)
+            stand.calls.requeue(call, counted=False)
             await stand.calls.finish(call, outcomes.CANCELLED, project.model_key)
             recorded = stand.calls.find(call.id)
             assert recorded is not None

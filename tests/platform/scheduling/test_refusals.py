@@ -89,8 +89,8 @@ def test_a_handlers_423_under_the_worker_is_its_answer(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, source="potassium")
-            ticket = await stand.submit(project, "/locked", b"{}")
-            outcome = await ticket.outcome(20)
+            pending = await stand.submit(project, "/locked", b"{}")
+            outcome = await pending.outcome(20)
             assert outcome is not None, "asked again and again"
             assert (outcome.status, outcome.body) == (423, b"")
             assert await called(stand, project, "/locks") == 1
@@ -105,10 +105,10 @@ def test_potassiums_own_server_is_asked_again_when_it_says_that_no_handler_ran(t
         async with running(tmp_path) as stand:
             project = await deployed(stand, source="refuses", host="potassium")
             busy = b'{"status": 423, "headers": {"x-endpoint-type": "handler"}, "times": 2}'
-            ticket = await stand.submit(project, "/gpu", busy)
-            outcome = await ticket.outcome(30)
+            pending = await stand.submit(project, "/gpu", busy)
+            outcome = await pending.outcome(30)
             assert outcome is not None
-            assert (outcome.status, ticket.made.attempts) == (200, 1)
+            assert (outcome.status, pending.made.attempts) == (200, 1)
 
     asyncio.run(scenario())
 

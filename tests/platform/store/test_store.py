@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 
 from bananastand.platform.errors import Conflict, NotFound, Refused, StoreError
 from bananastand.platform.launch import Launch
-from bananastand.platform.platform import Stand
+from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.client import ReplicaRequest
-from bananastand.platform.scheduling.pending_call import Ticket
+from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.store.builds import Builds
 from bananastand.platform.store.database import STEPS, Store
 from bananastand.platform.store.keys import Keys, api_token, write_client_file
@@ -95,10 +95,10 @@ def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tm
     assert (tmp_path / "stand.sqlite.version-3").exists()
 
 
-async def _found(stand: Stand, id: str) -> Ticket:
-    ticket = await stand.dispatcher.find(id)
-    assert ticket is not None
-    return ticket
+async def _found(stand: Platform, id: str) -> PendingCall:
+    pending = await stand.dispatcher.find(id)
+    assert pending is not None
+    return pending
 
 
 def _make_old(path: Path) -> None:

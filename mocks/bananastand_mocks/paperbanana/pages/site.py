@@ -20,7 +20,7 @@ from ...kernel.world import World
 from ...kernel.worlds import Worlds
 from .. import keys, state
 from ..errors import render
-from ..lifecycle import Workshop
+from ..lifecycle import TaskRunner
 from ..tasks import MEDIA_TYPES, rendered
 from . import views
 
@@ -47,7 +47,7 @@ Form = dict[str, str]
 class AdminSite:
     """ASGI for /adm and what lies below it; `pinned` names the world of the address in a scope, if it has one."""
 
-    def __init__(self, worlds: Worlds, workshop: Workshop, contract: Contract, pinned: str) -> None:
+    def __init__(self, worlds: Worlds, workshop: TaskRunner, contract: Contract, pinned: str) -> None:
         self._worlds, self._workshop, self._contract, self._pinned = worlds, workshop, contract, pinned
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Errand", "Lane"]
+__all__ = ["BackgroundJob", "WorkerThreads"]
 
 
 _Work = tuple[Future[Any], Callable[[], Any]]
@@ -20,7 +20,7 @@ _Work = tuple[Future[Any], Callable[[], Any]]
 IDLE = 10.0  # seconds after which a thread without work ends
 
 
-class Lane:
+class WorkerThreads:
     """A few daemon threads that start when there is work and end some time after; they hold up no exit."""
 
     def __init__(self, name: str, width: int) -> None:
@@ -75,9 +75,9 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class BackgroundJob:
     """`done` is given a future that is over: the outcome of `work`, or what it raised."""
 
-    lane: Lane
+    lane: WorkerThreads
     work: Callable[[], Any]
     done: Callable[[Future[Any]], None]

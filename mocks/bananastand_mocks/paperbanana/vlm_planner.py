@@ -14,7 +14,7 @@ from typing import Any
 
 from .vlm import Question, Vlm, VlmError
 
-__all__ = ["Brain"]
+__all__ = ["VlmPlanner"]
 
 Recipe = dict[str, Any]
 
@@ -51,7 +51,7 @@ TEXT, DATA = 60_000, 8_000  # characters of a context, and of data, that are sen
 
 
 @dataclass(frozen=True, slots=True)
-class Brain:
+class VlmPlanner:
     """A vision language model, and how a recipe is drawn for it to look at."""
 
     vlm: Vlm
