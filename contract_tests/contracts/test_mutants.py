@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts import FILES, contract
+from contracts import FILES, contract, named_operations
 from tools.mutation import answers, clients, code, memory, rules
 from tools.mutation.mutant import key
 from tools.mutation.report import reasons, report
 from tools.mutation.run import Outcome, Run
-from tools.mutation.shapes import named_operations
 
 ROOT = Path(__file__).resolve().parents[2]
 

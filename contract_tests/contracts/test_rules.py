@@ -1,6 +1,6 @@
 """Every rule of the contracts on a request, by name: kept to at its edge, and refused beyond it, alone.
 
-The rules are read from the files by `mutation.rules`; there is none without a test here, because there is one for each.
+`contract_rules` reads the rules from the contracts, and each rule is a parameter here, so none is without a test.
 """
 
 from __future__ import annotations
@@ -12,45 +12,19 @@ from typing import Any
 import pytest
 
 from asked import Asked, placed, stall, valid
+from contract_rules import NUMBERS, Rule, rules, schema_of
 from contracts import FILES, contract, operation, resolve
 from filled import filled
-from kept import kept
-from tools.mutation.rules import NUMBERS, Rule, rules
+from refusals import refused
 
 EVERY = [each for name in FILES for each in rules(name)]
 WRONG = {"string": 5, "integer": "x", "number": "x", "boolean": "maybe", "array": 5, "object": "x", "null": {}}
-QUEUE = {"start_run", "check_run"}
 
 
 def of(*keywords: str) -> list[Any]:
     return [
         pytest.param(each, id=str(each)[:120]) for each in EVERY if each.keyword in keywords and str(each) not in APART
     ]
-
-
-def at(rule: Rule) -> Any:
-    """The schema a rule stands in."""
-    found = operation(contract(rule.provider), rule.operation)
-    schema = found.body if rule.place == "body" else next(
-        each["schema"] for each in found.parameters if each["name"] == rule.place
-    )  # fmt: skip
-    for key in rule.path:
-        schema = resolve(found.document, schema)
-        schema = schema["items"] if key == "[]" else schema["properties"][key]
-    return resolve(found.document, schema)
-
-
-def refused(asked: Asked, rule: Rule | None = None) -> bool:
-    """Whether the request is refused as a wrong one, in the provider's way; of a rule, in the words kept for it."""
-    at_stall = stall(asked.provider)
-    at_stall.begin()
-    answer = at_stall(asked)
-    if rule is not None:
-        said = [answer.status_code, answer.json() if answer.text.startswith("{") else answer.text]
-        assert said == kept(f"refusals-{rule.provider}", str(rule)[:200], said)
-    if asked.provider == "banana-native" and asked.operation in QUEUE:
-        return "error" in answer.json()["message"]
-    return answer.status_code == (422 if asked.provider == "paperbanana" else 400)
 
 
 # What is no mistake of its own in a rule: see the tests named beside them.
@@ -63,7 +37,7 @@ APART: dict[str, str] = {
 
 @pytest.mark.parametrize("rule", of(*NUMBERS))
 def test_a_bound(rule: Rule) -> None:
-    schema = at(rule)
+    schema = schema_of(rule)
     least = rule.keyword.startswith("min")
     inside, outside = (of_size(rule, schema, rule.value + step) for step in (0, -1 if least else 1))
 

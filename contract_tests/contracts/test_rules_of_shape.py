@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from asked import placed, valid
-from contract_tests.contracts.test_rules import refused
+from contract_rules import NUMBERS, WHOLE
 from contracts import FILES, contract, operations, resolve
-from tools.mutation.rules import NUMBERS, WHOLE
+from refusals import refused
 
 PLAIN = {*NUMBERS, *WHOLE, "default", "properties", "items", "description", "$ref", "x-source", "x-confidence"}
 DATES = ["2024-01-02", "2024-01-02T03:04:05Z"], ["yesterday", "2024-13-45", "2024"]

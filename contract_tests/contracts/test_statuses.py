@@ -15,8 +15,7 @@ import pytest
 
 from asked import Asked, Stall, stall, valid
 from bananastand_mocks.paperbanana import state as paper
-from contract_tests.contracts.test_rules import EVERY as RULES
-from contract_tests.contracts.test_rules import at
+from contract_rules import rules, schema_of
 from contracts import FILES, contract, errors, operation, operations, resolve
 
 GATEWAY = ("bananadev", "falai")
@@ -185,14 +184,11 @@ def broken(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Respons
     if asked.operation in RUN:
         return fault(at_stall, asked, status, _)
     found = operation(contract(asked.provider), asked.operation)
-    rules = [
-        each
-        for each in RULES
-        if (each.provider, each.operation, each.keyword) == (asked.provider, asked.operation, "type")
-    ]
-    for rule in rules:
+    for rule in rules(asked.provider):
+        if (rule.operation, rule.keyword) != (asked.operation, "type"):
+            continue
         kinds = [rule.value] if isinstance(rule.value, str) else rule.value
-        if rule.place == "body" and rule.path and "[]" not in rule.path and at(rule):
+        if rule.place == "body" and rule.path and "[]" not in rule.path and schema_of(rule):
             wrong: Any = 5 if "string" in kinds else "x"
             if "array" not in kinds and "object" not in kinds:
                 return at_stall(replace(asked, body={**(asked.body or {}), rule.path[0]: wrong}))

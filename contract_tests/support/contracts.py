@@ -79,6 +79,11 @@ def operations(document: Any) -> Iterator[Operation]:
                 yield Operation(document, path, method, item[method])
 
 
+def named_operations(document: Any) -> Iterator[Operation]:
+    """The operations with an operationId: no aliases."""
+    return (found for found in operations(document) if "operationId" in found.spec)
+
+
 def operation(document: Any, name: str) -> Operation:
     """The operation with this operationId."""
     return next(each for each in operations(document) if each.spec.get("operationId") == name)

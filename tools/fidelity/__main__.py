@@ -24,8 +24,8 @@ PATHS = [str(ROOT / each) for each in ("", "mocks", "contract_tests/support", "t
 sys.path[:0] = PATHS
 
 from client_calls import CLIENTS, NOT_FOR_CLIENTS  # noqa: E402
-from contract_tests.documents.test_examples_reproduced import DIFFERING, shown  # noqa: E402
 from contracts import FILES, Operation, contract, operations, resolve  # noqa: E402
+from examples import DIFFERING, answers_of_documents  # noqa: E402
 from snippets import snippets  # noqa: E402
 from tools.fidelity.evidence import RECORD, Fact, stored, write  # noqa: E402
 
@@ -124,7 +124,7 @@ def _snippets(name: str, operation: str, ran: bool) -> str:
 
 
 def _example(name: str, operation: str) -> str:
-    own = [each for each in shown() if (each.provider, each.operation) == (name, operation)]
+    own = [answer for answer in answers_of_documents() if (answer.provider, answer.operation) == (name, operation)]
     if not own:
         return "-"
     other = sorted({place for each in own for place in DIFFERING.get(str(each), ())})

@@ -11,10 +11,10 @@ from typing import Any
 
 from bananastand_mocks.kernel.call import Answer, Call
 from bananastand_mocks.kernel.service import Service
-from contracts import FILES, Operation, contract, resolve
+from contracts import FILES, Operation, contract, named_operations, resolve
 
 from .mutant import Mutant, reached, site, value_at
-from .shapes import answer_schema, fields, named_operations
+from .shapes import answer_schema, fields
 
 __all__ = ["mutants", "watch"]
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from bananastand.clients.call import Call, Prepared, Raw, Session
-from contracts import contract
+from contracts import contract, named_operations
 
 from .mutant import Mutant, reached, site, value_at
-from .shapes import answer_schema, fields, named_operations
+from .shapes import answer_schema, fields
 
 __all__ = ["PROVIDERS", "mutants", "watch"]
 

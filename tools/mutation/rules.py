@@ -1,76 +1,20 @@
-"""Mutants of what a mock asks of a request: a rule of the contract gone, or off by one.
-
-Also the list of those rules, by which `test_rules.py` knows whether each has a test.
-"""
+"""Mutants of what a mock asks of a request: a rule of the contract gone, or off by one."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from bananastand_mocks.kernel.contract import Contract, load
 from bananastand_mocks.kernel.contract import Operation as Compiled
 from bananastand_mocks.kernel.schemas import Schemas
-from contracts import FILES, Operation, contract, resolve
+from contract_rules import NUMBERS, Rule, rules
+from contracts import FILES, Operation, contract, named_operations, resolve
 
 from .mutant import Mutant, site
-from .shapes import named_operations
 
-__all__ = ["Rule", "mutants", "rules"]
-
-NUMBERS = {"minimum": -1, "maximum": 1, "minLength": -1, "maxLength": 1, "minItems": -1, "maxItems": 1}
-WHOLE = ("enum", "const", "pattern", "format", "type", "required")
-HUGE = 2**53 - 1  # a bound of JSON itself, not of a document
-DEEPEST = 6
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One keyword on one value of a request: `place` is body or a parameter's name, `path` leads on from there."""
-
-    provider: str
-    operation: str
-    place: str
-    path: tuple[str, ...]
-    keyword: str
-    value: Any
-
-    def __str__(self) -> str:
-        where = ".".join((self.place, *self.path))
-        return f"{self.provider}.{self.operation} {where} {self.keyword}={self.value}"
-
-
-def rules(provider: str) -> Iterator[Rule]:
-    """Every rule on the requests of a provider, `default` too."""
-    document = contract(provider)
-    for found in named_operations(document):
-        name = found.spec["operationId"]
-        for each in found.parameters:
-            if each.get("required") and each["in"] != "path":
-                yield Rule(provider, name, each["name"], (), "required", True)
-            for path, keyword, value in _within(document, each["schema"], ()):
-                yield Rule(provider, name, each["name"], path, keyword, value)
-        if found.body is not None:
-            for path, keyword, value in _within(document, found.body, ()):
-                yield Rule(provider, name, "body", path, keyword, value)
-
-
-def _within(document: Any, schema: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, Any]]:
-    schema = resolve(document, schema)
-    if not isinstance(schema, dict) or len(path) > DEEPEST:
-        return
-    for keyword in (*NUMBERS, *WHOLE, "default"):
-        if keyword == "required":
-            for name in schema.get("required", ()):
-                yield path, "required", name
-        elif keyword in schema and not (keyword in NUMBERS and schema[keyword] in (HUGE, -HUGE)):
-            yield path, keyword, schema[keyword]
-    for name, each in schema.get("properties", {}).items():
-        yield from _within(document, each, (*path, name))
-    if isinstance(schema.get("items"), dict):
-        yield from _within(document, schema["items"], (*path, "[]"))
+__all__ = ["mutants"]
 
 
 def mutants() -> Iterator[Mutant]:

@@ -7,16 +7,9 @@ from typing import Any
 
 from contracts import Operation, resolve
 
-__all__ = ["answer_schema", "fields", "named_operations"]
+__all__ = ["answer_schema", "fields"]
 
 DEEPEST = 6
-
-
-def named_operations(document: Any) -> Iterator[Operation]:
-    """The operations with a name of their own."""
-    from contracts import operations
-
-    return (each for each in operations(document) if "operationId" in each.spec)
 
 
 def answer_schema(found: Operation, status: str) -> Any:
