@@ -254,7 +254,7 @@ def test_a_file_of_another_type_is_said_to_be_one() -> None:
 
 def test_strictly_no_other_field_and_no_other_type() -> None:
     call = calls.delete_images([1])
-    more, text = (answer(200, each) for each in (
+    more, text = (answer(200, item) for item in (
         b'{"deleted": [1], "failed": [], "more": 1}', b'{"deleted": ["1"], "failed": []}',
     ))  # fmt: skip
 
@@ -324,8 +324,8 @@ def test_it_is_looked_at_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> No
     assert waiting_for(at, on_check=seen.append) == {"at": "end"}
 
     assert at.pauses == [4.0, 4.0]
-    assert [each.timeout for each in at.sent] == [10.0, 6.0, 2.0]
-    assert [each.kept for each in at.sent] == [False, False, False]
+    assert [request.timeout for request in at.sent] == [10.0, 6.0, 2.0]
+    assert [request.kept for request in at.sent] == [False, False, False]
     assert seen == [{"at": "work"}, {"at": "work"}, {"at": "end"}]
 
 
@@ -336,7 +336,7 @@ def test_the_last_look_is_at_the_deadline_and_has_a_second(monkeypatch: pytest.M
         waiting_for(at)
 
     assert at.pauses == [4.0, 4.0, 2.0]
-    assert [each.timeout for each in at.sent] == [10.0, 6.0, 2.0, 1.0]
+    assert [request.timeout for request in at.sent] == [10.0, 6.0, 2.0, 1.0]
     assert str(caught.value) == "it is {'at': 'work'} after 10 s"
     assert caught.value.task == {"at": "work"}
 

@@ -81,7 +81,7 @@ def operation(page: str, name: str) -> bool:
     """Whether a method is one operation, and no wait, no iterator and no way to save."""
     from contracts import contract, operations
 
-    return name in {each.spec.get("operationId") for each in operations(contract(PAGES[page]))}
+    return name in {op.spec.get("operationId") for op in operations(contract(PAGES[page]))}
 
 
 @pytest.mark.parametrize("page", PAGES)

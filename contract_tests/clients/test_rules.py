@@ -139,7 +139,7 @@ def test_an_address_that_is_none_is_an_error_of_ours(base: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_documented_status_has_a_class_of_its_own(name: str) -> None:
-    documented = {int(status) for each in operations(contract(name)) for status in each.spec["responses"]
+    documented = {int(status) for operation in operations(contract(name)) for status in operation.spec["responses"]
                   if status.isdigit() and int(status) >= 400}  # fmt: skip
     classes = {status: errors.status_error(status) for status in documented if status < 500}
 

@@ -66,9 +66,9 @@ def test_the_definition_marks_a_parameter_of_the_path(name: str, call: InProcess
     place = "model_key" if name == "bananadev" else "model_id"
     told = call("GET", "/definition").json()["paths"][f"/v1/models/{place}"]["get"]["parameters"]
 
-    assert [(each["in"], each["required"]) for each in told if each["name"] == place] == [("path", True)]
+    assert [(row["in"], row["required"]) for row in told if row["name"] == place] == [("path", True)]
     listed = call("GET", "/definition").json()["paths"]["/v1/models"]["get"]["parameters"]
-    assert {(each["in"], each["required"]) for each in listed} <= {("query", False)}
+    assert {(row["in"], row["required"]) for row in listed} <= {("query", False)}
 
 
 def test_the_definition_marks_required_fields_of_a_body() -> None:
@@ -77,7 +77,7 @@ def test_the_definition_marks_required_fields_of_a_body() -> None:
 
     assert body["required"] is True
     properties = body["content"]["application/json"]["schema"]["properties"]
-    assert {key: each.get("required", False) for key, each in properties.items()} == {
+    assert {key: value.get("required", False) for key, value in properties.items()} == {
         "modelKey": True, "modelInputs": True,
     }  # fmt: skip
 

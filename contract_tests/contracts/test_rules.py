@@ -17,21 +17,21 @@ from contracts import FILES, contract, operation, resolve
 from filled import filled
 from refusals import refused
 
-EVERY = [each for name in FILES for each in rules(name)]
+EVERY = [rule for name in FILES for rule in rules(name)]
 WRONG = {"string": 5, "integer": "x", "number": "x", "boolean": "maybe", "array": 5, "object": "x", "null": {}}
 
 
 def of(*keywords: str) -> list[Any]:
     return [
-        pytest.param(each, id=str(each)[:120]) for each in EVERY if each.keyword in keywords and str(each) not in APART
+        pytest.param(rule, id=str(rule)[:120]) for rule in EVERY if rule.keyword in keywords and str(rule) not in APART
     ]
 
 
 # What is no mistake of its own in a rule: see the tests named beside them.
 APART: dict[str, str] = {
-    str(each): "test_claims_falai/test_claims_bananadev: a place left out of the query is written null, as observed"
-    for each in EVERY
-    if each.provider in ("bananadev", "falai") and each.keyword == "required" and each.place != "body"
+    str(rule): "test_claims_falai/test_claims_bananadev: a place left out of the query is written null, as observed"
+    for rule in EVERY
+    if rule.provider in ("bananadev", "falai") and rule.keyword == "required" and rule.place != "body"
 }
 
 
@@ -104,7 +104,7 @@ def test_a_type(rule: Rule) -> None:
     kinds = [rule.value] if isinstance(rule.value, str) else rule.value
     if rule.place != "body" and {"string", "array"} & set(kinds):
         return  # what comes in the address is text
-    wrong = next(each for kind, each in WRONG.items() if kind not in kinds and type(each) not in fitting(kinds))
+    wrong = next(value for kind, value in WRONG.items() if kind not in kinds and type(value) not in fitting(kinds))
     if rule.place == "body" and not rule.path and operation_takes_any(rule):
         wrong = "a word"
 
@@ -116,7 +116,7 @@ def test_a_type(rule: Rule) -> None:
 
 def fitting(kinds: list[str]) -> tuple[type, ...]:
     types = {"string": str, "integer": int, "number": int, "boolean": bool, "array": list, "object": dict}
-    return tuple(types[each] for each in kinds if each in types)
+    return tuple(types[kind] for kind in kinds if kind in types)
 
 
 def operation_takes_any(rule: Rule) -> bool:

@@ -33,8 +33,8 @@ KEYS = {
 
 def sent(example: Snippet) -> Snippet:
     """The command before an answer, or the first one of its operation."""
-    own = [each for each in snippets(example.provider, "curl") if each.operation == example.operation]
-    before = [each for each in own if each.lines[0] < example.lines[0]]
+    own = [snippet for snippet in snippets(example.provider, "curl") if snippet.operation == example.operation]
+    before = [item for item in own if item.lines[0] < example.lines[0]]
     return before[-1] if before else own[0]
 
 

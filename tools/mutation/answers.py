@@ -52,7 +52,7 @@ def mutants() -> Iterator[Mutant]:
 
 
 def _of(provider: str, found: Operation) -> Iterator[Mutant]:
-    for number, status in enumerate(each for each in found.spec["responses"] if each.isdigit()):
+    for number, status in enumerate(response for response in found.spec["responses"] if response.isdigit()):
 
         def made(kind: str, what: str, change: Change, status: str = status) -> Mutant:
             return _mutant(provider, found.spec["operationId"], status, kind, what, change)
@@ -66,7 +66,7 @@ def _of(provider: str, found: Operation) -> Iterator[Mutant]:
                 kind = KINDS[(i + number) % 3]
                 yield made(f"field {kind}", f"{status} {'.'.join(path)}", _field(path, kind))
             if not success:
-                told = [each for each in paths if each[-1] in WORDS and not _holds_others(each, paths)]
+                told = [file for file in paths if file[-1] in WORDS and not _holds_others(file, paths)]
                 for path in told[:1]:
                     yield made("error text", f"{status} {'.'.join(path)}", _field(path, "reworded"))
         if success or status == "429":
@@ -78,7 +78,7 @@ def _of(provider: str, found: Operation) -> Iterator[Mutant]:
 
 
 def _holds_others(path: tuple[str, ...], paths: list[tuple[str, ...]]) -> bool:
-    return any(each[: len(path)] == path and each != path for each in paths)
+    return any(file[: len(path)] == path and file != path for file in paths)
 
 
 def _mutant(provider: str, operation: str, status: str, kind: str, what: str, change: Change) -> Mutant:
@@ -129,7 +129,7 @@ def _retyped(value: Any) -> Any:
 
 def _header(name: str, value: str | None) -> Change:
     def change(answer: Answer) -> None:
-        headers = {each: kept for each, kept in answer.headers.items() if each != name}
+        headers = {item: kept for item, kept in answer.headers.items() if item != name}
         answer.headers = headers if value is None or name not in answer.headers else {**headers, name: value}
 
     return change
