@@ -154,30 +154,6 @@ def test_a_redirect_to_nowhere() -> None:
     assert str(caught.value).endswith(": the answer does not fit: it redirects nowhere")
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (399, errors.APIStatusError),
-        (400, errors.BadRequestError),
-        (401, errors.AuthenticationError),
-        (402, errors.PaymentRequiredError),
-        (403, errors.PermissionDeniedError),
-        (404, errors.NotFoundError),
-        (405, errors.APIStatusError),
-        (413, errors.PayloadTooLargeError),
-        (418, errors.TeapotError),
-        (422, errors.UnprocessableError),
-        (423, errors.BusyError),
-        (429, errors.RateLimitError),
-        (499, errors.APIStatusError),
-        (500, errors.ServerError),
-        (599, errors.ServerError),
-    ],
-)
-def test_the_class_of_a_status(status: int, kind: type) -> None:
-    assert errors.status_error(status) is kind
-
-
 def test_nothing_is_an_answer_where_the_status_or_the_body_says_so() -> None:
     assert read(replace(ANY, result=None), answer(204, b"")).result is None
     assert read(replace(bananadev.list_models(), result=None), answer(204, b""), session(BananaDev)).result is None

@@ -11,12 +11,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import yaml
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -65,12 +63,6 @@ def history(call: Caller, task: str) -> tuple[Any, ...]:
 
 def waits(call: Caller, task: str) -> list[float]:
     return call.world.journal.deliveries(task).waits
-
-
-def test_every_claim_has_a_test_of_its_name():
-    rows = yaml.safe_load((Path(__file__).parent / "claims" / "paperbanana.yaml").read_text(encoding="utf-8"))
-    wanted = {"test_" + row["id"].replace(".", "_").replace("-", "_") for row in rows}
-    assert {item for item in wanted if "_webhook_" in item} - globals().keys() == set()
 
 
 def test_paperbanana_webhook_key_default(call: Caller, httpserver: HTTPServer):
