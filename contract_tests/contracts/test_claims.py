@@ -35,7 +35,9 @@ def test_a_claim_has_five_fields_and_a_name_of_its_own(name: str):
 @pytest.mark.parametrize("name", [key.stem for key in FILES if key.stem in DOCUMENTS])
 def test_a_claim_on_a_document_cites_lines_that_exist(name: str):
     document = DOCUMENTS[name]
-    for claim in claims(name):
+    rows = claims(name)
+    assert rows
+    for claim in rows:
         lines = re.fullmatch(rf"{document}:\d+(-\d+)?(, {document}:\d+(-\d+)?)*", claim["source"])
         assert lines is not None, claim["id"]
         assert max(int(line) for line in re.findall(r"\d+", claim["source"])) <= LAST_LINES[document]

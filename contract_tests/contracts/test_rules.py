@@ -89,14 +89,16 @@ def test_a_choice_or_form(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", of("enum"))
 def test_each_choice_is_taken(rule: Rule) -> None:
     """A choice may be refused for a reason beside it (a model that has no such resolution), but not as unknown."""
+    assert rule.value
     for choice in rule.value:
         at_stall, asked = stall(rule.provider), valid(rule.provider, rule.operation)
         at_stall.begin()
         if rule.path == ("sector",):
             asked.body["instance_type"] = "gpu_8x_h100_sxm5"  # the one kind that has sectors
         answer = at_stall(placed(asked, rule.place, rule.path, choice))
-        assert answer.status_code < 300 or "must be one of" not in answer.text, choice
-        assert answer.status_code < 300 or rule.provider == "paperbanana", (choice, answer.text)
+        if answer.status_code >= 300:
+            assert rule.provider == "paperbanana", (choice, answer.text)
+            assert "must be one of" not in answer.text, choice
 
 
 @pytest.mark.parametrize("rule", of("type"))

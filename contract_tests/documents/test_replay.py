@@ -44,6 +44,7 @@ def test_the_steps_of_an_example_work_one_after_another(steps: list[str]):
     by_line = {str(snippet): snippet for snippet in snippets("falai", "curl")}
     send = InProcess(Gateway(FalAIUpstream()), kind="documents")
     found = {"YOUR_API_TOKEN": TOKEN}
+    assert steps
     for step in steps:
         text = by_line[step].text
         for placeholder, value in found.items():

@@ -53,7 +53,7 @@ def _facts(provider: str, operation: str, status: int, provoked: bool, headers: 
         return
     if headers.get("user-agent") == AGENT:
         yield provider, operation, "client"
-        if _file.startswith("test_client_lives"):
+        if _file.startswith("test_lives"):
             yield provider, operation, "life"
     if _file.startswith("test_replay"):
         yield provider, operation, "snippet"
