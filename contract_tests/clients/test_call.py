@@ -16,7 +16,7 @@ from bananastand.clients.bananadev import calls as bananadev
 from bananastand.clients.call import Call, Prepared, Raw, Session, media, seconds
 from bananastand.clients.gobananas import calls
 from bananastand.clients.paperbanana import calls as paperbanana
-from driven import Driven
+from flow_driver import FlowDriver
 
 ANY = replace(calls.get_profile(), result=dict[str, Any])
 HERE = "GET https://gobananasai.com/api/profile"
@@ -286,7 +286,7 @@ def test_seconds_as_headers_have_them(text: str | None, found: float | None) -> 
 # Work that is looked at again and again --------------------------------------------------------------------------
 
 
-def waiting_for(at: Driven, **options: Any) -> Any:
+def waiting_for(at: FlowDriver, **options: Any) -> Any:
     """An answer that says how it is is waited for, for ten seconds."""
     words = {"poll": 4.0, "deadline": 10.0, "on_check": None, "cancelled": None, **options}
     return at.run(
@@ -295,7 +295,7 @@ def waiting_for(at: Driven, **options: Any) -> Any:
 
 
 def test_it_is_looked_at_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    at, seen = Driven(monkeypatch, {"at": "work"}, {"at": "work"}, {"at": "end"}), list[Any]()
+    at, seen = FlowDriver(monkeypatch, {"at": "work"}, {"at": "work"}, {"at": "end"}), list[Any]()
 
     assert waiting_for(at, on_check=seen.append) == {"at": "end"}
 
@@ -306,7 +306,7 @@ def test_it_is_looked_at_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_last_look_is_at_the_deadline_and_has_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, {"at": "work"})
+    at = FlowDriver(monkeypatch, {"at": "work"})
 
     with pytest.raises(errors.DeadlineExceeded) as caught:
         waiting_for(at)
@@ -321,13 +321,13 @@ def test_a_look_that_is_late_is_forgiven_after_the_deadline_only(monkeypatch: py
     late = errors.APITimeoutError("late", request="GET /")
 
     with pytest.raises(errors.APITimeoutError):
-        waiting_for(Driven(monkeypatch, late), deadline=10.0)
+        waiting_for(FlowDriver(monkeypatch, late), deadline=10.0)
     with pytest.raises(errors.DeadlineExceeded, match="it is None after 1 s"):
-        waiting_for(Driven(monkeypatch, late), deadline=1.0)
+        waiting_for(FlowDriver(monkeypatch, late), deadline=1.0)
 
 
 def test_who_gives_up_is_told_how_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, {"at": "work"})
+    at = FlowDriver(monkeypatch, {"at": "work"})
 
     with pytest.raises(errors.CallCancelled) as caught:
         waiting_for(at, cancelled=lambda: at.now > 0)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from bananastand_mocks.bananadev import BananaDev, BananaDevUpstream
-from callers import Caller
+from gateway_caller import GatewayCaller
 from in_process import InProcess
 
 KEY = "11111111-1111-1111-1111-111111111111"
@@ -21,9 +21,9 @@ DEPLOY = {"modelKey": "value", "source": "https://git.test/one"}
 
 
 @pytest.fixture
-def call() -> Caller:
+def call() -> GatewayCaller:
     """The gateway."""
-    return Caller(BananaDevUpstream(), "development")
+    return GatewayCaller(BananaDevUpstream(), "development")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def run(banana: InProcess, project: str, **body: Any) -> httpx2.Response:
     return banana("POST", f"/run/{project}/", json={"prompt": "a", **body})
 
 
-def usage(call: Caller) -> Any:
+def usage(call: GatewayCaller) -> Any:
     return call.result("GET", "/v1/usage")["summary"]
 
 
@@ -48,7 +48,7 @@ def usage(call: Caller) -> Any:
 
 
 @pytest.mark.parametrize(("idle", "cold_starts"), [(30, 1), (31, 2)])
-def test_a_replica_stays_warm_for_the_idle_timeout(idle: int, cold_starts: int, call: Caller) -> None:
+def test_a_replica_stays_warm_for_the_idle_timeout(idle: int, cold_starts: int, call: GatewayCaller) -> None:
     for seconds in (idle, 0):
         call.result("POST", "/v1/run", RUN)
         call.world.clock.advance(seconds)
@@ -56,7 +56,7 @@ def test_a_replica_stays_warm_for_the_idle_timeout(idle: int, cold_starts: int, 
     assert (usage(call)["runs"], usage(call)["coldStarts"]) == (2, cold_starts)
 
 
-def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: Caller) -> None:
+def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: GatewayCaller) -> None:
     call.world.tasks.finish_after_seconds(90)
     call.world.tasks.fail_next(1, "no memory")
     failing = call.result("POST", "/v1/start", RUN)["callID"]
@@ -71,7 +71,7 @@ def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: Caller) 
     assert "no memory" in answer.json()["message"]
 
 
-def test_the_days_and_the_models_of_usage_add_up(call: Caller) -> None:
+def test_the_days_and_the_models_of_usage_add_up(call: GatewayCaller) -> None:
     for _ in range(2):
         call.result("POST", "/v1/run", RUN)
     call.world.clock.advance(86_400)
@@ -143,7 +143,9 @@ def test_a_provoked_status_has_bananas_text(status: int, text: str, banana: InPr
         ("no Dockerfile", ["queued", "building", "building", "failed", "failed", "failed"]),
     ],
 )
-def test_a_deployment_follows_the_timetable_of_the_settings(reason: str | None, seen: list[str], call: Caller) -> None:
+def test_a_deployment_follows_the_timetable_of_the_settings(
+    reason: str | None, seen: list[str], call: GatewayCaller
+) -> None:
     call.world.settings["bananadev.build_seconds"] = [1, 2, 3]
     if reason is not None:
         call.world.tasks.fail_next(1, reason)
@@ -159,7 +161,7 @@ def test_a_deployment_follows_the_timetable_of_the_settings(reason: str | None, 
     assert (deployments[-1]["finishedAt"], deployments[-1].get("message")) == (finished, reason)
 
 
-def test_a_model_is_addressed_by_its_key_in_lower_case_with_hyphens(call: Caller) -> None:
+def test_a_model_is_addressed_by_its_key_in_lower_case_with_hyphens(call: GatewayCaller) -> None:
     def address(key: str) -> str:
         call.result("POST", "/v1/deploy", {**DEPLOY, "modelKey": key})
         return call.result("GET", "/v1/models/model_key", model_key=key)["url"].rpartition("/")[2]

@@ -14,7 +14,7 @@ import pytest
 
 from bananastand_mocks.falai import FalAI, FalAIUpstream
 from bananastand_mocks.running import MockSession
-from callers import Caller
+from gateway_caller import GatewayCaller
 from in_process import InProcess
 
 INSTANCES = "/v1/compute/instances"
@@ -25,8 +25,8 @@ HOUR = 3600
 
 
 @pytest.fixture
-def call() -> Caller:
-    return Caller(FalAIUpstream(), "empty")
+def call() -> GatewayCaller:
+    return GatewayCaller(FalAIUpstream(), "empty")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def native() -> InProcess:
     return InProcess(FalAI(), kind="empty", headers={"authorization": "Key fal-bananastand"})
 
 
-def start_instance(call: Caller) -> str:
+def start_instance(call: GatewayCaller) -> str:
     """The id of a new instance that has just become active."""
     id = call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})["id"]
     call.world.clock.advance(30)
@@ -129,7 +129,7 @@ def test_the_states_of_an_instance_in_the_words_of_either_address(stand: MockSes
     ]
 
 
-def test_the_address_of_an_instance_is_in_a_range_for_documentation(call: Caller) -> None:
+def test_the_address_of_an_instance_is_in_a_range_for_documentation(call: GatewayCaller) -> None:
     addresses = [call.result("GET", ONE, instance_id=start_instance(call))["ip"] for _ in range(5)]
 
     assert [address.rpartition(".")[0] for address in addresses] == ["203.0.113"] * 5
@@ -137,7 +137,7 @@ def test_the_address_of_an_instance_is_in_a_range_for_documentation(call: Caller
 
 
 @pytest.mark.parametrize(("minutes", "points", "first"), [(0, 1, 0), (59, 60, 0), (60, 60, 1), (90, 60, 31)])
-def test_a_meter_has_a_point_a_minute_and_the_last_sixty(minutes: int, points: int, first: int, call: Caller) -> None:
+def test_a_meter_shows_the_last_sixty_minutes(minutes: int, points: int, first: int, call: GatewayCaller) -> None:
     id = start_instance(call)
     began = call.world.clock.now()
     call.world.clock.advance(60 * minutes)
@@ -149,7 +149,7 @@ def test_a_meter_has_a_point_a_minute_and_the_last_sixty(minutes: int, points: i
     assert [point for point in found if not 0 <= point["value"] <= 100] == []
 
 
-def test_an_instance_stopped_as_soon_as_it_runs_costs_nothing(call: Caller) -> None:
+def test_an_instance_stopped_as_soon_as_it_runs_costs_nothing(call: GatewayCaller) -> None:
     id = start_instance(call)
     call.result("POST", f"{ONE}/stop", instance_id=id)
     call.result("DELETE", ONE, instance_id=id)
@@ -160,7 +160,7 @@ def test_an_instance_stopped_as_soon_as_it_runs_costs_nothing(call: Caller) -> N
 @pytest.mark.parametrize(
     ("instance_type", "hourly"), [("gpu_8x_h100_sxm5", 15.12), ("gpu_1x_h100_sxm5", 1.89), ("gpu-1x-a10g", 1.2)]
 )
-def test_an_hour_of_an_instance_costs_its_price(instance_type: str, hourly: float, call: Caller) -> None:
+def test_an_hour_of_an_instance_costs_its_price(instance_type: str, hourly: float, call: GatewayCaller) -> None:
     call.result("POST", INSTANCES, {"instance_type": instance_type})
     call.world.clock.advance(30 + HOUR)
 
@@ -195,7 +195,7 @@ def cursor(number: int) -> str:
 @pytest.mark.parametrize(
     ("page", "rows", "following"), [(0, 2, 2), (1, 2, 2), (2, 2, 3), (3, 1, None), (4, 0, None), (1_000_000, 0, None)]
 )
-def test_a_cursor_holds_the_number_of_a_page(page: int, rows: int, following: int | None, call: Caller) -> None:
+def test_a_cursor_holds_the_number_of_a_page(page: int, rows: int, following: int | None, call: GatewayCaller) -> None:
     made = [call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})["id"] for _ in range(5)]
 
     found = call.result("GET", INSTANCES, limit=2, cursor=cursor(page))
@@ -206,7 +206,7 @@ def test_a_cursor_holds_the_number_of_a_page(page: int, rows: int, following: in
     assert found["has_more"] == (following is not None)
 
 
-def test_a_page_has_fifty_rows_unless_the_query_says_otherwise(call: Caller, native: InProcess) -> None:
+def test_a_page_has_fifty_rows_unless_the_query_says_otherwise(call: GatewayCaller, native: InProcess) -> None:
     for _ in range(51):
         call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})
         native("POST", INSTANCES, json=NODE)
@@ -220,7 +220,7 @@ def test_a_page_has_fifty_rows_unless_the_query_says_otherwise(call: Caller, nat
 # Prices ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_second_tier_of_a_price_begins_at_ten_thousand_and_is_a_tenth_cheaper(call: Caller) -> None:
+def test_the_second_tier_of_a_price_begins_at_ten_thousand_and_is_a_tenth_cheaper(call: GatewayCaller) -> None:
     (price,) = call.result("GET", "/v1/pricing", model_id="fal-ai/flux/dev")["prices"]
 
     assert price["usage_tiers"] == [

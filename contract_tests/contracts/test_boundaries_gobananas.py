@@ -13,7 +13,7 @@ import pytest
 
 from bananastand_mocks.gobananas import GoBananas
 from bananastand_mocks.kernel.faults import Fault
-from flat import Flat
+from flat_painter import FlatPainter
 from in_process import InProcess
 
 HEADERS = {"x-api-key": "sk_live_bananastand"}
@@ -25,7 +25,7 @@ CHARACTER = {"character_name": "Bo", "base_prompt": "a banana in a hat"}
 
 @pytest.fixture
 def call() -> InProcess:
-    return InProcess(GoBananas(Flat()), kind="empty", headers=HEADERS)
+    return InProcess(GoBananas(FlatPainter()), kind="empty", headers=HEADERS)
 
 
 def create(call: InProcess, **body: Any) -> Any:
@@ -327,7 +327,7 @@ def test_images_are_paged_fifty_at_a_time_and_two_hundred_at_most(call: InProces
     ],
 )
 def test_x_api_key_goes_before_a_bearer_key(headers: dict[str, str], status: int) -> None:
-    call = InProcess(GoBananas(Flat()), kind="empty", headers=headers)
+    call = InProcess(GoBananas(FlatPainter()), kind="empty", headers=headers)
 
     assert call("GET", "/api/profile").status_code == status
 

@@ -13,25 +13,14 @@ import pytest
 from PIL import Image
 
 from bananastand_mocks.gobananas import GoBananas
-from bananastand_mocks.gobananas.pictures import Recipe
+from flat_painter import FlatPainter
 from in_process import InProcess
 
 KEY = "sk_live_bananastand"
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 
-class Flat:
-    """Paints at once, one colour for each recipe: for the claims that no picture has a part in."""
-
-    keeps = True
-
-    async def paint(self, recipe: Recipe) -> bytes:
-        kept = io.BytesIO()
-        Image.new("1", (recipe.width, recipe.height)).save(kept, "PNG")
-        return kept.getvalue()
-
-
-class Caller:
+class GoBananasCaller:
     """Calls with a key, and the world's clock."""
 
     def __init__(self, provider: GoBananas, kind: str) -> None:
@@ -60,18 +49,18 @@ class Caller:
 
 
 @pytest.fixture
-def call() -> Caller:
-    return Caller(GoBananas(Flat()), "development")
+def call() -> GoBananasCaller:
+    return GoBananasCaller(GoBananas(FlatPainter()), "development")
 
 
 @pytest.fixture
-def drawn() -> Caller:
-    return Caller(GoBananas(), "development")
+def drawn() -> GoBananasCaller:
+    return GoBananasCaller(GoBananas(), "development")
 
 
 @pytest.fixture
-def documents() -> Iterator[Caller]:
-    caller = Caller(GoBananas(Flat()), "documents")
+def documents() -> Iterator[GoBananasCaller]:
+    caller = GoBananasCaller(GoBananas(FlatPainter()), "documents")
     yield caller
     assert caller.world.breaches == []
 
@@ -93,7 +82,7 @@ def square(kind: str = "PNG", side: int = 40) -> bytes:
     return kept.getvalue()
 
 
-def test_gobananas_auth_two_headers(call: Caller):
+def test_gobananas_auth_two_headers(call: GoBananasCaller):
     refused = (401, "UNAUTHORIZED", "Invalid or missing API key")
     assert call.send("GET", "/api/profile", headers={"X-API-Key": KEY}).status_code == 200
     assert call.send("GET", "/api/profile", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
@@ -102,12 +91,12 @@ def test_gobananas_auth_two_headers(call: Caller):
     assert error(call.send("GET", "/api/profile", headers={"Authorization": f"Basic {KEY}"})) == refused
 
 
-def test_gobananas_auth_before_the_body(call: Caller):
+def test_gobananas_auth_before_the_body(call: GoBananasCaller):
     assert call.send("POST", "/api/images", content=b"{").status_code == 401
     assert call.send("POST", "/api/images", json={}).status_code == 401
 
 
-def test_gobananas_errors_envelope(call: Caller):
+def test_gobananas_errors_envelope(call: GoBananasCaller):
     json = {"content-type": "application/json"}
     assert error(call("GET", "/api/nothing")) == (404, "NOT_FOUND", "Resource not found")
     assert error(call("PUT", "/api/images")) == (405, "METHOD_NOT_ALLOWED", "Method not allowed")
@@ -124,7 +113,7 @@ def test_gobananas_errors_envelope(call: Caller):
     ("ratio", "size"),
     [("16:9", (1820, 1024)), ("portrait", (1024, 1820)), ("1:1", (1024, 1024)), ("4:3", (1365, 1024))],
 )
-def test_gobananas_images_size(drawn: Caller, ratio: str, size: tuple[int, int]):
+def test_gobananas_images_size(drawn: GoBananasCaller, ratio: str, size: tuple[int, int]):
     made = drawn.make(aspect_ratio=ratio)
     content = drawn.bytes_of(made)
     picture = opened(content)
@@ -132,7 +121,7 @@ def test_gobananas_images_size(drawn: Caller, ratio: str, size: tuple[int, int])
     assert (picture.size, picture.format) == (size, "PNG")
 
 
-def test_gobananas_images_count(call: Caller):
+def test_gobananas_images_count(call: GoBananasCaller):
     assert len(call.result("POST", "/api/images", {"prompt": "a", "n": 4})["images"]) == 4
     assert len(call.result("POST", "/api/images", {"prompt": "a"})["images"]) == 1
     assert call("POST", "/api/images", {"prompt": "a", "n": 5}).status_code == 400
@@ -141,12 +130,12 @@ def test_gobananas_images_count(call: Caller):
     assert call.result("GET", "/api/profile")["tenant"]["settings"]["maxImagesPerGeneration"] == 2
 
 
-def test_gobananas_images_thumbnail(drawn: Caller):
+def test_gobananas_images_thumbnail(drawn: GoBananasCaller):
     small = opened(drawn.send("GET", drawn.make(aspect_ratio="16:9")["thumbnail_url"]).content)
     assert (small.format, small.size) == ("JPEG", (320, 180))
 
 
-def test_gobananas_images_public_address(call: Caller):
+def test_gobananas_images_public_address(call: GoBananasCaller):
     made, address = call.make(), "/api/images"
     assert call.send("GET", made["url"]).headers["content-type"] == "image/png"
     tenant, day, name = made["url"].split("/")[-3:]
@@ -156,7 +145,7 @@ def test_gobananas_images_public_address(call: Caller):
     assert error(call.send("GET", made["url"])) == (404, "NOT_FOUND", "Image not found")
 
 
-def test_gobananas_images_repeat(drawn: Caller):
+def test_gobananas_images_repeat(drawn: GoBananasCaller):
     first = drawn.bytes_of(drawn.make())
     assert drawn.bytes_of(drawn.make()) == first
     style = drawn.result("POST", "/api/style-presets", {"name": "p", "prompt": "pixel art"})["id"]
@@ -172,12 +161,12 @@ def test_gobananas_images_repeat(drawn: Caller):
     assert len({*pictures, opened(first).tobytes()}) == 7
 
 
-def test_gobananas_images_unknown_fields(drawn: Caller):
+def test_gobananas_images_unknown_fields(drawn: GoBananasCaller):
     plain, more = drawn.make(), drawn.make(enhance_prompt=True, quality={"a": 1})
     assert drawn.bytes_of(plain) == drawn.bytes_of(more)
 
 
-def test_gobananas_images_style_by_id_or_name(drawn: Caller):
+def test_gobananas_images_style_by_id_or_name(drawn: GoBananasCaller):
     drawn.result("POST", "/api/style-presets", {"name": "Pixels", "prompt": "pixel art", "aspect_ratio": "9:16"})
     by_id, by_name = drawn.make(style_preset_id=2), drawn.make(style_preset_name="Pixels")
     assert (by_id["width"], by_id["height"]) == (1024, 1820)
@@ -188,7 +177,7 @@ def test_gobananas_images_style_by_id_or_name(drawn: Caller):
     assert drawn("POST", "/api/images", {"prompt": "a", "style_preset_name": "none"}).status_code == 404
 
 
-def test_gobananas_images_system_instruction(call: Caller):
+def test_gobananas_images_system_instruction(call: GoBananasCaller):
     made = call.make(system_instruction="Only pastel colours", style_preset_id=1)
     told = call.result("GET", f"/api/images/{made['id']}")
     assert (told["system_instruction"], told["style_preset_id"]) == ("Only pastel colours", 1)
@@ -197,7 +186,7 @@ def test_gobananas_images_system_instruction(call: Caller):
         "Soft artistic watercolor aesthetic")  # fmt: skip
 
 
-def test_gobananas_images_continue(drawn: Caller):
+def test_gobananas_images_continue(drawn: GoBananasCaller):
     first, second = drawn.make(prompt="mountains at noon"), drawn.make(prompt="a boat on the sea")
     edited = drawn.result("POST", "/api/images/continue", {"prompt": "at night"})["images"][0]
     named = drawn.result("POST", "/api/images/continue", {"prompt": "green sky", "image_id": first["id"]})["images"][0]
@@ -209,7 +198,7 @@ def test_gobananas_images_continue(drawn: Caller):
     assert drawn.result("GET", "/api/usage")["summary"]["total_edits"] == 2
 
 
-def test_gobananas_images_upload(drawn: Caller):
+def test_gobananas_images_upload(drawn: GoBananasCaller):
     assert error(drawn("POST", "/api/images/continue", {"prompt": "red"})) == (404, "NOT_FOUND", "Image not found")
     sent = drawn.result("POST", "/api/images/upload", files={"file": ("a.webp", square("WEBP"), "image/webp")})
     assert (sent["format"], sent["width"], sent["size_bytes"]) == ("webp", 40, len(square("WEBP")))
@@ -225,7 +214,7 @@ def test_gobananas_images_upload(drawn: Caller):
     assert error(drawn("POST", "/api/images/upload", files={"other": b"a"}))[2] == "Invalid parameters: file is missing"
 
 
-def test_gobananas_gallery_newest_first(call: Caller):
+def test_gobananas_gallery_newest_first(call: GoBananasCaller):
     made = [call.make()["id"] for _ in range(5)]
     seen, more, offset = list[int](), True, 0
     while more:
@@ -236,21 +225,21 @@ def test_gobananas_gallery_newest_first(call: Caller):
     assert seen == made[::-1]
 
 
-def test_gobananas_gallery_limit_is_clamped(call: Caller):
+def test_gobananas_gallery_limit_is_clamped(call: GoBananasCaller):
     assert call.result("GET", "/api/images?limit=1000")["pagination"]["limit"] == 200
     assert call.result("GET", "/api/images")["pagination"]["limit"] == 50
     assert call("GET", "/api/images?limit=0").status_code == 400
     assert call("GET", "/api/images?offset=-1").status_code == 400
 
 
-def test_gobananas_gallery_search(call: Caller):
+def test_gobananas_gallery_search(call: GoBananasCaller):
     found = call.make(prompt="A Sunset over the sea")
     call.make(prompt="a banana")
     assert [image["id"] for image in call.result("GET", "/api/images?search=sunset")["images"]] == [found["id"]]
     assert call.result("GET", "/api/images?search=%25")["images"] == []
 
 
-def test_gobananas_gallery_delete(call: Caller):
+def test_gobananas_gallery_delete(call: GoBananasCaller):
     made = call.make()
     answer = call("DELETE", f"/api/images/{made['id']}")
     assert (answer.status_code, answer.content) == (204, b"")
@@ -258,7 +247,7 @@ def test_gobananas_gallery_delete(call: Caller):
     assert call("GET", f"/api/images/{made['id']}").status_code == 404
 
 
-def test_gobananas_gallery_delete_in_bulk(documents: Caller):
+def test_gobananas_gallery_delete_in_bulk(documents: GoBananasCaller):
     answer = documents.result("POST", "/api/images/delete-bulk", {"ids": [42, 43, 44, 42]})
     assert answer == {"deleted": [42, 43], "failed": [{"id": 44, "reason": "Not found"}]}
     assert documents.result("POST", "/api/images/delete-bulk", {"ids": [42]})["deleted"] == []
@@ -266,7 +255,7 @@ def test_gobananas_gallery_delete_in_bulk(documents: Caller):
     assert documents("POST", "/api/images/delete-bulk", {"ids": []}).status_code == 400
 
 
-def test_gobananas_sessions_one_open_session(call: Caller):
+def test_gobananas_sessions_one_open_session(call: GoBananasCaller):
     def session(**body: Any) -> str:
         return call.result("POST", "/api/images", {"prompt": "a", **body})["session_id"]
 
@@ -284,7 +273,7 @@ def test_gobananas_sessions_one_open_session(call: Caller):
     assert third not in (first, second)
 
 
-def test_gobananas_sessions_totals(call: Caller):
+def test_gobananas_sessions_totals(call: GoBananasCaller):
     made = call.result("POST", "/api/images", {"prompt": "a", "n": 2})
     call.result("POST", "/api/images/continue", {"prompt": "b"})
     call("DELETE", f"/api/images/{made['images'][0]['id']}")
@@ -296,7 +285,7 @@ def test_gobananas_sessions_totals(call: Caller):
     assert call("GET", "/api/sessions/none").status_code == 404
 
 
-def test_gobananas_usage_counts_what_happened(call: Caller):
+def test_gobananas_usage_counts_what_happened(call: GoBananasCaller):
     size = call.make()["size_bytes"]
     call.world.clock.advance(DAY)
     made = call.make()
@@ -309,7 +298,7 @@ def test_gobananas_usage_counts_what_happened(call: Caller):
     assert (told["summary"]["total_images"], told["summary"]["total_edits"]) == (3, 1)
 
 
-def test_gobananas_usage_window(documents: Caller):
+def test_gobananas_usage_window(documents: GoBananasCaller):
     def period(query: str) -> tuple[str, str]:
         summary = documents.result("GET", f"/api/usage{query}")["summary"]
         return summary["period_start"], summary["period_end"]
@@ -324,7 +313,7 @@ def test_gobananas_usage_window(documents: Caller):
         assert error(documents("GET", f"/api/usage{query}"))[:2] == (400, "BAD_REQUEST")
 
 
-def test_gobananas_quota_storage_moves(documents: Caller):
+def test_gobananas_quota_storage_moves(documents: GoBananasCaller):
     def quotas() -> Any:
         return documents.result("GET", "/api/profile")["tenant"]["quotas"]
 
@@ -338,7 +327,7 @@ def test_gobananas_quota_storage_moves(documents: Caller):
     assert quotas() == {"monthly_mb": 127, "used_mb": 0, "remaining_mb": 127}
 
 
-def test_gobananas_quota_month(call: Caller):
+def test_gobananas_quota_month(call: GoBananasCaller):
     call.world.settings["gobananas.monthly_images"] = 3
     for _ in range(3):
         call.make()
@@ -355,7 +344,7 @@ def test_gobananas_quota_month(call: Caller):
     call.make()
 
 
-def test_gobananas_limit_per_tenant(call: Caller):
+def test_gobananas_limit_per_tenant(call: GoBananasCaller):
     call.world.admit("gobananas", "sk_test_second")
     for turn in range(60):
         assert call("GET", "/api/sessions", key=(KEY, "sk_test_second")[turn % 2]).status_code == 200
@@ -368,7 +357,7 @@ def test_gobananas_limit_per_tenant(call: Caller):
     assert call("GET", "/api/sessions").status_code == 200
 
 
-def test_gobananas_limit_headers(call: Caller):
+def test_gobananas_limit_headers(call: GoBananasCaller):
     call.world.limits.set("gobananas", 3, 60)
     answers = [call("GET", path) for path in ("/api/sessions", "/api/images/9", "/api/images/x", "/api/sessions")]
     assert [answer.status_code for answer in answers] == [200, 404, 400, 429]
@@ -380,7 +369,7 @@ def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
     """Drawing is excluded: what paints here is a colour. The processor's time, so that a busy machine has it too."""
     best = 9.0
     for _ in range(20):
-        call = Caller(GoBananas(Flat()), "empty")
+        call = GoBananasCaller(GoBananas(FlatPainter()), "empty")
         call.world.settings["gobananas.monthly_images"] = 3
         began = time.process_time()
         statuses = [call("POST", "/api/images", {"prompt": "a"}).status_code for _ in range(4)]
@@ -396,7 +385,7 @@ def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
 def test_the_window_of_a_rate_takes_less_than_fifty_milliseconds():
     best = 9.0
     for _ in range(20):
-        call = Caller(GoBananas(Flat()), "empty")
+        call = GoBananasCaller(GoBananas(FlatPainter()), "empty")
         call.world.limits.set("gobananas", 10, 60)
         began = time.process_time()
         statuses = [call("GET", "/api/sessions").status_code for _ in range(11)]
@@ -409,7 +398,7 @@ def test_the_window_of_a_rate_takes_less_than_fifty_milliseconds():
     assert best < 0.05
 
 
-def test_gobananas_proxy_tenants(documents: Caller):
+def test_gobananas_proxy_tenants(documents: GoBananasCaller):
     key = "tenant/2025-01-15/image.png"
     assert documents("GET", f"/images/{key}").headers["content-type"] == "image/png"
     assert documents("GET", "/images/tenant/2025-01-15/image-thumb.jpg").headers["content-type"] == "image/jpeg"
@@ -434,11 +423,11 @@ def test_gobananas_proxy_tenants(documents: Caller):
         ("a" * 5000, 403),
     ],
 )
-def test_gobananas_proxy_hostile_paths(documents: Caller, key: str, status: int):
+def test_gobananas_proxy_hostile_paths(documents: GoBananasCaller, key: str, status: int):
     assert documents("GET", f"/images/{key}").status_code == status
 
 
-def test_gobananas_proxy_download(documents: Caller):
+def test_gobananas_proxy_download(documents: GoBananasCaller):
     path = "/images/tenant/2025-01-15/image.png"
     assert (
         documents("GET", f"{path}?download=true").headers["content-disposition"] == 'attachment; filename="image.png"'
@@ -447,7 +436,7 @@ def test_gobananas_proxy_download(documents: Caller):
     assert documents("GET", f"{path}?download=maybe").status_code == 400
 
 
-def test_gobananas_characters_lifecycle(call: Caller):
+def test_gobananas_characters_lifecycle(call: GoBananasCaller):
     image = call.make()["id"]
     body = {"character_name": "Peel", "base_prompt": "a banana in a red coat", "reference_image_ids": [image]}
     made = call.result("POST", "/api/characters", body)
@@ -465,7 +454,7 @@ def test_gobananas_characters_lifecycle(call: Caller):
     assert call("POST", "/api/characters", body).status_code == 404
 
 
-def test_gobananas_presets_lifecycle(call: Caller):
+def test_gobananas_presets_lifecycle(call: GoBananasCaller):
     made = call.result("POST", "/api/style-presets", {"name": "Ink", "prompt": "ink drawing,"})
     names = [preset["name"] for preset in call.result("GET", "/api/style-presets")["presets"]]
     assert names == ["Watercolor", "Ink"]

@@ -40,7 +40,7 @@ from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
 from bananastand_mocks.lowcodeapi.gateway import Gateway
 from bananastand_mocks.paperbanana import PaperBanana
-from flat import Flat
+from flat_painter import FlatPainter
 
 DATES = {"startDate", "endDate", "start_date", "end_date", "start", "end"}
 ZONES = available_timezones()
@@ -54,7 +54,7 @@ PROVIDERS = (
     Gateway(FalAIUpstream()),
     BananaDev(),
     FalAI(),
-    GoBananas(Flat()),
+    GoBananas(FlatPainter()),
     PaperBanana(),
 )
 WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asked import placed, valid
+from contract_requests import valid_request, with_value
 from contract_rules import NUMBERS, WHOLE
 from contracts import FILES, contract, operations, resolve
 from refusals import refused
@@ -66,8 +66,8 @@ def test_a_shape(shape: tuple[str, str, str, str]) -> None:
     provider, name, place, _ = shape
     good, bad = SHAPES[shape]
 
-    assert [item for item in good if refused(placed(valid(provider, name), place, (), item))] == []
-    assert [item for item in bad if not refused(placed(valid(provider, name), place, (), item))] == []
+    assert [item for item in good if refused(with_value(valid_request(provider, name), place, (), item))] == []
+    assert [item for item in bad if not refused(with_value(valid_request(provider, name), place, (), item))] == []
 
 
 def test_no_rule_is_without_a_test() -> None:

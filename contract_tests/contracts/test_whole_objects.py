@@ -7,8 +7,8 @@ import pytest
 from bananastand_mocks.bananadev import BananaDevUpstream
 from bananastand_mocks.falai import FalAI, FalAIUpstream
 from bananastand_mocks.gobananas import GoBananas
-from callers import Caller
-from flat import Flat
+from flat_painter import FlatPainter
+from gateway_caller import GatewayCaller
 from in_process import InProcess
 
 INSTANCES = "/v1/compute/instances"
@@ -16,7 +16,7 @@ ONE = f"{INSTANCES}/instance_id"
 
 
 def test_an_instance_keeps_what_it_was_made_with_at_every_address() -> None:
-    call = Caller(FalAIUpstream(), "empty")
+    call = GatewayCaller(FalAIUpstream(), "empty")
     made = {"instance_type": "gpu-1x-a10g", "name": "stand", "config": {"max_workers": 4}, "sector": "sector_1"}
     shown = {
         **made,
@@ -28,8 +28,9 @@ def test_an_instance_keeps_what_it_was_made_with_at_every_address() -> None:
     }
 
     created = call.result("POST", INSTANCES, made)
-    id, address = created["id"], call.world.table("falai.instances")[created["id"]]["ip"]
+    id = created["id"]
     call.world.clock.advance(30)
+    address = call.result("GET", ONE, instance_id=id)["ip"]
 
     assert created == {**shown, "id": id, "status": "provisioning"}
     active = {**shown, "id": id, "status": "active", "ip": address, "started_at": "2026-01-01T00:00:30.000Z"}
@@ -51,8 +52,9 @@ def test_an_instance_of_fals_own_api_keeps_its_sector() -> None:
     }
 
     created = call("POST", INSTANCES, json=body).json()
-    id, address = created["id"], call.world.table("falai.instances")[created["id"]]["ip"]
+    id = created["id"]
     call.world.clock.advance(30)
+    address = call("GET", f"{INSTANCES}/{id}").json()["ip"]
 
     assert created == {**shown, "id": id, "status": "provisioning"}
     assert call("GET", f"{INSTANCES}/{id}").json() == {**shown, "id": id, "status": "ready", "ip": address}
@@ -60,7 +62,7 @@ def test_an_instance_of_fals_own_api_keeps_its_sector() -> None:
 
 
 def test_a_bucket_of_analytics_has_every_metric() -> None:
-    call = Caller(FalAIUpstream(), "documents")
+    call = GatewayCaller(FalAIUpstream(), "documents")
 
     told = call.result("GET", "/v1/analytics", start_date="2024-01-01", end_date="2024-01-31")
 
@@ -73,7 +75,7 @@ def test_a_bucket_of_analytics_has_every_metric() -> None:
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/model_key"])
 def test_a_failed_deployment_says_why(path: str) -> None:
-    call = Caller(BananaDevUpstream(), "empty")
+    call = GatewayCaller(BananaDevUpstream(), "empty")
     call.world.tasks.fail_next(1, "no Dockerfile")
 
     begun = call.result("POST", "/v1/deploy", {"modelKey": "new", "source": "https://git.test/new"})
@@ -113,7 +115,7 @@ ALWAYS = {"display_name", "category", "description", "status", "tags", "updated_
 def test_what_fal_tells_of_some_models_only(id: str) -> None:
     native, gateway = (
         InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"}),
-        Caller(FalAIUpstream(), "empty"),
+        GatewayCaller(FalAIUpstream(), "empty"),
     )
 
     (model,) = native("GET", "/v1/models", params={"endpoint_id": id}).json()["models"]
@@ -140,7 +142,7 @@ def test_usage_says_by_which_key_where_that_is_asked_for() -> None:
 
 @pytest.fixture
 def gobananas() -> InProcess:
-    return InProcess(GoBananas(Flat()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
+    return InProcess(GoBananas(FlatPainter()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
 
 
 def test_a_character_has_the_addresses_of_its_pictures_at_every_address(gobananas: InProcess) -> None:

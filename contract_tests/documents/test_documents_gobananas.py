@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from contracts import Operation, contract, errors, operation, operations, request_errors, resolve
-from curls import read
+from curl_commands import read
 from snippets import Snippet, snippets
 
 CONTRACT = contract("gobananas")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from curls import read
+from curl_commands import read
 from examples import DIFFERING, answers_of_documents
 from paper_pdf import paper
 from snippets import Snippet, snippets

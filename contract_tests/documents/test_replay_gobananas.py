@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from curls import read
+from curl_commands import read
 from snippets import Snippet, snippets
 
 from bananastand_mocks.gobananas import GoBananas

@@ -17,7 +17,7 @@ from bananastand.clients.falai import calls as falai
 from bananastand.clients.gobananas import calls as gobananas
 from bananastand.clients.gobananas.answers import GeneratedImage
 from bananastand.clients.paperbanana import calls as paperbanana
-from driven import Driven
+from flow_driver import FlowDriver
 
 CHECKED = {"id": "a", "message": "running", "created": 1, "apiVersion": "v4", "modelOutputs": None}
 ENDED = {**CHECKED, "message": "success", "modelOutputs": [{"image": "x"}]}
@@ -70,7 +70,7 @@ WAYS: dict[str, tuple[Any, list[Any], Any, Any, str]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_it_is_looked_at_every_four_seconds(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, end, _ = WAYS[way]
-    at, seen = Driven(monkeypatch, *first, meanwhile, meanwhile, end), list[Any]()
+    at, seen = FlowDriver(monkeypatch, *first, meanwhile, meanwhile, end), list[Any]()
 
     found = at.run(begin(on_check=seen.append))
 
@@ -82,7 +82,7 @@ def test_it_is_looked_at_every_four_seconds(way: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("way", WAYS)
 def test_or_as_often_and_as_long_as_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, _, told = WAYS[way]
-    at = Driven(monkeypatch, *first, meanwhile)
+    at = FlowDriver(monkeypatch, *first, meanwhile)
 
     with pytest.raises(errors.DeadlineExceeded) as caught:
         at.run(begin(poll=7.0, deadline=20.0))
@@ -94,7 +94,7 @@ def test_or_as_often_and_as_long_as_is_said(way: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("way", WAYS)
 def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, _, told = WAYS[way]
-    at = Driven(monkeypatch, *first, meanwhile)
+    at = FlowDriver(monkeypatch, *first, meanwhile)
 
     with pytest.raises(errors.DeadlineExceeded, match=f"{told} after 600 s"):
         at.run(begin())
@@ -106,7 +106,7 @@ def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("way", WAYS)
 def test_and_no_longer_than_is_wished(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, _, told = WAYS[way]
-    at = Driven(monkeypatch, *first, meanwhile)
+    at = FlowDriver(monkeypatch, *first, meanwhile)
 
     with pytest.raises(errors.CallCancelled) as caught:
         at.run(begin(cancelled=lambda: at.now > 0))
@@ -123,7 +123,7 @@ def test_and_no_longer_than_is_wished(way: str, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_what_was_never_looked_at_is_not_seen(begin: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch)
+    at = FlowDriver(monkeypatch)
 
     with pytest.raises(errors.CallCancelled, match=f"{told} and no longer waited for"):
         at.run(begin(cancelled=lambda: True))
@@ -134,7 +134,7 @@ def test_what_was_never_looked_at_is_not_seen(begin: Any, told: str, monkeypatch
 
 
 def test_a_run_on_bananas_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, STARTED, CHECKED, ENDED)
+    at = FlowDriver(monkeypatch, STARTED, CHECKED, ENDED)
 
     found = at.run(banana.run_and_wait(Banana("k").session, "m", {"a": 1}))
 
@@ -146,7 +146,7 @@ def test_a_run_on_bananas_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_through_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, *(enveloped(item) for item in (STARTED, CHECKED, ENDED)))
+    at = FlowDriver(monkeypatch, *(enveloped(item) for item in (STARTED, CHECKED, ENDED)))
 
     found = at.run(bananadev.run_and_wait(BananaDev("k").session, "m", {"a": 1}))
 
@@ -165,7 +165,7 @@ def test_a_run_through_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_run_that_is_done_at_once_is_not_checked(flow: Any, wrapped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, wrapped(DONE))
+    at = FlowDriver(monkeypatch, wrapped(DONE))
 
     assert at.run(flow()).model_outputs == [{"image": "x"}]
     assert (len(at.sent), at.pauses) == (1, [])
@@ -182,7 +182,7 @@ def test_a_run_that_can_be_neither_had_nor_checked(
     flow: Any, wrapped: Any, request_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(errors.APIRefusedError) as caught:
-        Driven(monkeypatch, wrapped({**STARTED, "callID": ""})).run(flow())
+        FlowDriver(monkeypatch, wrapped({**STARTED, "callID": ""})).run(flow())
 
     assert str(caught.value) == f"{request_}: neither finished nor to be checked"
     assert caught.value.body == {
@@ -204,7 +204,7 @@ UPLOAD = {"uploadUrl": "https://store.test/upload/key", "key": "key"}
      ({"name": ""}, "POST /v1/projects"), ({"project": ""}, "GET /v1/projects/")],
 )  # fmt: skip
 def test_an_archive_is_put_and_built(words: Any, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, PROJECT, UPLOAD, Raw(200, {}, b""), {"id": "build_1"})
+    at = FlowDriver(monkeypatch, PROJECT, UPLOAD, Raw(200, {}, b""), {"id": "build_1"})
 
     found = at.run(banana.deploy(Banana("k").session, b"archive", **words))
 
@@ -222,7 +222,7 @@ def test_an_archive_is_put_and_built(words: Any, first: str, monkeypatch: pytest
 @pytest.mark.parametrize("words", [{}, {"name": "new", "project": "p/1"}])
 def test_a_project_is_named_in_one_way(words: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"^name a new project or give the id of one that is there$"):
-        Driven(monkeypatch).run(banana.deploy(Banana("k").session, b"", **words))
+        FlowDriver(monkeypatch).run(banana.deploy(Banana("k").session, b"", **words))
 
 
 def test_a_run_url_is_a_host_of_its_own_on_the_real_service_only() -> None:
@@ -244,7 +244,7 @@ def test_a_run_url_is_a_host_of_its_own_on_the_real_service_only() -> None:
 
 @pytest.mark.parametrize(("error", "told"), [("no data", "no data"), (None, "failed")])
 def test_a_task_that_failed_says_why(error: str | None, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, {**TASK, "status": "failed", "error": error})
+    at = FlowDriver(monkeypatch, {**TASK, "status": "failed", "error": error})
 
     with pytest.raises(errors.TaskFailed) as caught:
         at.run(paperbanana.wait_for_task(PaperBanana("k").session, "a"))
@@ -266,7 +266,7 @@ def test_a_task_that_failed_says_why(error: str | None, told: str, monkeypatch: 
 def test_a_picture_of_a_task_is_written(
     name: str, words: Any, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = Driven(monkeypatch, Raw(200, {"content-type": "image/png"}, b"picture"))
+    at = FlowDriver(monkeypatch, Raw(200, {"content-type": "image/png"}, b"picture"))
 
     found = at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / name, **words))
 
@@ -280,7 +280,7 @@ def test_a_picture_of_go_bananas_is_written_from_its_address(
     image = GeneratedImage(
         id=1, url="https://cdn.test/r2/a.png", thumbnail_url="t", width=1, height=1, format="png", size_bytes=7
     )
-    at = Driven(monkeypatch, Raw(200, {"content-type": kind}, b"picture"))
+    at = FlowDriver(monkeypatch, Raw(200, {"content-type": kind}, b"picture"))
 
     found = at.run(gobananas.save(GoBananas("k").session, image, str(tmp_path / "a.png")))
 
@@ -289,7 +289,7 @@ def test_a_picture_of_go_bananas_is_written_from_its_address(
 
 
 def test_a_file_that_is_no_picture_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, Raw(200, {"content-type": "text/html"}, b"gone"))
+    at = FlowDriver(monkeypatch, Raw(200, {"content-type": "text/html"}, b"gone"))
 
     with pytest.raises(errors.APIResponseError, match="text/html is not image/ or application/pdf"):
         at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / "a.png"))

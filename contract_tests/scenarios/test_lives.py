@@ -14,7 +14,7 @@ from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
 from bananastand.clients.bananadev.answers import CheckedRun
 from bananastand.clients.errors import APIRefusedError, CallCancelled, DeadlineExceeded, NotFoundError
 from bananastand.clients.falai import AsyncFalAI, FalAI
-from twins import client_of
+from both_clients import client_of
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -26,7 +26,7 @@ from bananastand.clients.errors import (
 )
 from bananastand.clients.gobananas import AsyncGoBananas, GoBananas
 from bananastand.clients.paperbanana import AsyncPaperBanana, PaperBanana, calls, verify_webhook
-from twins import client_of
+from both_clients import client_of
 
 
 @pytest.fixture(params=["sync", "async"])

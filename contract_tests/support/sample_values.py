@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts import resolve
 
-__all__ = ["filled"]
+__all__ = ["sample"]
 
 FORMATS = {"date": "2026-01-{:02}", "date-time": "2026-01-02T03:04:{:02}Z", "uri": "https://example.com/{}"}
 PATTERNS = {
@@ -19,7 +19,7 @@ PATTERNS = {
 LONGEST = 5  # levels of what refers to itself
 
 
-def filled(document: Any, schema: Any, *, full: bool) -> Any:
+def sample(document: Any, schema: Any, *, full: bool) -> Any:
     """One value for a schema of the document."""
     return _value(document, schema, full, count(3), 0)
 

@@ -8,15 +8,15 @@ from PIL import Image
 
 from bananastand_mocks.gobananas.pictures import Recipe
 
-__all__ = ["Flat"]
+__all__ = ["FlatPainter"]
 
 
-class Flat:
+class FlatPainter:
     """Paints at once and in black."""
 
     keeps = True
 
     async def paint(self, recipe: Recipe) -> bytes:
-        kept = io.BytesIO()
-        Image.new("1", (recipe.width, recipe.height)).save(kept, "PNG")
-        return kept.getvalue()
+        file = io.BytesIO()
+        Image.new("1", (recipe.width, recipe.height)).save(file, "PNG")
+        return file.getvalue()

@@ -9,10 +9,10 @@ import pytest
 
 from bananastand.clients.call import Flow, Pause, Prepared, Raw
 
-__all__ = ["Driven"]
+__all__ = ["FlowDriver"]
 
 
-class Driven:
+class FlowDriver:
     """Gives one answer after the other, the last for ever: JSON, a Raw, or an error, which takes a second to come."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:

@@ -10,12 +10,12 @@ from bananastand_mocks.lowcodeapi.gateway import Gateway
 from bananastand_mocks.lowcodeapi.upstream import Upstream
 from in_process import InProcess
 
-__all__ = ["TOKEN", "Caller"]
+__all__ = ["TOKEN", "GatewayCaller"]
 
 TOKEN = "at_r0123456789abcdef0123456789abcdef"
 
 
-class Caller:
+class GatewayCaller:
     """Calls one upstream with the token in the query; `send` calls as it is told."""
 
     def __init__(self, upstream: Upstream, kind: str) -> None:

@@ -18,7 +18,7 @@ PLOT = {"data_json": '{"model": ["a", "b"], "accuracy": [1, 2]}', "intent": "Bar
 DIAGRAM = {"source_context": "An encoder feeds a decoder.", "caption": "Figure 1: Overview"}
 
 
-class Caller:
+class PaperBananaCaller:
     """One world; `key` is the API key that calls carry, changed at will."""
 
     def __init__(self, kind: str = "development", provider: PaperBanana | None = None) -> None:
