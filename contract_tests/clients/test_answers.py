@@ -53,7 +53,7 @@ def test_a_status_is_an_error_of_its_own_class(status: int, kind: type, httpserv
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "text"),
     [
         (b"", "an empty body"),
         (b"<html><title>502</title></html>", "<html><title>502"),
@@ -68,13 +68,13 @@ def test_a_status_is_an_error_of_its_own_class(status: int, kind: type, httpserv
     ],
     ids=["empty", "html", "truncated", "list", "null", "string", "wrong type", "wrong row", "deep", "no text"],
 )
-def test_an_answer_that_does_not_fit_is_said_to(content: bytes, told: str, httpserver: HTTPServer) -> None:
+def test_an_answer_that_does_not_fit_is_said_to(content: bytes, text: str, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/models").respond_with_data(content, content_type="application/json")
 
     with pytest.raises(errors.APIResponseError) as caught, banana(httpserver) as client:
         client.list_models()
 
-    assert told in str(caught.value)
+    assert text in str(caught.value)
     assert len(httpserver.log) == 1, "asking again does not help"
 
 

@@ -94,16 +94,16 @@ def test_a_line_that_does_not_fit(kind: str, frame: Any, monkeypatch: pytest.Mon
 
 @KINDS
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
         (ConnectionRefusedError(111, "Connection\n refused"), "ConnectionRefusedError: [Errno 111] Connection refused"),
         (ConnectionClosedError(None, None), "ConnectionClosedError: no close frame received or sent"),
     ],
 )
-def test_a_log_that_breaks_off(kind: str, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_breaks_off(kind: str, error: Exception, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Socket(monkeypatch, LINE, error)
 
     with pytest.raises(errors.APIConnectionError) as caught:
         read(kind)
 
-    assert str(caught.value) == f"GET wss://build.banana.dev/ws/logs/a%2Fb: {told}"
+    assert str(caught.value) == f"GET wss://build.banana.dev/ws/logs/a%2Fb: {text}"

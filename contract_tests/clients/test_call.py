@@ -163,7 +163,7 @@ def test_nothing_is_an_answer_where_the_status_or_the_body_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told", "body"),
+    ("content", "text", "body"),
     [
         (b"", "the answer is no JSON: an empty body", ""),
         (b"<p>no</p>\n\n gone", "the answer is no JSON: <p>no</p> gone", "<p>no</p>\n\n gone"),
@@ -171,11 +171,11 @@ def test_nothing_is_an_answer_where_the_status_or_the_body_says_so() -> None:
         (b"\xff", "the answer is no JSON: \ufffd", "\ufffd"),
     ],
 )
-def test_an_answer_that_does_not_fit(content: bytes, told: str, body: object) -> None:
+def test_an_answer_that_does_not_fit(content: bytes, text: str, body: object) -> None:
     with pytest.raises(errors.APIResponseError) as caught:
         read(ANY, answer(200, content))
 
-    assert (str(caught.value), caught.value.body) == (f"{HERE}: {told}", body)
+    assert (str(caught.value), caught.value.body) == (f"{HERE}: {text}", body)
 
 
 def test_nothing_is_not_unwrapped() -> None:
@@ -207,10 +207,10 @@ def test_of_a_long_answer_the_beginning_is_told() -> None:
     with pytest.raises(errors.APIStatusError) as caught:
         read(ANY, answer(500, b"x" * 159 + b"yz"))
     assert str(caught.value) == f"{HERE}: 500 {'x' * 159}y"
-    for spaces, told in ((399, "z"), (400, "an empty body")):
+    for spaces, text in ((399, "z"), (400, "an empty body")):
         with pytest.raises(errors.APIStatusError) as caught:
             read(ANY, answer(500, b" " * spaces + b"z"))
-        assert str(caught.value) == f"{HERE}: 500 {told}"
+        assert str(caught.value) == f"{HERE}: 500 {text}"
 
 
 def test_a_file_of_another_type_is_said_to_be_one() -> None:
@@ -218,11 +218,11 @@ def test_a_file_of_another_type_is_said_to_be_one() -> None:
 
     assert read(call, answer(200, b"GIF", **{"content-type": "image/gif"})).result == b"GIF"
     assert read(call, answer(200, b"%PDF", **{"content-type": "application/pdf"})).body == b"%PDF"
-    for kind, shown in (("text/html", "text/html"), (None, "no type")):
+    for kind, name in (("text/html", "text/html"), (None, "no type")):
         headers = {} if kind is None else {"content-type": kind}
         with pytest.raises(errors.APIResponseError) as caught:
             read(call, answer(200, b'{"a": 1}', **headers))
-        assert str(caught.value) == f"{HERE}: the answer does not fit: {shown} is not image/ or application/pdf"
+        assert str(caught.value) == f"{HERE}: the answer does not fit: {name} is not image/ or application/pdf"
         assert caught.value.body == {"a": 1}
     with pytest.raises(errors.NotFoundError):
         read(call, answer(404, b"GIF", **{"content-type": "image/gif"}))
@@ -362,7 +362,7 @@ def test_which_answers_of_200_are_refusals(client: Any, body: Any, refused: str 
 
 
 @pytest.mark.parametrize(
-    ("client", "body", "told"),
+    ("client", "body", "text"),
     [
         (Banana, {"message": "no"}, "no"),
         (Banana, {"message": 5}, None),
@@ -381,8 +381,8 @@ def test_which_answers_of_200_are_refusals(client: Any, body: Any, refused: str 
         (PaperBanana, ["detail"], None),
     ],
 )
-def test_what_an_error_says_in_words(client: Any, body: Any, told: str | None) -> None:
-    assert client("key").session.provider.message(body) == told
+def test_what_an_error_says_in_words(client: Any, body: Any, text: str | None) -> None:
+    assert client("key").session.provider.message(body) == text
 
 
 def test_where_each_provider_has_its_key() -> None:

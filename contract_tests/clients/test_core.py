@@ -81,8 +81,8 @@ class Wire:
 
     def __init__(self, kind: str, *answers: Any, **options: Any) -> None:
         self.kind, self.answers, self.asked = kind, answers, list[httpx2.Request]()
-        made = GoBananas if kind == "sync" else AsyncGoBananas
-        self.client: Any = made("key", transport=httpx2.MockTransport(self._answer), **options)
+        client = GoBananas if kind == "sync" else AsyncGoBananas
+        self.client: Any = client("key", transport=httpx2.MockTransport(self._answer), **options)
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request)
@@ -232,11 +232,11 @@ def test_a_call_is_not_made_again_that_may_have_been_done(kind: str, clock: Cloc
 
 
 @KINDS
-@pytest.mark.parametrize(("asked", "own", "given"), [(None, None, 60.0), (None, 5.0, 5.0), (70.0, 5.0, 70.0)])
-def test_how_long_an_answer_is_waited_for(kind: str, asked: Any, own: Any, given: float, clock: Clock) -> None:
+@pytest.mark.parametrize(("of_call", "own", "expected"), [(None, None, 60.0), (None, 5.0, 5.0), (70.0, 5.0, 70.0)])
+def test_how_long_an_answer_is_waited_for(kind: str, of_call: Any, own: Any, expected: float, clock: Clock) -> None:
     wire = Wire(kind, ANY, **({} if own is None else {"timeout": own}))
-    wire.send(replace(call, timeout=asked))
-    assert wire.asked[0].extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), given)
+    wire.send(replace(call, timeout=of_call))
+    assert wire.asked[0].extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), expected)
 
 
 @KINDS
@@ -279,10 +279,10 @@ def test_a_redirect_is_an_answer(kind: str, clock: Clock) -> None:
 
 @KINDS
 def test_a_connection_of_ones_own_is_left_open(kind: str) -> None:
-    made: dict[str, Any] = {"sync": (GoBananas, httpx2.Client), "async": (AsyncGoBananas, httpx2.AsyncClient)}
-    of, http = made[kind]
-    own, kept = of("key"), http()
-    lent = of("key", http=kept)
+    classes: dict[str, Any] = {"sync": (GoBananas, httpx2.Client), "async": (AsyncGoBananas, httpx2.AsyncClient)}
+    of, http = classes[kind]
+    own, shared = of("key"), http()
+    lent = of("key", http=shared)
     for item in (own, lent):
         item.close() if kind == "sync" else asyncio.run(item.aclose())
-    assert (own._http.is_closed, kept.is_closed) == (True, False)
+    assert (own._http.is_closed, shared.is_closed) == (True, False)

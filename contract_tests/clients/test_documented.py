@@ -159,22 +159,22 @@ def test_a_documented_error_is_raised_with_its_text(case: Case, status: str, cau
     found = operation(contract(case.provider), case.operation)
     content = resolve(found.document, found.spec["responses"][status]).get("content", {})
     if "text/plain" in content:
-        body, told = BANANAS_TEXT, " ".join(BANANAS_TEXT.split())
+        body, text = BANANAS_TEXT, " ".join(BANANAS_TEXT.split())
         answer = httpx.Response(int(status), text=BANANAS_TEXT)
     elif "application/json" in content:
         schema = content["application/json"]["schema"]
         body = sample(found.document, schema, full=True)
         assert errors(found.document, schema, body) == []
-        told, answer = text_of(case.provider, body), httpx.Response(int(status), json=body)
+        text, answer = text_of(case.provider, body), httpx.Response(int(status), json=body)
     else:
-        body, told, answer = "", "an empty body", httpx.Response(int(status))
+        body, text, answer = "", "an empty body", httpx.Response(int(status))
     caught.route().mock(return_value=answer)
 
     with pytest.raises(CLASSES[status]) as error:
         called(case)
 
     assert type(error.value) is CLASSES[status]
-    assert (error.value.status, error.value.message, error.value.body) == (int(status), f"{status} {told}", body)
+    assert (error.value.status, error.value.message, error.value.body) == (int(status), f"{status} {text}", body)
     assert KEY not in str(error.value)
 
 

@@ -91,9 +91,9 @@ def test_the_admin_key_has_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch
 
 def test_no_key_is_shown_by_a_repr() -> None:
     with PaperBanana("pb_secret", admin_key="adm_secret") as client:
-        shown = repr(client.session) + repr(client.session.prepare(calls.get_task("a")))
+        text = repr(client.session) + repr(client.session.prepare(calls.get_task("a")))
 
-    assert "secret" not in shown
+    assert "secret" not in text
 
 
 def test_a_build_log_wants_a_key_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,15 +162,15 @@ def test_a_strict_client_refuses_a_value_of_another_type(httpserver: HTTPServer)
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "wanted"),
+    ("status", "kind", "error"),
     [(302, "image/png", errors.APIStatusError), (200, "text/html", errors.APIResponseError)],
 )
 def test_what_is_no_picture_is_not_saved_as_one(
-    status: int, kind: str, wanted: type[Exception], httpserver: HTTPServer, tmp_path: Path
+    status: int, kind: str, error: type[Exception], httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     httpserver.expect_request("/api/tasks/a/image").respond_with_data("<html>", status=status, content_type=kind)
 
-    with paper(httpserver) as client, pytest.raises(wanted):
+    with paper(httpserver) as client, pytest.raises(error):
         client.save("a", tmp_path / "a.png")
 
     assert list(tmp_path.iterdir()) == []
@@ -319,8 +319,8 @@ def test_pages_that_lead_back_to_themselves_come_to_an_end(httpserver: HTTPServe
         assert list(fal.each_model()) == []
     with paper(httpserver, admin_key="adm") as client:
         assert list(client.each_history_item()) == []
-    asked = Counter(request.path for request, _ in httpserver.log)  # an answer of the test before may come late
-    assert [asked[path] for path in ("/api/images", "/v1/models", "/api/admin/history")] == [1, 2, 1]
+    requests = Counter(request.path for request, _ in httpserver.log)  # an answer of the test before may come late
+    assert [requests[path] for path in ("/api/images", "/v1/models", "/api/admin/history")] == [1, 2, 1]
 
 
 def test_a_signature_is_compared_in_constant_time_and_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:

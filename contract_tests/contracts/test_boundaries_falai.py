@@ -77,8 +77,8 @@ def test_a_window_may_be_empty_but_not_end_before_it_starts(native: InProcess) -
 def test_a_bound_window_is_widened_to_its_buckets(bound: str, quantity: list[float], stand: MockSession) -> None:
     gateway, own = stand.endpoint("falai"), stand.endpoint("fal-native")
     token = {"api_token": gateway.key}
-    made = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
-    id = made.json()["result"]["id"]
+    created = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
+    id = created.json()["result"]["id"]
     stand.clock.advance(30 + HOUR / 2)
     httpx2.post(f"{gateway.base_url}{ONE}/stop", params={**token, "instance_id": id})
     stand.clock.advance(HOUR)
@@ -99,13 +99,13 @@ def test_a_bound_window_is_widened_to_its_buckets(bound: str, quantity: list[flo
 def test_the_states_of_an_instance_in_the_words_of_either_address(stand: MockSession) -> None:
     gateway, own = stand.endpoint("falai"), stand.endpoint("fal-native")
     token = {"api_token": gateway.key}
-    made = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
-    id = made.json()["result"]["id"]
+    response = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
+    id = response.json()["result"]["id"]
 
     def states() -> tuple[str, str]:
         here = httpx2.get(f"{gateway.base_url}{ONE}", params={**token, "instance_id": id})
-        there = httpx2.get(f"{own.base_url}{INSTANCES}/{id}", headers={"authorization": f"Key {own.key}"})
-        return here.json()["result"]["status"], there.json()["status"]
+        native = httpx2.get(f"{own.base_url}{INSTANCES}/{id}", headers={"authorization": f"Key {own.key}"})
+        return here.json()["result"]["status"], native.json()["status"]
 
     def change(action: str) -> None:
         httpx2.post(f"{gateway.base_url}{ONE}/{action}", params={**token, "instance_id": id})
@@ -196,12 +196,12 @@ def cursor(number: int) -> str:
     ("page", "rows", "following"), [(0, 2, 2), (1, 2, 2), (2, 2, 3), (3, 1, None), (4, 0, None), (1_000_000, 0, None)]
 )
 def test_a_cursor_holds_the_number_of_a_page(page: int, rows: int, following: int | None, call: GatewayCaller) -> None:
-    made = [call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})["id"] for _ in range(5)]
+    ids = [call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})["id"] for _ in range(5)]
 
     found = call.result("GET", INSTANCES, limit=2, cursor=cursor(page))
 
     start = 2 * (max(page, 1) - 1)
-    assert [row["id"] for row in found["instances"]] == made[start : start + rows]
+    assert [row["id"] for row in found["instances"]] == ids[start : start + rows]
     assert found["next_cursor"] == (None if following is None else cursor(following))
     assert found["has_more"] == (following is not None)
 

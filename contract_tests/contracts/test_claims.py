@@ -49,5 +49,5 @@ def test_a_claim_has_a_test_of_its_name(name: str):
     files = HERE.glob(f"test_claims_{name.replace('-', '_')}*.py")
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     written = {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
-    wanted = {"test_" + re.sub("[.-]", "_", claim["id"]) for claim in claims(name)}
-    assert wanted - written == set()
+    expected = {"test_" + re.sub("[.-]", "_", claim["id"]) for claim in claims(name)}
+    assert expected - written == set()

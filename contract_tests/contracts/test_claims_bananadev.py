@@ -138,9 +138,9 @@ def test_bananadev_models_unknown(call: GatewayCaller):
 
 
 def test_bananadev_models_deployments_newest_first(call: GatewayCaller):
-    made = [call.result("POST", "/v1/deploy", DEPLOY)["deploymentId"] for _ in range(3)]
+    ids = [call.result("POST", "/v1/deploy", DEPLOY)["deploymentId"] for _ in range(3)]
     listed = call.result("GET", "/v1/models/new")["deployments"]
-    assert [row["deploymentId"] for row in listed] == made[::-1]
+    assert [row["deploymentId"] for row in listed] == ids[::-1]
 
 
 def test_bananadev_start_start_only(call: GatewayCaller):
@@ -149,9 +149,9 @@ def test_bananadev_start_start_only(call: GatewayCaller):
     assert (begun["finished"], begun["modelOutputs"]) == (False, None)
 
 
-@pytest.mark.parametrize("said", [{}, {"startOnly": False}, {"startOnly": "value"}, {"startOnly": "true"}])
-def test_bananadev_start_start_only_default(call: GatewayCaller, said: Any):
-    assert start(call, **said)["finished"] is True
+@pytest.mark.parametrize("fields", [{}, {"startOnly": False}, {"startOnly": "value"}, {"startOnly": "true"}])
+def test_bananadev_start_start_only_default(call: GatewayCaller, fields: Any):
+    assert start(call, **fields)["finished"] is True
 
 
 def test_bananadev_start_hold(call: GatewayCaller):

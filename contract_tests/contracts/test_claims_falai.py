@@ -212,9 +212,9 @@ def test_falai_instances_status_filter(documents: GatewayCaller):
 
 
 def test_falai_instances_pages(call: GatewayCaller):
-    made = [create(call) for _ in range(3)]
+    ids = [create(call) for _ in range(3)]
     pages = [call.result("GET", INSTANCES, limit=2, offset=offset)["instances"] for offset in (0, 2)]
-    assert [[row["id"] for row in page] for page in pages] == [made[:2], made[2:]]
+    assert [[row["id"] for row in page] for page in pages] == [ids[:2], ids[2:]]
 
 
 def test_falai_instances_unknown(call: GatewayCaller):

@@ -77,9 +77,9 @@ def opened(content: bytes) -> Image.Image:
 
 
 def square(kind: str = "PNG", side: int = 40) -> bytes:
-    kept = io.BytesIO()
-    Image.new("RGB", (side, side), (200, 180, 40)).save(kept, kind)
-    return kept.getvalue()
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), (200, 180, 40)).save(file, kind)
+    return file.getvalue()
 
 
 def test_gobananas_auth_two_headers(call: GoBananasCaller):
@@ -114,10 +114,10 @@ def test_gobananas_errors_envelope(call: GoBananasCaller):
     [("16:9", (1820, 1024)), ("portrait", (1024, 1820)), ("1:1", (1024, 1024)), ("4:3", (1365, 1024))],
 )
 def test_gobananas_images_size(drawn: GoBananasCaller, ratio: str, size: tuple[int, int]):
-    made = drawn.make(aspect_ratio=ratio)
-    content = drawn.bytes_of(made)
+    image = drawn.make(aspect_ratio=ratio)
+    content = drawn.bytes_of(image)
     picture = opened(content)
-    assert (made["width"], made["height"], made["format"], made["size_bytes"]) == (*size, "png", len(content))
+    assert (image["width"], image["height"], image["format"], image["size_bytes"]) == (*size, "png", len(content))
     assert (picture.size, picture.format) == (size, "PNG")
 
 
@@ -136,13 +136,13 @@ def test_gobananas_images_thumbnail(drawn: GoBananasCaller):
 
 
 def test_gobananas_images_public_address(call: GoBananasCaller):
-    made, address = call.make(), "/api/images"
-    assert call.send("GET", made["url"]).headers["content-type"] == "image/png"
-    tenant, day, name = made["url"].split("/")[-3:]
+    image, address = call.make(), "/api/images"
+    assert call.send("GET", image["url"]).headers["content-type"] == "image/png"
+    tenant, day, name = image["url"].split("/")[-3:]
     assert (tenant, day, len(name)) == ("acme-corp", "2026-01-01", 28)
-    assert error(call.send("GET", made["url"].replace("pub-", "pub-0"))) == (404, "NOT_FOUND", "Resource not found")
-    assert call("DELETE", f"{address}/{made['id']}").status_code == 204
-    assert error(call.send("GET", made["url"])) == (404, "NOT_FOUND", "Image not found")
+    assert error(call.send("GET", image["url"].replace("pub-", "pub-0"))) == (404, "NOT_FOUND", "Resource not found")
+    assert call("DELETE", f"{address}/{image['id']}").status_code == 204
+    assert error(call.send("GET", image["url"])) == (404, "NOT_FOUND", "Image not found")
 
 
 def test_gobananas_images_repeat(drawn: GoBananasCaller):
@@ -178,9 +178,9 @@ def test_gobananas_images_style_by_id_or_name(drawn: GoBananasCaller):
 
 
 def test_gobananas_images_system_instruction(call: GoBananasCaller):
-    made = call.make(system_instruction="Only pastel colours", style_preset_id=1)
-    told = call.result("GET", f"/api/images/{made['id']}")
-    assert (told["system_instruction"], told["style_preset_id"]) == ("Only pastel colours", 1)
+    image = call.make(system_instruction="Only pastel colours", style_preset_id=1)
+    detail = call.result("GET", f"/api/images/{image['id']}")
+    assert (detail["system_instruction"], detail["style_preset_id"]) == ("Only pastel colours", 1)
     other = call.make(style_preset_id=1)
     assert call.result("GET", f"/api/images/{other['id']}")["system_instruction"] == (
         "Soft artistic watercolor aesthetic")  # fmt: skip
@@ -190,9 +190,9 @@ def test_gobananas_images_continue(drawn: GoBananasCaller):
     first, second = drawn.make(prompt="mountains at noon"), drawn.make(prompt="a boat on the sea")
     edited = drawn.result("POST", "/api/images/continue", {"prompt": "at night"})["images"][0]
     named = drawn.result("POST", "/api/images/continue", {"prompt": "green sky", "image_id": first["id"]})["images"][0]
-    told = drawn.result("GET", f"/api/images/{edited['id']}")
-    assert (told["operation_type"], told["parent_id"]) == ("edit", second["id"])
-    assert [row["prompt"] for row in told["edit_history"]] == ["a boat on the sea", "at night"]
+    detail = drawn.result("GET", f"/api/images/{edited['id']}")
+    assert (detail["operation_type"], detail["parent_id"]) == ("edit", second["id"])
+    assert [row["prompt"] for row in detail["edit_history"]] == ["a boat on the sea", "at night"]
     assert drawn.result("GET", f"/api/images/{named['id']}")["parent_id"] == first["id"]
     assert drawn.bytes_of(edited) != drawn.bytes_of(second)
     assert drawn.result("GET", "/api/usage")["summary"]["total_edits"] == 2
@@ -215,14 +215,14 @@ def test_gobananas_images_upload(drawn: GoBananasCaller):
 
 
 def test_gobananas_gallery_newest_first(call: GoBananasCaller):
-    made = [call.make()["id"] for _ in range(5)]
+    ids = [call.make()["id"] for _ in range(5)]
     seen, more, offset = list[int](), True, 0
     while more:
         page = call.result("GET", f"/api/images?limit=2&offset={offset}")
         assert page["pagination"] == {"total": 5, "limit": 2, "offset": offset, "has_more": offset < 4}
         seen += [image["id"] for image in page["images"]]
         more, offset = page["pagination"]["has_more"], offset + 2
-    assert seen == made[::-1]
+    assert seen == ids[::-1]
 
 
 def test_gobananas_gallery_limit_is_clamped(call: GoBananasCaller):
@@ -240,11 +240,11 @@ def test_gobananas_gallery_search(call: GoBananasCaller):
 
 
 def test_gobananas_gallery_delete(call: GoBananasCaller):
-    made = call.make()
-    answer = call("DELETE", f"/api/images/{made['id']}")
+    image = call.make()
+    answer = call("DELETE", f"/api/images/{image['id']}")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert error(call("DELETE", f"/api/images/{made['id']}")) == (404, "NOT_FOUND", "Image not found")
-    assert call("GET", f"/api/images/{made['id']}").status_code == 404
+    assert error(call("DELETE", f"/api/images/{image['id']}")) == (404, "NOT_FOUND", "Image not found")
+    assert call("GET", f"/api/images/{image['id']}").status_code == 404
 
 
 def test_gobananas_gallery_delete_in_bulk(documents: GoBananasCaller):
@@ -274,28 +274,28 @@ def test_gobananas_sessions_one_open_session(call: GoBananasCaller):
 
 
 def test_gobananas_sessions_totals(call: GoBananasCaller):
-    made = call.result("POST", "/api/images", {"prompt": "a", "n": 2})
+    created = call.result("POST", "/api/images", {"prompt": "a", "n": 2})
     call.result("POST", "/api/images/continue", {"prompt": "b"})
-    call("DELETE", f"/api/images/{made['images'][0]['id']}")
-    (told,) = call.result("GET", "/api/sessions")["sessions"]
-    expected = {"session_id": made["session_id"], "total_images": 2, "total_edits": 1}
-    assert told == {**expected, "last_activity_at": "2026-01-01T00:00:00Z"}
-    whole = call.result("GET", f"/api/sessions/{told['session_id']}")
-    assert [image["operation_type"] for image in whole["images"]] == ["generate", "edit"]
+    call("DELETE", f"/api/images/{created['images'][0]['id']}")
+    (session,) = call.result("GET", "/api/sessions")["sessions"]
+    expected = {"session_id": created["session_id"], "total_images": 2, "total_edits": 1}
+    assert session == {**expected, "last_activity_at": "2026-01-01T00:00:00Z"}
+    detail = call.result("GET", f"/api/sessions/{session['session_id']}")
+    assert [image["operation_type"] for image in detail["images"]] == ["generate", "edit"]
     assert call("GET", "/api/sessions/none").status_code == 404
 
 
 def test_gobananas_usage_counts_what_happened(call: GoBananasCaller):
     size = call.make()["size_bytes"]
     call.world.clock.advance(DAY)
-    made = call.make()
+    image = call.make()
     call.result("POST", "/api/images/continue", {"prompt": "b"})
-    call("DELETE", f"/api/images/{made['id']}")
-    told = call.result("GET", "/api/usage?days=2")
-    days = [(row["date"], row["images"], row["edits"]) for row in told["daily"]]
+    call("DELETE", f"/api/images/{image['id']}")
+    usage = call.result("GET", "/api/usage?days=2")
+    days = [(row["date"], row["images"], row["edits"]) for row in usage["daily"]]
     assert days == [("2026-01-01", 1, 0), ("2026-01-02", 2, 1)]
-    assert told["summary"]["total_size_mb"] == round(3 * size / 1_000_000, 2)
-    assert (told["summary"]["total_images"], told["summary"]["total_edits"]) == (3, 1)
+    assert usage["summary"]["total_size_mb"] == round(3 * size / 1_000_000, 2)
+    assert (usage["summary"]["total_images"], usage["summary"]["total_edits"]) == (3, 1)
 
 
 def test_gobananas_usage_window(documents: GoBananasCaller):
@@ -307,8 +307,8 @@ def test_gobananas_usage_window(documents: GoBananasCaller):
     assert period("?days=1") == ("2026-01-01", "2026-01-01")
     assert period("?days=5&start=2025-01-01&end=2025-01-31") == ("2025-01-01", "2025-01-31")
     assert period("?end=2025-01-31") == ("2025-01-02", "2025-01-31")
-    shown = documents.result("GET", "/api/usage?start=2025-01-15&end=2025-01-15")
-    assert shown["daily"] == [{"date": "2025-01-15", "images": 25, "edits": 10, "size_mb": 5.2}]
+    usage = documents.result("GET", "/api/usage?start=2025-01-15&end=2025-01-15")
+    assert usage["daily"] == [{"date": "2025-01-15", "images": 25, "edits": 10, "size_mb": 5.2}]
     for query in ("?start=2025-02-01&end=2025-01-01", "?days=0", "?days=91", "?start=yesterday", "?start=2025-02-30"):
         assert error(documents("GET", f"/api/usage{query}"))[:2] == (400, "BAD_REQUEST")
 
@@ -439,26 +439,26 @@ def test_gobananas_proxy_download(documents: GoBananasCaller):
 def test_gobananas_characters_lifecycle(call: GoBananasCaller):
     image = call.make()["id"]
     body = {"character_name": "Peel", "base_prompt": "a banana in a red coat", "reference_image_ids": [image]}
-    made = call.result("POST", "/api/characters", body)
-    assert [row["id"] for row in made["reference_images"]] == [image]
-    assert [row["id"] for row in call.result("GET", "/api/characters?search=pee")["data"]] == [made["id"]]
+    character = call.result("POST", "/api/characters", body)
+    assert [row["id"] for row in character["reference_images"]] == [image]
+    assert [row["id"] for row in call.result("GET", "/api/characters?search=pee")["data"]] == [character["id"]]
     assert call.result("GET", "/api/characters?search=pee&exact=true")["characters"] == []
     assert call.result("GET", "/api/characters?limit=1")["pagination"]["hasMore"] is True
-    path = f"/api/characters/{made['id']}"
+    path = f"/api/characters/{character['id']}"
     assert call.result("PATCH", path, {"description": "ripe"})["description"] == "ripe"
     call("DELETE", f"/api/images/{image}")
     assert call.result("GET", path)["reference_images"] == []
-    assert call.result("DELETE", path) == {"deleted": True, "id": made["id"]}
+    assert call.result("DELETE", path) == {"deleted": True, "id": character["id"]}
     assert error(call("DELETE", path)) == (404, "NOT_FOUND", "Character not found")
     assert call("POST", "/api/characters", {**body, "base_prompt": "short"}).status_code == 400
     assert call("POST", "/api/characters", body).status_code == 404
 
 
 def test_gobananas_presets_lifecycle(call: GoBananasCaller):
-    made = call.result("POST", "/api/style-presets", {"name": "Ink", "prompt": "ink drawing,"})
+    created = call.result("POST", "/api/style-presets", {"name": "Ink", "prompt": "ink drawing,"})
     names = [preset["name"] for preset in call.result("GET", "/api/style-presets")["presets"]]
     assert names == ["Watercolor", "Ink"]
-    path = f"/api/style-presets/{made['id']}"
-    assert call.result("DELETE", path) == {"deleted": True, "id": made["id"]}
+    path = f"/api/style-presets/{created['id']}"
+    assert call.result("DELETE", path) == {"deleted": True, "id": created["id"]}
     assert error(call("DELETE", path)) == (404, "NOT_FOUND", "Style preset not found")
     assert call("POST", "/api/style-presets", {"name": "", "prompt": "a"}).status_code == 400

@@ -30,10 +30,10 @@ def pdf(**body: Any) -> dict[str, Any]:
 
 
 def test_paperbanana_auth_bearer(call: PaperBananaCaller):
-    wanted = (401, "Missing or invalid Authorization header")
-    for given in ("", KEY, f"bearer {KEY}", f"Basic {KEY}"):
-        assert refusal(call("GET", "/api/tasks/a", authorization=given)) == wanted
-        assert refusal(call("GET", "/api/admin/keys", authorization=given)) == wanted
+    refused = (401, "Missing or invalid Authorization header")
+    for header in ("", KEY, f"bearer {KEY}", f"Basic {KEY}"):
+        assert refusal(call("GET", "/api/tasks/a", authorization=header)) == refused
+        assert refusal(call("GET", "/api/admin/keys", authorization=header)) == refused
 
 
 def test_paperbanana_auth_unknown_key(call: PaperBananaCaller):
@@ -45,9 +45,9 @@ def test_paperbanana_auth_unknown_key(call: PaperBananaCaller):
 
 def test_paperbanana_auth_admin_key(call: PaperBananaCaller):
     for unknown in (KEY, "admin"):
-        given = f"Bearer {unknown}"
-        assert refusal(call("GET", "/api/admin/keys", authorization=given)) == (401, "Invalid admin key")
-        assert refusal(call("GET", "/api/admin/history", authorization=given)) == (401, "Invalid admin key")
+        header = f"Bearer {unknown}"
+        assert refusal(call("GET", "/api/admin/keys", authorization=header)) == (401, "Invalid admin key")
+        assert refusal(call("GET", "/api/admin/history", authorization=header)) == (401, "Invalid admin key")
 
 
 def test_paperbanana_auth_admin_key_from_environment(monkeypatch: pytest.MonkeyPatch):
@@ -118,8 +118,8 @@ def test_paperbanana_errors_aspect_ratio(call: PaperBananaCaller):
 
 
 def test_paperbanana_errors_vlm_provider(call: PaperBananaCaller):
-    wanted = "Unknown VLM provider: openai. Available: apimart, gemini, kie, openrouter"
-    assert refusal(call("POST", "/api/plot", {**PLOT, "vlm_provider": "openai"})) == (422, wanted)
+    text = "Unknown VLM provider: openai. Available: apimart, gemini, kie, openrouter"
+    assert refusal(call("POST", "/api/plot", {**PLOT, "vlm_provider": "openai"})) == (422, text)
     for name in ("gemini", "openrouter", "kie", "apimart"):
         assert call("POST", "/api/plot", {**PLOT, "vlm_provider": name, "vlm_model": "any"}).status_code == 202
 
@@ -229,9 +229,9 @@ def test_paperbanana_task_polls(call: PaperBananaCaller):
 
 def test_paperbanana_task_failed(call: PaperBananaCaller):
     call.world.tasks.fail_next(1, "no brush at hand")
-    told, undrawable = call.submit(), call.submit(data_json='"a word"')
-    shown = call.task(told)
-    assert {name: shown[name] for name in shown if name != "task_id"} == {
+    failing, undrawable = call.submit(), call.submit(data_json='"a word"')
+    row = call.task(failing)
+    assert {name: row[name] for name in row if name != "task_id"} == {
         "status": "failed", "diagram_type": "statistical_plot", "image_base64": None, "artifacts": {},
         "description": None, "error": "no brush at hand",
     }  # fmt: skip
@@ -241,8 +241,13 @@ def test_paperbanana_task_failed(call: PaperBananaCaller):
 
 def test_paperbanana_task_before_completion(call: PaperBananaCaller):
     call.world.tasks.finish_after_seconds(60)
-    shown = call.task(call.submit())
-    assert (shown["image_base64"], shown["artifacts"], shown["description"], shown["error"]) == (None, {}, None, None)
+    row = call.task(call.submit())
+    assert (row["image_base64"], row["artifacts"], row["description"], row["error"]) == (
+        None,
+        {},
+        None,
+        None,
+    )
 
 
 def test_paperbanana_task_own_key(call: PaperBananaCaller):
@@ -254,7 +259,7 @@ def test_paperbanana_task_own_key(call: PaperBananaCaller):
 
 
 @pytest.mark.parametrize(
-    ("asked", "made"),
+    ("output_formats", "formats"),
     [
         (None, ["png"]),
         ([], ["png"]),
@@ -262,25 +267,25 @@ def test_paperbanana_task_own_key(call: PaperBananaCaller):
         (["png", "pdf", "svg", "svg"], ["png", "pdf", "svg"]),
     ],
 )
-def test_paperbanana_task_artifacts(call: PaperBananaCaller, asked: list[str] | None, made: list[str]):
-    task = call.submit(output_formats=asked)
+def test_paperbanana_task_artifacts(call: PaperBananaCaller, output_formats: list[str] | None, formats: list[str]):
+    task = call.submit(output_formats=output_formats)
     artifacts = call.task(task)["artifacts"]
-    assert list(artifacts) == made
+    assert list(artifacts) == formats
     assert artifacts["png"] == {
         "format": "png", "media_type": "image/png", "download_url": f"http://mock/api/tasks/{task}/image",
     }  # fmt: skip
-    for name in made:
+    for name in formats:
         file = call("GET", artifacts[name]["download_url"].removeprefix("http://mock"))
         assert (file.status_code, file.headers["content-type"]) == (200, artifacts[name]["media_type"])
 
 
 def test_paperbanana_task_text_only(call: PaperBananaCaller):
     task = call.submit("/api/optimize-prompt", description="Draw an encoder with 6 blocks.")
-    shown = call.task(task)
-    assert (shown["status"], shown["diagram_type"]) == ("completed", "prompt_optimization")
-    assert (shown["image_base64"], shown["artifacts"]) == (None, {})
-    assert "encoder" in shown["description"]
-    assert "6" in shown["description"]
+    row = call.task(task)
+    assert (row["status"], row["diagram_type"]) == ("completed", "prompt_optimization")
+    assert (row["image_base64"], row["artifacts"]) == (None, {})
+    assert "encoder" in row["description"]
+    assert "6" in row["description"]
     assert refusal(call("GET", f"/api/tasks/{task}/image")) == (404, "Image not available yet")
 
 
@@ -316,9 +321,9 @@ def test_paperbanana_image_not_available(call: PaperBananaCaller):
 def test_paperbanana_diagram_image_provider(call: PaperBananaCaller):
     call.world.settings["paperbanana.image_provider"] = "gemini_imagen"
     for name, value in (("image_model", "nano-banana-pro"), ("image_resolution", "1K")):
-        wanted = f"{name} only works when the image provider is kie_imagen"
-        assert refusal(call("POST", "/api/generate", {**DIAGRAM, name: value})) == (422, wanted)
-        assert refusal(call("POST", "/api/generate-from-pdf", pdf(**{name: value}))) == (422, wanted)
+        text = f"{name} only works when the image provider is kie_imagen"
+        assert refusal(call("POST", "/api/generate", {**DIAGRAM, name: value})) == (422, text)
+        assert refusal(call("POST", "/api/generate-from-pdf", pdf(**{name: value}))) == (422, text)
     assert call("POST", "/api/generate", DIAGRAM).status_code == 202
 
 
@@ -374,9 +379,9 @@ def test_paperbanana_pdf_refused(call: PaperBananaCaller):
 
 def test_paperbanana_pdf_history(call: PaperBananaCaller):
     task = call.submit("/api/generate-from-pdf", **pdf(pages="2-4"))
-    told = call.ok("GET", f"/api/admin/history/{task}")["input_params"]
-    assert told.pop("text_length") > 100
-    assert told == {
+    params = call.ok("GET", f"/api/admin/history/{task}")["input_params"]
+    assert params.pop("text_length") > 100
+    assert params == {
         "caption": "Figure 1: Overview", "pages": "2-4", "pdf_path": f"paperbanana/{task}/input.pdf",
     }  # fmt: skip
     assert call.world.blobs[f"paperbanana/{task}/input.pdf"] == paper()
@@ -454,10 +459,10 @@ def test_paperbanana_keys_named_by_mask():
     call = PaperBananaCaller("documents")
     assert call.detail("pb_a1b2c3...") == call.detail(SHOWN)
     unknown = (404, "API key not found")
-    for told in ("pb_a1b2c4...", "pb_a1b2...", "pb_a1b2c3", SHOWN[:-1]):
-        assert refusal(call("GET", f"/api/admin/keys/{told}")) == unknown
-        assert refusal(call("PATCH", f"/api/admin/keys/{told}", {})) == unknown
-        assert refusal(call("DELETE", f"/api/admin/keys/{told}")) == unknown
+    for mask in ("pb_a1b2c4...", "pb_a1b2...", "pb_a1b2c3", SHOWN[:-1]):
+        assert refusal(call("GET", f"/api/admin/keys/{mask}")) == unknown
+        assert refusal(call("PATCH", f"/api/admin/keys/{mask}", {})) == unknown
+        assert refusal(call("DELETE", f"/api/admin/keys/{mask}")) == unknown
     twin = call.world.table("paperbanana.keys")
     twin["pb_a1b2c3" + "0" * 26] = dict(twin[SHOWN])
     assert refusal(call("GET", "/api/admin/keys/pb_a1b2c3...")) == unknown
@@ -518,7 +523,7 @@ def test_paperbanana_history_pages(call: PaperBananaCaller):
         "total": 22, "page": 1, "size": 20, "pages": 2,
     }  # fmt: skip
     assert len(call.ok("GET", "/api/admin/history?page=2")["items"]) == 2
-    for wanted in (f"api_key={call.key}", f"api_key={call.key[:9]}...", "endpoint=optimize-prompt"):
-        assert [item["task_id"] for item in call.ok("GET", f"/api/admin/history?{wanted}")["items"]] == [other]
+    for filter_ in (f"api_key={call.key}", f"api_key={call.key[:9]}...", "endpoint=optimize-prompt"):
+        assert [item["task_id"] for item in call.ok("GET", f"/api/admin/history?{filter_}")["items"]] == [other]
     assert call.ok("GET", "/api/admin/history?status=completed")["pages"] == 1
     assert refusal(call("GET", "/api/admin/history/none")) == (404, "Task not found in history")

@@ -57,8 +57,8 @@ class Receiver:
 
 
 def history(call: PaperBananaCaller, task: str) -> tuple[Any, ...]:
-    shown = call.ok("GET", f"/api/admin/history/{task}")
-    return tuple(shown[f"webhook_{name}"] for name in ("status", "attempts", "last_error"))
+    row = call.ok("GET", f"/api/admin/history/{task}")
+    return tuple(row[f"webhook_{name}"] for name in ("status", "attempts", "last_error"))
 
 
 def waits(call: PaperBananaCaller, task: str) -> list[float]:
@@ -77,9 +77,9 @@ def test_paperbanana_webhook_key_default(call: PaperBananaCaller, httpserver: HT
 def test_paperbanana_webhook_request_override(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver)
     call.key = call.new_key(webhook_url="http://127.0.0.1:9/")
-    asked = {"/api/plot": PLOT, "/api/generate": DIAGRAM, "/api/optimize-prompt": {"description": "Draw."},
+    bodies = {"/api/plot": PLOT, "/api/generate": DIAGRAM, "/api/optimize-prompt": {"description": "Draw."},
              "/api/generate-from-pdf": {"pdf_base64": base64.b64encode(paper()).decode(), "caption": "a"}}  # fmt: skip
-    tasks = [call.submit(path, **body, webhook_url=receiver.url) for path, body in asked.items()]
+    tasks = [call.submit(path, **body, webhook_url=receiver.url) for path, body in bodies.items()]
     call.world.clock.advance(0)
     tasks.append(call.submit("/api/composite", source_task_ids=tasks[:2], webhook_url=receiver.url))
     call.world.clock.advance(0)
@@ -157,11 +157,11 @@ def test_paperbanana_webhook_failed_task(call: PaperBananaCaller, httpserver: HT
     call.world.tasks.fail_next(1, "no brush at hand")
     call.submit(webhook_url=receiver.url, webhook_include_image=True)
     call.world.clock.advance(0)
-    told = receiver.payload
-    assert (told["event"], told["status"], told["error"]) == ("task.failed", "failed", "no brush at hand")
-    assert (told["image_url"], told["image_base64"], told["description"]) == (None, None, None)
+    payload = receiver.payload
+    assert (payload["event"], payload["status"], payload["error"]) == ("task.failed", "failed", "no brush at hand")
+    assert (payload["image_url"], payload["image_base64"], payload["description"]) == (None, None, None)
     assert receiver.requests[0].headers["X-PaperBanana-Event"] == "task.failed"
-    assert errors(CONTRACT, SCHEMA, told) == []
+    assert errors(CONTRACT, SCHEMA, payload) == []
 
 
 def test_paperbanana_webhook_retry_1(call: PaperBananaCaller, httpserver: HTTPServer):
@@ -235,8 +235,8 @@ def test_paperbanana_webhook_history(call: PaperBananaCaller, httpserver: HTTPSe
     call.world.clock.advance(5)
     assert history(call, task) == ("delivered", 2, None)
     assert history(call, without) == (None, 0, None)
-    shown = call.ok("GET", f"/api/admin/history/{task}")
-    assert (shown["webhook_url"], shown["webhook_include_image"]) == (receiver.url, 0)
+    row = call.ok("GET", f"/api/admin/history/{task}")
+    assert (row["webhook_url"], row["webhook_include_image"]) == (receiver.url, 0)
 
 
 @pytest.fixture
@@ -289,8 +289,8 @@ def test_a_quota_of_three_over_a_month_takes_less_than_fifty_milliseconds(call: 
 def deliveries(at: Endpoint, stand: MockSession, hook: str, count: int, seconds: float) -> Deliveries:
     """Those of a new task, awaited in real time, and by nothing but waiting."""
     headers = {"authorization": f"Bearer {at.key}"}
-    asked = {"description": "Draw a box.", "webhook_url": hook}
-    task = httpx2.post(f"{at.base_url}/api/optimize-prompt", json=asked, headers=headers).json()["task_id"]
+    body = {"description": "Draw a box.", "webhook_url": hook}
+    task = httpx2.post(f"{at.base_url}/api/optimize-prompt", json=body, headers=headers).json()["task_id"]
     until = time.monotonic() + seconds
     while len(found := stand.journal.deliveries(task)) < count:
         assert time.monotonic() < until
@@ -311,5 +311,5 @@ def test_the_schedule_in_real_time(refuser: str):
     with bananastand_mocks.start("paperbanana", virtual=False) as server:
         found = deliveries(server.endpoint("paperbanana"), server.default, refuser, 4, 120)
     assert [item.status for item in found] == [500] * 4
-    for waited, wanted in zip(found.waits, [0, 5, 15, 60], strict=True):
-        assert 0 <= waited - wanted < 2
+    for waited, expected in zip(found.waits, [0, 5, 15, 60], strict=True):
+        assert 0 <= waited - expected < 2

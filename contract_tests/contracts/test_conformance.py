@@ -157,7 +157,7 @@ def profile(httpserver: HTTPServer, body: Any, status: int = 200, kind: str = "a
     httpserver.expect_request("/api/profile").respond_with_data(text, status, LIMITS, content_type=kind)
 
 
-def told(differences: tuple[Difference, ...]) -> dict[str, tuple[str, str]]:
+def by_place(differences: tuple[Difference, ...]) -> dict[str, tuple[str, str]]:
     return {difference.where: (difference.contract, difference.answer) for difference in differences}
 
 
@@ -183,7 +183,7 @@ def test_a_field_that_is_wrong_is_named(
     tenant = {name: value for name, value in {**PROFILE["tenant"], **change}.items() if value is not ...}
     profile(httpserver, {"tenant": tenant})
 
-    wrong = told(found(httpserver, "get_profile"))
+    wrong = by_place(found(httpserver, "get_profile"))
 
     assert list(wrong) == [where]
     assert wrong[where][0].startswith(contract_has)
@@ -210,13 +210,13 @@ def test_an_answer_that_is_wrong_as_a_whole_is_named(
 ) -> None:
     profile(httpserver, body, status, kind)
 
-    assert told(found(httpserver, "get_profile")) == expected
+    assert by_place(found(httpserver, "get_profile")) == expected
 
 
 def test_a_missing_header_is_named(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/api/profile").respond_with_json({"error": "slow down", "code": "RATE_LIMITED"}, 429)
 
-    wrong = told(found(httpserver, "get_profile"))
+    wrong = by_place(found(httpserver, "get_profile"))
 
     assert wrong == {
         "status": ("200", "429"),
@@ -228,21 +228,21 @@ def test_a_missing_header_is_named(httpserver: HTTPServer) -> None:
 def test_a_server_that_lets_everybody_in_is_named(httpserver: HTTPServer) -> None:
     profile(httpserver, PROFILE)
 
-    assert told(found(httpserver, "get_profile", "without a key")) == {"status": ("401", "200")}
-    assert told(found(httpserver, "get_profile", "with a wrong key")) == {"status": ("401", "200")}
+    assert by_place(found(httpserver, "get_profile", "without a key")) == {"status": ("401", "200")}
+    assert by_place(found(httpserver, "get_profile", "with a wrong key")) == {"status": ("401", "200")}
 
 
 def test_a_server_that_takes_any_parameter_is_named(httpserver: HTTPServer) -> None:
     page = {"images": [], "pagination": {"total": 0, "limit": 1, "offset": 0, "has_more": False}}
     httpserver.expect_request("/api/images").respond_with_json(page)
 
-    assert told(found(httpserver, "list_images", "with limit=0")) == {"status": ("400", "200")}
+    assert by_place(found(httpserver, "list_images", "with limit=0")) == {"status": ("400", "200")}
     assert found(httpserver, "list_images") == ()
 
 
 def test_a_server_that_forgets_is_named(httpserver: HTTPServer) -> None:
     """It takes a character, and knows nothing of it afterwards."""
-    made = {
+    character = {
         "id": 5,
         "character_name": "Conform",
         "base_prompt": "a banana with a hat",
@@ -252,11 +252,13 @@ def test_a_server_that_forgets_is_named(httpserver: HTTPServer) -> None:
         "tags": ["fruit"],
     }
     profile(httpserver, PROFILE)
-    httpserver.expect_request("/api/characters", method="POST").respond_with_json(made, 201)
-    httpserver.expect_request("/api/characters/5", method="PATCH").respond_with_json(made)
+    httpserver.expect_request("/api/characters", method="POST").respond_with_json(character, 201)
+    httpserver.expect_request("/api/characters/5", method="PATCH").respond_with_json(character)
 
-    assert told(found(httpserver, "create_character", write=True)) == {}
-    assert told(found(httpserver, "update_character", write=True)) == {"body.description": ("an old one", "nothing")}
+    assert by_place(found(httpserver, "create_character", write=True)) == {}
+    assert by_place(found(httpserver, "update_character", write=True)) == {
+        "body.description": ("an old one", "nothing")
+    }
     assert found(httpserver, "get_character", write=True)[0] == Difference("status", "200", "404")
 
 
@@ -264,15 +266,15 @@ def test_a_picture_that_is_none_is_named(httpserver: HTTPServer) -> None:
     httpserver.expect_request(re.compile("/images/.*")).respond_with_data(b"GIF89a", content_type="image/png")
     options = {"use": {"file": "t/2026-01-01/a.png"}}
 
-    assert told(found(httpserver, "get_file", **options)) == {"body": ("image/png", "GIF89a")}
+    assert by_place(found(httpserver, "get_file", **options)) == {"body": ("image/png", "GIF89a")}
 
 
 def test_a_limit_is_waited_for(httpserver: HTTPServer) -> None:
-    asked: list[int] = []
+    requests: list[int] = []
 
     def limited(request: Request) -> Response:
-        asked.append(1)
-        if len(asked) == 1:
+        requests.append(1)
+        if len(requests) == 1:
             return Response('{"error": "slow down", "code": "RATE_LIMITED"}', 429, {"Retry-After": "0"})
         return Response(json.dumps(PROFILE), content_type="application/json", headers=LIMITS)
 
@@ -280,7 +282,7 @@ def test_a_limit_is_waited_for(httpserver: HTTPServer) -> None:
     outcomes = conform("gobananas", httpserver.url_for(""), key="k", patience=5)
 
     assert next(outcomes).differences == ()
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 def test_an_address_where_nobody_is() -> None:
@@ -359,7 +361,7 @@ def test_the_command_of_a_right_server(falai: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "text"),
     [
         (("--provider", "nobody"), "there is no provider nobody"),
         (("--provider", "gobananas"), "give --key, or set GOBANANAS_API_KEY"),
@@ -367,13 +369,13 @@ def test_the_command_of_a_right_server(falai: Any) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_two(
-    words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GOBANANAS_API_KEY", raising=False)
     done = run("--base-url", "http://127.0.0.1:9", *words)
 
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert text in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

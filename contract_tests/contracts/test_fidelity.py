@@ -32,13 +32,13 @@ def test_every_operation_is_spoken_of(name: str):
 
 def test_every_cell_names_a_test_that_exists():
     """That it does what the cell says is held by the test itself, see evidence.py."""
-    wanted = {test.partition("[")[0] for tests in stored().values() for test in tests}
-    files = {name.partition("::")[0] for name in wanted}
+    named = {test.partition("[")[0] for tests in stored().values() for test in tests}
+    files = {name.partition("::")[0] for name in named}
     written: set[str] = set()
     for file in files:
         tree = ast.parse((LEGS / file).read_text(encoding="utf-8"))
         written |= {f"{file}::{node.name}" for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert wanted - written == set()
+    assert named - written == set()
 
 
 def test_the_evidence_speaks_of_operations_that_exist():

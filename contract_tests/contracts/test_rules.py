@@ -146,9 +146,9 @@ def test_what_is_required(rule: Rule) -> None:
 def test_a_default_is_what_is_left_out(rule: Rule) -> None:
     """The same answer and the same world, whether the default is said or not."""
     request = valid_request(rule.provider, rule.operation)
-    said = str(rule.value).lower() if isinstance(rule.value, bool) and rule.place != "body" else rule.value
+    default = str(rule.value).lower() if isinstance(rule.value, bool) and rule.place != "body" else rule.value
 
-    assert outcome(request) == outcome(with_value(request, rule.place, rule.path, said))
+    assert outcome(request) == outcome(with_value(request, rule.place, rule.path, default))
 
 
 def outcome(request: ContractRequest) -> Any:

@@ -57,17 +57,17 @@ def test_a_documented_status(provider: str, name: str, status: int, monkeypatch:
         assert errors(found.document, content[kind]["schema"], answer.json()) == []
     expected = body_of(provider, name, status) if status >= 400 else None
     if isinstance(expected, re.Pattern):
-        said = told(answer)
-        assert expected.fullmatch(said if isinstance(said, str) else " ".join(said)), said
+        text = message_of(answer)
+        assert expected.fullmatch(text if isinstance(text, str) else " ".join(text)), text
     elif status >= 400:
-        assert told(answer) == expected
+        assert message_of(answer) == expected
     if provider == "gobananas" and "x-ratelimit-remaining" in answer.headers:
         assert 0 <= int(answer.headers["x-ratelimit-remaining"]) < 60
         assert 0 < int(answer.headers["x-ratelimit-reset"]) - send.world.clock.now() <= 32 * 86400
     assert answer.headers.get("content-type", "none") in content_types(provider, name, status, answer)
 
 
-def told(answer: httpx2.Response) -> Any:
+def message_of(answer: httpx2.Response) -> Any:
     """The text of an error, and the code beside it where there is one."""
     if not answer.content or not answer.headers["content-type"].startswith("application/json"):
         return answer.text

@@ -116,11 +116,11 @@ def test_a_listed_status_is_in_every_operation(example: Snippet):
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_what_the_contract_calls_documented_has_a_section_or_an_example(provider: str):
-    shown = {snippet.operation for snippet in snippets(provider, "curl", "path")}
+    in_document = {snippet.operation for snippet in snippets(provider, "curl", "path")}
     documented = {
         op.spec["operationId"]
         for op in operations(CONTRACTS[provider])
         if "operationId" in op.spec and op.spec.get("x-confidence", "documented") == "documented"
     }
     only_in_examples = {"get_analytics", "monitor_instance"} if provider == "falai" else set[str]()
-    assert shown == documented | only_in_examples
+    assert in_document == documented | only_in_examples

@@ -99,15 +99,15 @@ def test_a_status_is_where_it_can_be(example: Snippet):
 
 
 def test_a_429_has_the_documents_headers():
-    told = {item.text.partition(":")[0] for item in every("limit-header")}
+    documented = {item.text.partition(":")[0] for item in every("limit-header")}
     headers = CONTRACT["components"]["responses"]["TooManyRequests"]["headers"]
-    assert headers.keys() == told
+    assert headers.keys() == documented
     assert all(header["required"] for header in headers.values())
 
 
 def test_what_the_contract_calls_documented_has_a_heading():
-    shown = {outcome.operation for outcome in every("path")}
-    assert shown == {
+    in_document = {outcome.operation for outcome in every("path")}
+    assert in_document == {
         op.spec["operationId"] for op in operations(CONTRACT) if op.spec.get("x-confidence") != "inferred"
     }
 

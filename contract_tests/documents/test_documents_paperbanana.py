@@ -72,15 +72,15 @@ def cites(source: str, line: int) -> bool:
 @pytest.mark.parametrize("example", snippets("paperbanana", "answer"), ids=str)
 def test_an_answer_as_it_is_shown_fits_its_operation(example: Snippet):
     """The keys of D:772 and D:804 lack webhook_url, which D:739 has; the mock always sends it (see the contract)."""
-    shown, found = json.loads(example.text), of(example)
-    for row in shown if isinstance(shown, list) else [shown]:
+    body, found = json.loads(example.text), of(example)
+    for row in body if isinstance(body, list) else [body]:
         if example.operation in ("list_keys", "get_key"):
             assert "webhook_url" not in row
             row["webhook_url"] = None
     status, response = next(iter(found.spec["responses"].items()))
     assert status.startswith("2")
     schema = resolve(CONTRACT, response)["content"]["application/json"]["schema"]
-    assert errors(CONTRACT, schema, shown) == []
+    assert errors(CONTRACT, schema, body) == []
 
 
 @pytest.mark.parametrize("example", snippets("paperbanana", "fragment"), ids=str)
@@ -96,22 +96,22 @@ def test_a_curl_is_a_request_of_its_operation(example: Snippet):
     found = of(example)
     text = example.text.partition("\n")[2] if example.text.startswith("PDF_B64=") else example.text
     words = shlex.split(text.replace("\\\n", " ").replace("${PDF_B64}", "JVBERi0="))
-    given = {flag: words[i + 1] for i, flag in enumerate(words) if flag in ("-X", "-d", "-o")}
+    flags = {flag: words[i + 1] for i, flag in enumerate(words) if flag in ("-X", "-d", "-o")}
     url = next(word for word in words if word.startswith("https://"))
     path = url.removeprefix("https://api.paperbanana.me").partition("?")[0]
-    assert given.get("-X", "GET").lower() == found.method
+    assert flags.get("-X", "GET").lower() == found.method
     assert re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", found.path), path)
-    wanted = None if found.anonymous else f"Bearer {'YOUR_ADMIN_KEY' if example.operation in ADMIN else 'pb_'}"
+    authorization = None if found.anonymous else f"Bearer {'YOUR_ADMIN_KEY' if example.operation in ADMIN else 'pb_'}"
     sent = next((word for word in words if word.startswith("Authorization: ")), None)
-    assert sent is None if wanted is None else sent is not None and sent.startswith(f"Authorization: {wanted}")
+    assert sent is None if authorization is None else sent is not None and sent.startswith(f"Authorization: {authorization}")
     if found.body is not None:
-        assert errors(CONTRACT, found.body, json.loads(given["-d"])) == []
+        assert errors(CONTRACT, found.body, json.loads(flags["-d"])) == []
 
 
 def test_the_webhook_as_it_is_shown_fits():
-    (shown,) = snippets("paperbanana", "webhook")
+    (snippet,) = snippets("paperbanana", "webhook")
     schema = CONTRACT["components"]["schemas"]["WebhookPayload"]
-    payload = json.loads(shown.text)
+    payload = json.loads(snippet.text)
     assert errors(CONTRACT, schema, payload) == []
     assert list(payload) == list(schema["properties"])
     for key in payload:
@@ -119,16 +119,16 @@ def test_the_webhook_as_it_is_shown_fits():
 
 
 def test_the_headers_of_a_delivery_are_those_shown():
-    (shown,) = snippets("paperbanana", "delivery")
-    told = dict(line.split(": ") for line in shown.text.splitlines()[1:])
+    (snippet,) = snippets("paperbanana", "delivery")
+    headers = dict(line.split(": ") for line in snippet.text.splitlines()[1:])
     declared = {parameter["name"]: parameter for parameter in CONTRACT["webhooks"]["task_finished"]["post"]["parameters"]}
-    assert told.keys() - {"Content-Type"} == declared.keys()
-    assert told["User-Agent"] == declared["User-Agent"]["schema"]["const"]
+    assert headers.keys() - {"Content-Type"} == declared.keys()
+    assert headers["User-Agent"] == declared["User-Agent"]["schema"]["const"]
 
 
 def test_an_error_as_it_is_shown_fits():
-    (shown,) = snippets("paperbanana", "error")
-    assert errors(CONTRACT, CONTRACT["components"]["schemas"]["Error"], json.loads(shown.text)) == []
+    (snippet,) = snippets("paperbanana", "error")
+    assert errors(CONTRACT, CONTRACT["components"]["schemas"]["Error"], json.loads(snippet.text)) == []
 
 
 @pytest.mark.parametrize("example", snippets("paperbanana", "status"), ids=str)
@@ -150,10 +150,10 @@ def test_a_listed_status_is_in_the_operations_it_can_come_from(example: Snippet)
 
 
 def test_what_the_contract_calls_documented_has_a_section():
-    shown = {snippet.operation for snippet in snippets("paperbanana", "path")}
+    in_document = {snippet.operation for snippet in snippets("paperbanana", "path")}
     documented = {
         op.spec["operationId"]
         for op in operations(CONTRACT)
         if op.spec.get("x-confidence", "documented") == "documented"
     }
-    assert shown == documented
+    assert in_document == documented

@@ -81,22 +81,22 @@ def test_it_is_looked_at_every_four_seconds(way: str, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("way", WAYS)
 def test_or_as_often_and_as_long_as_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, first, meanwhile, _, told = WAYS[way]
+    begin, first, meanwhile, _, text = WAYS[way]
     at = FlowDriver(monkeypatch, *first, meanwhile)
 
     with pytest.raises(errors.DeadlineExceeded) as caught:
         at.run(begin(poll=7.0, deadline=20.0))
 
     assert at.pauses == [7.0, 7.0, 6.0]
-    assert str(caught.value) == f"{told} after 20 s"
+    assert str(caught.value) == f"{text} after 20 s"
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, first, meanwhile, _, told = WAYS[way]
+    begin, first, meanwhile, _, text = WAYS[way]
     at = FlowDriver(monkeypatch, *first, meanwhile)
 
-    with pytest.raises(errors.DeadlineExceeded, match=f"{told} after 600 s"):
+    with pytest.raises(errors.DeadlineExceeded, match=f"{text} after 600 s"):
         at.run(begin())
 
     assert at.now == 600.0
@@ -105,27 +105,27 @@ def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("way", WAYS)
 def test_and_no_longer_than_is_wished(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, first, meanwhile, _, told = WAYS[way]
+    begin, first, meanwhile, _, text = WAYS[way]
     at = FlowDriver(monkeypatch, *first, meanwhile)
 
     with pytest.raises(errors.CallCancelled) as caught:
         at.run(begin(cancelled=lambda: at.now > 0))
 
     assert at.pauses == [4.0]
-    assert str(caught.value) == f"{told} and no longer waited for"
+    assert str(caught.value) == f"{text} and no longer waited for"
 
 
 @pytest.mark.parametrize(
-    ("begin", "told"),
+    ("begin", "text"),
     [
         (lambda **words: falai.wait_for_instance(FalAI("k").session, "abc123", **words), "instance abc123 is not seen"),
         (lambda **words: paperbanana.wait_for_task(PaperBanana("k").session, "a", **words), "task a is not seen"),
     ],
 )
-def test_what_was_never_looked_at_is_not_seen(begin: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_never_looked_at_is_not_seen(begin: Any, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at = FlowDriver(monkeypatch)
 
-    with pytest.raises(errors.CallCancelled, match=f"{told} and no longer waited for"):
+    with pytest.raises(errors.CallCancelled, match=f"{text} and no longer waited for"):
         at.run(begin(cancelled=lambda: True))
     assert at.sent == []
 
@@ -242,19 +242,19 @@ def test_a_run_url_is_a_host_of_its_own_on_the_real_service_only() -> None:
 # Tasks and files -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("error", "told"), [("no data", "no data"), (None, "failed")])
-def test_a_task_that_failed_says_why(error: str | None, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("error", "text"), [("no data", "no data"), (None, "failed")])
+def test_a_task_that_failed_says_why(error: str | None, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at = FlowDriver(monkeypatch, {**TASK, "status": "failed", "error": error})
 
     with pytest.raises(errors.TaskFailed) as caught:
         at.run(paperbanana.wait_for_task(PaperBanana("k").session, "a"))
 
-    assert str(caught.value) == told
+    assert str(caught.value) == text
     assert caught.value.task.status == "failed"
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "asked"),
+    ("name", "words", "path"),
     [
         ("a.svg", {}, "GET /api/tasks/a/image?format=svg"),
         ("a.PDF", {}, "GET /api/tasks/a/image?format=pdf"),
@@ -264,13 +264,13 @@ def test_a_task_that_failed_says_why(error: str | None, told: str, monkeypatch: 
     ],
 )
 def test_a_picture_of_a_task_is_written(
-    name: str, words: Any, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, words: Any, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = FlowDriver(monkeypatch, Raw(200, {"content-type": "image/png"}, b"picture"))
 
     found = at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / name, **words))
 
-    assert (found, found.read_bytes(), at.asked) == (tmp_path / name, b"picture", [asked])
+    assert (found, found.read_bytes(), at.asked) == (tmp_path / name, b"picture", [path])
 
 
 @pytest.mark.parametrize("kind", ["image/webp", "application/octet-stream"])
@@ -316,8 +316,8 @@ def test_a_pdf_goes_as_base64() -> None:
     assert call.json["pdf_base64"] == base64.b64encode(b"%PDF-1.4").decode()
     plot: Any = paperbanana.create_plot({"a": [1, 2]}, "bars")
     assert plot.json == {"data_json": '{"a": [1, 2]}', "intent": "bars"}
-    told: Any = paperbanana.create_plot('{"a": 1}', "bars")
-    assert told.json["data_json"] == '{"a": 1}'
+    a_plot: Any = paperbanana.create_plot('{"a": 1}', "bars")
+    assert a_plot.json["data_json"] == '{"a": 1}'
 
 
 # Pages -----------------------------------------------------------------------------------------------------------
@@ -376,10 +376,10 @@ def test_the_pages_of_go_bananas() -> None:
 
 
 def test_the_pages_of_paperbananas_history() -> None:
-    asked = {"size": 2, "endpoint": "plot", "status": "failed", "api_key": "pb_0"}
+    filters = {"size": 2, "endpoint": "plot", "status": "failed", "api_key": "pb_0"}
     first, last, empty = Page(items=[1, 2], pages=2), Page(items=[3], pages=2), Page(items=[], pages=9)
 
     book = paperbanana.each_history_item(size=2, endpoint="plot", status="failed", api_key="pb_0")
-    assert turned(book, first, last) == ([1, 2, 3], [asked, {**asked, "page": 2}])
+    assert turned(book, first, last) == ([1, 2, 3], [filters, {**filters, "page": 2}])
     assert turned(paperbanana.each_history_item(), empty) == ([], [{}])
     assert turned(paperbanana.each_history_item(), Page(items=[1], pages=1)) == ([1], [{}])

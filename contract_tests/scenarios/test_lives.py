@@ -128,25 +128,25 @@ def test_the_account_and_the_base(banana: Any) -> None:
 
 
 def test_the_life_of_an_instance(fal: Any, stand: Any) -> None:
-    made = fal.create_instance("gpu-1x-a10g", name="mine", config={"disk": 10})
-    assert (made.status, made.name, made.config, made.ip) == ("provisioning", "mine", {"disk": 10}, None)
+    created = fal.create_instance("gpu-1x-a10g", name="mine", config={"disk": 10})
+    assert (created.status, created.name, created.config, created.ip) == ("provisioning", "mine", {"disk": 10}, None)
 
     stand.clock.advance(30)
-    active = fal.wait_for_instance(made.id, poll=0.01)
+    active = fal.wait_for_instance(created.id, poll=0.01)
     assert active.status == "active"
     assert active.ip
     stand.clock.advance(3600)
-    readings = fal.monitor_instance(made.id, metrics=["cpu", "gpu"])
+    readings = fal.monitor_instance(created.id, metrics=["cpu", "gpu"])
     assert set(readings.metrics) == {"cpu", "gpu"}
     assert readings.metrics["gpu"].points
 
-    assert fal.stop_instance(made.id).status == "stopping"
+    assert fal.stop_instance(created.id).status == "stopping"
     stand.clock.advance(10)
-    assert [item.id for item in fal.each_instance(status="stopped")] == [made.id]
-    assert fal.start_instance(made.id).status == "starting"
+    assert [item.id for item in fal.each_instance(status="stopped")] == [created.id]
+    assert fal.start_instance(created.id).status == "starting"
     with pytest.raises(DeadlineExceeded, match="is starting after 0 s"):
-        fal.wait_for_instance(made.id, poll=0.01, deadline=0)
-    assert fal.delete_instance(made.id) == ""
+        fal.wait_for_instance(created.id, poll=0.01, deadline=0)
+    assert fal.delete_instance(created.id) == ""
     assert fal.list_instances().instances == []
     hours = {row.endpoint_id: row.quantity for row in fal.get_usage().summary}
     assert hours["compute/gpu-1x-a10g"] >= 1
@@ -233,10 +233,10 @@ def test_a_handler_that_is_not_there_is_not_called_again(native: Any, stand: Any
 
 def archive() -> bytes:
     """A repository of Banana's: an app and its Dockerfile, as a tar.gz."""
-    with io.BytesIO() as whole:
-        with tarfile.open(fileobj=whole, mode="w:gz") as packed:
+    with io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
             for name, text in (("app.py", b"import potassium"), ("Dockerfile", b"FROM scratch")):
                 entry = tarfile.TarInfo(name)
                 entry.size = len(text)
                 packed.addfile(entry, io.BytesIO(text))
-        return whole.getvalue()
+        return buffer.getvalue()

@@ -53,9 +53,9 @@ class Operation:
     def security(self) -> set[str]:
         """Where its key goes: query, header or body; nowhere if it takes none."""
         schemes = self.document["components"]["securitySchemes"]
-        asked = self.spec.get("security", self.document.get("security", []))
+        schemes_of = self.spec.get("security", self.document.get("security", []))
         body = resolve(self.document, self.body or {}).get("properties", {})
-        places = {schemes[name].get("in", "header") for item in asked for name in item}
+        places = {schemes[name].get("in", "header") for item in schemes_of for name in item}
         return places or ({"body"} if "apiKey" in body else set())
 
     @property

@@ -29,8 +29,8 @@ class PaperBananaCaller:
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
         """A call with the API key, below /api/admin with the admin's."""
         key = ADMIN if path.startswith("/api/admin") else self.key
-        given = {"authorization": f"Bearer {key}", **headers}
-        return self.send(method, path, headers=given, **({} if body is None else {"json": body}))
+        headers_sent = {"authorization": f"Bearer {key}", **headers}
+        return self.send(method, path, headers=headers_sent, **({} if body is None else {"json": body}))
 
     def ok(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of a call that has to succeed."""

@@ -76,12 +76,12 @@ def axes(name: str, found: Operation, facts: dict[Fact, list[str]]) -> str:
 def words(found: Operation) -> str:
     """What the contract says of one operation. `-` where there is nothing to say."""
     spec = found.spec
-    asked = {"parameters": found.parameters, "body": spec.get("requestBody", {})}
+    request = {"parameters": found.parameters, "body": spec.get("requestBody", {})}
     success = next(value for status, value in spec["responses"].items() if str(status)[0] in "23")
     cells = (
         f"`{spec['operationId']}`",
         f"`{found}`",
-        _confidence(found.document, spec, asked),
+        _confidence(found.document, spec, request),
         _confidence(found.document, spec, success),
         spec.get("x-remembers", "-"),
         spec.get("x-made-up", "-"),
@@ -111,8 +111,8 @@ def _heads(names: tuple[str, ...]) -> str:
 
 def _of(some: list[str], every: list[str]) -> str:
     missing = [status for status in every if status not in some]
-    told = f"{len(some)}/{len(every)}"
-    return f"{told}, not {', '.join(missing)}" if missing else told
+    count = f"{len(some)}/{len(every)}"
+    return f"{count}, not {', '.join(missing)}" if missing else count
 
 
 def _snippets(name: str, operation: str, ran: bool) -> str:
@@ -133,10 +133,10 @@ def _example(name: str, operation: str) -> str:
 
 def _confidence(document: Any, operation: Any, part: Any) -> str:
     """How sure the contract is of a part of an operation: the weakest word on the whole, and on what is within."""
-    said = set(_said(document, part, set()))
+    levels = set(_said(document, part, set()))
     if operation.get("x-confidence") == "inferred" or _of_the_whole(document, part) == "inferred":
         return "inferred"
-    return f"documented, {' and '.join(sorted(said))} in part" if said else "documented"
+    return f"documented, {' and '.join(sorted(levels))} in part" if levels else "documented"
 
 
 def _of_the_whole(document: Any, part: Any) -> str:

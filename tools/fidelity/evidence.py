@@ -99,17 +99,19 @@ def write_part() -> None:
 
 def write(folder: Path, files: set[str]) -> None:
     """Write the file anew: what the parts of a run have, and of tests in other files than those what it had before."""
-    shown = {fact: {test for test in tests if test.partition("::")[0] not in files} for fact, tests in stored().items()}
+    evidence = {
+        fact: {test for test in tests if test.partition("::")[0] not in files} for fact, tests in stored().items()
+    }
     for part in sorted(folder.glob("*.json")):
         for name, facts in json.loads(part.read_text(encoding="utf-8")).items():
             for provider, operation, what in facts:
-                shown.setdefault((provider, operation, what), set()).add(name)
+                evidence.setdefault((provider, operation, what), set()).add(name)
     rows: dict[str, Any] = {}
-    for (provider, operation, what), tests in sorted(shown.items()):
+    for (provider, operation, what), tests in sorted(evidence.items()):
         lives = {test.replace("[async]", "[sync]") for test in tests}  # one for both kinds of client
         if tests:
-            told = sorted(lives) if what == "life" else [min(tests)]
-            rows.setdefault(provider, {}).setdefault(operation, {})[what] = told
+            named_tests = sorted(lives) if what == "life" else [min(tests)]
+            rows.setdefault(provider, {}).setdefault(operation, {})[what] = named_tests
     FILE.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 

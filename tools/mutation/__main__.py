@@ -68,24 +68,24 @@ def files() -> list[str]:
 
 def main() -> int:
     """Run as a script. The status is 1 where a survivor has no reason."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--provider", help="of one provider only")
-    asked.add_argument("--only", help="those whose name holds this")
-    asked.add_argument("--sample", type=int, help="so many, drawn with the seed")
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
-    asked.add_argument("--patience", type=float, default=60.0, help="seconds of tests that are asked about one mutant")
-    asked.add_argument("--minutes", type=float, default=60.0, help="after which no more are begun")
-    asked.add_argument("--out", type=Path, help="where to write the score")
-    asked.add_argument("--again", action="store_true", help="those that survived as --out has it, to be written anew")
-    asked.add_argument("--list", action="store_true", help="name them and end")
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--provider", help="of one provider only")
+    parser.add_argument("--only", help="those whose name holds this")
+    parser.add_argument("--sample", type=int, help="so many, drawn with the seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds of tests that are asked about one mutant")
+    parser.add_argument("--minutes", type=float, default=60.0, help="after which no more are begun")
+    parser.add_argument("--out", type=Path, help="where to write the score")
+    parser.add_argument("--again", action="store_true", help="those that survived as --out has it, to be written anew")
+    parser.add_argument("--list", action="store_true", help="name them and end")
+    options = parser.parse_args()
 
     chosen = [
         item for item in every() if options.provider in (None, item.provider) and (options.only or "") in str(item)
     ]
-    kept = options.out is not None and options.out.exists() and (options.again or options.provider)
-    before = json.loads(options.out.read_text()) if kept else None
+    merges = options.out is not None and options.out.exists() and (options.again or options.provider)
+    before = json.loads(options.out.read_text()) if merges else None
     if options.again:
         chosen = [item for item in chosen if key(item) in before["survivors"]]
     if options.sample is not None and options.sample < len(chosen):

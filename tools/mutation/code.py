@@ -145,28 +145,28 @@ def _changes(function: ast.AST, source: Source) -> Iterator[tuple[str, str, Call
     for node in ast.walk(function):
         if id(node) in skipped:
             continue
-        told = f"line {getattr(node, 'lineno', 0)}: {{}}".format
+        describe = f"line {getattr(node, 'lineno', 0)}: {{}}".format
         match node:
             case ast.Constant(value=bool(value)):
-                yield "flag", told(value), partial(setattr, node, "value", not value)
+                yield "flag", describe(value), partial(setattr, node, "value", not value)
             case ast.Constant(value=int(value) | float(value)):
-                yield "number", told(value), partial(setattr, node, "value", value + 1)
+                yield "number", describe(value), partial(setattr, node, "value", value + 1)
             case ast.Constant(value=str(value)) if source.texts and value.strip():
-                yield "word", told(repr(value[:40])), partial(setattr, node, "value", f"{value}x")
+                yield "word", describe(repr(value[:40])), partial(setattr, node, "value", f"{value}x")
             case ast.Compare(ops=[first, *rest]) if type(first) in SWAPS:
                 swapped = [SWAPS[type(first)](), *rest]
-                yield "comparison", told(ast.unparse(node)[:60]), partial(setattr, node, "ops", swapped)
+                yield "comparison", describe(ast.unparse(node)[:60]), partial(setattr, node, "ops", swapped)
             case ast.BoolOp(op=op):
                 other = ast.Or() if isinstance(op, ast.And) else ast.And()
-                yield "logic", told(ast.unparse(node)[:60]), partial(setattr, node, "op", other)
+                yield "logic", describe(ast.unparse(node)[:60]), partial(setattr, node, "op", other)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 twice = ast.UnaryOp(ast.Not(), operand)
-                yield "logic", told(ast.unparse(node)[:60]), partial(setattr, node, "operand", twice)
+                yield "logic", describe(ast.unparse(node)[:60]), partial(setattr, node, "operand", twice)
             case ast.Call(keywords=keywords) if source.calls:
                 for keyword in keywords:
                     if keyword.arg is not None:
                         left = [other for other in keywords if other is not keyword]
-                        yield "argument left out", told(keyword.arg), partial(setattr, node, "keywords", left)
+                        yield "argument left out", describe(keyword.arg), partial(setattr, node, "keywords", left)
 
 
 def _unread(function: ast.AST) -> set[int]:
@@ -208,7 +208,7 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
         value = getattr(source.module, target.id, None)
         line, functions = statement.lineno, _users(source, target.id)
 
-        def made(
+        def mutant_of(
             kind: str,
             what: str,
             apply: Callable[[], None],
@@ -221,11 +221,11 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
             )
 
         if isinstance(value, int | float) and not isinstance(value, bool):
-            yield made("constant", str(value), lambda n=target.id, v=value: _rebind(source.module, n, v, v + 1))
+            yield mutant_of("constant", str(value), lambda n=target.id, v=value: _rebind(source.module, n, v, v + 1))
         elif isinstance(value, tuple) and value and all(type(item) in (int, float) for item in value):
             for i in range(len(value)):
                 other = (*value[:i], value[i] + 1, *value[i + 1 :])
-                yield made(
+                yield mutant_of(
                     "constant",
                     f"[{i}] {value[i]}",
                     lambda n=target.id, v=value, o=other: _rebind(source.module, n, v, o),
@@ -233,7 +233,7 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
         elif isinstance(value, dict) and isinstance(getattr(statement, "value", None), ast.Dict):
             for key, row in value.items():
                 for what, other in _others(row):
-                    yield made("table", f"{key!r} {what}", lambda v=value, k=key, o=other: v.__setitem__(k, o))
+                    yield mutant_of("table", f"{key!r} {what}", lambda v=value, k=key, o=other: v.__setitem__(k, o))
 
 
 def _users(source: Source, name: str) -> frozenset[str]:

@@ -42,7 +42,7 @@ class Outcome:
 
     mutant: Mutant
     test: str | None
-    asked: int
+    tests_run: int
     seconds: float
 
 
@@ -81,13 +81,13 @@ class Run:
     def _put_in(self, mutants: Sequence[Mutant]) -> None:
         began = time.monotonic()
         for number, (mutant, (found, seconds)) in enumerate(self._each(mutants, self._ask, LONGEST), 1):
-            outcome = Outcome(mutant, found["test"], found["asked"], seconds)
+            outcome = Outcome(mutant, found["test"], found["tests_run"], seconds)
             self.outcomes.append(outcome)
             if outcome.test in self.tests:
                 self.tests[outcome.test].kills += 1
                 self._near.update((site, outcome.test) for site in mutant.sites)
             if outcome.test is None:
-                self.say(f"survived: {mutant}  ({outcome.asked} tests, {seconds:.1f} s)")
+                self.say(f"survived: {mutant}  ({outcome.tests_run} tests, {seconds:.1f} s)")
             if number % 100 == 0:
                 dead = sum(item.test is not None for item in self.outcomes)
                 self.say(f"{number} of {len(mutants)}: {dead} seen, {time.monotonic() - began:.0f} s")
@@ -114,7 +114,7 @@ class Run:
         """Mutants that were seen by a test after others: two of each test, and the rest."""
         picked, first, others = Counter[str](), list[Outcome](), list[Outcome]()
         for outcome in self.outcomes:
-            if outcome.asked > 1 and outcome.test in self.tests:
+            if outcome.tests_run > 1 and outcome.test in self.tests:
                 picked[outcome.test] += 1
                 (first if picked[outcome.test] <= 2 else others).append(outcome)
         return first, others
@@ -164,17 +164,17 @@ class Run:
 
     def _first_red(self, names: Sequence[str]) -> Any:
         """Run tests until one is red; one that hangs is."""
-        asked = 0
+        tests_run = 0
 
         def timed(name: str) -> None:
-            nonlocal asked
-            asked += 1
-            ends_after(HUNG + 10 * self.tests[name].seconds, {"test": name, "asked": asked})
+            nonlocal tests_run
+            tests_run += 1
+            ends_after(HUNG + 10 * self.tests[name].seconds, {"test": name, "tests_run": tests_run})
 
         for name, passed, _ in self._tested(names, before=timed):
             if not passed:
-                return {"test": name, "asked": asked}
-        return {"test": None, "asked": asked}
+                return {"test": name, "tests_run": tests_run}
+        return {"test": None, "tests_run": tests_run}
 
     def _seeing(self, mutant: Mutant) -> list[str]:
         """The tests that come by the mutant: who saw it before, then those that are quick and saw much, best nearby.
@@ -224,7 +224,7 @@ class Run:
                     raise RuntimeError(f"{job}: {found['died']}")
                 if raised:
                     self.say(f"could not be put in: {job}: {found['died']}")
-                found = {"test": None if raised else found["died"], "asked": 0}
+                found = {"test": None if raised else found["died"], "tests_run": 0}
             yield job, (found, seconds)
 
 
