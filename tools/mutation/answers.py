@@ -1,6 +1,6 @@
-"""Mutants of what a mock answers: a field dropped, renamed or retyped, another status, code, text or header.
+"""Mutants of a mock's responses: a field dropped, renamed or retyped, another status, code, text or header.
 
-They take hold after the mock has held its answer to its own contract: what is asked here is whether anybody else sees.
+A mutant takes effect after the mock has checked the response against its own contract, so that only a test detects it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Change = Callable[[Answer], None]
 
 
 def mutants() -> Iterator[Mutant]:
-    """All of them, in the order of the contracts."""
+    """Returns the mutants of all mocks, in the order of the contracts."""
     for provider in FILES:
         document = contract(provider)
         for found in named_operations(document):
@@ -144,7 +144,7 @@ def _content_type(answer: Answer) -> None:
 
 
 def watch() -> None:
-    """Note which operations are answered, and how."""
+    """Records which operations respond, and with which status."""
     check = Service.check
 
     def watched(self: Service, call: Call, answer: Answer, *, provoked: bool) -> None:
