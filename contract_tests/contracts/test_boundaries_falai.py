@@ -174,6 +174,30 @@ def test_an_hour_of_an_instance_costs_its_price(instance_type: str, hourly: floa
     )
 
 
+def test_a_row_of_usage_has_quantity_price_and_discount(stand: MockSession) -> None:
+    own = stand.endpoint("fal-native")
+    headers = {"authorization": f"Key {own.key}"}
+    httpx2.post(f"{own.base_url}{INSTANCES}", json=NODE, headers=headers)
+    stand.clock.advance(2.5 * HOUR)  # it runs after 30 s
+
+    response = httpx2.get(f"{own.base_url}/v1/models/usage", params={"expand": "summary"}, headers=headers)
+
+    assert response.json()["summary"] == [
+        {
+            "endpoint_id": "compute/gpu_1x_h100_sxm5",
+            "unit": "hours",
+            "quantity": 2.491667,
+            "unit_price": 1.89,
+            "percent_discount": None,
+            "cost_subtotal": 4.70925,
+            "cost_discount": 0,
+            "cost_total": 4.70925,
+            "cost": 4.70925,
+            "currency": "USD",
+        }
+    ]
+
+
 def test_an_idempotency_key_is_remembered_for_ten_minutes(native: InProcess) -> None:
     def create() -> str:
         return native("POST", INSTANCES, json=NODE, headers={"idempotency-key": "one"}).json()["id"]

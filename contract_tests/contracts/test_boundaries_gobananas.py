@@ -6,6 +6,7 @@ An empty tenant, whose clock starts at 2026-01-01T00:00:00Z.
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import httpx2
@@ -110,6 +111,7 @@ def test_image_ids_count_from_one_and_files_are_named_by_the_day(call: InProcess
 
     assert (first["id"], second["id"]) == (1, 2)
     assert "/2026-01-01/" in row["r2_key"]
+    assert re.fullmatch(r"pub-[0-9a-f]{32}", first["url"].partition("/r2/")[2].partition("/")[0])
     assert first["url"].endswith(f"/{row['r2_key']}")
     assert first["thumbnail_url"] == first["url"].replace(".png", "-thumb.jpg")
     assert call("DELETE", "/api/images/1").status_code == 204

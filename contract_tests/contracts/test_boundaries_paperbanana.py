@@ -185,6 +185,8 @@ def test_a_task_can_be_made_to_fail_with_a_reason(call: PaperBananaCaller) -> No
     call.world.clock.advance(10)
 
     assert (call.task(failing)["status"], call.task(failing)["error"]) == ("failed", "no ink")
+    detail = call.ok("GET", f"/api/admin/history/{failing}")
+    assert (detail["status"], detail["error"], detail["image_base64"]) == ("failed", "no ink", None)
     assert call.task(following)["status"] == "completed"
 
 

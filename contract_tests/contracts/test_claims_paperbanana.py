@@ -293,6 +293,11 @@ def test_paperbanana_image_formats(call: PaperBananaCaller):
     task = call.submit(output_formats=["png", "svg", "pdf"], aspect_ratio="16:9")
     files = {name: call("GET", f"/api/tasks/{task}/image?format={name}") for name in ("png", "svg", "pdf")}
     plain = call("GET", f"/api/tasks/{task}/image")
+    assert {name: file.headers["content-type"] for name, file in files.items()} == {
+        "png": "image/png",
+        "svg": "image/svg+xml",
+        "pdf": "application/pdf",
+    }
     assert plain.content == files["png"].content == base64.b64decode(call.task(task)["image_base64"])
     assert plain.headers["content-disposition"] == f'attachment; filename="{task}.png"'
     picture = Image.open(io.BytesIO(plain.content))

@@ -122,6 +122,7 @@ def test_what_fal_tells_of_some_models_only(id: str) -> None:
     listed = {row["endpoint_id"]: row for row in gateway.result("GET", "/v1/models", limit=100)["models"]}
     got = gateway.result("GET", "/v1/models/model_id", model_id=id)
 
+    assert set(model["metadata"]) == ALWAYS | RARE[id].keys()
     for row in (model, listed[id], got):
         assert {name: value for name, value in row["metadata"].items() if name not in ALWAYS} == RARE[id]
 
