@@ -68,7 +68,7 @@ def test_a_status_is_an_error_of_its_own_class(status: int, kind: type, httpserv
     ],
     ids=["empty", "html", "truncated", "list", "null", "string", "wrong type", "wrong row", "deep", "no text"],
 )
-def test_an_answer_that_does_not_fit_is_said_to(content: bytes, text: str, httpserver: HTTPServer) -> None:
+def test_an_invalid_answer_is_an_error_that_quotes_it(content: bytes, text: str, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/models").respond_with_data(content, content_type="application/json")
 
     with pytest.raises(errors.APIResponseError) as caught, banana(httpserver) as client:
@@ -78,7 +78,7 @@ def test_an_answer_that_does_not_fit_is_said_to(content: bytes, text: str, https
     assert len(httpserver.log) == 1, "asking again does not help"
 
 
-def test_a_field_the_contract_does_not_know_is_kept_or_refused(httpserver: HTTPServer) -> None:
+def test_an_unknown_field_is_kept_or_refused_by_a_strict_client(httpserver: HTTPServer) -> None:
     answer = {**MODELS, "result": {"models": [], "total": 0}}
     httpserver.expect_request("/v1/models").respond_with_json(answer)
 

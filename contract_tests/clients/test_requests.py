@@ -112,7 +112,7 @@ def _leaves(value: Any) -> Iterator[str]:
         ("paperbanana", "get_history", ("a/b?c",), "/api/admin/history/a%2Fb%3Fc"),
     ],
 )
-def test_what_is_named_stays_one_part_of_the_path(
+def test_an_id_stays_one_segment_of_the_path(
     provider: str, method: str, words: tuple[str, ...], path: str, httpserver: HTTPServer
 ) -> None:
     client = CLIENTS[provider][0](KEY, admin_key=KEY, base_url=httpserver.url_for("").rstrip("/"), max_retries=0)

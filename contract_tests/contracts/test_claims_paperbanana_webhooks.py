@@ -298,7 +298,7 @@ def deliveries(at: Endpoint, stand: MockSession, hook: str, count: int, seconds:
     return found
 
 
-def test_in_real_time_webhooks_go_out_without_a_call(refuser: str):
+def test_webhooks_are_sent_in_real_time_without_a_request(refuser: str):
     with bananastand_mocks.start("paperbanana", virtual=False) as server:
         stand, at = server.default, server.endpoint("paperbanana")
         stand.world.settings |= {"paperbanana.seconds": [0.1, 0.1], "paperbanana.webhook_waits": [0.2, 0.1]}

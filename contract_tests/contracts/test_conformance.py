@@ -64,7 +64,7 @@ def test_without_write_only_gets_are_sent(provider: str, stand: Any) -> None:
 
 
 @pytest.mark.parametrize("provider", FILES)
-def test_nothing_is_changed_or_deleted_but_what_was_made_in_the_run(provider: str) -> None:
+def test_a_run_changes_only_what_it_created(provider: str) -> None:
     """What a GET found is somebody's, on a live service."""
     methods = {operation.spec.get("operationId"): operation.method for operation in operations(contract(provider))}
     found = {name for step in steps(provider) if methods[step.call] == "get" for name in step.keep}
@@ -84,7 +84,7 @@ def test_contracts_and_plans_are_those_of_the_same_names() -> None:
         }
 
 
-def test_a_mock_that_begins_to_lie_is_caught(stand: Any) -> None:
+def test_a_mock_that_breaks_its_contract_is_found(stand: Any) -> None:
     stand.tasks.finish_immediately()
     stand.tasks.fail_next(1)
     at = stand.endpoint("paperbanana")
@@ -161,7 +161,7 @@ def by_place(differences: tuple[Difference, ...]) -> dict[str, tuple[str, str]]:
     return {difference.where: (difference.contract, difference.answer) for difference in differences}
 
 
-def test_a_right_answer_has_no_difference(httpserver: HTTPServer) -> None:
+def test_a_valid_answer_has_no_difference(httpserver: HTTPServer) -> None:
     profile(httpserver, PROFILE)
     assert found(httpserver, "get_profile") == ()
 
@@ -177,7 +177,7 @@ def test_a_right_answer_has_no_difference(httpserver: HTTPServer) -> None:
     ],
     ids=["type", "missing", "retyped", "extra"],
 )  # fmt: skip
-def test_a_field_that_is_wrong_is_named(
+def test_a_wrong_field_is_named(
     change: Any, where: str, contract_has: str, answer: str, httpserver: HTTPServer
 ) -> None:
     tenant = {name: value for name, value in {**PROFILE["tenant"], **change}.items() if value is not ...}
@@ -205,7 +205,7 @@ def test_a_field_that_is_wrong_is_named(
     ],
     ids=["status", "error", "type", "html", "truncated", "empty"],
 )  # fmt: skip
-def test_an_answer_that_is_wrong_as_a_whole_is_named(
+def test_a_wrong_status_type_or_body_is_named(
     body: Any, status: int, kind: str, expected: Any, httpserver: HTTPServer
 ) -> None:
     profile(httpserver, body, status, kind)
@@ -262,7 +262,7 @@ def test_a_server_that_forgets_is_named(httpserver: HTTPServer) -> None:
     assert found(httpserver, "get_character", write=True)[0] == Difference("status", "200", "404")
 
 
-def test_a_picture_that_is_none_is_named(httpserver: HTTPServer) -> None:
+def test_a_file_that_is_no_picture_is_named(httpserver: HTTPServer) -> None:
     httpserver.expect_request(re.compile("/images/.*")).respond_with_data(b"GIF89a", content_type="image/png")
     options = {"use": {"file": "t/2026-01-01/a.png"}}
 
@@ -285,7 +285,7 @@ def test_a_limit_is_waited_for(httpserver: HTTPServer) -> None:
     assert len(requests) == 2
 
 
-def test_an_address_where_nobody_is() -> None:
+def test_an_unreachable_server_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(Unreachable, match=f"nothing answers at {url}"):
@@ -379,7 +379,7 @@ def test_a_mistake_is_one_line_and_exit_status_two(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_two_runs_that_found_the_same_print_the_same(stand: Any) -> None:
+def test_equal_runs_print_equal_reports(stand: Any) -> None:
     diffs: list[str] = []
     for _ in range(2):
         stand.reset()
@@ -390,7 +390,7 @@ def test_two_runs_that_found_the_same_print_the_same(stand: Any) -> None:
     assert "@@ get_task, with a disabled key (GET /api/tasks/{task_id}) @@\n- status: 403\n+ status: 500" in diffs[0]
 
 
-def test_ids_and_times_are_shown_by_their_kind() -> None:
+def test_ids_and_times_are_normalized() -> None:
     text = (
         "2026-01-02T03:04:05.678Z 2026-01-02 0b5f4d0c-8d0e-4a53-9a53-2c7f1f1f7a11 http://127.0.0.1:8750/a"
         " pb_0123456789abcdef0123456789abcdef 1735689600 1735689600123 42 deadbeef facade"
@@ -401,7 +401,7 @@ def test_ids_and_times_are_shown_by_their_kind() -> None:
     assert len(normal("a" * 1000)) == 160
 
 
-def test_junit_holds_what_xml_cannot() -> None:
+def test_junit_replaces_characters_that_xml_forbids() -> None:
     outcome = Outcome("a", "its success", "GET /", 200, (Difference("body", "JSON", "\x00\x1b<&"),))
 
     assert ElementTree.fromstring(as_junit("gobananas", [outcome]))[0][0].text == (

@@ -36,7 +36,7 @@ APART: dict[str, str] = {
 
 
 @pytest.mark.parametrize("rule", of(*NUMBERS))
-def test_a_bound(rule: Rule) -> None:
+def test_a_numeric_limit_is_kept_and_not_exceeded(rule: Rule) -> None:
     schema = schema_of(rule)
     least = rule.keyword.startswith("min")
     inside, outside = (of_size(rule, schema, rule.value + step) for step in (0, -1 if least else 1))
@@ -75,7 +75,7 @@ def of_size(rule: Rule, schema: Any, size: Any) -> Any:
 
 
 @pytest.mark.parametrize("rule", of("enum", "const", "pattern", "format"))
-def test_a_choice_or_form(rule: Rule) -> None:
+def test_a_value_outside_a_choice_or_pattern_is_refused(rule: Rule) -> None:
     wrong = "2024-13-45" if rule.keyword == "format" else " " if rule.value == r"\S" else "~no such~"
     request = valid_request(rule.provider, rule.operation)
     if rule.path == ("sector",):
@@ -87,7 +87,7 @@ def test_a_choice_or_form(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", of("enum"))
-def test_each_choice_is_taken(rule: Rule) -> None:
+def test_each_choice_is_accepted(rule: Rule) -> None:
     """A choice may be refused for a reason beside it (a model that has no such resolution), but not as unknown."""
     assert rule.value
     for choice in rule.value:
@@ -102,7 +102,7 @@ def test_each_choice_is_taken(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", of("type"))
-def test_a_type(rule: Rule) -> None:
+def test_a_value_of_another_type_is_refused(rule: Rule) -> None:
     kinds = [rule.value] if isinstance(rule.value, str) else rule.value
     if rule.place != "body" and {"string", "array"} & set(kinds):
         return  # what comes in the address is text
@@ -128,7 +128,7 @@ def operation_takes_any(rule: Rule) -> bool:
 
 
 @pytest.mark.parametrize("rule", of("required"))
-def test_what_is_required(rule: Rule) -> None:
+def test_a_missing_required_field_is_refused(rule: Rule) -> None:
     request = valid_request(rule.provider, rule.operation)
     if rule.place != "body":
         query = {name: value for name, value in request.query.items() if name != rule.place}
@@ -143,7 +143,7 @@ def test_what_is_required(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", of("default"))
-def test_a_default_is_what_is_left_out(rule: Rule) -> None:
+def test_a_default_is_the_same_as_leaving_the_field_out(rule: Rule) -> None:
     """The same answer and the same world, whether the default is said or not."""
     request = valid_request(rule.provider, rule.operation)
     default = str(rule.value).lower() if isinstance(rule.value, bool) and rule.place != "body" else rule.value

@@ -62,7 +62,7 @@ SHAPES: dict[tuple[str, str, str, str], tuple[list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
-def test_a_shape(shape: tuple[str, str, str, str]) -> None:
+def test_a_rule_that_spans_several_fields_is_kept(shape: tuple[str, str, str, str]) -> None:
     provider, name, place, _ = shape
     good, bad = SHAPES[shape]
 

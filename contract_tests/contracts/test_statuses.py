@@ -41,7 +41,9 @@ def statuses() -> list[Any]:
 
 
 @pytest.mark.parametrize(("provider", "name", "status"), statuses())
-def test_a_documented_status(provider: str, name: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_documented_status_can_be_provoked(
+    provider: str, name: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     send, request = sender_of(provider), valid_request(provider, name)
     send.reset()
     answer = (succeed if status < 400 else REASONS.get(status, fault))(send, request, status, monkeypatch)

@@ -15,7 +15,7 @@ INSTANCES = "/v1/compute/instances"
 ONE = f"{INSTANCES}/instance_id"
 
 
-def test_an_instance_keeps_what_it_was_made_with_at_every_address() -> None:
+def test_an_instance_shows_its_settings_at_every_address() -> None:
     call = GatewayCaller(FalAIUpstream(), "empty")
     request = {"instance_type": "gpu-1x-a10g", "name": "stand", "config": {"max_workers": 4}, "sector": "sector_1"}
     instance = {
@@ -112,7 +112,7 @@ ALWAYS = {"display_name", "category", "description", "status", "tags", "updated_
 
 
 @pytest.mark.parametrize("id", RARE)
-def test_what_fal_tells_of_some_models_only(id: str) -> None:
+def test_optional_fields_of_a_model_are_there_for_some_models(id: str) -> None:
     native, gateway = (
         InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"}),
         GatewayCaller(FalAIUpstream(), "empty"),
@@ -127,7 +127,7 @@ def test_what_fal_tells_of_some_models_only(id: str) -> None:
         assert {name: value for name, value in row["metadata"].items() if name not in ALWAYS} == RARE[id]
 
 
-def test_usage_says_by_which_key_where_that_is_asked_for() -> None:
+def test_usage_can_be_expanded_by_key() -> None:
     call = InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"})
     query = {"start": "2024-01-01", "end": "2024-02-01", "expand": "time_series,auth_method,auth_method_structured"}
 
@@ -171,7 +171,7 @@ def test_a_character_has_the_addresses_of_its_pictures_at_every_address(gobanana
     assert changed == {**character, "tags": ["fruit", "yellow"]}
 
 
-def test_a_style_preset_has_all_it_was_made_with(gobananas: InProcess) -> None:
+def test_a_style_preset_shows_all_its_fields(gobananas: InProcess) -> None:
     body = {
         "name": "Ink",
         "prompt": "ink drawing",

@@ -115,7 +115,7 @@ def test_a_listed_status_is_in_every_operation(example: Snippet):
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_what_the_contract_calls_documented_has_a_section_or_an_example(provider: str):
+def test_an_operation_called_documented_has_a_section_or_an_example(provider: str):
     in_document = {snippet.operation for snippet in snippets(provider, "curl", "path")}
     documented = {
         op.spec["operationId"]

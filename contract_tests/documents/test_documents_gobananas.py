@@ -76,7 +76,7 @@ def test_a_response_fits_and_with_another_key_it_does_not(example: Snippet):
         assert errors(CONTRACT, schema, {name: value for name, value in body.items() if name != key}) != []
 
 
-def test_the_error_is_that_of_an_image_that_is_not_there():
+def test_the_documented_error_is_that_of_a_missing_image():
     (example,) = every("error")
     schema = schema_of(operation(CONTRACT, "get_image"), "404")
     assert errors(CONTRACT, schema, json.loads(example.text)) == []
@@ -105,7 +105,7 @@ def test_a_429_has_the_documents_headers():
     assert all(header["required"] for header in headers.values())
 
 
-def test_what_the_contract_calls_documented_has_a_heading():
+def test_an_operation_called_documented_has_a_heading():
     in_document = {outcome.operation for outcome in every("path")}
     assert in_document == {
         op.spec["operationId"] for op in operations(CONTRACT) if op.spec.get("x-confidence") != "inferred"

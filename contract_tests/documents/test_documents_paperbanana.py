@@ -70,7 +70,7 @@ def cites(source: str, line: int) -> bool:
 
 
 @pytest.mark.parametrize("example", snippets("paperbanana", "answer"), ids=str)
-def test_an_answer_as_it_is_shown_fits_its_operation(example: Snippet):
+def test_a_documented_answer_fits_its_operation(example: Snippet):
     """The keys of D:772 and D:804 lack webhook_url, which D:739 has; the mock always sends it (see the contract)."""
     body, found = json.loads(example.text), of(example)
     for row in body if isinstance(body, list) else [body]:
@@ -108,7 +108,7 @@ def test_a_curl_is_a_request_of_its_operation(example: Snippet):
         assert errors(CONTRACT, found.body, json.loads(flags["-d"])) == []
 
 
-def test_the_webhook_as_it_is_shown_fits():
+def test_the_documented_webhook_fits():
     (snippet,) = snippets("paperbanana", "webhook")
     schema = CONTRACT["components"]["schemas"]["WebhookPayload"]
     payload = json.loads(snippet.text)
@@ -126,7 +126,7 @@ def test_the_headers_of_a_delivery_are_those_shown():
     assert headers["User-Agent"] == declared["User-Agent"]["schema"]["const"]
 
 
-def test_an_error_as_it_is_shown_fits():
+def test_a_documented_error_fits():
     (snippet,) = snippets("paperbanana", "error")
     assert errors(CONTRACT, CONTRACT["components"]["schemas"]["Error"], json.loads(snippet.text)) == []
 
@@ -149,7 +149,7 @@ def test_a_listed_status_is_in_the_operations_it_can_come_from(example: Snippet)
     assert without == expected[example.text]
 
 
-def test_what_the_contract_calls_documented_has_a_section():
+def test_an_operation_called_documented_has_a_section():
     in_document = {snippet.operation for snippet in snippets("paperbanana", "path")}
     documented = {
         op.spec["operationId"]

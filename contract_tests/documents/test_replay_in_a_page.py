@@ -67,6 +67,6 @@ def test_a_picture_opens_in_a_window(yours: Page, documents: MockSession):
     assert documents.world.breaches == []
 
 
-def test_these_two_are_all():
+def test_two_examples_are_meant_for_a_page():
     found = [snippet.operation for snippet in snippets("paperbanana", "javascript") if for_a_page(snippet)]
     assert found == ["create_diagram_from_pdf", "get_task_image"]

@@ -68,7 +68,7 @@ WAYS: dict[str, tuple[Any, list[Any], Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_it_is_looked_at_every_four_seconds(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_polls_every_four_seconds(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, end, _ = WAYS[way]
     at, seen = FlowDriver(monkeypatch, *first, meanwhile, meanwhile, end), list[Any]()
 
@@ -80,7 +80,7 @@ def test_it_is_looked_at_every_four_seconds(way: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_or_as_often_and_as_long_as_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poll_and_deadline_can_be_chosen(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, _, text = WAYS[way]
     at = FlowDriver(monkeypatch, *first, meanwhile)
 
@@ -92,7 +92,7 @@ def test_or_as_often_and_as_long_as_is_said(way: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_after_ten_minutes_by_default(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, _, text = WAYS[way]
     at = FlowDriver(monkeypatch, *first, meanwhile)
 
@@ -104,7 +104,7 @@ def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_and_no_longer_than_is_wished(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_when_it_is_cancelled(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, _, text = WAYS[way]
     at = FlowDriver(monkeypatch, *first, meanwhile)
 
@@ -122,7 +122,9 @@ def test_and_no_longer_than_is_wished(way: str, monkeypatch: pytest.MonkeyPatch)
         (lambda **words: paperbanana.wait_for_task(PaperBanana("k").session, "a", **words), "task a is not seen"),
     ],
 )
-def test_what_was_never_looked_at_is_not_seen(begin: Any, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_cancelled_before_the_first_poll_says_not_seen(
+    begin: Any, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at = FlowDriver(monkeypatch)
 
     with pytest.raises(errors.CallCancelled, match=f"{text} and no longer waited for"):
@@ -178,7 +180,7 @@ def test_a_run_that_is_done_at_once_is_not_checked(flow: Any, wrapped: Any, monk
         (lambda: bananadev.run_and_wait(BananaDev("k").session, "m", {}), enveloped, "POST /v1/run"),
     ],
 )
-def test_a_run_that_can_be_neither_had_nor_checked(
+def test_a_run_without_outputs_or_call_id_is_an_error(
     flow: Any, wrapped: Any, request_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(errors.APIRefusedError) as caught:

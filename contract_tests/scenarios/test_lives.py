@@ -80,7 +80,7 @@ def test_a_run_that_takes_too_long(banana: Any, stand: Any) -> None:
     assert caught.value.task.message == "running"
 
 
-def test_a_run_that_is_no_longer_wanted(banana: Any, stand: Any) -> None:
+def test_a_run_can_be_cancelled(banana: Any, stand: Any) -> None:
     stand.tasks.finish_after_polls(1000)
     looks = iter([False, False, True, True, True])
 
@@ -104,7 +104,7 @@ def test_the_life_of_a_deployment(banana: Any, stand: Any) -> None:
     assert "fresh" in [model.model_key for model in banana.list_models().models]
 
 
-def test_what_is_run_is_counted(banana: Any) -> None:
+def test_usage_counts_runs(banana: Any) -> None:
     before = banana.get_usage().summary.runs
 
     banana.run("value", {"prompt": "a"})
@@ -117,12 +117,12 @@ def test_what_is_run_is_counted(banana: Any) -> None:
     assert usage.models[0].model_key == "value"
 
 
-def test_a_model_that_is_not_there(banana: Any) -> None:
+def test_an_unknown_model_is_an_error(banana: Any) -> None:
     with pytest.raises(NotFoundError, match="Model not found"):
         banana.get_model("nobody's")
 
 
-def test_the_account_and_the_base(banana: Any) -> None:
+def test_the_account_and_the_base_are_read(banana: Any) -> None:
     assert banana.get_account().limits.max_replicas > 0
     assert banana.get_base().endswith("/bananadev")
 
@@ -214,7 +214,7 @@ def test_the_life_of_a_project(native: Any, stand: Any) -> None:
     assert native.call_project(deployed.project.id, "", {"prompt": "a ripe banana"})
 
 
-def test_a_busy_app_is_called_until_it_answers(native: Any, stand: Any) -> None:
+def test_a_busy_app_is_retried_until_it_answers(native: Any, stand: Any) -> None:
     stand.faults.next_calls(2, "status", "call_project", status=423)
 
     assert native.call_project("value", "", {"prompt": "a ripe banana"})
@@ -224,7 +224,7 @@ def test_a_busy_app_is_called_until_it_answers(native: Any, stand: Any) -> None:
     assert len({call.headers["x-banana-request-id"] for call in calls}) == 1
 
 
-def test_a_handler_that_is_not_there_is_not_called_again(native: Any, stand: Any) -> None:
+def test_an_unknown_handler_is_not_retried(native: Any, stand: Any) -> None:
     with pytest.raises(NotFoundError):
         native.call_project("value", "nowhere", {})
 

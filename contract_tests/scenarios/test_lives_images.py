@@ -107,7 +107,7 @@ def test_characters_and_presets(bananas: Any) -> None:
     assert bananas.delete_style_preset(preset.id).id == preset.id
 
 
-def test_what_is_made_counts(bananas: Any) -> None:
+def test_usage_counts_images(bananas: Any) -> None:
     before = bananas.get_profile().tenant.quotas
     created = bananas.create_image("a pear", n=2)
 
@@ -118,7 +118,7 @@ def test_what_is_made_counts(bananas: Any) -> None:
     assert created.session_id in [session.session_id for session in bananas.list_sessions().sessions]
 
 
-def test_a_quota_that_is_spent(bananas: Any, stand: Any) -> None:
+def test_a_spent_quota_is_an_error(bananas: Any, stand: Any) -> None:
     image = bananas.get_image(bananas.create_image("a pear").images[0].id)
     stand.world.settings |= {"gobananas.monthly_mb": 0, "gobananas.quota_status": 402}
 
@@ -132,7 +132,7 @@ def test_a_quota_that_is_spent(bananas: Any, stand: Any) -> None:
         bananas.upload_for_editing(image.url)
 
 
-def test_a_limit_is_waited_for_as_long_as_its_reset_says(bananas: Any, stand: Any) -> None:
+def test_a_rate_limit_is_waited_for_until_its_reset(bananas: Any, stand: Any) -> None:
     stand.limits.set("gobananas", 1, 3600)
     bananas.get_profile()
 
@@ -251,6 +251,6 @@ def test_a_task_tells_its_webhook_and_the_signature_holds(paper: Any, paperbanan
     assert paper.get_history(task_id).webhook_status == "delivered"
 
 
-def test_the_service_is_there(paperbanana: Any) -> None:
+def test_the_health_check_answers(paperbanana: Any) -> None:
     with PaperBanana(base_url=paperbanana.base_url) as nobody:
         assert nobody.get_health().status == "ok"
