@@ -1,4 +1,4 @@
-"""Leg 3, what the clients make of answers: documented errors, and answers that no contract allows."""
+"""How the clients read responses: documented errors, and bodies against the contract."""
 
 from __future__ import annotations
 

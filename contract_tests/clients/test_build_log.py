@@ -1,4 +1,4 @@
-"""The log of a build as clients read it: where they ask, with which key, and what they make of what comes."""
+"""The log of a build, as the clients read it: its address, its key, invalid lines, a broken connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call before the wire and an answer after it, without any wire: what is signed, sent, read, told and tried again."""
+"""Building a request and reading a response, without a connection: headers, errors, retries, waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call says beside its request: how long it is waited for, whether it may be sent twice, with which key."""
+"""The options of each call: its timeout, whether it is retried, which key it uses."""
 
 from __future__ import annotations
 

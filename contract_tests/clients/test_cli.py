@@ -1,4 +1,4 @@
-"""`bananastand call`: the clients' own builders of calls from a shell, against the mocks."""
+"""`bananastand call` against the mocks."""
 
 from __future__ import annotations
 

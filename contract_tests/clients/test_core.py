@@ -1,4 +1,4 @@
-"""How every client waits, keeps and gives up, to the hundredth of a second: time is the test's own."""
+"""Caching, retries, timeouts and limits of every client, with a clock of the test."""
 
 from __future__ import annotations
 

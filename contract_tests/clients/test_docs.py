@@ -1,4 +1,4 @@
-"""The pages on the clients: every example runs against the mocks, and every method has one."""
+"""The pages on the clients: every example runs against the mocks, and every method has an example."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Leg 3 without a socket: at the provider's own address, every documented answer and error is fed to every method.
+"""Every method of the clients reads every documented response and error, at the provider's own address.
 
-What is fed is made of the contract by `sample`, held to it by jsonschema-rs, and expected back whole.
+`sample` makes the bodies from the contract, jsonschema-rs checks them, and the client must return every field.
 """
 
 from __future__ import annotations

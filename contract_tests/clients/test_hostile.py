@@ -1,4 +1,4 @@
-"""Leg 3, answers that no contract allows, fed to every method: each ends in an error of ours, and in time."""
+"""Every method of the clients turns a response against the contract into an error of ours, in time."""
 
 from __future__ import annotations
 

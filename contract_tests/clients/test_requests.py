@@ -1,4 +1,4 @@
-"""Leg 3, what the clients send: every method's request is caught on a real socket and held to the contract."""
+"""Every request of the clients, caught on a real socket, fits the contract."""
 
 from __future__ import annotations
 

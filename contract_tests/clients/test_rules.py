@@ -1,4 +1,4 @@
-"""What every client keeps to, whatever its provider: keys, connections, the cache, waiting, pages, import time."""
+"""What all clients share: keys, connections, strictness, backoff, pages, import time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The claims: each named once, with its source, how sure it is, and a test of its name that it holds."""
+"""The claims: each has a name, a source and a confidence, and a test of its name."""
 
 from __future__ import annotations
 

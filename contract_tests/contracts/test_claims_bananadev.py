@@ -1,4 +1,4 @@
-"""Each claim of claims/bananadev.yaml, made good by the mock over HTTP. A test has the name of its claim."""
+"""The mock keeps each claim of claims/bananadev.yaml, over HTTP. A test has the name of its claim."""
 
 from __future__ import annotations
 

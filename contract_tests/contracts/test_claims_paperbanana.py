@@ -1,4 +1,4 @@
-"""Each claim of claims/paperbanana.yaml but those on webhooks, made good by the mock over HTTP, by its name."""
+"""The mock keeps each claim of claims/paperbanana.yaml, over HTTP; those on webhooks are in a file of their own."""
 
 from __future__ import annotations
 

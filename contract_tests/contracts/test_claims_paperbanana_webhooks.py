@@ -1,4 +1,4 @@
-"""Each claim of claims/paperbanana.yaml on webhooks, made good by the mock over HTTP, by its name; time is virtual."""
+"""The mock keeps each claim of claims/paperbanana.yaml on webhooks, over HTTP and in virtual time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def call() -> PaperBananaCaller:
 
 
 class Receiver:
-    """Somebody's own server: what it got, and what it answers, the last status for good."""
+    """A webhook's receiver: keeps what it gets, and answers with these statuses, then always with the last."""
 
     def __init__(self, server: HTTPServer, *statuses: int) -> None:
         self.url = server.url_for("/hook")
@@ -241,7 +241,7 @@ def test_paperbanana_webhook_history(call: PaperBananaCaller, httpserver: HTTPSe
 
 @pytest.fixture
 def refuser() -> Iterator[str]:
-    """A receiver that costs next to nothing: it answers 500 to whatever comes."""
+    """A cheap receiver that answers every request with 500."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -1,4 +1,4 @@
-"""The reusable checks: our mocks pass every one, and each fault of a server that is wrong is named."""
+"""`bananastand conform`: our mocks pass every check, and every fault of a wrong server is named."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_without_write_only_gets_are_sent(provider: str, stand: Any) -> None:
 
 @pytest.mark.parametrize("provider", FILES)
 def test_a_run_changes_only_what_it_created(provider: str) -> None:
-    """What a GET found is somebody's, on a live service."""
+    """On a live service, an object that a GET found belongs to a user."""
     methods = {operation.spec.get("operationId"): operation.method for operation in operations(contract(provider))}
     found = {name for step in steps(provider) if methods[step.call] == "get" for name in step.keep}
     changing = [step for step in steps(provider) if methods[step.call] in ("put", "patch", "delete")]
@@ -241,7 +241,7 @@ def test_a_server_that_takes_any_parameter_is_named(httpserver: HTTPServer) -> N
 
 
 def test_a_server_that_forgets_is_named(httpserver: HTTPServer) -> None:
-    """It takes a character, and knows nothing of it afterwards."""
+    """It accepts a character and does not return it later."""
     character = {
         "id": 5,
         "character_name": "Conform",

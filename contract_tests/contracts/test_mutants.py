@@ -1,4 +1,4 @@
-"""A seeded sample of the mutants; `make mutants` is all of them."""
+"""Mutation testing: its mutants, its score, and a seeded sample. `make mutants` runs all mutants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rule of the contracts on a request, by name: kept to at its edge, and refused beyond it, alone.
+"""Every rule of the contracts on requests: a value at the limit is accepted, one beyond it is refused.
 
 `contract_rules` reads the rules from the contracts, and each rule is a parameter here, so none is without a test.
 """
@@ -60,7 +60,7 @@ def routed(request: ContractRequest) -> bool:
 
 
 def of_size(rule: Rule, schema: Any, size: Any) -> Any:
-    """A value of so much; None where there is none."""
+    """Returns a value of this size, or None if there is none."""
     found = operation(contract(rule.provider), rule.operation)
     if rule.keyword in ("minimum", "maximum"):
         return size
@@ -144,7 +144,7 @@ def test_a_missing_required_field_is_refused(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", of("default"))
 def test_a_default_is_the_same_as_leaving_the_field_out(rule: Rule) -> None:
-    """The same answer and the same world, whether the default is said or not."""
+    """The response and the data of the world are equal with the default and without the field."""
     request = valid_request(rule.provider, rule.operation)
     default = str(rule.value).lower() if isinstance(rule.value, bool) and rule.place != "body" else rule.value
 

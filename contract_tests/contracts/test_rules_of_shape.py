@@ -1,6 +1,6 @@
-"""The rules that no single keyword says (one of several forms, one field only beside another), each with its values.
+"""Rules of several keywords, such as one of several forms, or a field allowed only beside another.
 
-And the proof that none is left: what `test_rules` does not try by keyword stands in the table here, and no more.
+A test compares this table with the contracts: it has all rules that `test_rules` does not try by keyword.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Every documented status of every operation, had from the mock for a reason, with its exact body and headers.
+"""Every documented status of every operation, with its body and headers.
 
-Real reasons: a wrong key or none, a limit reached, a body too large, what is not there, a rule broken. What no
-caller can bring about (a teapot, an error of the service) is provoked by a fault.
+Where a caller can cause the status, the test does: no key, a reached limit, a large body, an unknown id, a broken rule.
+Other statuses, such as an error of the service, are provoked by a fault.
 """
 
 from __future__ import annotations

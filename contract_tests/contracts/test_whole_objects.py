@@ -1,4 +1,4 @@
-"""Whole answers where something is there that most answers do not have: a name, an address, a failure's message."""
+"""Complete objects with the fields that most responses leave out: a name, an address, the reason of a failure."""
 
 from __future__ import annotations
 

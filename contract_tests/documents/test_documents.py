@@ -1,4 +1,4 @@
-"""Every example of the documents on Banana.dev and fal.ai, held against the contract that was transcribed from them."""
+"""Every example of the documents on Banana.dev and fal.ai fits the contract transcribed from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example of the document on Go Bananas!, held against the contract that was transcribed from it."""
+"""Every example of the document on Go Bananas! fits the contract transcribed from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example of document D (PaperBanana), held against the contract that was transcribed from it."""
+"""Every example of document D (PaperBanana) fits the contract transcribed from it."""
 
 from __future__ import annotations
 

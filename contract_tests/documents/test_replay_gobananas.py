@@ -1,4 +1,4 @@
-"""Every curl of the document on Go Bananas!, sent to the mock in the documents world: each gets its success answer."""
+"""Every curl of the document on Go Bananas! gets its success response from the mock."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The two JavaScript snippets of document D that are meant for a page, run in one, which is not of the mock's site.
+"""The two JavaScript snippets of document D that are meant for a page, run in a page of another site than the mock's.
 
-The page has what they take for granted: an input whose file was chosen, and leave to open a window.
+The page has what the snippets expect: an input with a chosen file, and permission to open a window.
 """
 
 from __future__ import annotations

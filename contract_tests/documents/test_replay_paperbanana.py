@@ -1,7 +1,7 @@
-"""Every snippet of document D, run as it stands against the mock in the documents world: each gets its success answer.
+"""Every snippet of document D, run unchanged against a mock with the document's data, gets its success response.
 
-Host and keys are replaced. The curls are run by bash, the JavaScript by Node, the Python in one namespace for the whole
-page. Two JavaScript snippets are meant for a page: test_replay_in_a_page.py.
+Host and keys are replaced. Bash runs the curls, Node the JavaScript, and one namespace all Python of the page. Two
+JavaScript snippets are meant for a page: test_replay_in_a_page.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Leg 5, outsiders: Banana.dev's own Python package, as it was published, against the mock and against our host.
+"""Banana.dev's own Python package, as published, against the mock and against our host.
 
-Nothing of it is changed but what its users could change: the base URL of its API, the URL of a Client, and the two
-environment variables of the calls of 4.x, which 6.3.0 still brings along (`banana_dev.package`).
+Only what its users could set is set: the base URL of its API, the URL of a Client, and the two environment variables of
+the calls of 4.x, which 6.3.0 still has (`banana_dev.package`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What takes several calls: runs and tasks that are waited for, deployments, files, pages; each driven by hand."""
+"""Methods of the clients that make several calls: waiting for runs and tasks, deployments, files, pages."""
 
 from __future__ import annotations
 

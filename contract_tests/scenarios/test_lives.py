@@ -1,4 +1,4 @@
-"""Leg 4, client with mock: whole lives of runs, deployments and instances, literal values, both kinds of client."""
+"""Clients and mocks together: runs, deployments and instances, with blocking and asynchronous clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leg 4, client with mock: image sessions, characters and presets, tasks, keys and webhooks, both kinds of client."""
+"""Clients and mocks together: images, characters, tasks, keys and webhooks, with both kinds of client."""
 
 from __future__ import annotations
 

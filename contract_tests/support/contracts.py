@@ -1,4 +1,4 @@
-"""The contract files as a tester reads them: with a validator that the mocks' own loading has no part in."""
+"""The contract files, read and checked with a validator that is independent of the mocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of Go Bananas! for tests that are about the API."""
+"""A painter for Go Bananas! that draws plain pictures at once, for tests that are about the API."""
 
 from __future__ import annotations
 

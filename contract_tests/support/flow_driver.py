@@ -1,4 +1,4 @@
-"""Drives the flows of a client by hand: no wire, no waiting. Time goes on by what a flow pauses."""
+"""Runs the flows of a client without a connection; its clock advances by the pauses of a flow."""
 
 from __future__ import annotations
 

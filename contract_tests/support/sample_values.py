@@ -1,4 +1,4 @@
-"""Values that fit a schema: with every field there is, or as few as it takes. No two texts or numbers are alike."""
+"""Values that fit a schema, with all fields or only the required ones. No two texts or numbers are equal."""
 
 from __future__ import annotations
 

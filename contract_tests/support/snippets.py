@@ -1,4 +1,4 @@
-"""The examples of the provider documents, as data, and the requests that its curl snippets are. Knows no contract."""
+"""The examples of the provider documents as data, and their curl commands as requests."""
 
 from __future__ import annotations
 
