@@ -167,13 +167,6 @@ def test_an_edit_uses_the_model_of_the_image_it_edits(call: InProcess) -> None:
     assert model(edit()) == "gemini-flash-image"
 
 
-def test_size_bytes_is_the_size_of_the_file() -> None:
-    drawn = InProcess(GoBananas(), headers=HEADERS)
-    image = drawn("GET", "/api/images/42").json()
-
-    assert image["size_bytes"] == len(drawn("GET", f"/images/{image['r2_key']}").content)
-
-
 # The month and the days ------------------------------------------------------------------------------------------
 
 

@@ -131,15 +131,6 @@ def test_an_update_of_a_key_changes_the_named_fields_only(call: PaperBananaCalle
     assert changed(webhook_url="", webhook_secret="")["webhook_url"] is None
 
 
-def test_an_exhausted_quota_blocks_polling_only_where_a_setting_says_so(call: PaperBananaCaller) -> None:
-    call.key = call.new_key(quota=1)
-    task = call.submit()
-
-    assert call("GET", f"/api/tasks/{task}").status_code == 200
-    call.world.settings["paperbanana.quota_blocks_polling"] = True
-    assert call("GET", f"/api/tasks/{task}").status_code == 403
-
-
 def test_a_wrong_key_of_an_admin_is_called_so(call: PaperBananaCaller) -> None:
     assert refusal(call("GET", "/api/admin/keys", authorization="Bearer wrong")) == (401, "Invalid admin key")
     assert refusal(call("GET", "/api/tasks/none", authorization="Bearer wrong")) == (401, "Invalid API key")
@@ -158,13 +149,6 @@ def test_a_task_is_pending_for_a_fifth_of_its_time(call: PaperBananaCaller) -> N
         seen.append(call.task(task)["status"])
 
     assert seen == ["pending", "pending", "running", "running", "completed"]
-
-
-def test_a_task_finishes_after_the_polls_that_a_test_asks_for(call: PaperBananaCaller) -> None:
-    call.world.tasks.finish_after_polls(2)
-    task = call.submit()
-
-    assert [call.task(task)["status"] for _ in range(4)] == ["running", "running", "completed", "completed"]
 
 
 @pytest.mark.parametrize("seconds", [4.0, [4.0, 4.0]])
