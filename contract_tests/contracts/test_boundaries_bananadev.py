@@ -10,8 +10,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from pytest_httpserver import HTTPServer
 
+from bananastand_mocks import start
 from bananastand_mocks.bananadev import BananaDev, BananaDevUpstream
+from bananastand_mocks.bananadev.http_runtime import HttpRuntime
 from gateway_caller import GatewayCaller
 from in_process import InProcess
 
@@ -99,6 +102,20 @@ def test_a_busy_app_answers_423_and_an_unknown_route_404(banana: InProcess) -> N
     banana.world.settings["bananadev.busy"] = True
 
     assert (run(banana, project).status_code, run(banana, project).content) == (423, b"")
+
+
+@pytest.mark.parametrize(("status", "failed"), [(399, 0), (400, 1)])
+def test_a_forwarded_call_counts_as_failed_from_status_400(status: int, failed: int, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/").respond_with_json({}, status=status)
+    with start("bananadev", "banana-native", runtime=HttpRuntime(httpserver.url_for(""))) as server:
+        own, gateway = server.endpoint("banana-native"), server.endpoint("bananadev")
+        headers = {"x-banana-api-key": own.key}
+        project = httpx2.get(f"{own.base_url}/v1/projects", headers=headers).json()["results"][0]["id"]
+        answer = httpx2.post(f"{own.base_url}/run/{project}/", json={}, headers=headers)
+        found = httpx2.get(f"{gateway.base_url}/v1/usage", params={"api_token": gateway.key}).json()["result"]
+
+    assert answer.status_code == status
+    assert (found["summary"]["runs"], found["summary"]["failed"]) == (1, failed)
 
 
 def test_a_run_url_answers_invalid_json_as_flask_does(banana: InProcess) -> None:
