@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import Answer
 from bananastand_mocks.kernel.app import ProviderApp
-from bananastand_mocks.kernel.call import Answer, Call
-from bananastand_mocks.kernel.contract import Contract
-from bananastand_mocks.kernel.errors import Problem, ProviderError
+from bananastand_mocks.kernel.call import Call
 from bananastand_mocks.kernel.limits import Allowance
 from bananastand_mocks.kernel.provider import Credential, Provider
 from bananastand_mocks.kernel.world import World

@@ -9,7 +9,8 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bananastand_mocks.kernel.call import Answer, Call
+from bananastand.contracts.response import Answer
+from bananastand_mocks.kernel.call import Call
 from bananastand_mocks.kernel.service import Service
 from contracts import FILES, Operation, contract, resolve
 
@@ -138,7 +139,7 @@ def _header(name: str, value: str | None) -> Change:
 def _content_type(answer: Answer) -> None:
     answer.content_type = "text/plain" if answer.content_type != "text/plain" else "text/html"
     if not isinstance(answer.body, bytes) and answer.body is not None:
-        from bananastand_mocks.kernel.json_body import dump
+        from bananastand.contracts.json_body import dump
 
         answer.body = dump(answer.body)
 

@@ -7,8 +7,8 @@ first two are inferred, those of the third are Banana's own.
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import Answer
 
 __all__ = ["render", "render_queue", "render_run", "text_of"]
 

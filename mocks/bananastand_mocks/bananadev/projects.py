@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.world import World
 from . import state
 from .runtime import Runtime

@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.call import Call
-from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
 from .runs import API_VERSION, checked, started

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from ..kernel.contract import Operation
+from bananastand.contracts.operation import Operation
+
 from .outcome import Difference, normal
 from .plan import MISSING, at
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..kernel.contract import Contract, Operation
-from ..kernel.schemas import Schemas
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.operation import Operation
+from bananastand.contracts.schemas import Schemas
+
 from .plan import MISSING, Step
 
 __all__ = ["Wrong", "anonymous", "declared", "wrongs"]

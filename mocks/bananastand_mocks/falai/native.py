@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..kernel.call import Answer, Call, Endpoint
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call, Endpoint
 from ..kernel.world import World
 from . import compute
 from .analytics import METRICS, metrics_row

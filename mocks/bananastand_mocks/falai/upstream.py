@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import Answer
+
 from ..kernel.world import World
 from ..kernel.worlds import Kind
 from ..lowcodeapi.upstream import Upstream

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.world import World
 from .serializers import addresses
 from .state import CHARACTERS, Row, find_image, images, next_id, told

@@ -6,8 +6,8 @@ Of the codes only NOT_FOUND is documented (B:349). `invalid`, `not_found`, `forb
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import Answer
 
 __all__ = ["MINUTE", "render"]
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import Answer
+
 from ..kernel.world import World
 from .pictures import drawn, shrink, shrunk, to_recipe
 from .state import Row, find_file, tenant

@@ -9,7 +9,9 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
-from ..kernel.call import Answer, Call
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.world import World
 from . import ledger
 from .images import matching

@@ -6,8 +6,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.call import Call
-from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import ledger, sessions
 from .characters import find_character

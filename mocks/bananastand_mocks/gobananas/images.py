@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer, Call
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.world import World
 from . import files
 from .serializers import generated, listed

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import Answer
+
 from ..kernel.world import World
 from .state import PRESETS, Row, next_id, told
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.ids import Ids
 from ..kernel.limits import Allowance
 from ..kernel.provider import Credential, Provider

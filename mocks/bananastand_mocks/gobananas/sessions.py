@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.call import Call
-from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from .serializers import listed
 from .state import SESSIONS, Row, images, setting, told

@@ -11,8 +11,9 @@ import binascii
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.call import Call
-from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import files, ledger, multipart, sessions
 from .pictures import NotAPicture, inspect

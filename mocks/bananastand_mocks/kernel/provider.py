@@ -17,9 +17,11 @@ from typing import Any, ClassVar
 
 from starlette.websockets import WebSocket
 
-from .call import Answer, Call, Endpoint
-from .contract import Contract, load
-from .errors import Problem
+from bananastand.contracts.contract import Contract, load
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import Answer
+
+from .call import Call, Endpoint
 from .ids import Ids
 from .limits import Allowance
 from .world import Event, World

@@ -12,11 +12,14 @@ from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from typing import Any
 
-from .call import Answer, Call
-from .errors import ContractBreach, Problem, ProviderError, Violation
+from bananastand.contracts.errors import Problem, ProviderError, Violation
+from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
+from bananastand.contracts.parameters import parse_query
+from bananastand.contracts.response import Answer
+
+from .call import Call
+from .errors import ContractBreach
 from .faults import Fault
-from .json_body import MalformedJson, TooDeep, dump, parse
-from .parameters import parse_query
 from .provider import Provider
 from .world import World
 from .worlds import Worlds

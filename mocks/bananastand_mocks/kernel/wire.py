@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.parameters import parse_query
+from bananastand.contracts.response import JSON, Answer
 from bananastand.web.budget import BodyBudget
 
-from .call import JSON, Answer, Call
+from .call import Call
 from .delivery import Headers, Receive, Send, deliver, deliver_pieces, stall
-from .errors import ContractBreach, ProviderError
-from .parameters import parse_query
+from .errors import ContractBreach
 from .provider import Provider
 from .redaction import hide, redact, redact_text
 from .service import Service

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.redaction import redact
 
 __all__ = ["refuse"]

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..kernel.call import Answer, Endpoint
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Endpoint
 from ..kernel.provider import Credential
 from ..kernel.world import Event, World
 from ..kernel.worlds import Kind

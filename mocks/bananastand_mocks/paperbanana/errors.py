@@ -9,8 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, Violation
+from bananastand.contracts.errors import Problem, Violation
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from .rules import ASPECT_RATIOS, CHOICES, VLM_PROVIDERS, layout_error
 
 __all__ = ["is_admin", "render"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from ..kernel.call import Answer
+from bananastand.contracts.response import Answer
+
 from ..kernel.world import World
 from . import state
 

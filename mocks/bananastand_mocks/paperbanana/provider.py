@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import Answer
 from bananastand.outbound import AddressPolicy
 
 from ..kernel.app import PINNED
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from ..kernel.call import Call
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.call import Call
-from ..kernel.errors import ProviderError
 from ..kernel.world import World
 from . import state
 from .lifecycle import ITERATIONS, TaskRunner

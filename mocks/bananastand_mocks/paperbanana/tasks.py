@@ -6,8 +6,10 @@ import asyncio
 import base64
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import Answer
+
+from ..kernel.call import Call
 from ..kernel.world import World
 from . import state
 from .lifecycle import TaskRunner

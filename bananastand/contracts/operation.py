@@ -1,27 +1,20 @@
-"""A contract: an openapi.yaml, read once into operations with compiled checks. Knows OpenAPI 3.1, no provider.
-
-Extensions read here: `x-alias-of` (the same operation at another address, without an operationId) and `x-catch-all`
-(a path parameter that may contain slashes).
-"""
+"""One operation of a contract, with its checks of parameters, bodies and responses compiled."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-import yaml
-
-from .call import Answer
 from .errors import ContractError, Violation
 from .parameters import Parameters
-from .routes import PLACE, Routes
+from .response import Answer
 from .schemas import Schema, Schemas
 
-__all__ = ["Contract", "Expected", "Operation", "load"]
+__all__ = ["PLACE", "Expected", "Operation"]
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+PLACE = re.compile(r"\{([^{}]+)\}")  # a path parameter in a template
 
 
 class Operation:
@@ -91,35 +84,6 @@ class Expected:
 
     def __init__(self, content: dict[str, Schema | None], headers: list[str]) -> None:
         self.content, self.headers = content, headers
-
-
-class Contract:
-    """A document, its operations and its route table."""
-
-    def __init__(self, document: Any) -> None:
-        self.document = document
-        schemas = Schemas(document)
-        self.operations: list[Operation] = [
-            Operation(template, method, item[method], item.get("parameters", []), schemas)
-            for template, item in document["paths"].items()
-            for method in METHODS
-            if method in item
-        ]
-        self.by_id: dict[str, Operation] = {each.id: each for each in self.operations if not each.alias}
-        for each in self.operations:
-            if each.id not in self.by_id:
-                raise ContractError(f"{each.template}: x-alias-of names {each.id}, which is no operation")
-        self.routes = Routes(self.operations)
-
-
-@lru_cache(maxsize=16)
-def load(path: Path) -> Contract:
-    """Read and compile a contract file, once in a process: it is never changed. Raises ContractError."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster, where it is there
-    try:
-        return Contract(yaml.load(path.read_text(encoding="utf-8"), loader))
-    except (yaml.YAMLError, KeyError) as error:
-        raise ContractError(f"{path.name}: {error}") from error
 
 
 def _declared(shared: list[Any], own: list[Any], schemas: Schemas) -> list[Any]:
