@@ -10,7 +10,7 @@ import yaml
 
 from bananastand.contracts.contract import Contract
 from bananastand.contracts.errors import Problem, ProviderError
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.call import Call
 from bananastand_mocks.kernel.limits import Allowance
@@ -116,9 +116,9 @@ async def get_animal(world: World, parameters: dict[str, Any], sound: str) -> di
     return {**found, "sound": sound}
 
 
-def delete_animal(world: World, parameters: dict[str, Any]) -> Answer:
+def delete_animal(world: World, parameters: dict[str, Any]) -> ApiResponse:
     world.table("zoo.animals").pop(parameters["id"], None)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
 def grow(world: World, details: dict[str, Any]) -> None:
@@ -150,11 +150,11 @@ class Zoo(Provider):
             raise ProviderError("unauthorized")
         return "zoo", call.headers["x-api-key"]
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
         fields = [f"{each.where} {each.field} {each.rule}" for each in problem.violations]
         status = problem.status or STATUSES[problem.condition]
         body = {"oops": problem.condition, **({"fields": fields} if fields else {})}
-        return Answer(body, status, self.limit_headers(problem.details["allowance"]) if status == 429 else {})
+        return ApiResponse(body, status, self.limit_headers(problem.details["allowance"]) if status == 429 else {})
 
     def fill(self, world: World, kind: Kind) -> None:
         if kind == "development":

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bananastand.contracts.errors import Problem, ProviderError
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Call
 from ..kernel.ids import Ids
@@ -82,7 +82,7 @@ class BananaDev(Provider):
             raise ProviderError("unauthorized")
         return KEY.kind, key
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
         """In the dialect of the address."""
         operation = call.operation.id if call is not None else ""
         if call is not None and operation in QUEUE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bananastand.contracts.errors import Problem, ProviderError
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Call
 from ..kernel.ids import Ids
@@ -51,12 +51,12 @@ class FalAI(Provider):
             raise ProviderError("unauthorized")
         return KEY.kind, given.partition(" ")[2].strip()
 
-    def success(self, call: Call, answer: Answer) -> Answer:
+    def success(self, call: Call, answer: ApiResponse) -> ApiResponse:
         """The answer with the header that fal sends."""
         answer.headers |= HEADERS
         return answer
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
         """fal's envelope, with an id of the request where the call is known."""
         answer = render(problem, None if call is None else call.world.ids.uuid())
         answer.headers |= HEADERS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bananastand.contracts.errors import ProviderError
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Call
 from ..kernel.world import World
@@ -46,12 +46,12 @@ def list_characters(world: World, call: Call, parameters: dict[str, Any]) -> dic
     return {"characters": page, "data": page, "pagination": pagination}
 
 
-def create_character(world: World, call: Call, body: dict[str, Any]) -> Answer:
+def create_character(world: World, call: Call, body: dict[str, Any]) -> ApiResponse:
     """A new character. Raises ProviderError: not_found, for a reference image."""
     fields = _given(world, body)
     row = {"id": next_id(world, "character"), "created": world.clock.now(), **fields}
     world.table(CHARACTERS)[str(row["id"])] = row
-    return Answer(_shown(world, call, row), 201)
+    return ApiResponse(_shown(world, call, row), 201)
 
 
 def get_character(world: World, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:

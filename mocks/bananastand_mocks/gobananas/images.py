@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Call
 from ..kernel.world import World
@@ -59,11 +59,11 @@ async def get_image(world: World, call: Call, parameters: dict[str, Any]) -> dic
     }
 
 
-def delete_image(world: World, parameters: dict[str, Any]) -> Answer:
+def delete_image(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """The image and its files are gone. Raises ProviderError: not_found."""
     find_image(world, parameters["id"])
     forget_image(world, parameters["id"])
-    return Answer(None, 204)
+    return ApiResponse(None, 204)
 
 
 def delete_images(world: World, body: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bananastand.contracts.errors import Problem, ProviderError
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Call
 from ..kernel.ids import Ids
@@ -86,7 +86,7 @@ class GoBananas(Provider):
             raise ProviderError("unauthorized")
         return KEY.kind, key
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
         """The envelope; a public file under an unknown bucket is not found."""
         if call is not None and call.operation.id == PUBLIC and problem.condition == "unknown_credential":
             problem = Problem("not_found")

@@ -3,7 +3,7 @@
 A provider is a contract, one function for each operationId, its errors and its credentials. The functions are handed
 what their parameter names ask for: `world`, `parameters` (path, query and header parameters in one), `body` (parsed
 JSON), `call`, `dispatch` (make another call of the same provider, in process), or a resource such as `runtime`. They
-return the body of the contract's first success, or an `Answer`, and refuse with `ProviderError`. They may be async.
+return the body of the contract's first success, or an `ApiResponse`, and refuse with `ProviderError`. Some are async.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from bananastand.contracts.contract import Contract, load
 from bananastand.contracts.errors import Problem
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from .call import Call, Endpoint
 from .ids import Ids
@@ -87,10 +87,10 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
         """The provider's own status and body for a problem; `call` is None where no operation was found."""
 
-    def success(self, call: Call, answer: Answer) -> Answer:
+    def success(self, call: Call, answer: ApiResponse) -> ApiResponse:
         """The answer as this provider sends it."""
         return answer
 
@@ -98,15 +98,15 @@ class Provider(ABC):
     def fill(self, world: World, kind: Kind) -> None:
         """Put into a new world what a world of that kind holds; nothing where another provider has done so."""
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
+    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
         """What is answered before anything else is looked at: the contract itself, at /openapi.json."""
-        return Answer(self.contract.document) if path == "/openapi.json" and method == "GET" else None
+        return ApiResponse(self.contract.document) if path == "/openapi.json" and method == "GET" else None
 
     def rewrite(self, path: str, query: str, pinned: World) -> tuple[str, str]:
         """Path and query string as they are to be read. `pinned` is the world of the address."""
         return path, query
 
-    def refusal(self, call: Call | None, problem: Problem) -> Answer:
+    def refusal(self, call: Call | None, problem: Problem) -> ApiResponse:
         """The error as `dispatch` gives it to an endpoint: without what a gateway puts around it."""
         return self.failure(call, problem)
 

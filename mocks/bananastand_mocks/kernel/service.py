@@ -15,7 +15,7 @@ from typing import Any
 from bananastand.contracts.errors import Problem, ProviderError, Violation
 from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand.contracts.parameters import parse_query
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from .call import Call
 from .errors import ContractBreach
@@ -81,7 +81,7 @@ class Service:
             raise ProviderError("unknown_credential")
         call.enter(world, carried[1])
 
-    async def perform(self, call: Call) -> Answer:
+    async def perform(self, call: Call) -> ApiResponse:
         """Everything between authentication and the answer on the wire. Raises ProviderError."""
         world = call.world
         if world.clock.run_due() and self.worlds.keep is not None:
@@ -96,7 +96,7 @@ class Service:
             _strike(call.faults)
         return self.provider.success(call, await self._endpoint(call))
 
-    async def _endpoint(self, call: Call) -> Answer:
+    async def _endpoint(self, call: Call) -> ApiResponse:
         """Check the call against the contract and have its endpoint answer."""
         operation = call.operation
         self.provider.prepare(call)
@@ -116,9 +116,9 @@ class Service:
         result = self._bound[operation.id](exchange)
         if isinstance(result, Awaitable):
             result = await result
-        return result if isinstance(result, Answer) else Answer(result, operation.status)
+        return result if isinstance(result, ApiResponse) else ApiResponse(result, operation.status)
 
-    async def dispatch(self, call: Call, method: str, path: str, query: dict[str, Any], body: Any) -> Answer:
+    async def dispatch(self, call: Call, method: str, path: str, query: dict[str, Any], body: Any) -> ApiResponse:
         """Make another call in the same world, in process; errors are answers too. No limit or fault applies."""
         inner: Call | None = None
         try:
@@ -130,11 +130,11 @@ class Service:
         except ProviderError as error:
             return self.provider.refusal(inner, error.problem)
 
-    def check(self, call: Call, answer: Answer, *, provoked: bool) -> None:
+    def check(self, call: Call, answer: ApiResponse, *, provoked: bool) -> None:
         """Hold an answer to the contract. A provoked fault may have a status the contract does not know."""
         if provoked and not call.operation.names(answer.status):
             return
-        breach = call.operation.check_answer(answer)
+        breach = call.operation.check_response(answer)
         if breach is None:
             return
         told = f"{self.provider.name} {call.operation.id}: {breach}"
@@ -143,13 +143,13 @@ class Service:
         if self.strict:
             raise ContractBreach(told)
 
-    def encode(self, answer: Answer) -> bytes:
+    def encode(self, answer: ApiResponse) -> bytes:
         """The body's bytes."""
         if answer.body is None:
             return b""
         return answer.body if isinstance(answer.body, bytes) else dump(answer.body)
 
-    def crashed(self, call: Call | None, error: Exception) -> Answer:
+    def crashed(self, call: Call | None, error: Exception) -> ApiResponse:
         """The provider's own 500 for a mistake of ours, which is logged; raised where `strict`."""
         log.exception("an endpoint of %s failed", self.provider.name, exc_info=error)
         if self.strict:
@@ -195,7 +195,7 @@ class _Exchange:
     def body(self) -> Any:
         return self.call.body
 
-    async def dispatch(self, method: str, path: str, query: dict[str, Any], body: Any) -> Answer:
+    async def dispatch(self, method: str, path: str, query: dict[str, Any], body: Any) -> ApiResponse:
         return await self._service.dispatch(self.call, method, path, query, body)
 
 

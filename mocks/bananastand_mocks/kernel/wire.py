@@ -9,7 +9,7 @@ from typing import Any
 
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.parameters import parse_query
-from bananastand.contracts.response import JSON, Answer
+from bananastand.contracts.response import JSON, ApiResponse
 from bananastand.web.budget import BodyBudget
 
 from .call import Call
@@ -99,7 +99,7 @@ class Wire:
             return
         await deliver(send, answer.status, heads, b"" if method == "HEAD" else body, faults)
 
-    def _refused(self, call: Call | None, error: ProviderError) -> Answer:
+    def _refused(self, call: Call | None, error: ProviderError) -> ApiResponse:
         try:
             answer = self._provider.failure(call, error.problem)
         except Exception as mistake:
@@ -110,7 +110,7 @@ class Wire:
             answer.headers = {**answer.headers, "allow": ", ".join(allowed)}
         return answer
 
-    def _finished(self, call: Call | None, answer: Answer) -> tuple[Answer, bytes]:
+    def _finished(self, call: Call | None, answer: ApiResponse) -> tuple[ApiResponse, bytes]:
         """The answer and its bytes, held to the contract and its world written; or a 500 where one of these fails."""
         try:
             if call is not None and call.allowance is not None:
@@ -130,7 +130,7 @@ class Wire:
 
     async def _answer(
         self, call: Call, method: str, headers: dict[str, str], receive: Receive, pinned: World | None, taken: _Taken
-    ) -> Answer:
+    ) -> ApiResponse:
         service = self._service
         call.enter(pinned or service.worlds.default, None)
         call.raw = await self._body(method, headers, receive, taken)
@@ -172,7 +172,7 @@ class Wire:
             raise ProviderError("too_large", "request entity too large", limit=limit)
         return b"".join(chunks)
 
-    def _headers(self, answer: Answer, body: bytes, asked: dict[str, str]) -> Headers:
+    def _headers(self, answer: ApiResponse, body: bytes, asked: dict[str, str]) -> Headers:
         headers = self._base.copy()
         if answer.pieces is None and not (answer.body is None and answer.status == 204):
             headers.append((b"content-length", str(len(body)).encode()))
@@ -200,7 +200,7 @@ class Wire:
         query: str,
         headers: dict[str, str],
         raw: bytes,
-        answer: Answer,
+        answer: ApiResponse,
         body: bytes,
         pinned: World | None,
     ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bananastand.contracts.errors import Problem, Violation
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Call
 from .rules import ASPECT_RATIOS, CHOICES, VLM_PROVIDERS, layout_error
@@ -50,7 +50,7 @@ BOUNDS = {
 }
 
 
-def render(problem: Problem, call: Call | None) -> Answer:
+def render(problem: Problem, call: Call | None) -> ApiResponse:
     """The answer to a problem: `{"detail": text}`."""
     if problem.condition == "fault":
         status = problem.status or 500
@@ -65,7 +65,7 @@ def render(problem: Problem, call: Call | None) -> Answer:
             text = f"{text}: {problem.message}"
         elif problem.condition == "invalid":
             text = problem.message
-    answer = Answer({"detail": text}, status)
+    answer = ApiResponse({"detail": text}, status)
     if "allowed" in problem.details:
         answer.headers["allow"] = ", ".join(problem.details["allowed"])
     return answer

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bananastand.contracts.errors import Problem, ProviderError
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 from bananastand.outbound import AddressPolicy
 
 from ..kernel.app import PINNED
@@ -106,7 +106,7 @@ class PaperBanana(Provider):
         if counted and row["quota_remaining"] is not None and row["quota_remaining"] <= 0:
             raise ProviderError("quota_exhausted")
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
         """A text in `detail`."""
         return render(problem, call)
 

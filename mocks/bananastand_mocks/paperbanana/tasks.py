@@ -7,7 +7,7 @@ import base64
 from typing import Any
 
 from bananastand.contracts.errors import ProviderError
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Call
 from ..kernel.world import World
@@ -34,7 +34,7 @@ async def get_task(world: World, parameters: dict[str, Any], call: Call, worksho
     return shown
 
 
-async def get_task_image(world: World, parameters: dict[str, Any], call: Call, workshop: TaskRunner) -> Answer:
+async def get_task_image(world: World, parameters: dict[str, Any], call: Call, workshop: TaskRunner) -> ApiResponse:
     """A file of the task (D:680-694). Raises ProviderError: task_not_found, no_image."""
     row = state.task_of(world, call.credential, parameters["task_id"])
     await workshop.settle(world, row)
@@ -43,7 +43,7 @@ async def get_task_image(world: World, parameters: dict[str, Any], call: Call, w
         raise ProviderError("no_image")
     outcome = await rendered(world, row, workshop)
     named = {"content-disposition": f'attachment; filename="{row["task_id"]}.{wanted}"'}
-    return Answer(outcome.files[wanted], 200, named, MEDIA_TYPES[wanted])
+    return ApiResponse(outcome.files[wanted], 200, named, MEDIA_TYPES[wanted])
 
 
 async def rendered(world: World, row: state.Row, workshop: TaskRunner) -> Rendered:
