@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import ContractError, Violation
 from .parameters import Parameters
-from .response import Answer
+from .response import ApiResponse
 from .schemas import Schema, Schemas
 
 __all__ = ["PLACE", "Expected", "Operation"]
@@ -58,7 +58,7 @@ class Operation:
         """Whether the contract says anything about this status."""
         return str(status) in self.statuses or "default" in self.statuses
 
-    def check_answer(self, answer: Answer) -> str | None:
+    def check_answer(self, answer: ApiResponse) -> str | None:
         """What of the answer is against the contract, in words; None if nothing is."""
         expected = self.answers.get(str(answer.status)) or self.answers.get("default")
         if expected is None:

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["JSON", "Answer"]
+__all__ = ["JSON", "ApiResponse"]
 
 JSON = "application/json"
 
 
 @dataclass(slots=True)
-class Answer:
+class ApiResponse:
     """What goes back. `body` is JSON, or bytes where `content_type` is not JSON; None means no body at all.
 
     Header names are lower-case. `pieces` is a body that is sent as it comes; it raises where it breaks off.

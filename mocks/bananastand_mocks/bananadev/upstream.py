@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bananastand.contracts.errors import Problem
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.world import World
 from ..kernel.worlds import Kind
@@ -41,7 +41,7 @@ class BananaDevUpstream(Upstream):
     def __init__(self, runtime: Runtime | None = None) -> None:
         self.resources = {"runtime": runtime or InstantRuntime()}
 
-    def render(self, problem: Problem) -> Answer:
+    def render(self, problem: Problem) -> ApiResponse:
         """Banana's JSON error."""
         return render(problem)
 

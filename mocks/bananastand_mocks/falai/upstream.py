@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bananastand.contracts.errors import Problem
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.world import World
 from ..kernel.worlds import Kind
@@ -27,7 +27,7 @@ class FalAIUpstream(Upstream):
     endpoints = ENDPOINTS
     events = EVENTS
 
-    def render(self, problem: Problem) -> Answer:
+    def render(self, problem: Problem) -> ApiResponse:
         """fal's own error."""
         return render(problem)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bananastand.contracts.errors import Problem
-from bananastand.contracts.response import Answer
+from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import Endpoint
 from ..kernel.provider import Credential
@@ -36,7 +36,7 @@ class Upstream(ABC):
     resources: Mapping[str, Any] = {}
 
     @abstractmethod
-    def render(self, problem: Problem) -> Answer:
+    def render(self, problem: Problem) -> ApiResponse:
         """The upstream's own status and body for a problem."""
 
     @abstractmethod
