@@ -12,7 +12,7 @@ from bananastand.contracts.contract import Contract
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.response import ApiResponse
 from bananastand_mocks.kernel.app import ProviderApp
-from bananastand_mocks.kernel.call import Call
+from bananastand_mocks.kernel.call import ApiCall
 from bananastand_mocks.kernel.limits import Allowance
 from bananastand_mocks.kernel.provider import Credential, Provider
 from bananastand_mocks.kernel.world import World
@@ -145,12 +145,12 @@ class Zoo(Provider):
     def __init__(self) -> None:
         self.contract = Contract(CONTRACT)
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         if "x-api-key" not in call.headers:
             raise ProviderError("unauthorized")
         return "zoo", call.headers["x-api-key"]
 
-    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         fields = [f"{each.where} {each.field} {each.rule}" for each in problem.violations]
         status = problem.status or STATUSES[problem.condition]
         body = {"oops": problem.condition, **({"fields": fields} if fields else {})}

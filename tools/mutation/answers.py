@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bananastand.contracts.response import ApiResponse
-from bananastand_mocks.kernel.call import Call
+from bananastand_mocks.kernel.call import ApiCall
 from bananastand_mocks.kernel.service import Service
 from contracts import FILES, Operation, contract, resolve
 
@@ -86,7 +86,7 @@ def _mutant(provider: str, operation: str, status: str, kind: str, what: str, ch
     def apply() -> None:
         check = Service.check
 
-        def mutated(self: Service, call: Call, answer: ApiResponse, *, provoked: bool) -> None:
+        def mutated(self: Service, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
             check(self, call, answer, provoked=provoked)
             if (self.provider.name, call.operation.id, str(answer.status)) == (provider, operation, status):
                 change(answer)
@@ -148,7 +148,7 @@ def watch() -> None:
     """Note which operations are answered, and how."""
     check = Service.check
 
-    def watched(self: Service, call: Call, answer: ApiResponse, *, provoked: bool) -> None:
+    def watched(self: Service, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
         reached.add(site("mock", self.provider.name, call.operation.id))
         reached.add(site("mock", self.provider.name, call.operation.id, answer.status))
         check(self, call, answer, provoked=provoked)

@@ -7,7 +7,7 @@ from typing import Any
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.call import Call
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .runtime import WARMUP, Runtime, RunUrls
@@ -16,7 +16,7 @@ __all__ = ["call_project", "warmup_project"]
 
 
 async def call_project(
-    world: World, parameters: dict[str, Any], body: Any, call: Call, runtime: Runtime
+    world: World, parameters: dict[str, Any], body: Any, call: ApiCall, runtime: Runtime
 ) -> ApiResponse:
     """What the app answers on that route, whatever it is.
 
@@ -26,14 +26,14 @@ async def call_project(
 
 
 async def warmup_project(
-    world: World, parameters: dict[str, Any], body: Any, call: Call, runtime: Runtime
+    world: World, parameters: dict[str, Any], body: Any, call: ApiCall, runtime: Runtime
 ) -> ApiResponse:
     """Bring a replica up; no handler runs."""
     return await _forward(world, parameters, WARMUP, body, call, runtime)
 
 
 async def _forward(
-    world: World, parameters: dict[str, Any], route: str, body: Any, call: Call, runtime: Runtime
+    world: World, parameters: dict[str, Any], route: str, body: Any, call: ApiCall, runtime: Runtime
 ) -> ApiResponse:
     project = state.find_model(world, parameters["project"])
     if project is None or not isinstance(runtime, RunUrls):

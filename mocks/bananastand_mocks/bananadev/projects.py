@@ -10,7 +10,7 @@ from typing import Any
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.call import Call
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .runtime import Runtime
@@ -51,7 +51,7 @@ def update_project(world: World, parameters: dict[str, Any], body: dict[str, Any
     return _project(runtime.change(world, _find(world, parameters), body))
 
 
-def create_upload(world: World, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
+def create_upload(world: World, parameters: dict[str, Any], call: ApiCall) -> dict[str, Any]:
     """An address for one archive, which needs no other key than its own. Raises ProviderError: project_not_found."""
     row = _find(world, parameters)
     key = f"{row['id']}/{world.ids.hex(32)}.tar.gz"
@@ -62,7 +62,7 @@ def create_upload(world: World, parameters: dict[str, Any], call: Call) -> dict[
     return {"uploadUrl": f"{call.origin}{call.root}/upload/{key}", "key": key}
 
 
-def put_upload(world: World, parameters: dict[str, Any], call: Call) -> ApiResponse:
+def put_upload(world: World, parameters: dict[str, Any], call: ApiCall) -> ApiResponse:
     """Keep the archive. Raises ProviderError: upload_refused."""
     key = parameters["key"]
     upload = world.table("bananadev.uploads").get(key)

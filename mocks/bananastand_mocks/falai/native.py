@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.call import Call, Endpoint
+from ..kernel.call import ApiCall, Endpoint
 from ..kernel.world import World
 from . import compute
 from .analytics import METRICS, metrics_row
@@ -51,7 +51,7 @@ FIELDS = ("id", "instance_type", "region", "sector", "ip", "creator_user_nicknam
 Parameters = dict[str, Any]
 
 
-def list_models(call: Call, parameters: Parameters) -> dict[str, Any]:
+def list_models(call: ApiCall, parameters: Parameters) -> dict[str, Any]:
     """Models by id, text, category and status, a page at a time. Raises ProviderError: invalid."""
     wanted = _ids(parameters)
     kept = [

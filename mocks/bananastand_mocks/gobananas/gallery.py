@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.call import Call
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import ledger
 from .images import matching
@@ -56,7 +56,7 @@ DETAILS = {
 }
 
 
-def show_gallery(world: World, call: Call, parameters: dict[str, Any]) -> ApiResponse:
+def show_gallery(world: World, call: ApiCall, parameters: dict[str, Any]) -> ApiResponse:
     """A page of the images whose prompts hold `search`, newest first, with what of the quota is used."""
     search, number = parameters.get("search", ""), parameters.get("page", 1)
     found = matching(world, search)
@@ -86,7 +86,7 @@ def _quota(world: World) -> str:
     )
 
 
-def _card(call: Call, row: Row) -> str:
+def _card(call: ApiCall, row: Row) -> str:
     where = addresses(call, row)
     title = row["prompt"] or "Uploaded picture"
     told_of = {"Size": f"{row['width']} x {row['height']} {row['format']}"}
@@ -101,7 +101,7 @@ def _card(call: Call, row: Row) -> str:
     )
 
 
-def _path(call: Call, url: str) -> str:
+def _path(call: ApiCall, url: str) -> str:
     """The address without its host, so that the page works behind any."""
     return url.removeprefix(call.origin)
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from .limits import Allowance
     from .world import World
 
-__all__ = ["Call", "Endpoint"]
+__all__ = ["ApiCall", "Endpoint"]
 
 Endpoint = Callable[..., Any]
 
 
-class Call:
+class ApiCall:
     """A request that has found its operation.
 
     `path` and `query` are as they came, the parsed parameters are handed to the endpoint. `headers` are lower-case,

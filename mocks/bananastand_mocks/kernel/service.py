@@ -17,7 +17,7 @@ from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.response import ApiResponse
 
-from .call import Call
+from .call import ApiCall
 from .errors import ContractBreach
 from .faults import Fault
 from .provider import Provider
@@ -46,13 +46,13 @@ class Service:
         if missing or unknown:
             raise ContractBreach(f"{provider.name}: no endpoint for {missing}, no operation for {unknown}")
 
-    def find(self, method: str, path: str, query: str, headers: dict[str, str], pinned: World | None) -> Call:
+    def find(self, method: str, path: str, query: str, headers: dict[str, str], pinned: World | None) -> ApiCall:
         """The call that is being made, without its body. Raises ProviderError."""
         path, query = self.provider.rewrite(path, query, pinned or self.worlds.default)
         operation, places = self.provider.contract.routes.find(method, path)
-        return Call(operation, method, path, dict(places), parse_query(query) if query else {}, headers)
+        return ApiCall(operation, method, path, dict(places), parse_query(query) if query else {}, headers)
 
-    def read(self, call: Call) -> None:
+    def read(self, call: ApiCall) -> None:
         """Parse the body. Raises ProviderError."""
         if not call.operation.takes_json or self._as_bytes(call):
             return
@@ -71,7 +71,7 @@ class Service:
         if self.provider.objects_only and not isinstance(call.body, dict | list):
             raise ProviderError("malformed_json", "Unexpected token: an object or an array is expected")
 
-    def authenticate(self, call: Call, pinned: World | None) -> None:
+    def authenticate(self, call: ApiCall, pinned: World | None) -> None:
         """Find the call's world. Raises ProviderError, the call then being in the pinned or default world."""
         call.enter(pinned or self.worlds.default, None)
         if (carried := self.provider.secret(call)) is None:
@@ -81,7 +81,7 @@ class Service:
             raise ProviderError("unknown_credential")
         call.enter(world, carried[1])
 
-    async def perform(self, call: Call) -> ApiResponse:
+    async def perform(self, call: ApiCall) -> ApiResponse:
         """Everything between authentication and the answer on the wire. Raises ProviderError."""
         world = call.world
         if world.clock.run_due() and self.worlds.keep is not None:
@@ -96,7 +96,7 @@ class Service:
             _strike(call.faults)
         return self.provider.success(call, await self._endpoint(call))
 
-    async def _endpoint(self, call: Call) -> ApiResponse:
+    async def _endpoint(self, call: ApiCall) -> ApiResponse:
         """Check the call against the contract and have its endpoint answer."""
         operation = call.operation
         self.provider.prepare(call)
@@ -118,19 +118,21 @@ class Service:
             result = await result
         return result if isinstance(result, ApiResponse) else ApiResponse(result, operation.status)
 
-    async def dispatch(self, call: Call, method: str, path: str, query: dict[str, Any], body: Any) -> ApiResponse:
+    async def dispatch(self, call: ApiCall, method: str, path: str, query: dict[str, Any], body: Any) -> ApiResponse:
         """Make another call in the same world, in process; errors are answers too. No limit or fault applies."""
-        inner: Call | None = None
+        inner: ApiCall | None = None
         try:
             operation, places = self.provider.contract.routes.find(method, path)
-            inner = Call(operation, method, path, dict(places), query, call.headers, origin=call.origin, root=call.root)
+            inner = ApiCall(
+                operation, method, path, dict(places), query, call.headers, origin=call.origin, root=call.root
+            )
             inner.body = {} if body is None and not operation.body_required else body
             inner.enter(call.world, call.credential)
             return await self._endpoint(inner)
         except ProviderError as error:
             return self.provider.refusal(inner, error.problem)
 
-    def check(self, call: Call, answer: ApiResponse, *, provoked: bool) -> None:
+    def check(self, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
         """Hold an answer to the contract. A provoked fault may have a status the contract does not know."""
         if provoked and not call.operation.names(answer.status):
             return
@@ -149,7 +151,7 @@ class Service:
             return b""
         return answer.body if isinstance(answer.body, bytes) else dump(answer.body)
 
-    def crashed(self, call: Call | None, error: Exception) -> ApiResponse:
+    def crashed(self, call: ApiCall | None, error: Exception) -> ApiResponse:
         """The provider's own 500 for a mistake of ours, which is logged; raised where `strict`."""
         log.exception("an endpoint of %s failed", self.provider.name, exc_info=error)
         if self.strict:
@@ -158,7 +160,7 @@ class Service:
             call.world.breach(f"{self.provider.name} {call.operation.id}: {error!r}")
         return self.provider.failure(call, Problem("server_error"))
 
-    def _as_bytes(self, call: Call) -> bool:
+    def _as_bytes(self, call: ApiCall) -> bool:
         """Whether the body is of another type than JSON that the contract names."""
         kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
         return bool(call.raw) and kind in call.operation.body_types and "json" not in kind
@@ -183,7 +185,7 @@ class _Exchange:
 
     __slots__ = ("_service", "call", "parameters")
 
-    def __init__(self, service: Service, call: Call) -> None:
+    def __init__(self, service: Service, call: ApiCall) -> None:
         self._service, self.call = service, call
         self.parameters: dict[str, Any] = {}
 

@@ -7,7 +7,7 @@ from typing import Any
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.call import Call
+from ..kernel.call import ApiCall
 from ..kernel.redaction import redact
 
 __all__ = ["refuse"]
@@ -17,7 +17,7 @@ TOKEN_UNKNOWN = "Invalid api_token"
 NOT_CONNECTED = "No access token is associated with this api_token, authorize your {provider} with LowCodeAPI."
 
 
-def refuse(provider: str, call: Call | None, problem: Problem) -> ApiResponse | None:
+def refuse(provider: str, call: ApiCall | None, problem: Problem) -> ApiResponse | None:
     """The gateway's own error; None where the upstream is the one to answer."""
     match problem.condition:
         case "unknown_route" | "wrong_method":
@@ -38,7 +38,7 @@ def refuse(provider: str, call: Call | None, problem: Problem) -> ApiResponse | 
             return None
 
 
-def _logging(call: Call | None) -> dict[str, Any]:
+def _logging(call: ApiCall | None) -> dict[str, Any]:
     """The request as the gateway shows it beside the 401; keys in it are taken out here."""
     assert call is not None, "a token is asked for after the operation was found"
     return {

@@ -15,7 +15,7 @@ from typing import Any
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.response import JSON, ApiResponse
 
-from ..kernel.call import Call
+from ..kernel.call import ApiCall
 from ..kernel.ids import Ids
 from ..kernel.limits import Allowance
 from ..kernel.provider import Credential, Provider
@@ -57,7 +57,7 @@ class Gateway(Provider):
         self.events, self.resources = upstream.events, upstream.resources
         self.credentials = (TOKEN, upstream.credential)
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The query's api_token, whatever else may be in the body or a header (C:54, C:198)."""
         if call.operation.id == "get_base":
             return None
@@ -66,14 +66,14 @@ class Gateway(Provider):
             raise ProviderError("unauthorized")
         return TOKEN.kind, token
 
-    def prepare(self, call: Call) -> None:
+    def prepare(self, call: ApiCall) -> None:
         """Refuse an account without the upstream's key, and write null for path parameters that were left out."""
         if not call.world.credentials.get(self.upstream.credential.kind):
             raise ProviderError("not_connected")
         for name in literal_places(call.operation):
             call.query.setdefault(name, "null")
 
-    def success(self, call: Call, answer: ApiResponse) -> ApiResponse:
+    def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
         """The envelope around JSON; anything else goes through as it is, and redirects are the gateway's own."""
         if answer.content_type != JSON or answer.status == 302:
             return answer
@@ -88,7 +88,7 @@ class Gateway(Provider):
             }
         )
 
-    def failure(self, call: Call | None, problem: Problem) -> ApiResponse:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """The gateway's own refusal, or the upstream's error in its envelope, with its status."""
         if own := refuse(self.upstream.id, call, problem):
             return own
@@ -102,7 +102,7 @@ class Gateway(Provider):
         }
         return ApiResponse(envelope, answer.status)
 
-    def refusal(self, call: Call | None, problem: Problem) -> ApiResponse:
+    def refusal(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """The upstream's error without the envelope."""
         return self.upstream.render(problem)
 
@@ -138,7 +138,7 @@ class Gateway(Provider):
     def _definition(self) -> dict[str, Any]:
         return definition(self.upstream.id, self.upstream.description, self.contract)
 
-    def _base(self, call: Call) -> ApiResponse:
+    def _base(self, call: ApiCall) -> ApiResponse:
         return self._redirect(call.headers)
 
     def _redirect(self, headers: Mapping[str, str]) -> ApiResponse:
