@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bananastand.contracts.errors import Problem
+from bananastand.contracts.redaction import redact
 from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import ApiCall
-from ..kernel.redaction import redact
 
 __all__ = ["refuse"]
 
