@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bananastand.web.refusals import Dialect, Refusal, plain_json
+from bananastand.asgi.refusals import Dialect, Refusal, plain_json
 
 from .kernel.app import PINNED, ProviderApp, turning
 from .kernel.call import JSON

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from bananastand.web.budget import BodyBudget
+from bananastand.asgi.bodies import BodyBudget
 
 from .json_body import MAX_DEPTH, MalformedJson, TooDeep, parse
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bananastand.web.budget import BodyBudget
+from bananastand.asgi.bodies import BodyBudget
 
 from .call import JSON, Answer, Call
 from .delivery import Headers, Receive, Send, deliver, deliver_pieces, stall
