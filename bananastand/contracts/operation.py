@@ -12,7 +12,7 @@ from .parameters import Parameters
 from .response import ApiResponse
 from .schemas import Schema, Schemas
 
-__all__ = ["PLACE", "Expected", "Operation"]
+__all__ = ["PLACE", "ExpectedResponse", "Operation"]
 
 PLACE = re.compile(r"\{([^{}]+)\}")  # a path parameter in a template
 
@@ -45,9 +45,9 @@ class Operation:
         self._schemas = schemas
 
     @cached_property
-    def answers(self) -> dict[str, Expected]:
+    def responses(self) -> dict[str, ExpectedResponse]:
         """By status."""
-        return dict(_answers(self, self._schemas))
+        return dict(_responses(self, self._schemas))
 
     def check_body(self, body: Any, violations: list[Violation]) -> None:
         """Add what is wrong with a JSON body."""
@@ -60,7 +60,7 @@ class Operation:
 
     def check_answer(self, answer: ApiResponse) -> str | None:
         """What of the answer is against the contract, in words; None if nothing is."""
-        expected = self.answers.get(str(answer.status)) or self.answers.get("default")
+        expected = self.responses.get(str(answer.status)) or self.responses.get("default")
         if expected is None:
             return f"status {answer.status} is not in the contract"
         for name in expected.headers:
@@ -77,7 +77,7 @@ class Operation:
         return "; ".join(f"{each.field or 'body'}: {each.message}" for each in schema.violations("body", answer.body))
 
 
-class Expected:
+class ExpectedResponse:
     """What an answer of one status must have: a body of one of the content types, and headers."""
 
     __slots__ = ("content", "headers")
@@ -111,7 +111,7 @@ def _parameter_names(operation: Operation, declared: list[Any], schemas: Schemas
     return names
 
 
-def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, Expected]]:
+def _responses(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, ExpectedResponse]]:
     for status in operation.spec["responses"]:
         keys, response = _at(
             ("paths", operation.template, operation.method.lower(), "responses", status), operation, schemas
@@ -122,7 +122,7 @@ def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, Expe
         }
         headers = response.get("headers", {})
         required = [name.lower() for name, each in headers.items() if schemas.resolve(each).get("required")]
-        yield str(status), Expected(content, required)
+        yield str(status), ExpectedResponse(content, required)
 
 
 def _at(keys: tuple[str, ...], operation: Operation, schemas: Schemas) -> tuple[tuple[str, ...], Any]:

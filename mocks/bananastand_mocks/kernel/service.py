@@ -136,7 +136,7 @@ class Service:
         """Hold an answer to the contract. A provoked fault may have a status the contract does not know."""
         if provoked and not call.operation.names(answer.status):
             return
-        breach = call.operation.check_answer(answer)
+        breach = call.operation.check_response(answer)
         if breach is None:
             return
         told = f"{self.provider.name} {call.operation.id}: {breach}"
