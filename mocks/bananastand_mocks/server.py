@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bananastand.asgi.refusals import Dialect, Refusal, plain_json
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.json_body import dump
 from bananastand.contracts.response import JSON
-from bananastand.web.refusals import Dialect, Refusal, plain_json
 
 from .kernel.app import PINNED, ProviderApp, turning
 from .kernel.journal import BUDGET

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bananastand.asgi.bodies import BodyBudget
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.redaction import hide, redact, redact_text
 from bananastand.contracts.response import JSON, ApiResponse
-from bananastand.web.budget import BodyBudget
 
 from .call import ApiCall
 from .delivery import Headers, Receive, Send, deliver, deliver_pieces, stall
