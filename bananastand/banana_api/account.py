@@ -1,15 +1,26 @@
-"""Account (A:104-116). Knows nothing of models."""
+"""The account (A:104-116)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.world import World
-from . import state
+from bananastand.contracts.request import ApiRequest
+
+from .runtime import Runtime
 
 __all__ = ["get_account"]
 
 
-def get_account(world: World) -> dict[str, Any]:
-    """The account behind the token, and how many keys it has (A:105-116)."""
-    return {**state.account(world), "apiKeys": len(world.credentials.get("banana", []))}
+def get_account(runtime: Runtime, request: ApiRequest) -> dict[str, Any]:
+    """Return the account behind the token, and how many keys it has (A:105-116)."""
+    account = runtime.account()
+    return {
+        "id": account.id,
+        "teamId": account.team_id,
+        "teamName": account.team_name,
+        "email": account.email,
+        "plan": account.plan,
+        "createdAt": account.created_at,
+        "limits": {"maxReplicas": account.max_replicas, "concurrentBuilds": account.concurrent_builds},
+        "apiKeys": account.api_keys,
+    }

@@ -1,7 +1,7 @@
-"""The log of a build, as a websocket. Knows builds by their deployment's id.
+"""The log of a build, as a websocket.
 
-Observed: text frames {"t": ISO time, "m": line}; the CLI reconnects after a close it does not expect, so the socket
-stays open until the build is over and is then closed in order.
+Observed: text frames {"t": ISO time, "m": line}; the CLI reconnects after a close that it does not expect, so the
+socket stays open until the build is over and is then closed in order.
 """
 
 from __future__ import annotations
@@ -11,54 +11,52 @@ import json
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ..kernel.app import PINNED
-from ..kernel.world import World
-from ..kernel.worlds import Worlds
-from . import state
 from .runtime import Runtime
 
-__all__ = ["stream_log"]
+__all__ = ["PATH", "stream_build_log"]
 
-PAUSE = 0.05  # seconds between two looks
+PATH = "/ws/logs/{build}"
+PAUSE = 0.05  # seconds between two looks at the log
 POLICY_VIOLATION = 1008
 
 
-async def stream_log(websocket: WebSocket, worlds: Worlds, runtime: Runtime) -> None:
-    """Send the lines there are and those that come, then close. A wrong key or build is refused."""
-    world = worlds.holding("banana", websocket.headers.get("x-banana-api-key", ""))
-    build, pinned = websocket.path_params["build"], websocket.scope.get(PINNED)
-    if world is None or pinned not in (None, world) or build not in state.deployments(world):
+async def stream_build_log(websocket: WebSocket, runtime: Runtime | None) -> None:
+    """Send the lines of a build's log until the build is over, then close.
+
+    Args:
+        websocket: The socket; its path names the build.
+        runtime: The runtime that has the build; None refuses the socket, as an unknown build does.
+    """
+    build = websocket.path_params["build"]
+    if runtime is None or runtime.build_output(build) is None:
         await websocket.close(POLICY_VIOLATION)
         return
     await websocket.accept()
-    leaving = asyncio.create_task(_left(websocket))
+    closed = asyncio.create_task(_wait_for_close(websocket))
     try:
-        await _follow(websocket, world, build, leaving, runtime)
+        await _follow(websocket, runtime, build, closed)
     except WebSocketDisconnect:
         return
     finally:
-        leaving.cancel()
+        closed.cancel()
 
 
-async def _follow(
-    websocket: WebSocket, world: World, build: str, leaving: asyncio.Task[None], runtime: Runtime
-) -> None:
-    """Until the build is over or forgotten, or the caller has left."""
+async def _follow(websocket: WebSocket, runtime: Runtime, build: str, closed: asyncio.Task[None]) -> None:
+    """Send lines until the build is over or deleted, or the caller closes."""
     sent = 0
-    while not leaving.done():
-        world.clock.run_due()
-        row = state.deployments(world).get(build)
-        lines = runtime.log_lines(world, build) if row is not None else []
+    while not closed.done():
+        output = runtime.build_output(build)
+        lines = output.lines if output is not None else ()
         for line in lines[sent:]:
             await websocket.send_text(json.dumps(line))
         sent = len(lines)
-        if row is None or row["status"] in ("live", "failed"):
+        if output is None or output.is_over:
             await websocket.close()
             return
-        await asyncio.wait({leaving}, timeout=PAUSE)
+        await asyncio.wait({closed}, timeout=PAUSE)
 
 
-async def _left(websocket: WebSocket) -> None:
-    """Return when the caller closes; what it says is not listened to."""
+async def _wait_for_close(websocket: WebSocket) -> None:
+    """Return when the caller closes; its messages are ignored."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass

@@ -1,18 +1,27 @@
-"""Deployment (A:134-151). Knows no build."""
+"""Deployment (A:134-151)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.world import World
-from . import state
+from bananastand.contracts.request import ApiRequest
+
 from .runtime import Runtime
 
 __all__ = ["deploy_model"]
 
 
-def deploy_model(world: World, body: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
-    """Queue a deployment; a model of an unknown key is made. The environment is kept as it was sent (A:135-151)."""
-    deployment = runtime.deploy(world, body["modelKey"], body["source"], body.get("environment", {}))
-    created = state.deployments(world)[deployment]["createdAt"]
-    return {"modelKey": body["modelKey"], "deploymentId": deployment, "status": "queued", "createdAt": created}
+def deploy_model(runtime: Runtime, request: ApiRequest) -> dict[str, Any]:
+    """Queue a deployment and create the model if its key is new (A:135-151).
+
+    Raises:
+        ProviderError: violation, failed.
+    """
+    body = request.body
+    deployment = runtime.deploy(body["modelKey"], body["source"], body.get("environment", {}))
+    return {
+        "modelKey": body["modelKey"],
+        "deploymentId": deployment.id,
+        "status": "queued",
+        "createdAt": deployment.created_at,
+    }

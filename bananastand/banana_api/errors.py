@@ -1,4 +1,4 @@
-"""What Banana answers when it refuses, in its three dialects. Knows no operation.
+"""Banana's errors in their three forms.
 
 JSON with a message on the management API and behind LowCodeAPI (every SDK reads errors as JSON); status 200 with a
 message that has "error" in it on start and check; three indented lines of text on a project's run URL. The texts of the
@@ -37,13 +37,19 @@ TABLE: dict[str, tuple[int, str]] = {
     "failed": (500, "Request failed."),
     "unavailable": (503, "Request failed."),
 }
-FAULTS = {401: "Invalid API key", 404: "Not found", 418: "banana is a teapot", 429: "Rate limit exceeded",
-          503: "Request failed.", 504: "Gateway timeout"}  # fmt: skip
+FAULTS = {
+    401: "Invalid API key",
+    404: "Not found",
+    418: "banana is a teapot",
+    429: "Rate limit exceeded",
+    503: "Request failed.",
+    504: "Gateway timeout",
+}
 TYPES = {"failed": "PotassiumError"}
 
 
 def text_of(problem: Problem) -> tuple[int, str]:
-    """Status and text; a contract violation names the field and what is wrong with it."""
+    """Return status and text; a contract violation names the field and what is wrong with it."""
     status, text = TABLE[problem.condition]
     if problem.condition == "violation" and problem.violations:
         first = problem.violations[0]
@@ -57,31 +63,34 @@ def text_of(problem: Problem) -> tuple[int, str]:
 
 
 def render(problem: Problem) -> ApiResponse:
-    """JSON with a message."""
+    """Render a problem as JSON with a message."""
     status, text = text_of(problem)
     return ApiResponse({"message": text}, status)
 
 
-def render_queue(problem: Problem, answer: dict[str, object]) -> ApiResponse:
-    """The given answer of start or check, with the error as its message: the queue never says anything but 200.
+def render_queue(problem: Problem, run: dict[str, object]) -> ApiResponse:
+    """Render a problem of start or check: the queue never answers anything but 200.
 
     Except where it takes no more calls: that has its own status, so that a client which knows Retry-After waits.
+
+    Args:
+        problem: The problem.
+        run: The response around the error; its message is replaced.
     """
     status, text = text_of(problem)
+    message = f"error: {text}"
     if problem.condition == "fault":
-        return ApiResponse({"message": f"error: {text}"}, status)
-    if problem.condition == "queue_full":
-        return ApiResponse({**answer, "message": f"error: {text}"}, status)
-    return ApiResponse({**answer, "message": f"error: {text}"})
+        return ApiResponse({"message": message}, status)
+    return ApiResponse({**run, "message": message}, status if problem.condition == "queue_full" else 200)
 
 
 def render_run(problem: Problem) -> ApiResponse:
-    """Plain text; what Potassium itself answers is empty or a page of Flask's."""
+    """Render a problem of a run URL as text; what Potassium itself answers is empty or a page of Flask's."""
     status, text = text_of(problem)
     if status == 423:
         return ApiResponse(None, status)
     if problem.condition in ("malformed_json", "too_deep"):
         return ApiResponse(b"", 400, content_type="text/html; charset=utf-8")
     kind = TYPES.get(problem.condition, "UserError" if status < 500 else "BananaError")
-    told = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {text}\n"
-    return ApiResponse(told.encode(), status, content_type="text/plain; charset=utf-8")
+    lines = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {text}\n"
+    return ApiResponse(lines.encode(), status, content_type="text/plain; charset=utf-8")

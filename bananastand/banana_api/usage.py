@@ -1,56 +1,61 @@
-"""Usage (A:118-132): what was run, by day and model. Knows nothing of how it was run."""
+"""Usage (A:118-132): what was run, by day and model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.request import ApiRequest
 
-from ..kernel.world import World
-from . import state
+from .runtime import DailyUsage, Runtime
 
 __all__ = ["get_usage"]
 
 WINDOW = timedelta(days=29)  # the last 30 days, today included
+SUMS = {
+    "runs": "runs",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "computeSeconds": "compute_seconds",
+    "coldStarts": "cold_starts",
+}
+OF_A_DAY = ("runs", "succeeded", "failed", "computeSeconds")
+OF_A_MODEL = ("runs", "computeSeconds")
 
 
-def get_usage(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Runs between two days, both included; the last 30 days without them (A:125-126).
+def get_usage(runtime: Runtime, request: ApiRequest) -> dict[str, Any]:
+    """Return the runs between two days, both included; the last 30 days without them (A:125-126).
 
-    Raises ProviderError: dates_inverted.
+    Raises:
+        ProviderError: dates_inverted.
     """
-    end = _day(parameters["endDate"]) if "endDate" in parameters else world.clock.moment().date()
-    start = _day(parameters["startDate"]) if "startDate" in parameters else _before(end)
+    parameters = request.parameters
+    today = datetime.fromtimestamp(runtime.now(), UTC).date()
+    end = _day(parameters["endDate"]) if "endDate" in parameters else today
+    start = _day(parameters["startDate"]) if "startDate" in parameters else _window_start(end)
     if start > end:
         raise ProviderError("dates_inverted")
-    rows = [(day, key, row) for day, key, row in _rows(world) if start <= day <= end]
-    by_day: dict[date, dict[str, Any]] = {}
-    by_model: dict[str, dict[str, Any]] = {}
-    for day, key, row in rows:
-        daily = by_day.setdefault(day, {"runs": 0, "succeeded": 0, "failed": 0, "computeSeconds": 0.0})
-        for name in daily:
-            daily[name] += row[name]
-        model = by_model.setdefault(key, {"runs": 0, "computeSeconds": 0.0})
-        for name in model:
-            model[name] += row[name]
+    rows = [row for row in runtime.usage() if start <= row.day <= end]
+    days = sorted({row.day for row in rows})
+    models = sorted({row.model_key for row in rows})
     return {
         "startDate": start.isoformat(),
         "endDate": end.isoformat(),
-        "summary": {
-            name: sum(row[name] for _, _, row in rows)
-            for name in ("runs", "succeeded", "failed", "computeSeconds", "coldStarts")
-        },
-        "daily": [{"date": day.isoformat(), **by_day[day]} for day in sorted(by_day)],
-        "models": [{"modelKey": key, **by_model[key]} for key in sorted(by_model)],
+        "summary": _sums(rows, SUMS),
+        "daily": [
+            {"date": day.isoformat(), **_sums([row for row in rows if row.day == day], OF_A_DAY)} for day in days
+        ],
+        "models": [
+            {"modelKey": key, **_sums([row for row in rows if row.model_key == key], OF_A_MODEL)} for key in models
+        ],
     }
 
 
-def _rows(world: World) -> Iterator[tuple[date, str, state.Row]]:
-    for name, row in state.usage_rows(world).items():
-        day, _, key = name.partition(" ")
-        yield date.fromisoformat(day), key, row
+def _sums(rows: Iterable[DailyUsage], names: Iterable[str]) -> dict[str, Any]:
+    rows = list(rows)
+    return {name: sum(getattr(row, SUMS[name]) for row in rows) for name in names}
 
 
 def _day(text: str) -> date:
@@ -63,5 +68,5 @@ def _day(text: str) -> date:
         return date.fromisoformat(text[:10])
 
 
-def _before(end: date) -> date:
+def _window_start(end: date) -> date:
     return end - WINDOW if end - date.min > WINDOW else date.min

@@ -42,7 +42,7 @@ def response_headers(
 
 def preflight_headers(request: Mapping[str, str], *, cors: str = "*") -> Headers:
     """List the headers that allow a browser the request it asks for."""
-    headers = [ANY_ORIGIN] if cors == "*" else _reflected(request.get("origin", "*"))
+    headers: Headers = [ANY_ORIGIN] if cors == "*" else _reflected(request.get("origin", "*"))
     headers.append((b"access-control-allow-methods", b"GET,HEAD,PUT,PATCH,POST,DELETE"))
     if names := request.get("access-control-request-headers"):
         headers.append((b"access-control-allow-headers", names.encode("latin-1")))

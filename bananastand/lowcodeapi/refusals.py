@@ -1,4 +1,4 @@
-"""What the gateway itself refuses, in its exact words, as its published source has them. Knows no upstream's errors."""
+"""LowCodeAPI's own refusals, in the exact words of its published source."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ from typing import Any
 
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.redaction import redact
+from bananastand.contracts.request import ApiRequest
 from bananastand.contracts.response import ApiResponse
-
-from ..kernel.call import ApiCall
 
 __all__ = ["refuse"]
 
-TOKEN_WANTED = "A valid API token is required to access this API."
+TOKEN_REQUIRED = "A valid API token is required to access this API."
 TOKEN_UNKNOWN = "Invalid api_token"
 NOT_CONNECTED = "No access token is associated with this api_token, authorize your {provider} with LowCodeAPI."
 
 
-def refuse(provider: str, call: ApiCall | None, problem: Problem) -> ApiResponse | None:
-    """The gateway's own error; None where the upstream is the one to answer."""
+def refuse(provider: str, request: ApiRequest | None, problem: Problem) -> ApiResponse | None:
+    """Return LowCodeAPI's own refusal; None where the API behind it is the one to answer.
+
+    Args:
+        provider: The API's name.
+        request: The request; None where its address names no operation.
+        problem: Why it is refused.
+    """
     match problem.condition:
         case "unknown_route" | "wrong_method":
             return ApiResponse({"message": "Not Found"}, 404)
@@ -27,8 +32,8 @@ def refuse(provider: str, call: ApiCall | None, problem: Problem) -> ApiResponse
         case "too_large":
             return ApiResponse({"message": "request entity too large"}, 413)
         case "unauthorized":
-            error = {"code": 401, "logging": _logging(call)}
-            return ApiResponse({"message": TOKEN_WANTED, "provider": provider, "error": error}, 401)
+            error = {"code": 401, "logging": _logging(request)}
+            return ApiResponse({"message": TOKEN_REQUIRED, "provider": provider, "error": error}, 401)
         case "unknown_credential":
             return ApiResponse({"message": TOKEN_UNKNOWN, "provider": provider, "error": {"code": 403}}, 403)
         case "not_connected":
@@ -38,14 +43,14 @@ def refuse(provider: str, call: ApiCall | None, problem: Problem) -> ApiResponse
             return None
 
 
-def _logging(call: ApiCall | None) -> dict[str, Any]:
-    """The request as the gateway shows it beside the 401; keys in it are taken out here."""
-    assert call is not None, "a token is asked for after the operation was found"
+def _logging(request: ApiRequest | None) -> dict[str, Any]:
+    """The request as LowCodeAPI shows it beside the 401, here without the keys in it."""
+    assert request is not None, "a token is required only after the operation was found"
     return {
-        "method": call.method,
+        "method": request.method,
         "status_code": 401,
-        "message": TOKEN_WANTED,
-        "path": f"{call.root}{call.target}",
-        "headers": redact(call.headers),
-        "query": redact(call.query),
+        "message": TOKEN_REQUIRED,
+        "path": f"{request.root}{request.target}",
+        "headers": redact(request.headers),
+        "query": redact(request.query),
     }
