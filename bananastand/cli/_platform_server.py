@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -41,12 +42,13 @@ from ._platform_welcome import print_welcome
 __all__ = ["Options", "run"]
 
 
-def run(options: Options, builder: Builder | None = None) -> int:
+def run(options: Options, builder: Builder | None = None, **changed: Any) -> int:
     """Serve until SIGTERM or Ctrl-C.
 
     Args:
         options: The command line's.
         builder: Builds apps; None for the one that the options name.
+        changed: Settings that have no option.
 
     Returns:
         The exit status.
@@ -76,6 +78,7 @@ def run(options: Options, builder: Builder | None = None) -> int:
         isolation=options.isolation,
         network=options.network == "machine",
     )
+    settings = replace(settings, **changed)
     try:
         sockets = [listen(options.host, options.port), *(listen(LOOPBACK, port) for port, _ in options.fronts)]
         proxy = listen(LOOPBACK, options.proxy) if options.proxy is not None else None
