@@ -20,7 +20,7 @@ from .kernel.clock import Clock
 from .kernel.coverage import Coverage
 from .kernel.faults import Faults
 from .kernel.journal import Journal
-from .kernel.limits import Limits
+from .kernel.limits import RateLimits
 from .kernel.provider import Provider
 from .kernel.tasks import Tasks
 from .kernel.world import World
@@ -82,7 +82,7 @@ class MockSession:
         return self.world.journal
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> RateLimits:
         """Rate limits: `stand.limits.set("bananadev", calls=10, seconds=60)`."""
         return self.world.limits
 

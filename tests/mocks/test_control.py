@@ -139,7 +139,7 @@ def test_the_pages_say_what_there_is(server: Server) -> None:
         page = call(server, "GET", f"/_stand/contracts/{provider}")
         assert f"/_stand/contracts/{provider}" in index
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        contract = next(each for each in server.worlds.providers if each.name == provider).contract
-        assert [name for name in contract.by_id if f"<h2 id={name}>" not in page.content.decode()] == []
+        contract = next(served for served in server.providers.values() if served.name == provider).contract
+        assert [name for name in contract.by_id if f'<h2 id="{name}">' not in page.content.decode()] == []
     assert TOKEN in index
     assert "POST /_stand/worlds/{name}/clock" in reference

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bananastand_mocks.kernel.guard import Guard
+from bananastand_mocks.kernel.control.guard import ControlGuard
 from bananastand_mocks.server import Server
 from tinymock import Response, ask
 
@@ -142,7 +142,7 @@ def test_a_body_is_counted_while_it_arrives() -> None:
     async def never(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("the control plane is not asked")
 
-    answer = call(Guard(never, most=1000), "POST", "/", chunks=[b" " * 600] * 3)
+    answer = call(ControlGuard(never, max_body=1000), "POST", "/", chunks=[b" " * 600] * 3)
 
     assert (answer.status, "longer than 1000 bytes" in detail(answer)) == (413, True)
 

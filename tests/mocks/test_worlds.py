@@ -15,8 +15,7 @@ from bananastand_mocks.kernel.clock import EPOCH, Clock
 from bananastand_mocks.kernel.errors import StateError
 from bananastand_mocks.kernel.faults import Fault, Faults
 from bananastand_mocks.kernel.ids import Ids
-from bananastand_mocks.kernel.journal import Journal
-from bananastand_mocks.kernel.limits import Limits
+from bananastand_mocks.kernel.limits import RateLimits
 from bananastand_mocks.kernel.provider import Credential
 from bananastand_mocks.kernel.state_file import StateFile
 from bananastand_mocks.kernel.worlds import Worlds
@@ -196,7 +195,7 @@ def test_faults_that_are_over_do_not_pile_up() -> None:
 
 
 def test_a_limit_counts_each_subject_apart() -> None:
-    limits = Limits()
+    limits = RateLimits()
     limits.set("api", calls=1, seconds=10)
 
     assert limits.take("other", "a", 0.0) is None
@@ -206,40 +205,6 @@ def test_a_limit_counts_each_subject_apart() -> None:
         True,
         True,
     ]  # fmt: skip
-
-
-def test_a_journal_forgets_the_oldest_when_its_bytes_are_spent() -> None:
-    journal = Journal(budget=10_000)
-    for number in range(20):
-        journal.record(0.0, "zoo", "read", "GET", f"/{number}", {}, {}, None, 0, 200, b"x" * 400, head_bytes=100)
-
-    assert [entry.path for entry in journal] == ["/15", "/16", "/17", "/18", "/19"]
-    journal.record(0.0, "zoo", "read", "POST", "/large", {}, {}, {"a": 1}, 300_000, 200, b"")
-    assert list(journal)[-1].body == "[300000 bytes left out]"
-
-
-def test_a_long_body_is_kept_as_json_and_read_as_what_it_was() -> None:
-    journal, body = Journal(), {"rows": [{}] * 1000}
-    journal.record(0.0, "zoo", "read", "POST", "/", {}, {}, body, 3000, 200, b"")
-
-    (entry,) = journal
-    assert entry.body == body
-    assert isinstance(entry.kept, bytes)
-    assert journal.verify(body=body).verified
-
-
-def test_a_journal_counts_what_fits() -> None:
-    journal = Journal()
-    for status in (200, 200, 404):
-        journal.record(0.0, "zoo", "read", "GET", "/a", {}, {}, {"legs": 1}, 10, status, b"")
-
-    assert journal.verify(status=200, exactly=2).verified
-    assert journal.verify(status=404).verified
-    assert journal.verify(at_least=2, at_most=3).verified
-    assert not journal.verify(body={"legs": True}, at_least=1).verified
-    assert len(journal.find(status=200)) == 2
-    with pytest.raises(ValueError, match="calls have no colour"):
-        journal.verify(colour="red")
 
 
 def test_a_world_is_found_by_its_key_of_the_right_kind() -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from bananastand_mocks.kernel.background import BackgroundJob, WorkerThreads
 from bananastand_mocks.kernel.clock import EPOCH, Clock
-from bananastand_mocks.kernel.journal import Journal
 from bananastand_mocks.kernel.worlds import Worlds
 from tinymock import Zoo
 
@@ -129,7 +128,7 @@ def test_a_lane_is_as_wide_as_it_says() -> None:
 
 
 def test_a_lane_keeps_its_width_in_bursts_and_lets_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand_mocks.kernel.background.IDLE", 0.05)
+    monkeypatch.setattr("bananastand_mocks.kernel.background.IDLE_SECONDS", 0.05)
     lane = WorkerThreads("burst", 3)
     assert lane.start(lambda: 1).result(10) == 1
     gate, together = threading.Event(), threading.Barrier(3)
@@ -160,15 +159,3 @@ def test_worlds_in_real_time_turn_without_a_call_and_are_kept() -> None:
     assert kept == ["default"]
     assert "grown" in worlds.default.table("zoo.animals")["a"]
     assert "grown" not in still.table("zoo.animals")["a"]
-
-
-def test_a_journal_tells_what_was_sent() -> None:
-    journal = Journal()
-    journal.sent(10.0, "task", "http://127.0.0.1/", 500, "HTTP 500")
-    journal.sent(11.0, "other", "http://127.0.0.1/", 200, None)
-    journal.sent(15.0, "task", "http://127.0.0.1/", 200, None)
-
-    assert journal.deliveries("task").waits == [0, 5]
-    assert [each.status for each in journal.deliveries()] == [500, 200, 200]
-    journal.clear()
-    assert journal.deliveries("task").waits == []
