@@ -38,7 +38,7 @@ def test_a_virtual_clock_runs_everything_due_in_order_and_sees_its_time() -> Non
 
     assert clock.advance(30) == 4
     assert seen == [("first", 10), ("second", 10), ("child", 11), ("last", 30)]
-    assert [each["event"] for each in clock.pending] == ["never"]
+    assert [row["event"] for row in clock.pending] == ["never"]
     with pytest.raises(ValueError, match="cannot go back"):
         clock.advance(-1)
 
@@ -78,11 +78,11 @@ def test_a_world_is_exported_and_imported_as_json() -> None:
     assert world.dump() == exported
     assert world.blobs == {"photo": b"\x00\xff"}
     world.clock.advance(60)
-    assert sum("grown" in each for each in world.table("zoo.animals").values()) == 1
+    assert sum("grown" in row for row in world.table("zoo.animals").values()) == 1
 
 
 @pytest.mark.parametrize("damage", [{"version": 0}, {"clock": {}}, {"random": [3]}, {"blobs": 1}])
-def test_what_is_no_world_is_refused_and_changes_nothing(damage: dict[str, Any]) -> None:
+def test_an_import_that_is_no_world_is_refused_and_changes_nothing(damage: dict[str, Any]) -> None:
     zoo = app()
     before = zoo.worlds.default.dump()
 
@@ -172,7 +172,7 @@ def test_faults_strike_the_calls_they_were_set_for() -> None:
     faults.add(Fault("status", "read", first=2, last=3))
     faults.add(Fault("latency", probability=0.5))
 
-    struck = [[each.kind for each in faults.strike("read")] for _ in range(4)]
+    struck = [[row.kind for row in faults.strike("read")] for _ in range(4)]
 
     assert ["status" in kinds for kinds in struck] == [False, True, True, False]
     assert 0 < sum("latency" in kinds for kinds in struck) < 4
@@ -183,7 +183,7 @@ def test_faults_strike_the_calls_they_were_set_for() -> None:
         Fault("status", status=200)
 
 
-def test_faults_that_are_over_do_not_pile_up() -> None:
+def test_finished_faults_are_dropped() -> None:
     faults = Faults(Random(1))
     faults.next_calls(10_000, "latency", "read")
     for _ in range(500):
@@ -191,7 +191,7 @@ def test_faults_that_are_over_do_not_pile_up() -> None:
         faults.strike("read")
 
     assert len(faults) <= 101
-    assert [each["struck"] for each in faults.dump() if each["kind"] == "latency"] == [500]
+    assert [row["struck"] for row in faults.dump() if row["kind"] == "latency"] == [500]
 
 
 def test_a_limit_counts_each_subject_apart() -> None:
