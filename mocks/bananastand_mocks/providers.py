@@ -35,10 +35,10 @@ def build(
     Raises:
         ValueError: A name is unknown.
     """
-    return [_one(name, runtime, webhooks, images, vlm) for name in names]
+    return [_build_one(name, runtime, webhooks, images, vlm) for name in names]
 
 
-def _one(
+def _build_one(
     name: str, runtime: RuntimeFactory | None, webhooks: Iterable[str], images: str | None, vlm: Vlm | None
 ) -> Provider:
     match name:

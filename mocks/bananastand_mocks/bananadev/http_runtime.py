@@ -41,7 +41,7 @@ class HttpRuntime(InstantRuntime):
         """POST the inputs to the app's root handler."""
         try:
             response = await forward.post(f"{self._url}/", json=inputs, timeout=self._timeout)
-        except forward.Unreachable as error:
+        except forward.AppUnreachable as error:
             return Finished(error=f"the app at {self._url} does not answer: {error}")
         try:
             output: Any = parse(response.content, members=None)
@@ -75,9 +75,9 @@ class HttpRuntime(InstantRuntime):
         timeout = project.inference_timeout or None
         try:
             response = await forward.post(f"{self._url}{route}", content=raw, timeout=timeout)
-        except forward.Late:
+        except forward.AppTimeout:
             raise ProviderError("timed_out") from None
-        except forward.Unreachable:
+        except forward.AppUnreachable:
             raise ProviderError("failed", "the app does not answer") from None
         if response.status == 423:
             raise ProviderError("busy")

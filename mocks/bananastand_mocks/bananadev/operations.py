@@ -20,8 +20,7 @@ def endpoints_of(operations: Mapping[str, ApiFunction], runtime: RuntimeFactory)
 
 
 def _endpoint(function: ApiFunction, runtime: RuntimeFactory) -> Any:
-    def endpoint(call: ApiCall, parameters: dict[str, Any]) -> Any:
-        call.parameters = parameters
+    def endpoint(call: ApiCall) -> Any:
         return function(runtime(call.world), call)
 
     update_wrapper(endpoint, function)

@@ -13,15 +13,22 @@ if TYPE_CHECKING:
     from .limits import Allowance
     from .world import World
 
-__all__ = ["ApiCall", "Endpoint"]
+__all__ = ["ApiCall", "EndpointFunction"]
 
-Endpoint = Callable[..., Any]
+EndpointFunction = Callable[..., Any]
 
 
 class ApiCall(ApiRequest):
-    """A request whose operation is known, in a world."""
+    """A request whose operation is known, in a world.
 
-    __slots__ = ("_world", "allowance", "credential", "faults")
+    Attributes:
+        world: The world of the credential; before authentication that of the address.
+        credential: The secret that the call carries; None for an operation without one.
+        faults: The injected faults that strike this call.
+        allowance: What is left of the rate limit under which the call was counted; None where none applies.
+    """
+
+    __slots__ = ("allowance", "credential", "faults", "world")
 
     def __init__(
         self,
@@ -31,22 +38,13 @@ class ApiCall(ApiRequest):
         path: dict[str, str],
         query: dict[str, Any],
         headers: dict[str, str],
+        world: World,
         *,
         origin: str = "",
         root: str = "",
     ) -> None:
         super().__init__(operation, method, target, path, query, headers, origin=origin, root=root)
+        self.world = world
         self.credential: str | None = None
         self.faults: list[Fault] = []
         self.allowance: Allowance | None = None
-        self._world: World | None = None
-
-    @property
-    def world(self) -> World:
-        """The world the call belongs to; only after authentication."""
-        assert self._world is not None, "no world before authentication"
-        return self._world
-
-    def enter(self, world: World, credential: str | None) -> None:
-        """Place the call in a world, as the holder of a credential."""
-        self._world, self.credential = world, credential

@@ -57,9 +57,9 @@ class Gateway(Provider):
             raise ProviderError("not_connected")
         self._gateway.fill_path_parameters(call)
 
-    def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
+    def success(self, call: ApiCall, response: ApiResponse) -> ApiResponse:
         """Put the envelope around the upstream's response."""
-        return self._gateway.envelope(answer)
+        return self._gateway.envelope(response)
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """Render LowCodeAPI's own refusal, or the upstream's error in its envelope."""
@@ -73,9 +73,9 @@ class Gateway(Provider):
         """Return the definition, the metadata, a redirect of the base address, or the contract."""
         return self._gateway.early(method, path, headers) or super().early(method, path, headers)
 
-    def rewrite(self, path: str, query: str, pinned: World) -> tuple[str, str]:
+    def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:
         """Read a query that follows the path after an ampersand, unless the world is strict."""
-        return (path, query) if pinned.settings.get(STRICT) else self._gateway.split_stray_query(path, query)
+        return (path, query) if world.settings.get(STRICT) else self._gateway.split_stray_query(path, query)
 
     def fill(self, world: World, kind: Kind) -> None:
         """Fill what the upstream keeps."""
