@@ -19,7 +19,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 import bananastand_mocks
-from bananastand_mocks.kernel.journal import Deliveries
+from bananastand_mocks.kernel.deliveries import Deliveries
 from bananastand_mocks.running import Endpoint, MockSession
 from contracts import contract, errors
 from paper_pdf import paper

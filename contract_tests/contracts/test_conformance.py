@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from werkzeug import Request, Response
 
 from bananastand.cli._app import build
-from bananastand_mocks.conformance import Difference, Outcome, Unreachable, conform
-from bananastand_mocks.conformance.outcome import normal
+from bananastand_mocks.conformance import CheckOutcome, ContractDifference, ServiceUnreachable, conform
+from bananastand_mocks.conformance.outcome import normalize
 from bananastand_mocks.conformance.plan import FILES as OURS
-from bananastand_mocks.conformance.plan import steps
+from bananastand_mocks.conformance.plan import load_steps
 from bananastand_mocks.conformance.report import as_diff, as_junit
 from bananastand_mocks.providers import build as served
 from contracts import FILES, contract, operations
@@ -31,7 +31,7 @@ def run(*words: str) -> Any:
     return CliRunner().invoke(build(), ["conform", *words], env={"COLUMNS": "200"})
 
 
-def all_of(stand: Any, provider: str, **options: Any) -> list[Outcome]:
+def all_of(stand: Any, provider: str, **options: Any) -> list[CheckOutcome]:
     stand.tasks.finish_immediately()
     stand.limits.unset("gobananas")  # sixty a minute, and the test's minute never ends
     at = stand.endpoint(provider)
@@ -43,12 +43,10 @@ def test_our_mocks_pass_every_check(provider: str, stand: Any) -> None:
     outcomes = all_of(stand, provider, write=True)
 
     assert as_diff(outcomes) == ""
-    assert [outcome for outcome in outcomes if outcome.reason is not None] == []
-    succeeded = {outcome.operation for outcome in outcomes if outcome.title == "its success"}
+    assert [each for each in outcomes if each.reason is not None] == []
+    succeeded = {each.operation for each in outcomes if each.title == "its success"}
     not_asked = {"get_public_file"} if provider == "gobananas" else set()  # its address is the real service's own
-    everything = {
-        operation.spec["operationId"] for operation in operations(contract(provider)) if "operationId" in operation.spec
-    }
+    everything = {each.spec["operationId"] for each in operations(contract(provider)) if "operationId" in each.spec}
     assert succeeded == everything - not_asked
 
 
@@ -58,18 +56,18 @@ def test_without_write_only_gets_are_sent(provider: str, stand: Any) -> None:
 
     assert {call.method for call in stand.journal} == {"GET"}
     assert as_diff(outcomes) == ""
-    skipped = [outcome for outcome in outcomes if outcome.reason == "writes"]
+    skipped = [each for each in outcomes if each.reason == "writes"]
     assert skipped
-    assert [outcome for outcome in skipped if outcome.request.startswith("GET ")] == []
+    assert all(not each.request.startswith("GET ") for each in skipped)
 
 
 @pytest.mark.parametrize("provider", FILES)
 def test_a_run_changes_only_what_it_created(provider: str) -> None:
     """On a live service, an object that a GET found belongs to a user."""
     methods = {operation.spec.get("operationId"): operation.method for operation in operations(contract(provider))}
-    found = {name for step in steps(provider) if methods[step.call] == "get" for name in step.keep}
-    changing = [step for step in steps(provider) if methods[step.call] in ("put", "patch", "delete")]
-    changing += [step for step in steps(provider) if "delete" in step.call or "stop" in step.call]
+    found = {name for step in load_steps(provider) if methods[step.call] == "get" for name in step.keep}
+    changing = [step for step in load_steps(provider) if methods[step.call] in ("put", "patch", "delete")]
+    changing += [step for step in load_steps(provider) if "delete" in step.call or "stop" in step.call]
 
     used = set(re.findall(r"\{(\w+)\}", " ".join(f"{dict(step.parameters)} {step.body}" for step in changing)))
 
@@ -79,8 +77,8 @@ def test_a_run_changes_only_what_it_created(provider: str) -> None:
 def test_contracts_and_plans_are_those_of_the_same_names() -> None:
     assert OURS == FILES
     for name in FILES:
-        assert {step.call for step in steps(name)} <= {
-            operation.spec.get("operationId") for operation in operations(contract(name))
+        assert {each.call for each in load_steps(name)} <= {
+            each.spec.get("operationId") for each in operations(contract(name))
         }
 
 
@@ -90,10 +88,10 @@ def test_a_mock_that_breaks_its_contract_is_found(stand: Any) -> None:
     at = stand.endpoint("paperbanana")
 
     outcomes = conform("paperbanana", at.base_url, key=at.key, admin_key=at.admin_key, write=True, patience=0.2)
-    failed = [outcome for outcome in outcomes if outcome.result == "failed"]
+    failed = [each for each in outcomes if each.result == "failed"]
 
-    assert Difference("body.status", "completed", "failed") in failed[0].differences
-    assert {outcome.operation for outcome in failed} == {"get_task", "get_task_image", "create_composite"}
+    assert ContractDifference("body.status", "completed", "failed") in failed[0].differences
+    assert {each.operation for each in failed} == {"get_task", "get_task_image", "create_composite"}
 
 
 NAMED = dict.fromkeys(("image", "second", "first", "edited", "uploaded", "editing", "character", "preset", "hat"), "7")
@@ -103,8 +101,8 @@ NAMED |= {name: f"a-{name}" for name in ("model", "project", "session", "file", 
 
 def documented(provider: str, status: int) -> set[str]:
     """The operations whose contract has a status."""
-    every = [operation for operation in operations(contract(provider)) if str(status) in operation.spec["responses"]]
-    return {op.spec["operationId"] for op in every if "operationId" in op.spec}
+    every = [each for each in operations(contract(provider)) if str(status) in each.spec["responses"]]
+    return {each.spec["operationId"] for each in every if "operationId" in each.spec}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +124,7 @@ def test_every_operation_refuses_as_its_contract_says(
 
     outcomes = conform(provider, at.base_url, write=True, refusals=False, **options)
 
-    refused = {outcome.operation for outcome in outcomes if outcome.status == status}
+    refused = {each.operation for each in outcomes if each.status == status}
     assert documented(provider, status) - refused <= {"get_public_file"}
 
 
@@ -148,7 +146,7 @@ def found(httpserver: HTTPServer, operation: str, title: str = "its success", **
     """The differences of one check of a wrong Go Bananas!, whose other addresses all answer 404."""
     httpserver.no_handler_status_code = 404
     outcomes = conform("gobananas", httpserver.url_for(""), key="k", patience=0, **options)
-    (outcome,) = [item for item in outcomes if (item.operation, item.title) == (operation, title)]
+    (outcome,) = [each for each in outcomes if (each.operation, each.title) == (operation, title)]
     return outcome.differences
 
 
@@ -157,7 +155,7 @@ def profile(httpserver: HTTPServer, body: Any, status: int = 200, kind: str = "a
     httpserver.expect_request("/api/profile").respond_with_data(text, status, LIMITS, content_type=kind)
 
 
-def by_place(differences: tuple[Difference, ...]) -> dict[str, tuple[str, str]]:
+def by_place(differences: tuple[ContractDifference, ...]) -> dict[str, tuple[str, str]]:
     return {difference.where: (difference.contract, difference.answer) for difference in differences}
 
 
@@ -259,7 +257,7 @@ def test_a_server_that_forgets_is_named(httpserver: HTTPServer) -> None:
     assert by_place(found(httpserver, "update_character", write=True)) == {
         "body.description": ("an old one", "nothing")
     }
-    assert found(httpserver, "get_character", write=True)[0] == Difference("status", "200", "404")
+    assert found(httpserver, "get_character", write=True)[0] == ContractDifference("status", "200", "404")
 
 
 def test_a_file_that_is_no_picture_is_named(httpserver: HTTPServer) -> None:
@@ -288,7 +286,7 @@ def test_a_limit_is_waited_for(httpserver: HTTPServer) -> None:
 def test_an_unreachable_server_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Unreachable, match=f"nothing answers at {url}"):
+    with pytest.raises(ServiceUnreachable, match=f"nothing answers at {url}"):
         list(conform("paperbanana", url, **PB))
 
     done = run("--base-url", url, "--provider", "paperbanana", "--key", "pb_0")
@@ -395,14 +393,14 @@ def test_ids_and_times_are_normalized() -> None:
         "2026-01-02T03:04:05.678Z 2026-01-02 0b5f4d0c-8d0e-4a53-9a53-2c7f1f1f7a11 http://127.0.0.1:8750/a"
         " pb_0123456789abcdef0123456789abcdef 1735689600 1735689600123 42 deadbeef facade"
     )
-    assert normal(text) == (
+    assert normalize(text) == (
         "<time> <date> <uuid> <host>/a pb_0123456789abcdef0123456789abcdef <unix time> <unix time> 42 deadbeef facade"
     ).replace("pb_0123456789abcdef0123456789abcdef", "pb_<id>")
-    assert len(normal("a" * 1000)) == 160
+    assert len(normalize("a" * 1000)) == 160
 
 
 def test_junit_replaces_characters_that_xml_forbids() -> None:
-    outcome = Outcome("a", "its success", "GET /", 200, (Difference("body", "JSON", "\x00\x1b<&"),))
+    outcome = CheckOutcome("a", "its success", "GET /", 200, (ContractDifference("body", "JSON", "\x00\x1b<&"),))
 
     assert ElementTree.fromstring(as_junit("gobananas", [outcome]))[0][0].text == (
         "@@ a, its success (GET /) @@\n- body: JSON\n+ body: ??<&"

@@ -11,13 +11,15 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
+import bananastand
 import bananastand_mocks
 
 PACKAGE = Path(bananastand_mocks.__file__).parent
+BANANA_API = Path(bananastand.__file__).parent / "banana_api"
 FILES = {
-    "bananadev": PACKAGE / "lowcodeapi" / "bananadev.yaml",
+    "bananadev": BANANA_API / "bananadev.yaml",
     "falai": PACKAGE / "lowcodeapi" / "falai.yaml",
-    "banana-native": PACKAGE / "bananadev" / "openapi.yaml",
+    "banana-native": BANANA_API / "banana.yaml",
     "fal-native": PACKAGE / "falai" / "openapi.yaml",
     "paperbanana": PACKAGE / "paperbanana" / "openapi.yaml",
     "gobananas": PACKAGE / "gobananas" / "openapi.yaml",

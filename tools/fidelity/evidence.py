@@ -34,13 +34,13 @@ _seen: dict[str, set[Fact]] = {}
 
 
 def _record_calls(record: Any) -> Any:
-    def recording_journal(
-        self: Journal, at: float, provider: str, operation: str | None, *rest: Any, **words: Any
-    ) -> None:
-        if _recorded is not None and operation is not None:
-            _, _, _, headers, _, _, status, _, *faults = rest
-            _recorded.update(_facts(provider, operation, status, bool(faults and faults[0]), headers))
-        record(self, at, provider, operation, *rest, **words)
+    def recording_journal(self: Journal, **fields: Any) -> None:
+        if _recorded is not None and fields["operation"] is not None:
+            provoked = bool(fields.get("faults"))
+            _recorded.update(
+                _facts(fields["provider"], fields["operation"], fields["status"], provoked, fields["headers"])
+            )
+        record(self, **fields)
 
     return recording_journal
 

@@ -9,8 +9,9 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bananastand_mocks.kernel.call import Answer, Call
-from bananastand_mocks.kernel.service import Service
+from bananastand.contracts.response import ApiResponse
+from bananastand_mocks.kernel.call import ApiCall
+from bananastand_mocks.kernel.http_handler import HttpHandler
 from contracts import FILES, Operation, contract, named_operations, resolve
 
 from .mutant import Mutant, reached, site, value_at
@@ -40,7 +41,7 @@ OTHER = {
     "503": 500,
     "504": 503,
 }
-Change = Callable[[Answer], None]
+Change = Callable[[ApiResponse], None]
 
 
 def mutants() -> Iterator[Mutant]:
@@ -83,14 +84,14 @@ def _holds_others(path: tuple[str, ...], paths: list[tuple[str, ...]]) -> bool:
 
 def _mutant(provider: str, operation: str, status: str, kind: str, what: str, change: Change) -> Mutant:
     def apply() -> None:
-        check = Service.check
+        check = HttpHandler.check_response
 
-        def mutated(self: Service, call: Call, answer: Answer, *, provoked: bool) -> None:
+        def mutated(self: HttpHandler, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
             check(self, call, answer, provoked=provoked)
             if (self.provider.name, call.operation.id, str(answer.status)) == (provider, operation, status):
                 change(answer)
 
-        Service.check = mutated  # type: ignore[method-assign]
+        HttpHandler.check_response = mutated  # type: ignore[method-assign]
 
     return Mutant(
         provider, "mock", operation, kind, what, frozenset([site("mock", provider, operation, status)]), apply
@@ -98,7 +99,7 @@ def _mutant(provider: str, operation: str, status: str, kind: str, what: str, ch
 
 
 def _status(status: int) -> Change:
-    def change(answer: Answer) -> None:
+    def change(answer: ApiResponse) -> None:
         answer.status = status
 
     return change
@@ -114,7 +115,7 @@ def _field(path: tuple[str, ...], kind: str) -> Change:
         elif kind == "reworded":
             holder[key] = f"{value} indeed" if isinstance(value, str) else value
 
-    def change(answer: Answer) -> None:
+    def change(answer: ApiResponse) -> None:
         answer.body = copy.deepcopy(answer.body)
         value_at(answer.body, path, alter)
 
@@ -128,28 +129,28 @@ def _retyped(value: Any) -> Any:
 
 
 def _header(name: str, value: str | None) -> Change:
-    def change(answer: Answer) -> None:
+    def change(answer: ApiResponse) -> None:
         headers = {item: value_kept for item, value_kept in answer.headers.items() if item != name}
         answer.headers = headers if value is None or name not in answer.headers else {**headers, name: value}
 
     return change
 
 
-def _content_type(answer: Answer) -> None:
+def _content_type(answer: ApiResponse) -> None:
     answer.content_type = "text/plain" if answer.content_type != "text/plain" else "text/html"
     if not isinstance(answer.body, bytes) and answer.body is not None:
-        from bananastand_mocks.kernel.json_body import dump
+        from bananastand.contracts.json_body import dump
 
         answer.body = dump(answer.body)
 
 
 def watch() -> None:
     """Records which operations respond, and with which status."""
-    check = Service.check
+    check = HttpHandler.check_response
 
-    def watched(self: Service, call: Call, answer: Answer, *, provoked: bool) -> None:
+    def watched(self: HttpHandler, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
         reached.add(site("mock", self.provider.name, call.operation.id))
         reached.add(site("mock", self.provider.name, call.operation.id, answer.status))
         check(self, call, answer, provoked=provoked)
 
-    Service.check = watched  # type: ignore[method-assign]
+    HttpHandler.check_response = watched  # type: ignore[method-assign]

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from bananastand_mocks.kernel.contract import Contract, load
-from bananastand_mocks.kernel.contract import Operation as Compiled
-from bananastand_mocks.kernel.schemas import Schemas
+from bananastand.contracts.contract import Contract, load
+from bananastand.contracts.operation import Operation as Compiled
+from bananastand.contracts.schemas import Schemas
 from contract_rules import NUMBERS, Rule, rules
 from contracts import FILES, Operation, contract, named_operations, resolve
 
