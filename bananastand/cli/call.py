@@ -89,14 +89,15 @@ def _show(answer: Any, out: Path | None) -> None:
 
 def _builders(provider: str) -> dict[str, Callable[..., Any]]:
     """The operations as they are typed in a shell; what takes several exchanges is for programs."""
-    from bananastand.clients.call import Call
+    from bananastand.clients.request import ClientRequest
 
     calls = importlib.import_module(f"bananastand.clients.{provider}.calls")
     found = {name: getattr(calls, name) for name in calls.__all__}
     single = {
         name: build
         for name, build in found.items()
-        if get_origin(get_type_hints(build).get("return")) is Call or get_type_hints(build).get("return") is Call
+        if get_origin(get_type_hints(build).get("return")) is ClientRequest
+        or get_type_hints(build).get("return") is ClientRequest
     }
     return {name.replace("_", "-"): build for name, build in single.items()}
 

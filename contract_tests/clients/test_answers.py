@@ -142,7 +142,7 @@ def listening(answer: bytes, *, pause: float = 0.0) -> Iterator[str]:
 
 
 def test_a_connection_that_breaks_off_is_tried_again_and_then_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.clients.call.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("bananastand.clients.session.FIRST_PAUSE", 0.001)
     with listening(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{") as url, BananaDev(KEY, base_url=url) as client:
         with pytest.raises(errors.APIConnectionError) as caught:
             client.list_models()
@@ -187,7 +187,7 @@ class Failing:
 
 
 def test_a_read_is_tried_again(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.clients.call.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("bananastand.clients.session.FIRST_PAUSE", 0.001)
     failing = Failing(2)
     httpserver.expect_request("/v1/models").respond_with_handler(failing)
 
@@ -208,7 +208,7 @@ def test_what_may_have_been_done_is_not_done_again(httpserver: HTTPServer) -> No
 
 
 def test_a_provider_says_when_to_come_back(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.clients.call.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("bananastand.clients.session.FIRST_PAUSE", 0.001)
     failing = Failing(1, 429, {"Retry-After": "1"})
     httpserver.expect_request("/v1/models").respond_with_handler(failing)
 

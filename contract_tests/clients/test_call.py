@@ -13,26 +13,29 @@ from bananastand.clients.banana import Banana
 from bananastand.clients.banana import calls as banana
 from bananastand.clients.bananadev import BananaDev
 from bananastand.clients.bananadev import calls as bananadev
-from bananastand.clients.call import Call, Prepared, Raw, Session, media, seconds
 from bananastand.clients.gobananas import calls
 from bananastand.clients.paperbanana import calls as paperbanana
+from bananastand.clients.provider import parse_seconds
+from bananastand.clients.request import ClientRequest, PreparedRequest
+from bananastand.clients.response import RawResponse, media_reader
+from bananastand.clients.session import ClientSession
 from driven import Driven
 
 ANY = replace(calls.get_profile(), result=dict[str, Any])
 HERE = "GET https://gobananasai.com/api/profile"
 
 
-def session(client: Any = GoBananas, **options: Any) -> Session:
+def session(client: Any = GoBananas, **options: Any) -> ClientSession:
     return client("key", **options).session
 
 
-def answer(status: int, content: bytes = b"{}", **headers: str) -> Raw:
-    return Raw(status, headers, content)
+def answer(status: int, content: bytes = b"{}", **headers: str) -> RawResponse:
+    return RawResponse(status, headers, content)
 
 
-def read(call: Call[Any], raw: Raw, of: Session | None = None) -> Any:
+def read(call: ClientRequest[Any], raw: RawResponse, of: ClientSession | None = None) -> Any:
     some = of or session()
-    return some.conclude(call, some.prepare(call), raw)
+    return some.read_response(call, some.prepare(call), raw)
 
 
 # Before the wire -------------------------------------------------------------------------------------------------
@@ -41,7 +44,7 @@ def read(call: Call[Any], raw: Raw, of: Session | None = None) -> Any:
 def test_a_read_as_it_is_sent() -> None:
     sent = session(timeout=7.0).prepare(calls.list_characters(limit=2, exact=True))
 
-    assert sent == Prepared(
+    assert sent == PreparedRequest(
         "GET",
         "https://gobananasai.com/api/characters?limit=2&exact=true",
         {"accept": "application/json", "user-agent": "bananastand-clients", "X-API-Key": "key"},
@@ -64,13 +67,13 @@ def test_a_change_as_it_is_sent() -> None:
         "content-type": "application/json",
     }
     assert sent.content == b'{"prompt": "a stand"}'
-    assert (sent.timeout, sent.kept) == (180.0, False)
+    assert (sent.timeout, sent.cacheable) == (180.0, False)
 
 
 def test_what_is_fresh_is_not_kept() -> None:
-    assert session().prepare(ANY).kept is True
-    assert session().prepare(replace(ANY, fresh=True)).kept is False
-    assert session().prepare(replace(ANY, method="PUT", fresh=False)).kept is False
+    assert session().prepare(ANY).cacheable is True
+    assert session().prepare(replace(ANY, fresh=True)).cacheable is False
+    assert session().prepare(replace(ANY, method="PUT", fresh=False)).cacheable is False
 
 
 def test_a_whole_address_is_taken_as_it_is() -> None:
@@ -203,7 +206,7 @@ def test_an_answer_that_does_not_fit(content: bytes, told: str, body: object) ->
 
 
 def test_nothing_is_not_unwrapped() -> None:
-    nothing = Call(None, "DELETE", "/v1/models")
+    nothing = ClientRequest(None, "DELETE", "/v1/models")
     assert read(nothing, answer(204, b""), session(BananaDev)).result is None
     with pytest.raises(errors.APIResponseError, match="the answer does not fit"):
         read(nothing, answer(200, b"null"), session(BananaDev))
@@ -238,7 +241,7 @@ def test_of_a_long_answer_the_beginning_is_told() -> None:
 
 
 def test_a_file_of_another_type_is_said_to_be_one() -> None:
-    call = replace(ANY, read=media("image/", "application/pdf"))
+    call = replace(ANY, read=media_reader("image/", "application/pdf"))
 
     assert read(call, answer(200, b"GIF", **{"content-type": "image/gif"})).result == b"GIF"
     assert read(call, answer(200, b"%PDF", **{"content-type": "application/pdf"})).body == b"%PDF"
@@ -304,7 +307,7 @@ def test_a_run_url_is_tried_for_five_minutes_to_the_end() -> None:
     ("text", "found"), [("3", 3.0), ("0", 0.0), ("1.5", 1.5), (None, None), ("", None), ("1.2.3", None), ("-1", None)]
 )
 def test_seconds_as_headers_have_them(text: str | None, found: float | None) -> None:
-    assert seconds(text) == found
+    assert parse_seconds(text) == found
 
 
 # Work that is looked at again and again --------------------------------------------------------------------------
@@ -325,7 +328,7 @@ def test_it_is_looked_at_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert at.pauses == [4.0, 4.0]
     assert [each.timeout for each in at.sent] == [10.0, 6.0, 2.0]
-    assert [each.kept for each in at.sent] == [False, False, False]
+    assert [each.cacheable for each in at.sent] == [False, False, False]
     assert seen == [{"at": "work"}, {"at": "work"}, {"at": "end"}]
 
 

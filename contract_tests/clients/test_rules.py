@@ -18,8 +18,9 @@ from werkzeug import Request, Response
 
 import bananastand.clients
 from bananastand.clients import Banana, BananaDev, FalAI, GoBananas, PaperBanana, errors
-from bananastand.clients.call import Session, seconds
 from bananastand.clients.paperbanana import calls, verify_webhook
+from bananastand.clients.provider import parse_seconds
+from bananastand.clients.session import ClientSession
 from contracts import FILES, contract, operations
 
 KEY = "at_r0123456789abcdef0123456789abcdef"
@@ -214,7 +215,7 @@ def test_the_envelope_is_within_reach(falai: Any) -> None:
 # Tried again -----------------------------------------------------------------------------------------------------
 
 
-def session(provider: Any, **options: Any) -> Session:
+def session(provider: Any, **options: Any) -> ClientSession:
     return provider("key", **options).session
 
 
@@ -246,7 +247,7 @@ def test_the_reset_of_a_limit_is_waited_for_and_not_by_all_at_once() -> None:
 
 @pytest.mark.parametrize("text", ["", "\u00b2", "soon", "-1", "1.2.3", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_hint_that_is_no_number_is_none(text: str) -> None:
-    assert seconds(text) is None
+    assert parse_seconds(text) is None
     assert (session(PaperBanana).pause(calls.get_task("a"), 0, 0, refusal(429, retry_after=text), 0) or 9) <= 0.5
 
 
