@@ -71,13 +71,13 @@ def where(url: str | None, key: str | None) -> tuple[str, str]:
 @contextlib.contextmanager
 def connected(url: str | None, key: str | None) -> Generator[PlatformClient]:
     """A client of the platform; an error of it ends the program with its reason."""
-    from bananastand.clients.platform import PlatformClient, StandError
+    from bananastand.clients.platform import PlatformClient, PlatformClientError
 
     address, secret = where(url, key)
     try:
         with PlatformClient(address, secret) as stand:
             yield stand
-    except StandError as error:
+    except PlatformClientError as error:
         hints = ["bananastand ps lists the projects"] if str(error).startswith("there is no project") else []
         fail(str(error), USAGE if error.status in (400, 401, 404, 409, 422) else 1, hints=hints)
     except KeyboardInterrupt:

@@ -37,11 +37,11 @@ def waiting(stand: PlatformClient, project: str) -> Generator[Callable[[], None]
         task = progress.add_task("sending the call")
 
         def look() -> None:
-            from bananastand.clients.platform import PlatformClient, StandError
+            from bananastand.clients.platform import PlatformClient, PlatformClientError
 
             with PlatformClient(stand.url, stand.key) as own:  # a connection of its own: the call holds the other
                 while not over.wait(PAUSE):
-                    with contextlib.suppress(StandError):
+                    with contextlib.suppress(PlatformClientError):
                         row = own.get(f"/projects/{project}")
                         starting = not row.get("ready")
                         last = next(iter(own.lines(f"/projects/{project}/logs", last=1)), {}) if starting else {}

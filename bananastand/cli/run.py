@@ -58,7 +58,7 @@ def run(
     1    the app or the platform failed, or --timeout is over
     2    the command, the project or the key is wrong
     """
-    from bananastand.clients.platform import StandTimeout
+    from bananastand.clients.platform import PlatformTimeout
 
     body, began = _inputs(inputs or [], data), datetime.now(UTC)
     with connected(url, key) as stand:
@@ -70,7 +70,7 @@ def run(
                     _print_stream(answer.pieces)
                     return
                 content = b"".join(answer.pieces)
-        except StandTimeout as error:
+        except PlatformTimeout as error:
             fail(f"{error}: the call is cancelled", hints=[
                 f"its log: bananastand logs {project}",
                 "Longer work: pass a higher --timeout, or write it as a background handler.",
@@ -78,18 +78,18 @@ def run(
         value = _value(content)
         if answer.status != 200:
             _fail(stand, project, answer.status, value, began)
-    _print_answer(value, content, answer.kind, out, json_)
+    _print_answer(value, content, answer.media_type, out, json_)
 
 
 def _refuse_what_cannot_run(stand: PlatformClient, project: str) -> None:
     """End the program where the project was never live and no build is under way."""
-    from bananastand.clients.platform import StandError
+    from bananastand.clients.platform import PlatformClientError
 
     try:
         if stand.get(f"/projects/{project}").get("deployment") is not None:
             return
         builds = stand.get(f"/projects/{project}/builds")["builds"]
-    except StandError as error:
+    except PlatformClientError as error:
         if error.status in (401, 404):
             raise
         return  # the call itself will tell
@@ -117,11 +117,11 @@ def _fail(stand: PlatformClient, project: str, status: int, value: Any, began: d
 
 
 def _printed_since(stand: PlatformClient, project: str, began: datetime) -> list[str]:
-    from bananastand.clients.platform import StandError
+    from bananastand.clients.platform import PlatformClientError
 
     try:
         rows = list(stand.lines(f"/projects/{project}/logs", last=LINES))
-    except StandError:
+    except PlatformClientError:
         return []
     return [str(row.get("line", "")) for row in rows if str(row.get("time", "")) >= began.isoformat()[:19]]
 

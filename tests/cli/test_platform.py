@@ -405,14 +405,14 @@ def test_what_the_stand_refuses_is_said(bananastand: Run, httpserver: HTTPServer
         "error: there is no project x\nbananastand ps lists the projects\n"
     )
     assert "answered 502: <html>" in bananastand("builds", "y", status=1).stderr
-    assert "something that is not JSON; is it a stand?" in bananastand("builds", "z", status=1).stderr
+    assert "something that is not JSON; check that the URL is a platform's" in bananastand("builds", "z", status=1).stderr
 
 
 def test_where_the_stand_is_and_whose_key_it_gets(bananastand: Run, httpserver: HTTPServer) -> None:
     """The key of the file goes to the stand of the file, and to no other."""
     assert "no key for http://127.0.0.1:1" in bananastand("ps", "--url", "http://127.0.0.1:1", status=2).stderr
     refused = bananastand("ps", BANANASTAND_URL="127.0.0.1:1", BANANASTAND_KEY="x", status=1).stderr
-    assert "no stand answers at http://127.0.0.1:1" in refused
+    assert "no platform answers at http://127.0.0.1:1" in refused
     assert "bananastand up starts one" in refused
     httpserver.expect_request("/stand/v1/projects").respond_with_json({"projects": []})
     bananastand("ps", "--key", "mine")

@@ -52,6 +52,7 @@ class CheckedRun(CamelModel):
 
     @property
     def finished(self) -> bool:
+        """Whether the run has its outputs."""
         return self.model_outputs is not None
 
 
