@@ -13,7 +13,7 @@ from potassium import Potassium, Request, Response
 
 from bananastand import cancel, outbound
 from bananastand.diffusion import Busy, Engine, GenerationRequest, InvalidRequest
-from bananastand.diffusion.answers import answer, events
+from bananastand.diffusion.responses import answer, events
 from bananastand.diffusion.environment import options_from_environment
 from bananastand.web.guard import Guard
 from bananastand.webhooks import WebhookQueue

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from bananastand.diffusion import Engine, GenerationRequest
-from bananastand.diffusion.card import Card, EngineOptions, Guidance, Images, Size, Steps
+from bananastand.diffusion.model_file import Card, EngineOptions, Guidance, Images, Size, Steps
 from bananastand.diffusion.cuda import Switches
 from bananastand.diffusion.families import family_of
 

@@ -111,7 +111,7 @@ def _memory() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
-    from bananastand.diffusion.card import CardError, list_cards
+    from bananastand.diffusion.model_file import CardError, list_cards
 
     try:
         cards = list_cards()

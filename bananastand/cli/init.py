@@ -50,7 +50,7 @@ def init(
 
 def _embed(target: Path) -> None:
     """Copy the embedded model: weights and settings, in the layout diffusers reads."""
-    from bananastand.diffusion.card import find_card
+    from bananastand.diffusion.model_file import find_card
 
     card = find_card(EMBEDDED)
     source = card.local_folder()

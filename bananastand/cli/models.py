@@ -20,7 +20,7 @@ def models(
     Fetch one with [bold]python download.py NAME[/bold], then [bold]bananastand paint --model NAME[/bold]
     or [bold]MODEL=NAME python app.py[/bold].
     """
-    from bananastand.diffusion.card import CardError, list_cards
+    from bananastand.diffusion.model_file import CardError, list_cards
 
     try:
         cards = list_cards()

@@ -93,7 +93,7 @@ def paint(
 def _local(progress: Progress, model: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     task = progress.add_task(f"loading {model}", total=None)
     from bananastand.diffusion import CardError, Engine, GenerationRequest, InvalidRequest, LoadError, Step, encode
-    from bananastand.diffusion.card import find_card
+    from bananastand.diffusion.model_file import find_card
 
     from ._progress import show
 

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .card import Card, CardError, find_card, list_cards
+    from .model_file import Card, CardError, find_card, list_cards
     from .engine import Engine
     from .errors import Busy, DiffusionError, InvalidRequest, LoadError, OutOfMemory
     from .images import encode, to_base64
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .request import GenerationRequest
 
 _HOMES = {
-    "card": ("Card", "CardError", "find_card", "list_cards"),
+    "model_file": ("Card", "CardError", "find_card", "list_cards"),
     "engine": ("Engine",),
     "errors": ("Busy", "DiffusionError", "InvalidRequest", "LoadError", "OutOfMemory"),
     "images": ("encode", "to_base64"),

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from . import metrics
-from .active import ActivePicture
-from .card import Card, find_card
+from .active_picture import ActivePicture
+from .model_file import Card, find_card
 from .cuda import Switches, accelerate
 from .decoder import Decoder
 from .errors import Busy, OutOfMemory
@@ -30,7 +30,7 @@ from .loading import load_pipeline
 from .pace import Pace
 from .policy import Policy, find_policy
 from .request import GenerationRequest
-from .rows import cheapest_rows, exact_rows
+from .batch_size import cheapest_rows, exact_rows
 
 __all__ = ["Engine", "Mode"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import cancel
-from .active import ActivePicture
+from .active_picture import ActivePicture
 from .request import GenerationRequest
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import Any
 
-from .card import Card
+from .model_file import Card
 from .errors import LoadError
 
 __all__ = ["best_device", "load_pipeline"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, cast, get_args
 
-from .card import Card
+from .model_file import Card
 from .errors import InvalidRequest
 
 __all__ = ["ImageFormat", "GenerationRequest", "FIELDS", "MAX_PROMPT", "MAX_SEED"]

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import images
-from bananastand.diffusion.card import find_card
+from bananastand.diffusion.model_file import find_card
 from bananastand.diffusion.request import FIELDS
 from images import buildah, image_of, pip_settings, real
 

@@ -11,11 +11,11 @@ import torch
 
 import tiny
 from bananastand.diffusion import Engine, GenerationRequest
-from bananastand.diffusion.active import Conditioning
-from bananastand.diffusion.answers import answer
+from bananastand.diffusion.active_picture import Conditioning
+from bananastand.diffusion.responses import answer
 from bananastand.diffusion.cuda import Switches, accelerate
 from bananastand.diffusion.cuda.fp8 import Fp8Linear
-from bananastand.diffusion.families.prompts import PromptCache
+from bananastand.diffusion.families.prompt_cache import PromptCache
 
 NONE = Switches(compile=False, cudnn_attention=False, graphs=False, pinned=False)
 

@@ -13,7 +13,7 @@ import torch
 import tiny
 from bananastand import cancel
 from bananastand.diffusion import Engine, GenerationRequest, LoadError, Step, encode
-from bananastand.diffusion.answers import answer, events
+from bananastand.diffusion.responses import answer, events
 from bananastand.diffusion.families import WholePipeline
 
 

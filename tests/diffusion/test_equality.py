@@ -19,7 +19,7 @@ from diffusers import (
 
 import tiny
 from bananastand.diffusion import Engine, GenerationRequest
-from bananastand.diffusion.card import find_card
+from bananastand.diffusion.model_file import find_card
 
 PIPELINES: dict[str, Callable[[Path], Any]] = {"sd": tiny.stable_diffusion, "sdxl": tiny.stable_diffusion_xl}
 SCHEDULERS = {

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 import bananastand
-from bananastand.diffusion.card import (
+from bananastand.diffusion.model_file import (
     CardError,
     EngineOptions,
     Guidance,
@@ -330,7 +330,7 @@ def test_a_hub_model_is_here_when_its_snapshot_is_whole(models: Path, monkeypatc
 
 def test_reading_cards_needs_neither_torch_nor_diffusers_nor_the_hub() -> None:
     code = (
-        "import sys; from bananastand.diffusion.card import list_cards; assert list_cards();"
+        "import sys; from bananastand.diffusion.model_file import list_cards; assert list_cards();"
         "print(sorted({'torch', 'diffusers', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
     )
     root = Path(bananastand.__file__).resolve().parent.parent

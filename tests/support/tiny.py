@@ -29,7 +29,7 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from bananastand.diffusion.card import Card, EngineOptions, Guidance, Images, Size, Steps
+from bananastand.diffusion.model_file import Card, EngineOptions, Guidance, Images, Size, Steps
 
 
 def card(name: str = "tiny", side: int = 32, pipeline: str = "StableDiffusionPipeline") -> Card:

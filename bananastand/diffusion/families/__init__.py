@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import torch
 
-from ..active import ActivePicture
+from ..active_picture import ActivePicture
 from ..request import GenerationRequest
 from .flux import Flux
 from .stable_diffusion import StableDiffusion
 from .stable_diffusion_3 import StableDiffusion3
 from .stable_diffusion_xl import StableDiffusionXL
-from .whole import WholePipeline
+from .whole_pipeline import WholePipeline
 
 __all__ = [
     "Family",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..active import ActivePicture, Conditioning
+from ..active_picture import ActivePicture, Conditioning
 from ..request import GenerationRequest
 from .latent import LatentDiffusion
 from .stable_diffusion_3 import shift_for

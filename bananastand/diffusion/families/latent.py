@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from ..active import ActivePicture, Conditioning
-from ..cuda.pinned import to_host
+from ..active_picture import ActivePicture, Conditioning
+from ..cuda.pinned_memory import to_host
 from ..request import GenerationRequest
-from .prompts import PromptCache
+from .prompt_cache import PromptCache
 
 __all__ = ["LatentDiffusion"]
 

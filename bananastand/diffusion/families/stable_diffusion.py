@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..active import ActivePicture, Conditioning
+from ..active_picture import ActivePicture, Conditioning
 from ..request import GenerationRequest
 from .latent import LatentDiffusion
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..active import Conditioning
+from ..active_picture import Conditioning
 from ..request import GenerationRequest
 from .stable_diffusion import StableDiffusion
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .cuda.pinned import to_device
+from .cuda.pinned_memory import to_device
 from .request import GenerationRequest
 
 __all__ = ["ActivePicture", "Conditioning"]

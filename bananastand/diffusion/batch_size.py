@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from .active import ActivePicture
+from .active_picture import ActivePicture
 from .families import StepFamily
 from .request import GenerationRequest
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ._card_table import CardError, Table, read_table
+from ._model_file_errors import CardError, Table, read_table
 
 __all__ = [
     "Card",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from ..active import Conditioning
+from ..active_picture import Conditioning
 
 __all__ = ["PromptCache"]
 
