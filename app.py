@@ -13,8 +13,8 @@ from potassium import Potassium, Request, Response
 
 from bananastand import cancel, outbound
 from bananastand.diffusion import Busy, Engine, GenerationRequest, InvalidRequest
-from bananastand.diffusion.responses import answer, events
 from bananastand.diffusion.environment import options_from_environment
+from bananastand.diffusion.responses import response_body, response_events
 from bananastand.web.guard import Guard
 from bananastand.webhooks import WebhookQueue
 
@@ -33,7 +33,7 @@ def init() -> dict:
         print(f"cannot start: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
         os._exit(1)
     sys.setswitchinterval(5e-3)  # Python's own again, after the start below
-    print(f"{engine.card.name} is ready on {engine.device} (warm-up {seconds:.1f} s)", flush=True)
+    print(f"{engine.model.name} is ready on {engine.device} (warm-up {seconds:.1f} s)", flush=True)
     return {"engine": engine, "webhooks": webhooks}
 
 
@@ -52,7 +52,7 @@ def failure(error: BaseException) -> tuple[int, dict]:
 
 def paint(engine: Engine, body: object) -> tuple[int, dict]:
     try:
-        return 200, answer(engine, engine.paint(GenerationRequest.parse(body, engine.card)))
+        return 200, response_body(engine, engine.paint(GenerationRequest.parse(body, engine.model)))
     except Exception as error:
         return failure(error)
 
@@ -67,13 +67,13 @@ def run(context: dict, request: Request) -> Response:
 def stream(context: dict, request: Request) -> Response:
     engine = context["engine"]
     try:
-        wanted = GenerationRequest.parse(request.json, engine.card)
+        wanted = GenerationRequest.parse(request.json, engine.model)
     except InvalidRequest as error:
         return Response(status=400, json=error.as_dict())
 
     def server_sent_events() -> Iterator[bytes]:
         try:  # Potassium would leave the caller hanging if this raised
-            for name, data in events(engine, wanted):
+            for name, data in response_events(engine, wanted):
                 yield f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
         except Exception as error:
             yield f"event: error\ndata: {json.dumps(failure(error)[1])}\n\n".encode()

@@ -106,9 +106,9 @@ def _ours(options: argparse.Namespace, device: str) -> tuple[float, Callable[[in
     from bananastand.diffusion import Engine, GenerationRequest
 
     engine = Engine.load("fruitstand", device=device, dtype="float32")
-    guidance = engine.card.guidance.default if options.guidance is None else options.guidance
+    guidance = engine.model.guidance.default if options.guidance is None else options.guidance
     body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
-    return guidance, lambda seed: engine.paint(GenerationRequest.parse({**body, "seed": seed}, engine.card))
+    return guidance, lambda seed: engine.paint(GenerationRequest.parse({**body, "seed": seed}, engine.model))
 
 
 def _loop(options: argparse.Namespace, device: str) -> tuple[float, Callable[[int], object]]:
@@ -119,12 +119,12 @@ def _loop(options: argparse.Namespace, device: str) -> tuple[float, Callable[[in
 
     engine = Engine.load("fruitstand", device=device, dtype="float32")
     family: Any = engine.family
-    guidance = engine.card.guidance.default if options.guidance is None else options.guidance
+    guidance = engine.model.guidance.default if options.guidance is None else options.guidance
     body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
 
     def once(seed: int) -> object:
         with torch.inference_mode():
-            picture = family.begin(GenerationRequest.parse({**body, "seed": seed}, engine.card))[0]
+            picture = family.begin(GenerationRequest.parse({**body, "seed": seed}, engine.model))[0]
             while not picture.finished:
                 picture.step(family.predict([picture])[0])
             return Image.fromarray(family.decode(picture.latents)[0])
@@ -136,12 +136,12 @@ def _stock(options: argparse.Namespace, device: str) -> tuple[float, Callable[[i
     import torch
     from diffusers import DiffusionPipeline
 
-    from bananastand.diffusion import find_card
+    from bananastand.diffusion import find_model
 
-    card = find_card("fruitstand")
-    pipeline = DiffusionPipeline.from_pretrained(card.local_folder(), torch_dtype=torch.float32, local_files_only=True)
+    card = find_model("fruitstand")
+    pipeline = DiffusionPipeline.from_pretrained(model.local_folder(), torch_dtype=torch.float32, local_files_only=True)
     pipeline.to(device).set_progress_bar_config(disable=True)
-    guidance = card.guidance.default if options.guidance is None else options.guidance
+    guidance = model.guidance.default if options.guidance is None else options.guidance
 
     def once(seed: int) -> object:
         return pipeline(

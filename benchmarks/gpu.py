@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from bananastand.diffusion import Engine, GenerationRequest
-from bananastand.diffusion.model_file import Card, EngineOptions, Guidance, Images, Size, Steps
+from bananastand.diffusion.model_file import DTypes, Guidance, Images, ModelFile, Size, Steps
 from bananastand.diffusion.cuda import Switches
 from bananastand.diffusion.families import family_of
 
@@ -130,9 +130,9 @@ def prepared(architecture: Architecture, tiny: bool, device: str, dtype: torch.d
     return pipeline
 
 
-def card(architecture: Architecture) -> Card:
+def card(architecture: Architecture) -> ModelFile:
     side = architecture.side
-    return Card(
+    return ModelFile(
         name="random",
         source=Path("random.toml"),
         pipeline="",
@@ -165,7 +165,7 @@ def ours(engine: Engine, architecture: Architecture, seeds: list[int]) -> list[A
     import numpy as np
 
     bodies = [{"prompt": "random", "seed": seed} for seed in seeds]
-    jobs = [engine.submit(GenerationRequest.parse(body, engine.card)) for body in bodies]
+    jobs = [engine.submit(GenerationRequest.parse(body, engine.model)) for body in bodies]
     return [np.asarray(job.result().pictures[0].image) for job in jobs]
 
 

@@ -113,7 +113,7 @@ def paint(pictures: int, steps: int) -> list[float]:
     for seed in range(pictures):
         started = time.perf_counter()
         asked: dict[str, Any] = {"prompt": PROMPT, "seed": seed, "num_inference_steps": steps}
-        engine.paint(GenerationRequest.parse(asked, engine.card))
+        engine.paint(GenerationRequest.parse(asked, engine.model))
         taken.append(round(time.perf_counter() - started, 4))
     return taken
 

@@ -111,14 +111,14 @@ def _memory() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
-    from bananastand.diffusion.model_file import CardError, list_cards
+    from bananastand.diffusion import ModelFileError, list_models
 
     try:
-        cards = list_cards()
-    except CardError as error:
+        models = list_models()
+    except ModelFileError as error:
         yield Finding("bad", "models", str(error))
         return
-    here = [card.name for card in cards if card.fetched]
+    here = [model.name for model in models if model.fetched]
     if "fruitstand" in here:
         yield Finding("good", "models", f"{', '.join(here)}; all models: bananastand models")
     else:

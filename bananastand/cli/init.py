@@ -50,10 +50,9 @@ def init(
 
 def _embed(target: Path) -> None:
     """Copy the embedded model: weights and settings, in the layout diffusers reads."""
-    from bananastand.diffusion.model_file import find_card
+    from bananastand.diffusion import find_model
 
-    card = find_card(EMBEDDED)
-    source = card.local_folder()
+    source = find_model(EMBEDDED).local_folder()
     if source is None:
         fail("the embedded model is not here; give another with --model")
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("README.md", "scores.json", "*.png"))

@@ -1,109 +1,114 @@
-"""Takes the tables of a card apart, so strictly that every complaint names file, line and key.
+"""Puts pydantic's errors about a model file into one line that names file, line and key."""
 
-Knows TOML and kinds of values; which keys a card has is `card.py`'s business.
-"""
+from __future__ import annotations
 
-import math
 import re
-import tomllib
-from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, cast, get_args, get_origin
 
-T = TypeVar("T")
-KINDS: dict[type, str] = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-QUOTES = "\"'"
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+__all__ = ["SIDES", "ModelFileError", "describe", "place", "problem", "unknown_key"]
 
-class CardError(Exception):
-    """A card that cannot be used, or a model that has none; the text names file, line and key."""
-
-
-class Table:
-    """One table of a card. `known` lists the keys it may have; empty, any key may stand in it."""
-
-    def __init__(self, path: Path, text: str, name: str, values: dict[str, Any], known: Collection[str] = ()):
-        self.path, self.text, self.name, self.values = path, text, name, values
-        for key in values:  # a misspelt limit must not pass for no limit
-            self.check(not known or key in known, key, f"unknown key; known keys are {', '.join(known)}")
-
-    def get(self, key: str, kind: type[T], default: T | None = None) -> T:
-        """A value of that kind. A whole number may stand for a float; a bool is no number."""
-        if key not in self.values:
-            return self.fail(key, f"missing; it must be {KINDS[kind]}") if default is None else default
-        value: Any = self.values[key]
-        if kind is float and type(value) is int:
-            value = float(value)
-        finite = not isinstance(value, float) or math.isfinite(value)
-        self.check(type(value) is kind and finite, key, f"must be {KINDS[kind]}, not {value!r}")
-        return cast(T, value)
-
-    def positive(self, key: str, default: int | None = None) -> int:
-        """A whole number from 1."""
-        number = self.get(key, int, default)
-        self.check(number >= 1, key, f"must be at least 1, not {number}")
-        return number
-
-    def optional(self, key: str) -> str | None:
-        """A string that says something, or None where the card does not have the key."""
-        text = self.get(key, str) if key in self.values else None
-        self.check(text != "", key, "must not be empty; leave the key out instead")
-        return text
-
-    def pair(self, key: str, default: tuple[int, int] | None = None) -> tuple[int, int]:
-        """[width, height] in pixels."""
-        if key not in self.values and default:
-            return default
-        sides: Any = self.values.get(key)
-        if not isinstance(sides, list) or [type(side) for side in cast(list[Any], sides)] != [int, int]:
-            self.fail(key, f"must be [width, height] in whole pixels, not {sides!r}")
-        width, height = cast(list[int], sides)
-        return width, height
-
-    def table(self, key: str, known: Collection[str] = (), optional: bool = False) -> "Table":
-        """The table under that key; an optional one that is not there is empty."""
-        values = self.values.get(key, {} if optional else None)
-        if not isinstance(values, dict):
-            self.fail(key, "missing; it must be a table" if values is None else f"must be a table, not {values!r}")
-        return Table(self.path, self.text, key, cast(dict[str, Any], values), known)
-
-    def check(self, holds: bool, key: str, message: str) -> None:
-        if not holds:
-            self.fail(key, message)
-
-    def fail(self, key: str, message: str) -> NoReturn:
-        dotted = f"{self.name}.{key}" if self.name else key
-        raise CardError(f"{place(self.path, line_of(self.text, dotted))}: {dotted}: {message}")
+SIDES = "[width, height] in whole pixels"
+KINDS: dict[Any, str] = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+KINDS_OF_ERRORS = {
+    "string_type": KINDS[str],
+    "path_type": KINDS[str],
+    "int_type": KINDS[int],
+    "float_type": KINDS[float],
+    "finite_number": KINDS[float],
+    "bool_type": KINDS[bool],
+    "model_type": "a table",
+    "mapping_type": "a table",
+    "dict_type": "a table",
+}
 
 
-def read_table(path: Path, known: Collection[str]) -> Table:
-    """The whole file as one table."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CardError(f"{place(path)}: cannot be read: {error}") from error
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        # Only newer Pythons give the error a lineno; all of them write it into the text.
-        line = re.search(r"at line (\d+)", str(error))
-        raise CardError(f"{place(path, int(line[1]) if line else None)}: not valid TOML: {error}") from error
-    return Table(path, text, "", values, known)
+class ModelFileError(Exception):
+    """A model file cannot be used, or there is none of that name; the text names file, line and key."""
 
 
-def line_of(text: str, dotted: str) -> int | None:
-    """The line of a key, else that of the table it should stand in; tomllib keeps no line numbers."""
+def problem(message: str, key: str = "") -> PydanticCustomError:
+    """Return an error for a validator to raise; `key` names the field where a whole section is validated."""
+    return PydanticCustomError("problem", "{message}", {"message": message, "key": key})
+
+
+def describe(error: ValidationError, model: type[BaseModel], path: Path, text: str) -> str:
+    """Put the first error into words, unknown keys before all others: a misspelt key is missing as well.
+
+    Args:
+        error: What pydantic found.
+        model: The model that was validated.
+        path: The model file.
+        text: Its content.
+    """
+    errors = [found for found in error.errors(include_url=False) if found["type"] != "default_factory_not_called"]
+    first = min(errors, key=lambda found: found["type"] != "extra_forbidden")
+    if first["type"] == "extra_forbidden":
+        return unknown_key(model, path, text, first["loc"])
+    keys = [str(part) for part in first["loc"]] + [key for key in [first.get("ctx", {}).get("key")] if key]
+    return f"{_place_of(path, text, keys)}: {'.'.join(keys)}: {_message(first, model)}"
+
+
+def unknown_key(model: type[BaseModel], path: Path, text: str, loc: tuple[int | str, ...]) -> str:
+    """Put an unknown key into words, with the keys that its table may have."""
+    keys = [str(part) for part in loc]
+    for key in keys[:-1]:
+        model = cast("type[BaseModel]", model.model_fields[key].annotation)
+    known = ", ".join(field.alias or name for name, field in model.model_fields.items() if name != "source")
+    return f"{_place_of(path, text, keys)}: {'.'.join(keys)}: unknown key; known keys are {known}"
+
+
+def place(path: Path, line: int | None = None) -> str:
+    """Return file:line, with the file as a reader would type it from here."""
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{near}:{line}" if line else str(near)
+
+
+def _message(error: ErrorDetails, model: type[BaseModel]) -> str:
+    value, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "problem":
+            return str(context["message"])
+        case "missing":
+            kind = _kind_of_field(model, error["loc"])
+            return f"must be {kind}, not None" if kind == SIDES else f"missing; it must be {kind}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}, not {value}"
+        case "greater_than":
+            return f"must be above {context['gt']:g}, not {value:g}"
+        case "literal_error":
+            choices = str(context["expected"]).replace("'", "").replace(" or ", ", ")
+            return f"must be one of {choices}, not {value!r}"
+        case other:
+            kind = KINDS_OF_ERRORS.get(other)
+            return f"must be {kind}, not {value!r}" if kind else error["msg"]
+
+
+def _kind_of_field(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    annotation: Any = model
+    for key in loc:
+        model_fields = cast("type[BaseModel]", annotation).model_fields
+        annotation = next(field for name, field in model_fields.items() if (field.alias or name) == key).annotation
+    if get_origin(annotation) is tuple and len(get_args(annotation)) == 2:
+        return SIDES
+    return KINDS.get(annotation, "a table")
+
+
+def _place_of(path: Path, text: str, keys: list[str]) -> str:
+    return place(path, _line_of(text, ".".join(keys)))
+
+
+def _line_of(text: str, dotted: str) -> int | None:
+    """Find the line of a key, else that of the table it belongs to; tomllib gives no line numbers."""
     table, lines = "", dict[str, int]()
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
             table = header[1]
             lines.setdefault(table, number)
         elif key := re.match(r"""\s*("[^"]*"|'[^']*'|[\w.-]+)\s*=""", line):
-            lines.setdefault(f"{table}.{key[1].strip(QUOTES)}".removeprefix("."), number)
+            name = key[1].strip("\"'")
+            lines.setdefault(f"{table}.{name}".removeprefix("."), number)
     return lines.get(dotted) or lines.get(dotted.partition(".")[0])
-
-
-def place(path: Path, line: int | None = None) -> str:
-    """file:line, the file as a reader would type it from here."""
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{line}" if line else str(shown)

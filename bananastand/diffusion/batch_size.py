@@ -1,4 +1,4 @@
-"""How many pictures one forward should hold: found by measurement, not by belief."""
+"""Measures how many pictures one forward should hold."""
 
 from __future__ import annotations
 
@@ -6,64 +6,69 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
-from .active_picture import ActivePicture
-from .families import StepFamily
+from .families import Family
 from .request import GenerationRequest
 
-__all__ = ["cheapest_rows", "exact_rows"]
+__all__ = ["cheapest_batch_size", "exact_batch_size"]
 
-MOST = 16
+LARGEST = 16
 GAIN = 0.95  # a doubling must make a picture at least this much cheaper
 
 
 @torch.inference_mode()
-def cheapest_rows(family: StepFamily, request: GenerationRequest) -> int:
-    """Pictures like the request's in one forward, a power of two, beyond which more do not make each cheaper."""
-    best, rows, picture = math.inf, 1, family.begin(request)[0]
-    while rows <= MOST:
+def cheapest_batch_size(family: Family, request: GenerationRequest) -> int:
+    """Return the batch size, a power of two, beyond which more pictures do not make each cheaper.
+
+    Args:
+        family: The family to measure.
+        request: Pictures like this request's are measured.
+    """
+    best, size, picture = math.inf, 1, family.begin(request)[0]
+    while size <= LARGEST:
         try:
-            seconds = min(_seconds(lambda n=rows: family.predict([picture] * n)) for _ in range(3)) / rows
+            seconds = min(_seconds(lambda n=size: family.predict([picture] * n)) for _ in range(3)) / size
         except torch.OutOfMemoryError:
             break
         if seconds > GAIN * best:
             break
-        best, rows = seconds, rows * 2
-    return max(1, rows // 2)
+        best, size = seconds, size * 2
+    return max(1, size // 2)
 
 
-def exact_rows(family: StepFamily, request: GenerationRequest, rows: int) -> int:
-    """The most pictures like the request's, up to `rows`, whose forward gives each the same in any place and company.
+def exact_batch_size(family: Family, request: GenerationRequest, largest: int) -> int:
+    """Return the greatest batch size whose forward paints a picture alike in every place and beside any others.
 
-    To be asked for each size, and with and without guidance: most kernels treat each row alike, but some split the
-    rows among threads in a way that does not, at six rows here and not at eight.
+    Measure it for each size, with and without guidance: most kernels treat the rows of a batch alike, but some split
+    them among threads in a way that does not, at six rows and not at eight.
+
+    Args:
+        family: The family to measure.
+        request: Pictures like this request's are measured.
+        largest: Greatest batch size to try.
     """
-    found = next((count for count in range(rows, 1, -1) if not _company_matters(family, request, count)), 1)
-    if found < rows:
+    found = next((size for size in range(largest, 1, -1) if not _place_matters(family, request, size)), 1)
+    if found < largest:
         text = "forwards of %d pictures of %d x %d are not exact here: those are painted %d at a time"
-        logging.getLogger(__name__).warning(text, rows, request.width, request.height, found)
+        logging.getLogger(__name__).warning(text, largest, request.width, request.height, found)
     return found
 
 
-def _company_matters(family: StepFamily, request: GenerationRequest, count: int) -> bool:
-    company = [family.begin(replace(request, seed=seed, num_images=1))[0] for seed in range(count)]
-    first = company[0]
+def _place_matters(family: Family, request: GenerationRequest, size: int) -> bool:
+    first, *others = [
+        family.begin(request.model_copy(update={"seed": seed, "num_images": 1}))[0] for seed in range(size)
+    ]
     try:
-        expected = family.predict([first] * count)[0]
-        return any(not torch.equal(expected, family.predict(_with(first, company, i))[i]) for i in range(count))
+        expected = family.predict([first] * size)[0]
+        batches = ([*others[:place], first, *others[place:]] for place in range(size))
+        return any(not torch.equal(expected, family.predict(batch)[place]) for place, batch in enumerate(batches))
     except torch.OutOfMemoryError:
         return True
 
 
-def _with(first: ActivePicture, company: list[ActivePicture], place: int) -> list[ActivePicture]:
-    others = company[1:]
-    return [*others[:place], first, *others[place:]]
-
-
-def _seconds(work: Callable[[], list[torch.Tensor]]) -> float:
+def _seconds(forward: Callable[[], list[torch.Tensor]]) -> float:
     started = time.perf_counter()
-    work()[0].sum().item()  # the value is there only when the device has done
+    forward()[0].sum().item()  # the value exists only once the device is done
     return time.perf_counter() - started

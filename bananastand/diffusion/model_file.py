@@ -1,113 +1,205 @@
-"""Model cards: the TOML files of `models/`, read strictly. They say what to load and within which limits.
+"""Model files: the TOML files of `models/`, each of which says what to load and within which limits to serve it."""
 
-Knows nothing of how a model is loaded or run; imports neither torch nor diffusers.
-"""
+from __future__ import annotations
 
-import difflib
 import json
-import os
 import re
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal, Self, cast
 
-from ._model_file_errors import CardError, Table, read_table
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ._model_file_errors import SIDES, ModelFileError, describe, place, problem, unknown_key
 
 __all__ = [
-    "Card",
-    "CardError",
+    "DTypes",
     "EngineOptions",
     "Guidance",
     "Images",
+    "ModelFile",
+    "ModelFileError",
     "Size",
     "Steps",
-    "find_card",
-    "list_cards",
-    "models_folder",
-    "read_card",
+    "read_model_file",
 ]
 
-DTYPES = ("float32", "float16", "bfloat16")
-DEVICES = ("cpu", "cuda", "mps")
-KEYS = (
-    *("name", "path", "repo", "revision", "variant", "pipeline", "licence", "memory_gb", "gated", "note"),
-    *("dtype", "steps", "size", "guidance", "images", "engine", "files"),
-)
+DType = Literal["float32", "float16", "bfloat16"]
 
 
-@dataclass(frozen=True)
-class Steps:
+def _as_sides(value: object) -> object:
+    """Turn TOML's [width, height] into a pair."""
+    sides = tuple(cast("list[Any]", value)) if isinstance(value, list | tuple) else ()
+    if [type(side) for side in sides] != [int, int]:
+        raise problem(f"must be {SIDES}, not {value!r}")
+    return sides
+
+
+Sides = Annotated[tuple[int, int], BeforeValidator(_as_sides)]
+"""Width and height in pixels."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class Steps(_Section):
     """Denoising steps of one picture."""
 
-    default: int
-    max: int
+    default: int = Field(ge=1)
+    max: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _check_default(self) -> Self:
+        if self.max < self.default:
+            raise problem(f"is {self.max}, less than the default, {self.default}", "max")
+        return self
 
 
-@dataclass(frozen=True)
-class Size:
-    """Width and height in pixels, each a multiple of `multiple_of`."""
+class Size(_Section):
+    """Sizes that are served: width and height in pixels, each a multiple of `multiple_of`."""
 
-    default: tuple[int, int]
-    multiple_of: int
-    max: tuple[int, int]
-    min: tuple[int, int]
+    default: Sides
+    multiple_of: int = Field(ge=1)
+    max: Sides
+    min: Sides = Field(default_factory=lambda values: (values["multiple_of"], values["multiple_of"]))
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> Self:
+        for key, sides in (("default", self.default), ("max", self.max), ("min", self.min)):
+            if not all(side > 0 and side % self.multiple_of == 0 for side in sides):
+                text = f"must be positive multiples of {self.multiple_of} (multiple_of), not {list(sides)}"
+                raise problem(text, key)
+        for low, side, high in zip(self.min, self.default, self.max, strict=True):
+            if side > high:
+                raise problem(f"is {list(self.max)}, less than the default, {list(self.default)}", "max")
+            if low > side:
+                raise problem(f"is {list(self.min)}, more than the default, {list(self.default)}", "min")
+        return self
 
 
-@dataclass(frozen=True)
-class Guidance:
-    """Guidance scale; 0 and 1 both mean none (for FLUX.1-dev: the scale the model itself is told)."""
+class Guidance(_Section):
+    """Guidance scale; 0 and 1 both mean no guidance. FLUX.1-dev receives the scale as an input."""
 
     default: float
     max: float
 
+    @model_validator(mode="after")
+    def _check_default(self) -> Self:
+        if self.default < 0:
+            raise problem(f"must be 0 or more, not {self.default:g}", "default")
+        if self.max < self.default:
+            raise problem(f"is {self.max:g}, less than the default, {self.default:g}", "max")
+        return self
 
-@dataclass(frozen=True)
-class Images:
+
+class Images(_Section):
     """Pictures of one call."""
 
-    max: int
+    max: int = Field(ge=1)
 
 
-@dataclass(frozen=True)
-class EngineOptions:
-    """`exact_rows`: requests per forward in exact mode; fewer are padded up to it."""
+class DTypes(_Section):
+    """Precision on each kind of device."""
 
-    exact_rows: int = 1
+    cpu: DType | None = None
+    cuda: DType | None = None
+    mps: DType | None = None
 
 
-@dataclass(frozen=True)
-class Card:
-    """One servable model. Exactly one of `path` (a local folder) and `repo` (with `revision`) is set."""
+class EngineOptions(_Section):
+    """Options of the engine.
 
-    name: str
+    Attributes:
+        exact_batch_size: Requests of one forward in exact mode, `exact_rows` in the file; smaller batches are padded.
+    """
+
+    exact_batch_size: int = Field(default=1, ge=1, alias="exact_rows")
+
+
+class ModelFile(_Section):
+    """One servable model. Exactly one of `path` (a local folder) and `repo` (with `revision`) is set.
+
+    Attributes:
+        source: The model file.
+        memory_gb: GPU memory for one picture of the default size.
+        files: SHA-256 digests by path in the model's folder.
+    """
+
     source: Path
+    name: str
+    path: Path | None = None
+    repo: str | None = None
+    revision: str | None = None
+    variant: str | None = None
     pipeline: str
     licence: str
-    memory_gb: float
+    memory_gb: float = Field(gt=0)
+    gated: bool = False
+    note: str = ""
+    dtype: DTypes = DTypes()
     steps: Steps
     size: Size
     guidance: Guidance
     images: Images
     engine: EngineOptions = EngineOptions()
-    path: Path | None = None
-    repo: str | None = None
-    revision: str | None = None
-    variant: str | None = None
-    gated: bool = False
-    note: str = ""
-    dtype: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
-    files: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    files: Mapping[str, str] = Field(default_factory=dict[str, str])
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.source))
+
+    @field_validator("licence", "path", "repo", "revision", "variant", mode="before")
+    @classmethod
+    def _refuse_empty(cls, value: object) -> object:
+        if value == "":
+            raise problem("must not be empty; leave the key out instead")
+        return value
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _resolve_path(cls, value: object, info: Any) -> object:
+        if not isinstance(value, str):
+            return value
+        if not _is_inside(value):
+            raise problem(f"must be a folder inside the card's own, not {value!r}")
+        return (info.data["source"].parent / value).resolve()
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _check_files(cls, value: object) -> object:
+        for file, digest in cast("dict[str, Any]", value).items() if isinstance(value, dict) else ():
+            if not _is_inside(file):
+                raise problem("must be a path inside the model's folder", file)
+            if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+                raise problem(f"must be 'sha256:' and 64 hexadecimal digits, not {digest!r}", file)
+        return value
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if self.name != self.source.stem:
+            raise problem(f"is {self.name!r}, but the file is {self.source.name}; they must agree", "name")
+        if not self.pipeline.isidentifier():
+            raise problem(f"must be a diffusers pipeline class, not {self.pipeline!r}", "pipeline")
+        if (self.path is None) == (self.repo is None):
+            raise problem("exactly one of path and repo must be set", "path")
+        if self.path is not None and self.revision is not None:
+            raise problem("belongs to a repo; a local folder has none", "revision")
+        if self.repo is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.repo):
+            raise problem(f"must be owner/name, not {self.repo!r}", "repo")
+        if self.repo is not None and self.revision is None:  # without one, equal seeds may give other bytes one day
+            raise problem("missing; it must be a string", "revision")
+        return self
 
     def dtype_for(self, device_type: str) -> str:
-        """Precision on "cpu", "cuda" or "mps". MPS without an entry takes CUDA's; else float32."""
-        fallback = self.dtype.get("cuda") if device_type == "mps" else None
-        return self.dtype.get(device_type) or fallback or "float32"
+        """Return the precision on "cpu", "cuda" or "mps". MPS without an entry takes CUDA's; the default is float32."""
+        fallback = self.dtype.cuda if device_type == "mps" else None
+        return getattr(self.dtype, device_type, None) or fallback or "float32"
 
     def local_folder(self) -> Path | None:
-        """The folder to load from, in diffusers' layout, or None while the model is not (wholly) here."""
+        """Return the folder to load from, in diffusers' layout, or None while a part of the model is missing."""
         folder = self.path or self._cached_snapshot()
-        return folder if folder and _is_whole(folder, self.files) else None
+        return folder if folder and _is_complete(folder, self.files) else None
 
     @property
     def fetched(self) -> bool:
@@ -115,123 +207,35 @@ class Card:
         return self.local_folder() is not None
 
     def _cached_snapshot(self) -> Path | None:
-        from huggingface_hub import try_to_load_from_cache  # a quarter of a second: only who asks pays
+        from huggingface_hub import try_to_load_from_cache  # its import takes a quarter of a second
 
         index = try_to_load_from_cache(self.repo or "", "model_index.json", revision=self.revision)
         return Path(index).parent if isinstance(index, str) else None
 
 
-def models_folder() -> Path:
-    """Where the cards lie: $BANANASTAND_MODELS, else inside the wheel, else beside a checkout's package."""
-    if named := os.environ.get("BANANASTAND_MODELS"):
-        return Path(named)
-    package = Path(__file__).resolve().parent.parent
-    # The wheel's folder first: what lies beside an installed package (site-packages/models) is a stranger's.
-    return package / "_models" if (package / "_models").is_dir() else package.parent / "models"
+def read_model_file(path: Path) -> ModelFile:
+    """Read a model file.
 
-
-def list_cards() -> list[Card]:
-    """Every card of the models folder, by name."""
-    return [read_card(path) for path in _card_files().values()]
-
-
-def find_card(name_or_path: str) -> Card:
-    """The card of that name ("fruitstand"), or the one in that file ("my/model.toml")."""
-    if name_or_path.endswith(".toml"):
-        return read_card(Path(name_or_path))
-    known = _card_files()
-    if name_or_path in known:
-        return read_card(known[name_or_path])
-    close = difflib.get_close_matches(name_or_path, known, n=3)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    raise CardError(f"unknown model {name_or_path!r}: {hint}known models are {', '.join(known)}")
-
-
-def read_card(path: Path) -> Card:
-    """The card in that file. Raises CardError on anything unknown, missing, mistyped or out of range."""
-    card = read_table(path, KEYS)
-    name, pipeline, memory_gb = card.get("name", str), card.get("pipeline", str), card.get("memory_gb", float)
-    card.check(name == path.stem, "name", f"is {name!r}, but the file is {path.name}; they must agree")
-    card.check(pipeline.isidentifier(), "pipeline", f"must be a diffusers pipeline class, not {pipeline!r}")
-    card.check(memory_gb > 0, "memory_gb", f"must be above 0, not {memory_gb:g}")
-    return Card(
-        name=name,
-        source=path,
-        pipeline=pipeline,
-        licence=card.optional("licence") or card.get("licence", str),
-        memory_gb=memory_gb,
-        gated=card.get("gated", bool, False),
-        note=card.get("note", str, ""),
-        path=_path(card),
-        repo=_repo(card),
-        revision=card.optional("revision"),
-        variant=card.optional("variant"),
-        dtype=_dtype(card.table("dtype", DEVICES, optional=True)),
-        steps=_steps(card.table("steps", ("default", "max"))),
-        size=_size(card.table("size", ("default", "multiple_of", "max", "min"))),
-        guidance=_guidance(card.table("guidance", ("default", "max"))),
-        images=Images(card.table("images", ("max",)).positive("max")),
-        engine=EngineOptions(card.table("engine", ("exact_rows",), optional=True).positive("exact_rows", 1)),
-        files=_files(card.table("files", optional=True)),
-    )
-
-
-def _path(card: Table) -> Path | None:
-    path, repo = card.optional("path"), card.optional("repo")
-    if path is None or repo is not None:
-        card.check((path is None) != (repo is None), "path", "exactly one of path and repo must be set")
-        return None
-    card.check(_is_inside(path), "path", f"must be a folder inside the card's own, not {path!r}")
-    card.check("revision" not in card.values, "revision", "belongs to a repo; a local folder has none")
-    return (card.path.parent / path).resolve()
-
-
-def _repo(card: Table) -> str | None:
-    repo = card.optional("repo")
-    if repo is not None:
-        card.check(bool(re.fullmatch(r"[\w.-]+/[\w.-]+", repo)), "repo", f"must be owner/name, not {repo!r}")
-        card.get("revision", str)  # weights that change under a fixed name are nobody's "same seed, same bytes"
-    return repo
-
-
-def _dtype(table: Table) -> dict[str, str]:
-    for device, dtype in table.values.items():
-        table.check(dtype in DTYPES, device, f"must be one of {', '.join(DTYPES)}, not {dtype!r}")
-    return table.values
-
-
-def _steps(table: Table) -> Steps:
-    steps = Steps(table.positive("default"), table.positive("max"))
-    table.check(steps.max >= steps.default, "max", f"is {steps.max}, less than the default, {steps.default}")
-    return steps
-
-
-def _size(table: Table) -> Size:
-    multiple_of = table.positive("multiple_of")
-    default, largest = table.pair("default"), table.pair("max")
-    smallest = table.pair("min", (multiple_of, multiple_of))
-    for key, sides in (("default", default), ("max", largest), ("min", smallest)):
-        fits = all(side > 0 and side % multiple_of == 0 for side in sides)
-        table.check(fits, key, f"must be positive multiples of {multiple_of} (multiple_of), not {list(sides)}")
-    for low, side, high in zip(smallest, default, largest, strict=True):
-        table.check(side <= high, "max", f"is {list(largest)}, less than the default, {list(default)}")
-        table.check(low <= side, "min", f"is {list(smallest)}, more than the default, {list(default)}")
-    return Size(default, multiple_of, largest, smallest)
-
-
-def _guidance(table: Table) -> Guidance:
-    scale = Guidance(table.get("default", float), table.get("max", float))
-    table.check(scale.default >= 0, "default", f"must be 0 or more, not {scale.default:g}")
-    table.check(scale.max >= scale.default, "max", f"is {scale.max:g}, less than the default, {scale.default:g}")
-    return scale
-
-
-def _files(table: Table) -> dict[str, str]:
-    for file, digest in table.values.items():
-        table.check(_is_inside(file), file, "must be a path inside the model's folder")
-        good = isinstance(digest, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", digest)
-        table.check(bool(good), file, f"must be 'sha256:' and 64 hexadecimal digits, not {digest!r}")
-    return table.values
+    Raises:
+        ModelFileError: A key is unknown or missing, or a value has the wrong type or is out of range. The text names
+            the file, the line and the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{place(path)}: cannot be read: {error}") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # Only newer Pythons give the error a lineno; all of them write it into the text.
+        line = re.search(r"at line (\d+)", str(error))
+        raise ModelFileError(f"{place(path, int(line[1]) if line else None)}: not valid TOML: {error}") from error
+    if "source" in values:  # the one field that no file may set
+        raise ModelFileError(unknown_key(ModelFile, path, text, ("source",)))
+    try:
+        return ModelFile.model_validate({"source": path, **values})
+    except ValidationError as error:
+        raise ModelFileError(describe(error, ModelFile, path, text)) from None
 
 
 def _is_inside(path: str) -> bool:
@@ -240,19 +244,12 @@ def _is_inside(path: str) -> bool:
     return bool(parts) and ".." not in parts and not path.startswith("/") and "\\" not in path
 
 
-def _is_whole(folder: Path, files: Mapping[str, str]) -> bool:
-    """Whether the index, a folder for each component it names, and every listed file are there."""
+def _is_complete(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether the index, a folder for each component it names, and every listed file exist."""
     try:
         index: dict[str, Any] = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     # [null, null] is diffusers' way to say that the pipeline goes without this component.
-    components = [name for name, kind in index.items() if isinstance(kind, list) and kind != [None, None]]
+    components = [name for name, value in index.items() if isinstance(value, list) and value != [None, None]]
     return all((folder / name).is_dir() for name in components) and all((folder / file).is_file() for file in files)
-
-
-def _card_files() -> dict[str, Path]:
-    folder = models_folder()
-    if not folder.is_dir():
-        raise CardError(f"there is no models folder {folder}; BANANASTAND_MODELS names one")
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}

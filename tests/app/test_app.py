@@ -331,7 +331,7 @@ def test_our_own_fault_is_500_with_an_id_and_the_traceback_in_the_log(capsys: py
     import app
 
     class Broken:
-        card = tiny.card()
+        model = tiny.model_file()
 
         def paint(self, request: Any) -> None:
             raise ZeroDivisionError("a secret of the house")

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import images
-from bananastand.diffusion.model_file import find_card
+from bananastand.diffusion import find_model
 from bananastand.diffusion.request import FIELDS
 from images import buildah, image_of, pip_settings, real
 
@@ -45,18 +45,18 @@ def test_banana_config_names_the_fields_of_a_request() -> None:
 
 
 def test_banana_config_has_the_defaults_of_the_embedded_card() -> None:
-    card = find_card("fruitstand")
+    model = find_model("fruitstand")
     defaults = {name: each["default"] for name, each in inputs().items() if "default" in each}
     assert isinstance(defaults.pop("prompt"), str)  # it is required: Banana shows this one as an example
     assert defaults == {
-        "num_inference_steps": card.steps.default,
-        "guidance_scale": card.guidance.default,
-        "width": card.size.default[0],
-        "height": card.size.default[1],
+        "num_inference_steps": model.steps.default,
+        "guidance_scale": model.guidance.default,
+        "width": model.size.default[0],
+        "height": model.size.default[1],
         "num_images": 1,
         "format": "png",
     }
-    assert f"a multiple of {card.size.multiple_of}." in inputs()["width"]["description"]
+    assert f"a multiple of {model.size.multiple_of}." in inputs()["width"]["description"]
 
 
 def test_packages_come_before_weights_and_weights_before_code() -> None:

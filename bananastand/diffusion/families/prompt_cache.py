@@ -1,4 +1,4 @@
-"""Remembers what the last prompts said, so that the same words are read once."""
+"""Remembers the last encoded prompts, so that equal prompts are encoded once."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["PromptCache"]
 
 
 class PromptCache:
-    """The `size` least long ago used; lossless, because a text encoder has no memory. One thread at a time."""
+    """Keeps the `size` last used prompts. Lossless, because a text encoder has no state. For one thread at a time."""
 
     def __init__(self, size: int = 32) -> None:
         self.size = size
-        self._known: OrderedDict[Hashable, Conditioning] = OrderedDict()
+        self._prompts: OrderedDict[Hashable, Conditioning] = OrderedDict()
 
-    def get(self, key: Hashable, read: Callable[[], Conditioning]) -> Conditioning:
-        """What is known under `key`, else what `read` makes of it."""
-        if key not in self._known:
-            self._known[key] = read()
-        self._known.move_to_end(key)
-        found = self._known[key]
-        while len(self._known) > self.size:
-            self._known.popitem(last=False)
+    def get(self, key: Hashable, encode: Callable[[], Conditioning]) -> Conditioning:
+        """Return the prompt under `key`, encoding it if it is not there."""
+        if key not in self._prompts:
+            self._prompts[key] = encode()
+        self._prompts.move_to_end(key)
+        found = self._prompts[key]
+        while len(self._prompts) > self.size:
+            self._prompts.popitem(last=False)
         return found
