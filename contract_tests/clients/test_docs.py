@@ -81,7 +81,7 @@ def operation(page: str, name: str) -> bool:
     """Whether a method is one operation, and no wait, no iterator and no way to save."""
     from contracts import contract, operations
 
-    return name in {each.spec.get("operationId") for each in operations(contract(PAGES[page]))}
+    return name in {op.spec.get("operationId") for op in operations(contract(PAGES[page]))}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -94,8 +94,10 @@ def test_every_method_is_named_and_called_on_its_page(page: str) -> None:
 
 @pytest.mark.parametrize("page", ["README", *PAGES])
 def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (FOLDER / f"{page}.md").read_text(encoding="utf-8")):
-        assert (FOLDER / target).exists(), target
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", (FOLDER / f"{page}.md").read_text(encoding="utf-8"))
+
+    assert targets
+    assert [target for target in targets if not (FOLDER / target).exists()] == []
 
 
 def test_the_tree_of_errors_is_that_of_the_code() -> None:

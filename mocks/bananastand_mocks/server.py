@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +28,11 @@ from .kernel.worlds import Kind, Worlds
 from .providers import NAMES, build
 
 if TYPE_CHECKING:
-    from .bananadev.runtime import Runtime
+    from .bananadev.runtime import RuntimeFactory
     from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
-__all__ = ["RESERVED", "Server", "create_app", "create_apps", "dialect_of", "mount_of"]
+__all__ = ["RESERVED", "Server", "create_app", "dialect_of", "mount_of"]
 
 GATEWAY = "/lowcodeapi"
 RESERVED = ("/_stand",)  # answered also where there are too many connections
@@ -51,7 +51,7 @@ class Server:
         speed: float = 1.0,
         state: Path | None = None,
         hosts: Iterable[str] = (),
-        runtime: Runtime | None = None,
+        runtime: RuntimeFactory | None = None,
         webhooks: Iterable[str] = (),
         images: str | None = None,
         vlm: Vlm | None = None,
@@ -124,7 +124,7 @@ class Server:
 def create_app(
     name: str,
     *,
-    runtime: Runtime | None = None,
+    runtime: RuntimeFactory | None = None,
     images: str | None = None,
     keys: Mapping[str, str] | None = None,
     kind: Kind = "development",
@@ -141,23 +141,6 @@ def create_app(
     (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
     return ProviderApp(provider, worlds, strict=strict)
-
-
-def create_apps(
-    names: Sequence[str],
-    *,
-    runtime: Runtime | None = None,
-    lookup: Callable[[str, str], bool] | None = None,
-    body_memory: int = 256 * 2**20,
-) -> tuple[Worlds, dict[str, ProviderApp]]:
-    """Providers that share one world in real time, by mount, for a server that keeps its own keys and no journal.
-
-    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. `body_memory` is for the bodies of all
-    requests that are not answered, in bytes. Raises ValueError for an unknown name.
-    """
-    providers = build(names, runtime=runtime)
-    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup, body_memory=body_memory)
-    return worlds, {each.mount: ProviderApp(each, worlds) for each in providers}
 
 
 def dialect_of(providers: Mapping[str, Provider]) -> Dialect:

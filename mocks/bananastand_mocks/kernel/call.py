@@ -1,13 +1,14 @@
-"""One call, as the kernel and the endpoints pass it on. Knows no transport."""
+"""One call to an operation, as the HTTP handler builds it and the providers' functions read it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from bananastand.contracts.operation import Operation
+from bananastand.contracts.operation import Operation
+from bananastand.contracts.request import ApiRequest
 
+if TYPE_CHECKING:
     from .faults import Fault
     from .limits import Allowance
     from .world import World
@@ -17,17 +18,10 @@ __all__ = ["ApiCall", "Endpoint"]
 Endpoint = Callable[..., Any]
 
 
-class ApiCall:
-    """A request that has found its operation.
+class ApiCall(ApiRequest):
+    """A request whose operation is known, in a world."""
 
-    `path` and `query` are as they came, the parsed parameters are handed to the endpoint. `headers` are lower-case,
-    `raw` the body's bytes, `body` its JSON (None without one). `origin` is the scheme and host the caller used, `root`
-    the path below which the provider is served. World and credential are known after authentication, and `allowance` is
-    what is left of the rate limit under which the call was counted.
-    """
-
-    __slots__ = ("_world", "allowance", "body", "credential", "faults", "headers", "method", "operation", "origin",
-                 "path", "query", "raw", "root", "target")  # fmt: skip
+    __slots__ = ("_world", "allowance", "credential", "faults")
 
     def __init__(
         self,
@@ -41,11 +35,7 @@ class ApiCall:
         origin: str = "",
         root: str = "",
     ) -> None:
-        self.operation, self.method, self.target = operation, method, target
-        self.path, self.query, self.headers = path, query, headers
-        self.origin, self.root = origin, root
-        self.raw = b""
-        self.body: Any = None
+        super().__init__(operation, method, target, path, query, headers, origin=origin, root=root)
         self.credential: str | None = None
         self.faults: list[Fault] = []
         self.allowance: Allowance | None = None

@@ -10,13 +10,13 @@ from typing import Any
 from bananastand.asgi.bodies import BodyBudget
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.parameters import parse_query
+from bananastand.contracts.redaction import hide, redact, redact_text
 from bananastand.contracts.response import JSON, ApiResponse
 
 from .call import ApiCall
 from .delivery import Headers, Receive, Send, deliver, deliver_pieces, stall
 from .errors import ContractBreach
 from .provider import Provider
-from .redaction import hide, redact, redact_text
 from .service import Service
 from .world import World
 
