@@ -42,9 +42,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=tables.RESULTS / "byte_equality.json")
     options = parser.parse_args()
-    crowded = Engine.load("fruitstand", device=options.device, rows=options.batch_size, policy=options.policy)
+    crowded = Engine.load("fruitstand", device=options.device, batch_size=options.rows, policy=options.policy)
     crowded.warm_up()
-    alone = Engine.load("fruitstand", device=options.device, rows=crowded.batch_size)
+    alone = Engine.load("fruitstand", device=options.device, batch_size=crowded.batch_size)
     rng = random.Random(options.seed)
     requests = [wish(rng, crowded) for _ in range(options.requests)]
     answered, cancelled = in_company(crowded, requests, options)

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=100, help="in each process (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--guidance", type=float, default=None, help="default: the card's")
+    parser.add_argument("--guidance", type=float, default=None, help="default: the model's")
     parser.add_argument("--device", default=None, help="cpu, cuda or mps (default: the best here)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=tables.RESULTS / "embedded.json")
@@ -138,7 +138,7 @@ def _stock(options: argparse.Namespace, device: str) -> tuple[float, Callable[[i
 
     from bananastand.diffusion import find_model
 
-    card = find_model("fruitstand")
+    model = find_model("fruitstand")
     pipeline = DiffusionPipeline.from_pretrained(model.local_folder(), torch_dtype=torch.float32, local_files_only=True)
     pipeline.to(device).set_progress_bar_config(disable=True)
     guidance = model.guidance.default if options.guidance is None else options.guidance

@@ -21,8 +21,8 @@ from ._machine import command, machine
 
 AT_ONCE = (1, 2, 4, 8, 16)
 MODES: dict[str, dict[str, Any]] = {
-    "exact, 1 row": {"mode": "exact", "rows": 1},
-    "exact, 4 rows": {"mode": "exact", "rows": 4},
+    "exact, 1 row": {"mode": "exact", "batch_size": 1},
+    "exact, 4 rows": {"mode": "exact", "batch_size": 4},
     "fast": {"mode": "fast"},
 }
 

@@ -17,7 +17,7 @@ from bananastand.diffusion import find_model
 
 class Painter(litserve.LitAPI):
     def setup(self, device: str) -> None:
-        self.card = find_model("fruitstand")
+        self.model = find_model("fruitstand")
         folder = self.model.local_folder()
         self.pipeline = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         self.pipeline.set_progress_bar_config(disable=True)
