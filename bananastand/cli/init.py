@@ -1,4 +1,4 @@
-"""`bananastand init`: a repository as Banana had them, that runs as it is."""
+"""`bananastand init`: writes a Banana repository that runs as it is."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def init(
     if model is None:
         _embed(folder / "model")
     typer.echo(f"{folder} is a Banana repository: {', '.join(FILES)}\n")
-    typer.echo(f"Put it live on a stand (bananastand up starts one):\n\n  cd {folder} && bananastand deploy .\n")
+    typer.echo(f"Deploy it to a platform (bananastand up starts one):\n\n  cd {folder} && bananastand deploy .\n")
 
 
 def _embed(target: Path) -> None:
-    """Copy the embedded model: weights and settings, in the layout diffusers reads."""
+    """Copy the embedded model in diffusers' layout."""
     from bananastand.diffusion import find_model
 
     source = find_model(EMBEDDED).local_folder()

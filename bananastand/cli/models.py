@@ -1,4 +1,4 @@
-"""`bananastand models`: what can be served."""
+"""`bananastand models`: the models that can be served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bananastand paint`: a prompt becomes a picture file, here or by a running app."""
+"""`bananastand paint`: paints a picture file from a prompt, on this machine or by a running app."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def paint(
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="How closely to follow the prompt. [default: the model's]")
     ] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What the picture shall not show.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What the picture must not show.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels. [default: the model's]")] = None,
     height: Annotated[int | None, typer.Option(help="Pixels. [default: the model's]")] = None,
     num_images: Annotated[
@@ -106,7 +106,7 @@ def _local(progress: Progress, model: str, body: dict[str, Any]) -> list[dict[st
         find_model,
     )
 
-    from ._progress import show
+    from ._progress import update
 
     try:
         request = GenerationRequest.parse(
@@ -119,7 +119,7 @@ def _local(progress: Progress, model: str, body: dict[str, Any]) -> list[dict[st
         fail(str(error))
 
     def on_step(step: Step) -> None:
-        show(progress, task, {"image": step.index, "step": step.done, "steps": step.steps}, request.num_images)
+        update(progress, task, {"image": step.index, "step": step.done, "steps": step.steps}, request.num_images)
 
     painting = engine.paint(request, on_step)
     return [{"bytes": encode(picture.image, request.format), "seed": picture.seed} for picture in painting.pictures]
@@ -128,7 +128,7 @@ def _local(progress: Progress, model: str, body: dict[str, Any]) -> list[dict[st
 def _remote(progress: Progress, url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     from bananastand.clients.potassium import AppError, AppUnreachable, PotassiumApp
 
-    from ._progress import show
+    from ._progress import update
 
     task = progress.add_task(f"asking {url}", total=None)
     answer: dict[str, Any] = {}
@@ -137,7 +137,7 @@ def _remote(progress: Progress, url: str, body: dict[str, Any]) -> list[dict[str
             try:
                 for event in app.stream(body):
                     if event.name == "step":
-                        show(progress, task, event.data, body["num_images"])
+                        update(progress, task, event.data, body["num_images"])
                     elif event.name == "result":
                         answer = event.data
             except AppError as error:
