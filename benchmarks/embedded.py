@@ -52,14 +52,14 @@ def main() -> None:
 def report(options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """p50 and p99 in seconds over all processes of a kind, each process's p50, and memory in MB."""
     rows = {}
-    for name, each in runs.items():
-        times = sorted(t for run in each for t in run["seconds"])
+    for name, processes in runs.items():
+        times = sorted(t for run in processes for t in run["seconds"])
         rows[name] = {
             "p50": round(statistics.median(times), 4),
             "p99": round(quantile(times, 0.99), 4),
-            "p50_of_each_process": [round(statistics.median(run["seconds"]), 4) for run in each],
-            "memory_mb": round(max(run["memory_mb"] for run in each)),
-            "gpu_memory_mb": round(max(run["gpu_memory_mb"] for run in each)),
+            "p50_of_each_process": [round(statistics.median(run["seconds"]), 4) for run in processes],
+            "memory_mb": round(max(run["memory_mb"] for run in processes)),
+            "gpu_memory_mb": round(max(run["gpu_memory_mb"] for run in processes)),
         }
     return {
         "what": "one picture at a time by our engine, by our loop without it and by the stock diffusers pipeline",

@@ -180,9 +180,9 @@ def soak() -> str:
         f"| {seconds / 60:.0f} | {row['memory']} MB | {row['threads']} | {row['files']} |"
         for seconds, row in zip(times, [found["early"], *found["thirds"]], strict=True)
     ]
-    told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found["counted"].items()))
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found["counted"].items()))
     head = "| minutes | memory | threads | files |"
-    return "\n".join([head, "| --- | --- | --- | --- |", *rows, "", f"Answered: {told}. {_measured(found)}"])
+    return "\n".join([head, "| --- | --- | --- | --- |", *rows, "", f"Answered: {counts}. {_measured(found)}"])
 
 
 def _measured(found: dict[str, Any]) -> str:

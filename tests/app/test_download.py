@@ -441,7 +441,7 @@ def test_what_cannot_fit_on_the_disk_is_not_begun(hub: Hub, machine: Machine) ->
     machine.card('variant = "fp16"')
     done = machine.download("bowl")
     assert done.returncode == 1
-    assert done.stderr.startswith("download.py: the disk is full (1000000000.0 GB are wanted, ")
+    assert done.stderr.startswith("download.py: the disk is full (1000000000.0 GB are needed, ")
     assert hub.ranges() == []
 
 
