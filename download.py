@@ -59,6 +59,7 @@ class Source:
 
 
 def main() -> int:
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="Fetch the weights that a model card names.")
     model = os.environ.get("MODEL") or "fruitstand"
     parser.add_argument("model", nargs="?", default=model, metavar="MODEL", help=f"name or file; {model} if none")
@@ -147,6 +148,7 @@ def already_here(source: Source) -> Digests | None:
 
 
 def fetch_all(source: Source) -> Digests:
+    """Fetch every file that the pipeline loads; return their digests."""
     api = HfApi(token=source.token)
     info = api.model_info(source.repo, revision=source.revision, files_metadata=True, timeout=30)
     commit, listed = str(info.sha), {file.rfilename: file for file in info.siblings or []}
@@ -285,6 +287,7 @@ def explain(error: Exception, source: Source) -> str:
 
 
 def digest_of(path: Path) -> str:
+    """Return a file's digest, as in [files]."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 

@@ -48,10 +48,12 @@ def run(
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Call a project: bananastand run my-app -i prompt="a red apple" -i seed=7 -o out.png
+    """Call a project and print its response, or write the picture in it to a file.
 
-    Starts a replica first if none runs. A terminal shows what the call waits for.
-    An answer that the app streams is printed as it comes.
+    Example: [bold]bananastand run my-app -i prompt="a red apple" -i seed=7 -o out.png[/bold]
+
+    A replica starts first if none runs. A terminal shows what the call waits for.
+    A response that the app streams is printed while it arrives.
 
     Exit status:
     0    the app answered
