@@ -162,12 +162,12 @@ def processors() -> str:
         cells = []
         for policy in ("sleep", "spin"):
             row = found["rows"][policy][name]
-            each = (
+            cell = (
                 f"{row['pictures_per_second']:.2f} pictures/s"
                 if name.endswith("engines")
                 else f"p50 {row['p50']:.2f} s"
             )
-            cells.append(f"{each}, worst {row['worst']:.2f} s")
+            cells.append(f"{cell}, worst {row['worst']:.2f} s")
         lines.append(f"| {names.get(name, f'{name} at once')} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _measured(found)])
 

@@ -130,11 +130,18 @@ def _sections(inspection: Inspection) -> Iterator[tuple[str, list[tuple[str, str
     """Iterate over headings with their rows of two columns."""
     yield inspection.source, [*_app(inspection), *_environment(inspection)]
     yield "Weights", _weights(inspection)
-    variables = [(each.name, " ".join([_value(each.value, each.required, each.secret), f"({each.where})"]))
-                 for each in inspection.variables]  # fmt: skip
-    yield "Variables", variables
-    yield "Different here", [("", f"{each.text}{f' ({each.where})' if each.where else ''}")
-                             for each in inspection.differences if each.change is None]  # fmt: skip
+    yield (
+        "Variables",
+        [(row.name, f"{_value(row.value, row.required, row.secret)} ({row.where})") for row in inspection.variables],
+    )
+    yield (
+        "Different here",
+        [
+            ("", f"{row.text}{f' ({row.where})' if row.where else ''}")
+            for row in inspection.differences
+            if row.change is None
+        ],
+    )
     yield "Not read", [("", file) for file in inspection.unread]
 
 
@@ -178,13 +185,18 @@ def _weights(inspection: Inspection) -> list[tuple[str, str]]:
     from bananastand.platform.inspection.summary import size
 
     rows = list[tuple[str, str]]()
-    for each in inspection.weights:
-        rows.append((each.source, f"{each.name}{f' at {each.revision}' if each.revision else ''}, "
-                     f"fetched by the {each.during} ({', '.join(each.where[:3])})"))  # fmt: skip
-        details = [each.state] if each.state not in ("unknown", "there") else []
-        details += ([each.reason] if each.reason else []) + [f"successor: {each.successor}"] * bool(each.successor)
-        details += [size(each.size)] * bool(each.size) + [f"license: {each.license}"] * bool(each.license)
-        details += ["the code sends a token"] * each.token
+    for found in inspection.weights:
+        rows.append(
+            (
+                found.source,
+                f"{found.name}{f' at {found.revision}' if found.revision else ''}, "
+                f"fetched by the {found.during} ({', '.join(found.where[:3])})",
+            )
+        )
+        details = [found.state] if found.state not in ("unknown", "there") else []
+        details += ([found.reason] if found.reason else []) + [f"successor: {found.successor}"] * bool(found.successor)
+        details += [size(found.size)] * bool(found.size) + [f"license: {found.license}"] * bool(found.license)
+        details += ["the code sends a token"] * found.token
         if details:
             rows.append(("", "; ".join(details)))
     if inspection.weights:

@@ -52,15 +52,16 @@ def test_the_scores_are_those_of_these_weights_and_stand_in_the_readme() -> None
 
 def test_pictures_show_what_held_out_prompts_say(engine: Engine) -> None:
     """Two dozen of the prompts of the full evaluation, painted by our loop with the card's defaults."""
-    asked = prompts.cases(24, seed=123)
-    bodies = [{"prompt": case.prompt, "seed": case.seed} for case in asked]
+    test_cases = prompts.cases(24, seed=123)
+    bodies = [{"prompt": case.prompt, "seed": case.seed} for case in test_cases]
     painted = [engine.paint(GenerationRequest.parse(body, engine.model)).pictures[0].image for body in bodies]
 
     right = [
-        evaluate.right(case, oracle.read(np.asarray(image)))["all"] for case, image in zip(asked, painted, strict=True)
+        evaluate.right(case, oracle.read(np.asarray(image)))["all"]
+        for case, image in zip(test_cases, painted, strict=True)
     ]
 
-    assert sum(right) >= 20, [case.prompt for case, good in zip(asked, right, strict=True) if not good]
+    assert sum(right) >= 20, [case.prompt for case, good in zip(test_cases, right, strict=True) if not good]
 
 
 def test_the_prompt_of_the_readme_gives_two_red_apples_on_blue(engine: Engine) -> None:

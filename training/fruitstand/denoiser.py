@@ -256,13 +256,13 @@ def _lesson(
     for _ in range(plan.batch):
         chance, number = rng.random(), rng.randrange(len(scenes))
         if chance < plan.foreign and plain:
-            number, said = rng.choice(plain), foreign(rng)
+            number, words = rng.choice(plain), foreign(rng)
         elif chance < plan.foreign + plan.unguided:
-            said = ""
+            words = ""
         else:
             if rng.random() < plan.hard and hard:
                 number = rng.choice(hard)
-            said = decorated(caption(scenes[number], rng), rng)
+            words = decorated(caption(scenes[number], rng), rng)
         picked.append(number)
-        captions.append(said)
+        captions.append(words)
     return picked, captions
