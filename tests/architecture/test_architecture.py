@@ -71,7 +71,7 @@ def test_clients_and_mocks_never_import_each_other() -> None:
         assert not [name for name in imports(path) if within(name, "bananastand.clients")], path
 
 
-OF_THE_APP = ("cancel", "diffusion", "outbound", "web", "webhooks")
+OF_THE_APP = ("asgi", "cancel", "diffusion", "outbound", "webhooks")
 
 
 def test_the_app_imports_potassium_and_what_it_needs_of_ours_and_nothing_else() -> None:
