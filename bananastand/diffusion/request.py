@@ -28,12 +28,18 @@ MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 KINDS = {"string_type": "text", "int_type": "a whole number", "float_type": "a number"}
 
 
-def _check_length(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
+def _check_text(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> str:
     shortest = 1 if info.field_name == "prompt" else 0
     if isinstance(value, str) and not shortest <= len(value) <= MAX_PROMPT:
         message = f"{info.field_name} has {len(value)} characters; {shortest} to {MAX_PROMPT} are allowed"
         raise _refusal("out_of_range" if len(value) < shortest else "too_long", message)
-    return validate(value)
+    text = validate(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = f"{info.field_name} holds half of a surrogate pair, which is no character"
+        raise _refusal("invalid_text", message) from None
+    return text
 
 
 def _check_range(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
@@ -47,7 +53,7 @@ def _check_range(value: Any, validate: ValidatorFunctionWrapHandler, info: Valid
     return validate(value)
 
 
-Text = Annotated[str, WrapValidator(_check_length)]
+Text = Annotated[str, WrapValidator(_check_text)]
 Whole = Annotated[int, WrapValidator(_check_range)]
 Number = Annotated[float, WrapValidator(_check_range)]
 
@@ -149,9 +155,6 @@ def _invalid_request(error: ValidationError) -> InvalidRequest:
     match found["type"]:
         case "refusal":
             return InvalidRequest(context["code"], context["message"], field)
-        case "string_unicode":
-            message = f"{field} holds half of a surrogate pair, which is no character"
-            return InvalidRequest("invalid_text", message, field)
         case "literal_error":
             code = "not_allowed" if isinstance(value, str) else "wrong_type"
             message = f"{field} is {_show(value)}; {', '.join(get_args(ImageFormat))} are allowed"
