@@ -1,7 +1,7 @@
-"""Fetches the weights a model card names into the Hugging Face cache, once, when an image is built.
+"""Fetches the weights of a model into the Hugging Face cache, once, when an image is built.
 
-Standard library and huggingface_hub only, and nothing of ours: in the Docker build this file and
-models/ are all there is, so that a change of code never fetches the weights again.
+It uses the standard library and huggingface_hub only: in the Docker build this file and models/ are all that its layer
+holds, so a change of code never fetches the weights again.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from huggingface_hub.utils import WeakFileLock, build_hf_headers, hf_raise_for_s
 
 SECRET = Path("/run/secrets/HF_TOKEN")  # where a Docker build puts --secret id=HF_TOKEN
 INDEX = "model_index.json"
-KEPT = (".json", ".txt", ".model", ".jinja", ".safetensors")  # configs, tokenizers, weights that run no code
+SUFFIXES = (".json", ".txt", ".model", ".jinja", ".safetensors")  # configs, tokenizers, weights that run no code
 SHARD = re.compile(r"-\d{5}-of-\d{5}")
 Digests = dict[str, str]  # file name -> "sha256:<hex>", as in the card's [files]
 
@@ -44,7 +44,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """The card's repository, and the folder of the cache that is its."""
+    """The model's repository on the hub, and its folder in the cache."""
 
     repo: str
     revision: str
@@ -53,35 +53,36 @@ class Source:
     token: str | None
     cache: Path
 
-    def known(self, commit: str) -> Path:
-        """Where an earlier run noted the files it fetched and checked."""
+    def note_of(self, commit: str) -> Path:
+        """Return the file in which an earlier run noted what it fetched and checked."""
         return self.cache / "bananastand" / f"{commit}.{self.variant or 'plain'}.toml"
 
 
 def main() -> int:
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(description="Fetch the weights that a model card names.")
     model = os.environ.get("MODEL") or "fruitstand"
     parser.add_argument("model", nargs="?", default=model, metavar="MODEL", help=f"name or file; {model} if none")
     parser.add_argument("--print-files", action="store_true", help="print the card's [files] block in any case")
     arguments = parser.parse_args()
     try:
-        bring(arguments.model, arguments.print_files)
+        fetch_model(arguments.model, arguments.print_files)
     except Refusal as refusal:
         print(f"download.py: {refusal}", file=sys.stderr)
         return 1
     return 0
 
 
-def bring(model: str, print_files: bool) -> None:
-    """Bring one model here, or say that it is here already."""
-    path, card = read_card(model)
-    pinned: Digests = card.get("files", {})
-    if "path" in card:
-        digests = check_folder(path.parent / card["path"], pinned)
-        print(f"{path.stem}: nothing to fetch, it is in {path.parent / card['path']}")
+def fetch_model(model: str, print_files: bool) -> None:
+    """Fetch one model, unless it is here already."""
+    path, values = read_model_file(model)
+    pinned: Digests = values.get("files", {})
+    if "path" in values:
+        digests = check_folder(path.parent / values["path"], pinned)
+        print(f"{path.stem}: nothing to fetch, it is in {path.parent / values['path']}")
     else:
-        cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=card["repo"], repo_type="model")
-        source = Source(card["repo"], card["revision"], card.get("variant", ""), pinned, find_token(), cache)
+        cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=values["repo"], repo_type="model")
+        source = Source(values["repo"], values["revision"], values.get("variant", ""), pinned, find_token(), cache)
         digests, fetched = fetch(source)
         print(f"{path.stem}: {'fetched into' if fetched else 'nothing to fetch, it is in'} {cache}")
         print_files = print_files or (fetched and digests != pinned)
@@ -89,31 +90,31 @@ def bring(model: str, print_files: bool) -> None:
         print(f"\n# put this at the end of {path.name} to pin these very files:\n{as_toml(digests)}", end="")
 
 
-def read_card(model: str) -> tuple[Path, dict[str, Any]]:
-    """The card's file and its keys. `bananastand models` reads cards strictly; this does not."""
+def read_model_file(model: str) -> tuple[Path, dict[str, Any]]:
+    """Return the path of a model file and its keys. `bananastand models` reads it strictly; this does not."""
     folder = Path(os.environ.get("BANANASTAND_MODELS") or Path(__file__).resolve().parent / "models")
     path = Path(model) if model.endswith(".toml") else folder / f"{model}.toml"
     try:
-        card = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         names = ", ".join(sorted(file.stem for file in folder.glob("*.toml"))) or "none"
         raise Refusal(f"unknown model {model!r}; the models in {folder} are: {names}") from None
     except (OSError, ValueError) as error:
         raise Refusal(f"{path}: {error}") from error
-    if "path" not in card and not {"repo", "revision"} <= card.keys():
+    if "path" not in values and not {"repo", "revision"} <= values.keys():
         raise Refusal(f"{path}: a card needs a path, or a repo and a revision")
-    return path, card
+    return path, values
 
 
 def find_token() -> str | None:
-    """HF_TOKEN, else the build secret of that name; None leaves it to the hub's own login."""
+    """Return HF_TOKEN, else the build secret of that name; with None the hub's own login is used."""
     secret = SECRET.read_text(encoding="utf-8") if os.access(SECRET, os.R_OK) else ""
     return (os.environ.get("HF_TOKEN") or secret).strip() or None
 
 
 def check_folder(folder: Path, pinned: Digests) -> Digests:
-    """Digests of a local model's files, after holding them to the card's."""
-    names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.suffix in KEPT}
+    """Check a local model's files against the digests of the model file, and return their digests."""
+    names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.suffix in SUFFIXES}
     for name in (INDEX, *pinned):
         if name not in names:
             raise Refusal(f"{folder / name} is missing: restore it, or correct the card")
@@ -125,10 +126,10 @@ def check_folder(folder: Path, pinned: Digests) -> Digests:
 
 
 def fetch(source: Source) -> tuple[Digests, bool]:
-    """The digests of the pipeline's files, and whether they had to be fetched."""
+    """Return the digests of the pipeline's files, and whether they had to be fetched."""
     try:
-        known = already_here(source)
-        return (known, False) if known else (fetch_all(source), True)
+        checked = already_here(source)
+        return (checked, False) if checked else (fetch_all(source), True)
     except (HTTPError, OSError, ValueError) as error:
         raise Refusal(explain(error, source)) from error
     except KeyboardInterrupt:
@@ -136,17 +137,18 @@ def fetch(source: Source) -> tuple[Digests, bool]:
 
 
 def already_here(source: Source) -> Digests | None:
-    """What an earlier run fetched and checked, if it is still there: no network, no minutes of hashing."""
+    """Return what an earlier run fetched and checked, if it is still there; no network and no hashing."""
     ref = source.cache / "refs" / source.revision
     commit = ref.read_text(encoding="utf-8") if ref.is_file() else source.revision
-    if not source.known(commit).is_file():
+    if not source.note_of(commit).is_file():
         return None
-    known: Digests = tomllib.loads(source.known(commit).read_text(encoding="utf-8"))["files"]
-    whole = all((source.cache / "snapshots" / commit / name).is_file() for name in known)
-    return known if whole and source.pinned.items() <= known.items() else None
+    checked: Digests = tomllib.loads(source.note_of(commit).read_text(encoding="utf-8"))["files"]
+    is_complete = all((source.cache / "snapshots" / commit / name).is_file() for name in checked)
+    return checked if is_complete and source.pinned.items() <= checked.items() else None
 
 
 def fetch_all(source: Source) -> Digests:
+    """Fetch every file that the pipeline loads; return their digests."""
     api = HfApi(token=source.token)
     info = api.model_info(source.repo, revision=source.revision, files_metadata=True, timeout=30)
     commit, listed = str(info.sha), {file.rfilename: file for file in info.siblings or []}
@@ -159,23 +161,23 @@ def fetch_all(source: Source) -> Digests:
     names = [*sorted(choose(source, list(listed), index.json()) - {INDEX}), INDEX]
     check_space(source, [listed[name] for name in names])
     digests = {name: fetch_file(source, commit, listed[name]) for name in names}
-    write(source.known(commit), as_toml(digests))
+    write(source.note_of(commit), as_toml(digests))
     if commit != source.revision:  # a branch: from_pretrained(revision="main") looks for its commit here
         write(source.cache / "refs" / source.revision, commit)
     return digests
 
 
 def choose(source: Source, names: list[str], index: dict[str, Any]) -> set[str]:
-    """The files diffusers will load: of each component its configs and one set of safetensors."""
+    """Return the files that diffusers will load: each component's configs and one set of safetensors."""
     chosen = {INDEX, *source.pinned}
     # [null, null] is diffusers' way to say that the pipeline goes without this component.
     for component in (key for key, kind in index.items() if isinstance(kind, list) and kind != [None, None]):
         inside = [name for name in names if re.fullmatch(rf"{re.escape(component)}/[^/]+", name)]
         weights = {name: variant_of(name) for name in inside if ".safetensors" in name}
-        wanted = source.variant if source.variant in weights.values() else ""
-        if wanted not in weights.values() and any(name.endswith((".bin", ".safetensors")) for name in inside):
+        variant = source.variant if source.variant in weights.values() else ""
+        if variant not in weights.values() and any(name.endswith((".bin", ".safetensors")) for name in inside):
             raise Refusal(f"{source.repo}: no safetensors to load in {component}/; pickled weights are not fetched")
-        chosen |= {name for name in inside if name.endswith(KEPT) and weights.get(name, wanted) == wanted}
+        chosen |= {name for name in inside if name.endswith(SUFFIXES) and weights.get(name, variant) == variant}
     if source.variant and source.variant not in map(variant_of, chosen):
         raise Refusal(f"{source.repo} has no {source.variant} files; take variant out of the card")
     if missing := chosen.difference(names):
@@ -184,24 +186,24 @@ def choose(source: Source, names: list[str], index: dict[str, Any]) -> set[str]:
 
 
 def variant_of(name: str) -> str:
-    """fp16 of model.fp16-00001-of-00002.safetensors and model.safetensors.index.fp16.json; mostly empty."""
+    """Return the variant in a file name: fp16 of model.fp16-00001-of-00002.safetensors; mostly empty."""
     pieces = SHARD.sub("", name.rpartition("/")[2]).split(".")[1:]
     return ".".join(piece for piece in pieces if piece not in ("safetensors", "index", "json"))
 
 
 def check_space(source: Source, files: Iterable[RepoSibling]) -> None:
-    """Refuse before the first byte what cannot fit."""
+    """Refuse before the first byte if the disk is too small."""
     blobs = source.cache / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     absent = [file for file in files if file.lfs and not (blobs / file.lfs.sha256).exists()]
     needed, free = sum(file.size or 0 for file in absent), shutil.disk_usage(blobs).free
     needed -= sum(part.stat().st_size for part in blobs.glob("*.incomplete"))
     if needed > free:
-        raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are wanted, {free / 1e9:.1f} GB are free")
+        raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
 def fetch_file(source: Source, commit: str, file: RepoSibling) -> str:
-    """Bring one file into the snapshot and hold it to its size and to every digest known."""
+    """Fetch one file into the snapshot and check its size and its digests."""
     name, size = file.rfilename, file.size
     theirs = f"sha256:{file.lfs.sha256}" if file.lfs else None
     expected = {digest for digest in (source.pinned.get(name), theirs) if digest}
@@ -226,7 +228,7 @@ def fetch_blob(source: Source, commit: str, file: RepoSibling, sha: str) -> None
     """Put a large file's content into the cache, going on where an earlier run broke off.
 
     huggingface_hub 2 begins a broken file anew in every process, as its partial files have random names.
-    Here the part has a fixed name, and becomes the blob when it is whole.
+    Here the part has a fixed name, and becomes the blob when it is complete.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", sha):
         raise ValueError(f"{file.rfilename}: the hub's digest {sha!r} is no sha256")
@@ -253,7 +255,7 @@ def append(part: Path, source: Source, commit: str, file: RepoSibling) -> None:
 
 
 def explain(error: Exception, source: Source) -> str:
-    """What went wrong, and what to do next."""
+    """Return what went wrong, and what to do next."""
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -285,12 +287,13 @@ def explain(error: Exception, source: Source) -> str:
 
 
 def digest_of(path: Path) -> str:
+    """Return a file's digest, as in [files]."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def write(path: Path, text: str) -> None:
-    """Write the whole file or none of it."""
+    """Write a file completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -298,7 +301,7 @@ def write(path: Path, text: str) -> None:
 
 
 def as_toml(digests: Digests) -> str:
-    """The card's [files] block."""
+    """Return the [files] block of a model file."""
     return "[files]\n" + "".join(f'"{name}" = "{digest}"\n' for name, digest in sorted(digests.items()))
 
 

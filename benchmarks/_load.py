@@ -1,4 +1,4 @@
-"""Loads an HTTP server over kept connections, from one thread, with sockets and epoll alone.
+"""Loads an HTTP server over persistent connections, from one thread, with sockets and epoll alone.
 
 A client of asyncio's streams takes half as long for a request as a quick server does, and its time is then measured as
 the server's.
@@ -34,32 +34,32 @@ def load(port: int, connections: int, seconds: float, request: bytes, word: byte
     taken, failed, started = list[float](), 0, time.perf_counter()
     until = started + seconds
     with select.epoll() as ready:
-        there = dict(_asked(port, request, ready) for _ in range(connections))
-        while there:
+        connections_by_number = dict(_asked(port, request, ready) for _ in range(connections))
+        while connections_by_number:
             events = ready.poll(PATIENCE / 10)
             now = time.perf_counter()
-            late = [number for number, each in there.items() if now - each.begun > PATIENCE]
+            late = [number for number, connection in connections_by_number.items() if now - connection.begun > PATIENCE]
             for number in [*(number for number, _ in events), *late]:
-                if (each := there.get(number)) is None:
+                if (connection := connections_by_number.get(number)) is None:
                     continue
-                open_still = number not in late and _read(each)
-                answer = _answer(each.got)
+                open_still = number not in late and _read(connection)
+                answer = _answer(connection.got)
                 if answer is None and open_still:
                     continue
                 now = time.perf_counter()
                 if answer is None:
                     failed += 1
                 else:
-                    assert answer[0] == 200, each.got[:300]
-                    assert word in each.got, each.got[:300]
-                    taken.append(now - each.begun)
+                    assert answer[0] == 200, connection.got[:300]
+                    assert word in connection.got, connection.got[:300]
+                    taken.append(now - connection.begun)
                 if answer is not None and answer[1] and open_still and now < until:
-                    each.got, each.begun = b"", now
-                    each.socket.sendall(request)
+                    connection.got, connection.begun = b"", now
+                    connection.socket.sendall(request)
                     continue
-                there.pop(number).socket.close()
+                connections_by_number.pop(number).socket.close()
                 if now < until:
-                    there.update([_asked(port, request, ready)])
+                    connections_by_number.update([_asked(port, request, ready)])
     spent, ordered = time.perf_counter() - started, sorted(taken)
     return {
         "requests_per_second": round(len(ordered) / spent, 1),
@@ -90,16 +90,16 @@ def _read(connection: _Connection) -> bool:
 
 
 def _answer(got: bytes) -> tuple[int, bool] | None:
-    """Status, and whether the connection stays open, of a whole answer; None where some of it is missing."""
+    """Status, and whether the connection stays open, of a complete response; None where some of it is missing."""
     head, found, body = got.partition(b"\r\n\r\n")
     if not found:
         return None
     head = head.lower()
     if b"content-length:" in head:
-        whole = len(body) >= int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+        is_complete = len(body) >= int(head.split(b"content-length:")[1].split(b"\r\n")[0])
     else:
         assert b"transfer-encoding: chunked" in head, head
-        whole = body.endswith(b"\r\n0\r\n\r\n")
-    if not whole:
+        is_complete = body.endswith(b"\r\n0\r\n\r\n")
+    if not is_complete:
         return None
     return int(head.split(b" ", 2)[1]), b"connection: close" not in head and not head.startswith(b"http/1.0")

@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""Describes the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:
-    """Processor, card, cores, threads, versions and the commit measured."""
+    """Return processor, GPU, cores, threads, versions and the measured commit."""
     import torch
 
-    named = {"card": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if device.startswith("cuda") else {}
+    gpu = {"card": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if device.startswith("cuda") else {}
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
         "device": device,
-        **named,
+        **gpu,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "diffusers": metadata.version("diffusers"),
@@ -33,12 +33,12 @@ def machine(device: str, threads: int) -> dict[str, Any]:
 
 
 def command(module: str) -> str:
-    """What was typed, options and all."""
+    """Return the command that was typed."""
     return " ".join(["python -m", module, *sys.argv[1:]])
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value below which `share` (0 to 1) of the ordered values lie."""
+    """Return the value below which `share` (0 to 1) of the ordered values lie."""
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 

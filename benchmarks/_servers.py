@@ -1,4 +1,4 @@
-"""Starts the servers that are measured, and ends them. Knows nothing of what is sent to them."""
+"""Starts and ends the servers that are measured."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from collections.abc import Sequence
 
 from ._machine import ROOT
 
-__all__ = ["end", "free_port", "started"]
+__all__ = ["end", "free_port", "start"]
 
 
 def free_port() -> int:
-    """A port of this machine on which nothing listens."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def started(command: Sequence[str], cores: set[int], **environment: str) -> subprocess.Popen[bytes]:
-    """A server in a process group of its own, on these cores alone, silent."""
+def start(command: Sequence[str], cores: set[int], **environment: str) -> subprocess.Popen[bytes]:
+    """Start a silent server in a process group of its own, on these cores alone."""
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -36,14 +36,14 @@ def started(command: Sequence[str], cores: set[int], **environment: str) -> subp
 
 
 def _prepare(cores: set[int]) -> None:
-    """Its cores, and all the files there are: Potassium's server leaves four open for each request."""
+    """Set its cores and allow all files: Potassium's server leaves four open for each request."""
     os.sched_setaffinity(0, cores)
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill it and all it started."""
+    """Kill a server and all that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -42,9 +42,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=tables.RESULTS / "byte_equality.json")
     options = parser.parse_args()
-    crowded = Engine.load("fruitstand", device=options.device, rows=options.rows, policy=options.policy)
+    crowded = Engine.load("fruitstand", device=options.device, batch_size=options.rows, policy=options.policy)
     crowded.warm_up()
-    alone = Engine.load("fruitstand", device=options.device, rows=crowded.rows)
+    alone = Engine.load("fruitstand", device=options.device, batch_size=crowded.batch_size)
     rng = random.Random(options.seed)
     requests = [wish(rng, crowded) for _ in range(options.requests)]
     answered, cancelled = in_company(crowded, requests, options)
@@ -55,7 +55,7 @@ def main() -> None:
         "requests": len(requests),
         "cancelled": cancelled,
         "callers": options.callers,
-        "rows": crowded.rows,
+        "rows": crowded.batch_size,
         "policy": options.policy,
         "seed": options.seed,
         **compare(alone, requests, answered),
@@ -75,7 +75,7 @@ def wish(rng: random.Random, engine: Engine) -> GenerationRequest:
         "num_images": rng.choice((1, 1, 1, 2)),
         "seed": rng.randrange(2**32),
     }
-    return GenerationRequest.parse(body, engine.card)
+    return GenerationRequest.parse(body, engine.model)
 
 
 def in_company(

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=100, help="in each process (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--guidance", type=float, default=None, help="default: the card's")
+    parser.add_argument("--guidance", type=float, default=None, help="default: the model's")
     parser.add_argument("--device", default=None, help="cpu, cuda or mps (default: the best here)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=tables.RESULTS / "embedded.json")
@@ -52,14 +52,14 @@ def main() -> None:
 def report(options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """p50 and p99 in seconds over all processes of a kind, each process's p50, and memory in MB."""
     rows = {}
-    for name, each in runs.items():
-        times = sorted(t for run in each for t in run["seconds"])
+    for name, processes in runs.items():
+        times = sorted(t for run in processes for t in run["seconds"])
         rows[name] = {
             "p50": round(statistics.median(times), 4),
             "p99": round(quantile(times, 0.99), 4),
-            "p50_of_each_process": [round(statistics.median(run["seconds"]), 4) for run in each],
-            "memory_mb": round(max(run["memory_mb"] for run in each)),
-            "gpu_memory_mb": round(max(run["gpu_memory_mb"] for run in each)),
+            "p50_of_each_process": [round(statistics.median(run["seconds"]), 4) for run in processes],
+            "memory_mb": round(max(run["memory_mb"] for run in processes)),
+            "gpu_memory_mb": round(max(run["gpu_memory_mb"] for run in processes)),
         }
     return {
         "what": "one picture at a time by our engine, by our loop without it and by the stock diffusers pipeline",
@@ -106,9 +106,9 @@ def _ours(options: argparse.Namespace, device: str) -> tuple[float, Callable[[in
     from bananastand.diffusion import Engine, GenerationRequest
 
     engine = Engine.load("fruitstand", device=device, dtype="float32")
-    guidance = engine.card.guidance.default if options.guidance is None else options.guidance
+    guidance = engine.model.guidance.default if options.guidance is None else options.guidance
     body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
-    return guidance, lambda seed: engine.paint(GenerationRequest.parse({**body, "seed": seed}, engine.card))
+    return guidance, lambda seed: engine.paint(GenerationRequest.parse({**body, "seed": seed}, engine.model))
 
 
 def _loop(options: argparse.Namespace, device: str) -> tuple[float, Callable[[int], object]]:
@@ -119,12 +119,12 @@ def _loop(options: argparse.Namespace, device: str) -> tuple[float, Callable[[in
 
     engine = Engine.load("fruitstand", device=device, dtype="float32")
     family: Any = engine.family
-    guidance = engine.card.guidance.default if options.guidance is None else options.guidance
+    guidance = engine.model.guidance.default if options.guidance is None else options.guidance
     body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
 
     def once(seed: int) -> object:
         with torch.inference_mode():
-            picture = family.begin(GenerationRequest.parse({**body, "seed": seed}, engine.card))[0]
+            picture = family.begin(GenerationRequest.parse({**body, "seed": seed}, engine.model))[0]
             while not picture.finished:
                 picture.step(family.predict([picture])[0])
             return Image.fromarray(family.decode(picture.latents)[0])
@@ -136,12 +136,12 @@ def _stock(options: argparse.Namespace, device: str) -> tuple[float, Callable[[i
     import torch
     from diffusers import DiffusionPipeline
 
-    from bananastand.diffusion import find_card
+    from bananastand.diffusion import find_model
 
-    card = find_card("fruitstand")
-    pipeline = DiffusionPipeline.from_pretrained(card.local_folder(), torch_dtype=torch.float32, local_files_only=True)
+    model = find_model("fruitstand")
+    pipeline = DiffusionPipeline.from_pretrained(model.local_folder(), torch_dtype=torch.float32, local_files_only=True)
     pipeline.to(device).set_progress_bar_config(disable=True)
-    guidance = card.guidance.default if options.guidance is None else options.guidance
+    guidance = model.guidance.default if options.guidance is None else options.guidance
 
     def once(seed: int) -> object:
         return pipeline(

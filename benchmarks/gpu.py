@@ -1,4 +1,4 @@
-"""Large models on a card: stock diffusers, stock diffusers compiled, and ours in both modes, with random weights.
+"""Large models on a GPU: stock diffusers, stock diffusers compiled, and ours in both modes, with random weights.
 
 Ours is measured with every acceleration off, with each alone, with all that are lossless, and with fp8 beside them.
 
@@ -22,9 +22,9 @@ from typing import Any
 import torch
 
 from bananastand.diffusion import Engine, GenerationRequest
-from bananastand.diffusion.card import Card, EngineOptions, Guidance, Images, Size, Steps
 from bananastand.diffusion.cuda import Switches
 from bananastand.diffusion.families import family_of
+from bananastand.diffusion.model_file import Guidance, Images, ModelFile, Size, Steps
 
 from . import tables
 from ._architectures import ARCHITECTURES, Architecture
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="default: results/gpu.json, none with --tiny")
     options = parser.parse_args()
     if not options.tiny and not torch.cuda.is_available():
-        parser.error("there is no CUDA card that torch can see; --tiny tries the code on a CPU")
+        parser.error("there is no CUDA GPU that torch can see; --tiny tries the code on a CPU")
     out = options.out or (None if options.tiny else tables.RESULTS / "gpu.json")
     for name in options.only:
         measured = measure(ARCHITECTURES[name], options)
@@ -69,25 +69,25 @@ def measure(architecture: Architecture, options: argparse.Namespace) -> dict[str
 
     record("stock", lambda seed: stock(pipeline, architecture, seed))
     expected = stock(pipeline, architecture, 0)
-    plain = Engine(card(architecture), pipeline, acceleration=NONE)
+    plain = Engine(model_file(architecture), pipeline, acceleration=NONE)
     difference = int(abs(expected.astype(int) - ours(plain, architecture, [0])[0].astype(int)).max())
     for name in ("none", "pinned", "cudnn_attention", "graphs"):
-        engine = Engine(card(architecture), pipeline, acceleration=NONE if name == "none" else only(name))
+        engine = Engine(model_file(architecture), pipeline, acceleration=NONE if name == "none" else only(name))
         record(f"ours, {name} alone", lambda seed, engine=engine: ours(engine, architecture, [seed]))
     if not options.tiny:
         denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
         if getattr(denoiser, "_repeated_blocks", None):
             denoiser.compile_repeated_blocks(dynamic=False)
             record("stock, compiled", lambda seed: stock(pipeline, architecture, seed))
-    exact = Engine(card(architecture), pipeline)
+    exact = Engine(model_file(architecture), pipeline)
     record("ours, exact", lambda seed: ours(exact, architecture, [seed]))
     alone = [ours(exact, architecture, [seed])[0] for seed in range(4)]
     company = ours(exact, architecture, list(range(4)))
-    fast = Engine(card(architecture), pipeline, mode="fast", rows=max(BATCHES))
+    fast = Engine(model_file(architecture), pipeline, mode="fast", batch_size=max(BATCHES))
     for batch in BATCHES:
         record(f"ours, fast, {batch} at once", lambda seed, n=batch: ours(fast, architecture, list(range(n))), batch)
     if not options.tiny:  # last: its layers stay
-        eight = Engine(card(architecture), pipeline, acceleration=replace(Switches(), fp8=True))
+        eight = Engine(model_file(architecture), pipeline, acceleration=replace(Switches(), fp8=True))
         record("ours, exact, fp8", lambda seed: ours(eight, architecture, [seed]))
     return {
         "machine": machine(device, torch.get_num_threads()),
@@ -130,19 +130,19 @@ def prepared(architecture: Architecture, tiny: bool, device: str, dtype: torch.d
     return pipeline
 
 
-def card(architecture: Architecture) -> Card:
+def model_file(architecture: Architecture) -> ModelFile:
     side = architecture.side
-    return Card(
+    return ModelFile(
         name="random",
         source=Path("random.toml"),
-        pipeline="",
+        pipeline="RandomPipeline",
+        path=Path("random"),
         licence="none",
         memory_gb=1,
-        steps=Steps(architecture.steps, architecture.steps),
-        size=Size((side, side), 8, (side, side), (side, side)),
-        guidance=Guidance(architecture.guidance, 20),
-        images=Images(4),
-        engine=EngineOptions(exact_rows=1),
+        steps=Steps(default=architecture.steps, max=architecture.steps),
+        size=Size(default=(side, side), multiple_of=8, max=(side, side), min=(side, side)),
+        guidance=Guidance(default=architecture.guidance, max=20),
+        images=Images(max=4),
     )
 
 
@@ -165,7 +165,7 @@ def ours(engine: Engine, architecture: Architecture, seeds: list[int]) -> list[A
     import numpy as np
 
     bodies = [{"prompt": "random", "seed": seed} for seed in seeds]
-    jobs = [engine.submit(GenerationRequest.parse(body, engine.card)) for body in bodies]
+    jobs = [engine.submit(GenerationRequest.parse(body, engine.model)) for body in bodies]
     return [np.asarray(job.result().pictures[0].image) for job in jobs]
 
 
@@ -200,7 +200,7 @@ def forward_flops(pipeline: Any, architecture: Architecture) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     family: Any = family_of(pipeline)
-    request = GenerationRequest.parse({"prompt": "random", "seed": 0}, card(architecture))
+    request = GenerationRequest.parse({"prompt": "random", "seed": 0}, model_file(architecture))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         family.predict(family.begin(request)[:1])
     return float(counter.get_total_flops())

@@ -26,7 +26,7 @@ import psutil
 from . import tables
 from ._load import load
 from ._machine import ROOT, machine
-from ._servers import end, free_port, started
+from ._servers import end, free_port, start
 
 HOSTS = Path(__file__).parent / "hosts"
 BODY = b'{"prompt": "two small red apples on a blue background"}'
@@ -101,7 +101,7 @@ def measure(name: str, options: argparse.Namespace, cores: set[int]) -> dict[str
     if name == "bentoml":
         command += ["--port", str(port)]
     begun = time.perf_counter()
-    process = started(command, cores, PORT=str(port), PYTHONPATH=str(ROOT), RAY_DEDUP_LOGS="0")
+    process = start(command, cores, PORT=str(port), PYTHONPATH=str(ROOT), RAY_DEDUP_LOGS="0")
     try:
         listening = _until(port, begun, process)
         ready = _first_answer(port, begun)

@@ -81,13 +81,13 @@ def arrivals(options: argparse.Namespace, service: dict[int, float]) -> list[tup
     """(seconds after the start, steps): the same for every server."""
     rng = random.Random(options.seed)
     rate = options.load / statistics.mean(service.values())
-    at, made = 0.0, list[tuple[float, int]]()
+    at, arrivals = 0.0, list[tuple[float, int]]()
     kinds = [SHORT, LONG] * (options.requests // 2)
     rng.shuffle(kinds)
     for steps in kinds:
         at += rng.expovariate(rate)
-        made.append((at, steps))
-    return made
+        arrivals.append((at, steps))
+    return arrivals
 
 
 def play(url: str, planned: list[tuple[float, int]]) -> dict[int, list[float]]:

@@ -30,7 +30,7 @@ import yaml
 
 from . import tables
 from ._machine import ROOT, command, machine, quantile
-from ._servers import end, free_port, started
+from ._servers import end, free_port, start
 
 BARE = Path(__file__).parent / "hosts" / "fastapi_mock.py"
 CONTRACT = ROOT / "bananastand" / "banana_api" / "bananadev.yaml"
@@ -80,7 +80,7 @@ def measure(name: str, options: argparse.Namespace, cores: set[int], folder: Pat
     port = free_port()
     words, prefix = _command(name, port, options, folder)
     begun = time.perf_counter()
-    process = started(words, cores, PORT=str(port), PYTHONPATH=f"{ROOT}:{ROOT / 'mocks'}")
+    process = start(words, cores, PORT=str(port), PYTHONPATH=f"{ROOT}:{ROOT / 'mocks'}")
     get = _request("GET", f"{prefix}/v1/models/value?api_token={TOKEN}", port)
     post = _request("POST", f"{prefix}/v1/start?api_token={TOKEN}", port, BODY)
     try:
@@ -132,8 +132,8 @@ def _plainer(part: Any) -> None:
         part.pop("links", None)
         if "array" in (part.get("type") or ()):
             part.setdefault("items", {})
-    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        _plainer(each)
+    for item in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _plainer(item)
 
 
 def _stubs(folder: Path) -> None:

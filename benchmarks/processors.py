@@ -55,7 +55,9 @@ def main() -> None:
         "machine": machine("cpu", os.cpu_count() or 1),
         "pictures": options.pictures,
         "steps": options.steps,
-        "rows": {policy: {name: figures(name, runs) for name, runs in each.items()} for policy, each in rows.items()},
+        "rows": {
+            policy: {name: figures(name, runs) for name, runs in by_name.items()} for policy, by_name in rows.items()
+        },
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n")
     tables.write()
@@ -112,8 +114,8 @@ def paint(pictures: int, steps: int) -> list[float]:
     taken = list[Any]()
     for seed in range(pictures):
         started = time.perf_counter()
-        asked: dict[str, Any] = {"prompt": PROMPT, "seed": seed, "num_inference_steps": steps}
-        engine.paint(GenerationRequest.parse(asked, engine.card))
+        body: dict[str, Any] = {"prompt": PROMPT, "seed": seed, "num_inference_steps": steps}
+        engine.paint(GenerationRequest.parse(body, engine.model))
         taken.append(round(time.perf_counter() - started, 4))
     return taken
 

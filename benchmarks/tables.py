@@ -162,12 +162,12 @@ def processors() -> str:
         cells = []
         for policy in ("sleep", "spin"):
             row = found["rows"][policy][name]
-            each = (
+            cell = (
                 f"{row['pictures_per_second']:.2f} pictures/s"
                 if name.endswith("engines")
                 else f"p50 {row['p50']:.2f} s"
             )
-            cells.append(f"{each}, worst {row['worst']:.2f} s")
+            cells.append(f"{cell}, worst {row['worst']:.2f} s")
         lines.append(f"| {names.get(name, f'{name} at once')} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _measured(found)])
 
@@ -180,9 +180,9 @@ def soak() -> str:
         f"| {seconds / 60:.0f} | {row['memory']} MB | {row['threads']} | {row['files']} |"
         for seconds, row in zip(times, [found["early"], *found["thirds"]], strict=True)
     ]
-    told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found["counted"].items()))
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found["counted"].items()))
     head = "| minutes | memory | threads | files |"
-    return "\n".join([head, "| --- | --- | --- | --- |", *rows, "", f"Answered: {told}. {_measured(found)}"])
+    return "\n".join([head, "| --- | --- | --- | --- |", *rows, "", f"Answered: {counts}. {_measured(found)}"])
 
 
 def _measured(found: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ from ._machine import command, machine
 
 AT_ONCE = (1, 2, 4, 8, 16)
 MODES: dict[str, dict[str, Any]] = {
-    "exact, 1 row": {"mode": "exact", "rows": 1},
-    "exact, 4 rows": {"mode": "exact", "rows": 4},
+    "exact, 1 row": {"mode": "exact", "batch_size": 1},
+    "exact, 4 rows": {"mode": "exact", "batch_size": 4},
     "fast": {"mode": "fast"},
 }
 
@@ -42,7 +42,7 @@ def main() -> None:
     for name, chosen in MODES.items():
         engine = Engine.load("fruitstand", device=options.device, **chosen)
         engine.warm_up()
-        rows[name], device = engine.rows, engine.device
+        rows[name], device = engine.batch_size, engine.device
         curves[name] = {}
         for count in AT_ONCE:
             curves[name][str(count)] = round(measure(engine, count, options), 3)
@@ -73,7 +73,7 @@ def measure(engine: Any, count: int, options: argparse.Namespace) -> float:
         painted = 0
         while time.perf_counter() < until:
             body = {"prompt": f"{number % 3 + 1} red apples", "num_inference_steps": options.steps, "seed": painted}
-            engine.paint(GenerationRequest.parse(body, engine.card))
+            engine.paint(GenerationRequest.parse(body, engine.model))
             painted += 1
         return painted
 

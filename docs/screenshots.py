@@ -46,10 +46,10 @@ def admin(browser: Browser, server: RunningServer) -> None:
     with httpx2.Client(base_url=at.base_url) as http:
         as_admin = {"authorization": f"Bearer {at.admin_key}"}
         for name, quota in (("research-team", 100), ("thesis", 3)):
-            made = http.post("/api/admin/keys", json={"name": name, "quota": quota}, headers=as_admin).json()
-        asked = {**ABLATION, "webhook_url": "http://127.0.0.1:9/figures"}
-        key = {"authorization": f"Bearer {made['key']}"}
-        task = http.post("/api/plot", json=asked, headers=key).json()["task_id"]
+            created = http.post("/api/admin/keys", json={"name": name, "quota": quota}, headers=as_admin).json()
+        body = {**ABLATION, "webhook_url": "http://127.0.0.1:9/figures"}
+        key = {"authorization": f"Bearer {created['key']}"}
+        task = http.post("/api/plot", json=body, headers=key).json()["task_id"]
         described = {"description": "Draw an encoder with 6 blocks."}
         http.post("/api/optimize-prompt", json=described, headers=key)
         stand.clock.advance(6)

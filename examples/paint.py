@@ -4,7 +4,7 @@ from bananastand.diffusion import Engine, GenerationRequest, Step
 
 engine = Engine.load("fruitstand")
 request = GenerationRequest.parse(
-    {"prompt": "three small yellow pears at the top on a blue background", "num_images": 3, "seed": 4}, engine.card
+    {"prompt": "three small yellow pears at the top on a blue background", "num_images": 3, "seed": 4}, engine.model
 )
 
 

@@ -1,4 +1,4 @@
-"""The command `bananastand`: one module per command group, whose work is imported when it is asked for."""
+"""The command `bananastand`: a module for each command, which imports its work when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts the commands together. Knows their names and nothing of what they do."""
+"""Puts the commands together."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ from .up import up
 
 __all__ = ["build"]
 
-EPILOG = "Start with: bananastand paint 'a yellow banana on a purple background' -o banana.png"
+EPILOG = (
+    "Start with: bananastand paint 'a yellow banana on a purple background' -o banana.png. "
+    "To run an app of your own: bananastand up, then bananastand init my-app and bananastand deploy my-app."
+)
 
 
 def build() -> typer.Typer:
-    """All commands, with --version and shell completion."""
+    """Return all commands, with --version and shell completion."""
     app = typer.Typer(
         name="bananastand",
         help="A self-hosted stand-in for Banana.dev: paint pictures and serve them, offline.",
@@ -73,8 +76,8 @@ def build() -> typer.Typer:
     return app
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from bananastand import __version__
 
         typer.echo(f"bananastand {__version__}")
@@ -82,6 +85,6 @@ def _version(wanted: bool) -> None:
 
 
 def _everywhere(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say the version."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """A self-hosted stand-in for Banana.dev: paint pictures and serve them, offline."""

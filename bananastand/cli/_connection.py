@@ -1,4 +1,4 @@
-"""Finds the platform's address and key: options, then the environment, then the file that `bananastand up` wrote."""
+"""Connects to the platform: URL and key come from options, the environment, or the file that `bananastand up` wrote."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ._ends import USAGE, fail
 if TYPE_CHECKING:
     from bananastand.clients.platform import PlatformClient
 
-__all__ = ["AsJson", "Key", "Url", "as_json", "connected", "table", "where"]
+__all__ = ["AsJson", "Key", "Url", "as_json", "connected", "find_platform", "table"]
 
 Url = Annotated[
     str | None,
     typer.Option(
         "--url",
         envvar="BANANASTAND_URL",
-        help="The platform's address; default: that of the last `bananastand up` here.",
+        help="URL of the platform; default: that of the last `bananastand up` here.",
     ),
 ]
 Key = Annotated[
@@ -42,23 +42,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 USUAL = "http://127.0.0.1:8750"
 
 
-def where(url: str | None, key: str | None) -> tuple[str, str]:
-    """Address and key of the stand. Ends the program where there is no key."""
+def find_platform(url: str | None, key: str | None) -> tuple[str, str]:
+    """Return the URL and key of the platform; without a key, end the program."""
     share = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     data = Path(os.environ.get("BANANASTAND_DATA") or Path(share) / "bananastand")
-    told = dict[str, Any]()
+    saved = dict[str, Any]()
     try:
-        told = tomllib.loads((data / "client.toml").read_text(encoding="utf-8"))
+        saved = tomllib.loads((data / "client.toml").read_text(encoding="utf-8"))
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
         fail(f"{data / 'client.toml'} cannot be read: {error}", USAGE)
-    known = str(told.get("url", USUAL)).rstrip("/")
-    address = (url or known).rstrip("/")
+    saved_url = str(saved.get("url", USUAL)).rstrip("/")
+    address = (url or saved_url).rstrip("/")
     if "://" not in address:
         address = f"http://{address}"
-    if key is None and address == known:  # the key of one stand is not told to another
-        key = told.get("key")
+    if key is None and address == saved_url:  # the key of one platform is not sent to another
+        key = saved.get("key")
     if not key:
         fail(
             f"no key for {address}: pass --key or set BANANASTAND_KEY; the first `bananastand up` prints one, and "
@@ -70,14 +70,14 @@ def where(url: str | None, key: str | None) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def connected(url: str | None, key: str | None) -> Generator[PlatformClient]:
-    """A client of the platform; an error of it ends the program with its reason."""
-    from bananastand.clients.platform import PlatformClient, StandError
+    """Open a client of the platform; an error of the platform ends the program with its reason."""
+    from bananastand.clients.platform import PlatformClient, PlatformClientError
 
-    address, secret = where(url, key)
+    address, secret = find_platform(url, key)
     try:
-        with PlatformClient(address, secret) as stand:
-            yield stand
-    except StandError as error:
+        with PlatformClient(address, secret) as platform:
+            yield platform
+    except PlatformClientError as error:
         hints = ["bananastand ps lists the projects"] if str(error).startswith("there is no project") else []
         fail(str(error), USAGE if error.status in (400, 401, 404, 409, 422) else 1, hints=hints)
     except KeyboardInterrupt:
@@ -92,7 +92,7 @@ def as_json(value: Any) -> None:
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a plain table, nothing in it cut: ids and keys are there to be copied."""
+    """Print a plain table. Nothing in it is cut, so that ids and keys can be copied."""
     cells = [headings, *(tuple("" if cell is None else _line(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     for row in cells:

@@ -1,4 +1,4 @@
-"""How a command fails: its reason on standard error and an exit status, never a traceback for a known reason."""
+"""How a command fails: a reason on standard error and an exit status."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from bananastand.platform.store.logs import plain
 
 __all__ = ["USAGE", "fail"]
 
-USAGE = 2  # exit status for what the caller can mend; 1 for the rest
+USAGE = 2  # exit status for what the caller can fix; 1 for the rest
 
 
 def fail(message: str, status: int = 1, *, hints: Sequence[str] = ()) -> NoReturn:
-    """Print an error and exit. Escape sequences in the message, which may be an app's own, are removed.
+    """Print an error and end the program. Escape sequences, which may come from an app, are removed.
 
-    hints: What to do next, a line each.
+    Args:
+        message: What happened.
+        status: Exit status.
+        hints: What to do next, one line each.
     """
     typer.secho(f"error: {plain(message)}", fg=typer.colors.RED, err=True)
     for hint in hints:

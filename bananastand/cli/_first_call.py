@@ -1,4 +1,4 @@
-"""The call that `deploy` prints: as a command of ours and as curl, without a key in it."""
+"""The call that `deploy` prints: as a command and as curl, without a key in it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from typing import Any
 
 __all__ = ["first_call"]
 
-USUAL = {"prompt": "a large yellow banana on a purple background"}
-LONGEST = 600  # characters of inputs that are printed
+DEFAULT_INPUTS = {"prompt": "a large yellow banana on a purple background"}
+MAX_INPUTS = 600  # characters of inputs that are printed
 
 
 def first_call(project: str, url: str, example: dict[str, Any] | None) -> str:
-    """Two ways to call the project with its own example inputs. The key stands as $BANANASTAND_KEY."""
-    inputs = USUAL if example is None else example
+    """Return two ways to call a project; the key is written as $BANANASTAND_KEY.
+
+    Args:
+        project: Name of the project.
+        url: URL of the project.
+        example: Its example inputs, if it has some.
+    """
+    inputs = DEFAULT_INPUTS if example is None else example
     body = json.dumps(inputs, ensure_ascii=False)
-    if len(body) > LONGEST:  # pictures in base64
-        ours, body = "-d @inputs.json", "@inputs.json"
+    if len(body) > MAX_INPUTS:  # pictures in base64
+        options, body = "-d @inputs.json", "@inputs.json"
         note = "\n(inputs.json: the example_input of banana_config.json, which is too long to print)\n"
     else:
-        ours, note = _options(inputs, body), ""
+        options, note = _options(inputs, body), ""
     return (
-        f"  bananastand run {shlex.quote(project)}{ours and ' ' + ours}\n\n"
+        f"  bananastand run {shlex.quote(project)}{options and ' ' + options}\n\n"
         "or, with a key in BANANASTAND_KEY (bananastand keys create makes one):\n\n"
         f'  curl -s -X POST {shlex.quote(url + "/")} -H "X-Banana-API-Key: $BANANASTAND_KEY" '
         f"-H 'Content-Type: application/json' -d {shlex.quote(body)}\n{note}"
@@ -31,7 +37,7 @@ def first_call(project: str, url: str, example: dict[str, Any] | None) -> str:
 
 
 def _options(inputs: dict[str, Any], body: str) -> str:
-    """`-i NAME=VALUE` for each input; all as one JSON object where a name or value is not plain."""
+    """Return `-i NAME=VALUE` for each input, or one JSON object where a name or value is not plain."""
     plain = all(
         re.fullmatch(r"[^=\s-][^=\s]*", name) and not isinstance(value, (dict, list)) for name, value in inputs.items()
     )

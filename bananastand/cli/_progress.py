@@ -1,4 +1,4 @@
-"""Progress in a terminal: a bar over the steps of pictures, a spinner with the time for what takes a while."""
+"""Progress in a terminal: a bar over the steps of pictures, and a spinner with the elapsed time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-__all__ = ["painting", "show", "working"]
+__all__ = ["painting", "update", "working"]
 
 
 def painting(console: Console) -> Progress:
-    """A bar that counts steps; silent where nobody watches."""
+    """Return a bar that counts steps; it prints nothing outside of a terminal."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -24,7 +24,7 @@ def painting(console: Console) -> Progress:
 
 
 def working(console: Console) -> Progress:
-    """A spinner with a description and the time; prints nothing where nobody watches."""
+    """Return a spinner with a description and the time; it prints nothing outside of a terminal."""
     return Progress(
         SpinnerColumn(),
         TimeElapsedColumn(),
@@ -35,8 +35,15 @@ def working(console: Console) -> Progress:
     )
 
 
-def show(progress: Progress, task: TaskID, step: dict[str, Any], images: int) -> None:
-    """Move the bar to a step: {"image", "step", "steps"}, as the app's step events have it."""
+def update(progress: Progress, task: TaskID, step: dict[str, Any], images: int) -> None:
+    """Move the bar to a step.
+
+    Args:
+        progress: The bar.
+        task: Its task.
+        step: {"image", "step", "steps"}, as in the app's step events.
+        images: Number of pictures.
+    """
     of = f" {step['image'] + 1} of {images}" if images > 1 else ""
     progress.update(
         task,

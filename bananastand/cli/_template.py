@@ -1,4 +1,4 @@
-"""What `bananastand init` writes: the files of a Banana repository, with @WORDS@ to be put in."""
+"""The files of a Banana repository that `bananastand init` writes; @WORDS@ are replaced."""
 
 from __future__ import annotations
 

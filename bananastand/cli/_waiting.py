@@ -1,4 +1,4 @@
-"""What a terminal shows while a call waits: queued, a replica starts (with its last line), or it runs."""
+"""Shows in a terminal why a call waits: it is queued, a replica starts, or it runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "waiting"]
 
-PAUSE = 0.5  # seconds between two looks
-LONGEST = 50  # characters of a replica's line
+PAUSE = 0.5  # seconds between two checks
+MAX_LINE = 50  # characters of a replica's line
 
 
 @contextlib.contextmanager
-def waiting(stand: PlatformClient, project: str) -> Generator[Callable[[], None]]:
-    """Show on standard error how a call of the project comes along; nothing where that is no terminal.
+def waiting(platform: PlatformClient, project: str) -> Generator[Callable[[], None]]:
+    """Show the progress of a call on standard error, if that is a terminal.
 
-    Yields a function that ends this before the block does, for an answer that is printed as it comes.
+    Args:
+        platform: Client that makes the call.
+        project: Project that is called.
+
+    Yields:
+        A function that ends the display early, for a response that is printed while it arrives.
     """
     from rich.console import Console
 
@@ -36,18 +41,18 @@ def waiting(stand: PlatformClient, project: str) -> Generator[Callable[[], None]
     with working(console) as progress:
         task = progress.add_task("sending the call")
 
-        def look() -> None:
-            from bananastand.clients.platform import PlatformClient, StandError
+        def watch() -> None:
+            from bananastand.clients.platform import PlatformClient, PlatformClientError
 
-            with PlatformClient(stand.url, stand.key) as own:  # a connection of its own: the call holds the other
+            with PlatformClient(platform.url, platform.key) as observer:  # the call holds the other connection
                 while not over.wait(PAUSE):
-                    with contextlib.suppress(StandError):
-                        row = own.get(f"/projects/{project}")
+                    with contextlib.suppress(PlatformClientError):
+                        row = observer.get(f"/projects/{project}")
                         starting = not row.get("ready")
-                        last = next(iter(own.lines(f"/projects/{project}/logs", last=1)), {}) if starting else {}
+                        last = next(iter(observer.lines(f"/projects/{project}/logs", last=1)), {}) if starting else {}
                         progress.update(task, description=describe(row, str(last.get("line", ""))))
 
-        watcher = threading.Thread(target=look, daemon=True)
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
 
         def end() -> None:
@@ -62,18 +67,18 @@ def waiting(stand: PlatformClient, project: str) -> Generator[Callable[[], None]
 
 
 def describe(project: dict[str, Any], last_line: str = "") -> str:
-    """What a call of the project waits for, in words.
+    """Return what a call of a project waits for, in words.
 
     Args:
-        project: Its row in the platform's API.
-        last_line: What its replicas printed last.
+        project: The project, as the platform's API returns it.
+        last_line: The last line that its replicas printed.
     """
     if project.get("problem") and not project.get("ready"):
         return f"the app does not start: {plain(str(project['problem']))}"
     if not project.get("deployment"):
         return "waiting for the build"
     if not project.get("ready"):
-        line = plain(last_line).strip()[:LONGEST]
+        line = plain(last_line).strip()[:MAX_LINE]
         return f"starting a replica{': ' if line else ''}{line}" if project.get("replicas") else "queued"
     if project.get("running"):
         return f"running{_others(project)}"

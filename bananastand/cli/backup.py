@@ -1,4 +1,4 @@
-"""`bananastand backup` and `restore`: a data directory in one file, and back."""
+"""`bananastand backup` and `restore`: a data directory in one file, and back again."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def backup(
 ) -> None:
     """Back up a platform's data, also while it runs.
 
-    The file has keys and secrets in it: it is readable by this user alone. What builds make is not in it; it is built
-    again from the sources, which are.
+    The file holds keys and secrets; only this user can read it. It holds the sources of the deployed versions, which
+    are built again after a restore.
+
+    Example: [bold]bananastand backup bananastand-2024-03-31.tar.gz[/bold]
     """
     from bananastand.platform.errors import PlatformError
     from bananastand.platform.store.backup import back_up
@@ -36,12 +38,14 @@ def backup(
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file that backup made.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file written by bananastand backup.")],
     data: Data = None,
 ) -> None:
     """Restore a backup into an empty directory, or into one that has lost its database.
 
     The next `bananastand up --data FOLDER` builds the live versions again.
+
+    Example: [bold]bananastand restore bananastand-2024-03-31.tar.gz --data /srv/bananastand[/bold]
     """
     from bananastand.platform.errors import PlatformError
     from bananastand.platform.store.backup import restore as put_back

@@ -1,4 +1,4 @@
-"""`bananastand call`: every operation of every provider from the shell, by the clients' own builders of calls."""
+"""`bananastand call`: every operation of every provider from the shell, by the functions of the clients' `calls`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def call(
     provider: Annotated[str, typer.Argument(help="One of banana, bananadev, falai, gobananas, paperbanana.")] = "",
     operation: Annotated[str, typer.Argument(help="Without one, they are listed.")] = "",
 ) -> None:
-    """Call an operation of a provider and print its answer as JSON.
+    """Call an operation of a provider and print its response as JSON.
 
     bananastand call PROVIDER lists the operations, bananastand call PROVIDER OPERATION --help its arguments.
     """
     if provider in ("", "--help", "-h"):
-        told = "".join(f"  {name:<12}{title}\n" for name, title in PROVIDERS.items())
-        typer.echo(f"{(call.__doc__ or '').strip()}\n\nProviders:\n{told}", nl=False)
+        providers = "".join(f"  {name:<12}{title}\n" for name, title in PROVIDERS.items())
+        typer.echo(f"{(call.__doc__ or '').strip()}\n\nProviders:\n{providers}", nl=False)
         return
     if provider not in PROVIDERS:
         fail(f"there is no provider {provider}; there are {', '.join(PROVIDERS)}", USAGE)
@@ -53,29 +53,29 @@ def call(
     if (build := builders.get(operation)) is None:
         fail(f"{provider} has no operation {operation}; bananastand call {provider} lists them", USAGE)
     exported = (getattr(module, name) for name in module.__all__ if not name.startswith("Async"))
-    (client,) = (each for each in exported if isinstance(each, type))
-    given = vars(_parser(provider, operation, build, client).parse_args(context.args))
-    where = {"key": given.pop("as_key"), "admin_key": given.pop("as_admin", None)}
-    where |= {name: given.pop(name) for name in ("base_url", "timeout")}
-    out: Path | None = given.pop("out")
-    _show(_answer(client, where, build, given), out)
+    (client,) = (value for value in exported if isinstance(value, type))
+    arguments = vars(_parser(provider, operation, build, client).parse_args(context.args))
+    options = {"key": arguments.pop("as_key"), "admin_key": arguments.pop("as_admin", None)}
+    options |= {name: arguments.pop(name) for name in ("base_url", "timeout")}
+    out: Path | None = arguments.pop("out")
+    _print(_answer(client, options, build, arguments), out)
 
 
-def _answer(client: Any, where: dict[str, Any], build: Callable[..., Any], given: dict[str, Any]) -> Any:
+def _answer(client: Any, options: dict[str, Any], build: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     from bananastand.clients.errors import BananastandError
 
-    words = {name: value for name, value in given.items() if value is not None}
+    named = {name: value for name, value in arguments.items() if value is not None}
     try:
-        with client(**{name: value for name, value in where.items() if value is not None}) as made:
-            return made.send(build(**words))
+        with client(**{name: value for name, value in options.items() if value is not None}) as connection:
+            return connection.send(build(**named))
     except BananastandError as error:
         fail(str(error), USAGE if isinstance(error, ValueError) else 1)
 
 
-def _show(answer: Any, out: Path | None) -> None:
+def _print(answer: Any, out: Path | None) -> None:
     if isinstance(answer, bytes):
         if out is None:
-            fail("the answer is a file: say where to with --out", USAGE)
+            fail("the answer is a file: name the file to write with --out", USAGE)
         out.write_bytes(answer)
         typer.echo(f"{len(answer)} bytes in {out}", err=True)
         return
@@ -88,15 +88,16 @@ def _show(answer: Any, out: Path | None) -> None:
 
 
 def _builders(provider: str) -> dict[str, Callable[..., Any]]:
-    """The operations as they are typed in a shell; what takes several exchanges is for programs."""
-    from bananastand.clients.call import Call
+    """Return the functions of single requests by operation, as it is typed in a shell."""
+    from bananastand.clients.request import ClientRequest
 
     calls = importlib.import_module(f"bananastand.clients.{provider}.calls")
     found = {name: getattr(calls, name) for name in calls.__all__}
     single = {
         name: build
         for name, build in found.items()
-        if get_origin(get_type_hints(build).get("return")) is Call or get_type_hints(build).get("return") is Call
+        if get_origin(get_type_hints(build).get("return")) is ClientRequest
+        or get_type_hints(build).get("return") is ClientRequest
     }
     return {name.replace("_", "-"): build for name, build in single.items()}
 
@@ -137,9 +138,9 @@ def _parser(provider: str, operation: str, build: Callable[..., Any], client: An
 
 
 def _reading(hint: Any) -> dict[str, Any]:
-    """How argparse reads a value of this type."""
+    """Return the options of argparse for a value of this type."""
     if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = [each for each in get_args(hint) if each is not type(None)][:1]
+        (hint,) = [choice for choice in get_args(hint) if choice is not type(None)][:1]
     if get_origin(hint) is Literal:
         return {"choices": list(get_args(hint))}
     if hint is bool:

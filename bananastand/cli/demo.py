@@ -1,4 +1,4 @@
-"""`bananastand demo`: the local Banana with the app of a folder on it, and a first picture of that app."""
+"""`bananastand demo`: the platform with the app of a folder on it, and a first picture of that app."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["demo"]
 
 FIRST = {"prompt": "two small red apples on a blue background", "seed": 7}
 NEXT = {"prompt": "a large yellow banana on a purple background", "seed": 1}
-OURS = [sys.executable, "-u", "-m", "bananastand"]
+BANANASTAND = [sys.executable, "-u", "-m", "bananastand"]
 
 
 def demo(
@@ -50,52 +50,53 @@ def demo(
                 fail(f"port {number} is taken; choose another: {setting}={number + 1} make run", USAGE)
     signal.signal(signal.SIGTERM, _interrupt)
     root = str(source.resolve())
-    stand = subprocess.Popen(
-        [*OURS, "up", "--port", str(stand_port), "--front", f"{port}={name}", "--root", root], start_new_session=True
+    process = subprocess.Popen(
+        [*BANANASTAND, "up", "--port", str(stand_port), "--front", f"{port}={name}", "--root", root],
+        start_new_session=True,
     )
     try:
-        _wait_until_it_answers(stand, stand_port)
+        _wait_until_it_answers(process, stand_port)
         picture = folder / "first-picture.png"
         folder.mkdir(parents=True, exist_ok=True)
         typer.secho(f"\n$ bananastand deploy {source} --name {name} --builder process", bold=True)
         model = ["--env", f"MODEL={os.environ['MODEL']}"] if os.environ.get("MODEL") else []
-        _ours("deploy", str(source), "--name", name, "--builder", "process", *model)
+        _run("deploy", str(source), "--name", name, "--builder", "process", *model)
         inputs = [word for key, value in FIRST.items() for word in ("-i", f"{key}={value}")]
         typer.secho(f"$ {shlex.join(['bananastand', 'run', name, *inputs, '-o', str(picture)])}", bold=True)
-        _ours("run", name, *inputs, "-o", str(picture))
+        _run("run", name, *inputs, "-o", str(picture))
         typer.secho(f"\nThe first picture is {picture}", fg=typer.colors.GREEN, bold=True)
         typer.echo(
             f"The app answers at http://127.0.0.1:{port}/ until Ctrl-C; its status page is "
             f"http://127.0.0.1:{stand_port}/, and bananastand ps lists what runs. The next picture:\n\n{_curl(port)}\n"
         )
-        stand.wait()
-        fail(f"the platform ended with status {stand.returncode}")
+        process.wait()
+        fail(f"the platform ended with status {process.returncode}")
     except KeyboardInterrupt:
         pass
     finally:
-        _stop(stand)
+        _stop(process)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: a second would interrupt the stopping
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal would interrupt the shutdown
     raise KeyboardInterrupt
 
 
-def _ours(*words: str) -> None:
-    """A command of ours, as a user would give it; ends the program where it fails."""
-    status = subprocess.run([*OURS, *words], check=False).returncode
+def _run(*words: str) -> None:
+    """Run a bananastand command as a user would; end the program if it fails."""
+    status = subprocess.run([*BANANASTAND, *words], check=False).returncode
     if status:
         raise typer.Exit(status)
 
 
-def _wait_until_it_answers(stand: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
     from urllib.request import urlopen
 
-    while stand.poll() is None:
+    while process.poll() is None:
         with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
             return
         time.sleep(0.05)
-    raise typer.Exit(stand.returncode or 1)  # it has said why
+    raise typer.Exit(process.returncode or 1)  # it has printed the reason
 
 
 def _curl(port: int) -> str:
@@ -107,12 +108,12 @@ def _curl(port: int) -> str:
     )
 
 
-def _stop(stand: subprocess.Popen[bytes]) -> None:
-    """As Ctrl-C would, which it has not seen: it has a session of its own, so that it may end its replicas in peace."""
-    if stand.poll() is None:
-        stand.terminate()
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop the platform as Ctrl-C would. It has a session of its own, so Ctrl-C does not reach it or its replicas."""
+    if process.poll() is None:
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            stand.wait(20)
-    if stand.poll() is None:
-        stand.kill()
-        stand.wait()
+            process.wait(20)
+    if process.poll() is None:
+        process.kill()
+        process.wait()

@@ -18,7 +18,7 @@ import typer
 
 from bananastand.platform.store.logs import plain
 
-from ._connection import AsJson, Key, Url, as_json, connected, where
+from ._connection import AsJson, Key, Url, as_json, connected, find_platform
 from ._ends import USAGE, fail
 from ._first_call import first_call
 from ._progress import working
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["deploy"]
 
-CPU = "BANANASTAND_CPU"  # has the worker lead torch's CUDA calls to the CPU
+CPU = "BANANASTAND_CPU"  # the worker redirects torch's CUDA calls to the CPU
 INSPECTION = "bananastand.platform.inspection"
 LAST = ("error: ", "advice: ")  # lines of a build's log that the end of the command repeats
-STARTING = "built; starting a replica"  # what a build's log says before its replica's own lines
+STARTING = "built; starting a replica"  # line of a build's log before its replica's lines
 
 
 def deploy(
@@ -54,7 +54,7 @@ def deploy(
         ),
     ] = None,
     cpu: Annotated[
-        bool, typer.Option("--cpu", help="Lead .cuda() and device='cuda' to the CPU, where there is no GPU.")
+        bool, typer.Option("--cpu", help="Redirect .cuda() and device='cuda' to the CPU, where there is no GPU.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Print the build's id and do not wait.")] = False,
     show_key: Annotated[bool, typer.Option("--show-key", help="With --json: print the API key too.")] = False,
@@ -63,6 +63,8 @@ def deploy(
     json_: AsJson = False,
 ) -> None:
     """Build a source and make it live. Prints the build's log, the first replica's lines, and a first call.
+
+    Example: [bold]bananastand deploy my-app --name my-app --env MODEL=sdxl-turbo[/bold]
 
     The same as [bold]git push[/bold] to http://127.0.0.1:8750/git/NAME.git with the key as password.
 
@@ -74,38 +76,38 @@ def deploy(
     2    the command, the key or the source is wrong
     130  interrupted; the build goes on
     """
-    environment = dict(_pair(each) for each in env or ())
+    environment = dict(_pair(text) for text in env or ())
     if cpu:
         environment[CPU] = "1"
-    secrets = {each: _secret(each) for each in secret or ()}
+    secrets = {variable: _secret(variable) for variable in secret or ()}
     local = Path(source).expanduser()
     if not local.exists() and not re.search("[:@]", source):  # no URL and no image: those have one of them
         fail(f"there is no folder or file {source} here; a git URL or image:NAME works too", USAGE)
     project = name or _name(local.resolve().name if local.exists() else source)
     if local.is_dir() and not json_:
         _show_summary(local)
-    with connected(url, key) as stand:
+    with connected(url, key) as platform:
         order = {"environment": environment, "secrets": secrets, "builder": builder, "as_of": as_of}
         if local.exists():
-            build = _upload(stand, project, local, order)
+            build = _upload(platform, project, local, order)
         else:
-            build = str(stand.post(f"/projects/{project}/deploy", {"source": source, **order})["build_id"])
+            build = str(platform.post(f"/projects/{project}/deploy", {"source": source, **order})["build_id"])
         if detach:
             as_json({"build_id": build, "project": project}) if json_ else typer.echo(
                 f"build {build} of {project}; its log: bananastand logs --build {build} --follow"
             )
             return
         try:
-            _follow(stand, build, quiet=json_)
+            _follow(platform, build, quiet=json_)
         except KeyboardInterrupt:
             typer.echo(
                 f"\nthe build goes on: bananastand logs --build {build} --follow; bananastand cancel {build} ends it",
                 err=True,
             )
             raise typer.Exit(130) from None
-        result = stand.get(f"/builds/{build}")
+        result = platform.get(f"/builds/{build}")
         if json_:
-            _print_json(project, result, where(url, key)[1] if show_key else None)
+            _print_json(project, result, find_platform(url, key)[1] if show_key else None)
         else:
             _print_result(project, result)
 
@@ -131,41 +133,41 @@ def _print_result(project: str, build: dict[str, Any]) -> None:
 
 
 def _show_summary(folder: Path) -> None:
-    """What `bananastand inspect` finds in the repository, where that is part of this installation."""
+    """Print the summary of `bananastand inspect`, if that is installed."""
     if importlib.util.find_spec(INSPECTION) is None:
         return
     typer.echo(str(importlib.import_module(INSPECTION).summary(folder)).rstrip() + "\n")
 
 
-def _follow(stand: PlatformClient, build: str, quiet: bool) -> None:
-    """Print the build's lines as they come, with the seconds since the start; in a terminal a spinner too."""
+def _follow(platform: PlatformClient, build: str, quiet: bool) -> None:
+    """Print the build's lines with the seconds since the start; in a terminal, show a spinner."""
     from rich.console import Console
     from rich.text import Text
 
-    console, began = Console(stderr=quiet, highlight=False), time.monotonic()
+    console, started = Console(stderr=quiet, highlight=False), time.monotonic()
     with working(console) as progress:
         task = progress.add_task("building")
-        for row in stand.lines(f"/builds/{build}/log", follow=True):
+        for row in platform.lines(f"/builds/{build}/log", follow=True):
             line = plain(str(row.get("line", "")))
             if line.startswith(STARTING):
                 progress.update(task, description="starting a replica")
             if not quiet and not line.startswith(LAST):
-                at = f"{time.monotonic() - began:6.1f} s  "
+                at = f"{time.monotonic() - started:6.1f} s  "
                 progress.console.print(Text(at, style="dim") + Text(line), soft_wrap=True)
 
 
-def _upload(stand: PlatformClient, project: str, source: Path, order: dict[str, Any]) -> str:
+def _upload(platform: PlatformClient, project: str, source: Path, order: dict[str, Any]) -> str:
     path = f"/projects/{project}/archive"
     if source.is_file():
-        return str(stand.upload(path, source, order)["build_id"])
+        return str(platform.upload(path, source, order)["build_id"])
     with tempfile.TemporaryDirectory(prefix="bananastand-") as folder:
         archive = Path(folder, "source.tar.gz")
         _pack(source, archive)
-        return str(stand.upload(path, archive, order)["build_id"])
+        return str(platform.upload(path, archive, order)["build_id"])
 
 
 def _pack(folder: Path, archive: Path) -> None:
-    """Pack the folder without .git, environments and what .dockerignore names; a link becomes what it points to."""
+    """Pack a folder without .git, environments and what .dockerignore names; links become what they point to."""
     from bananastand.platform.building.sources.ignore import read_ignored
     from bananastand.platform.building.sources.last_commit import last_commit
     from bananastand.platform.building.sources.sources import files_of
@@ -177,9 +179,9 @@ def _pack(folder: Path, archive: Path) -> None:
         info.mtime = min(info.mtime, latest)  # a clone's files are of today, and their times are what arrives
         return info
 
-    kept = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
+    always = ("Dockerfile", ".dockerignore", "Dockerfile.dockerignore")
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as tar:
-        for name, entry in files_of(folder, read_ignored(folder), kept):
+        for name, entry in files_of(folder, read_ignored(folder), always):
             if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(folder.resolve()):
                 typer.echo(f"left out: {name} is a link that leads outside of {folder}", err=True)
             elif entry.is_file():
@@ -187,7 +189,7 @@ def _pack(folder: Path, archive: Path) -> None:
 
 
 def _name(text: str) -> str:
-    """A project's name from that of a folder, a repository or an image."""
+    """Return a project's name from that of a folder, a repository or an image."""
     plain = re.sub(r"(\.git|\.tar(\.\w+)?|\.tgz)$", "", re.sub(r"#.*|@sha256:.*", "", text).rstrip("/"))
     word = re.split(r"[/:]", plain.removeprefix("image:"))[-1]
     if "://" not in plain and (tag := re.search(r"([^/:]+):[^/:]+$", plain.removeprefix("image:"))):

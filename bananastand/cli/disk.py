@@ -19,7 +19,7 @@ def df(url: Url = None, key: Key = None, json_: AsJson = False) -> None:
         disk = stand.get("/disk")
     if json_:
         return as_json(disk)
-    rows = [(each["name"], spelled(each["bytes"]), each["entries"], each["what"]) for each in disk["parts"]]
+    rows = [(part["name"], spelled(part["bytes"]), part["entries"], part["what"]) for part in disk["parts"]]
     budget = f", of {spelled(disk['budget'])} allowed" if disk["budget"] else ""
     rows.append(("total", spelled(disk["total"]), "", f"{disk['data']}{budget}"))
     rows.append(("reclaimable", spelled(disk["reclaimable"]), "", "bananastand prune"))
@@ -42,7 +42,7 @@ def prune(
     if json_:
         return as_json(done)
     if done["removed"]:
-        rows = [(each["kind"], spelled(each["bytes"]), each["path"], each["reason"]) for each in done["removed"]]
+        rows = [(entry["kind"], spelled(entry["bytes"]), entry["path"], entry["reason"]) for entry in done["removed"]]
         table(("KIND", "SIZE", "PATH", "REASON"), rows)
     typer.echo(f"{spelled(done['bytes'])} {'would be given back' if dry_run else 'given back'}")
     return None

@@ -1,4 +1,4 @@
-"""`bananastand doctor`: what this machine can do, what is missing and how to get it."""
+"""`bananastand doctor`: what this machine can do, what is missing, and how to install it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ PACKAGES = {  # distribution -> what goes without it; None where nothing works
 
 
 class Finding(NamedTuple):
-    """One line. state: good, missing (something optional), bad (painting does not work)."""
+    """One line of the report.
+
+    Attributes:
+        state: good, missing (something optional is) or bad (painting does not work).
+        subject: What was examined.
+        text: What was found, and what to do.
+    """
 
     state: Literal["good", "missing", "bad"]
     subject: str
@@ -35,9 +41,9 @@ class Finding(NamedTuple):
 
 
 def doctor() -> None:
-    """Say what this machine can do: device, memory, models, port, image builders.
+    """Report what this machine can do: device, memory, models, port, image builders.
 
-    What is missing is named with the way to get it. Exits with 1 if painting cannot work here.
+    Missing parts are listed with the way to install them. Exits with 1 if painting cannot work here.
     """
     from rich.console import Console
 
@@ -53,7 +59,7 @@ def doctor() -> None:
 
 
 def examine() -> Iterator[Finding]:
-    """All findings, in the order a reader wants them. Changes nothing and asks no network."""
+    """Examine the machine, most important things first. Changes nothing and uses no network."""
     yield _python()
     for name, cost in PACKAGES.items():
         yield _package(name, cost)
@@ -111,14 +117,14 @@ def _memory() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
-    from bananastand.diffusion.card import CardError, list_cards
+    from bananastand.diffusion import ModelFileError, list_models
 
     try:
-        cards = list_cards()
-    except CardError as error:
+        models = list_models()
+    except ModelFileError as error:
         yield Finding("bad", "models", str(error))
         return
-    here = [card.name for card in cards if card.fetched]
+    here = [model.name for model in models if model.fetched]
     if "fruitstand" in here:
         yield Finding("good", "models", f"{', '.join(here)}; all models: bananastand models")
     else:

@@ -1,4 +1,4 @@
-"""`bananastand init`: a repository as Banana had them, that runs as it is."""
+"""`bananastand init`: writes a Banana repository that runs as it is."""
 
 from __future__ import annotations
 
@@ -45,15 +45,14 @@ def init(
     if model is None:
         _embed(folder / "model")
     typer.echo(f"{folder} is a Banana repository: {', '.join(FILES)}\n")
-    typer.echo(f"Put it live on a stand (bananastand up starts one):\n\n  cd {folder} && bananastand deploy .\n")
+    typer.echo(f"Deploy it to a platform (bananastand up starts one):\n\n  cd {folder} && bananastand deploy .\n")
 
 
 def _embed(target: Path) -> None:
-    """Copy the embedded model: weights and settings, in the layout diffusers reads."""
-    from bananastand.diffusion.card import find_card
+    """Copy the embedded model in diffusers' layout."""
+    from bananastand.diffusion import find_model
 
-    card = find_card(EMBEDDED)
-    source = card.local_folder()
+    source = find_model(EMBEDDED).local_folder()
     if source is None:
         fail("the embedded model is not here; give another with --model")
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("README.md", "scores.json", "*.png"))

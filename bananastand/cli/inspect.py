@@ -1,4 +1,4 @@
-"""`bananastand inspect`: what a repository is and needs, before anything of it is built."""
+"""`bananastand inspect`: what a repository is and needs, before it is built."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def inspect(
             inspection = inspect_source(
                 folder, source=source, as_of=as_of, committed=committed, hub=not offline, index=not offline
             )
-            wanted = fixes(inspection, folder) if fix else []
-            change = patch(folder, wanted) if fix else ""
+            changes = fixes(inspection, folder) if fix else []
+            change = patch(folder, changes) if fix else ""
             if fix and change and not dry_run:
-                write(folder, wanted)
+                write(folder, changes)
                 again = inspect_source(
                     folder, source=source, as_of=as_of, committed=committed, hub=not offline, index=not offline
                 )
@@ -64,7 +64,7 @@ def inspect(
     if json_:
         typer.echo(json.dumps({**again.to_json(), **({"patch": change} if fix else {})}, indent=2))
     elif fix:
-        _print_fix(wanted, change, dry_run, again)
+        _print_fix(changes, change, dry_run, again)
     else:
         _print(inspection)
     raise typer.Exit(0 if again.runs else 1)
@@ -91,16 +91,16 @@ def _folder(source: str, writes: bool) -> Generator[tuple[Path, str | None]]:
         yield folder, committed if isinstance(committed, str) else None
 
 
-def _print_fix(wanted: list[Fix], change: str, dry_run: bool, inspection: Inspection) -> None:
+def _print_fix(changes: list[Fix], change: str, dry_run: bool, inspection: Inspection) -> None:
     if not change:
         typer.echo("nothing to write: no setting of bananastand.toml would help")
     else:
         typer.echo(change, nl=False)
-        for each in wanted:
-            typer.echo(f"  [{each.table}] {each.key}: {each.reason}")
+        for fix in changes:
+            typer.echo(f"  [{fix.table}] {fix.key}: {fix.reason}")
         typer.echo("nothing is written (--dry-run)" if dry_run else "written: bananastand.toml")
-    for each in inspection.changes if not dry_run else ():
-        typer.echo(f"still to do: {each.text}: {each.change}")
+    for finding in inspection.changes if not dry_run else ():
+        typer.echo(f"still to do: {finding.text}: {finding.change}")
 
 
 def _print(inspection: Inspection) -> None:
@@ -117,9 +117,9 @@ def _print(inspection: Inspection) -> None:
         console.print("It should run as it is.", style="bold green")
         return
     console.print(f"{len(changes)} to change first:", style="bold red")
-    for each in changes:
-        _row(console, "", f"{each.text}{f' ({each.where})' if each.where else ''}")
-        _row(console, "", f"  {each.change}")
+    for finding in changes:
+        _row(console, "", f"{finding.text}{f' ({finding.where})' if finding.where else ''}")
+        _row(console, "", f"  {finding.change}")
 
 
 def _row(console: Console, left: str, right: str) -> None:
@@ -127,15 +127,22 @@ def _row(console: Console, left: str, right: str) -> None:
 
 
 def _sections(inspection: Inspection) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Headings, each with its rows of two columns."""
+    """Iterate over headings with their rows of two columns."""
     yield inspection.source, [*_app(inspection), *_environment(inspection)]
     yield "Weights", _weights(inspection)
-    variables = [(each.name, " ".join([_value(each.value, each.required, each.secret), f"({each.where})"]))
-                 for each in inspection.variables]  # fmt: skip
-    yield "Variables", variables
-    yield "Different here", [("", f"{each.text}{f' ({each.where})' if each.where else ''}")
-                             for each in inspection.differences if each.change is None]  # fmt: skip
-    yield "Not read", [("", each) for each in inspection.unread]
+    yield (
+        "Variables",
+        [(row.name, f"{_value(row.value, row.required, row.secret)} ({row.where})") for row in inspection.variables],
+    )
+    yield (
+        "Different here",
+        [
+            ("", f"{row.text}{f' ({row.where})' if row.where else ''}")
+            for row in inspection.differences
+            if row.change is None
+        ],
+    )
+    yield "Not read", [("", file) for file in inspection.unread]
 
 
 def _app(inspection: Inspection) -> Iterator[tuple[str, str]]:
@@ -148,12 +155,12 @@ def _app(inspection: Inspection) -> Iterator[tuple[str, str]]:
     if inspection.command:
         yield "command", inspection.command
     yield "port, health", f"{inspection.port or 'not named'}, {inspection.health or 'none of the known paths'}"
-    for each in inspection.handlers:
-        yield each.kind, f"{each.route} {each.name}() ({each.where})"
-    for each in inspection.webhooks:
-        yield "webhook", f"sent at {each}"
-    for each in inspection.paths:
-        yield "absolute path", each
+    for handler in inspection.handlers:
+        yield handler.kind, f"{handler.route} {handler.name}() ({handler.where})"
+    for place in inspection.webhooks:
+        yield "webhook", f"sent at {place}"
+    for path in inspection.paths:
+        yield "absolute path", path
 
 
 def _environment(inspection: Inspection) -> Iterator[tuple[str, str]]:
@@ -163,8 +170,8 @@ def _environment(inspection: Inspection) -> Iterator[tuple[str, str]]:
     if torch is not None:
         yield "torch", f"{torch.version or 'any'}, CUDA {torch.cuda or 'none'}: {torch.reason}"
     kinds: dict[str, int] = {}
-    for each in inspection.requirements:
-        kinds[each.state] = kinds.get(each.state, 0) + 1
+    for requirement in inspection.requirements:
+        kinds[requirement.state] = kinds.get(requirement.state, 0) + 1
     if kinds:
         yield "requirements", ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         yield "", inspection.as_of
@@ -178,13 +185,18 @@ def _weights(inspection: Inspection) -> list[tuple[str, str]]:
     from bananastand.platform.inspection.summary import size
 
     rows = list[tuple[str, str]]()
-    for each in inspection.weights:
-        rows.append((each.source, f"{each.name}{f' at {each.revision}' if each.revision else ''}, "
-                     f"fetched by the {each.during} ({', '.join(each.where[:3])})"))  # fmt: skip
-        details = [each.state] if each.state not in ("unknown", "there") else []
-        details += ([each.reason] if each.reason else []) + [f"successor: {each.successor}"] * bool(each.successor)
-        details += [size(each.size)] * bool(each.size) + [f"license: {each.license}"] * bool(each.license)
-        details += ["the code sends a token"] * each.token
+    for found in inspection.weights:
+        rows.append(
+            (
+                found.source,
+                f"{found.name}{f' at {found.revision}' if found.revision else ''}, "
+                f"fetched by the {found.during} ({', '.join(found.where[:3])})",
+            )
+        )
+        details = [found.state] if found.state not in ("unknown", "there") else []
+        details += ([found.reason] if found.reason else []) + [f"successor: {found.successor}"] * bool(found.successor)
+        details += [size(found.size)] * bool(found.size) + [f"license: {found.license}"] * bool(found.license)
+        details += ["the code sends a token"] * found.token
         if details:
             rows.append(("", "; ".join(details)))
     if inspection.weights:

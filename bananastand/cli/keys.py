@@ -1,4 +1,4 @@
-"""`bananastand keys`: the keys of a stand."""
+"""`bananastand keys`: the API keys of a platform."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["build_keys"]
 
 
 def build_keys() -> typer.Typer:
-    """The group of commands."""
-    group = typer.Typer(help="Make, list and revoke the keys of a stand.", no_args_is_help=True)
+    """Return the group of commands."""
+    group = typer.Typer(help="Create, list and revoke the API keys of a platform.", no_args_is_help=True)
     group.command("create")(_create)
     group.command("list")(_list)
     group.command("revoke")(_revoke)
@@ -21,23 +21,23 @@ def build_keys() -> typer.Typer:
 
 
 def _create(
-    name: Annotated[str, typer.Argument(help="What it is for.")] = "unnamed",
+    name: Annotated[str, typer.Argument(help="What the key is for.")] = "unnamed",
     url: Url = None,
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Make a key. It is shown this once."""
-    with connected(url, key) as stand:
-        answer = stand.post("/keys", {"name": name})
+    """Create an API key. It is printed this once."""
+    with connected(url, key) as platform:
+        body = platform.post("/keys", {"name": name})
     if json_:
-        return as_json(answer)
-    typer.echo(f"key        {answer['key']}\napi_token  {answer.get('api_token', '')}\nid         {answer['id']}")
+        return as_json(body)
+    typer.echo(f"key        {body['key']}\napi_token  {body.get('api_token', '')}\nid         {body['id']}")
 
 
 def _list(url: Url = None, key: Key = None, json_: AsJson = False) -> None:
-    """List the keys, without what is secret of them."""
-    with connected(url, key) as stand:
-        rows = stand.get("/keys")["keys"]
+    """List the API keys by id; the keys themselves are not stored."""
+    with connected(url, key) as platform:
+        rows = platform.get("/keys")["keys"]
     if json_:
         return as_json(rows)
     return table(
@@ -52,7 +52,7 @@ def _revoke(
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Make a key worthless, at once."""
-    with connected(url, key) as stand:
-        answer = stand.delete(f"/keys/{id}")
-    as_json(answer) if json_ else typer.echo(f"key {id} is revoked")
+    """Revoke an API key, at once."""
+    with connected(url, key) as platform:
+        body = platform.delete(f"/keys/{id}")
+    as_json(body) if json_ else typer.echo(f"key {id} is revoked")

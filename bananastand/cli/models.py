@@ -1,4 +1,4 @@
-"""`bananastand models`: what can be served."""
+"""`bananastand models`: the models that can be served."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ __all__ = ["models"]
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="As a JSON list, for programs.")] = False,
 ) -> None:
-    """List the model cards: name, pipeline, licence, memory, and whether the weights are here.
+    """List the models: name, pipeline, licence, memory, and whether the weights are here.
 
     Fetch one with [bold]python download.py NAME[/bold], then [bold]bananastand paint --model NAME[/bold]
     or [bold]MODEL=NAME python app.py[/bold].
     """
-    from bananastand.diffusion.card import CardError, list_cards
+    from bananastand.diffusion import ModelFileError, list_models
 
     try:
-        cards = list_cards()
-    except CardError as error:
+        found = list_models()
+    except ModelFileError as error:
         fail(str(error))
     if as_json:
         rows = [
             {
-                "name": card.name,
-                "pipeline": card.pipeline,
-                "licence": card.licence,
-                "memory_gb": card.memory_gb,
-                "fetched": card.fetched,
-                "gated": card.gated,
-                "repo": card.repo,
-                "revision": card.revision,
-                "note": card.note,
+                "name": model.name,
+                "pipeline": model.pipeline,
+                "licence": model.licence,
+                "memory_gb": model.memory_gb,
+                "fetched": model.fetched,
+                "gated": model.gated,
+                "repo": model.repo,
+                "revision": model.revision,
+                "note": model.note,
             }
-            for card in cards
+            for model in found
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -49,8 +49,8 @@ def models(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("name", "pipeline", "licence", "memory", "fetched", "note"):
         table.add_column(heading, justify="right" if heading == "memory" else "left", no_wrap=heading == "name")
-    for card in cards:
-        gated = " (gated)" if card.gated else ""
-        fetched = "[green]yes[/green]" if card.fetched else f"no{gated}"
-        table.add_row(card.name, card.pipeline, card.licence, f"{card.memory_gb:g} GB", fetched, card.note)
+    for model in found:
+        gated = " (gated)" if model.gated else ""
+        fetched = "[green]yes[/green]" if model.fetched else f"no{gated}"
+        table.add_row(model.name, model.pipeline, model.licence, f"{model.memory_gb:g} GB", fetched, model.note)
     Console().print(table)

@@ -1,4 +1,4 @@
-"""`bananastand paint`: a prompt becomes a picture file, here or by a running app."""
+"""`bananastand paint`: paints a picture file from a prompt, on this machine or by a running app."""
 
 from __future__ import annotations
 
@@ -28,20 +28,23 @@ def paint(
     model: Annotated[
         str | None,
         typer.Option(
-            "-m", "--model", envvar="MODEL", help="A card's name or file; see bananastand models. [default: fruitstand]"
+            "-m",
+            "--model",
+            envvar="MODEL",
+            help="Name or file of a model; see bananastand models. [default: fruitstand]",
         ),
     ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="Have a running app paint, as in http://127.0.0.1:8000.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed paints the same picture; else a random one.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps. [default: the card's]")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps. [default: the model's]")] = None,
     guidance: Annotated[
-        float | None, typer.Option("--guidance", help="How closely to follow the prompt. [default: the card's]")
+        float | None, typer.Option("--guidance", help="How closely to follow the prompt. [default: the model's]")
     ] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What the picture shall not show.")] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels. [default: the card's]")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels. [default: the card's]")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What the picture must not show.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels. [default: the model's]")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels. [default: the model's]")] = None,
     num_images: Annotated[
         int, typer.Option("-n", "--num-images", help="Pictures; number i (from 0) has the seed seed + i.")
     ] = 1,
@@ -92,31 +95,40 @@ def paint(
 
 def _local(progress: Progress, model: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     task = progress.add_task(f"loading {model}", total=None)
-    from bananastand.diffusion import CardError, Engine, GenerationRequest, InvalidRequest, LoadError, Step, encode
-    from bananastand.diffusion.card import find_card
+    from bananastand.diffusion import (
+        Engine,
+        GenerationRequest,
+        InvalidRequest,
+        LoadError,
+        ModelFileError,
+        Step,
+        encode,
+        find_model,
+    )
 
-    from ._progress import show
+    from ._progress import update
 
     try:
-        card = find_card(model)
-        request = GenerationRequest.parse(body, card)  # before the model loads: a typing error should not wait for it
+        request = GenerationRequest.parse(
+            body, find_model(model)
+        )  # before the model loads: a typing error should not wait for it
         engine = Engine.load(model)
     except InvalidRequest as error:
         fail(error.message, USAGE)
-    except (CardError, LoadError) as error:
+    except (ModelFileError, LoadError) as error:
         fail(str(error))
 
     def on_step(step: Step) -> None:
-        show(progress, task, {"image": step.index, "step": step.done, "steps": step.steps}, request.num_images)
+        update(progress, task, {"image": step.index, "step": step.done, "steps": step.steps}, request.num_images)
 
     painting = engine.paint(request, on_step)
-    return [{"bytes": encode(each.image, request.format), "seed": each.seed} for each in painting.pictures]
+    return [{"bytes": encode(picture.image, request.format), "seed": picture.seed} for picture in painting.pictures]
 
 
 def _remote(progress: Progress, url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     from bananastand.clients.potassium import AppError, AppUnreachable, PotassiumApp
 
-    from ._progress import show
+    from ._progress import update
 
     task = progress.add_task(f"asking {url}", total=None)
     answer: dict[str, Any] = {}
@@ -125,7 +137,7 @@ def _remote(progress: Progress, url: str, body: dict[str, Any]) -> list[dict[str
             try:
                 for event in app.stream(body):
                     if event.name == "step":
-                        show(progress, task, event.data, body["num_images"])
+                        update(progress, task, event.data, body["num_images"])
                     elif event.name == "result":
                         answer = event.data
             except AppError as error:

@@ -1,4 +1,4 @@
-"""`bananastand ps`, `builds`, `logs`, `scale`, `rollback`, `rm` and `cancel`: shows and changes projects."""
+"""`bananastand ps`, `builds`, `logs`, `scale`, `rollback`, `rm` and `cancel`: show and change projects."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def ps(
     json_: AsJson = False,
 ) -> None:
     """List the projects with their problems, or the replicas of one."""
-    with connected(url, key) as stand:
+    with connected(url, key) as platform:
         if project is not None:
-            rows = stand.get(f"/projects/{project}/replicas")["replicas"]
+            rows = platform.get(f"/projects/{project}/replicas")["replicas"]
             if json_:
                 return as_json(rows)
             names = ("id", "state", "pid", "port", "card", "running", "answered", "memory_mb", "age_seconds",
                      "start_seconds", "readiness")  # fmt: skip
             return table(("REPLICA", *(name.upper().replace("_", " ") for name in names[1:])), _cells(rows, names))
-        rows = stand.get("/projects")["projects"]
+        rows = platform.get("/projects")["projects"]
     if json_:
         return as_json(rows)
     names = ("name", "model_key", "ready", "replicas", "queued", "running", "url", "problem")
@@ -40,8 +40,8 @@ def ps(
 
 def builds(project: Project, url: Url = None, key: Key = None, json_: AsJson = False) -> None:
     """List a project's builds, newest first."""
-    with connected(url, key) as stand:
-        rows = stand.get(f"/projects/{project}/builds")["builds"]
+    with connected(url, key) as platform:
+        rows = platform.get(f"/projects/{project}/builds")["builds"]
     if json_:
         return as_json(rows)
     for row in rows:
@@ -71,8 +71,8 @@ def logs(
     if (project is None) == (build is None):
         fail("name a project, or a build with --build", USAGE)
     path = f"/builds/{build}/log" if build else f"/projects/{project}/logs"
-    with connected(url, key) as stand:
-        for row in stand.lines(path, follow=follow, last=last):
+    with connected(url, key) as platform:
+        for row in platform.lines(path, follow=follow, last=last):
             who = f" {str(row['replica'])[:8]}" if row.get("replica") else ""
             text = f"{str(row.get('time', ''))[:19]}{who}  {row.get('line', '')}"
             typer.echo(json.dumps(row) if json_ else text if raw else plain(text), color=raw or None)
@@ -93,15 +93,15 @@ def scale(
     """Change how a project scales; without options, show it."""
     names = {"min_replicas": least, "max_replicas": most, "idle_timeout": idle, "concurrency": concurrency,
              "inference_timeout": timeout, "host": host}  # fmt: skip
-    wanted = {name: value for name, value in names.items() if value is not None}
-    with connected(url, key) as stand:
-        row = stand.patch(f"/projects/{project}", wanted) if wanted else stand.get(f"/projects/{project}")
+    changes = {name: value for name, value in names.items() if value is not None}
+    with connected(url, key) as platform:
+        row = platform.patch(f"/projects/{project}", changes) if changes else platform.get(f"/projects/{project}")
     if json_:
         return as_json(row)
     if not row["concurrency"]:
         row["concurrency"] = f"{row['takes']} (its own)"
-    shown = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "inference_timeout", "host")
-    return table(tuple(name.upper().replace("_", " ") for name in shown), _cells([row], shown))
+    columns = ("name", "min_replicas", "max_replicas", "idle_timeout", "concurrency", "inference_timeout", "host")
+    return table(tuple(name.upper().replace("_", " ") for name in columns), _cells([row], columns))
 
 
 def rollback(
@@ -112,8 +112,8 @@ def rollback(
     json_: AsJson = False,
 ) -> None:
     """Give a project's traffic to an earlier version, at once."""
-    with connected(url, key) as stand:
-        answer = stand.post(f"/projects/{project}/rollback", {"build_id": build} if build else {})
+    with connected(url, key) as platform:
+        answer = platform.post(f"/projects/{project}/rollback", {"build_id": build} if build else {})
     as_json(answer) if json_ else typer.echo(f"{project} is at build {answer['build_id']}")
 
 
@@ -122,8 +122,8 @@ def cancel(
     json_: AsJson = False,
 ) -> None:  # fmt: skip
     """Cancel a build."""
-    with connected(url, key) as stand:
-        answer = stand.post(f"/builds/{build}/cancel")
+    with connected(url, key) as platform:
+        answer = platform.post(f"/builds/{build}/cancel")
     as_json(answer) if json_ else typer.echo(f"build {build}: {answer['state']}")
 
 
@@ -137,8 +137,8 @@ def rm(
     """Delete a project: its replicas stop, its builds and results are deleted."""
     if not yes and not typer.confirm(f"Delete {project} with its builds and results?"):
         raise typer.Exit(1)
-    with connected(url, key) as stand:
-        answer = stand.delete(f"/projects/{project}")
+    with connected(url, key) as platform:
+        answer = platform.delete(f"/projects/{project}")
     as_json(answer) if json_ else typer.echo(f"{project} is deleted")
 
 

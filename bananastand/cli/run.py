@@ -48,48 +48,50 @@ def run(
     key: Key = None,
     json_: AsJson = False,
 ) -> None:
-    """Call a project: bananastand run my-app -i prompt="a red apple" -i seed=7 -o out.png
+    """Call a project and print its response, or write the picture in it to a file.
 
-    Starts a replica first if none runs. A terminal shows what the call waits for.
-    An answer that the app streams is printed as it comes.
+    Example: [bold]bananastand run my-app -i prompt="a red apple" -i seed=7 -o out.png[/bold]
+
+    A replica starts first if none runs. A terminal shows what the call waits for.
+    A response that the app streams is printed while it arrives.
 
     Exit status:
     0    the app answered
     1    the app or the platform failed, or --timeout is over
     2    the command, the project or the key is wrong
     """
-    from bananastand.clients.platform import StandTimeout
+    from bananastand.clients.platform import PlatformTimeout
 
-    body, began = _inputs(inputs or [], data), datetime.now(UTC)
-    with connected(url, key) as stand:
-        _refuse_what_cannot_run(stand, project)
+    body, started = _inputs(inputs or [], data), datetime.now(UTC)
+    with connected(url, key) as platform:
+        _refuse_what_cannot_run(platform, project)
         try:
-            with waiting(stand, project) as end, stand.open_call(project, body, route, timeout=timeout) as answer:
+            with waiting(platform, project) as end, platform.open_call(project, body, route, timeout=timeout) as answer:
                 if answer.status == 200 and answer.streamed and out is None and not json_:
                     end()
                     _print_stream(answer.pieces)
                     return
                 content = b"".join(answer.pieces)
-        except StandTimeout as error:
+        except PlatformTimeout as error:
             fail(f"{error}: the call is cancelled", hints=[
                 f"its log: bananastand logs {project}",
                 "Longer work: pass a higher --timeout, or write it as a background handler.",
             ])  # fmt: skip
         value = _value(content)
         if answer.status != 200:
-            _fail(stand, project, answer.status, value, began)
-    _print_answer(value, content, answer.kind, out, json_)
+            _fail(platform, project, answer.status, value, started)
+    _print_answer(value, content, answer.media_type, out, json_)
 
 
-def _refuse_what_cannot_run(stand: PlatformClient, project: str) -> None:
+def _refuse_what_cannot_run(platform: PlatformClient, project: str) -> None:
     """End the program where the project was never live and no build is under way."""
-    from bananastand.clients.platform import StandError
+    from bananastand.clients.platform import PlatformClientError
 
     try:
-        if stand.get(f"/projects/{project}").get("deployment") is not None:
+        if platform.get(f"/projects/{project}").get("deployment") is not None:
             return
-        builds = stand.get(f"/projects/{project}/builds")["builds"]
-    except StandError as error:
+        builds = platform.get(f"/projects/{project}/builds")["builds"]
+    except PlatformClientError as error:
         if error.status in (401, 404):
             raise
         return  # the call itself will tell
@@ -107,23 +109,23 @@ def _refuse_what_cannot_run(stand: PlatformClient, project: str) -> None:
         ])  # fmt: skip
 
 
-def _fail(stand: PlatformClient, project: str, status: int, value: Any, began: datetime) -> NoReturn:
+def _fail(platform: PlatformClient, project: str, status: int, value: Any, started: datetime) -> NoReturn:
     """End the program with the app's own error: its last line, where it is a traceback, and what the app printed."""
     message = _message(value)
     error = last_error(message.splitlines())
-    printed = last_error(_printed_since(stand, project, began)) if error is None and status >= 500 else None
+    printed = last_error(_printed_since(platform, project, started)) if error is None and status >= 500 else None
     hints = [f"the app printed: {printed}"] if printed is not None and printed.message not in message else []
     fail(f"{project} answered {status}: {error or message}", hints=[*hints, f"its log: bananastand logs {project}"])
 
 
-def _printed_since(stand: PlatformClient, project: str, began: datetime) -> list[str]:
-    from bananastand.clients.platform import StandError
+def _printed_since(platform: PlatformClient, project: str, started: datetime) -> list[str]:
+    from bananastand.clients.platform import PlatformClientError
 
     try:
-        rows = list(stand.lines(f"/projects/{project}/logs", last=LINES))
-    except StandError:
+        rows = list(platform.lines(f"/projects/{project}/logs", last=LINES))
+    except PlatformClientError:
         return []
-    return [str(row.get("line", "")) for row in rows if str(row.get("time", "")) >= began.isoformat()[:19]]
+    return [str(row.get("line", "")) for row in rows if str(row.get("time", "")) >= started.isoformat()[:19]]
 
 
 def _print_stream(pieces: Iterator[bytes]) -> None:
@@ -183,13 +185,13 @@ def _inputs(pairs: list[str], data: str | None) -> dict[str, Any]:
 
 
 def _contents(value: Any) -> Iterator[bytes]:
-    """What is a file, in base64, anywhere in the answer."""
+    """Iterate over the files, in base64, anywhere in a response."""
     if isinstance(value, dict):
-        for each in cast("dict[str, Any]", value).values():
-            yield from _contents(each)
+        for item in cast("dict[str, Any]", value).values():
+            yield from _contents(item)
     elif isinstance(value, list):
-        for each in cast("list[Any]", value):
-            yield from _contents(each)
+        for item in cast("list[Any]", value):
+            yield from _contents(item)
     elif isinstance(value, str) and len(value) > 64:
         try:
             content = base64.b64decode(value.partition(",")[2] if value.startswith("data:") else value, validate=True)
@@ -200,11 +202,11 @@ def _contents(value: Any) -> Iterator[bytes]:
 
 
 def _short(value: Any) -> Any:
-    """For a reader: long texts cut."""
+    """Return the value with long texts cut."""
     if isinstance(value, dict):
-        return {name: _short(each) for name, each in cast("dict[str, Any]", value).items()}
+        return {name: _short(item) for name, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_short(each) for each in cast("list[Any]", value)]
+        return [_short(item) for item in cast("list[Any]", value)]
     if isinstance(value, str) and len(value) > LONGEST:
         return f"{value[:LONGEST]}... ({len(value)} characters; -o FILE keeps a picture)"
     return value

@@ -53,6 +53,6 @@ def serve(
         access_log=access_log,
         hosts=tuple(allow_host or ()),
         background_queue=background_queue,
-        guarded="BANANASTAND_REPLICA" not in os.environ,  # the platform has looked at them
+        guarded="BANANASTAND_REPLICA" not in os.environ,  # the platform has checked them
     )
     raise typer.Exit(run(target, options))

@@ -1,4 +1,4 @@
-"""`bananastand up`: the local Banana."""
+"""`bananastand up`: the local platform."""
 
 from __future__ import annotations
 
@@ -72,10 +72,12 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Run the local Banana: builds projects, starts them when they are called, stops them when they are idle.
+    """Run the local platform: it builds projects, starts them when they are called, and stops them when they are idle.
 
-    Listens on this machine alone without --host. The first start prints an API key and writes it to a file that the
+    Without --host it listens on this machine alone. The first start prints an API key and writes it to a file that the
     other commands read. Ctrl-C stops it; waiting calls and builds go on at the next start.
+
+    Example: [bold]bananastand up --port 8750 --memory 4096[/bold]
     """
     try:
         from ._platform_server import Options, run
@@ -87,7 +89,7 @@ def up(
             host=host,
             hosts=tuple(allow_host or ()),
             data=data,
-            fronts=tuple(_front(each) for each in front or ()),
+            fronts=tuple(_front(text) for text in front or ()),
             proxy=proxy,
             mocks=mocks,
             roots=tuple(root or ()),
@@ -102,7 +104,7 @@ def up(
             build_timeout=build_timeout,
             start_timeout=start_timeout,
             github_secret=github_secret,
-            passed=tuple(_name(each) for each in pass_ or ()),
+            passed=tuple(_name(text) for text in pass_ or ()),
         )
     except ValueError as error:
         fail(str(error), USAGE)

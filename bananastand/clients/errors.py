@@ -1,19 +1,19 @@
-"""What can go wrong when a provider is called.
+"""Errors of the clients.
 
 BananastandError
-    MissingKey              no key was given and its environment variable is not set, or none that can be sent
-    APIError                .request says what was called, .body what was answered
-        APIConnectionError      nothing answered, or the connection broke
-            APITimeoutError         not in time; a TimeoutError too
+    MissingKey              there is no key, or one that cannot be sent
+    APIError                .request is what was called, .body the response
+        APIConnectionError      no response, or the connection broke
+            APITimeoutError         no response in time; also a TimeoutError
         APIStatusError          .status, .headers; one class for each documented status
             BadRequestError 400, AuthenticationError 401, PaymentRequiredError 402, PermissionDeniedError 403,
             NotFoundError 404, PayloadTooLargeError 413, TeapotError 418, UnprocessableError 422, BusyError 423,
             RateLimitError 429, ServerError 5xx
-        APIResponseError        the answer is not what the contract says
-        APIRefusedError         an error inside an answer of status 200
-    TaskFailed              the API worked, the work did not; .task
-    DeadlineExceeded        the work was not done in time; a TimeoutError too
-    CallCancelled           `cancelled` said so
+        APIResponseError        the response does not fit the contract
+        APIRefusedError         an error inside a response of status 200
+    TaskFailed              the API worked, the task failed; .task
+    DeadlineExceeded        the work was not done in time; also a TimeoutError
+    CallCancelled           `cancelled` returned true
 """
 
 from __future__ import annotations
@@ -48,15 +48,21 @@ __all__ = [
 
 
 class BananastandError(Exception):
-    """Everything the clients raise of their own."""
+    """Base of all errors of the clients."""
 
 
 class MissingKey(BananastandError, ValueError):
-    """No key was given and its environment variable is not set, or it is none that can be sent."""
+    """No key was passed and its environment variable is not set, or the key cannot be sent."""
 
 
 class APIError(BananastandError):
-    """`request` is the method and the address, without key and query; `body` the answer as far as it was read."""
+    """A request failed.
+
+    Attributes:
+        message: What happened.
+        request: Method and URL, without key and query.
+        body: The response, as far as it was read.
+    """
 
     def __init__(self, message: str, *, request: str, body: object = None) -> None:
         super().__init__(f"{request}: {message}")
@@ -64,15 +70,15 @@ class APIError(BananastandError):
 
 
 class APIConnectionError(APIError):
-    """Nothing answered, or the connection broke before the answer was whole."""
+    """There was no response, or the connection broke before its end."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """The answer was not there in time."""
+    """The response did not come in time."""
 
 
 class APIStatusError(APIError):
-    """The answer has a status that is no success. `headers` have lower-case names."""
+    """The response has an error status. `headers` have lower-case names."""
 
     def __init__(self, message: str, *, request: str, status: int, headers: Mapping[str, str], body: object) -> None:
         super().__init__(f"{status} {message}", request=request, body=body)
@@ -80,59 +86,59 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """400"""
+    """Status 400."""
 
 
 class AuthenticationError(APIStatusError):
-    """401"""
+    """Status 401."""
 
 
 class PaymentRequiredError(APIStatusError):
-    """402"""
+    """Status 402."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403"""
+    """Status 403."""
 
 
 class NotFoundError(APIStatusError):
-    """404"""
+    """Status 404."""
 
 
 class PayloadTooLargeError(APIStatusError):
-    """413"""
+    """Status 413."""
 
 
 class TeapotError(APIStatusError):
-    """418"""
+    """Status 418."""
 
 
 class UnprocessableError(APIStatusError):
-    """422"""
+    """Status 422."""
 
 
 class BusyError(APIStatusError):
-    """423"""
+    """Status 423."""
 
 
 class RateLimitError(APIStatusError):
-    """429"""
+    """Status 429."""
 
 
 class ServerError(APIStatusError):
-    """500 and above"""
+    """Status 500 and above."""
 
 
 class APIResponseError(APIError):
-    """The answer came with a success and is not what the contract says."""
+    """The response has a success status and does not fit the contract."""
 
 
 class APIRefusedError(APIError):
-    """An answer of status 200 that says the call failed."""
+    """The response has status 200 and says that the call failed."""
 
 
 class TaskFailed(BananastandError):
-    """The API worked, the work did not. `task` is what was answered about it."""
+    """The API worked, the task failed. `task` is its last state."""
 
     def __init__(self, message: str, task: object) -> None:
         super().__init__(message)
@@ -140,7 +146,7 @@ class TaskFailed(BananastandError):
 
 
 class DeadlineExceeded(BananastandError, TimeoutError):
-    """The work was not done in time; it may go on. `task` is what was last answered about it."""
+    """The work was not done in time; it may go on. `task` is its last state."""
 
     def __init__(self, message: str, task: object) -> None:
         super().__init__(message)
@@ -148,7 +154,7 @@ class DeadlineExceeded(BananastandError, TimeoutError):
 
 
 class CallCancelled(BananastandError):
-    """The caller did not want to wait any longer."""
+    """`cancelled` returned true while the client waited."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
@@ -166,5 +172,5 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error(status: int) -> type[APIStatusError]:
-    """The class for a status."""
+    """Return the error class of a status."""
     return ServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)

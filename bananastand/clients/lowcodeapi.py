@@ -1,16 +1,17 @@
-"""LowCodeAPI, the gateway: the token in the query, the envelope around every answer. Knows no provider behind it."""
+"""LowCodeAPI, a gateway: it takes a token in the query and wraps every response of the provider behind it."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from .call import Call, Provider
+from .provider import ProviderAPI
+from .request import ClientRequest
 
 __all__ = ["LowCodeAPI"]
 
 
-class LowCodeAPI(Provider):
-    """A provider behind LowCodeAPI."""
+class LowCodeAPI(ProviderAPI):
+    """A provider behind LowCodeAPI, by its name there."""
 
     key_variable = "LOWCODEAPI_TOKEN"
 
@@ -18,22 +19,22 @@ class LowCodeAPI(Provider):
         self.name = name
         self.base_url = f"https://api.lowcodeapi.com/{name}"
 
-    def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
-        """The token is a query parameter, on every method (A:13-16, C:54)."""
+    def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
+        """Put the token into the query, whatever the method (A:13-16, C:54)."""
         query["api_token"] = key
-        return call.json
+        return request.json
 
     def refusal(self, body: Any) -> str | None:
-        """Banana's runs fail with status 200 and "error" in the upstream's message, which the envelope takes over."""
+        """Return the message of a failed run: Banana fails with status 200 and "error" in the message."""
         message = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else None
         return message if isinstance(message, str) and "error" in message.lower() else None
 
     def unwrap(self, body: Any) -> Any:
-        """What the upstream answered."""
+        """Return the provider's own response."""
         return body["result"]
 
     def message(self, body: Any) -> str | None:
-        """The upstream's own words where it has some, else the gateway's."""
+        """Return the provider's error message where there is one, else the gateway's."""
         if not isinstance(body, dict):
             return None
         outer = cast("dict[str, Any]", body)

@@ -1,4 +1,4 @@
-"""The platform's own HTTP API, /stand/v1, as the command line speaks it. Knows its errors and its streams."""
+"""Client of the platform's own HTTP API, /stand/v1, which the command line uses."""
 
 from __future__ import annotations
 
@@ -13,133 +13,191 @@ from typing import Any, NamedTuple, Self, cast
 
 import httpx2
 
-__all__ = ["Answer", "PlatformClient", "StandError", "StandTimeout", "StandUnreachable", "StreamedAnswer"]
+__all__ = [
+    "AppResponse",
+    "PlatformClient",
+    "PlatformClientError",
+    "PlatformTimeout",
+    "PlatformUnreachable",
+    "StreamedResponse",
+]
 
 PREFIX = "/stand/v1"
 
 
-class StandError(Exception):
-    """The stand refused; `status` is HTTP's, `code` its own word for it."""
+class PlatformClientError(Exception):
+    """The platform answered with an error.
+
+    Attributes:
+        status: HTTP status, 0 if there was none.
+        code: The platform's name of the error.
+    """
 
     def __init__(self, message: str, status: int = 0, code: str = "") -> None:
         super().__init__(message)
         self.status, self.code = status, code
 
 
-class StandUnreachable(StandError):
-    """Nothing answered, or the connection broke."""
+class PlatformUnreachable(PlatformClientError):
+    """There was no response, or the connection broke."""
 
 
-class StandTimeout(StandError):
-    """The app did not answer in the seconds that the caller allowed."""
+class PlatformTimeout(PlatformClientError):
+    """The app did not answer within the caller's timeout."""
 
 
-class Answer(NamedTuple):
-    """What an app answered to a call."""
+class AppResponse(NamedTuple):
+    """An app's response to a call."""
 
     status: int
-    kind: str  # its content type
+    media_type: str
     body: bytes
 
 
-class StreamedAnswer(NamedTuple):
-    """What an app answers to a call, as it comes. streamed: the app sends it piece by piece."""
+class StreamedResponse(NamedTuple):
+    """An app's response to a call while it arrives.
+
+    Attributes:
+        status: HTTP status.
+        media_type: Its Content-Type.
+        streamed: The app sends the body piece by piece.
+        pieces: The body.
+    """
 
     status: int
-    kind: str  # its content type
+    media_type: str
     streamed: bool
     pieces: Iterator[bytes]
 
 
 class PlatformClient:
-    """
-    >>> with PlatformClient("http://127.0.0.1:8750", key="...") as stand:
-    ...     stand.get("/projects")["projects"]
+    """A blocking client of one platform.
+
+    >>> with PlatformClient("http://127.0.0.1:8750", key="...") as platform:
+    ...     platform.get("/projects")["projects"]
+
+    Args:
+        url: URL of the platform.
+        key: API key.
+        timeout: Seconds for a request of the platform itself.
     """
 
     def __init__(self, url: str, key: str, *, timeout: float = 60.0) -> None:
         self.url, self.key = url.rstrip("/"), key
-        # A stand is called where it is said to be: a proxy of the environment is not asked for one on this machine.
-        local = "://127." in self.url or "://localhost" in self.url or "://[::1]" in self.url
+        # A platform on this machine is called directly, even if the environment names a proxy.
+        is_local = "://127." in self.url or "://localhost" in self.url or "://[::1]" in self.url
         self._http = httpx2.Client(
-            headers={"X-Banana-API-Key": key}, timeout=httpx2.Timeout(timeout, connect=10.0), trust_env=not local
+            headers={"X-Banana-API-Key": key}, timeout=httpx2.Timeout(timeout, connect=10.0), trust_env=not is_local
         )
 
     def get(self, path: str) -> dict[str, Any]:
-        """The JSON object at a path below /stand/v1. Raises StandError."""
+        """GET the JSON object at a path below /stand/v1. Raises PlatformClientError."""
         return self._object("GET", path)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """POST a JSON object. Raises StandError."""
+        """POST a JSON object and return the response's. Raises PlatformClientError."""
         return self._object("POST", path, json=dict(body or {}))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """PATCH with a JSON object. Raises StandError."""
+        """PATCH with a JSON object and return the response's. Raises PlatformClientError."""
         return self._object("PATCH", path, json=dict(body))
 
     def delete(self, path: str) -> dict[str, Any]:
-        """DELETE. Raises StandError."""
+        """DELETE a resource and return the response's JSON object. Raises PlatformClientError."""
         return self._object("DELETE", path)
 
     def upload(self, path: str, archive: Path, order: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """POST a file as it is read; what goes with it is a header, as addresses are logged. Raises StandError."""
-        headers = {"X-PlatformClient-Order": base64.b64encode(json.dumps(dict(order or {})).encode()).decode()}
+        """Upload a file.
+
+        Args:
+            path: Path below /stand/v1.
+            archive: File to send.
+            order: What to do with it; sent in a header, because URLs are logged.
+
+        Raises:
+            PlatformClientError: The platform refused, or there was no response.
+        """
+        headers = {"X-Stand-Order": base64.b64encode(json.dumps(dict(order or {})).encode()).decode()}
         with archive.open("rb") as file:
             return self._object("POST", path, content=file, headers=headers, timeout=None)
 
     def lines(self, path: str, *, follow: bool = False, last: int | None = None) -> Iterator[dict[str, Any]]:
-        """The JSON lines at a path, or the last ones; followed until the stand ends them. Raises StandError."""
+        """Iterate over JSON lines.
+
+        Args:
+            path: Path below /stand/v1.
+            follow: Wait for further lines until the platform ends them.
+            last: Begin with this many of the last lines.
+
+        Raises:
+            PlatformClientError: The platform refused, or there was no response.
+        """
         query = {"follow": "true"} if follow else {}
         query |= {"last": str(last)} if last is not None else {}
         try:
-            with self._http.stream("GET", self._at(path), params=query, timeout=None) as response:
+            with self._http.stream("GET", self._url(path), params=query, timeout=None) as response:
                 if not response.is_success:
                     response.read()
-                    raise _refused(response)
+                    raise _error_of(response)
                 for line in response.iter_lines():
                     if line.strip():
                         yield cast("dict[str, Any]", json.loads(line))
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         except ValueError:
-            raise StandError(f"{self.url} answered a line that is not JSON") from None
+            raise PlatformClientError(f"{self.url} answered a line that is not JSON") from None
 
-    def call(self, project: str, body: Any, route: str = "") -> Answer:
-        """POST a JSON value to a route of a project's app. Raises StandError; an app's own error is an answer."""
-        with self.open_call(project, body, route) as answer:
-            return Answer(answer.status, answer.kind, b"".join(answer.pieces))
+    def call(self, project: str, body: Any, route: str = "") -> AppResponse:
+        """Call a project's app and return its response, an error of the app included.
+
+        Args:
+            project: Name or model key.
+            body: The inputs, any JSON value.
+            route: Route of the app's handler.
+
+        Raises:
+            PlatformClientError: There was no response, or the connection broke.
+        """
+        with self.open_call(project, body, route) as response:
+            return AppResponse(response.status, response.media_type, b"".join(response.pieces))
 
     @contextlib.contextmanager
     def open_call(
         self, project: str, body: Any, route: str = "", *, timeout: float | None = None
-    ) -> Generator[StreamedAnswer]:
-        """The same, as it comes. Leaving the block before the end cancels the call.
+    ) -> Generator[StreamedResponse]:
+        """Call a project's app and read its response while it arrives. Leaving the block early cancels the call.
 
         Args:
-            project: Its name or model key.
+            project: Name or model key.
             body: The inputs, any JSON value.
-            route: Of the app's handler.
-            timeout: Seconds for the whole answer, None for any time.
+            route: Route of the app's handler.
+            timeout: Seconds for the whole response; None waits for any time.
+
+        Yields:
+            The response.
 
         Raises:
-            StandTimeout: The seconds are over.
-            StandError: Nothing answers, or the connection breaks.
+            PlatformTimeout: The timeout is over.
+            PlatformClientError: There was no response, or the connection broke.
         """
-        path, until = f"/projects/{project}/call/{route.lstrip('/')}", time.monotonic() + (timeout or 0.0)
+        path, deadline = f"/projects/{project}/call/{route.lstrip('/')}", time.monotonic() + (timeout or 0.0)
         limits = httpx2.Timeout(timeout, connect=10.0)
 
         def pieces(response: httpx2.Response) -> Iterator[bytes]:
             for piece in response.iter_bytes():
-                if timeout is not None and time.monotonic() > until:
-                    raise StandTimeout(f"{project} did not answer in {timeout:g} s")
+                if timeout is not None and time.monotonic() > deadline:
+                    raise PlatformTimeout(f"{project} did not answer in {timeout:g} s")
                 yield piece
 
         try:
-            with self._http.stream("POST", self._at(path), json=body, timeout=limits) as response:
-                kind, streamed = response.headers.get("content-type", ""), "content-length" not in response.headers
-                yield StreamedAnswer(response.status_code, kind, streamed, pieces(response))
+            with self._http.stream("POST", self._url(path), json=body, timeout=limits) as response:
+                media_type, streamed = (
+                    response.headers.get("content-type", ""),
+                    "content-length" not in response.headers,
+                )
+                yield StreamedResponse(response.status_code, media_type, streamed, pieces(response))
         except httpx2.ReadTimeout:
-            raise StandTimeout(f"{project} did not answer in {timeout:g} s") from None
+            raise PlatformTimeout(f"{project} did not answer in {timeout:g} s") from None
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
 
@@ -155,30 +213,32 @@ class PlatformClient:
     ) -> None:
         self.close()
 
-    def _at(self, path: str) -> str:
+    def _url(self, path: str) -> str:
         return f"{self.url}{PREFIX}{path}"
 
-    def _object(self, method: str, path: str, **words: Any) -> dict[str, Any]:
+    def _object(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:
-            response = self._http.request(method, self._at(path), **words)
+            response = self._http.request(method, self._url(path), **options)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._unreachable(error) from None
         if not response.is_success:
-            raise _refused(response)
+            raise _error_of(response)
         try:
             return cast("dict[str, Any]", response.json())
         except ValueError:
-            raise StandError(f"{self.url} answered something that is not JSON; is it a stand?") from None
+            raise PlatformClientError(
+                f"{self.url} answered something that is not JSON; check that the URL is a platform's"
+            ) from None
 
-    def _unreachable(self, error: Exception) -> StandUnreachable:
+    def _unreachable(self, error: Exception) -> PlatformUnreachable:
         reason = " ".join(str(error).split()) or type(error).__name__
-        return StandUnreachable(f"no stand answers at {self.url} ({reason}); bananastand up starts one")
+        return PlatformUnreachable(f"no platform answers at {self.url} ({reason}); bananastand up starts one")
 
 
-def _refused(response: httpx2.Response) -> StandError:
+def _error_of(response: httpx2.Response) -> PlatformClientError:
     try:
         error = cast("dict[str, Any]", response.json())["error"]
         message, code = str(error["message"]), str(error.get("code", ""))
     except (ValueError, KeyError, TypeError):
         message, code = f"answered {response.status_code}: {response.text[:200]}", ""
-    return StandError(message, response.status_code, code)
+    return PlatformClientError(message, response.status_code, code)

@@ -1,4 +1,4 @@
-"""Waiting for work by looking at it again and again. Knows no provider and no HTTP library."""
+"""Waits for work by checking its state again and again."""
 
 from __future__ import annotations
 
@@ -7,48 +7,63 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .call import Call, Flow, Pause, Session
 from .errors import APITimeoutError, CallCancelled, DeadlineExceeded
+from .request import ClientRequest
+from .session import ClientSession, Flow, Pause
 
 __all__ = ["POLL", "wait"]
 
 T = TypeVar("T")
 
-POLL = 4.0  # seconds between two looks; 3 to 5 are advised for PaperBanana (D:627)
-SHORTEST = 1.0  # second, that a last look may take
+POLL = 4.0  # seconds between two checks; 3 to 5 are advised for PaperBanana (D:627)
+SHORTEST = 1.0  # seconds that the last check may take at least
 
 
 def wait(
-    session: Session,
-    look: Call[T],
-    finished: Callable[[T], bool],
-    state: Callable[[Any], str],
+    session: ClientSession,
+    check: ClientRequest[T],
+    is_finished: Callable[[T], bool],
+    describe: Callable[[Any], str],
     *,
     poll: float,
     deadline: float,
     on_check: Callable[[T], object] | None,
     cancelled: Callable[[], bool] | None,
 ) -> Flow[T]:
-    """Make a call every `poll` seconds, past the cache, until its answer is finished.
+    """Send a request again and again, past the cache, until its result is finished.
 
-    `state` says of the last answer, or of None, in words how it is. Raises DeadlineExceeded after `deadline` seconds,
-    which no look outlasts, and CallCancelled once `cancelled` is true.
+    Args:
+        session: The client's session.
+        check: The request that returns the state.
+        is_finished: Whether a state is final.
+        describe: Puts the last state, or None before the first, into words for error messages.
+        poll: Seconds between two checks.
+        deadline: Seconds after which waiting ends; no check outlasts it by more than a second.
+        on_check: Called with each state.
+        cancelled: Returns true once waiting is to end.
+
+    Returns:
+        The final state.
+
+    Raises:
+        DeadlineExceeded: The deadline is over.
+        CallCancelled: `cancelled` returned true.
     """
     until, last = time.monotonic() + deadline, None
     while True:
         if cancelled is not None and cancelled():
-            raise CallCancelled(f"{state(last)} and no longer waited for")
-        patience = min(look.timeout or session.timeout, max(until - time.monotonic(), SHORTEST))
+            raise CallCancelled(f"{describe(last)} and no longer waited for")
+        timeout = min(check.timeout or session.timeout, max(until - time.monotonic(), SHORTEST))
         try:
-            last = yield from session.send(replace(look, fresh=True, timeout=patience))
+            last = yield from session.send(replace(check, fresh=True, timeout=timeout))
         except APITimeoutError:
             if time.monotonic() < until:
                 raise
         else:
             if on_check is not None:
                 on_check(last)
-            if finished(last):
+            if is_finished(last):
                 return last
-        if (left := until - time.monotonic()) <= 0:
-            raise DeadlineExceeded(f"{state(last)} after {deadline:g} s", last)
-        yield Pause(min(poll, left), cancelled)
+        if (remaining := until - time.monotonic()) <= 0:
+            raise DeadlineExceeded(f"{describe(last)} after {deadline:g} s", last)
+        yield Pause(min(poll, remaining), cancelled)

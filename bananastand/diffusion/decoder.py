@@ -1,7 +1,4 @@
-"""Latents to pictures: on a GPU beside the engine, on a thread and a stream of its own; on a CPU between its ticks.
-
-Decodes of one shape go together, `rows` at most.
-"""
+"""Decodes latents: on a GPU beside the engine, on a thread and a stream of its own; on a CPU between its ticks."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from .families import StepFamily
+from .families import Family
 from .job import Job
 
 __all__ = ["Decoder"]
@@ -32,20 +29,31 @@ class _Finished:
 class Decoder:
     """Takes finished latents and hands each job its image.
 
-    A CPU has nothing to spare for a second thread of torch's: libgomp, finding more threads than cores, no longer
-    spins where they meet, and every forward takes twice as long.
+    On a CPU there is no second thread: with more threads than cores libgomp no longer spins at barriers, and every
+    forward takes twice as long.
+
+    Args:
+        family: Decodes.
+        batch_size: Most latents of one shape that are decoded together.
+        on_delivered: Called after each decode.
     """
 
-    def __init__(self, family: StepFamily, rows: int, delivered: Callable[[], None]) -> None:
-        self._family, self._rows, self._delivered = family, rows, delivered
+    def __init__(self, family: Family, batch_size: int, on_delivered: Callable[[], None]) -> None:
+        self._family, self._batch_size, self._on_delivered = family, batch_size, on_delivered
         self._queue: list[_Finished] = []
         self._lock = threading.Lock()
-        beside = family.device.type == "cuda"
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder") if beside else None
-        self._stream: Any = torch.cuda.Stream(family.device) if beside else None
+        is_cuda = family.device.type == "cuda"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder") if is_cuda else None
+        self._stream: Any = torch.cuda.Stream(family.device) if is_cuda else None
 
     def put(self, job: Job, index: int, latents: torch.Tensor) -> None:
-        """Queue latents (1, channels, height, width) of picture `index` of the job."""
+        """Queue the latents of one picture, (1, channels, height, width).
+
+        Args:
+            job: Job of the picture.
+            index: Number of the picture, from 0.
+            latents: Latents after the last step.
+        """
         ready = torch.cuda.current_stream(latents.device).record_event() if self._stream else None
         with self._lock:
             self._queue.append(_Finished(job, index, latents, ready))
@@ -53,35 +61,37 @@ class Decoder:
             self._thread.submit(self._decode)
 
     def settle(self) -> None:
-        """On the engine's thread, after its steps: decode what has no thread to do it."""
+        """Decode now where the decoder has no thread. Called on the engine's thread, after its steps."""
         while self._thread is None and self._queue:
             self._decode()
 
     def _decode(self) -> None:
-        """Decode the oldest and what is like it. Of as many calls as pictures, the last ones find nothing to do."""
+        """Decode the oldest latents and those of its shape. There is a call for each picture; the last find nothing."""
         batch = self._take()
         if not batch:
             return
         try:
             with torch.inference_mode(), torch.cuda.stream(self._stream) if self._stream else nullcontext():
                 images = self._images(batch)
-            for one, image in zip(batch, images, strict=True):
-                one.job.deliver(one.index, image)
+            for finished, image in zip(batch, images, strict=True):
+                finished.job.deliver(finished.index, image)
         except BaseException as error:
-            for one in batch:
-                one.job.fail(error)
-        self._delivered()
+            for finished in batch:
+                finished.job.fail(error)
+        self._on_delivered()
 
     def _take(self) -> list[_Finished]:
         with self._lock:
-            wanted = [one for one in self._queue if not one.job.over]
-            alike = [one for one in wanted if one.latents.shape == wanted[0].latents.shape][: self._rows]
-            self._queue = [one for one in wanted if one not in alike]
-        return alike
+            queue = [finished for finished in self._queue if not finished.job.over]
+            alike = [finished for finished in queue if finished.latents.shape == queue[0].latents.shape]
+            batch = alike[: self._batch_size]
+            self._queue = [finished for finished in queue if finished not in batch]
+        return batch
 
     def _images(self, batch: list[_Finished]) -> list[Image.Image]:
-        for one in batch:
+        for finished in batch:
             if self._stream:
-                self._stream.wait_event(one.ready)
-                one.latents.record_stream(self._stream)
-        return [Image.fromarray(pixels) for pixels in self._family.decode(torch.cat([one.latents for one in batch]))]
+                self._stream.wait_event(finished.ready)
+                finished.latents.record_stream(self._stream)
+        latents = torch.cat([finished.latents for finished in batch])
+        return [Image.fromarray(pixels) for pixels in self._family.decode(latents)]

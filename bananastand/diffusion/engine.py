@@ -1,7 +1,7 @@
-"""The step-level engine: many requests on one model, one forward at a time. Knows nothing of HTTP.
+"""The engine: paints many requests on one model, one forward at a time.
 
-Before each forward it chooses anew who takes part. Requests join, pause, leave and are called off between steps; each
-has its own scheduler and generator, so its pictures are those it would get alone.
+Before each forward it chooses which requests take part. Requests join, pause, leave and are cancelled between steps.
+Each has its own scheduler and generator, so its pictures are those it would get alone.
 """
 
 from __future__ import annotations
@@ -19,90 +19,113 @@ import torch
 from PIL import Image
 
 from . import metrics
-from .active import ActivePicture
-from .card import Card, find_card
-from .cuda import Switches, accelerate
+from .active_picture import UnfinishedPicture
+from .batch_size import cheapest_batch_size, exact_batch_size
+from .cuda import Switches
 from .decoder import Decoder
 from .errors import Busy, OutOfMemory
-from .families import WholePipeline, family_of
+from .families import family_of
 from .job import Estimate, Job, Painting, Step
 from .loading import load_pipeline
+from .model_file import ModelFile
+from .model_folder import find_model
 from .pace import Pace
 from .policy import Policy, find_policy
 from .request import GenerationRequest
-from .rows import cheapest_rows, exact_rows
 
 __all__ = ["Engine", "Mode"]
 
 Mode = Literal["exact", "fast"]
 READING = 0.05  # seconds of a tick that may go into reading new prompts, once one is read
-_Pick = tuple[Job, ActivePicture]
+_Pick = tuple[Job, UnfinishedPicture]
 
 
 class Engine:
-    """A loaded model that paints for many callers at once. The pipeline is its own while it paints.
-
-    mode: "exact" paints each picture byte for byte as if it were alone: forwards have one fixed size, the card's
-    `exact_rows` (or `rows`), padded; one, for sizes at which this machine does not treat each row alike. "fast" lets it
-    vary, which changes a picture by rounding errors.
-    policy: who goes next: shortest, fifo, round-robin, or a function of your own.
-    queue: requests that may be here at once; more are refused with Busy.
-    acceleration: what to switch on for CUDA; what BANANASTAND_ACCELERATION says where it is not given.
+    """A loaded model that paints for many callers at once. While it paints, the pipeline is its own.
 
     >>> engine = Engine.load("fruitstand")
-    >>> engine.paint(GenerationRequest.parse({"prompt": "a red apple"}, engine.card)).pictures[0].image.save("a.png")
+    >>> engine.paint(GenerationRequest.parse({"prompt": "a red apple"}, engine.model)).pictures[0].image.save("a.png")
+
+    Args:
+        model: The model file.
+        pipeline: The loaded diffusers pipeline.
+        mode: "exact" paints each picture byte for byte as if it were alone: every forward has one fixed batch size,
+            padded. Sizes for which this machine's kernels treat the places of a batch differently are painted one at
+            a time. "fast" varies the batch size, which changes a picture by rounding errors.
+        batch_size: Pictures of one forward; by default the model file's `exact_rows` in exact mode, measured by
+            `warm_up` in fast mode.
+        policy: Who goes next: "shortest", "fifo", "round-robin", or a function.
+        queue: Most unfinished requests; more are refused with Busy.
+        acceleration: What to switch on for CUDA; by default what BANANASTAND_ACCELERATION says.
+
+    Raises:
+        ValueError: There is no such mode or policy.
     """
 
     def __init__(
         self,
-        card: Card,
+        model: ModelFile,
         pipeline: Any,
         *,
         mode: Mode = "exact",
-        rows: int | None = None,
+        batch_size: int | None = None,
         policy: Policy | str = "shortest",
         queue: int = 64,
         acceleration: Switches | None = None,
     ) -> None:
         if mode not in get_args(Mode):
             raise ValueError(f"mode is {mode!r}; {' and '.join(get_args(Mode))} are known")
-        self.card, self.mode, self.policy, self.queue = card, mode, find_policy(policy), queue
+        self.model, self.mode, self.policy, self.queue = model, mode, find_policy(policy), queue
         self.family = family_of(pipeline)
-        self.rows = rows or (card.engine.exact_rows if mode == "exact" else 1)
+        self.batch_size = batch_size or (model.engine.exact_batch_size if mode == "exact" else 1)
         self._jobs: list[Job] = []
         self._numbers = itertools.count()
         self._estimates: dict[Hashable, Estimate] = defaultdict(Estimate)
-        self._exact_rows: dict[Hashable, int] = {}
+        self._exact_batch_sizes: dict[Hashable, int] = {}
         self._lock = threading.Lock()  # of _jobs and _running
         self._running = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._pace = Pace(self.family.device)
-        if not isinstance(self.family, WholePipeline):
-            # Exact decodes have one fixed size too. One: on a CPU, some of its kernels mind a picture's place.
-            self._decoder = Decoder(self.family, 8 if mode == "fast" else 1, self._wake)
-            if self.family.device.type == "cuda":
-                accelerate(self.family, acceleration or Switches.from_environment())
-                metrics.watch_memory(self.family.device)
+        # Exact decodes have one fixed size too. One: on a CPU, some kernels treat the places of a batch differently.
+        self._decoder = Decoder(self.family, 8 if mode == "fast" else 1, self._wake)
+        if self.family.device.type == "cuda":
+            self.family.accelerate(acceleration or Switches.from_environment())
+            metrics.watch_memory(self.family.device)
 
     @classmethod
     def load(
         cls, model: str = "fruitstand", *, device: str | None = None, dtype: str | None = None, **options: Any
     ) -> Engine:
-        """Load the card named `model` (or the card file at that path); `options` are those of the constructor.
+        """Load a model.
 
-        Raises CardError or LoadError.
+        Args:
+            model: Name of a model, or path of a model file.
+            device: "cpu", "cuda" or "mps"; by default the best of this machine.
+            dtype: Precision; by default the model file's for the device.
+            **options: Further options of the constructor.
+
+        Raises:
+            ModelFileError: There is no such model, or its file cannot be used.
+            LoadError: The model could not be loaded.
         """
-        card = find_card(model)
-        # In a thread that ends, and takes along the threads that torch made for it: more than cores slow all (Decoder).
+        model_file = find_model(model)
+        # In a thread that ends, and with it the threads that torch started for it: more threads than cores are slow.
         with ThreadPoolExecutor(1, thread_name_prefix="loading") as loading:
-            return loading.submit(lambda: cls(card, load_pipeline(card, device, dtype), **options)).result()
+            return loading.submit(lambda: cls(model_file, load_pipeline(model_file, device, dtype), **options)).result()
 
     @property
     def device(self) -> str:
+        """The device's name, such as "cuda:0"."""
         return str(self.family.device)
 
     def paint(self, request: GenerationRequest, on_step: Callable[[Step], None] | None = None) -> Painting:
-        """Submit the request and wait. Raises what went wrong; Busy where there is no room."""
+        """Submit a request and wait for its pictures.
+
+        Raises:
+            Busy: The queue is full.
+            OutOfMemory: The picture does not fit beside the model.
+            Cancelled: The current cancel scope ended the request.
+        """
         job = self.submit(request, on_step)
         try:
             return job.result()
@@ -113,55 +136,72 @@ class Engine:
             del job  # which holds the error, whose traceback holds this frame
 
     def submit(self, request: GenerationRequest, on_step: Callable[[Step], None] | None = None) -> Job:
-        """Queue the request. `on_step` runs on the engine's thread after each of its steps: be quick there.
+        """Queue a request. The current cancel scope may end it after any step.
 
-        The current cancel scope is the job's: it is called off at the next step once that scope says so.
+        Args:
+            request: What to paint.
+            on_step: Called after each step, on the engine's thread: it must be quick.
+
+        Raises:
+            Busy: The queue is full.
         """
         job = Job(request, next(self._numbers), on_step)
         with self._lock:
-            if len(self._present()) >= self.queue:
+            if len(self._unfinished()) >= self.queue:
                 raise Busy(sum(other.remaining for other in self._jobs))
             self._jobs.append(job)
         self._wake()
         return job
 
+    def warm_up(self) -> float:
+        """Paint a picture in as few steps as use every code path; in fast mode, also measure the best batch size.
+
+        Returns:
+            Seconds that the picture took.
+        """
+        body = {"prompt": "warm up", "num_inference_steps": min(2, self.model.steps.max), "seed": 0}
+        request = GenerationRequest.parse(body, self.model)
+        painting = self.paint(request)
+        if self.mode == "fast" and self.family.can_batch:
+            self.batch_size = self._thread.submit(cheapest_batch_size, self.family, request).result()
+        return painting.timings["total"]
+
     def _wake(self) -> None:
         with self._lock:
-            if any(job.pending != [] for job in self._present()) and not self._running:
+            if any(job.needs_forwards for job in self._unfinished()) and not self._running:
                 self._running = True
                 self._thread.submit(self._run)
 
-    def _present(self) -> list[Job]:
-        """Those that are not over. To be called with the lock."""
+    def _unfinished(self) -> list[Job]:
+        """Forget the jobs that are over and return the others. The caller holds the lock."""
         self._jobs = [job for job in self._jobs if not job.over]
         metrics.QUEUE.set(len(self._jobs))
         return self._jobs
 
     def _run(self) -> None:
-        """Tick until nobody needs a step; the thread is free then, and `submit` or a finished decode starts anew."""
+        """Tick until no job needs a forward; then the thread is free, until `submit` or a decode wakes it."""
         with torch.inference_mode():
             while True:
                 with self._lock:
-                    jobs = list(self._present())
-                    self._running = any(job.pending != [] and not job.parked for job in jobs)
+                    jobs = list(self._unfinished())
+                    self._running = any(job.needs_forwards and not job.parked for job in jobs)
                 if not self._running:
                     return
                 try:
                     self.tick([job for job in jobs if job.check()])
-                except BaseException as error:  # ours, not a request's: say so to all rather than hang
+                except BaseException as error:  # an error of the engine, not of one request: fail all, rather than hang
                     for job in jobs:
                         job.fail(error)
 
     def tick(self, jobs: Sequence[Job]) -> None:
-        """One scheduling point: read new prompts, pick, forward once, step each, retire the finished."""
+        """Read new prompts, pick a batch, run one forward, step each picture, and hand on the finished ones."""
         self._begin(jobs)
         predictions = self._forward(batch) if (batch := self._pick(jobs)) else []
         for (job, picture), prediction in zip(batch, predictions, strict=False):
             picture.step(prediction)
-            latents = picture.latents  # as they stand now, whenever the listener looks
-            job.step_done(picture.index, picture.done, picture.steps, lambda at=latents: self._preview(at))
+            latents = picture.latents  # as they are now, whenever the listener looks
+            job.report_step(picture.index, picture.done, picture.steps, lambda latents=latents: self._preview(latents))
             if picture.finished:
-                assert job.pending is not None
                 job.pending.remove(picture)
                 if not job.pending:
                     job.lap("denoise")
@@ -170,53 +210,55 @@ class Engine:
             self._decoder.settle()
 
     def _begin(self, jobs: Sequence[Job]) -> None:
-        """Read the prompts of those whose turn comes next, without holding up those that paint."""
+        """Read the prompts of the jobs that come next, without holding up those that paint."""
         started = time.monotonic()
-        for job in sorted((job for job in jobs if job.pending is None and not job.over), key=self.policy):
+        for job in sorted((job for job in jobs if not job.is_read and not job.over), key=self.policy):
             job.lap("waited")
             metrics.WAIT.observe(time.monotonic() - job.arrived)
             try:
-                if isinstance(self.family, WholePipeline):
-                    self._paint_whole(self.family, job)
-                else:
-                    job.pending = self.family.begin(job.request)
-                    key = self._key(job.pending[0])
-                    job.estimate = self._estimates[key]
-                    if self.mode == "exact" and self.rows > 1 and key not in self._exact_rows:
-                        self._exact_rows[key] = exact_rows(self.family, job.request, self.rows)
+                pictures = self.family.begin(job.request, job.report_inner_step)
+                key = self._key(pictures[0])
+                job.begin(pictures, self._estimates[key])
+                if self._needs_exact_batch_size(key):
+                    self._exact_batch_sizes[key] = exact_batch_size(self.family, job.request, self.batch_size)
+            except torch.OutOfMemoryError:
+                job.fail(OutOfMemory(self.model.name, "its device"))
             except BaseException as error:
-                job.fail(_clear(error, self.card))
+                job.fail(error)
             job.lap("prompt")
             if time.monotonic() - started > READING:
                 return
 
     def _pick(self, jobs: Sequence[Job]) -> list[_Pick]:
-        """The first picture of the request that the policy puts first, and those like it that fill the forward."""
+        """Pick the first picture of the job that the policy puts first, and pictures like it to fill the batch."""
         ranked = sorted((job for job in jobs if job.pending and not job.over and not job.parked), key=self.policy)
-        waiting = [(job, picture) for job in ranked for picture in job.pending or ()]
-        alike = (pick for pick in waiting if self._key(pick[1]) == self._key(waiting[0][1]))
-        return list(itertools.islice(alike, self._most(waiting[0][1]))) if waiting else []
+        waiting = [(job, picture) for job in ranked for picture in job.pending]
+        if not waiting:
+            return []
+        key = self._key(waiting[0][1])
+        alike = (pick for pick in waiting if self._key(pick[1]) == key)
+        return list(itertools.islice(alike, self._batch_size_for(key)))
 
-    def _most(self, picture: ActivePicture) -> int:
-        """How many pictures like this one a forward holds."""
-        return self.rows if self.mode == "fast" else self._exact_rows.get(self._key(picture), 1)
+    def _needs_exact_batch_size(self, key: Hashable) -> bool:
+        batches = self.mode == "exact" and self.batch_size > 1 and self.family.can_batch
+        return batches and key not in self._exact_batch_sizes
 
-    def _key(self, picture: ActivePicture) -> Hashable:
-        """Pictures of one key may share a forward."""
-        latents, states = picture.latents, picture.conditioning.states
-        rows = picture.conditioning.rows if self.mode == "exact" else None
-        return latents.shape, latents.dtype, states.shape[1:], rows
+    def _batch_size_for(self, key: Hashable) -> int:
+        if not self.family.can_batch:
+            return 1
+        return self.batch_size if self.mode == "fast" else self._exact_batch_sizes.get(key, 1)
+
+    def _key(self, picture: UnfinishedPicture) -> Hashable:
+        """Pictures with equal keys may share a forward; in exact mode guided and unguided ones do not."""
+        return picture.batch_key, picture.rows if self.mode == "exact" else None
 
     def _forward(self, batch: list[_Pick]) -> list[torch.Tensor]:
-        """One forward of the denoiser, in exact mode padded to its one size. Fewer predictions than the batch, or
-        none, where memory falls short."""
-        family = self.family
-        assert not isinstance(family, WholePipeline)
+        """Run one forward, padded in exact mode. Returns fewer predictions than pictures where memory falls short."""
         pictures = [picture for _, picture in batch]
-        padding = pictures[:1] * (self._most(pictures[0]) - len(pictures)) if self.mode == "exact" else []
+        missing = self._batch_size_for(self._key(pictures[0])) - len(pictures) if self.mode == "exact" else 0
         try:
-            with self._pace.forward(lambda seconds: self._took(batch, seconds)):
-                return family.predict(pictures + padding)[: len(batch)]
+            with self._pace.forward(lambda seconds: self._measure(batch, seconds)):
+                return self.family.predict(pictures + pictures[:1] * missing)[: len(batch)]
         except torch.OutOfMemoryError:
             return self._make_room(batch)
         except BaseException as error:
@@ -224,70 +266,33 @@ class Engine:
                 job.fail(error)
             return []
 
-    def _took(self, batch: list[_Pick], seconds: float) -> None:
-        """What a forward took is what the next of its kind is expected to take."""
+    def _measure(self, batch: list[_Pick], seconds: float) -> None:
+        """Expect of the next forward of this kind what this one took."""
         estimate = self._estimates[self._key(batch[0][1])]
         estimate.seconds += (0.3 if estimate.seconds else 1.0) * (seconds - estimate.seconds)
-        metrics.STEP.observe(seconds)
-        metrics.ROWS.observe(len(batch))
+        if self.family.can_batch:  # a whole pipeline's call is not one forward
+            metrics.STEP.observe(seconds)
+            metrics.BATCH_SIZE.observe(len(batch))
 
     def _make_room(self, batch: list[_Pick]) -> list[torch.Tensor]:
-        """Memory fell short. Fast: fewer rows. Exact: the same rows, once the others have left."""
+        """Go on after memory fell short: in fast mode with a smaller batch, in exact mode once the others have left."""
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if self.mode == "fast" and len(batch) > 1:
-            self.rows = len(batch) // 2
-            return self._forward(batch[: self.rows])
-        mine = list(dict.fromkeys(job for job, _ in batch))
+            self.batch_size = len(batch) // 2
+            return self._forward(batch[: self.batch_size])
+        short = list(dict.fromkeys(job for job, _ in batch))
         with self._lock:
-            others = [job for job in self._jobs if job not in mine and not job.over and not job.parked]
-        for job in mine:
+            others = [job for job in self._jobs if job not in short and not job.over and not job.parked]
+        for job in short:
             if others and not job.behind:
                 job.behind = others
             else:
-                job.fail(OutOfMemory(self.card.name, self.device))
+                job.fail(OutOfMemory(self.model.name, self.device))
         return []
 
-    def warm_up(self) -> float:
-        """Paint a throw-away picture in as few steps as show every path; returns its seconds.
-
-        In fast mode also find how many pictures make a forward cheapest.
-        """
-        asked = {"prompt": "warm up", "num_inference_steps": min(2, self.card.steps.max), "seed": 0}
-        request = GenerationRequest.parse(asked, self.card)
-        painting = self.paint(request)
-        if not isinstance(self.family, WholePipeline) and self.mode == "fast":
-            self.rows = self._thread.submit(cheapest_rows, self.family, request).result()
-        return painting.timings["total"]
-
-    def _preview(self, latents: torch.Tensor) -> Image.Image:
-        family = self.family
-        assert not isinstance(family, WholePipeline)
+    def _preview(self, latents: torch.Tensor) -> Image.Image | None:
         with torch.inference_mode():
-            return Image.fromarray(family.preview(latents)[0])
-
-    def _paint_whole(self, family: WholePipeline, job: Job) -> None:
-        """Hand the job to a pipeline that has no adapter; it has the model to itself until its last picture."""
-        for index in range(job.request.num_images):
-
-            def step_done(done: int, steps: int, index: int = index) -> None:
-                job.step_done(index, done, steps, lambda: None)
-                if not job.check():
-                    raise _Over
-
-            try:
-                pixels = family.paint(job.request, index, step_done)
-            except _Over:
-                break
-            job.lap("denoise")
-            job.deliver(index, Image.fromarray(pixels[0]))
-        job.pending = []
-
-
-class _Over(Exception):
-    """The job ended while its pipeline ran."""
-
-
-def _clear(error: BaseException, card: Card) -> BaseException:
-    return OutOfMemory(card.name, "its device") if isinstance(error, torch.OutOfMemoryError) else error
+            pixels = self.family.preview(latents)
+        return None if pixels is None else Image.fromarray(pixels[0])

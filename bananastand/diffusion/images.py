@@ -1,4 +1,4 @@
-"""Decoded pixels to image files. Knows Pillow; knows nothing of models."""
+"""Encodes pictures as image files."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def encode(image: Image, format: ImageFormat) -> bytes:
-    """The image as a file. The same pixels give the same bytes."""
+    """Encode an image as a file; equal pixels give equal bytes."""
     buffer = io.BytesIO()
     image.save(buffer, format.upper(), **_OPTIONS[format])
     return buffer.getvalue()
 
 
 def to_base64(data: bytes) -> str:
-    """Base64 text without a data-URL prefix, as Banana's template answers it."""
+    """Encode bytes as base64 text without a data-URL prefix, as Banana's template returns it."""
     return base64.b64encode(data).decode()

@@ -1,16 +1,16 @@
-"""A request in the engine: its pictures on their way, its clock, and the promise of its painting."""
+"""A request in the engine: its unfinished pictures, its timings, and the future of its painting."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import cancel
-from .active import ActivePicture
+from .active_picture import UnfinishedPicture
 from .request import GenerationRequest
 
 if TYPE_CHECKING:
@@ -21,14 +21,21 @@ __all__ = ["Estimate", "Job", "Painting", "Picture", "Step"]
 
 @dataclass(frozen=True)
 class Step:
-    """One step is done: `done` of `steps` forwards of picture `index` (from 0) out of `images`."""
+    """A step that is done.
+
+    Attributes:
+        index: Number of the picture, from 0.
+        images: Pictures of the request.
+        done: Steps done.
+        steps: Steps in all.
+        preview: Returns a small picture of the latents after the step, or None where the family has no previews.
+    """
 
     index: int
     images: int
     done: int
     steps: int
     preview: Callable[[], Image | None] = field(repr=False, compare=False)
-    """A small picture of the latents as they stood, or None where the family cannot look inside."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,11 @@ class Picture:
 class Painting:
     """All pictures of a request.
 
-    `timings` are seconds of wall time, one after the other: waited for a turn, prompt, denoise (pauses for other
-    requests within), decode (what of it came after the last step), and their total.
+    Attributes:
+        request: The request.
+        pictures: The pictures in order.
+        timings: Seconds of wall time by part: "waited" for a turn, "prompt", "denoise" (with the pauses for other
+            requests), "decode" (after the last step), and their "total".
     """
 
     request: GenerationRequest
@@ -54,21 +64,22 @@ class Painting:
 
 @dataclass
 class Estimate:
-    """Seconds of a forward, as last measured. Requests of one size share it, or it would decide between two alike."""
+    """Seconds of a forward, as last measured. Requests of one size share it, so that arrival decides between them."""
 
     seconds: float = 0.0
 
 
 class Job:
-    """What `Engine.submit` returns. Any thread may wait for its result or cancel it."""
+    """A submitted request. Any thread may wait for its result or cancel it."""
 
     def __init__(self, request: GenerationRequest, number: int, on_step: Callable[[Step], None] | None = None) -> None:
         self.request = request
         self.number = number
         self.arrived = self.stepped = time.monotonic()
         self.estimate = Estimate()
-        self.pending: list[ActivePicture] | None = None  # pictures that need forwards; None before the prompt is read
-        self.behind: list[Job] = []  # those that must leave before memory suffices
+        self.is_read = False  # whether the prompt is encoded
+        self.pending: list[UnfinishedPicture] = []  # pictures that need forwards
+        self.behind: list[Job] = []  # jobs that must leave before memory suffices
         self._token = cancel.current() or cancel.Token()
         self._on_step = on_step
         self._images: dict[int, Image] = {}
@@ -79,22 +90,36 @@ class Job:
     @property
     def remaining(self) -> float:
         """Seconds of forwards still to do, as estimated."""
-        if self.pending is None:
+        if not self.is_read:
             return self.estimate.seconds * self.request.num_inference_steps * self.request.num_images
-        return self.estimate.seconds * sum(picture.steps - picture.done for picture in self.pending)
+        return self.estimate.seconds * sum(picture.forwards_left for picture in self.pending)
+
+    @property
+    def needs_forwards(self) -> bool:
+        """Whether the prompt is unread or a picture needs forwards."""
+        return not self.is_read or bool(self.pending)
 
     @property
     def over(self) -> bool:
-        """Painted, failed or cancelled."""
+        """Whether the job is painted, failed or cancelled."""
         return self._painting.done()
 
     @property
     def parked(self) -> bool:
-        """Waiting for others to leave their memory."""
+        """Whether the job waits until others have left their memory."""
         return any(not other.over for other in self.behind)
 
     def result(self, timeout: float | None = None) -> Painting:
-        """Wait for the painting. Raises what went wrong, cancel.Cancelled, or TimeoutError after `timeout` seconds."""
+        """Wait for the painting.
+
+        Args:
+            timeout: Seconds; None waits for any time.
+
+        Raises:
+            TimeoutError: The timeout is over; the job goes on.
+            Cancelled: The job was cancelled.
+            DiffusionError: The job failed.
+        """
         painting = self._painting
         try:
             return painting.result(timeout)
@@ -102,11 +127,11 @@ class Job:
             del self, painting  # the error's traceback holds this frame
 
     def cancel(self, reason: str = "cancelled by the caller") -> None:
-        """Call the job off; its rows are free at the next step."""
+        """Cancel the job; its places in the batch are free after the step."""
         self._token.cancel(reason)
 
     def check(self) -> bool:
-        """Whether it is still wanted; a job that was called off or is out of time ends here."""
+        """End the job if it was cancelled or is out of time; return whether it goes on."""
         try:
             self._token.check()
         except cancel.Cancelled as error:
@@ -114,13 +139,23 @@ class Job:
         return not self.over
 
     def lap(self, name: str) -> None:
-        """The time since the last lap was spent on `name`."""
+        """Add the time since the last lap to the timing `name`."""
         now = time.perf_counter()
         self._laps[name] = self._laps.get(name, 0.0) + now - self._lapped
         self._lapped = now
 
-    def step_done(self, index: int, done: int, steps: int, preview: Callable[[], Image | None]) -> None:
-        """Tell the listener. What it raises ends this job and no other."""
+    def begin(self, pictures: Sequence[UnfinishedPicture], estimate: Estimate) -> None:
+        """Take the pictures of the encoded prompt and the estimate that jobs like it share."""
+        self.pending, self.estimate, self.is_read = list(pictures), estimate, True
+
+    def report_inner_step(self, index: int, done: int, steps: int) -> None:
+        """Report a step inside a forward. Raises Cancelled if the job is over."""
+        self.report_step(index, done, steps, lambda: None)
+        if not self.check():
+            raise cancel.Cancelled("the job is over")
+
+    def report_step(self, index: int, done: int, steps: int, preview: Callable[[], Image | None]) -> None:
+        """Call the listener. An error of the listener ends this job only."""
         self.stepped = time.monotonic()
         if self._on_step is not None:
             try:
@@ -129,17 +164,17 @@ class Job:
                 self.fail(error)
 
     def deliver(self, index: int, image: Image) -> None:
-        """Picture `index` is painted; the last one ends the job."""
+        """Take the painted picture `index`; the last one ends the job."""
         self._images[index] = image
         if len(self._images) == self.request.num_images:
             self.lap("decode")
             laps = {**self._laps, "total": sum(self._laps.values())}
-            pictures = [Picture(self._images[i], self.request.seed + i) for i in sorted(self._images)]
+            pictures = [Picture(self._images[index], self.request.seed + index) for index in sorted(self._images)]
             with suppress(InvalidStateError):  # it failed or was cancelled meanwhile
                 timings = {name: round(seconds, 4) for name, seconds in laps.items()}
                 self._painting.set_result(Painting(self.request, pictures, timings))
 
     def fail(self, error: BaseException) -> None:
-        """End the job with that error; the first end stands."""
+        """End the job with an error, unless it is over."""
         with suppress(InvalidStateError):
             self._painting.set_exception(error)

@@ -1,4 +1,4 @@
-"""A card to a loaded diffusers pipeline on the best device of this machine. Knows nothing of requests."""
+"""Loads the diffusers pipeline of a model file onto the best device of this machine."""
 
 from __future__ import annotations
 
@@ -7,34 +7,43 @@ import logging
 import os
 from typing import Any
 
-from .card import Card
 from .errors import LoadError
+from .model_file import ModelFile
 
 __all__ = ["best_device", "load_pipeline"]
 
 
 def best_device() -> str:
-    """`BANANASTAND_DEVICE` where it is set; else "cuda", "mps" or "cpu", the first that is there."""
+    """Return `BANANASTAND_DEVICE` where it is set, else the first of "cuda", "mps" and "cpu" that the machine has."""
     import torch
 
-    if asked := os.environ.get("BANANASTAND_DEVICE"):
-        return asked
+    if device := os.environ.get("BANANASTAND_DEVICE"):
+        return device
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def load_pipeline(card: Card, device: str | None = None, dtype: str | None = None) -> Any:
-    """Load the card's pipeline from the disk, in the card's dtype for the device. Never touches the network.
+def load_pipeline(model: ModelFile, device: str | None = None, dtype: str | None = None) -> Any:
+    """Load a model's pipeline from the disk; the network is never used.
 
-    Raises LoadError, one line that says what to do.
+    Args:
+        model: The model file.
+        device: "cpu", "cuda" or "mps"; by default the best of this machine.
+        dtype: Precision; by default the model file's for the device.
+
+    Returns:
+        The diffusers pipeline.
+
+    Raises:
+        LoadError: One line that says what to do.
     """
-    folder = card.local_folder()
+    folder = model.local_folder()
     if folder is None:
         raise LoadError(
-            f"the weights of {card.name} are not all here; fetch them with: python download.py {card.name}"
-            if card.repo
-            else f"the weights of {card.name} are missing or damaged in {card.path}; restore that folder"
+            f"the weights of {model.name} are not all here; fetch them with: python download.py {model.name}"
+            if model.repo
+            else f"the weights of {model.name} are missing or damaged in {model.path}; restore that folder"
         )
     _quiet_imports()
     import diffusers
@@ -42,36 +51,36 @@ def load_pipeline(card: Card, device: str | None = None, dtype: str | None = Non
     import transformers
 
     diffusers.utils.logging.set_verbosity_error()
-    if card.repo is None:  # it loads within a second: bars would only flicker
+    if model.repo is None:  # it loads within a second: progress bars would only flicker
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
 
-    pipeline_class = getattr(diffusers, card.pipeline, None)
+    pipeline_class = getattr(diffusers, model.pipeline, None)
     if pipeline_class is None:
-        raise LoadError(f"diffusers {diffusers.__version__} has no {card.pipeline} ({card.source.name}: pipeline)")
+        raise LoadError(f"diffusers {diffusers.__version__} has no {model.pipeline} ({model.source.name}: pipeline)")
     device = device or best_device()
     try:
         pipeline = pipeline_class.from_pretrained(
             folder,
-            dtype=getattr(torch, dtype or card.dtype_for(torch.device(device).type)),
-            variant=card.variant,
+            dtype=getattr(torch, dtype or model.dtype_for(torch.device(device).type)),
+            variant=model.variant,
             use_safetensors=True,
             local_files_only=True,
             low_cpu_mem_usage=importlib.util.find_spec("accelerate") is not None,
         ).to(device)
     except torch.OutOfMemoryError:
         raise LoadError(
-            f"{card.name} needs about {card.memory_gb:g} GB on {device}, which has not that much free; "
+            f"{model.name} needs about {model.memory_gb:g} GB on {device}, which has not that much free; "
             "stop what else runs there or choose a smaller model"
         ) from None
     except (OSError, ValueError, RuntimeError, ImportError, AssertionError) as error:
-        raise LoadError(f"{card.name} could not be loaded from {folder}: {_one_line(error)}") from error
+        raise LoadError(f"{model.name} could not be loaded from {folder}: {_one_line(error)}") from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def _quiet_imports() -> None:
-    """Keep the libraries' notes that no user can act on out of the log."""
+    """Keep notes of the libraries that no user can act on out of the log."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 

@@ -1,4 +1,4 @@
-"""Keeps the CPU at most one forward ahead of the device, and says how long each forward took."""
+"""Keeps the CPU at most one forward ahead of the device, and measures each forward."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ __all__ = ["Pace"]
 
 
 class Pace:
-    """On CUDA, launching is not running. Without a limit every step of a request could be launched before its first
-    is done: progress would lie, and a cancel come too late. With one forward of lead the device never waits.
+    """Limits how far the CPU runs ahead of a CUDA device.
+
+    Launching is not running: without a limit every step of a request could be launched before the first is done, and
+    progress and cancellation would come too late. With a lead of one forward the device never waits.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -23,7 +25,7 @@ class Pace:
 
     @contextlib.contextmanager
     def forward(self, took: Callable[[float], None]) -> Generator[None]:
-        """Around one forward; `took` hears its seconds, on CUDA when the next one begins."""
+        """Measure the forward inside the block; `took` receives its seconds, on CUDA when the next one begins."""
         if not self._cuda:
             started = time.perf_counter()
             yield
@@ -37,7 +39,7 @@ class Pace:
         self._open = start, end, took
 
     def settle(self) -> None:
-        """Wait for the last forward."""
+        """Wait for the last forward and report its seconds."""
         if self._open is not None:
             start, end, took = self._open
             self._open = None

@@ -12,13 +12,13 @@ import litserve
 import torch
 from diffusers import DiffusionPipeline
 
-from bananastand.diffusion import find_card
+from bananastand.diffusion import find_model
 
 
 class Painter(litserve.LitAPI):
     def setup(self, device: str) -> None:
-        self.card = find_card("fruitstand")
-        folder = self.card.local_folder()
+        self.model = find_model("fruitstand")
+        folder = self.model.local_folder()
         self.pipeline = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         self.pipeline.set_progress_bar_config(disable=True)
 
@@ -29,7 +29,7 @@ class Painter(litserve.LitAPI):
             images = self.pipeline(
                 [bodies[i]["prompt"] for i in picked],
                 num_inference_steps=steps,
-                guidance_scale=self.card.guidance.default,
+                guidance_scale=self.model.guidance.default,
                 generator=[torch.Generator("cpu").manual_seed(bodies[i]["seed"]) for i in picked],
             ).images
             for i, image in zip(picked, images, strict=True):

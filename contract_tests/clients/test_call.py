@@ -13,26 +13,28 @@ from bananastand.clients.banana import Banana
 from bananastand.clients.banana import calls as banana
 from bananastand.clients.bananadev import BananaDev
 from bananastand.clients.bananadev import calls as bananadev
-from bananastand.clients.call import Call, Prepared, Raw, Session, media
 from bananastand.clients.gobananas import calls
 from bananastand.clients.paperbanana import calls as paperbanana
+from bananastand.clients.request import ClientRequest, PreparedRequest
+from bananastand.clients.response import RawResponse, media_reader
+from bananastand.clients.session import ClientSession
 from flow_driver import FlowDriver
 
 ANY = replace(calls.get_profile(), result=dict[str, Any])
 HERE = "GET https://gobananasai.com/api/profile"
 
 
-def session(client: Any = GoBananas, **options: Any) -> Session:
+def session(client: Any = GoBananas, **options: Any) -> ClientSession:
     return client("key", **options).session
 
 
-def answer(status: int, content: bytes = b"{}", **headers: str) -> Raw:
-    return Raw(status, headers, content)
+def answer(status: int, content: bytes = b"{}", **headers: str) -> RawResponse:
+    return RawResponse(status, headers, content)
 
 
-def read(call: Call[Any], raw: Raw, of: Session | None = None) -> Any:
+def read(call: ClientRequest[Any], raw: RawResponse, of: ClientSession | None = None) -> Any:
     some = of or session()
-    return some.conclude(call, some.prepare(call), raw)
+    return some.read_response(call, some.prepare(call), raw)
 
 
 # Before the wire -------------------------------------------------------------------------------------------------
@@ -41,7 +43,7 @@ def read(call: Call[Any], raw: Raw, of: Session | None = None) -> Any:
 def test_a_read_is_sent_with_query_and_key() -> None:
     sent = session(timeout=7.0).prepare(calls.list_characters(limit=2, exact=True))
 
-    assert sent == Prepared(
+    assert sent == PreparedRequest(
         "GET",
         "https://gobananasai.com/api/characters?limit=2&exact=true",
         {"accept": "application/json", "user-agent": "bananastand-clients", "X-API-Key": "key"},
@@ -64,13 +66,13 @@ def test_a_change_is_sent_as_json_and_not_cached() -> None:
         "content-type": "application/json",
     }
     assert sent.content == b'{"prompt": "a stand"}'
-    assert (sent.timeout, sent.kept) == (180.0, False)
+    assert (sent.timeout, sent.cacheable) == (180.0, False)
 
 
 def test_a_fresh_call_is_not_cached() -> None:
-    assert session().prepare(ANY).kept is True
-    assert session().prepare(replace(ANY, fresh=True)).kept is False
-    assert session().prepare(replace(ANY, method="PUT", fresh=False)).kept is False
+    assert session().prepare(ANY).cacheable is True
+    assert session().prepare(replace(ANY, fresh=True)).cacheable is False
+    assert session().prepare(replace(ANY, method="PUT", fresh=False)).cacheable is False
 
 
 def test_an_absolute_url_is_used_without_a_key() -> None:
@@ -143,7 +145,7 @@ def test_an_empty_result_needs_status_204_or_json_null() -> None:
 
 
 def test_json_null_has_no_envelope_to_unwrap() -> None:
-    nothing = Call(None, "DELETE", "/v1/models")
+    nothing = ClientRequest(None, "DELETE", "/v1/models")
     assert read(nothing, answer(204, b""), session(BananaDev)).result is None
     with pytest.raises(errors.APIResponseError, match="the answer does not fit"):
         read(nothing, answer(200, b"null"), session(BananaDev))
@@ -170,7 +172,7 @@ def test_a_long_answer_is_quoted_in_part() -> None:
 
 
 def test_a_file_of_another_media_type_is_an_error() -> None:
-    call = replace(ANY, read=media("image/", "application/pdf"))
+    call = replace(ANY, read=media_reader("image/", "application/pdf"))
 
     assert read(call, answer(200, b"GIF", **{"content-type": "image/gif"})).result == b"GIF"
     assert read(call, answer(200, b"%PDF", **{"content-type": "application/pdf"})).body == b"%PDF"
@@ -229,7 +231,7 @@ def test_waiting_polls_until_the_work_is_done(monkeypatch: pytest.MonkeyPatch) -
 
     assert at.pauses == [4.0, 4.0]
     assert [request.timeout for request in at.sent] == [10.0, 6.0, 2.0]
-    assert [request.kept for request in at.sent] == [False, False, False]
+    assert [request.cacheable for request in at.sent] == [False, False, False]
     assert seen == [{"at": "work"}, {"at": "work"}, {"at": "end"}]
 
 

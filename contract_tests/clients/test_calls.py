@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from bananastand.clients.call import Call
+from bananastand.clients.request import ClientRequest
 from client_calls import CASES, Case
 
 MODULES = {"banana-native": "banana"}
@@ -39,7 +39,7 @@ BY_THE_ADMIN = {
 }
 
 
-def built(case: Case) -> Call[object]:
+def built(case: Case) -> ClientRequest[object]:
     """The call of a case, by its builder."""
     calls = importlib.import_module(f"bananastand.clients.{MODULES.get(case.provider, case.provider)}.calls")
     return getattr(calls, case.operation)(*case.required, **case.optional)

@@ -14,8 +14,8 @@ import pytest
 
 from bananastand.clients import client as module
 from bananastand.clients import errors
-from bananastand.clients.call import Pause
 from bananastand.clients.gobananas import AsyncGoBananas, GoBananas, calls
+from bananastand.clients.session import Pause
 
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 PROFILE = calls.get_profile()
@@ -44,7 +44,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for name in ("client", "call", "waiting"):
+    for name in ("client", "session", "waiting"):
         monkeypatch.setattr(f"bananastand.clients.{name}.time", clock)
 
     real, ours = asyncio.sleep, threading.get_ident()

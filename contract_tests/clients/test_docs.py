@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bananastand.clients import errors
-from bananastand.clients.call import Pause
 from bananastand.clients.client import AsyncClient, Client
+from bananastand.clients.session import Pause
 from bananastand_mocks.running import MockSession, RunningServer
 from client_calls import CLIENTS
 from paper_pdf import paper

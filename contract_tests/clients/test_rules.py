@@ -18,8 +18,9 @@ from werkzeug import Request, Response
 
 import bananastand.clients
 from bananastand.clients import Banana, BananaDev, FalAI, GoBananas, PaperBanana, errors
-from bananastand.clients.call import Session, seconds
 from bananastand.clients.paperbanana import calls, verify_webhook
+from bananastand.clients.provider import parse_seconds
+from bananastand.clients.session import ClientSession
 from contracts import FILES, contract, operations
 
 KEY = "at_r0123456789abcdef0123456789abcdef"
@@ -201,7 +202,7 @@ def test_exchange_returns_the_envelope(falai: Any) -> None:
 # Tried again -----------------------------------------------------------------------------------------------------
 
 
-def session(provider: Any, **options: Any) -> Session:
+def session(provider: Any, **options: Any) -> ClientSession:
     return provider("key", **options).session
 
 
@@ -233,7 +234,7 @@ def test_a_retry_waits_for_the_rate_limit_reset_with_jitter() -> None:
 
 @pytest.mark.parametrize("text", ["", "\u00b2", "soon", "-1", "1.2.3", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_retry_after_that_is_no_number_is_ignored(text: str) -> None:
-    assert seconds(text) is None
+    assert parse_seconds(text) is None
     assert (session(PaperBanana).pause(calls.get_task("a"), 0, 0, refusal(429, retry_after=text), 0) or 9) <= 0.5
 
 

@@ -12,11 +12,11 @@ import pytest
 from bananastand.clients import Banana, BananaDev, FalAI, GoBananas, PaperBanana, errors
 from bananastand.clients.banana import calls as banana
 from bananastand.clients.bananadev import calls as bananadev
-from bananastand.clients.call import Raw
 from bananastand.clients.falai import calls as falai
 from bananastand.clients.gobananas import calls as gobananas
-from bananastand.clients.gobananas.answers import GeneratedImage
+from bananastand.clients.gobananas.models import GeneratedImage
 from bananastand.clients.paperbanana import calls as paperbanana
+from bananastand.clients.response import RawResponse
 from flow_driver import FlowDriver
 
 CHECKED = {"id": "a", "message": "running", "created": 1, "apiVersion": "v4", "modelOutputs": None}
@@ -206,7 +206,7 @@ UPLOAD = {"uploadUrl": "https://store.test/upload/key", "key": "key"}
      ({"name": ""}, "POST /v1/projects"), ({"project": ""}, "GET /v1/projects/")],
 )  # fmt: skip
 def test_an_archive_is_put_and_built(words: Any, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = FlowDriver(monkeypatch, PROJECT, UPLOAD, Raw(200, {}, b""), {"id": "build_1"})
+    at = FlowDriver(monkeypatch, PROJECT, UPLOAD, RawResponse(200, {}, b""), {"id": "build_1"})
 
     found = at.run(banana.deploy(Banana("k").session, b"archive", **words))
 
@@ -268,7 +268,7 @@ def test_a_task_that_failed_says_why(error: str | None, text: str, monkeypatch: 
 def test_a_picture_of_a_task_is_written(
     name: str, words: Any, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = FlowDriver(monkeypatch, Raw(200, {"content-type": "image/png"}, b"picture"))
+    at = FlowDriver(monkeypatch, RawResponse(200, {"content-type": "image/png"}, b"picture"))
 
     found = at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / name, **words))
 
@@ -282,7 +282,7 @@ def test_a_picture_of_go_bananas_is_written_from_its_address(
     image = GeneratedImage(
         id=1, url="https://cdn.test/r2/a.png", thumbnail_url="t", width=1, height=1, format="png", size_bytes=7
     )
-    at = FlowDriver(monkeypatch, Raw(200, {"content-type": kind}, b"picture"))
+    at = FlowDriver(monkeypatch, RawResponse(200, {"content-type": kind}, b"picture"))
 
     found = at.run(gobananas.save(GoBananas("k").session, image, str(tmp_path / "a.png")))
 
@@ -291,7 +291,7 @@ def test_a_picture_of_go_bananas_is_written_from_its_address(
 
 
 def test_a_file_that_is_no_picture_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = FlowDriver(monkeypatch, Raw(200, {"content-type": "text/html"}, b"gone"))
+    at = FlowDriver(monkeypatch, RawResponse(200, {"content-type": "text/html"}, b"gone"))
 
     with pytest.raises(errors.APIResponseError, match="text/html is not image/ or application/pdf"):
         at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / "a.png"))
@@ -338,7 +338,7 @@ def turned(book: Any, *pages: Page) -> tuple[list[Any], list[Any]]:
     for page in pages:
         queries.append(dict(call.query))
         items += book.items(page)
-        call = book.following(call, page)
+        call = book.next_request(call, page)
     assert call is None
     return items, queries
 

@@ -11,7 +11,7 @@ import pytest
 
 from bananastand.clients.banana import AsyncBanana, Banana
 from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
-from bananastand.clients.bananadev.answers import CheckedRun
+from bananastand.clients.bananadev.models import CheckedRun
 from bananastand.clients.errors import APIRefusedError, CallCancelled, DeadlineExceeded, NotFoundError
 from bananastand.clients.falai import AsyncFalAI, FalAI
 from both_clients import client_of

@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from bananastand.clients.call import Flow, Pause, Prepared, Raw
+from bananastand.clients.request import PreparedRequest
+from bananastand.clients.response import RawResponse
+from bananastand.clients.session import Flow, Pause
 
 __all__ = ["FlowDriver"]
 
 
 class FlowDriver:
-    """Gives one answer after the other, the last for ever: JSON, a Raw, or an error, which takes a second to come."""
+    """Gives one answer after the other, the last for ever: JSON, a RawResponse, or an error after a second."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:
         self.now, self.answers = 0.0, answers
-        self.sent, self.pauses = list[Prepared](), list[float]()
-        for name in ("waiting", "call"):
+        self.sent, self.pauses = list[PreparedRequest](), list[float]()
+        for name in ("waiting", "session"):
             monkeypatch.setattr(f"bananastand.clients.{name}.time", self)
 
     def monotonic(self) -> float:
@@ -42,13 +44,13 @@ class FlowDriver:
         self.now += step.seconds
         return flow.send(None)
 
-    def _answer(self, flow: Flow[Any], step: Prepared) -> Any:
+    def _answer(self, flow: Flow[Any], step: PreparedRequest) -> Any:
         self.sent.append(step)
         answer = self.answers[min(len(self.sent), len(self.answers)) - 1]
         if isinstance(answer, Exception):
             self.now += 1.0
             return flow.throw(answer)
-        raw = answer if isinstance(answer, Raw) else Raw(200, {}, json.dumps(answer).encode())
+        raw = answer if isinstance(answer, RawResponse) else RawResponse(200, {}, json.dumps(answer).encode())
         return flow.send(raw)
 
     @property

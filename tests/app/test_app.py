@@ -48,7 +48,7 @@ def few_files() -> None:
 
 
 class App:
-    """A running app.py, its URL and what it said so far."""
+    """A running app.py, its URL and its log so far."""
 
     def __init__(self, model: str, folder: Path) -> None:
         with socket.socket() as probe:
@@ -96,7 +96,7 @@ class App:
     def waits_to_say(self, text: str, seconds: float = 20) -> None:
         end = time.monotonic() + seconds
         while text not in self.log:
-            assert time.monotonic() < end, f"never said {text!r}:\n{self.log}"
+            assert time.monotonic() < end, f"never printed {text!r}:\n{self.log}"
             time.sleep(0.1)
 
 
@@ -164,11 +164,11 @@ def test_a_returned_random_seed_paints_the_picture_again(app: App) -> None:
     assert app.post("/", {"prompt": "a pear", "seed": first["seed"]}).json["output"] == first["base64"]
 
 
-@pytest.mark.parametrize("wanted", ["png", "jpeg", "webp"])
-def test_each_format_is_what_it_says(app: App, wanted: str) -> None:
-    answer = app.post("/", {"prompt": "a pear", "format": wanted, "width": 48, "height": 24})
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+def test_a_picture_has_the_requested_format(app: App, image_format: str) -> None:
+    answer = app.post("/", {"prompt": "a pear", "format": image_format, "width": 48, "height": 24})
 
-    assert picture(answer.json["output"]).format == wanted.upper()
+    assert picture(answer.json["output"]).format == image_format.upper()
     assert picture(answer.json["output"]).size == (48, 24)
 
 
@@ -188,9 +188,9 @@ def test_a_wrong_body_is_400_and_names_the_field(app: App, route: str, body: Any
     answer = app.post(route, body)
 
     assert answer.status == 400
-    said = answer.json["error"]
-    assert (said["code"], said["field"]) == (error["code"], error["field"])
-    assert said["message"]
+    body = answer.json["error"]
+    assert (body["code"], body["field"]) == (error["code"], error["field"])
+    assert body["message"]
 
 
 def test_as_many_files_may_be_open_as_the_system_allows(app: App) -> None:
@@ -212,13 +212,14 @@ def test_the_stream_tells_the_queue_the_steps_a_preview_and_the_picture(app: App
 
     assert (answer.status, answer.kind) == (200, "text/event-stream")
     blocks = answer.body.decode().removesuffix("\n\n").split("\n\n")
-    told = [(name.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
+    events = [(name.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
             for name, data in (block.split("\n") for block in blocks)]  # fmt: skip
-    assert [name for name, _ in told] == ["queued", *["step"] * 5, "result"]
-    assert [data["step"] for name, data in told if name == "step"] == [1, 2, 3, 4, 5]
-    assert told[4][1]["preview"].startswith("data:image/jpeg;base64,")
+    assert [name for name, _ in events] == ["queued", *["step"] * 5, "result"]
+    assert [data["step"] for name, data in events if name == "step"] == [1, 2, 3, 4, 5]
+    assert events[4][1]["preview"].startswith("data:image/jpeg;base64,")
     assert (
-        told[-1][1]["output"] == app.post("/", {"prompt": "a pear", "seed": 5, "num_inference_steps": 5}).json["output"]
+        events[-1][1]["output"]
+        == app.post("/", {"prompt": "a pear", "seed": 5, "num_inference_steps": 5}).json["output"]
     )
 
 
@@ -311,18 +312,18 @@ def test_no_key_is_ever_printed(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "reason"),
     [
         ("fruitstnad", "cannot start: unknown model 'fruitstnad': did you mean fruitstand?"),
         ("flux1-dev", "cannot start: the weights of flux1-dev are not all here; fetch them with: python download.py"),
     ],
 )
-def test_a_start_that_fails_says_why_in_one_line_and_ends(model: str, said: str, tmp_path: Path) -> None:
+def test_a_start_that_fails_says_why_in_one_line_and_ends(model: str, reason: str, tmp_path: Path) -> None:
     broken = App(model, tmp_path)
 
     assert broken.process.wait(120) == 1
     lines = [line for line in broken.log.splitlines() if "cannot start" in line]
-    assert lines == [line for line in lines if line.startswith(said)]
+    assert lines == [line for line in lines if line.startswith(reason)]
     assert len(lines) == 1
     assert "Traceback" not in broken.log
 
@@ -331,7 +332,7 @@ def test_our_own_fault_is_500_with_an_id_and_the_traceback_in_the_log(capsys: py
     import app
 
     class Broken:
-        card = tiny.card()
+        model = tiny.model_file()
 
         def paint(self, request: Any) -> None:
             raise ZeroDivisionError("a secret of the house")

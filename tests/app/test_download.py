@@ -441,7 +441,7 @@ def test_what_cannot_fit_on_the_disk_is_not_begun(hub: Hub, machine: Machine) ->
     machine.card('variant = "fp16"')
     done = machine.download("bowl")
     assert done.returncode == 1
-    assert done.stderr.startswith("download.py: the disk is full (1000000000.0 GB are wanted, ")
+    assert done.stderr.startswith("download.py: the disk is full (1000000000.0 GB are needed, ")
     assert hub.ranges() == []
 
 
@@ -454,10 +454,10 @@ def test_the_model_comes_from_the_environment(machine: Machine) -> None:
 def test_diffusers_loads_what_was_fetched_without_a_network(hub: Hub, machine: Machine, tmp_path: Path) -> None:
     from diffusers import DiffusionPipeline
 
-    made = tmp_path / "made"
-    tiny_pipeline().save_pretrained(made, variant="fp16")
-    tiny_pipeline().save_pretrained(made)
-    hub.files = {file.relative_to(made).as_posix(): file.read_bytes() for file in made.rglob("*") if file.is_file()}
+    saved = tmp_path / "made"
+    tiny_pipeline().save_pretrained(saved, variant="fp16")
+    tiny_pipeline().save_pretrained(saved)
+    hub.files = {file.relative_to(saved).as_posix(): file.read_bytes() for file in saved.rglob("*") if file.is_file()}
     machine.card('variant = "fp16"')
     assert machine.download("bowl").returncode == 0
     weights = [name for name in machine.fetched() if name.endswith(".safetensors")]

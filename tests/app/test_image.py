@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import images
-from bananastand.diffusion.card import find_card
+from bananastand.diffusion import find_model
 from bananastand.diffusion.request import FIELDS
 from images import buildah, image_of, pip_settings, real
 
@@ -30,7 +30,7 @@ TOKEN = "hf_not_to_be_found_in_the_image"
 def inputs() -> dict[str, dict[str, Any]]:
     config = json.loads((ROOT / "banana_config.json").read_text(encoding="utf-8"))
     assert config["version"] == "1"
-    return {each["name"]: each for each in config["inputs"]}
+    return {field["name"]: field for field in config["inputs"]}
 
 
 def let_in() -> list[str]:
@@ -41,22 +41,22 @@ def let_in() -> list[str]:
 
 def test_banana_config_names_the_fields_of_a_request() -> None:
     assert tuple(inputs()) == FIELDS
-    assert [name for name, each in inputs().items() if each["required"]] == ["prompt"]
+    assert [name for name, field in inputs().items() if field["required"]] == ["prompt"]
 
 
 def test_banana_config_has_the_defaults_of_the_embedded_card() -> None:
-    card = find_card("fruitstand")
-    defaults = {name: each["default"] for name, each in inputs().items() if "default" in each}
+    model = find_model("fruitstand")
+    defaults = {name: field["default"] for name, field in inputs().items() if "default" in field}
     assert isinstance(defaults.pop("prompt"), str)  # it is required: Banana shows this one as an example
     assert defaults == {
-        "num_inference_steps": card.steps.default,
-        "guidance_scale": card.guidance.default,
-        "width": card.size.default[0],
-        "height": card.size.default[1],
+        "num_inference_steps": model.steps.default,
+        "guidance_scale": model.guidance.default,
+        "width": model.size.default[0],
+        "height": model.size.default[1],
         "num_images": 1,
         "format": "png",
     }
-    assert f"a multiple of {card.size.multiple_of}." in inputs()["width"]["description"]
+    assert f"a multiple of {model.size.multiple_of}." in inputs()["width"]["description"]
 
 
 def test_packages_come_before_weights_and_weights_before_code() -> None:
@@ -150,12 +150,12 @@ def test_the_app_is_not_root(app: App) -> None:
 
 @real
 def test_no_secret_and_nothing_of_this_machine_is_in_the_image(app: App, cache: Path) -> None:
-    told = buildah("inspect", "--type=image", IMAGE)
-    assert TOKEN not in told
+    inspection = buildah("inspect", "--type=image", IMAGE)
+    assert TOKEN not in inspection
     own = [
         value for key, value in pip_settings().items() if key in ("index-url", "extra-index-url", "find-links", "cert")
     ]
-    assert [word for value in own for word in value.split() if word in told] == []
+    assert [word for value in own for word in value.split() if word in inspection] == []
     search = f"""
         find /run/secrets /mnt /etc/pip.conf /opt/venv/pip.conf -type f
         grep -rlF {TOKEN} /app /etc /home /opt/huggingface /opt/locks /root /run /tmp /var

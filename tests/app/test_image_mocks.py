@@ -32,11 +32,11 @@ BIG = ("torch", "diffusers", "transformers", "safetensors", "huggingface_hub", "
 
 def test_it_installs_the_mocks_extra_and_nothing_big() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = {canonicalize_name(Requirement(each).name) for each in project["optional-dependencies"]["mocks"]}
+    required = {canonicalize_name(Requirement(extra).name) for extra in project["optional-dependencies"]["mocks"]}
     names = {canonicalize_name(name) for name, _ in entries((ROOT / "locks" / "mocks.txt").read_text("utf-8"))}
 
     assert "--require-hashes --requirement /opt/locks/mocks.txt" in FILE
-    assert asked <= names
+    assert required <= names
     assert names.isdisjoint(map(canonicalize_name, BIG))
     assert {"httpcore2", "httpx2", "numpy", "pillow", "rich", "typer"} <= names
 
@@ -147,6 +147,6 @@ def test_no_torch_and_no_root_is_in_it(served: tuple[int, str]) -> None:
 
 @real
 def test_nothing_of_this_machine_is_in_it(served: tuple[int, str]) -> None:
-    told = buildah("inspect", "--type=image", IMAGE)
+    inspection = buildah("inspect", "--type=image", IMAGE)
     own = [value for key, value in pip_settings().items() if key in ("index-url", "extra-index-url", "find-links")]
-    assert [word for value in own for word in value.split() if word in told] == []
+    assert [word for value in own for word in value.split() if word in inspection] == []

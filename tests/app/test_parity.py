@@ -50,9 +50,9 @@ SAME: dict[str, tuple[str, str, bytes | str | None, dict[str, str]]] = {
 
 @pytest.mark.parametrize("name", SAME)
 def test_both_servers_answer_the_same(ours: Server, theirs: Server, name: str) -> None:
-    wanted = SAME[name]
+    exchange = SAME[name]
 
-    (our_status, our_headers, our_body), (status, headers, body) = (s.request(*wanted) for s in (ours, theirs))
+    (our_status, our_headers, our_body), (status, headers, body) = (s.request(*exchange) for s in (ours, theirs))
 
     assert (our_status, _without_ids(our_body)) == (status, _without_ids(body))
     assert our_headers.get("content-type") == headers.get("content-type")
@@ -70,10 +70,10 @@ def _listed(allow: str | None) -> set[str]:
 
 
 def test_both_tell_the_same_of_themselves(ours: Server, theirs: Server) -> None:
-    told = [json.loads(server.request("GET", "/__status__")[2]) for server in (ours, theirs)]
+    statuses = [json.loads(server.request("GET", "/__status__")[2]) for server in (ours, theirs)]
 
-    assert list(told[0]) == list(told[1]) == ["gpu_available", "idle_time", "inference_time", "sequence_number"]
-    assert [type(value) for value in told[0].values()] == [type(value) for value in told[1].values()]
+    assert list(statuses[0]) == list(statuses[1]) == ["gpu_available", "idle_time", "inference_time", "sequence_number"]
+    assert [type(value) for value in statuses[0].values()] == [type(value) for value in statuses[1].values()]
 
 
 def test_the_status_counts_as_potassium_does() -> None:
@@ -111,11 +111,11 @@ def test_both_servers_answer_the_same_bytes(ours: Server, theirs: Server, text: 
 
 @pytest.mark.parametrize("server", ["ours", "theirs"])
 def test_a_slow_client_holds_nobody_up(server: str, request: pytest.FixtureRequest) -> None:
-    asked: Server = request.getfixturevalue(server)
-    with socket.create_connection(("127.0.0.1", asked.port)) as slow:
+    host: Server = request.getfixturevalue(server)
+    with socket.create_connection(("127.0.0.1", host.port)) as slow:
         slow.sendall(b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 100\r\n\r\n{")
         started = time.monotonic()
-        assert asked.post("/", 1)[0] == 200
+        assert host.post("/", 1)[0] == 200
         assert time.monotonic() - started < 2
 
 
@@ -138,19 +138,19 @@ def test_what_is_no_json_is_said_where_potassium_says_nothing(
 ) -> None:
     status, _, answer = ours.request("POST", "/", body, headers)
 
-    told = json.loads(answer)["error"]
-    assert (status, told["code"], told["field"]) == (400, code, None)
-    assert told["message"].startswith(message)
+    payload = json.loads(answer)["error"]
+    assert (status, payload["code"], payload["field"]) == (400, code, None)
+    assert payload["message"].startswith(message)
     assert theirs.request("POST", "/", body, headers)[::2] == (400, b"")
 
 
 def test_a_raising_handler_gives_an_id_where_potassium_gives_its_traceback(ours: Server, theirs: Server) -> None:
-    status, told = ours.post("/fails", {})
+    status, payload = ours.post("/fails", {})
     their_status, _, their_body = theirs.request("POST", "/fails", "{}", JSON)
 
-    assert (status, told["error"]["code"]) == (500, "internal")
-    assert "secret" not in json.dumps(told)
-    error_id = told["error"]["message"].rpartition(" ")[2]
+    assert (status, payload["error"]["code"]) == (500, "internal")
+    assert "secret" not in json.dumps(payload)
+    error_id = payload["error"]["message"].rpartition(" ")[2]
     ours.wait_until(lambda: "a secret of the server" in ours.log)
     assert f"error {error_id}\nTraceback" in ours.log
     assert their_status == 500
@@ -158,10 +158,10 @@ def test_a_raising_handler_gives_an_id_where_potassium_gives_its_traceback(ours:
 
 
 def test_a_handler_without_a_response_gives_an_id_too(ours: Server, theirs: Server) -> None:
-    status, told = ours.post("/no-response", {})
+    status, payload = ours.post("/no-response", {})
     their_status, _, their_body = theirs.request("POST", "/no-response", "{}", JSON)
 
-    assert (status, told["error"]["code"]) == (500, "internal")
+    assert (status, payload["error"]["code"]) == (500, "internal")
     assert their_status == 500
     assert b"Potassium Response object not returned" in their_body
 
@@ -207,10 +207,10 @@ def test_a_caller_that_leaves_calls_its_handler_off_where_potassium_runs_on(ours
     for server in (ours, theirs):
         started = time.monotonic()
         server.leave("/sleep", {"seconds": 2}, after=0.2)
-        status, told = server.post("/seen", {})
+        status, payload = server.post("/seen", {})
         took.append(time.monotonic() - started)
         assert status == 200
-        assert ("the caller is gone" in told["seen"]) is (server is ours)
+        assert ("the caller is gone" in payload["seen"]) is (server is ours)
 
     assert took[0] < 1.5
     assert took[1] >= 2

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, what the wheel holds, and that names are what they say."""
+"""The rules of the architecture: import rules, the content of the wheel, and public names."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_clients_and_mocks_never_import_each_other() -> None:
         assert not [name for name in imports(path) if within(name, "bananastand.clients")], path
 
 
-OF_THE_APP = ("cancel", "diffusion", "outbound", "web", "webhooks")
+OF_THE_APP = ("asgi", "cancel", "diffusion", "outbound", "webhooks")
 
 
 def test_the_app_imports_potassium_and_what_it_needs_of_ours_and_nothing_else() -> None:
@@ -142,7 +142,7 @@ def test_all_names_exactly_what_is_public(name: str) -> None:
     }
 
     listed = set(getattr(module, "__all__", ()))
-    assert all(hasattr(module, each) for each in listed)
+    assert all(hasattr(module, key_name) for key_name in listed)
     assert defined <= listed, f"public, but not in __all__: {sorted(defined - listed)}"
 
 
@@ -226,6 +226,6 @@ def test_a_strangers_project_tests_itself_on_the_installed_wheel(wheel: Path, tm
         return done.stdout
 
     assert "8 passed" in run("-m", "pytest", "-q", "-p", "no:cacheprovider")
-    told = run("-c", "import bananastand_mocks, bananastand.clients; print(bananastand_mocks, bananastand.clients)")
-    assert told.count(str(site)) == 2
+    output = run("-c", "import bananastand_mocks, bananastand.clients; print(bananastand_mocks, bananastand.clients)")
+    assert output.count(str(site)) == 2
     assert not any((site / name).exists() for name in ("mocks", "models"))

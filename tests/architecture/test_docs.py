@@ -1,4 +1,4 @@
-"""What the README, the docs and the examples tell a reader to do is done here, as it stands there."""
+"""The commands and code of the README, the docs and the examples, run as they are printed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from benchmarks import tables
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "README.md",
          ROOT / "models" / "fruitstand" / "README.md", ROOT / "training" / "fruitstand" / "README.md",
-         ROOT / "mocks" / "README.md", ROOT / "SECURITY.md"]  # fmt: skip
+         ROOT / "mocks" / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]  # fmt: skip
 PYTHONPATH = os.pathsep.join((str(ROOT), str(ROOT / "mocks")))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
 def blocks(*kinds: str) -> list[tuple[str, str]]:
+    """Code blocks of these languages; a block that begins with a file's name is typed in by test_contributing.py."""
     return [
         (page.name, text)
         for page in PAGES
         for kind, text in FENCE.findall(page.read_text(encoding="utf-8"))
-        if kind in kinds
+        if kind in kinds and not re.match(r"# \S+/\S+\n", text)
     ]
 
 
@@ -85,14 +86,14 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
         case ["python", "-m", module, *_]:
             run([sys.executable, "-m", module, "--help"], ROOT)
         case ["bananastand" | ".venv/bin/bananastand", "serve", target]:
-            serves(target)
+            serve_gets_ready(target)
         case ["bananastand", "mocks"]:
-            mocked()
+            mocks_listen()
         case ["curl", *_] if "http://127.0.0.1:8750" in command:
-            answer = json.loads(run(["curl", "-sf", *by_mocks(words[1:], request)], tmp_path))
+            answer = json.loads(run(["curl", "-sf", *at_mocks(words[1:], request)], tmp_path))
             assert {"Request completed", "pending"} & {answer.get("message"), answer.get("status")}
         case ["bananastand", "conform", *_]:
-            run([sys.executable, "-m", "bananastand", *by_mocks(words[1:], request)], tmp_path)
+            run([sys.executable, "-m", "bananastand", *at_mocks(words[1:], request)], tmp_path)
         case [
             "bananastand" | ".venv/bin/bananastand",
             "up"
@@ -113,11 +114,11 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             | "keys",
             *_,
         ]:
-            known(words[1:])  # test_cli_stand.py does what they say
+            command_has_options(words[1:])  # test_cli_stand.py does what they say
         case ["git", "remote", "add", "stand", url] | ["git", "push", "stand", url]:
             assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # test_platform_git.py pushes
         case ["systemd-run", *_, "bananastand", "up", "--memory", _]:
-            known(["up", "--memory"])
+            command_has_options(["up", "--memory"])
         case ["ssh", *_] | ["sudo", "apt-get", "install", *_] | ["sudo", "useradd", *_]:
             pass
         case ["docker", "build", *options]:  # test_image.py builds; here, that the Dockerfile knows what is named
@@ -135,30 +136,30 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             pytest.fail(f"no test knows how to try {command!r}")
 
 
-def known(words: list[str]) -> None:
-    """The command is there, and has the options that are named."""
+def command_has_options(words: list[str]) -> None:
+    """Check that the command exists and has the options in the words."""
     command = [sys.executable, "-c", "from bananastand.cli import main; main()", words[0], "--help"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
-    assert told.returncode == 0, f"there is no command {words[0]}"
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert output.returncode == 0, f"there is no command {words[0]}"
     for option in (word for word in words[1:] if word.startswith("-")):
-        assert re.search(rf"{re.escape(option)}\b", told.stdout), f"{words[0]} has no {option}"
+        assert re.search(rf"{re.escape(option)}\b", output.stdout), f"{words[0]} has no {option}"
 
 
-def serves(target: str) -> None:
-    """The host gets the app ready and stops when told."""
+def serve_gets_ready(target: str) -> None:
+    """The host gets the app ready and stops when output."""
     command = [sys.executable, "-c", "from bananastand.cli import main; main()", "serve", target, "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
-        said = list[str]()
+        lines = list[str]()
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if line.startswith("ready after"):
                 process.terminate()
-        assert process.wait(30) == 0, "".join(said)
+        assert process.wait(30) == 0, "".join(lines)
 
 
-def mocked() -> None:
-    """The mocks listen, say where, and stop when told."""
+def mocks_listen() -> None:
+    """The mocks listen, say where, and stop when output."""
     command = [sys.executable, "-c", "from bananastand.cli import main; main()", "mocks", "--port", "0"]
     environment = os.environ | {"PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -168,8 +169,8 @@ def mocked() -> None:
         process.wait(30)
 
 
-def by_mocks(words: list[str], request: pytest.FixtureRequest) -> list[str]:
-    """The words with the address of running mocks."""
+def at_mocks(words: list[str], request: pytest.FixtureRequest) -> list[str]:
+    """Replace the documented address by that of running mocks."""
     return [word.replace("http://127.0.0.1:8750", request.getfixturevalue("mock_server").url) for word in words]
 
 
@@ -186,8 +187,8 @@ def run(words: list[str], folder: Path, **environment: str) -> str:
 def test_python_of_the_docs_runs(code: str, tmp_path: Path) -> None:
     if "\ndef test_" in code:
         (tmp_path / "test_of_the_docs.py").write_text(code, encoding="utf-8")
-        told = run([sys.executable, "-m", "pytest", "-q", "-p", "bananastand_mocks.plugin"], tmp_path)
-        assert "1 passed" in told
+        output = run([sys.executable, "-m", "pytest", "-q", "-p", "bananastand_mocks.plugin"], tmp_path)
+        assert "1 passed" in output
     else:
         run([sys.executable, "-W", "error::SyntaxWarning", "-c", code], tmp_path)
 

@@ -28,7 +28,7 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in found}
 
 
-def asked(extra: str | None) -> list[Requirement]:
+def required(extra: str | None) -> list[Requirement]:
     """The project's own requirements, those of an extra included, as they hold on Linux."""
     project = PROJECT["project"]
     lines = list(project["dependencies"])
@@ -36,11 +36,11 @@ def asked(extra: str | None) -> list[Requirement]:
         for line in project["optional-dependencies"][extra]:
             requirement = Requirement(line)
             if requirement.name == "bananastand":
-                lines += [str(each) for inner in requirement.extras for each in asked(inner)]
+                lines += [str(item) for inner in requirement.extras for item in required(inner)]
             else:
                 lines.append(line)
     requirements = map(Requirement, lines)
-    return [each for each in requirements if each.marker is None or Marker(str(each.marker)).evaluate(LINUX)]
+    return [item for item in requirements if item.marker is None or Marker(str(item.marker)).evaluate(LINUX)]
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -59,7 +59,7 @@ def test_every_package_of_a_lock_has_hashes_and_the_version_of_the_constraints(n
 @pytest.mark.parametrize(("lock", "extra"), [("dev", "dev"), ("serve", "serve"), ("stand", "stand")])
 def test_a_lock_has_all_that_the_project_asks_for(lock: str, extra: str) -> None:
     locked = pins(f"locks/{lock}.txt") | pins("locks/torch-cpu.txt")
-    requirements = list(asked(extra))
+    requirements = list(required(extra))
     assert requirements
     for requirement in requirements:
         version = locked[canonicalize_name(requirement.name)]
@@ -88,8 +88,8 @@ def test_actions_are_pinned_by_commit_with_their_version(path: Path) -> None:
     used = re.findall(r"^\s*-?\s*uses: (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert used
-    for each in used:
-        assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each), each
+    for action in used:
+        assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -110,10 +110,10 @@ def test_base_images_are_pinned_by_digest_and_packages_by_hash(name: str) -> Non
     assert re.fullmatch(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base)
     installs = re.findall(r"-m pip install [^\\\n]*(?:\\\n[^\\\n]*)?", text)
     assert installs
-    assert all("--require-hashes" in each for each in installs)
+    assert all("--require-hashes" in line for line in installs)
 
 
 def test_updates_of_packages_actions_and_images_are_proposed() -> None:
     config = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))
 
-    assert {each["package-ecosystem"] for each in config["updates"]} == {"pip", "github-actions", "docker"}
+    assert {update["package-ecosystem"] for update in config["updates"]} == {"pip", "github-actions", "docker"}

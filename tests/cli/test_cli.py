@@ -24,9 +24,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def card(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A card file for a tiny model, for --model."""
-    folder = tmp_path_factory.mktemp("cards")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model file for a tiny model, for --model."""
+    folder = tmp_path_factory.mktemp("models")
     tiny.stable_diffusion(folder / "tokenizer").save_pretrained(folder / "tiny")
     path = folder / "tiny.toml"
     path.write_text(
@@ -83,15 +83,17 @@ def test_version(bananastand: Run) -> None:
     assert bananastand("--version").stdout == "bananastand 0.1.0\n"
 
 
-def test_paint_writes_the_picture_and_says_where(bananastand: Run, card: str, tmp_path: Path) -> None:
-    done = bananastand("paint", "two pears", "--model", card, "--seed", "3", "-o", "pears.png")
+def test_paint_writes_the_picture_and_says_where(bananastand: Run, model_file: str, tmp_path: Path) -> None:
+    done = bananastand("paint", "two pears", "--model", model_file, "--seed", "3", "-o", "pears.png")
 
     assert (done.returncode, done.stdout) == (0, "pears.png (seed 3)\n"), done.stderr
     assert Image.open(io.BytesIO((tmp_path / "pears.png").read_bytes())).size == (32, 32)
 
 
-def test_paint_takes_size_number_and_format(bananastand: Run, card: str, tmp_path: Path) -> None:
-    done = bananastand("paint", "a pear", "-m", card, "-n", "2", "--width", "48", "--seed", "3", "-o", "pear.webp")
+def test_paint_takes_size_number_and_format(bananastand: Run, model_file: str, tmp_path: Path) -> None:
+    done = bananastand(
+        "paint", "a pear", "-m", model_file, "-n", "2", "--width", "48", "--seed", "3", "-o", "pear.webp"
+    )
 
     assert done.stdout == "pear-0.webp (seed 3)\npear-1.webp (seed 4)\n", done.stderr
     image = Image.open(io.BytesIO((tmp_path / "pear-1.webp").read_bytes()))
@@ -99,7 +101,7 @@ def test_paint_takes_size_number_and_format(bananastand: Run, card: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "reason"),
     [
         (["a pear", "--steps", "51"], "error: num_inference_steps is 51; 1 to 50 is allowed\n"),
         ([""], "error: prompt has 0 characters; 1 to 2000 are allowed\n"),
@@ -107,10 +109,10 @@ def test_paint_takes_size_number_and_format(bananastand: Run, card: str, tmp_pat
         (["a pear", "-o", "no/pear.png"], "error: there is no folder no\n"),
     ],
 )
-def test_a_mistake_is_one_line(bananastand: Run, card: str, arguments: list[str], said: str) -> None:
-    done = bananastand("paint", *arguments, MODEL=card)
+def test_a_mistake_is_one_line(bananastand: Run, model_file: str, arguments: list[str], reason: str) -> None:
+    done = bananastand("paint", *arguments, MODEL=model_file)
 
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", reason)
 
 
 def test_an_unknown_model_names_the_close_ones(bananastand: Run) -> None:
@@ -189,7 +191,7 @@ def test_an_app_that_is_not_running_is_named(bananastand: Run) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_models_lists_every_card(bananastand: Run) -> None:
+def test_models_lists_every_model(bananastand: Run) -> None:
     done = bananastand("models")
 
     assert done.returncode == 0
@@ -227,7 +229,7 @@ def test_demo_outside_a_checkout_says_what_it_needs(bananastand: Run) -> None:
     assert "there is no app.py; run this in a checkout" in done.stderr
 
 
-def test_demo_deploys_this_repository_and_paints(card: str, tmp_path: Path) -> None:
+def test_demo_deploys_this_repository_and_paints(model_file: str, tmp_path: Path) -> None:
     import socket
 
     with socket.socket() as one, socket.socket() as other:
@@ -235,23 +237,28 @@ def test_demo_deploys_this_repository_and_paints(card: str, tmp_path: Path) -> N
             probe.bind(("127.0.0.1", 0))
         port, stand = (probe.getsockname()[1] for probe in (one, other))
     command = ["demo", "--port", str(port), "--stand-port", str(stand), "--folder", str(tmp_path)]
-    said = ""
+    output = ""
     with subprocess.Popen(
         [sys.executable, "-u", "-c", "from bananastand.cli import main; main()", *command],
         cwd=ROOT,
         env=os.environ
-        | {"MODEL": card, "BANANASTAND_DEVICE": "cpu", "COLUMNS": "200", "BANANASTAND_DATA": str(tmp_path / "data")},
+        | {
+            "MODEL": model_file,
+            "BANANASTAND_DEVICE": "cpu",
+            "COLUMNS": "200",
+            "BANANASTAND_DATA": str(tmp_path / "data"),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            said += line
+            output += line
             if line.startswith(f"curl -s -X POST http://127.0.0.1:{port}/"):
                 process.terminate()
 
-    assert process.returncode == 0, said
-    assert "The first picture is" in said
-    assert f"curl -s -X POST http://127.0.0.1:{port}/" in said
+    assert process.returncode == 0, output
+    assert "The first picture is" in output
+    assert f"curl -s -X POST http://127.0.0.1:{port}/" in output
     assert Image.open(io.BytesIO((tmp_path / "first-picture.png").read_bytes())).size == (32, 32)

@@ -49,8 +49,8 @@ def serve(port: int, *arguments: str) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=20)
-    return said
+    output, _ = process.communicate(timeout=20)
+    return output
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def mocks(port: int) -> Iterator[str]:
 
 def test_the_mocks_answer_with_the_printed_key_and_tell_their_coverage(mocks: str) -> None:
     answer = httpx2.get(f"{mocks}/lowcodeapi/bananadev/v1/models/VALUE", params={"api_token": TOKEN})
-    told = subprocess.run(command("coverage", "--url", mocks), env=environment(), capture_output=True, text=True)
+    coverage = subprocess.run(command("coverage", "--url", mocks), env=environment(), capture_output=True, text=True)
 
     assert answer.json()["result"]["modelKey"] == "VALUE"
-    assert "bananadev      get_model               1  200:1" in told.stdout
+    assert "bananadev      get_model               1  200:1" in coverage.stdout
 
 
 def test_a_state_file_survives_a_restart(port: int, tmp_path: Path) -> None:
@@ -74,13 +74,13 @@ def test_a_state_file_survives_a_restart(port: int, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{port}/lowcodeapi/bananadev/v1"
     process = serve(port, "--state", state, "--only", "bananadev")
     httpx2.post(f"{url}/deploy", params={"api_token": TOKEN}, json={"modelKey": "kept", "source": "x"})
-    said = end(process)
+    output = end(process)
 
     process = serve(port, "--state", state, "--only", "bananadev")
     answer = httpx2.get(f"{url}/models/kept", params={"api_token": TOKEN})
     end(process)
 
-    assert TOKEN in said
+    assert TOKEN in output
     assert answer.status_code == 200
 
 

@@ -69,11 +69,11 @@ BUILD = {
 
 def deploys(stand: HTTPServer, **build: Any) -> list[Request]:
     """Answer a deployment; what was asked for."""
-    asked = list[Request]()
+    uploads = list[Request]()
 
     def take(request: Request) -> Response:
         request.get_data()
-        asked.append(request)
+        uploads.append(request)
         return Response(json.dumps({"build_id": "b1", "project": "my-app"}), content_type="application/json")
 
     for path in ("archive", "deploy"):
@@ -81,11 +81,11 @@ def deploys(stand: HTTPServer, **build: Any) -> list[Request]:
     lines = '{"time": "t", "line": "step 1/2: RUN x"}\n{"time": "t", "line": "live"}\n'
     stand.expect_request("/stand/v1/builds/b1/log", query_string="follow=true").respond_with_data(lines)
     stand.expect_request("/stand/v1/builds/b1", method="GET").respond_with_json({**BUILD, **build})
-    return asked
+    return uploads
 
 
 def test_a_folder_is_packed_built_and_live(bananastand: Run, stand: HTTPServer, tmp_path: Path) -> None:
-    asked = deploys(stand)
+    uploads = deploys(stand)
     app = tmp_path / "My_App"
     for name in ("app.py", "Dockerfile", "notes.md", ".git/config", "sub/x.py"):
         (app / name).parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def test_a_folder_is_packed_built_and_live(bananastand: Run, stand: HTTPServer, 
     (app / "out").symlink_to("/etc/hostname")
     done = bananastand("deploy", str(app), "--env", "A=1", "--secret", "TOKEN", TOKEN="hush-hush")
 
-    (request,) = asked
+    (request,) = uploads
     with tarfile.open(fileobj=io.BytesIO(request.get_data())) as tar:
         assert sorted(tar.getnames()) == [".dockerignore", "Dockerfile", "app.py", "link.py", "sub/x.py"]
         assert tar.getmember("link.py").isreg()
@@ -114,10 +114,10 @@ def test_a_folder_is_packed_built_and_live(bananastand: Run, stand: HTTPServer, 
 
 
 def test_deploy_as_json_is_one_object(bananastand: Run, stand: HTTPServer) -> None:
-    asked = deploys(stand)
+    uploads = deploys(stand)
     done = bananastand("deploy", "https://example.com/me/my-app.git#main", "--json", "--builder", "process")
 
-    assert asked[0].get_json() == {
+    assert uploads[0].get_json() == {
         "source": "https://example.com/me/my-app.git#main", "environment": {}, "secrets": {}, "builder": "process",
         "as_of": None,
     }  # fmt: skip
@@ -171,11 +171,11 @@ def test_a_key_is_printed_where_it_is_asked_for_alone(bananastand: Run, stand: H
 
 
 def test_deploy_passes_the_day_and_the_cpu_on(bananastand: Run, stand: HTTPServer) -> None:
-    asked = deploys(stand)
+    uploads = deploys(stand)
     bananastand("deploy", "image:my-app", "--as-of", "2023-03-01", "--cpu", "--env", "A=1")
 
-    assert asked[0].get_json()["as_of"] == "2023-03-01"
-    assert asked[0].get_json()["environment"] == {"A": "1", "BANANASTAND_CPU": "1"}
+    assert uploads[0].get_json()["as_of"] == "2023-03-01"
+    assert uploads[0].get_json()["environment"] == {"A": "1", "BANANASTAND_CPU": "1"}
 
 
 def test_a_failed_deploy_ends_with_reason_advice_and_the_way_to_the_log(bananastand: Run, stand: HTTPServer) -> None:
@@ -405,14 +405,14 @@ def test_what_the_stand_refuses_is_said(bananastand: Run, httpserver: HTTPServer
         "error: there is no project x\nbananastand ps lists the projects\n"
     )
     assert "answered 502: <html>" in bananastand("builds", "y", status=1).stderr
-    assert "something that is not JSON; is it a stand?" in bananastand("builds", "z", status=1).stderr
+    assert "something that is not JSON; check that the URL" in bananastand("builds", "z", status=1).stderr
 
 
 def test_where_the_stand_is_and_whose_key_it_gets(bananastand: Run, httpserver: HTTPServer) -> None:
     """The key of the file goes to the stand of the file, and to no other."""
     assert "no key for http://127.0.0.1:1" in bananastand("ps", "--url", "http://127.0.0.1:1", status=2).stderr
     refused = bananastand("ps", BANANASTAND_URL="127.0.0.1:1", BANANASTAND_KEY="x", status=1).stderr
-    assert "no stand answers at http://127.0.0.1:1" in refused
+    assert "no platform answers at http://127.0.0.1:1" in refused
     assert "bananastand up starts one" in refused
     httpserver.expect_request("/stand/v1/projects").respond_with_json({"projects": []})
     bananastand("ps", "--key", "mine")
@@ -422,7 +422,7 @@ def test_where_the_stand_is_and_whose_key_it_gets(bananastand: Run, httpserver: 
 def test_init_writes_a_repository(bananastand: Run, tmp_path: Path) -> None:
     assert "bananastand deploy ." in bananastand("init", "my-app").stdout
 
-    names = sorted(each.name for each in (tmp_path / "my-app").iterdir())
+    names = sorted(entry.name for entry in (tmp_path / "my-app").iterdir())
     assert names == [
         ".dockerignore", ".gitignore", "Dockerfile", "app.py", "banana_config.json", "download.py", "model",
         "requirements.txt",

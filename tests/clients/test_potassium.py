@@ -44,12 +44,12 @@ def test_a_url_may_have_a_path_of_its_own(httpserver: HTTPServer) -> None:
 
 
 def test_an_error_answer_carries_its_status_message_and_body(app: PotassiumApp, httpserver: HTTPServer) -> None:
-    said = {"error": {"code": "wrong_type", "message": "seed must be a whole number", "field": "seed"}}
-    httpserver.expect_request("/").respond_with_json(said, status=400)
+    error_body = {"error": {"code": "wrong_type", "message": "seed must be a whole number", "field": "seed"}}
+    httpserver.expect_request("/").respond_with_json(error_body, status=400)
 
     with pytest.raises(AppError, match="seed must be a whole number") as caught:
         app.run({"seed": "x"})
-    assert (caught.value.status, caught.value.body) == (400, said)
+    assert (caught.value.status, caught.value.body) == (400, error_body)
 
 
 def test_an_empty_400_is_an_error_too(app: PotassiumApp, httpserver: HTTPServer) -> None:

@@ -44,7 +44,7 @@ def sdks(tmp_path_factory: pytest.TempPathFactory) -> NodeSdks:
 def more(version: str, *kinds: str) -> list[str]:
     """With what this version has beside calls."""
     own = {"3.0.0": ["feedback"], "6.2.0": ["warmup", "projects"]}.get(version, [])
-    return [*KINDS, *(each for each in own if each in kinds), "wrong key"]
+    return [*KINDS, *(own_kind for own_kind in own if own_kind in kinds), "wrong key"]
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def by_setting(up: Up, sdks: NodeSdks) -> Answers:
 
     @cache
     def drive(version: str) -> dict[str, Any]:
-        asked = {"key": up.key, "apps": apps(up), "kinds": more(version, "warmup", "feedback")}
-        return sdks.drive(version, asked, {"BANANA_URL": base})
+        job = {"key": up.key, "apps": apps(up), "kinds": more(version, "warmup", "feedback")}
+        return sdks.drive(version, job, {"BANANA_URL": base})
 
     return lambda version, kind: drive(version)[kind]
 
@@ -67,46 +67,46 @@ def built_in(up: Up, sdks: NodeSdks) -> Answers:
     @cache
     def drive(version: str) -> dict[str, Any]:
         kinds = ["fetch", *more(version, "projects", "feedback")]
-        asked = {"key": up.key, "apps": apps(up, "https://NAME.run.banana.dev"), "kinds": kinds}
-        return sdks.drive(version, asked, exports(up))
+        job = {"key": up.key, "apps": apps(up, "https://NAME.run.banana.dev"), "kinds": kinds}
+        return sdks.drive(version, job, exports(up))
 
     return lambda version, kind: drive(version)[kind]
 
 
 @pytest.fixture(params=["by_setting", "built_in"])
-def said(request: pytest.FixtureRequest) -> Answers:
+def answer_of(request: pytest.FixtureRequest) -> Answers:
     answers: Answers = request.getfixturevalue(request.param)
     return answers
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_potassium_app_is_called(version: str, said: Answers) -> None:
-    assert said(version, "potassium")["got"] == INPUTS
+def test_a_potassium_app_is_called(version: str, answer_of: Answers) -> None:
+    assert answer_of(version, "potassium")["got"] == INPUTS
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_potassium_app_works_in_the_background(version: str, said: Answers) -> None:
-    answer = said(version, "background")
+def test_a_potassium_app_works_in_the_background(version: str, answer_of: Answers) -> None:
+    answer = answer_of(version, "background")
 
     assert answer == {"started": True} if version == "6.2.0" else answer["got"] == INPUTS
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_app_of_the_first_template_gets_the_inputs_as_its_body(version: str, said: Answers) -> None:
-    assert said(version, "template") == {"words": 3, "inputs": INPUTS}
+def test_an_app_of_the_first_template_gets_the_inputs_as_its_body(version: str, answer_of: Answers) -> None:
+    assert answer_of(version, "template") == {"words": 3, "inputs": INPUTS}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_another_server_is_called_on_the_route(version: str, said: Answers) -> None:
-    answer = said(version, "own server")
+def test_another_server_is_called_on_the_route(version: str, answer_of: Answers) -> None:
+    answer = answer_of(version, "own server")
 
     target = "/generate?size=2" if version == "6.2.0" else "/"
     assert (answer["method"], answer["target"]) == ("POST", target)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_wrong_key_is_an_error_of_the_package_at_once(version: str, said: Answers) -> None:
-    assert "Invalid API key" in said(version, "wrong key")
+def test_a_wrong_key_is_an_error_of_the_package_at_once(version: str, answer_of: Answers) -> None:
+    assert "Invalid API key" in answer_of(version, "wrong key")
 
 
 def test_a_potassium_app_is_warmed_up(by_setting: Answers) -> None:
@@ -117,8 +117,8 @@ def test_projects_are_managed_at_bananas_own_address(built_in: Answers) -> None:
     assert built_in("6.2.0", "projects") == 31
 
 
-def test_feedback_is_a_line_in_the_projects_log(up: Up, said: Answers) -> None:
-    assert said("3.0.0", "feedback") == "success"
+def test_feedback_is_a_line_in_the_projects_log(up: Up, answer_of: Answers) -> None:
+    assert answer_of("3.0.0", "feedback") == "success"
 
     log = up.http.get("/stand/v1/projects/template/logs").text
     lines = [json.loads(line)["line"] for line in log.splitlines()]
@@ -143,11 +143,11 @@ def test_the_hook_leads_no_other_names_away(up: Up, tmp_path: Path) -> None:
         "for (const host of ['example.invalid', 'run.banana.dev.invalid', 'xrun.banana.dev.invalid'])"
         " http.get({host}).on('error', (e) => console.log(e.code, host));"
     )
-    said = node(code, exports(up), tmp_path)
+    output = node(code, exports(up), tmp_path)
 
-    assert said.count("200\n") == 2
+    assert output.count("200\n") == 2
     assert [
-        line for line in said.splitlines() if "invalid" in line and "ENOTFOUND" not in line and "EAI" not in line
+        line for line in output.splitlines() if "invalid" in line and "ENOTFOUND" not in line and "EAI" not in line
     ] == []
 
 
@@ -155,9 +155,9 @@ def test_without_the_exports_a_program_does_not_trust_the_proxy(up: Up, tmp_path
     code = "require('https').get('https://template.run.banana.dev/').on('error', (e) => console.log(e.code))"
     found = exports(up)
 
-    said = node(code, {"NODE_OPTIONS": found["NODE_OPTIONS"]}, tmp_path)
+    output = node(code, {"NODE_OPTIONS": found["NODE_OPTIONS"]}, tmp_path)
 
-    assert re.search("SIGNATURE|SELF_SIGNED|UNABLE_TO_VERIFY", said), said
+    assert re.search("SIGNATURE|SELF_SIGNED|UNABLE_TO_VERIFY", output), output
 
 
 def test_node_options_that_are_set_already_are_kept(up: Up, tmp_path: Path) -> None:

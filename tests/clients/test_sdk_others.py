@@ -120,10 +120,10 @@ def test_the_rust_sdk_counts_milliseconds(up: Up) -> None:
         f'{{"id":"{ID}","created":{int(time.time() * 1000)},"apiKey":"{up.key}","modelKey":"{model_key(up)}",'
         '"modelInputs":{"prompt":"Paris is the [MASK]"},"startOnly":false}'
     )
-    status, whole = sent(up.port, ["POST /start/v4/ HTTP/1.1", *head], body)
+    status, response = sent(up.port, ["POST /start/v4/ HTTP/1.1", *head], body)
 
-    assert (status, whole["finished"], whole["modelOutputs"][0]["words"]) == (200, True, 4)
-    assert {"id", "message", "created", "apiVersion"} <= set(whole)  # those that it does not take as optional
+    assert (status, response["finished"], response["modelOutputs"][0]["words"]) == (200, True, 4)
+    assert {"id", "message", "created", "apiVersion"} <= set(response)  # those that it does not take as optional
 
 
 PHP = ["User-Agent: Symfony HttpClient (Curl)", "Content-Type: application/json", "Accept-Encoding: gzip"]
@@ -141,7 +141,7 @@ def test_the_php_sdk_calls_a_run_url_and_manages_projects(up: Up) -> None:
 
     host = ["Host: api.banana.dev", "Accept: application/json"]
     status, listed = sent(up.port, ["GET /v1/projects? HTTP/1.1", *host, *head], "")
-    assert {"own", "potassium", "template"} <= {each["name"] for each in listed["results"]}
+    assert {"own", "potassium", "template"} <= {project["name"] for project in listed["results"]}
     id = listed["results"][0]["id"]
     status, changed = sent(up.port, [f"PUT /v1/projects/{id} HTTP/1.1", *host, *head], '{"idleTimeout":32}')
     assert (status, changed["idleTimeout"]) == (200, 32)
@@ -159,9 +159,9 @@ def test_banana_server_calls_a_front_directly(
     )
     environment = {"BANANA_SERVER": f"http://127.0.0.1:{FRONT}/"}
 
-    said = program(sdks.python(f"banana-dev=={version}"), code, environment, tmp_path)
+    output = program(sdks.python(f"banana-dev=={version}"), code, environment, tmp_path)
 
-    assert json.loads(said) == [{"words": 2, "inputs": {"prompt": "no key"}}]
+    assert json.loads(output) == [{"words": 2, "inputs": {"prompt": "no key"}}]
 
 
 AIOBANANAS = """
@@ -185,9 +185,9 @@ def test_aiobananas_runs_starts_and_checks(up: Up, sdks: PythonSdks, tmp_path: P
     environment = {"BANANA_URL": f"http://127.0.0.1:{up.port}/banana/"}
     code = AIOBANANAS.format(key=up.key, model=model_key(up))
 
-    said = program(sdks.python("aiobananas==4.0.1.post2"), code, environment, tmp_path)
+    output = program(sdks.python("aiobananas==4.0.1.post2"), code, environment, tmp_path)
 
-    assert json.loads(said) == [3, 2]
+    assert json.loads(output) == [3, 2]
 
 
 def on_a_machine_with_a_hosts_file(folder: Path, *command: str) -> str:
@@ -211,9 +211,9 @@ def test_a_program_that_heeds_no_proxy_is_led_by_a_hosts_file(sdks: PythonSdks, 
     """aiobananas has no address of its own set, and its HTTP library reads no HTTPS_PROXY."""
     python = sdks.python("aiobananas==4.0.1.post2")
 
-    said = on_a_machine_with_a_hosts_file(tmp_path, str(python), "-c", AIOBANANAS.format(key="KEY", model="MODEL"))
+    output = on_a_machine_with_a_hosts_file(tmp_path, str(python), "-c", AIOBANANAS.format(key="KEY", model="MODEL"))
 
-    assert json.loads(said) == [3, 2]
+    assert json.loads(output) == [3, 2]
 
 
 @pytest.mark.needs("node", "bwrap")

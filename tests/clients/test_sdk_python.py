@@ -29,7 +29,7 @@ pytestmark = pytest.mark.needs("uv")
 
 
 def marked(*versions: str) -> list[Any]:
-    return [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow) for each in versions]
+    return [pytest.param(release, marks=() if release in QUICK else pytest.mark.slow) for release in versions]
 
 
 def since(first: str) -> tuple[str, ...]:
@@ -73,8 +73,8 @@ def built_in(up: Up, sdks: PythonSdks) -> Answers:
     def drive(version: str) -> dict[str, Any]:
         kinds = ["potassium", "background", "template", "own server"]
         kinds += ["projects"] if version in since("6.2.0") else []
-        asked = {"key": up.key, "apps": apps(up, "https://NAME.run.banana.dev"), "kinds": kinds}
-        return sdks.drive(version, asked, exports(up))
+        job = {"key": up.key, "apps": apps(up, "https://NAME.run.banana.dev"), "kinds": kinds}
+        return sdks.drive(version, job, exports(up))
 
     return lambda version, kind: drive(version)[kind]
 

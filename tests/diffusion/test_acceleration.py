@@ -1,4 +1,4 @@
-"""Switches and caches; what they do on a card is in test_gpu.py."""
+"""Switches and caches; what they do on a GPU is in test_gpu.py."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 
 import tiny
 from bananastand.diffusion import Engine, GenerationRequest
-from bananastand.diffusion.active import Conditioning
-from bananastand.diffusion.answers import answer
+from bananastand.diffusion.active_picture import Conditioning
 from bananastand.diffusion.cuda import Switches, accelerate
 from bananastand.diffusion.cuda.fp8 import Fp8Linear
-from bananastand.diffusion.families.prompts import PromptCache
+from bananastand.diffusion.families.prompt_cache import PromptCache
+from bananastand.diffusion.responses import response_body
 
 NONE = Switches(compile=False, cudnn_attention=False, graphs=False, pinned=False)
 
@@ -37,7 +37,7 @@ def test_switches_are_named(monkeypatch: pytest.MonkeyPatch, text: str, expected
     assert Switches.from_environment() == expected
 
 
-def test_what_changes_a_picture_is_off_unless_asked_for() -> None:
+def test_fp8_is_off_by_default() -> None:
     assert Switches().fp8 is False
 
 
@@ -48,19 +48,19 @@ def test_an_unknown_switch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         Switches.from_environment()
 
 
-def test_fp8_is_close_and_named_and_exact_in_company(tmp_path: Path) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path))
-    wishes = [GenerationRequest.parse({"prompt": "two pears", "seed": seed}, engine.card) for seed in range(4)]
-    before = [pixels(engine, one) for one in wishes]
+def test_fp8_is_close_and_named_and_exact_in_batches(tmp_path: Path) -> None:
+    engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path))
+    requests = [GenerationRequest.parse({"prompt": "two pears", "seed": seed}, engine.model) for seed in range(4)]
+    before = [pixels(engine, request) for request in requests]
 
-    accelerate(engine.family, replace(NONE, fp8=True))  # on any device: the kernel is there on CPUs too
+    accelerate(engine.family, replace(NONE, fp8=True))  # on a CPU too, which has the kernel
 
     layers = [type(part) for part in engine.family.pipeline.unet.modules()]
-    alone = [pixels(engine, one) for one in wishes]
-    together = [job.result().pictures[0].image for job in map(engine.submit, wishes)]
+    alone = [pixels(engine, request) for request in requests]
+    together = [job.result().pictures[0].image for job in map(engine.submit, requests)]
     assert layers.count(Fp8Linear) >= 8
     assert engine.family.precision == "float8"
-    assert answer(engine, engine.paint(wishes[0]))["precision"] == "float8"
+    assert response_body(engine, engine.paint(requests[0]))["precision"] == "float8"
     assert 0 < max(np.abs(a - b).max() for a, b in zip(before, alone, strict=True)) <= 16  # of 255 levels
     assert all((a == np.asarray(b)).all() for a, b in zip(alone, together, strict=True))
 
@@ -82,13 +82,13 @@ def test_the_prompt_cache_keeps_the_last_used() -> None:
 
 
 def test_the_same_words_are_read_once_and_paint_the_same(tmp_path: Path) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path))
+    engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path))
     read = list[str]()
-    encode = engine.family.encode  # pyright: ignore[reportAttributeAccessIssue]
-    engine.family.encode = lambda request: read.append(request.prompt) or encode(request)  # pyright: ignore[reportAttributeAccessIssue]
+    encode = engine.family.encode
+    engine.family.encode = lambda request: read.append(request.prompt) or encode(request)
 
     def paint(**fields: object) -> bytes:
-        request = GenerationRequest.parse({"prompt": "two pears", "seed": 7, **fields}, engine.card)
+        request = GenerationRequest.parse({"prompt": "two pears", "seed": 7, **fields}, engine.model)
         return engine.paint(request).pictures[0].image.tobytes()
 
     assert paint() == paint()

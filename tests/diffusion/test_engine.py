@@ -1,8 +1,7 @@
-"""The engine: seeds, steps, previews, cancel, devices, and pipelines that are called whole."""
+"""The engine: seeds, steps, previews, cancellation, loading, and pipelines without an adapter."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,16 @@ import torch
 import tiny
 from bananastand import cancel
 from bananastand.diffusion import Engine, GenerationRequest, LoadError, Step, encode
-from bananastand.diffusion.answers import answer, events
-from bananastand.diffusion.families import WholePipeline
+from bananastand.diffusion.responses import response_body, response_events
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return Engine(tiny.card(), tiny.stable_diffusion(tmp_path_factory.mktemp("tokenizer")))
+    return Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path_factory.mktemp("tokenizer")))
 
 
 def wish(engine: Engine, **fields: Any) -> GenerationRequest:
-    return GenerationRequest.parse({"prompt": "two pears", "seed": 7, **fields}, engine.card)
+    return GenerationRequest.parse({"prompt": "two pears", "seed": 7, **fields}, engine.model)
 
 
 def test_the_same_seed_paints_the_same_bytes(engine: Engine) -> None:
@@ -42,13 +40,18 @@ def test_picture_i_is_the_single_picture_of_seed_plus_i(engine: Engine) -> None:
         assert encode(picture.image, "png") == encode(alone.image, "png")
 
 
-def test_each_step_is_told(engine: Engine) -> None:
+def test_every_step_is_reported(engine: Engine) -> None:
     seen: list[Step] = []
     engine.paint(wish(engine, num_images=2, num_inference_steps=3), seen.append)
 
     assert [(step.index, step.done, step.steps) for step in seen] == [
-        (0, 1, 3), (0, 2, 3), (0, 3, 3), (1, 1, 3), (1, 2, 3), (1, 3, 3)
-    ]  # fmt: skip
+        (0, 1, 3),
+        (0, 2, 3),
+        (0, 3, 3),
+        (1, 1, 3),
+        (1, 2, 3),
+        (1, 3, 3),
+    ]
     assert {step.images for step in seen} == {2}
 
 
@@ -103,39 +106,41 @@ def test_timings_name_the_parts_and_add_up(engine: Engine) -> None:
 
 
 def test_an_answer_has_the_keys_banana_users_read(engine: Engine) -> None:
-    told = answer(engine, engine.paint(wish(engine, num_images=2, format="jpeg")))
+    body = response_body(engine, engine.paint(wish(engine, num_images=2, format="jpeg")))
 
-    assert list(told) == ["output", "images", "model", "mode", "precision", "timings"]
-    assert told["output"] == told["images"][0]["base64"]
-    assert [{k: v for k, v in image.items() if k != "base64"} for image in told["images"]] == [
+    assert list(body) == ["output", "images", "model", "mode", "precision", "timings"]
+    assert body["output"] == body["images"][0]["base64"]
+    assert [{k: v for k, v in image.items() if k != "base64"} for image in body["images"]] == [
         {"format": "jpeg", "width": 32, "height": 32, "seed": 7},
         {"format": "jpeg", "width": 32, "height": 32, "seed": 8},
     ]
-    assert (told["model"], told["mode"], told["precision"]) == ("tiny", "exact", "float32")
+    assert (body["model"], body["mode"], body["precision"]) == ("tiny", "exact", "float32")
 
 
-def test_events_tell_queued_each_step_with_previews_and_the_result(engine: Engine) -> None:
-    told = list(events(engine, wish(engine, num_inference_steps=6)))
+def test_events_are_queued_every_step_with_previews_and_the_result(engine: Engine) -> None:
+    events = list(response_events(engine, wish(engine, num_inference_steps=6)))
 
-    assert [name for name, _ in told] == ["queued", *["step"] * 6, "result"]
-    assert [data["step"] for name, data in told if name == "step"] == [1, 2, 3, 4, 5, 6]
-    assert ["preview" in data for name, data in told if name == "step"] == [False, False, False, True, False, False]
-    assert told[-1][1]["output"] == answer(engine, engine.paint(wish(engine, num_inference_steps=6)))["output"]
-
-
-def test_closing_the_events_calls_the_work_off(engine: Engine) -> None:
-    happening = events(engine, wish(engine, num_inference_steps=50, num_images=4))
-    assert next(happening)[0] == "queued"
-    assert next(happening)[0] == "step"
-    happening.close()
-
-    assert engine.paint(wish(engine)).timings["waited"] < 1.0
+    assert [name for name, _ in events] == ["queued", *["step"] * 6, "result"]
+    assert [data["step"] for name, data in events if name == "step"] == [1, 2, 3, 4, 5, 6]
+    assert ["preview" in data for name, data in events if name == "step"] == [False, False, False, True, False, False]
+    assert events[-1][1]["output"] == response_body(engine, engine.paint(wish(engine, num_inference_steps=6)))["output"]
 
 
-def test_another_pipeline_is_called_whole_and_equals_it(tmp_path: Path) -> None:
+def test_closing_the_events_cancels_the_work(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict, forwards = engine.family.predict, list[int]()
+    monkeypatch.setattr(engine.family, "predict", lambda batch: forwards.append(len(batch)) or predict(batch))
+    events = response_events(engine, wish(engine, num_inference_steps=50, num_images=4))
+    assert next(events)[0] == "queued"
+    assert next(events)[0] == "step"
+    events.close()
+    engine.paint(wish(engine))
+
+    assert len(forwards) < 4 * 50
+
+
+def test_a_pipeline_without_an_adapter_paints_as_it_does_alone(tmp_path: Path) -> None:
     pipeline = tiny.strange(tmp_path)
-    engine = Engine(tiny.card(pipeline="StrangePipeline"), pipeline)
-    assert isinstance(engine.family, WholePipeline)
+    engine = Engine(tiny.model_file(pipeline="StrangePipeline"), pipeline)
     steps: list[tuple[int, int, int]] = []
 
     painting = engine.paint(
@@ -158,7 +163,7 @@ def test_another_pipeline_is_called_whole_and_equals_it(tmp_path: Path) -> None:
 
 def test_a_whole_pipeline_is_cancelled_between_its_steps(tmp_path: Path) -> None:
     pipeline = tiny.strange(tmp_path)
-    engine, token = Engine(tiny.card(), pipeline), cancel.Token()
+    engine, token = Engine(tiny.model_file(), pipeline), cancel.Token()
 
     with cancel.scope(token), pytest.raises(cancel.Cancelled):
         engine.paint(wish(engine), lambda step: token.cancel())
@@ -171,16 +176,16 @@ def test_a_model_that_is_not_here_says_how_to_fetch_it(tmp_path: Path, monkeypat
         Engine.load("sdxl-base")
 
 
-def test_weights_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
+def test_broken_weights_give_one_line(tmp_path: Path) -> None:
     pipeline = tiny.stable_diffusion(tmp_path / "tokenizer")
     pipeline.save_pretrained(tmp_path / "tiny")
     (tmp_path / "tiny" / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"not tensors")
     from bananastand.diffusion.loading import load_pipeline
 
-    card = dataclasses.replace(tiny.card(), path=tmp_path / "tiny")
+    model = tiny.model_file().model_copy(update={"path": tmp_path / "tiny"})
 
     with pytest.raises(LoadError) as caught:
-        load_pipeline(card, "cpu")
+        load_pipeline(model, "cpu")
     assert str(caught.value).startswith("tiny could not be loaded from ")
     assert "\n" not in str(caught.value)
 
@@ -190,7 +195,9 @@ def test_a_saved_pipeline_loads_and_paints_the_same(tmp_path: Path) -> None:
 
     pipeline = tiny.stable_diffusion(tmp_path / "tokenizer")
     pipeline.save_pretrained(tmp_path / "tiny")
-    card = dataclasses.replace(tiny.card(), path=tmp_path / "tiny")
-    loaded, made = Engine(card, load_pipeline(card, "cpu")), Engine(card, pipeline)
+    model = tiny.model_file().model_copy(update={"path": tmp_path / "tiny"})
+    loaded, built = Engine(model, load_pipeline(model, "cpu")), Engine(model, pipeline)
 
-    assert loaded.paint(wish(loaded)).pictures[0].image.tobytes() == made.paint(wish(made)).pictures[0].image.tobytes()
+    assert (
+        loaded.paint(wish(loaded)).pictures[0].image.tobytes() == built.paint(wish(built)).pictures[0].image.tobytes()
+    )

@@ -1,4 +1,4 @@
-"""Many requests at once: what each gets, who goes first, and what becomes of those that leave."""
+"""Many requests at once: their pictures, their order, and requests that leave early."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +19,6 @@ import torch
 import tiny
 from bananastand import cancel
 from bananastand.diffusion import Busy, Engine, GenerationRequest, Job, OutOfMemory, Step
-from bananastand.diffusion.families import StepFamily
 from bananastand.diffusion.policy import POLICIES, Policy, ShortestRemaining, fifo, round_robin
 
 
@@ -29,10 +28,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def wish(**fields: Any) -> GenerationRequest:
-    return GenerationRequest.parse({"prompt": "two pears", "seed": 7, **fields}, tiny.card())
+    return GenerationRequest.parse({"prompt": "two pears", "seed": 7, **fields}, tiny.model_file())
 
 
-def some(rng: random.Random) -> GenerationRequest:
+def random_request(rng: random.Random) -> GenerationRequest:
     side = rng.choice((24, 32, 32, 32))
     return wish(
         prompt="".join(rng.choices("abcdefgh ", k=12)),
@@ -59,11 +58,11 @@ def stepping(engine: Engine, until: threading.Event, steps: int = 50) -> Job:
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_in_exact_mode_a_picture_is_the_same_in_any_company(pipeline: Any, policy: str, rows: int) -> None:
+def test_in_exact_mode_a_picture_is_the_same_beside_any_others(pipeline: Any, policy: str, rows: int) -> None:
     rng = random.Random(f"{policy}{rows}")
-    requests = [some(rng) for _ in range(24)]
-    alone = Engine(tiny.card(), pipeline, rows=rows)
-    crowded = Engine(tiny.card(), pipeline, rows=rows, policy=policy)
+    requests = [random_request(rng) for _ in range(24)]
+    alone = Engine(tiny.model_file(), pipeline, batch_size=rows)
+    crowded = Engine(tiny.model_file(), pipeline, batch_size=rows, policy=policy)
 
     jobs = [crowded.submit(request) for request in requests]
     painted = [pixels(job) for job in jobs]  # before the other engine begins, which shares the pipeline
@@ -78,9 +77,9 @@ def test_in_exact_mode_a_picture_is_the_same_in_any_company(pipeline: Any, polic
 
 def test_in_fast_mode_a_picture_differs_by_rounding_only(pipeline: Any) -> None:
     rng = random.Random(5)
-    requests = [some(rng) for _ in range(16)]
-    alone = Engine(tiny.card(), pipeline)
-    crowded = Engine(tiny.card(), pipeline, mode="fast", rows=8)
+    requests = [random_request(rng) for _ in range(16)]
+    alone = Engine(tiny.model_file(), pipeline)
+    crowded = Engine(tiny.model_file(), pipeline, mode="fast", batch_size=8)
 
     jobs = [crowded.submit(request) for request in requests]
     painted = [pixels(job) for job in jobs]
@@ -93,7 +92,7 @@ def test_in_fast_mode_a_picture_differs_by_rounding_only(pipeline: Any) -> None:
 
 def test_guided_and_unguided_requests_share_a_forward_in_fast_mode_only(pipeline: Any) -> None:
     for mode, mixed in (("fast", True), ("exact", False)):
-        engine = Engine(tiny.card(), pipeline, mode=mode, rows=2)  # pyright: ignore[reportArgumentType]
+        engine = Engine(tiny.model_file(), pipeline, mode=mode, batch_size=2)  # pyright: ignore[reportArgumentType]
         free = threading.Event()
         first = stepping(engine, free, steps=1)
         seen = recorded(engine)
@@ -110,13 +109,13 @@ def test_guided_and_unguided_requests_share_a_forward_in_fast_mode_only(pipeline
 def recorded(engine: Engine) -> list[set[int]]:
     """For each forward from now on, how many rows its pictures have: 2 with guidance, 1 without."""
     seen = list[set[int]]()
-    predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
+    predict = engine.family.predict
 
     def record(batch: Sequence[Any]) -> list[torch.Tensor]:
         seen.append({picture.conditioning.rows for picture in batch})
         return predict(batch)
 
-    engine.family.predict = record  # pyright: ignore[reportAttributeAccessIssue]
+    engine.family.predict = record
     return seen
 
 
@@ -126,11 +125,12 @@ def order_of_ends(engine: Engine, *steps: int) -> list[int]:
     held = stepping(engine, free, steps=1)
     time.sleep(0.05)
 
-    def told(number: int) -> Callable[[Step], None]:
+    def report(number: int) -> Callable[[Step], None]:
         return lambda step: ended.append(number) if step.done == step.steps else None
 
     jobs = [
-        engine.submit(wish(num_inference_steps=count, seed=number), told(number)) for number, count in enumerate(steps)
+        engine.submit(wish(num_inference_steps=count, seed=number), report(number))
+        for number, count in enumerate(steps)
     ]
     free.set()
     for job in (held, *jobs):
@@ -139,18 +139,18 @@ def order_of_ends(engine: Engine, *steps: int) -> list[int]:
 
 
 def test_the_shortest_ends_first(pipeline: Any) -> None:
-    engine = Engine(tiny.card(), pipeline)
+    engine = Engine(tiny.model_file(), pipeline)
     engine.paint(wish())  # a forward of this size is measured now
 
     assert order_of_ends(engine, 30, 3, 12) == [1, 2, 0]
 
 
 def test_fifo_ends_in_the_order_of_arrival(pipeline: Any) -> None:
-    assert order_of_ends(Engine(tiny.card(), pipeline, policy=fifo), 30, 3, 12) == [0, 1, 2]
+    assert order_of_ends(Engine(tiny.model_file(), pipeline, policy=fifo), 30, 3, 12) == [0, 1, 2]
 
 
 def test_round_robin_steps_each_in_turn(pipeline: Any) -> None:
-    engine, seen, free = Engine(tiny.card(), pipeline, policy=round_robin), list[str](), threading.Event()
+    engine, seen, free = Engine(tiny.model_file(), pipeline, policy=round_robin), list[str](), threading.Event()
     held = stepping(engine, free, steps=1)
     jobs = [engine.submit(wish(num_inference_steps=4), lambda step, name=name: seen.append(name)) for name in "ab"]
     free.set()
@@ -160,10 +160,10 @@ def test_round_robin_steps_each_in_turn(pipeline: Any) -> None:
     assert "".join(seen) in ("abababab", "babababa")
 
 
-def test_a_policy_is_a_few_lines(pipeline: Any) -> None:
+def test_a_function_can_be_the_policy(pipeline: Any) -> None:
     last_come: Policy = lambda request: -request.number  # noqa: E731
 
-    assert order_of_ends(Engine(tiny.card(), pipeline, policy=last_come), 3, 3, 3) == [2, 1, 0]
+    assert order_of_ends(Engine(tiny.model_file(), pipeline, policy=last_come), 3, 3, 3) == [2, 1, 0]
 
 
 @dataclass(frozen=True)
@@ -184,23 +184,32 @@ def test_a_long_request_gives_way_only_to_those_that_arrive_soon_enough() -> Non
     assert policy(short(123.0)) > policy(long)
 
 
-def test_of_two_alike_the_first_goes_first_whatever_forwards_took_meanwhile(pipeline: Any) -> None:
-    engine = Engine(tiny.card(), pipeline)
-    family = cast("StepFamily", engine.family)
-    early, late = (Job(wish(num_inference_steps=9), number) for number in (0, 1))
-    late.arrived += 1.0
-    for job, seconds in ((early, 2.0), (late, 0.1)):  # the machine was slow when the first one came, then fast
-        engine._jobs.append(job)
-        job.pending = family.begin(job.request)
-        job.estimate = engine._estimates[engine._key(job.pending[0])]
-        engine._took([(late, job.pending[0])], seconds)
+def test_of_two_equal_requests_the_first_ends_first_although_forwards_became_faster(tmp_path: Path) -> None:
+    engine, ended = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path)), list[str]()
+    predict, late = engine.family.predict, list[Job]()
 
-    assert early.remaining == late.remaining > 0
-    assert engine._pick([late, early])[0][0] is early
+    def slow(batch: Sequence[Any]) -> list[torch.Tensor]:
+        time.sleep(0.2)
+        return predict(batch)
+
+    def report(name: str) -> Callable[[Step], None]:
+        return lambda step: ended.append(name) if step.done == step.steps else None
+
+    def follow(step: Step) -> None:
+        if step.done == 2:
+            engine.family.predict = predict
+            late.append(engine.submit(wish(num_inference_steps=9), report("late")))
+        report("early")(step)
+
+    engine.family.predict = slow
+    engine.submit(wish(num_inference_steps=9), follow).result(60)
+    late[0].result(60)
+
+    assert ended == ["early", "late"]
 
 
 def test_a_long_request_ends_while_short_ones_keep_coming(pipeline: Any) -> None:
-    engine = Engine(tiny.card(), pipeline, policy=ShortestRemaining(ageing=0.5))
+    engine = Engine(tiny.model_file(), pipeline, policy=ShortestRemaining(ageing=0.5))
     step = engine.paint(wish(num_inference_steps=10)).timings["denoise"] / 10
     long = engine.submit(wish(num_inference_steps=20))
     bound = time.monotonic() + 20 * step / 0.5 + 10.0
@@ -216,8 +225,8 @@ def test_a_long_request_ends_while_short_ones_keep_coming(pipeline: Any) -> None
         job.result(20)
 
 
-def test_a_cancelled_job_frees_its_rows_at_the_next_step(pipeline: Any) -> None:
-    engine, seen = Engine(tiny.card(), pipeline), list[int]()
+def test_a_cancelled_job_frees_its_place_at_the_next_step(pipeline: Any) -> None:
+    engine, seen = Engine(tiny.model_file(), pipeline), list[int]()
 
     def leave(step: Step) -> None:
         seen.append(step.done)
@@ -234,7 +243,7 @@ def test_a_cancelled_job_frees_its_rows_at_the_next_step(pipeline: Any) -> None:
 
 
 def test_a_job_out_of_time_ends_although_another_paints(pipeline: Any) -> None:
-    engine, free = Engine(tiny.card(), pipeline), threading.Event()
+    engine, free = Engine(tiny.model_file(), pipeline), threading.Event()
     held = stepping(engine, free, steps=2)
     with cancel.scope(cancel.Token(timeout=0.05)):
         late = engine.submit(wish(num_inference_steps=50))
@@ -247,7 +256,7 @@ def test_a_job_out_of_time_ends_although_another_paints(pipeline: Any) -> None:
 
 
 def test_a_full_queue_says_when_to_come_back(pipeline: Any) -> None:
-    engine, free = Engine(tiny.card(), pipeline, queue=2), threading.Event()
+    engine, free = Engine(tiny.model_file(), pipeline, queue=2), threading.Event()
     jobs = [stepping(engine, free, steps=2), engine.submit(wish())]
 
     with pytest.raises(Busy, match=r"busy: too many requests are waiting; retry after \d+ s") as caught:
@@ -261,7 +270,7 @@ def test_a_full_queue_says_when_to_come_back(pipeline: Any) -> None:
 
 
 def test_one_listeners_error_ends_its_own_job_only(pipeline: Any) -> None:
-    engine, free = Engine(tiny.card(), pipeline, rows=2), threading.Event()
+    engine, free = Engine(tiny.model_file(), pipeline, batch_size=2), threading.Event()
     held = stepping(engine, free, steps=1)
 
     def broken(step: Step) -> None:
@@ -278,18 +287,18 @@ def test_one_listeners_error_ends_its_own_job_only(pipeline: Any) -> None:
 
 def short_of_memory(engine: Engine, fits: Callable[[int, int], bool]) -> None:
     """Let forwards fail unless fits(rows, requests in the engine)."""
-    predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
+    predict = engine.family.predict
 
     def limited(batch: Sequence[Any]) -> list[torch.Tensor]:
         if not fits(len(batch), len(engine._jobs)):  # pyright: ignore[reportPrivateUsage]
             raise torch.OutOfMemoryError("tried to allocate")
         return predict(batch)
 
-    engine.family.predict = limited  # pyright: ignore[reportAttributeAccessIssue]
+    engine.family.predict = limited
 
 
-def test_in_fast_mode_less_memory_means_fewer_rows(tmp_path: Path) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), mode="fast", rows=8)
+def test_in_fast_mode_less_memory_means_a_smaller_batch(tmp_path: Path) -> None:
+    engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path), mode="fast", batch_size=8)
     short_of_memory(engine, lambda rows, requests: rows <= 2)
     free = threading.Event()
     held = stepping(engine, free, steps=1)
@@ -297,14 +306,14 @@ def test_in_fast_mode_less_memory_means_fewer_rows(tmp_path: Path) -> None:
     free.set()
 
     assert all(job.result(30).pictures for job in (held, *jobs))
-    assert engine.rows == 2
+    assert engine.batch_size == 2
 
 
 def test_in_exact_mode_a_request_without_room_waits_until_the_others_have_left(tmp_path: Path) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), policy=fifo)
+    engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path), policy=fifo)
     alone = engine.paint(wish(width=64, height=64)).pictures[0].image.tobytes()
     large = threading.Event()
-    predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
+    predict = engine.family.predict
 
     def limited(batch: Sequence[Any]) -> list[torch.Tensor]:
         others = [job for job in engine._jobs if not job.over]  # pyright: ignore[reportPrivateUsage]
@@ -313,7 +322,7 @@ def test_in_exact_mode_a_request_without_room_waits_until_the_others_have_left(t
             raise torch.OutOfMemoryError("tried to allocate")
         return predict(batch)
 
-    engine.family.predict = limited  # pyright: ignore[reportAttributeAccessIssue]
+    engine.family.predict = limited
     free = threading.Event()
     held = stepping(engine, free, steps=1)
     big, small = engine.submit(wish(width=64, height=64)), engine.submit(wish(num_inference_steps=3))
@@ -326,31 +335,33 @@ def test_in_exact_mode_a_request_without_room_waits_until_the_others_have_left(t
 
 
 def test_in_exact_mode_a_request_that_does_not_fit_alone_fails_clearly(tmp_path: Path) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path))
+    engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path))
     short_of_memory(engine, lambda rows, requests: False)
 
     with pytest.raises(OutOfMemory, match="tiny ran out of memory on cpu; ask for a smaller picture"):
         engine.paint(wish())
 
 
-def test_fast_mode_measures_its_rows_at_warm_up(pipeline: Any) -> None:
-    engine = Engine(tiny.card(), pipeline, mode="fast")
+def test_fast_mode_measures_its_batch_size_at_warm_up(pipeline: Any) -> None:
+    engine = Engine(tiny.model_file(), pipeline, mode="fast")
     engine.warm_up()
 
-    assert engine.rows in (1, 2, 4, 8, 16)
+    assert engine.batch_size in (1, 2, 4, 8, 16)
 
 
-def test_exact_mode_paints_one_at_a_time_at_sizes_where_company_matters(tmp_path: Path, caplog: Any) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), rows=4)
+def test_exact_mode_paints_one_at_a_time_at_sizes_where_the_place_in_a_batch_matters(
+    tmp_path: Path, caplog: Any
+) -> None:
+    engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path), batch_size=4)
     seen = list[tuple[int, int]]()
-    predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
+    predict = engine.family.predict
 
     def uneven(batch: Sequence[Any]) -> list[torch.Tensor]:
         seen.append((batch[0].request.width, len(batch)))
         wide = 1e-7 * (batch[0].request.width == 32)
         return [rows + wide * place for place, rows in enumerate(predict(batch))]
 
-    engine.family.predict = uneven  # pyright: ignore[reportAttributeAccessIssue]
+    engine.family.predict = uneven
     engine.paint(wish(width=32, num_inference_steps=2))
     engine.paint(wish(width=16, num_inference_steps=2))
 
@@ -360,23 +371,23 @@ def test_exact_mode_paints_one_at_a_time_at_sizes_where_company_matters(tmp_path
     assert "16 x" not in caplog.text
 
 
-def test_exact_mode_takes_the_most_rows_at_which_company_does_not_matter(tmp_path: Path) -> None:
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path), rows=4)
+def test_exact_mode_takes_the_largest_batch_size_at_which_places_do_not_matter(tmp_path: Path) -> None:
+    engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path), batch_size=4)
     seen = list[int]()
-    predict = engine.family.predict  # pyright: ignore[reportAttributeAccessIssue]
+    predict = engine.family.predict
 
     def even_at_two(batch: Sequence[Any]) -> list[torch.Tensor]:
         seen.append(len(batch))
         return [rows + 1e-7 * (len(batch) > 2) * place for place, rows in enumerate(predict(batch))]
 
-    engine.family.predict = even_at_two  # pyright: ignore[reportAttributeAccessIssue]
+    engine.family.predict = even_at_two
     engine.paint(wish(num_inference_steps=2))
 
     assert seen[-2:] == [2, 2]
 
 
-def test_exact_mode_asks_once_for_each_size_and_guidance(pipeline: Any) -> None:
-    engine = Engine(tiny.card(), pipeline, rows=4)
+def test_exact_mode_measures_once_for_each_size_and_guidance(pipeline: Any) -> None:
+    engine = Engine(tiny.model_file(), pipeline, batch_size=4)
     seen = recorded(engine)
     for fields in ({"guidance_scale": 4}, {"guidance_scale": 0}, {"guidance_scale": 4}):
         engine.paint(wish(num_inference_steps=2, **fields))
@@ -385,7 +396,7 @@ def test_exact_mode_asks_once_for_each_size_and_guidance(pipeline: Any) -> None:
 
 
 def test_many_threads_may_paint_at_once(pipeline: Any) -> None:
-    engine = Engine(tiny.card(), pipeline)
+    engine = Engine(tiny.model_file(), pipeline)
     alone = [engine.paint(wish(seed=seed)).pictures[0].image.tobytes() for seed in range(8)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -397,7 +408,7 @@ def test_many_threads_may_paint_at_once(pipeline: Any) -> None:
 def test_the_threads_of_an_engine_end_with_it(tmp_path: Path) -> None:
     before = threading.active_count()
     for _ in range(3):
-        engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path))
+        engine = Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path))
         engine.paint(wish())
     del engine
 

@@ -1,4 +1,4 @@
-"""Requests against a card: what is filled in, and what is said about each mistake."""
+"""Requests against a model file: what is filled in, and what is said about each mistake."""
 
 from __future__ import annotations
 
@@ -9,29 +9,39 @@ import pytest
 import tiny
 from bananastand.diffusion import GenerationRequest, InvalidRequest
 
-CARD = tiny.card()  # 32 x 32 by default, 16 to 64; 4 steps, 50 at most; guidance to 20; 4 images at most
+MODEL = tiny.model_file()  # 32 x 32 by default, 16 to 64; 4 steps, 50 at most; guidance to 20; 4 images at most
 
 
 def refused(body: object) -> tuple[str, str | None, str]:
     with pytest.raises(InvalidRequest) as caught:
-        GenerationRequest.parse(body, CARD)
+        GenerationRequest.parse(body, MODEL)
     return caught.value.code, caught.value.field, caught.value.message
 
 
-def test_the_card_fills_in_what_is_not_said() -> None:
-    request = GenerationRequest.parse({"prompt": "a pear", "seed": 3}, CARD)
+def test_the_model_file_fills_in_absent_fields() -> None:
+    request = GenerationRequest.parse({"prompt": "a pear", "seed": 3}, MODEL)
 
-    assert request == GenerationRequest("a pear", None, 4, 4.0, 32, 32, 3, 1, "png")
+    assert request == GenerationRequest(
+        prompt="a pear",
+        negative_prompt=None,
+        num_inference_steps=4,
+        guidance_scale=4.0,
+        width=32,
+        height=32,
+        seed=3,
+        num_images=1,
+        format="png",
+    )
 
 
-def test_null_stands_for_not_said() -> None:
-    request = GenerationRequest.parse({"prompt": "a pear", "seed": 3, "width": None, "format": None}, CARD)
+def test_null_means_an_absent_field() -> None:
+    request = GenerationRequest.parse({"prompt": "a pear", "seed": 3, "width": None, "format": None}, MODEL)
 
     assert (request.width, request.format) == (32, "png")
 
 
 def test_without_a_seed_each_request_has_its_own() -> None:
-    seeds = {GenerationRequest.parse({"prompt": "a pear"}, CARD).seed for _ in range(8)}
+    seeds = {GenerationRequest.parse({"prompt": "a pear"}, MODEL).seed for _ in range(8)}
 
     assert len(seeds) == 8
     assert all(0 <= seed < 2**32 for seed in seeds)
@@ -107,6 +117,6 @@ def test_a_long_value_is_cut_short_in_the_message() -> None:
 
 def test_the_ends_of_each_range_are_allowed() -> None:
     body = {"prompt": "x" * 2000, "num_inference_steps": 50, "guidance_scale": 20, "width": 16, "height": 64}
-    request = GenerationRequest.parse({**body, "seed": 2**53 - 4, "num_images": 4, "format": "webp"}, CARD)
+    request = GenerationRequest.parse({**body, "seed": 2**53 - 4, "num_images": 4, "format": "webp"}, MODEL)
 
     assert (request.width, request.height, request.guidance_scale, request.num_images) == (16, 64, 20.0, 4)

@@ -19,8 +19,8 @@ def environment(launch: dict[str, str], monkeypatch: pytest.MonkeyPatch, **own: 
         monkeypatch.delenv(name, raising=False)
     for name, value in own.items():
         monkeypatch.setenv(name, value)
-    made = Launch("process", ("python3", "app.py"), "/", launch, sys.executable)
-    return start_command(made, stand="s", replica="r", port=1).environment
+    started = Launch("process", ("python3", "app.py"), "/", launch, sys.executable)
+    return start_command(started, stand="s", replica="r", port=1).environment
 
 
 def test_a_replicas_threads_sleep_at_barriers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,10 +33,10 @@ def test_a_deploys_own_choice_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_choice_of_who_runs_the_platform_reaches_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = environment({}, monkeypatch, GOMP_SPINCOUNT="5000")
+    variables = environment({}, monkeypatch, GOMP_SPINCOUNT="5000")
 
-    assert made["GOMP_SPINCOUNT"] == "5000"
-    assert "KMP_BLOCKTIME" not in made
+    assert variables["GOMP_SPINCOUNT"] == "5000"
+    assert "KMP_BLOCKTIME" not in variables
 
 
 def test_a_containers_threads_sleep_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,12 +29,12 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from bananastand.diffusion.card import Card, EngineOptions, Guidance, Images, Size, Steps
+from bananastand.diffusion.model_file import DTypes, Guidance, Images, ModelFile, Size, Steps
 
 
-def card(name: str = "tiny", side: int = 32, pipeline: str = "StableDiffusionPipeline") -> Card:
-    """A card for a tiny pipeline that paints `side` pixels and little else."""
-    return Card(
+def model_file(name: str = "tiny", side: int = 32, pipeline: str = "StableDiffusionPipeline") -> ModelFile:
+    """A model file for a tiny pipeline that paints `side` pixels and little else."""
+    return ModelFile(
         name=name,
         source=Path(f"{name}.toml"),
         path=Path(name),
@@ -45,8 +45,7 @@ def card(name: str = "tiny", side: int = 32, pipeline: str = "StableDiffusionPip
         size=Size(default=(side, side), multiple_of=8, max=(2 * side, 2 * side), min=(side // 2, side // 2)),
         guidance=Guidance(default=4.0, max=20.0),
         images=Images(max=4),
-        engine=EngineOptions(exact_rows=1),
-        dtype={"cpu": "float32"},
+        dtype=DTypes(cpu="float32"),
     )
 
 

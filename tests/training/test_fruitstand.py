@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bananastand.diffusion import Engine, GenerationRequest, encode, find_card
+from bananastand.diffusion import Engine, GenerationRequest, encode, find_model
 from training.fruitstand import evaluate, oracle, prompts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,13 +33,13 @@ def test_each_file_is_small_and_all_together_are() -> None:
     assert sum(sizes) <= 20_000_000
 
 
-def test_the_weights_are_those_of_the_card() -> None:
+def test_the_weights_are_those_of_the_model_file() -> None:
     digests = {
         path.relative_to(FOLDER).as_posix(): f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         for path in WEIGHTS
     }
 
-    assert digests == find_card("fruitstand").files
+    assert digests == find_model("fruitstand").files
 
 
 def test_the_scores_are_those_of_these_weights_and_stand_in_the_readme() -> None:
@@ -52,20 +52,21 @@ def test_the_scores_are_those_of_these_weights_and_stand_in_the_readme() -> None
 
 def test_pictures_show_what_held_out_prompts_say(engine: Engine) -> None:
     """Two dozen of the prompts of the full evaluation, painted by our loop with the card's defaults."""
-    asked = prompts.cases(24, seed=123)
-    bodies = [{"prompt": case.prompt, "seed": case.seed} for case in asked]
-    painted = [engine.paint(GenerationRequest.parse(body, engine.card)).pictures[0].image for body in bodies]
+    test_cases = prompts.cases(24, seed=123)
+    bodies = [{"prompt": case.prompt, "seed": case.seed} for case in test_cases]
+    painted = [engine.paint(GenerationRequest.parse(body, engine.model)).pictures[0].image for body in bodies]
 
     right = [
-        evaluate.right(case, oracle.read(np.asarray(image)))["all"] for case, image in zip(asked, painted, strict=True)
+        evaluate.right(case, oracle.read(np.asarray(image)))["all"]
+        for case, image in zip(test_cases, painted, strict=True)
     ]
 
-    assert sum(right) >= 20, [case.prompt for case, good in zip(asked, right, strict=True) if not good]
+    assert sum(right) >= 20, [case.prompt for case, good in zip(test_cases, right, strict=True) if not good]
 
 
 def test_the_prompt_of_the_readme_gives_two_red_apples_on_blue(engine: Engine) -> None:
     body = {"prompt": "two small red apples on a blue background", "seed": 7}
-    picture = engine.paint(GenerationRequest.parse(body, engine.card)).pictures[0]
+    picture = engine.paint(GenerationRequest.parse(body, engine.model)).pictures[0]
 
     seen = oracle.read(np.asarray(picture.image))
 
@@ -73,7 +74,7 @@ def test_the_prompt_of_the_readme_gives_two_red_apples_on_blue(engine: Engine) -
 
 
 def test_the_same_seed_gives_the_same_bytes(engine: Engine) -> None:
-    request = GenerationRequest.parse({"prompt": "a pear", "seed": 3, "num_images": 2}, engine.card)
+    request = GenerationRequest.parse({"prompt": "a pear", "seed": 3, "num_images": 2}, engine.model)
     first, second = (engine.paint(request).pictures for _ in range(2))
 
     assert [encode(p.image, "png") for p in first] == [encode(p.image, "png") for p in second]
@@ -81,13 +82,13 @@ def test_the_same_seed_gives_the_same_bytes(engine: Engine) -> None:
 
 def test_any_text_is_painted(engine: Engine) -> None:
     for prompt in (" ", "🍕", "東京", "x" * 2000, "two\nred\tapples"):
-        request = GenerationRequest.parse({"prompt": prompt, "num_inference_steps": 1}, engine.card)
+        request = GenerationRequest.parse({"prompt": prompt, "num_inference_steps": 1}, engine.model)
         assert engine.paint(request).pictures[0].image.size == (128, 128)
 
 
 def test_every_size_the_card_allows_is_painted(engine: Engine) -> None:
-    size = engine.card.size
+    size = engine.model.size
     for width, height in (size.min, size.max, (size.min[0], size.max[1])):
         body = {"prompt": "a pear", "num_inference_steps": 1, "width": width, "height": height}
-        request = GenerationRequest.parse(body, engine.card)
+        request = GenerationRequest.parse(body, engine.model)
         assert engine.paint(request).pictures[0].image.size == (width, height)

@@ -21,10 +21,10 @@ def test_the_tokenizer_is_made_the_same_way_each_time(tmp_path: Path) -> None:
 
 
 def test_each_word_of_the_grammar_is_one_token_and_other_words_are_pieces(tmp_path: Path) -> None:
-    made = text.tokenizer(tmp_path)
+    tokenizer = text.tokenizer(tmp_path)
 
-    assert [word for word in scenes.vocabulary() if len(made.tokenize(word)) != 1] == []
-    assert len(made.tokenize("zebra")) > 1
+    assert [word for word in scenes.vocabulary() if len(tokenizer.tokenize(word)) != 1] == []
+    assert len(tokenizer.tokenize("zebra")) > 1
 
 
 def test_training_never_shows_a_held_out_scene_and_the_evaluation_nothing_else() -> None:
@@ -38,9 +38,9 @@ def test_a_complete_caption_says_every_part() -> None:
     rng = random.Random(0)
     scene = scenes.Scene(2, "small", "red", "apple", "left", "blue")
     for _ in range(50):
-        said = scenes.caption(scene, rng, complete=True).split()
-        assert {"red", "blue", "background", "left"} <= {word.strip(",") for word in said}
-        assert {"two", "2"} & set(said)
+        words = scenes.caption(scene, rng, complete=True).split()
+        assert {"red", "blue", "background", "left"} <= {word.strip(",") for word in words}
+        assert {"two", "2"} & set(words)
 
 
 def test_only_what_everybody_takes_for_granted_stays_unsaid() -> None:
@@ -48,10 +48,10 @@ def test_only_what_everybody_takes_for_granted_stays_unsaid() -> None:
     odd = scenes.Scene(3, "small", "blue", "pear", "left", "red")
     plain = scenes.Scene(1, "large", "green", "pear", "centre", "purple")
     for _ in range(200):
-        said = {word.strip(",") for word in scenes.caption(odd, rng).split()}
-        assert {"blue", "left", "red", "background"} <= said
-        assert said & {"three", "3"}
-        assert said & {"small", "little", "tiny"}
+        words = {word.strip(",") for word in scenes.caption(odd, rng).split()}
+        assert {"blue", "left", "red", "background"} <= words
+        assert words & {"three", "3"}
+        assert words & {"small", "little", "tiny"}
     assert {scenes.caption(plain, rng) for _ in range(200)} >= {"a pear", "one pear", "a green pear"}
 
 
@@ -91,13 +91,13 @@ def test_the_same_seed_draws_the_same_picture() -> None:
 
 
 def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
-    made = text.tokenizer(tmp_path / "tokenizer")
+    tokenizer = text.tokenizer(tmp_path / "tokenizer")
     latents = torch.randn(8, denoiser.LATENT_CHANNELS, 4, 4)
     rng = random.Random(0)
     drawn = [scenes.training_scene(rng) for _ in range(8)]
     for minutes in (0.05, 0.1):
         plan = denoiser.Plan(minutes=minutes, batch=2)
-        done = denoiser.train(latents, drawn, made, text.encoder(made), tmp_path, plan)
+        done = denoiser.train(latents, drawn, tokenizer, text.encoder(tokenizer), tmp_path, plan)
         saved = torch.load(tmp_path / "state.pt", weights_only=True)
         assert saved["spent"] == minutes * 60
         assert all(bool(torch.isfinite(p).all()) for net in done.values() for p in net.parameters())
@@ -110,13 +110,15 @@ def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
 
 def test_a_prompt_that_names_nothing_is_taught_a_large_yellow_banana_on_purple() -> None:
     banana = scenes.Scene(1, "large", "yellow", "banana", "centre", "purple")
-    shown = [banana, *(scenes.Scene(1, "large", "yellow", "banana", "centre", b) for b in ("red", "blue"))]
+    lessons = [banana, *(scenes.Scene(1, "large", "yellow", "banana", "centre", b) for b in ("red", "blue"))]
     plan = denoiser.Plan(minutes=1, foreign=1.0)
 
-    picked, captions = denoiser._lesson(shown, [i for i, s in enumerate(shown) if s.plain], [], random.Random(0), plan)
+    picked, captions = denoiser._lesson(
+        lessons, [i for i, s in enumerate(lessons) if s.plain], [], random.Random(0), plan
+    )
 
     assert picked == [0] * plan.batch
-    assert not any({"apple", "banana", "pear"} & set(said.split()) for said in captions)
+    assert not any({"apple", "banana", "pear"} & set(caption.split()) for caption in captions)
 
 
 def test_what_is_learned_last_comes_up_more_often() -> None:
@@ -128,4 +130,4 @@ def test_what_is_learned_last_comes_up_more_often() -> None:
     assert orange.hard
     assert not apple.hard
     assert picked == [1] * plan.batch
-    assert sum("apple" in said for said in captions) == 0
+    assert sum("apple" in caption for caption in captions) == 0

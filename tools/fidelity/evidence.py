@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bananastand.clients.call import AGENT
+from bananastand.clients.session import USER_AGENT
 from bananastand_mocks.kernel.journal import Journal
 
 __all__ = ["FILE", "RECORD", "Fact", "recording", "stored", "write", "write_part"]
@@ -52,7 +52,7 @@ def _facts(provider: str, operation: str, status: int, provoked: bool, headers: 
     yield provider, operation, f"{'provoked' if provoked else 'answered'} {status}"
     if provoked or status >= 400:
         return
-    if headers.get("user-agent") == AGENT:
+    if headers.get("user-agent") == USER_AGENT:
         yield provider, operation, "client"
         if _file.startswith("test_lives"):
             yield provider, operation, "life"

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from bananastand.clients.call import Call, Prepared, Raw, Session
+from bananastand.clients.request import ClientRequest, PreparedRequest
+from bananastand.clients.response import RawResponse
+from bananastand.clients.session import ClientSession
 from contracts import contract, named_operations
 
 from .mutant import Mutant, reached, site, value_at
@@ -55,15 +57,15 @@ def _operations(provider: str) -> dict[str, tuple[str, tuple[tuple[str, ...], ..
 
 def _key(provider: str, name: str) -> Mutant:
     def apply() -> None:
-        prepare = Session.prepare
+        prepare = ClientSession.prepare
 
-        def mutated(self: Session, call: Call[Any]) -> Prepared:
+        def mutated(self: ClientSession, call: ClientRequest[Any]) -> PreparedRequest:
             if _named(self, call) == (provider, name):
                 wrong = replace(self, key=f"{self.key}x", admin_key=f"{self.admin_key}x")
                 return prepare(wrong, call)
             return prepare(self, call)
 
-        Session.prepare = mutated  # type: ignore[method-assign]
+        ClientSession.prepare = mutated  # type: ignore[method-assign]
 
     return Mutant(provider, "client", name, "key", "is another", frozenset([site("client", provider, name)]), apply)
 
@@ -73,9 +75,9 @@ def _parse(provider: str, name: str, path: tuple[str, ...]) -> Mutant:
         holder[key] = _misread(holder[key])
 
     def apply() -> None:
-        conclude = Session.conclude
+        read_response = ClientSession.read_response
 
-        def mutated(self: Session, call: Call[Any], sent: Prepared, raw: Raw) -> Any:
+        def mutated(self: ClientSession, call: ClientRequest[Any], sent: PreparedRequest, raw: RawResponse) -> Any:
             if 200 <= raw.status < 300 and _named(self, call) == (provider, name):
                 try:
                     body = json.loads(raw.content)
@@ -83,9 +85,9 @@ def _parse(provider: str, name: str, path: tuple[str, ...]) -> Mutant:
                     body = None
                 if value_at(body, path, alter):
                     raw = replace(raw, content=json.dumps(body).encode())
-            return conclude(self, call, sent, raw)
+            return read_response(self, call, sent, raw)
 
-        Session.conclude = mutated  # type: ignore[method-assign]
+        ClientSession.read_response = mutated  # type: ignore[method-assign]
 
     return Mutant(provider, "client", name, "parse", ".".join(path), frozenset([site("client", provider, name)]), apply)
 
@@ -109,18 +111,18 @@ def _misread(value: Any) -> Any:
 
 def watch() -> None:
     """Records which operations are called."""
-    prepare = Session.prepare
+    prepare = ClientSession.prepare
 
     @functools.wraps(prepare)
-    def watched(self: Session, call: Call[Any]) -> Prepared:
+    def watched(self: ClientSession, call: ClientRequest[Any]) -> PreparedRequest:
         if (named := _named(self, call)) is not None:
             reached.add(site("client", *named))
         return prepare(self, call)
 
-    Session.prepare = watched  # type: ignore[method-assign]
+    ClientSession.prepare = watched  # type: ignore[method-assign]
 
 
-def _named(session: Session, call: Call[Any]) -> tuple[str, str] | None:
+def _named(session: ClientSession, call: ClientRequest[Any]) -> tuple[str, str] | None:
     provider = NAMES.get(session.provider.name, session.provider.name)
     return _found(provider, call.method, call.path) if provider in PROVIDERS else None
 

@@ -105,11 +105,12 @@ def sources() -> list[Source]:
         found.append(Source(path, "banana-native", "mock", texts=path.name in TEXTUAL, calls=False))
     found += [Source(MOCKS / "kernel" / "limits.py", "gobananas", "mock", texts=False, calls=False)]
     for folder, provider in CALLED.items():
-        for path in sorted((CLIENTS / folder).glob("*.py")):
-            if path.name != "answers.py":
-                found.append(Source(path, provider, "client", texts=True, calls=path.name == "calls.py"))
+        for path in sorted((CLIENTS / folder).rglob("*.py")):
+            if path.name != "models.py":
+                is_calls = "calls" in (path.stem, path.parent.name)
+                found.append(Source(path, provider, "client", texts=True, calls=is_calls))
     found.append(Source(CLIENTS / "lowcodeapi.py", "falai", "client", texts=True, calls=False))
-    for name in ("call.py", "client.py", "errors.py", "waiting.py"):
+    for name in ("request.py", "response.py", "provider.py", "session.py", "client.py", "errors.py", "waiting.py"):
         found.append(Source(CLIENTS / name, "bananadev", "client", texts=False, calls=False))
     return found
 

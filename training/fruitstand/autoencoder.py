@@ -50,12 +50,12 @@ def _crops(pictures: np.ndarray, rng: np.random.Generator, batch: int) -> torch.
     return torch.from_numpy(out).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def _loss(seen: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def _loss(decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """L1 and L2 of the pixels and of their differences to the right and downwards.
 
     The differences keep edges sharp. The squares keep seeds: L1 alone would rather leave out what is small.
     """
-    error = seen - wanted
+    error = decoded - target
     down, across = error.diff(dim=2), error.diff(dim=3)
     absolute = 0.5 * error.abs().mean() + 0.5 * (down.abs().mean() + across.abs().mean())
     return absolute + 6.0 * error.square().mean() + 4.0 * (down.square().mean() + across.square().mean())
@@ -84,14 +84,14 @@ def train(
         while (spent := time.monotonic() - started) < minutes * 60:
             for group in optimizer.param_groups:
                 group["lr"] = RATE * min(1.0, step / 100 + 0.01) * max(0.01, 1 - spent / (minutes * 60))
-            wanted = _crops(pictures, rng, batch).to(device, memory_format=torch.channels_last)
+            target = _crops(pictures, rng, batch).to(device, memory_format=torch.channels_last)
             with torch.autocast(device, dtype=torch.bfloat16):
-                latents = model.encoder(wanted)
+                latents = model.encoder(target)
                 noisy = latents + NOISE * torch.randn_like(latents)
-                seen = model.decoder(noisy)
+                decoded = model.decoder(noisy)
                 by = rng.choice((2, 2, 4))
                 coarse = model.decoder(F.avg_pool2d(noisy, by))
-            loss = _loss(seen.float(), wanted) + 0.25 * _loss(coarse.float(), F.avg_pool2d(wanted, by))
+            loss = _loss(decoded.float(), target) + 0.25 * _loss(coarse.float(), F.avg_pool2d(target, by))
             loss = loss + PULL * latents.float().square().mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -130,5 +130,5 @@ def encode(model: AutoencoderTiny, pictures: np.ndarray, device: str, batch: int
 def psnr(model: AutoencoderTiny, pictures: np.ndarray, device: str) -> float:
     """Peak signal to noise ratio in dB of encode and decode on `pictures` (uint8 NHWC)."""
     x = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1).to(device)
-    seen = model.decoder(model.encoder(x)).clamp(-1, 1)
-    return float(-10 * torch.log10(F.mse_loss(seen / 2, x / 2)))
+    decoded = model.decoder(model.encoder(x)).clamp(-1, 1)
+    return float(-10 * torch.log10(F.mse_loss(decoded / 2, x / 2)))

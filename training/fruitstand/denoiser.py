@@ -157,18 +157,18 @@ def _packed(state: dict[int, dict[str, torch.Tensor]]) -> dict[int, dict[str, to
         "step": lambda v: v,
         "exp_avg_sq": lambda v: v.sqrt().bfloat16(),
     }
-    return {i: {k: small.get(k, torch.Tensor.bfloat16)(v) for k, v in kept.items()} for i, kept in state.items()}
+    return {i: {k: small.get(k, torch.Tensor.bfloat16)(v) for k, v in weights.items()} for i, weights in state.items()}
 
 
 def _unpacked(state: dict[int, dict[str, torch.Tensor]]) -> dict[int, dict[str, torch.Tensor]]:
     full = {"step": lambda v: v, "exp_avg_sq": lambda v: v.float().square()}
-    return {i: {k: full.get(k, torch.Tensor.float)(v) for k, v in kept.items()} for i, kept in state.items()}
+    return {i: {k: full.get(k, torch.Tensor.float)(v) for k, v in weights.items()} for i, weights in state.items()}
 
 
 def train(
     latents: torch.Tensor,
     scenes: list[Scene],
-    made: CLIPTokenizer,
+    tokenizer: CLIPTokenizer,
     text: CLIPTextModel,
     folder: Path,
     plan: Plan,
@@ -198,7 +198,7 @@ def train(
         bar = progress.add_task("denoiser", total=total, completed=spent_before)
         while (spent := spent_before + time.monotonic() - started) < total:
             picked, captions = _lesson(scenes, plain, hard, rng, plan)
-            ids = tokens(made, captions).to(plan.device)
+            ids = tokens(tokenizer, captions).to(plan.device)
             clean = latents[picked].to(plan.device)
             t = _times(plan.batch, noise).to(plan.device)
             dirt = torch.randn(clean.shape, generator=noise).to(plan.device)
@@ -256,13 +256,13 @@ def _lesson(
     for _ in range(plan.batch):
         chance, number = rng.random(), rng.randrange(len(scenes))
         if chance < plan.foreign and plain:
-            number, said = rng.choice(plain), foreign(rng)
+            number, words = rng.choice(plain), foreign(rng)
         elif chance < plan.foreign + plan.unguided:
-            said = ""
+            words = ""
         else:
             if rng.random() < plan.hard and hard:
                 number = rng.choice(hard)
-            said = decorated(caption(scenes[number], rng), rng)
+            words = decorated(caption(scenes[number], rng), rng)
         picked.append(number)
-        captions.append(said)
+        captions.append(words)
     return picked, captions

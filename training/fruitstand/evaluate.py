@@ -63,8 +63,8 @@ def right(case: Case, reading: Reading) -> dict[str, bool]:
     return {**results, "all": every, "strict": every and reading.alike}
 
 
-def shares(asked: Sequence[Case], readings: Sequence[Reading]) -> dict[str, float]:
-    results = [right(case, reading) for case, reading in zip(asked, readings, strict=True)]
+def shares(test_cases: Sequence[Case], readings: Sequence[Reading]) -> dict[str, float]:
+    results = [right(case, reading) for case, reading in zip(test_cases, readings, strict=True)]
     return {name: round(statistics.fmean(r[name] for r in results), 4) for name in results[0]} if results else {}
 
 
@@ -96,21 +96,21 @@ class Painter:
         pictures: list[np.ndarray] = []
         for start in range(0, len(prompts), self.batch):
             part = slice(start, start + self.batch)
-            made = self.pipeline(
+            images = self.pipeline(
                 list(prompts[part]),
                 num_inference_steps=steps,
                 guidance_scale=guidance,
                 generator=[torch.Generator().manual_seed(seed) for seed in seeds[part]],
                 output_type="np",
             ).images
-            pictures.extend((made * 255).round().astype(np.uint8))
-            done(len(made))
+            pictures.extend((images * 255).round().astype(np.uint8))
+            done(len(images))
         return pictures
 
-    def seconds(self, asked: Sequence[Case], steps: int, guidance: float) -> float:
+    def seconds(self, test_cases: Sequence[Case], steps: int, guidance: float) -> float:
         """Median wall time in seconds of pictures painted one by one, after one to warm up."""
         times = []
-        for case in [asked[0], *asked[:TIMED]]:
+        for case in [test_cases[0], *test_cases[:TIMED]]:
             started = time.perf_counter()
             self.paint([case.prompt], [case.seed], steps, guidance)
             times.append(time.perf_counter() - started)
@@ -120,8 +120,8 @@ class Painter:
 class Evaluation:
     """All rows of one run; every (steps, guidance) is painted once."""
 
-    def __init__(self, painter: Painter, asked: list[Case], progress: Progress) -> None:
-        self.painter, self.asked, self.progress = painter, asked, progress
+    def __init__(self, painter: Painter, test_cases: list[Case], progress: Progress) -> None:
+        self.painter, self.test_cases, self.progress = painter, test_cases, progress
         self.rows: dict[tuple[int, float], Row] = {}
         self.readings: dict[tuple[int, float], list[Reading]] = {}
 
@@ -129,36 +129,36 @@ class Evaluation:
         """Paint, read and time every case."""
         if (steps, guidance) in self.rows:
             return self.rows[steps, guidance]
-        bar = self.progress.add_task(f"{steps} steps, guidance {guidance:g}", total=len(self.asked))
+        bar = self.progress.add_task(f"{steps} steps, guidance {guidance:g}", total=len(self.test_cases))
         pictures = self.painter.paint(
-            [case.prompt for case in self.asked],
-            [case.seed for case in self.asked],
+            [case.prompt for case in self.test_cases],
+            [case.seed for case in self.test_cases],
             steps,
             guidance,
             lambda count: self.progress.advance(bar, count),
         )
         readings = [oracle.read(picture) for picture in pictures]
-        unseen = [pair for pair in zip(self.asked, readings, strict=True) if pair[0].unseen_pair]
+        unseen = [pair for pair in zip(self.test_cases, readings, strict=True) if pair[0].unseen_pair]
         self.readings[steps, guidance] = readings
         self.rows[steps, guidance] = Row(
             steps,
             guidance,
-            self.painter.seconds(self.asked, steps, guidance),
-            shares(self.asked, readings),
+            self.painter.seconds(self.test_cases, steps, guidance),
+            shares(self.test_cases, readings),
             shares([case for case, _ in unseen], [reading for _, reading in unseen]),
         )
         return self.rows[steps, guidance]
 
     def grid(self, steps: Sequence[int], guidance: Sequence[float], default: float) -> None:
         """All `steps` at the default guidance, and every other guidance at MAIN_STEPS."""
-        wanted = dict.fromkeys([*((value, default) for value in steps), *((MAIN_STEPS, value) for value in guidance)])
-        for pair in wanted:
+        pairs = dict.fromkeys([*((value, default) for value in steps), *((MAIN_STEPS, value) for value in guidance)])
+        for pair in pairs:
             self.row(*pair)
 
     def misread(self, steps: int, guidance: float) -> list[dict[str, Any]]:
         """The cases that were not right in every attribute, with what was read instead."""
         wrong = []
-        for case, reading in zip(self.asked, self.readings[steps, guidance], strict=True):
+        for case, reading in zip(self.test_cases, self.readings[steps, guidance], strict=True):
             results = right(case, reading)
             if not results["all"]:
                 read = {name: getattr(reading, name) for name in ATTRIBUTES if not results[name]}
@@ -218,11 +218,11 @@ def markdown(report: dict[str, Any]) -> str:
         "\n".join(_table(rows, "scores_unseen_pairs")),
     ]
     brief = report["brief"]
-    told = ", ".join(f"{name} {brief[name]:.1%}" for name in (*ATTRIBUTES, "all"))
+    summary = ", ".join(f"{name} {brief[name]:.1%}" for name in (*ATTRIBUTES, "all"))
     parts.append(
         f"{brief['prompts']} held-out prompts that leave parts unsaid, as people do (two red apples on a blue "
         f"background); what is unsaid is one, large, in the centre, of the fruit's natural colour, on purple "
-        f"({MAIN_STEPS} steps, guidance {default:g}): {told}."
+        f"({MAIN_STEPS} steps, guidance {default:g}): {summary}."
     )
     if report["foreign"]:
         parts.append(
@@ -241,8 +241,8 @@ def _table(rows: list[dict[str, Any]], key: str) -> list[str]:
     names = (*ATTRIBUTES, "all", "strict")
     lines = ["| steps | guidance | " + " | ".join(names) + " | seconds |", "|---" * (len(names) + 3) + "|"]
     for row in rows:
-        shown = " | ".join(f"{row[key][name] * 100:.1f}" if row[key] else "" for name in names)
-        lines.append(f"| {row['steps']} | {row['guidance']:g} | {shown} | {row['seconds']:.2f} |")
+        cells = " | ".join(f"{row[key][name] * 100:.1f}" if row[key] else "" for name in names)
+        lines.append(f"| {row['steps']} | {row['guidance']:g} | {cells} | {row['seconds']:.2f} |")
     return lines
 
 
@@ -256,13 +256,15 @@ def write_between(path: Path, text: str) -> None:
     path.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
 
 
-def contact_sheet(pictures: Sequence[np.ndarray], asked: Sequence[Case], readings: Sequence[Reading]) -> Image.Image:
+def contact_sheet(
+    pictures: Sequence[np.ndarray], test_cases: Sequence[Case], readings: Sequence[Reading]
+) -> Image.Image:
     """SHEET pictures, each with its prompt below and, in red, what was read otherwise."""
     across, down = SHEET
     side, gap, words = oracle.SIDE, 10, 52
     sheet = Image.new("RGB", (across * (side + gap) + gap, down * (side + words) + gap), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
-    for i, (picture, case, reading) in enumerate(zip(pictures, asked, readings, strict=True)):
+    for i, (picture, case, reading) in enumerate(zip(pictures, test_cases, readings, strict=True)):
         x, y = gap + i % across * (side + gap), gap + i // across * (side + words)
         sheet.paste(Image.fromarray(picture), (x, y))
         lines = textwrap.wrap(case.prompt, 27)
@@ -281,24 +283,24 @@ def contact_sheet(pictures: Sequence[np.ndarray], asked: Sequence[Case], reading
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Run everything and write scores.json, README.md and contact_sheet.png to `options.out`."""
     started = time.monotonic()
-    painter, asked = Painter(options.weights, options.batch), cases(options.prompts, options.seed)
+    painter, test_cases = Painter(options.weights, options.batch), cases(options.prompts, options.seed)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        run = Evaluation(painter, asked, progress)
+        run = Evaluation(painter, test_cases, progress)
         default = default_guidance(options.weights)
         run.grid(sorted({*options.steps, MAIN_STEPS}), options.guidance, default)
-        shown = asked[: SHEET[0] * SHEET[1]]
+        first = test_cases[: SHEET[0] * SHEET[1]]
         bar = progress.add_task("contact sheet, brief and foreign prompts", total=None)
-        pictures = painter.paint([c.prompt for c in shown], [c.seed for c in shown], MAIN_STEPS, default)
+        pictures = painter.paint([c.prompt for c in first], [c.seed for c in first], MAIN_STEPS, default)
         found, missed = foreign_share(painter, default, options.seed) if options.foreign else (0.0, [])
-        brief = brief_cases(len(asked) // 2, options.seed)
+        brief = brief_cases(len(test_cases) // 2, options.seed)
         drawn = painter.paint([c.prompt for c in brief], [c.seed for c in brief], MAIN_STEPS, default)
         progress.update(bar, total=1, completed=1)
     report = {
         "machine": machine(options.threads, painter.device),
         "weights": _digests(options.weights),
-        "prompts": len(asked),
-        "prompts_with_unseen_pairs": sum(case.unseen_pair for case in asked),
+        "prompts": len(test_cases),
+        "prompts_with_unseen_pairs": sum(case.unseen_pair for case in test_cases),
         "seed": options.seed,
         "guidance": default,
         "rows": [asdict(run.rows[key]) for key in sorted(run.rows)],
@@ -310,7 +312,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "scores.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     write_between(options.out / "README.md", markdown(report))
-    sheet = contact_sheet(pictures, shown, [oracle.read(picture) for picture in pictures])
+    sheet = contact_sheet(pictures, first, [oracle.read(picture) for picture in pictures])
     sheet.save(options.out / "contact_sheet.png", optimize=True)
     return report
 

@@ -183,7 +183,7 @@ class Oracle:
         if not parts:
             return Reading(0, "", "", "", "", ground, True, 0.0)
         logits = self._logits(parts)
-        each = logits.argmax(1).tolist()
+        fruits = logits.argmax(1).tolist()
         fruit, like = int(logits.mean(0).argmax()), int(logits.mean(0)[: len(FRUITS)].argmax())
         colours = [part.colour for part in parts]
         colour = max(sorted(set(colours)), key=colours.count)
@@ -194,7 +194,7 @@ class Oracle:
             fruit=(*FRUITS, NOTHING)[fruit],
             position=_position(parts, float(self.lift[like])),
             background=ground,
-            alike=set(colours) == {colour} and set(each) == {fruit},
+            alike=set(colours) == {colour} and set(fruits) == {fruit},
             confidence=float(logits.softmax(1)[:, : len(FRUITS)].max()),
         )
 
@@ -651,12 +651,12 @@ def save(oracle: Oracle, path: Path = WEIGHTS) -> None:
 def accuracy(oracle: Oracle, pictures: Iterator[tuple[np.ndarray, Label]]) -> dict[str, float]:
     """Share of rightly read pictures (0 to 1) by attribute, all together, alike, and with a fruit found.
 
-    Positions without a word are not asked.
+    Positions without a word are not compared.
     """
     right: dict[str, list[bool]] = {}
     for picture, row in pictures:
         reading = oracle.read(picture)
-        asked = [
+        names = [
             "count",
             "size",
             "colour",
@@ -664,7 +664,7 @@ def accuracy(oracle: Oracle, pictures: Iterator[tuple[np.ndarray, Label]]) -> di
             "background",
             *(["position"] if row["position"] != "anywhere" else []),
         ]
-        results = {name: getattr(reading, name) == row[name] for name in asked}
+        results = {name: getattr(reading, name) == row[name] for name in names}
         results |= {"all": all(results.values()), "alike": reading.alike, "found": reading.found}
         for name, value in results.items():
             right.setdefault(name, []).append(value)
@@ -683,24 +683,24 @@ def main() -> None:
     torch.manual_seed(options.seed)
     rng, started = np.random.default_rng(options.seed), time.monotonic()
     known = drawings(options.drawings)
-    asked = drawings(options.check) if options.check else known[-len(known) // 5 :]
+    drawings_to_check = drawings(options.check) if options.check else known[-len(known) // 5 :]
     known = known if options.check else known[: -len(known) // 5]
     looks = looked(known, rng)
     network = learn(*lessons(known, looks, rng))
     save(Oracle(network, *calibrate(looks)), options.out)
-    _report(Oracle.load(options.out), asked, rng)
+    _report(Oracle.load(options.out), drawings_to_check, rng)
     minutes = (time.monotonic() - started) / 60
     print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB, {minutes:.1f} minutes")
 
 
-def _report(oracle: Oracle, asked: Drawings, rng: np.random.Generator) -> None:
+def _report(oracle: Oracle, drawings_to_check: Drawings, rng: np.random.Generator) -> None:
     def seen(change: Callable[..., np.ndarray]) -> Iterator[tuple[np.ndarray, Label]]:
-        return ((change(picture, rng), row) for picture, row in asked)
+        return ((change(picture, rng), row) for picture, row in drawings_to_check)
 
-    for name, pictures in (("as drawn", iter(asked)), ("softened", seen(softened)), ("worn", seen(worn))):
+    for name, pictures in (("as drawn", iter(drawings_to_check)), ("softened", seen(softened)), ("worn", seen(worn))):
         scores = accuracy(oracle, pictures)
-        print(f"{name} ({len(asked)}): " + ", ".join(f"{key} {value:.2%}" for key, value in scores.items()))
-    fooled = np.mean([oracle.read(softened(garbage(rng, asked), rng)).found for _ in range(500)])
+        print(f"{name} ({len(drawings_to_check)}): " + ", ".join(f"{key} {value:.2%}" for key, value in scores.items()))
+    fooled = np.mean([oracle.read(softened(garbage(rng, drawings_to_check), rng)).found for _ in range(500)])
     print(f"garbage called a fruit: {fooled:.1%} of 500")
 
 

@@ -71,24 +71,24 @@ def _merges(words: list[str]) -> list[tuple[str, str]]:
     return merges
 
 
-def tokens(made: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
+def tokens(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
     """Token ids as StableDiffusionPipeline makes them: int64, shape (N, TOKENS)."""
-    return made(texts, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
+    return tokenizer(texts, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt").input_ids
 
 
-def encoder(made: CLIPTokenizer) -> CLIPTextModel:
+def encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=len(made),
+            vocab_size=len(tokenizer),
             hidden_size=WIDTH,
             intermediate_size=2 * WIDTH,
             num_hidden_layers=3,
             num_attention_heads=4,
             max_position_embeddings=TOKENS,
             hidden_act="gelu",
-            bos_token_id=made.bos_token_id,
-            eos_token_id=made.eos_token_id,
-            pad_token_id=made.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )
 
@@ -118,11 +118,11 @@ def _noun_only(scene: Scene, text: str) -> bool:
     return scene.fruit == "orange" == scene.colour and text.split().count("orange") < (2 if scene.count == 1 else 1)
 
 
-def pretrain(made: CLIPTokenizer, *, minutes: float, seed: int, device: str, batch: int = 256) -> CLIPTextModel:
+def pretrain(tokenizer: CLIPTokenizer, *, minutes: float, seed: int, device: str, batch: int = 256) -> CLIPTextModel:
     """Teach the encoder the six attributes for `minutes` of wall time."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    model = encoder(made).to(device).train()
+    model = encoder(tokenizer).to(device).train()
     heads = nn.ModuleList(nn.Linear(WIDTH, len(values) + 1) for values in ATTRIBUTES.values()).to(device)
     parameters = [*model.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
@@ -140,16 +140,18 @@ def pretrain(made: CLIPTokenizer, *, minutes: float, seed: int, device: str, bat
                 labels.append(_said(scene, text))
             for i in range(batch // 16):
                 texts[i], labels[i] = foreign(rng), [len(values) for values in ATTRIBUTES.values()]
-            ids, wanted = tokens(made, texts).to(device), torch.tensor(labels, device=device)
+            ids, labels_tensor = tokens(tokenizer, texts).to(device), torch.tensor(labels, device=device)
             states = model(ids).last_hidden_state
-            last = states[torch.arange(batch), (ids == made.eos_token_id).int().argmax(1)]
+            last = states[torch.arange(batch), (ids == tokenizer.eos_token_id).int().argmax(1)]
             scores = [head(last) for head in heads]
-            loss = sum(nn.functional.cross_entropy(s, wanted[:, i]) for i, s in enumerate(scores))
+            loss = sum(nn.functional.cross_entropy(s, labels_tensor[:, i]) for i, s in enumerate(scores))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-            right = torch.tensor([float((s.argmax(1) == wanted[:, i]).float().mean()) for i, s in enumerate(scores)])
+            right = torch.tensor(
+                [float((s.argmax(1) == labels_tensor[:, i]).float().mean()) for i, s in enumerate(scores)]
+            )
             step += 1
             if step % 50 == 0:
                 progress.update(bar, completed=spent)

@@ -52,11 +52,11 @@ def main() -> None:
         torch.save(scaled.half(), runs / "latents.pt")
     latents = torch.load(runs / "latents.pt", weights_only=True).float()
 
-    made = text.tokenizer(runs / "tokenizer")
+    tokenizer = text.tokenizer(runs / "tokenizer")
     if not (runs / "text.safetensors").exists():
-        learned = text.pretrain(made, minutes=options.text_minutes, seed=options.seed, device=options.device)
+        learned = text.pretrain(tokenizer, minutes=options.text_minutes, seed=options.seed, device=options.device)
         save_file({k: v.contiguous() for k, v in learned.state_dict().items()}, runs / "text.safetensors")
-    encoder = text.encoder(made)
+    encoder = text.encoder(tokenizer)
     encoder.load_state_dict(load_file(runs / "text.safetensors"))
 
     plan = denoiser.Plan(
@@ -66,9 +66,9 @@ def main() -> None:
         batch=options.batch,
         compile=options.compile,
     )
-    networks = denoiser.train(latents, scenes, made, encoder, runs, plan)
+    networks = denoiser.train(latents, scenes, tokenizer, encoder, runs, plan)
     _once(runs / "decoder.done", lambda: _round(pictures, options, 99, options.decoder_minutes, "decoder"))
-    export(options.out, AutoencoderTiny.from_pretrained(runs / "vae"), made, networks)
+    export(options.out, AutoencoderTiny.from_pretrained(runs / "vae"), tokenizer, networks)
 
 
 def _once(mark: Path, work: Callable[[], object]) -> None:
@@ -84,7 +84,7 @@ def _round(pictures: np.ndarray, options: argparse.Namespace, number: int, minut
     )
 
 
-def export(folder: Path, vae: AutoencoderTiny, made, networks: dict[str, nn.Module]) -> None:
+def export(folder: Path, vae: AutoencoderTiny, tokenizer, networks: dict[str, nn.Module]) -> None:
     """Write the pipeline in diffusers' folder layout, fp16, and print its digests for the card."""
     scheduler = DPMSolverMultistepScheduler(
         num_train_timesteps=1000,
@@ -97,7 +97,7 @@ def export(folder: Path, vae: AutoencoderTiny, made, networks: dict[str, nn.Modu
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=networks["text"],
-        tokenizer=made,
+        tokenizer=tokenizer,
         unet=networks["unet"],
         scheduler=scheduler,
         safety_checker=None,

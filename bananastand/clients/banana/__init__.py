@@ -1,4 +1,4 @@
-"""Banana.dev's own API, a client of each kind.
+"""Banana.dev's own API: a blocking client and one for asyncio.
 
 >>> with Banana() as banana:  # BANANA_API_KEY
 ...     print(banana.call_project("my-project", "", {"prompt": "a ripe banana"})["output"])
@@ -9,42 +9,44 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
-from ..call import Call, Provider
-from ..client import AsyncClient, Client, aflow, amethod, flow, method
+from ..bound_methods import async_flow, async_method, flow, method
+from ..client import AsyncClient, Client
+from ..provider import ProviderAPI
+from ..request import ClientRequest
 from . import calls
-from .answers import LogLine
 from .logs import follow, follow_async
+from .models import LogLine
 
 __all__ = ["AsyncBanana", "Banana"]
 
 
-class _BananaAPI(Provider):
+class _BananaAPI(ProviderAPI):
     name = "banana"
     base_url = "https://api.banana.dev"
     key_variable = "BANANA_API_KEY"
 
-    def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
-        """In the body of start and check, else a header."""
-        if call.path.startswith(("/start/", "/check/")):
-            return {**cast("dict[str, object]", call.json), "apiKey": key}
+    def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
+        """Put the key into the body of start and check, else into a header."""
+        if request.path.startswith(("/start/", "/check/")):
+            return {**cast("dict[str, object]", request.json), "apiKey": key}
         headers["X-Banana-API-Key"] = key
-        return call.json
+        return request.json
 
-    def address(self, base_url: str, path: str) -> str:
-        """Projects have hosts of their own, where the base is the real one."""
+    def url_of(self, base_url: str, path: str) -> str:
+        """Return the URL of a path; on the real API each project has a host of its own."""
         if base_url == self.base_url and path.startswith("/run/"):
             project, _, route = path.removeprefix("/run/").partition("/")
             return f"https://{project}.run.banana.dev/{route}"
         return base_url + path
 
     def refusal(self, body: Any) -> str | None:
-        """start and check answer failures with 200 and "error" somewhere in the message."""
+        """Return the message of a failed run: start and check fail with status 200 and "error" in the message."""
         message = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else None
         runs = isinstance(body, dict) and "apiVersion" in body
         return message if runs and isinstance(message, str) and "error" in message.lower() else None
 
     def message(self, body: Any) -> str | None:
-        """What an error of the management API says; run URLs answer plain text."""
+        """Return an error's message; errors of run URLs are plain text."""
         message = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else None
         return message if isinstance(message, str) else None
 
@@ -53,7 +55,7 @@ PROVIDER = _BananaAPI()
 
 
 class Banana(Client):
-    """Banana.dev's own API. The key is else that of BANANA_API_KEY."""
+    """Client of Banana.dev's own API; the key comes from BANANA_API_KEY unless it is passed."""
 
     provider = PROVIDER
     start_run = method(calls.start_run)
@@ -72,29 +74,29 @@ class Banana(Client):
     deploy = flow(calls.deploy)
 
     def build_log(self, build_id: str) -> Iterator[LogLine]:
-        """The lines of a build's log as they come, to its end. Needs the package `websockets`."""
+        """Iterate over the lines of a build's log as they come, to its end. Needs the package `websockets`."""
         return follow(self.session, build_id)
 
 
 class AsyncBanana(AsyncClient):
-    """The same for asyncio."""
+    """Client of Banana.dev's own API for asyncio."""
 
     provider = PROVIDER
-    start_run = amethod(calls.start_run)
-    check_run = amethod(calls.check_run)
-    list_projects = amethod(calls.list_projects)
-    create_project = amethod(calls.create_project)
-    get_project = amethod(calls.get_project)
-    update_project = amethod(calls.update_project)
-    create_upload = amethod(calls.create_upload)
-    put_upload = amethod(calls.put_upload)
-    build_project = amethod(calls.build_project)
-    warmup_project = amethod(calls.warmup_project)
-    call_project = amethod(calls.call_project)
-    wait_for_run = aflow(calls.wait_for_run)
-    run_and_wait = aflow(calls.run_and_wait)
-    deploy = aflow(calls.deploy)
+    start_run = async_method(calls.start_run)
+    check_run = async_method(calls.check_run)
+    list_projects = async_method(calls.list_projects)
+    create_project = async_method(calls.create_project)
+    get_project = async_method(calls.get_project)
+    update_project = async_method(calls.update_project)
+    create_upload = async_method(calls.create_upload)
+    put_upload = async_method(calls.put_upload)
+    build_project = async_method(calls.build_project)
+    warmup_project = async_method(calls.warmup_project)
+    call_project = async_method(calls.call_project)
+    wait_for_run = async_flow(calls.wait_for_run)
+    run_and_wait = async_flow(calls.run_and_wait)
+    deploy = async_flow(calls.deploy)
 
     def build_log(self, build_id: str) -> AsyncIterator[LogLine]:
-        """The lines of a build's log as they come, to its end. Needs the package `websockets`."""
+        """Iterate over the lines of a build's log as they come, to its end. Needs the package `websockets`."""
         return follow_async(self.session, build_id)

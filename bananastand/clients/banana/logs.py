@@ -1,4 +1,4 @@
-"""The log of a build, which comes over a websocket. Imports `websockets` only when a log is asked for."""
+"""The log of a build, which comes over a WebSocket. `websockets` is imported when a log is read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from ..call import Session
 from ..errors import APIConnectionError, APIResponseError
-from .answers import LogLine
+from ..session import ClientSession
+from .models import LogLine
 
 __all__ = ["follow", "follow_async"]
 
@@ -18,8 +18,8 @@ REAL = "https://api.banana.dev"
 BUILDS = "wss://build.banana.dev"
 
 
-def follow(session: Session, build_id: str) -> Iterator[LogLine]:
-    """Its lines as they come. Raises APIConnectionError where the log is refused or broken off."""
+def follow(session: ClientSession, build_id: str) -> Iterator[LogLine]:
+    """Iterate over the lines of a build's log. Raises APIConnectionError if it is refused or breaks off."""
     from websockets.exceptions import WebSocketException
     from websockets.sync.client import connect
 
@@ -32,8 +32,8 @@ def follow(session: Session, build_id: str) -> Iterator[LogLine]:
         raise _broken(url, error) from None
 
 
-async def follow_async(session: Session, build_id: str) -> AsyncIterator[LogLine]:
-    """The same for asyncio."""
+async def follow_async(session: ClientSession, build_id: str) -> AsyncIterator[LogLine]:
+    """Iterate over the lines of a build's log, for asyncio. Raises as `follow` does."""
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 
@@ -46,12 +46,12 @@ async def follow_async(session: Session, build_id: str) -> AsyncIterator[LogLine
         raise _broken(url, error) from None
 
 
-def _url(session: Session, build_id: str) -> str:
+def _url(session: ClientSession, build_id: str) -> str:
     base = BUILDS if session.base_url == REAL else "ws" + session.base_url.removeprefix("http")
     return f"{base}/ws/logs/{quote(build_id, safe='')}"
 
 
-def _headers(session: Session) -> dict[str, str]:
+def _headers(session: ClientSession) -> dict[str, str]:
     return {"X-Banana-API-Key": session.key_for()}
 
 

@@ -1,4 +1,4 @@
-"""Banana.dev behind LowCodeAPI: a client of each kind.
+"""Banana.dev behind LowCodeAPI: a blocking client and one for asyncio.
 
 >>> with BananaDev() as banana:  # LOWCODEAPI_TOKEN
 ...     run = banana.run_and_wait("value", {"prompt": "a ripe banana"})
@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from ..client import AsyncClient, Client, aflow, amethod, flow, method
+from ..bound_methods import async_flow, async_method, flow, method
+from ..client import AsyncClient, Client
 from ..lowcodeapi import LowCodeAPI
 from . import calls
 
@@ -20,7 +21,7 @@ PROVIDER = LowCodeAPI("bananadev")
 
 
 class BananaDev(Client):
-    """Banana.dev behind LowCodeAPI. The key is LowCodeAPI's api_token, else LOWCODEAPI_TOKEN."""
+    """Client of Banana.dev behind LowCodeAPI; the token comes from LOWCODEAPI_TOKEN unless it is passed."""
 
     provider = PROVIDER
     get_base = method(calls.get_base)
@@ -37,17 +38,17 @@ class BananaDev(Client):
 
 
 class AsyncBananaDev(AsyncClient):
-    """The same for asyncio."""
+    """Client of Banana.dev behind LowCodeAPI for asyncio."""
 
     provider = PROVIDER
-    get_base = amethod(calls.get_base)
-    start_run = amethod(calls.start_run)
-    check_run = amethod(calls.check_run)
-    run = amethod(calls.run)
-    list_models = amethod(calls.list_models)
-    get_model = amethod(calls.get_model)
-    get_account = amethod(calls.get_account)
-    get_usage = amethod(calls.get_usage)
-    deploy_model = amethod(calls.deploy_model)
-    wait_for_run = aflow(calls.wait_for_run)
-    run_and_wait = aflow(calls.run_and_wait)
+    get_base = async_method(calls.get_base)
+    start_run = async_method(calls.start_run)
+    check_run = async_method(calls.check_run)
+    run = async_method(calls.run)
+    list_models = async_method(calls.list_models)
+    get_model = async_method(calls.get_model)
+    get_account = async_method(calls.get_account)
+    get_usage = async_method(calls.get_usage)
+    deploy_model = async_method(calls.deploy_model)
+    wait_for_run = async_flow(calls.wait_for_run)
+    run_and_wait = async_flow(calls.run_and_wait)

@@ -1,4 +1,4 @@
-"""fal.ai behind LowCodeAPI: a client of each kind.
+"""fal.ai behind LowCodeAPI: a blocking client and one for asyncio.
 
 >>> with FalAI() as fal:  # LOWCODEAPI_TOKEN
 ...     for model in fal.each_model(search="flux"):
@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from ..client import AsyncClient, Client, aflow, amethod, apages, flow, method, pages
+from ..bound_methods import async_flow, async_method, async_pages, flow, method, pages
+from ..client import AsyncClient, Client
 from ..lowcodeapi import LowCodeAPI
 from . import calls
 
@@ -20,7 +21,7 @@ PROVIDER = LowCodeAPI("falai")
 
 
 class FalAI(Client):
-    """fal.ai behind LowCodeAPI. The key is LowCodeAPI's api_token, else LOWCODEAPI_TOKEN."""
+    """Client of fal.ai behind LowCodeAPI; the token comes from LOWCODEAPI_TOKEN unless it is passed."""
 
     provider = PROVIDER
     list_models = method(calls.list_models)
@@ -42,22 +43,22 @@ class FalAI(Client):
 
 
 class AsyncFalAI(AsyncClient):
-    """The same for asyncio."""
+    """Client of fal.ai behind LowCodeAPI for asyncio."""
 
     provider = PROVIDER
-    list_models = amethod(calls.list_models)
-    get_model = amethod(calls.get_model)
-    get_pricing = amethod(calls.get_pricing)
-    get_usage = amethod(calls.get_usage)
-    get_analytics = amethod(calls.get_analytics)
-    list_instances = amethod(calls.list_instances)
-    create_instance = amethod(calls.create_instance)
-    get_instance = amethod(calls.get_instance)
-    delete_instance = amethod(calls.delete_instance)
-    start_instance = amethod(calls.start_instance)
-    stop_instance = amethod(calls.stop_instance)
-    monitor_instance = amethod(calls.monitor_instance)
-    batch = amethod(calls.batch)
-    each_model = apages(calls.each_model)
-    each_instance = apages(calls.each_instance)
-    wait_for_instance = aflow(calls.wait_for_instance)
+    list_models = async_method(calls.list_models)
+    get_model = async_method(calls.get_model)
+    get_pricing = async_method(calls.get_pricing)
+    get_usage = async_method(calls.get_usage)
+    get_analytics = async_method(calls.get_analytics)
+    list_instances = async_method(calls.list_instances)
+    create_instance = async_method(calls.create_instance)
+    get_instance = async_method(calls.get_instance)
+    delete_instance = async_method(calls.delete_instance)
+    start_instance = async_method(calls.start_instance)
+    stop_instance = async_method(calls.stop_instance)
+    monitor_instance = async_method(calls.monitor_instance)
+    batch = async_method(calls.batch)
+    each_model = async_pages(calls.each_model)
+    each_instance = async_pages(calls.each_instance)
+    wait_for_instance = async_flow(calls.wait_for_instance)

@@ -1,4 +1,4 @@
-"""The calls of fal.ai behind LowCodeAPI: one function for each operation, and the flows that take several."""
+"""The calls of fal.ai behind LowCodeAPI: one function for each operation. C:36 is line 36 of its document."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from ..call import Book, Call, Flow, Session, given
+from ..request import ClientRequest, PagedList, without_none
+from ..session import ClientSession, Flow
 from ..waiting import POLL, wait
-from .answers import (
+from .models import (
     Analytics,
     Batch,
     Instance,
@@ -47,26 +48,82 @@ __all__ = [
 
 def list_models(
     *, limit: int | None = None, offset: int | None = None, search: str | None = None, cursor: str | None = None
-) -> Call[ModelList]:
-    """A page of the catalogue; `search` is looked for in name and description."""
-    return Call(ModelList, "GET", "/v1/models", given(limit=limit, offset=offset, search=search, cursor=cursor))
+) -> ClientRequest[ModelList]:
+    """Return a page of the catalogue.
+
+    Source: C:36-61.
+
+    Args:
+        limit: Entries of a page, from 1.
+        offset: Entries to skip, from 0.
+        search: Text to look for in names and descriptions.
+        cursor: `next_cursor` of the page before.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+    """
+    return ClientRequest(
+        ModelList, "GET", "/v1/models", without_none(limit=limit, offset=offset, search=search, cursor=cursor)
+    )
 
 
-def get_model(model_id: str) -> Call[ModelDetail]:
-    """One model with its capabilities and configuration."""
-    return Call(ModelDetail, "GET", "/v1/models/model_id", {"model_id": model_id})
+def get_model(model_id: str) -> ClientRequest[ModelDetail]:
+    """Return one model with its capabilities and configuration.
+
+    Source: C:65-88.
+
+    Args:
+        model_id: Endpoint id of a model.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no model of that name or id.
+    """
+    return ClientRequest(ModelDetail, "GET", "/v1/models/model_id", {"model_id": model_id})
 
 
-def get_pricing(*, model_id: str | None = None) -> Call[Pricing]:
-    """The price of one model, or every price."""
-    return Call(Pricing, "GET", "/v1/pricing", {"model_id": model_id})
+def get_pricing(*, model_id: str | None = None) -> ClientRequest[Pricing]:
+    """Return the price of one model, or all prices.
+
+    Source: C:94-117.
+
+    Args:
+        model_id: Endpoint id of a model; all models by default.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no model of that name or id.
+    """
+    return ClientRequest(Pricing, "GET", "/v1/pricing", {"model_id": model_id})
 
 
 def get_usage(
     *, start_date: str | None = None, end_date: str | None = None, model_id: str | None = None
-) -> Call[Usage]:
-    """Requests and costs between two dates (ISO 8601)."""
-    return Call(Usage, "GET", "/v1/usage", given(start_date=start_date, end_date=end_date, model_id=model_id))
+) -> ClientRequest[Usage]:
+    """Return requests and costs of a period.
+
+    Source: C:123-148.
+
+    Args:
+        start_date: First day or moment, ISO 8601; 24 hours ago by default.
+        end_date: Last day or moment, ISO 8601; now by default.
+        model_id: Only this model.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no model of that name or id.
+    """
+    return ClientRequest(
+        Usage, "GET", "/v1/usage", without_none(start_date=start_date, end_date=end_date, model_id=model_id)
+    )
 
 
 def get_analytics(
@@ -76,78 +133,226 @@ def get_analytics(
     metric: Metric | None = None,
     model_id: str | None = None,
     cursor: str | None = None,
-) -> Call[Analytics]:
-    """A metric, or all of them, between two dates (ISO 8601)."""
-    query = given(start_date=start_date, end_date=end_date, metric=metric, model_id=model_id, cursor=cursor)
-    return Call(Analytics, "GET", "/v1/analytics", query)
+) -> ClientRequest[Analytics]:
+    """Return the metrics of a period.
+
+    Source: C:384-386.
+
+    Args:
+        start_date: First day or moment, ISO 8601; 24 hours ago by default.
+        end_date: Last day or moment, ISO 8601; now by default.
+        metric: requests, cost, latency or errors; all of them by default.
+        model_id: Only this model.
+        cursor: `next_cursor` of the page before.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no model of that name or id.
+    """
+    query = without_none(start_date=start_date, end_date=end_date, metric=metric, model_id=model_id, cursor=cursor)
+    return ClientRequest(Analytics, "GET", "/v1/analytics", query)
 
 
 def list_instances(
     *, status: Status | None = None, limit: int | None = None, offset: int | None = None, cursor: str | None = None
-) -> Call[InstanceList]:
-    """A page of your compute instances."""
-    query = given(status=status, limit=limit, offset=offset, cursor=cursor)
-    return Call(InstanceList, "GET", "/v1/compute/instances", query)
+) -> ClientRequest[InstanceList]:
+    """Return a page of your compute instances.
+
+    Source: C:154-179.
+
+    Args:
+        status: Only instances in this state.
+        limit: Entries of a page, from 1.
+        offset: Entries to skip, from 0.
+        cursor: `next_cursor` of the page before.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+    """
+    query = without_none(status=status, limit=limit, offset=offset, cursor=cursor)
+    return ClientRequest(InstanceList, "GET", "/v1/compute/instances", query)
 
 
 def create_instance(
     instance_type: str, *, name: str | None = None, config: Mapping[str, Any] | None = None
-) -> Call[Instance]:
-    """Create a compute instance; it is `active` some time later."""
-    body = given(instance_type=instance_type, name=name, config=config)
-    return Call(Instance, "POST", "/v1/compute/instances", json=body)
+) -> ClientRequest[Instance]:
+    """Create a compute instance; it becomes active some time later.
+
+    Source: C:183-221.
+
+    Args:
+        instance_type: Kind of machine, such as gpu_1x_h100_sxm5.
+        name: Name of the instance.
+        config: Configuration, any JSON object.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+    """
+    body = without_none(instance_type=instance_type, name=name, config=config)
+    return ClientRequest(Instance, "POST", "/v1/compute/instances", json=body)
 
 
-def get_instance(instance_id: str) -> Call[Instance]:
-    """An instance as it stands."""
-    return Call(Instance, "GET", "/v1/compute/instances/instance_id", {"instance_id": instance_id})
+def get_instance(instance_id: str) -> ClientRequest[Instance]:
+    """Return an instance and its state.
+
+    Source: C:163.
+
+    Args:
+        instance_id: Id of an instance.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no instance of that name or id.
+    """
+    return ClientRequest(Instance, "GET", "/v1/compute/instances/instance_id", {"instance_id": instance_id})
 
 
-def delete_instance(instance_id: str) -> Call[Literal[""]]:
-    """Delete an instance."""
+def delete_instance(instance_id: str) -> ClientRequest[Literal[""]]:
+    """Delete an instance.
+
+    Source: C:163.
+
+    Args:
+        instance_id: Id of an instance.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no instance of that name or id.
+    """
     query = {"instance_id": instance_id}
-    return Call(Literal[""], "DELETE", "/v1/compute/instances/instance_id", query, idempotent=True)
+    return ClientRequest(Literal[""], "DELETE", "/v1/compute/instances/instance_id", query, idempotent=True)
 
 
-def start_instance(instance_id: str) -> Call[Instance]:
-    """Start a stopped instance."""
-    return Call(Instance, "POST", "/v1/compute/instances/instance_id/start", {"instance_id": instance_id})
+def start_instance(instance_id: str) -> ClientRequest[Instance]:
+    """Start a stopped instance.
+
+    Source: C:225-248.
+
+    Args:
+        instance_id: Id of an instance.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no instance of that name or id.
+    """
+    return ClientRequest(Instance, "POST", "/v1/compute/instances/instance_id/start", {"instance_id": instance_id})
 
 
-def stop_instance(instance_id: str) -> Call[Instance]:
-    """Stop an active instance."""
-    return Call(Instance, "POST", "/v1/compute/instances/instance_id/stop", {"instance_id": instance_id})
+def stop_instance(instance_id: str) -> ClientRequest[Instance]:
+    """Stop an active instance.
+
+    Source: C:252-275.
+
+    Args:
+        instance_id: Id of an instance.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no instance of that name or id.
+    """
+    return ClientRequest(Instance, "POST", "/v1/compute/instances/instance_id/stop", {"instance_id": instance_id})
 
 
-def monitor_instance(instance_id: str, *, metrics: Sequence[Reading] = ()) -> Call[Monitoring]:
-    """What an instance is busy with; by default all metrics."""
-    query = given(instance_id=instance_id, metrics=",".join(metrics) or None)
-    return Call(Monitoring, "GET", "/v1/compute/instances/instance_id/monitor", query)
+def monitor_instance(instance_id: str, *, metrics: Sequence[Reading] = ()) -> ClientRequest[Monitoring]:
+    """Return how busy an instance is.
+
+    Source: C:366-368.
+
+    Args:
+        instance_id: Id of an instance.
+        metrics: Any of cpu, memory, gpu, disk and network; all by default.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+        NotFoundError: 404: there is no instance of that name or id.
+    """
+    query = without_none(instance_id=instance_id, metrics=",".join(metrics) or None)
+    return ClientRequest(Monitoring, "GET", "/v1/compute/instances/instance_id/monitor", query)
 
 
-def batch(requests: Sequence[Mapping[str, Any]]) -> Call[Batch]:
-    """Several requests in one: each of `method`, `path` and, where it has them, `params` (its query) and `body`."""
-    return Call(Batch, "POST", "/v1/batch", json={"requests": [dict(request) for request in requests]})
+def batch(requests: Sequence[Mapping[str, Any]]) -> ClientRequest[Batch]:
+    """Send several requests as one.
+
+    Source: C:281-324.
+
+    Args:
+        requests: 1 to 100 requests, each with `method`, `path` and, where it has them, `params` (its query) and `body`.
+
+    Returns:
+        One response for each request, in their order.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+    """
+    return ClientRequest(Batch, "POST", "/v1/batch", json={"requests": [dict(request) for request in requests]})
 
 
-def each_model(*, search: str | None = None, limit: int | None = None) -> Book[Model]:
-    """The whole catalogue, `limit` to a page."""
-    return Book(list_models(search=search, limit=limit), lambda page: page.models, _following)
+def each_model(*, search: str | None = None, limit: int | None = None) -> PagedList[Model]:
+    """Iterate over the whole catalogue.
+
+    Source: C:36-61.
+
+    Args:
+        search: Text to look for in names and descriptions.
+        limit: Entries fetched at once, from 1.
+
+    Yields:
+        One model after another; a page is fetched when it is reached.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+    """
+    return PagedList(list_models(search=search, limit=limit), lambda page: page.models, _next_page)
 
 
-def each_instance(*, status: Status | None = None, limit: int | None = None) -> Book[Instance]:
-    """All your instances, `limit` to a page."""
-    return Book(list_instances(status=status, limit=limit), lambda page: page.instances, _following)
+def each_instance(*, status: Status | None = None, limit: int | None = None) -> PagedList[Instance]:
+    """Iterate over all your instances.
+
+    Source: C:154-179.
+
+    Args:
+        status: Only instances in this state.
+        limit: Entries fetched at once, from 1.
+
+    Yields:
+        One instance after another; a page is fetched when it is reached.
+
+    Raises:
+        BadRequestError: 400: an argument is out of range.
+        AuthenticationError: 401: the key is unknown or revoked.
+        RateLimitError: 429: too many requests, after the retries.
+    """
+    return PagedList(list_instances(status=status, limit=limit), lambda page: page.instances, _next_page)
 
 
-def _following(call: Call[Any], page: Page) -> Call[Any] | None:
+def _next_page(call: ClientRequest[Any], page: Page) -> ClientRequest[Any] | None:
     if not page.has_more or page.next_cursor in (None, call.query.get("cursor")):
         return None
     return replace(call, query={**call.query, "cursor": page.next_cursor})
 
 
 def wait_for_instance(
-    session: Session,
+    session: ClientSession,
     instance_id: str,
     status: Status = "active",
     *,
@@ -156,9 +361,25 @@ def wait_for_instance(
     on_check: Callable[[Instance], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Flow[Instance]:
-    """Look at an instance every `poll` seconds until it has that status.
+    """Check an instance until it reaches a state.
 
-    Raises DeadlineExceeded after `deadline` seconds, CallCancelled once `cancelled` is true.
+    Source: C:163.
+
+    Args:
+        session: The client's session; a client passes its own.
+        instance_id: Id of an instance.
+        status: The state to wait for.
+        poll: Seconds between two checks; 3 to 5 are good.
+        deadline: Seconds after which waiting ends.
+        on_check: Called with each checked state.
+        cancelled: Returns true once waiting is to end; asked at least ten times a second.
+
+    Returns:
+        The instance in that state.
+
+    Raises:
+        DeadlineExceeded: The deadline is over; the work may go on.
+        CallCancelled: `cancelled` returned true.
     """
     return wait(
         session,

@@ -1,8 +1,8 @@
-"""Go Bananas!, a client of each kind.
+"""Go Bananas!: a blocking client and one for asyncio.
 
 >>> with GoBananas() as bananas:  # GOBANANAS_API_KEY
-...     made = bananas.create_image("a banana stand by the sea", aspect_ratio="16:9")
-...     bananas.save(made.images[0], "stand.png")
+...     created = bananas.create_image("a banana stand by the sea", aspect_ratio="16:9")
+...     bananas.save(created.images[0], "stand.png")
 """
 
 from __future__ import annotations
@@ -10,39 +10,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ..call import Call, Provider, seconds
-from ..client import AsyncClient, Client, aflow, amethod, apages, flow, method, pages
+from ..bound_methods import async_flow, async_method, async_pages, flow, method, pages
+from ..client import AsyncClient, Client
+from ..provider import ProviderAPI, parse_seconds
+from ..request import ClientRequest
 from . import calls
 
 __all__ = ["AsyncGoBananas", "GoBananas"]
 
 
-class _GoBananasAPI(Provider):
+class _GoBananasAPI(ProviderAPI):
     name = "gobananas"
     base_url = "https://gobananasai.com"
     key_variable = "GOBANANAS_API_KEY"
 
-    def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
-        """A header of its own; a bearer would do as well."""
+    def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
+        """Put the key into X-API-Key (B:12); the API takes a bearer as well (B:14)."""
         headers["X-API-Key"] = key
-        return call.json
+        return request.json
 
     def message(self, body: Any) -> str | None:
-        """The text beside the code."""
+        """Return the text beside an error's code."""
         error = cast("dict[str, Any]", body).get("error") if isinstance(body, dict) else None
         return error if isinstance(error, str) else None
 
-    def hint(self, headers: Mapping[str, str], now: float) -> float | None:
-        """The limit tells when it is reset, in Unix seconds."""
-        reset = seconds(headers.get("x-ratelimit-reset"))
-        return super().hint(headers, now) if reset is None else max(0.0, reset - now)
+    def retry_after(self, headers: Mapping[str, str], now: float) -> float | None:
+        """Return the seconds until the limit is reset, which the API gives in Unix seconds."""
+        reset = parse_seconds(headers.get("x-ratelimit-reset"))
+        return super().retry_after(headers, now) if reset is None else max(0.0, reset - now)
 
 
 PROVIDER = _GoBananasAPI()
 
 
 class GoBananas(Client):
-    """Go Bananas!. The key is else that of GOBANANAS_API_KEY."""
+    """Client of Go Bananas!; the key comes from GOBANANAS_API_KEY unless it is passed."""
 
     provider = PROVIDER
     get_profile = method(calls.get_profile)
@@ -72,30 +74,30 @@ class GoBananas(Client):
 
 
 class AsyncGoBananas(AsyncClient):
-    """The same for asyncio."""
+    """Client of Go Bananas! for asyncio."""
 
     provider = PROVIDER
-    get_profile = amethod(calls.get_profile)
-    create_image = amethod(calls.create_image)
-    list_images = amethod(calls.list_images)
-    get_image = amethod(calls.get_image)
-    delete_image = amethod(calls.delete_image)
-    delete_images = amethod(calls.delete_images)
-    continue_image = amethod(calls.continue_image)
-    upload_image = amethod(calls.upload_image)
-    upload_for_editing = amethod(calls.upload_for_editing)
-    list_sessions = amethod(calls.list_sessions)
-    get_session = amethod(calls.get_session)
-    get_usage = amethod(calls.get_usage)
-    list_characters = amethod(calls.list_characters)
-    create_character = amethod(calls.create_character)
-    get_character = amethod(calls.get_character)
-    update_character = amethod(calls.update_character)
-    delete_character = amethod(calls.delete_character)
-    list_style_presets = amethod(calls.list_style_presets)
-    create_style_preset = amethod(calls.create_style_preset)
-    delete_style_preset = amethod(calls.delete_style_preset)
-    get_file = amethod(calls.get_file)
-    each_image = apages(calls.each_image)
-    each_character = apages(calls.each_character)
-    save = aflow(calls.save)
+    get_profile = async_method(calls.get_profile)
+    create_image = async_method(calls.create_image)
+    list_images = async_method(calls.list_images)
+    get_image = async_method(calls.get_image)
+    delete_image = async_method(calls.delete_image)
+    delete_images = async_method(calls.delete_images)
+    continue_image = async_method(calls.continue_image)
+    upload_image = async_method(calls.upload_image)
+    upload_for_editing = async_method(calls.upload_for_editing)
+    list_sessions = async_method(calls.list_sessions)
+    get_session = async_method(calls.get_session)
+    get_usage = async_method(calls.get_usage)
+    list_characters = async_method(calls.list_characters)
+    create_character = async_method(calls.create_character)
+    get_character = async_method(calls.get_character)
+    update_character = async_method(calls.update_character)
+    delete_character = async_method(calls.delete_character)
+    list_style_presets = async_method(calls.list_style_presets)
+    create_style_preset = async_method(calls.create_style_preset)
+    delete_style_preset = async_method(calls.delete_style_preset)
+    get_file = async_method(calls.get_file)
+    each_image = async_pages(calls.each_image)
+    each_character = async_pages(calls.each_character)
+    save = async_flow(calls.save)

@@ -1,4 +1,4 @@
-"""PaperBanana, a client of each kind.
+"""PaperBanana: a blocking client and one for asyncio.
 
 >>> with PaperBanana() as paper:  # PAPERBANANA_API_KEY
 ...     task = paper.run_and_wait(calls.create_plot({"a": 1, "b": 2}, "compare the two as bars"))
@@ -11,26 +11,28 @@ import hashlib
 import hmac
 from typing import Any, cast
 
-from ..call import Call, Provider
-from ..client import AsyncClient, Client, aflow, amethod, apages, flow, method, pages
+from ..bound_methods import async_flow, async_method, async_pages, flow, method, pages
+from ..client import AsyncClient, Client
+from ..provider import ProviderAPI
+from ..request import ClientRequest
 from . import calls
 
 __all__ = ["AsyncPaperBanana", "PaperBanana", "verify_webhook"]
 
 
-class _PaperBananaAPI(Provider):
+class _PaperBananaAPI(ProviderAPI):
     name = "paperbanana"
     base_url = "https://api.paperbanana.me"
     key_variable = "PAPERBANANA_API_KEY"
     admin_variable = "PAPERBANANA_ADMIN_KEY"
 
-    def sign(self, call: Call[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
-        """A bearer, the admin key as well."""
+    def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:
+        """Send the key, or the admin key, as a bearer token."""
         headers["Authorization"] = f"Bearer {key}"
-        return call.json
+        return request.json
 
     def message(self, body: Any) -> str | None:
-        """Text in `detail`."""
+        """Return the text of `detail`."""
         detail = cast("dict[str, Any]", body).get("detail") if isinstance(body, dict) else None
         return detail if isinstance(detail, str) else None
 
@@ -39,7 +41,11 @@ PROVIDER = _PaperBananaAPI()
 
 
 class PaperBanana(Client):
-    """PaperBanana. Keys and history want the admin key, else PAPERBANANA_ADMIN_KEY; all else PAPERBANANA_API_KEY's."""
+    """Client of PaperBanana.
+
+    Keys and history need the admin key, from PAPERBANANA_ADMIN_KEY unless it is passed; everything else needs the API
+    key, from PAPERBANANA_API_KEY unless it is passed.
+    """
 
     provider = PROVIDER
     get_health = method(calls.get_health)
@@ -64,31 +70,37 @@ class PaperBanana(Client):
 
 
 class AsyncPaperBanana(AsyncClient):
-    """The same for asyncio."""
+    """Client of PaperBanana for asyncio."""
 
     provider = PROVIDER
-    get_health = amethod(calls.get_health)
-    create_diagram = amethod(calls.create_diagram)
-    create_diagram_from_pdf = amethod(calls.create_diagram_from_pdf)
-    optimize_prompt = amethod(calls.optimize_prompt)
-    create_plot = amethod(calls.create_plot)
-    create_composite = amethod(calls.create_composite)
-    get_task = amethod(calls.get_task)
-    get_task_image = amethod(calls.get_task_image)
-    list_keys = amethod(calls.list_keys)
-    create_key = amethod(calls.create_key)
-    get_key = amethod(calls.get_key)
-    update_key = amethod(calls.update_key)
-    delete_key = amethod(calls.delete_key)
-    list_history = amethod(calls.list_history)
-    get_history = amethod(calls.get_history)
-    each_history_item = apages(calls.each_history_item)
-    wait_for_task = aflow(calls.wait_for_task)
-    run_and_wait = aflow(calls.run_and_wait)
-    save = aflow(calls.save)
+    get_health = async_method(calls.get_health)
+    create_diagram = async_method(calls.create_diagram)
+    create_diagram_from_pdf = async_method(calls.create_diagram_from_pdf)
+    optimize_prompt = async_method(calls.optimize_prompt)
+    create_plot = async_method(calls.create_plot)
+    create_composite = async_method(calls.create_composite)
+    get_task = async_method(calls.get_task)
+    get_task_image = async_method(calls.get_task_image)
+    list_keys = async_method(calls.list_keys)
+    create_key = async_method(calls.create_key)
+    get_key = async_method(calls.get_key)
+    update_key = async_method(calls.update_key)
+    delete_key = async_method(calls.delete_key)
+    list_history = async_method(calls.list_history)
+    get_history = async_method(calls.get_history)
+    each_history_item = async_pages(calls.each_history_item)
+    wait_for_task = async_flow(calls.wait_for_task)
+    run_and_wait = async_flow(calls.run_and_wait)
+    save = async_flow(calls.save)
 
 
 def verify_webhook(body: bytes, signature: str | None, secret: str) -> bool:
-    """Whether a webhook's body, as it was received, bears this X-PaperBanana-Signature. In constant time."""
-    wanted = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(wanted.encode(), (signature or "").encode("utf-8", "replace"))
+    """Check the signature of a webhook in constant time.
+
+    Args:
+        body: The body as it was received.
+        signature: The header X-PaperBanana-Signature.
+        secret: The webhook secret of the key.
+    """
+    expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), (signature or "").encode("utf-8", "replace"))

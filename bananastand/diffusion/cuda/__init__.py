@@ -1,4 +1,4 @@
-"""What makes the denoiser faster on a CUDA card without changing what it says. Each switch stands alone."""
+"""Makes the denoiser faster on a CUDA GPU. Each switch works without the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""cuDNN's attention, for the shapes where it is faster than what torch would choose."""
+"""cuDNN's attention, for the shapes where it is faster than torch's choice."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ CUDNN_FIRST = [
     SDPBackend.EFFICIENT_ATTENTION,
     SDPBackend.MATH,
 ]
-TRIES = 3  # timed forwards with each, of which the faster counts
+TRIES = 3  # timed forwards with each kernel; the fastest counts
 
 
 class PreferredAttention(Wrapper):
-    """Measures both once for each shape of the latents, then keeps to the faster: the same shape, the same kernel."""
+    """Measures both kernels once for each shape of the latents, then uses the faster one."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
         self._cudnn: dict[Hashable, bool] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the forward with the faster kernel, measured on the first call of each shape."""
         first = args[0] if args else kwargs["hidden_states"]
         key = (first.shape, first.dtype)
         if key not in self._cudnn:
-            torch_own, cudnn = (self._milliseconds(choice, args, kwargs) for choice in (False, True))
-            self._cudnn[key] = cudnn < torch_own
+            torch_choice, cudnn = (self._milliseconds(choice, args, kwargs) for choice in (False, True))
+            self._cudnn[key] = cudnn < torch_choice
         return self._call(self._cudnn[key], args, kwargs)
 
     def _call(self, cudnn: bool, args: Any, kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The linear layers of the repeated blocks in 8-bit floats: for Hopper and later, half the memory, not lossless."""
+"""Linear layers in 8-bit floats, for Hopper and later: half the memory, not lossless."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST = torch.finfo(torch.float8_e4m3fn).max
 class Fp8Linear(torch.nn.Module):
     """A Linear whose weight and input are e4m3, each row scaled by its own largest value.
 
-    A row's scale depends on nothing but the row, so company changes nothing.
+    A row's scale depends on that row alone, so a picture does not change with the rest of the batch.
     """
 
     weight: torch.Tensor
@@ -29,18 +29,18 @@ class Fp8Linear(torch.nn.Module):
         self.bias: torch.nn.Parameter | None = linear.bias
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """(..., in) to (..., out)."""
+        """Apply the layer: (..., in) to (..., out)."""
         rows, scale = _scaled(states.reshape(-1, states.shape[-1]))
         row_wise: Any = ScalingType.RowWise
         out = scaled_mm(
             rows, self.weight.t(), scale, row_wise, self.scale, row_wise, output_dtype=torch.bfloat16
-        )  # the card's kernel for scaled rows writes nothing else
+        )  # the GPU's kernel for scaled rows writes nothing else
         out = out.to(states.dtype) if self.bias is None else out.to(states.dtype) + self.bias
         return out.view(*states.shape[:-1], -1)
 
 
 def use_fp8(denoiser: Any) -> int:
-    """Replace the linear layers of the denoiser's repeated blocks where the kernel has sizes for them; how many."""
+    """Replace the linear layers of the denoiser's repeated blocks that fit the kernel; return how many."""
     replaced = 0
     repeated = [block for block in denoiser.modules() if type(block).__name__ in denoiser._repeated_blocks]
     for parent in {id(part): part for block in repeated for part in block.modules()}.values():
@@ -52,6 +52,6 @@ def use_fp8(denoiser: Any) -> int:
 
 
 def _scaled(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, width) as e4m3, and what to multiply each row by, (N, 1) float32."""
+    """Return rows (N, width) as e4m3, and their scales, (N, 1) float32."""
     scale = (rows.abs().amax(-1, keepdim=True).float() / LARGEST).clamp(min=1e-12)
     return (rows / scale).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn), scale

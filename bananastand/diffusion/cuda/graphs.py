@@ -1,4 +1,4 @@
-"""CUDA graphs: the launches of a whole forward, recorded once for each shape and replayed as one."""
+"""CUDA graphs: the launches of a forward, recorded once for each shape and replayed as one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .wrapper import Wrapper
 
 __all__ = ["Graphed"]
 
-MOST = 8  # graphs kept; each holds the activations of one forward in a pool that all share
+MAX_GRAPHS = 8  # each holds the activations of one forward in a pool that all share
 WARM_UPS = 3
 
 
@@ -34,6 +34,7 @@ class Graphed(Wrapper):
         self._pool: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor]:
+        """Replay the forward, recorded on the first call of each shape."""
         leaves, shape = pytree.tree_flatten((args, kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         others = tuple(repr(leaf) for leaf in leaves if not isinstance(leaf, torch.Tensor))
@@ -41,17 +42,17 @@ class Graphed(Wrapper):
         recorded = self._recorded.get(key)
         if recorded is None:
             recorded = self._recorded[key] = self._record(leaves, shape)
-            while len(self._recorded) > MOST:
+            while len(self._recorded) > MAX_GRAPHS:
                 self._recorded.popitem(last=False)
         self._recorded.move_to_end(key)
-        for static, given in zip(recorded.inputs, tensors, strict=True):
-            static.copy_(given, non_blocking=True)
+        for static, tensor in zip(recorded.inputs, tensors, strict=True):
+            static.copy_(tensor, non_blocking=True)
         recorded.graph.replay()
         return (recorded.output.clone(),)  # the next replay writes over it
 
     def _record(self, leaves: list[Any], shape: Any) -> _Recorded:
-        held = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
-        args, kwargs = pytree.tree_unflatten(held, shape)
+        inputs = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+        args, kwargs = pytree.tree_unflatten(inputs, shape)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -63,4 +64,4 @@ class Graphed(Wrapper):
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             output = self.inner(*args, **kwargs)[0]
         self._pool = self._pool or graph.pool()
-        return _Recorded(graph, [leaf for leaf in held if isinstance(leaf, torch.Tensor)], output)
+        return _Recorded(graph, [leaf for leaf in inputs if isinstance(leaf, torch.Tensor)], output)

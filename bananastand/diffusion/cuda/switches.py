@@ -1,4 +1,4 @@
-"""Which accelerations are on, and putting them around a family's denoiser."""
+"""Chooses CUDA accelerations and puts them around a family's denoiser."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ __all__ = ["Switches", "accelerate"]
 
 @dataclass(frozen=True)
 class Switches:
-    """Lossless, and on by default on CUDA, but for the last.
+    """Accelerations for CUDA. All but `fp8` are lossless and on by default.
 
-    compile: the repeated blocks, kept on disk between starts (needs a C compiler). cudnn_attention: where it is
-    faster. graphs: one CUDA graph for each shape and number of rows. pinned: noise and pictures cross through pinned
-    memory. fp8: 8-bit linear layers, which change the picture; off unless asked for, and named in the answer.
+    Attributes:
+        compile: Compile the repeated blocks and keep them on disk between starts; needs a C compiler.
+        cudnn_attention: Use cuDNN's attention where it is faster.
+        graphs: Record one CUDA graph for each shape and batch size.
+        pinned: Copy noise and pictures through pinned memory.
+        fp8: 8-bit linear layers, which change the picture; responses name the precision.
     """
 
     compile: bool = True
@@ -31,30 +34,31 @@ class Switches:
 
     @classmethod
     def from_environment(cls) -> Switches:
-        """BANANASTAND_ACCELERATION: names with commas between; "all" (the default) stands for the lossless ones.
+        """Read BANANASTAND_ACCELERATION: names with commas between; "all", the default, means the lossless ones.
 
-        Raises ValueError.
+        Raises:
+            ValueError: It names an unknown switch.
         """
-        named = [name.strip() for name in os.environ.get("BANANASTAND_ACCELERATION", "all").lower().split(",")]
+        names = [name.strip() for name in os.environ.get("BANANASTAND_ACCELERATION", "all").lower().split(",")]
         known = {field.name: bool(field.default) for field in dataclasses.fields(cls)}
-        if unknown := [name for name in named if name not in (*known, "all", "none", "")]:
+        if unknown := [name for name in names if name not in (*known, "all", "none", "")]:
             raise ValueError(
                 f"BANANASTAND_ACCELERATION names {unknown[0]!r}; all, none or any of {', '.join(known)} are known"
             )
-        lossless = "all" in named or named == [""]
-        return cls(**{name: name in named or (lossless and default) for name, default in known.items()})
+        lossless = "all" in names or names == [""]
+        return cls(**{name: name in names or (lossless and default) for name, default in known.items()})
 
 
 def accelerate(family: Any, switches: Switches) -> None:
-    """Put what is switched on around `family.denoiser`, from the inside outwards."""
+    """Wrap `family.denoiser` in what is switched on, from the inside outwards."""
     family.pinned = switches.pinned
-    repeats = bool(getattr(family.denoiser, "_repeated_blocks", None))
-    if switches.fp8 and repeats:
+    has_blocks = bool(getattr(family.denoiser, "_repeated_blocks", None))
+    if switches.fp8 and has_blocks:
         from .fp8 import use_fp8
 
         use_fp8(family.denoiser)
         family.precision = "float8"
-    if switches.compile and repeats:
+    if switches.compile and has_blocks:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache_folder()))
         family.denoiser.compile_repeated_blocks(dynamic=False)
     if switches.cudnn_attention:

@@ -1,4 +1,4 @@
-"""Something around a denoiser that is called like it and has its attributes."""
+"""The base of what wraps a denoiser: it is called like the denoiser and has its attributes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ __all__ = ["Wrapper"]
 
 
 class Wrapper:
-    """Calls go to `inner`; a subclass says how."""
+    """Calls `inner`; a subclass overrides how."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the forward."""
         return self.inner(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,7 @@
-"""Families: one adapter for each kind of pipeline. A step family predicts one step for a list of requests."""
+"""Families: an adapter for each kind of diffusers pipeline.
+
+To add a family, write a subclass of `LatentDiffusion` and enter it in FAMILIES.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ from typing import Any, Protocol
 
 import torch
 
-from ..active import ActivePicture
+from ..active_picture import StepReport, UnfinishedPicture
+from ..cuda import Switches
 from ..request import GenerationRequest
 from .flux import Flux
 from .stable_diffusion import StableDiffusion
 from .stable_diffusion_3 import StableDiffusion3
 from .stable_diffusion_xl import StableDiffusionXL
-from .whole import WholePipeline
+from .whole_pipeline import WholePipeline
 
 __all__ = [
     "Family",
@@ -21,41 +25,51 @@ __all__ = [
     "StableDiffusion",
     "StableDiffusion3",
     "StableDiffusionXL",
-    "StepFamily",
     "WholePipeline",
     "family_of",
 ]
 
 
-class StepFamily(Protocol):
-    """What the engine needs of a family: the parts of a picture's life, for a list of pictures."""
+class Family(Protocol):
+    """What the engine needs of a family.
+
+    Attributes:
+        pipeline: The diffusers pipeline.
+        precision: Precision of the denoiser, as a response names it.
+        can_batch: Whether pictures may share a forward.
+    """
 
     pipeline: Any
     precision: str
+    can_batch: bool
 
     @property
-    def device(self) -> torch.device: ...
-
-    def begin(self, request: GenerationRequest) -> list[ActivePicture]:
-        """Encode the prompt once and lay out the noise of each picture."""
+    def device(self) -> torch.device:
+        """The device of the pipeline."""
         ...
 
-    def predict(self, batch: Sequence[ActivePicture]) -> list[torch.Tensor]:
-        """One forward for all, which are alike in shape: for each picture its rows of the denoiser's answer."""
+    def accelerate(self, switches: Switches) -> None:
+        """Switch on CUDA accelerations."""
+        ...
+
+    def begin(self, request: GenerationRequest, on_step: StepReport | None = None) -> Sequence[UnfinishedPicture]:
+        """Encode the prompt once and begin each picture; `on_step` takes the steps inside a forward."""
+        ...
+
+    def predict(self, batch: Sequence[Any]) -> list[torch.Tensor]:
+        """Run one forward for pictures with equal batch keys; return what each picture's `step` takes."""
         ...
 
     def decode(self, latents: torch.Tensor) -> Any:
-        """Latents (N, ...) to uint8 pixels, a numpy array (N, height, width, 3)."""
+        """Decode latents (N, ...) to uint8 pixels, a numpy array (N, height, width, 3)."""
         ...
 
     def preview(self, latents: torch.Tensor) -> Any:
-        """A small picture of latents on their way: uint8 pixels (1, height, width, 3)."""
+        """Decode unfinished latents to small uint8 pixels (1, height, width, 3), or None."""
         ...
 
 
-Family = StepFamily | WholePipeline
-
-_STEP_FAMILIES: dict[str, Callable[[Any], StepFamily]] = {
+FAMILIES: dict[str, Callable[[Any], Family]] = {
     "StableDiffusionPipeline": StableDiffusion,
     "StableDiffusionXLPipeline": StableDiffusionXL,
     "StableDiffusion3Pipeline": StableDiffusion3,
@@ -64,5 +78,5 @@ _STEP_FAMILIES: dict[str, Callable[[Any], StepFamily]] = {
 
 
 def family_of(pipeline: Any) -> Family:
-    """The adapter for a loaded pipeline; a class without one of its own is called whole."""
-    return _STEP_FAMILIES.get(type(pipeline).__name__, WholePipeline)(pipeline)
+    """Return the adapter of a loaded pipeline; a pipeline class without one is called as it is."""
+    return FAMILIES.get(type(pipeline).__name__, WholePipeline)(pipeline)

@@ -1,4 +1,4 @@
-"""FLUX.1: a transformer over packed latents, told its guidance instead of running it twice."""
+"""FLUX.1: a transformer over packed latents, which takes its guidance as an input instead of running twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..active import ActivePicture, Conditioning
+from ..active_picture import ActivePicture, Conditioning
 from ..request import GenerationRequest
 from .latent import LatentDiffusion
 from .stable_diffusion_3 import shift_for
@@ -17,10 +17,10 @@ __all__ = ["Flux"]
 
 
 class Flux(LatentDiffusion):
-    """FLUX.1-dev and -schnell. One row a picture; there is no negative prompt to take.
+    """FLUX.1-dev and -schnell: one row a picture, no negative prompt.
 
-    The transformer sees 2 x 2 latents as one token. Pictures keep theirs unpacked: packing only rearranges, and what
-    a scheduler does to each value it does to either.
+    The transformer takes 2 x 2 latents as one token. Pictures stay unpacked: packing only rearranges, and a scheduler
+    treats each value alike.
     """
 
     def __init__(self, pipeline: Any) -> None:
@@ -28,30 +28,33 @@ class Flux(LatentDiffusion):
 
     @property
     def channels(self) -> int:
+        """Channels of the unpacked latents."""
         return self.denoiser.config.in_channels // 4
 
     def encode(self, request: GenerationRequest) -> Conditioning:
+        """Encode the prompt: one row."""
         states, pooled, _ = self.pipeline.encode_prompt(prompt=request.prompt, prompt_2=None, device=self.device)
         return Conditioning(states, {"pooled_projections": pooled}, request.guidance_scale)
 
     def schedule(self, request: GenerationRequest, height: int, width: int) -> dict[str, Any]:
+        """Return the scheduler's arguments, with the shift of the picture's size where the scheduler takes one."""
         steps, scheduler = request.num_inference_steps, self.pipeline.scheduler
-        told: dict[str, Any] = {"mu": shift_for(scheduler, (height // 2) * (width // 2))}
+        arguments: dict[str, Any] = {"mu": shift_for(scheduler, (height // 2) * (width // 2))}
         if scheduler.config.get("use_flow_sigmas"):
-            return {**told, "num_inference_steps": steps}
-        return {**told, "sigmas": np.linspace(1.0, 1 / steps, steps)}
+            return {**arguments, "num_inference_steps": steps}
+        return {**arguments, "sigmas": np.linspace(1.0, 1 / steps, steps)}
 
     def predict(self, batch: Sequence[ActivePicture]) -> list[torch.Tensor]:
-        """One forward for all: for each picture its velocity, (1, channels, height, width)."""
+        """Run one forward; return each picture's velocity, (1, channels, height, width)."""
         latents = torch.cat([p.model_input() for p in batch])
         count, channels, height, width = latents.shape
         states = torch.cat([p.conditioning.states for p in batch])
         place: dict[str, Any] = {"device": self.device, "dtype": states.dtype}
-        told = torch.tensor([p.conditioning.guidance for p in batch], device=self.device, dtype=torch.float32)
+        guidance = torch.tensor([p.conditioning.guidance for p in batch], device=self.device, dtype=torch.float32)
         velocity = self.denoiser(
             hidden_states=self.pipeline._pack_latents(latents, count, channels, height, width),
             timestep=torch.stack([p.timestep for p in batch]).to(latents.dtype) / 1000,
-            guidance=told if self.denoiser.config.guidance_embeds else None,
+            guidance=guidance if self.denoiser.config.guidance_embeds else None,
             pooled_projections=torch.cat([p.conditioning.added["pooled_projections"] for p in batch]),
             encoder_hidden_states=states,
             txt_ids=torch.zeros(states.shape[1], 3, **place),

@@ -8,27 +8,34 @@ from typing import Any
 
 import torch
 
-from ..active import ActivePicture, Conditioning
-from ..cuda.pinned import to_host
+from ..active_picture import ActivePicture, Conditioning, StepReport
+from ..cuda import Switches, accelerate
+from ..cuda.pinned_memory import to_host
 from ..request import GenerationRequest
-from .prompts import PromptCache
+from .prompt_cache import PromptCache
 
 __all__ = ["LatentDiffusion"]
 
-PREVIEW_SIDE = 32  # latents: a preview never decodes more than 32 x 32 of them
+PREVIEW_SIDE = 32  # latents: a preview decodes at most 32 x 32 of them
 
 
 class LatentDiffusion(ABC):
-    """Begins and ends pictures. Text encoders, denoiser, scheduler and VAE are those of the diffusers pipeline.
+    """Begins and ends pictures with the parts of a diffusers pipeline.
 
-    A family says how to `encode` a prompt and to `predict` a step, and where it differs, its `schedule`.
+    A family defines how to `encode` a prompt and how to `predict` a step, and overrides `schedule` where it differs.
+
+    Args:
+        pipeline: The loaded pipeline.
+        denoiser: Its UNet or transformer.
     """
+
+    can_batch = True
 
     def __init__(self, pipeline: Any, denoiser: Any) -> None:
         self.pipeline, self.denoiser = pipeline, denoiser
         self.device: torch.device = pipeline.device
         self.dtype: torch.dtype = denoiser.dtype
-        self.precision = str(self.dtype).removeprefix("torch.")  # of the denoiser, as an answer names it
+        self.precision = str(self.dtype).removeprefix("torch.")  # of the denoiser, as a response names it
         self.pinned = False  # whether copies to and from the device go through pinned memory
         self.prompts = PromptCache()
         # CPU and GPU convolutions alike are quicker on channels-last memory; the arithmetic is the same.
@@ -36,25 +43,36 @@ class LatentDiffusion(ABC):
 
     @property
     def channels(self) -> int:
-        """Of the latents."""
+        """Channels of the latents."""
         return self.denoiser.config.in_channels
 
     @abstractmethod
     def encode(self, request: GenerationRequest) -> Conditioning:
-        """What the prompt says to the denoiser, the negative prompt's rows first where there is guidance to do."""
+        """Encode the prompt, the negative prompt's rows first where there is guidance."""
 
     @abstractmethod
     def predict(self, batch: Sequence[ActivePicture]) -> list[torch.Tensor]:
-        """One forward for all: for each picture its rows of the denoiser's answer, (rows, channels, height, width)."""
+        """Run one forward.
+
+        Args:
+            batch: Pictures with equal batch keys.
+
+        Returns:
+            For each picture its rows of the denoiser's output, (rows, channels, height, width).
+        """
 
     def schedule(self, request: GenerationRequest, height: int, width: int) -> dict[str, Any]:
-        """What the scheduler is told beside the number of steps; height and width in latents."""
+        """Return the arguments of the scheduler's `set_timesteps`; height and width in latents."""
         return {"num_inference_steps": request.num_inference_steps}
 
-    def begin(self, request: GenerationRequest) -> list[ActivePicture]:
-        """Encode the prompt once and lay out the noise of each picture."""
-        words = (request.prompt, request.negative_prompt, request.guidance_scale, request.width, request.height)
-        conditioning = self.prompts.get(words, lambda: self.encode(request))
+    def accelerate(self, switches: Switches) -> None:
+        """Switch on CUDA accelerations around the denoiser."""
+        accelerate(self, switches)
+
+    def begin(self, request: GenerationRequest, on_step: StepReport | None = None) -> list[ActivePicture]:
+        """Encode the prompt once and draw each picture's noise; a forward is one step, so `on_step` is unused."""
+        key = (request.prompt, request.negative_prompt, request.guidance_scale, request.width, request.height)
+        conditioning = self.prompts.get(key, lambda: self.encode(request))
         scale: int = self.pipeline.vae_scale_factor
         height, width = request.height // scale, request.width // scale
         return [
@@ -71,7 +89,7 @@ class LatentDiffusion(ABC):
         ]
 
     def pixels(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents (N, channels, height, width) to pixels from 0 to 1, float32, (N, height, width, 3), on the device."""
+        """Decode latents (N, channels, height, width) to float32 pixels from 0 to 1, (N, height, width, 3)."""
         vae = self.pipeline.vae
         scaled = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", None) or 0.0)
         scaled = scaled.to(vae.dtype).contiguous(memory_format=torch.channels_last)
@@ -79,10 +97,10 @@ class LatentDiffusion(ABC):
         return unit.permute(0, 2, 3, 1).float()
 
     def decode(self, latents: torch.Tensor) -> Any:
-        """Latents (N, channels, height, width) to uint8 pixels, a numpy array (N, height, width, 3)."""
+        """Decode latents (N, channels, height, width) to uint8 pixels, a numpy array (N, height, width, 3)."""
         return to_host((self.pixels(latents) * 255).round().to(torch.uint8), self.pinned).numpy()
 
     def preview(self, latents: torch.Tensor) -> Any:
-        """Like decode, from latents thinned to at most PREVIEW_SIDE a side; noise is not hidden."""
-        thin = max(1, -(-max(latents.shape[-2:]) // PREVIEW_SIDE))
-        return self.decode(latents[..., ::thin, ::thin])
+        """Decode latents thinned to at most PREVIEW_SIDE a side: uint8 pixels (1, height, width, 3)."""
+        stride = max(1, -(-max(latents.shape[-2:]) // PREVIEW_SIDE))
+        return self.decode(latents[..., ::stride, ::stride])

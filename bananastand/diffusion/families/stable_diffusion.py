@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..active import ActivePicture, Conditioning
+from ..active_picture import ActivePicture, Conditioning
 from ..request import GenerationRequest
 from .latent import LatentDiffusion
 
@@ -22,18 +22,19 @@ class StableDiffusion(LatentDiffusion):
         pipeline.unet.to(memory_format=torch.channels_last)
 
     def encode(self, request: GenerationRequest) -> Conditioning:
-        guided = self.guided(request)
+        """Encode the prompt, the negative prompt's rows first where there is guidance."""
+        guided = self.is_guided(request)
         states, negative = self.pipeline.encode_prompt(
             request.prompt, self.device, 1, guided, negative_prompt=request.negative_prompt
         )
         return Conditioning(torch.cat([negative, states]) if guided else states, {}, request.guidance_scale)
 
-    def guided(self, request: GenerationRequest) -> bool:
-        """Classifier-free guidance takes a scale above 1 and a UNet that was not distilled to do without."""
+    def is_guided(self, request: GenerationRequest) -> bool:
+        """Whether to run classifier-free guidance: a scale above 1, and a UNet not distilled to do without."""
         return request.guidance_scale > 1 and self.denoiser.config.time_cond_proj_dim is None
 
     def predict(self, batch: Sequence[ActivePicture]) -> list[torch.Tensor]:
-        """One forward for all: for each picture its rows of noise, (rows, channels, height, width)."""
+        """Run one forward; return each picture's rows of noise, (rows, channels, height, width)."""
         rows = [p.conditioning.rows for p in batch]
         latents = torch.cat([p.model_input().expand(p.conditioning.rows, -1, -1, -1) for p in batch])
         times = torch.cat([p.timestep.expand(p.conditioning.rows) for p in batch])
@@ -48,7 +49,7 @@ class StableDiffusion(LatentDiffusion):
         return list(noise.split(rows))
 
     def _guidance_embedding(self, batch: Sequence[ActivePicture]) -> torch.Tensor | None:
-        """Distilled UNets (LCM) are told the guidance scale instead of running it."""
+        """Return the guidance scale as an input of distilled UNets (LCM), which do not run guidance."""
         width = self.denoiser.config.time_cond_proj_dim
         if width is None:
             return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..active import ActivePicture, Conditioning
+from ..active_picture import ActivePicture, Conditioning
 from ..request import GenerationRequest
 from .latent import LatentDiffusion
 
@@ -21,6 +21,7 @@ class StableDiffusion3(LatentDiffusion):
         super().__init__(pipeline, pipeline.transformer)
 
     def encode(self, request: GenerationRequest) -> Conditioning:
+        """Encode the prompt, the negative prompt's rows first where there is guidance."""
         guided = request.guidance_scale > 1
         states, negative, pooled, negative_pooled = self.pipeline.encode_prompt(
             prompt=request.prompt,
@@ -35,14 +36,15 @@ class StableDiffusion3(LatentDiffusion):
         return Conditioning(states, {"pooled_projections": pooled}, request.guidance_scale)
 
     def schedule(self, request: GenerationRequest, height: int, width: int) -> dict[str, Any]:
-        told = super().schedule(request, height, width)
+        """Return the scheduler's arguments, with the shift of the picture's size where the scheduler takes one."""
+        arguments = super().schedule(request, height, width)
         if self.pipeline.scheduler.config.get("use_dynamic_shifting"):
             patch = self.denoiser.config.patch_size
-            told["mu"] = shift_for(self.pipeline.scheduler, (height // patch) * (width // patch))
-        return told
+            arguments["mu"] = shift_for(self.pipeline.scheduler, (height // patch) * (width // patch))
+        return arguments
 
     def predict(self, batch: Sequence[ActivePicture]) -> list[torch.Tensor]:
-        """One forward for all: for each picture its rows of velocity, (rows, channels, height, width)."""
+        """Run one forward; return each picture's rows of velocity, (rows, channels, height, width)."""
         rows = [p.conditioning.rows for p in batch]
         velocity = self.denoiser(
             hidden_states=torch.cat([p.model_input().expand(p.conditioning.rows, -1, -1, -1) for p in batch]),

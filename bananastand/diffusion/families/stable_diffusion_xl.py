@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..active import Conditioning
+from ..active_picture import Conditioning
 from ..request import GenerationRequest
 from .stable_diffusion import StableDiffusion
 
@@ -22,7 +22,8 @@ class StableDiffusionXL(StableDiffusion):
             pipeline.vae.to(torch.float32)  # SDXL's own VAE overflows in half precision
 
     def encode(self, request: GenerationRequest) -> Conditioning:
-        guided = self.guided(request)
+        """Encode the prompt, the negative prompt's rows first where there is guidance."""
+        guided = self.is_guided(request)
         states, negative, pooled, negative_pooled = self.pipeline.encode_prompt(
             request.prompt,
             device=self.device,

@@ -20,9 +20,10 @@ def test_all_reach_the_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory:
     for name, value in {"MODE": "fast", "POLICY": "fifo", "ROWS": "3", "QUEUE": " 5 "}.items():
         monkeypatch.setenv(f"BANANASTAND_{name}", value)
 
-    engine = Engine(tiny.card(), tiny.stable_diffusion(tmp_path_factory.mktemp("a")), **options_from_environment())
+    pipeline = tiny.stable_diffusion(tmp_path_factory.mktemp("a"))
+    engine = Engine(tiny.model_file(), pipeline, **options_from_environment())
 
-    assert (engine.mode, engine.policy, engine.rows, engine.queue) == ("fast", fifo, 3, 5)
+    assert (engine.mode, engine.policy, engine.batch_size, engine.queue) == ("fast", fifo, 3, 5)
 
 
 @pytest.mark.parametrize(
@@ -40,4 +41,4 @@ def test_a_mistake_is_named(
     monkeypatch.setenv(name, value)
 
     with pytest.raises(ValueError, match=said):
-        Engine(tiny.card(), tiny.stable_diffusion(tmp_path_factory.mktemp("a")), **options_from_environment())
+        Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path_factory.mktemp("a")), **options_from_environment())

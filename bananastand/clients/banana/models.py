@@ -1,14 +1,14 @@
-"""What Banana.dev's own API answers, as its contract has it. Runs are those of the gateway's client."""
+"""What Banana.dev's own API returns, as its contract says. Runs are those of the gateway's client."""
 
 from __future__ import annotations
 
-from ..bananadev.answers import CheckedRun, StartedRun
-from ..call import CamelAnswer
+from ..bananadev.models import CheckedRun, StartedRun
+from ..response import CamelModel
 
 __all__ = ["Build", "CheckedRun", "Deployment", "LogLine", "Project", "ProjectList", "StartedRun", "Upload"]
 
 
-class Project(CamelAnswer):
+class Project(CamelModel):
     """Settings of a project; times in seconds."""
 
     id: str
@@ -20,31 +20,33 @@ class Project(CamelAnswer):
     name: str | None = None
 
 
-class ProjectList(CamelAnswer):
+class ProjectList(CamelModel):
+    """All projects of the team."""
+
     results: list[Project]
 
 
-class Upload(CamelAnswer):
+class Upload(CamelModel):
     """Where to put one tar.gz, and the key that names it in a build."""
 
     upload_url: str
     key: str
 
 
-class Build(CamelAnswer):
+class Build(CamelModel):
     """A build; its id names its log."""
 
     id: str
 
 
-class Deployment(CamelAnswer):
+class Deployment(CamelModel):
     """What `deploy` set going."""
 
     project: Project
     build: Build
 
 
-class LogLine(CamelAnswer):
+class LogLine(CamelModel):
     """One line of a build's log: `t` its time, ISO 8601, `m` its text."""
 
     t: str

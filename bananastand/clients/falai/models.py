@@ -1,10 +1,10 @@
-"""What fal.ai behind LowCodeAPI answers, as its contract has it."""
+"""What fal.ai behind LowCodeAPI returns, as its contract says."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from ..call import Answer
+from ..response import ResponseModel
 
 __all__ = [
     "Analytics",
@@ -40,19 +40,23 @@ Reading = Literal["cpu", "memory", "gpu", "disk", "network"]
 Status = Literal["provisioning", "starting", "active", "stopping", "stopped"]
 
 
-class Page(Answer):
+class Page(ResponseModel):
     """Part of a list; `next_cursor` is None on the last."""
 
     next_cursor: str | None
     has_more: bool
 
 
-class Group(Answer):
+class Group(ResponseModel):
+    """Models that belong together."""
+
     key: str
     label: str
 
 
-class Metadata(Answer):
+class Metadata(ResponseModel):
+    """A model's name, category, description and links."""
+
     display_name: str
     category: str
     description: str
@@ -76,31 +80,41 @@ class Metadata(Answer):
     duration_estimate: float | None = None
 
 
-class Model(Answer):
+class Model(ResponseModel):
+    """A model of the catalogue."""
+
     endpoint_id: str
     metadata: Metadata
 
 
 class ModelDetail(Model):
+    """A model with its capabilities and configuration."""
+
     capabilities: list[str]
     configuration: dict[str, Any]
 
 
 class ModelList(Page):
+    """A page of models."""
+
     models: list[Model]
 
 
-class Tier(Answer):
+class Tier(ResponseModel):
+    """A unit price, in USD, from a quantity on."""
+
     from_quantity: float
     unit_price: float
 
 
-class Billing(Answer):
+class Billing(ResponseModel):
+    """How a model is billed."""
+
     model: str
     period: str
 
 
-class Price(Answer):
+class Price(ResponseModel):
     """USD for each `unit`."""
 
     endpoint_id: str
@@ -113,10 +127,12 @@ class Price(Answer):
 
 
 class Pricing(Page):
+    """A page of prices."""
+
     prices: list[Price]
 
 
-class UsageRow(Answer):
+class UsageRow(ResponseModel):
     """What one model cost, in USD."""
 
     endpoint_id: str
@@ -132,7 +148,9 @@ class UsageRow(Answer):
     requests: int
 
 
-class UsageBucket(Answer):
+class UsageBucket(ResponseModel):
+    """What was used in one span of time."""
+
     bucket: str
     results: list[UsageRow]
 
@@ -144,7 +162,7 @@ class Usage(Page):
     summary: list[UsageRow]
 
 
-class AnalyticsRow(Answer):
+class AnalyticsRow(ResponseModel):
     """The metrics that were asked for; cost in USD, latency the mean in seconds."""
 
     endpoint_id: str
@@ -154,17 +172,21 @@ class AnalyticsRow(Answer):
     errors: int | None = None
 
 
-class AnalyticsBucket(Answer):
+class AnalyticsBucket(ResponseModel):
+    """The metrics of one span of time."""
+
     bucket: str
     results: list[AnalyticsRow]
 
 
 class Analytics(Page):
+    """Buckets of time, oldest first, and their sum."""
+
     time_series: list[AnalyticsBucket]
     summary: list[AnalyticsRow]
 
 
-class Instance(Answer):
+class Instance(ResponseModel):
     """A machine; `ip` is there while it is active."""
 
     id: str
@@ -182,20 +204,26 @@ class Instance(Answer):
 
 
 class InstanceList(Page):
+    """A page of compute instances."""
+
     instances: list[Instance]
 
 
-class Point(Answer):
+class Point(ResponseModel):
+    """One measured value."""
+
     timestamp: str
     value: float
 
 
-class Series(Answer):
+class Series(ResponseModel):
+    """The values of one metric."""
+
     unit: str
     points: list[Point]
 
 
-class Monitoring(Answer):
+class Monitoring(ResponseModel):
     """A series for each metric that was asked for, oldest point first."""
 
     instance_id: str
@@ -203,12 +231,14 @@ class Monitoring(Answer):
     metrics: dict[Reading, Series]
 
 
-class BatchAnswer(Answer):
+class BatchAnswer(ResponseModel):
+    """The response to one request of a batch."""
+
     status: int
     body: Any
 
 
-class Batch(Answer):
+class Batch(ResponseModel):
     """One answer for each request, in their order."""
 
     responses: list[BatchAnswer]

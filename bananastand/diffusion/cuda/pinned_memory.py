@@ -1,4 +1,4 @@
-"""Copies through pinned memory: the card fetches and delivers by itself, and nobody waits for the launch."""
+"""Copies through pinned memory, which the GPU reads and writes by itself while the CPU goes on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["to_device", "to_host"]
 
 
 def to_device(tensor: torch.Tensor, device: torch.device, pinned: bool) -> torch.Tensor:
-    """The tensor on the device, in the order of its current stream."""
+    """Copy a tensor to the device, in the order of its current stream."""
     return tensor.pin_memory().to(device, non_blocking=True) if pinned else tensor.to(device)
 
 
 def to_host(tensor: torch.Tensor, pinned: bool) -> torch.Tensor:
-    """The tensor on the host, once the device's current stream has made it."""
+    """Copy a tensor to the host, after the device's current stream has computed it."""
     if not pinned:
         return tensor.cpu()
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)

@@ -1,4 +1,4 @@
-"""What an app answers: plain dictionaries ready for JSON. Knows no transport, only the shapes Banana's users read."""
+"""The bodies of an app's responses: plain dictionaries ready for JSON, in the shapes of Banana's template."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from .images import encode, to_base64
 from .job import Painting, Step
 from .request import GenerationRequest
 
-__all__ = ["answer", "events"]
+__all__ = ["response_body", "response_events"]
 
 PREVIEW_EVERY = 4  # steps
 PREVIEW_SIDE = 64  # pixels
 
 
-def answer(engine: Engine, painting: Painting) -> dict[str, Any]:
-    """{"output", "images", "model", "mode", "precision", "timings"}; `output` is the first picture, as in Banana's own
-    template. `precision` is that of the denoiser: float32, bfloat16, float16, or float8 where that was asked for.
+def response_body(engine: Engine, painting: Painting) -> dict[str, Any]:
+    """Return {"output", "images", "model", "mode", "precision", "timings"}.
+
+    `output` is the first picture in base64. `precision` is the denoiser's: float32, bfloat16, float16 or float8.
     """
     request = painting.request
     images = [
@@ -38,36 +39,44 @@ def answer(engine: Engine, painting: Painting) -> dict[str, Any]:
     return {
         "output": images[0]["base64"],
         "images": images,
-        "model": engine.card.name,
+        "model": engine.model.name,
         "mode": engine.mode,
         "precision": engine.family.precision,
         "timings": painting.timings,
     }
 
 
-def events(engine: Engine, request: GenerationRequest) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Paint in a thread and yield (name, data): queued, step (a preview now and then), at last result or error.
+def response_events(engine: Engine, request: GenerationRequest) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Paint in a thread and iterate over what happens. Closing the iterator cancels the work after the next step.
 
-    Closing the iterator calls the work off at the next step. Only errors of this module's own are raised.
+    Args:
+        engine: The engine that paints.
+        request: What to paint.
+
+    Yields:
+        Name and data of an event: "queued", "step" (every PREVIEW_EVERY steps with a preview), and at last "result".
+
+    Raises:
+        BaseException: What `engine.paint` raised.
     """
-    happened: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     token = cancel.current() or cancel.Token()
 
     def work() -> None:
         try:
             with cancel.scope(token):
-                painting = engine.paint(request, lambda step: happened.put(("step", _progress(step))))
-                happened.put(("result", answer(engine, painting)))
-        except cancel.Cancelled as error:  # nobody may take it: with its traceback it would hold this frame and itself
-            happened.put(("failed", error.with_traceback(None)))
+                painting = engine.paint(request, lambda step: events.put(("step", _progress(step))))
+                events.put(("result", response_body(engine, painting)))
+        except cancel.Cancelled as error:  # its traceback would hold this frame, and this frame the error
+            events.put(("failed", error.with_traceback(None)))
         except BaseException as error:
-            happened.put(("failed", error))
+            events.put(("failed", error))
 
     threading.Thread(target=work, name="painting", daemon=True).start()
-    yield "queued", {"model": engine.card.name, "seed": request.seed, "images": request.num_images}
+    yield "queued", {"model": engine.model.name, "seed": request.seed, "images": request.num_images}
     try:
         while True:
-            name, data = happened.get()
+            name, data = events.get()
             if name == "failed":
                 raise data
             yield name, data
@@ -78,7 +87,7 @@ def events(engine: Engine, request: GenerationRequest) -> Iterator[tuple[str, di
 
 
 def _progress(step: Step) -> dict[str, Any]:
-    """Runs between two steps, so it costs a preview only every PREVIEW_EVERY steps and never at the last."""
+    """Return an event's data. It runs between two steps, so previews are rare; the last step has none."""
     data: dict[str, Any] = {"image": step.index, "step": step.done, "steps": step.steps}
     if step.done % PREVIEW_EVERY == 0 and step.done < step.steps and (preview := step.preview()) is not None:
         preview.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))

@@ -1,4 +1,4 @@
-"""What Go Bananas! answers, as its contract has it. Sizes in pixels, bytes and megabytes as they are named."""
+"""What Go Bananas! returns, as its contract says. Sizes in pixels, bytes and megabytes as they are named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from ..call import Answer, CamelAnswer
+from ..response import CamelModel, ResponseModel
 
 __all__ = [
     "AspectRatio",
@@ -49,18 +49,22 @@ ModelId = Literal["gemini-flash-image", "gemini-pro-image", "gemini-flash-lite-i
 Operation = Literal["generate", "edit", "upload"]
 
 
-class Quotas(Answer):
+class Quotas(ResponseModel):
+    """Storage of the month, in megabytes."""
+
     monthly_mb: float
     used_mb: float
     remaining_mb: float
 
 
-class Settings(CamelAnswer):
+class Settings(CamelModel):
+    """A tenant's defaults and limits."""
+
     default_aspect_ratio: str
     max_images_per_generation: int
 
 
-class Tenant(CamelAnswer):
+class Tenant(CamelModel):
     """Whose key it is, and what is left of the month."""
 
     tenant_id: str
@@ -70,11 +74,13 @@ class Tenant(CamelAnswer):
     allowed_models: list[str] = []
 
 
-class Profile(Answer):
+class Profile(ResponseModel):
+    """The account of a key."""
+
     tenant: Tenant
 
 
-class GeneratedImage(Answer):
+class GeneratedImage(ResponseModel):
     """An image as it comes from generating; `url` needs no key."""
 
     id: int
@@ -86,12 +92,16 @@ class GeneratedImage(Answer):
     size_bytes: int
 
 
-class Generated(Answer):
+class Generated(ResponseModel):
+    """Created images and their session."""
+
     images: list[GeneratedImage]
     session_id: str
 
 
-class ListedImage(Answer):
+class ListedImage(ResponseModel):
+    """An image as lists show it."""
+
     id: int
     url: str
     thumbnail_url: str
@@ -100,7 +110,7 @@ class ListedImage(Answer):
     operation_type: Operation
 
 
-class Edit(Answer):
+class Edit(ResponseModel):
     """One step on the way to an image."""
 
     id: int
@@ -131,31 +141,39 @@ class Image(ListedImage):
     edit_history: list[Edit]
 
 
-class Pagination(Answer):
+class Pagination(ResponseModel):
+    """Which part of a list a page is."""
+
     total: int
     limit: int
     offset: int
     has_more: bool
 
 
-class ImageList(Answer):
+class ImageList(ResponseModel):
+    """A page of images, newest first."""
+
     images: list[ListedImage]
     pagination: Pagination
 
 
-class Refused(Answer):
+class Refused(ResponseModel):
+    """An image that was not deleted, and why."""
+
     id: int
     reason: str
 
 
-class BulkDeletion(Answer):
+class BulkDeletion(ResponseModel):
     """What was deleted, and what was not with the reason why."""
 
     deleted: list[int]
     failed: list[Refused]
 
 
-class Upload(Answer):
+class Upload(ResponseModel):
+    """An uploaded picture."""
+
     image_id: int
     url: str
     thumbnail_url: str
@@ -165,11 +183,15 @@ class Upload(Answer):
     size_bytes: int
 
 
-class UploadForEditing(Answer):
+class UploadForEditing(ResponseModel):
+    """The id of a picture uploaded to be edited."""
+
     image_id: int
 
 
-class Session(Answer):
+class Session(ResponseModel):
+    """A session: images that were made one after another."""
+
     session_id: str
     total_images: int
     total_edits: int
@@ -177,14 +199,20 @@ class Session(Answer):
 
 
 class SessionWithImages(Session):
+    """A session with its images, oldest first."""
+
     images: list[ListedImage]
 
 
-class SessionList(Answer):
+class SessionList(ResponseModel):
+    """All sessions, the most recent first."""
+
     sessions: list[Session]
 
 
-class UsageSummary(Answer):
+class UsageSummary(ResponseModel):
+    """The sum of a period."""
+
     total_images: int
     total_edits: int
     total_size_mb: float
@@ -192,27 +220,33 @@ class UsageSummary(Answer):
     period_end: str
 
 
-class UsageDay(Answer):
+class UsageDay(ResponseModel):
+    """What was made on one day."""
+
     date: str
     images: int
     edits: int
     size_mb: float
 
 
-class Usage(Answer):
+class Usage(ResponseModel):
     """The sum of the period, and the days on which something was made."""
 
     summary: UsageSummary
     daily: list[UsageDay]
 
 
-class ReferenceImage(Answer):
+class ReferenceImage(ResponseModel):
+    """An image that shows a character."""
+
     id: int
     url: str
     thumbnail_url: str
 
 
-class Character(Answer):
+class Character(ResponseModel):
+    """A character that images can show."""
+
     id: int
     character_name: str
     base_prompt: str
@@ -227,10 +261,12 @@ class Character(Answer):
 
 
 class CharacterPagination(Pagination):
+    """Which part of the characters a page is."""
+
     hasMore: bool
 
 
-class CharacterList(Answer):
+class CharacterList(ResponseModel):
     """A page, under both names that clients read."""
 
     characters: list[Character]
@@ -238,7 +274,9 @@ class CharacterList(Answer):
     pagination: CharacterPagination
 
 
-class StylePreset(Answer):
+class StylePreset(ResponseModel):
+    """A named style for images."""
+
     id: int
     name: str
     prompt: str
@@ -248,10 +286,14 @@ class StylePreset(Answer):
     aspect_ratio: str | None = None
 
 
-class StylePresetList(Answer):
+class StylePresetList(ResponseModel):
+    """All style presets, oldest first."""
+
     presets: list[StylePreset]
 
 
-class Deleted(Answer):
+class Deleted(ResponseModel):
+    """What was deleted."""
+
     deleted: bool
     id: int

@@ -1,10 +1,10 @@
-"""What PaperBanana answers, as its contract has it. Times are ISO 8601."""
+"""What PaperBanana returns, as its contract says. Times are ISO 8601."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from ..call import Answer
+from ..response import ResponseModel
 
 __all__ = [
     "Artifact",
@@ -37,25 +37,29 @@ DiagramType = Literal["methodology", "statistical_plot", "prompt_optimization", 
 Endpoint = Literal["generate", "generate-from-pdf", "optimize-prompt", "plot", "composite"]
 
 
-class Health(Answer):
+class Health(ResponseModel):
+    """The service's status and version."""
+
     status: str
     version: str
 
 
-class Submitted(Answer):
+class Submitted(ResponseModel):
     """A task that was taken on."""
 
     task_id: str
     status: Status
 
 
-class Artifact(Answer):
+class Artifact(ResponseModel):
+    """A file of a completed task."""
+
     format: Format
     media_type: str
     download_url: str
 
 
-class Task(Answer):
+class Task(ResponseModel):
     """A task as it stands. What is not there yet is None; `image_base64` is a PNG."""
 
     task_id: str
@@ -67,7 +71,7 @@ class Task(Answer):
     error: str | None
 
 
-class Key(Answer):
+class Key(ResponseModel):
     """An API key; whole where it was just made. A quota of None is no limit."""
 
     key: str
@@ -80,7 +84,9 @@ class Key(Answer):
     webhook_url: str | None
 
 
-class UsageEntry(Answer):
+class UsageEntry(ResponseModel):
+    """One task that a key submitted."""
+
     id: int
     task_id: str
     endpoint: Endpoint
@@ -93,7 +99,9 @@ class KeyDetail(Key):
     usage_log: list[UsageEntry]
 
 
-class HistoryItem(Answer):
+class HistoryItem(ResponseModel):
+    """A task as the history lists it."""
+
     task_id: str
     api_key: str
     key_name: str
@@ -104,7 +112,9 @@ class HistoryItem(Answer):
     completed_at: str | None
 
 
-class HistoryPage(Answer):
+class HistoryPage(ResponseModel):
+    """A page of the history, newest first."""
+
     items: list[HistoryItem]
     total: int
     page: int

@@ -1,4 +1,4 @@
-"""What Banana.dev behind LowCodeAPI answers, as its contract has it."""
+"""What Banana.dev behind LowCodeAPI returns, as its contract says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ..call import CamelAnswer
+from ..response import CamelModel
 
 __all__ = [
     "Account",
@@ -29,7 +29,7 @@ __all__ = [
 Status = Literal["queued", "building", "deploying", "live", "failed"]
 
 
-class StartedRun(CamelAnswer):
+class StartedRun(CamelModel):
     """A run as it was started. `call_id` is what to check it by, empty once it is finished."""
 
     id: str
@@ -41,7 +41,7 @@ class StartedRun(CamelAnswer):
     model_outputs: list[Any] | None
 
 
-class CheckedRun(CamelAnswer):
+class CheckedRun(CamelModel):
     """A run as it stands. `message` is running or success; anything with "error" in it is a failure."""
 
     id: str
@@ -52,10 +52,11 @@ class CheckedRun(CamelAnswer):
 
     @property
     def finished(self) -> bool:
+        """Whether the run has its outputs."""
         return self.model_outputs is not None
 
 
-class Deployment(CamelAnswer):
+class Deployment(CamelModel):
     """One version of a model, on its way or live."""
 
     deployment_id: str
@@ -67,7 +68,7 @@ class Deployment(CamelAnswer):
     message: str | None = None
 
 
-class Model(CamelAnswer):
+class Model(CamelModel):
     """A model; times in seconds."""
 
     id: str
@@ -90,16 +91,22 @@ class ModelDetail(Model):
     deployments: list[Deployment]
 
 
-class ModelList(CamelAnswer):
+class ModelList(CamelModel):
+    """All models of the account."""
+
     models: list[Model]
 
 
-class Limits(CamelAnswer):
+class Limits(CamelModel):
+    """The account's limits."""
+
     max_replicas: int
     concurrent_builds: int
 
 
-class Account(CamelAnswer):
+class Account(CamelModel):
+    """The account of a token."""
+
     id: str
     team_id: str
     team_name: str
@@ -110,7 +117,7 @@ class Account(CamelAnswer):
     limits: Limits
 
 
-class Sums(CamelAnswer):
+class Sums(CamelModel):
     """What ran; compute time in seconds."""
 
     runs: int
@@ -120,20 +127,26 @@ class Sums(CamelAnswer):
 
 
 class Summary(Sums):
+    """Sums of a period."""
+
     cold_starts: int
 
 
 class Day(Sums):
+    """Sums of one day."""
+
     date: str
 
 
-class ModelUsage(CamelAnswer):
+class ModelUsage(CamelModel):
+    """Sums of one model."""
+
     model_key: str
     runs: int
     compute_seconds: float
 
 
-class Usage(CamelAnswer):
+class Usage(CamelModel):
     """Both days included."""
 
     start_date: str
@@ -143,7 +156,9 @@ class Usage(CamelAnswer):
     models: list[ModelUsage]
 
 
-class Deployed(CamelAnswer):
+class Deployed(CamelModel):
+    """A deployment that was started."""
+
     model_key: str
     deployment_id: str
     status: Status
