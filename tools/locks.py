@@ -51,7 +51,9 @@ def written(upgrade: bool) -> dict[str, str]:
         "dev": compiled([*needs, *all_of(extras), *BUILD], versions),
         "serve": compiled([*needs, *extras["serve"]], versions),
         "stand": compiled([*needs, *extras["serve"], *extras["mocks"], *own(extras["stand"])], versions),
-        "mocks": compiled([each for each in needs if name_of(each) in MOCKS] + extras["mocks"], versions),
+        "mocks": compiled(
+            [requirement for requirement in needs if name_of(requirement) in MOCKS] + extras["mocks"], versions
+        ),
         "release": compiled(RELEASE, versions),
     }
     torch = dict(entries(everything))["torch"]
@@ -83,13 +85,13 @@ def entries(text: str) -> list[tuple[str, str]]:
 
 def without_torch(text: str) -> str:
     """A lock file less torch and what its CUDA build alone needs."""
-    kept, keeping = list[str](), True
+    lines, keeping = list[str](), True
     for line in text.splitlines(keepends=True):
         if match := ENTRY.match(line):
             keeping = match[1] != "torch" and CUDA.fullmatch(match[1]) is None
         if keeping:
-            kept.append(line)
-    return "".join(kept)
+            lines.append(line)
+    return "".join(lines)
 
 
 def cpu_torch(version: str) -> str:
@@ -99,17 +101,17 @@ def cpu_torch(version: str) -> str:
               if wheel.startswith((f"torch-{version}+cpu-", f"torch-{version}-"))]  # fmt: skip
     if not hashes:
         raise SystemExit(f"locks/torch-cpu.sha256 lists no wheel of torch {version}: copy them from PyTorch's index")
-    return " \\\n".join([f"torch=={version}", *(f"    --hash=sha256:{each}" for each in hashes)]) + "\n"
+    return " \\\n".join([f"torch=={version}", *(f"    --hash=sha256:{digest}" for digest in hashes)]) + "\n"
 
 
 def all_of(extras: dict[str, list[str]]) -> list[str]:
     """The requirements of all extras, those that name the project itself left out."""
-    return [each for extra in extras.values() for each in own(extra)]
+    return [requirement for extra in extras.values() for requirement in own(extra)]
 
 
 def own(extra: Sequence[str]) -> list[str]:
     """An extra's requirements, less other extras of the project."""
-    return [each for each in extra if not each.startswith("bananastand[")]
+    return [requirement for requirement in extra if not requirement.startswith("bananastand[")]
 
 
 def name_of(requirement: str) -> str:

@@ -21,7 +21,7 @@ def wheel(name: str, version: str, tag: str = "py3-none-any", requires: tuple[st
     """A package of one module, which knows its version."""
     about = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {each}\n" for each in requires)
+    metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     files = {
         f"{name}.py": f"version = {version!r}\n{code}",
         f"{about}/METADATA": metadata,
@@ -103,7 +103,7 @@ class PackageServer:
         _, index, kind, *rest = [*path.split("/"), "", ""]
         files = self.files.get((index, rest[0] if rest else ""), {})
         if kind == "simple" and files:
-            rows = [_row(index, rest[0], filename, *each) for filename, each in files.items()]
+            rows = [_row(index, rest[0], filename, *file) for filename, file in files.items()]
             rows = [{**row, "yanked": "broken"} if row["filename"] in self.yanked else row for row in rows]
             body = json.dumps({"meta": {"api-version": "1.1"}, "name": rest[0], "versions": [], "files": rows}).encode()
             self._send(handler, 200, body, "application/vnd.pypi.simple.v1+json")

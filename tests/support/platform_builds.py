@@ -42,12 +42,12 @@ class Bench:
         if dockerfile is not None:
             (self.source / "Dockerfile").write_text(dockerfile)
         self.count, self.lines = self.count + 1, []
-        given: dict[str, Any] = {"builder": "process", **settings}
+        options: dict[str, Any] = {"builder": "process", **settings}
         folder = self.folder / f"build{self.count}"
         source = self.folder / f"fetched{self.count}"
         shutil.copytree(self.source, source, symlinks=True)
-        made = BuildSettings(cache=self.folder / "cache", **given)
-        return asyncio.run(build(source, settings=made, folder=folder, log=self.lines.append))
+        build_settings = BuildSettings(cache=self.folder / "cache", **options)
+        return asyncio.run(build(source, settings=build_settings, folder=folder, log=self.lines.append))
 
     @property
     def log(self) -> str:
@@ -63,8 +63,8 @@ class Bench:
         command, environment, folder = launch.command, {**os.environ, **launch.environment}, launch.workdir
         if self.sandboxed:
             assert launch.root is not None
-            made = in_sandbox(command, root=launch.root, workdir=launch.workdir, environment=environment)
-            command, environment, folder = made.command, made.environment, "/"
+            sandboxed = in_sandbox(command, root=launch.root, workdir=launch.workdir, environment=environment)
+            command, environment, folder = sandboxed.command, sandboxed.environment, "/"
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

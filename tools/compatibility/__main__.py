@@ -39,8 +39,8 @@ def main() -> int:
     """Measure, and write page and numbers after each repository."""
     options = _options()
     measured = {builder: {} if options.fresh else _read(path) for builder, path in RESULTS.items()}
-    for each in measured.values():
-        each.setdefault("repositories", {})
+    for result in measured.values():
+        result.setdefault("repositories", {})
     if options.potassium:
         measured["process"]["potassium"] = _potassium(options.folder)
     elif not options.page:
@@ -68,25 +68,25 @@ def _options() -> argparse.Namespace:
 
 
 def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) -> None:
-    wanted = [
-        each for each in read_manifest()
-        if (not options.only or each.name in options.only) and not (options.quick and each.slow)
+    selected = [
+        repository for repository in read_manifest()
+        if (not options.only or repository.name in options.only) and not (options.quick and repository.slow)
     ]  # fmt: skip
-    unknown = set(options.only or ()) - {each.name for each in wanted}
+    unknown = set(options.only or ()) - {repository.name for repository in selected}
     if unknown:
         sys.exit(f"the corpus has no {', '.join(sorted(unknown))}")
     sources = options.folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     builders = options.builder or ("process", "container")
-    engines = _engines(options, wanted) if "container" in builders else {}
+    engines = _engines(options, selected) if "container" in builders else {}
     for builder in builders:
         measured[builder] |= _when(builder)
     requests = options.folder / "hub-requests.log"
     requests.write_text("")
-    served = _hub(options.folder, wanted, requests)
+    served = _hub(options.folder, selected, requests)
     with served as hub, Platform(options.folder, sources, {**engines, **hub}) as platform:
         sdk = SdkCaller(options.folder / "sdks")
-        for repository in wanted:
+        for repository in selected:
             for builder in builders:
                 if options.resume and _is_done(measured[builder]["repositories"].get(repository.name)):
                     continue
@@ -127,13 +127,13 @@ def _keep_log(life: Life, folder: Path) -> None:
     (folder / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
 
 
-def _engines(options: argparse.Namespace, wanted: list[Repository]) -> dict[str, str]:
+def _engines(options: argparse.Namespace, selected: list[Repository]) -> dict[str, str]:
     """Make stand-ins for the base images where an engine works; the variables for it."""
     place = options.folder / "images"
     environment = engine_environment(place)
     os.environ.update(environment)
     if missing_programs() is None and container_engine() is not None:
-        images = make_images(wanted, place, environment)
+        images = make_images(selected, place, environment)
         data = options.folder / "data"
         data.mkdir(exist_ok=True)
         rows = "".join(f'"{pattern}" = "{image}"\n' for pattern, image in images.items())
@@ -151,9 +151,9 @@ def _said(inspected: dict[str, Any]) -> dict[str, Any]:
 
 def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> Cell:
     """Two apps with one fixed port, both live, each answering for itself."""
-    by_name = {each.name: each for each in read_manifest()}
+    by_name = {repository.name: repository for repository in read_manifest()}
     pair = [by_name["http-server"], by_name["flask-markov"]]
-    lives = [Life(each, "process", platform, sdk, sources, limit) for each in pair]
+    lives = [Life(repository, "process", platform, sdk, sources, limit) for repository in pair]
     for life in lives:
         built = platform.deploy(life.name, life.source, "process", limit=limit)
         if built["state"] != "live":
@@ -166,12 +166,12 @@ def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> 
 
 
 @contextlib.contextmanager
-def _hub(folder: Path, wanted: list[Repository], requests: Path) -> Iterator[dict[str, str]]:
+def _hub(folder: Path, selected: list[Repository], requests: Path) -> Iterator[dict[str, str]]:
     """The hub of the tests with what these repositories fetch, and the variables that lead to it.
 
     requests: the file into which it writes what it is asked.
     """
-    names = sorted({each.successors.get(name, name) for each in wanted for name in each.weights})
+    names = sorted({repository.successors.get(name, name) for repository in selected for name in repository.weights})
     if not names:
         yield {}
         return

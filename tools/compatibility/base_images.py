@@ -66,7 +66,7 @@ def missing_programs() -> str | None:
     """What a stand-in cannot be made without, or None."""
     if os.geteuid() != 0:
         return "stand-ins of base images are made by root alone"
-    missing = [each for each in PROGRAMS if shutil.which(each) is None]
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
     return f"stand-ins of base images need {', '.join(missing)}" if missing else None
 
 
@@ -88,7 +88,9 @@ def make_images(repositories: Iterable[Repository], folder: Path, environment: M
         folder: Scratch.
         environment: What engine_environment gave.
     """
-    names = sorted({name for each in repositories if no_stand_in(each) is None for name in _bases(each)})
+    names = sorted(
+        {name for repository in repositories if no_stand_in(repository) is None for name in _bases(repository)}
+    )
     workshop = _Workshop(folder, {**os.environ, **environment})
     return {name: workshop.image(kind) for name in names if (kind := _kind(name)) is not None}
 
@@ -143,21 +145,21 @@ class _Workshop:
         shutil.rmtree(root, ignore_errors=True)
         packages = f"--include={','.join((*LIBRARIES, *ASKED))}"
         self._run("debootstrap", "--variant=minbase", packages, SUITE, str(root))
-        made = self._run("buildah", "from", "scratch")
-        self._run("buildah", "add", "--quiet", made, str(root), "/")
-        self._run("buildah", "config", "--cmd", '["bash"]', made)
-        self._run("buildah", "commit", "--quiet", "--rm", made, name)
+        container = self._run("buildah", "from", "scratch")
+        self._run("buildah", "add", "--quiet", container, str(root), "/")
+        self._run("buildah", "config", "--cmd", '["bash"]', container)
+        self._run("buildah", "commit", "--quiet", "--rm", container, name)
         shutil.rmtree(root)
 
     def _derive(self, name: str, add: Callable[[str], None]) -> None:
-        made = self._run("buildah", "from", "--pull-never", self.image("debian"))
-        add(made)
-        self._run("buildah", "commit", "--quiet", "--rm", made, name)
+        container = self._run("buildah", "from", "--pull-never", self.image("debian"))
+        add(container)
+        self._run("buildah", "commit", "--quiet", "--rm", container, name)
 
     def _add_python(self, kind: str) -> Callable[[str], None]:
-        def add(made: str) -> None:
-            self._run("buildah", "add", "--quiet", made, str(self._python(kind.removeprefix("python"))), "/")
-            self._run("buildah", "run", made, "--", "ldconfig")
+        def add(container: str) -> None:
+            self._run("buildah", "add", "--quiet", container, str(self._python(kind.removeprefix("python"))), "/")
+            self._run("buildah", "run", container, "--", "ldconfig")
 
         return add
 
@@ -170,28 +172,28 @@ class _Workshop:
         ignore = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "*.a", "site-packages")
         shutil.copytree(source, local, symlinks=True, ignore=ignore)
         packages = next(source.glob("lib/python3*")) / "site-packages"
-        kept = local / packages.relative_to(source)
-        kept.mkdir()
-        for each in packages.iterdir():
-            if each.name.startswith(("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-prec")):
-                copy = shutil.copytree if each.is_dir() else shutil.copy2
-                copy(each, kept / each.name)
+        target = local / packages.relative_to(source)
+        target.mkdir()
+        for package in packages.iterdir():
+            if package.name.startswith(("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-prec")):
+                copy = shutil.copytree if package.is_dir() else shutil.copy2
+                copy(package, target / package.name)
         for script in (local / "bin").iterdir():
             if not script.is_symlink() and script.read_bytes()[:2] == b"#!":
                 _, _, rest = script.read_text().partition("\n")
                 script.write_text(f"#!/usr/local/bin/python{version}\n{rest}")
         return root
 
-    def _add_node(self, made: str) -> None:
+    def _add_node(self, container: str) -> None:
         node = Path(shutil.which("node") or "").resolve()
-        modules = next(each for each in (node.parents[1] / "lib/node_modules", Path("/usr/share/nodejs"))
-                       if (each / "npm").is_dir())  # fmt: skip
-        self._run("buildah", "add", "--quiet", made, str(node), "/usr/local/bin/node")
-        self._run("buildah", "add", "--quiet", made, str(modules / "npm"), "/usr/local/lib/node_modules/npm")
+        modules = next(folder for folder in (node.parents[1] / "lib/node_modules", Path("/usr/share/nodejs"))
+                       if (folder / "npm").is_dir())  # fmt: skip
+        self._run("buildah", "add", "--quiet", container, str(node), "/usr/local/bin/node")
+        self._run("buildah", "add", "--quiet", container, str(modules / "npm"), "/usr/local/lib/node_modules/npm")
         link = "ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm"
-        self._run("buildah", "run", made, "--", "sh", "-c", link)
+        self._run("buildah", "run", container, "--", "sh", "-c", link)
 
-    def _add_packages(self, made: str) -> None:
+    def _add_packages(self, container: str) -> None:
         """Ubuntu's python3.8 and python3-pip for apt, and the list of CUDA's packages that those images have."""
         folder, python = self._folder / "debs", self._python("3.8")
         shutil.rmtree(folder, ignore_errors=True)
@@ -217,5 +219,5 @@ class _Workshop:
         lists.mkdir(exist_ok=True)
         (lists / "corpus.list").write_text("deb [trusted=yes] file:/opt/debs ./\n")
         (lists / "cuda.list").write_text("# the list of CUDA's packages\n")
-        self._run("buildah", "add", "--quiet", made, str(folder), "/opt/debs")
-        self._run("buildah", "add", "--quiet", made, str(lists), "/etc/apt/sources.list.d")
+        self._run("buildah", "add", "--quiet", container, str(folder), "/opt/debs")
+        self._run("buildah", "add", "--quiet", container, str(lists), "/etc/apt/sources.list.d")

@@ -70,11 +70,11 @@ class Repository:
 def read_manifest() -> list[Repository]:
     """All the repositories, in the manifest's order."""
     read = tomllib.loads((CORPUS / "manifest.toml").read_text())["repository"]
-    return [_repository(dict(each)) for each in read]
+    return [_repository(dict(entry)) for entry in read]
 
 
 def _repository(entry: dict[str, Any]) -> Repository:
-    calls = tuple(Call(**each) for each in entry.pop("call"))
+    calls = tuple(Call(**call) for call in entry.pop("call"))
     background = entry.pop("background", None)
     for name in ("features", "needs", "weights"):
         entry[name] = tuple(entry.get(name, ()))
@@ -104,7 +104,7 @@ def check_out(repository: Repository, folder: Path) -> Path:
 def materialize(value: Any) -> Any:
     """The inputs with pictures and sounds put in: "png:70x40:10,20,30" and "wav:0.5" become base64."""
     if isinstance(value, dict):
-        return {key: materialize(each) for key, each in value.items()}
+        return {key: materialize(item) for key, item in value.items()}
     if isinstance(value, str) and value.startswith("png:"):
         _, size, colour = value.split(":")
         width, height = map(int, size.split("x"))

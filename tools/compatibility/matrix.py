@@ -46,7 +46,7 @@ class Cell:
 def fetches(requests: list[str], name: str) -> list[str]:
     """Those requests that brought a file of a repository of the hub, by this name or by the one it moved to."""
     short = re.compile(rf"GET /(?:[\w.-]+/)?{re.escape(name)}/resolve/\S+ (?:200|302)")
-    return [each for each in requests if short.fullmatch(each)]
+    return [request for request in requests if short.fullmatch(request)]
 
 
 class _Failed(Exception):
@@ -64,7 +64,7 @@ def missing_needs(repository: Repository, builder: str) -> str | None:
     for need in repository.needs:
         names = need.split(" or ")
         programs = {"redis": [], "torch": []}.get(need, names)
-        if programs and not any(shutil.which(each) for each in programs):
+        if programs and not any(shutil.which(program) for program in programs):
             return f"this machine has no {need}"
     return None
 
@@ -167,7 +167,7 @@ class Life:
             yield f"it does not resolve as of {known.as_of}"
 
     def _build(self) -> Cell:
-        asked = self._since()
+        new_requests = self._since()
         self._first = self.platform.deploy(
             self.name, self.source, self.builder, limit=self.limit, environment=self._environment
         )
@@ -176,7 +176,7 @@ class Life:
             raise _Failed(self._first["error"] or "failed without a reason")
         reused = any("as in an earlier build" in line for line in self.log)
         for name in () if reused else self.repository.weights:
-            if not fetches(asked(), self.repository.successors.get(name, name)):
+            if not fetches(new_requests(), self.repository.successors.get(name, name)):
                 raise _Failed(f"the build fetched nothing of {name} from the hub")
         return Cell(True)
 
@@ -243,7 +243,7 @@ class Life:
         self._project(min_replicas=2, max_replicas=2)
         if wrong := wait_for_replicas(self.platform, self.name, 2, 90.0):
             raise _Failed(wrong)
-        call = next((each for each in self.repository.calls if each.status == 200), self.repository.calls[0])
+        call = next((call for call in self.repository.calls if call.status == 200), self.repository.calls[0])
         if wrong := replica_failure(self.platform, self.name, call, timeout=CALL_LIMIT):
             raise _Failed(wrong)
         bad = exposed(self.platform.pid)
@@ -252,7 +252,7 @@ class Life:
         return Cell(True)
 
     def _redeploy(self) -> Cell:
-        asked = self._since()
+        new_requests = self._since()
         self._project(min_replicas=0)
         again = self.platform.deploy(
             self.name, self.source, self.builder, limit=self.limit, environment=self._environment
@@ -262,7 +262,7 @@ class Life:
         call = self.repository.calls[0]
         if wrong := mismatch(call, self.platform.call(self._project(), call, CALL_LIMIT)):
             raise _Failed(f"the second version: {wrong}")
-        if again_fetched := [each for each in asked() if each.startswith("GET /cdn/")]:
+        if again_fetched := [request for request in new_requests() if request.startswith("GET /cdn/")]:
             raise _Failed(f"the second version fetched {len(again_fetched)} weights again")
         return Cell(True, f"{again['seconds']['live']:.1f} s")
 

@@ -105,25 +105,31 @@ class Platform:
             limit: Seconds, after which the build is cancelled.
             environment: Variables of the app.
         """
-        made = self.api(
+        started = self.api(
             "POST",
             f"projects/{name}/deploy",
             {"source": str(source), "builder": builder, "environment": dict(environment or {})},
         )
         began, state, times = time.monotonic(), "", dict[str, float]()
         while True:
-            build = self.api("GET", f"builds/{made['build_id']}")
+            build = self.api("GET", f"builds/{started['build_id']}")
             now = time.monotonic() - began
             if build["state"] != state:
                 state = build["state"]
                 times[state] = round(now, 2)
             if state in ("live", "failed", "cancelled"):
-                return {**build, "seconds": times, "log": self.log(made["build_id"])}
+                return {**build, "seconds": times, "log": self.log(started["build_id"])}
             if now > limit:
                 with contextlib.suppress(ApiError):
-                    self.api("POST", f"builds/{made['build_id']}/cancel", {})
+                    self.api("POST", f"builds/{started['build_id']}/cancel", {})
                 text = f"not live after {limit:.0f} s, still {state}"
-                return {**build, "state": "failed", "error": text, "seconds": times, "log": self.log(made["build_id"])}
+                return {
+                    **build,
+                    "state": "failed",
+                    "error": text,
+                    "seconds": times,
+                    "log": self.log(started["build_id"]),
+                }
             time.sleep(0.05)
 
     def log(self, build: str) -> list[str]:

@@ -106,30 +106,30 @@ def make_environment(version: Version, folder: Path) -> Path:
         raise FileNotFoundError("uv makes these environments, and is not installed: pip install uv")
     day = datetime.date.fromisoformat(version.published) + datetime.timedelta(days=DAYS_AFTER)
     fresh = folder / f"{version.name}.new"
-    made = [[uv, "venv", "-q", "--clear", "--python", _interpreter(uv, version.python), str(fresh)]]
+    commands = [[uv, "venv", "-q", "--clear", "--python", _interpreter(uv, version.python), str(fresh)]]
     install = [uv, "pip", "install", "-q", "--python", str(fresh), "--exclude-newer", day.isoformat()]
-    made.append([*install, f"potassium=={version.name}"])
-    for command in made:
+    commands.append([*install, f"potassium=={version.name}"])
+    for command in commands:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     fresh.rename(folder / version.name)
     return python
 
 
-def _interpreter(uv: str, wanted: str) -> str:
+def _interpreter(uv: str, preferred: str) -> str:
     """The version wanted, or else one that is near it, from uv, pyenv or this process."""
-    order = [wanted, *(each for each in ("3.10", "3.9", "3.11", "3.8") if each != wanted)]
+    order = [preferred, *(version for version in ("3.10", "3.9", "3.11", "3.8") if version != preferred)]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for name in order:
         for found in sorted(pyenv.glob(f"{name}.*/bin/python{name}")):
             return str(found)
-        asked = subprocess.run([uv, "python", "find", "--no-python-downloads", name], capture_output=True, text=True)
-        if asked.returncode == 0:
-            return asked.stdout.strip()
+        search = subprocess.run([uv, "python", "find", "--no-python-downloads", name], capture_output=True, text=True)
+        if search.returncode == 0:
+            return search.stdout.strip()
     return sys.executable
 
 
 def upstream_answers(
-    python: Path, app: Path, asked: list[Probe], webhook: str, wait: Callable[[], None] | None = None
+    python: Path, app: Path, requests: list[Probe], webhook: str, wait: Callable[[], None] | None = None
 ) -> list[Answer]:
     """What the version's own server answers, one request after the other; `wait` is called before it is stopped."""
     with contextlib.closing(socket.socket()) as probe:
@@ -143,7 +143,7 @@ def upstream_answers(
         )  # fmt: skip
     try:
         _until_it_listens(port, process, log)
-        answers = [_ask(port, probe) for probe in asked]
+        answers = [_ask(port, probe) for probe in requests]
         if wait is not None:
             wait()
         return answers
@@ -186,13 +186,13 @@ def _ask(port: int, probe: Probe) -> Answer:
 
 
 def worker_answers(
-    python: Path, app: Path, asked: list[Probe], webhook: str, wait: Callable[[], None] | None = None
+    python: Path, app: Path, requests: list[Probe], webhook: str, wait: Callable[[], None] | None = None
 ) -> list[Answer]:
     """What the same app answers in our worker, in the same Python; `wait` is called before it is stopped."""
 
     async def scenario() -> list[Answer]:
         async with _worker(python, app, webhook) as client:
-            answers = [await _ask_worker(client, probe) for probe in asked]
+            answers = [await _ask_worker(client, probe) for probe in requests]
             if wait is not None:
                 await asyncio.to_thread(wait)
             return answers
@@ -239,15 +239,15 @@ async def _ask_worker(client: WorkerClient, probe: Probe) -> Answer:
 
 def compare(version: Version, python: Path, folder: Path, source: str) -> Iterator[Row]:
     """Ask the app on both sides, and say for each feature whether the answers are the same."""
-    asked = probes(version)
+    requests = probes(version)
     app = folder / "app.py"
     app.write_text(source)
     posts = version.app != "cache"
     with WebhookReceiver() as theirs:
-        upstream = upstream_answers(python, app, asked, theirs.url, theirs.wait if posts else None)
+        upstream = upstream_answers(python, app, requests, theirs.url, theirs.wait if posts else None)
     with WebhookReceiver() as ours:
-        worker = worker_answers(python, app, asked, ours.url, ours.wait if posts else None)
-    for probe, expected, found in zip(asked, upstream, worker, strict=True):
+        worker = worker_answers(python, app, requests, ours.url, ours.wait if posts else None)
+    for probe, expected, found in zip(requests, upstream, worker, strict=True):
         yield _row(version, probe, expected, found)
     if posts:
         same = theirs.received == ours.received and theirs.received != []
@@ -256,7 +256,7 @@ def compare(version: Version, python: Path, folder: Path, source: str) -> Iterat
 
 
 def _row(version: Version, probe: Probe, expected: Answer, found: Answer) -> Row:
-    def kept(answer: Answer) -> tuple[Any, ...]:
+    def comparable(answer: Answer) -> tuple[Any, ...]:
         kind = answer.type
         body: Any = answer.body
         if kind.startswith("application/json"):
@@ -264,7 +264,7 @@ def _row(version: Version, probe: Probe, expected: Answer, found: Answer) -> Row
                 body = json.loads(answer.body)
         return answer.status, kind, body, [answer.headers.get(name) for name in probe.compare]
 
-    if kept(expected) == kept(found):
+    if comparable(expected) == comparable(found):
         return Row(version.name, probe.feature, "same")
     text = f"upstream {_brief(expected)}; worker {_brief(found)}"
     status, part, why = DIFFERENCES.get(probe.feature, (0, "", ""))

@@ -28,10 +28,10 @@ def wait_for_replicas(platform: Caller, name: str, count: int, within: float) ->
     limit = time.monotonic() + within
     while True:
         replicas = platform.api("GET", f"projects/{name}/replicas")["replicas"]
-        if sum(each["state"] in READY for each in replicas) == count:
+        if sum(replica["state"] in READY for replica in replicas) == count:
             return None
         if time.monotonic() > limit:
-            states = ", ".join(each["state"] for each in replicas)
+            states = ", ".join(replica["state"] for replica in replicas)
             problem = platform.api("GET", f"projects/{name}").get("problem") or ""
             return f"{count} replicas were asked for; there are {len(replicas)} ({states}) {problem}".strip()
         time.sleep(0.2)
@@ -64,12 +64,12 @@ def replica_failure(
             if counts and all(counts.values()):
                 return None
             if time.monotonic() > limit:
-                return f"a replica never answered: {', '.join(f'{each} {n} calls' for each, n in counts.items())}"
+                return f"a replica never answered: {', '.join(f'{replica} {n} calls' for replica, n in counts.items())}"
 
 
 def _answered(platform: Caller, name: str) -> dict[str, int]:
     replicas = platform.api("GET", f"projects/{name}/replicas")["replicas"]
-    return {each["id"]: each["answered"] for each in replicas if each["state"] in READY}
+    return {replica["id"]: replica["answered"] for replica in replicas if replica["state"] in READY}
 
 
 def _answer(platform: Caller, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer | str:

@@ -56,13 +56,13 @@ class SdkCaller:
             banana: The platform's stand-in for api.banana.dev, with a slash at its end.
             timeout: Seconds.
         """
-        asked = {
+        request = {
             "key": key, "model_key": project["model_key"], "url": project["url"], "route": call.route,
             "inputs": materialize(call.inputs),
         }  # fmt: skip
         ended = subprocess.run(
             [str(self._python(version)), "-c", CLIENT if int(version[0]) >= 5 else RUN],
-            input=json.dumps(asked), capture_output=True, text=True, timeout=timeout,
+            input=json.dumps(request), capture_output=True, text=True, timeout=timeout,
             env={"PATH": os.environ["PATH"], "BANANA_URL": banana, "NO_PROXY": "*"},
         )  # fmt: skip
         for line in ended.stdout.splitlines():

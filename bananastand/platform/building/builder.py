@@ -57,9 +57,9 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
 
 def _close(folder: Path, cache: Path) -> None:
     """Close to others what programs of a build have opened to them. Environments and packages are closed as made."""
-    for each in (folder, *cache.glob("*")):
-        if each.name not in ("environments", "packages"):
-            make_private(each)
+    for path in (folder, *cache.glob("*")):
+        if path.name not in ("environments", "packages"):
+            make_private(path)
 
 
 def _torch(data: Path) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def _torch(data: Path) -> dict[str, Any]:
         return {}
     index, wheels = (table.get("index"), table.get("wheels", [])) if isinstance(table, dict) else (0, 0)
     texts: list[Any] = wheels if isinstance(wheels, list) else [wheels]
-    if not isinstance(index, str | None) or not all(isinstance(each, str) for each in texts):
+    if not isinstance(index, str | None) or not all(isinstance(text, str) for text in texts):
         raise Refused(f'{data / "stand.toml"}: [torch] takes index = "ADDRESS" and wheels = ["FILE OR FOLDER"]')
-    given: dict[str, Any] = {"torch_wheels": tuple(str(Path(each).expanduser()) for each in texts)}
-    return given | ({"torch_index": index} if index else {})
+    options: dict[str, Any] = {"torch_wheels": tuple(str(Path(text).expanduser()) for text in texts)}
+    return options | ({"torch_index": index} if index else {})
 
 
 def passed_secrets(data: Path, names: Iterable[str]) -> dict[str, str]:
@@ -81,21 +81,21 @@ def passed_secrets(data: Path, names: Iterable[str]) -> dict[str, str]:
     Raises Refused where stand.toml cannot be read, or where there is no variable of a name.
     """
     listed: Any = _stand_file(data).get("pass", [])
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in cast("list[Any]", listed)):
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in cast("list[Any]", listed)):
         raise Refused(f'{data / "stand.toml"}: pass must list names of variables, such as pass = ["HF_TOKEN"]')
-    wanted = dict.fromkeys([*cast("list[str]", listed), *names])
-    for name in wanted:
+    requested = dict.fromkeys([*cast("list[str]", listed), *names])
+    for name in requested:
         if not os.environ.get(name):
             raise Refused(
                 f"{name} is to be passed to apps, and there is no such variable: export it before this command"
             )
-    return {name: os.environ[name] for name in wanted}
+    return {name: os.environ[name] for name in requested}
 
 
 def _images(data: Path) -> dict[str, str]:
     """[images] of stand.toml in the data directory: other base images by pattern. Raises Refused."""
     images: Any = _stand_file(data).get("images", {})
-    if not isinstance(images, dict) or not all(isinstance(each, str) for each in images.values()):
+    if not isinstance(images, dict) or not all(isinstance(image, str) for image in images.values()):
         raise Refused(f"{data / 'stand.toml'}: [images] must give an image's name for each pattern")
     return images
 

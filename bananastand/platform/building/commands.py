@@ -26,7 +26,7 @@ async def run(
     log: Callable[[str], None],
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    given: bytes | None = None,
+    stdin: bytes | None = None,
 ) -> int:
     """Run a program to its end; the exit status. Its output goes to the log by lines, standard error too.
 
@@ -38,7 +38,7 @@ async def run(
             *command,
             cwd=cwd,
             env=_environment(environment),
-            stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=write,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -50,9 +50,9 @@ async def run(
         os.close(write)
     reader = asyncio.create_task(_relay(await Output.of(read), log))
     try:
-        if given is not None and process.stdin is not None:
+        if stdin is not None and process.stdin is not None:
             with contextlib.suppress(ConnectionError):
-                process.stdin.write(given)
+                process.stdin.write(stdin)
                 await process.stdin.drain()
             process.stdin.close()
         status = await process.wait()

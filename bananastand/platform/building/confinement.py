@@ -46,23 +46,25 @@ def confined(
         for place in hidden:
             words += ["--perms", "0700", "--tmpfs", place]
         seen = [*(f"{home}/{name}" for name in READ), *walls.user, *readable]
-        kept = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, walls), *writable]
-        for place in (*kept, tmp):
-            nested = any(place != each and _is_below(place, each) for each in kept)  # a file links within one mount
+        writable_paths = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, walls), *writable]
+        for place in (*writable_paths, tmp):
+            nested = any(
+                place != folder and _is_below(place, folder) for folder in writable_paths
+            )  # a file links within one mount
             if os.path.exists(place) and not nested:
                 words += ["--bind", place, place]
         for place in dict.fromkeys(sorted(seen)):
-            inside = any(_is_below(place, each) for each in kept)
+            inside = any(_is_below(place, folder) for folder in writable_paths)
             if (
                 os.path.exists(place)
                 and not inside
-                and any(_is_below(os.path.realpath(place), each) for each in hidden)
+                and any(_is_below(os.path.realpath(place), folder) for folder in hidden)
             ):
                 words += ["--ro-bind", place, place]
         for place in _others(f"{walls.data}/cache", (*writable, *readable)):
             words += ["--tmpfs", place]
         words += walls.words((Mount("/", "/"),), "/nothing")
-        is_there = _of_build(cwd, walls) or not any(_is_below(os.path.realpath(cwd), each) for each in hidden)
+        is_there = _of_build(cwd, walls) or not any(_is_below(os.path.realpath(cwd), folder) for folder in hidden)
         yield (*words, "--chdir", str(cwd) if is_there else "/", "--", *command), {"TMPDIR": tmp}
 
 
@@ -78,7 +80,7 @@ def _others(cache: str, used: Sequence[str]) -> Iterator[str]:
         return
     for folder in (cache, f"{cache}/environments"):
         for place in sorted(Path(folder).glob("*")):
-            needed = place.name == "packages" or any(_is_below(each, str(place)) for each in used)
+            needed = place.name == "packages" or any(_is_below(path, str(place)) for path in used)
             if place.is_dir() and not needed:
                 yield str(place)
 

@@ -80,7 +80,7 @@ class Deployer:
 
     async def recover(self) -> int:
         """Take up the builds that an earlier supervisor left; how many."""
-        left = sorted(self._builds.list(states=("queued", "building", "deploying")), key=lambda each: each.number)
+        left = sorted(self._builds.list(states=("queued", "building", "deploying")), key=lambda build: build.number)
         for build in left:
             if build.attempts >= ATTEMPTS:
                 await self._fail(build, f"the stand was killed {build.attempts} times while it built")
@@ -97,7 +97,7 @@ class Deployer:
 
     def pending(self, project_id: str) -> bool:
         """Whether a build of the project may yet go live."""
-        return project_id in self._at_work or any(each.project_id == project_id for each in self._waiting)
+        return project_id in self._at_work or any(build.project_id == project_id for build in self._waiting)
 
     def log(self, build: Build) -> Log:
         """A build's log; that of a build that is over is closed."""
@@ -131,12 +131,12 @@ class Deployer:
 
     def rollback(self, project: Project, build_id: str | None) -> Build:
         """Point the traffic at an earlier version, the last but one if none is named. Raises Refused, NotFound."""
-        done = [each for each in self._builds.list(project) if each.state == "live" and each.id != project.live]
+        done = [build for build in self._builds.list(project) if build.state == "live" and build.id != project.live]
         if build_id is None:
             now = self._builds.get(project.live).number if project.live else 0
-            build = next((each for each in done if each.number < now), None)
+            build = next((build for build in done if build.number < now), None)
         else:
-            build = next((each for each in done if each.id == build_id), None)
+            build = next((build for build in done if build.id == build_id), None)
         deployment = self._builds.deployment(build.id) if build is not None else None
         if build is None or deployment is None:
             raise Refused("there is no earlier version to go back to" if build_id is None else "no such version")
@@ -150,7 +150,7 @@ class Deployer:
 
     async def abandon(self, project: Project) -> None:
         """A project is to be removed: its builds end."""
-        for build in [each for each in self._waiting if each.project_id == project.id]:
+        for build in [build for build in self._waiting if build.project_id == project.id]:
             self._waiting.remove(build)
         if task := self._at_work.get(project.id):
             task.cancel("cancelled")
@@ -168,8 +168,8 @@ class Deployer:
         for task in tasks:
             task.cancel("closing")
         await asyncio.gather(*tasks, return_exceptions=True)
-        for each in self._logs.values():
-            each.close()
+        for log in self._logs.values():
+            log.close()
 
     def folder(self, build: Build) -> Path:
         """What a build may write to, kept while its deployment lives."""
@@ -241,9 +241,9 @@ class Deployer:
         if one_at_a_time(deployment.launch) and self._pool.of(project.id):
             why = f"ports cannot be moved here ({redirection_problem()})"
             say(f"the app fixes its port, and {why}: the old version stops before the new one starts")
-            for each in self._pool.of(project.id):
-                each.drain("a new version takes its port")
-            await asyncio.gather(*(each.over for each in self._pool.of(project.id)))
+            for old_replica in self._pool.of(project.id):
+                old_replica.drain("a new version takes its port")
+            await asyncio.gather(*(replica.over for replica in self._pool.of(project.id)))
         replica = self._pool.start(project, deployment, share=True)
         if replica is None:
             raise ReplicaFailed("no replica can be started: its port is taken")
@@ -272,9 +272,9 @@ class Deployer:
         """Move the traffic; replicas of other versions finish what they have."""
         self._pool.failing.pop(deployment.id, None)
         self._projects.point(project, deployment.id)
-        for each in self._pool.of(project.id):
-            if each.deployment.id != deployment.id:
-                each.drain(f"version {deployment.id[:8]} takes the traffic")
+        for replica in self._pool.of(project.id):
+            if replica.deployment.id != deployment.id:
+                replica.drain(f"version {deployment.id[:8]} takes the traffic")
         if trial is not None:
             trial.say("takes the traffic")
         self._poke()
@@ -323,7 +323,7 @@ class Deployer:
         return build
 
     async def _forget_old(self, project: Project) -> None:
-        done = [each for each in self._builds.list(project) if each.state == "live" and each.id != project.live]
+        done = [build for build in self._builds.list(project) if build.state == "live" and build.id != project.live]
         for build in done[self._settings.builds_kept :]:
             await self.forget(build)
 

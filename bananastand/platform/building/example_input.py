@@ -44,8 +44,8 @@ def example_input(source: Path) -> dict[str, Any] | None:
 
 def _defaults(inputs: list[Any]) -> dict[str, Any]:
     body = dict[str, Any]()
-    for each in inputs:
-        row = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+    for entry in inputs:
+        row = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
         name, default = row.get("name"), row.get("default")
         if not isinstance(name, str) or not name:
             continue

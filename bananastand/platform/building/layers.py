@@ -49,7 +49,7 @@ class Layers:
             record = json.loads((layer / "layer.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        if not all(Path(each).exists() for each in record["outside"]):
+        if not all(Path(path).exists() for path in record["outside"]):
             return False
         for name in record["gone"]:
             place = root / name

@@ -106,5 +106,5 @@ def read_overrides(source: Path) -> Overrides:
     except ValidationError as error:
         first = error.errors()[0]
         table = "app" if error.title == "AppOverrides" else "build"
-        where = ".".join((table, *(str(each) for each in first["loc"])))
+        where = ".".join((table, *(str(part) for part in first["loc"])))
         raise BuildError(f"{FILE}: {where}: {first['msg']}") from None

@@ -43,11 +43,11 @@ async def _build_again(stand: Platform, project: Project, build: Build) -> str:
     if await asyncio.to_thread(source.is_dir):
         archive = make_folder(stand.settings.data / "uploads") / f"{build.id}.part"
         await asyncio.to_thread(pack, source, archive)
-    made = stand.deploy(
+    new_build = stand.deploy(
         project.name, str(archive or build.source), environment=build.environment, secrets=build.secrets,
         builder=build.builder, as_of=build.as_of, archive=archive,
     )  # fmt: skip
-    return f"build {made.id}"
+    return f"build {new_build.id}"
 
 
 def _is_missing(launch: Launch) -> bool:

@@ -64,31 +64,31 @@ class Tree:
         for pattern in sources:
             inside = posixpath.normpath(f"/{pattern}").lstrip("/") or "."
             pattern_below = glob.escape(str(origin)) + "/" + inside
-            matches = [Path(each) for each in sorted(glob.glob(pattern_below, include_hidden=True))]
-            matches = [each for each in matches if each.resolve().is_relative_to(origin.resolve())]
-            kept = [each for each in matches if each.is_dir() or not ignored(each.relative_to(origin).as_posix())]
-            if not kept and not matches and re.search(r"[*?\[]", pattern):
+            matches = [Path(path) for path in sorted(glob.glob(pattern_below, include_hidden=True))]
+            matches = [path for path in matches if path.resolve().is_relative_to(origin.resolve())]
+            copied = [path for path in matches if path.is_dir() or not ignored(path.relative_to(origin).as_posix())]
+            if not copied and not matches and re.search(r"[*?\[]", pattern):
                 continue  # as in Docker: `COPY package.json package-lock.json* ./` goes without the lock file
-            if not kept:
+            if not copied:
                 left = "; .dockerignore leaves it out" if matches else _guess(inside, origin)
                 raise DockerfileError(line, f"{pattern} is not in the source{left}")
-            found += kept
+            found += copied
         if not found:
             return ""
         into_folder = target.endswith("/") or len(found) > 1 or (found[0].is_file() and self.at(target).is_dir())
         if len(found) > 1 and not target.endswith("/"):
             raise DockerfileError(line, f"several sources need a folder that ends with /, not {target}")
         sha = hashlib.sha256()
-        for each in found:
-            if each.is_dir():
-                self._folder(each, target, origin, ignored, sha, mode)
-            elif unpacks and each.name.endswith(TARS):
-                unpack(each, self.at(target), largest=largest, most_files=most_files)
-                sha.update(each.read_bytes())
+        for path in found:
+            if path.is_dir():
+                self._folder(path, target, origin, ignored, sha, mode)
+            elif unpacks and path.name.endswith(TARS):
+                unpack(path, self.at(target), largest=largest, most_files=most_files)
+                sha.update(path.read_bytes())
             else:
-                place = self.at(posixpath.join(target, each.name) if into_folder else target)
-                _put(each, place, mode)
-                _note(sha, PurePosixPath(target, each.name).as_posix(), place)
+                place = self.at(posixpath.join(target, path.name) if into_folder else target)
+                _put(path, place, mode)
+                _note(sha, PurePosixPath(target, path.name).as_posix(), place)
         return sha.hexdigest()
 
     def _folder(
@@ -112,7 +112,7 @@ class Tree:
 
 def _guess(missing: str, origin: Path) -> str:
     """What a path that is not there may have meant: a name like it, or one that differs in case or folder."""
-    names = [each.relative_to(origin).as_posix() for each in (*origin.glob("*"), *origin.glob("*/*"))]
+    names = [path.relative_to(origin).as_posix() for path in (*origin.glob("*"), *origin.glob("*/*"))]
     alike = [name for name in names if posixpath.basename(name).lower() == posixpath.basename(missing).lower()]
     found = alike or difflib.get_close_matches(missing, names, 1, 0.75)
     return f"; is it {found[0]}?" if found else ""

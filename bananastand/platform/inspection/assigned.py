@@ -49,7 +49,9 @@ def _shell_texts(repository: Repository) -> list[str]:
     while open_:
         text = open_.pop()
         texts.append(text)
-        for name in [each for each in scripts if re.search(rf"(?<![\w-]){re.escape(each.rpartition('/')[2])}\b", text)]:
+        for name in [
+            script for script in scripts if re.search(rf"(?<![\w-]){re.escape(script.rpartition('/')[2])}\b", text)
+        ]:
             open_.append(scripts.pop(name))
     return texts
 
@@ -87,8 +89,8 @@ def _of_code(node: ast.AST) -> list[str]:
         ):
             return [name]
         case ast.Call(func=function, args=values, keywords=keywords) if dotted(function).endswith("environ.update"):
-            keys = [key for each in values if isinstance(each, ast.Dict) for key in each.keys]
+            keys = [key for argument in values if isinstance(argument, ast.Dict) for key in argument.keys]
             texts = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
-            return [*texts, *(each.arg for each in keywords if each.arg)]
+            return [*texts, *(keyword.arg for keyword in keywords if keyword.arg)]
         case _:
             return []

@@ -35,7 +35,9 @@ def handlers(repository: Repository) -> list[Handler]:
     for module in repository.served:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found += (each for mark in node.decorator_list if (each := _handler(repository, module, node, mark)))
+                found += (
+                    handler for mark in node.decorator_list if (handler := _handler(repository, module, node, mark))
+                )
     return found
 
 
@@ -44,7 +46,10 @@ def _handler(
 ) -> Handler | None:
     if not (isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute)):
         return None
-    kind, keyword = mark.func.attr, next((each.value for each in mark.keywords if each.arg in ("route", "path")), None)
+    kind, keyword = (
+        mark.func.attr,
+        next((keyword.value for keyword in mark.keywords if keyword.arg in ("route", "path")), None),
+    )
     routes = repository.code.texts(module, mark.args[0] if mark.args else keyword)
     where = module.where(node)
     if kind in ("handler", "background", "async_handler", "websocket_handler"):
@@ -85,22 +90,27 @@ def listening_port(repository: Repository, template: str) -> int | None:
 
 
 def _port(repository: Repository, module: Module, node: ast.Call) -> int | None:
-    value = next((each.value for each in node.keywords if each.arg in ("port", "server_port")), None)
+    value = next((keyword.value for keyword in node.keywords if keyword.arg in ("port", "server_port")), None)
     name = called(node)
     if name in SOCKETS and node.args and isinstance(node.args[0], ast.Tuple):
         value = node.args[0].elts[-1]
     if value is None or name not in (*SOCKETS, "run", "launch", "serve", "run_app", "create_server", "main", "listen"):
         return None
-    indices = {part for each in ast.walk(value) if isinstance(each, ast.Subscript) for part in ast.walk(each.slice)}
-    numbers = {each.value for each in ast.walk(value) if isinstance(each, ast.Constant) and isinstance(each.value, int)
-               and each not in indices}  # fmt: skip
+    indices = {
+        part
+        for subscript in ast.walk(value)
+        if isinstance(subscript, ast.Subscript)
+        for part in ast.walk(subscript.slice)
+    }
+    numbers = {part.value for part in ast.walk(value) if isinstance(part, ast.Constant) and isinstance(part.value, int)
+               and part not in indices}  # fmt: skip
     if not numbers and isinstance(value, ast.Name):
         for statement in ast.walk(module.tree):
             if isinstance(statement, ast.Assign) and dotted(statement.targets[0]) == value.id:
-                numbers |= {each.value for each in ast.walk(statement.value) if isinstance(each, ast.Constant)
-                            and isinstance(each.value, int)}  # fmt: skip
+                numbers |= {part.value for part in ast.walk(statement.value) if isinstance(part, ast.Constant)
+                            and isinstance(part.value, int)}  # fmt: skip
     texts = [text for text in repository.code.texts(module, value) if text.isdecimal()]
-    return next((each for each in [*sorted(numbers), *map(int, texts)] if 0 < each < 65536), None)
+    return next((number for number in [*sorted(numbers), *map(int, texts)] if 0 < number < 65536), None)
 
 
 def variables(repository: Repository) -> list[Variable]:
@@ -134,7 +144,7 @@ def variables(repository: Repository) -> list[Variable]:
             secret = bool(SECRET.search(name))
             required = not has_value and secret and name in runs
             found[name] = Variable(name, where, required, secret, None if secret else known.get(name))
-    return sorted(found.values(), key=lambda each: (not each.required, each.name))
+    return sorted(found.values(), key=lambda variable: (not variable.required, variable.name))
 
 
 def webhooks(repository: Repository) -> list[str]:
@@ -142,7 +152,7 @@ def webhooks(repository: Repository) -> list[str]:
     found = list[str]()
     for module in repository.served:
         for node in module.calls:
-            posts = called(node) == "post" and any("webhook" in dotted(each).lower() for each in node.args[:1])
+            posts = called(node) == "post" and any("webhook" in dotted(argument).lower() for argument in node.args[:1])
             if posts or called(node) == "send_webhook":
                 found.append(module.where(node))
     return found
@@ -162,7 +172,7 @@ def _of_gpu(repository: Repository, module: Module, node: ast.Call) -> str | Non
     if name == "cuda" and isinstance(node.func, ast.Attribute) and dotted(node.func) != "torch.cuda":
         return ".cuda()"
     values = node.args[:1] if name in ("to", "device") else []
-    values += [each.value for each in node.keywords if each.arg in ("device", "map_location", "device_map")]
+    values += [keyword.value for keyword in node.keywords if keyword.arg in ("device", "map_location", "device_map")]
     for value in values:
         if "is_available" in ast.dump(value):
             return None
@@ -189,8 +199,8 @@ def absolute_paths(repository: Repository) -> list[str]:
     for module in dict.fromkeys([*repository.served, *repository.built]):
         for node in module.calls:
             if called(node) in FILES:
-                texts = [text for each in node.args[:2] for text in repository.code.texts(module, each)]
-                texts += [text for each in node.keywords for text in repository.code.texts(module, each.value)]
+                texts = [text for argument in node.args[:2] for text in repository.code.texts(module, argument)]
+                texts += [text for keyword in node.keywords for text in repository.code.texts(module, keyword.value)]
                 found += [f"{text} at {module.where(node)}" for text in texts if _is_path(text)]
     return list(dict.fromkeys(found))
 

@@ -66,7 +66,7 @@ class Module:
     def calls(self) -> list[ast.Call]:
         """Every call in the file, in its order."""
         found = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
-        return sorted(found, key=lambda each: (each.lineno, each.col_offset))
+        return sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
     def within(self, scope: ast.AST) -> tuple[dict[str, list[ast.expr]], list[ast.For | ast.comprehension]]:
         """What is assigned to each name in a function or a file, and its loops."""
@@ -94,7 +94,7 @@ class Module:
                 if value is not None and isinstance(target, ast.Name):
                     found.setdefault(target.id, []).append(value)
             if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
-                open_ += [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt)]
+                open_ += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
         return found
 
     @cached_property
@@ -160,7 +160,7 @@ class Code:
             case ast.Constant(value=str(text)):
                 return [text]
             case ast.JoinedStr(values=parts):
-                return self._joined("", module, [_formatted(each) for each in parts], deeper)
+                return self._joined("", module, [_formatted(part) for part in parts], deeper)
             case ast.BinOp(op=ast.Add()):
                 return self._joined("", module, [node.left, node.right], deeper)
             case ast.BinOp(op=ast.Div()):
@@ -168,7 +168,7 @@ class Code:
             case ast.IfExp():
                 return _distinct([*self.texts(module, node.body, deeper), *self.texts(module, node.orelse, deeper)])
             case ast.BoolOp():
-                return _distinct([text for each in node.values for text in self.texts(module, each, deeper)])
+                return _distinct([text for part in node.values for text in self.texts(module, part, deeper)])
             case ast.Call():
                 return self._of_call(module, node, deeper)
             case ast.Subscript():
@@ -200,7 +200,7 @@ class Code:
         values = [self.texts(module, part, depth) for part in parts]
         if not all(values):
             return []
-        return _distinct([between.join(each) for each in itertools.islice(itertools.product(*values), MOST)])
+        return _distinct([between.join(texts) for texts in itertools.islice(itertools.product(*values), MOST)])
 
     def _of_call(self, module: Module, node: ast.Call, depth: int) -> list[str]:
         if (read := self.variable(module, node)) is not None:
@@ -229,7 +229,7 @@ class Code:
 
     def _of_attribute(self, module: Module, node: ast.Attribute, depth: int) -> list[str]:
         if isinstance(node.value, ast.Name) and (other := self._module(module, node.value.id)) is not None:
-            values = [(other, each) for each in other.top.get(node.attr, [])]
+            values = [(other, value) for value in other.top.get(node.attr, [])]
         else:  # self.NAME, or a class's
             values = [(module, value) for value in module.attributes.get(node.attr, [])]
         return _distinct([text for owner, value in values for text in self.texts(owner, value, depth)])
@@ -240,17 +240,22 @@ class Code:
     def _assigned(self, module: Module, node: ast.AST, name: str) -> list[tuple[Module, ast.expr]]:
         """What a name may stand for where a node uses it."""
         for scope in module.scopes(node):
-            if found := [(module, each) for each in module.within(scope)[0].get(name, [])]:
+            if found := [(module, value) for value in module.within(scope)[0].get(name, [])]:
                 return [*found, *self._looped(module, scope, name)]
             if found := self._looped(module, scope, name):
                 return found
-            if name in [each.arg for each in (*scope.args.posonlyargs, *scope.args.args, *scope.args.kwonlyargs)]:
+            if name in [
+                parameter.arg for parameter in (*scope.args.posonlyargs, *scope.args.args, *scope.args.kwonlyargs)
+            ]:
                 return self._passed(module, scope, name)
-        if found := [*((module, each) for each in module.top.get(name, [])), *self._looped(module, module.tree, name)]:
+        if found := [
+            *((module, value) for value in module.top.get(name, [])),
+            *self._looped(module, module.tree, name),
+        ]:
             return found
         origin, inside = module.imports.get(name, ("", None))
         other = self._named(module, origin)
-        return [(other, each) for each in other.top.get(inside, [])] if other is not None and inside else []
+        return [(other, value) for value in other.top.get(inside, [])] if other is not None and inside else []
 
     def _looped(self, module: Module, scope: ast.AST, name: str) -> list[tuple[Module, ast.expr]]:
         """The elements of what `for NAME in ...` goes through."""
@@ -267,24 +272,24 @@ class Code:
         found = list[tuple[Module, ast.expr]]()
         for owner, held in self._held(module, node):
             if isinstance(held, ast.List | ast.Tuple | ast.Set):
-                for each in held.elts:
-                    inner = each.elts if isinstance(each, ast.Tuple | ast.List) else []
-                    found.append((owner, inner[at] if at < len(inner) else each))
+                for element in held.elts:
+                    inner = element.elts if isinstance(element, ast.Tuple | ast.List) else []
+                    found.append((owner, inner[at] if at < len(inner) else element))
             elif isinstance(held, ast.Dict):
                 values = method == "values" or (method == "items" and at == 1)
-                found += [(owner, each) for each in (held.values if values else held.keys) if each is not None]
+                found += [(owner, element) for element in (held.values if values else held.keys) if element is not None]
         return found
 
     def _passed(self, module: Module, scope: Scope, name: str) -> list[tuple[Module, ast.expr]]:
         """What callers pass for a parameter, and its default."""
-        names = [each.arg for each in (*scope.args.posonlyargs, *scope.args.args)]
+        names = [parameter.arg for parameter in (*scope.args.posonlyargs, *scope.args.args)]
         at = names.index(name) if name in names else None
         found = list[tuple[Module, ast.expr]]()
         for other, call in self.callers.get(scope.name, []):
             positional = at - (1 if names[:1] == ["self"] else 0) if at is not None else None
             if positional is not None and positional < len(call.args):
                 found.append((other, call.args[positional]))
-            found += [(other, each.value) for each in call.keywords if each.arg == name]
+            found += [(other, keyword.value) for keyword in call.keywords if keyword.arg == name]
         if at is not None and (missing := at - (len(names) - len(scope.args.defaults))) >= 0:
             found.append((module, scope.args.defaults[missing]))
         return found
@@ -298,7 +303,7 @@ class Code:
             return None
         path, folder = name.replace(".", "/"), Path(module.path).parent
         tried = (folder / f"{path}.py", folder / path / "__init__.py", Path(f"{path}.py"), Path(path, "__init__.py"))
-        return next((self.modules[str(each)] for each in tried if str(each) in self.modules), None)
+        return next((self.modules[str(path)] for path in tried if str(path) in self.modules), None)
 
 
 def _formatted(node: ast.expr) -> ast.expr:
@@ -309,7 +314,7 @@ def _position(target: ast.expr, name: str) -> int | None:
     if isinstance(target, ast.Name):
         return 0 if target.id == name else None
     parts = target.elts if isinstance(target, ast.Tuple | ast.List) else []
-    return next((at for at, each in enumerate(parts) if isinstance(each, ast.Name) and each.id == name), None)
+    return next((at for at, part in enumerate(parts) if isinstance(part, ast.Name) and part.id == name), None)
 
 
 def _targets(node: ast.AST) -> tuple[list[ast.expr], ast.expr | None]:

@@ -41,13 +41,13 @@ def differences(
         *_of_dockerfile(repository, base),
         *_of_pointers(repository),
     ]
-    return sorted(found, key=lambda each: each.change is None)
+    return sorted(found, key=lambda difference: difference.change is None)
 
 
 def _of_start(repository: Repository, template: Template, port: int | None) -> Iterator[Difference]:
     command = repository.command
     if command is None:
-        likely = next((each for name, each in TEMPLATE_COMMANDS.items() if repository.has(name)), None)
+        likely = next((command_line for name, command_line in TEMPLATE_COMMANDS.items() if repository.has(name)), None)
         change = f'say how it starts, in bananastand.toml: [app] command = "{likely or "PROGRAM"}"'
         yield Difference("nothing says how the app starts: there is no CMD", "Dockerfile:1", change)
     elif repository.entry is None and (name := _missing_script(repository, command[0])):
@@ -70,8 +70,8 @@ def _missing_script(repository: Repository, command: tuple[str, ...]) -> str | N
     if not re.search(r"(^|/)(python[\d.]*|node)$", command[0]):
         return None
     script = next((word for word in command[1:] if not word.startswith("-")), "")
-    there = any(each.rpartition("/")[2] == script.rpartition("/")[2] for each in repository.files)
-    return script if script.endswith((".py", ".js")) and not there else None
+    exists = any(file.rpartition("/")[2] == script.rpartition("/")[2] for file in repository.files)
+    return script if script.endswith((".py", ".js")) and not exists else None
 
 
 def _fetches_files(repository: Repository) -> bool:
@@ -121,18 +121,22 @@ def _of_weights(weights: Sequence[Weight]) -> Iterator[Difference]:
 
 
 def _of_variables(variables: Sequence[Variable]) -> Iterator[Difference]:
-    for each in variables:
-        if each.required:
-            option = f"--secret {each.name}" if each.secret else f"--env {each.name}=VALUE"
-            yield Difference(f"{each.name} has no value", each.where, f"give it one: bananastand deploy {option}")
+    for variable in variables:
+        if variable.required:
+            option = f"--secret {variable.name}" if variable.secret else f"--env {variable.name}=VALUE"
+            yield Difference(
+                f"{variable.name} has no value", variable.where, f"give it one: bananastand deploy {option}"
+            )
 
 
 def _of_requirements(requirements: Sequence[Requirement], template: Template) -> Iterator[Difference]:
-    for each in requirements:
-        if each.state == "unreadable":
-            yield Difference(f"{each.line}: not a requirement that pip reads", each.where, "correct the line")
-        elif each.state == "git":
-            yield Difference(f"{each.line} is taken as it is today, whatever it was", each.where)
+    for requirement in requirements:
+        if requirement.state == "unreadable":
+            yield Difference(
+                f"{requirement.line}: not a requirement that pip reads", requirement.where, "correct the line"
+            )
+        elif requirement.state == "git":
+            yield Difference(f"{requirement.line} is taken as it is today, whatever it was", requirement.where)
     if template.kind == "potassium" and not template.versions:
         yield Difference("no published Potassium fits the requirement", template.where, "correct the requirement")
 

@@ -75,19 +75,19 @@ def _in_code(repository: Repository, built: set[str]) -> Iterator[Weight]:
     for module in repository.code.modules.values():
         during = "build" if module.path in built else "start or call"
         for node in module.calls:
-            for each in _asked(repository, _Call(module, node, called(node))):
-                if each.source != "hub" or (each.name not in saved and _is_of_hub(repository, each.name)):
-                    yield _weight(each, module.where(node), during, _sends_token(node))
+            for download in _asked(repository, _Call(module, node, called(node))):
+                if download.source != "hub" or (download.name not in saved and _is_of_hub(repository, download.name)):
+                    yield _weight(download, module.where(node), during, _sends_token(node))
 
 
 def _asked(repository: Repository, call: _Call) -> Iterator[_Asked]:
     """Source, name and revision of each download that a call may do."""
     code, node, name = repository.code, call.node, call.name
-    first = node.args[0] if node.args else next((each.value for key in KEYS for each in node.keywords
-                                                if each.arg == key), None)  # fmt: skip
+    first = node.args[0] if node.args else next((keyword.value for key in KEYS for keyword in node.keywords
+                                                if keyword.arg == key), None)  # fmt: skip
     revisions = code.texts(call.module, _keyword(node, "revision"))
     revision = revisions[0] if revisions else None
-    whole = dotted(node.func)
+    path = dotted(node.func)
     if name in FROM or name in HUB:
         for text in code.texts(call.module, first):
             hub = HUB_FILE.match(text)
@@ -95,18 +95,18 @@ def _asked(repository: Repository, call: _Call) -> Iterator[_Asked]:
                 yield _Asked("hub", hub["name"], hub["rev"])
             else:
                 yield _Asked("url" if "://" in text else "hub", text, revision)
-    elif name == "pipeline" and _from(call.module, whole, "transformers"):
+    elif name == "pipeline" and _from(call.module, path, "transformers"):
         model = _keyword(node, "model") or (node.args[1] if len(node.args) > 1 else None)
         yield from (_Asked("hub", text, revision) for text in code.texts(call.module, model))
     elif name in ("SentenceTransformer", "CrossEncoder"):
         for text in code.texts(call.module, first):
             yield _Asked("hub", text if "/" in text else f"sentence-transformers/{text}", revision)
-    elif name == "load_model" and _from(call.module, whole, "whisper", "whisperx", "stable_whisper"):
+    elif name == "load_model" and _from(call.module, path, "whisper", "whisperx", "stable_whisper"):
         yield from (_Asked("whisper", text, None) for text in code.texts(call.module, first))
-    elif name == "WhisperModel" and _from(call.module, whole, "faster_whisper"):
+    elif name == "WhisperModel" and _from(call.module, path, "faster_whisper"):
         for text in code.texts(call.module, first):
             yield _Asked("hub", text if "/" in text else f"Systran/faster-whisper-{text}", revision)
-    elif whole.endswith("hub.load") and "torch" in call.module.imported:
+    elif path.endswith("hub.load") and "torch" in call.module.imported:
         yield from (_Asked("torch.hub", text, None) for text in code.texts(call.module, first) if NAME.match(text))
     elif name in SHELLS:
         words = first.elts if isinstance(first, ast.List | ast.Tuple) else [first] if first is not None else []
@@ -124,17 +124,17 @@ def _in_shell(repository: Repository) -> Iterator[Weight]:
     for run in (*repository.runs, *scripts):
         name = run.where.partition(":")[0]
         during = "build" if name == "Dockerfile" or name.rpartition("/")[2] in texts else "start or call"
-        for each in _in_line(run.text):
-            yield _weight(each, run.where, during, False)
+        for download in _in_line(run.text):
+            yield _weight(download, run.where, during, False)
         for code in re.findall(r"python3?\s+-c\s+(\"[^\"]*\"|'[^']*')", run.text):
             try:
                 module = Module(run.where, code[1:-1])
             except (SyntaxError, ValueError):
                 continue
             for node in module.calls:
-                for each in _asked(repository, _Call(module, node, called(node))):
-                    if each.source != "hub" or _is_of_hub(repository, each.name):
-                        yield _weight(each, run.where, during, _sends_token(node))
+                for download in _asked(repository, _Call(module, node, called(node))):
+                    if download.source != "hub" or _is_of_hub(repository, download.name):
+                        yield _weight(download, run.where, during, _sends_token(node))
 
 
 def _in_line(line: str) -> Iterator[_Asked]:
@@ -155,10 +155,10 @@ def _in_line(line: str) -> Iterator[_Asked]:
             yield _Asked("url", address, None)
 
 
-def _weight(asked: _Asked, where: str, during: Literal["build", "start or call"], token: bool) -> Weight:
+def _weight(download: _Asked, where: str, during: Literal["build", "start or call"], token: bool) -> Weight:
     """pyannote and others name a revision behind an @."""
-    name, _, behind = asked.name.partition("@") if asked.source == "hub" else (asked.name, "", "")
-    return Weight(name, asked.source, (where,), during, revision=asked.revision or behind or None, token=token)
+    name, _, behind = download.name.partition("@") if download.source == "hub" else (download.name, "", "")
+    return Weight(name, download.source, (where,), during, revision=download.revision or behind or None, token=token)
 
 
 def _saved(repository: Repository) -> set[str]:
@@ -167,8 +167,8 @@ def _saved(repository: Repository) -> set[str]:
     for module in repository.code.modules.values():
         for node in module.calls:
             if called(node) in ("save_pretrained", "save", "mkdir", "makedirs"):
-                for each in node.args[:2]:
-                    found |= set(repository.code.texts(module, each))
+                for argument in node.args[:2]:
+                    found |= set(repository.code.texts(module, argument))
     return found
 
 
@@ -181,16 +181,16 @@ def _is_of_hub(repository: Repository, name: str) -> bool:
 
 def _sends_token(node: ast.Call) -> bool:
     return any(
-        each.arg in TOKENS and not (isinstance(each.value, ast.Constant) and not each.value.value)
-        for each in node.keywords
+        keyword.arg in TOKENS and not (isinstance(keyword.value, ast.Constant) and not keyword.value.value)
+        for keyword in node.keywords
     )
 
 
 def _keyword(node: ast.Call, name: str) -> ast.expr | None:
-    return next((each.value for each in node.keywords if each.arg == name), None)
+    return next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
 
 
-def _from(module: Module, whole: str, *packages: str) -> bool:
+def _from(module: Module, path: str, *packages: str) -> bool:
     """Whether a called name comes from one of these packages."""
-    origin, _ = module.imports.get(whole.partition(".")[0], ("", None))
+    origin, _ = module.imports.get(path.partition(".")[0], ("", None))
     return origin.partition(".")[0] in packages

@@ -157,7 +157,7 @@ class Inspection:
     @property
     def changes(self) -> tuple[Difference, ...]:
         """What must be changed before the app can run."""
-        return tuple(each for each in self.differences if each.change is not None)
+        return tuple(difference for difference in self.differences if difference.change is not None)
 
     @property
     def runs(self) -> bool:

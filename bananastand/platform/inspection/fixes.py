@@ -31,7 +31,7 @@ def fixes(inspection: Inspection, folder: Path) -> list[Fix]:
     """What inspection found that a setting mends: a missing command, deleted weights, moved ones of old libraries."""
     found = list[Fix]()
     if inspection.command is None:
-        likely = next((each for name, each in COMMANDS.items() if (folder / name).is_file()), None)
+        likely = next((command for name, command in COMMANDS.items() if (folder / name).is_file()), None)
         if likely is not None:
             found.append(Fix("app", "command", likely, "the Dockerfile has no CMD"))
     if inspection.health is not None and inspection.health not in ("/healthcheck", "/_k/status", "/readyz"):
@@ -53,17 +53,17 @@ def _is_old(inspection: Inspection) -> bool:
     return "2015" < day < "2022-10"
 
 
-def patch(folder: Path, wanted: list[Fix]) -> str:
+def patch(folder: Path, fixes_: list[Fix]) -> str:
     """The change of bananastand.toml as a unified diff; empty where nothing is to be changed."""
-    before, after = _before(folder), _after(folder, wanted)
+    before, after = _before(folder), _after(folder, fixes_)
     old = "/dev/null" if not before else f"a/{FILE}"
     lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), old, f"b/{FILE}")
     return "".join(lines)
 
 
-def write(folder: Path, wanted: list[Fix]) -> None:
+def write(folder: Path, fixes_: list[Fix]) -> None:
     """Write bananastand.toml with these settings; what it has already is kept."""
-    (folder / FILE).write_text(_after(folder, wanted), encoding="utf-8")
+    (folder / FILE).write_text(_after(folder, fixes_), encoding="utf-8")
 
 
 def _before(folder: Path) -> str:
@@ -73,20 +73,20 @@ def _before(folder: Path) -> str:
         return ""
 
 
-def _after(folder: Path, wanted: list[Fix]) -> str:
+def _after(folder: Path, fixes_: list[Fix]) -> str:
     before = _before(folder)
     text, tables = before, tomllib.loads(before)
-    for fix in wanted:
+    for fix in fixes_:
         own: dict[str, Any] = tables.get(fix.table, {})
-        there: Any = own.get(fix.key)
+        present: Any = own.get(fix.key)
         value: Any = fix.value
         if isinstance(value, dict):
-            value = {**value, **(there or {})}
+            value = {**value, **(present or {})}
         elif isinstance(value, list):
-            value = [*(there or []), *(each for each in value if each not in (there or []))]
-        elif there is not None:
+            value = [*(present or []), *(item for item in value if item not in (present or []))]
+        elif present is not None:
             continue
-        if value == there:
+        if value == present:
             continue
         text = _set(text, fix, value)
         tables = tomllib.loads(text)
@@ -99,21 +99,23 @@ def _set(text: str, fix: Fix, value: Any) -> str:
         return _set_table(text, f"{fix.table}.{fix.key}", fix, fix.value)
     lines, head = text.splitlines(), f"[{fix.table}]"
     line = f"{fix.key} = {json.dumps(value, ensure_ascii=False)}  # {fix.reason}"
-    if head not in [each.strip() for each in lines]:
+    if head not in [existing_line.strip() for existing_line in lines]:
         return "\n".join([*lines, *([""] if lines else []), head, line, ""])
-    at = next(number for number, each in enumerate(lines) if each.strip() == head) + 1
-    kept = [each for each in lines[at:] if not each.startswith(f"{fix.key} =")]
-    return "\n".join([*lines[:at], line, *kept, ""])
+    at = next(number for number, existing_line in enumerate(lines) if existing_line.strip() == head) + 1
+    others = [existing_line for existing_line in lines[at:] if not existing_line.startswith(f"{fix.key} =")]
+    return "\n".join([*lines[:at], line, *others, ""])
 
 
 def _set_table(text: str, name: str, fix: Fix, values: dict[str, str]) -> str:
     rows = [f"{json.dumps(key)} = {json.dumps(value)}  # {fix.reason}" for key, value in values.items()]
     lines, head = text.splitlines(), f"[{name}]"
-    if head in [each.strip() for each in lines]:
-        at = next(number for number, each in enumerate(lines) if each.strip() == head) + 1
+    if head in [existing_line.strip() for existing_line in lines]:
+        at = next(number for number, existing_line in enumerate(lines) if existing_line.strip() == head) + 1
         return "\n".join([*lines[:at], *rows, *lines[at:], ""])
     existing = tomllib.loads(text).get(fix.table, {}).get(fix.key)
     if existing:  # written inline: rewritten as a table with what it had
-        lines = [each for each in lines if not each.replace(" ", "").startswith(f"{fix.key}={{")]
+        lines = [
+            existing_line for existing_line in lines if not existing_line.replace(" ", "").startswith(f"{fix.key}={{")
+        ]
         rows = [*(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in existing.items()), *rows]
     return "\n".join([*lines, *([""] if lines else []), head, *rows, ""])

@@ -37,8 +37,8 @@ def known_weights(weights: Sequence[Weight], renamed: dict[str, str]) -> list[We
 
 def ask_hub(weights: Sequence[Weight], renamed: dict[str, str]) -> tuple[list[Weight], str | None]:
     """Ask the hub for each of its repositories; also why it could not be asked, in one line."""
-    wanted = [each for each in weights if each.source == "hub"]
-    if not wanted:
+    on_hub = [weight for weight in weights if weight.source == "hub"]
+    if not on_hub:
         return list(weights), None
     from huggingface_hub import HfApi
 
@@ -46,13 +46,13 @@ def ask_hub(weights: Sequence[Weight], renamed: dict[str, str]) -> tuple[list[We
     problem: str | None = None
     answers: dict[str, Weight] = {}
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        first, *rest = wanted
+        first, *rest = on_hub
         # One question tells whether there is a network, before the others wait for it.
         answers[first.name], problem = _ask(api, first, renamed)
         if problem is None:
-            waiting = [threads.submit(_ask, api, each, renamed) for each in rest]
-            answers |= {each.name: done.result()[0] for each, done in zip(rest, waiting, strict=True)}
-    return [answers.get(each.name, each) if each.source == "hub" else each for each in weights], problem
+            waiting = [threads.submit(_ask, api, weight, renamed) for weight in rest]
+            answers |= {weight.name: done.result()[0] for weight, done in zip(rest, waiting, strict=True)}
+    return [answers.get(weight.name, weight) if weight.source == "hub" else weight for weight in weights], problem
 
 
 def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str | None]:
@@ -78,7 +78,7 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
     except Exception as error:  # no network: of several libraries, by version
         return weight, f"the hub was not reached ({type(error).__name__})"
     data: Any = about.card_data or {}
-    size = _size([(each.rfilename, each.size or 0) for each in about.siblings or []])
+    size = _size([(file.rfilename, file.size or 0) for file in about.siblings or []])
     found = replace(weight, size=size or None, license=data.get("license"))
     if weight.name in renamed:
         return found, None

@@ -53,8 +53,8 @@ def inspect_source(
     weights, unasked = known_weights(downloads(repository), renamed), None
     if hub:
         weights, unasked = ask_hub(weights, renamed)
-    asked = _with_tokens(repository, weights)
-    port, wanted = listening_port(repository, template.kind), variables(repository)
+    resolved = _with_tokens(repository, weights)
+    port, environment = listening_port(repository, template.kind), variables(repository)
     resolution, against = resolve(calls, base.python, base.reason, day) if index else (NOT_ASKED, [])
     return Inspection(
         source=source or str(folder),
@@ -62,20 +62,20 @@ def inspect_source(
         base=base,
         as_of=str(day),
         torch=torch,
-        memory=estimate(asked, _is_halved(repository)),
+        memory=estimate(resolved, _is_halved(repository)),
         command=" ".join(repository.command[0]) if repository.command is not None else None,
         port=port,
         health=health_path(repository, template.kind),
         requirements=tuple(lines),
         resolution=resolution,
-        weights=tuple(asked),
+        weights=tuple(resolved),
         system_packages=tuple(system_packages(repository)),
-        variables=tuple(wanted),
+        variables=tuple(environment),
         handlers=tuple(handlers(repository)),
         webhooks=tuple(webhooks(repository)),
         paths=tuple(absolute_paths(repository)),
         unread=(*repository.unread, *([f"weights: {unasked}"] if unasked else [])),
-        differences=tuple(differences(repository, template, base, torch, lines, asked, wanted, port, against)),
+        differences=tuple(differences(repository, template, base, torch, lines, resolved, environment, port, against)),
     )
 
 
@@ -90,7 +90,7 @@ def _base(repository: Repository, when: date | None) -> tuple[BaseImage | None, 
         reason = "bananastand.toml" if chosen else "no Dockerfile: as Banana's templates are built"
         return None, Base(None, python, reason)
     image, where = base_image(stage.base, when), f"Dockerfile:{stage.line}"
-    lines = [(each.line, each.text) for built in repository.stages for each in built.instructions]
+    lines = [(instruction.line, instruction.text) for built in repository.stages for instruction in built.instructions]
     stated = of_lines(lines)
     if chosen:
         return image, Base(stage.base, chosen, "bananastand.toml names the Python", where)
@@ -106,7 +106,7 @@ def _with_tokens(repository: Repository, weights: list[Weight]) -> list[Weight]:
         re.search(r"\b(huggingface_hub\.login|notebook_login|HfFolder\.save_token|login\(token)", module.text)
         for module in repository.code.modules.values()
     )
-    return [replace(each, token=True) if logs_in and each.source == "hub" else each for each in weights]
+    return [replace(weight, token=True) if logs_in and weight.source == "hub" else weight for weight in weights]
 
 
 def _is_halved(repository: Repository) -> bool:

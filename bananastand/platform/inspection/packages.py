@@ -50,11 +50,13 @@ def groups(repository: Repository) -> list[Group]:
     pinned = {_name(line): line for line in overrides.pins}
     if not pinned:
         return found
-    kept = [replace(group, requirements=tuple(each for each in group.requirements if _name(each.line) not in pinned))
-            for group in found]  # fmt: skip
-    first = kept[0] if kept else Group(())
+    unpinned = [
+        replace(group, requirements=tuple(line for line in group.requirements if _name(line.line) not in pinned))
+        for group in found
+    ]
+    first = unpinned[0] if unpinned else Group(())
     pins = tuple(_requirement(line, "bananastand.toml") for line in pinned.values())
-    return [replace(first, requirements=(*first.requirements, *pins)), *kept[1:]]
+    return [replace(first, requirements=(*first.requirements, *pins)), *unpinned[1:]]
 
 
 def requirements(repository: Repository) -> list[Requirement]:
@@ -76,7 +78,7 @@ def _files(repository: Repository, words: list[str]) -> list[str]:
 def _pip_words(text: str) -> Iterator[list[str]]:
     """What follows `pip install` in a shell line, without redirections and words that only the shell knows."""
     try:
-        found = [[word.literal for word in each.words] for each in commands(text)]
+        found = [[word.literal for word in command.words] for command in commands(text)]
     except ShellError:
         yield from (shlex.split(words) for words in INSTALLS.findall(text) if words.count('"') % 2 == 0)
         return
@@ -110,9 +112,9 @@ def _of_words(repository: Repository, listed: list[str], where: str) -> Iterator
 def _path(repository: Repository, name: str) -> str | None:
     """A requirement file of the repository by the name that a pip call has for it, wherever it was copied from."""
     plain = name.strip().removeprefix("./").lstrip("/")
-    path = next((each for each in repository.files if each == plain), None)
+    path = next((file for file in repository.files if file == plain), None)
     return path or next(
-        (each for each in repository.files if each.rpartition("/")[2] == plain.rpartition("/")[2]), None
+        (file for file in repository.files if file.rpartition("/")[2] == plain.rpartition("/")[2]), None
     )
 
 
@@ -139,7 +141,7 @@ def _requirement(line: str, where: str) -> Requirement:
         parsed = Parsed(line)
     except InvalidRequirement:
         return Requirement(line, "unreadable", where)
-    pinned = any(each.operator in ("==", "===") and "*" not in each.version for each in parsed.specifier)
+    pinned = any(clause.operator in ("==", "===") and "*" not in clause.version for clause in parsed.specifier)
     return Requirement(line, "pinned" if pinned else "open", where)
 
 
@@ -160,13 +162,13 @@ def torch_of(lines: list[Requirement], base: BaseImage | None, when: date | None
             cuda = cuda_of(version, base.cuda if base is not None and in_base else None)
             return Torch(version, cuda, f"{line.line} at {line.where}", unsupported(version, cuda, capabilities))
     if base is not None:
-        version = next((each.partition("==")[2] for each in base.packages if each.startswith("torch==")), None)
+        version = next((package.partition("==")[2] for package in base.packages if package.startswith("torch==")), None)
         if version is not None:
             cuda = cuda_of(version, base.cuda)
             return Torch(version, cuda, f"in the base image {base.name}", unsupported(version, cuda, capabilities))
-    wanted = {"transformers", "diffusers", "accelerate", "openai-whisper", "sentence-transformers", "torchvision"}
+    users = {"transformers", "diffusers", "accelerate", "openai-whisper", "sentence-transformers", "torchvision"}
     for line in lines:
-        if _name(line.line) in wanted:
+        if _name(line.line) in users:
             version = newest_torch(when)
             cuda = cuda_of(version)
             return Torch(version, cuda, f"no requirement names it; {_name(line.line)} needs one, the newest is meant",

@@ -76,7 +76,7 @@ class Repository:
     def has(self, name: str) -> bool:
         """Whether there is a file or folder of this path."""
         plain = name.removeprefix("./").rstrip("/")
-        return bool(plain) and any(each == plain or each.startswith(f"{plain}/") for each in self.files)
+        return bool(plain) and any(file == plain or file.startswith(f"{plain}/") for file in self.files)
 
     @cached_property
     def dockerfile(self) -> Dockerfile | None:
@@ -173,14 +173,14 @@ class Repository:
         """A module and the repository's own modules that it imports, at any depth."""
         found, open_ = list[Module](), [module]
         while open_:
-            each = open_.pop(0)
-            if each in found:
+            current = open_.pop(0)
+            if current in found:
                 continue
-            found.append(each)
-            for origin, name in each.imports.values():
+            found.append(current)
+            for origin, name in current.imports.values():
                 paths = (origin.replace(".", "/"), f"{origin}.{name}".replace(".", "/"))
                 names = [f"{path}{end}" for path in paths for end in (".py", "/__init__.py")]
-                folder = each.path.rpartition("/")[0]
+                folder = current.path.rpartition("/")[0]
                 names += [f"{folder}/{path}" for path in names if folder]
                 open_ += [self.code.modules[path] for path in names if path in self.code.modules]
         return found
@@ -199,14 +199,14 @@ class Repository:
         names = {name for name in modules if re.search(rf"(?<![\w.-]){re.escape(name.rpartition('/')[2])}\b", texts)}
         if self.dockerfile is None and "download.py" in modules:
             names.add("download.py")
-        return [each for name in sorted(names) for each in self.reached(modules[name])]
+        return [module for name in sorted(names) for module in self.reached(modules[name])]
 
     @cached_property
     def copied(self) -> set[str]:
         """Folders in the image that hold the repository's files: WORKDIR and targets of COPY."""
         workdirs = [self._filled(line.value) for line in self._lines("WORKDIR")]
         targets = [(line.exec_form() or _words(line.value))[-1:] for line in self._lines("COPY", "ADD")]
-        return {each.rstrip("/") or "/" for each in [*workdirs, *(word for words in targets for word in words)]}
+        return {folder.rstrip("/") or "/" for folder in [*workdirs, *(word for words in targets for word in words)]}
 
     def _lines(self, *names: str) -> Iterator[Instruction]:
         for stage in self.stages:
@@ -230,10 +230,10 @@ def _entry_of(command: tuple[str, ...], files: list[str]) -> str | None:
         tried = [plain, f"{folder}{plain}", plain.rpartition("/")[2]] if "." in plain else []
         if ":" in plain or words[max(at - 1, 0)] in ("-m", "sanic", "uvicorn", "gunicorn", "hypercorn"):
             tried += [module, f"{folder}{module}"]
-        found = next((each for each in tried if each in files), None)
+        found = next((path for path in tried if path in files), None)
         if found is None and plain.endswith((".py", ".js", ".mjs", ".sh")):  # COPY api/ . brings it to the top
-            same = [each for each in files if each.rpartition("/")[2] == plain.rpartition("/")[2]]
-            found = min(same, key=lambda each: each.count("/"), default=None)
+            same = [path for path in files if path.rpartition("/")[2] == plain.rpartition("/")[2]]
+            found = min(same, key=lambda path: path.count("/"), default=None)
         if found is not None:
             return found
     return None

@@ -61,13 +61,13 @@ def resolve(groups: Sequence[Group], python: str | None, why: str, day: AsOf) ->
     if reason := _unreachable(index, lines):
         return Resolution("unknown", reason), []
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(examine, line, index, query.minor, day.cutoff) for line in lines]
-        findings = [finding for each in asked if (finding := each.result()) is not None]
-    differences = [Difference(each.text, each.requirement.where, each.change)
-                   for each in findings if each.state != "unknown"]  # fmt: skip
+        futures = [pool.submit(examine, line, index, query.minor, day.cutoff) for line in lines]
+        findings = [finding for future in futures if (finding := future.result()) is not None]
+    differences = [Difference(finding.text, finding.requirement.where, finding.change)
+                   for finding in findings if finding.state != "unknown"]  # fmt: skip
     if query.minor is None:
         differences += _without_python(lines, query)
-    if bad := [each for each in differences if each.change is not None]:
+    if bad := [difference for difference in differences if difference.change is not None]:
         return Resolution("no", bad[0].text), differences
     return _together(groups, findings, query, differences)
 
@@ -95,15 +95,15 @@ def _together(
     groups: Sequence[Group], findings: Sequence[Finding], query: _Query, differences: list[Difference]
 ) -> tuple[Resolution, list[Difference]]:
     """Whether the requirements of each call fit, as far as that can be known without a build."""
-    unknown = [each.text for each in findings if each.state == "unknown"]
-    left = {id(each.requirement) for each in findings if each.state == "unknown"}
+    unknown = [finding.text for finding in findings if finding.state == "unknown"]
+    left = {id(finding.requirement) for finding in findings if finding.state == "unknown"}
     uv = find_uv()
     if uv is None:
         unknown.append("uv, which tells whether requirements fit together, is not installed")
     for group in groups if uv is not None else ():
         lines = [line for line in group.requirements if id(line) not in left and parsed(line, query.minor)]
         sources = [line for line in lines if _is_source(line, query)]
-        unknown += [f"{each.line} has no wheel: its own requirements are known once it is built" for each in sources]
+        unknown += [f"{line.line} has no wheel: its own requirements are known once it is built" for line in sources]
         lines = [line for line in lines if line not in sources]
         if len(lines) < 1 or group.alone:
             continue
@@ -133,7 +133,11 @@ def _compile(uv: str, lines: Sequence[Requirement], query: _Query) -> tuple[int,
     command += ["--python", sys.executable, "--python-version", f"3.{_minor(query)}"]
     if query.day.cutoff is not None:
         command += ["--exclude-newer", query.day.cutoff.isoformat().replace("+00:00", "Z")]
-        pinned = {line.name for each in lines if each.state == "pinned" and (line := parsed(each, query.minor))}
+        pinned = {
+            line.name
+            for requirement in lines
+            if requirement.state == "pinned" and (line := parsed(requirement, query.minor))
+        }
         command += [word for name in sorted(pinned) for word in ("--exclude-newer-package", f"{name}=false")]
     environment = {**os.environ, **query.config.for_uv(), "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1",
                    "UV_INDEX_STRATEGY": "unsafe-best-match"}  # fmt: skip

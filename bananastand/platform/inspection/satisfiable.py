@@ -48,7 +48,9 @@ class _Wanted:
     @property
     def version(self) -> str | None:
         """Of an exact pin."""
-        pins = [each for each in self.parsed.specifier if each.operator in ("==", "===") and "*" not in each.version]
+        pins = [
+            clause for clause in self.parsed.specifier if clause.operator in ("==", "===") and "*" not in clause.version
+        ]
         return pins[0].version if pins else None
 
     def fits(self, file: File) -> bool:
@@ -70,16 +72,16 @@ def examine(
     line = parsed(requirement, minor)
     if line is None:
         return None
-    wanted = _Wanted(requirement, line, minor, cutoff)
+    query = _Wanted(requirement, line, minor, cutoff)
     files = index.history(line.name)
     if not files:
-        return _absent(wanted, index)
-    fitting = [file for file in files if wanted.fits(file)]
+        return _absent(query, index)
+    fitting = [file for file in files if query.fits(file)]
     if not fitting:
-        return _no_version(wanted, files, index)
-    if (found := _of_python(wanted, files, fitting)) is not None:
+        return _no_version(query, files, index)
+    if (found := _of_python(query, files, fitting)) is not None:
         return found
-    return _of_yanked(wanted, fitting) or _of_day(wanted, fitting)
+    return _of_yanked(query, fitting) or _of_day(query, fitting)
 
 
 def parsed(requirement: Requirement, minor: int | None) -> Parsed | None:
@@ -104,81 +106,79 @@ def pythons_that_all_have(requirements: Sequence[Requirement], index: PackageInd
     found = dict[str, set[int]]()
     for requirement in requirements:
         line = parsed(requirement, None)
-        if line is not None and (wanted := _Wanted(requirement, line, None, None)).version is not None:
-            minors = {minor for file in index.history(line.name) if wanted.fits(file) for minor in file.pythons}
+        if line is not None and (query := _Wanted(requirement, line, None, None)).version is not None:
+            minors = {minor for file in index.history(line.name) if query.fits(file) for minor in file.pythons}
             if minors:
                 found[f"{requirement.line} ({requirement.where})"] = minors
     return found
 
 
-def _absent(wanted: _Wanted, index: PackageIndex) -> Finding:
-    if failure := _failure(index, wanted.name):
-        return Finding(wanted.requirement, "unknown", f"{wanted.requirement.line}: {failure}")
+def _absent(query: _Wanted, index: PackageIndex) -> Finding:
+    if failure := _failure(index, query.name):
+        return Finding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
     return Finding(
-        wanted.requirement, "no", f"{wanted.requirement.line}: the index has no package {wanted.name}",
+        query.requirement, "no", f"{query.requirement.line}: the index has no package {query.name}",
         "correct its name, or remove the line",
     )  # fmt: skip
 
 
-def _no_version(wanted: _Wanted, files: Sequence[File], index: PackageIndex) -> Finding:
-    public = _public(wanted.parsed.specifier)
+def _no_version(query: _Wanted, files: Sequence[File], index: PackageIndex) -> Finding:
+    public = _public(query.parsed.specifier)
     if public is not None and any(public.contains(file.version, prereleases=True) for file in files):
-        failure = _failure(index, wanted.name) or "the index has it without the local part alone"
-        return Finding(wanted.requirement, "unknown", f"{wanted.requirement.line}: {failure}")
-    if failure := _failure(index, wanted.name):
-        return Finding(wanted.requirement, "unknown", f"{wanted.requirement.line}: {failure}")
+        failure = _failure(index, query.name) or "the index has it without the local part alone"
+        return Finding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
+    if failure := _failure(index, query.name):
+        return Finding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
     versions = sorted({file.version for file in files if not file.yanked} or {file.version for file in files})
     has = f"it has {', '.join(map(str, versions[:2]))} to {versions[-1]}" if len(versions) > 3 else (
         f"it has {', '.join(map(str, versions))}"
     )  # fmt: skip
     return Finding(
-        wanted.requirement, "no", f"{wanted.requirement.line}: the index has no such version; {has}",
-        f"correct the version, or {PIN.format(name=wanted.name)}",
+        query.requirement, "no", f"{query.requirement.line}: the index has no such version; {has}",
+        f"correct the version, or {PIN.format(name=query.name)}",
     )  # fmt: skip
 
 
-def _of_python(wanted: _Wanted, files: Sequence[File], fitting: Sequence[File]) -> Finding | None:
-    if wanted.minor is None or any(wanted.minor in file.pythons for file in fitting):
+def _of_python(query: _Wanted, files: Sequence[File], fitting: Sequence[File]) -> Finding | None:
+    if query.minor is None or any(query.minor in file.pythons for file in fitting):
         return None
     minors = {minor for file in fitting for minor in file.pythons if minor <= sys.version_info[1] + 3}
-    near_python = min(minors, key=lambda minor: abs(minor - (wanted.minor or 0)), default=0)
-    others = sorted({file.version for file in files if wanted.minor in file.pythons and not file.yanked})
+    near_python = min(minors, key=lambda minor: abs(minor - (query.minor or 0)), default=0)
+    others = sorted({file.version for file in files if query.minor in file.pythons and not file.yanked})
     ways = [f'[build] python = "3.{near_python}" in bananastand.toml'] if minors else []
     if others:
-        near = min((each for each in others if each > max(file.version for file in fitting)), default=others[-1])
-        ways.append(f'[build] pins = ["{wanted.name}=={near}"]')
+        near = min(
+            (version for version in others if version > max(file.version for file in fitting)), default=others[-1]
+        )
+        ways.append(f'[build] pins = ["{query.name}=={near}"]')
     has = f"it has files for Python {spelled(minors)}" if minors else "it has files for another system alone"
     return Finding(
-        wanted.requirement, "no", f"{wanted.requirement.line} has no file for Python 3.{wanted.minor}; {has}",
+        query.requirement, "no", f"{query.requirement.line} has no file for Python 3.{query.minor}; {has}",
         " or ".join(ways) or "take another package",
     )  # fmt: skip
 
 
-def _of_yanked(wanted: _Wanted, fitting: Sequence[File]) -> Finding | None:
+def _of_yanked(query: _Wanted, fitting: Sequence[File]) -> Finding | None:
     if not all(file.yanked for file in fitting):
         return None
-    line = wanted.requirement.line
-    if wanted.version is not None:
-        return Finding(
-            wanted.requirement, "noted", f"{line} was withdrawn by its authors (yanked); a pin gets it still"
-        )
+    line = query.requirement.line
+    if query.version is not None:
+        return Finding(query.requirement, "noted", f"{line} was withdrawn by its authors (yanked); a pin gets it still")
     return Finding(
-        wanted.requirement, "no", f"{line}: all versions it allows were withdrawn by their authors (yanked)",
-        f"pin one of them, or {PIN.format(name=wanted.name)}",
+        query.requirement, "no", f"{line}: all versions it allows were withdrawn by their authors (yanked)",
+        f"pin one of them, or {PIN.format(name=query.name)}",
     )  # fmt: skip
 
 
-def _of_day(wanted: _Wanted, fitting: Sequence[File]) -> Finding | None:
-    if wanted.cutoff is None or wanted.version is not None:
+def _of_day(query: _Wanted, fitting: Sequence[File]) -> Finding | None:
+    if query.cutoff is None or query.version is not None:
         return None
     days = [file.uploaded for file in fitting if not file.yanked]
-    if not days or any(day is None or day <= wanted.cutoff for day in days):
+    if not days or any(day is None or day <= query.cutoff for day in days):
         return None
     first = min(day for day in days if day is not None).date()
-    text = (
-        f"{wanted.requirement.line}: no version it allows was there on {wanted.cutoff.date()}; the first came {first}"
-    )
-    return Finding(wanted.requirement, "no", text, f"deploy with --as-of now, or with --as-of {first} or later")
+    text = f"{query.requirement.line}: no version it allows was there on {query.cutoff.date()}; the first came {first}"
+    return Finding(query.requirement, "no", text, f"deploy with --as-of now, or with --as-of {first} or later")
 
 
 def _failure(index: PackageIndex, name: str) -> str | None:
@@ -191,6 +191,6 @@ def _failure(index: PackageIndex, name: str) -> str | None:
 
 def _public(specifier: SpecifierSet) -> SpecifierSet | None:
     """The same without local parts, such as +cu113; None where there is none."""
-    if not any("+" in each.version for each in specifier):
+    if not any("+" in clause.version for clause in specifier):
         return None
-    return SpecifierSet(",".join(f"{each.operator}{each.version.partition('+')[0]}" for each in specifier))
+    return SpecifierSet(",".join(f"{clause.operator}{clause.version.partition('+')[0]}" for clause in specifier))

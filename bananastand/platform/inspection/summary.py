@@ -28,12 +28,13 @@ def lines_of(inspection: Inspection) -> list[str]:
     parts = [template.title, python, *([f"torch {torch.version}"] if torch is not None and torch.version else [])]
     lines = [f"inspect: {', '.join(parts)}"]
     if inspection.weights:
-        names = ", ".join(each.name for each in inspection.weights[:4])
+        names = ", ".join(weight.name for weight in inspection.weights[:4])
         more = f" and {len(inspection.weights) - 4} more" if len(inspection.weights) > 4 else ""
         memory = f"; GPU memory about {size(inspection.memory.bytes)}" if inspection.memory.bytes else ""
         lines.append(f"  weights: {names}{more}{memory}")
-    for each in inspection.changes:
-        lines.append(f"  change first: {each.text}{f' ({each.where})' if each.where else ''}: {each.change}")
+    for difference in inspection.changes:
+        where = f" ({difference.where})" if difference.where else ""
+        lines.append(f"  change first: {difference.text}{where}: {difference.change}")
     return lines
 
 

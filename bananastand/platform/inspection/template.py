@@ -62,14 +62,14 @@ def template_of(repository: Repository, requirements: list[Line]) -> Template:
 
 def _python(repository: Repository, module: Module, requirements: list[Line]) -> Template:
     reached = repository.reached(module)
-    for each in reached:
-        if "potassium" in each.imported:
-            return _potassium(repository, each, requirements)
+    for candidate in reached:
+        if "potassium" in candidate.imported:
+            return _potassium(repository, candidate, requirements)
     for name, title in SERVERS.items():
-        for each in reached:
-            if name in each.imported and _imports_server(each, name):
-                return _served(module, each, name, title)
-    if any("uvicorn" in each.imported for each in reached):
+        for candidate in reached:
+            if name in candidate.imported and _imports_server(candidate, name):
+                return _served(module, candidate, name, title)
+    if any("uvicorn" in module.imported for module in reached):
         return Template("asgi", "an ASGI server", f"{module.path} imports uvicorn", f"{module.path}:1")
     return Template("python", "a Python program", f"the command starts {module.path}, which imports no known server",
                     f"{module.path}:1")  # fmt: skip
@@ -78,7 +78,7 @@ def _python(repository: Repository, module: Module, requirements: list[Line]) ->
 def _served(entry: Module, module: Module, name: str, title: str) -> Template:
     where = _import_line(module, name)
     # The first template: server.py imports app.py as user_src and calls its init and inference.
-    calls = {called(node) for each in (entry, module) for node in each.calls}
+    calls = {called(node) for module in (entry, module) for node in module.calls}
     first = "app" in {origin for origin, _ in module.imports.values()} and {"init", "inference"} <= calls
     if first:
         reason = f"{module.path} imports {name} and calls init and inference of app.py"
@@ -95,13 +95,13 @@ def _potassium(repository: Repository, module: Module, requirements: list[Line])
             continue
         if canonicalize_name(requirement.name) == "potassium":
             pin, where = requirement, line.where
-    allowed = [each for each in POTASSIUM if pin is None or pin.specifier.contains(each)]
+    allowed = [version for version in POTASSIUM if pin is None or pin.specifier.contains(version)]
     reason = f"{module.path} imports potassium"
     reason += f", and {pin} is required" if pin is not None else ", and no requirement names it"
     attributes = {node.attr for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
     for name in sorted(attributes & OLD_NAMES.keys()):
         low, high = OLD_NAMES[name]
-        older = [each for each in allowed if _numbers(low) <= _numbers(each) <= _numbers(high)]
+        older = [version for version in allowed if _numbers(low) <= _numbers(version) <= _numbers(high)]
         reason += f"; {name} is of {low} to {high}"
         allowed = older or allowed
     return Template("potassium", "a Potassium app", reason, where, tuple(allowed))
@@ -132,10 +132,10 @@ def _import_line(module: Module, name: str) -> str:
     for node in ast.walk(module.tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        if any(each.partition(".")[0] == name for each in names):
+        if any(imported.partition(".")[0] == name for imported in names):
             return module.where(node)
     return f"{module.path}:1"
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(each) for each in re.findall(r"\d+", version))
+    return tuple(int(number) for number in re.findall(r"\d+", version))

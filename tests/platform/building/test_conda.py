@@ -46,9 +46,9 @@ for word in words:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    made = Bench(tmp_path, sandboxed=False)
-    wheel(made.wheels, "stone", "1.0")
-    return made
+    bench = Bench(tmp_path, sandboxed=False)
+    wheel(bench.wheels, "stone", "1.0")
+    return bench
 
 
 def conda(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str = "micromamba") -> Path:
@@ -152,5 +152,5 @@ def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkey
         ("pytorch-lightning torchmetrics 'numpy>=1.21'", False, "pytorch-lightning torchmetrics 'numpy>=1.21'"),
     ],
 )
-def test_torch_and_cuda_come_by_conda_with_a_gpu_alone(specs: str, gpu: bool, kept: str) -> None:
-    assert for_conda(tuple(shlex.split(specs)), gpu) == tuple(shlex.split(kept))
+def test_torch_and_cuda_come_by_conda_with_a_gpu_alone(specs: str, gpu: bool, expected: str) -> None:
+    assert for_conda(tuple(shlex.split(specs)), gpu) == tuple(shlex.split(expected))

@@ -39,8 +39,8 @@ SECRET = "s3cret-not-to-be-found"
 
 
 def build_now(source: Path, folder: Path, lines: list[str], **settings: Any) -> Launch:
-    given = BuildSettings(cache=folder / "cache", **settings)
-    return asyncio.run(build(source, settings=given, folder=folder / "build", log=lines.append))
+    build_settings = BuildSettings(cache=folder / "cache", **settings)
+    return asyncio.run(build(source, settings=build_settings, folder=folder / "build", log=lines.append))
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def source(folder: Path, dockerfile: str) -> Path:
 
 
 def test_without_an_engine_it_says_what_to_do(engines: Path, tmp_path: Path) -> None:
-    made = source(tmp_path, "FROM python:3\nRUN make\nCMD x\n")
+    folder = source(tmp_path, "FROM python:3\nRUN make\nCMD x\n")
     with pytest.raises(BuildError, match="none of docker, podman, buildah works here; start Docker, or install one"):
-        build_now(made, tmp_path, [], builder="container")
+        build_now(folder, tmp_path, [], builder="container")
     with pytest.raises(BuildError, match="line 2: RUN make: "):
-        build_now(made, tmp_path, [], builder="auto")
+        build_now(folder, tmp_path, [], builder="auto")
 
 
 def test_the_first_engine_that_answers_is_used(engines: Path, tmp_path: Path) -> None:
@@ -136,22 +136,22 @@ exit 0
 """
     )
     (engines / "podman").chmod(0o755)
-    made, data = source(tmp_path, "FROM pytorch/pytorch:2.4.0-cuda12.1-cudnn9-runtime\n"), tmp_path / "data"
+    repository, data = source(tmp_path, "FROM pytorch/pytorch:2.4.0-cuda12.1-cudnn9-runtime\n"), tmp_path / "data"
     data.mkdir()
     make, lines = source_builder(data, (tmp_path,)), list[str]()
 
     def built(number: int) -> Launch:
         folder = data / "builds" / str(number)
         folder.mkdir(parents=True)
-        return asyncio.run(make(Order(str(made), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
+        return asyncio.run(make(Order(str(repository), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
 
     (data / "stand.toml").write_text('[images]\n"pytorch/pytorch:*" = "localhost/small-base"\n')
     assert built(1).engine == "podman"
     assert any(line.endswith("localhost/small-base in its place, as configured") for line in lines)
     wrong = {b"[images": "cannot be read", b"[images]\na = 1\n": "must give an image's name", b"\xff": "cannot be read"}
-    for number, (text, told) in enumerate(wrong.items(), 2):
+    for number, (text, message) in enumerate(wrong.items(), 2):
         (data / "stand.toml").write_bytes(text)
-        with pytest.raises(Refused, match=told):
+        with pytest.raises(Refused, match=message):
             built(number)
 
 
@@ -183,9 +183,9 @@ def started(command: list[str], log: Path, **words: Any) -> Iterator[subprocess.
         try:
             yield process
         finally:
-            for each in psutil.Process(process.pid).children(recursive=True):
+            for child in psutil.Process(process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    each.terminate()  # buildah unmounts when its command has ended
+                    child.terminate()  # buildah unmounts when its command has ended
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:
@@ -237,10 +237,10 @@ def test_the_demo_built_by_buildah_on_a_mapped_base_paints(
         engine_options=tuple(volumes),
     )
     assert launch.image is not None
-    told = json.dumps(image_of(launch.image))
+    configuration = json.dumps(image_of(launch.image))
     assert (launch.engine, launch.workdir, launch.port) == ("buildah", "/", 8000)
     assert launch.command[-1].endswith("python3 -u app.py")
-    assert SECRET not in told + "\n".join(lines) + launch.to_json()
+    assert SECRET not in configuration + "\n".join(lines) + launch.to_json()
     assert "seen ***" in lines
     container = buildah("from", launch.image)
     try:
@@ -291,12 +291,12 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_an_app_answers_from_an_environment_with_its_pins_and_nothing_of_ours(tmp_path: Path) -> None:
-    made = source(
+    folder = source(
         tmp_path, 'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN pip install -r r.txt\nCMD ["python3", "app.py"]\n'
     )
-    (made / "r.txt").write_text("potassium==0.5.0\nclick==8.1.3\n")
-    (made / "app.py").write_text(HELLO)
-    launch = build_now(made, tmp_path, [], builder="process", adopt=())
+    (folder / "r.txt").write_text("potassium==0.5.0\nclick==8.1.3\n")
+    (folder / "app.py").write_text(HELLO)
+    launch = build_now(folder, tmp_path, [], builder="process", adopt=())
 
     python = str(launch.python)
     assert python.startswith(str(tmp_path / "cache" / "environments"))

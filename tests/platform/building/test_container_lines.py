@@ -55,8 +55,12 @@ def test_a_run_line_reads_the_file_before_its_command(line: str, after: str | No
     if after is not None:
         assert text == f"FROM python:3\n{after}\nEXPOSE 8000\n"
     assert lines == []
-    after_all = [each for each in parse(text).stages[0].instructions if each.name == "RUN"]
-    before = [each for each in parse(f"FROM python:3\n{line}\n").stages[0].instructions if each.name == "RUN"]
+    after_all = [instruction for instruction in parse(text).stages[0].instructions if instruction.name == "RUN"]
+    before = [
+        instruction
+        for instruction in parse(f"FROM python:3\n{line}\n").stages[0].instructions
+        if instruction.name == "RUN"
+    ]
     for old, new in zip(before, after_all, strict=True):
         assert new.flags == (("mount", "A"), ("mount", "B"), *old.flags)
         if old.exec_form() is None and not new.heredocs:
@@ -97,8 +101,8 @@ def lines_of(text: str, machine: dict[str, str], *, before: str = "", **secrets:
     """The variables that a shell has after it has read the file."""
     dockerfile = parse(text)
     settings = BuildSettings(cache=Path("/nowhere"), secrets=secrets)
-    made = run_environment(dockerfile, settings, {}, machine, PipConfig())
-    script = before + made.environment.get("BANANASTAND_BUILD", "") + "env"
+    environment = run_environment(dockerfile, settings, {}, machine, PipConfig())
+    script = before + environment.environment.get("BANANASTAND_BUILD", "") + "env"
     path = {"PATH": os.environ["PATH"]}
     done = subprocess.run(["/bin/sh", "-c", script], env=path, capture_output=True, text=True, check=True)
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
@@ -126,9 +130,9 @@ def test_addresses_of_the_hub_come_after_what_the_dockerfile_sets() -> None:
 
 
 def test_nothing_to_pass_changes_nothing() -> None:
-    made = run_environment(parse("FROM x\n"), BuildSettings(cache=Path("/nowhere")), {}, {}, PipConfig())
+    environment = run_environment(parse("FROM x\n"), BuildSettings(cache=Path("/nowhere")), {}, {}, PipConfig())
 
-    assert (made.options, made.environment, made.flags, made.words) == ((), {}, (), "")
+    assert (environment.options, environment.environment, environment.flags, environment.words) == ((), {}, (), "")
 
 
 def test_other_weights_are_part_of_a_line_so_that_its_layer_is_made_again() -> None:
@@ -137,15 +141,15 @@ def test_other_weights_are_part_of_a_line_so_that_its_layer_is_made_again() -> N
     other = run_environment(parse("FROM x\n"), settings, {"a/b": "e/f"}, {}, PipConfig())
 
     assert one.words != other.words
-    assert any(each.endswith("sitecustomize.py") for each in one.options)
+    assert any(option.endswith("sitecustomize.py") for option in one.options)
 
 
 def test_a_token_is_no_part_of_a_line() -> None:
     settings = BuildSettings(cache=Path("/nowhere"), secrets={"HF_TOKEN": "hf_secret"})
-    made = run_environment(parse("FROM x\n"), settings, {}, {}, PipConfig())
+    environment = run_environment(parse("FROM x\n"), settings, {}, {}, PipConfig())
 
-    assert "hf_secret" not in " ".join((*made.options, *made.flags, made.words))
-    assert "hf_secret" not in repr(made)
+    assert "hf_secret" not in " ".join((*environment.options, *environment.flags, environment.words))
+    assert "hf_secret" not in repr(environment)
 
 
 def test_places_of_this_machine_do_not_hold_in_a_container() -> None:
@@ -164,7 +168,7 @@ def installed(index: DatedIndex | None, folder: Path, *requirements: str) -> lis
     command = [sys.executable, "-m", "pip", "--isolated", "download", "--no-deps", "--dest", str(folder)]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     subprocess.run([*command, "--index-url", index.address, *requirements], env=environment, check=True)
-    return sorted(each.name for each in folder.glob("*.whl"))
+    return sorted(path.name for path in folder.glob("*.whl"))
 
 
 def test_pip_takes_the_packages_of_the_repositorys_day(tmp_path: Path) -> None:

@@ -99,10 +99,10 @@ def contents(image: str, folder: Path) -> dict[str, bytes]:
                 found[member.name] = data
                 continue
             with tarfile.open(fileobj=io.BytesIO(data)) as layer:
-                for each in filter(tarfile.TarInfo.isfile, layer):
-                    inner = layer.extractfile(each)
+                for entry in filter(tarfile.TarInfo.isfile, layer):
+                    inner = layer.extractfile(entry)
                     assert inner is not None
-                    found[f"{member.name}:{each.name}"] = inner.read()
+                    found[f"{member.name}:{entry.name}"] = inner.read()
     archive.unlink()
     return found
 
@@ -135,9 +135,9 @@ def test_run_lines_see_tokens_and_the_image_keeps_none(base: str, hub: HubStub, 
         assert "buildah" in said["words"]  # the words of the engine's own process are among them
         assert [name for name, data in found.items() if TOKEN.encode() in data or DECLARED.encode() in data] == []
         assert [name for name, data in found.items() if f"127.0.0.1:{hub.server_port}".encode() in data] == []
-        whole = json.dumps(image_of(launch.image)) + "\n".join(lines) + launch.to_json()
-        assert TOKEN not in whole
-        assert DECLARED not in whole
+        traces = json.dumps(image_of(launch.image)) + "\n".join(lines) + launch.to_json()
+        assert TOKEN not in traces
+        assert DECLARED not in traces
         assert not any("--mount=type=secret,id=bananastand" in line for line in lines), "RUN lines read as they are"
     finally:
         removal = built_image(launch)

@@ -25,22 +25,22 @@ async def finished(stand: Platform, build: Build) -> Build:
 
 
 def lines(stand: Platform, build: Build) -> list[str]:
-    return [each["line"] for each in stand.deployer.log(build).lines()]
+    return [row["line"] for row in stand.deployer.log(build).lines()]
 
 
 def test_a_build_goes_live_and_says_what_it_did(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             build = stand.deploy("app", "small", environment={"VERSION": "1"})
-            told = stand.deployer.log(build).follow()
-            followed = [row["line"] async for row in told]
+            rows = stand.deployer.log(build).follow()
+            followed = [row["line"] async for row in rows]
             assert (await finished(stand, build)).state == "live"
             assert followed == lines(stand, build)
             assert followed[1:3] == ["builds small", "built; starting a replica"]
             assert followed[-1].startswith("live; its first replica took 0.")
-            replica = [each["line"] for each in stand.log_of(stand.projects.named("app")).lines()]
+            replica = [row["line"] for row in stand.log_of(stand.projects.named("app")).lines()]
             assert "a line of the app, no token" in replica
-            assert any(each.startswith("ready after 0.") for each in replica)
+            assert any(line.startswith("ready after 0.") for line in replica)
 
     asyncio.run(scenario())
 
@@ -83,15 +83,15 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
     ],
 )  # fmt: skip
 def test_a_version_that_fails_never_takes_traffic(
-    tmp_path: Path, source: str, environment: dict[str, str], told: str
+    tmp_path: Path, source: str, environment: dict[str, str], error: str
 ) -> None:
     async def scenario() -> None:
         async with running(tmp_path, start_timeout=3.0, build_timeout=0.3) as stand:
             project = await deployed(stand, environment={"VERSION": "1"})
             build = stand.deploy("app", source, environment=environment)
             over = await finished(stand, build)
-            assert (over.state, over.error) == ("failed", told)
-            assert lines(stand, build)[-1] == f"error: {told}"
+            assert (over.state, over.error) == ("failed", error)
+            assert lines(stand, build)[-1] == f"error: {error}"
             assert (await called(stand, project))["version"] == "1"
             await until(lambda: len(stand.pool.of(project.id)) == 1)
 
@@ -144,8 +144,8 @@ def test_the_log_of_a_build_has_its_replicas_lines_until_it_is_live(tmp_path: Pa
             assert said[-1].startswith("live; ")
             await called(stand, stand.projects.named("app"))
             await stand.deployer.abandon(stand.projects.named("app"))
-            for each in stand.pool.of(build.project_id):
-                each.say("a line after it")
+            for replica in stand.pool.of(build.project_id):
+                replica.say("a line after it")
             assert lines(stand, build) == said
 
     asyncio.run(scenario())
@@ -160,8 +160,8 @@ def test_a_build_is_never_silent_for_long(tmp_path: Path, monkeypatch: pytest.Mo
             assert "still building: 0 s since the build began" in lines(stand, built)
             started = await finished(stand, stand.deploy("app", "small", environment={"NEVER_READY": "1"}))
             assert any(
-                each.startswith("still starting a replica: ") and each.endswith(" s since the build began, 1 s at most")
-                for each in lines(stand, started)
+                line.startswith("still starting a replica: ") and line.endswith(" s since the build began, 1 s at most")
+                for line in lines(stand, started)
             )
 
     asyncio.run(scenario())
@@ -247,7 +247,7 @@ def test_a_day_that_is_none_is_refused_and_a_day_reaches_the_builder(tmp_path: P
             stand.deployer._builder = make
             for day in ("2023-03-01", "now", None):
                 await finished(stand, stand.deploy("app", "small", as_of=day))
-            assert [each.as_of for each in orders] == ["2023-03-01", "now", None]
+            assert [order.as_of for order in orders] == ["2023-03-01", "now", None]
             with pytest.raises(Refused, match="as_of: must be a date such as 2023-03-01"):
                 stand.deploy("app", "small", as_of="yesterday")
 
@@ -344,10 +344,10 @@ def test_secrets_reach_the_replica_and_no_log(tmp_path: Path) -> None:
             environment = await called(stand, project, "/environment")
             assert (environment["TOKEN"], environment["PLAIN"]) == ("hush-hush", "yes")
             assert "PYTEST_CURRENT_TEST" not in environment
-            kept = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
-            assert b"a line of the app, ***" in kept
-            assert b"hush-hush" not in kept
-            assert b"of-several-lines" not in kept
+            logged = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
+            assert b"a line of the app, ***" in logged
+            assert b"hush-hush" not in logged
+            assert b"of-several-lines" not in logged
 
     asyncio.run(scenario())
 
@@ -362,7 +362,7 @@ def test_the_password_of_an_address_is_in_no_log_and_no_answer(tmp_path: Path) -
             await until(lambda: stand.builds.get(build.id).state == "failed")
             build = stand.builds.get(build.id)
             assert stand.source_of(build) == "https://***@127.0.0.1:9/app.git"
-            said = [each["line"] for each in stand.deployer.log(build).lines()]
+            said = [row["line"] for row in stand.deployer.log(build).lines()]
             assert "source: https://***@127.0.0.1:9/app.git" in said
             assert "hush-hush" not in f"{said} {build.error}"
 

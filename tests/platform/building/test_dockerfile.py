@@ -31,7 +31,7 @@ def test_a_hash_inside_a_line_is_no_comment() -> None:
 
 
 def test_names_of_instructions_are_read_in_any_case_and_after_tabs() -> None:
-    assert [each.name for each in body("run\ttrue\nCopy a b")] == ["RUN", "COPY"]
+    assert [instruction.name for instruction in body("run\ttrue\nCopy a b")] == ["RUN", "COPY"]
 
 
 def test_the_escape_directive() -> None:
@@ -43,7 +43,7 @@ def test_the_escape_directive() -> None:
 def test_exec_and_shell_form() -> None:
     commands = body('CMD ["python3", "-u", "app.py"]\nCMD python3 app.py\nCMD [ not json ]')
 
-    assert [each.exec_form() for each in commands] == [("python3", "-u", "app.py"), None, None]
+    assert [command.exec_form() for command in commands] == [("python3", "-u", "app.py"), None, None]
     with pytest.raises(DockerfileError, match="line 2: CMD takes a list of texts"):
         body("CMD [1, 2]")[0].exec_form()
 
@@ -115,10 +115,10 @@ def test_flags_are_taken_off() -> None:
 def test_here_documents_are_read_and_what_is_in_them_is_no_instruction() -> None:
     run, copy = body("RUN <<EOF\nFROM nothing\n  echo $A\nEOF\nCOPY <<-'END' /a\n\tb\n\tEND\n")
 
-    assert [(each.name, each.body, each.expand) for each in run.heredocs] == [
+    assert [(heredoc.name, heredoc.body, heredoc.expand) for heredoc in run.heredocs] == [
         ("EOF", "FROM nothing\n  echo $A\n", True)
     ]
-    assert [(each.name, each.body, each.expand) for each in copy.heredocs] == [("END", "b\n", False)]
+    assert [(heredoc.name, heredoc.body, heredoc.expand) for heredoc in copy.heredocs] == [("END", "b\n", False)]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_the_day_of_a_repository_outlasts_its_upload(repository: Repository, tmp
     settings = BuildSettings(cache=tmp_path / "c", roots=(tmp_path,))
 
     assert asyncio.run(fetch(str(archive), into, settings=settings, log=repository.lines.append)) is None
-    assert {day_of(each) for each in into.iterdir()} == {"2023-02-01"}
+    assert {day_of(path) for path in into.iterdir()} == {"2023-02-01"}
     found = asyncio.run(fetch(str(repository.source), tmp_path / "two", settings=settings, log=repository.lines.append))
     assert found == "2023-02-01T10:00:00+00:00"
     address = f"file://{repository.source}"

@@ -194,7 +194,7 @@ async def test_interpreters_of_this_machine_are_found(tmp_path: Path) -> None:
     assert found is not None
     assert found.version.startswith(own)
     assert await find_interpreter("3.99", tmp_path) is None
-    assert own in {".".join(each.version.split(".")[:2]) for each in await available(tmp_path)}
+    assert own in {".".join(interpreter.version.split(".")[:2]) for interpreter in await available(tmp_path)}
 
 
 @pytest.fixture
@@ -212,14 +212,14 @@ def test_an_index_tells_the_pythons_of_a_version(tmp_path: Path) -> None:
         index = PackageIndex((server.url(), server.url("other")), (str(tmp_path),))
         files = index.files("Tokens")
 
-    old = [each for each in files if str(each.version) == "0.10.3"]
+    old = [file for file in files if str(file.version) == "0.10.3"]
     assert pythons_of(old) == ({6, 7, 8}, set())
     assert spelled(pythons_of(old)[0] | {11}) == "3.6-3.8, 3.11"
     assert pythons_of(files, datetime(2021, 6, 1, tzinfo=UTC))[0] >= {6, 7, 8}
-    abi3 = [each for each in files if str(each.version) == "0.11"]
+    abi3 = [file for file in files if str(file.version) == "0.11"]
     assert 6 not in pythons_of(abi3)[0]
     assert {7, 13} <= pythons_of(abi3)[0]
-    assert str(max(each.version for each in files)) == "0.12"
+    assert str(max(file.version for file in files)) == "0.12"
 
 
 def test_an_index_in_html_is_read_too(tmp_path: Path) -> None:

@@ -109,9 +109,9 @@ def test_a_gpu_that_the_pins_cannot_drive_is_said_before_anything_is_fetched(
     repository.build()
 
     warnings = [at for at, line in enumerate(repository.lines) if line.startswith("warning: torch 1.11.0")]
-    made = [at for at, line in enumerate(repository.lines) if line.startswith("environment: making")]
+    starts = [at for at, line in enumerate(repository.lines) if line.startswith("environment: making")]
     assert warnings
-    assert warnings[0] < made[0]
+    assert warnings[0] < starts[0]
     assert "compute capability 9.0" in repository.lines[warnings[0]]
     assert "the lowest that can is torch 2.0.0 with CUDA 11.8" in repository.lines[warnings[0]]
 

@@ -26,7 +26,7 @@ def test_an_environment_holds_what_is_required_and_nothing_of_ours(repository: R
 
     assert installed(launch) == {"fruitbowl": "1.0", "peel": "3.0"}
     assert list(Path(str(launch.python)).parents[1].rglob("*.pth")) == [
-        each for each in Path(str(launch.python)).parents[1].rglob("*.pth") if each.name == "_virtualenv.pth"
+        path for path in Path(str(launch.python)).parents[1].rglob("*.pth") if path.name == "_virtualenv.pth"
     ]
     assert "ERROR" not in repository.log
     environment = {**launch.environment, "PATH": os.environ["PATH"]}
@@ -47,7 +47,7 @@ def test_builds_with_the_same_requirements_share_an_environment(repository: Repo
     third = repository.build()
 
     assert first.python == second.python != third.python
-    assert [installed(each) for each in (second, third)] == [{"fruitbowl": "1.0"}, {"fruitbowl": "2.0"}]
+    assert [installed(launch) for launch in (second, third)] == [{"fruitbowl": "1.0"}, {"fruitbowl": "2.0"}]
 
 
 def test_an_environment_is_deleted_a_month_after_its_last_build_is_gone(repository: Repository) -> None:
@@ -57,13 +57,13 @@ def test_an_environment_is_deleted_a_month_after_its_last_build_is_gone(reposito
     for version in ("1.0", "2.0"):
         repository.write(f"fruitbowl=={version}\n")
         environments.append(Path(str(repository.build().python)).parents[1])
-    for each in environments:
-        os.utime(each / ".bananastand", (1, 1))
+    for environment in environments:
+        os.utime(environment / ".bananastand", (1, 1))
     shutil.rmtree(repository.folder / "build1")
     repository.write("fruitbowl==3.0\n")
     repository.build()
 
-    assert [each.exists() for each in environments] == [False, True]
+    assert [environment.exists() for environment in environments] == [False, True]
 
 
 def test_a_failed_environment_is_deleted_at_once(repository: Repository) -> None:

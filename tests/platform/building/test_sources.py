@@ -28,7 +28,7 @@ def bring(source: str, tmp_path: Path, settings: BuildSettings) -> tuple[Path, l
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if not each.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
 def repository(folder: Path) -> str:
@@ -100,9 +100,9 @@ def pack(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> None:
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mode: int = 0o644) -> tarfile.TarInfo:
-    made = tarfile.TarInfo(name)
-    made.type, made.linkname, made.mode = kind, target, mode
-    return made
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, target, mode
+    return info
 
 
 def test_a_tar_is_unpacked(tmp_path: Path, settings: BuildSettings) -> None:

@@ -94,7 +94,7 @@ def test_a_program_s_own_sitecustomize_is_kept(hub: Hub, tmp_path: Path) -> None
         **renamed_weights({"a/b": "c/d"}, {"PYTHONPATH": str(tmp_path / "own")}),
     }
 
-    done = run_python("print(own)", environment, [Path(each) for each in environment.pop("PYTHONPATH").split(":")])
+    done = run_python("print(own)", environment, [Path(entry) for entry in environment.pop("PYTHONPATH").split(":")])
 
     assert done.stdout == "kept\n", done.stderr
 
@@ -147,7 +147,9 @@ def test_a_failed_fetch_is_explained_whatever_the_version(
         (MEMBER, None),
     ],
 )
-@pytest.mark.parametrize("version", [pytest.param(each, marks=pytest.mark.slow) for each in OLD[1:]] + ["installed"])
+@pytest.mark.parametrize(
+    "version", [pytest.param(version, marks=pytest.mark.slow) for version in OLD[1:]] + ["installed"]
+)
 def test_a_gated_repository_says_whose_access_is_missing(
     token: str | None, expected: str | None, version: str, hub: Hub, libraries: Path, tmp_path: Path
 ) -> None:
@@ -241,19 +243,19 @@ def test_replicas_read_what_the_build_fetched_and_cannot_change_it(
     path = packages(version, libraries)
     assert run_python(FETCH.format(SD, "pytorch_model.bin"), build, path).returncode == 0
     shared = tmp_path / "cache" / "huggingface" / "hub"
-    before = {each: each.stat().st_mtime_ns for each in shared.rglob("*") if each.is_file()}
+    before = {path: path.stat().st_mtime_ns for path in shared.rglob("*") if path.is_file()}
 
     replica = {**build, **lend_cache(home, tmp_path / "build" / "huggingface")}
-    asked = len([each for each in hub.requests if each.startswith("GET")])
+    count = len([request for request in hub.requests if request.startswith("GET")])
     read = run_python(FETCH.format(SD, "pytorch_model.bin"), replica, path)
     more = run_python(FETCH.format(SD, "config.json"), replica, path)
 
     assert read.returncode == 0, read.stderr
     assert Path(read.stdout.strip()).stat().st_size == 300_000
     assert more.returncode == 0, more.stderr
-    fetched = [each for each in hub.requests if each.startswith("GET")][asked:]
-    assert not [each for each in fetched if "/cdn/" in each]  # the weights came once
-    assert {each: each.stat().st_mtime_ns for each in shared.rglob("*") if each.is_file()} == before
+    fetched = [request for request in hub.requests if request.startswith("GET")][count:]
+    assert not [request for request in fetched if "/cdn/" in request]  # the weights came once
+    assert {path: path.stat().st_mtime_ns for path in shared.rglob("*") if path.is_file()} == before
     assert str(tmp_path / "build") in more.stdout
 
 

@@ -84,9 +84,11 @@ def test_replicas_find_what_the_build_fetched_in_a_cache_of_their_own(built: Bui
 
     assert place.is_relative_to(built.folder / "build1" / "huggingface")
     assert place.resolve().is_relative_to(built.folder / "cache" / "huggingface" / "hub")
-    before = len([each for each in hub.requests if "/cdn/" in each])
+    before = len([request for request in hub.requests if "/cdn/" in request])
     built.build(SD, env="ENV OTHER=1\n")
-    assert len([each for each in hub.requests if "/cdn/" in each]) == before  # the weights are fetched once for all
+    assert (
+        len([request for request in hub.requests if "/cdn/" in request]) == before
+    )  # the weights are fetched once for all
 
 
 def test_a_cache_that_the_dockerfile_names_is_found_there(built: Built) -> None:
@@ -165,10 +167,10 @@ def test_weights_of_a_library_with_a_cache_of_its_own_come_once(
 ) -> None:
     if named:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-cache"))
-    asked = len(hub.requests)
+    count = len(hub.requests)
     first = built.build(SD, download=OWN_CACHE.format(cache=cache))
 
     assert Path(built.run(first)).stat().st_size == 300_000  # HF_HUB_OFFLINE is set
     second = built.build(SD, download=OWN_CACHE.format(cache=cache))
     assert Path(built.run(second)).stat().st_size == 300_000
-    assert len([each for each in hub.requests[asked:] if each.startswith("GET /cdn/")]) == 1
+    assert len([request for request in hub.requests[count:] if request.startswith("GET /cdn/")]) == 1

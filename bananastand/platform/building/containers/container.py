@@ -69,19 +69,19 @@ async def build_container(
     pip = await pip_config({})
     async with dated_index(settings, source, pip, log) as index:
         index = index if engine.host_network else None
-        made = run_environment(dockerfile, settings, overrides.build.weights, os.environ, pip, index)
-        file = _dockerfile(dockerfile, source, settings, overrides, folder, made, log)
-        command = [engine.name, "build", *engine.options, "--tag", tag, "--file", str(file), *made.options]
-        command += _options(engine, dockerfile, settings, file, made)
+        run_env = run_environment(dockerfile, settings, overrides.build.weights, os.environ, pip, index)
+        file = _dockerfile(dockerfile, source, settings, overrides, folder, run_env, log)
+        command = [engine.name, "build", *engine.options, "--tag", tag, "--file", str(file), *run_env.options]
+        command += _options(engine, dockerfile, settings, file, run_env)
         secrets = dict[str, str]()
         for number, (name, value) in enumerate(settings.secrets.items()):
             secrets[f"BANANASTAND_SECRET_{number}"] = value
             command += ["--secret", f"id={name},env=BANANASTAND_SECRET_{number}"]
         # Older dockers know no build secrets without BuildKit.
         own = inherited(os.environ, *ENGINE_VARIABLES)
-        environment = {**own, "DOCKER_BUILDKIT": "1", **secrets, **made.environment}
+        environment = {**own, "DOCKER_BUILDKIT": "1", **secrets, **run_env.environment}
         await asyncio.to_thread(widen, source)  # COPY takes modes as they are, and the image's user reads the files
-        say = partial(_say, log, (*made.flags, made.words.strip()))
+        say = partial(_say, log, (*run_env.flags, run_env.words.strip()))
         status = await run([*command, *settings.engine_options, str(source)], log=say, environment=environment)
     if status:
         raise BuildError(_failure(engine.name, status, list(log.tail)))
@@ -90,8 +90,8 @@ async def build_container(
 
 def _say(log: BuildLog, ours: tuple[str, ...], line: str) -> None:
     """A line of the engine's, with RUN lines as the repository has them."""
-    for each in filter(None, ours):
-        line = line.replace(f"{each} ", "")
+    for addition in filter(None, ours):
+        line = line.replace(f"{addition} ", "")
     log(line)
 
 
@@ -109,15 +109,15 @@ async def _engine(settings: BuildSettings) -> Engine:
 
 def _dockerfile(
     dockerfile: Dockerfile, source: Path, settings: BuildSettings, overrides: Overrides, folder: Path,
-    made: RunEnvironment, log: BuildLog,
+    run_env: RunEnvironment, log: BuildLog,
 ) -> Path:  # fmt: skip
     """The Dockerfile that the engine reads."""
     text = (source / settings.dockerfile).read_text(encoding="utf-8", errors="replace")
     text = _mapped(text, dockerfile, settings.images, log)
     text = with_overrides(text, dockerfile, overrides.build)
-    if made.words:
-        log(f"RUN lines see {', '.join(made.names)}; the image does not keep them")
-        text = with_run_environment(text, parse(text, settings.environment), made.flags, made.words, log)
+    if run_env.words:
+        log(f"RUN lines see {', '.join(run_env.names)}; the image does not keep them")
+        text = with_run_environment(text, parse(text, settings.environment), run_env.flags, run_env.words, log)
     file = folder / "Dockerfile"
     file.write_text(text, encoding="utf-8")
     ignore = source / f"{settings.dockerfile}.dockerignore"
@@ -127,7 +127,7 @@ def _dockerfile(
 
 
 def _options(
-    engine: Engine, dockerfile: Dockerfile, settings: BuildSettings, file: Path, made: RunEnvironment
+    engine: Engine, dockerfile: Dockerfile, settings: BuildSettings, file: Path, run_env: RunEnvironment
 ) -> list[str]:
     """More of the build command's options."""
     command = list[str]()
@@ -136,7 +136,7 @@ def _options(
         command += [part for name in sorted(PROXIES & os.environ.keys()) for part in ("--build-arg", name)]
     else:  # docker's format has what OCI's has not: SHELL and HEALTHCHECK
         command += ["--format", "docker", "--layers"]
-    if made.on_loopback and engine.host_network:  # a network of the container's own does not lead there
+    if run_env.on_loopback and engine.host_network:  # a network of the container's own does not lead there
         command += ["--network", "host"]
     if Path(f"{file}.dockerignore").is_file() and engine.name != "docker":  # docker finds it by its name
         command += ["--ignorefile", f"{file}.dockerignore"]
@@ -175,7 +175,7 @@ def _instead(base: str, images: Mapping[str, str]) -> str | None:
     """The first configured pattern that fits the image, by its short name or in full, decides."""
     named = {base, PLAIN.sub("", base)}
     named |= {f"{name}:latest" for name in named if ":" not in name.rpartition("/")[2] and "@" not in name}
-    return next((image for pattern, image in images.items() for each in named if fnmatch.fnmatch(each, pattern)), None)
+    return next((image for pattern, image in images.items() for name in named if fnmatch.fnmatch(name, pattern)), None)
 
 
 async def _launch(engine: Engine, tag: str, settings: BuildSettings, overrides: Overrides) -> Launch:

@@ -67,10 +67,12 @@ async def dated_index(
     as_of = await asyncio.to_thread(resolve_as_of, settings.as_of, settings.committed, source)
     log(str(as_of))
     indexes = [pip.index or DEFAULT_INDEX, *pip.extra]
-    if as_of.cutoff is None or pip.no_index or any("@" in each for each in indexes):
+    if as_of.cutoff is None or pip.no_index or any("@" in address for address in indexes):
         yield None
         return
-    index = PackageIndex([each for each in indexes if not each.startswith(("file:", "/"))], (), pip.certificates)
+    index = PackageIndex(
+        [address for address in indexes if not address.startswith(("file:", "/"))], (), pip.certificates
+    )
     pins, untimed = await asyncio.to_thread(exact_pins, source), set[str]()
     server = _server(index, as_of.cutoff, pins, untimed)
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="dated index", daemon=True)

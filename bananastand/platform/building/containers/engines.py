@@ -150,8 +150,8 @@ async def _problem(engine: Engine, folder: Path) -> str | None:
 
 async def _machine(engine: str) -> str:
     """The processor that the engine's containers run on, which need not be this machine's."""
-    asked = {"docker": "{{.Architecture}}", "podman": "{{.Host.Arch}}"}.get(engine)
-    status, said = await output([engine, "info", "--format", asked], seconds=20) if asked else (1, "")
+    template = {"docker": "{{.Architecture}}", "podman": "{{.Host.Arch}}"}.get(engine)
+    status, said = await output([engine, "info", "--format", template], seconds=20) if template else (1, "")
     name = said.strip().lower() if status == 0 and said.strip() else platform.machine().lower()
     return OTHER_NAMES.get(name, name)
 

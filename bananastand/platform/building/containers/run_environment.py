@@ -108,7 +108,7 @@ def _mount(name: str, target: str) -> str:
 
 def _of_pip(pip: PipConfig) -> dict[str, str]:
     """The indexes of this machine's pip; folders of this machine are not there in a container."""
-    extra = " ".join(each for each in pip.extra if not each.startswith(("file:", "/")))
+    extra = " ".join(index for index in pip.extra if not index.startswith(("file:", "/")))
     main = pip.index if pip.index and not pip.index.startswith(("file:", "/")) else ""
     values = {
         "PIP_INDEX_URL": main,
@@ -138,8 +138,8 @@ def _of_index(index: DatedIndex) -> list[str]:
 def _certificates(machine: Mapping[str, str], pip: PipConfig) -> str | None:
     """This machine's own file of authorities, where one is named."""
     named = (machine.get("SSL_CERT_FILE"), machine.get("REQUESTS_CA_BUNDLE"), pip.certificates)
-    for each in filter(None, named):
-        path = Path(each)
-        if "," not in each and path.is_file() and path.stat().st_size <= LARGEST_CERTIFICATES:
-            return os.path.realpath(each)
+    for name in filter(None, named):
+        path = Path(name)
+        if "," not in name and path.is_file() and path.stat().st_size <= LARGEST_CERTIFICATES:
+            return os.path.realpath(name)
     return None

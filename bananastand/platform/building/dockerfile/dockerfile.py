@@ -121,21 +121,21 @@ class Dockerfile:
 
     def needed(self) -> list[Stage]:
         """The last stage and those it comes from, in their order."""
-        wanted, open_ = set[int](), [self.stages[-1]]
+        needed, open_ = set[int](), [self.stages[-1]]
         while open_:
             stage = open_.pop()
-            if stage.index in wanted:
+            if stage.index in needed:
                 continue
-            wanted.add(stage.index)
+            needed.add(stage.index)
             names = [stage.base]
-            names += [value for each in stage.instructions for key, value in each.flags if key == "from"]
+            names += [value for instruction in stage.instructions for key, value in instruction.flags if key == "from"]
             names += [
                 part.partition("=")[2]
-                for each in stage.instructions for key, value in each.flags if key == "mount"
+                for instruction in stage.instructions for key, value in instruction.flags if key == "mount"
                 for part in value.split(",") if part.startswith("from=")
             ]  # fmt: skip
             open_ += [found for name in names if (found := self.stage(name, stage.index)) is not None]
-        return [self.stages[index] for index in sorted(wanted)]
+        return [self.stages[index] for index in sorted(needed)]
 
 
 def parse(text: str, arguments: Mapping[str, str] | None = None) -> Dockerfile:
@@ -146,7 +146,7 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> Dockerfile:
     """
     if len(text) > LARGEST:
         raise DockerfileError(1, f"longer than {LARGEST} characters")
-    given, globals_, declared = dict(arguments or {}), dict[str, str](), set[str]()
+    overrides, globals_, declared = dict(arguments or {}), dict[str, str](), set[str]()
     escape = _escape(text)
     stages, current = list[tuple[Instruction, list[Instruction]]](), None
     for instruction in _instructions(text, escape):
@@ -158,14 +158,14 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> Dockerfile:
         elif instruction.name == "ARG":
             for name, value in instruction.pairs(globals_, escape):
                 declared.add(name)
-                if name in given or value is not None:
-                    globals_[name] = given.get(name, value or "")
+                if name in overrides or value is not None:
+                    globals_[name] = overrides.get(name, value or "")
         else:
             raise DockerfileError(instruction.line, f"{instruction.name} stands before the first FROM")
     if not stages:
         raise DockerfileError(1, "there is no FROM")
-    made = [_stage(at, line, tuple(body), globals_, escape) for at, (line, body) in enumerate(stages)]
-    return Dockerfile(tuple(made), globals_, escape, frozenset(declared))
+    read_stages = [_stage(at, line, tuple(body), globals_, escape) for at, (line, body) in enumerate(stages)]
+    return Dockerfile(tuple(read_stages), globals_, escape, frozenset(declared))
 
 
 def _stage(at: int, line: Instruction, body: tuple[Instruction, ...], known: dict[str, str], escape: str) -> Stage:
@@ -229,7 +229,7 @@ def _heredocs(name: str, value: str, lines: list[str], at: int, line: int) -> tu
             if text == word:
                 break
             body.append(text)
-        found.append(Heredoc(word, "".join(f"{each}\n" for each in body), not quote))
+        found.append(Heredoc(word, "".join(f"{text_line}\n" for text_line in body), not quote))
     return tuple(found), at
 
 

@@ -18,7 +18,10 @@ def with_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides)
     lines, edits = text.splitlines(), dict[int, tuple[int, list[str]]]()
     placed = False
     for stage in dockerfile.stages:
-        starts = [*(each.line for each in stage.instructions), _end_of(dockerfile, stage.index, len(lines))]
+        starts = [
+            *(instruction.line for instruction in stage.instructions),
+            _end_of(dockerfile, stage.index, len(lines)),
+        ]
         if stage is dockerfile.stages[-1] and overrides.system_packages:
             names = shlex.join(overrides.system_packages)
             edits[stage.line] = (
@@ -27,7 +30,7 @@ def with_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides)
             )
         for instruction, after in zip(stage.instructions, starts[1:], strict=True):
             here = lines[instruction.line - 1 : after - 1]
-            if any(instruction.text.startswith(each) for each in overrides.skip):
+            if any(instruction.text.startswith(prefix) for prefix in overrides.skip):
                 edits[instruction.line] = (after - 1, [])
             elif _installs(instruction) and overrides.requirements:
                 edits[instruction.line] = (after - 1, [] if placed else _requirements(overrides))

@@ -31,11 +31,11 @@ def with_run_environment(
     """
     lines, shells = text.removeprefix("\ufeff").splitlines(), dict[int, tuple[str, ...]]()
     edits = list[tuple[int, int, list[str]]]()
-    for stage, after in zip(dockerfile.stages, [*(each.line for each in dockerfile.stages[1:]), None], strict=True):
+    for stage, after in zip(dockerfile.stages, [*(stage.line for stage in dockerfile.stages[1:]), None], strict=True):
         earlier = dockerfile.stage(stage.base, stage.index)
         shell = shells[earlier.index] if earlier is not None else DEFAULT_SHELL
         last = after - 1 if after is not None else len(lines)
-        starts = [*(each.line - 1 for each in stage.instructions), last]
+        starts = [*(instruction.line - 1 for instruction in stage.instructions), last]
         for instruction, end in zip(stage.instructions, starts[1:], strict=True):
             if instruction.name == "SHELL":
                 shell = instruction.exec_form() or shell

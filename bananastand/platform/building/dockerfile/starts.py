@@ -86,13 +86,13 @@ def _read(words: tuple[str, ...]) -> Start:
         for at, piece in enumerate(found):
             (command,) = commands(piece.text)
             literals = [word.literal for word in command.words]
-            given = [word.literal for word in command.assignments]
-            if piece.compound or command.files or None in literals or None in given or piece.connector == "||":
+            assignments = [word.literal for word in command.assignments]
+            if piece.compound or command.files or None in literals or None in assignments or piece.connector == "||":
                 return shell
             if "&" in piece.text.replace("&&", "") or "|" in piece.text:
                 return shell
             plain = [word for word in literals if word is not None]
-            for text in (*given, *(plain[1:] if plain[:1] == ["export"] else ())):
+            for text in (*assignments, *(plain[1:] if plain[:1] == ["export"] else ())):
                 name, equals, value = (text or "").partition("=")
                 if not equals:
                     return shell

@@ -51,9 +51,9 @@ def dockerfile_of(source: Path, name: str, overrides: Overrides, log: Callable[[
 
 def _start(source: Path) -> str | None:
     """server.py starts the first template, whose app.py only has its functions; else the app starts itself."""
-    there = [name for name in STARTS if (source / name).is_file()]
-    if "server.py" in there and "app.py" in there:
+    present = [name for name in STARTS if (source / name).is_file()]
+    if "server.py" in present and "app.py" in present:
         text = (source / "app.py").read_text(encoding="utf-8", errors="replace")
         if "potassium" in text.lower() or "serve(" in text or ".run(" in text:
-            there.remove("server.py")
-    return there[0] if there else None
+            present.remove("server.py")
+    return present[0] if present else None

@@ -106,10 +106,10 @@ class _Reader:
         if operator[0] == "}":
             return value or ""
         other = self._to_brace()
-        there = value is not None and (value != "" or ":" not in operator[0])
+        has_value = value is not None and (value != "" or ":" not in operator[0])
         if operator[0].endswith("+"):
-            return other if there else ""
-        if there:
+            return other if has_value else ""
+        if has_value:
             return value or ""
         if operator[0].endswith("?"):
             raise BadSubstitution(f"{name[0]}: {other or 'has no value'}")

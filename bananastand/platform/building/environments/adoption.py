@@ -20,42 +20,44 @@ MODERN = (3, 11)  # from here on a newer Python serves what an image meant with 
 
 
 def why_not(
-    there: Installed, calls: Sequence[PipCall], intent: Intent, settings: BuildSettings, source: Path | None
+    candidate: Installed, calls: Sequence[PipCall], intent: Intent, settings: BuildSettings, source: Path | None
 ) -> str | None:
     """Why an environment does not serve a build, or None where it does."""
     return (
-        _python(there, intent)
-        or _pins(there, settings)
-        or unmet(there, calls)
-        or _base(there, intent, source)
+        _python(candidate, intent)
+        or _pins(candidate, settings)
+        or unmet(candidate, calls)
+        or _base(candidate, intent, source)
         or _time(intent)
     )
 
 
-def _python(there: Installed, intent: Intent) -> str | None:
+def _python(candidate: Installed, intent: Intent) -> str | None:
     choice = intent.python
     if choice is None or choice.version is None:
         return None
-    wanted = (3, choice.minor or 0)
-    if there.version == wanted or (not choice.exact and MODERN <= wanted <= there.version):
+    version = (3, choice.minor or 0)
+    if candidate.version == version or (not choice.exact and MODERN <= version <= candidate.version):
         return None
-    return f"its Python is {there.version[0]}.{there.version[1]}, and {choice.version} is meant ({choice.reason})"
+    return (
+        f"its Python is {candidate.version[0]}.{candidate.version[1]}, and {choice.version} is meant ({choice.reason})"
+    )
 
 
-def _pins(there: Installed, settings: BuildSettings) -> str | None:
+def _pins(candidate: Installed, settings: BuildSettings) -> str | None:
     for line in settings.pins:
         pin = Requirement(line)
-        found = there.packages.get(str(canonicalize_name(pin.name)))
+        found = candidate.packages.get(str(canonicalize_name(pin.name)))
         if found is None or not pin.specifier.contains(found[0], prereleases=True):
             return f"bananastand.toml pins {line}"
     return None
 
 
-def _base(there: Installed, intent: Intent, source: Path | None) -> str | None:
+def _base(candidate: Installed, intent: Intent, source: Path | None) -> str | None:
     """The base image's packages: of the same major version and no older, as far as the source names them."""
     for line in intent.packages:
         package = Requirement(line)
-        found = there.packages.get(str(canonicalize_name(package.name)))
+        found = candidate.packages.get(str(canonicalize_name(package.name)))
         if found is None:
             if package.name == "torch" or source is None or imports(source, package.name):
                 return f"{package.name} of the base image is not there"

@@ -167,7 +167,11 @@ def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str, when:
     if "torch" in row:
         packages += packages_of_torch(row["torch"])
     version = found[1] if found and found[1].count(".") == 2 else None
-    packages += [f"{each}=={version}" if version else each for each in ("tensorflow", "transformers") if row.get(each)]
+    packages += [
+        f"{library}=={version}" if version else library
+        for library in ("tensorflow", "transformers")
+        if row.get(library)
+    ]
     return BaseImage(name, row["python"], packages=tuple(packages))
 
 

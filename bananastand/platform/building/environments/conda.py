@@ -133,8 +133,8 @@ def read_conda(words: Sequence[str], read_file: Callable[[str], str | None]) -> 
             if text is None:
                 return CondaCall(file=file)
             _read_file(file, text, found)
-        for each in packages:
-            found.add(each)
+        for package in packages:
+            found.add(package)
         return found.call()
     if action in ("activate", "deactivate", "init", "clean", "config", "update", "info", "list", "upgrade", "remove",
                   "uninstall", "shell", "env list", "--version", "-V", ""):  # fmt: skip

@@ -48,14 +48,14 @@ def for_conda(specs: tuple[str, ...], gpu: bool) -> tuple[str, ...]:
     >>> for_conda(("python=3.8", "cudatoolkit=11.3", "pytorch::pytorch=1.11", "faiss-cpu"), gpu=False)
     ('faiss-cpu',)
     """
-    kept = list[str]()
+    selected = list[str]()
     for spec in specs:
         found = NAME.match(spec)
         name = found[1].lower() if found else ""
         if name in ("python", "pip", "") or (not gpu and (TORCH.match(name) or _is_cuda(name))):
             continue
-        kept.append(spec)
-    return tuple(kept)
+        selected.append(spec)
+    return tuple(selected)
 
 
 async def make_conda_environment(

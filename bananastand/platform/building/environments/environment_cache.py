@@ -36,9 +36,9 @@ async def alone(lock: Path) -> AsyncGenerator[None]:
 
 def note_user(folder: Path, user: Path) -> None:
     """Write down that the build in the folder `user` uses an environment, and forget those that are gone."""
-    made = folder / MADE
-    users = [each for each in made.read_text(encoding="utf-8").splitlines() if Path(each).exists()]
-    made.write_text("".join(f"{each}\n" for each in dict.fromkeys([*users, str(user)])), encoding="utf-8")
+    marker = folder / MADE
+    users = [user for user in marker.read_text(encoding="utf-8").splitlines() if Path(user).exists()]
+    marker.write_text("".join(f"{path}\n" for path in dict.fromkeys([*users, str(user)])), encoding="utf-8")
 
 
 def forget_unused(environments: Path) -> None:
@@ -48,12 +48,12 @@ def forget_unused(environments: Path) -> None:
             continue
         with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            made = folder / MADE
-            if made.exists():
-                users = made.read_text(encoding="utf-8").splitlines()
-                if made.stat().st_mtime > time.time() - KEPT or any(Path(each).exists() for each in users):
+            marker = folder / MADE
+            if marker.exists():
+                users = marker.read_text(encoding="utf-8").splitlines()
+                if marker.stat().st_mtime > time.time() - KEPT or any(Path(user).exists() for user in users):
                     continue
-                made.unlink()  # what is left of it, should the rest not go, is no environment
+                marker.unlink()  # what is left of it, should the rest not go, is no environment
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -61,10 +61,10 @@ def remove_environment(folder: Path) -> None:
     """Delete an environment, unless a build is about to use it or does."""
     with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        made = folder / MADE
-        if made.exists() and any(Path(each).exists() for each in made.read_text(encoding="utf-8").splitlines()):
+        marker = folder / MADE
+        if marker.exists() and any(Path(user).exists() for user in marker.read_text(encoding="utf-8").splitlines()):
             return
-        made.unlink(missing_ok=True)  # what is left of it, should the rest not go, is no environment
+        marker.unlink(missing_ok=True)  # what is left of it, should the rest not go, is no environment
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -76,7 +76,7 @@ def need_space(cache: Path) -> None:
 
 def full(cache: Path) -> BuildError:
     """The error for a full disk: which folder, how much it holds and of what."""
-    held = {each.name: _size(each) for each in cache.iterdir() if each.is_dir()} if cache.is_dir() else {}
+    held = {folder.name: _size(folder) for folder in cache.iterdir() if folder.is_dir()} if cache.is_dir() else {}
     parts = ", ".join(
         f"{name} {_spelled(size)}" for name, size in sorted(held.items(), key=lambda row: -row[1]) if size
     )

@@ -64,9 +64,9 @@ class Intent:
     @property
     def pinned(self) -> set[str]:
         """The packages that requirements or constraints pin to one version."""
-        exact = [each for each in _parsed([*self.packages, *self.requirements, *self.constraints])
-                 if any(pin.operator in ("==", "===") for pin in each.specifier)]  # fmt: skip
-        return {str(canonicalize_name(each.name)) for each in exact}
+        exact = [requirement for requirement in _parsed([*self.packages, *self.requirements, *self.constraints])
+                 if any(pin.operator in ("==", "===") for pin in requirement.specifier)]  # fmt: skip
+        return {str(canonicalize_name(requirement.name)) for requirement in exact}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ async def complete(
     _warn_of_gpu(intent, settings, capabilities, log)
     torch = TorchBuilds("any")
     if intent.uses_torch:
-        cuda = image.cuda if image and any(each.startswith("torch==") for each in intent.packages) else None
+        cuda = image.cuda if image and any(package.startswith("torch==") for package in intent.packages) else None
         torch = await torch_builds(
             settings.torch_index, settings.torch_wheels, config.folders, bool(capabilities), config.certificates, cuda
         )
@@ -182,18 +182,21 @@ def _python(
 
 def _packages_of(image: BaseImage, lines: Sequence[str], torch: bool, source: Path | None) -> tuple[str, ...]:
     """What the image holds and the app may use, unless a requirement names another version."""
-    replaced, named = set[str](), {str(canonicalize_name(each.name)): each for each in _parsed(lines)}
-    packages = {str(canonicalize_name(each.name)): each for each in _parsed(image.packages)}
+    replaced, named = (
+        set[str](),
+        {str(canonicalize_name(requirement.name)): requirement for requirement in _parsed(lines)},
+    )
+    packages = {str(canonicalize_name(requirement.name)): requirement for requirement in _parsed(image.packages)}
     for name, has in packages.items():
-        asked = named.get(name)
+        requested = named.get(name)
         version = next(iter(has.specifier)).version if has.specifier else None
-        other = asked is not None and (
-            asked.url or (version and not asked.specifier.contains(version, prereleases=True))
+        other = requested is not None and (
+            requested.url or (version and not requested.specifier.contains(version, prereleases=True))
         )
         unused = not torch if name in FAMILY else source is not None and not imports(source, name)
-        if other or (unused and asked is None):
+        if other or (unused and requested is None):
             replaced |= set(FAMILY) if name in FAMILY else {name}
-    return tuple(str(each) for name, each in packages.items() if name not in replaced)
+    return tuple(str(requirement) for name, requirement in packages.items() if name not in replaced)
 
 
 def _parsed(lines: Sequence[str]) -> list[Requirement]:
@@ -218,28 +221,34 @@ async def _by_pins(intent: Intent, config: PipConfig, log: Callable[[str], None]
     allowed = await asyncio.to_thread(_allowed, intent, index_of(config))
     if not allowed:
         return PythonChoice(f"3.{max(minor, OLDEST)}", reason)
-    counted = {each: sum(each in minors for minors in allowed.values()) for each in range(OLDEST, machine + 3)}
+    counted = {
+        candidate: sum(candidate in minors for minors in allowed.values()) for candidate in range(OLDEST, machine + 3)
+    }
     most = max(counted.values())
-    fitting = [each for each, count in counted.items() if count == most]
-    chosen = minor if minor in fitting else max((each for each in fitting if each <= minor), default=min(fitting))
+    fitting = [candidate for candidate, count in counted.items() if count == most]
+    chosen = (
+        minor
+        if minor in fitting
+        else max((candidate for candidate in fitting if candidate <= minor), default=min(fitting))
+    )
     outside = sorted(name for name, minors in allowed.items() if chosen not in minors)
     if outside:
         log(f"environment: no Python has wheels for all pins; 3.{chosen} has none for {', '.join(outside)}")
     if chosen == minor:
         return PythonChoice(f"3.{chosen}", reason)
-    asked = sorted(name for name, minors in allowed.items() if minor not in minors and chosen in minors)
-    return PythonChoice(f"3.{chosen}", f"{', '.join(asked)} has no wheel for 3.{minor}")
+    forcing = sorted(name for name, minors in allowed.items() if minor not in minors and chosen in minors)
+    return PythonChoice(f"3.{chosen}", f"{', '.join(forcing)} has no wheel for 3.{minor}")
 
 
 def _allowed(intent: Intent, index: PackageIndex) -> dict[str, set[int]]:
     """The minors of Python that each exact pin can be had for: by wheels where it has any, else by its sources."""
     found = dict[str, set[int]]()
     for requirement in _parsed(intent.requirements):
-        pins = [each for each in requirement.specifier if each.operator == "==" and not each.version.endswith("*")]
+        pins = [pin for pin in requirement.specifier if pin.operator == "==" and not pin.version.endswith("*")]
         if not pins or requirement.url:
             continue
         public = pins[0].version.partition("+")[0]
-        wheels, sources = pythons_of(each for each in index.files(requirement.name) if each.version.public == public)
+        wheels, sources = pythons_of(file for file in index.files(requirement.name) if file.version.public == public)
         if wheels or sources:
             found[f"{requirement.name} {pins[0].version}"] = wheels or sources
     return found
@@ -260,10 +269,10 @@ async def _interpreter(
     if choice.fixed:
         raise no_interpreter(choice, here)
     allowed = await asyncio.to_thread(_allowed, intent, index_of(config))
-    fitting = [each for each in here if all(each.minor in minors for minors in allowed.values())]
+    fitting = [interpreter for interpreter in here if all(interpreter.minor in minors for minors in allowed.values())]
     if not fitting:
         raise no_interpreter(choice, here)
-    nearest = min(fitting, key=lambda each: (abs(each.minor - minor), each.minor))
+    nearest = min(fitting, key=lambda interpreter: (abs(interpreter.minor - minor), interpreter.minor))
     why = "replicas run on 3.7 or newer" if minor < OLDEST else "this machine has none of it"
     log(f"environment: Python {nearest.version} in the place of {choice.version} ({choice.reason}): {why}")
     return nearest
@@ -288,11 +297,14 @@ def _warn_of_gpu(
 
 def _with_torch(plan: Plan, settings: BuildSettings, log: Callable[[str], None]) -> Plan:
     """The plan with what the builds of torch change in it. Raises BuildError where torch is asked for in vain."""
-    family = [each for each in _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
-              if canonicalize_name(each.name) in FAMILY]  # fmt: skip
+    family = [requirement for requirement in _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
+              if canonicalize_name(requirement.name) in FAMILY]  # fmt: skip
     if plan.torch.kind == "cpu":
-        local = [each for each in family if any("+cu" in pin.version for pin in each.specifier)]
-        overrides = tuple(f"{each.name}=={next(iter(each.specifier)).version.partition('+')[0]}" for each in local)
+        local = [requirement for requirement in family if any("+cu" in pin.version for pin in requirement.specifier)]
+        overrides = tuple(
+            f"{requirement.name}=={next(iter(requirement.specifier)).version.partition('+')[0]}"
+            for requirement in local
+        )
         if local:
             log(f"environment: this machine has no GPU: {', '.join(map(str, local))} as builds for the CPU")
         return dataclasses.replace(plan, overrides=overrides)
@@ -305,16 +317,22 @@ def _with_torch(plan: Plan, settings: BuildSettings, log: Callable[[str], None])
         return dataclasses.replace(plan, torch=dataclasses.replace(plan.torch, kind="none"))
     changes = list[str]()
     for name in FAMILY:
-        if asked := [str(each) for each in family if canonicalize_name(each.name) == name]:
+        if requested := [str(requirement) for requirement in family if canonicalize_name(requirement.name) == name]:
             has = f"{wheels[name].version} ({wheels[name].name})" if name in wheels else "left out"
-            changes.append(f"{name} {has} in the place of {', '.join(asked)}" if name in wheels else f"{name} {has}")
+            changes.append(
+                f"{name} {has} in the place of {', '.join(requested)}" if name in wheels else f"{name} {has}"
+            )
     if changes:
         log(f"environment: this machine has no GPU, and {plan.torch.why}: {'; '.join(changes)}")
-    packages = [each for each in plan.packages if each.partition("=")[0] not in FAMILY]
-    kept = [name for name in FAMILY if name in wheels and any(each.partition("=")[0] == name for each in plan.packages)]
+    packages = [package for package in plan.packages if package.partition("=")[0] not in FAMILY]
+    replaced = [
+        name
+        for name in FAMILY
+        if name in wheels and any(package.partition("=")[0] == name for package in plan.packages)
+    ]
     return dataclasses.replace(
         plan,
-        packages=(*kept, *packages),
+        packages=(*replaced, *packages),
         overrides=tuple(f"{name} @ {wheel.url}" for name, wheel in wheels.items()),
         excludes=tuple(name for name in FAMILY if name not in wheels),
     )
@@ -326,7 +344,7 @@ def _from_mirror(plan: Plan, settings: BuildSettings, config: PipConfig) -> tupl
     index, day, overrides = PackageIndex((plan.torch.index,), (), config.certificates), plan.intent.as_of, list[str]()
     newest = newest_torch(day.day) if day.cutoff else None
     for name in FAMILY:
-        bounds = [each.specifier for each in lines if canonicalize_name(each.name) == name]
+        bounds = [requirement.specifier for requirement in lines if canonicalize_name(requirement.name) == name]
         fitting = [
             file.version
             for file in index.files(name)
@@ -341,13 +359,13 @@ def _from_mirror(plan: Plan, settings: BuildSettings, config: PipConfig) -> tupl
 
 def _public(bound: SpecifierSet) -> SpecifierSet:
     """The same without the local parts, as +cu113, that a CPU build has not."""
-    return SpecifierSet(",".join(f"{each.operator}{each.version.partition('+')[0]}" for each in bound))
+    return SpecifierSet(",".join(f"{clause.operator}{clause.version.partition('+')[0]}" for clause in bound))
 
 
-def no_torch(asked: str, plan: Plan) -> BuildError:
+def no_torch(requirement: str, plan: Plan) -> BuildError:
     """The error where torch is asked for and only CUDA's builds can be reached."""
     return BuildError(
-        f"{asked} is asked for, this machine has no GPU, and no CPU build of torch for Python "
+        f"{requirement} is asked for, this machine has no GPU, and no CPU build of torch for Python "
         f"3.{plan.interpreter.minor} can be reached ({plan.torch.why}); CUDA's build, of gigabytes, is not taken. Let "
         "this machine reach that index, or name another in stand.toml ([torch] index), or wheels on disk ([torch] "
         "wheels)"

@@ -86,8 +86,10 @@ async def environment_for(
     )
     program = find_conda() if conda is not None and conda.specs else None
     for python in settings.adopt if program is None else ():
-        there = await installed(python)
-        reason = "there is no such interpreter" if there is None else why_not(there, calls, intent, settings, source)
+        candidate = await installed(python)
+        reason = (
+            "there is no such interpreter" if candidate is None else why_not(candidate, calls, intent, settings, source)
+        )
         if reason is None:
             log(f"environment: {Path(python).parent.parent} has all that is required, and is used as it is")
             return Environment(python, str(Path(python).parent), f"adopted {python}")
@@ -146,8 +148,8 @@ async def _made(
         await making.make()
         (folder / MADE).touch()
         own = "UV_CACHE_DIR" not in os.environ  # else its files are linked from a cache that is the user's
-        for each in (folder, settings.cache / "packages"):
-            await asyncio.to_thread(make_private, each, shared=own)
+        for path in (folder, settings.cache / "packages"):
+            await asyncio.to_thread(make_private, path, shared=own)
     except OSError as error:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if no_space([str(error)]):

@@ -60,15 +60,15 @@ def capabilities_of(cuda: str, torch: str | None = None) -> tuple[str, ...]:
 def drives(cuda: str, capability: str, torch: str | None = None) -> bool:
     """Whether wheels of a CUDA run on a GPU: code of a capability runs on its own major from its minor on."""
     major, minor = _numbers(capability)
-    compiled = (_numbers(each) for each in capabilities_of(cuda, torch))
-    return any(each[0] == major and each[1] <= minor for each in compiled)
+    compiled = (_numbers(supported) for supported in capabilities_of(cuda, torch))
+    return any(numbers[0] == major and numbers[1] <= minor for numbers in compiled)
 
 
 def lowest_torch(capability: str) -> tuple[str, str] | None:
     """The lowest torch that drives a GPU, and the CUDA it is to be built for; None for a GPU no wheel is made for."""
     rows: dict[str, list[str]] = table()["cuda_builds"]
     found = [(first, cuda) for cuda, (first, _) in rows.items() if drives(cuda, capability, first)]
-    return min(found, key=lambda each: _numbers(each[0]), default=None)
+    return min(found, key=lambda build: _numbers(build[0]), default=None)
 
 
 def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> str | None:
@@ -94,7 +94,7 @@ def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> st
 
 
 def _range(known: Iterable[str]) -> str:
-    names = [f"sm_{each.replace('.', '')}" for each in known]
+    names = [f"sm_{capability.replace('.', '')}" for capability in known]
     return f"{names[0]} to {names[-1]}" if names else "no GPU"
 
 

@@ -134,8 +134,8 @@ class Installer:
             command = [*pip, "--no-input", *words_for_pip(words)]
         seen = [*self._installations(), *(word for word in command if word.startswith("/"))]
         folder = str(Path(self.python).parent.parent)
-        kept = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
-        with confined(command, self.walls, cwd=cwd, readable=seen, writable=kept) as (words, more_variables):
+        writable = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
+        with confined(command, self.walls, cwd=cwd, readable=seen, writable=writable) as (words, more_variables):
             if await run(words, log=both, cwd=cwd, environment={**own, **more_variables}):
                 raise Failed(said)
         return said

@@ -138,9 +138,11 @@ def _build(text: str, context: Context) -> str | None:
     name, version = (found[1].strip(), found[2] or "") if found else ("", "")
     by = re.search(rf"`{re.escape(name)}`[^\n]*was included because `([^`]+)`", text) if name else None
     reasons = [line.strip() for line in text.splitlines() if REASONS.match(line) and not NOISE.search(line)]
-    reasons = [each for each in reasons if not each.startswith("error: Failed to") and "backend returned" not in each]
-    first = next((each for each in reasons if re.search(r"not found|fatal error|can't find", each)), None)
-    why = "; ".join(dict.fromkeys(each for each in (first, reasons[-1] if reasons else None) if each))
+    reasons = [
+        reason for reason in reasons if not reason.startswith("error: Failed to") and "backend returned" not in reason
+    ]
+    first = next((reason for reason in reasons if re.search(r"not found|fatal error|can't find", reason)), None)
+    why = "; ".join(dict.fromkeys(reason for reason in (first, reasons[-1] if reasons else None) if reason))
     needs = next((packages for pattern, packages in MISSING if re.search(pattern, text)), None)
     label = f"{name} {version}".strip() or "a package of the source"
     table = _wheels(name, version, context) if name else ""
@@ -164,7 +166,7 @@ def _no_wheel(text: str, context: Context) -> str | None:
     name, version = found[1], found[2] or ""
     table = _wheels(name, version, context)
     if not table and (tags := re.search(r"following Python ABI tags?: (.+)$", text, re.MULTILINE)):
-        minors = {int(each) for each in re.findall(r"cp3(\d+)", tags[1])}
+        minors = {int(minor) for minor in re.findall(r"cp3(\d+)", tags[1])}
         table = f"it has for {spelled(minors)}" if minors else ""
     return (
         f"{_where(name, context)}{name} {version} has no wheel for Python 3.{context.minor} ({context.why_python})"
@@ -184,13 +186,13 @@ def _absent(text: str, context: Context) -> str | None:
     versions = sorted({file.version for file in context.files(name)})
     if not versions and (pip is None or pip[3] == "none"):
         return f"{_where(name, context)}there is no package {name} in the index; correct its name, or remove it"
-    wanted = found[2] if found else pip[2] if pip else ""
-    newest = f"; the index has {', '.join(str(each) for each in versions[-4:])}" if versions else ""
-    table = _wheels(name, (wanted or "").removeprefix("=="), context)
+    requested = ((found[2] if found else pip[2] if pip else "") or "").removeprefix("==")
+    newest = f"; the index has {', '.join(str(version) for version in versions[-4:])}" if versions else ""
+    table = _wheels(name, requested, context)
     return (
-        f"{_where(name, context)}{name} has no version {(wanted or '').removeprefix('==') or 'for these requirements'} "
+        f"{_where(name, context)}{name} has no version {requested or 'for these requirements'} "
         f"for Python 3.{context.minor}{f' ({table})' if table else newest}; "
-        f"{_another(name, (wanted or '').removeprefix('=='), context)}"
+        f"{_another(name, requested, context)}"
     )
 
 

@@ -80,7 +80,7 @@ def _of_pipfile(lock: Any) -> list[str]:
 
 def _locked(text: str | None) -> dict[str, str]:
     packages: Any = tomllib.loads(text).get("package", []) if text else []
-    return {str(each["name"]).lower(): str(each["version"]) for each in packages if "version" in each}
+    return {str(package["name"]).lower(): str(package["version"]) for package in packages if "version" in package}
 
 
 def _pinned(line: str, locked: Mapping[str, str]) -> str:
@@ -115,12 +115,12 @@ def _bounds(text: str) -> str:
     ('>=1.2,<2', '>=0.3.1,<0.4', '>=1.2,<1.3', '==1.0', '')
     """
     parts = list[str]()
-    for part in (each.strip() for each in text.split(",")):
+    for part in (part.strip() for part in text.split(",")):
         if part in ("*", ""):
             continue
         numbers = re.findall(r"\d+", part)
         if part[0] == "^":
-            at = next((place for place, each in enumerate(numbers) if each != "0"), len(numbers) - 1)
+            at = next((place for place, number in enumerate(numbers) if number != "0"), len(numbers) - 1)
             parts.append(f">={part[1:]},<{'.'.join([*numbers[:at], str(int(numbers[at]) + 1)])}")
         elif part[0] == "~" and not part.startswith("~="):
             at = 1 if len(numbers) > 1 else 0

@@ -211,5 +211,5 @@ def _file(row: Mapping[str, Any], name: str) -> File | None:
 def _of_folder(folder: str, name: str) -> list[File]:
     path = Path(unquote(urlsplit(folder).path)) if folder.startswith("file:") else Path(folder)
     files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
-    rows = ({"filename": each.name, "url": each.resolve().as_uri()} for each in files)
+    rows = ({"filename": file.name, "url": file.resolve().as_uri()} for file in files)
     return [file for row in rows if (file := _file(row, name)) is not None]

@@ -78,7 +78,7 @@ class PipWords:
     def is_place(self, path: str, workdir: str) -> bool:
         """Whether a path of the image is one that would hold packages."""
         plain = posixpath.normpath(posixpath.join(workdir, path.removeprefix("file://")))
-        return any(plain == each or plain.startswith(f"{each}/") for each in self.places)
+        return any(plain == folder or plain.startswith(f"{folder}/") for folder in self.places)
 
     def call(self, words: Sequence[str], workdir: str, environment: Mapping[str, str], line: int) -> PipCall | None:
         """The call for `pip WORDS` in a folder of the image; None where nothing is left to install."""
@@ -142,7 +142,7 @@ class PipWords:
         if not self.is_place(path, workdir):
             return False
         folder = self.tree.at(posixpath.join(workdir, posixpath.dirname(path) if re.search(r"[*?]", path) else path))
-        return not folder.is_file() and not (folder.is_dir() and any(each.is_file() for each in folder.iterdir()))
+        return not folder.is_file() and not (folder.is_dir() and any(entry.is_file() for entry in folder.iterdir()))
 
     def _editable(self, target: str, workdir: str) -> list[str]:
         """The package itself is installed, for what it requires; its code is found where it lies."""

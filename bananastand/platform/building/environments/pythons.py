@@ -95,8 +95,8 @@ def of_lines(instructions: Sequence[tuple[int, str]]) -> PythonChoice | None:
             plain = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", value, plain)
         if text.startswith(("RUN", "CMD", "ENTRYPOINT")):
             for pattern in LINES:
-                if each := list(pattern.finditer(plain)):
-                    found = PythonChoice(each[-1][1], f"Dockerfile line {line}", exact=True)
+                if matches := list(pattern.finditer(plain)):
+                    found = PythonChoice(matches[-1][1], f"Dockerfile line {line}", exact=True)
     return found
 
 
@@ -113,7 +113,11 @@ def of_source(source: Path, machine: int) -> PythonChoice | None:
     fitting = [minor for minor in range(OLDEST, 16) if bound is not None and bound.contains(f"3.{minor}.99")]
     if not fitting:
         return None
-    minor = machine if machine in fitting else max(each for each in fitting if each < 15 or each == fitting[0])
+    minor = (
+        machine
+        if machine in fitting
+        else max(candidate for candidate in fitting if candidate < 15 or candidate == fitting[0])
+    )
     return PythonChoice(f"3.{minor}", f"requires-python {text}")
 
 
@@ -134,7 +138,7 @@ def _requires_python(source: Path) -> str | None:
 async def find_interpreter(version: str, folder: Path) -> Interpreter | None:
     """An interpreter of a version such as "3.8", or "3.8.10", on this machine; folder: where uv puts its own."""
     minor = int(version.split(".")[1])
-    for path in dict.fromkeys(str(each) for each in _candidates(folder) if _may_be(each, minor)):
+    for path in dict.fromkeys(str(path) for path in _candidates(folder) if _may_be(path, minor)):
         found = await _looked_at(path)
         if found is not None and f"{found.version}.".startswith(f"{version}."):
             return found
@@ -143,12 +147,12 @@ async def find_interpreter(version: str, folder: Path) -> Interpreter | None:
 
 async def available(folder: Path) -> list[Interpreter]:
     """One interpreter of each minor of Python 3 that this machine has, the oldest first."""
-    paths = dict.fromkeys(str(each) for each in _candidates(folder))
+    paths = dict.fromkeys(str(path) for path in _candidates(folder))
     found = await asyncio.gather(*(_looked_at(path) for path in paths))
     by_minor = dict[int, Interpreter]()
-    for each in found:
-        if each is not None and each.minor >= OLDEST:
-            by_minor.setdefault(each.minor, each)
+    for interpreter in found:
+        if interpreter is not None and interpreter.minor >= OLDEST:
+            by_minor.setdefault(interpreter.minor, interpreter)
     return [by_minor[minor] for minor in sorted(by_minor)]
 
 
@@ -168,7 +172,7 @@ async def install_python(uv: str, version: str, folder: Path, log: Callable[[str
 
 def no_interpreter(choice: PythonChoice, found: Sequence[Interpreter]) -> BuildError:
     """The error where no Python is to be had."""
-    here = ", ".join(each.version for each in found) or "none"
+    here = ", ".join(interpreter.version for interpreter in found) or "none"
     return BuildError(
         f"Python {choice.version} is wanted ({choice.reason}), and this machine has none and cannot fetch it (it has "
         f"{here}). Install it (uv python install {choice.version}), name another in bananastand.toml ([build] python = "
@@ -179,10 +183,10 @@ def no_interpreter(choice: PythonChoice, found: Sequence[Interpreter]) -> BuildE
 def _candidates(folder: Path) -> Iterator[Path]:
     """Where interpreters may lie; this process's own comes first."""
     yield Path(sys.executable)
-    places = [Path(each) for each in os.environ.get("PATH", "").split(":") if each.startswith("/")]
+    places = [Path(entry) for entry in os.environ.get("PATH", "").split(":") if entry.startswith("/")]
     for place in (*places, Path("/usr/bin"), Path("/usr/local/bin"), Path("/opt/homebrew/bin")):
         if place.name != "shims" and place.is_dir():
-            yield from sorted(each for each in place.glob("python*") if NAMES.fullmatch(each.name))
+            yield from sorted(path for path in place.glob("python*") if NAMES.fullmatch(path.name))
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     share = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "uv" / "python"
     for root in (folder, pyenv, Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or share), Path("/opt/python")):

@@ -75,7 +75,7 @@ class PipCall:
 
     def read(self) -> tuple[list[str], list[str], list[str]]:
         """Requirements, constraints and words that were not understood, files followed."""
-        wanted, constraints, strange = list[str](), list[str](), list[str]()
+        requirements, constraints, strange = list[str](), list[str](), list[str]()
         action, words = False, iter(self.words)
         for word in words:
             name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
@@ -85,17 +85,17 @@ class PipCall:
                     strange.append(word)
             elif name in FILES:
                 file = value if equals else next(words, "")
-                (wanted if name in ("-r", "--requirement") else constraints).extend(self._lines(file, strange))
+                (requirements if name in ("-r", "--requirement") else constraints).extend(self._lines(file, strange))
             elif re.match(r"-[rc].", word):
-                (wanted if word[1] == "r" else constraints).extend(self._lines(word[2:], strange))
+                (requirements if word[1] == "r" else constraints).extend(self._lines(word[2:], strange))
             elif name in WITH_VALUE:
                 if not equals:
                     next(words, None)
             elif word.startswith("-") and word not in WITHOUT:
                 strange.append(word)
             elif not word.startswith("-"):
-                wanted.append(word)
-        return wanted, constraints, strange
+                requirements.append(word)
+        return requirements, constraints, strange
 
     @property
     def is_hashed(self) -> bool:
@@ -104,7 +104,7 @@ class PipCall:
             return True
         files = {value for before, value in zip(self.words, self.words[1:], strict=False) if before in FILES}
         files |= {value for word in self.words if (value := re.sub(r"^(--requirement=|-r)", "", word)) != word}
-        return any("--hash=" in read_requirements(self.cwd / each) for each in files if (self.cwd / each).is_file())
+        return any("--hash=" in read_requirements(self.cwd / name) for name in files if (self.cwd / name).is_file())
 
     def digest(self) -> str:
         """The same for the same words and the same contents of what they name."""
@@ -114,8 +114,8 @@ class PipCall:
             sha.update(word.replace(self.tree.rstrip("/") or "\0", "").encode() + b"\0")
             option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
             if (equals and option in FILES) or (not word.startswith("-") and before not in WITH_VALUE):
-                for each in _contents(self.cwd / value):
-                    sha.update(each + b"\0")
+                for content in _contents(self.cwd / value):
+                    sha.update(content + b"\0")
             before = word
         return sha.hexdigest()
 
@@ -168,10 +168,10 @@ def _contents(path: Path) -> Iterator[bytes]:
             if other != path and other.is_file():
                 yield other.read_bytes()
     elif path.is_dir():
-        for each in sorted(path.rglob("*")):
-            if each.is_file():
-                yield each.relative_to(path).as_posix().encode()
-                yield each.read_bytes()
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                yield file.relative_to(path).as_posix().encode()
+                yield file.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,23 +190,23 @@ async def installed(python: str) -> Installed | None:
         version, found = cast("tuple[list[int], dict[str, Any]]", json.loads(text.splitlines()[-1] if text else ""))
     except (ValueError, IndexError):
         return None
-    packages = {str(canonicalize_name(name)): (str(each[0]), list[str](each[1])) for name, each in found.items()}
+    packages = {str(canonicalize_name(name)): (str(about[0]), list[str](about[1])) for name, about in found.items()}
     return Installed(python, (version[0], version[1]), packages) if status == 0 else None
 
 
-def unmet(there: Installed, calls: Sequence[PipCall]) -> str | None:
+def unmet(installed_: Installed, calls: Sequence[PipCall]) -> str | None:
     """Why an environment does not satisfy what pip was told, or None: with all that is required in turn."""
-    if there.version != sys.version_info[:2]:
-        return f"its Python is {there.version[0]}.{there.version[1]}"
-    wanted, constraints = list[str](), list[str]()
+    if installed_.version != sys.version_info[:2]:
+        return f"its Python is {installed_.version[0]}.{installed_.version[1]}"
+    requirements, constraints = list[str](), list[str]()
     for call in calls:
         more, bounds, strange = call.read()
         if strange:
             return f"pip is told {strange[0]}"
-        wanted, constraints = wanted + more, constraints + bounds
+        requirements, constraints = requirements + more, constraints + bounds
     try:
         bounds = [Requirement(line) for line in constraints]
-        open_ = [Requirement(line) for line in wanted]
+        open_ = [Requirement(line) for line in requirements]
     except InvalidRequirement as error:
         return f"pip is told {str(error).splitlines()[0]}"
     allowed = dict[str, SpecifierSet]()
@@ -221,7 +221,7 @@ def unmet(there: Installed, calls: Sequence[PipCall]) -> str | None:
             continue
         seen.add(str(requirement))
         name = str(canonicalize_name(requirement.name))
-        found = there.packages.get(name)
+        found = installed_.packages.get(name)
         if requirement.url is not None:
             return f"{requirement.name} is to come from {requirement.url}"
         if found is None:

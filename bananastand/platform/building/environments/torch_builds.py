@@ -56,7 +56,7 @@ class TorchBuilds:
     def of_python(self, minor: int) -> dict[str, File]:
         """The newest wheel of each package for a Python, by the package's name."""
         found = dict[str, File]()
-        for wheel in sorted(self.wheels, key=lambda each: each.version):
+        for wheel in sorted(self.wheels, key=lambda wheel: wheel.version):
             if minor in wheel.pythons:
                 found[wheel.name.partition("-")[0]] = wheel
         return found
@@ -129,7 +129,7 @@ def requires_of(wheel: File) -> list[str]:
     """The names of the packages that a wheel on disk requires."""
     try:
         with ZipFile(urllib.request.url2pathname(wheel.url.removeprefix("file://"))) as file:
-            name = next(each for each in file.namelist() if each.endswith(".dist-info/METADATA"))
+            name = next(entry for entry in file.namelist() if entry.endswith(".dist-info/METADATA"))
             text = file.read(name).decode("utf-8", "replace")
     except (OSError, BadZipFile, StopIteration):
         return []
@@ -148,8 +148,8 @@ def name_of(requirement: str) -> str | None:
 def _unreachable(address: str, certificates: str | None) -> str | None:
     """Why an index does not answer, or None where it does. Asks twice: a first look-up of a name may be lost."""
     if address.startswith("file:"):
-        there = Path(urllib.request.url2pathname(address.removeprefix("file://"))).exists()
-        return None if there else f"{address} is not there"
+        exists = Path(urllib.request.url2pathname(address.removeprefix("file://"))).exists()
+        return None if exists else f"{address} is not there"
     context, reason = ssl.create_default_context(cafile=certificates or None), ""
     for _ in range(2):
         try:

@@ -35,15 +35,15 @@ async def download(
 ) -> None:
     """Bring what an address names to `target`, a folder if it ends with a slash. Raises DockerfileError."""
     is_git = address.startswith(("git@", "git://", "ssh://")) or urlsplit(address).path.endswith(".git")
-    kept = cache / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:32]
+    cached = cache / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:32]
     said = list[str]()
 
     def hear(text: str) -> None:
         said.append(text)
         log(text)
 
-    if not kept.exists():
-        fresh = kept.with_suffix(".new")
+    if not cached.exists():
+        fresh = cached.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         source, _, ref = address.partition("#")
@@ -62,14 +62,14 @@ async def download(
         if await run(words, log=hear):
             shutil.rmtree(fresh, ignore_errors=True)
             raise DockerfileError(line, f"ADD {address} failed: {decisive(said)}")
-        fresh.replace(kept)
+        fresh.replace(cached)
     else:
         log("  as in an earlier build")
     if is_git:
         place = tree.at(target)
         await asyncio.to_thread(
             shutil.copytree,
-            kept / "all",
+            cached / "all",
             place,
             dirs_exist_ok=True,
             symlinks=True,
@@ -81,4 +81,4 @@ async def download(
         raise DockerfileError(line, f"ADD {address}: the address has no file name, so the target must name a file")
     place = tree.at(posixpath.join(target, name) if target.endswith("/") else target)
     place.parent.mkdir(parents=True, exist_ok=True)
-    await asyncio.to_thread(shutil.copyfile, kept / "file", place)
+    await asyncio.to_thread(shutil.copyfile, cached / "file", place)

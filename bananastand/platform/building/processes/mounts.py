@@ -56,11 +56,11 @@ class Mounts:
 
     def variables(self, line: Instruction) -> dict[str, str]:
         """The secrets of a RUN line as variables: their file's path is one that a program here does not find."""
-        wanted = dict[str, str]()
+        values = dict[str, str]()
         for mount in _asked(line):
             if mount.get("type") == "secret" and (name := mount.get("id", "")) in self._settings.secrets:
-                wanted[mount.get("env") or name] = self._settings.secrets[name]
-        return {name: value for name, value in wanted.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
+                values[mount.get("env") or name] = self._settings.secrets[name]
+        return {name: value for name, value in values.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
 
     def take_away(self) -> None:
         """Leave nothing of them in the tree."""

@@ -45,8 +45,10 @@ def take_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], 
         own = {name: value for name, value in other.environment.items() if name.startswith(("PIP_", "UV_"))}
         calls = [dataclasses.replace(call, environment={**own, **call.environment}) for call in other.pip]
         stage.pip += [call for call in calls if call not in stage.pip]
-        stage.packages += [each for each in other.packages if each not in stage.packages]
-        stage.pip_words.editable += [each for each in other.pip_words.editable if each not in stage.pip_words.editable]
+        stage.packages += [package for package in other.packages if package not in stage.packages]
+        stage.pip_words.editable += [
+            folder for folder in other.pip_words.editable if folder not in stage.pip_words.editable
+        ]
         place = posixpath.normpath(posixpath.join(stage.workdir, target))
         stage.pip_words.places.append(place)
         if _is_venv(path, other):
@@ -63,7 +65,7 @@ def _holds_packages(path: str, other: StageBuild) -> bool:
 
 
 def _is_venv(path: str, other: StageBuild) -> bool:
-    made = [posixpath.normpath(posixpath.join("/", each)) for each in other.made_environments]
-    if any(path == each or path.startswith(f"{each}/") for each in made):
+    environments = [posixpath.normpath(posixpath.join("/", folder)) for folder in other.made_environments]
+    if any(path == folder or path.startswith(f"{folder}/") for folder in environments):
         return True
     return VENV.fullmatch(path) is not None and not other.tree.has(path)

@@ -122,8 +122,8 @@ def _check(launch: Launch, last: StageBuild) -> None:
         flags = words[: words.index(script)] if script else words
         if script and not {"-m", "-c"} & set(flags) and not Path(launch.workdir, script).is_file():
             inside = launch.workdir.removeprefix(str(last.tree.root)) or "/"
-            there = sorted(each.name for each in Path(launch.workdir).glob("*.py"))
-            others = f" (it has {', '.join(there[:6])})" if there else ""
+            scripts = sorted(path.name for path in Path(launch.workdir).glob("*.py"))
+            others = f" (it has {', '.join(scripts[:6])})" if scripts else ""
             raise BuildError(f"{said}: there is no {script} in {inside}{others}; is there a COPY of it?")
     elif shutil.which(program, path=launch.environment["PATH"]) is None and not Path(launch.workdir, program).is_file():
         raise BuildError(

@@ -162,7 +162,7 @@ def _program(command: Command, known: Callable[[str], str | None]) -> tuple[str,
         if words[flags : flags + 2] in (["-m", "venv"], ["-m", "virtualenv"]):
             return "virtualenv", ["virtualenv", *words[flags + 2 :]]
     if program == "uv" and words[1:2] == ["pip"]:
-        return "pip", [each for each in words[1:] if each != "--system"]
+        return "pip", [word for word in words[1:] if word != "--system"]
     if program == "uv" and words[1:2] == ["venv"]:
         return "virtualenv", ["virtualenv", *words[2:]]
     return ("pip" if PIP.fullmatch(program) else program), words
@@ -207,7 +207,7 @@ def _taken(
         run.pip.append(("install", "-e", ".") if "develop" in words else ("install", "."))
         return True
     if program == "virtualenv":
-        run.environments += [each for each in words[1:] if each and not each.startswith("-")]
+        run.environments += [word for word in words[1:] if word and not word.startswith("-")]
         return True
     if program in CONDA:
         run.conda.append(tuple(word or "" for word in words[1:]))
@@ -260,8 +260,8 @@ def _export(program: str, words: list[str | None], command: Command, run: Run) -
 
 def _all_paths(program: str, operands: list[str]) -> bool:
     """Whether all that a command changes is named by an absolute path; a download's address is none."""
-    names = [each for each in operands if "://" not in each]
-    return bool(names) and all(each.startswith(("/", "~/", "$HOME/")) for each in names)
+    names = [operand for operand in operands if "://" not in operand]
+    return bool(names) and all(name.startswith(("/", "~/", "$HOME/")) for name in names)
 
 
 def _pip(
@@ -289,7 +289,7 @@ def _value(word: Word, known: Callable[[str], str | None]) -> str | None:
     """What the shell will make of a word, with plain variables from ARG and ENV put in."""
     if word.literal is not None:
         return word.literal
-    text = re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda each: _shown(known(each[1] or each[2]), each[0]), word.text)
+    text = re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda match: _shown(known(match[1] or match[2]), match[0]), word.text)
     try:
         parts = shlex.split(text)
     except ValueError:

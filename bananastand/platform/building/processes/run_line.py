@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,7 +112,7 @@ class RunLine:
                 reason = "RUN with a here-document that has variables is not understood without a container"
                 raise NotHonoured(self.line.line, reason, self.line.text)
             if heredoc.expand and "$" in heredoc.body:
-                return text + "\n" + "".join(f"{each.body}{each.name}\n" for each in heredocs)
+                return text + "\n" + "".join(f"{heredoc.body}{heredoc.name}\n" for heredoc in heredocs)
             for mark in (f"<<-{heredoc.name}", f"<<{heredoc.name}", f"<<'{heredoc.name}'", f'<<"{heredoc.name}"'):
                 text = text.replace(mark, f"< {self._file(heredoc.body)}", 1) if mark in text else text
         return text
@@ -166,7 +166,7 @@ class RunLine:
         for said, reason in read.left_out:
             stage.leave_out(said, reason)
         stage.packages += read.packages
-        stage.made_environments += [posixpath.join(self.folder, each) for each in read.environments]
+        stage.made_environments += [posixpath.join(self.folder, folder) for folder in read.environments]
         for call in read.pip:
             stage.add_pip(number, call, self.folder, read.assignments)
         for program in read.locks:
@@ -222,7 +222,7 @@ class RunLine:
 
     def _export(self, program: str, file: str) -> None:
         place = self.stage.tree.at(posixpath.join(self.folder, file))
-        place.write_text("".join(f"{each}\n" for each in self._requirements(program)), encoding="utf-8")
+        place.write_text("".join(f"{requirement}\n" for requirement in self._requirements(program)), encoding="utf-8")
 
     def _requirements(self, program: str) -> list[str]:
         found = requirements_of(program, lambda name: self._read(name, self.folder))
@@ -254,7 +254,7 @@ class RunLine:
         if by_conda is not None:
             gpu = bool(machine_capabilities())
             stage.conda += CondaPackages(for_conda(call.specs, gpu), call.channels)
-            left = () if gpu else tuple(each for each in call.packages if name_of(each) in FAMILY)
+            left = () if gpu else tuple(package for package in call.packages if name_of(package) in FAMILY)
             call = replace(call, packages=left, debian=(), left_out=())
             stage.log(f"  {said}: {Path(by_conda).name} installs it, before pip's packages")
         stage.packages += call.debian
@@ -297,7 +297,7 @@ class RunLine:
         environment["GIT_CONFIG_GLOBAL"] = f"{root}/root/.gitconfig"  # never the user's own
         if python is None and not stage.sandboxed:
             environment["HOME"] = f"{root}/root"  # what tools write or remove below ~ is never the user's own
-        script = "".join(f"{each}; " for each in self.exports) + read.line
+        script = "".join(f"{export}; " for export in self.exports) + read.line
         if self.several:
             inside = "/" if stage.sandboxed else f"${ROOT}/"
             said = "pwd" if stage.sandboxed else f'here=$(pwd); echo "${{here#"${ROOT}"}}"'
@@ -307,15 +307,15 @@ class RunLine:
         place.mkdir(parents=True, exist_ok=True)
         if stage.sandboxed:
             command, environment = self._sandboxed(command, environment, read, python)
-        caches = [each for each in caches_of(environment) if not each.is_relative_to(root)]
+        caches = [cache for cache in caches_of(environment) if not cache.is_relative_to(root)]
         before = await asyncio.to_thread(look, root)
-        there = _entries(caches)
+        entries_before = _entries(caches)
         status = await run(
             command, log=self._hear, cwd=Path("/") if stage.sandboxed else place, environment=environment
         )
         stage.mounts.take_away()
         if status == 0:
-            outside = sorted(_entries(caches) - there)
+            outside = sorted(_entries(caches) - entries_before)
             after = await asyncio.to_thread(look, root)
             await asyncio.to_thread(layers.keep, key, root, before, after, outside)
         self._after(read)
@@ -333,11 +333,11 @@ class RunLine:
             visible.append(str(Path(python.bin).parent))  # `python -m spacy download` puts its models there
         elif python is not None and walls is not None:
             walls = dataclasses.replace(walls, user=walls.user | {str(python.bin)})
-        made = in_sandbox(
+        sandboxed = in_sandbox(
             command, root=str(stage.tree.root), workdir=self.folder, environment=environment, visible=visible,
             writable=read.writes, walls=walls,
         )  # fmt: skip
-        return made.command, made.environment
+        return sandboxed.command, sandboxed.environment
 
     def _after(self, read: Run) -> None:
         """Take over where the shell ended, what it exported, and what scripts asked of pip and apt."""
@@ -401,5 +401,5 @@ def _exports(line: str) -> list[str]:
         found = commands(line)
     except ShellError:
         return []
-    kept: Callable[[Command], bool] = lambda each: not each.words or each.name in ("export", "set", "umask")  # noqa: E731
-    return [line[each.start : each.end] for each in found if kept(each) and not each.files]
+    lasting = [command for command in found if not command.words or command.name in ("export", "set", "umask")]
+    return [line[command.start : command.end] for command in lasting if not command.files]

@@ -79,7 +79,7 @@ class StageBuild:
         self.entrypoint: Start | None = None
         self.port: int | None = None
         self.base: str | None = None  # the image that this stage, or the one it builds on, comes from
-        self.instructions = [(each.line, each.text) for each in stage.instructions]
+        self.instructions = [(instruction.line, instruction.text) for instruction in stage.instructions]
         self.pip = list[PipCall]()
         self.made_environments = list[str]()  # by `python -m venv`, as the image would have them
         self.skipped = list[str]()
@@ -177,7 +177,7 @@ class StageBuild:
         return needs(self.packages)
 
     def _is_skipped(self, line: Instruction) -> bool:
-        return any(line.text.startswith(each) for each in self.overrides.build.skip)
+        return any(line.text.startswith(prefix) for prefix in self.overrides.build.skip)
 
     def _led(self, value: str) -> str:
         return f"{self.tree.root}{posixpath.normpath(value)}" if re.match("/[^/]", value) else value
@@ -256,8 +256,14 @@ class StageBuild:
 
     def _arg(self, line: Instruction) -> None:
         for name, value in line.pairs(self.values(), self.dockerfile.escape):
-            given = self.settings.environment.get(name)
-            known = given if given is not None else value if value is not None else self.dockerfile.arguments.get(name)
+            override = self.settings.environment.get(name)
+            known = (
+                override
+                if override is not None
+                else value
+                if value is not None
+                else self.dockerfile.arguments.get(name)
+            )
             if known is not None:
                 self.arguments[name] = known
 
@@ -368,9 +374,9 @@ class StageBuild:
         led = {name: self.placed(name, value) for name, value in self.environment.items()}
         path = self.placed("PATH", self.values()["PATH"])
         if self.pip_words.editable:
-            folders = [str(self.tree.at(each)) for each in dict.fromkeys(self.pip_words.editable)]
+            folders = [str(self.tree.at(folder)) for folder in dict.fromkeys(self.pip_words.editable)]
             led["PYTHONPATH"] = ":".join([*folders, *filter(None, [led.get("PYTHONPATH", "")])])
         return {**led, "PATH": f"{python.bin}:{path}" if python else path}
 
     def _is_venv(self, path: str) -> bool:
-        return any(path == f"{each.rstrip('/')}/bin" for each in self.made_environments)
+        return any(path == f"{folder.rstrip('/')}/bin" for folder in self.made_environments)

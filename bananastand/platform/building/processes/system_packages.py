@@ -132,16 +132,16 @@ async def missing_packages(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     others = {name: (name, *RENAMED.get(name, ())) for name in names}
-    asked = sorted({each for group in others.values() for each in group})
-    there = set[str]()
+    candidates = sorted({name for group in others.values() for name in group})
+    installed = set[str]()
     if shutil.which("dpkg-query"):
-        _, text = await output(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Provides}\n", *asked])
+        _, text = await output(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Provides}\n", *candidates])
         for line in text.splitlines():
             status, _, rest = line.partition(" ")
             if status == "installed":
-                there |= {each.strip(" ,()") for each in re.split(r"[\s,]+", rest)}
+                installed |= {name.strip(" ,()") for name in re.split(r"[\s,]+", rest)}
     return [RENAMED.get(name, (name,))[-1] for name in names
-            if not there & set(others[name]) and not _is_found(name)]  # fmt: skip
+            if not installed & set(others[name]) and not _is_found(name)]  # fmt: skip
 
 
 def _is_found(name: str) -> bool:

@@ -60,14 +60,14 @@ def unpack(archive: Path, into: Path, *, largest: int, most_files: int) -> None:
 
 def _target(member: tarfile.TarInfo, into: Path) -> Path:
     """Where a member goes. Raises SourceRefused where that is not below the folder."""
-    name, shown = PurePosixPath(member.name), member.name[:80]
+    name, label = PurePosixPath(member.name), member.name[:80]
     if name.is_absolute() or ".." in name.parts or "\0" in member.name or "\\" in member.name:
-        raise SourceRefused(f"the archive's {shown!r} leads outside of it")
+        raise SourceRefused(f"the archive's {label!r} leads outside of it")
     if len(member.name) > LONGEST_NAME or len(name.parts) > DEEPEST:
-        raise SourceRefused(f"the archive's {shown!r} is too long a name")
+        raise SourceRefused(f"the archive's {label!r} is too long a name")
     target = into.joinpath(*name.parts)
     if target != into and not target.parent.resolve().is_relative_to(into.resolve()):
-        raise SourceRefused(f"the archive's {shown!r} leads outside of it, through a link")
+        raise SourceRefused(f"the archive's {label!r} leads outside of it, through a link")
     return target
 
 
@@ -93,14 +93,14 @@ def _leads_in(place: Path, into: Path) -> bool:
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
-    target, shown = _target(member, into), member.name[:80]
+    target, label = _target(member, into), member.name[:80]
     if member.islnk():
-        raise SourceRefused(f"the archive's {shown!r} is a hard link; archive what it points to instead")
+        raise SourceRefused(f"the archive's {label!r} is a hard link; archive what it points to instead")
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
         return
     if not member.isreg() or member.issparse():
-        raise SourceRefused(f"the archive's {shown!r} is no plain file")
+        raise SourceRefused(f"the archive's {label!r} is no plain file")
     target.parent.mkdir(parents=True, exist_ok=True)
     content = tar.extractfile(member)
     assert content is not None

@@ -32,7 +32,7 @@ class Ignored:
         above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
         left_out = False
         for lets_in, pattern in self._rules:
-            if lets_in == left_out and any(pattern.fullmatch(each) for each in above):
+            if lets_in == left_out and any(pattern.fullmatch(folder) for folder in above):
                 left_out = not lets_in
         return left_out
 

@@ -79,7 +79,7 @@ def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
     return real
 
 
-def files_of(folder: Path, ignored: Ignored, kept: tuple[str, ...] = ()) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def files_of(folder: Path, ignored: Ignored, always: tuple[str, ...] = ()) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Folders, files and links below, sorted, with their paths; without .git, environments and what is ignored.
 
     kept: paths that are there whatever is ignored, as Docker keeps the Dockerfile.
@@ -87,15 +87,15 @@ def files_of(folder: Path, ignored: Ignored, kept: tuple[str, ...] = ()) -> Iter
 
     def below(place: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         with os.scandir(place) as entries:
-            for entry in sorted(entries, key=lambda each: each.name):
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 path, out = prefix + entry.name, False
                 if entry.name in NEVER:
                     continue
-                out = ignored(path) and path not in kept
+                out = ignored(path) and path not in always
                 if entry.is_dir(follow_symlinks=False):
                     if not out:
                         yield path, entry
-                    if not out or ignored.lets_in_again or any(each.startswith(f"{path}/") for each in kept):
+                    if not out or ignored.lets_in_again or any(name.startswith(f"{path}/") for name in always):
                         yield from below(entry.path, f"{path}/")
                 elif not out:
                     yield path, entry
@@ -111,9 +111,9 @@ def _local(path: Path, into: Path, settings: BuildSettings) -> None:
         raise SourceRefused(f"{path} is neither a folder nor a tar file ({', '.join(TARS)})")
     if into.resolve().is_relative_to(path):
         raise SourceRefused(f"{path} holds the stand's own data; deploy a folder that does not")
-    kept = (settings.dockerfile, ".dockerignore", f"{settings.dockerfile}.dockerignore")
+    always = (settings.dockerfile, ".dockerignore", f"{settings.dockerfile}.dockerignore")
     size = count = 0
-    for name, entry in files_of(path, read_ignored(path, settings.dockerfile), kept):
+    for name, entry in files_of(path, read_ignored(path, settings.dockerfile), always):
         target, about = into / name, entry.stat(follow_symlinks=False)
         count, size = count + 1, size + (about.st_size if stat.S_ISREG(about.st_mode) else 0)
         if size > settings.largest_source or count > settings.most_files:
@@ -188,11 +188,11 @@ def _only(into: Path, folder: str, settings: BuildSettings) -> None:
     """Without .git and, where a folder was asked for, with that one's files in the place of all."""
     shutil.rmtree(into / ".git")
     if folder:
-        wanted = (into / folder).resolve()
-        if not wanted.is_dir() or not wanted.is_relative_to(into.resolve()) or wanted == into.resolve():
+        subfolder = (into / folder).resolve()
+        if not subfolder.is_dir() or not subfolder.is_relative_to(into.resolve()) or subfolder == into.resolve():
             raise SourceRefused(f"the repository has no folder {folder}")
         aside = into.with_name(f"{into.name}.folder")
-        wanted.rename(aside)
+        subfolder.rename(aside)
         shutil.rmtree(into)
         aside.rename(into)
     refuse_links_out(into)

@@ -135,7 +135,7 @@ def _end_of(text: str) -> str | None:
     if FETCHES.search(last) or (raised[-1]["kind"] in VAGUE and THROUGH.search(chain)):
         return chain
     # A wrapper says less than what it wraps: `RuntimeError: could not load the model` after an error of the hub's.
-    wrapped = chain.count(TRACE) > 1 and any(FETCHES.search(each[0]) for each in raised[:-1])
+    wrapped = chain.count(TRACE) > 1 and any(FETCHES.search(error[0]) for error in raised[:-1])
     return chain if wrapped and THROUGH.search(chain) else None
 
 
@@ -146,7 +146,7 @@ def _asked(kind: Kind, said: str, end: str) -> FailedFetch:
         host, path = tried["host"], tried["path"].rstrip("),")
         found = _repository(kind, host, path) or FailedFetch(kind, host, url=host + path)
     if found.name is None:
-        named = next((each for pattern in NAMED if (each := pattern.search(said))), None)
+        named = next((match for pattern in NAMED if (match := pattern.search(said))), None)
         if named is not None:
             found = replace(found, name=named["name"].replace("--", "/", 1), file=named.groupdict().get("file"))
     if found.name is None and found.url is None:

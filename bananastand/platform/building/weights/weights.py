@@ -76,8 +76,8 @@ def hub_tokens(secrets: Mapping[str, str], declared: Iterable[str] = ()) -> dict
 
     A token that the user named in one of the hub's two ways is there in the other as well, as libraries read one each.
     """
-    wanted = {*TOKENS, *OTHER_TOKENS, *declared}
-    found = {name: value for name, value in secrets.items() if name in wanted}
+    names = {*TOKENS, *OTHER_TOKENS, *declared}
+    found = {name: value for name, value in secrets.items() if name in names}
     token = next((secrets[name] for name in TOKENS if secrets.get(name)), None)
     return {**found, **dict.fromkeys(TOKENS, token)} if token else found
 
@@ -111,12 +111,12 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
     if not home:
         return {}
     hub, *others = caches_of(home)
-    for source, target in ((hub, folder / "hub"), *((each, folder / each.name) for each in others if each.is_dir())):
+    for source, target in ((hub, folder / "hub"), *((path, folder / path.name) for path in others if path.is_dir())):
         target.mkdir(parents=True, exist_ok=True)
         for path in _files(source):
             _lend(path, target / path.relative_to(source))
     lent = str(folder / "hub")
-    shared = os.pathsep.join(str(each) for each in (hub, *others))  # not what lies beside: a user's token does
+    shared = os.pathsep.join(str(cache) for cache in (hub, *others))  # not what lies beside: a user's token does
     return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: shared}
 
 
@@ -131,7 +131,7 @@ def renamed_weights(weights: Mapping[str, str], environment: Mapping[str, str]) 
     if not weights:
         return {}
     folder = str(renamed_folder())
-    rest = [each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each and each != folder]
+    rest = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != folder]
     return {VARIABLE: json.dumps(dict(sorted(weights.items()))), "PYTHONPATH": os.pathsep.join([folder, *rest])}
 
 
