@@ -223,11 +223,11 @@ def stand(**options: Any) -> Any:
 def serve(given: dict[str, Any]) -> int:
     """The stand's process: a build is a launch of the file that the source names."""
     from bananastand.cli import _stand
-    from bananastand.platform.building.deployer import Order
+    from bananastand.platform.building.deployer import BuildRequest
     from bananastand.platform.launch import Launch
     from bananastand.platform.settings import Settings
 
-    async def build(order: Order) -> Launch:
+    async def build(order: BuildRequest) -> Launch:
         file = Path(order.source)
         environment = {"PYTHONPATH": PATHS, "BANANASTAND_DEVICE": "cpu"}
         return Launch("process", ("python", "-u", file.name), str(file.parent), environment, python=sys.executable)

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx2
 
-from bananastand.platform.building.deployer import Order
+from bananastand.platform.building.deployer import BuildRequest
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
@@ -30,7 +30,7 @@ APP = SUPPORT / "replica_app.py"
 QUICK = {"backoff": 0.05, "scale_wait": 0.2, "start_timeout": 20.0, "stop_grace": 3.0}
 
 
-async def build(order: Order) -> Launch:
+async def build(order: BuildRequest) -> Launch:
     """A launch of the small app, which knows no Potassium; the source says what else it is, or what happens."""
     order.log(f"builds {order.source}")
     if order.source == "fails":

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from .base_images import container_engine, engine_environment, make_images, missing_programs
-from .corpus import Repository, read_manifest
-from .matrix import Cell, Life
+from .corpus import CorpusRepository, read_manifest
+from .lifecycle import LifecycleRun, MatrixCell
 from .page import score, together, write_page
-from .platform import Platform
+from .platform_process import PlatformProcess
 from .potassium import compare, make_environment
 from .potassium_apps import APPS, VERSIONS
 from .sdk import SdkCaller
@@ -32,7 +32,7 @@ RESULTS = {
     "container": ROOT / "benchmarks" / "results" / "compatibility-container.json",
 }
 PAGE = ROOT / "docs" / "compatibility.md"
-HUB = ROOT / "tests" / "hub.py"
+HUB = ROOT / "tests" / "support" / "hub.py"
 
 
 def main() -> int:
@@ -84,7 +84,7 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
     requests = options.folder / "hub-requests.log"
     requests.write_text("")
     served = _hub(options.folder, selected, requests)
-    with served as hub, Platform(options.folder, sources, {**engines, **hub}) as platform:
+    with served as hub, PlatformProcess(options.folder, sources, {**engines, **hub}) as platform:
         sdk = SdkCaller(options.folder / "sdks")
         for repository in selected:
             for builder in builders:
@@ -92,7 +92,7 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
                     continue
                 print(f"{repository.name} ({builder})", flush=True)
                 read = lambda: requests.read_text().splitlines()  # noqa: E731
-                life = Life(repository, builder, platform, sdk, sources, options.limit, read)
+                life = LifecycleRun(repository, builder, platform, sdk, sources, options.limit, read)
                 life.run(_report)
                 _keep_log(life, options.folder / "logs")
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
@@ -121,13 +121,13 @@ def _when(builder: str) -> dict[str, Any]:
     return found | ({"engine": container_engine()} if builder == "container" else {})
 
 
-def _keep_log(life: Life, folder: Path) -> None:
+def _keep_log(life: LifecycleRun, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / f"{life.name}.log").write_text("\n".join(life.log))
     (folder / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
 
 
-def _engines(options: argparse.Namespace, selected: list[Repository]) -> dict[str, str]:
+def _engines(options: argparse.Namespace, selected: list[CorpusRepository]) -> dict[str, str]:
     """Make stand-ins for the base images where an engine works; the variables for it."""
     place = options.folder / "images"
     environment = engine_environment(place)
@@ -149,24 +149,24 @@ def _said(inspected: dict[str, Any]) -> dict[str, Any]:
     return {"template": template, "python": base, "runs": inspected["runs"]}
 
 
-def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> Cell:
+def _beside(platform: PlatformProcess, sdk: SdkCaller, sources: Path, limit: float) -> MatrixCell:
     """Two apps with one fixed port, both live, each answering for itself."""
     by_name = {repository.name: repository for repository in read_manifest()}
     pair = [by_name["http-server"], by_name["flask-markov"]]
-    lives = [Life(repository, "process", platform, sdk, sources, limit) for repository in pair]
+    lives = [LifecycleRun(repository, "process", platform, sdk, sources, limit) for repository in pair]
     for life in lives:
         built = platform.deploy(life.name, life.source, "process", limit=limit)
         if built["state"] != "live":
-            return Cell(False, built["error"] or "failed")
+            return MatrixCell(False, built["error"] or "failed")
         platform.api("PATCH", f"projects/{life.name}", {"min_replicas": 1})
     cells = [life._try(life._call) for life in (*lives, lives[0])]
     for life in lives:
         life._remove()
-    return next((cell for cell in cells if not cell.ok), Cell(True))
+    return next((cell for cell in cells if not cell.ok), MatrixCell(True))
 
 
 @contextlib.contextmanager
-def _hub(folder: Path, selected: list[Repository], requests: Path) -> Iterator[dict[str, str]]:
+def _hub(folder: Path, selected: list[CorpusRepository], requests: Path) -> Iterator[dict[str, str]]:
     """The hub of the tests with what these repositories fetch, and the variables that lead to it.
 
     requests: the file into which it writes what it is asked.
@@ -205,7 +205,7 @@ def _potassium(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _report(name: str, cell: Cell) -> None:
+def _report(name: str, cell: MatrixCell) -> None:
     mark = {True: "yes", False: "NO ", None: "-  "}[cell.ok]
     print(f"  {name:<11} {mark} {cell.seconds:7.1f} s  {cell.note[:240]}", flush=True)
 

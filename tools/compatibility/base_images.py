@@ -19,7 +19,7 @@ from bananastand.platform.building.containers.engines import ENGINES, find_engin
 from bananastand.platform.building.dockerfile.dockerfile import parse
 from bananastand.platform.building.environments.base_images import base_image
 
-from .corpus import Repository
+from .corpus import CorpusRepository
 
 __all__ = ["container_engine", "engine_environment", "make_images", "missing_programs", "no_stand_in"]
 
@@ -70,7 +70,7 @@ def missing_programs() -> str | None:
     return f"stand-ins of base images need {', '.join(missing)}" if missing else None
 
 
-def no_stand_in(repository: Repository) -> str | None:
+def no_stand_in(repository: CorpusRepository) -> str | None:
     """Why a base image of the repository cannot be made here, or None."""
     for name in _bases(repository):
         kind = _kind(name)
@@ -81,7 +81,9 @@ def no_stand_in(repository: Repository) -> str | None:
     return None
 
 
-def make_images(repositories: Iterable[Repository], folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+def make_images(
+    repositories: Iterable[CorpusRepository], folder: Path, environment: Mapping[str, str]
+) -> dict[str, str]:
     """Make what is not there yet; the stand-in of each base image by its name.
 
     Args:
@@ -95,7 +97,7 @@ def make_images(repositories: Iterable[Repository], folder: Path, environment: M
     return {name: workshop.image(kind) for name in names if (kind := _kind(name)) is not None}
 
 
-def _bases(repository: Repository) -> list[str]:
+def _bases(repository: CorpusRepository) -> list[str]:
     dockerfile = parse((repository.folder / "Dockerfile").read_text(encoding="utf-8"))
     return [stage.base for stage in dockerfile.stages if dockerfile.stage(stage.base, stage.index) is None]
 

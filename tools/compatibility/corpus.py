@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CORPUS", "Call", "Repository", "check_out", "materialize", "read_manifest"]
+__all__ = ["CORPUS", "CorpusCall", "CorpusRepository", "check_out", "materialize", "read_manifest"]
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
 
 
 @dataclass(frozen=True)
-class Call:
+class CorpusCall:
     """A request and what must come back; see the head of tests/corpus/manifest.toml."""
 
     inputs: Any = None
@@ -43,7 +43,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Repository:
+class CorpusRepository:
     """An entry of the manifest."""
 
     name: str
@@ -51,8 +51,8 @@ class Repository:
     generation: str
     as_of: str
     sdk: str
-    calls: tuple[Call, ...]
-    background: Call | None = None
+    calls: tuple[CorpusCall, ...]
+    background: CorpusCall | None = None
     python: str | None = None
     health: str | None = None
     port: int = 8000
@@ -67,22 +67,22 @@ class Repository:
         return CORPUS / self.name
 
 
-def read_manifest() -> list[Repository]:
+def read_manifest() -> list[CorpusRepository]:
     """All the repositories, in the manifest's order."""
     read = tomllib.loads((CORPUS / "manifest.toml").read_text())["repository"]
     return [_repository(dict(entry)) for entry in read]
 
 
-def _repository(entry: dict[str, Any]) -> Repository:
-    calls = tuple(Call(**call) for call in entry.pop("call"))
+def _repository(entry: dict[str, Any]) -> CorpusRepository:
+    calls = tuple(CorpusCall(**call) for call in entry.pop("call"))
     background = entry.pop("background", None)
     for name in ("features", "needs", "weights"):
         entry[name] = tuple(entry.get(name, ()))
     entry["as_of"] = str(entry["as_of"])
-    return Repository(calls=calls, background=Call(**background) if background else None, **entry)
+    return CorpusRepository(calls=calls, background=CorpusCall(**background) if background else None, **entry)
 
 
-def check_out(repository: Repository, folder: Path) -> Path:
+def check_out(repository: CorpusRepository, folder: Path) -> Path:
     """A checkout of the repository below `folder`, with one commit on its day. What it needs to be asked for is added.
 
     Successors of weights are applied only when asked: that is the one thing a repository's user writes.

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from .corpus import Call
+from .corpus import CorpusCall
 
 __all__ = ["HttpAnswer", "mismatch"]
 
@@ -31,7 +31,7 @@ class HttpAnswer:
             return None
 
 
-def mismatch(call: Call, answer: HttpAnswer) -> str | None:
+def mismatch(call: CorpusCall, answer: HttpAnswer) -> str | None:
     """What is wrong with an answer, or None."""
     if answer.status != call.status:
         return f"{call.method} {call.route} answered {answer.status}, not {call.status}: {_brief(answer.body)}"
@@ -47,7 +47,7 @@ def mismatch(call: Call, answer: HttpAnswer) -> str | None:
     return _json_mismatch(call, answer)
 
 
-def _json_mismatch(call: Call, answer: HttpAnswer) -> str | None:
+def _json_mismatch(call: CorpusCall, answer: HttpAnswer) -> str | None:
     found = answer.json()
     if call.json is not None and found != call.json:
         return f"{call.route} answered {_brief(answer.body)}, not {json.dumps(call.json)}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .corpus import Repository
-from .matrix import CELLS, NO_BACKGROUND
+from .corpus import CorpusRepository
+from .lifecycle import CELLS, NO_BACKGROUND
 
 __all__ = ["score", "together", "write_page"]
 
@@ -31,7 +31,7 @@ def together(measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def write_page(repositories: list[Repository], measured: dict[str, dict[str, Any]]) -> str:
+def write_page(repositories: list[CorpusRepository], measured: dict[str, dict[str, Any]]) -> str:
     """The page's text, of what was measured with each builder."""
     results = together(measured)
     green, tried = score(results)
@@ -93,7 +93,7 @@ def _notes(measured: dict[str, dict[str, Any]]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _table(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+def _table(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
     lines = [
         "## The corpus",
         "",
@@ -109,7 +109,7 @@ def _table(repositories: list[Repository], results: dict[str, Any]) -> list[str]
     return [*lines, ""]
 
 
-def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+def _reasons(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
     red, skipped = list[str](), list[str]()
     for repository in repositories:
         for builder, life in results.get(repository.name, {}).items():
@@ -129,7 +129,7 @@ def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[st
     return lines
 
 
-def _substitutes(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+def _substitutes(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
     """What a build took in the place of what the repository means, as its log says."""
     rows = [
         f"- {repository.name}, {builder}: {_plain(line)}"
@@ -140,7 +140,7 @@ def _substitutes(repositories: list[Repository], results: dict[str, Any]) -> lis
     return ["## Built with something else", "", *rows, ""] if rows else []
 
 
-def _inspections(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+def _inspections(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
     lines = [
         "## What `inspect` said, and what happened",
         "",

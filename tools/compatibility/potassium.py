@@ -23,9 +23,17 @@ from typing import Any
 from bananastand.platform.replicas.client import ReplicaRequest
 from bananastand.platform.replicas.worker_client import WorkerClient
 
-from .potassium_apps import DIFFERENCES, Probe, Version, probes
+from .potassium_apps import DIFFERENCES, PotassiumVersion, Probe, probes
 
-__all__ = ["Answer", "Row", "WebhookReceiver", "compare", "make_environment", "upstream_answers", "worker_answers"]
+__all__ = [
+    "Answer",
+    "FeatureRow",
+    "WebhookReceiver",
+    "compare",
+    "make_environment",
+    "upstream_answers",
+    "worker_answers",
+]
 
 HERE = Path(__file__).resolve().parent
 WORKER = HERE.parents[1] / "bananastand" / "worker" / "main.py"
@@ -46,7 +54,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Row:
+class FeatureRow:
     """One feature of one version. verdict: "same", "differs" (as the table of differences says) or "wrong"."""
 
     version: str
@@ -96,7 +104,7 @@ class WebhookReceiver:
         self._server.server_close()
 
 
-def make_environment(version: Version, folder: Path) -> Path:
+def make_environment(version: PotassiumVersion, folder: Path) -> Path:
     """The Python of an environment with this version and what its requirements meant then. Made once per folder."""
     python = folder / version.name / "bin" / "python"
     if python.exists():
@@ -237,7 +245,7 @@ async def _ask_worker(client: WorkerClient, probe: Probe) -> Answer:
         await asyncio.sleep(0.05)
 
 
-def compare(version: Version, python: Path, folder: Path, source: str) -> Iterator[Row]:
+def compare(version: PotassiumVersion, python: Path, folder: Path, source: str) -> Iterator[FeatureRow]:
     """Ask the app on both sides, and say for each feature whether the answers are the same."""
     requests = probes(version)
     app = folder / "app.py"
@@ -252,10 +260,10 @@ def compare(version: Version, python: Path, folder: Path, source: str) -> Iterat
     if posts:
         same = theirs.received == ours.received and theirs.received != []
         note = "" if same else f"upstream posted {theirs.received}, the worker {ours.received}"
-        yield Row(version.name, "webhook", "same" if same else "wrong", note)
+        yield FeatureRow(version.name, "webhook", "same" if same else "wrong", note)
 
 
-def _row(version: Version, probe: Probe, expected: Answer, found: Answer) -> Row:
+def _row(version: PotassiumVersion, probe: Probe, expected: Answer, found: Answer) -> FeatureRow:
     def comparable(answer: Answer) -> tuple[Any, ...]:
         kind = answer.type
         body: Any = answer.body
@@ -265,12 +273,12 @@ def _row(version: Version, probe: Probe, expected: Answer, found: Answer) -> Row
         return answer.status, kind, body, [answer.headers.get(name) for name in probe.compare]
 
     if comparable(expected) == comparable(found):
-        return Row(version.name, probe.feature, "same")
+        return FeatureRow(version.name, probe.feature, "same")
     text = f"upstream {_brief(expected)}; worker {_brief(found)}"
     status, part, why = DIFFERENCES.get(probe.feature, (0, "", ""))
     if found.status == status and part.encode() in found.body:
-        return Row(version.name, probe.feature, "differs", f"{why} ({text})")
-    return Row(version.name, probe.feature, "wrong", text)
+        return FeatureRow(version.name, probe.feature, "differs", f"{why} ({text})")
+    return FeatureRow(version.name, probe.feature, "wrong", text)
 
 
 def _brief(answer: Answer) -> str:

@@ -6,7 +6,7 @@ import concurrent.futures
 import time
 from typing import Any, Protocol
 
-from .corpus import Call
+from .corpus import CorpusCall
 from .expectations import HttpAnswer, mismatch
 
 __all__ = ["Caller", "replica_failure", "wait_for_replicas"]
@@ -20,7 +20,7 @@ class Caller(Protocol):
 
     def api(self, method: str, path: str, body: Any = None) -> Any: ...
 
-    def call(self, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer: ...
+    def call(self, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer: ...
 
 
 def wait_for_replicas(platform: Caller, name: str, count: int, within: float) -> str | None:
@@ -38,7 +38,7 @@ def wait_for_replicas(platform: Caller, name: str, count: int, within: float) ->
 
 
 def replica_failure(
-    platform: Caller, name: str, call: Call, *, within: float = 30.0, timeout: float = 60.0
+    platform: Caller, name: str, call: CorpusCall, *, within: float = 30.0, timeout: float = 60.0
 ) -> str | None:
     """Make calls, several at once, until each replica that is ready now has answered one; why not, or None.
 
@@ -72,7 +72,7 @@ def _answered(platform: Caller, name: str) -> dict[str, int]:
     return {replica["id"]: replica["answered"] for replica in replicas if replica["state"] in READY}
 
 
-def _answer(platform: Caller, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer | str:
+def _answer(platform: Caller, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer | str:
     try:
         return platform.call(project, call, timeout)
     except OSError as error:

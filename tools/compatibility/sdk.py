@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .corpus import Call, materialize
+from .corpus import CorpusCall, materialize
 
 __all__ = ["SdkCaller", "is_for_sdk"]
 
@@ -32,7 +32,7 @@ print("ANSWER " + json.dumps(out))
 """
 
 
-def is_for_sdk(version: str, call: Call) -> bool:
+def is_for_sdk(version: str, call: CorpusCall) -> bool:
     """Whether this SDK can make the call and say what came back."""
     plain = call.status == 200 and call.method == "POST" and not call.send and not call.headers
     shaped = call.json is not None or bool(call.keys or call.has) or call.image is not None
@@ -45,7 +45,9 @@ class SdkCaller:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def call(self, version: str, call: Call, *, key: str, project: dict[str, Any], banana: str, timeout: float) -> Any:
+    def call(
+        self, version: str, call: CorpusCall, *, key: str, project: dict[str, Any], banana: str, timeout: float
+    ) -> Any:
         """What the SDK returns for a call. Raises RuntimeError with what it printed.
 
         Args:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..launch import Launch
-from .choice import choose
+from .builder_choice import choose_builder
 from .containers.container import build_container
 from .containers.engines import ENGINES, find_engine
 from .dockerfile.dockerfile import Dockerfile, parse
-from .dockerfile.templates import dockerfile_of
+from .dockerfile.templates import read_dockerfile
 from .environments.pip_calls import Pins
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
@@ -39,7 +39,7 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     try:
         overrides = read_overrides(source)
         settings = _with(settings, overrides)
-        dockerfile = parse(dockerfile_of(source, settings.dockerfile, overrides, build_log), settings.environment)
+        dockerfile = parse(read_dockerfile(source, settings.dockerfile, overrides, build_log), settings.environment)
         launch = await _built(dockerfile, source, settings, overrides, folder, build_log)
     except BuildError as error:
         # What a program said may have found its way into the reason.
@@ -70,7 +70,7 @@ def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
 async def _built(
     dockerfile: Dockerfile, source: Path, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog
 ) -> Launch:
-    choice = await choose(settings, overrides)
+    choice = await choose_builder(settings, overrides)
     log(f"builder: {choice.builder} ({choice.reason})")
     if choice.builder == "container":
         return await build_container(

@@ -14,7 +14,7 @@ from ..errors import Refused
 from ..launch import Launch
 from ..replicas.isolation import walls_for
 from ..store.private_files import make_private
-from .deployer import Builder, Order
+from .deployer import Builder, BuildRequest
 
 __all__ = ["passed_secrets", "source_builder"]
 
@@ -26,7 +26,7 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
     from .log import BuildLog
     from .sources.sources import fetch
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         images = _images(data)
         walls = await asyncio.to_thread(walls_for, isolation, data, named=order.environment)
         settings = BuildSettings(

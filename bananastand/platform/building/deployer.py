@@ -30,7 +30,7 @@ from ..store.logs import Log, hidden, plain, to_hide
 from ..store.projects import Project, Projects
 from ..tracebacks import last_error
 
-__all__ = ["Builder", "Deployer", "Order"]
+__all__ = ["Builder", "Deployer", "BuildRequest"]
 
 logger = logging.getLogger("bananastand.platform")
 
@@ -44,7 +44,7 @@ DOING = {"building": "building", "deploying": "starting a replica"}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BuildRequest:
     """What a builder is given: the source as it was named, a folder of the build's own, and a way to say what it does.
 
     The environment reaches the build and its replicas; secrets must reach no layer and no log. `as_of` is the day as of
@@ -60,7 +60,7 @@ class Order:
     as_of: str | None = None
 
 
-Builder = Callable[[Order], Awaitable[Launch]]
+Builder = Callable[[BuildRequest], Awaitable[Launch]]
 
 
 class Deployer:
@@ -219,7 +219,7 @@ class Deployer:
             say("begun again: the stand was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        order = Order(build.source, folder, build.builder, build.environment, build.secrets, say, build.as_of)
+        order = BuildRequest(build.source, folder, build.builder, build.environment, build.secrets, say, build.as_of)
         try:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)

@@ -10,9 +10,9 @@ from typing import Literal
 
 from ..replicas.walls import Walls
 
-__all__ = ["BuildSettings", "Builder"]
+__all__ = ["BuildSettings", "BuilderName"]
 
-Builder = Literal["auto", "process", "container"]
+BuilderName = Literal["auto", "process", "container"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class BuildSettings:
 
     cache: Path
     roots: tuple[Path, ...] = ()
-    builder: Builder = "auto"
+    builder: BuilderName = "auto"
     dockerfile: str = "Dockerfile"
     adopt: tuple[str, ...] = (sys.executable,)
     environment: Mapping[str, str] = field(default_factory=dict[str, str])

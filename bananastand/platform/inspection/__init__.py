@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .findings import Difference, Inspection
+from .findings import Inspection, InspectionDifference
 from .fixes import Fix, fixes, patch, write
 from .inspect import inspect_source
 from .summary import summary
 
-__all__ = ["Difference", "Fix", "Inspection", "fixes", "inspect_source", "patch", "summary", "write"]
+__all__ = ["InspectionDifference", "Fix", "Inspection", "fixes", "inspect_source", "patch", "summary", "write"]

@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from .assigned import assigned, used_by_runs
-from .constants import Module, called, dotted
-from .findings import Handler, Variable
-from .repository import Repository
+from .assigned_variables import assigned_variables, variables_of_runs
+from .findings import AppRoute, EnvironmentVariable
+from .repository import SourceRepository
+from .source_modules import SourceModule, called_name, dotted_name
 
 __all__ = ["absolute_paths", "gpu_uses", "handlers", "health_path", "listening_port", "variables", "webhooks"]
 
@@ -29,9 +29,9 @@ FILES = frozenset({"open", "Path", "from_pretrained", "save_pretrained", "load",
 ROUTES = frozenset({"get", "post", "put", "delete", "route", "websocket", "api_route", "head"})
 
 
-def handlers(repository: Repository) -> list[Handler]:
+def handlers(repository: SourceRepository) -> list[AppRoute]:
     """Routes by their decorators, with the functions under them."""
-    found = list[Handler]()
+    found = list[AppRoute]()
     for module in repository.served:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -42,8 +42,8 @@ def handlers(repository: Repository) -> list[Handler]:
 
 
 def _handler(
-    repository: Repository, module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef, mark: ast.expr
-) -> Handler | None:
+    repository: SourceRepository, module: SourceModule, node: ast.FunctionDef | ast.AsyncFunctionDef, mark: ast.expr
+) -> AppRoute | None:
     if not (isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute)):
         return None
     kind, keyword = (
@@ -54,13 +54,13 @@ def _handler(
     where = module.where(node)
     if kind in ("handler", "background", "async_handler", "websocket_handler"):
         role = "handler" if kind in ("handler", "websocket_handler") else "background"
-        return Handler(routes[0] if routes else "/", node.name, role, where)
+        return AppRoute(routes[0] if routes else "/", node.name, role, where)
     if kind in ROUTES and routes and routes[0].startswith("/"):
-        return Handler(routes[0], node.name, "route", where)
+        return AppRoute(routes[0], node.name, "route", where)
     return None
 
 
-def health_path(repository: Repository, template: str) -> str | None:
+def health_path(repository: SourceRepository, template: str) -> str | None:
     """The path that says whether the app is ready, as far as it can be read."""
     if repository.overrides.app.health:
         return repository.overrides.app.health
@@ -71,7 +71,7 @@ def health_path(repository: Repository, template: str) -> str | None:
                                                 for text in texts)), None)  # fmt: skip
 
 
-def listening_port(repository: Repository, template: str) -> int | None:
+def listening_port(repository: SourceRepository, template: str) -> int | None:
     """The port that the app listens on: as bananastand.toml, the command, the code or EXPOSE says."""
     if repository.overrides.app.port:
         return repository.overrides.app.port
@@ -89,9 +89,9 @@ def listening_port(repository: Repository, template: str) -> int | None:
     return repository.exposed or (8000 if template == "potassium" else None)
 
 
-def _port(repository: Repository, module: Module, node: ast.Call) -> int | None:
+def _port(repository: SourceRepository, module: SourceModule, node: ast.Call) -> int | None:
     value = next((keyword.value for keyword in node.keywords if keyword.arg in ("port", "server_port")), None)
-    name = called(node)
+    name = called_name(node)
     if name in SOCKETS and node.args and isinstance(node.args[0], ast.Tuple):
         value = node.args[0].elts[-1]
     if value is None or name not in (*SOCKETS, "run", "launch", "serve", "run_app", "create_server", "main", "listen"):
@@ -106,21 +106,21 @@ def _port(repository: Repository, module: Module, node: ast.Call) -> int | None:
                and part not in indices}  # fmt: skip
     if not numbers and isinstance(value, ast.Name):
         for statement in ast.walk(module.tree):
-            if isinstance(statement, ast.Assign) and dotted(statement.targets[0]) == value.id:
+            if isinstance(statement, ast.Assign) and dotted_name(statement.targets[0]) == value.id:
                 numbers |= {part.value for part in ast.walk(statement.value) if isinstance(part, ast.Constant)
                             and isinstance(part.value, int)}  # fmt: skip
     texts = [text for text in repository.code.texts(module, value) if text.isdecimal()]
     return next((number for number in [*sorted(numbers), *map(int, texts)] if 0 < number < 65536), None)
 
 
-def variables(repository: Repository) -> list[Variable]:
+def variables(repository: SourceRepository) -> list[EnvironmentVariable]:
     """Environment variables that code reads and ARG lines that have no value.
 
     One is required where code fails without it and nothing of the repository sets it, or where a RUN line reads a
     secret that has no value.
     """
-    found: dict[str, Variable] = {}
-    known, set_here, runs = repository.variables, assigned(repository), used_by_runs(repository)
+    found: dict[str, EnvironmentVariable] = {}
+    known, set_here, runs = repository.variables, assigned_variables(repository), variables_of_runs(repository)
     for module in dict.fromkeys([*repository.served, *repository.built]):
         for node in ast.walk(module.tree):
             read = repository.code.variable(module, node) if isinstance(node, ast.Call | ast.Subscript) else None
@@ -131,34 +131,38 @@ def variables(repository: Repository) -> list[Variable]:
             required = not value and not may_miss and name not in set_here
             if name not in found or required > found[name].required:
                 secret = bool(SECRET.search(name))
-                found[name] = Variable(name, module.where(node), required, secret, None if secret else value)
+                found[name] = EnvironmentVariable(name, module.where(node), required, secret, None if secret else value)
     for name, text in repository.others:
         for number, line in enumerate(text.splitlines(), 1):
             for read in re.findall(r"process\.env\.([A-Z_][A-Z0-9_]*)|os\.Getenv\(\"(\w+)\"\)", line):
                 variable = read[0] or read[1]
                 if variable not in USUAL and variable not in found:
                     secret = bool(SECRET.search(variable))
-                    found[variable] = Variable(variable, f"{name}:{number}", False, secret, known.get(variable))
+                    found[variable] = EnvironmentVariable(
+                        variable, f"{name}:{number}", False, secret, known.get(variable)
+                    )
     for name, (has_value, where) in repository.arguments.items():
         if name not in found and not name.startswith(("DEBIAN_", "BUILDPLATFORM", "TARGET")):
             secret = bool(SECRET.search(name))
             required = not has_value and secret and name in runs
-            found[name] = Variable(name, where, required, secret, None if secret else known.get(name))
+            found[name] = EnvironmentVariable(name, where, required, secret, None if secret else known.get(name))
     return sorted(found.values(), key=lambda variable: (not variable.required, variable.name))
 
 
-def webhooks(repository: Repository) -> list[str]:
+def webhooks(repository: SourceRepository) -> list[str]:
     """Places that send one."""
     found = list[str]()
     for module in repository.served:
         for node in module.calls:
-            posts = called(node) == "post" and any("webhook" in dotted(argument).lower() for argument in node.args[:1])
-            if posts or called(node) == "send_webhook":
+            posts = called_name(node) == "post" and any(
+                "webhook" in dotted_name(argument).lower() for argument in node.args[:1]
+            )
+            if posts or called_name(node) == "send_webhook":
                 found.append(module.where(node))
     return found
 
 
-def gpu_uses(repository: Repository) -> Iterator[tuple[str, str]]:
+def gpu_uses(repository: SourceRepository) -> Iterator[tuple[str, str]]:
     """What the code asks of a GPU without a look whether there is one: the words, and FILE:LINE."""
     for module in repository.served:
         for node in module.calls:
@@ -167,9 +171,9 @@ def gpu_uses(repository: Repository) -> Iterator[tuple[str, str]]:
                 yield words, module.where(node)
 
 
-def _of_gpu(repository: Repository, module: Module, node: ast.Call) -> str | None:
-    name = called(node)
-    if name == "cuda" and isinstance(node.func, ast.Attribute) and dotted(node.func) != "torch.cuda":
+def _of_gpu(repository: SourceRepository, module: SourceModule, node: ast.Call) -> str | None:
+    name = called_name(node)
+    if name == "cuda" and isinstance(node.func, ast.Attribute) and dotted_name(node.func) != "torch.cuda":
         return ".cuda()"
     values = node.args[:1] if name in ("to", "device") else []
     values += [keyword.value for keyword in node.keywords if keyword.arg in ("device", "map_location", "device_map")]
@@ -183,7 +187,7 @@ def _of_gpu(repository: Repository, module: Module, node: ast.Call) -> str | Non
     return None
 
 
-def _guarded(module: Module, node: ast.AST) -> bool:
+def _guarded(module: SourceModule, node: ast.AST) -> bool:
     """Whether a question after the GPU is around it."""
     at = module.parents.get(node)
     while at is not None:
@@ -193,12 +197,12 @@ def _guarded(module: Module, node: ast.AST) -> bool:
     return False
 
 
-def absolute_paths(repository: Repository) -> list[str]:
+def absolute_paths(repository: SourceRepository) -> list[str]:
     """Files that are read or written by an absolute path, as `/weights.txt at app.py:9`, but for the system's own."""
     found = list[str]()
     for module in dict.fromkeys([*repository.served, *repository.built]):
         for node in module.calls:
-            if called(node) in FILES:
+            if called_name(node) in FILES:
                 texts = [text for argument in node.args[:2] for text in repository.code.texts(module, argument)]
                 texts += [text for keyword in node.keywords for text in repository.code.texts(module, keyword.value)]
                 found += [f"{text} at {module.where(node)}" for text in texts if _is_path(text)]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .constants import Module, called, dotted
 from .findings import Weight
-from .repository import Repository, Run
+from .repository import RunLine, SourceRepository
+from .source_modules import SourceModule, called_name, dotted_name
 
 __all__ = ["downloads"]
 
@@ -48,12 +48,12 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    module: Module
+    module: SourceModule
     node: ast.Call
     name: str
 
 
-def downloads(repository: Repository) -> list[Weight]:
+def downloads(repository: SourceRepository) -> list[Weight]:
     """Every download that can be read, by its name; the places that ask for it are together."""
     built = {module.path for module in repository.built}
     found: dict[tuple[str, str], Weight] = {}
@@ -70,24 +70,24 @@ def downloads(repository: Repository) -> list[Weight]:
     return list(found.values())
 
 
-def _in_code(repository: Repository, built: set[str]) -> Iterator[Weight]:
+def _in_code(repository: SourceRepository, built: set[str]) -> Iterator[Weight]:
     saved = _saved(repository)
     for module in repository.code.modules.values():
         during = "build" if module.path in built else "start or call"
         for node in module.calls:
-            for download in _asked(repository, _Call(module, node, called(node))):
+            for download in _asked(repository, _Call(module, node, called_name(node))):
                 if download.source != "hub" or (download.name not in saved and _is_of_hub(repository, download.name)):
                     yield _weight(download, module.where(node), during, _sends_token(node))
 
 
-def _asked(repository: Repository, call: _Call) -> Iterator[_Asked]:
+def _asked(repository: SourceRepository, call: _Call) -> Iterator[_Asked]:
     """Source, name and revision of each download that a call may do."""
     code, node, name = repository.code, call.node, call.name
     first = node.args[0] if node.args else next((keyword.value for key in KEYS for keyword in node.keywords
                                                 if keyword.arg == key), None)  # fmt: skip
     revisions = code.texts(call.module, _keyword(node, "revision"))
     revision = revisions[0] if revisions else None
-    path = dotted(node.func)
+    path = dotted_name(node.func)
     if name in FROM or name in HUB:
         for text in code.texts(call.module, first):
             hub = HUB_FILE.match(text)
@@ -117,8 +117,8 @@ def _asked(repository: Repository, call: _Call) -> Iterator[_Asked]:
                     if text.startswith("http") and (WEIGHTS.search(text) or "drive.google.com" in text))  # fmt: skip
 
 
-def _in_shell(repository: Repository) -> Iterator[Weight]:
-    scripts = [Run(line, f"{name}:{number}") for name, text in repository.others if name.endswith(".sh")
+def _in_shell(repository: SourceRepository) -> Iterator[Weight]:
+    scripts = [RunLine(line, f"{name}:{number}") for name, text in repository.others if name.endswith(".sh")
                for number, line in enumerate(text.splitlines(), 1)]  # fmt: skip
     texts = " ".join(run.text for run in repository.runs)
     for run in (*repository.runs, *scripts):
@@ -128,11 +128,11 @@ def _in_shell(repository: Repository) -> Iterator[Weight]:
             yield _weight(download, run.where, during, False)
         for code in re.findall(r"python3?\s+-c\s+(\"[^\"]*\"|'[^']*')", run.text):
             try:
-                module = Module(run.where, code[1:-1])
+                module = SourceModule(run.where, code[1:-1])
             except (SyntaxError, ValueError):
                 continue
             for node in module.calls:
-                for download in _asked(repository, _Call(module, node, called(node))):
+                for download in _asked(repository, _Call(module, node, called_name(node))):
                     if download.source != "hub" or _is_of_hub(repository, download.name):
                         yield _weight(download, run.where, during, _sends_token(node))
 
@@ -161,18 +161,18 @@ def _weight(download: _Asked, where: str, during: Literal["build", "start or cal
     return Weight(name, download.source, (where,), during, revision=download.revision or behind or None, token=token)
 
 
-def _saved(repository: Repository) -> set[str]:
+def _saved(repository: SourceRepository) -> set[str]:
     """Folders that the code itself saves to, whose names later look like a model's."""
     found = set[str]()
     for module in repository.code.modules.values():
         for node in module.calls:
-            if called(node) in ("save_pretrained", "save", "mkdir", "makedirs"):
+            if called_name(node) in ("save_pretrained", "save", "mkdir", "makedirs"):
                 for argument in node.args[:2]:
                     found |= set(repository.code.texts(module, argument))
     return found
 
 
-def _is_of_hub(repository: Repository, name: str) -> bool:
+def _is_of_hub(repository: SourceRepository, name: str) -> bool:
     plain = name.partition("@")[0]
     if LOCAL.search(plain) or repository.has(plain) or "://" in plain:
         return False
@@ -190,7 +190,7 @@ def _keyword(node: ast.Call, name: str) -> ast.expr | None:
     return next((keyword.value for keyword in node.keywords if keyword.arg == name), None)
 
 
-def _from(module: Module, path: str, *packages: str) -> bool:
+def _from(module: SourceModule, path: str, *packages: str) -> bool:
     """Whether a called name comes from one of these packages."""
     origin, _ = module.imports.get(path.partition(".")[0], ("", None))
     return origin.partition(".")[0] in packages

@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 __all__ = [
-    "Base",
-    "Difference",
-    "Handler",
+    "InspectedBase",
+    "InspectionDifference",
+    "AppRoute",
     "Inspection",
-    "Memory",
-    "Requirement",
+    "MemoryEstimate",
+    "RequirementLine",
     "Resolution",
     "Template",
-    "Torch",
-    "Variable",
+    "InspectedTorch",
+    "EnvironmentVariable",
     "Weight",
 ]
 
@@ -35,7 +35,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class InspectedBase:
     """The image the Dockerfile starts from, and the Python that follows. image: None without a Dockerfile."""
 
     image: str | None
@@ -45,7 +45,7 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Torch:
+class InspectedTorch:
     """torch and the CUDA it is built for. problem: why it cannot drive this machine's GPUs."""
 
     version: str | None
@@ -55,7 +55,7 @@ class Torch:
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
+class RequirementLine:
     """One line that pip installs."""
 
     line: str
@@ -93,7 +93,7 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryEstimate:
     """An estimate of the GPU memory that the weights need, in bytes; None where nothing is known."""
 
     bytes: int | None
@@ -101,7 +101,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class EnvironmentVariable:
     """An environment variable that the code or the Dockerfile asks for. required: there is no default."""
 
     name: str
@@ -112,7 +112,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Handler:
+class AppRoute:
     """A route of the app."""
 
     route: str
@@ -122,7 +122,7 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class InspectionDifference:
     """What is not as it was on Banana. change: what must be done first, for one that keeps the app from running."""
 
     text: str
@@ -136,26 +136,26 @@ class Inspection:
 
     source: str
     template: Template
-    base: Base
+    base: InspectedBase
     as_of: str
-    torch: Torch | None
-    memory: Memory
+    torch: InspectedTorch | None
+    memory: MemoryEstimate
     command: str | None
     port: int | None
     health: str | None
-    requirements: tuple[Requirement, ...] = ()
+    requirements: tuple[RequirementLine, ...] = ()
     resolution: Resolution = field(default=Resolution("unknown", "the package index was not asked"))
     weights: tuple[Weight, ...] = ()
     system_packages: tuple[str, ...] = ()
-    variables: tuple[Variable, ...] = ()
-    handlers: tuple[Handler, ...] = ()
+    variables: tuple[EnvironmentVariable, ...] = ()
+    handlers: tuple[AppRoute, ...] = ()
     webhooks: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    differences: tuple[Difference, ...] = field(default=())
+    differences: tuple[InspectionDifference, ...] = field(default=())
 
     @property
-    def changes(self) -> tuple[Difference, ...]:
+    def changes(self) -> tuple[InspectionDifference, ...]:
         """What must be changed before the app can run."""
         return tuple(difference for difference in self.differences if difference.change is not None)
 

@@ -15,9 +15,10 @@ from ..building.errors import BuildError
 from ..building.overrides import Overrides, read_overrides
 from ..building.sources.ignore import Ignored
 from ..building.sources.sources import files_of
-from .constants import Code, Module
+from .constant_texts import SourceCode
+from .source_modules import SourceModule
 
-__all__ = ["Repository", "Run"]
+__all__ = ["SourceRepository", "RunLine"]
 
 LARGEST = 2 * 2**20  # bytes of a text file that is read
 MOST_FILES = 5000
@@ -42,14 +43,14 @@ SKIPPED = re.compile(r"(^|/)(tests?|node_modules|site-packages|\.github|examples
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunLine:
     """A RUN line of the stages that are built: its text with variables put in, and where it is."""
 
     text: str
     where: str
 
 
-class Repository:
+class SourceRepository:
     """Reads a folder, once."""
 
     def __init__(self, folder: Path) -> None:
@@ -119,9 +120,9 @@ class Repository:
         return found
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunLine]:
         """RUN lines."""
-        return [Run(self._filled(" ".join(line.exec_form() or (line.value,))), f"Dockerfile:{line.line}")
+        return [RunLine(self._filled(" ".join(line.exec_form() or (line.value,))), f"Dockerfile:{line.line}")
                 for line in self._lines("RUN")]  # fmt: skip
 
     @cached_property
@@ -146,17 +147,17 @@ class Repository:
         return next((int(port) for port in ports if port.isdecimal()), None)
 
     @cached_property
-    def code(self) -> Code:
+    def code(self) -> SourceCode:
         """The Python files, but for tests and examples."""
-        modules: dict[str, Module] = {}
+        modules: dict[str, SourceModule] = {}
         for name in self.files:
             if name.endswith(".py") and not SKIPPED.search(f"/{name}"):
                 try:
-                    modules[name] = Module(name, self.text(name))
+                    modules[name] = SourceModule(name, self.text(name))
                 except (SyntaxError, ValueError, RecursionError) as error:
                     line = getattr(error, "lineno", None)
                     self.unread.append(f"{name}{f':{line}' if line else ''}: not read as Python 3: {error.args[0]}")
-        return Code(modules, self.variables)
+        return SourceCode(modules, self.variables)
 
     @cached_property
     def others(self) -> list[tuple[str, str]]:
@@ -169,9 +170,9 @@ class Repository:
         """The file that the command starts, if it is one of the repository."""
         return _entry_of(self.command[0], self.files) if self.command is not None else None
 
-    def reached(self, module: Module) -> list[Module]:
+    def reached(self, module: SourceModule) -> list[SourceModule]:
         """A module and the repository's own modules that it imports, at any depth."""
-        found, open_ = list[Module](), [module]
+        found, open_ = list[SourceModule](), [module]
         while open_:
             current = open_.pop(0)
             if current in found:
@@ -186,13 +187,13 @@ class Repository:
         return found
 
     @cached_property
-    def served(self) -> list[Module]:
+    def served(self) -> list[SourceModule]:
         """The modules that run in a replica; all where the command starts none of them."""
         entry = self.code.modules.get(self.entry or "")
         return self.reached(entry) if entry is not None else list(self.code.modules.values())
 
     @cached_property
-    def built(self) -> list[Module]:
+    def built(self) -> list[SourceModule]:
         """The modules that run while the image is built."""
         texts = " ".join(run.text for run in self.runs)
         modules = self.code.modules

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from ..building.environments.as_of import AsOf
 from ..building.environments.environment_plan import index_of
 from ..building.environments.installer import PipConfig, find_uv, pip_config
-from ..building.environments.installer_failures import Context, explain
-from ..building.environments.package_index import PackageIndex, spelled
-from .findings import Difference, Requirement, Resolution
-from .packages import Group
-from .satisfiable import Finding, examine, parsed, pythons_that_all_have
+from ..building.environments.installer_failures import FailureContext, explain_failure
+from ..building.environments.package_index import PackageIndex, format_minors
+from .availability import RequirementFinding, check_requirement, parsed, pythons_that_all_have
+from .findings import InspectionDifference, RequirementLine, Resolution
+from .packages import PipInstall
 
 __all__ = ["NOT_ASKED", "resolve"]
 
@@ -42,7 +42,9 @@ class _Query:
     day: AsOf
 
 
-def resolve(groups: Sequence[Group], python: str | None, why: str, day: AsOf) -> tuple[Resolution, list[Difference]]:
+def resolve(
+    groups: Sequence[PipInstall], python: str | None, why: str, day: AsOf
+) -> tuple[Resolution, list[InspectionDifference]]:
     """Ask the index about each requirement, and uv whether those of one pip call fit together.
 
     Args:
@@ -61,9 +63,9 @@ def resolve(groups: Sequence[Group], python: str | None, why: str, day: AsOf) ->
     if reason := _unreachable(index, lines):
         return Resolution("unknown", reason), []
     with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(examine, line, index, query.minor, day.cutoff) for line in lines]
+        futures = [pool.submit(check_requirement, line, index, query.minor, day.cutoff) for line in lines]
         findings = [finding for future in futures if (finding := future.result()) is not None]
-    differences = [Difference(finding.text, finding.requirement.where, finding.change)
+    differences = [InspectionDifference(finding.text, finding.requirement.where, finding.change)
                    for finding in findings if finding.state != "unknown"]  # fmt: skip
     if query.minor is None:
         differences += _without_python(lines, query)
@@ -72,7 +74,7 @@ def resolve(groups: Sequence[Group], python: str | None, why: str, day: AsOf) ->
     return _together(groups, findings, query, differences)
 
 
-def _unreachable(index: PackageIndex, lines: Sequence[Requirement]) -> str | None:
+def _unreachable(index: PackageIndex, lines: Sequence[RequirementLine]) -> str | None:
     """Why the index gives no answer, asked for the first requirement of a release; None where it does."""
     first = next((read for line in lines if (read := parsed(line, None)) is not None), None)
     if first is None or index.history(first.name) or not index.failures:
@@ -81,19 +83,22 @@ def _unreachable(index: PackageIndex, lines: Sequence[Requirement]) -> str | Non
     return f"the package index cannot be reached: {address}: {reason}"
 
 
-def _without_python(lines: Sequence[Requirement], query: _Query) -> list[Difference]:
+def _without_python(lines: Sequence[RequirementLine], query: _Query) -> list[InspectionDifference]:
     allowed = pythons_that_all_have(lines, query.index)
     if not allowed or set.intersection(*allowed.values()):
         return []
-    has = "; ".join(f"{name} has files for {spelled(minors)}" for name, minors in allowed.items())
+    has = "; ".join(f"{name} has files for {format_minors(minors)}" for name, minors in allowed.items())
     where = next(line.where for line in lines if f"{line.line} ({line.where})" in allowed)
     change = '[build] python = "3.x" and [build] pins = ["PACKAGE==VERSION"] in bananastand.toml'
-    return [Difference(f"no Python has files for all pins: {has}", where, change)]
+    return [InspectionDifference(f"no Python has files for all pins: {has}", where, change)]
 
 
 def _together(
-    groups: Sequence[Group], findings: Sequence[Finding], query: _Query, differences: list[Difference]
-) -> tuple[Resolution, list[Difference]]:
+    groups: Sequence[PipInstall],
+    findings: Sequence[RequirementFinding],
+    query: _Query,
+    differences: list[InspectionDifference],
+) -> tuple[Resolution, list[InspectionDifference]]:
     """Whether the requirements of each call fit, as far as that can be known without a build."""
     unknown = [finding.text for finding in findings if finding.state == "unknown"]
     left = {id(finding.requirement) for finding in findings if finding.state == "unknown"}
@@ -115,19 +120,19 @@ def _together(
         if "No solution found" not in text or "building from source is disabled" in text:
             unknown.append(_reason(said))
             continue
-        context = Context((), "uv", _minor(query), query.why, str(query.day.day), query.index.files)
-        reason = explain(said, context)
+        context = FailureContext((), "uv", _minor(query), query.why, str(query.day.day), query.index.files)
+        reason = explain_failure(said, context)
         named = re.match(r"[A-Za-z0-9][\w.-]*", reason)
         where = _place(named[0] if named else "", lines)
         change = 'change one of the lines, or put another version in its place: [build] pins = ["PACKAGE==VERSION"]'
-        differences.append(Difference(reason.partition("; change one of")[0], where, change))
+        differences.append(InspectionDifference(reason.partition("; change one of")[0], where, change))
         return Resolution("no", differences[-1].text), differences
     if unknown:
         return Resolution("unknown", unknown[0]), differences
     return Resolution("yes", f"for Python 3.{_minor(query)}"), differences
 
 
-def _compile(uv: str, lines: Sequence[Requirement], query: _Query) -> tuple[int, list[str]]:
+def _compile(uv: str, lines: Sequence[RequirementLine], query: _Query) -> tuple[int, list[str]]:
     """`uv pip compile`: its status and what it said. Downloads metadata alone."""
     command = [uv, "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--no-build", "--no-config"]
     command += ["--python", sys.executable, "--python-version", f"3.{_minor(query)}"]
@@ -156,7 +161,7 @@ def _minor(query: _Query) -> int:
     return max(query.minor if query.minor is not None else sys.version_info[1], OLDEST)
 
 
-def _is_source(line: Requirement, query: _Query) -> bool:
+def _is_source(line: RequirementLine, query: _Query) -> bool:
     """Whether no wheel of it serves the Python, so that its own requirements are told by a build alone."""
     read, minor = parsed(line, query.minor), _minor(query)
     if read is None:
@@ -167,7 +172,7 @@ def _is_source(line: Requirement, query: _Query) -> bool:
     return not any(file.tags and minor in file.pythons for file in fitting)
 
 
-def _place(name: str, lines: Sequence[Requirement]) -> str | None:
+def _place(name: str, lines: Sequence[RequirementLine]) -> str | None:
     for line in lines:
         read = parsed(line, None)
         if read is not None and read.name.lower() == name.lower():

@@ -8,10 +8,10 @@ import re
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from .constants import Module, called
-from .findings import Requirement as Line
+from .findings import RequirementLine as Line
 from .findings import Template
-from .repository import Repository
+from .repository import SourceRepository
+from .source_modules import SourceModule, called_name
 
 __all__ = ["POTASSIUM", "template_of"]
 
@@ -39,7 +39,7 @@ OLD_NAMES = {"async_handler": ("0.0.5", "0.0.8"), "set_cache": ("0.0.1", "0.0.4"
              "optimize": ("0.0.1", "0.0.4"), "background": ("0.0.9", "0.5.0")}  # fmt: skip
 
 
-def template_of(repository: Repository, requirements: list[Line]) -> Template:
+def template_of(repository: SourceRepository, requirements: list[Line]) -> Template:
     """Recognise it by what the command starts; the repository's other files decide where the command says nothing."""
     modules = repository.code.modules
     entry = repository.entry
@@ -60,7 +60,7 @@ def template_of(repository: Repository, requirements: list[Line]) -> Template:
     return Template("unknown", "a program that is not recognised", reason, where)
 
 
-def _python(repository: Repository, module: Module, requirements: list[Line]) -> Template:
+def _python(repository: SourceRepository, module: SourceModule, requirements: list[Line]) -> Template:
     reached = repository.reached(module)
     for candidate in reached:
         if "potassium" in candidate.imported:
@@ -75,10 +75,10 @@ def _python(repository: Repository, module: Module, requirements: list[Line]) ->
                     f"{module.path}:1")  # fmt: skip
 
 
-def _served(entry: Module, module: Module, name: str, title: str) -> Template:
+def _served(entry: SourceModule, module: SourceModule, name: str, title: str) -> Template:
     where = _import_line(module, name)
     # The first template: server.py imports app.py as user_src and calls its init and inference.
-    calls = {called(node) for module in (entry, module) for node in module.calls}
+    calls = {called_name(node) for module in (entry, module) for node in module.calls}
     first = "app" in {origin for origin, _ in module.imports.values()} and {"init", "inference"} <= calls
     if first:
         reason = f"{module.path} imports {name} and calls init and inference of app.py"
@@ -86,7 +86,7 @@ def _served(entry: Module, module: Module, name: str, title: str) -> Template:
     return Template(name, title, f"{module.path} imports {name}", where)
 
 
-def _potassium(repository: Repository, module: Module, requirements: list[Line]) -> Template:
+def _potassium(repository: SourceRepository, module: SourceModule, requirements: list[Line]) -> Template:
     pin, where = None, _import_line(module, "potassium")
     for line in requirements:
         try:
@@ -107,7 +107,7 @@ def _potassium(repository: Repository, module: Module, requirements: list[Line])
     return Template("potassium", "a Potassium app", reason, where, tuple(allowed))
 
 
-def _other_language(repository: Repository, entry: str | None) -> Template | None:
+def _other_language(repository: SourceRepository, entry: str | None) -> Template | None:
     command = repository.command[0] if repository.command is not None else ()
     words = [word.rpartition("/")[2] for part in command for word in part.split()]
     where = repository.command[1] if repository.command is not None else None
@@ -123,12 +123,12 @@ def _other_language(repository: Repository, entry: str | None) -> Template | Non
     return None
 
 
-def _imports_server(module: Module, name: str) -> bool:
+def _imports_server(module: SourceModule, name: str) -> bool:
     """`http` alone is much; its server is meant."""
     return name != "http" or any(origin == "http.server" for origin, _ in module.imports.values())
 
 
-def _import_line(module: Module, name: str) -> str:
+def _import_line(module: SourceModule, name: str) -> str:
     for node in ast.walk(module.tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

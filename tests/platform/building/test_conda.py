@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError
-from bananastand.platform.building.environments.conda_environment import for_conda
+from bananastand.platform.building.environments.conda_environment import conda_specs
 from platform_builds import Bench, wheel
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -153,4 +153,4 @@ def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkey
     ],
 )
 def test_torch_and_cuda_come_by_conda_with_a_gpu_alone(specs: str, gpu: bool, expected: str) -> None:
-    assert for_conda(tuple(shlex.split(specs)), gpu) == tuple(shlex.split(expected))
+    assert conda_specs(tuple(shlex.split(specs)), gpu) == tuple(shlex.split(expected))

@@ -26,7 +26,7 @@ import tiny
 from bananastand.platform.building import BuildError, BuildSettings, build
 from bananastand.platform.building.builder import source_builder
 from bananastand.platform.building.containers.container import _instead, _mapped
-from bananastand.platform.building.deployer import Order
+from bananastand.platform.building.deployer import BuildRequest
 from bananastand.platform.building.dockerfile.dockerfile import parse
 from bananastand.platform.building.log import BuildLog
 from bananastand.platform.errors import Refused
@@ -143,7 +143,7 @@ exit 0
     def built(number: int) -> Launch:
         folder = data / "builds" / str(number)
         folder.mkdir(parents=True)
-        return asyncio.run(make(Order(str(repository), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
+        return asyncio.run(make(BuildRequest(str(repository), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
 
     (data / "stand.toml").write_text('[images]\n"pytorch/pytorch:*" = "localhost/small-base"\n')
     assert built(1).engine == "podman"

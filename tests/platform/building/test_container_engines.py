@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings, build
-from bananastand.platform.building.containers.engines import CONTAINERS, ENGINES, Engine, Found, _program, find_engine
+from bananastand.platform.building.containers.engines import (
+    CONTAINERS,
+    ENGINES,
+    ContainerEngine,
+    EngineSearch,
+    _program,
+    find_engine,
+)
 from bananastand.platform.launch import Launch
 from bananastand.platform.replicas.start_command import start_command
 
@@ -60,7 +67,7 @@ def write(folder: Path, **scripts: str) -> None:
         (folder / name).chmod(0o755)
 
 
-def found(names: tuple[str, ...], notes: Path) -> Found:
+def found(names: tuple[str, ...], notes: Path) -> EngineSearch:
     return asyncio.run(find_engine(names, notes))
 
 
@@ -111,7 +118,7 @@ def test_the_next_engine_is_taken_where_the_first_does_not_work(programs: Path, 
 
     result = found(CONTAINERS, tmp_path / "notes")
 
-    assert result.engine == Engine("podman")
+    assert result.engine == ContainerEngine("podman")
     assert list(result.problems) == ["docker"]
 
 
@@ -120,21 +127,21 @@ def test_buildah_is_told_to_use_chroot_where_its_own_isolation_does_not_work(pro
 
     engine = found(ENGINES, tmp_path / "notes").engine
 
-    assert engine == Engine("buildah", "chroot")
+    assert engine == ContainerEngine("buildah", "chroot")
     assert engine.options == ("--isolation", "chroot")
 
 
 def test_an_engine_that_refuses_the_machines_network_builds_without_it(programs: Path, tmp_path: Path) -> None:
     write(programs, docker=NO_HOST_NETWORK)
 
-    assert found(CONTAINERS, tmp_path / "notes").engine == Engine("docker", host_network=False)
+    assert found(CONTAINERS, tmp_path / "notes").engine == ContainerEngine("docker", host_network=False)
 
 
 def test_an_engine_that_works_is_not_tried_for_each_build(programs: Path, tmp_path: Path) -> None:
     write(programs, podman=COUNTS)
 
     for _ in range(3):
-        assert found(CONTAINERS, tmp_path / "notes").engine == Engine("podman")
+        assert found(CONTAINERS, tmp_path / "notes").engine == ContainerEngine("podman")
 
     assert (programs / "tries").read_text().count("tried") == 1
 

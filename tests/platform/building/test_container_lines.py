@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildSettings
-from bananastand.platform.building.containers.dated_index import DatedIndex, dated_index, exact_pins, files_before
-from bananastand.platform.building.containers.run_environment import run_environment
+from bananastand.platform.building.containers.dated_index import DatedIndex, exact_pins, files_before, serve_dated_index
+from bananastand.platform.building.containers.run_environment import make_run_environment
 from bananastand.platform.building.dockerfile.dockerfile import parse
-from bananastand.platform.building.dockerfile.run_edits import with_run_environment
+from bananastand.platform.building.dockerfile.run_edits import add_run_environment
 from bananastand.platform.building.environments.installer import PipConfig
 from bananastand.platform.building.log import BuildLog
 from bananastand.platform.environment import addresses
@@ -26,7 +26,7 @@ FLAGS, WORDS = ("--mount=A", "--mount=B"), ". /f; "
 
 def edited(text: str) -> tuple[str, list[str]]:
     lines = list[str]()
-    return with_run_environment(text, parse(text), FLAGS, WORDS, lines.append), lines
+    return add_run_environment(text, parse(text), FLAGS, WORDS, lines.append), lines
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def lines_of(text: str, machine: dict[str, str], *, before: str = "", **secrets:
     """The variables that a shell has after it has read the file."""
     dockerfile = parse(text)
     settings = BuildSettings(cache=Path("/nowhere"), secrets=secrets)
-    environment = run_environment(dockerfile, settings, {}, machine, PipConfig())
+    environment = make_run_environment(dockerfile, settings, {}, machine, PipConfig())
     script = before + environment.environment.get("BANANASTAND_BUILD", "") + "env"
     path = {"PATH": os.environ["PATH"]}
     done = subprocess.run(["/bin/sh", "-c", script], env=path, capture_output=True, text=True, check=True)
@@ -130,15 +130,15 @@ def test_addresses_of_the_hub_come_after_what_the_dockerfile_sets() -> None:
 
 
 def test_nothing_to_pass_changes_nothing() -> None:
-    environment = run_environment(parse("FROM x\n"), BuildSettings(cache=Path("/nowhere")), {}, {}, PipConfig())
+    environment = make_run_environment(parse("FROM x\n"), BuildSettings(cache=Path("/nowhere")), {}, {}, PipConfig())
 
     assert (environment.options, environment.environment, environment.flags, environment.words) == ((), {}, (), "")
 
 
 def test_other_weights_are_part_of_a_line_so_that_its_layer_is_made_again() -> None:
     settings = BuildSettings(cache=Path("/nowhere"))
-    one = run_environment(parse("FROM x\n"), settings, {"a/b": "c/d"}, {}, PipConfig())
-    other = run_environment(parse("FROM x\n"), settings, {"a/b": "e/f"}, {}, PipConfig())
+    one = make_run_environment(parse("FROM x\n"), settings, {"a/b": "c/d"}, {}, PipConfig())
+    other = make_run_environment(parse("FROM x\n"), settings, {"a/b": "e/f"}, {}, PipConfig())
 
     assert one.words != other.words
     assert any(option.endswith("sitecustomize.py") for option in one.options)
@@ -146,7 +146,7 @@ def test_other_weights_are_part_of_a_line_so_that_its_layer_is_made_again() -> N
 
 def test_a_token_is_no_part_of_a_line() -> None:
     settings = BuildSettings(cache=Path("/nowhere"), secrets={"HF_TOKEN": "hf_secret"})
-    environment = run_environment(parse("FROM x\n"), settings, {}, {}, PipConfig())
+    environment = make_run_environment(parse("FROM x\n"), settings, {}, {}, PipConfig())
 
     assert "hf_secret" not in " ".join((*environment.options, *environment.flags, environment.words))
     assert "hf_secret" not in repr(environment)
@@ -179,7 +179,7 @@ def test_pip_takes_the_packages_of_the_repositorys_day(tmp_path: Path) -> None:
     async def scenario(server: PackageServer) -> list[str]:
         settings = BuildSettings(cache=tmp_path, committed="2023-03-01T12:00:00+00:00")
         log = BuildLog(lines.append)
-        async with dated_index(settings, source, PipConfig(index=server.url()), log) as index:
+        async with serve_dated_index(settings, source, PipConfig(index=server.url()), log) as index:
             return await asyncio.to_thread(installed, index, tmp_path, "banana", "peel==3.0", "cherry")
 
     with PackageServer() as server:
@@ -199,7 +199,7 @@ def test_todays_packages_need_no_index_of_ours(as_of: str | None, tmp_path: Path
     async def scenario() -> DatedIndex | None:
         committed = datetime.now(UTC).isoformat()
         settings = BuildSettings(cache=tmp_path, as_of=as_of, committed=committed)
-        async with dated_index(settings, tmp_path, PipConfig(), BuildLog(lambda line: None)) as index:
+        async with serve_dated_index(settings, tmp_path, PipConfig(), BuildLog(lambda line: None)) as index:
             return index
 
     assert asyncio.run(scenario()) is None

@@ -10,7 +10,7 @@ import pytest
 
 from bananastand.platform.building import deployer
 from bananastand.platform.building.builder import source_builder
-from bananastand.platform.building.deployer import Order
+from bananastand.platform.building.deployer import BuildRequest
 from bananastand.platform.errors import Conflict, Refused
 from bananastand.platform.http import serializers as shown
 from bananastand.platform.launch import Launch
@@ -170,7 +170,7 @@ def test_a_build_is_never_silent_for_long(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_failed_start_is_one_sentence_and_advice(tmp_path: Path) -> None:
     """A program that ends with a traceback: its last error is named, and the file as the repository has it."""
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         source = order.folder / "source"
         source.mkdir(parents=True)
         (source / "requirements.txt").write_text("torch\n")
@@ -224,7 +224,7 @@ def test_a_run_line_that_fails_names_its_last_error(tmp_path: Path) -> None:
 def test_a_builder_that_says_what_to_do_is_not_talked_over(tmp_path: Path) -> None:
     reason = "Dockerfile line 4 failed. weights: a/b is gated, and no token was sent. ERROR: 404"
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         raise Refused(reason)
 
     async def scenario() -> None:
@@ -236,9 +236,9 @@ def test_a_builder_that_says_what_to_do_is_not_talked_over(tmp_path: Path) -> No
 
 
 def test_a_day_that_is_none_is_refused_and_a_day_reaches_the_builder(tmp_path: Path) -> None:
-    orders = list[Order]()
+    orders = list[BuildRequest]()
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         orders.append(order)
         raise Refused("enough")
 

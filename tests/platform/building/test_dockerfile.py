@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bananastand.platform.building.dockerfile.dockerfile import Dockerfile, Instruction, parse
-from bananastand.platform.building.dockerfile.words import BadSubstitution, substitute, words
+from bananastand.platform.building.dockerfile.variable_expansion import BadSubstitution, expand_variables, expand_words
 from bananastand.platform.building.errors import DockerfileError
 from bananastand.platform.building.sources.ignore import Ignored
 
@@ -57,7 +57,7 @@ def test_exec_and_shell_form() -> None:
     ],
 )  # fmt: skip
 def test_variables_have_values_defaults_and_alternatives(text: str, value: str) -> None:
-    assert substitute(text, {"A": "1", "EMPTY": ""}) == value
+    assert expand_variables(text, {"A": "1", "EMPTY": ""}) == value
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_variables_have_values_defaults_and_alternatives(text: str, value: str) 
 )
 def test_a_variable_that_cannot_be_read_says_why(text: str, reason: str) -> None:
     with pytest.raises(BadSubstitution, match=reason):
-        substitute(text, {"A": "1"})
+        expand_variables(text, {"A": "1"})
 
 
 def test_words_are_cut_at_blanks_outside_quotes() -> None:
-    assert words("""a "b c" 'd e' f\\ g $X""", {"X": "h i"}) == ["a", "b c", "d e", "f g", "h i"]
+    assert expand_words("""a "b c" 'd e' f\\ g $X""", {"X": "h i"}) == ["a", "b c", "d e", "f g", "h i"]
 
 
 def test_env_and_arg_in_all_their_forms() -> None:

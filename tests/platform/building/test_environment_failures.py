@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from bananastand.platform.building.environments.installer_failures import Context, explain, no_space
-from bananastand.platform.building.environments.package_index import File
+from bananastand.platform.building.environments.installer_failures import FailureContext, explain_failure, is_disk_full
+from bananastand.platform.building.environments.package_index import PackageFile
 from bananastand.platform.building.environments.requirements import PipCall
 
 TOKENIZERS = [
-    File("tokenizers-0.10.3.tar.gz", Version("0.10.3")),
+    PackageFile("tokenizers-0.10.3.tar.gz", Version("0.10.3")),
     *(
-        File("x", Version("0.10.3"), frozenset({(f"cp3{minor}", f"cp3{minor}", "manylinux_2_12_x86_64")}))
+        PackageFile("x", Version("0.10.3"), frozenset({(f"cp3{minor}", f"cp3{minor}", "manylinux_2_12_x86_64")}))
         for minor in (6, 7, 8, 9)
     ),
 ]
@@ -98,13 +98,15 @@ note: this is an issue with the package"""
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Context:
+def context(tmp_path: Path) -> FailureContext:
     lines = ["transformers==4.11.3", "torch==1.11.0", "requests==2.25.1", "urllib3==2.0.0", "numpy>=2.2",
              "mecab-python3==0.996.1", "slowfruit", "git+https://github.com/x/y.git"]  # fmt: skip
     (tmp_path / "requirements.txt").write_text("\n".join(lines))
     call = PipCall(("install", "-r", "requirements.txt"), tmp_path)
     files = {"tokenizers": TOKENIZERS}
-    return Context([call], "uv", 11, "the Python of this machine", "2023-03-01", lambda name: files.get(name, []))
+    return FailureContext(
+        [call], "uv", 11, "the Python of this machine", "2023-03-01", lambda name: files.get(name, [])
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,9 @@ def context(tmp_path: Path) -> Context:
     ],
 )  # fmt: skip
 def test_a_failure_is_told_with_its_place_its_reason_and_a_way_on(
-    context: Context, said: str, parts: list[str]
+    context: FailureContext, said: str, parts: list[str]
 ) -> None:
-    text = explain(said.splitlines(), context)
+    text = explain_failure(said.splitlines(), context)
     for part in parts:
         assert part in text
     assert "note:" not in text
@@ -143,6 +145,6 @@ def test_a_failure_is_told_with_its_place_its_reason_and_a_way_on(
 
 
 def test_a_full_disk_is_known_by_what_the_installer_says() -> None:
-    assert no_space(["error: failed to write to file", "  cause: No space left on device (os error 28)"])
-    assert no_space(["ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"])
-    assert not no_space(["error: (os error 2)"])
+    assert is_disk_full(["error: failed to write to file", "  cause: No space left on device (os error 28)"])
+    assert is_disk_full(["ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"])
+    assert not is_disk_full(["error: (os error 2)"])

@@ -16,8 +16,13 @@ from bananastand.platform.building.environments.base_images import (
 )
 from bananastand.platform.building.environments.gpu_support import cuda_of, drives, lowest_torch, unsupported
 from bananastand.platform.building.environments.installer import words_for_uv
-from bananastand.platform.building.environments.package_index import PackageIndex, pythons_of, spelled
-from bananastand.platform.building.environments.pythons import available, find_interpreter, of_lines, of_source
+from bananastand.platform.building.environments.package_index import PackageIndex, format_minors, pythons_of
+from bananastand.platform.building.environments.pythons import (
+    available_interpreters,
+    find_interpreter,
+    python_of_lines,
+    python_of_source,
+)
 from bananastand.platform.building.environments.requirements import PipCall
 from bananastand.platform.errors import Refused
 from package_server import PackageServer, put
@@ -154,14 +159,14 @@ def test_an_h100_needs_torch_2_with_cuda_11_8() -> None:
     ],
 )
 def test_lines_that_choose_a_python(line: str, version: str | None) -> None:
-    found = of_lines([(7, line)])
+    found = python_of_lines([(7, line)])
     assert (None if found is None else found.version) == version
     assert found is None or (found.reason, found.exact) == ("Dockerfile line 7", True)
 
 
 def test_the_last_line_decides_and_arguments_have_their_values() -> None:
     lines = [(2, "ARG PYTHON=3.8"), (3, "RUN apt-get install -y python3.7"), (4, "RUN apt install -y python${PYTHON}")]
-    found = of_lines(lines)
+    found = python_of_lines(lines)
     assert found is not None
     assert (found.version, found.reason) == ("3.8", "Dockerfile line 4")
 
@@ -181,7 +186,7 @@ def test_the_python_of_a_repositorys_own_files(tmp_path: Path, file: str, text: 
     (tmp_path / file).write_text(text)
     if file == "setup.cfg":
         (tmp_path / "setup.py").write_text("")
-    found = of_source(tmp_path, 11)
+    found = python_of_source(tmp_path, 11)
     assert (None if found is None else found.version) == version
 
 
@@ -194,7 +199,9 @@ async def test_interpreters_of_this_machine_are_found(tmp_path: Path) -> None:
     assert found is not None
     assert found.version.startswith(own)
     assert await find_interpreter("3.99", tmp_path) is None
-    assert own in {".".join(interpreter.version.split(".")[:2]) for interpreter in await available(tmp_path)}
+    assert own in {
+        ".".join(interpreter.version.split(".")[:2]) for interpreter in await available_interpreters(tmp_path)
+    }
 
 
 @pytest.fixture
@@ -214,7 +221,7 @@ def test_an_index_tells_the_pythons_of_a_version(tmp_path: Path) -> None:
 
     old = [file for file in files if str(file.version) == "0.10.3"]
     assert pythons_of(old) == ({6, 7, 8}, set())
-    assert spelled(pythons_of(old)[0] | {11}) == "3.6-3.8, 3.11"
+    assert format_minors(pythons_of(old)[0] | {11}) == "3.6-3.8, 3.11"
     assert pythons_of(files, datetime(2021, 6, 1, tzinfo=UTC))[0] >= {6, 7, 8}
     abi3 = [file for file in files if str(file.version) == "0.11"]
     assert 6 not in pythons_of(abi3)[0]

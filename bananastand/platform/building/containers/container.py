@@ -20,18 +20,18 @@ from ...replicas.start_command import image_tag
 from ...store.private_files import widen
 from ..commands import output, run
 from ..dockerfile.dockerfile import Dockerfile, parse
-from ..dockerfile.dockerfile_edits import with_overrides
-from ..dockerfile.run_edits import with_run_environment
+from ..dockerfile.dockerfile_edits import apply_overrides
+from ..dockerfile.run_edits import add_run_environment
 from ..environments.installer import pip_config
 from ..errors import BuildError
-from ..failure import decisive
+from ..failure import decisive_line
 from ..log import BuildLog
 from ..overrides import Overrides
 from ..settings import BuildSettings
 from ..weights.weights import RENAMED, declared_arguments, renamed_folder, renamed_weights
-from .dated_index import dated_index
-from .engines import ENGINES, Engine, find_engine
-from .run_environment import RunEnvironment, run_environment
+from .dated_index import serve_dated_index
+from .engines import ENGINES, ContainerEngine, find_engine
+from .run_environment import RunEnvironment, make_run_environment
 
 __all__ = ["build_container"]
 
@@ -45,7 +45,7 @@ PLAIN = re.compile(r"^(docker\.io/)?(library/)?")
 
 async def build_container(
     dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog,
-    engine: Engine | None = None,
+    engine: ContainerEngine | None = None,
 ) -> Launch:  # fmt: skip
     """Build an image of the source.
 
@@ -67,9 +67,9 @@ async def build_container(
     tag = image_tag(folder)
     log(f"building an image with {engine.name}")
     pip = await pip_config({})
-    async with dated_index(settings, source, pip, log) as index:
+    async with serve_dated_index(settings, source, pip, log) as index:
         index = index if engine.host_network else None
-        run_env = run_environment(dockerfile, settings, overrides.build.weights, os.environ, pip, index)
+        run_env = make_run_environment(dockerfile, settings, overrides.build.weights, os.environ, pip, index)
         file = _dockerfile(dockerfile, source, settings, overrides, folder, run_env, log)
         command = [engine.name, "build", *engine.options, "--tag", tag, "--file", str(file), *run_env.options]
         command += _options(engine, dockerfile, settings, file, run_env)
@@ -95,7 +95,7 @@ def _say(log: BuildLog, ours: tuple[str, ...], line: str) -> None:
     log(line)
 
 
-async def _engine(settings: BuildSettings) -> Engine:
+async def _engine(settings: BuildSettings) -> ContainerEngine:
     names = (settings.engine,) if settings.engine else ENGINES
     found = await find_engine(names, settings.engine_notes)
     if found.engine is None:
@@ -114,10 +114,10 @@ def _dockerfile(
     """The Dockerfile that the engine reads."""
     text = (source / settings.dockerfile).read_text(encoding="utf-8", errors="replace")
     text = _mapped(text, dockerfile, settings.images, log)
-    text = with_overrides(text, dockerfile, overrides.build)
+    text = apply_overrides(text, dockerfile, overrides.build)
     if run_env.words:
         log(f"RUN lines see {', '.join(run_env.names)}; the image does not keep them")
-        text = with_run_environment(text, parse(text, settings.environment), run_env.flags, run_env.words, log)
+        text = add_run_environment(text, parse(text, settings.environment), run_env.flags, run_env.words, log)
     file = folder / "Dockerfile"
     file.write_text(text, encoding="utf-8")
     ignore = source / f"{settings.dockerfile}.dockerignore"
@@ -127,7 +127,7 @@ def _dockerfile(
 
 
 def _options(
-    engine: Engine, dockerfile: Dockerfile, settings: BuildSettings, file: Path, run_env: RunEnvironment
+    engine: ContainerEngine, dockerfile: Dockerfile, settings: BuildSettings, file: Path, run_env: RunEnvironment
 ) -> list[str]:
     """More of the build command's options."""
     command = list[str]()
@@ -154,7 +154,7 @@ def _failure(engine: str, status: int, lines: list[str]) -> str:
     before = (
         [re.sub(r"^#\d+ +[\d.]+ +", "", line) for line in lines[: at[-1]] if not ENGINES_OWN.match(line)] if at else []
     )
-    said = decisive(before)
+    said = decisive_line(before)
     return f"{engine} build ended with status {status}: {last}" + (f" (after: {said})" if said else "")
 
 
@@ -178,7 +178,7 @@ def _instead(base: str, images: Mapping[str, str]) -> str | None:
     return next((image for pattern, image in images.items() for name in named if fnmatch.fnmatch(name, pattern)), None)
 
 
-async def _launch(engine: Engine, tag: str, settings: BuildSettings, overrides: Overrides) -> Launch:
+async def _launch(engine: ContainerEngine, tag: str, settings: BuildSettings, overrides: Overrides) -> Launch:
     about = ["inspect", "--type=image", tag] if engine.name == "buildah" else ["image", "inspect", tag]
     status, text = await output([engine.name, *about])
     try:

@@ -36,7 +36,7 @@ from ..settings import BuildSettings
 from ..sources.ignore import Ignored
 from ..sources.sources import files_of
 
-__all__ = ["DatedIndex", "dated_index", "exact_pins", "files_before"]
+__all__ = ["DatedIndex", "serve_dated_index", "exact_pins", "files_before"]
 
 LARGEST = 2**20  # bytes of a file that is read for pins
 READ = re.compile(r"(\.txt|\.in|\.toml|\.cfg|\.ya?ml|\.sh|setup\.py|Dockerfile[^/]*)$")
@@ -53,7 +53,7 @@ class DatedIndex:
 
 
 @contextlib.asynccontextmanager
-async def dated_index(
+async def serve_dated_index(
     settings: BuildSettings, source: Path, pip: PipConfig, log: BuildLog
 ) -> AsyncGenerator[DatedIndex | None]:
     """Serve it while it is entered; None where today's packages are meant, or where this machine has no open index.

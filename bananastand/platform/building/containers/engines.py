@@ -23,7 +23,7 @@ from ...environment import inherited
 from ...replicas.start_command import ENGINES as VARIABLES
 from ..commands import output, run
 
-__all__ = ["CONTAINERS", "ENGINES", "Engine", "Found", "find_engine"]
+__all__ = ["CONTAINERS", "ENGINES", "ContainerEngine", "EngineSearch", "find_engine"]
 
 CONTAINERS = ("docker", "podman")  # they isolate what they run; buildah does where it is set up so
 ENGINES = ("docker", "podman", "buildah")
@@ -41,7 +41,7 @@ OTHER_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ContainerEngine:
     """An engine that works.
 
     isolation: buildah's --isolation, where its default does not work; else None. host_network: whether RUN lines may
@@ -59,17 +59,17 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EngineSearch:
     """The first engine that works, or None; and why those that are installed and come before it do not."""
 
-    engine: Engine | None
+    engine: ContainerEngine | None
     problems: dict[str, str] = field(default_factory=dict[str, str])
 
     def __str__(self) -> str:
         return "; ".join(f"{name} is installed, but {problem}" for name, problem in self.problems.items())
 
 
-async def find_engine(names: Sequence[str], notes: Path) -> Found:
+async def find_engine(names: Sequence[str], notes: Path) -> EngineSearch:
     """The first of the engines that builds and runs a container here.
 
     Args:
@@ -86,16 +86,16 @@ async def find_engine(names: Sequence[str], notes: Path) -> Found:
             continue
         engine, problem = await _noted(name, said, notes)
         if engine is not None:
-            return Found(engine, problems)
+            return EngineSearch(engine, problems)
         problems[name] = problem
-    return Found(None, problems)
+    return EngineSearch(None, problems)
 
 
-async def _noted(name: str, info: str, notes: Path) -> tuple[Engine | None, str]:
+async def _noted(name: str, info: str, notes: Path) -> tuple[ContainerEngine | None, str]:
     note = notes / f"{name}.json"
     try:
         if time.time() - note.stat().st_mtime < TRUSTED:
-            return Engine(**json.loads(note.read_text(encoding="utf-8"))), ""
+            return ContainerEngine(**json.loads(note.read_text(encoding="utf-8"))), ""
     except (OSError, ValueError, TypeError):
         pass
     engine, problem = await _tried(name, info)
@@ -105,24 +105,24 @@ async def _noted(name: str, info: str, notes: Path) -> tuple[Engine | None, str]
     return engine, problem
 
 
-async def _tried(name: str, info: str) -> tuple[Engine | None, str]:
+async def _tried(name: str, info: str) -> tuple[ContainerEngine | None, str]:
     """Build and run the tiny program; the last line of what failed."""
     program = _program(await _machine(name))
     if program is None:
-        return Engine(name), ""  # no program for it is known here: what `info` says has to do
+        return ContainerEngine(name), ""  # no program for it is known here: what `info` says has to do
     with tempfile.TemporaryDirectory(prefix="bananastand-engine-") as place:
         folder = Path(place)
         (folder / "works").write_bytes(program)
         (folder / "works").chmod(0o755)
         (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-        first = await _problem(Engine(name), folder)
+        first = await _problem(ContainerEngine(name), folder)
         if first is None:
-            return Engine(name), ""
-        other = Engine(name, CHROOT) if name == "buildah" else Engine(name, host_network=False)
+            return ContainerEngine(name), ""
+        other = ContainerEngine(name, CHROOT) if name == "buildah" else ContainerEngine(name, host_network=False)
         return (other, "") if await _problem(other, folder) is None else (None, first)
 
 
-async def _problem(engine: Engine, folder: Path) -> str | None:
+async def _problem(engine: ContainerEngine, folder: Path) -> str | None:
     """What this engine cannot do, or None."""
     tag = f"localhost/bananastand/works:{folder.name.rpartition('-')[2].lower()}"
     form = () if engine.name == "docker" else ("--format", "docker")

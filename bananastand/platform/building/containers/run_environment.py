@@ -20,7 +20,7 @@ from ..settings import BuildSettings
 from ..weights.weights import RENAMED, VARIABLE, declared_arguments, hub_tokens, renamed_folder
 from .dated_index import DatedIndex
 
-__all__ = ["RunEnvironment", "run_environment"]
+__all__ = ["RunEnvironment", "make_run_environment"]
 
 SETUP = "/run/secrets/bananastand"  # shell lines
 CERTIFICATES = "/run/secrets/bananastand-certificates"
@@ -51,7 +51,7 @@ class RunEnvironment:
     on_loopback: bool = False
 
 
-def run_environment(
+def make_run_environment(
     dockerfile: Dockerfile, settings: BuildSettings, weights: Mapping[str, str], machine: Mapping[str, str],
     pip: PipConfig, index: DatedIndex | None = None,
 ) -> RunEnvironment:  # fmt: skip

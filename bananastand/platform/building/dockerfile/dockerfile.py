@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import DockerfileError
-from .words import BadSubstitution, substitute, words
+from .variable_expansion import BadSubstitution, expand_variables, expand_words
 
 __all__ = ["Dockerfile", "Heredoc", "Instruction", "Stage", "parse"]
 
@@ -71,7 +71,7 @@ class Instruction:
     def words(self, values: Mapping[str, str], escape: str = "\\") -> list[str]:
         """The words of the value, variables put in. Raises DockerfileError."""
         try:
-            return words(self.value, values, escape)
+            return expand_words(self.value, values, escape)
         except BadSubstitution as error:
             raise DockerfileError(self.line, str(error)) from None
 
@@ -80,7 +80,7 @@ class Instruction:
         if self.name == "ENV" and re.match(r"[^\s='\"]+\s", self.value):
             name, rest = self.value.split(None, 1)
             try:
-                return [(name, substitute(rest, values, escape))]
+                return [(name, expand_variables(rest, values, escape))]
             except BadSubstitution as error:
                 raise DockerfileError(self.line, str(error)) from None
         known, found = dict(values), list[tuple[str, str | None]]()
@@ -173,7 +173,7 @@ def _stage(at: int, line: Instruction, body: tuple[Instruction, ...], known: dic
     if found is None:
         raise DockerfileError(line.line, "FROM takes an image, and perhaps AS and a name")
     try:
-        base = substitute(found["image"], known, escape)
+        base = expand_variables(found["image"], known, escape)
     except BadSubstitution as error:
         raise DockerfileError(line.line, str(error)) from None
     if not base:

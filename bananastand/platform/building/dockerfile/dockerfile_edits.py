@@ -8,12 +8,12 @@ import shlex
 from ..overrides import BuildOverrides
 from .dockerfile import Dockerfile, Instruction
 
-__all__ = ["with_overrides"]
+__all__ = ["apply_overrides"]
 
 PIP = re.compile(r"\bpip3?\b[^&|;]*\binstall\b|\bconda\b[^&|;]*\b(install|create|env)\b")
 
 
-def with_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides) -> str:
+def apply_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides) -> str:
     """The text with lines left out, requirements and pins replaced, and Debian packages added."""
     lines, edits = text.splitlines(), dict[int, tuple[int, list[str]]]()
     placed = False

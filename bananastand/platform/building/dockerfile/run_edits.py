@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from .dockerfile import Dockerfile, Instruction, Stage
 
-__all__ = ["with_run_environment"]
+__all__ = ["add_run_environment"]
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -17,7 +17,7 @@ HEREDOC_ALONE = re.compile(r"<<-?(['\"]?)[\w.]+\1$")
 WITHOUT_SHELL = ("scratch", "distroless")
 
 
-def with_run_environment(
+def add_run_environment(
     text: str, dockerfile: Dockerfile, flags: Sequence[str], words: str, log: Callable[[str], None]
 ) -> str:
     """The text with flags and first words in each RUN line that a shell runs, or can.

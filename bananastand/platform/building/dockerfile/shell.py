@@ -9,7 +9,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Command", "Keyword", "Piece", "ShellError", "Word", "commands", "edited", "keywords", "pieces"]
+__all__ = [
+    "ShellCommand",
+    "ShellToken",
+    "ListItem",
+    "ShellError",
+    "ShellWord",
+    "parse_commands",
+    "replace_spans",
+    "parse_keywords",
+    "parse_list",
+]
 
 OPERATOR = re.compile(r"&&|\|\||;;|[;|&()\n]")
 REDIRECTION = re.compile(r"(?:\d*|&)(?:>>|>\||>&|<&|<>|<<<|<<-?|>|<)")
@@ -25,7 +35,7 @@ class ShellError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ShellWord:
     """A word as it stands in the line, from `start` to `end`. literal: what the shell makes of it, if no variable."""
 
     text: str
@@ -38,12 +48,12 @@ class Word:
 
 
 @dataclass(slots=True)
-class Command:
+class ShellCommand:
     """A simple command: NAME=value words before it, its words, and the files it is redirected to or from."""
 
-    assignments: list[Word] = field(default_factory=list["Word"])
-    words: list[Word] = field(default_factory=list["Word"])
-    files: list[Word] = field(default_factory=list["Word"])
+    assignments: list[ShellWord] = field(default_factory=list["ShellWord"])
+    words: list[ShellWord] = field(default_factory=list["ShellWord"])
+    files: list[ShellWord] = field(default_factory=list["ShellWord"])
 
     @property
     def name(self) -> str | None:
@@ -60,7 +70,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Keyword:
+class ShellToken:
     """A word of the shell's own, such as `if`. depth: 1 for those of an outermost compound command."""
 
     text: str
@@ -70,7 +80,7 @@ class Keyword:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ListItem:
     """A pipeline or compound command of a line, and what stands before it: &&, || or ;."""
 
     connector: str
@@ -78,28 +88,28 @@ class Piece:
     compound: bool
 
 
-def commands(line: str) -> list[Command]:
+def parse_commands(line: str) -> list[ShellCommand]:
     """All simple commands of a line in their order, those inside $(...) too. Raises ShellError."""
     return list(_commands(line, 0, len(line)))
 
 
-def edited(line: str, changes: list[tuple[int, int, str]]) -> str:
+def replace_spans(line: str, changes: list[tuple[int, int, str]]) -> str:
     """The line with pieces from start to end replaced; pieces do not overlap."""
     for start, end, text in sorted(changes, reverse=True):
         line = line[:start] + text + line[end:]
     return line
 
 
-def pieces(line: str) -> list[Piece]:
+def parse_list(line: str) -> list[ListItem]:
     """The line cut at the &&, ||, ; and newlines that stand in no compound command. Raises ShellError."""
-    found, start, before, compound = list[Piece](), 0, "", False
-    for token in [*_tokens(line), Keyword(";", len(line), len(line), 0)]:
+    found, start, before, compound = list[ListItem](), 0, "", False
+    for token in [*_tokens(line), ShellToken(";", len(line), len(line), 0)]:
         if token.depth:
             compound = True
         elif token.text in ("&&", "||", ";", "\n"):
             text = line[start : token.start].strip()
             if text:
-                found.append(Piece(before, text, compound))
+                found.append(ListItem(before, text, compound))
                 before = ""
             connector = token.text if token.text in ("&&", "||") else ";"
             before = connector if found and text else before
@@ -107,12 +117,12 @@ def pieces(line: str) -> list[Piece]:
     return found
 
 
-def keywords(line: str) -> list[Keyword]:
+def parse_keywords(line: str) -> list[ShellToken]:
     """The shell's own words in a line that stand where a command begins. Raises ShellError."""
     return [token for token in _tokens(line) if token.text.isalpha()]
 
 
-def _tokens(line: str) -> Iterator[Keyword]:
+def _tokens(line: str) -> Iterator[ShellToken]:
     """Operators and the shell's own words, with how deep in compound commands they stand."""
     at, depth, first = 0, 0, True
     while at < len(line):
@@ -124,7 +134,7 @@ def _tokens(line: str) -> Iterator[Keyword]:
             at, first = redirection.end(), False
         elif (operator := OPERATOR.match(line, at)) is not None:
             depth -= operator[0] == ")"
-            yield Keyword(operator[0], at, operator.end(), depth + (operator[0] == ")"))
+            yield ShellToken(operator[0], at, operator.end(), depth + (operator[0] == ")"))
             depth += operator[0] == "("
             at, first = operator.end(), operator[0] != ")"
         else:
@@ -132,14 +142,14 @@ def _tokens(line: str) -> Iterator[Keyword]:
             own = first and word.text in OPENING | CLOSING | OPENS | CLOSES
             if own:
                 depth += word.text in OPENS
-                yield Keyword(word.text, at, word.end, depth)
+                yield ShellToken(word.text, at, word.end, depth)
                 depth -= word.text in CLOSES
             first = (own and word.text != "for") or (first and ASSIGNMENT.match(word.text) is not None)
             at = max(word.end, at + 1)
 
 
-def _commands(line: str, at: int, end: int) -> Iterator[Command]:
-    current, redirects = Command(), False
+def _commands(line: str, at: int, end: int) -> Iterator[ShellCommand]:
+    current, redirects = ShellCommand(), False
     while True:
         while at < end and line[at] in " \t":
             at += 1
@@ -154,7 +164,7 @@ def _commands(line: str, at: int, end: int) -> Iterator[Command]:
             if operator[0] == "(" and current.words:
                 raise ShellError("a function")
             yield from _whole(current)
-            current, at = Command(), operator.end()
+            current, at = ShellCommand(), operator.end()
             continue
         word = _word(line, at, end)
         yield from _inner(line, word)
@@ -177,7 +187,7 @@ def _commands(line: str, at: int, end: int) -> Iterator[Command]:
     yield from _whole(current)
 
 
-def _whole(command: Command) -> Iterator[Command]:
+def _whole(command: ShellCommand) -> Iterator[ShellCommand]:
     if command.words or command.assignments or command.files:
         yield command
 
@@ -190,7 +200,7 @@ def _after_for(line: str, at: int, end: int) -> int:
     return head.end()
 
 
-def _word(line: str, start: int, end: int) -> Word:
+def _word(line: str, start: int, end: int) -> ShellWord:
     at, literal, known = start, "", True
     while at < end:
         char = line[at]
@@ -211,7 +221,7 @@ def _word(line: str, start: int, end: int) -> Word:
         else:
             known = known and char not in "*?["  # what a pattern becomes, only the shell knows
             literal, at = literal + char, at + 1
-    return Word(line[start:at], start, literal if known or literal == "[" else None)
+    return ShellWord(line[start:at], start, literal if known or literal == "[" else None)
 
 
 def _double(line: str, at: int, end: int) -> tuple[str, int, bool]:
@@ -258,7 +268,7 @@ def _expansion(line: str, at: int, end: int) -> int:
     raise ShellError(f"a ${opening} that is not closed")
 
 
-def _inner(line: str, word: Word) -> Iterator[Command]:
+def _inner(line: str, word: ShellWord) -> Iterator[ShellCommand]:
     """The commands inside a word's $(...)."""
     at, quoted = word.start, False
     while at < word.end:

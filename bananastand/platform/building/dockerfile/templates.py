@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import BuildError
 from ..overrides import FILE, Overrides
 
-__all__ = ["dockerfile_of"]
+__all__ = ["read_dockerfile"]
 
 # The file that starts the app, in the order of Banana's templates: Potassium's, the first one's, and what others do.
 STARTS = ("server.py", "app.py", "main.py")
@@ -20,7 +20,7 @@ CMD {command}
 """
 
 
-def dockerfile_of(source: Path, name: str, overrides: Overrides, log: Callable[[str], None]) -> str:
+def read_dockerfile(source: Path, name: str, overrides: Overrides, log: Callable[[str], None]) -> str:
     """The Dockerfile's text. One that is missing is written into the source, where an engine reads it."""
     file = source / name
     if not file.resolve().is_relative_to(source):

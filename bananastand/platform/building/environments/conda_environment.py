@@ -16,9 +16,9 @@ from ...environment import inherited
 from ..commands import output, run
 from ..errors import BuildError
 from .conda import LEFT_OUT
-from .installer_failures import no_space
+from .installer_failures import is_disk_full
 
-__all__ = ["CondaPackages", "find_conda", "for_conda", "make_conda_environment"]
+__all__ = ["CondaPackages", "find_conda", "conda_specs", "make_conda_environment"]
 
 PROGRAMS = ("micromamba", "mamba", "conda")  # in the order in which they are taken
 # conda's builds for CUDA are gigabytes: without a GPU these come as the CPU builds that pip gets.
@@ -42,7 +42,7 @@ def find_conda() -> str | None:
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
-def for_conda(specs: tuple[str, ...], gpu: bool) -> tuple[str, ...]:
+def conda_specs(specs: tuple[str, ...], gpu: bool) -> tuple[str, ...]:
     """The specs that conda is given: all but Python, which the build chooses, and torch and CUDA without a GPU.
 
     >>> for_conda(("python=3.8", "cudatoolkit=11.3", "pytorch::pytorch=1.11", "faiss-cpu"), gpu=False)
@@ -89,7 +89,7 @@ async def make_conda_environment(
         log(line)
 
     status = await run(command, log=hear, environment=environment)
-    if status and no_space(said):
+    if status and is_disk_full(said):
         raise BuildError(f"no space is left for packages in {cache}: delete projects, or the folder")
     interpreter = folder / "bin" / "python"
     if status or not interpreter.exists():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import BuildError
 
-__all__ = ["MADE", "alone", "forget_unused", "full", "need_space", "note_user", "remove_environment"]
+__all__ = ["MADE", "exclusive", "forget_unused", "disk_full", "require_space", "note_user", "remove_environment"]
 
 MADE = ".bananastand"  # in a made environment, once it is whole: the folders of the builds that use it
 KEPT = 30 * 86400  # seconds that one without any is kept
@@ -21,7 +21,7 @@ LEAST = 200 * 2**20  # bytes that have to be free before anything is installed
 
 
 @contextlib.asynccontextmanager
-async def alone(lock: Path) -> AsyncGenerator[None]:
+async def exclusive(lock: Path) -> AsyncGenerator[None]:
     """One build at a time, also where several processes share the cache. Waiting can be cancelled."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
@@ -68,13 +68,13 @@ def remove_environment(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def need_space(cache: Path) -> None:
+def require_space(cache: Path) -> None:
     """Raises BuildError where the disk of the cache is full."""
     if shutil.disk_usage(cache).free < LEAST:
-        raise full(cache)
+        raise disk_full(cache)
 
 
-def full(cache: Path) -> BuildError:
+def disk_full(cache: Path) -> BuildError:
     """The error for a full disk: which folder, how much it holds and of what."""
     held = {folder.name: _size(folder) for folder in cache.iterdir() if folder.is_dir()} if cache.is_dir() else {}
     parts = ", ".join(

@@ -29,23 +29,23 @@ from .pythons import (
     OLDEST,
     Interpreter,
     PythonChoice,
-    available,
+    available_interpreters,
     find_interpreter,
     install_python,
     no_interpreter,
-    of_lines,
-    of_source,
+    python_of_lines,
+    python_of_source,
 )
 from .requirements import PipCall
 from .torch_builds import FAMILY, TorchBuilds, imports, torch_builds, uses_torch
 
-__all__ = ["Intent", "Plan", "complete", "index_of", "no_torch", "read_intent"]
+__all__ = ["EnvironmentIntent", "EnvironmentPlan", "complete_plan", "index_of", "no_torch", "read_intent"]
 
 YEAR = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class EnvironmentIntent:
     """What the repository says.
 
     python: None where it says nothing. packages: of the base image, without those the requirements replace or nothing
@@ -70,10 +70,10 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EnvironmentPlan:
     """What is made: overrides and excludes are requirements for uv that change what others ask for."""
 
-    intent: Intent
+    intent: EnvironmentIntent
     choice: PythonChoice
     interpreter: Interpreter
     packages: tuple[str, ...]
@@ -90,7 +90,7 @@ def read_intent(
     instructions: Sequence[tuple[int, str]] = (),
     source: Path | None = None,
     wanted_python: tuple[str, str] | None = None,
-) -> Intent:
+) -> EnvironmentIntent:
     """Read what a repository says of its environment.
 
     Args:
@@ -115,18 +115,18 @@ def read_intent(
     if wanted_python is not None and not settings.python:
         version, reason = wanted_python
         python = PythonChoice(version, reason, exact=True, fixed=reason.startswith("bananastand.toml"))
-    return Intent(python, as_of, image, packages, lines, bounds, torch)
+    return EnvironmentIntent(python, as_of, image, packages, lines, bounds, torch)
 
 
-async def complete(
-    intent: Intent,
+async def complete_plan(
+    intent: EnvironmentIntent,
     *,
     settings: BuildSettings,
     config: PipConfig,
     uv: str | None,
     log: Callable[[str], None],
     own_python: bool = False,
-) -> Plan:
+) -> EnvironmentPlan:
     """Find the interpreter and the builds of torch. Raises BuildError.
 
     own_python: conda brings the interpreter.
@@ -156,7 +156,7 @@ async def complete(
     else:
         interpreter = await _interpreter(choice, intent, uv, folder, config, log)
     log(f"environment: Python {interpreter.version}: {choice.reason}")
-    plan = Plan(intent, choice, interpreter, intent.packages, torch)
+    plan = EnvironmentPlan(intent, choice, interpreter, intent.packages, torch)
     if torch.is_mirror:
         return dataclasses.replace(plan, overrides=await asyncio.to_thread(_from_mirror, plan, settings, config))
     return _with_torch(plan, settings, log)
@@ -173,11 +173,11 @@ def _python(
 ) -> PythonChoice | None:
     if settings.python:
         return PythonChoice(settings.python, "bananastand.toml says so", exact=True, fixed=True)
-    if (stated := of_lines(instructions)) is not None:
+    if (stated := python_of_lines(instructions)) is not None:
         return stated
     if image is not None and image.python:
         return PythonChoice(image.python, f"the base image {image.name} has it", image.exact)
-    return of_source(source, sys.version_info[1]) if source is not None else None
+    return python_of_source(source, sys.version_info[1]) if source is not None else None
 
 
 def _packages_of(image: BaseImage, lines: Sequence[str], torch: bool, source: Path | None) -> tuple[str, ...]:
@@ -211,7 +211,7 @@ def _parsed(lines: Sequence[str]) -> list[Requirement]:
     return found
 
 
-async def _by_pins(intent: Intent, config: PipConfig, log: Callable[[str], None]) -> PythonChoice:
+async def _by_pins(intent: EnvironmentIntent, config: PipConfig, log: Callable[[str], None]) -> PythonChoice:
     """A Python that the exact pins have wheels for: the machine's, or the one of the time, where it is among them."""
     machine, likely = sys.version_info[1], None
     if not intent.as_of.is_recent and intent.as_of.day is not None:
@@ -240,7 +240,7 @@ async def _by_pins(intent: Intent, config: PipConfig, log: Callable[[str], None]
     return PythonChoice(f"3.{chosen}", f"{', '.join(forcing)} has no wheel for 3.{minor}")
 
 
-def _allowed(intent: Intent, index: PackageIndex) -> dict[str, set[int]]:
+def _allowed(intent: EnvironmentIntent, index: PackageIndex) -> dict[str, set[int]]:
     """The minors of Python that each exact pin can be had for: by wheels where it has any, else by its sources."""
     found = dict[str, set[int]]()
     for requirement in _parsed(intent.requirements):
@@ -255,7 +255,12 @@ def _allowed(intent: Intent, index: PackageIndex) -> dict[str, set[int]]:
 
 
 async def _interpreter(
-    choice: PythonChoice, intent: Intent, uv: str | None, folder: Path, config: PipConfig, log: Callable[[str], None]
+    choice: PythonChoice,
+    intent: EnvironmentIntent,
+    uv: str | None,
+    folder: Path,
+    config: PipConfig,
+    log: Callable[[str], None],
 ) -> Interpreter:
     """The wanted interpreter, from this machine or by uv; the nearest one that the pins allow where there is none."""
     assert choice.version is not None
@@ -265,7 +270,7 @@ async def _interpreter(
             return found
         if uv is not None and (found := await install_python(uv, choice.version, folder, log)):
             return found
-    here = await available(folder)
+    here = await available_interpreters(folder)
     if choice.fixed:
         raise no_interpreter(choice, here)
     allowed = await asyncio.to_thread(_allowed, intent, index_of(config))
@@ -279,7 +284,7 @@ async def _interpreter(
 
 
 def _warn_of_gpu(
-    intent: Intent, settings: BuildSettings, capabilities: Sequence[str], log: Callable[[str], None]
+    intent: EnvironmentIntent, settings: BuildSettings, capabilities: Sequence[str], log: Callable[[str], None]
 ) -> None:
     """Say before anything is fetched that the torch of the pins cannot drive this machine's GPU."""
     lines = [*intent.packages, *intent.requirements, *settings.pins]
@@ -295,7 +300,7 @@ def _warn_of_gpu(
             log(f"warning: {reason}")
 
 
-def _with_torch(plan: Plan, settings: BuildSettings, log: Callable[[str], None]) -> Plan:
+def _with_torch(plan: EnvironmentPlan, settings: BuildSettings, log: Callable[[str], None]) -> EnvironmentPlan:
     """The plan with what the builds of torch change in it. Raises BuildError where torch is asked for in vain."""
     family = [requirement for requirement in _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
               if canonicalize_name(requirement.name) in FAMILY]  # fmt: skip
@@ -338,7 +343,7 @@ def _with_torch(plan: Plan, settings: BuildSettings, log: Callable[[str], None])
     )
 
 
-def _from_mirror(plan: Plan, settings: BuildSettings, config: PipConfig) -> tuple[str, ...]:
+def _from_mirror(plan: EnvironmentPlan, settings: BuildSettings, config: PipConfig) -> tuple[str, ...]:
     """The newest CPU build of each package that the requirements and the day allow, as overrides. Asks the index."""
     lines = _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
     index, day, overrides = PackageIndex((plan.torch.index,), (), config.certificates), plan.intent.as_of, list[str]()
@@ -362,7 +367,7 @@ def _public(bound: SpecifierSet) -> SpecifierSet:
     return SpecifierSet(",".join(f"{clause.operator}{clause.version.partition('+')[0]}" for clause in bound))
 
 
-def no_torch(requirement: str, plan: Plan) -> BuildError:
+def no_torch(requirement: str, plan: EnvironmentPlan) -> BuildError:
     """The error where torch is asked for and only CUDA's builds can be reached."""
     return BuildError(
         f"{requirement} is asked for, this machine has no GPU, and no CPU build of torch for Python "

@@ -24,23 +24,23 @@ from ...store.private_files import make_private
 from ..commands import output, run
 from ..errors import BuildError
 from ..settings import BuildSettings
-from .adoption import why_not
 from .conda_environment import CondaPackages, find_conda, make_conda_environment
-from .environment_cache import MADE, alone, forget_unused, full, need_space, note_user
-from .environment_plan import Plan, complete, index_of, no_torch, read_intent
-from .installer import Failed, Installer, PipConfig, find_uv, pip_config
-from .installer_failures import Context, explain, no_space
+from .environment_cache import MADE, disk_full, exclusive, forget_unused, note_user, require_space
+from .environment_plan import EnvironmentPlan, complete_plan, index_of, no_torch, read_intent
+from .existing_environment import why_unsuitable
+from .installer import Installer, InstallerFailed, PipConfig, find_uv, pip_config
+from .installer_failures import FailureContext, explain_failure, is_disk_full
 from .pythons import Interpreter
-from .requirements import PipCall, installed
+from .requirements import PipCall, installed_packages
 from .torch_options import forbidden_torch, options_for, without_cuda
 
-__all__ = ["Environment", "environment_for"]
+__all__ = ["PythonEnvironment", "prepare_environment"]
 
 ByConda = tuple[str, CondaPackages]  # the program, and what it installs
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
+class PythonEnvironment:
     """An interpreter, and the folder of its programs."""
 
     python: str
@@ -48,7 +48,7 @@ class Environment:
     key: str
 
 
-async def environment_for(
+async def prepare_environment(
     calls: Sequence[PipCall],
     *,
     settings: BuildSettings,
@@ -60,7 +60,7 @@ async def environment_for(
     source: Path | None = None,
     wanted_python: tuple[str, str] | None = None,
     conda: CondaPackages | None = None,
-) -> Environment:
+) -> PythonEnvironment:
     """The environment in which all that pip is told holds, kept as long as the folder `user`.
 
     Args:
@@ -86,23 +86,25 @@ async def environment_for(
     )
     program = find_conda() if conda is not None and conda.specs else None
     for python in settings.adopt if program is None else ():
-        candidate = await installed(python)
+        candidate = await installed_packages(python)
         reason = (
-            "there is no such interpreter" if candidate is None else why_not(candidate, calls, intent, settings, source)
+            "there is no such interpreter"
+            if candidate is None
+            else why_unsuitable(candidate, calls, intent, settings, source)
         )
         if reason is None:
             log(f"environment: {Path(python).parent.parent} has all that is required, and is used as it is")
-            return Environment(python, str(Path(python).parent), f"adopted {python}")
+            return PythonEnvironment(python, str(Path(python).parent), f"adopted {python}")
         log(f"environment: not {Path(python).parent.parent}: {reason}")
     uv, config = find_uv(), await pip_config(environment)
     own_python = program is not None
-    plan = await complete(intent, settings=settings, config=config, uv=uv, log=log, own_python=own_python)
+    plan = await complete_plan(intent, settings=settings, config=config, uv=uv, log=log, own_python=own_python)
     if intent.requirements:
         undated = "" if uv or intent.as_of.cutoff is None else "; uv is not there, and pip takes today's all the same"
         log(f"environment: {intent.as_of}{undated}")
     by_conda = (program, conda) if program is not None and conda is not None else None
     folder = settings.cache / "environments" / await _key(plan, calls, settings, uv, by_conda)
-    async with alone(folder.with_suffix(".lock")):
+    async with exclusive(folder.with_suffix(".lock")):
         if (folder / MADE).exists():
             log(f"environment: {folder.name} is there already, made by an earlier build")
         else:
@@ -112,11 +114,11 @@ async def environment_for(
             await _made(folder, calls, plan, settings, environment, config, uv, log, by_conda)
         note_user(folder, user)
     await asyncio.to_thread(forget_unused, settings.cache / "environments")
-    return Environment(str(folder / "bin" / "python"), str(folder / "bin"), folder.name)
+    return PythonEnvironment(str(folder / "bin" / "python"), str(folder / "bin"), folder.name)
 
 
 async def _key(
-    plan: Plan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None, conda: ByConda | None
+    plan: EnvironmentPlan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None, conda: ByConda | None
 ) -> str:
     """The same for what gives the same environment."""
     day = plan.intent.as_of.cutoff
@@ -133,7 +135,7 @@ async def _key(
 async def _made(
     folder: Path,
     calls: Sequence[PipCall],
-    plan: Plan,
+    plan: EnvironmentPlan,
     settings: BuildSettings,
     environment: Mapping[str, str],
     config: PipConfig,
@@ -142,7 +144,7 @@ async def _made(
     conda: ByConda | None,
 ) -> None:
     """Make the environment in its folder, or leave no folder."""
-    need_space(settings.cache)
+    require_space(settings.cache)
     making = _Making(folder, calls, plan, settings, environment, config, uv, log, conda)
     try:
         await making.make()
@@ -152,8 +154,8 @@ async def _made(
             await asyncio.to_thread(make_private, path, shared=own)
     except OSError as error:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        if no_space([str(error)]):
-            raise full(settings.cache) from None
+        if is_disk_full([str(error)]):
+            raise disk_full(settings.cache) from None
         raise
     except BaseException:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
@@ -166,7 +168,7 @@ class _Making:
 
     folder: Path
     calls: Sequence[PipCall]
-    plan: Plan
+    plan: EnvironmentPlan
     settings: BuildSettings
     environment: Mapping[str, str]
     config: PipConfig
@@ -206,8 +208,8 @@ class _Making:
             command = [python.path, "-m", "venv", *without, str(self.folder)]
         said = list[str]()
         if await run(command, log=said.append):
-            if no_space(said):
-                raise full(self.settings.cache)
+            if is_disk_full(said):
+                raise disk_full(self.settings.cache)
             raise BuildError(
                 f"no environment can be made with {python.path}: {said[-1] if said else 'it says no reason'}"
             )
@@ -244,7 +246,7 @@ class _Making:
                     if named := forbidden_torch(await self._run(dry, more, quiet=True)):
                         raise no_torch(named, self.plan)
                 await self._run(call, more)
-            except Failed as error:
+            except InstallerFailed as error:
                 await self._failed(error, call)
 
     def _options(self, call: PipCall, folder: Path, of_base: bool) -> list[str]:
@@ -263,19 +265,19 @@ class _Making:
             call.words, cwd=call.cwd, environment=call.environment, more=more, hashed=call.is_hashed
         )
 
-    async def _failed(self, error: Failed, call: PipCall) -> None:
+    async def _failed(self, error: InstallerFailed, call: PipCall) -> None:
         """Go on without a date where the index tells none, else raise what the installer meant."""
         text = "\n".join(error.lines)
-        if no_space(error.lines):
-            raise full(self.settings.cache) from None
+        if is_disk_full(error.lines):
+            raise disk_full(self.settings.cache) from None
         if self.dated and "is missing an upload date" in text and "exclude-newer" in text:
             self.dated = False
             self.log("environment: the index tells no upload times: open requirements resolve as of today")
             await self._install(call)
             return
         day = self.plan.intent.as_of.day if self.dated and self.plan.intent.as_of.cutoff else None
-        context = Context(
+        context = FailureContext(
             self.calls, "uv" if self.uv else "pip", self.plan.interpreter.minor, self.plan.choice.reason,
             day.isoformat() if day else None, index_of(self.config, 5.0).files,
         )  # fmt: skip
-        raise BuildError(await asyncio.to_thread(explain, error.lines, context)) from None
+        raise BuildError(await asyncio.to_thread(explain_failure, error.lines, context)) from None

@@ -17,9 +17,9 @@ from ...environment import inherited
 from ...replicas.sandbox_paths import prefixes
 from ...replicas.walls import Walls
 from ..commands import output, run
-from ..confinement import confined
+from .installer_sandbox import sandbox_installer
 
-__all__ = ["Failed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
+__all__ = ["InstallerFailed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
 
 # Of pip's options: what uv calls otherwise, and what it has no need of.
 RENAMED = {"--force-reinstall": "--reinstall", "--trusted-host": "--allow-insecure-host", "--pypi-url": "--index-url"}
@@ -40,7 +40,7 @@ NOISE = re.compile(r"warning: `\S+` is missing an upload date|Using Python \S+ e
 ONCE = frozenset({"--no-deps", "--upgrade", "-U", "--pre", "--no-index", "--no-build-isolation", "--require-hashes"})
 
 
-class Failed(Exception):
+class InstallerFailed(Exception):
     """An installer ended with a status; `lines` are what it said."""
 
     def __init__(self, lines: Sequence[str]) -> None:
@@ -135,9 +135,12 @@ class Installer:
         seen = [*self._installations(), *(word for word in command if word.startswith("/"))]
         folder = str(Path(self.python).parent.parent)
         writable = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
-        with confined(command, self.walls, cwd=cwd, readable=seen, writable=writable) as (words, more_variables):
+        with sandbox_installer(command, self.walls, cwd=cwd, readable=seen, writable=writable) as (
+            words,
+            more_variables,
+        ):
             if await run(words, log=both, cwd=cwd, environment={**own, **more_variables}):
-                raise Failed(said)
+                raise InstallerFailed(said)
         return said
 
     def _installations(self) -> set[str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from .package_index import File, pythons_of, spelled
+from .package_index import PackageFile, format_minors, pythons_of
 from .requirements import PipCall
 
-__all__ = ["Context", "explain", "no_space"]
+__all__ = ["FailureContext", "explain_failure", "is_disk_full"]
 
 PIN = '[build] pins = ["{name}==..."] in bananastand.toml takes another version'
 # What a compiler's complaint means, and the Debian packages that help.
@@ -35,7 +35,7 @@ NOISE = re.compile(r"subprocess-exited-with-error|metadata-generation-failed|Thi
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class FailureContext:
     """What an explanation may use. why_python: who chose the Python. files: asks the index for a package's files."""
 
     calls: Sequence[PipCall]
@@ -43,10 +43,10 @@ class Context:
     minor: int
     why_python: str
     as_of: str | None
-    files: Callable[[str], list[File]]
+    files: Callable[[str], list[PackageFile]]
 
 
-def explain(lines: Sequence[str], context: Context) -> str:
+def explain_failure(lines: Sequence[str], context: FailureContext) -> str:
     """One sentence or two: where the requirement stands, what is wrong with it, and what to do. May ask the index."""
     text = "\n".join(lines)
     for read in (_unreachable, _hashes, _git, _too_new, _build, _no_wheel, _absent, _file, _conflict):
@@ -57,12 +57,12 @@ def explain(lines: Sequence[str], context: Context) -> str:
     return f"{context.tool} failed: {re.sub(r'^(error|ERROR): *', '', last)}"
 
 
-def no_space(lines: Sequence[str]) -> bool:
+def is_disk_full(lines: Sequence[str]) -> bool:
     """Whether the disk, or a quota, was full."""
     return re.search(r"No space left on device|os error 28\b|Disk quota exceeded", "\n".join(lines)) is not None
 
 
-def _unreachable(text: str, context: Context) -> str | None:
+def _unreachable(text: str, context: FailureContext) -> str | None:
     found = re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE)
     found = found or re.search(r"(?:Max retries exceeded with url|connection broken)[^\n]*?(\S+://\S+|/\S+)", text)
     if found is None or "was not found in the package registry" in text:
@@ -75,7 +75,7 @@ def _unreachable(text: str, context: Context) -> str | None:
     )
 
 
-def _hashes(text: str, context: Context) -> str | None:
+def _hashes(text: str, context: FailureContext) -> str | None:
     """A file of another hash, or a requirement without one; uv's words, then pip's."""
     found = re.search(r"Hash mismatch for `([^`]+)`", text)
     found = found or re.search(r"DO NOT MATCH THE HASHES.*?\n\s+([\w.-]+(?:==\S+)?)[^\n]*from", text, re.DOTALL)
@@ -98,7 +98,7 @@ def _hashes(text: str, context: Context) -> str | None:
     )
 
 
-def _git(text: str, context: Context) -> str | None:
+def _git(text: str, context: FailureContext) -> str | None:
     if "Git operation failed" not in text and "git clone" not in text and "git fetch" not in text:
         return None
     address = re.search(r"(?:fetch|clone)[^\n]*?'?((?:https|ssh|git)://[^\s'`]+)", text)
@@ -111,7 +111,7 @@ def _git(text: str, context: Context) -> str | None:
     )
 
 
-def _too_new(text: str, context: Context) -> str | None:
+def _too_new(text: str, context: FailureContext) -> str | None:
     found = re.search(
         r"`(\S+)` was filtered by `exclude-newer`.*?(?:satisfying the requirement is v?(\S+?)[.,])? ", text
     )
@@ -127,7 +127,7 @@ def _too_new(text: str, context: Context) -> str | None:
     )
 
 
-def _build(text: str, context: Context) -> str | None:
+def _build(text: str, context: FailureContext) -> str | None:
     found = re.search(r"Failed to (?:build|download and build) `([^`=@]+?)(?:==([^`]+)| @ [^`]+)?`", text)
     found = found or re.search(r"Failed building wheel for ([\w.-]+)()", text)
     found = found or re.search(r"Failed to build installable wheels for [^\n]*\(([\w.-]+)()", text)
@@ -158,7 +158,7 @@ def _build(text: str, context: Context) -> str | None:
     )
 
 
-def _no_wheel(text: str, context: Context) -> str | None:
+def _no_wheel(text: str, context: FailureContext) -> str | None:
     found = re.search(r"Because (?:only )?(\S+?)(?:==(\S+))? has no (?:usable )?wheels with a matching (\w+)", text)
     found = found or re.search(r"only found wheels for `(\S+)` \(v(\S+)\) with the following ()", text)
     if found is None:
@@ -167,14 +167,14 @@ def _no_wheel(text: str, context: Context) -> str | None:
     table = _wheels(name, version, context)
     if not table and (tags := re.search(r"following Python ABI tags?: (.+)$", text, re.MULTILINE)):
         minors = {int(minor) for minor in re.findall(r"cp3(\d+)", tags[1])}
-        table = f"it has for {spelled(minors)}" if minors else ""
+        table = f"it has for {format_minors(minors)}" if minors else ""
     return (
         f"{_where(name, context)}{name} {version} has no wheel for Python 3.{context.minor} ({context.why_python})"
         f"{f'; {table}' if table else ' on this machine'}; {_another(name, version, context)}"
     )
 
 
-def _absent(text: str, context: Context) -> str | None:
+def _absent(text: str, context: FailureContext) -> str | None:
     if found := re.search(r"(\S+) was not found in the (?:package registry|provided package locations)", text):
         return f"{_where(found[1], context)}there is no package {found[1]} in the index; correct its name, or remove it"
     found = re.search(r"there (?:is|are) no versions? of (\S+?)(?:\[\S+\])?(==\S+)?(?: and|,|$)", text)
@@ -196,7 +196,7 @@ def _absent(text: str, context: Context) -> str | None:
     )
 
 
-def _file(text: str, context: Context) -> str | None:
+def _file(text: str, context: FailureContext) -> str | None:
     if found := re.search(r"(?:File not found|Distribution not found at): `?(.+?)`?$", text, re.MULTILINE):
         return f"{found[1].removeprefix('file://')} is not there when pip runs; COPY it before, or correct the path"
     found = re.search(r"Couldn't parse requirement in `(.+?)`(?: at position \d+)?\s*(?:cause: )?(.*)", text)
@@ -206,7 +206,7 @@ def _file(text: str, context: Context) -> str | None:
     return f"{Path(found[2]).name} line {found[3]} cannot be read: {found[1]}" if found else None
 
 
-def _conflict(text: str, context: Context) -> str | None:
+def _conflict(text: str, context: FailureContext) -> str | None:
     cause = _cause(text)
     if cause is None:
         return None
@@ -227,18 +227,18 @@ def _cause(text: str) -> str | None:
     return None
 
 
-def _wheels(name: str, version: str, context: Context) -> str:
+def _wheels(name: str, version: str, context: FailureContext) -> str:
     """Which Pythons a version has wheels for, where this one is not among them."""
     files = [file for file in context.files(name) if not version or str(file.version.public) == version]
     wheels, sources = pythons_of(files)
     if wheels and context.minor not in wheels:
-        return f"it has wheels for Python {spelled(wheels)}"
+        return f"it has wheels for Python {format_minors(wheels)}"
     if not wheels and sources and context.minor not in sources:
-        return f"it is for Python {spelled(sources)}"
+        return f"it is for Python {format_minors(sources)}"
     return ""
 
 
-def _another(name: str, version: str, context: Context) -> str:
+def _another(name: str, version: str, context: FailureContext) -> str:
     """The ways on: another Python where one has a wheel, another version where none has."""
     files = [file for file in context.files(name) if not version or str(file.version.public) == version] if name else []
     wheels, sources = pythons_of(files)
@@ -248,12 +248,12 @@ def _another(name: str, version: str, context: Context) -> str:
     return PIN.format(name=name or "PACKAGE")
 
 
-def _where(name: str, context: Context) -> str:
+def _where(name: str, context: FailureContext) -> str:
     place = _stands(name, context)
     return f"{place}: " if place else ""
 
 
-def _stands(name: str, context: Context) -> str | None:
+def _stands(name: str, context: FailureContext) -> str | None:
     """File and line of a requirement, or the line of the Dockerfile that pip is called in."""
     plain = canonicalize_name(re.split(r"[\s=<>!~\[;@(]", name.strip("` "))[0]) if name else ""
     for call in context.calls:

@@ -28,7 +28,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-__all__ = ["DEFAULT_INDEX", "File", "PackageIndex", "pythons_of", "spelled"]
+__all__ = ["DEFAULT_INDEX", "PackageFile", "PackageIndex", "pythons_of", "format_minors"]
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -38,7 +38,7 @@ MINORS = range(6, 20)  # of Python 3 that are considered
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class PackageFile:
     """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known.
 
     yanked: by whoever published it, so that only an exact pin takes it.
@@ -74,7 +74,7 @@ class PackageIndex:
     ) -> None:  # fmt: skip
         self._indexes, self._folders, self._timeout, self._certificates = indexes, folders, timeout, certificates
         self._context = ssl.create_default_context(cafile=certificates if certificates else None)
-        self._known = dict[str, list[File]]()
+        self._known = dict[str, list[PackageFile]]()
         self.failures = dict[str, str]()
 
     def with_indexes(self, addresses: Iterable[str]) -> PackageIndex:
@@ -82,11 +82,11 @@ class PackageIndex:
         indexes = tuple(dict.fromkeys([*self._indexes, *addresses]))
         return PackageIndex(indexes, self._folders, self._certificates, self._timeout)
 
-    def files(self, name: str) -> list[File]:
+    def files(self, name: str) -> list[PackageFile]:
         """All files of a package, without yanked ones; empty where no index has or says any. Blocks on the network."""
         return [file for file in self.history(name) if not file.yanked]
 
-    def history(self, name: str) -> list[File]:
+    def history(self, name: str) -> list[PackageFile]:
         """All files of a package, yanked ones among them."""
         name = str(canonicalize_name(name))
         if name not in self._known:
@@ -98,7 +98,7 @@ class PackageIndex:
         """What the indexes say of a package's files, as the simple API's JSON has it. Blocks on the network."""
         return [row for index in self._indexes for row in self._rows(index, name)]
 
-    def _of_index(self, index: str, name: str) -> list[File]:
+    def _of_index(self, index: str, name: str) -> list[PackageFile]:
         return [file for row in self._rows(index, name) if (file := _file(row, name)) is not None]
 
     def _rows(self, index: str, name: str) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ class PackageIndex:
             return []
 
 
-def pythons_of(files: Iterable[File], when: datetime | None = None) -> tuple[set[int], set[int]]:
+def pythons_of(files: Iterable[PackageFile], when: datetime | None = None) -> tuple[set[int], set[int]]:
     """The minors of Python 3 that have a wheel among the files, and those that a source distribution is for."""
     wheels, sources = set[int](), set[int]()
     for file in files:
@@ -127,7 +127,7 @@ def pythons_of(files: Iterable[File], when: datetime | None = None) -> tuple[set
     return wheels, sources
 
 
-def spelled(minors: Iterable[int]) -> str:
+def format_minors(minors: Iterable[int]) -> str:
     """Minors of Python 3 as a reader wants them.
 
     >>> spelled({6, 7, 8, 11})
@@ -190,7 +190,7 @@ def _html_rows(text: str, address: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _file(row: Mapping[str, Any], name: str) -> File | None:
+def _file(row: Mapping[str, Any], name: str) -> PackageFile | None:
     filename = str(row.get("filename", ""))
     try:
         if filename.endswith(".whl"):
@@ -205,10 +205,12 @@ def _file(row: Mapping[str, Any], name: str) -> File | None:
     if str(found) != name:
         return None
     yanked = bool(row.get("yanked"))
-    return File(filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")), yanked)
+    return PackageFile(
+        filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")), yanked
+    )
 
 
-def _of_folder(folder: str, name: str) -> list[File]:
+def _of_folder(folder: str, name: str) -> list[PackageFile]:
     path = Path(unquote(urlsplit(folder).path)) if folder.startswith("file:") else Path(folder)
     files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
     rows = ({"filename": file.name, "url": file.resolve().as_uri()} for file in files)

@@ -16,7 +16,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from ..tree import Tree
+from ..root_filesystem import RootFilesystem
 from .requirements import FILES, WITH_VALUE, PipCall, read_requirements
 
 __all__ = ["PipWords", "Pins"]
@@ -69,7 +69,7 @@ class PipWords:
     an image: of `--target` and `--prefix`, and the wheels of `pip wheel`.
     """
 
-    tree: Tree
+    tree: RootFilesystem
     pins: Pins
     log: Callable[[str], None]
     editable: list[str] = field(default_factory=list[str])

@@ -21,12 +21,12 @@ from ..errors import BuildError
 __all__ = [
     "Interpreter",
     "PythonChoice",
-    "available",
+    "available_interpreters",
     "find_interpreter",
     "install_python",
     "no_interpreter",
-    "of_lines",
-    "of_source",
+    "python_of_lines",
+    "python_of_source",
 ]
 
 OLDEST = 7  # minor of the oldest Python 3 that replicas run on
@@ -76,7 +76,7 @@ class Interpreter:
         return int(self.version.split(".")[1])
 
 
-def of_lines(instructions: Sequence[tuple[int, str]]) -> PythonChoice | None:
+def python_of_lines(instructions: Sequence[tuple[int, str]]) -> PythonChoice | None:
     """The Python that lines of a Dockerfile install or start: the last one that names a version.
 
     Args:
@@ -100,7 +100,7 @@ def of_lines(instructions: Sequence[tuple[int, str]]) -> PythonChoice | None:
     return found
 
 
-def of_source(source: Path, machine: int) -> PythonChoice | None:
+def python_of_source(source: Path, machine: int) -> PythonChoice | None:
     """The Python that .python-version or requires-python names; of several that fit, this machine's or the newest."""
     file = source / ".python-version"
     if file.is_file() and (stated := re.match(r"\s*(3\.\d+)", file.read_text(encoding="utf-8", errors="replace"))):
@@ -145,7 +145,7 @@ async def find_interpreter(version: str, folder: Path) -> Interpreter | None:
     return None
 
 
-async def available(folder: Path) -> list[Interpreter]:
+async def available_interpreters(folder: Path) -> list[Interpreter]:
     """One interpreter of each minor of Python 3 that this machine has, the oldest first."""
     paths = dict.fromkeys(str(path) for path in _candidates(folder))
     found = await asyncio.gather(*(_looked_at(path) for path in paths))

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from ..commands import output
 
-__all__ = ["FILES", "Installed", "PipCall", "installed", "read_requirements", "unmet"]
+__all__ = ["FILES", "InstalledPackages", "PipCall", "installed_packages", "read_requirements", "unmet_requirement"]
 
 WITH_VALUE = frozenset(
     {"-f", "--find-links", "-i", "--index-url", "--pypi-url", "--extra-index-url", "--trusted-host",
@@ -175,7 +175,7 @@ def _contents(path: Path) -> Iterator[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class InstalledPackages:
     """What an interpreter's environment holds: name -> (version, what it requires)."""
 
     python: str
@@ -183,7 +183,7 @@ class Installed:
     packages: Mapping[str, tuple[str, Sequence[str]]]
 
 
-async def installed(python: str) -> Installed | None:
+async def installed_packages(python: str) -> InstalledPackages | None:
     """Look at an environment by its interpreter; None where there is no such one."""
     status, text = await output([python, "-c", LOOK])
     try:
@@ -191,10 +191,10 @@ async def installed(python: str) -> Installed | None:
     except (ValueError, IndexError):
         return None
     packages = {str(canonicalize_name(name)): (str(about[0]), list[str](about[1])) for name, about in found.items()}
-    return Installed(python, (version[0], version[1]), packages) if status == 0 else None
+    return InstalledPackages(python, (version[0], version[1]), packages) if status == 0 else None
 
 
-def unmet(installed_: Installed, calls: Sequence[PipCall]) -> str | None:
+def unmet_requirement(installed_: InstalledPackages, calls: Sequence[PipCall]) -> str | None:
     """Why an environment does not satisfy what pip was told, or None: with all that is required in turn."""
     if installed_.version != sys.version_info[:2]:
         return f"its Python is {installed_.version[0]}.{installed_.version[1]}"

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 
 from ..sources.ignore import Ignored
 from ..sources.sources import files_of
-from .package_index import File, PackageIndex
+from .package_index import PackageFile, PackageIndex
 
 __all__ = ["CPU_INDEX", "FAMILY", "TorchBuilds", "imports", "name_of", "requires_of", "torch_builds", "uses_torch"]
 
@@ -49,13 +49,13 @@ class TorchBuilds:
 
     kind: Literal["any", "cpu", "wheels", "none"]
     index: str = CPU_INDEX
-    wheels: tuple[File, ...] = ()
+    wheels: tuple[PackageFile, ...] = ()
     why: str = ""
     backend: str | None = None
 
-    def of_python(self, minor: int) -> dict[str, File]:
+    def of_python(self, minor: int) -> dict[str, PackageFile]:
         """The newest wheel of each package for a Python, by the package's name."""
-        found = dict[str, File]()
+        found = dict[str, PackageFile]()
         for wheel in sorted(self.wheels, key=lambda wheel: wheel.version):
             if minor in wheel.pythons:
                 found[wheel.name.partition("-")[0]] = wheel
@@ -125,7 +125,7 @@ def imports(source: Path, package: str) -> bool:
     return False
 
 
-def requires_of(wheel: File) -> list[str]:
+def requires_of(wheel: PackageFile) -> list[str]:
     """The names of the packages that a wheel on disk requires."""
     try:
         with ZipFile(urllib.request.url2pathname(wheel.url.removeprefix("file://"))) as file:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..settings import BuildSettings
 from .base_images import newest_torch
-from .environment_plan import Plan
+from .environment_plan import EnvironmentPlan
 from .requirements import FILES, PipCall, read_requirements
 from .torch_builds import FAMILY, name_of, requires_of
 
@@ -22,7 +22,9 @@ INDEXES = ("-f", "--find-links", "-i", "--index-url", "--extra-index-url")
 PYTORCH = re.compile(r"\bdownload\.pytorch\.org/")
 
 
-def options_for(plan: Plan, settings: BuildSettings, folder: Path, day: datetime | None, of_base: bool) -> list[str]:
+def options_for(
+    plan: EnvironmentPlan, settings: BuildSettings, folder: Path, day: datetime | None, of_base: bool
+) -> list[str]:
     """Options for `uv pip install`; files they name are written into `folder`.
 
     Args:
@@ -91,7 +93,7 @@ def _copy_without_cuda(path: Path) -> Path | None:
     return copy
 
 
-def _undated(plan: Plan) -> set[str]:
+def _undated(plan: EnvironmentPlan) -> set[str]:
     """No limit for torch where its index tells no times, nor for what a wheel on disk, which may be newer, requires."""
     if plan.torch.kind == "cpu":
         return set(FAMILY)
@@ -101,7 +103,7 @@ def _undated(plan: Plan) -> set[str]:
     return {name for wheel in wheels.values() for name in requires_of(wheel)} - {*FAMILY, "numpy"}
 
 
-def _pinned(plan: Plan, settings: BuildSettings) -> set[str]:
+def _pinned(plan: EnvironmentPlan, settings: BuildSettings) -> set[str]:
     """No limit for exact pins: they mean that version, whenever it was uploaded."""
     pins = {name for line in settings.pins if "==" in line and (name := name_of(line))}
     return plan.intent.pinned | pins

@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..tree import Tree
+from ..root_filesystem import RootFilesystem
 
-__all__ = ["unreachable"]
+__all__ = ["unreachable_paths"]
 
 # Calls whose first text is a path.
 CALLS = frozenset(
@@ -23,7 +23,7 @@ MACHINE = ("/dev", "/proc", "/sys", "/tmp")
 MOST_FILES, MOST_LINES = 200, 12
 
 
-def unreachable(folder: Path, tree: Tree) -> list[str]:
+def unreachable_paths(folder: Path, tree: RootFilesystem) -> list[str]:
     """Lines for the log: file, line and path, and how such paths are made to work. Empty where there are none."""
     found = list[str]()
     files = (file for file in sorted(folder.rglob("*.py")) if "site-packages" not in file.parts)
@@ -42,7 +42,7 @@ def unreachable(folder: Path, tree: Tree) -> list[str]:
     ]
 
 
-def _paths(file: Path, tree: Tree) -> Iterator[tuple[int, str]]:
+def _paths(file: Path, tree: RootFilesystem) -> Iterator[tuple[int, str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

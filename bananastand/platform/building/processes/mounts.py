@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..dockerfile.dockerfile import Instruction
 from ..errors import NotHonoured
+from ..root_filesystem import RootFilesystem
 from ..settings import BuildSettings
-from ..tree import Tree
 
 __all__ = ["Mounts"]
 
@@ -20,12 +20,12 @@ __all__ = ["Mounts"]
 class Mounts:
     """The mounts of one stage, as links and files in its tree."""
 
-    def __init__(self, tree: Tree, source: Path, settings: BuildSettings) -> None:
+    def __init__(self, tree: RootFilesystem, source: Path, settings: BuildSettings) -> None:
         self._tree, self._source, self._settings = tree, source, settings
         self._there = list[Path]()
         self.origins = list[str]()  # folders and files outside of the tree that are mounted
 
-    def put(self, line: Instruction, workdir: str, stage: Callable[[str], Tree]) -> None:
+    def put(self, line: Instruction, workdir: str, stage: Callable[[str], RootFilesystem]) -> None:
         """Put what a RUN line asks for in its place. stage: the files of an earlier one. Raises NotHonoured."""
         for name, value in line.flags:
             if name not in ("mount", "network", "security"):

@@ -13,15 +13,15 @@ from ...environment import inherited
 from ...launch import Launch
 from ...replicas.sandbox import why_no_sandbox
 from ..dockerfile.dockerfile import Dockerfile
-from ..dockerfile.starts import Start, started
+from ..dockerfile.image_command import ImageCommand, resolve_command
 from ..errors import BuildError, DockerfileError
-from ..failure import windows_lines
+from ..failure import explain_windows_line_ends
 from ..overrides import Overrides
 from ..settings import BuildSettings
 from ..weights.weights import hub_home, lend_cache, renamed_weights
-from .absolute_paths import unreachable
+from .absolute_paths import unreachable_paths
 from .stage import StageBuild
-from .system_packages import missing_packages, needs, spoken
+from .system_packages import app_packages, describe_packages, missing_packages
 
 __all__ = ["build_process"]
 
@@ -70,7 +70,7 @@ async def build_process(
     _check(launch, last)
     await _say_packages(last, log)
     if no_sandbox:
-        for line in unreachable(Path(launch.workdir), last.tree):
+        for line in unreachable_paths(Path(launch.workdir), last.tree):
             log(line)
     return launch
 
@@ -80,11 +80,11 @@ def _named(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted({part for value in environment.values() for part in value.split(":") if part.startswith("/")}))
 
 
-def _start(last: StageBuild, overrides: Overrides) -> Start:
+def _start(last: StageBuild, overrides: Overrides) -> ImageCommand:
     if overrides.app.command is not None:
-        return Start(overrides.app.command)
+        return ImageCommand(overrides.app.command)
     lines = _lines_of_command(last)
-    start = started(last.entrypoint, last.command, lines[-1] if lines else last.stage.line)
+    start = resolve_command(last.entrypoint, last.command, lines[-1] if lines else last.stage.line)
     if start is None:
         raise BuildError(
             'the Dockerfile has no CMD: say how the app is started, as CMD ["python3", "-u", "app.py"], or as command '
@@ -115,7 +115,7 @@ def _check(launch: Launch, last: StageBuild) -> None:
     said = f"CMD {' '.join(launch.command)}".replace(str(last.tree.root), "")
     if lines := _lines_of_command(last):
         said = f"Dockerfile line {lines[-1]}: {said}"
-    if (why := windows_lines(Path(launch.workdir, program))) is not None:
+    if (why := explain_windows_line_ends(Path(launch.workdir, program))) is not None:
         raise BuildError(f"{said}: {why}")
     if program.startswith("python"):
         script = next((word for word in words if not word.startswith("-")), None)
@@ -134,5 +134,5 @@ def _check(launch: Launch, last: StageBuild) -> None:
 
 async def _say_packages(build: StageBuild, log: Callable[[str], None]) -> None:
     """Once, at the end: what the Dockerfile installs by apt, and what of it this machine lacks."""
-    if names := needs(build.packages):
-        log(spoken(names, await missing_packages(names)))
+    if names := app_packages(build.packages):
+        log(describe_packages(names, await missing_packages(names)))

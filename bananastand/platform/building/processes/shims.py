@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["NOTES", "notes_of", "shims"]
+__all__ = ["NOTES", "read_notes", "write_shims"]
 
 NOTES = "tmp/.bananastand-notes"  # below the tree's root
 SEPARATOR = "\x1f"
@@ -26,7 +26,7 @@ exec "$@"
 """
 
 
-def shims(folder: Path) -> Path:
+def write_shims(folder: Path) -> Path:
     """The folder with the programs, written where it is not there yet."""
     for name in (*NAMES, "sudo"):
         place, text = folder / name, SUDO if name == "sudo" else NOTE.format(name=name)
@@ -39,7 +39,7 @@ def shims(folder: Path) -> Path:
     return folder
 
 
-def notes_of(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+def read_notes(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What scripts asked for: the folder they were in, and the words. The notes are taken away."""
     file = root / NOTES
     if not file.is_file():

@@ -14,22 +14,22 @@ from pathlib import Path
 
 from ...environment import inherited
 from ..dockerfile.dockerfile import Dockerfile, Instruction, Stage
-from ..dockerfile.starts import Start, start_of
+from ..dockerfile.image_command import ImageCommand, read_image_command
 from ..environments.conda_environment import CondaPackages
-from ..environments.environments import Environment, environment_for
+from ..environments.environments import PythonEnvironment, prepare_environment
 from ..environments.pip_calls import Pins, PipWords
 from ..environments.requirements import PipCall
 from ..errors import BuildError, DockerfileError, NotHonoured
 from ..overrides import Overrides
+from ..root_filesystem import RootFilesystem
 from ..settings import BuildSettings
 from ..sources.ignore import read_ignored
-from ..tree import Tree
 from ..weights.weights import hub_home, renamed_weights
-from .fetching import download
 from .mounts import Mounts
-from .other_stages import take_packages
-from .run_line import RunLine
-from .system_packages import needs
+from .remote_files import download
+from .run_executor import RunExecutor
+from .stage_packages import copy_packages
+from .system_packages import app_packages
 
 __all__ = ["StageBuild"]
 
@@ -71,12 +71,12 @@ class StageBuild:
         self.stage, self.dockerfile, self.settings, self.log = stage, dockerfile, settings, log
         self.source, self.earlier, self.overrides = source, earlier, overrides
         self.sandboxed, self.no_sandbox = no_sandbox is None, no_sandbox
-        self.tree = Tree(folder / f"stage{stage.index}" / "root")
+        self.tree = RootFilesystem(folder / f"stage{stage.index}" / "root")
         self.environment = dict[str, str]()  # ENV
         self.arguments = dict[str, str]()  # ARG
         self.workdir, self.shell = "/", ("/bin/sh", "-c")
-        self.command: Start | None = None
-        self.entrypoint: Start | None = None
+        self.command: ImageCommand | None = None
+        self.entrypoint: ImageCommand | None = None
         self.port: int | None = None
         self.base: str | None = None  # the image that this stage, or the one it builds on, comes from
         self.instructions = [(instruction.line, instruction.text) for instruction in stage.instructions]
@@ -90,7 +90,9 @@ class StageBuild:
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
         self.pip_words = PipWords(self.tree, Pins.of(settings.pins), log)
         self.mounts = Mounts(self.tree, source, settings)
-        self._python: tuple[int, CondaPackages, Environment] | None = None  # for how many calls of pip, and what else
+        self._python: tuple[int, CondaPackages, PythonEnvironment] | None = (
+            None  # for how many calls of pip, and what else
+        )
         self._inherits_command = False
         self.weights = overrides.build.weights  # hub names, and those to fetch in their place
 
@@ -112,7 +114,7 @@ class StageBuild:
         finally:
             self.mounts.take_away()
 
-    async def python(self) -> Environment:
+    async def python(self) -> PythonEnvironment:
         """The environment with all that pip was told so far."""
         calls = list(self.pip)
         if rest := self.pip_words.pins.rest():
@@ -120,7 +122,7 @@ class StageBuild:
         if self._python is None or self._python[:2] != (len(calls), self.conda):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             try:
-                environment = await environment_for(
+                environment = await prepare_environment(
                     calls, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
                     user=self.tree.root.parent.parent, log=self.log, base=self.base,
                     instructions=self.instructions, source=self.source, wanted_python=self.wanted_python,
@@ -174,7 +176,7 @@ class StageBuild:
 
     def needed(self) -> list[str]:
         """Debian's packages that the lines so far name."""
-        return needs(self.packages)
+        return app_packages(self.packages)
 
     def _is_skipped(self, line: Instruction) -> bool:
         return any(line.text.startswith(prefix) for prefix in self.overrides.build.skip)
@@ -235,15 +237,15 @@ class StageBuild:
             case "COPY" | "ADD":
                 await self._bring(line)
             case "RUN":
-                await RunLine(self, line).do()
+                await RunExecutor(self, line).do()
             case "EXPOSE":
                 ports = [word.partition("/")[0] for word in self._words(line) if not word.endswith("/udp")]
                 if self.port is None and ports and ports[0].isdecimal():
                     self.port = int(ports[0])
             case "CMD":
-                self.command, self._inherits_command = start_of(line), False
+                self.command, self._inherits_command = read_image_command(line), False
             case "ENTRYPOINT":
-                self.entrypoint = start_of(line)
+                self.entrypoint = read_image_command(line)
                 self.command = None if self._inherits_command else self.command
             case "SHELL":
                 self.shell = self._shell(line)
@@ -327,7 +329,7 @@ class StageBuild:
                 return
             other = self.stage_of(line, named)
             origin, ignored = other.tree.root, type(ignored)()
-            sources = take_packages(self, other, sources, target)
+            sources = copy_packages(self, other, sources, target)
             if not sources:
                 self.log(f"left out: {line.text[:200]} (the packages are in the build's environment)")
                 return
@@ -369,7 +371,7 @@ class StageBuild:
             os.makedirs(place, exist_ok=True)
         return {**home, **renamed_weights(self.weights, environment)}
 
-    def running_environment(self, python: Environment | None) -> dict[str, str]:
+    def running_environment(self, python: PythonEnvironment | None) -> dict[str, str]:
         """ENV as it is on this machine, with the environment's programs first."""
         led = {name: self.placed(name, value) for name, value in self.environment.items()}
         path = self.placed("PATH", self.values()["PATH"])

@@ -12,7 +12,15 @@ from ctypes.util import find_library
 
 from ..commands import output
 
-__all__ = ["MANAGERS", "harmless", "missing_packages", "needs", "packages_of", "setup_reason", "spoken"]
+__all__ = [
+    "MANAGERS",
+    "harmless_reason",
+    "missing_packages",
+    "app_packages",
+    "packages_of",
+    "setup_reason",
+    "describe_packages",
+]
 
 MANAGERS = frozenset({"apt", "apt-get", "aptitude", "apk", "yum", "dnf", "microdnf", "zypper", "dpkg", "apt-key",
                       "apt-mark", "add-apt-repository"})  # fmt: skip
@@ -106,7 +114,7 @@ def _is_activation(words: Sequence[str | None]) -> bool:
     return any(OF_ENVIRONMENT.search(word or "") for word in words[1:])
 
 
-def harmless(program: str, paths: Sequence[str]) -> str | None:
+def harmless_reason(program: str, paths: Sequence[str]) -> str | None:
     """Why a command that changes these absolute paths need not be done, or None where it may matter."""
     if program not in CHANGES or not paths:
         return None
@@ -122,7 +130,7 @@ def harmless(program: str, paths: Sequence[str]) -> str | None:
     return reasons[-1]
 
 
-def needs(names: Iterable[str]) -> list[str]:
+def app_packages(names: Iterable[str]) -> list[str]:
     """The packages that an app may use, each once, without what the builder brings itself."""
     return sorted({name for name in names if not BROUGHT.fullmatch(name) and not name.endswith(".deb")})
 
@@ -150,7 +158,7 @@ def _is_found(name: str) -> bool:
     return bool(shutil.which(PROGRAMS.get(name, name) or name))
 
 
-def spoken(names: Sequence[str], missing: Sequence[str]) -> str:
+def describe_packages(names: Sequence[str], missing: Sequence[str]) -> str:
     """One line: what is needed, what is missing, and the command that installs it."""
     if not missing:
         return f"needs these Debian packages: {', '.join(names)}; this machine has them"

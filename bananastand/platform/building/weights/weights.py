@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ...hub_cache import hub_cache, library_caches
 from ..dockerfile.dockerfile import Dockerfile
-from ..layers import caches_of, hub_of
 
 __all__ = [
     "RENAMED",
     "TOKENS",
     "VARIABLE",
-    "Gone",
+    "GoneRepository",
     "declared_arguments",
     "gone_weights",
     "hub_home",
@@ -51,7 +51,7 @@ UNFINISHED = (".lock", ".incomplete", ".tmp")
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class GoneRepository:
     """A repository that is not where old code asks for it. moved: the hub redirects, which old libraries miss."""
 
     name: str
@@ -62,11 +62,11 @@ class Gone:
 
 
 @cache
-def gone_weights() -> Mapping[str, Gone]:
+def gone_weights() -> Mapping[str, GoneRepository]:
     """Every known one, by its name."""
     text = Path(__file__).with_name("gone_weights.toml").read_text(encoding="utf-8")
     return {
-        name: Gone(name, row.get("successor"), row["reason"], row["source"], row.get("moved", False))
+        name: GoneRepository(name, row.get("successor"), row["reason"], row["source"], row.get("moved", False))
         for name, row in tomllib.loads(text).items()
     }
 
@@ -95,7 +95,7 @@ def hub_home(cache: Path, own: Mapping[str, str], machine: Mapping[str, str]) ->
     if any(own.get(name) for name in PLACES):
         return {}
     named = any(machine.get(name) for name in PLACES)
-    hub = str(hub_of(machine) if named else cache / "huggingface" / "hub")
+    hub = str(hub_cache(machine) if named else cache / "huggingface" / "hub")
     return {"HF_HOME": str(cache / "huggingface"), "HF_HUB_CACHE": hub, "HUGGINGFACE_HUB_CACHE": hub}
 
 
@@ -110,7 +110,7 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
     """
     if not home:
         return {}
-    hub, *others = caches_of(home)
+    hub, *others = library_caches(home)
     for source, target in ((hub, folder / "hub"), *((path, folder / path.name) for path in others if path.is_dir())):
         target.mkdir(parents=True, exist_ok=True)
         for path in _files(source):

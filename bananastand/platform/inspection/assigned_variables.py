@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from .constants import dotted
-from .repository import Repository
+from .repository import SourceRepository
+from .source_modules import dotted_name
 
-__all__ = ["assigned", "used_by_runs"]
+__all__ = ["assigned_variables", "variables_of_runs"]
 
 PARTS = re.compile(r"[;&|\n(){}]+|\b(?:then|do|else)\b")
 NAMES = re.compile(r"([A-Za-z_]\w*)(?:=.*)?")
@@ -20,7 +20,7 @@ SHEBANG = re.compile(r"#!.*\b(ba|z|k|da)?sh\b")
 LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
 
 
-def assigned(repository: Repository) -> set[str]:
+def assigned_variables(repository: SourceRepository) -> set[str]:
     """The names that have a value by the time the code reads them."""
     found = set[str]()
     for text in _shell_texts(repository):
@@ -33,13 +33,13 @@ def assigned(repository: Repository) -> set[str]:
     return found
 
 
-def used_by_runs(repository: Repository) -> set[str]:
+def variables_of_runs(repository: SourceRepository) -> set[str]:
     """The names that RUN lines read."""
     texts = [line.value for stage in repository.stages for line in stage.instructions if line.name == "RUN"]
     return {bare or braced for text in texts for bare, braced in READ.findall(text)}
 
 
-def _shell_texts(repository: Repository) -> list[str]:
+def _shell_texts(repository: SourceRepository) -> list[str]:
     """The command's own words, the script that it starts, and those that one names, at any depth."""
     if repository.command is None:
         return []
@@ -56,7 +56,7 @@ def _shell_texts(repository: Repository) -> list[str]:
     return texts
 
 
-def _script(repository: Repository, name: str) -> str | None:
+def _script(repository: SourceRepository, name: str) -> str | None:
     if SHELL.search(name):
         return repository.text(name)
     if "." in name.rpartition("/")[2]:
@@ -83,12 +83,14 @@ def _of_code(node: ast.AST) -> list[str]:
     """os.environ["X"] = ..., os.environ.setdefault("X", ...), os.environ.update({"X": ...}), os.putenv("X", ...)."""
     match node:
         case ast.Assign(targets=[ast.Subscript(value=owner, slice=ast.Constant(value=str(name)))]):
-            return [name] if dotted(owner).endswith("environ") else []
-        case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if dotted(function).endswith(
+            return [name] if dotted_name(owner).endswith("environ") else []
+        case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if dotted_name(function).endswith(
             ("environ.setdefault", "os.putenv")
         ):
             return [name]
-        case ast.Call(func=function, args=values, keywords=keywords) if dotted(function).endswith("environ.update"):
+        case ast.Call(func=function, args=values, keywords=keywords) if dotted_name(function).endswith(
+            "environ.update"
+        ):
             keys = [key for argument in values if isinstance(argument, ast.Dict) for key in argument.keys]
             texts = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
             return [*texts, *(keyword.arg for keyword in keywords if keyword.arg)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .stage import StageBuild
 
-__all__ = ["take_packages"]
+__all__ = ["copy_packages"]
 
 # Where an image's Python keeps packages and their programs.
 INSTALLED = re.compile(
@@ -24,7 +24,7 @@ INSTALLED = re.compile(
 VENV = re.compile(r"(.*/)?\.?(venv|env|virtualenv)(/.*)?")  # of poetry and uv too, which make it by themselves
 
 
-def take_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], target: str) -> list[str]:
+def copy_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], target: str) -> list[str]:
     """Take over the packages that a COPY --from would bring.
 
     Args:

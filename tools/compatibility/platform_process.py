@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .corpus import Call, materialize
+from .corpus import CorpusCall, materialize
 from .expectations import HttpAnswer
 
-__all__ = ["ApiError", "Platform"]
+__all__ = ["ApiError", "PlatformProcess"]
 
 
 class ApiError(Exception):
     """The platform refused; the text is its message."""
 
 
-class Platform:
+class PlatformProcess:
     """`bananastand up` in a process of its own while it is entered.
 
     Args:
@@ -48,7 +48,7 @@ class Platform:
         self._process: subprocess.Popen[str] | None = None
         self.key = ""
 
-    def __enter__(self) -> Platform:
+    def __enter__(self) -> PlatformProcess:
         self._process = subprocess.Popen(
             self._command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -142,7 +142,7 @@ class Platform:
                 lines.append(str(entry.get("line", entry.get("text", entry))))
         return lines
 
-    def call(self, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer:
+    def call(self, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer:
         """A call through the project's run URL."""
         path = urlsplit(project["url"]).path.rstrip("/") + call.route
         body = json.dumps(materialize(call.inputs)).encode() if call.method != "GET" else b""

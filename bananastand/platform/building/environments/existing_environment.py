@@ -10,29 +10,33 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ..settings import BuildSettings
-from .environment_plan import Intent
-from .requirements import Installed, PipCall, unmet
+from .environment_plan import EnvironmentIntent
+from .requirements import InstalledPackages, PipCall, unmet_requirement
 from .torch_builds import imports, name_of
 
-__all__ = ["why_not"]
+__all__ = ["why_unsuitable"]
 
 MODERN = (3, 11)  # from here on a newer Python serves what an image meant with an older one
 
 
-def why_not(
-    candidate: Installed, calls: Sequence[PipCall], intent: Intent, settings: BuildSettings, source: Path | None
+def why_unsuitable(
+    candidate: InstalledPackages,
+    calls: Sequence[PipCall],
+    intent: EnvironmentIntent,
+    settings: BuildSettings,
+    source: Path | None,
 ) -> str | None:
     """Why an environment does not serve a build, or None where it does."""
     return (
         _python(candidate, intent)
         or _pins(candidate, settings)
-        or unmet(candidate, calls)
+        or unmet_requirement(candidate, calls)
         or _base(candidate, intent, source)
         or _time(intent)
     )
 
 
-def _python(candidate: Installed, intent: Intent) -> str | None:
+def _python(candidate: InstalledPackages, intent: EnvironmentIntent) -> str | None:
     choice = intent.python
     if choice is None or choice.version is None:
         return None
@@ -44,7 +48,7 @@ def _python(candidate: Installed, intent: Intent) -> str | None:
     )
 
 
-def _pins(candidate: Installed, settings: BuildSettings) -> str | None:
+def _pins(candidate: InstalledPackages, settings: BuildSettings) -> str | None:
     for line in settings.pins:
         pin = Requirement(line)
         found = candidate.packages.get(str(canonicalize_name(pin.name)))
@@ -53,7 +57,7 @@ def _pins(candidate: Installed, settings: BuildSettings) -> str | None:
     return None
 
 
-def _base(candidate: Installed, intent: Intent, source: Path | None) -> str | None:
+def _base(candidate: InstalledPackages, intent: EnvironmentIntent, source: Path | None) -> str | None:
     """The base image's packages: of the same major version and no older, as far as the source names them."""
     for line in intent.packages:
         package = Requirement(line)
@@ -69,7 +73,7 @@ def _base(candidate: Installed, intent: Intent, source: Path | None) -> str | No
     return None
 
 
-def _time(intent: Intent) -> str | None:
+def _time(intent: EnvironmentIntent) -> str | None:
     """Open requirements of another time would get the packages of today."""
     if intent.as_of.is_recent or all(name_of(line) in intent.pinned for line in intent.requirements):
         return None

@@ -5,37 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .containers.engines import CONTAINERS, Engine, find_engine
+from .containers.engines import CONTAINERS, ContainerEngine, find_engine
 from .overrides import FILE, Overrides
 from .settings import BuildSettings
 
-__all__ = ["Choice", "choose"]
+__all__ = ["BuilderChoice", "choose_builder"]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BuilderChoice:
     """The builder, the engine of a container, and why, with how to choose the other."""
 
     builder: Literal["process", "container"]
-    engine: Engine | None
+    engine: ContainerEngine | None
     reason: str
 
 
-async def choose(settings: BuildSettings, overrides: Overrides) -> Choice:
+async def choose_builder(settings: BuildSettings, overrides: Overrides) -> BuilderChoice:
     """The deploy's own word first, then bananastand.toml's, then what works here."""
     for said, where in ((settings.builder, "as the deploy asks"), (overrides.build.builder, f"as {FILE} asks")):
         if said == "process":
-            return Choice("process", None, f"{where}; --builder container builds an image")
+            return BuilderChoice("process", None, f"{where}; --builder container builds an image")
         if said == "container":
-            return Choice("container", None, f"{where}; --builder process builds without one")
+            return BuilderChoice("container", None, f"{where}; --builder process builds without one")
     # buildah alone runs RUN lines and replicas by chroot where nothing else works: it is used where it is asked for.
     found = await find_engine((settings.engine,) if settings.engine else CONTAINERS, settings.engine_notes)
     if found.engine is not None:
-        return Choice(
+        return BuilderChoice(
             "container", found.engine, f"{found.engine.name} works here; --builder process builds without one"
         )
     names = settings.engine or " nor ".join(CONTAINERS)
     why = f": {found}" if found.problems else ""
-    return Choice(
+    return BuilderChoice(
         "process", None, f"neither {names} works here{why}; --builder container says why, and builds with buildah"
     )

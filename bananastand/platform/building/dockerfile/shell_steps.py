@@ -10,32 +10,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .shell import Command, ShellError, commands, keywords, pieces
+from .shell import ShellCommand, ShellError, parse_commands, parse_keywords, parse_list
 
-__all__ = ["Condition", "Step", "may_fail", "steps"]
+__all__ = ["IfStep", "ShellStep", "may_fail", "split_steps"]
 
 Connector = Literal["", "&&", "||", ";"]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class IfStep:
     """`if test; then ...; else ...; fi` that has a step of its own inside."""
 
     test: str
-    then: tuple[Step, ...]
-    otherwise: tuple[Step, ...]
+    then: tuple[ShellStep, ...]
+    otherwise: tuple[ShellStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ShellStep:
     """A piece of a line for the shell, or for the builder itself. connector: what stands before it."""
 
     connector: str
     text: str
-    condition: Condition | None = None
+    condition: IfStep | None = None
 
 
-def steps(text: str, is_own: Callable[[Command], bool]) -> tuple[Step, ...]:
+def split_steps(text: str, is_own: Callable[[ShellCommand], bool]) -> tuple[ShellStep, ...]:
     """The steps of a line. is_own: whether the builder does a command itself. Raises ShellError.
 
     >>> [each.text for each in steps("cd x && pip install . && cd ..", lambda each: each.name == "pip")]
@@ -43,22 +43,22 @@ def steps(text: str, is_own: Callable[[Command], bool]) -> tuple[Step, ...]:
     """
     # open: whether the last step is one of the shell's that may go on. own_before: whether the builder does a command
     # of the list that a `||` goes with, as in `pip install x && y || z`, where z also stands in for pip.
-    found, open_, own_before = list[Step](), False, False
-    for piece in pieces(text):
-        own = any(is_own(command) for command in commands(piece.text))
+    found, open_, own_before = list[ShellStep](), False, False
+    for piece in parse_list(text):
+        own = any(is_own(command) for command in parse_commands(piece.text))
         condition = _condition(piece.text, is_own) if own and piece.compound else None
         own_before = own_before and piece.connector in ("&&", "||")
         if not own and open_ and not (own_before and piece.connector == "||"):
             last = found.pop()
             between = "\n" if piece.connector == ";" else f" {piece.connector} "
-            found.append(Step(last.connector, f"{last.text}{between}{piece.text}"))
+            found.append(ShellStep(last.connector, f"{last.text}{between}{piece.text}"))
         else:
-            found.append(Step(piece.connector if found else "", piece.text, condition))
+            found.append(ShellStep(piece.connector if found else "", piece.text, condition))
         open_, own_before = not own, own_before or own
     return tuple(found)
 
 
-def may_fail(found: Sequence[Step], at: int, strict: bool) -> bool:
+def may_fail(found: Sequence[ShellStep], at: int, strict: bool) -> bool:
     """Whether a line goes on where the step at this place fails. strict: whether `set -e` holds.
 
     >>> line = steps("pip install x || true", lambda each: each.name == "pip")
@@ -73,18 +73,18 @@ def may_fail(found: Sequence[Step], at: int, strict: bool) -> bool:
     return False
 
 
-def _condition(text: str, is_own: Callable[[Command], bool]) -> Condition | None:
+def _condition(text: str, is_own: Callable[[ShellCommand], bool]) -> IfStep | None:
     """The parts of an `if` without elif, or None for any other command."""
-    marks = [mark for mark in keywords(text) if mark.depth == 1]
+    marks = [mark for mark in parse_keywords(text) if mark.depth == 1]
     names = [mark.text for mark in marks]
     if names not in (["if", "then", "fi"], ["if", "then", "else", "fi"]) or text[marks[-1].end :].strip():
         return None
     between = [_trimmed(text[one.end : two.start]) for one, two in zip(marks, marks[1:], strict=False)]
     try:
-        if any(is_own(command) for command in commands(between[0])):
+        if any(is_own(command) for command in parse_commands(between[0])):
             return None
-        return Condition(
-            between[0], steps(between[1], is_own), steps(between[2], is_own) if len(between) == 3 else ()
+        return IfStep(
+            between[0], split_steps(between[1], is_own), split_steps(between[2], is_own) if len(between) == 3 else ()
         )  # fmt: skip
     except ShellError:
         return None

@@ -18,7 +18,7 @@ from .sources.archive import unpack
 from .sources.ignore import Ignored
 from .sources.sources import TARS, files_of
 
-__all__ = ["Tree"]
+__all__ = ["RootFilesystem"]
 
 
 class _Digest(Protocol):
@@ -31,7 +31,7 @@ class _Digest(Protocol):
 USUAL = ("tmp", "root", "home", "opt", "srv", "mnt", "etc", "run", "usr/local", "usr/src", "var/tmp", "var/lib")
 
 
-class Tree:
+class RootFilesystem:
     """A stage's files below `root`. Paths are those of the image: absolute, with / between."""
 
     def __init__(self, root: Path) -> None:
@@ -105,7 +105,7 @@ class Tree:
                 _put(Path(entry.path), place, mode)
             _note(sha, name, place)
 
-    def fill_from(self, other: Tree) -> None:
+    def fill_from(self, other: RootFilesystem) -> None:
         """Begin with another stage's files."""
         shutil.copytree(other.root, self.root, symlinks=True, dirs_exist_ok=True)
 

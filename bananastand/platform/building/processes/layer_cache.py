@@ -8,21 +8,18 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["OWN_CACHES", "Layers", "Seen", "caches_of", "hub_of", "look"]
+__all__ = ["LayerCache", "Snapshot", "snapshot"]
 
 LINKED = 16 * 2**20  # bytes from which a file is linked, not copied: weights, which nobody changes in place
 KEPT = 30 * 86400  # seconds since a layer was last used
-# Below HF_HOME: of transformers before 4.22, of diffusers before 0.17, of datasets.
-OWN_CACHES = ("transformers", "diffusers", "datasets")
-Seen = dict[str, tuple[int, int, int]]
+Snapshot = dict[str, tuple[int, int, int]]
 
 
-def look(root: Path) -> Seen:
+def snapshot(root: Path) -> Snapshot:
     """Every file, link and folder below, with what a change of it changes."""
-    found, open_ = Seen(), [""]
+    found, open_ = Snapshot(), [""]
     while open_:
         prefix = open_.pop()
         with os.scandir(root / prefix) as entries:
@@ -36,7 +33,7 @@ def look(root: Path) -> Seen:
     return found
 
 
-class Layers:
+class LayerCache:
     """A folder of layers, by key."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +58,7 @@ class Layers:
         os.utime(layer / "layer.json")
         return True
 
-    def keep(self, key: str, root: Path, before: Seen, after: Seen, outside: list[str]) -> None:
+    def keep(self, key: str, root: Path, before: Snapshot, after: Snapshot, outside: list[str]) -> None:
         """Keep what changed between two looks. outside: what the RUN fetched into a cache of this machine."""
         layer, fresh = self.folder / key, self.folder / f"{key}.{uuid.uuid4().hex}.new"
         (fresh / "files").mkdir(parents=True)
@@ -100,18 +97,3 @@ def _bring(source: str, target: str) -> str:
         except OSError:
             pass  # another file system
     return str(shutil.copy2(source, target, follow_symlinks=False))
-
-
-def caches_of(environment: Mapping[str, str]) -> list[Path]:
-    """Where the hub's libraries keep what they fetch: huggingface_hub, and those that had a cache of their own."""
-    home = Path(environment.get("HF_HOME") or hub_of(environment).parent)
-    return [hub_of(environment), *(home / name for name in OWN_CACHES)]
-
-
-def hub_of(environment: Mapping[str, str]) -> Path:
-    """Where huggingface_hub keeps models under these variables."""
-    named = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
-    home = environment.get("HF_HOME") or str(
-        Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    )
-    return Path(named) if named else Path(home) / "hub"

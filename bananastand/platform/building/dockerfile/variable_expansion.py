@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["BadSubstitution", "substitute", "words"]
+__all__ = ["BadSubstitution", "expand_variables", "expand_words"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
 
@@ -14,12 +14,12 @@ class BadSubstitution(ValueError):
     """A ${...} that cannot be read, or one whose value had to be there (`${X:?why}`)."""
 
 
-def words(text: str, values: Mapping[str, str], escape: str = "\\") -> list[str]:
+def expand_words(text: str, values: Mapping[str, str], escape: str = "\\") -> list[str]:
     """Split at blanks outside quotes, put values in for variables, take quotes off. Raises BadSubstitution."""
     return _Reader(text, values, escape).words()
 
 
-def substitute(text: str, values: Mapping[str, str], escape: str = "\\") -> str:
+def expand_variables(text: str, values: Mapping[str, str], escape: str = "\\") -> str:
     """The same for a text that is one word, blanks and all."""
     return _Reader(text, values, escape).word(blanks=False)
 

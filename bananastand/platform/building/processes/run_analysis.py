@@ -11,14 +11,14 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..dockerfile.shell import Command, ShellError, Word, commands, edited
+from ..dockerfile.shell import ShellCommand, ShellError, ShellWord, parse_commands, replace_spans
 from ..environments.conda import PROGRAMS as CONDA
 from ..environments.lock_files import EXPORTS, exported_to, runner_words
 from ..environments.lock_files import PROGRAMS as LOCKS
 from ..errors import NotHonoured
-from .system_packages import MANAGERS, harmless, packages_of, setup_reason
+from .system_packages import MANAGERS, harmless_reason, packages_of, setup_reason
 
-__all__ = ["ROOT", "Run", "is_own", "read_run"]
+__all__ = ["ROOT", "RunAnalysis", "is_builtin", "analyse_run"]
 
 ROOT = "BANANASTAND_ROOT"  # the variable that holds the tree a path like /app is in
 HERE = ("/dev/", "/proc/", "/sys/")  # this machine's own, also for a build
@@ -71,7 +71,7 @@ PIP_QUIET = (
 
 
 @dataclass(slots=True)
-class Run:
+class RunAnalysis:
     """A shell line, read. line: what is left of it for the shell, empty if nothing."""
 
     line: str
@@ -88,7 +88,7 @@ class Run:
     plain: bool = True  # all of its programs are tools that need no Python
 
 
-def is_own(command: Command, known: Callable[[str], str | None]) -> bool:
+def is_builtin(command: ShellCommand, known: Callable[[str], str | None]) -> bool:
     """Whether the builder does a command itself, in its place among the others: pip's, conda's, a venv's."""
     program, words = _program(command, known)
     action = (program, (words[1:2] or [""])[0])
@@ -97,18 +97,18 @@ def is_own(command: Command, known: Callable[[str], str | None]) -> bool:
     return PYTHON.fullmatch(program) is not None and _is_setup(words)
 
 
-def read_run(
+def analyse_run(
     number: int, text: str, known: Callable[[str], str | None], *, sandboxed: bool = False, beginning: str = ""
-) -> Run:
+) -> RunAnalysis:
     """Read the shell line of RUN at a Dockerfile's line.
 
     known: the value of a variable. sandboxed: whether the tree will be the root of what runs, so that paths stay as
     they are. Raises NotHonoured.
     """
-    run, changes, taken = Run(text), list[tuple[int, int, str]](), set[int]()
+    run, changes, taken = RunAnalysis(text), list[tuple[int, int, str]](), set[int]()
     beginning = beginning or f"RUN {text}"
     try:
-        found = commands(text)
+        found = parse_commands(text)
     except ShellError as error:
         if sandboxed:
             run.plain = False
@@ -131,11 +131,11 @@ def read_run(
             run.writes += _written(command)
     if any(start < other < end for start, end, _ in changes for other, _, _ in changes):
         raise NotHonoured(number, "RUN with a command inside one that is not run is not understood", beginning)
-    run.line = edited(text, changes) if len(taken) < len(found) else ""
+    run.line = replace_spans(text, changes) if len(taken) < len(found) else ""
     return run
 
 
-def _program(command: Command, known: Callable[[str], str | None]) -> tuple[str, list[str | None]]:
+def _program(command: ShellCommand, known: Callable[[str], str | None]) -> tuple[str, list[str | None]]:
     """The program's name without its folder, and all words as far as they are known; pip in all its spellings."""
     words = [_value(word, known) for word in command.words]
     if words and words[0] is None:  # $PIP_INSTALL torch
@@ -175,7 +175,7 @@ def _is_setup(words: list[str | None]) -> bool:
 
 
 def _taken(
-    number: int, text: str, command: Command, run: Run, known: Callable[[str], str | None], sandboxed: bool,
+    number: int, text: str, command: ShellCommand, run: RunAnalysis, known: Callable[[str], str | None], sandboxed: bool,
     beginning: str,
 ) -> bool:  # fmt: skip
     """Whether the command is not for the shell: pip's, conda's, a virtual environment's, or left out."""
@@ -231,7 +231,7 @@ def _taken(
         return True
     operands = [word.literal or word.text for word in (*_operands(command, program), *command.files)]
     paths = [path for path in operands if path.startswith(("/", "~/", "$HOME/"))]
-    reason = harmless(program, paths) if _all_paths(program, operands) else None
+    reason = harmless_reason(program, paths) if _all_paths(program, operands) else None
     if reason is not None:
         run.left_out.append((said, reason))
         return True
@@ -245,7 +245,7 @@ def _taken(
     return False
 
 
-def _export(program: str, words: list[str | None], command: Command, run: Run) -> bool:
+def _export(program: str, words: list[str | None], command: ShellCommand, run: RunAnalysis) -> bool:
     """`poetry export > FILE`: the builder writes the file. Without one it is for pip, behind a pipe."""
     targets = [word.literal for word in command.files if word.literal and not word.literal.startswith("/dev/")]
     file = exported_to(words) or next(iter(targets), None)
@@ -265,7 +265,12 @@ def _all_paths(program: str, operands: list[str]) -> bool:
 
 
 def _pip(
-    number: int, words: list[str | None], command: Command, run: Run, known: Callable[[str], str | None], beginning: str
+    number: int,
+    words: list[str | None],
+    command: ShellCommand,
+    run: RunAnalysis,
+    known: Callable[[str], str | None],
+    beginning: str,
 ) -> bool:
     if any(word is None for word in words):
         raise NotHonoured(number, "RUN pip with a word only the shell knows is not understood", beginning)
@@ -285,7 +290,7 @@ def _pip(
     return True
 
 
-def _value(word: Word, known: Callable[[str], str | None]) -> str | None:
+def _value(word: ShellWord, known: Callable[[str], str | None]) -> str | None:
     """What the shell will make of a word, with plain variables from ARG and ENV put in."""
     if word.literal is not None:
         return word.literal
@@ -302,7 +307,7 @@ def _shown(value: str | None, otherwise: str) -> str:
     return otherwise if value is None else value
 
 
-def _operands(command: Command, name: str) -> list[Word]:
+def _operands(command: ShellCommand, name: str) -> list[ShellWord]:
     """The words of a command that may be paths: no options, and no pattern of sed or text of echo."""
     words = [word for word in command.words[1:] if not word.text.startswith("-")]
     if name in PATTERNS:
@@ -312,7 +317,7 @@ def _operands(command: Command, name: str) -> list[Word]:
     return words
 
 
-def _written(command: Command) -> list[str]:
+def _written(command: ShellCommand) -> list[str]:
     """Absolute paths that a command may write."""
     name = (command.name or "").rpartition("/")[2]
     words = [] if name in READERS or PYTHON.fullmatch(name) else _operands(command, name)
@@ -320,20 +325,20 @@ def _written(command: Command) -> list[str]:
     return [text for text in texts if text.startswith("/") and not text.startswith(("//", *HERE))]
 
 
-def _runner(command: Command) -> list[tuple[int, int, str]]:
+def _runner(command: ShellCommand) -> list[tuple[int, int, str]]:
     """`poetry run python x.py`: the build's environment is the project's, and the program is run in it."""
     before = runner_words([word.literal for word in command.words])
     return [(command.words[0].start, command.words[len(before)].start, "")] if before else []
 
 
-def _owners(command: Command) -> list[tuple[int, int, str]]:
+def _owners(command: ShellCommand) -> list[tuple[int, int, str]]:
     """`install --owner=user`: files belong to the user who runs the platform."""
     if (command.name or "").rpartition("/")[2] != "install":
         return []
     return [(word.start, word.end, "") for word in command.words if re.match(r"--(owner|group)=", word.text)]
 
 
-def _paths(command: Command) -> list[tuple[int, int, str]]:
+def _paths(command: ShellCommand) -> list[tuple[int, int, str]]:
     """Changes that lead the command's absolute paths into the build's tree, and its program to this machine's."""
     changes, words = list[tuple[int, int, str]](), command.words[1:]
     name = (command.name or "").rpartition("/")[2]
@@ -354,7 +359,7 @@ def _paths(command: Command) -> list[tuple[int, int, str]]:
     return changes
 
 
-def _start_of_path(word: Word) -> int | None:
+def _start_of_path(word: ShellWord) -> int | None:
     """Where an absolute path begins in a word: at once, after NAME= or after --option=."""
     found = re.match(r"(?:[A-Za-z_]\w*=|--?[A-Za-z][\w-]*=)?['\"]?(?=/)", word.text)
     if found is None or word.text[found.end() :].startswith(("//", *HERE)):

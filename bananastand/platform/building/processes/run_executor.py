@@ -18,37 +18,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...environment import inherited
+from ...hub_cache import library_caches
 from ...replicas.sandbox import in_sandbox
 from ..commands import run
 from ..dockerfile.dockerfile import Instruction
-from ..dockerfile.shell import Command, ShellError, commands
-from ..dockerfile.steps import Step, may_fail, steps
+from ..dockerfile.shell import ShellCommand, ShellError, parse_commands
+from ..dockerfile.shell_steps import ShellStep, may_fail, split_steps
 from ..environments.conda import read_conda
-from ..environments.conda_environment import CondaPackages, find_conda, for_conda
-from ..environments.environments import Environment
+from ..environments.conda_environment import CondaPackages, conda_specs, find_conda
+from ..environments.environments import PythonEnvironment
 from ..environments.gpu_support import machine_capabilities
 from ..environments.lock_files import requirements_of
 from ..environments.torch_builds import FAMILY, name_of
 from ..errors import BuildError, DockerfileError, NotHonoured
-from ..failure import decisive, windows_lines
-from ..layers import Layers, caches_of, look
+from ..failure import decisive_line, explain_windows_line_ends
 from ..weights.fetch_failure import explain_fetch_failure
 from ..weights.weights import declared_arguments, hub_tokens
-from .run_commands import ROOT, Run, is_own, read_run
-from .shims import NOTES, notes_of, shims
+from .layer_cache import LayerCache, snapshot
+from .run_analysis import ROOT, RunAnalysis, analyse_run, is_builtin
+from .shims import NOTES, read_notes, write_shims
 from .system_packages import missing_packages
 
 if TYPE_CHECKING:
     from .stage import StageBuild
 
-__all__ = ["RunLine"]
+__all__ = ["RunExecutor"]
 
 FOLDER = "tmp/.bananastand-folder"  # where a step of the shell leaves the folder it ended in
 ASKS = "BANANASTAND_NOTES"
 KEPT_LINES = 400
 
 
-class RunLine:
+class RunExecutor:
     """A RUN line under way. Its folder and exported variables go from one step to the next."""
 
     def __init__(self, stage: StageBuild, line: Instruction) -> None:
@@ -62,12 +63,12 @@ class RunLine:
         """Raises NotHonoured, or DockerfileError where a step fails."""
         text = self._text()
         try:
-            found = steps(text, lambda command: is_own(command, self._known))
+            found = split_steps(text, lambda command: is_builtin(command, self._known))
         except ShellError as error:
             if not self.stage.sandboxed:
                 reason = f"RUN with {error} is not understood without a container"
                 raise NotHonoured(self.line.line, reason, self.line.text) from None
-            found = (Step("", text),)
+            found = (ShellStep("", text),)
         self.several = len(found) > 1 or any(step.condition for step in found)
         status = await self._sequence(found)
         (self.stage.tree.root / FOLDER).unlink(missing_ok=True)
@@ -81,7 +82,7 @@ class RunLine:
         if self.line.heredocs:
             return self._with_heredocs(text)
         try:
-            (command,) = commands(text)
+            (command,) = parse_commands(text)
         except (ShellError, ValueError):
             return text
         literals = [word.literal for word in command.words]
@@ -125,7 +126,7 @@ class RunLine:
     def _known(self, name: str) -> str | None:
         return self.stage.values().get(name)
 
-    async def _sequence(self, found: tuple[Step, ...], status: int = 0) -> int:
+    async def _sequence(self, found: tuple[ShellStep, ...], status: int = 0) -> int:
         for at, step in enumerate(found):
             strict = any(text.startswith("set -") and "e" in text for text in self.exports)
             if (step.connector == "&&" or (step.connector == ";" and strict)) and status:
@@ -143,7 +144,7 @@ class RunLine:
         return status
 
     def _installs(self, text: str) -> bool:
-        return any(is_own(command, self._known) for command in commands(text))
+        return any(is_builtin(command, self._known) for command in parse_commands(text))
 
     async def _tried(self, text: str) -> int:
         """A step that installs packages and may fail: it is done at once, and leaves nothing behind if it fails."""
@@ -162,7 +163,7 @@ class RunLine:
 
     async def _step(self, text: str) -> int:
         stage, number = self.stage, self.line.line
-        read = read_run(number, text, self._known, sandboxed=stage.sandboxed, beginning=self.line.text)
+        read = analyse_run(number, text, self._known, sandboxed=stage.sandboxed, beginning=self.line.text)
         for said, reason in read.left_out:
             stage.leave_out(said, reason)
         stage.packages += read.packages
@@ -188,7 +189,7 @@ class RunLine:
             return 0
         return await self._shell(read, await self._python(read))
 
-    async def _python(self, read: Run) -> Environment | None:
+    async def _python(self, read: RunAnalysis) -> PythonEnvironment | None:
         """The environment, where the step may use it, or takes away what pip has still to read."""
         removes = any(name in read.line for name in ("rm ", "mv ", "unlink "))
         if read.plain and not (removes and self.stage.pip_reads_files()):
@@ -199,7 +200,7 @@ class RunLine:
                 raise NotHonoured(self.line.line, self._no_program(program), self.line.text)
         return environment
 
-    def _has(self, program: str, environment: Environment) -> bool:
+    def _has(self, program: str, environment: PythonEnvironment) -> bool:
         if "/" in program:
             place = posixpath.join(self.folder, program)
             return self.stage.tree.has(place) or (self.stage.sandboxed and os.path.exists(place))
@@ -253,7 +254,7 @@ class RunLine:
         by_conda = find_conda() if stage.overrides.build.conda else None
         if by_conda is not None:
             gpu = bool(machine_capabilities())
-            stage.conda += CondaPackages(for_conda(call.specs, gpu), call.channels)
+            stage.conda += CondaPackages(conda_specs(call.specs, gpu), call.channels)
             left = () if gpu else tuple(package for package in call.packages if name_of(package) in FAMILY)
             call = replace(call, packages=left, debian=(), left_out=())
             stage.log(f"  {said}: {Path(by_conda).name} installs it, before pip's packages")
@@ -273,7 +274,7 @@ class RunLine:
             stage.leave_out(said, "the build has an environment of its own")
         return ()
 
-    async def _shell(self, read: Run, python: Environment | None) -> int:
+    async def _shell(self, read: RunAnalysis, python: PythonEnvironment | None) -> int:
         stage = self.stage
         self.count += 1
         values = {
@@ -283,7 +284,7 @@ class RunLine:
         parts = [stage.key, self.count, read.line, self.folder, stage.shell, python.key if python else "",
                 sorted(values.items()), stage.sandboxed, sorted(stage.weights.items())]  # fmt: skip
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-        layers, root = Layers(stage.settings.cache / "layers"), stage.tree.root
+        layers, root = LayerCache(stage.settings.cache / "layers"), stage.tree.root
         if await asyncio.to_thread(layers.restore, key, root):
             stage.log("  as in an earlier build: nothing it depends on has changed")
             self._after(read)
@@ -307,8 +308,8 @@ class RunLine:
         place.mkdir(parents=True, exist_ok=True)
         if stage.sandboxed:
             command, environment = self._sandboxed(command, environment, read, python)
-        caches = [cache for cache in caches_of(environment) if not cache.is_relative_to(root)]
-        before = await asyncio.to_thread(look, root)
+        caches = [cache for cache in library_caches(environment) if not cache.is_relative_to(root)]
+        before = await asyncio.to_thread(snapshot, root)
         entries_before = _entries(caches)
         status = await run(
             command, log=self._hear, cwd=Path("/") if stage.sandboxed else place, environment=environment
@@ -316,16 +317,16 @@ class RunLine:
         stage.mounts.take_away()
         if status == 0:
             outside = sorted(_entries(caches) - entries_before)
-            after = await asyncio.to_thread(look, root)
+            after = await asyncio.to_thread(snapshot, root)
             await asyncio.to_thread(layers.keep, key, root, before, after, outside)
         self._after(read)
         return status
 
     def _sandboxed(
-        self, command: tuple[str, ...], environment: dict[str, str], read: Run, python: Environment | None
+        self, command: tuple[str, ...], environment: dict[str, str], read: RunAnalysis, python: PythonEnvironment | None
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         stage = self.stage
-        programs = shims(stage.settings.cache / "shims")
+        programs = write_shims(stage.settings.cache / "write_shims")
         environment["PATH"] = f"{programs}:{environment['PATH']}"
         visible = [str(programs), *stage.mounts.origins]
         walls = stage.settings.walls
@@ -339,7 +340,7 @@ class RunLine:
         )  # fmt: skip
         return sandboxed.command, sandboxed.environment
 
-    def _after(self, read: Run) -> None:
+    def _after(self, read: RunAnalysis) -> None:
         """Take over where the shell ended, what it exported, and what scripts asked of pip and apt."""
         stage = self.stage
         file = stage.tree.root / FOLDER
@@ -347,10 +348,10 @@ class RunLine:
             ended = file.read_text(encoding="utf-8").strip()
             self.folder = ended or "/"
         self.exports += _exports(read.line)
-        for folder, words in notes_of(stage.tree.root):
+        for folder, words in read_notes(stage.tree.root):
             folder = folder.removeprefix(str(stage.tree.root)) or "/"
             text = shlex.join(words)
-            noted = read_run(self.line.line, text, self._known, sandboxed=True, beginning=self.line.text)
+            noted = analyse_run(self.line.line, text, self._known, sandboxed=True, beginning=self.line.text)
             stage.log(f"  a script asks for: {text[:200]}")
             stage.packages += noted.packages
             for call in noted.pip:
@@ -366,10 +367,10 @@ class RunLine:
         lines, text = list(self.lines), f"{self.line.text[:160]} ended with status {status}"
         if (why := explain_fetch_failure(lines, environment=self.environment)) is not None:
             return f"{self.line.text[:160]} failed. {why}"
-        if reason := decisive(lines):
+        if reason := decisive_line(lines):
             text += f": {reason.rstrip('.')}"
         for name in re.findall(r"[\w./-]+\.sh\b", self.line.text):
-            if (why := windows_lines(self.stage.tree.at(posixpath.join(self.folder, name)))) is not None:
+            if (why := explain_windows_line_ends(self.stage.tree.at(posixpath.join(self.folder, name)))) is not None:
                 text += f". {why}"
         if not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"
@@ -386,7 +387,7 @@ def _entries(folders: Sequence[Path]) -> set[str]:
 def _only_cd(text: str) -> str | None:
     """The folder of a line that is `cd FOLDER` alone."""
     try:
-        found: list[Command] = commands(text)
+        found: list[ShellCommand] = parse_commands(text)
     except ShellError:
         return None
     if len(found) != 1 or found[0].name != "cd" or found[0].files or len(found[0].words) != 2:
@@ -398,7 +399,7 @@ def _only_cd(text: str) -> str | None:
 def _exports(line: str) -> list[str]:
     """The commands of a line that set variables or options for those that follow."""
     try:
-        found = commands(line)
+        found = parse_commands(line)
     except ShellError:
         return []
     lasting = [command for command in found if not command.words or command.name in ("export", "set", "umask")]

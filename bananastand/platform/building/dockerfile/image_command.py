@@ -16,9 +16,9 @@ from ..environments.conda import read_conda
 from ..environments.lock_files import runner_words
 from ..errors import DockerfileError
 from .dockerfile import Instruction
-from .shell import ShellError, commands, pieces
+from .shell import ShellError, parse_commands, parse_list
 
-__all__ = ["Start", "started", "start_of"]
+__all__ = ["ImageCommand", "resolve_command", "read_image_command"]
 
 SHELLS = frozenset({"sh", "bash", "dash"})
 # They start a program as an image's first process, which a replica's is not.
@@ -26,7 +26,7 @@ INITS = frozenset({"tini", "dumb-init", "catatonit", "su-exec", "gosu"})
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ImageCommand:
     """A command. folder: where its program is started, relative to WORKDIR. is_shell: written in shell form."""
 
     words: tuple[str, ...]
@@ -35,13 +35,13 @@ class Start:
     is_shell: bool = False
 
 
-def start_of(line: Instruction) -> Start:
+def read_image_command(line: Instruction) -> ImageCommand:
     """Read a CMD or ENTRYPOINT line. Raises DockerfileError."""
     words = line.exec_form()
-    return Start(("/bin/sh", "-c", line.value), is_shell=True) if words is None else Start(words)
+    return ImageCommand(("/bin/sh", "-c", line.value), is_shell=True) if words is None else ImageCommand(words)
 
 
-def started(entrypoint: Start | None, command: Start | None, line: int) -> Start | None:
+def resolve_command(entrypoint: ImageCommand | None, command: ImageCommand | None, line: int) -> ImageCommand | None:
     """What an image with these would start. Raises DockerfileError for a program that cannot be one."""
     if entrypoint is not None and entrypoint.is_shell:
         command = None  # as Docker has it
@@ -55,7 +55,7 @@ def started(entrypoint: Start | None, command: Start | None, line: int) -> Start
     return _simple(words)
 
 
-def _simple(words: Sequence[str]) -> Start:
+def _simple(words: Sequence[str]) -> ImageCommand:
     words = tuple(words)
     while words:
         name = posixpath.basename(words[0])
@@ -74,17 +74,17 @@ def _simple(words: Sequence[str]) -> Start:
             words = words[len(before) :]
         else:
             break
-    return Start(words)
+    return ImageCommand(words)
 
 
-def _read(words: tuple[str, ...]) -> Start:
+def _read(words: tuple[str, ...]) -> ImageCommand:
     """A shell's line: folders and variables before one plain command, or the shell with its line."""
-    shell = Start(("/bin/bash" if posixpath.basename(words[0]) == "bash" else "/bin/sh", *words[1:]))
+    shell = ImageCommand(("/bin/bash" if posixpath.basename(words[0]) == "bash" else "/bin/sh", *words[1:]))
     folder, variables = "", dict[str, str]()
     try:
-        found = pieces(words[2].strip())
+        found = parse_list(words[2].strip())
         for at, piece in enumerate(found):
-            (command,) = commands(piece.text)
+            (command,) = parse_commands(piece.text)
             literals = [word.literal for word in command.words]
             assignments = [word.literal for word in command.assignments]
             if piece.compound or command.files or None in literals or None in assignments or piece.connector == "||":
@@ -100,7 +100,7 @@ def _read(words: tuple[str, ...]) -> Start:
             if at == len(found) - 1 and plain and plain[0] not in ("cd", "export"):
                 inner = _simple(plain)
                 place = posixpath.join(folder, inner.folder) if inner.folder else folder
-                return Start(inner.words, place, {**variables, **inner.environment})
+                return ImageCommand(inner.words, place, {**variables, **inner.environment})
             if plain[:1] == ["cd"] and len(plain) == 2:
                 folder = posixpath.join(folder, plain[1])
             elif plain and plain[0] != "export" and not _does_nothing(plain):

@@ -12,10 +12,10 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..replicas.sandbox_mounts import Mount
-from ..replicas.walls import Walls
+from ...replicas.sandbox_mounts import Mount
+from ...replicas.walls import Walls
 
-__all__ = ["confined"]
+__all__ = ["sandbox_installer"]
 
 # Of a home folder: what pip, uv and compilers of packages read, and what they keep.
 READ = (".config/pip", ".pip", ".netrc", ".config/uv", ".local/share/uv", ".local/bin", ".local/lib", ".pyenv",
@@ -24,7 +24,7 @@ WRITTEN = (".cache/pip", ".cache/uv", ".cargo/registry")
 
 
 @contextmanager
-def confined(
+def sandbox_installer(
     command: Sequence[str], walls: Walls | None, *, cwd: Path, readable: Sequence[str], writable: Sequence[str]
 ) -> Generator[tuple[tuple[str, ...], dict[str, str]]]:
     """The command in a sandbox, and variables for it; both as they were where there are no walls.

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from ..commands import run
 from ..errors import DockerfileError
-from ..failure import decisive
-from ..tree import Tree
+from ..failure import decisive_line
+from ..root_filesystem import RootFilesystem
 
 __all__ = ["download"]
 
@@ -31,7 +31,7 @@ except OSError as error:
 
 
 async def download(
-    line: int, address: str, tree: Tree, target: str, *, cache: Path, log: Callable[[str], None]
+    line: int, address: str, tree: RootFilesystem, target: str, *, cache: Path, log: Callable[[str], None]
 ) -> None:
     """Bring what an address names to `target`, a folder if it ends with a slash. Raises DockerfileError."""
     is_git = address.startswith(("git@", "git://", "ssh://")) or urlsplit(address).path.endswith(".git")
@@ -61,7 +61,7 @@ async def download(
             words = [sys.executable, "-I", "-c", FETCH, address, str(fresh / "file")]
         if await run(words, log=hear):
             shutil.rmtree(fresh, ignore_errors=True)
-            raise DockerfileError(line, f"ADD {address} failed: {decisive(said)}")
+            raise DockerfileError(line, f"ADD {address} failed: {decisive_line(said)}")
         fresh.replace(cached)
     else:
         log("  as in an earlier build")

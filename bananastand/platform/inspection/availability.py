@@ -16,19 +16,19 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.specifiers import SpecifierSet
 
-from ..building.environments.package_index import File, PackageIndex, spelled
-from .findings import Requirement
+from ..building.environments.package_index import PackageFile, PackageIndex, format_minors
+from .findings import RequirementLine
 
-__all__ = ["Finding", "examine", "parsed", "pythons_that_all_have"]
+__all__ = ["RequirementFinding", "check_requirement", "parsed", "pythons_that_all_have"]
 
 PIN = '[build] pins = ["{name}==VERSION"] in bananastand.toml takes another version'
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RequirementFinding:
     """state: "no" for what cannot be had, "noted" for what can, with a remark. change: the way on, for "no"."""
 
-    requirement: Requirement
+    requirement: RequirementLine
     state: Literal["no", "noted", "unknown"]
     text: str
     change: str | None = None
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    requirement: Requirement
+    requirement: RequirementLine
     parsed: Parsed
     minor: int | None
     cutoff: datetime | None
@@ -53,14 +53,14 @@ class _Wanted:
         ]
         return pins[0].version if pins else None
 
-    def fits(self, file: File) -> bool:
+    def fits(self, file: PackageFile) -> bool:
         """Whether the version is allowed, a pre-release too: whether one is taken is the installer's matter."""
         return self.parsed.specifier.contains(file.version, prereleases=True)
 
 
-def examine(
-    requirement: Requirement, index: PackageIndex, minor: int | None, cutoff: datetime | None
-) -> Finding | None:
+def check_requirement(
+    requirement: RequirementLine, index: PackageIndex, minor: int | None, cutoff: datetime | None
+) -> RequirementFinding | None:
     """What the index has to say against a requirement; None where it can be had. Blocks on the network.
 
     Args:
@@ -84,7 +84,7 @@ def examine(
     return _of_yanked(query, fitting) or _of_day(query, fitting)
 
 
-def parsed(requirement: Requirement, minor: int | None) -> Parsed | None:
+def parsed(requirement: RequirementLine, minor: int | None) -> Parsed | None:
     """The requirement, if it is for a release of an index and its marker holds for a Python."""
     if requirement.state not in ("pinned", "open"):
         return None
@@ -101,7 +101,7 @@ def parsed(requirement: Requirement, minor: int | None) -> Parsed | None:
     return line if holds else None
 
 
-def pythons_that_all_have(requirements: Sequence[Requirement], index: PackageIndex) -> dict[str, set[int]]:
+def pythons_that_all_have(requirements: Sequence[RequirementLine], index: PackageIndex) -> dict[str, set[int]]:
     """The minors of Python 3 that each exact pin has files for, where no Python is named."""
     found = dict[str, set[int]]()
     for requirement in requirements:
@@ -113,33 +113,35 @@ def pythons_that_all_have(requirements: Sequence[Requirement], index: PackageInd
     return found
 
 
-def _absent(query: _Wanted, index: PackageIndex) -> Finding:
+def _absent(query: _Wanted, index: PackageIndex) -> RequirementFinding:
     if failure := _failure(index, query.name):
-        return Finding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
-    return Finding(
+        return RequirementFinding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
+    return RequirementFinding(
         query.requirement, "no", f"{query.requirement.line}: the index has no package {query.name}",
         "correct its name, or remove the line",
     )  # fmt: skip
 
 
-def _no_version(query: _Wanted, files: Sequence[File], index: PackageIndex) -> Finding:
+def _no_version(query: _Wanted, files: Sequence[PackageFile], index: PackageIndex) -> RequirementFinding:
     public = _public(query.parsed.specifier)
     if public is not None and any(public.contains(file.version, prereleases=True) for file in files):
         failure = _failure(index, query.name) or "the index has it without the local part alone"
-        return Finding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
+        return RequirementFinding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
     if failure := _failure(index, query.name):
-        return Finding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
+        return RequirementFinding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
     versions = sorted({file.version for file in files if not file.yanked} or {file.version for file in files})
     has = f"it has {', '.join(map(str, versions[:2]))} to {versions[-1]}" if len(versions) > 3 else (
         f"it has {', '.join(map(str, versions))}"
     )  # fmt: skip
-    return Finding(
+    return RequirementFinding(
         query.requirement, "no", f"{query.requirement.line}: the index has no such version; {has}",
         f"correct the version, or {PIN.format(name=query.name)}",
     )  # fmt: skip
 
 
-def _of_python(query: _Wanted, files: Sequence[File], fitting: Sequence[File]) -> Finding | None:
+def _of_python(
+    query: _Wanted, files: Sequence[PackageFile], fitting: Sequence[PackageFile]
+) -> RequirementFinding | None:
     if query.minor is None or any(query.minor in file.pythons for file in fitting):
         return None
     minors = {minor for file in fitting for minor in file.pythons if minor <= sys.version_info[1] + 3}
@@ -151,26 +153,28 @@ def _of_python(query: _Wanted, files: Sequence[File], fitting: Sequence[File]) -
             (version for version in others if version > max(file.version for file in fitting)), default=others[-1]
         )
         ways.append(f'[build] pins = ["{query.name}=={near}"]')
-    has = f"it has files for Python {spelled(minors)}" if minors else "it has files for another system alone"
-    return Finding(
+    has = f"it has files for Python {format_minors(minors)}" if minors else "it has files for another system alone"
+    return RequirementFinding(
         query.requirement, "no", f"{query.requirement.line} has no file for Python 3.{query.minor}; {has}",
         " or ".join(ways) or "take another package",
     )  # fmt: skip
 
 
-def _of_yanked(query: _Wanted, fitting: Sequence[File]) -> Finding | None:
+def _of_yanked(query: _Wanted, fitting: Sequence[PackageFile]) -> RequirementFinding | None:
     if not all(file.yanked for file in fitting):
         return None
     line = query.requirement.line
     if query.version is not None:
-        return Finding(query.requirement, "noted", f"{line} was withdrawn by its authors (yanked); a pin gets it still")
-    return Finding(
+        return RequirementFinding(
+            query.requirement, "noted", f"{line} was withdrawn by its authors (yanked); a pin gets it still"
+        )
+    return RequirementFinding(
         query.requirement, "no", f"{line}: all versions it allows were withdrawn by their authors (yanked)",
         f"pin one of them, or {PIN.format(name=query.name)}",
     )  # fmt: skip
 
 
-def _of_day(query: _Wanted, fitting: Sequence[File]) -> Finding | None:
+def _of_day(query: _Wanted, fitting: Sequence[PackageFile]) -> RequirementFinding | None:
     if query.cutoff is None or query.version is not None:
         return None
     days = [file.uploaded for file in fitting if not file.yanked]
@@ -178,7 +182,9 @@ def _of_day(query: _Wanted, fitting: Sequence[File]) -> Finding | None:
         return None
     first = min(day for day in days if day is not None).date()
     text = f"{query.requirement.line}: no version it allows was there on {query.cutoff.date()}; the first came {first}"
-    return Finding(query.requirement, "no", text, f"deploy with --as-of now, or with --as-of {first} or later")
+    return RequirementFinding(
+        query.requirement, "no", text, f"deploy with --as-of now, or with --as-of {first} or later"
+    )
 
 
 def _failure(index: PackageIndex, name: str) -> str | None:
