@@ -80,9 +80,15 @@ class LifecycleRun:
     """One repository with one builder on one platform. hub_requests: what the hub of the tests was asked so far."""
 
     def __init__(
-        self, repository: CorpusRepository, builder: str, platform: PlatformProcess, sdk: SdkCaller, folder: Path, limit: float,
+        self,
+        repository: CorpusRepository,
+        builder: str,
+        platform: PlatformProcess,
+        sdk: SdkCaller,
+        folder: Path,
+        limit: float,
         hub_requests: Callable[[], list[str]] = list,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.repository, self.builder, self.platform, self.sdk, self.limit = repository, builder, platform, sdk, limit
         self.source = check_out(repository, folder)
         self.name = f"{repository.name}-{builder}"

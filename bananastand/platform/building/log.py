@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable
 
-__all__ = ["BuildLog"]
+__all__ = ["BuildLog", "LineRecorder"]
 
 LONGEST = 4000  # characters of a line
 CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
@@ -38,3 +38,15 @@ class BuildLog:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+class LineRecorder:
+    """Passes lines on to a log and keeps them, so that a failure can be explained from what a program printed."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log, self.lines = log, list[str]()
+
+    def __call__(self, line: str) -> None:
+        """Keep a line and pass it on."""
+        self.lines.append(line)
+        self._log(line)

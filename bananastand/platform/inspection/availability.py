@@ -14,9 +14,8 @@ from typing import Literal
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
-from packaging.specifiers import SpecifierSet
 
-from ..building.environments.package_index import PackageFile, PackageIndex, format_minors
+from ..building.environments.package_index import PackageFile, PackageIndex, format_minors, without_local
 from .findings import RequirementLine
 
 __all__ = ["RequirementFinding", "check_requirement", "parsed", "pythons_that_all_have"]
@@ -123,8 +122,8 @@ def _absent(query: _Wanted, index: PackageIndex) -> RequirementFinding:
 
 
 def _no_version(query: _Wanted, files: Sequence[PackageFile], index: PackageIndex) -> RequirementFinding:
-    public = _public(query.parsed.specifier)
-    if public is not None and any(public.contains(file.version, prereleases=True) for file in files):
+    public = without_local(query.parsed.specifier)
+    if public != query.parsed.specifier and any(public.contains(file.version, prereleases=True) for file in files):
         failure = _failure(index, query.name) or "the index has it without the local part alone"
         return RequirementFinding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
     if failure := _failure(index, query.name):
@@ -193,10 +192,3 @@ def _failure(index: PackageIndex, name: str) -> str | None:
         if address.rstrip("/").rpartition("/")[2] == name.lower().replace("_", "-").replace(".", "-"):
             return f"{address} gives no answer: {reason}"
     return None
-
-
-def _public(specifier: SpecifierSet) -> SpecifierSet | None:
-    """The same without local parts, such as +cu113; None where there is none."""
-    if not any("+" in clause.version for clause in specifier):
-        return None
-    return SpecifierSet(",".join(f"{clause.operator}{clause.version.partition('+')[0]}" for clause in specifier))

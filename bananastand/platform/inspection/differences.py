@@ -20,7 +20,7 @@ from .findings import (
 )
 from .repository import SourceRepository
 
-__all__ = ["differences"]
+__all__ = ["TEMPLATE_COMMANDS", "differences"]
 
 POINTER = "version https://git-lfs.github.com/spec/v1"
 WEIGHTS = (".bin", ".safetensors", ".ckpt", ".pt", ".pth", ".onnx", ".h5", ".zip", ".gguf")

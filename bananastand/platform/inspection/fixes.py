@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..building.overrides import FILE
+from .differences import TEMPLATE_COMMANDS
 from .findings import Inspection
 
 __all__ = ["Fix", "fixes", "patch", "write"]
-
-COMMANDS = {"server.py": "python3 -u server.py", "app.py": "python3 -u app.py"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ def fixes(inspection: Inspection, folder: Path) -> list[Fix]:
     """What inspection found that a setting mends: a missing command, deleted weights, moved ones of old libraries."""
     found = list[Fix]()
     if inspection.command is None:
-        likely = next((command for name, command in COMMANDS.items() if (folder / name).is_file()), None)
+        likely = next((command for name, command in TEMPLATE_COMMANDS.items() if (folder / name).is_file()), None)
         if likely is not None:
             found.append(Fix("app", "command", likely, "the Dockerfile has no CMD"))
     if inspection.health is not None and inspection.health not in ("/healthcheck", "/_k/status", "/readyz"):

@@ -175,8 +175,8 @@ def torch_of(lines: list[RequirementLine], base: BaseImage | None, when: date | 
         if _name(line.line) in users:
             version = newest_torch(when)
             cuda = cuda_of(version)
-            return InspectedTorch(version, cuda, f"no requirement names it; {_name(line.line)} needs one, the newest is meant",
-                         unsupported(version, cuda, capabilities))  # fmt: skip
+            reason = f"no requirement names it; {_name(line.line)} needs one, the newest is meant"
+            return InspectedTorch(version, cuda, reason, unsupported(version, cuda, capabilities))
     return None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from ..building.environments.base_images import version_numbers
 from .findings import RequirementLine as Line
 from .findings import Template
 from .repository import SourceRepository
@@ -101,7 +101,8 @@ def _potassium(repository: SourceRepository, module: SourceModule, requirements:
     attributes = {node.attr for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
     for name in sorted(attributes & OLD_NAMES.keys()):
         low, high = OLD_NAMES[name]
-        older = [version for version in allowed if _numbers(low) <= _numbers(version) <= _numbers(high)]
+        oldest, newest = version_numbers(low), version_numbers(high)
+        older = [version for version in allowed if oldest <= version_numbers(version) <= newest]
         reason += f"; {name} is of {low} to {high}"
         allowed = older or allowed
     return Template("potassium", "a Potassium app", reason, where, tuple(allowed))
@@ -135,7 +136,3 @@ def _import_line(module: SourceModule, name: str) -> str:
         if any(imported.partition(".")[0] == name for imported in names):
             return module.where(node)
     return f"{module.path}:1"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version))

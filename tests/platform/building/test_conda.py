@@ -144,7 +144,7 @@ def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkey
 
 
 @pytest.mark.parametrize(
-    ("specs", "gpu", "kept"),
+    ("specs", "gpu", "expected"),
     [
         ("python=3.8 pytorch::pytorch=1.11 torchvision cudatoolkit=11.3 faiss-cpu", False, "faiss-cpu"),
         ("pytorch-cuda=11.7 nvidia::cuda-nvcc cudnn numpy=1.23 openssl", False, "numpy=1.23 openssl"),

@@ -69,7 +69,7 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("source", "environment", "told"),
+    ("source", "environment", "error"),
     [
         ("fails", {}, "line 3 of the Dockerfile: RUN false ended with status 1"),
         ("crashes", {}, "ZeroDivisionError: a mistake of the builder's own"),

@@ -238,4 +238,4 @@ def test_a_script_starts_the_app(script: str, bench: Bench) -> None:
     command = f'["bash", "{script}"]' if script == "start.sh" else f'["{script}"]'
     launch = bench.build(f"FROM python:3\nWORKDIR /app\nCOPY . .\nRUN chmod +x start.sh\nENTRYPOINT {command}\n")
 
-    assert bench.ran(launch) == "resolve_command"
+    assert bench.ran(launch) == "started"

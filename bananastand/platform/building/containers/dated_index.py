@@ -19,18 +19,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ..environments.as_of import resolve_as_of
 from ..environments.installer import PipConfig
-from ..environments.package_index import DEFAULT_INDEX, PackageIndex
+from ..environments.package_index import DEFAULT_INDEX, PackageIndex, version_of_file
 from ..log import BuildLog
 from ..settings import BuildSettings
 from ..sources.ignore import Ignored
@@ -109,7 +103,7 @@ def files_before(
     found = list(rows)
     if not _is_timed(found):
         return found
-    return [row for row in found if _was_there(row, cutoff) or _version(str(row["filename"])) in pinned]
+    return [row for row in found if _was_there(row, cutoff) or version_of_file(str(row["filename"])) in pinned]
 
 
 def _is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
@@ -120,15 +114,6 @@ def _is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
 def _was_there(row: Mapping[str, Any], cutoff: datetime) -> bool:
     time = row.get("upload-time")
     return bool(time) and _moment(str(time)) <= cutoff
-
-
-def _version(filename: str) -> Version | None:
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[1]
-        return parse_sdist_filename(filename)[1]
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
-        return None
 
 
 def _moment(text: str) -> datetime:

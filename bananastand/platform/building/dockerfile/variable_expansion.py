@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 __all__ = ["BadSubstitution", "expand_variables", "expand_words"]
 
@@ -38,25 +38,36 @@ class _Reader:
             found.append(self.word(blanks=True))
 
     def word(self, blanks: bool) -> str:
-        """Up to the next blank where blanks end a word, else to the end."""
-        out = list[str]()
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            if blanks and char.isspace():
-                break
-            if char == "'":
-                out.append(self._single())
-            elif char == '"':
-                out.append(self._double())
-            elif char == "$":
-                out.append(self._variable())
-            elif char == self.escape:
-                out.append(self.text[self.at + 1 : self.at + 2])
+        """Read up to the next blank where blanks end a word, else to the end."""
+        return self._until(lambda char: blanks and char.isspace())
+
+    def _until(self, ends: Callable[[str], bool], in_quotes: bool = False) -> str:
+        """Read up to a character that ends it, which stays, or to the end of the text."""
+        parts = list[str]()
+        while self.at < len(self.text) and not ends(char := self.text[self.at]):
+            following = self.text[self.at + 1 : self.at + 2]
+            if char == "$":
+                parts.append(self._variable())
+            elif char == self.escape and (not in_quotes or following in ('"', "$", self.escape)):
+                parts.append(following)
                 self.at += 2
-            else:
-                out.append(char)
+            elif char == "'" and not in_quotes:
+                parts.append(self._single())
+            elif char == '"' and not in_quotes:
                 self.at += 1
-        return "".join(out)
+                parts.append(self._closed('"', 'a " is not closed', in_quotes=True))
+            else:
+                parts.append(char)
+                self.at += 1
+        return "".join(parts)
+
+    def _closed(self, end: str, problem: str, in_quotes: bool = False) -> str:
+        """Read up to `end` and past it. Raises BadSubstitution with `problem` where it is missing."""
+        text = self._until(lambda char: char == end, in_quotes)
+        if self.at >= len(self.text):
+            raise BadSubstitution(problem)
+        self.at += 1
+        return text
 
     def _single(self) -> str:
         end = self.text.find("'", self.at + 1)
@@ -64,24 +75,6 @@ class _Reader:
             raise BadSubstitution("a ' is not closed")
         inside, self.at = self.text[self.at + 1 : end], end + 1
         return inside
-
-    def _double(self) -> str:
-        out = list[str]()
-        self.at += 1
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            if char == '"':
-                self.at += 1
-                return "".join(out)
-            if char == "$":
-                out.append(self._variable())
-            elif char == self.escape and self.text[self.at + 1 : self.at + 2] in ('"', "$", self.escape):
-                out.append(self.text[self.at + 1])
-                self.at += 2
-            else:
-                out.append(char)
-                self.at += 1
-        raise BadSubstitution('a " is not closed')
 
     def _variable(self) -> str:
         self.at += 1
@@ -105,7 +98,7 @@ class _Reader:
         self.at = operator.end()
         if operator[0] == "}":
             return value or ""
-        other = self._to_brace()
+        other = self._closed("}", "a ${ is not closed")
         has_value = value is not None and (value != "" or ":" not in operator[0])
         if operator[0].endswith("+"):
             return other if has_value else ""
@@ -114,25 +107,3 @@ class _Reader:
         if operator[0].endswith("?"):
             raise BadSubstitution(f"{name[0]}: {other or 'has no value'}")
         return other
-
-    def _to_brace(self) -> str:
-        """What stands after the operator, itself substituted."""
-        out = list[str]()
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            if char == "}":
-                self.at += 1
-                return "".join(out)
-            if char == "$":
-                out.append(self._variable())
-            elif char == "'":
-                out.append(self._single())
-            elif char == '"':
-                out.append(self._double())
-            elif char == self.escape:
-                out.append(self.text[self.at + 1 : self.at + 2])
-                self.at += 2
-            else:
-                out.append(char)
-                self.at += 1
-        raise BadSubstitution("a ${ is not closed")

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
-__all__ = ["BaseImage", "base_image", "newest_python", "newest_torch", "packages_of_torch", "table"]
+__all__ = ["BaseImage", "base_image", "newest_python", "newest_torch", "packages_of_torch", "table", "version_numbers"]
 
 PREFIX = re.compile(r"^(docker\.io/|index\.docker\.io/)?(library/)?")
 VERSION = re.compile(r"v?(\d+(?:\.\d+){0,2})(?=[-_+]|$)")
@@ -65,7 +65,7 @@ def packages_of_torch(version: str) -> tuple[str, ...]:
     ('torch==1.11.0', 'torchvision==0.12.0')
     """
     row = table()["torch"].get(version, {})
-    names = ["torchvision", "torchaudio"] if _numbers(version) >= (1, 13) else ["torchvision"]
+    names = ["torchvision", "torchaudio"] if version_numbers(version) >= (1, 13) else ["torchvision"]
     return (f"torch=={version}", *(f"{name}=={row[name]}" for name in names if name in row))
 
 
@@ -73,7 +73,7 @@ def newest_torch(when: date | None = None) -> str:
     """The newest torch of a day."""
     rows: dict[str, dict[str, Any]] = table()["torch"]
     found = [version for version, row in rows.items() if when is None or row["release"] <= when]
-    return max(found or list(rows)[:1], key=_numbers)
+    return max(found or list(rows)[:1], key=version_numbers)
 
 
 def newest_python(when: date | None) -> str | None:
@@ -81,7 +81,7 @@ def newest_python(when: date | None) -> str | None:
     if when is None:
         return None
     found = [version for version, first in table()["python"].items() if first <= when]
-    return max(found, key=_numbers, default=None)
+    return max(found, key=version_numbers, default=None)
 
 
 @functools.cache
@@ -125,8 +125,8 @@ def _of_torch(name: str, tag: str, when: date | None) -> BaseImage:
         version = found[1] if found[1].count(".") == 2 else f"{found[1]}.0"
     row = table()["torch"].get(version)
     if row is None:  # a release that is younger than the table, or none
-        rows: list[str] = sorted(table()["torch"], key=_numbers)
-        newer = _numbers(version) > _numbers(rows[-1])
+        rows: list[str] = sorted(table()["torch"], key=version_numbers)
+        newer = version_numbers(version) > version_numbers(rows[-1])
         python = table()["torch"][rows[-1]]["python"] if newer else None
         return BaseImage(name, python, packages=(f"torch=={version}",), known=newer)
     cuda = CUDA.search(tag)
@@ -157,9 +157,9 @@ def _system(kind: str, tag: str) -> tuple[str | None, str | None]:
 
 def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str, when: date | None) -> BaseImage:
     found = re.match(r"v?(\d+(?:\.\d+){0,2})", tag)
-    versions = sorted(rows, key=_numbers)
+    versions = sorted(rows, key=version_numbers)
     if found:
-        fitting = [version for version in versions if _numbers(version) <= _numbers(found[1])]
+        fitting = [version for version in versions if version_numbers(version) <= version_numbers(found[1])]
     else:  # latest, as it was on that day
         fitting = [version for version in versions if when is None or rows[version].get("since", when) <= when]
     row = rows[fitting[-1] if fitting else versions[0]]
@@ -175,5 +175,6 @@ def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str, when:
     return BaseImage(name, row["python"], packages=tuple(packages))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version without its local part, for comparisons: (1, 13, 1) of "1.13.1+cu117"."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
+
+import yaml
 
 __all__ = ["PROGRAMS", "CondaCall", "read_conda"]
 
@@ -164,24 +167,15 @@ def _read_file(name: str, text: str, found: _Found) -> None:
             if line.strip() and not line.lstrip().startswith(("#", "@")):
                 found.add(line.strip())
         return
-    section, pip_at = "", -1
-    for line in text.splitlines():
-        bare = re.sub(r"(^|\s)#.*$", "", line).rstrip()
-        if not bare:
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name} is not YAML: {error}") from None
+    environment = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    found.channels += map(str, environment.get("channels") or ())
+    for entry in environment.get("dependencies") or ():
+        if not isinstance(entry, dict):
+            found.add(str(entry))
             continue
-        if key := re.match(r"([\w-]+)\s*:", bare):
-            section, pip_at = key[1], -1
-            continue
-        item = re.match(r"(\s*)-\s+(.*)", bare)
-        if section == "channels" and item is not None:
-            found.channels.append(item[2].strip().strip("'\""))
-        if section != "dependencies" or item is None:
-            continue
-        depth, value = len(item[1]), item[2].strip().strip("'\"")
-        if re.fullmatch(r"pip\s*:", value):
-            pip_at = depth
-        elif 0 <= pip_at < depth:
-            found.pip += [value] if not value.startswith("-") else value.split(None, 1)
-        else:
-            pip_at = -1
-            found.add(value)
+        for line in cast("dict[str, Any]", entry).get("pip") or ():
+            found.pip += str(line).split(None, 1) if str(line).startswith("-") else [str(line)]

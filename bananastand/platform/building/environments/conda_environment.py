@@ -15,6 +15,7 @@ from pathlib import Path
 from ...environment import inherited
 from ..commands import output, run
 from ..errors import BuildError
+from ..log import LineRecorder
 from .conda import LEFT_OUT
 from .installer_failures import is_disk_full
 
@@ -82,18 +83,13 @@ async def make_conda_environment(
     environment = {**inherited(os.environ, "CONDA_", "MAMBA_"), "CONDA_PKGS_DIRS": str(cache / "conda")}
     environment |= {"CONDA_ALWAYS_YES": "true", "CONDA_QUIET": "true"}
     environment.setdefault("MAMBA_ROOT_PREFIX", str(cache / "conda-root"))
-    said = list[str]()
-
-    def hear(line: str) -> None:
-        said.append(line)
-        log(line)
-
-    status = await run(command, log=hear, environment=environment)
-    if status and is_disk_full(said):
+    recorder = LineRecorder(log)
+    status = await run(command, log=recorder, environment=environment)
+    if status and is_disk_full(recorder.lines):
         raise BuildError(f"no space is left for packages in {cache}: delete projects, or the folder")
     interpreter = folder / "bin" / "python"
     if status or not interpreter.exists():
-        lines = [line.strip() for line in said if line.strip()]
+        lines = [line.strip() for line in recorder.lines if line.strip()]
         reason = next(
             (line for line in lines if re.search(r"error|could not|not found|failed", line, re.IGNORECASE)), ""
         )

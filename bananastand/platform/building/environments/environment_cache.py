@@ -44,27 +44,24 @@ def note_user(folder: Path, user: Path) -> None:
 def forget_unused(environments: Path) -> None:
     """Delete environments that no build has used for a month, and those that a killed build left half-made."""
     for folder in environments.iterdir() if environments.is_dir() else ():
-        if not folder.is_dir():
-            continue
-        with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            marker = folder / MADE
-            if marker.exists():
-                users = marker.read_text(encoding="utf-8").splitlines()
-                if marker.stat().st_mtime > time.time() - KEPT or any(Path(user).exists() for user in users):
-                    continue
-                marker.unlink()  # what is left of it, should the rest not go, is no environment
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            _remove(folder, least_age=KEPT)
 
 
 def remove_environment(folder: Path) -> None:
-    """Delete an environment, unless a build is about to use it or does."""
+    """Delete an environment, unless a build uses it or is about to."""
+    _remove(folder, least_age=0)
+
+
+def _remove(folder: Path, least_age: float) -> None:
     with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         marker = folder / MADE
-        if marker.exists() and any(Path(user).exists() for user in marker.read_text(encoding="utf-8").splitlines()):
-            return
-        marker.unlink(missing_ok=True)  # what is left of it, should the rest not go, is no environment
+        if marker.exists():
+            users = marker.read_text(encoding="utf-8").splitlines()
+            if marker.stat().st_mtime > time.time() - least_age or any(Path(user).exists() for user in users):
+                return
+            marker.unlink()  # what is left of it, should the rest not go, is no environment
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -14,7 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -24,7 +23,7 @@ from .as_of import AsOf, resolve_as_of
 from .base_images import BaseImage, base_image, newest_python, newest_torch
 from .gpu_support import cuda_of, machine_capabilities, unsupported
 from .installer import PipConfig
-from .package_index import DEFAULT_INDEX, PackageIndex, pythons_of
+from .package_index import DEFAULT_INDEX, PackageIndex, pythons_of, without_local
 from .pythons import (
     OLDEST,
     Interpreter,
@@ -354,17 +353,12 @@ def _from_mirror(plan: EnvironmentPlan, settings: BuildSettings, config: PipConf
             file.version
             for file in index.files(name)
             if file.version.local == "cpu" and plan.interpreter.minor in file.pythons
-            and all(bound.contains(file.version.public, prereleases=True) for bound in map(_public, bounds))
+            and all(bound.contains(file.version.public, prereleases=True) for bound in map(without_local, bounds))
             and not (newest and name == "torch" and file.version > Version(f"{newest}+zzz"))
         ]  # fmt: skip
         if fitting:
             overrides.append(f"{name}=={max(fitting)}")
     return tuple(overrides)
-
-
-def _public(bound: SpecifierSet) -> SpecifierSet:
-    """The same without the local parts, as +cu113, that a CPU build has not."""
-    return SpecifierSet(",".join(f"{clause.operator}{clause.version.partition('+')[0]}" for clause in bound))
 
 
 def no_torch(requirement: str, plan: EnvironmentPlan) -> BuildError:

@@ -27,11 +27,11 @@ from ..settings import BuildSettings
 from .conda_environment import CondaPackages, find_conda, make_conda_environment
 from .environment_cache import MADE, disk_full, exclusive, forget_unused, note_user, require_space
 from .environment_plan import EnvironmentPlan, complete_plan, index_of, no_torch, read_intent
-from .existing_environment import why_unsuitable
+from .existing_environment import installed_packages, why_unsuitable
 from .installer import Installer, InstallerFailed, PipConfig, find_uv, pip_config
 from .installer_failures import FailureContext, explain_failure, is_disk_full
 from .pythons import Interpreter
-from .requirements import PipCall, installed_packages
+from .requirements import PipCall
 from .torch_options import forbidden_torch, options_for, without_cuda
 
 __all__ = ["PythonEnvironment", "prepare_environment"]

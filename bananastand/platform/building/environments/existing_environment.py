@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from ..commands import output
 from ..settings import BuildSettings
 from .environment_plan import EnvironmentIntent
-from .requirements import InstalledPackages, PipCall, unmet_requirement
+from .requirements import PipCall
 from .torch_builds import imports, name_of
 
-__all__ = ["why_unsuitable"]
+__all__ = ["InstalledPackages", "installed_packages", "why_unsuitable"]
 
 MODERN = (3, 11)  # from here on a newer Python serves what an image meant with an older one
+LOOK = """
+import importlib.metadata as m, json, sys
+found = {}
+for d in m.distributions():
+    found.setdefault(d.metadata["Name"] or "", [d.version, d.requires or []])
+print(json.dumps([list(sys.version_info[:2]), found]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPackages:
+    """What an interpreter's environment holds: name -> (version, what it requires)."""
+
+    python: str
+    version: tuple[int, int]
+    packages: Mapping[str, tuple[str, Sequence[str]]]
+
+
+async def installed_packages(python: str) -> InstalledPackages | None:
+    """Look at an environment by its interpreter; None where there is no such one."""
+    status, text = await output([python, "-c", LOOK])
+    try:
+        version, found = cast("tuple[list[int], dict[str, Any]]", json.loads(text.splitlines()[-1] if text else ""))
+    except (ValueError, IndexError):
+        return None
+    packages = {str(canonicalize_name(name)): (str(about[0]), list[str](about[1])) for name, about in found.items()}
+    return InstalledPackages(python, (version[0], version[1]), packages) if status == 0 else None
 
 
 def why_unsuitable(
@@ -30,7 +63,7 @@ def why_unsuitable(
     return (
         _python(candidate, intent)
         or _pins(candidate, settings)
-        or unmet_requirement(candidate, calls)
+        or _unmet_requirement(candidate, calls)
         or _base(candidate, intent, source)
         or _time(intent)
     )
@@ -82,3 +115,51 @@ def _time(intent: EnvironmentIntent) -> str | None:
     return (
         f"its packages are of today, and open requirements are meant as of {intent.as_of.day} ({intent.as_of.reason})"
     )
+
+
+def _unmet_requirement(installed_: InstalledPackages, calls: Sequence[PipCall]) -> str | None:
+    """Why an environment does not satisfy what pip was told, or None: with all that is required in turn."""
+    if installed_.version != sys.version_info[:2]:
+        return f"its Python is {installed_.version[0]}.{installed_.version[1]}"
+    requirements, constraints = list[str](), list[str]()
+    for call in calls:
+        more, bounds, unknown = call.read()
+        if unknown:
+            return f"pip is told {unknown[0]}"
+        requirements, constraints = requirements + more, constraints + bounds
+    try:
+        bounds = [Requirement(line) for line in constraints]
+        open_ = [Requirement(line) for line in requirements]
+    except InvalidRequirement as error:
+        return f"pip is told {str(error).splitlines()[0]}"
+    allowed = dict[str, SpecifierSet]()
+    for bound in bounds:
+        if bound.marker is None or bound.marker.evaluate({"extra": ""}):
+            name = str(canonicalize_name(bound.name))
+            allowed[name] = allowed.get(name, SpecifierSet()) & bound.specifier
+    seen = set[str]()
+    while open_:
+        requirement = open_.pop()
+        if str(requirement) in seen or not _applies(requirement, ("",)):
+            continue
+        seen.add(str(requirement))
+        name = str(canonicalize_name(requirement.name))
+        found = installed_.packages.get(name)
+        if requirement.url is not None:
+            return f"{requirement.name} is to come from {requirement.url}"
+        if found is None:
+            return f"{requirement.name} is not there"
+        version, requires = found
+        for bound in (requirement.specifier, allowed.get(name, SpecifierSet())):
+            if not bound.contains(version, prereleases=True):
+                return f"{requirement.name} is {version}, not {bound}"
+        for line in requires:
+            needed = Requirement(line)
+            if _applies(needed, ("", *requirement.extras)):
+                needed.marker = None
+                open_.append(needed)
+    return None
+
+
+def _applies(requirement: Requirement, extras: Sequence[str]) -> bool:
+    return requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras)

@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Sequence
 
-from .base_images import table
+from .base_images import table, version_numbers
 
 __all__ = ["capabilities_of", "cuda_of", "drives", "lowest_torch", "machine_capabilities", "unsupported"]
 
@@ -22,7 +22,7 @@ def machine_capabilities() -> tuple[str, ...]:
     except (OSError, subprocess.SubprocessError):
         return ()
     lines = done.stdout.splitlines() if done.returncode == 0 else []
-    return tuple(sorted({line.strip() for line in lines if re.fullmatch(r"\s*\d+\.\d+\s*", line)}, key=_numbers))
+    return tuple(sorted({line.strip() for line in lines if re.fullmatch(r"\s*\d+\.\d+\s*", line)}, key=version_numbers))
 
 
 def cuda_of(torch: str, base: str | None = None) -> str | None:
@@ -42,25 +42,29 @@ def cuda_of(torch: str, base: str | None = None) -> str | None:
     if base is not None:
         return base
     rows: dict[str, str] = table()["torch_cuda"]
-    found = [cuda for first, cuda in rows.items() if _numbers(first) <= _numbers(torch)]
+    found = [cuda for first, cuda in rows.items() if version_numbers(first) <= version_numbers(torch)]
     return found[-1] if found else None
 
 
 def capabilities_of(cuda: str, torch: str | None = None) -> tuple[str, ...]:
     """The compute capabilities that torch wheels of a CUDA are compiled for; of a version, where the list changed."""
     rows: dict[str, list[str]] = table()["capabilities"]
-    fitting = [row for row in sorted(rows, key=_numbers) if _numbers(row) <= _numbers(cuda)]
+    fitting = [row for row in sorted(rows, key=version_numbers) if version_numbers(row) <= version_numbers(cuda)]
     if not fitting:
         return ()
     changed: dict[str, list[str]] = table()["capabilities_since"].get(fitting[-1], {})
-    since = [first for first in sorted(changed, key=_numbers) if torch and _numbers(first) <= _numbers(torch)]
+    since = [
+        first
+        for first in sorted(changed, key=version_numbers)
+        if torch and version_numbers(first) <= version_numbers(torch)
+    ]
     return tuple(changed[since[-1]] if since else rows[fitting[-1]])
 
 
 def drives(cuda: str, capability: str, torch: str | None = None) -> bool:
     """Whether wheels of a CUDA run on a GPU: code of a capability runs on its own major from its minor on."""
-    major, minor = _numbers(capability)
-    compiled = (_numbers(supported) for supported in capabilities_of(cuda, torch))
+    major, minor = version_numbers(capability)
+    compiled = (version_numbers(supported) for supported in capabilities_of(cuda, torch))
     return any(numbers[0] == major and numbers[1] <= minor for numbers in compiled)
 
 
@@ -68,7 +72,7 @@ def lowest_torch(capability: str) -> tuple[str, str] | None:
     """The lowest torch that drives a GPU, and the CUDA it is to be built for; None for a GPU no wheel is made for."""
     rows: dict[str, list[str]] = table()["cuda_builds"]
     found = [(first, cuda) for cuda, (first, _) in rows.items() if drives(cuda, capability, first)]
-    return min(found, key=lambda build: _numbers(build[0]), default=None)
+    return min(found, key=lambda build: version_numbers(build[0]), default=None)
 
 
 def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> str | None:
@@ -96,7 +100,3 @@ def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> st
 def _range(known: Iterable[str]) -> str:
     names = [f"sm_{capability.replace('.', '')}" for capability in known]
     return f"{names[0]} to {names[-1]}" if names else "no GPU"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))

@@ -28,7 +28,15 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-__all__ = ["DEFAULT_INDEX", "PackageFile", "PackageIndex", "pythons_of", "format_minors"]
+__all__ = [
+    "DEFAULT_INDEX",
+    "PackageFile",
+    "PackageIndex",
+    "pythons_of",
+    "format_minors",
+    "version_of_file",
+    "without_local",
+]
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -140,6 +148,20 @@ def format_minors(minors: Iterable[int]) -> str:
         else:
             runs.append([minor])
     return ", ".join(f"3.{run[0]}" if len(run) == 1 else f"3.{run[0]}-3.{run[-1]}" for run in runs)
+
+
+def without_local(specifier: SpecifierSet) -> SpecifierSet:
+    """Return the specifier without local parts, such as +cu113, which a CPU build does not have."""
+    return SpecifierSet(",".join(f"{clause.operator}{clause.version.partition('+')[0]}" for clause in specifier))
+
+
+def version_of_file(filename: str) -> Version | None:
+    """Return the version in the name of a wheel or source distribution, or None for any other name."""
+    try:
+        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+        return parse(filename)[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
 
 
 def _request(address: str) -> urllib.request.Request:

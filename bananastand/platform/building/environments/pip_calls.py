@@ -17,7 +17,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ..root_filesystem import RootFilesystem
-from .requirements import FILES, WITH_VALUE, PipCall, read_requirements
+from .pip_arguments import EDITABLE, FILES, FIND_LINKS, REQUIREMENTS, VALUES, pip_arguments
+from .requirements import PipCall, read_requirements
 
 __all__ = ["PipWords", "Pins"]
 
@@ -25,7 +26,6 @@ __all__ = ["PipWords", "Pins"]
 PLACES = ("--target", "-t", "--prefix", "--root", "--src", "--cache-dir", "--log")
 HOLDERS = ("--target", "-t", "--prefix", "--root", "--wheel-dir", "-w", "--dest", "-d")
 WHEELS = ("--wheel-dir", "-w", "--dest", "-d")
-FOUND = ("--find-links", "-f")
 OWN = frozenset({"pip", "uv"})  # the builder's own installer is used, whatever version the image would have
 
 
@@ -69,7 +69,7 @@ class PipWords:
     an image: of `--target` and `--prefix`, and the wheels of `pip wheel`.
     """
 
-    tree: RootFilesystem
+    rootfs: RootFilesystem
     pins: Pins
     log: Callable[[str], None]
     editable: list[str] = field(default_factory=list[str])
@@ -82,66 +82,59 @@ class PipWords:
 
     def call(self, words: Sequence[str], workdir: str, environment: Mapping[str, str], line: int) -> PipCall | None:
         """The call for `pip WORDS` in a folder of the image; None where nothing is left to install."""
-        said, place = list[str](), self.tree.at(workdir)
-        rest, action, wheels = list(words), "", False
-        while rest:
-            word = rest.pop(0)
-            option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        result, place = list[str](), self.rootfs.at(workdir)
+        action, finds_wheels = "", False
+        for argument in pip_arguments(words):
+            option, value = argument.option, argument.value
             if option in PLACES or (option in WHEELS and action in ("wheel", "download")):
-                folder = value if equals else rest.pop(0) if rest else ""
-                if option in HOLDERS and folder:
-                    self.places.append(posixpath.normpath(posixpath.join(workdir, folder)))
-            elif option in FOUND and self._has_wheels(value if equals else rest[0] if rest else "", workdir):
-                if not equals:
-                    rest.pop(0)
-                wheels = True
-            elif option in ("-e", "--editable"):
-                said += self._editable(value if equals else rest.pop(0) if rest else "", workdir)
-            elif option in FILES or re.match(r"-[rc].", word):
-                joined = not equals and option not in FILES
-                file = value if equals else word[2:] if joined else rest.pop(0) if rest else ""
-                said += [option if not joined else word[:2], self._led(file)]
-                if "://" not in file:
-                    self._file(place / self._led(file), workdir)
-            elif option in WITH_VALUE:
-                said.append(self._led(word))
-                if not equals and rest:
-                    said.append(self._led(rest.pop(0)))
-            elif word.startswith("-"):
-                said.append(word)
+                if option in HOLDERS and value:
+                    self.places.append(posixpath.normpath(posixpath.join(workdir, value)))
+            elif option in FIND_LINKS and self._has_wheels(value, workdir):
+                finds_wheels = True
+            elif option in EDITABLE:
+                result += self._editable(value, workdir)
+            elif option in FILES:
+                file = self._inside(value)
+                result += [option, file]
+                if "://" not in value:
+                    self._rewrite(place / file, workdir)
+            elif option in VALUES:
+                result += [self._inside(word) for word in argument.words]
+            elif option:
+                result += argument.words
             elif not action:
-                action = word
-                said.append("install" if action in ("wheel", "download") else word)
+                action = value
+                result.append("install" if action in ("wheel", "download") else action)
             else:
-                said += self._requirement(word, workdir)
+                result += self._requirement(value, workdir)
         if action in ("wheel", "download"):
-            said = [word for word in said if word != "--no-deps"]
-            if not any(word in WHEELS for word in words) and not any(word.startswith("--wheel-dir=") for word in words):
+            result = [word for word in result if word != "--no-deps"]
+            if not any(argument.option in WHEELS for argument in pip_arguments(words)):
                 self.places.append(workdir)
             self.log(f"read as pip install: pip {' '.join(words)[:150]}")
             action = "install"
-        if wheels:  # those of an earlier line, whose packages are the environment's already
-            said = [word for word in said if word != "--no-index"]
-        if action == "install" and not _installs(said):
+        if finds_wheels:  # those of an earlier line, whose packages are the environment's already
+            result = [word for word in result if word != "--no-index"]
+        if action == "install" and not _installs(result):
             return None
-        return PipCall(tuple(said), place, str(self.tree.root), dict(environment), line)
+        return PipCall(tuple(result), place, str(self.rootfs.root), dict(environment), line)
 
     def _requirement(self, word: str, workdir: str) -> list[str]:
         if ("/" in word or word.endswith(".whl")) and "://" not in word and self._has_wheels(word, workdir):
             return []
         if re.search(r"[*?]", word) and not re.search(r"[=<>!]", word):
-            found = sorted(glob.glob(str(self.tree.at(posixpath.join(workdir, word)))))
-            return found or [self._led(word)]
+            found = sorted(glob.glob(str(self.rootfs.at(posixpath.join(workdir, word)))))
+            return found or [self._inside(word)]
         if re.split(r"[\[=<>!~ ]", word)[0] in OWN:
             self.log(f"done: pip install {word} (the builder's own installer is used)")
             return []
-        return [self._led(self.pins.applied(word))]
+        return [self._inside(self.pins.applied(word))]
 
     def _has_wheels(self, path: str, workdir: str) -> bool:
         """Whether a folder, or a pattern in it, means packages of an earlier `pip wheel`, which made no files here."""
         if not self.is_place(path, workdir):
             return False
-        folder = self.tree.at(posixpath.join(workdir, posixpath.dirname(path) if re.search(r"[*?]", path) else path))
+        folder = self.rootfs.at(posixpath.join(workdir, posixpath.dirname(path) if re.search(r"[*?]", path) else path))
         return not folder.is_file() and not (folder.is_dir() and any(entry.is_file() for entry in folder.iterdir()))
 
     def _editable(self, target: str, workdir: str) -> list[str]:
@@ -151,18 +144,18 @@ class PipWords:
             return [target]
         folder = posixpath.normpath(posixpath.join(workdir, path))
         source = posixpath.join(folder, "src")
-        self.editable.append(source if self.tree.at(source).is_dir() else folder)
-        return [self._led(target)]
+        self.editable.append(source if self.rootfs.at(source).is_dir() else folder)
+        return [self._inside(target)]
 
-    def _led(self, word: str) -> str:
+    def _inside(self, word: str) -> str:
         """A word with its path led into the stage's files."""
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if not value.startswith("/") or value.startswith("//"):
             return word
         # A mount is a link out of the tree, and pip may follow it.
-        return f"{option}{equals}{self.tree.root}{posixpath.normpath(value)}"
+        return f"{option}{equals}{self.rootfs.root}{posixpath.normpath(value)}"
 
-    def _file(self, file: Path, workdir: str, depth: int = 0) -> None:
+    def _rewrite(self, file: Path, workdir: str, depth: int = 0) -> None:
         """Put pins into a requirements file, make its editable packages plain ones, and leave out the installer."""
         if depth > 8 or not file.is_file() or file.is_symlink():
             return
@@ -175,7 +168,7 @@ class PipWords:
         if found := re.match(r"\s*(-e|--editable)[\s=]+(\S+)(.*)", line):
             return f"{self._editable(found[2], workdir)[0]}{found[3]}"
         if found := re.match(r"\s*(?:-r|--requirement)[\s=]*(\S+)", line):
-            self._file(file.parent / found[1], workdir, depth + 1)
+            self._rewrite(file.parent / found[1], workdir, depth + 1)
         elif re.split(r"[\[=<>!~;\s]", line.strip())[0] in OWN:
             return ""
         return line if line.lstrip().startswith(("#", "-")) else self.pins.applied(line.strip()) or line
@@ -183,16 +176,6 @@ class PipWords:
 
 def _installs(words: Sequence[str]) -> bool:
     """Whether an install command names anything to install."""
-    skip, action = False, False
-    for word in words:
-        if skip:
-            skip = False
-        elif word in ("-r", "--requirement") or word.startswith(("--requirement=", "-r")):
-            return True
-        elif word in WITH_VALUE or word in FILES:
-            skip = True
-        elif not word.startswith("-"):
-            if action:
-                return True
-            action = True
-    return False
+    arguments = list(pip_arguments(words))
+    operands = sum(not argument.option for argument in arguments)
+    return operands > 1 or any(argument.option in REQUIREMENTS for argument in arguments)

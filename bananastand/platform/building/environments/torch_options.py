@@ -13,7 +13,8 @@ from pathlib import Path
 from ..settings import BuildSettings
 from .base_images import newest_torch
 from .environment_plan import EnvironmentPlan
-from .requirements import FILES, PipCall, read_requirements
+from .pip_arguments import FILES, pip_arguments
+from .requirements import PipCall, read_requirements
 from .torch_builds import FAMILY, name_of, requires_of
 
 __all__ = ["forbidden_torch", "options_for", "without_cuda"]
@@ -62,20 +63,15 @@ def forbidden_torch(lines: Sequence[str]) -> str | None:
 @contextlib.contextmanager
 def without_cuda(call: PipCall) -> Generator[PipCall]:
     """The call without PyTorch's indexes of CUDA builds, also in its requirement files, of which it gets copies."""
-    words, copies, rest = list[str](), list[Path](), iter(call.words)
+    words, copies = list[str](), list[Path]()
     try:
-        for word in rest:
-            option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-            if option in (*INDEXES, *FILES):
-                value = value if equals else next(rest, "")
-                if option in INDEXES and PYTORCH.search(value):
-                    continue
-                if option in FILES and (copy := _copy_without_cuda(call.cwd / value)) is not None:
-                    copies.append(copy)
-                    value = str(copy)
-                words += [option, value]
-            else:
-                words.append(word)
+        for argument in pip_arguments(call.words):
+            if argument.option in INDEXES and PYTORCH.search(argument.value):
+                continue
+            copy = _copy_without_cuda(call.cwd / argument.value) if argument.option in FILES else None
+            if copy is not None:
+                copies.append(copy)
+            words += argument.words if copy is None else (argument.option, str(copy))
         yield dataclasses.replace(call, words=tuple(words))
     finally:
         for copy in copies:

@@ -20,8 +20,8 @@ __all__ = ["Mounts"]
 class Mounts:
     """The mounts of one stage, as links and files in its tree."""
 
-    def __init__(self, tree: RootFilesystem, source: Path, settings: BuildSettings) -> None:
-        self._tree, self._source, self._settings = tree, source, settings
+    def __init__(self, rootfs: RootFilesystem, source: Path, settings: BuildSettings) -> None:
+        self._rootfs, self._source, self._settings = rootfs, source, settings
         self._there = list[Path]()
         self.origins = list[str]()  # folders and files outside of the tree that are mounted
 
@@ -40,7 +40,7 @@ class Mounts:
                 continue
             if kind not in ("bind", "cache", "tmpfs") or not inside:
                 raise NotHonoured(line.line, f"a mount of type {kind} is not honoured", line.text)
-            place = self._tree.at(posixpath.join(workdir, inside))
+            place = self._rootfs.at(posixpath.join(workdir, inside))
             if os.path.lexists(place):
                 continue  # a cache that is there already
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class Mounts:
     def _secret(self, name: str, inside: str | None) -> None:
         if name not in self._settings.secrets:
             return
-        place = self._tree.at(inside or f"/run/secrets/{name}")
+        place = self._rootfs.at(inside or f"/run/secrets/{name}")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

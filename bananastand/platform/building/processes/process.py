@@ -56,21 +56,21 @@ async def build_process(
     launch = Launch(
         kind="process",
         command=_led(last, start.words),
-        workdir=str(last.tree.at(posixpath.join(last.workdir, start.folder))),
+        workdir=str(last.rootfs.at(posixpath.join(last.workdir, start.folder))),
         environment={**environment, **overrides.app.environment},
         python=python.python,
         port=overrides.app.port or last.port,
         health=overrides.app.health,
-        root=str(last.tree.root),
+        root=str(last.rootfs.root),
         named=_named(settings.environment),
     )
     for index, build in done.items():
         if index != last.stage.index:
-            shutil.rmtree(build.tree.root.parent, ignore_errors=True)
+            shutil.rmtree(build.rootfs.root.parent, ignore_errors=True)
     _check(launch, last)
     await _say_packages(last, log)
     if no_sandbox:
-        for line in unreachable_paths(Path(launch.workdir), last.tree):
+        for line in unreachable_paths(Path(launch.workdir), last.rootfs):
             log(line)
     return launch
 
@@ -101,18 +101,18 @@ def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
     """The command on this machine: paths of the image lead into the tree, and Python is the environment's."""
     program = words[0]
     name = posixpath.basename(program)
-    if name.startswith("python") or (program.startswith("/") and not last.tree.has(program)):
+    if name.startswith("python") or (program.startswith("/") and not last.rootfs.has(program)):
         program = name
     elif program.startswith("/"):
-        program = str(last.tree.at(program))
-    return (program, *(str(last.tree.at(word)) if word.startswith("/") and last.tree.has(word) else word
+        program = str(last.rootfs.at(program))
+    return (program, *(str(last.rootfs.at(word)) if word.startswith("/") and last.rootfs.has(word) else word
                        for word in words[1:]))  # fmt: skip
 
 
 def _check(launch: Launch, last: StageBuild) -> None:
     """The program is there: better said now than when a replica does not start."""
     program, *words = launch.command
-    said = f"CMD {' '.join(launch.command)}".replace(str(last.tree.root), "")
+    said = f"CMD {' '.join(launch.command)}".replace(str(last.rootfs.root), "")
     if lines := _lines_of_command(last):
         said = f"Dockerfile line {lines[-1]}: {said}"
     if (why := explain_windows_line_ends(Path(launch.workdir, program))) is not None:
@@ -121,7 +121,7 @@ def _check(launch: Launch, last: StageBuild) -> None:
         script = next((word for word in words if not word.startswith("-")), None)
         flags = words[: words.index(script)] if script else words
         if script and not {"-m", "-c"} & set(flags) and not Path(launch.workdir, script).is_file():
-            inside = launch.workdir.removeprefix(str(last.tree.root)) or "/"
+            inside = launch.workdir.removeprefix(str(last.rootfs.root)) or "/"
             scripts = sorted(path.name for path in Path(launch.workdir).glob("*.py"))
             others = f" (it has {', '.join(scripts[:6])})" if scripts else ""
             raise BuildError(f"{said}: there is no {script} in {inside}{others}; is there a COPY of it?")

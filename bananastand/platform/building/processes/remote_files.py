@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ..commands import run
 from ..errors import DockerfileError
 from ..failure import decisive_line
+from ..log import LineRecorder
 from ..root_filesystem import RootFilesystem
 
 __all__ = ["download"]
@@ -31,17 +32,12 @@ except OSError as error:
 
 
 async def download(
-    line: int, address: str, tree: RootFilesystem, target: str, *, cache: Path, log: Callable[[str], None]
+    line: int, address: str, rootfs: RootFilesystem, target: str, *, cache: Path, log: Callable[[str], None]
 ) -> None:
     """Bring what an address names to `target`, a folder if it ends with a slash. Raises DockerfileError."""
     is_git = address.startswith(("git@", "git://", "ssh://")) or urlsplit(address).path.endswith(".git")
     cached = cache / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:32]
-    said = list[str]()
-
-    def hear(text: str) -> None:
-        said.append(text)
-        log(text)
-
+    recorder = LineRecorder(log)
     if not cached.exists():
         fresh = cached.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -59,14 +55,14 @@ async def download(
             ]
         else:
             words = [sys.executable, "-I", "-c", FETCH, address, str(fresh / "file")]
-        if await run(words, log=hear):
+        if await run(words, log=recorder):
             shutil.rmtree(fresh, ignore_errors=True)
-            raise DockerfileError(line, f"ADD {address} failed: {decisive_line(said)}")
+            raise DockerfileError(line, f"ADD {address} failed: {decisive_line(recorder.lines)}")
         fresh.replace(cached)
     else:
         log("  as in an earlier build")
     if is_git:
-        place = tree.at(target)
+        place = rootfs.at(target)
         await asyncio.to_thread(
             shutil.copytree,
             cached / "all",
@@ -79,6 +75,6 @@ async def download(
     name = posixpath.basename(urlsplit(address).path)
     if target.endswith("/") and not name:
         raise DockerfileError(line, f"ADD {address}: the address has no file name, so the target must name a file")
-    place = tree.at(posixpath.join(target, name) if target.endswith("/") else target)
+    place = rootfs.at(posixpath.join(target, name) if target.endswith("/") else target)
     place.parent.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(shutil.copyfile, cached / "file", place)

@@ -43,6 +43,7 @@ RUNS = TOOLS | {
 }  # fmt: skip
 # Their first word that is no option is a pattern, which may begin with / and be no path.
 PATTERNS = frozenset({"grep", "sed", "tr", "cut", "echo", "printf", "awk", "jq"})
+PATTERN_FIRST = ("grep", "sed", "awk", "jq")  # their further words are files
 READERS = frozenset(
     {"[", "test", "cat", "ls", "head", "tail", "grep", "du", "df", "stat", "file", "wc", "find", "which"}
 )
@@ -100,39 +101,159 @@ def is_builtin(command: ShellCommand, known: Callable[[str], str | None]) -> boo
 def analyse_run(
     number: int, text: str, known: Callable[[str], str | None], *, sandboxed: bool = False, beginning: str = ""
 ) -> RunAnalysis:
-    """Read the shell line of RUN at a Dockerfile's line.
+    """Read the shell line of a RUN instruction.
 
-    known: the value of a variable. sandboxed: whether the tree will be the root of what runs, so that paths stay as
-    they are. Raises NotHonoured.
+    Args:
+        number: The Dockerfile's line.
+        text: The shell line.
+        known: Returns the value of a variable, or None.
+        sandboxed: Whether the root file system will be the root of what runs, so that paths stay as they are.
+        beginning: Of the instruction, for error messages; "RUN" and the text if left out.
+
+    Raises:
+        NotHonoured: The line needs a container.
     """
-    run, changes, taken = RunAnalysis(text), list[tuple[int, int, str]](), set[int]()
-    beginning = beginning or f"RUN {text}"
-    try:
-        found = parse_commands(text)
-    except ShellError as error:
-        if sandboxed:
-            run.plain = False
-            return run
-        raise NotHonoured(number, f"RUN with {error} is not understood without a container", beginning) from None
-    for at, command in enumerate(found):
-        if command.words and _taken(number, text, command, run, known, sandboxed, beginning):
-            taken.add(at)
-    # What is piped into a command that is left out serves nothing else.
-    for at in range(len(found) - 1, 0, -1):
-        if at in taken and text[found[at - 1].end : found[at].start].strip() == "|":
-            taken.add(at - 1)
-    for at, command in enumerate(found):
-        if at in taken:
-            # What a left out command was redirected to stays empty, as far as a later line looks.
-            changes.append((command.start, command.end, ":"))
+    return _Analyser(number, text, known, sandboxed, beginning or f"RUN {text}").analyse()
+
+
+class _Analyser:
+    """Sorts the commands of one line: for the shell, for the builder, or left out."""
+
+    def __init__(
+        self, number: int, text: str, known: Callable[[str], str | None], sandboxed: bool, beginning: str
+    ) -> None:
+        self.number, self.text, self.known, self.sandboxed, self.beginning = number, text, known, sandboxed, beginning
+        self.run = RunAnalysis(text)
+
+    def analyse(self) -> RunAnalysis:
+        """Return what the line means. Raises NotHonoured."""
+        try:
+            found = parse_commands(self.text)
+        except ShellError as error:
+            if not self.sandboxed:
+                raise self._refusal(f"RUN with {error} is not understood without a container") from None
+            self.run.plain = False
+            return self.run
+        removed = {at for at, command in enumerate(found) if command.words and self._is_removed(command)}
+        # What is piped into a command that is left out serves nothing else.
+        for at in range(len(found) - 1, 0, -1):
+            if at in removed and self.text[found[at - 1].end : found[at].start].strip() == "|":
+                removed.add(at - 1)
+        changes = list[tuple[int, int, str]]()
+        for at, command in enumerate(found):
+            if at in removed:
+                # What a left out command was redirected to stays empty, as far as a later line looks.
+                changes.append((command.start, command.end, ":"))
+                continue
+            changes += _owners(command) + _runner(command) + ([] if self.sandboxed else _paths(command))
+            self.run.writes += _written(command)
+        if any(start < other < end for start, end, _ in changes for other, _, _ in changes):
+            raise self._refusal("RUN with a command inside one that is not run is not understood")
+        self.run.line = replace_spans(self.text, changes) if len(removed) < len(found) else ""
+        return self.run
+
+    def _refusal(self, message: str) -> NotHonoured:
+        return NotHonoured(self.number, message, self.beginning)
+
+    def _is_removed(self, command: ShellCommand) -> bool:
+        """Whether the command is not for the shell: an installer's, or one that is left out."""
+        program, words = _program(command, self.known)
+        if not program:
+            if not self.sandboxed:
+                raise self._refusal(f"RUN {command.words[0].text}: its program is not known before it runs")
+            self.run.plain = False
+            return False
+        if program == "pip":
+            if self.sandboxed and None in words:
+                self.run.plain = False  # the shell knows the word, and the note of its pip says it
+                return False
+            return self._pip(words[1:], command)
+        if self._is_installer(program, words, command):
+            return True
+        if (reason := self._reason_to_leave_out(program, words, command)) is not None:
+            self.run.left_out.append((" ".join(self.text[command.start : command.end].split()), reason))
+            return True
+        self.run.plain = self.run.plain and program in TOOLS
+        if not (PYTHON.fullmatch(program) or program in RUNS):
+            path = words[0] or ""
+            self.run.programs.add(path if "/" in path and not path.startswith("/") else program)
+        return False
+
+    def _is_installer(self, program: str, words: list[str | None], command: ShellCommand) -> bool:
+        """Note what poetry, pipenv, uv, setup.py, venv or conda are to install; False for any other command."""
+        action = (program, (words[1:2] or [""])[0])
+        is_python = PYTHON.fullmatch(program) is not None
+        if action in LOCKS:
+            self.run.locks.append(program)
+        elif action in EXPORTS:
+            self._export(program, words, command)
+        elif is_python and _is_setup(words):
+            self.run.pip.append(("install", "-e", ".") if "develop" in words else ("install", "."))
+        elif program == "virtualenv":
+            self.run.environments += [word for word in words[1:] if word and not word.startswith("-")]
+        elif program in CONDA:
+            self.run.conda.append(tuple(word or "" for word in words[1:]))
+        elif (program in SHELLS or is_python) and len(words) < 3 and POETRY.search(self.text):
+            if _names_installer(words):
+                return False
+            self.run.pip.append(("install", "poetry"))
         else:
-            changes += _owners(command) + _runner(command) + ([] if sandboxed else _paths(command))
-        if at not in taken:
-            run.writes += _written(command)
-    if any(start < other < end for start, end, _ in changes for other, _, _ in changes):
-        raise NotHonoured(number, "RUN with a command inside one that is not run is not understood", beginning)
-    run.line = replace_spans(text, changes) if len(taken) < len(found) else ""
-    return run
+            return False
+        return True
+
+    def _reason_to_leave_out(self, program: str, words: list[str | None], command: ShellCommand) -> str | None:
+        """Return why a command is not run, empty where that needs no words, or None where it is run."""
+        if program == "poetry" and words[1:2] in (["config"], ["self"]):
+            return "packages go into the build's environment"
+        if _names_installer(words):
+            return "the builder makes the app's Python and its environment"
+        if program in MANAGERS:
+            packages = packages_of([word or "" for word in words])
+            self.run.packages += packages or ()
+            return "" if packages else "the system is this machine's"
+        if (reason := setup_reason(program, words, sandboxed=self.sandboxed)) is not None:
+            return reason
+        if program in SHELLS and len(words) < 3 and SOURCE_SCRIPT.search(self.text):
+            return "it adds a package source to an image"
+        if program in ("huggingface-cli", "hf") and "login" in words[1:3] and not self.sandboxed:
+            return "this machine's own login stays as it is; give a token by --secret HF_TOKEN"
+        operands = [word.literal or word.text for word in (*_operands(command, program), *command.files)]
+        paths = [path for path in operands if path.startswith(("/", "~/", "$HOME/"))]
+        if _all_paths(operands) and (reason := harmless_reason(program, paths)) is not None:
+            return reason
+        if program == "git" and words[1:3] == ["lfs", "install"]:
+            self.run.packages.append("git-lfs")
+            return "git-lfs is the machine's"
+        return None
+
+    def _export(self, program: str, words: list[str | None], command: ShellCommand) -> None:
+        """Note that the builder writes the file of `poetry export > FILE`; without a file it is for pip's pipe."""
+        targets = [word.literal for word in command.files if word.literal and not word.literal.startswith("/dev/")]
+        file = exported_to(words) or next(iter(targets), None)
+        if program == "pipenv" and words[1] == "lock" and not {"-r", "--requirements"} & set(words):
+            self.run.left_out.append(("pipenv lock", "the lock file is read as it is"))
+        elif file is not None:
+            self.run.exports.append((program, file))
+        else:
+            self.run.locks.append(program)
+
+    def _pip(self, words: list[str | None], command: ShellCommand) -> bool:
+        if None in words:
+            raise self._refusal("RUN pip with a word only the shell knows is not understood")
+        plain = [word for word in words if word is not None]
+        if "/dev/stdin" in plain and self.run.locks:
+            return True
+        action = next((word for word in plain if not word.startswith("-")), "")
+        if action in ("install", "uninstall", "sync", "wheel", "download"):
+            if action == "sync":  # uv pip sync FILE
+                plain = ["install", *(part for word in plain if word != "sync" for part in ("-r", word))]
+            self.run.pip.append(tuple(plain))
+            for word in command.assignments:
+                name, _, value = (_value(word, self.known) or "").partition("=")
+                self.run.assignments[name] = value
+        elif action not in PIP_QUIET:
+            raise self._refusal(f"RUN pip {action} is not honoured")
+        return True
 
 
 def _program(command: ShellCommand, known: Callable[[str], str | None]) -> tuple[str, list[str | None]]:
@@ -174,127 +295,26 @@ def _is_setup(words: list[str | None]) -> bool:
     return plain[:1] == ["setup.py"] and bool({"install", "develop"} & set(plain[1:]))
 
 
-def _taken(
-    number: int, text: str, command: ShellCommand, run: RunAnalysis, known: Callable[[str], str | None], sandboxed: bool,
-    beginning: str,
-) -> bool:  # fmt: skip
-    """Whether the command is not for the shell: pip's, conda's, a virtual environment's, or left out."""
-    program, words = _program(command, known)
-    if not program:
-        if sandboxed:
-            run.plain = False
-            return False
-        word = command.words[0].text
-        raise NotHonoured(number, f"RUN {word}: its program is not known before it runs", beginning)
-    said = " ".join(text[command.start : command.end].split())
-    if program == "pip":
-        if sandboxed and None in words:
-            run.plain = False  # the shell knows the word, and the note of its pip says it
-            return False
-        return _pip(number, words[1:], command, run, known, beginning)
-    if (program, (words[1:2] or [""])[0]) in LOCKS:
-        run.locks.append(program)
-        return True
-    if (program, (words[1:2] or [""])[0]) in EXPORTS:
-        return _export(program, words, command, run)
-    if program == "poetry" and words[1:2] in (["config"], ["self"]):
-        run.left_out.append((said, "packages go into the build's environment"))
-        return True
-    if any(INSTALLERS.match((word or "").partition("?")[0]) for word in words):
-        run.left_out.append((said, "the builder makes the app's Python and its environment"))
-        return True
-    if PYTHON.fullmatch(program) and _is_setup(words):
-        run.pip.append(("install", "-e", ".") if "develop" in words else ("install", "."))
-        return True
-    if program == "virtualenv":
-        run.environments += [word for word in words[1:] if word and not word.startswith("-")]
-        return True
-    if program in CONDA:
-        run.conda.append(tuple(word or "" for word in words[1:]))
-        return True
-    if program in MANAGERS:
-        packages = packages_of([word or "" for word in words])
-        run.packages += packages or ()
-        run.left_out.append((said, "" if packages else "the system is this machine's"))
-        return True
-    if (reason := setup_reason(program, words, sandboxed=sandboxed)) is not None:
-        run.left_out.append((said, reason))
-        return True
-    if (program in SHELLS or PYTHON.fullmatch(program)) and len(words) < 3 and POETRY.search(text):
-        run.pip.append(("install", "poetry"))
-        return True
-    if program in SHELLS and len(words) < 3 and SOURCE_SCRIPT.search(text):
-        run.left_out.append((said, "it adds a package source to an image"))
-        return True
-    if program in ("huggingface-cli", "hf") and "login" in words[1:3] and not sandboxed:
-        run.left_out.append((said, "this machine's own login stays as it is; give a token by --secret HF_TOKEN"))
-        return True
-    operands = [word.literal or word.text for word in (*_operands(command, program), *command.files)]
-    paths = [path for path in operands if path.startswith(("/", "~/", "$HOME/"))]
-    reason = harmless_reason(program, paths) if _all_paths(program, operands) else None
-    if reason is not None:
-        run.left_out.append((said, reason))
-        return True
-    if program == "git" and words[1:3] == ["lfs", "install"]:
-        run.packages.append("git-lfs")
-        run.left_out.append((said, "git-lfs is the machine's"))
-        return True
-    run.plain = run.plain and program in TOOLS
-    if not (PYTHON.fullmatch(program) or program in RUNS):
-        run.programs.add(program if "/" not in (words[0] or "") or (words[0] or "").startswith("/") else words[0] or "")
-    return False
+def _names_installer(words: list[str | None]) -> bool:
+    return any(INSTALLERS.match((word or "").partition("?")[0]) for word in words)
 
 
-def _export(program: str, words: list[str | None], command: ShellCommand, run: RunAnalysis) -> bool:
-    """`poetry export > FILE`: the builder writes the file. Without one it is for pip, behind a pipe."""
-    targets = [word.literal for word in command.files if word.literal and not word.literal.startswith("/dev/")]
-    file = exported_to(words) or next(iter(targets), None)
-    if program == "pipenv" and words[1] == "lock" and not {"-r", "--requirements"} & set(words):
-        run.left_out.append(("pipenv lock", "the lock file is read as it is"))
-    elif file is not None:
-        run.exports.append((program, file))
-    else:
-        run.locks.append(program)
-    return True
-
-
-def _all_paths(program: str, operands: list[str]) -> bool:
+def _all_paths(operands: list[str]) -> bool:
     """Whether all that a command changes is named by an absolute path; a download's address is none."""
     names = [operand for operand in operands if "://" not in operand]
     return bool(names) and all(name.startswith(("/", "~/", "$HOME/")) for name in names)
-
-
-def _pip(
-    number: int,
-    words: list[str | None],
-    command: ShellCommand,
-    run: RunAnalysis,
-    known: Callable[[str], str | None],
-    beginning: str,
-) -> bool:
-    if any(word is None for word in words):
-        raise NotHonoured(number, "RUN pip with a word only the shell knows is not understood", beginning)
-    said = [word for word in words if word is not None]
-    if "/dev/stdin" in said and run.locks:
-        return True
-    action = next((word for word in said if not word.startswith("-")), "")
-    if action in ("install", "uninstall", "sync", "wheel", "download"):
-        if action == "sync":  # uv pip sync FILE
-            said = ["install", *(part for word in said if word != "sync" for part in ("-r", word))]
-        run.pip.append(tuple(said))
-        for word in command.assignments:
-            name, _, value = (_value(word, known) or "").partition("=")
-            run.assignments[name] = value
-    elif action not in PIP_QUIET:
-        raise NotHonoured(number, f"RUN pip {action} is not honoured", beginning)
-    return True
 
 
 def _value(word: ShellWord, known: Callable[[str], str | None]) -> str | None:
     """What the shell will make of a word, with plain variables from ARG and ENV put in."""
     if word.literal is not None:
         return word.literal
-    text = re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda match: _shown(known(match[1] or match[2]), match[0]), word.text)
+
+    def substituted(match: re.Match[str]) -> str:
+        value = known(match[1] or match[2])
+        return match[0] if value is None else value
+
+    text = re.sub(r"\$(?:(\w+)|\{(\w+)\})", substituted, word.text)
     try:
         parts = shlex.split(text)
     except ValueError:
@@ -303,15 +323,11 @@ def _value(word: ShellWord, known: Callable[[str], str | None]) -> str | None:
     return parts[0] if len(parts) == 1 and not re.search(r"[$`]", text) else None
 
 
-def _shown(value: str | None, otherwise: str) -> str:
-    return otherwise if value is None else value
-
-
 def _operands(command: ShellCommand, name: str) -> list[ShellWord]:
     """The words of a command that may be paths: no options, and no pattern of sed or text of echo."""
     words = [word for word in command.words[1:] if not word.text.startswith("-")]
     if name in PATTERNS:
-        return words[1:] if name in ("grep", "sed", "awk", "jq") else []
+        return words[1:] if name in PATTERN_FIRST else []
     if name == "chmod":
         return words[1:]
     return words
@@ -349,7 +365,7 @@ def _paths(command: ShellCommand) -> list[tuple[int, int, str]]:
     if name in PATTERNS:
         options = [word for word in words if word.text.startswith("-")]
         patterns = [word for word in words if not word.text.startswith("-")]
-        words = options + (patterns[1:] if name in ("grep", "sed", "awk", "jq") else [])
+        words = options + (patterns[1:] if name in PATTERN_FIRST else [])
     if PYTHON.fullmatch(name) and any(word.text == "-c" for word in words):
         words = []
     for word in (*command.assignments, *words, *command.files):

@@ -71,7 +71,7 @@ class RunExecutor:
             found = (ShellStep("", text),)
         self.several = len(found) > 1 or any(step.condition for step in found)
         status = await self._sequence(found)
-        (self.stage.tree.root / FOLDER).unlink(missing_ok=True)
+        (self.stage.rootfs.root / FOLDER).unlink(missing_ok=True)
         if status:
             lacking = await missing_packages(self.stage.needed())
             raise DockerfileError(self.line.line, self._failure(status, lacking))
@@ -106,7 +106,7 @@ class RunExecutor:
             if not body.startswith("#!"):
                 return body
             place = self._file(body)
-            Path(self.stage.tree.root, place.lstrip("/")).chmod(0o755)
+            Path(self.stage.rootfs.root, place.lstrip("/")).chmod(0o755)
             return place
         for heredoc in heredocs:
             if heredoc.expand and "$" in heredoc.body and not self.stage.sandboxed:
@@ -120,7 +120,7 @@ class RunExecutor:
 
     def _file(self, body: str) -> str:
         name = f"/tmp/heredoc-{hashlib.sha256(body.encode()).hexdigest()[:12]}"
-        self.stage.tree.at(name).write_text(body, encoding="utf-8")
+        self.stage.rootfs.at(name).write_text(body, encoding="utf-8")
         return name
 
     def _known(self, name: str) -> str | None:
@@ -182,7 +182,7 @@ class RunExecutor:
             return 0
         if (target := _only_cd(text)) is not None:
             place = posixpath.normpath(posixpath.join(self.folder, target))
-            if not stage.tree.at(place).is_dir():
+            if not stage.rootfs.at(place).is_dir():
                 self.lines.append(f"cd: {target}: No such file or directory")
                 return 1
             self.folder = place
@@ -203,7 +203,7 @@ class RunExecutor:
     def _has(self, program: str, environment: PythonEnvironment) -> bool:
         if "/" in program:
             place = posixpath.join(self.folder, program)
-            return self.stage.tree.has(place) or (self.stage.sandboxed and os.path.exists(place))
+            return self.stage.rootfs.has(place) or (self.stage.sandboxed and os.path.exists(place))
         if Path(environment.bin, program).exists():
             return True
         own = self.stage.running_environment(environment)["PATH"]
@@ -222,7 +222,7 @@ class RunExecutor:
             self.stage.add_pip(self.line.line, ("install", *found), self.folder, {})
 
     def _export(self, program: str, file: str) -> None:
-        place = self.stage.tree.at(posixpath.join(self.folder, file))
+        place = self.stage.rootfs.at(posixpath.join(self.folder, file))
         place.write_text("".join(f"{requirement}\n" for requirement in self._requirements(program)), encoding="utf-8")
 
     def _requirements(self, program: str) -> list[str]:
@@ -234,7 +234,7 @@ class RunExecutor:
         return found
 
     def _read(self, name: str, folder: str) -> str | None:
-        place = self.stage.tree.at(posixpath.join(folder, name))
+        place = self.stage.rootfs.at(posixpath.join(folder, name))
         return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else None
 
     def _conda(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
@@ -284,12 +284,12 @@ class RunExecutor:
         parts = [stage.key, self.count, read.line, self.folder, stage.shell, python.key if python else "",
                 sorted(values.items()), stage.sandboxed, sorted(stage.weights.items())]  # fmt: skip
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-        layers, root = LayerCache(stage.settings.cache / "layers"), stage.tree.root
+        layers, root = LayerCache(stage.settings.cache / "layers"), stage.rootfs.root
         if await asyncio.to_thread(layers.restore, key, root):
             stage.log("  as in an earlier build: nothing it depends on has changed")
             self._after(read)
             return 0
-        stage.mounts.put(self.line, stage.workdir, lambda name: stage.stage_of(self.line, name).tree)
+        stage.mounts.put(self.line, stage.workdir, lambda name: stage.stage_of(self.line, name).rootfs)
         environment = {**inherited(os.environ, "PIP_"), **stage.arguments, **stage.running_environment(python)}
         environment |= {ROOT: str(root), ASKS: f"{root}/{NOTES}", **stage.hub(environment)}
         environment |= hub_tokens(stage.settings.secrets, declared_arguments(stage.dockerfile))
@@ -304,7 +304,7 @@ class RunExecutor:
             said = "pwd" if stage.sandboxed else f'here=$(pwd); echo "${{here#"${ROOT}"}}"'
             script = f"trap '{{ {said}; }} > \"{inside}{FOLDER}\"' EXIT; {script}"
         command: tuple[str, ...] = (*stage.shell, script)
-        place = stage.tree.at(self.folder)
+        place = stage.rootfs.at(self.folder)
         place.mkdir(parents=True, exist_ok=True)
         if stage.sandboxed:
             command, environment = self._sandboxed(command, environment, read, python)
@@ -326,7 +326,7 @@ class RunExecutor:
         self, command: tuple[str, ...], environment: dict[str, str], read: RunAnalysis, python: PythonEnvironment | None
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         stage = self.stage
-        programs = write_shims(stage.settings.cache / "write_shims")
+        programs = write_shims(stage.settings.cache / "shims")
         environment["PATH"] = f"{programs}:{environment['PATH']}"
         visible = [str(programs), *stage.mounts.origins]
         walls = stage.settings.walls
@@ -335,7 +335,7 @@ class RunExecutor:
         elif python is not None and walls is not None:
             walls = dataclasses.replace(walls, user=walls.user | {str(python.bin)})
         sandboxed = in_sandbox(
-            command, root=str(stage.tree.root), workdir=self.folder, environment=environment, visible=visible,
+            command, root=str(stage.rootfs.root), workdir=self.folder, environment=environment, visible=visible,
             writable=read.writes, walls=walls,
         )  # fmt: skip
         return sandboxed.command, sandboxed.environment
@@ -343,13 +343,13 @@ class RunExecutor:
     def _after(self, read: RunAnalysis) -> None:
         """Take over where the shell ended, what it exported, and what scripts asked of pip and apt."""
         stage = self.stage
-        file = stage.tree.root / FOLDER
+        file = stage.rootfs.root / FOLDER
         if file.is_file():
             ended = file.read_text(encoding="utf-8").strip()
             self.folder = ended or "/"
         self.exports += _exports(read.line)
-        for folder, words in read_notes(stage.tree.root):
-            folder = folder.removeprefix(str(stage.tree.root)) or "/"
+        for folder, words in read_notes(stage.rootfs.root):
+            folder = folder.removeprefix(str(stage.rootfs.root)) or "/"
             text = shlex.join(words)
             noted = analyse_run(self.line.line, text, self._known, sandboxed=True, beginning=self.line.text)
             stage.log(f"  a script asks for: {text[:200]}")
@@ -370,7 +370,7 @@ class RunExecutor:
         if reason := decisive_line(lines):
             text += f": {reason.rstrip('.')}"
         for name in re.findall(r"[\w./-]+\.sh\b", self.line.text):
-            if (why := explain_windows_line_ends(self.stage.tree.at(posixpath.join(self.folder, name)))) is not None:
+            if (why := explain_windows_line_ends(self.stage.rootfs.at(posixpath.join(self.folder, name)))) is not None:
                 text += f". {why}"
         if not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"

@@ -71,7 +71,7 @@ class StageBuild:
         self.stage, self.dockerfile, self.settings, self.log = stage, dockerfile, settings, log
         self.source, self.earlier, self.overrides = source, earlier, overrides
         self.sandboxed, self.no_sandbox = no_sandbox is None, no_sandbox
-        self.tree = RootFilesystem(folder / f"stage{stage.index}" / "root")
+        self.rootfs = RootFilesystem(folder / f"stage{stage.index}" / "root")
         self.environment = dict[str, str]()  # ENV
         self.arguments = dict[str, str]()  # ARG
         self.workdir, self.shell = "/", ("/bin/sh", "-c")
@@ -88,8 +88,8 @@ class StageBuild:
         # The version of Python that conda is to bring, and where it says so.
         self.wanted_python: tuple[str, str] | None = None
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
-        self.pip_words = PipWords(self.tree, Pins.of(settings.pins), log)
-        self.mounts = Mounts(self.tree, source, settings)
+        self.pip_words = PipWords(self.rootfs, Pins.of(settings.pins), log)
+        self.mounts = Mounts(self.rootfs, source, settings)
         self._python: tuple[int, CondaPackages, PythonEnvironment] | None = (
             None  # for how many calls of pip, and what else
         )
@@ -118,13 +118,13 @@ class StageBuild:
         """The environment with all that pip was told so far."""
         calls = list(self.pip)
         if rest := self.pip_words.pins.rest():
-            calls.append(PipCall(("install", *rest), self.tree.root, str(self.tree.root)))
+            calls.append(PipCall(("install", *rest), self.rootfs.root, str(self.rootfs.root)))
         if self._python is None or self._python[:2] != (len(calls), self.conda):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             try:
                 environment = await prepare_environment(
                     calls, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
-                    user=self.tree.root.parent.parent, log=self.log, base=self.base,
+                    user=self.rootfs.root.parent.parent, log=self.log, base=self.base,
                     instructions=self.instructions, source=self.source, wanted_python=self.wanted_python,
                     conda=self.conda,
                 )  # fmt: skip
@@ -182,26 +182,26 @@ class StageBuild:
         return any(line.text.startswith(prefix) for prefix in self.overrides.build.skip)
 
     def _led(self, value: str) -> str:
-        return f"{self.tree.root}{posixpath.normpath(value)}" if re.match("/[^/]", value) else value
+        return f"{self.rootfs.root}{posixpath.normpath(value)}" if re.match("/[^/]", value) else value
 
     def placed(self, name: str, value: str) -> str:
         """A variable's value as it is on this machine: what is a path of the stage leads into its files."""
         if name in CACHES and value.startswith("/"):
-            return str(self.tree.at(value))
+            return str(self.rootfs.at(value))
         if name in ("PATH", "PYTHONPATH"):
             here = os.environ.get("PATH", "").split(":")
             parts = [part for part in value.split(":") if part and part not in here]
-            own = [str(self.tree.at(part)) for part in parts if self.tree.has(part) and not self._is_venv(part)]
+            own = [str(self.rootfs.at(part)) for part in parts if self.rootfs.has(part) and not self._is_venv(part)]
             return ":".join([*own, *(here if name == "PATH" else [])])
-        if value.startswith("/") and ":" not in value and self.tree.has(value):
-            return str(self.tree.at(value))
+        if value.startswith("/") and ":" not in value and self.rootfs.has(value):
+            return str(self.rootfs.at(value))
         return value
 
     def _begin(self) -> None:
         base = self.dockerfile.stage(self.stage.base, self.stage.index)
         if base is not None:
             other = self.earlier[base.index]
-            self.tree.fill_from(other.tree)
+            self.rootfs.fill_from(other.rootfs)
             self.instructions = [*other.instructions, *self.instructions]
             for name in TAKEN_OVER:
                 setattr(self, name, copy.copy(getattr(other, name)))
@@ -233,7 +233,7 @@ class StageBuild:
                     self.environment[name] = value or ""
             case "WORKDIR":
                 self.workdir = posixpath.join(self.workdir, " ".join(self._words(line)))
-                self.tree.at(self.workdir).mkdir(parents=True, exist_ok=True)
+                self.rootfs.at(self.workdir).mkdir(parents=True, exist_ok=True)
             case "COPY" | "ADD":
                 await self._bring(line)
             case "RUN":
@@ -251,7 +251,7 @@ class StageBuild:
                 self.shell = self._shell(line)
             case _:  # VOLUME
                 for word in line.exec_form() or self._words(line):
-                    self.tree.at(posixpath.join(self.workdir, word)).mkdir(parents=True, exist_ok=True)
+                    self.rootfs.at(posixpath.join(self.workdir, word)).mkdir(parents=True, exist_ok=True)
 
     def _words(self, line: Instruction) -> list[str]:
         return line.words(self.values(), self.dockerfile.escape)
@@ -301,7 +301,7 @@ class StageBuild:
         for address in addresses:
             target = posixpath.normpath(posixpath.join(self.workdir, words[-1]))
             into = target if not words[-1].endswith(("/", ".")) else f"{target}/"
-            await download(line.line, address, self.tree, into, cache=self.settings.cache, log=self.log)
+            await download(line.line, address, self.rootfs, into, cache=self.settings.cache, log=self.log)
 
     def _write_heredocs(self, line: Instruction, target: str) -> None:
         for heredoc in line.heredocs:
@@ -309,7 +309,7 @@ class StageBuild:
             if heredoc.expand:
                 body = re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda found: self.values().get(found[1] or found[2], ""), body)
             name = posixpath.join(target, heredoc.name) if target.endswith("/") else target
-            place = self.tree.at(posixpath.join(self.workdir, name))
+            place = self.rootfs.at(posixpath.join(self.workdir, name))
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(body, encoding="utf-8")
             if (mode := line.flag("chmod")) and re.fullmatch("[0-7]{3,4}", mode):
@@ -328,13 +328,13 @@ class StageBuild:
             if self._is_here(line, named, sources):
                 return
             other = self.stage_of(line, named)
-            origin, ignored = other.tree.root, type(ignored)()
+            origin, ignored = other.rootfs.root, type(ignored)()
             sources = copy_packages(self, other, sources, target)
             if not sources:
                 self.log(f"left out: {line.text[:200]} (the packages are in the build's environment)")
                 return
         slash = "/" if target.endswith(("/", "/.")) or target == "." else ""
-        digest = self.tree.copy(
+        digest = self.rootfs.copy(
             line.line,
             sources,
             posixpath.normpath(posixpath.join(self.workdir, target)) + slash,
@@ -376,7 +376,7 @@ class StageBuild:
         led = {name: self.placed(name, value) for name, value in self.environment.items()}
         path = self.placed("PATH", self.values()["PATH"])
         if self.pip_words.editable:
-            folders = [str(self.tree.at(folder)) for folder in dict.fromkeys(self.pip_words.editable)]
+            folders = [str(self.rootfs.at(folder)) for folder in dict.fromkeys(self.pip_words.editable)]
             led["PYTHONPATH"] = ":".join([*folders, *filter(None, [led.get("PYTHONPATH", "")])])
         return {**led, "PATH": f"{python.bin}:{path}" if python else path}
 

@@ -53,7 +53,7 @@ def copy_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], 
         stage.pip_words.places.append(place)
         if _is_venv(path, other):
             stage.made_environments.append(place)
-        if any(other.tree.root.glob(path.lstrip("/"))) and other.tree.has(path):
+        if any(other.rootfs.root.glob(path.lstrip("/"))) and other.rootfs.has(path):
             left.append(source)
     return left
 
@@ -68,4 +68,4 @@ def _is_venv(path: str, other: StageBuild) -> bool:
     environments = [posixpath.normpath(posixpath.join("/", folder)) for folder in other.made_environments]
     if any(path == folder or path.startswith(f"{folder}/") for folder in environments):
         return True
-    return VENV.fullmatch(path) is not None and not other.tree.has(path)
+    return VENV.fullmatch(path) is not None and not other.rootfs.has(path)
