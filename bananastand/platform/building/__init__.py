@@ -1,7 +1,4 @@
-"""Makes a build of a source: fetches it, reads its Dockerfile, and builds it with or without a container.
-
-Knows sources, Dockerfiles, environments and images; knows no projects, calls or replicas.
-"""
+"""Builds a source: fetches it, reads its Dockerfile, and builds it with or without a container."""
 
 from __future__ import annotations
 
@@ -27,9 +24,21 @@ __all__ = ["BuildError", "BuildSettings", "DockerfileError", "NotHonoured", "Sou
 
 
 async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Callable[[str], None]) -> Launch:
-    """Build the unpacked folder `source` into `folder`, which is the build's own and kept while it is deployed.
+    """Build the unpacked folder `source`.
 
-    Cancelling the task kills every process of the build. Raises BuildError, whose text a user can act on.
+    Cancelling the task ends every process of the build.
+
+    Args:
+        source: The folder of the source.
+        settings: What the build may do.
+        folder: The build's own folder, which stays while the build is deployed.
+        log: Called with each line.
+
+    Returns:
+        How a replica of the build is started.
+
+    Raises:
+        BuildError: The build failed; the text says why and what to do.
     """
     build_log = BuildLog(log, settings.secrets.values(), settings.largest_log)
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +61,7 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
 
 
 def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
-    """The settings, and what bananastand.toml says where they say nothing. Raises BuildError."""
+    """Return the settings, completed by bananastand.toml. Raises BuildError."""
     said = overrides.build
     try:
         Pins.of(said.pins)

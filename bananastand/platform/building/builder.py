@@ -1,4 +1,4 @@
-"""The builder that a stand uses: brings the source, builds it, and says in the platform's words what went wrong."""
+"""The platform's builder: fetches the source of a build, builds it, and reports failures as platform errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ __all__ = ["passed_secrets", "source_builder"]
 
 
 def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto") -> Builder:
-    """Sources may come from below `roots`, and from the uploads; the cache is shared by all builds."""
+    """Return the platform's builder.
+
+    Args:
+        data: The data directory; the cache below it is shared by all builds.
+        roots: Folders that local sources may come from, beside the uploads.
+        isolation: How the programs of a build are kept from the machine, as `bananastand up --isolation` takes it.
+    """
     from . import BuildSettings, build
     from .errors import BuildError
     from .log import BuildLog
@@ -56,14 +62,14 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
 
 
 def _close(folder: Path, cache: Path) -> None:
-    """Close to others what programs of a build have opened to them. Environments and packages are closed as made."""
+    """Make files of the build and the cache private again; environments and packages are private as made."""
     for path in (folder, *cache.glob("*")):
         if path.name not in ("environments", "packages"):
             make_private(path)
 
 
 def _torch(data: Path) -> dict[str, Any]:
-    """[torch] of stand.toml: index, of CPU builds, and wheels, files and folders that stand in. Raises Refused."""
+    """Read [torch] of stand.toml: the index of CPU builds, and wheels that replace it. Raises Refused."""
     table: Any = _stand_file(data).get("torch")
     if table is None:
         return {}
@@ -76,9 +82,14 @@ def _torch(data: Path) -> dict[str, Any]:
 
 
 def passed_secrets(data: Path, names: Iterable[str]) -> dict[str, str]:
-    """This process's variables of these names, and of those that `pass` in stand.toml of the data directory lists.
+    """Return the environment variables that every app gets.
 
-    Raises Refused where stand.toml cannot be read, or where there is no variable of a name.
+    Args:
+        data: The data directory, whose stand.toml lists names under `pass`.
+        names: Further names.
+
+    Raises:
+        Refused: stand.toml cannot be read, or a variable has no value.
     """
     listed: Any = _stand_file(data).get("pass", [])
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in cast("list[Any]", listed)):
@@ -93,7 +104,7 @@ def passed_secrets(data: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def _images(data: Path) -> dict[str, str]:
-    """[images] of stand.toml in the data directory: other base images by pattern. Raises Refused."""
+    """Read [images] of stand.toml: replacements of base images, by pattern. Raises Refused."""
     images: Any = _stand_file(data).get("images", {})
     if not isinstance(images, dict) or not all(isinstance(image, str) for image in images.values()):
         raise Refused(f"{data / 'stand.toml'}: [images] must give an image's name for each pattern")

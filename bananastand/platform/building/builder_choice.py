@@ -1,4 +1,4 @@
-"""Decides between a container and a process: a container where an engine works, unless somebody says otherwise."""
+"""Chooses the builder: the one that is asked for, else a container where an engine works, else a process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BuilderChoice", "choose_builder"]
 
 @dataclass(frozen=True, slots=True)
 class BuilderChoice:
-    """The builder, the engine of a container, and why, with how to choose the other."""
+    """A builder, its engine where it is a container's, and the reason with the option for the other builder."""
 
     builder: Literal["process", "container"]
     engine: ContainerEngine | None
@@ -22,7 +22,7 @@ class BuilderChoice:
 
 
 async def choose_builder(settings: BuildSettings, overrides: Overrides) -> BuilderChoice:
-    """The deploy's own word first, then bananastand.toml's, then what works here."""
+    """Choose by the deploy's own option, then bananastand.toml, then the engines that work here."""
     for said, where in ((settings.builder, "as the deploy asks"), (overrides.build.builder, f"as {FILE} asks")):
         if said == "process":
             return BuilderChoice("process", None, f"{where}; --builder container builds an image")

@@ -1,7 +1,7 @@
-"""Takes builds from queued to live: builds, starts one replica of the new version, and moves the traffic when it is
-healthy. Knows a builder as a function; a version that fails never takes traffic.
+"""Takes builds from queued to live: builds, starts one replica of the new version, and moves the traffic.
 
-A build that a killed supervisor left is begun again. Builds of one project come one after the other.
+A version that fails takes no traffic. Builds that a killed supervisor left are built again. Builds of one project run in
+sequence.
 """
 
 from __future__ import annotations
@@ -45,10 +45,16 @@ DOING = {"building": "building", "deploying": "starting a replica"}
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What a builder is given: the source as it was named, a folder of the build's own, and a way to say what it does.
+    """What a builder gets.
 
-    The environment reaches the build and its replicas; secrets must reach no layer and no log. `as_of` is the day as of
-    which open requirements are resolved, "now", or None for what the repository says.
+    Attributes:
+        source: As the deploy names it.
+        folder: The build's own.
+        builder: "process", "container", or None to choose.
+        environment: For the build and its replicas.
+        secrets: For the build and its replicas; kept out of layers and logs.
+        log: Called with each line.
+        as_of: The date open requirements resolve as of, "now", or None for the repository's own.
     """
 
     source: str
@@ -79,7 +85,7 @@ class Deployer:
         self._trials: dict[str, Log] = {}  # by the replica with which a new version proves itself
 
     async def recover(self) -> int:
-        """Take up the builds that an earlier supervisor left; how many."""
+        """Resume the builds that an earlier supervisor left, and return how many."""
         left = sorted(self._builds.list(states=("queued", "building", "deploying")), key=lambda build: build.number)
         for build in left:
             if build.attempts >= ATTEMPTS:
@@ -90,17 +96,17 @@ class Deployer:
         return len(left)
 
     def take(self, build: Build) -> None:
-        """A new build."""
+        """Queue a new build."""
         self.log(build).add(f"build {build.id} of {self._name(build)} is queued")
         self._waiting.append(build)
         self._next()
 
     def pending(self, project_id: str) -> bool:
-        """Whether a build of the project may yet go live."""
+        """Whether a build of the project may still go live."""
         return project_id in self._at_work or any(build.project_id == project_id for build in self._waiting)
 
     def log(self, build: Build) -> Log:
-        """A build's log; that of a build that is over is closed."""
+        """Return a build's log, closed where the build is over."""
         known = self._logs.get(build.id)
         if known is None:
             path = self._settings.data / "logs" / f"build-{build.id}.ndjson"
@@ -112,13 +118,13 @@ class Deployer:
         return known
 
     def relay(self, replica: str, line: str) -> None:
-        """A replica's line, which belongs in the log of its build while the new version proves itself."""
+        """Add a replica's line to the log of its build while the new version starts."""
         log = self._trials.get(replica)
         if log is not None and not line.startswith("failed: "):  # the end of the build repeats it
             log.add(f"{SAID}{plain(line)}")
 
     async def cancel(self, build: Build) -> Build:
-        """Call a build off. Raises Conflict where it is over."""
+        """Cancel a build. Raises Conflict where it is over."""
         if build in self._waiting:
             self._waiting.remove(build)
             return await self._over(build, "cancelled")
@@ -130,7 +136,7 @@ class Deployer:
         return self._builds.get(build.id)
 
     def rollback(self, project: Project, build_id: str | None) -> Build:
-        """Point the traffic at an earlier version, the last but one if none is named. Raises Refused, NotFound."""
+        """Point the traffic at an earlier version, by default the one before the live one. Raises Refused."""
         done = [build for build in self._builds.list(project) if build.state == "live" and build.id != project.live]
         if build_id is None:
             now = self._builds.get(project.live).number if project.live else 0
@@ -144,12 +150,12 @@ class Deployer:
         return build
 
     async def forget(self, build: Build) -> None:
-        """Remove a build that is over, with what it has made."""
+        """Delete a build that is over, with its files and image."""
         await self._clear(build)
         self._builds.forget(build)
 
     async def abandon(self, project: Project) -> None:
-        """A project is to be removed: its builds end."""
+        """End all builds of a project that is to be deleted."""
         for build in [build for build in self._waiting if build.project_id == project.id]:
             self._waiting.remove(build)
         if task := self._at_work.get(project.id):
@@ -157,12 +163,12 @@ class Deployer:
             await asyncio.wait({task})
 
     async def clear(self, project: Project) -> None:
-        """Remove what its builds have made."""
+        """Delete the files and images of a project's builds."""
         for build in self._builds.list(project):
             await self._clear(build)
 
     async def close(self) -> None:
-        """What is being built is begun again when a stand starts here."""
+        """Stop all builds; they are built again when the platform starts."""
         self._waiting.clear()
         tasks = list(self._at_work.values())
         for task in tasks:
@@ -172,11 +178,11 @@ class Deployer:
             log.close()
 
     def folder(self, build: Build) -> Path:
-        """What a build may write to, kept while its deployment lives."""
+        """Return the folder that a build may write to, kept while its deployment lives."""
         return self._settings.data / "builds" / build.id
 
     def archive(self, build_id: str) -> Path:
-        """Where an uploaded source waits for its build."""
+        """Return where an uploaded source waits for its build."""
         return self._settings.data / "uploads" / f"{build_id}.tar.gz"
 
     def _next(self) -> None:
@@ -235,7 +241,7 @@ class Deployer:
         return deployment
 
     async def _deploy(self, build: Build, deployment: Deployment) -> None:
-        """Have the new version prove itself, then let it take the traffic."""
+        """Start a replica of the new version and let it take the traffic once it is ready."""
         project, say = self._projects.named(build.project_id), self.log(build).add
         say("built; starting a replica")
         if one_at_a_time(deployment.launch) and self._pool.of(project.id):
@@ -269,7 +275,7 @@ class Deployer:
         await self._forget_old(project)
 
     def _point(self, project: Project, deployment: Deployment, trial: Replica | None = None) -> None:
-        """Move the traffic; replicas of other versions finish what they have."""
+        """Move the traffic; replicas of other versions drain."""
         self._pool.failing.pop(deployment.id, None)
         self._projects.point(project, deployment.id)
         for replica in self._pool.of(project.id):
@@ -280,7 +286,7 @@ class Deployer:
         self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
-        """Record why, in a sentence, and what to do about it, where that is known."""
+        """Record the reason and, where it is known, what to do."""
         log, secret = self.log(build), to_hide(build.secrets.values())
         printed, source = _last_printed(log), self.folder(build) / "source"
         if "ended with status" in reason and (error := last_error(printed)) and error.message not in reason:
@@ -295,7 +301,7 @@ class Deployer:
         return await self._over(build, "failed", f"{reason}\n{step}")
 
     async def _give_signs_of_life(self, build: Build) -> None:
-        """Have the log say every now and then that the build goes on: nobody looks at silence for ten minutes."""
+        """Log now and then that the build goes on."""
         log, began = self.log(build), time.monotonic()
         while not log.closed:
             await asyncio.sleep(max(0.05, log.changed + SILENCE - time.monotonic()))
@@ -305,7 +311,7 @@ class Deployer:
                 log.add(f"still {doing}: {time.monotonic() - began:.0f} s since the build began{most}")
 
     async def _over(self, build: Build, state: State, error: str | None = None) -> Build:
-        """Record the end; where the disk is full, as soon as it no longer is."""
+        """Record the end of a build, retrying while the disk is full."""
         if state == "cancelled":
             self.log(build).add("cancelled")
         while True:
@@ -337,7 +343,7 @@ class Deployer:
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)
 
     def _teller(self, build: Build) -> Callable[[str], None]:
-        """A way to the build's log that may be used from any thread."""
+        """Return a function that logs from any thread."""
         loop, log = asyncio.get_running_loop(), self.log(build)
 
         def say(line: str) -> None:
@@ -361,7 +367,7 @@ class Deployer:
 
 
 def _last_printed(log: Log) -> list[str]:
-    """The lines of the step that a build is at: those of its replica, where one was started."""
+    """Return the lines of the build's current step, or of its replica where one was started."""
     lines = [str(row.get("line", "")) for row in log.last(400)]
     said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
     if said:

@@ -1,4 +1,4 @@
-"""Builds again what a live version needs and the disk no longer has, as after a restore: from its kept source."""
+"""Builds live versions again whose files are gone, as after a restore, from their stored source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["rebuild_missing"]
 
 
 async def rebuild_missing(stand: Platform) -> list[str]:
-    """Queue a build for each project whose live version has lost its files; what is built again, in words."""
+    """Queue a build for each project whose live version has lost its files; return a sentence for each."""
     found = list[str]()
     for project in stand.projects.list():
         deployment = stand.builds.deployment(project.live) if project.live else None

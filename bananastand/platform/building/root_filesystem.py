@@ -1,4 +1,4 @@
-"""The files of a stage, in a folder that stands for / of its image: what COPY and ADD bring, and what lies where."""
+"""A stage's root file system, in a folder of this machine: COPY, ADD, and lookups by the image's paths."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ USUAL = ("tmp", "root", "home", "opt", "srv", "mnt", "etc", "run", "usr/local", 
 
 
 class RootFilesystem:
-    """A stage's files below `root`. Paths are those of the image: absolute, with / between."""
+    """A stage's files below `root`; paths are absolute and of the image, with / between."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -40,7 +40,7 @@ class RootFilesystem:
             (root / name).mkdir(parents=True, exist_ok=True)
 
     def at(self, path: str) -> Path:
-        """Where an absolute path of the image lies on this machine. Links in the way that lead out are refused."""
+        """Return where an absolute path of the image lies on this machine. Raises ValueError outside of it."""
         inside = posixpath.normpath(f"/{path}").lstrip("/")
         place = self.root / inside
         real = place.resolve()
@@ -49,7 +49,7 @@ class RootFilesystem:
         return place
 
     def has(self, path: str) -> bool:
-        """Whether an absolute path is there, and not only as a folder that every image has."""
+        """Whether an absolute path exists, and not only as a folder that every image has."""
         inside = posixpath.normpath(f"/{path}").strip("/")
         if any(inside == name or name.startswith(f"{inside}/") for name in USUAL) or not inside:
             return False
@@ -59,7 +59,7 @@ class RootFilesystem:
         self, line: int, sources: Sequence[str], target: str, origin: Path, ignored: Ignored, *, unpacks: bool = False,
         largest: int, most_files: int, mode: int | None = None,
     ) -> str:  # fmt: skip
-        """COPY and ADD: put what the patterns name below `origin` at `target`; a digest of what came."""
+        """COPY and ADD: copy what the patterns match below `origin` to `target`; return a digest of it."""
         found = list[Path]()
         for pattern in sources:
             inside = posixpath.normpath(f"/{pattern}").lstrip("/") or "."
@@ -94,7 +94,7 @@ class RootFilesystem:
     def _folder(
         self, folder: Path, target: str, origin: Path, ignored: Ignored, sha: _Digest, mode: int | None
     ) -> None:
-        """The folder's content, not the folder itself, as Docker has it."""
+        """Copy the folder's content, without the folder itself, as Docker does."""
         prefix = "" if folder == origin else f"{folder.relative_to(origin).as_posix()}/"
         self.at(target).mkdir(parents=True, exist_ok=True)
         for name, entry in files_of(origin if not prefix else folder, _below(ignored, prefix)):
@@ -106,12 +106,12 @@ class RootFilesystem:
             _note(sha, name, place)
 
     def fill_from(self, other: RootFilesystem) -> None:
-        """Begin with another stage's files."""
+        """Start with another stage's files."""
         shutil.copytree(other.root, self.root, symlinks=True, dirs_exist_ok=True)
 
 
 def _guess(missing: str, origin: Path) -> str:
-    """What a path that is not there may have meant: a name like it, or one that differs in case or folder."""
+    """Return a suggestion for a missing path: a name like it, or one that differs in case or folder."""
     names = [path.relative_to(origin).as_posix() for path in (*origin.glob("*"), *origin.glob("*/*"))]
     alike = [name for name in names if posixpath.basename(name).lower() == posixpath.basename(missing).lower()]
     found = alike or difflib.get_close_matches(missing, names, 1, 0.75)

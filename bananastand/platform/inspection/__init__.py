@@ -1,4 +1,4 @@
-"""Says what a repository is and needs before anything of it is built: reads its files, and runs none of them."""
+"""Says what a repository is and needs before it is built: reads its files, and runs none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which environment variables a repository sets itself before its code reads them: in scripts, code and .env files."""
+"""The environment variables that a repository sets itself: in scripts, code and .env files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
 
 
 def assigned_variables(repository: SourceRepository) -> set[str]:
-    """The names that have a value by the time the code reads them."""
+    """Return the names that have a value by the time the code reads them."""
     found = set[str]()
     for text in _shell_texts(repository):
         found |= set(_of_shell(text)) | set(DEFAULT.findall(text))
@@ -34,13 +34,13 @@ def assigned_variables(repository: SourceRepository) -> set[str]:
 
 
 def variables_of_runs(repository: SourceRepository) -> set[str]:
-    """The names that RUN lines read."""
+    """Return the names that RUN lines read."""
     texts = [line.value for stage in repository.stages for line in stage.instructions if line.name == "RUN"]
     return {bare or braced for text in texts for bare, braced in READ.findall(text)}
 
 
 def _shell_texts(repository: SourceRepository) -> list[str]:
-    """The command's own words, the script that it starts, and those that one names, at any depth."""
+    """Return the command's words and the scripts that it, or another script, starts."""
     if repository.command is None:
         return []
     words = " ".join(repository.command[0])

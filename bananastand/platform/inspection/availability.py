@@ -1,7 +1,4 @@
-"""Whether each requirement can be had: asks the package index for versions, their Pythons and their days.
-
-Installs and builds nothing. Whether requirements fit each other is resolution.py's question.
-"""
+"""Checks each requirement against the package index: its versions, their Pythons and upload dates."""
 
 from __future__ import annotations
 
@@ -25,7 +22,14 @@ PIN = '[build] pins = ["{name}==VERSION"] in bananastand.toml takes another vers
 
 @dataclass(frozen=True, slots=True)
 class RequirementFinding:
-    """state: "no" for what cannot be had, "noted" for what can, with a remark. change: the way on, for "no"."""
+    """What the index has against a requirement.
+
+    Attributes:
+        requirement: The line.
+        state: "no" where it cannot be had, "noted" for a remark, "unknown" without an answer.
+        text: What is wrong.
+        change: What to do, for "no".
+    """
 
     requirement: RequirementLine
     state: Literal["no", "noted", "unknown"]
@@ -46,21 +50,21 @@ class _Wanted:
 
     @property
     def version(self) -> str | None:
-        """Of an exact pin."""
+        """The version of an exact pin, or None."""
         pins = [
             clause for clause in self.parsed.specifier if clause.operator in ("==", "===") and "*" not in clause.version
         ]
         return pins[0].version if pins else None
 
     def fits(self, file: PackageFile) -> bool:
-        """Whether the version is allowed, a pre-release too: whether one is taken is the installer's matter."""
+        """Whether the version is allowed, pre-releases included."""
         return self.parsed.specifier.contains(file.version, prereleases=True)
 
 
 def check_requirement(
     requirement: RequirementLine, index: PackageIndex, minor: int | None, cutoff: datetime | None
 ) -> RequirementFinding | None:
-    """What the index has to say against a requirement; None where it can be had. Blocks on the network.
+    """Return what the index has against a requirement, or None. Blocks on the network.
 
     Args:
         requirement: Anything but a release of an index, such as an address, is left alone.
@@ -84,7 +88,7 @@ def check_requirement(
 
 
 def parsed(requirement: RequirementLine, minor: int | None) -> Parsed | None:
-    """The requirement, if it is for a release of an index and its marker holds for a Python."""
+    """Return the requirement if it names a release and its marker holds for a minor of Python, else None."""
     if requirement.state not in ("pinned", "open"):
         return None
     try:
@@ -101,7 +105,7 @@ def parsed(requirement: RequirementLine, minor: int | None) -> Parsed | None:
 
 
 def pythons_that_all_have(requirements: Sequence[RequirementLine], index: PackageIndex) -> dict[str, set[int]]:
-    """The minors of Python 3 that each exact pin has files for, where no Python is named."""
+    """Return the minors of Python 3 that each exact pin has files for, by requirement."""
     found = dict[str, set[int]]()
     for requirement in requirements:
         line = parsed(requirement, None)
@@ -187,7 +191,7 @@ def _of_day(query: _Wanted, fitting: Sequence[PackageFile]) -> RequirementFindin
 
 
 def _failure(index: PackageIndex, name: str) -> str | None:
-    """Why an index, of which there may be several, gave no answer for a package."""
+    """Return why an index gave no answer for a package, or None."""
     for address, reason in index.failures.items():
         if address.rstrip("/").rpartition("/")[2] == name.lower().replace("_", "-").replace(".", "-"):
             return f"{address} gives no answer: {reason}"

@@ -1,4 +1,4 @@
-"""What an app's code does at run time: routes, ports, variables, webhooks, GPUs, files by absolute paths."""
+"""What an app's code does at run time: routes, ports, variables, webhooks, GPUs, absolute paths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROUTES = frozenset({"get", "post", "put", "delete", "route", "websocket", "api_r
 
 
 def handlers(repository: SourceRepository) -> list[AppRoute]:
-    """Routes by their decorators, with the functions under them."""
+    """Return the routes, by their decorators."""
     found = list[AppRoute]()
     for module in repository.served:
         for node in ast.walk(module.tree):
@@ -61,7 +61,7 @@ def _handler(
 
 
 def health_path(repository: SourceRepository, template: str) -> str | None:
-    """The path that says whether the app is ready, as far as it can be read."""
+    """Return the path that says whether the app is ready, or None."""
     if repository.overrides.app.health:
         return repository.overrides.app.health
     if template == "potassium":
@@ -72,7 +72,7 @@ def health_path(repository: SourceRepository, template: str) -> str | None:
 
 
 def listening_port(repository: SourceRepository, template: str) -> int | None:
-    """The port that the app listens on: as bananastand.toml, the command, the code or EXPOSE says."""
+    """Return the port that the app listens on, by bananastand.toml, the command, the code or EXPOSE."""
     if repository.overrides.app.port:
         return repository.overrides.app.port
     command = " ".join(repository.command[0]) if repository.command is not None else ""
@@ -114,10 +114,10 @@ def _port(repository: SourceRepository, module: SourceModule, node: ast.Call) ->
 
 
 def variables(repository: SourceRepository) -> list[EnvironmentVariable]:
-    """Environment variables that code reads and ARG lines that have no value.
+    """Return environment variables that code reads and ARG lines without a value.
 
-    One is required where code fails without it and nothing of the repository sets it, or where a RUN line reads a
-    secret that has no value.
+    One is required where code fails without it and the repository does not set it, or where a RUN line reads a secret
+    without a value.
     """
     found: dict[str, EnvironmentVariable] = {}
     known, set_here, runs = repository.variables, assigned_variables(repository), variables_of_runs(repository)
@@ -150,7 +150,7 @@ def variables(repository: SourceRepository) -> list[EnvironmentVariable]:
 
 
 def webhooks(repository: SourceRepository) -> list[str]:
-    """Places that send one."""
+    """Return the places that send a webhook."""
     found = list[str]()
     for module in repository.served:
         for node in module.calls:
@@ -163,7 +163,7 @@ def webhooks(repository: SourceRepository) -> list[str]:
 
 
 def gpu_uses(repository: SourceRepository) -> Iterator[tuple[str, str]]:
-    """What the code asks of a GPU without a look whether there is one: the words, and FILE:LINE."""
+    """Yield uses of a GPU without a check for one: the words, and FILE:LINE."""
     for module in repository.served:
         for node in module.calls:
             words = _of_gpu(repository, module, node)
@@ -188,7 +188,7 @@ def _of_gpu(repository: SourceRepository, module: SourceModule, node: ast.Call) 
 
 
 def _guarded(module: SourceModule, node: ast.AST) -> bool:
-    """Whether a question after the GPU is around it."""
+    """Whether a check for a GPU is around a node."""
     at = module.parents.get(node)
     while at is not None:
         if isinstance(at, ast.If | ast.IfExp) and "is_available" in ast.dump(at.test):
@@ -198,7 +198,7 @@ def _guarded(module: SourceModule, node: ast.AST) -> bool:
 
 
 def absolute_paths(repository: SourceRepository) -> list[str]:
-    """Files that are read or written by an absolute path, as `/weights.txt at app.py:9`, but for the system's own."""
+    """Return absolute paths that code opens, as `/weights.txt at app.py:9`, without the system's own."""
     found = list[str]()
     for module in dict.fromkeys([*repository.served, *repository.built]):
         for node in module.calls:

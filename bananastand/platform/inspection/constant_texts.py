@@ -1,6 +1,6 @@
-"""What an expression may be before anything runs: constants, f-strings of them, defaults, loops and arguments.
+"""Evaluates expressions statically: constants, f-strings, defaults, loops and arguments.
 
-Follows names through functions, call sites and the repository's own modules. Evaluates nothing else.
+Names are followed through functions, call sites and the repository's own modules.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SourceCode:
         self._known: dict[ast.expr, list[str]] = {}
 
     def texts(self, module: SourceModule, node: ast.expr | None, depth: int = 0) -> list[str]:
-        """The texts an expression may have; empty where they are not known before it runs."""
+        """Return the texts an expression may have; empty where they are known only at run time."""
         if node is None or depth > DEEPEST:
             return []
         if node not in self._known:
@@ -71,7 +71,7 @@ class SourceCode:
                 return []
 
     def variable(self, module: SourceModule, node: ast.AST) -> tuple[str, ast.expr | None, bool] | None:
-        """The environment variable that a node reads: its name, its default, and whether it may be missing."""
+        """Return the environment variable that a node reads: its name, its default, and whether it may be missing."""
         match node:
             case ast.Subscript() if dotted_name(node.value).endswith("environ"):
                 names = self.texts(module, node.slice)
@@ -127,7 +127,7 @@ class SourceCode:
         return self._assigned(module, node, node.id) if isinstance(node, ast.Name) else [(module, node)]
 
     def _assigned(self, module: SourceModule, node: ast.AST, name: str) -> list[tuple[SourceModule, ast.expr]]:
-        """What a name may stand for where a node uses it."""
+        """Return the values that a name may have where a node uses it."""
         for scope in module.scopes(node):
             if found := [(module, value) for value in module.within(scope)[0].get(name, [])]:
                 return [*found, *self._looped(module, scope, name)]
@@ -147,7 +147,7 @@ class SourceCode:
         return [(other, value) for value in other.top.get(inside, [])] if other is not None and inside else []
 
     def _looped(self, module: SourceModule, scope: ast.AST, name: str) -> list[tuple[SourceModule, ast.expr]]:
-        """The elements of what `for NAME in ...` goes through."""
+        """Return the elements that `for NAME in ...` goes through."""
         found = list[tuple[SourceModule, ast.expr]]()
         for node in module.within(scope)[1]:
             if (at := _position(node.target, name)) is not None:
@@ -170,7 +170,7 @@ class SourceCode:
         return found
 
     def _passed(self, module: SourceModule, scope: Function, name: str) -> list[tuple[SourceModule, ast.expr]]:
-        """What callers pass for a parameter, and its default."""
+        """Return what callers pass for a parameter, and its default."""
         names = [parameter.arg for parameter in (*scope.args.posonlyargs, *scope.args.args)]
         at = names.index(name) if name in names else None
         found = list[tuple[SourceModule, ast.expr]]()

@@ -1,4 +1,4 @@
-"""What will be different on this machine, and what must be changed before the app can run."""
+"""What will differ on this machine, and what must be changed before the app can run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def differences(
     port: int | None,
     against: Sequence[InspectionDifference] = (),
 ) -> list[InspectionDifference]:
-    """All of them, those that need a change first. against: what the package index has against the requirements."""
+    """Return all differences, those that need a change first.
+
+    `against` is what the package index has against the requirements.
+    """
     found = [
         *_of_start(repository, template, port),
         *_of_gpu(repository, torch),

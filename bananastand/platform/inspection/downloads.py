@@ -1,4 +1,4 @@
-"""Which weights a repository fetches: hub names and addresses in its code, its Dockerfile and its shell scripts."""
+"""Which weights a repository downloads: hub names and addresses in code, Dockerfile and shell scripts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Call:
 
 
 def downloads(repository: SourceRepository) -> list[Weight]:
-    """Every download that can be read, by its name; the places that ask for it are together."""
+    """Return every download that can be read, by name, with all places that ask for it."""
     built = {module.path for module in repository.built}
     found: dict[tuple[str, str], Weight] = {}
     for weight in (*_in_code(repository, built), *_in_shell(repository)):
@@ -81,7 +81,7 @@ def _in_code(repository: SourceRepository, built: set[str]) -> Iterator[Weight]:
 
 
 def _asked(repository: SourceRepository, call: _Call) -> Iterator[_Asked]:
-    """Source, name and revision of each download that a call may do."""
+    """Yield source, name and revision of each download of a call."""
     code, node, name = repository.code, call.node, call.name
     first = node.args[0] if node.args else next((keyword.value for key in KEYS for keyword in node.keywords
                                                 if keyword.arg == key), None)  # fmt: skip
@@ -138,7 +138,7 @@ def _in_shell(repository: SourceRepository) -> Iterator[Weight]:
 
 
 def _in_line(line: str) -> Iterator[_Asked]:
-    """Downloads of a shell line."""
+    """Yield the downloads of a shell line."""
     if re.search(r"\b(wget|curl|aria2c|axel|gdown|git|huggingface-cli|hf|ADD)\b", line) is None:
         return
     for cli in re.finditer(
@@ -156,13 +156,13 @@ def _in_line(line: str) -> Iterator[_Asked]:
 
 
 def _weight(download: _Asked, where: str, during: Literal["build", "start or call"], token: bool) -> Weight:
-    """pyannote and others name a revision behind an @."""
+    """Return the download as a finding; an @ in a name separates the revision."""
     name, _, behind = download.name.partition("@") if download.source == "hub" else (download.name, "", "")
     return Weight(name, download.source, (where,), during, revision=download.revision or behind or None, token=token)
 
 
 def _saved(repository: SourceRepository) -> set[str]:
-    """Folders that the code itself saves to, whose names later look like a model's."""
+    """Return folders that the code itself saves to, whose names look like a model's."""
     found = set[str]()
     for module in repository.code.modules.values():
         for node in module.calls:

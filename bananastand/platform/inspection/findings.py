@@ -1,4 +1,4 @@
-"""What an inspection finds: plain values, which become the report and its JSON. Knows no file and no network."""
+"""What an inspection finds: plain values, which become the report and its JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WeightState = Literal["there", "gated", "gone", "moved", "missing", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How the app answers calls. kind: such as "potassium" or "sanic". versions: those that the pin allows."""
+    """How the app answers calls; `kind` is such as "potassium", `versions` those that the pin allows."""
 
     kind: str
     title: str
@@ -36,7 +36,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class InspectedBase:
-    """The image the Dockerfile starts from, and the Python that follows. image: None without a Dockerfile."""
+    """The image the Dockerfile starts from and its Python; `image` is None without a Dockerfile."""
 
     image: str | None
     python: str | None
@@ -46,7 +46,7 @@ class InspectedBase:
 
 @dataclass(frozen=True, slots=True)
 class InspectedTorch:
-    """torch and the CUDA it is built for. problem: why it cannot drive this machine's GPUs."""
+    """The version of torch and its CUDA; `problem` says why it cannot drive this machine's GPUs."""
 
     version: str | None
     cuda: str | None
@@ -56,7 +56,7 @@ class InspectedTorch:
 
 @dataclass(frozen=True, slots=True)
 class RequirementLine:
-    """One line that pip installs."""
+    """One line that pip installs, and where it is written."""
 
     line: str
     state: Literal["pinned", "open", "git", "url", "local", "unreadable"]
@@ -65,7 +65,7 @@ class RequirementLine:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Whether all requirements can be had and fit together. reason: of "no" and "unknown"; with "yes", for what."""
+    """Whether all requirements can be had and fit together; `reason` of "yes" names the Python."""
 
     state: Literal["yes", "no", "unknown"]
     reason: str
@@ -73,10 +73,20 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Something that is downloaded. name: of a hub repository, or an address.
+    """A download.
 
-    size: bytes of what is fetched, where the hub says. state: "unknown" where the hub was not asked or gave no answer.
-    token: the code sends one. during: when it is fetched.
+    Attributes:
+        name: Of a hub repository, or an address.
+        source: The kind of the name.
+        where: The places that ask for it.
+        during: When it is fetched.
+        revision: Of the repository.
+        state: "unknown" where the hub was not asked or gave no answer.
+        reason: Of the state.
+        successor: The name to fetch instead.
+        size: In bytes, where the hub tells.
+        license: As the hub names it.
+        token: Whether the code sends one.
     """
 
     name: str
@@ -94,7 +104,7 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """An estimate of the GPU memory that the weights need, in bytes; None where nothing is known."""
+    """The GPU memory that the weights need, in bytes; None where it is unknown."""
 
     bytes: int | None
     reason: str
@@ -102,7 +112,7 @@ class MemoryEstimate:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentVariable:
-    """An environment variable that the code or the Dockerfile asks for. required: there is no default."""
+    """A variable that the code or the Dockerfile reads; `value` comes from the Dockerfile or a default."""
 
     name: str
     where: str
@@ -123,7 +133,7 @@ class AppRoute:
 
 @dataclass(frozen=True, slots=True)
 class InspectionDifference:
-    """What is not as it was on Banana. change: what must be done first, for one that keeps the app from running."""
+    """What differs from Banana; `change` says what to do first, where the app cannot run without it."""
 
     text: str
     where: str | None = None
@@ -132,7 +142,7 @@ class InspectionDifference:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All of it. `runs` is whether the app should run as it is."""
+    """Everything that an inspection finds."""
 
     source: str
     template: Template
@@ -161,9 +171,9 @@ class Inspection:
 
     @property
     def runs(self) -> bool:
-        """Whether it should run as it is."""
+        """Whether the app should run as it is."""
         return not self.changes
 
     def to_json(self) -> dict[str, Any]:
-        """For --json: the fields by their names, and `runs`."""
+        """Return the fields by name, and `runs`, for --json."""
         return {"runs": self.runs, **asdict(self)}

@@ -1,4 +1,4 @@
-"""What is to be written so that a repository runs: a bananastand.toml, as a patch with its reasons. Changes no code."""
+"""Writes the settings of bananastand.toml that make a repository run, as a patch with reasons."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Fix", "fixes", "patch", "write"]
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One setting of bananastand.toml. table and key: where it stands. reason: why it is needed."""
+    """One setting of bananastand.toml: its table, its key, its value and the reason."""
 
     table: str
     key: str
@@ -27,7 +27,7 @@ class Fix:
 
 
 def fixes(inspection: Inspection, folder: Path) -> list[Fix]:
-    """What inspection found that a setting mends: a missing command, deleted weights, moved ones of old libraries."""
+    """Return the settings that mend findings: a missing command, deleted or moved weights, an old torch."""
     found = list[Fix]()
     if inspection.command is None:
         likely = next((command for name, command in TEMPLATE_COMMANDS.items() if (folder / name).is_file()), None)
@@ -47,13 +47,13 @@ def fixes(inspection: Inspection, folder: Path) -> list[Fix]:
 
 
 def _is_old(inspection: Inspection) -> bool:
-    """Whether the libraries are of a time that does not follow the hub's redirects."""
+    """Whether the libraries are too old to follow the hub's redirects."""
     day = inspection.as_of.partition("as of ")[2][:10]
     return "2015" < day < "2022-10"
 
 
 def patch(folder: Path, fixes_: list[Fix]) -> str:
-    """The change of bananastand.toml as a unified diff; empty where nothing is to be changed."""
+    """Return the change of bananastand.toml as a unified diff; empty where nothing changes."""
     before, after = _before(folder), _after(folder, fixes_)
     old = "/dev/null" if not before else f"a/{FILE}"
     lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), old, f"b/{FILE}")
@@ -61,7 +61,7 @@ def patch(folder: Path, fixes_: list[Fix]) -> str:
 
 
 def write(folder: Path, fixes_: list[Fix]) -> None:
-    """Write bananastand.toml with these settings; what it has already is kept."""
+    """Write bananastand.toml with these settings; existing ones stay."""
     (folder / FILE).write_text(_after(folder, fixes_), encoding="utf-8")
 
 
@@ -93,7 +93,7 @@ def _after(folder: Path, fixes_: list[Fix]) -> str:
 
 
 def _set(text: str, fix: Fix, value: Any) -> str:
-    """The text with one key of a table set: a table of its own for a mapping, so that lines stay short."""
+    """Return the text with one key of a table set; a mapping gets a table of its own."""
     if isinstance(fix.value, dict):
         return _set_table(text, f"{fix.table}.{fix.key}", fix, fix.value)
     lines, head = text.splitlines(), f"[{fix.table}]"

@@ -1,4 +1,4 @@
-"""What the model hub says of the weights that a repository asks for: state, size and license."""
+"""Asks the model hub about the weights of a repository: state, size and license."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".gguf", ".msgpack", 
 
 
 def known_weights(weights: Sequence[Weight], renamed: dict[str, str]) -> list[Weight]:
-    """What is known without the hub: deleted and moved names. renamed: those that bananastand.toml replaces."""
+    """Return the weights with what is known without the hub; `renamed` are those bananastand.toml replaces."""
     found = list[Weight]()
     for weight in weights:
         gone = gone_weights().get(weight.name)
@@ -36,7 +36,7 @@ def known_weights(weights: Sequence[Weight], renamed: dict[str, str]) -> list[We
 
 
 def ask_hub(weights: Sequence[Weight], renamed: dict[str, str]) -> tuple[list[Weight], str | None]:
-    """Ask the hub for each of its repositories; also why it could not be asked, in one line."""
+    """Ask the hub for each of its repositories; the second value says why it could not be asked."""
     on_hub = [weight for weight in weights if weight.source == "hub"]
     if not on_hub:
         return list(weights), None
@@ -92,7 +92,7 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
 
 
 def _size(files: list[tuple[str, int]]) -> int:
-    """Bytes of the weights that a library takes: one format in full precision, no whole checkpoints beside parts."""
+    """Return the bytes of one format in full precision, without whole checkpoints beside parts."""
     chosen: dict[str, int] = {}
     in_folders = any("/" in name and name.endswith(WEIGHTS) for name, _ in files)
     for ending in WEIGHTS:
@@ -113,5 +113,5 @@ def _size(files: list[tuple[str, int]]) -> int:
 
 
 def _token() -> str | bool:
-    """The caller's own, which his variables name; never one he once logged in with."""
+    """Return the token that the caller's variables name, or False; never one of an earlier login."""
     return next((os.environ[name] for name in TOKENS if os.environ.get(name)), False)

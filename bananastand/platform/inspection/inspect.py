@@ -1,4 +1,4 @@
-"""Puts an inspection together."""
+"""Inspects a repository."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def inspect_source(
     folder: Path, *, source: str | None = None, as_of: str | None = None, committed: str | None = None,
     hub: bool = True, index: bool = False,
 ) -> Inspection:  # fmt: skip
-    """Read a repository and say what it is, what it needs and what will be different here. Runs nothing of it.
+    """Read a repository and say what it is, what it needs and what will differ here.
 
     Args:
         folder: Where its files are.
@@ -101,7 +101,7 @@ def _base(repository: SourceRepository, when: date | None) -> tuple[BaseImage | 
 
 
 def _with_tokens(repository: SourceRepository, weights: list[Weight]) -> list[Weight]:
-    """A login before all downloads is a token for each."""
+    """Mark all weights as sending a token where the code logs in."""
     logs_in = any(
         re.search(r"\b(huggingface_hub\.login|notebook_login|HfFolder\.save_token|login\(token)", module.text)
         for module in repository.code.modules.values()

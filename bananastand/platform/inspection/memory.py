@@ -1,4 +1,4 @@
-"""How much GPU memory the weights need, estimated from their sizes or by their names."""
+"""Estimates the GPU memory that weights need, from their sizes or names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL_PARTS = re.compile(r"vae|safety-checker|tokenizer|scheduler|lora", re.IGNO
 
 
 def estimate(weights: Sequence[Weight], halved: bool) -> MemoryEstimate:
-    """Of all weights together. halved: the code loads them in half precision, and they are kept in full."""
+    """Return the estimate for all weights; `halved`: the code loads them in half precision."""
     total, from_hub, named, unknown = 0.0, 0, 0, 0
     for weight in weights:
         if weight.size and weight.source == "hub":

@@ -30,7 +30,7 @@ WITH_VALUE = frozenset({"-f", "--find-links", "-i", "--index-url", "--extra-inde
 
 @dataclass(frozen=True, slots=True)
 class PipInstall:
-    """What one pip call installs. indexes: the addresses of those it names. alone: without what packages require."""
+    """What one pip call installs; `indexes` are addresses it names, `alone` means without dependencies."""
 
     requirements: tuple[RequirementLine, ...]
     indexes: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class PipInstall:
 
 
 def pip_installs(repository: SourceRepository) -> list[PipInstall]:
-    """The pip calls of the Dockerfile, files followed; else requirements.txt. bananastand.toml's pins replace lines."""
+    """Return the pip calls of the Dockerfile, else of requirements.txt, with bananastand.toml's pins applied."""
     found = list[PipInstall]()
     overrides = repository.overrides.build
     if overrides.requirements:
@@ -60,7 +60,7 @@ def pip_installs(repository: SourceRepository) -> list[PipInstall]:
 
 
 def requirements(repository: SourceRepository) -> list[RequirementLine]:
-    """Every requirement of the pip calls."""
+    """Return every requirement of the pip calls."""
     return [line for group in pip_installs(repository) for line in group.requirements]
 
 
@@ -76,7 +76,7 @@ def _files(repository: SourceRepository, words: list[str]) -> list[str]:
 
 
 def _pip_words(text: str) -> Iterator[list[str]]:
-    """What follows `pip install` in a shell line, without redirections and words that only the shell knows."""
+    """Yield what follows `pip install` in a shell line."""
     try:
         found = [[word.literal for word in command.words] for command in parse_commands(text)]
     except ShellError:
@@ -110,7 +110,7 @@ def _of_words(repository: SourceRepository, listed: list[str], where: str) -> It
 
 
 def _path(repository: SourceRepository, name: str) -> str | None:
-    """A requirement file of the repository by the name that a pip call has for it, wherever it was copied from."""
+    """Return the repository's requirement file that a pip call names, wherever it was copied from."""
     plain = name.strip().removeprefix("./").lstrip("/")
     path = next((file for file in repository.files if file == plain), None)
     return path or next(
@@ -146,7 +146,7 @@ def _requirement(line: str, where: str) -> RequirementLine:
 
 
 def torch_of(lines: list[RequirementLine], base: BaseImage | None, when: date | None) -> InspectedTorch | None:
-    """torch as the requirements or the base image have it; None where nothing asks for it."""
+    """Return the torch of the requirements or the base image, or None."""
     capabilities = machine_capabilities()
     for line in lines:
         if _name(line.line) == "torch":
@@ -181,7 +181,7 @@ def torch_of(lines: list[RequirementLine], base: BaseImage | None, when: date | 
 
 
 def system_packages(repository: SourceRepository) -> list[str]:
-    """What apt is to install, and what bananastand.toml names."""
+    """Return what apt installs, and what bananastand.toml names."""
     found = list(repository.overrides.build.system_packages)
     for run in repository.runs:
         for words in APT.findall(run.text):

@@ -1,4 +1,4 @@
-"""A repository as an inspection reads it: its Python files, its Dockerfile and its other texts. Runs nothing of it."""
+"""A repository as an inspection reads it: its Python files, its Dockerfile and its other texts."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ SKIPPED = re.compile(r"(^|/)(tests?|node_modules|site-packages|\.github|examples
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """A RUN line of the stages that are built: its text with variables put in, and where it is."""
+    """A RUN line of a stage that is built: its text with variables replaced, and its place."""
 
     text: str
     where: str
 
 
 class SourceRepository:
-    """Reads a folder, once."""
+    """The files of a folder, read once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.unread = folder, list[str]()
@@ -65,7 +65,7 @@ class SourceRepository:
         self.overrides: Overrides = read_overrides(folder)
 
     def text(self, name: str) -> str:
-        """A file's text; empty where it is not there, too large or no text."""
+        """Return a file's text; empty where it is missing, too large or binary."""
         path = self.folder / name
         try:
             if path.is_symlink() or path.stat().st_size > LARGEST:
@@ -75,13 +75,13 @@ class SourceRepository:
             return ""
 
     def has(self, name: str) -> bool:
-        """Whether there is a file or folder of this path."""
+        """Whether a file or folder exists."""
         plain = name.removeprefix("./").rstrip("/")
         return bool(plain) and any(file == plain or file.startswith(f"{plain}/") for file in self.files)
 
     @cached_property
     def dockerfile(self) -> Dockerfile | None:
-        """The Dockerfile, or None where there is none or it cannot be read."""
+        """The Dockerfile, or None where it is missing or cannot be read."""
         if "Dockerfile" not in self.files:
             return None
         try:
@@ -92,7 +92,7 @@ class SourceRepository:
 
     @cached_property
     def stages(self) -> list[Stage]:
-        """The stages that are built, in their order."""
+        """The stages that are built, in order."""
         return self.dockerfile.needed() if self.dockerfile is not None else []
 
     @cached_property
@@ -110,7 +110,7 @@ class SourceRepository:
 
     @cached_property
     def arguments(self) -> dict[str, tuple[bool, str]]:
-        """ARG names: whether each has a value, and where it is."""
+        """ARG names: whether each has a value, and its place."""
         found: dict[str, tuple[bool, str]] = {}
         for line in self._lines("ARG"):
             for word in line.value.split():
@@ -121,13 +121,13 @@ class SourceRepository:
 
     @cached_property
     def runs(self) -> list[RunLine]:
-        """RUN lines."""
+        """The RUN lines of the stages that are built."""
         return [RunLine(self._filled(" ".join(line.exec_form() or (line.value,))), f"Dockerfile:{line.line}")
                 for line in self._lines("RUN")]  # fmt: skip
 
     @cached_property
     def command(self) -> tuple[tuple[str, ...], str] | None:
-        """ENTRYPOINT and CMD, or what bananastand.toml has for them, and where that is; None where there is neither."""
+        """ENTRYPOINT and CMD, or bananastand.toml's command, and its place; None where there is neither."""
         if self.overrides.app.command:
             return self.overrides.app.command, "bananastand.toml"
         entry, command, where = tuple[str, ...](), tuple[str, ...](), None
@@ -142,13 +142,13 @@ class SourceRepository:
 
     @cached_property
     def exposed(self) -> int | None:
-        """The first port that EXPOSE names."""
+        """The first port of EXPOSE."""
         ports = [word.partition("/")[0] for line in self._lines("EXPOSE") for word in self._filled(line.value).split()]
         return next((int(port) for port in ports if port.isdecimal()), None)
 
     @cached_property
     def code(self) -> SourceCode:
-        """The Python files, but for tests and examples."""
+        """The Python files, without tests and examples."""
         modules: dict[str, SourceModule] = {}
         for name in self.files:
             if name.endswith(".py") and not SKIPPED.search(f"/{name}"):
@@ -161,17 +161,17 @@ class SourceRepository:
 
     @cached_property
     def others(self) -> list[tuple[str, str]]:
-        """Shell, JavaScript and Go files and their texts."""
+        """Names and texts of source files in other languages."""
         return [(name, self.text(name)) for name in self.files
                 if name.endswith(SOURCES) and not name.endswith(".py") and not SKIPPED.search(f"/{name}")]  # fmt: skip
 
     @cached_property
     def entry(self) -> str | None:
-        """The file that the command starts, if it is one of the repository."""
+        """The repository's file that the command starts, or None."""
         return _entry_of(self.command[0], self.files) if self.command is not None else None
 
     def reached(self, module: SourceModule) -> list[SourceModule]:
-        """A module and the repository's own modules that it imports, at any depth."""
+        """Return a module and the repository's modules that it imports, at any depth."""
         found, open_ = list[SourceModule](), [module]
         while open_:
             current = open_.pop(0)
@@ -204,7 +204,7 @@ class SourceRepository:
 
     @cached_property
     def copied(self) -> set[str]:
-        """Folders in the image that hold the repository's files: WORKDIR and targets of COPY."""
+        """Folders of the image that hold the repository's files: WORKDIR and targets of COPY."""
         workdirs = [self._filled(line.value) for line in self._lines("WORKDIR")]
         targets = [(line.exec_form() or _words(line.value))[-1:] for line in self._lines("COPY", "ADD")]
         return {folder.rstrip("/") or "/" for folder in [*workdirs, *(word for words in targets for word in words)]}
@@ -214,13 +214,13 @@ class SourceRepository:
             yield from (line for line in stage.instructions if line.name in names)
 
     def _filled(self, text: str) -> str:
-        """The text with plain variables put in."""
+        """Return the text with plain variables replaced."""
         known = self.variables
         return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: known.get(found[1] or found[2], found[0]), text)
 
 
 def _entry_of(command: tuple[str, ...], files: list[str]) -> str | None:
-    """The repository's file that a command starts: `python -u FILE`, `uvicorn MODULE:app`, `cd FOLDER && node FILE`."""
+    """Return the file that a command starts: `python FILE`, `uvicorn MODULE:app`, `cd FOLDER && node FILE`."""
     words = [part for word in command for part in (_words(word) if " " in word else (word,))]
     folder = ""
     for at, word in enumerate(words):

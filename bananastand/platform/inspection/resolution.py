@@ -1,6 +1,6 @@
-"""Whether what a repository installs can be had and fits together, as the package index and uv say.
+"""Checks whether requirements can be had and fit together, by the package index and uv.
 
-uv resolves without a build and without an installation, so no package's code runs.
+uv resolves without building or installing, so no package's code runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OLDEST = 7  # minor of the oldest Python that a build takes
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """What is asked, and of whom. minor: of the Python 3; why: who names it."""
+    """What is asked: the index, the minor of Python 3 and who names it, and the date."""
 
     index: PackageIndex
     config: PipConfig
@@ -75,7 +75,7 @@ def resolve(
 
 
 def _unreachable(index: PackageIndex, lines: Sequence[RequirementLine]) -> str | None:
-    """Why the index gives no answer, asked for the first requirement of a release; None where it does."""
+    """Return why the index gives no answer for the first release, or None where it does."""
     first = next((read for line in lines if (read := parsed(line, None)) is not None), None)
     if first is None or index.history(first.name) or not index.failures:
         return None
@@ -99,7 +99,7 @@ def _together(
     query: _Query,
     differences: list[InspectionDifference],
 ) -> tuple[Resolution, list[InspectionDifference]]:
-    """Whether the requirements of each call fit, as far as that can be known without a build."""
+    """Return whether the requirements of each call fit together, as far as is known without a build."""
     unknown = [finding.text for finding in findings if finding.state == "unknown"]
     left = {id(finding.requirement) for finding in findings if finding.state == "unknown"}
     uv = find_uv()
@@ -133,7 +133,7 @@ def _together(
 
 
 def _compile(uv: str, lines: Sequence[RequirementLine], query: _Query) -> tuple[int, list[str]]:
-    """`uv pip compile`: its status and what it said. Downloads metadata alone."""
+    """Run `uv pip compile`, which downloads only metadata; return its status and output."""
     command = [uv, "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--no-build", "--no-config"]
     command += ["--python", sys.executable, "--python-version", f"3.{_minor(query)}"]
     if query.day.cutoff is not None:
@@ -157,12 +157,12 @@ def _compile(uv: str, lines: Sequence[RequirementLine], query: _Query) -> tuple[
 
 
 def _minor(query: _Query) -> int:
-    """Of the Python that is meant; of this machine where nothing names one."""
+    """Return the minor of the named Python, by default this machine's."""
     return max(query.minor if query.minor is not None else sys.version_info[1], OLDEST)
 
 
 def _is_source(line: RequirementLine, query: _Query) -> bool:
-    """Whether no wheel of it serves the Python, so that its own requirements are told by a build alone."""
+    """Whether no wheel serves the Python, so that only a build would tell its dependencies."""
     read, minor = parsed(line, query.minor), _minor(query)
     if read is None:
         return False

@@ -12,7 +12,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def dotted_name(node: ast.expr) -> str:
-    """`a.b.c` of an expression; what is called or indexed in between is left out."""
+    """Return `a.b.c` of an expression, without calls and indexes in between."""
     match node:
         case ast.Name():
             return node.id
@@ -26,12 +26,12 @@ def dotted_name(node: ast.expr) -> str:
 
 
 def called_name(node: ast.Call) -> str:
-    """The last word of what is called."""
+    """Return the last word of what is called."""
     return dotted_name(node.func).rpartition(".")[2]
 
 
 class SourceModule:
-    """A Python file, parsed."""
+    """A parsed Python file."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self.text = path, text
@@ -39,7 +39,7 @@ class SourceModule:
         self._within: dict[ast.AST, tuple[dict[str, list[ast.expr]], list[ast.For | ast.comprehension]]] = {}
 
     def where(self, node: ast.AST) -> str:
-        """FILE:LINE of a node."""
+        """Return FILE:LINE of a node."""
         return f"{self.path}:{getattr(node, 'lineno', 1)}"
 
     @cached_property
@@ -48,7 +48,7 @@ class SourceModule:
         return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
     def scopes(self, node: ast.AST) -> Iterator[Function]:
-        """The functions around a node, the innermost first."""
+        """Yield the functions around a node, the innermost first."""
         at: ast.AST | None = node
         while at is not None:
             if isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -57,12 +57,12 @@ class SourceModule:
 
     @cached_property
     def calls(self) -> list[ast.Call]:
-        """Every call in the file, in its order."""
+        """Every call in the file, in order."""
         found = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
         return sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
     def within(self, scope: ast.AST) -> tuple[dict[str, list[ast.expr]], list[ast.For | ast.comprehension]]:
-        """What is assigned to each name in a function or a file, and its loops."""
+        """Return the values assigned to each name in a function or file, and its loops."""
         if scope not in self._within:
             bound: dict[str, list[ast.expr]] = {}
             loops = list[ast.For | ast.comprehension]()
@@ -78,7 +78,7 @@ class SourceModule:
 
     @cached_property
     def top(self) -> dict[str, list[ast.expr]]:
-        """What is assigned to each name outside of functions, under `if` and `try` too."""
+        """The values assigned to each name outside of functions, under `if` and `try` too."""
         found, open_ = dict[str, list[ast.expr]](), list[ast.stmt](self.tree.body)
         while open_:
             node = open_.pop(0)
@@ -92,7 +92,7 @@ class SourceModule:
 
     @cached_property
     def attributes(self) -> dict[str, list[ast.expr]]:
-        """What is assigned to each attribute, of any object or class."""
+        """The values assigned to each attribute, of any object or class."""
         found: dict[str, list[ast.expr]] = {}
         for node in ast.walk(self.tree):
             targets, value = _targets(node)
@@ -106,7 +106,7 @@ class SourceModule:
 
     @cached_property
     def imports(self) -> dict[str, tuple[str, str | None]]:
-        """Local name -> (module, name in it)."""
+        """Local names and what they import: module, and name in it."""
         found: dict[str, tuple[str, str | None]] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Which server a repository starts: a template of Banana's, a server of its own, a program of another language."""
+"""Recognises the server that a repository starts: a template of Banana's, another server, another language."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OLD_NAMES = {"async_handler": ("0.0.5", "0.0.8"), "set_cache": ("0.0.1", "0.0.4"
 
 
 def template_of(repository: SourceRepository, requirements: list[Line]) -> Template:
-    """Recognise it by what the command starts; the repository's other files decide where the command says nothing."""
+    """Recognise the server by what the command starts, else by the repository's other files."""
     modules = repository.code.modules
     entry = repository.entry
     if entry is not None and entry in modules:
@@ -125,7 +125,7 @@ def _other_language(repository: SourceRepository, entry: str | None) -> Template
 
 
 def _imports_server(module: SourceModule, name: str) -> bool:
-    """`http` alone is much; its server is meant."""
+    """Whether the import is of a server: of `http`, only http.server is."""
     return name != "http" or any(origin == "http.server" for origin, _ in module.imports.values())
 
 

@@ -1,4 +1,4 @@
-"""The container builder: docker, podman or buildah, whichever answers; other base images where they are configured."""
+"""The container builder: builds an image with docker, podman or buildah."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def build_container(
 
 
 def _say(log: BuildLog, ours: tuple[str, ...], line: str) -> None:
-    """A line of the engine's, with RUN lines as the repository has them."""
+    """Log a line of the engine, with RUN lines as the repository has them."""
     for addition in filter(None, ours):
         line = line.replace(f"{addition} ", "")
     log(line)
@@ -111,7 +111,7 @@ def _dockerfile(
     dockerfile: Dockerfile, source: Path, settings: BuildSettings, overrides: Overrides, folder: Path,
     run_env: RunEnvironment, log: BuildLog,
 ) -> Path:  # fmt: skip
-    """The Dockerfile that the engine reads."""
+    """Write the Dockerfile that the engine reads."""
     text = (source / settings.dockerfile).read_text(encoding="utf-8", errors="replace")
     text = _mapped(text, dockerfile, settings.images, log)
     text = apply_overrides(text, dockerfile, overrides.build)
@@ -129,7 +129,7 @@ def _dockerfile(
 def _options(
     engine: ContainerEngine, dockerfile: Dockerfile, settings: BuildSettings, file: Path, run_env: RunEnvironment
 ) -> list[str]:
-    """More of the build command's options."""
+    """Return further options of the build command."""
     command = list[str]()
     if engine.name == "docker":
         command += ["--progress", "plain"]
@@ -148,7 +148,7 @@ def _options(
 
 
 def _failure(engine: str, status: int, lines: list[str]) -> str:
-    """The engine's own word for what failed, and the decisive line of the program before it."""
+    """Return the engine's error line and the decisive line of the program before it."""
     at = [place for place, line in enumerate(lines) if ENGINES_OWN.match(line)]
     last = lines[at[-1]] if at else lines[-1] if lines else "it said nothing"
     before = (
@@ -159,7 +159,7 @@ def _failure(engine: str, status: int, lines: list[str]) -> str:
 
 
 def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: BuildLog) -> str:
-    """The Dockerfile with the configured images in its FROM lines; as it was where none is."""
+    """Return the Dockerfile with configured images in its FROM lines."""
     lines = text.removeprefix("\ufeff").splitlines()
     for stage in dockerfile.stages:
         if dockerfile.stage(stage.base, stage.index) is not None or (image := _instead(stage.base, images)) is None:
@@ -172,7 +172,7 @@ def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: B
 
 
 def _instead(base: str, images: Mapping[str, str]) -> str | None:
-    """The first configured pattern that fits the image, by its short name or in full, decides."""
+    """Return the image of the first configured pattern that matches a base image, in its short or full name."""
     named = {base, PLAIN.sub("", base)}
     named |= {f"{name}:latest" for name in named if ":" not in name.rpartition("/")[2] and "@" not in name}
     return next((image for pattern, image in images.items() for name in named if fnmatch.fnmatch(name, pattern)), None)
@@ -205,7 +205,7 @@ async def _launch(engine: ContainerEngine, tag: str, settings: BuildSettings, ov
 
 
 def _environment(config: dict[str, Any], settings: BuildSettings, overrides: Overrides) -> dict[str, str]:
-    """Variables for replicas. ENV lines are in the image; those are here that come before this machine's addresses."""
+    """Return variables for replicas: those that come before this machine's addresses; ENV stays in the image."""
     lines: list[str] = config.get("Env") or []
     image = {name: value for name, _, value in (line.partition("=") for line in lines)}
     weights = dict[str, str]()

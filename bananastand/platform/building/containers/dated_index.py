@@ -1,4 +1,4 @@
-"""An index of packages as it was on a day, on loopback for the time of an image's build.
+"""Serves a package index as it was on a day, on loopback, while an image is built.
 
 pip in a container cannot be given a day. It asks this index instead, which leaves out files uploaded later. The
 files themselves come from where they are.
@@ -39,7 +39,13 @@ PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([A-Za-z
 
 @dataclass(frozen=True, slots=True)
 class DatedIndex:
-    """address: of its simple API. port: on loopback. cutoff: what was uploaded before it counts."""
+    """A running index.
+
+    Attributes:
+        address: Of its simple API.
+        port: On loopback.
+        cutoff: Files uploaded later are left out.
+    """
 
     address: str
     port: int
@@ -50,7 +56,7 @@ class DatedIndex:
 async def serve_dated_index(
     settings: BuildSettings, source: Path, pip: PipConfig, log: BuildLog
 ) -> AsyncGenerator[DatedIndex | None]:
-    """Serve it while it is entered; None where today's packages are meant, or where this machine has no open index.
+    """Serve the index while it is entered; yields None where today's packages count or no open index is configured.
 
     Args:
         settings: The day that was asked for, and that of the last commit.
@@ -83,7 +89,7 @@ async def serve_dated_index(
 
 
 def exact_pins(source: Path) -> dict[str, set[Version]]:
-    """The versions that files of the source ask for with `==`, by package: they count whenever they were uploaded."""
+    """Return the versions that files of the source pin with `==`, by package; they count whatever their upload time."""
     found = dict[str, set[Version]]()
     for name, entry in files_of(source, Ignored()):
         is_file = entry.is_file(follow_symlinks=False) and READ.search(name)
@@ -99,7 +105,7 @@ def exact_pins(source: Path) -> dict[str, set[Version]]:
 def files_before(
     rows: Iterable[Mapping[str, Any]], cutoff: datetime, pinned: Collection[Version] = ()
 ) -> list[Mapping[str, Any]]:
-    """The files of a package that were there, and those of pinned versions. All, where its index tells no times."""
+    """Return the files uploaded before the cutoff and those of pinned versions; all, where the index has no times."""
     found = list(rows)
     if not _is_timed(found):
         return found
@@ -145,13 +151,13 @@ def _server(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: pip says what it takes."""
+            """Log nothing: pip reports what it takes."""
 
     return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
 def _page(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A page of the simple API in HTML, which pip of any version reads."""
+    """Return a page of the simple API in HTML, which pip of any version reads."""
     lines = ["<!DOCTYPE html><html><body>"]
     for row in rows:
         digest = (row.get("hashes") or {}).get("sha256")

@@ -1,7 +1,4 @@
-"""Which container engine works here: one that is installed is tried once, with an image of one tiny program.
-
-Knows the engines' commands; builds nothing of a user's.
-"""
+"""Finds a container engine that works: each installed one is tried once with a tiny image."""
 
 from __future__ import annotations
 
@@ -44,8 +41,10 @@ OTHER_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 class ContainerEngine:
     """An engine that works.
 
-    isolation: buildah's --isolation, where its default does not work; else None. host_network: whether RUN lines may
-    be on this machine's network.
+    Attributes:
+        name: The program.
+        isolation: buildah's --isolation, where its default fails; else None.
+        host_network: Whether RUN lines may use the machine's network.
     """
 
     name: str
@@ -54,13 +53,13 @@ class ContainerEngine:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Of its `build` and `run`."""
+        """Options of its `build` and `run`."""
         return ("--isolation", self.isolation) if self.isolation else ()
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSearch:
-    """The first engine that works, or None; and why those that are installed and come before it do not."""
+    """The first engine that works, or None, and the problems of installed engines that come before it."""
 
     engine: ContainerEngine | None
     problems: dict[str, str] = field(default_factory=dict[str, str])
@@ -70,7 +69,7 @@ class EngineSearch:
 
 
 async def find_engine(names: Sequence[str], notes: Path) -> EngineSearch:
-    """The first of the engines that builds and runs a container here.
+    """Return the first engine that builds and runs a container here.
 
     Args:
         names: Programs, the preferred one first.
@@ -106,7 +105,7 @@ async def _noted(name: str, info: str, notes: Path) -> tuple[ContainerEngine | N
 
 
 async def _tried(name: str, info: str) -> tuple[ContainerEngine | None, str]:
-    """Build and run the tiny program; the last line of what failed."""
+    """Build and run the tiny program; return the engine, or None and the last line of what failed."""
     program = _program(await _machine(name))
     if program is None:
         return ContainerEngine(name), ""  # no program for it is known here: what `info` says has to do
@@ -123,7 +122,7 @@ async def _tried(name: str, info: str) -> tuple[ContainerEngine | None, str]:
 
 
 async def _problem(engine: ContainerEngine, folder: Path) -> str | None:
-    """What this engine cannot do, or None."""
+    """Return what this engine cannot do, or None."""
     tag = f"localhost/bananastand/works:{folder.name.rpartition('-')[2].lower()}"
     form = () if engine.name == "docker" else ("--format", "docker")
     network = ("--network", "host") if engine.host_network else ()
@@ -149,7 +148,7 @@ async def _problem(engine: ContainerEngine, folder: Path) -> str | None:
 
 
 async def _machine(engine: str) -> str:
-    """The processor that the engine's containers run on, which need not be this machine's."""
+    """Return the processor of the engine's containers, which may differ from this machine's."""
     template = {"docker": "{{.Architecture}}", "podman": "{{.Host.Arch}}"}.get(engine)
     status, said = await output([engine, "info", "--format", template], seconds=20) if template else (1, "")
     name = said.strip().lower() if status == 0 and said.strip() else platform.machine().lower()
@@ -157,7 +156,7 @@ async def _machine(engine: str) -> str:
 
 
 def _program(machine: str) -> bytes | None:
-    """A program of Linux that ends with status 0, in some 130 bytes; None for an unknown processor."""
+    """Return a Linux program of about 130 bytes that ends with status 0; None for an unknown processor."""
     if machine not in PROGRAMS:
         return None
     number, code = PROGRAMS[machine]
@@ -169,7 +168,7 @@ def _program(machine: str) -> bytes | None:
 
 
 def _reason(lines: Sequence[str], status: int) -> str:
-    """The line that says why: the last error that is not the engine's own word for the step."""
+    """Return the last error line that is about the cause, and not the engine's summary of the step."""
     errors = [line for line in lines if "rror" in line and "level=error" not in line]
     said = [line for line in errors if not OWN.search(line)] or errors or [f"it ended with status {status}"]
     return said[-1].strip()[:300]

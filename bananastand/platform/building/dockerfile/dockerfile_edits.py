@@ -1,4 +1,4 @@
-"""Puts the [build] table of bananastand.toml into a Dockerfile's text, for an engine that reads it."""
+"""Applies the [build] table of bananastand.toml to a Dockerfile's text, for an engine that reads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIP = re.compile(r"\bpip3?\b[^&|;]*\binstall\b|\bconda\b[^&|;]*\b(install|create
 
 
 def apply_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides) -> str:
-    """The text with lines left out, requirements and pins replaced, and Debian packages added."""
+    """Return the text with lines left out, requirements and pins replaced, and Debian packages added."""
     lines, edits = text.splitlines(), dict[int, tuple[int, list[str]]]()
     placed = False
     for stage in dockerfile.stages:
@@ -61,6 +61,6 @@ def _requirements(overrides: BuildOverrides) -> list[str]:
 
 
 def _end_of(dockerfile: Dockerfile, index: int, last: int) -> int:
-    """The line behind a stage's last one."""
+    """Return the line after a stage's last one."""
     following = dockerfile.stages[index + 1 :]
     return following[0].line if following else last + 1

@@ -1,4 +1,4 @@
-"""Reads CMD and ENTRYPOINT: which program starts the app, in which folder, with which variables of its own.
+"""Reads CMD and ENTRYPOINT: the program that starts the app, its folder and its variables.
 
 A shell line such as `cd /app && python3 server.py` is read for what it starts, so that the app is a process of its own
 and not a shell's. What cannot be read so is left to the shell.
@@ -27,7 +27,14 @@ INITS = frozenset({"tini", "dumb-init", "catatonit", "su-exec", "gosu"})
 
 @dataclass(frozen=True, slots=True)
 class ImageCommand:
-    """A command. folder: where its program is started, relative to WORKDIR. is_shell: written in shell form."""
+    """A command.
+
+    Attributes:
+        words: The program and its arguments.
+        folder: Its working directory, relative to WORKDIR.
+        environment: Variables that the command sets.
+        is_shell: Whether it is in shell form.
+    """
 
     words: tuple[str, ...]
     folder: str = ""
@@ -42,7 +49,7 @@ def read_image_command(line: Instruction) -> ImageCommand:
 
 
 def resolve_command(entrypoint: ImageCommand | None, command: ImageCommand | None, line: int) -> ImageCommand | None:
-    """What an image with these would start. Raises DockerfileError for a program that cannot be one."""
+    """Return what an image with these starts, or None. Raises DockerfileError for an impossible program."""
     if entrypoint is not None and entrypoint.is_shell:
         command = None  # as Docker has it
     parts = [part for part in (entrypoint, command) if part is not None]
@@ -78,7 +85,7 @@ def _simple(words: Sequence[str]) -> ImageCommand:
 
 
 def _read(words: tuple[str, ...]) -> ImageCommand:
-    """A shell's line: folders and variables before one plain command, or the shell with its line."""
+    """Read a shell line of folders and variables before one plain command; any other stays the shell's."""
     shell = ImageCommand(("/bin/bash" if posixpath.basename(words[0]) == "bash" else "/bin/sh", *words[1:]))
     folder, variables = "", dict[str, str]()
     try:
@@ -111,7 +118,7 @@ def _read(words: tuple[str, ...]) -> ImageCommand:
 
 
 def _does_nothing(words: list[str]) -> bool:
-    """Activating an environment, which is the build's own here."""
+    """Whether a command activates an environment, which the build has its own of."""
     if words[0] in ("source", "."):
         return any(name in words[1] for name in ("activate", "conda", ".bashrc")) if len(words) > 1 else False
     return words[0] in CONDA or words[:2] == ["ulimit", "-n"]

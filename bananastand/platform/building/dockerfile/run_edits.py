@@ -1,4 +1,4 @@
-"""Puts build secrets, and the words that read them, into the RUN lines of a Dockerfile's text."""
+"""Adds build secrets, and the shell words that read them, to the RUN lines of a Dockerfile's text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WITHOUT_SHELL = ("scratch", "distroless")
 def add_run_environment(
     text: str, dockerfile: Dockerfile, flags: Sequence[str], words: str, log: Callable[[str], None]
 ) -> str:
-    """The text with flags and first words in each RUN line that a shell runs, or can.
+    """Return the text with flags and first words in each RUN line that a POSIX shell runs.
 
     Args:
         text: Of the Dockerfile.
@@ -64,7 +64,7 @@ def _edited(
     here: list[str], instruction: Instruction, shell: tuple[str, ...], has_shell: bool, flags: Sequence[str],
     words: str, escape: str,
 ) -> list[str] | None:  # fmt: skip
-    """The lines of one RUN; None for one that has to stay as it is."""
+    """Return the lines of one RUN, or None for one that has to stay as it is."""
     head, rest = _split("\n".join(here), escape)
     keyword = head[: len(head) - len(head.lstrip()) + len("RUN")]
     head = f"{keyword} {' '.join(flags)}{head[len(keyword) :]}"
@@ -85,7 +85,7 @@ def _edited(
 
 
 def _split(text: str, escape: str) -> tuple[str, str]:
-    """RUN with its flags, and its command."""
+    """Split RUN and its flags from its command."""
     gap = rf"(?:[ \t]|{re.escape(escape)}[ \t]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)"
     found = re.match(rf"\s*RUN{gap}+(?:--[a-z][a-z-]*(?:=\S*)?{gap}+)*", text, re.IGNORECASE)
     assert found is not None, "the parser has read a RUN line"
@@ -93,7 +93,7 @@ def _split(text: str, escape: str) -> tuple[str, str]:
 
 
 def _is_posix(shell: tuple[str, ...]) -> bool:
-    """Whether it is a shell that knows `. FILE`, also one that another program starts, as `conda run` does."""
+    """Whether the shell knows `. FILE`, also where another program starts it, as `conda run` does."""
     return shell[-1].startswith("-") and shell[-1].endswith("c") and any(
         posixpath.basename(word) in SHELLS for word in shell
     )  # fmt: skip

@@ -1,7 +1,4 @@
-"""Reads a shell line far enough to know its commands and their words, and to change some of them in place.
-
-Knows quotes, operators, redirections and $(...); runs nothing and expands nothing.
-"""
+"""Parses a shell line: its commands, their words, and the places at which words can be replaced."""
 
 from __future__ import annotations
 
@@ -31,12 +28,12 @@ CLOSES = frozenset({"fi", "done", "esac", "}"})
 
 
 class ShellError(ValueError):
-    """The line is not one that is read here."""
+    """The line uses syntax that this parser leaves to the shell."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShellWord:
-    """A word as it stands in the line, from `start` to `end`. literal: what the shell makes of it, if no variable."""
+    """A word of a line; `literal` is its value, None where it depends on variables, commands or patterns."""
 
     text: str
     start: int
@@ -44,12 +41,13 @@ class ShellWord:
 
     @property
     def end(self) -> int:
+        """The place after the word."""
         return self.start + len(self.text)
 
 
 @dataclass(slots=True)
 class ShellCommand:
-    """A simple command: NAME=value words before it, its words, and the files it is redirected to or from."""
+    """A simple command: its NAME=value words, its words, and the files it is redirected to or from."""
 
     assignments: list[ShellWord] = field(default_factory=list["ShellWord"])
     words: list[ShellWord] = field(default_factory=list["ShellWord"])
@@ -57,21 +55,23 @@ class ShellCommand:
 
     @property
     def name(self) -> str | None:
-        """The program, as far as the line alone tells."""
+        """The program, None where it is known only at run time."""
         return self.words[0].literal if self.words else None
 
     @property
     def start(self) -> int:
+        """The place of its first word."""
         return min(word.start for word in (*self.assignments, *self.words, *self.files))
 
     @property
     def end(self) -> int:
+        """The place after its last word."""
         return max(word.end for word in (*self.assignments, *self.words, *self.files))
 
 
 @dataclass(frozen=True, slots=True)
 class ShellToken:
-    """A word of the shell's own, such as `if`. depth: 1 for those of an outermost compound command."""
+    """An operator or a reserved word such as `if`; `depth` is 1 in an outermost compound command."""
 
     text: str
     start: int
@@ -81,7 +81,7 @@ class ShellToken:
 
 @dataclass(frozen=True, slots=True)
 class ListItem:
-    """A pipeline or compound command of a line, and what stands before it: &&, || or ;."""
+    """A pipeline or compound command of a line, and the connector before it: &&, || or ;."""
 
     connector: str
     text: str
@@ -89,19 +89,19 @@ class ListItem:
 
 
 def parse_commands(line: str) -> list[ShellCommand]:
-    """All simple commands of a line in their order, those inside $(...) too. Raises ShellError."""
+    """Return all simple commands of a line in order, with those inside $(...). Raises ShellError."""
     return list(_commands(line, 0, len(line)))
 
 
 def replace_spans(line: str, changes: list[tuple[int, int, str]]) -> str:
-    """The line with pieces from start to end replaced; pieces do not overlap."""
+    """Return the line with spans from start to end replaced; spans must not overlap."""
     for start, end, text in sorted(changes, reverse=True):
         line = line[:start] + text + line[end:]
     return line
 
 
 def parse_list(line: str) -> list[ListItem]:
-    """The line cut at the &&, ||, ; and newlines that stand in no compound command. Raises ShellError."""
+    """Split the line at each &&, ||, ; and newline outside of compound commands. Raises ShellError."""
     found, start, before, compound = list[ListItem](), 0, "", False
     for token in [*_tokens(line), ShellToken(";", len(line), len(line), 0)]:
         if token.depth:
@@ -118,12 +118,12 @@ def parse_list(line: str) -> list[ListItem]:
 
 
 def parse_keywords(line: str) -> list[ShellToken]:
-    """The shell's own words in a line that stand where a command begins. Raises ShellError."""
+    """Return the reserved words of a line that stand where a command begins. Raises ShellError."""
     return [token for token in _tokens(line) if token.text.isalpha()]
 
 
 def _tokens(line: str) -> Iterator[ShellToken]:
-    """Operators and the shell's own words, with how deep in compound commands they stand."""
+    """Yield operators and reserved words with their depth in compound commands."""
     at, depth, first = 0, 0, True
     while at < len(line):
         if line[at] in " \t":
@@ -193,7 +193,7 @@ def _whole(command: ShellCommand) -> Iterator[ShellCommand]:
 
 
 def _after_for(line: str, at: int, end: int) -> int:
-    """Past `for NAME in words`, which is no command."""
+    """Return the place after `for NAME in words`."""
     head = re.compile(r"\s*[A-Za-z_]\w*\s+in\b[^;\n]*").match(line, at, end)
     if head is None or "$(" in head[0] or "`" in head[0]:
         raise ShellError("'for'")
@@ -240,7 +240,7 @@ def _double(line: str, at: int, end: int) -> tuple[str, int, bool]:
 
 
 def _expansion(line: str, at: int, end: int) -> int:
-    """The place after $NAME, ${...}, $(...) or $((...))."""
+    """Return the place after $NAME, ${...}, $(...) or $((...))."""
     if line[at] == "`":
         raise ShellError("` (write $(...) instead)")
     opening = line[at + 1 : at + 2]
@@ -269,7 +269,7 @@ def _expansion(line: str, at: int, end: int) -> int:
 
 
 def _inner(line: str, word: ShellWord) -> Iterator[ShellCommand]:
-    """The commands inside a word's $(...)."""
+    """Yield the commands inside a word's $(...)."""
     at, quoted = word.start, False
     while at < word.end:
         char = line[at]

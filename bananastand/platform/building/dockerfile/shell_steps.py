@@ -1,7 +1,4 @@
-"""Cuts a RUN line into the steps that must be done one after the other: pip between two commands of the shell.
-
-Knows `&&`, `||`, `;` and `if`, and which steps may fail without failing the line; runs nothing.
-"""
+"""Splits a RUN line into steps for the shell and for the builder, which installs packages itself."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ Connector = Literal["", "&&", "||", ";"]
 
 @dataclass(frozen=True, slots=True)
 class IfStep:
-    """`if test; then ...; else ...; fi` that has a step of its own inside."""
+    """`if test; then ...; else ...; fi` with a step of the builder inside."""
 
     test: str
     then: tuple[ShellStep, ...]
@@ -28,7 +25,7 @@ class IfStep:
 
 @dataclass(frozen=True, slots=True)
 class ShellStep:
-    """A piece of a line for the shell, or for the builder itself. connector: what stands before it."""
+    """A part of a line for the shell or the builder, and the connector before it."""
 
     connector: str
     text: str
@@ -36,9 +33,16 @@ class ShellStep:
 
 
 def split_steps(text: str, is_own: Callable[[ShellCommand], bool]) -> tuple[ShellStep, ...]:
-    """The steps of a line. is_own: whether the builder does a command itself. Raises ShellError.
+    """Split a line.
 
-    >>> [each.text for each in steps("cd x && pip install . && cd ..", lambda each: each.name == "pip")]
+    Args:
+        text: The line.
+        is_own: Whether the builder does a command itself.
+
+    Raises:
+        ShellError: The line cannot be read.
+
+    >>> [step.text for step in split_steps("cd x && pip install . && cd ..", lambda command: command.name == "pip")]
     ['cd x', 'pip install .', 'cd ..']
     """
     # open: whether the last step is one of the shell's that may go on. own_before: whether the builder does a command
@@ -59,9 +63,14 @@ def split_steps(text: str, is_own: Callable[[ShellCommand], bool]) -> tuple[Shel
 
 
 def may_fail(found: Sequence[ShellStep], at: int, strict: bool) -> bool:
-    """Whether a line goes on where the step at this place fails. strict: whether `set -e` holds.
+    """Whether a line goes on where one of its steps fails.
 
-    >>> line = steps("pip install x || true", lambda each: each.name == "pip")
+    Args:
+        found: The steps.
+        at: The place of the step.
+        strict: Whether `set -e` holds.
+
+    >>> line = split_steps("pip install x || true", lambda command: command.name == "pip")
     >>> may_fail(line, 0, False), may_fail(line, 1, False)
     (True, False)
     """
@@ -74,7 +83,7 @@ def may_fail(found: Sequence[ShellStep], at: int, strict: bool) -> bool:
 
 
 def _condition(text: str, is_own: Callable[[ShellCommand], bool]) -> IfStep | None:
-    """The parts of an `if` without elif, or None for any other command."""
+    """Return the parts of an `if` without elif, or None for any other command."""
     marks = [mark for mark in parse_keywords(text) if mark.depth == 1]
     names = [mark.text for mark in marks]
     if names not in (["if", "then", "fi"], ["if", "then", "else", "fi"]) or text[marks[-1].end :].strip():

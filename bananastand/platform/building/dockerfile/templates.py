@@ -1,4 +1,4 @@
-"""The Dockerfile of a repository that has none: one of Banana's templates, told by which files are there."""
+"""Reads a repository's Dockerfile, or writes one after Banana's templates where it has none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CMD {command}
 
 
 def read_dockerfile(source: Path, name: str, overrides: Overrides, log: Callable[[str], None]) -> str:
-    """The Dockerfile's text. One that is missing is written into the source, where an engine reads it."""
+    """Return the Dockerfile's text; a missing one is written into the source, where an engine reads it."""
     file = source / name
     if not file.resolve().is_relative_to(source):
         raise BuildError(f"{name} lies outside of the source")
@@ -50,7 +50,7 @@ def read_dockerfile(source: Path, name: str, overrides: Overrides, log: Callable
 
 
 def _start(source: Path) -> str | None:
-    """server.py starts the first template, whose app.py only has its functions; else the app starts itself."""
+    """Return the file that starts the app: server.py of the first template, whose app.py only has functions."""
     present = [name for name in STARTS if (source / name).is_file()]
     if "server.py" in present and "app.py" in present:
         text = (source / "app.py").read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""The words of a Dockerfile's instruction: quotes, escapes and $VARIABLES with their defaults, as Docker reads them."""
+"""Expands the words of a Dockerfile's instruction: quotes, escapes and $VARIABLES with their defaults."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
 
 
 class BadSubstitution(ValueError):
-    """A ${...} that cannot be read, or one whose value had to be there (`${X:?why}`)."""
+    """A ${...} cannot be read, or its value is required and missing (`${X:?why}`)."""
 
 
 def expand_words(text: str, values: Mapping[str, str], escape: str = "\\") -> list[str]:
-    """Split at blanks outside quotes, put values in for variables, take quotes off. Raises BadSubstitution."""
+    """Split at blanks outside of quotes, replace variables and remove quotes. Raises BadSubstitution."""
     return _Reader(text, values, escape).words()
 
 
 def expand_variables(text: str, values: Mapping[str, str], escape: str = "\\") -> str:
-    """The same for a text that is one word, blanks and all."""
+    """Replace variables and remove quotes in a text that is one word with its blanks. Raises BadSubstitution."""
     return _Reader(text, values, escape).word(blanks=False)
 
 

@@ -1,7 +1,4 @@
-"""What published base images hold: their Python, their torch and the packages with it, their CUDA.
-
-Knows images by their names alone; asks no registry. The table is base_images.toml.
-"""
+"""The contents of published base images: their Python, torch and CUDA, from base_images.toml."""
 
 from __future__ import annotations
 
@@ -24,11 +21,16 @@ PYTHON_IN_TAG = re.compile(r"(?:^|[-_.])py(?:thon)?-?(3)\.?(\d{1,2})(?=[-_.]|$)"
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """What is in an image.
+    """The contents of an image.
 
-    python: its version, such as "3.8"; None where the name does not say. exact: the name promises this Python, as
-    python:3.8 does. packages: requirements that are installed in it. cuda: such as "11.3". system: such as
-    "ubuntu 20.04". known: the table has it; nothing is known of any other.
+    Attributes:
+        name: As FROM has it.
+        python: Such as "3.8"; None where the name does not tell.
+        exact: Whether the name promises this Python, as python:3.8 does.
+        packages: Requirements that are installed in it.
+        cuda: Such as "11.3".
+        system: Such as "ubuntu 20.04".
+        known: Whether the table has it.
     """
 
     name: str
@@ -59,7 +61,7 @@ def base_image(name: str, when: date | None = None) -> BaseImage:
 
 
 def packages_of_torch(version: str) -> tuple[str, ...]:
-    """The packages that an image of this torch holds, as requirements.
+    """Return the packages of an image with this torch, as requirements.
 
     >>> packages_of_torch("1.11.0")
     ('torch==1.11.0', 'torchvision==0.12.0')
@@ -70,14 +72,14 @@ def packages_of_torch(version: str) -> tuple[str, ...]:
 
 
 def newest_torch(when: date | None = None) -> str:
-    """The newest torch of a day."""
+    """Return the newest torch of a day, None meaning today."""
     rows: dict[str, dict[str, Any]] = table()["torch"]
     found = [version for version, row in rows.items() if when is None or row["release"] <= when]
     return max(found or list(rows)[:1], key=version_numbers)
 
 
 def newest_python(when: date | None) -> str | None:
-    """The newest Python of a day, as python:3 had it; None for today."""
+    """Return the newest Python of a day, as python:3 had it; None for today."""
     if when is None:
         return None
     found = [version for version, first in table()["python"].items() if first <= when]
@@ -86,12 +88,12 @@ def newest_python(when: date | None) -> str | None:
 
 @functools.cache
 def table() -> Mapping[str, Any]:
-    """base_images.toml."""
+    """Return the content of base_images.toml."""
     return tomllib.loads(Path(__file__).with_name("base_images.toml").read_text(encoding="utf-8"))
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Repository and tag, without the default registry and a digest."""
+    """Split a name into repository and tag, without the default registry and a digest."""
     plain = PREFIX.sub("", name.partition("@")[0])
     repository, colon, tag = plain.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (plain, "latest")
@@ -143,7 +145,7 @@ def _of_cuda(name: str, tag: str) -> BaseImage:
 
 
 def _system(kind: str, tag: str) -> tuple[str | None, str | None]:
-    """A distribution and its Python. Where a tag names several things, as -ubuntu20.04, any of them may be it."""
+    """Return a distribution and its Python; any part of a tag such as -ubuntu20.04 may name it."""
     words = re.split(r"[-_]", tag)
     rows = cast("dict[str, dict[str, Any]]", table()["system"])
     for system, row in rows.items():

@@ -1,7 +1,4 @@
-"""Reads conda's command lines and environment files for what they install: a Python, packages of PyPI and of Debian.
-
-Knows conda's words and which of its packages have another name elsewhere; runs no conda.
-"""
+"""Reads conda's command lines and environment files: a Python, packages of PyPI and packages of Debian."""
 
 from __future__ import annotations
 
@@ -42,9 +39,19 @@ LEFT_OUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CondaCall:
-    """What a command installs. done: it sets conda itself up, or an environment of its own. rest: of `conda run`.
+    """What a command installs.
 
-    specs, channels: the same in conda's own words.
+    Attributes:
+        python: The version of Python.
+        packages: Of PyPI.
+        debian: Packages of Debian.
+        left_out: Packages that the build needs no counterpart of.
+        pip: Requirements of the file's pip section.
+        done: Whether the command only sets up conda or an environment.
+        rest: The command of `conda run`.
+        file: A file that is missing.
+        specs: All packages in conda's notation.
+        channels: In conda's notation.
     """
 
     python: str | None = None
@@ -70,7 +77,7 @@ class _Found:
     channels: list[str] = field(default_factory=list[str])
 
     def add(self, text: str) -> None:
-        """A package as conda takes it: channel::name=version=build, or name>=version."""
+        """Add a package in conda's notation: channel::name=version=build, or name>=version."""
         spec = text.rpartition("::")[2].strip().strip("'\"")
         self.specs.append(text.strip().strip("'\""))
         name, bounds = (re.split(r"[\s=<>!~\[]", spec, maxsplit=1) + [""])[0].lower(), ""
@@ -96,7 +103,7 @@ class _Found:
 
 
 def _bounds(operator: str, version: str) -> str:
-    """conda's = is a prefix; its == and bounds are pip's."""
+    """Return pip's bounds for conda's: = is a prefix there."""
     if not operator.startswith("="):
         return operator + version
     if not version or version == "*":
@@ -106,9 +113,17 @@ def _bounds(operator: str, version: str) -> str:
 
 
 def read_conda(words: Sequence[str], read_file: Callable[[str], str | None]) -> CondaCall | None:
-    """Read `conda create|install|env create|env update|run|...`, its first word left out.
+    """Read `conda create`, `install`, `env create`, `env update`, `run` and others.
 
-    read_file: the text of a file that the command names, or None. Returns None for a command that is not known.
+    Args:
+        words: Behind `conda`.
+        read_file: Returns the text of a file that the command names, or None.
+
+    Returns:
+        What it installs, or None for an unknown command.
+
+    Raises:
+        ValueError: An environment file is not YAML.
     """
     action, rest = _action(words)
     if action == "run":
@@ -161,7 +176,7 @@ def _action(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _read_file(name: str, text: str, found: _Found) -> None:
-    """A list of packages, or `dependencies:` of an environment file with pip's list inside."""
+    """Read a list of packages, or an environment file with pip's list inside."""
     if not name.endswith((".yml", ".yaml")):
         for line in text.splitlines():
             if line.strip() and not line.lstrip().startswith(("#", "@")):

@@ -1,6 +1,6 @@
-"""Makes an environment by micromamba, mamba or conda, where this machine has one. Reads no command lines.
+"""Makes an environment with micromamba, mamba or conda, where this machine has one.
 
-Packages of PyPI come into it by pip's lines afterwards, as into any other environment.
+Packages of PyPI are installed into it afterwards, as into any other environment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][\w.-]*)")
 
 @dataclass(frozen=True, slots=True)
 class CondaPackages:
-    """specs: as conda takes them, such as "pytorch::faiss-cpu=1.7". channels: in their order of preference."""
+    """Specs in conda's notation, such as "pytorch::faiss-cpu=1.7", and channels in their order of preference."""
 
     specs: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
@@ -39,14 +39,14 @@ class CondaPackages:
 
 
 def find_conda() -> str | None:
-    """The path of micromamba, mamba or conda on PATH."""
+    """Return the path of micromamba, mamba or conda on PATH, or None."""
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
 def conda_specs(specs: tuple[str, ...], gpu: bool) -> tuple[str, ...]:
-    """The specs that conda is given: all but Python, which the build chooses, and torch and CUDA without a GPU.
+    """Return the specs for conda: all but Python and, without a GPU, torch and CUDA.
 
-    >>> for_conda(("python=3.8", "cudatoolkit=11.3", "pytorch::pytorch=1.11", "faiss-cpu"), gpu=False)
+    >>> conda_specs(("python=3.8", "cudatoolkit=11.3", "pytorch::pytorch=1.11", "faiss-cpu"), gpu=False)
     ('faiss-cpu',)
     """
     selected = list[str]()
@@ -62,7 +62,7 @@ def conda_specs(specs: tuple[str, ...], gpu: bool) -> tuple[str, ...]:
 async def make_conda_environment(
     program: str, folder: Path, packages: CondaPackages, python: str, *, cache: Path, log: Callable[[str], None]
 ) -> str:
-    """Make an environment in `folder`; the version of its Python.
+    """Make an environment and return the version of its Python.
 
     Args:
         program: Of find_conda.

@@ -1,4 +1,4 @@
-"""The folder of made environments: one build at a time, what goes and when, and how much room there is."""
+"""The folder of made environments: locks, users, removal and disk space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEAST = 200 * 2**20  # bytes that have to be free before anything is installed
 
 @contextlib.asynccontextmanager
 async def exclusive(lock: Path) -> AsyncGenerator[None]:
-    """One build at a time, also where several processes share the cache. Waiting can be cancelled."""
+    """Hold a lock that other builds and processes respect; waiting for it can be cancelled."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         while True:
@@ -35,7 +35,7 @@ async def exclusive(lock: Path) -> AsyncGenerator[None]:
 
 
 def note_user(folder: Path, user: Path) -> None:
-    """Write down that the build in the folder `user` uses an environment, and forget those that are gone."""
+    """Record that the build in the folder `user` uses an environment, and drop builds that are gone."""
     marker = folder / MADE
     users = [user for user in marker.read_text(encoding="utf-8").splitlines() if Path(user).exists()]
     marker.write_text("".join(f"{path}\n" for path in dict.fromkeys([*users, str(user)])), encoding="utf-8")
@@ -66,13 +66,13 @@ def _remove(folder: Path, least_age: float) -> None:
 
 
 def require_space(cache: Path) -> None:
-    """Raises BuildError where the disk of the cache is full."""
+    """Raise BuildError where the disk of the cache is full."""
     if shutil.disk_usage(cache).free < LEAST:
         raise disk_full(cache)
 
 
 def disk_full(cache: Path) -> BuildError:
-    """The error for a full disk: which folder, how much it holds and of what."""
+    """Return the error for a full disk: the folder, its size and what takes it."""
     held = {folder.name: _size(folder) for folder in cache.iterdir() if folder.is_dir()} if cache.is_dir() else {}
     parts = ", ".join(
         f"{name} {_spelled(size)}" for name, size in sorted(held.items(), key=lambda row: -row[1]) if size
@@ -86,7 +86,7 @@ def disk_full(cache: Path) -> BuildError:
 
 
 def _size(folder: Path) -> int:
-    """Bytes on disk; a file with several names counts once."""
+    """Return bytes on disk, counting a file with several names once."""
     seen, size = set[tuple[int, int]](), 0
     for place, _, names in os.walk(folder):
         for name in names:

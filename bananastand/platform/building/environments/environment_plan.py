@@ -1,6 +1,6 @@
-"""What environment a repository means: its Python, the day its requirements resolve as of, and the base's packages.
+"""Plans the environment of a repository: its Python, the date of its requirements, and the base image's packages.
 
-`read_intent` asks nothing but files; `complete` asks the index and looks for an interpreter.
+`read_intent` reads files; `complete_plan` asks the index and looks for an interpreter.
 """
 
 from __future__ import annotations
@@ -47,9 +47,14 @@ YEAR = timedelta(days=365)
 class EnvironmentIntent:
     """What the repository says.
 
-    python: None where it says nothing. packages: of the base image, without those the requirements replace or nothing
-    uses. requirements: all that pip is to install, as lines. constraints: lines of its constraint files. uses_torch:
-    whether torch may be needed.
+    Attributes:
+        python: None where nothing names one.
+        as_of: The date that open requirements resolve as of.
+        base: The base image.
+        packages: Of the base image, as far as they are used and not replaced.
+        requirements: All that pip is to install, as lines.
+        constraints: Lines of constraint files.
+        uses_torch: Whether torch may be needed.
     """
 
     python: PythonChoice | None
@@ -70,7 +75,7 @@ class EnvironmentIntent:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentPlan:
-    """What is made: overrides and excludes are requirements for uv that change what others ask for."""
+    """What is made; overrides and excludes are options of uv that change what requirements ask for."""
 
     intent: EnvironmentIntent
     choice: PythonChoice
@@ -126,10 +131,7 @@ async def complete_plan(
     log: Callable[[str], None],
     own_python: bool = False,
 ) -> EnvironmentPlan:
-    """Find the interpreter and the builds of torch. Raises BuildError.
-
-    own_python: conda brings the interpreter.
-    """
+    """Find the interpreter and the builds of torch. `own_python`: conda brings the interpreter. Raises BuildError."""
     choice = intent.python or await _by_pins(intent, config, log)
     image = intent.base
     if image is not None and not image.known:
@@ -162,7 +164,7 @@ async def complete_plan(
 
 
 def index_of(config: PipConfig, timeout: float = 15.0) -> PackageIndex:
-    """The indexes and folders that pip is configured with."""
+    """Return the indexes and folders that pip is configured with."""
     indexes = () if config.no_index else (config.index or DEFAULT_INDEX, *config.extra)
     return PackageIndex(indexes, config.folders, config.certificates, timeout)
 
@@ -180,7 +182,7 @@ def _python(
 
 
 def _packages_of(image: BaseImage, lines: Sequence[str], torch: bool, source: Path | None) -> tuple[str, ...]:
-    """What the image holds and the app may use, unless a requirement names another version."""
+    """Return the image's packages that the app may use and no requirement replaces."""
     replaced, named = (
         set[str](),
         {str(canonicalize_name(requirement.name)): requirement for requirement in _parsed(lines)},
@@ -211,7 +213,7 @@ def _parsed(lines: Sequence[str]) -> list[Requirement]:
 
 
 async def _by_pins(intent: EnvironmentIntent, config: PipConfig, log: Callable[[str], None]) -> PythonChoice:
-    """A Python that the exact pins have wheels for: the machine's, or the one of the time, where it is among them."""
+    """Choose a Python that exact pins have wheels for: the machine's, or that of the date, where it is among them."""
     machine, likely = sys.version_info[1], None
     if not intent.as_of.is_recent and intent.as_of.day is not None:
         likely = newest_python(intent.as_of.day - YEAR)
@@ -240,7 +242,7 @@ async def _by_pins(intent: EnvironmentIntent, config: PipConfig, log: Callable[[
 
 
 def _allowed(intent: EnvironmentIntent, index: PackageIndex) -> dict[str, set[int]]:
-    """The minors of Python that each exact pin can be had for: by wheels where it has any, else by its sources."""
+    """Return the minors of Python that each exact pin has wheels for, or sources where it has no wheel."""
     found = dict[str, set[int]]()
     for requirement in _parsed(intent.requirements):
         pins = [pin for pin in requirement.specifier if pin.operator == "==" and not pin.version.endswith("*")]
@@ -261,7 +263,7 @@ async def _interpreter(
     config: PipConfig,
     log: Callable[[str], None],
 ) -> Interpreter:
-    """The wanted interpreter, from this machine or by uv; the nearest one that the pins allow where there is none."""
+    """Return the chosen interpreter, from this machine or by uv, else the nearest one that the pins allow."""
     assert choice.version is not None
     minor = choice.minor or 0
     if minor >= OLDEST:
@@ -285,7 +287,7 @@ async def _interpreter(
 def _warn_of_gpu(
     intent: EnvironmentIntent, settings: BuildSettings, capabilities: Sequence[str], log: Callable[[str], None]
 ) -> None:
-    """Say before anything is fetched that the torch of the pins cannot drive this machine's GPU."""
+    """Warn early that the pinned torch cannot drive this machine's GPU."""
     lines = [*intent.packages, *intent.requirements, *settings.pins]
     pinned = [
         (pin.version, str(requirement) in intent.packages)
@@ -300,7 +302,7 @@ def _warn_of_gpu(
 
 
 def _with_torch(plan: EnvironmentPlan, settings: BuildSettings, log: Callable[[str], None]) -> EnvironmentPlan:
-    """The plan with what the builds of torch change in it. Raises BuildError where torch is asked for in vain."""
+    """Apply the builds of torch to the plan. Raises BuildError where torch is required and unavailable."""
     family = [requirement for requirement in _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
               if canonicalize_name(requirement.name) in FAMILY]  # fmt: skip
     if plan.torch.kind == "cpu":
@@ -343,7 +345,7 @@ def _with_torch(plan: EnvironmentPlan, settings: BuildSettings, log: Callable[[s
 
 
 def _from_mirror(plan: EnvironmentPlan, settings: BuildSettings, config: PipConfig) -> tuple[str, ...]:
-    """The newest CPU build of each package that the requirements and the day allow, as overrides. Asks the index."""
+    """Return the newest CPU builds that requirements and date allow, as overrides."""
     lines = _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
     index, day, overrides = PackageIndex((plan.torch.index,), (), config.certificates), plan.intent.as_of, list[str]()
     newest = newest_torch(day.day) if day.cutoff else None
@@ -362,7 +364,7 @@ def _from_mirror(plan: EnvironmentPlan, settings: BuildSettings, config: PipConf
 
 
 def no_torch(requirement: str, plan: EnvironmentPlan) -> BuildError:
-    """The error where torch is asked for and only CUDA's builds can be reached."""
+    """Return the error for torch being required where only CUDA builds can be reached."""
     return BuildError(
         f"{requirement} is asked for, this machine has no GPU, and no CPU build of torch for Python "
         f"3.{plan.interpreter.minor} can be reached ({plan.torch.why}); CUDA's build, of gigabytes, is not taken. Let "

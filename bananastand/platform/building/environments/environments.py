@@ -1,6 +1,6 @@
-"""The Python environment of a build: one that is there and has all it asks for, or one made and kept for the next.
+"""The Python environment of a build: an existing one that has all it needs, or one made and kept for the next build.
 
-A made environment is keyed by what was asked for, so builds that ask for the same share it. Nothing of ours is in it.
+A made environment is keyed by what it holds, so builds with the same requirements share it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ByConda = tuple[str, CondaPackages]  # the program, and what it installs
 
 @dataclass(frozen=True, slots=True)
 class PythonEnvironment:
-    """An interpreter, and the folder of its programs."""
+    """An interpreter, the folder of its programs, and the key of its contents."""
 
     python: str
     bin: str
@@ -61,7 +61,7 @@ async def prepare_environment(
     wanted_python: tuple[str, str] | None = None,
     conda: CondaPackages | None = None,
 ) -> PythonEnvironment:
-    """The environment in which all that pip is told holds, kept as long as the folder `user`.
+    """Return the environment with everything that the pip calls install, kept as long as the folder `user`.
 
     Args:
         calls: What pip is told, in its order.
@@ -120,7 +120,7 @@ async def prepare_environment(
 async def _key(
     plan: EnvironmentPlan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None, conda: ByConda | None
 ) -> str:
-    """The same for what gives the same environment."""
+    """Return the same key for inputs that make the same environment."""
     day = plan.intent.as_of.cutoff
     parts = [
         2, uv is not None, plan.interpreter.version, sys.platform, platform.machine(), plan.packages, settings.pins,
@@ -143,7 +143,7 @@ async def _made(
     log: Callable[[str], None],
     conda: ByConda | None,
 ) -> None:
-    """Make the environment in its folder, or leave no folder."""
+    """Make the environment in its folder; a failure leaves no folder."""
     require_space(settings.cache)
     making = _Making(folder, calls, plan, settings, environment, config, uv, log, conda)
     try:
@@ -164,7 +164,7 @@ async def _made(
 
 @dataclass(slots=True)
 class _Making:
-    """One environment under way."""
+    """One environment being made."""
 
     folder: Path
     calls: Sequence[PipCall]
@@ -178,7 +178,7 @@ class _Making:
     dated: bool = True  # until the index turns out to tell no upload times
 
     async def make(self) -> None:
-        """Do all steps. Raises BuildError."""
+        """Run all steps. Raises BuildError."""
         await self._venv()
         environment = {**self.environment, "VIRTUAL_ENV": str(self.folder), "PYTHONUNBUFFERED": "1"}
         root = self.settings.cache
@@ -223,7 +223,7 @@ class _Making:
         return own and importlib.util.find_spec("pip") is not None
 
     async def _setuptools(self) -> None:
-        """Images of these Pythons have setuptools, whose pkg_resources old packages import; Python brings one along."""
+        """Install Python's bundled setuptools, whose pkg_resources old packages import, as old images have it."""
         look = (
             "import ensurepip, pathlib; print(*pathlib.Path(ensurepip.__file__).parent.glob('_bundled/setuptools-*'))"
         )
@@ -266,7 +266,7 @@ class _Making:
         )
 
     async def _failed(self, error: InstallerFailed, call: PipCall) -> None:
-        """Go on without a date where the index tells none, else raise what the installer meant."""
+        """Retry without a date where the index has no upload times, else raise the explained failure."""
         text = "\n".join(error.lines)
         if is_disk_full(error.lines):
             raise disk_full(self.settings.cache) from None

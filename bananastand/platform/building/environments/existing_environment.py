@@ -1,4 +1,4 @@
-"""Whether an environment that is there serves a build as it is: it has all, and is of the repository's time."""
+"""Decides whether an existing environment serves a build: it has everything, and is of the repository's time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ print(json.dumps([list(sys.version_info[:2]), found]))
 
 @dataclass(frozen=True, slots=True)
 class InstalledPackages:
-    """What an interpreter's environment holds: name -> (version, what it requires)."""
+    """The packages of an interpreter's environment: name -> (version, requirements)."""
 
     python: str
     version: tuple[int, int]
@@ -42,7 +42,7 @@ class InstalledPackages:
 
 
 async def installed_packages(python: str) -> InstalledPackages | None:
-    """Look at an environment by its interpreter; None where there is no such one."""
+    """Inspect an environment by its interpreter; None where there is no such interpreter."""
     status, text = await output([python, "-c", LOOK])
     try:
         version, found = cast("tuple[list[int], dict[str, Any]]", json.loads(text.splitlines()[-1] if text else ""))
@@ -59,7 +59,7 @@ def why_unsuitable(
     settings: BuildSettings,
     source: Path | None,
 ) -> str | None:
-    """Why an environment does not serve a build, or None where it does."""
+    """Return why an environment does not serve a build, or None where it does."""
     return (
         _python(candidate, intent)
         or _pins(candidate, settings)
@@ -91,7 +91,7 @@ def _pins(candidate: InstalledPackages, settings: BuildSettings) -> str | None:
 
 
 def _base(candidate: InstalledPackages, intent: EnvironmentIntent, source: Path | None) -> str | None:
-    """The base image's packages: of the same major version and no older, as far as the source names them."""
+    """Check the base image's packages that the source names: the same major version and no older."""
     for line in intent.packages:
         package = Requirement(line)
         found = candidate.packages.get(str(canonicalize_name(package.name)))
@@ -107,7 +107,7 @@ def _base(candidate: InstalledPackages, intent: EnvironmentIntent, source: Path 
 
 
 def _time(intent: EnvironmentIntent) -> str | None:
-    """Open requirements of another time would get the packages of today."""
+    """Check that open requirements of another time do not get today's packages."""
     if intent.as_of.is_recent or all(name_of(line) in intent.pinned for line in intent.requirements):
         return None
     if any(name_of(line) == "bananastand" for line in intent.requirements):  # no older than this package itself
@@ -118,7 +118,7 @@ def _time(intent: EnvironmentIntent) -> str | None:
 
 
 def _unmet_requirement(installed_: InstalledPackages, calls: Sequence[PipCall]) -> str | None:
-    """Why an environment does not satisfy what pip was told, or None: with all that is required in turn."""
+    """Return the first requirement that is missing, dependencies included, or None."""
     if installed_.version != sys.version_info[:2]:
         return f"its Python is {installed_.version[0]}.{installed_.version[1]}"
     requirements, constraints = list[str](), list[str]()

@@ -1,4 +1,4 @@
-"""Which GPUs a torch can drive, and which GPU this machine has. Builds nothing."""
+"""Which GPUs a torch can drive, and which GPUs this machine has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["capabilities_of", "cuda_of", "drives", "lowest_torch", "machine_capa
 
 
 def machine_capabilities() -> tuple[str, ...]:
-    """The compute capabilities of this machine's GPUs, such as ("9.0",); empty where there is none."""
+    """Return the compute capabilities of this machine's GPUs, such as ("9.0",); empty without a GPU."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return ()
     command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
@@ -26,7 +26,7 @@ def machine_capabilities() -> tuple[str, ...]:
 
 
 def cuda_of(torch: str, base: str | None = None) -> str | None:
-    """The CUDA that a torch is built for.
+    """Return the CUDA version that a torch is built for.
 
     Args:
         torch: A version; a local part such as +cu113 decides.
@@ -47,7 +47,7 @@ def cuda_of(torch: str, base: str | None = None) -> str | None:
 
 
 def capabilities_of(cuda: str, torch: str | None = None) -> tuple[str, ...]:
-    """The compute capabilities that torch wheels of a CUDA are compiled for; of a version, where the list changed."""
+    """Return the compute capabilities that torch wheels of a CUDA version are compiled for."""
     rows: dict[str, list[str]] = table()["capabilities"]
     fitting = [row for row in sorted(rows, key=version_numbers) if version_numbers(row) <= version_numbers(cuda)]
     if not fitting:
@@ -62,21 +62,21 @@ def capabilities_of(cuda: str, torch: str | None = None) -> tuple[str, ...]:
 
 
 def drives(cuda: str, capability: str, torch: str | None = None) -> bool:
-    """Whether wheels of a CUDA run on a GPU: code of a capability runs on its own major from its minor on."""
+    """Whether wheels of a CUDA version run on a GPU: code runs on its own major capability from its minor on."""
     major, minor = version_numbers(capability)
     compiled = (version_numbers(supported) for supported in capabilities_of(cuda, torch))
     return any(numbers[0] == major and numbers[1] <= minor for numbers in compiled)
 
 
 def lowest_torch(capability: str) -> tuple[str, str] | None:
-    """The lowest torch that drives a GPU, and the CUDA it is to be built for; None for a GPU no wheel is made for."""
+    """Return the lowest torch that drives a GPU and its CUDA version, or None."""
     rows: dict[str, list[str]] = table()["cuda_builds"]
     found = [(first, cuda) for cuda, (first, _) in rows.items() if drives(cuda, capability, first)]
     return min(found, key=lambda build: version_numbers(build[0]), default=None)
 
 
 def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> str | None:
-    """Why a torch cannot drive this machine's GPUs, with the lowest that can; None where it can, or there is no GPU."""
+    """Return why a torch cannot drive this machine's GPUs, with the lowest that can, or None."""
     if cuda is None:
         return None
     for capability in capabilities:

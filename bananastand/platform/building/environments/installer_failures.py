@@ -1,4 +1,4 @@
-"""Reads what uv or pip said when it failed, and says it anew: what, where it stands, why, and what to do."""
+"""Explains the output of a failed uv or pip: the requirement and its place, the reason, and what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,16 @@ NOISE = re.compile(r"subprocess-exited-with-error|metadata-generation-failed|Thi
 
 @dataclass(frozen=True, slots=True)
 class FailureContext:
-    """What an explanation may use. why_python: who chose the Python. files: asks the index for a package's files."""
+    """What an explanation may use.
+
+    Attributes:
+        calls: All pip calls of the build.
+        tool: "uv" or "pip".
+        minor: Of the environment's Python.
+        why_python: Who chose the Python.
+        as_of: The date of open requirements.
+        files: Returns a package's files on the index.
+    """
 
     calls: Sequence[PipCall]
     tool: str
@@ -47,7 +56,7 @@ class FailureContext:
 
 
 def explain_failure(lines: Sequence[str], context: FailureContext) -> str:
-    """One sentence or two: where the requirement stands, what is wrong with it, and what to do. May ask the index."""
+    """Return one sentence or two: where the requirement is written, what is wrong, and what to do."""
     text = "\n".join(lines)
     for read in (_unreachable, _hashes, _git, _too_new, _build, _no_wheel, _absent, _file, _conflict):
         if found := read(text, context):
@@ -58,7 +67,7 @@ def explain_failure(lines: Sequence[str], context: FailureContext) -> str:
 
 
 def is_disk_full(lines: Sequence[str]) -> bool:
-    """Whether the disk, or a quota, was full."""
+    """Whether the output says that the disk, or a quota, is full."""
     return re.search(r"No space left on device|os error 28\b|Disk quota exceeded", "\n".join(lines)) is not None
 
 
@@ -76,7 +85,7 @@ def _unreachable(text: str, context: FailureContext) -> str | None:
 
 
 def _hashes(text: str, context: FailureContext) -> str | None:
-    """A file of another hash, or a requirement without one; uv's words, then pip's."""
+    """Explain a different hash, or a requirement without one, in uv's output or pip's."""
     found = re.search(r"Hash mismatch for `([^`]+)`", text)
     found = found or re.search(r"DO NOT MATCH THE HASHES.*?\n\s+([\w.-]+(?:==\S+)?)[^\n]*from", text, re.DOTALL)
     if found:
@@ -218,7 +227,7 @@ def _conflict(text: str, context: FailureContext) -> str | None:
 
 
 def _cause(text: str) -> str | None:
-    """uv's derivation, in one line; or pip's."""
+    """Return uv's derivation in one line, or pip's."""
     if found := re.search(r"cause: (Because .+?)(?=\n\s*\n|\nhint|\Z)", text, re.DOTALL):
         plain = " ".join(found[1].split())
         return re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", "", plain).rstrip(" ,")
@@ -228,7 +237,7 @@ def _cause(text: str) -> str | None:
 
 
 def _wheels(name: str, version: str, context: FailureContext) -> str:
-    """Which Pythons a version has wheels for, where this one is not among them."""
+    """Return which Pythons a version has wheels for, where this one is not among them."""
     files = [file for file in context.files(name) if not version or str(file.version.public) == version]
     wheels, sources = pythons_of(files)
     if wheels and context.minor not in wheels:
@@ -239,7 +248,7 @@ def _wheels(name: str, version: str, context: FailureContext) -> str:
 
 
 def _another(name: str, version: str, context: FailureContext) -> str:
-    """The ways on: another Python where one has a wheel, another version where none has."""
+    """Return the ways on: another Python that has a wheel, or another version."""
     files = [file for file in context.files(name) if not version or str(file.version.public) == version] if name else []
     wheels, sources = pythons_of(files)
     fitting = wheels or sources
@@ -254,7 +263,7 @@ def _where(name: str, context: FailureContext) -> str:
 
 
 def _stands(name: str, context: FailureContext) -> str | None:
-    """File and line of a requirement, or the line of the Dockerfile that pip is called in."""
+    """Return file and line of a requirement, or the Dockerfile's line of the pip call."""
     plain = canonicalize_name(re.split(r"[\s=<>!~\[;@(]", name.strip("` "))[0]) if name else ""
     for call in context.calls:
         for place, text in call.places():

@@ -1,7 +1,4 @@
-"""Keeps an installer, and the setup scripts of packages that it runs, from all but what it needs of this machine.
-
-Knows where interpreters, package caches and pip's settings lie; installs nothing.
-"""
+"""Runs an installer, and the setup scripts of packages, with only the files of this machine that it needs."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ WRITTEN = (".cache/pip", ".cache/uv", ".cargo/registry")
 def sandbox_installer(
     command: Sequence[str], walls: Walls | None, *, cwd: Path, readable: Sequence[str], writable: Sequence[str]
 ) -> Generator[tuple[tuple[str, ...], dict[str, str]]]:
-    """The command in a sandbox, and variables for it; both as they were where there are no walls.
+    """Yield the command in a sandbox and variables for it; both unchanged where there are no walls.
 
     Args:
         command: The installer's.
@@ -69,13 +66,13 @@ def sandbox_installer(
 
 
 def _of_build(cwd: Path, walls: Walls) -> list[str]:
-    """The folder of the build that the working folder belongs to."""
+    """Return the folder of the build that the working folder belongs to."""
     builds, real = f"{walls.data}/builds/", os.path.realpath(cwd)
     return [builds + real[len(builds) :].partition("/")[0]] if real.startswith(builds) else []
 
 
 def _others(cache: str, used: Sequence[str]) -> Iterator[str]:
-    """What the cache holds of other builds, where it is in sight as a whole: so an installer can link its files."""
+    """Yield the cache's folders of other builds, which are hidden where the cache is visible as a whole."""
     if cache not in used:
         return
     for folder in (cache, f"{cache}/environments"):

@@ -1,4 +1,4 @@
-"""Reads what poetry, pipenv and uv would install: a project's own dependencies, at the versions of its lock file.
+"""Reads what poetry, pipenv and uv install: a project's own dependencies, at the versions of its lock file.
 
 What they export as a requirements file, and the programs they run in the project's environment, are read here too.
 """
@@ -22,7 +22,7 @@ RUNNERS = frozenset({"poetry", "pipenv", "uv", "pdm", "rye", "hatch"})
 
 
 def runner_words(words: Sequence[str | None]) -> tuple[str | None, ...]:
-    """What stands before a program that is run in a project's environment; empty where nothing does.
+    """Return the words before a program that runs in a project's environment, such as `poetry run`.
 
     >>> runner_words(["poetry", "run", "python", "app.py"]), runner_words(["python", "run", "x"])
     (('poetry', 'run'), ())
@@ -36,7 +36,7 @@ def runner_words(words: Sequence[str | None]) -> tuple[str | None, ...]:
 
 
 def exported_to(words: Sequence[str | None]) -> str | None:
-    """The file that an export is told to write, None where it writes to standard output."""
+    """Return the file that an export writes, or None for standard output."""
     for word, following in zip(words, [*words[1:], None], strict=False):
         if word in ("-o", "--output", "--output-file"):
             return following
@@ -46,7 +46,18 @@ def exported_to(words: Sequence[str | None]) -> str | None:
 
 
 def requirements_of(program: str, read_file: Callable[[str], str | None]) -> list[str] | None:
-    """The requirements, or None where the project's file is not there. read_file: a file's text. Raises ValueError."""
+    """Return a project's requirements.
+
+    Args:
+        program: "poetry", "pipenv" or "uv".
+        read_file: Returns a file's text, or None.
+
+    Returns:
+        The requirements, or None where the project's file is missing.
+
+    Raises:
+        ValueError: A file cannot be read.
+    """
     if program == "pipenv":
         if (text := read_file("Pipfile.lock")) is not None:
             return _of_pipfile(json.loads(text))
@@ -84,14 +95,14 @@ def _locked(text: str | None) -> dict[str, str]:
 
 
 def _pinned(line: str, locked: Mapping[str, str]) -> str:
-    """A requirement at its locked version, if it has one."""
+    """Return a requirement at its locked version, if it has one."""
     found = re.match(r"([\w.-]+)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$", line)
     version = locked.get(found[1].lower().replace("_", "-")) if found else None
     return f"{found[1]}{found[2] or ''}=={version}{found[4] or ''}" if found and version else line
 
 
 def _of_poetry(name: str, bound: Any) -> str | None:
-    """poetry's own notation of a requirement as pip's."""
+    """Translate a requirement of poetry's notation into pip's."""
     if isinstance(bound, list):
         bound = cast("list[Any]", bound)[-1]
     if isinstance(bound, str):

@@ -1,7 +1,4 @@
-"""What a package index and folders of wheels have of a package: files, their Pythons, and when they were uploaded.
-
-Speaks the simple API, in JSON or HTML; installs nothing.
-"""
+"""Reads package indexes (simple API, JSON or HTML) and folders of wheels: files, their Pythons and upload times."""
 
 from __future__ import annotations
 
@@ -47,9 +44,16 @@ MINORS = range(6, 20)  # of Python 3 that are considered
 
 @dataclass(frozen=True, slots=True)
 class PackageFile:
-    """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known.
+    """A file of a package.
 
-    yanked: by whoever published it, so that only an exact pin takes it.
+    Attributes:
+        name: Of the file.
+        version: Of the package.
+        tags: Of a wheel; empty for a source distribution.
+        requires_python: A specifier.
+        uploaded: None where it is unknown.
+        url: Of the file.
+        yanked: Whether its publisher withdrew it, so that only an exact pin takes it.
     """
 
     name: str
@@ -62,7 +66,7 @@ class PackageFile:
 
     @property
     def pythons(self) -> set[int]:
-        """The minors of Python 3 that can take it on Linux."""
+        """The minors of Python 3 that can install it on Linux."""
         bound = _specifier(self.requires_python)
         allowed = {minor for minor in MINORS if bound is None or bound.contains(f"3.{minor}.99")}
         if not self.tags:
@@ -71,9 +75,9 @@ class PackageFile:
 
 
 class PackageIndex:
-    """Indexes asked in their order, and folders of files. What was fetched is kept for the life of the object.
+    """Indexes that are asked in order, and folders of files; answers are cached.
 
-    failures: the addresses of packages that an index gave no answer to, and why.
+    `failures` holds the addresses that gave no answer, and why.
     """
 
     def __init__(
@@ -86,16 +90,16 @@ class PackageIndex:
         self.failures = dict[str, str]()
 
     def with_indexes(self, addresses: Iterable[str]) -> PackageIndex:
-        """One that asks these indexes too."""
+        """Return an index that asks these addresses too."""
         indexes = tuple(dict.fromkeys([*self._indexes, *addresses]))
         return PackageIndex(indexes, self._folders, self._certificates, self._timeout)
 
     def files(self, name: str) -> list[PackageFile]:
-        """All files of a package, without yanked ones; empty where no index has or says any. Blocks on the network."""
+        """Return all files of a package that are not yanked. Blocks on the network."""
         return [file for file in self.history(name) if not file.yanked]
 
     def history(self, name: str) -> list[PackageFile]:
-        """All files of a package, yanked ones among them."""
+        """Return all files of a package, yanked ones included. Blocks on the network."""
         name = str(canonicalize_name(name))
         if name not in self._known:
             found = [file for index in self._indexes for file in self._of_index(index, name)]
@@ -103,7 +107,7 @@ class PackageIndex:
         return self._known[name]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """What the indexes say of a package's files, as the simple API's JSON has it. Blocks on the network."""
+        """Return a package's files as the simple API's JSON has them. Blocks on the network."""
         return [row for index in self._indexes for row in self._rows(index, name)]
 
     def _of_index(self, index: str, name: str) -> list[PackageFile]:
@@ -127,7 +131,7 @@ class PackageIndex:
 
 
 def pythons_of(files: Iterable[PackageFile], when: datetime | None = None) -> tuple[set[int], set[int]]:
-    """The minors of Python 3 that have a wheel among the files, and those that a source distribution is for."""
+    """Return the minors of Python 3 with a wheel among the files, and those with a source distribution."""
     wheels, sources = set[int](), set[int]()
     for file in files:
         if when is None or file.uploaded is None or file.uploaded <= when:
@@ -136,9 +140,9 @@ def pythons_of(files: Iterable[PackageFile], when: datetime | None = None) -> tu
 
 
 def format_minors(minors: Iterable[int]) -> str:
-    """Minors of Python 3 as a reader wants them.
+    """Format minors of Python 3 as ranges.
 
-    >>> spelled({6, 7, 8, 11})
+    >>> format_minors({6, 7, 8, 11})
     '3.6-3.8, 3.11'
     """
     runs = list[list[int]]()
@@ -165,7 +169,7 @@ def version_of_file(filename: str) -> Version | None:
 
 
 def _request(address: str) -> urllib.request.Request:
-    """A request with the name and password of the address, which urllib takes for a part of the host."""
+    """Return a request with the address's user name and password in a header, as urllib needs it."""
     headers, parts = {"Accept": ACCEPT}, urlsplit(address)
     if parts.username:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -174,7 +178,7 @@ def _request(address: str) -> urllib.request.Request:
 
 
 def _bare(address: str) -> str:
-    """Without a name and password."""
+    """Return the address without user name and password."""
     return re.sub(r"(?<=//)[^/@]*@", "", address, count=1)
 
 

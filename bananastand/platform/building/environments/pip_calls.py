@@ -1,7 +1,7 @@
-"""Turns the words of a pip command of a Dockerfile into a call for the build's environment.
+"""Translates pip commands of a Dockerfile into calls for the build's environment.
 
-The environment is shared by builds and is made elsewhere: what depends on this build's files, or on where packages
-lie in an image, is translated here. Runs no pip.
+Builds share environments, so what depends on this build's files, or on where an image holds packages, is translated
+here.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ OWN = frozenset({"pip", "uv"})  # the builder's own installer is used, whatever 
 
 @dataclass(slots=True)
 class Pins:
-    """Requirements of bananastand.toml, each of which takes the place of that package's wherever it is named."""
+    """Requirements of bananastand.toml, each of which replaces its package's requirement everywhere."""
 
     by_name: Mapping[str, str]
     used: set[str] = field(default_factory=set[str])
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> Pins:
-        """Raises ValueError for a line that is no requirement."""
+        """Parse the lines. Raises ValueError for a line that is no requirement."""
         found = dict[str, str]()
         for line in lines:
             try:
@@ -48,7 +48,7 @@ class Pins:
         return cls(found)
 
     def applied(self, text: str) -> str:
-        """The requirement in whose place a pin stands, or the text as it is."""
+        """Return the pin that replaces a requirement, or the requirement."""
         found = re.match(r"([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?\s*([<>=!~;@].*|$)", text)
         name = canonicalize_name(found[1]) if found else ""
         if name not in self.by_name:
@@ -57,16 +57,20 @@ class Pins:
         return self.by_name[name]
 
     def rest(self) -> tuple[str, ...]:
-        """Pins of packages that no line named so far."""
+        """Return pins of packages that no line has named so far."""
         return tuple(line for name, line in self.by_name.items() if name not in self.used)
 
 
 @dataclass(slots=True)
 class PipWords:
-    """Reads pip commands of one stage.
+    """Translates the pip commands of one stage.
 
-    editable: folders of the image whose code is to be found where it lies. places: folders that would hold packages in
-    an image: of `--target` and `--prefix`, and the wheels of `pip wheel`.
+    Attributes:
+        rootfs: The stage's files.
+        pins: Of bananastand.toml.
+        log: Called with each line.
+        editable: Folders of the image whose code is imported from where it lies.
+        places: Folders that would hold packages in an image, by `--target`, `--prefix` or `pip wheel`.
     """
 
     rootfs: RootFilesystem
@@ -76,12 +80,12 @@ class PipWords:
     places: list[str] = field(default_factory=list[str])
 
     def is_place(self, path: str, workdir: str) -> bool:
-        """Whether a path of the image is one that would hold packages."""
+        """Whether a path of the image would hold packages."""
         plain = posixpath.normpath(posixpath.join(workdir, path.removeprefix("file://")))
         return any(plain == folder or plain.startswith(f"{folder}/") for folder in self.places)
 
     def call(self, words: Sequence[str], workdir: str, environment: Mapping[str, str], line: int) -> PipCall | None:
-        """The call for `pip WORDS` in a folder of the image; None where nothing is left to install."""
+        """Translate `pip WORDS` in a folder of the image; None where nothing is left to install."""
         result, place = list[str](), self.rootfs.at(workdir)
         action, finds_wheels = "", False
         for argument in pip_arguments(words):
@@ -131,14 +135,14 @@ class PipWords:
         return [self._inside(self.pins.applied(word))]
 
     def _has_wheels(self, path: str, workdir: str) -> bool:
-        """Whether a folder, or a pattern in it, means packages of an earlier `pip wheel`, which made no files here."""
+        """Whether a folder, or a pattern in it, means packages of an earlier `pip wheel`, which wrote no files here."""
         if not self.is_place(path, workdir):
             return False
         folder = self.rootfs.at(posixpath.join(workdir, posixpath.dirname(path) if re.search(r"[*?]", path) else path))
         return not folder.is_file() and not (folder.is_dir() and any(entry.is_file() for entry in folder.iterdir()))
 
     def _editable(self, target: str, workdir: str) -> list[str]:
-        """The package itself is installed, for what it requires; its code is found where it lies."""
+        """Return the package itself, for its requirements; its code is imported from where it lies."""
         path = target.partition("[")[0]
         if "://" in target or target.startswith("git+"):
             return [target]
@@ -148,7 +152,7 @@ class PipWords:
         return [self._inside(target)]
 
     def _inside(self, word: str) -> str:
-        """A word with its path led into the stage's files."""
+        """Return a word with its path led into the stage's files."""
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if not value.startswith("/") or value.startswith("//"):
             return word
@@ -156,7 +160,7 @@ class PipWords:
         return f"{option}{equals}{self.rootfs.root}{posixpath.normpath(value)}"
 
     def _rewrite(self, file: Path, workdir: str, depth: int = 0) -> None:
-        """Put pins into a requirements file, make its editable packages plain ones, and leave out the installer."""
+        """Apply pins to a requirements file, make its editable packages plain, and leave out the installer."""
         if depth > 8 or not file.is_file() or file.is_symlink():
             return
         text = read_requirements(file)

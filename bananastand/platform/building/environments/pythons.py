@@ -49,9 +49,13 @@ LINES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class PythonChoice:
-    """version: such as "3.8"; None for any. reason: who says so. exact: no other will do where this one is to be had.
+    """A Python.
 
-    fixed: no other will do at all, as bananastand.toml says.
+    Attributes:
+        version: Such as "3.8"; None for any.
+        reason: Who names it.
+        exact: Whether no other will do where this one can be had.
+        fixed: Whether no other will do at all, as bananastand.toml says.
     """
 
     version: str | None
@@ -61,28 +65,30 @@ class PythonChoice:
 
     @property
     def minor(self) -> int | None:
+        """The minor version, or None for any."""
         return None if self.version is None else int(self.version.split(".")[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """An interpreter of this machine."""
+    """An interpreter of this machine; `version` is in full, such as 3.8.18."""
 
     path: str
     version: str  # in full, such as 3.8.18
 
     @property
     def minor(self) -> int:
+        """The minor version."""
         return int(self.version.split(".")[1])
 
 
 def python_of_lines(instructions: Sequence[tuple[int, str]]) -> PythonChoice | None:
-    """The Python that lines of a Dockerfile install or start: the last one that names a version.
+    """Return the Python that lines of a Dockerfile install or start: the last one that names a version.
 
     Args:
-        instructions: The line and the text of each; ARG and ENV lines among them give values to later ones.
+        instructions: The line and the text of each; ARG and ENV lines give values to later ones.
 
-    >>> of_lines([(4, "RUN ln -s /usr/bin/python3.8 /usr/bin/python")]).version
+    >>> python_of_lines([(4, "RUN ln -s /usr/bin/python3.8 /usr/bin/python")]).version
     '3.8'
     """
     values, found = dict[str, str](), None
@@ -101,7 +107,7 @@ def python_of_lines(instructions: Sequence[tuple[int, str]]) -> PythonChoice | N
 
 
 def python_of_source(source: Path, machine: int) -> PythonChoice | None:
-    """The Python that .python-version or requires-python names; of several that fit, this machine's or the newest."""
+    """Return the Python of .python-version or requires-python; of several, this machine's or the newest."""
     file = source / ".python-version"
     if file.is_file() and (stated := re.match(r"\s*(3\.\d+)", file.read_text(encoding="utf-8", errors="replace"))):
         return PythonChoice(stated[1], ".python-version", exact=True)
@@ -136,7 +142,7 @@ def _requires_python(source: Path) -> str | None:
 
 
 async def find_interpreter(version: str, folder: Path) -> Interpreter | None:
-    """An interpreter of a version such as "3.8", or "3.8.10", on this machine; folder: where uv puts its own."""
+    """Find an interpreter such as "3.8" or "3.8.10" on this machine; uv installs its own into `folder`."""
     minor = int(version.split(".")[1])
     for path in dict.fromkeys(str(path) for path in _candidates(folder) if _may_be(path, minor)):
         found = await _looked_at(path)
@@ -146,7 +152,7 @@ async def find_interpreter(version: str, folder: Path) -> Interpreter | None:
 
 
 async def available_interpreters(folder: Path) -> list[Interpreter]:
-    """One interpreter of each minor of Python 3 that this machine has, the oldest first."""
+    """Return one interpreter of each minor of Python 3 on this machine, the oldest first."""
     paths = dict.fromkeys(str(path) for path in _candidates(folder))
     found = await asyncio.gather(*(_looked_at(path) for path in paths))
     by_minor = dict[int, Interpreter]()
@@ -157,7 +163,7 @@ async def available_interpreters(folder: Path) -> list[Interpreter]:
 
 
 async def install_python(uv: str, version: str, folder: Path, log: Callable[[str], None]) -> Interpreter | None:
-    """Have uv fetch a Python; None where it cannot."""
+    """Install a Python with uv; None where uv cannot fetch it."""
     own = {"UV_PYTHON_INSTALL_DIR": str(folder), "UV_HTTP_RETRIES": "1", "UV_NO_CONFIG": "1"}
     environment = {**inherited(os.environ, "UV_"), **own}
     log(f"environment: this machine has no Python {version}; uv is to fetch it")
@@ -171,7 +177,7 @@ async def install_python(uv: str, version: str, folder: Path, log: Callable[[str
 
 
 def no_interpreter(choice: PythonChoice, found: Sequence[Interpreter]) -> BuildError:
-    """The error where no Python is to be had."""
+    """Return the error for a missing Python."""
     here = ", ".join(interpreter.version for interpreter in found) or "none"
     return BuildError(
         f"Python {choice.version} is wanted ({choice.reason}), and this machine has none and cannot fetch it (it has "
@@ -181,7 +187,7 @@ def no_interpreter(choice: PythonChoice, found: Sequence[Interpreter]) -> BuildE
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """Where interpreters may lie; this process's own comes first."""
+    """Yield paths that may be interpreters, this process's own first."""
     yield Path(sys.executable)
     places = [Path(entry) for entry in os.environ.get("PATH", "").split(":") if entry.startswith("/")]
     for place in (*places, Path("/usr/bin"), Path("/usr/local/bin"), Path("/opt/homebrew/bin")):
@@ -194,7 +200,7 @@ def _candidates(folder: Path) -> Iterator[Path]:
 
 
 def _may_be(path: Path, minor: int) -> bool:
-    """Whether the path allows for a minor: what names no version may be any."""
+    """Whether the path may be of a minor; one that names no version may be of any."""
     named = re.search(r"3\.(\d+)", f"{path.parent.parent.name if path.parent.name == 'bin' else ''}/{path.name}")
     return named is None or int(named[1]) == minor
 

@@ -1,6 +1,6 @@
-"""Which builds of torch an environment may take: on a machine without a GPU those for the CPU, and no other.
+"""Which builds of torch an environment may take: CPU builds alone on a machine without a GPU.
 
-CUDA's builds are gigabytes. CPU builds come from PyTorch's own index; where it cannot be reached, from wheels on disk.
+CUDA builds are gigabytes. CPU builds come from PyTorch's own index, or from wheels on disk where it cannot be reached.
 """
 
 from __future__ import annotations
@@ -41,10 +41,14 @@ USERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TorchBuilds:
-    """kind: "any" takes what the index has; "cpu" PyTorch's CPU index; "wheels" these files alone; "none" no torch.
+    """The builds an environment may take.
 
-    index: the address for "cpu". why: why there is no index of CPU builds. backend: PyTorch's index for the base
-    image's CUDA, such as "cu113", where it answers.
+    Attributes:
+        kind: "any" takes the package index; "cpu" PyTorch's CPU index; "wheels" these files; "none" no torch.
+        index: The address for "cpu".
+        wheels: The files for "wheels".
+        why: Why there is no index of CPU builds.
+        backend: PyTorch's index for the base image's CUDA, such as "cu113", where it answers.
     """
 
     kind: Literal["any", "cpu", "wheels", "none"]
@@ -54,7 +58,7 @@ class TorchBuilds:
     backend: str | None = None
 
     def of_python(self, minor: int) -> dict[str, PackageFile]:
-        """The newest wheel of each package for a Python, by the package's name."""
+        """Return the newest wheel of each package for a minor of Python, by the package's name."""
         found = dict[str, PackageFile]()
         for wheel in sorted(self.wheels, key=lambda wheel: wheel.version):
             if minor in wheel.pythons:
@@ -63,7 +67,7 @@ class TorchBuilds:
 
     @property
     def is_mirror(self) -> bool:
-        """Whether CPU builds come from another index than PyTorch's, which uv does not know as one of torch alone."""
+        """Whether CPU builds come from another index than PyTorch's, which uv does not recognise."""
         return self.kind == "cpu" and self.index.rstrip("/") != CPU_INDEX
 
     @property
@@ -80,7 +84,7 @@ async def torch_builds(
     certificates: str | None,
     cuda: str | None = None,
 ) -> TorchBuilds:
-    """What this machine is to take.
+    """Choose the builds for this machine.
 
     Args:
         index: The index of CPU builds.
@@ -106,7 +110,7 @@ async def torch_builds(
 
 
 def uses_torch(requirements: Iterable[str], source: Path | None) -> bool:
-    """Whether an environment without torch may lack it: a requirement or a line of the source names it."""
+    """Whether the app may need torch: a requirement or a line of the source names it or a package that uses it."""
     for line in requirements:
         name = name_of(line)
         if name is None or name in USERS or "@" in line:  # what comes from an address may need anything
@@ -126,7 +130,7 @@ def imports(source: Path, package: str) -> bool:
 
 
 def requires_of(wheel: PackageFile) -> list[str]:
-    """The names of the packages that a wheel on disk requires."""
+    """Return the names of the packages that a wheel on disk requires."""
     try:
         with ZipFile(urllib.request.url2pathname(wheel.url.removeprefix("file://"))) as file:
             name = next(entry for entry in file.namelist() if entry.endswith(".dist-info/METADATA"))
@@ -138,7 +142,7 @@ def requires_of(wheel: PackageFile) -> list[str]:
 
 
 def name_of(requirement: str) -> str | None:
-    """The package a requirement is of; None for an address, a path, or what is no requirement."""
+    """Return the package of a requirement; None for an address, a path, or an invalid requirement."""
     try:
         return str(canonicalize_name(Requirement(requirement).name))
     except InvalidRequirement:
@@ -146,7 +150,7 @@ def name_of(requirement: str) -> str | None:
 
 
 def _unreachable(address: str, certificates: str | None) -> str | None:
-    """Why an index does not answer, or None where it does. Asks twice: a first look-up of a name may be lost."""
+    """Return why an index does not answer, or None. Asks twice, as a first DNS lookup may be lost."""
     if address.startswith("file:"):
         exists = Path(urllib.request.url2pathname(address.removeprefix("file://"))).exists()
         return None if exists else f"{address} is not there"

@@ -1,4 +1,4 @@
-"""uv's options for a plan: its day, the builds of torch it may take, and what replaces what."""
+"""Options of uv for an environment plan: its date, the builds of torch, and replaced requirements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PYTORCH = re.compile(r"\bdownload\.pytorch\.org/")
 def options_for(
     plan: EnvironmentPlan, settings: BuildSettings, folder: Path, day: datetime | None, of_base: bool
 ) -> list[str]:
-    """Options for `uv pip install`; files they name are written into `folder`.
+    """Return options for `uv pip install`; files that they name are written into `folder`.
 
     Args:
         plan: What is made.
@@ -55,14 +55,14 @@ def options_for(
 
 
 def forbidden_torch(lines: Sequence[str]) -> str | None:
-    """The torch that a dry run would install, if it is not a CPU build."""
+    """Return the torch that a dry run would install, if it is not a CPU build."""
     found = re.search(r"^\s*(?:\+ |Would install .*?\b)torch[=-]+(\d\S*)", "\n".join(lines), re.MULTILINE)
     return f"torch {found[1]}" if found and not found[1].endswith("+cpu") else None
 
 
 @contextlib.contextmanager
 def without_cuda(call: PipCall) -> Generator[PipCall]:
-    """The call without PyTorch's indexes of CUDA builds, also in its requirement files, of which it gets copies."""
+    """Yield the call without PyTorch's CUDA indexes, in copies of its requirement files too."""
     words, copies = list[str](), list[Path]()
     try:
         for argument in pip_arguments(call.words):
@@ -79,7 +79,7 @@ def without_cuda(call: PipCall) -> Generator[PipCall]:
 
 
 def _copy_without_cuda(path: Path) -> Path | None:
-    """A copy beside a requirement file, if it names such an index; its lines keep their numbers."""
+    """Write a copy beside a requirement file that names such an index; lines keep their numbers."""
     text = read_requirements(path) if path.is_file() else ""
     lines = ["" if line.lstrip().startswith(INDEXES) and PYTORCH.search(line) else line for line in text.splitlines()]
     if lines == text.splitlines():
@@ -90,7 +90,7 @@ def _copy_without_cuda(path: Path) -> Path | None:
 
 
 def _undated(plan: EnvironmentPlan) -> set[str]:
-    """No limit for torch where its index tells no times, nor for what a wheel on disk, which may be newer, requires."""
+    """Return packages without a date limit: torch, whose index has no times, and what wheels on disk require."""
     if plan.torch.kind == "cpu":
         return set(FAMILY)
     if plan.torch.kind != "wheels":
@@ -100,7 +100,7 @@ def _undated(plan: EnvironmentPlan) -> set[str]:
 
 
 def _pinned(plan: EnvironmentPlan, settings: BuildSettings) -> set[str]:
-    """No limit for exact pins: they mean that version, whenever it was uploaded."""
+    """Return exact pins, which mean their version whatever its upload time."""
     pins = {name for line in settings.pins if "==" in line and (name := name_of(line))}
     return plan.intent.pinned | pins
 

@@ -1,4 +1,4 @@
-"""Does one RUN line of a stage on this machine: step by step, each kept as a layer for the next build."""
+"""Runs one RUN line of a stage on this machine, step by step; each step is cached as a layer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ KEPT_LINES = 400
 
 
 class RunExecutor:
-    """A RUN line under way. Its folder and exported variables go from one step to the next."""
+    """A RUN line being run; its folder and exported variables go from one step to the next."""
 
     def __init__(self, stage: StageBuild, line: Instruction) -> None:
         self.stage, self.line = stage, line
@@ -60,7 +60,7 @@ class RunExecutor:
         self.several = False
 
     async def do(self) -> None:
-        """Raises NotHonoured, or DockerfileError where a step fails."""
+        """Run all steps. Raises NotHonoured, or DockerfileError where a step fails."""
         text = self._text()
         try:
             found = split_steps(text, lambda command: is_builtin(command, self._known))
@@ -98,7 +98,7 @@ class RunExecutor:
         return text
 
     def _with_heredocs(self, text: str) -> str:
-        """A here-document alone is the script; behind a program it is a file that the program reads."""
+        """Return the line with here-documents: one alone is the script, others become files."""
         heredocs = self.line.heredocs
         if text.strip() in (f"<<{heredocs[0].name}", f"<<-{heredocs[0].name}", f"<<'{heredocs[0].name}'",
                             f'<<"{heredocs[0].name}"'):  # fmt: skip
@@ -147,7 +147,7 @@ class RunExecutor:
         return any(is_builtin(command, self._known) for command in parse_commands(text))
 
     async def _tried(self, text: str) -> int:
-        """A step that installs packages and may fail: it is done at once, and leaves nothing behind if it fails."""
+        """Run a step that installs packages and may fail: it runs at once, and a failure leaves nothing behind."""
         stage = self.stage
         await stage.python()  # what earlier steps ask for fails on their own account
         before = len(stage.pip)
@@ -190,7 +190,7 @@ class RunExecutor:
         return await self._shell(read, await self._python(read))
 
     async def _python(self, read: RunAnalysis) -> PythonEnvironment | None:
-        """The environment, where the step may use it, or takes away what pip has still to read."""
+        """Return the environment for a step that may use it, or that removes files pip has still to read."""
         removes = any(name in read.line for name in ("rm ", "mv ", "unlink "))
         if read.plain and not (removes and self.stage.pip_reads_files()):
             return None
@@ -217,7 +217,7 @@ class RunExecutor:
         return f"RUN {program}: not a program that is run without a container or bubblewrap ({self.stage.no_sandbox})"
 
     def _lock(self, program: str) -> None:
-        """What poetry, pipenv or uv would install into an environment that other builds use."""
+        """Install what poetry, pipenv or uv would install."""
         if found := self._requirements(program):
             self.stage.add_pip(self.line.line, ("install", *found), self.folder, {})
 
@@ -238,7 +238,7 @@ class RunExecutor:
         return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else None
 
     def _conda(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
-        """Do what conda was told; the command that `conda run` is to run."""
+        """Do what conda's command says, and return the command of `conda run`."""
         stage = self.stage
 
         call = read_conda(words, lambda name: self._read(name, folder))
@@ -341,7 +341,7 @@ class RunExecutor:
         return sandboxed.command, sandboxed.environment
 
     def _after(self, read: RunAnalysis) -> None:
-        """Take over where the shell ended, what it exported, and what scripts asked of pip and apt."""
+        """Take over the shell's last folder, its exports, and what scripts asked of pip and apt."""
         stage = self.stage
         file = stage.rootfs.root / FOLDER
         if file.is_file():
@@ -385,7 +385,7 @@ def _entries(folders: Sequence[Path]) -> set[str]:
 
 
 def _only_cd(text: str) -> str | None:
-    """The folder of a line that is `cd FOLDER` alone."""
+    """Return the folder of a line that is only `cd FOLDER`."""
     try:
         found: list[ShellCommand] = parse_commands(text)
     except ShellError:
@@ -397,7 +397,7 @@ def _only_cd(text: str) -> str | None:
 
 
 def _exports(line: str) -> list[str]:
-    """The commands of a line that set variables or options for those that follow."""
+    """Return the commands of a line that set variables or options for later ones."""
     try:
         found = parse_commands(line)
     except ShellError:

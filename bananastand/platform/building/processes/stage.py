@@ -1,4 +1,4 @@
-"""One stage of a Dockerfile done on this machine: its files, its variables, and what pip is to install for it."""
+"""Builds one stage of a Dockerfile on this machine: its files, its variables, and what pip is to install."""
 
 from __future__ import annotations
 
@@ -50,9 +50,13 @@ TAKEN_OVER = ("environment", "workdir", "shell", "command", "entrypoint", "port"
 
 
 class StageBuild:
-    """A stage under way. `skipped` are the lines that were left out, `packages` Debian's that they name.
+    """A stage being built.
 
-    sandboxed: whether what runs has the stage's files as its root. no_sandbox: why not.
+    Attributes:
+        skipped: Commands that were left out.
+        packages: Debian packages that lines name.
+        sandboxed: Whether programs have the stage's files as their root.
+        no_sandbox: Why not.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class StageBuild:
         self.weights = overrides.build.weights  # hub names, and those to fetch in their place
 
     async def build(self) -> None:
-        """Do every instruction in its order. Raises BuildError."""
+        """Run every instruction in order. Raises BuildError."""
         try:
             await asyncio.to_thread(self._begin)
             for number, instruction in enumerate(self.stage.instructions, 1):
@@ -115,7 +119,7 @@ class StageBuild:
             self.mounts.take_away()
 
     async def python(self) -> PythonEnvironment:
-        """The environment with all that pip was told so far."""
+        """Return the environment with everything that pip is to install so far."""
         calls = list(self.pip)
         if rest := self.pip_words.pins.rest():
             calls.append(PipCall(("install", *rest), self.rootfs.root, str(self.rootfs.root)))
@@ -138,7 +142,7 @@ class StageBuild:
         return self._python[2]
 
     def _line_of(self, message: str) -> int | None:
-        """The Dockerfile's line whose packages could not be installed, unless the message names it."""
+        """Return the Dockerfile's line whose packages failed to install, unless the message names it."""
         if "Dockerfile line" in message:
             return None
         for call in self.pip:
@@ -148,7 +152,7 @@ class StageBuild:
         return lines.pop() if len(lines) == 1 else None
 
     def add_pip(self, line: int, words: tuple[str, ...], folder: str, variables: Mapping[str, str]) -> None:
-        """Have packages installed before the next step that uses Python."""
+        """Add packages that are installed before the next step that uses Python."""
         led = {name: self._led(value) for name, value in variables.items()}
         call = self.pip_words.call(words, folder, led, line)
         if call is None:
@@ -165,17 +169,17 @@ class StageBuild:
                    for call in self.pip[done:])  # fmt: skip
 
     def want_python(self, version: str, where: str) -> None:
-        """Note the Python that a line asks for; the settings decide."""
+        """Note the Python that a line asks for, unless the settings name one."""
         if self.settings.python is None:
             self.wanted_python = (version, where)
 
     def leave_out(self, command: str, reason: str) -> None:
-        """Note a command that is not run, and say so."""
+        """Note and log a command that is not run."""
         self.skipped.append(command)
         self.log(f"left out: {command[:200]}" + (f" ({reason})" if reason else ""))
 
     def needed(self) -> list[str]:
-        """Debian's packages that the lines so far name."""
+        """Return the Debian packages that the app may need so far."""
         return app_packages(self.packages)
 
     def _is_skipped(self, line: Instruction) -> bool:
@@ -185,7 +189,7 @@ class StageBuild:
         return f"{self.rootfs.root}{posixpath.normpath(value)}" if re.match("/[^/]", value) else value
 
     def placed(self, name: str, value: str) -> str:
-        """A variable's value as it is on this machine: what is a path of the stage leads into its files."""
+        """Return a variable's value on this machine, with paths of the stage led into its files."""
         if name in CACHES and value.startswith("/"):
             return str(self.rootfs.at(value))
         if name in ("PATH", "PYTHONPATH"):
@@ -216,7 +220,7 @@ class StageBuild:
         self.base = self.stage.base
 
     def values(self) -> dict[str, str]:
-        """ARG and ENV, as the lines see them."""
+        """Return ARG and ENV as lines see them."""
         return {"PATH": os.environ.get("PATH", ""), **self.arguments, **self.environment}
 
     async def _do(self, line: Instruction) -> None:
@@ -348,7 +352,7 @@ class StageBuild:
         self.key = hashlib.sha256(f"{self.key} {digest}".encode()).hexdigest()
 
     def _is_here(self, line: Instruction, image: str, sources: list[str]) -> bool:
-        """Whether all that is to come from an image are programs that this machine has."""
+        """Whether everything copied from an image is a program that this machine has."""
         if self.dockerfile.stage(image, self.stage.index) is not None:
             return False
         names = [posixpath.basename(source) for source in sources]
@@ -358,21 +362,21 @@ class StageBuild:
         return True
 
     def stage_of(self, line: Instruction, name: str) -> StageBuild:
-        """The earlier stage that a line names. Raises NotHonoured for an image."""
+        """Return the earlier stage that a line names. Raises NotHonoured for an image."""
         found = self.dockerfile.stage(name, self.stage.index)
         if found is None:
             raise NotHonoured(line.line, f"--from={name}: files of an image are not at hand here", line.text)
         return self.earlier[found.index]
 
     def hub(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The variables that lead programs to the shared cache, and to weights under other names."""
+        """Return variables that lead programs to the shared hub cache and to renamed weights."""
         home = hub_home(self.settings.cache, self.environment, inherited(os.environ))
         for place in home.values():  # what is not there cannot be made visible in a sandbox
             os.makedirs(place, exist_ok=True)
         return {**home, **renamed_weights(self.weights, environment)}
 
     def running_environment(self, python: PythonEnvironment | None) -> dict[str, str]:
-        """ENV as it is on this machine, with the environment's programs first."""
+        """Return ENV as on this machine, with the environment's programs first on PATH."""
         led = {name: self.placed(name, value) for name, value in self.environment.items()}
         path = self.placed("PATH", self.values()["PATH"])
         if self.pip_words.editable:

@@ -1,7 +1,6 @@
-"""Python packages that a stage takes from an earlier one: COPY --from of a virtual environment or of site-packages.
+"""Python packages that COPY --from takes from an earlier stage: virtual environments and site-packages.
 
-Here packages are in the build's environment and in no folder of a stage. What pip was to install there is taken over
-instead of the files.
+Packages are in the build's environment and in no folder of a stage, so the pip calls are taken over instead of files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Reads lines that set up an image's system: which Debian packages they ask for, and which of them need not be done.
-
-Knows apt, apk and yum, and the lines that the base images of 2021-2024 made necessary; installs nothing.
-"""
+"""Reads lines that set up an image's system: the Debian packages they install, and which lines can be left out."""
 
 from __future__ import annotations
 
@@ -82,7 +79,7 @@ CHANGES = frozenset(
 
 
 def packages_of(words: Sequence[str]) -> tuple[str, ...] | None:
-    """The packages that a package manager's command installs; None if it is another of its commands."""
+    """Return the packages that a package manager's command installs, or None for its other commands."""
     program = words[0].rpartition("/")[2]
     rest, names, skip, installs = list(words[1:]), list[str](), False, False
     for word in rest:
@@ -104,7 +101,7 @@ def packages_of(words: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def setup_reason(program: str, words: Sequence[str | None], *, sandboxed: bool) -> str | None:
-    """Why a command that sets up users, libraries or a shell need not be done; None for any other command."""
+    """Return why a command that sets up users, libraries or a shell is left out, or None."""
     if program in ("source", "."):
         return "the build has an environment of its own" if not sandboxed or _is_activation(words) else None
     return next((reason for reason, programs in SETUP.items() if program in programs.split()), None)
@@ -115,7 +112,7 @@ def _is_activation(words: Sequence[str | None]) -> bool:
 
 
 def harmless_reason(program: str, paths: Sequence[str]) -> str | None:
-    """Why a command that changes these absolute paths need not be done, or None where it may matter."""
+    """Return why a command that changes these absolute paths is left out, or None where it may matter."""
     if program not in CHANGES or not paths:
         return None
     reasons = list[str]()
@@ -131,12 +128,12 @@ def harmless_reason(program: str, paths: Sequence[str]) -> str | None:
 
 
 def app_packages(names: Iterable[str]) -> list[str]:
-    """The packages that an app may use, each once, without what the builder brings itself."""
+    """Return the packages that an app may use, sorted, without those that the builder provides."""
     return sorted({name for name in names if not BROUGHT.fullmatch(name) and not name.endswith(".deb")})
 
 
 async def missing_packages(names: Sequence[str]) -> list[str]:
-    """Which of the packages this machine lacks, by dpkg-query, else by program and library."""
+    """Return the packages this machine lacks, by dpkg-query, else by program and library."""
     if not names:
         return []
     others = {name: (name, *RENAMED.get(name, ())) for name in names}
@@ -159,7 +156,7 @@ def _is_found(name: str) -> bool:
 
 
 def describe_packages(names: Sequence[str], missing: Sequence[str]) -> str:
-    """One line: what is needed, what is missing, and the command that installs it."""
+    """Return one line: what is needed, what is missing, and the command that installs it."""
     if not missing:
         return f"needs these Debian packages: {', '.join(names)}; this machine has them"
     return (

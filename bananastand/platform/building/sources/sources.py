@@ -1,7 +1,4 @@
-"""Brings a source into a folder: a git repository, a local folder, a tar file or the name of an image.
-
-Knows what may be brought from where; knows nothing of what is built from it.
-"""
+"""Fetches a source into a folder: a git repository, a local folder, a tar file or the name of an image."""
 
 from __future__ import annotations
 
@@ -36,13 +33,14 @@ REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
 
 
 async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callable[[str], None]) -> str | None:
-    """Bring `source` into the empty folder `into`; the date of its last commit, where it is under git.
-
-    Raises SourceRefused.
+    """Fetch `source` into the empty folder `into`, and return the date of its last commit, if it is under git.
 
     https://, ssh:// and git@host:path are git repositories, file:// one under an allowed root, with #ref or
     #ref:folder as Docker has it. An absolute path is a folder or a tar file under an allowed root. image:NAME, or a
     name with a tag, is an image: what is built then is a Dockerfile of its FROM alone.
+
+    Raises:
+        SourceRefused: The text says why.
     """
     into.mkdir(parents=True, exist_ok=True)
     if not source or source != source.strip() or source.startswith("-") or any(ord(char) < 32 for char in source):
@@ -67,7 +65,7 @@ async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callab
 
 
 def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
-    """The path with its links followed. Raises SourceRefused unless it is there and under a root."""
+    """Return the path with links resolved. Raises SourceRefused unless it exists under a root."""
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
@@ -80,9 +78,10 @@ def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
 
 
 def files_of(folder: Path, ignored: Ignored, always: tuple[str, ...] = ()) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Folders, files and links below, sorted, with their paths; without .git, environments and what is ignored.
+    """Yield folders, files and links below a folder, sorted, with their paths.
 
-    kept: paths that are there whatever is ignored, as Docker keeps the Dockerfile.
+    .git, environments and ignored paths are left out; `always` names paths that stay though they are ignored, as Docker
+    keeps the Dockerfile.
     """
 
     def below(place: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -185,7 +184,7 @@ async def _git(source: str, into: Path, settings: BuildSettings, log: Callable[[
 
 
 def _only(into: Path, folder: str, settings: BuildSettings) -> None:
-    """Without .git and, where a folder was asked for, with that one's files in the place of all."""
+    """Remove .git and, where a folder was asked for, everything but that folder."""
     shutil.rmtree(into / ".git")
     if folder:
         subfolder = (into / folder).resolve()

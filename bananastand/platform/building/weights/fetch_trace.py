@@ -1,6 +1,6 @@
-"""Reads the last lines of a program that failed to fetch: what was asked for, and what kind of failure it was.
+"""Reads the last lines of a program that failed to fetch: what it asked for, and the kind of failure.
 
-Knows the texts of huggingface_hub of any age, transformers, diffusers, requests, urllib, wget, curl, git and git-lfs.
+Recognises the texts of huggingface_hub of any age, transformers, diffusers, requests, urllib, wget, curl, git, git-lfs.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ COMPILED: list[tuple[Kind, re.Pattern[str]]] = [(kind, re.compile(pattern)) for 
 
 @dataclass(frozen=True, slots=True)
 class FailedFetch:
-    """What was asked for, a hub repository by its name or an address, and why it did not come."""
+    """A hub repository or an address, and why it could not be fetched."""
 
     kind: Kind
     host: str | None = None
@@ -122,7 +122,7 @@ def read_failed_fetch(lines: Sequence[str]) -> FailedFetch | None:
 
 
 def _end_of(text: str) -> str | None:
-    """The last chain of tracebacks with its error, or the last lines of a program that prints none, if they fetch."""
+    """Return the last chain of tracebacks, or the last lines of a program without one, if they fetch."""
     start = text.rfind(TRACE)
     while start > 0 and CHAINED.search(text[:start]):
         start = text.rfind(TRACE, 0, start)
@@ -140,7 +140,7 @@ def _end_of(text: str) -> str | None:
 
 
 def _asked(kind: Kind, said: str, end: str) -> FailedFetch:
-    """The last repository or address that a program named, else one that its source code names."""
+    """Return the last repository or address that the output names, else one that the source code names."""
     found = _in_addresses(kind, said)
     if found.name is None and (tried := RETRIED.search(said)):
         host, path = tried["host"], tried["path"].rstrip("),")
@@ -174,7 +174,7 @@ def _in_addresses(kind: Kind, text: str) -> FailedFetch:
 
 
 def _repository(kind: Kind, host: str, path: str) -> FailedFetch | None:
-    """The hub repository that an address is of, if it is one's."""
+    """Return the hub repository of an address, or None."""
     hub = HUB_PATH.match(path)
     if hub is None or not (hub["revision"] or "/api/" in path or "huggingface" in host):
         return None

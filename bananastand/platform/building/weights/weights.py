@@ -1,7 +1,4 @@
-"""How a build and its replicas reach the model hub: tokens, the shared cache, and successors of deleted repositories.
-
-Knows the hub's names and variables; fetches nothing itself.
-"""
+"""How a build and its replicas reach the model hub: tokens, the shared cache, and renamed repositories."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ UNFINISHED = (".lock", ".incomplete", ".tmp")
 
 @dataclass(frozen=True, slots=True)
 class GoneRepository:
-    """A repository that is not where old code asks for it. moved: the hub redirects, which old libraries miss."""
+    """A repository that old code asks for under a dead name; `moved`: the hub redirects, which old libraries miss."""
 
     name: str
     successor: str | None
@@ -63,7 +60,7 @@ class GoneRepository:
 
 @cache
 def gone_weights() -> Mapping[str, GoneRepository]:
-    """Every known one, by its name."""
+    """Return every known dead name."""
     text = Path(__file__).with_name("gone_weights.toml").read_text(encoding="utf-8")
     return {
         name: GoneRepository(name, row.get("successor"), row["reason"], row["source"], row.get("moved", False))
@@ -72,9 +69,9 @@ def gone_weights() -> Mapping[str, GoneRepository]:
 
 
 def hub_tokens(secrets: Mapping[str, str], declared: Iterable[str] = ()) -> dict[str, str]:
-    """The secrets that RUN lines see without a mount: tokens of the hub, and what an ARG line declares.
+    """Return the secrets that RUN lines see without a mount: tokens of the hub, and declared ARGs.
 
-    A token that the user named in one of the hub's two ways is there in the other as well, as libraries read one each.
+    A token under one of the hub's two names is passed under both, as libraries read one each.
     """
     names = {*TOKENS, *OTHER_TOKENS, *declared}
     found = {name: value for name, value in secrets.items() if name in names}
@@ -83,7 +80,7 @@ def hub_tokens(secrets: Mapping[str, str], declared: Iterable[str] = ()) -> dict
 
 
 def hub_home(cache: Path, own: Mapping[str, str], machine: Mapping[str, str]) -> dict[str, str]:
-    """The variables for the hub's home of a build: in the cache that all builds share.
+    """Return the variables for the hub's home of a build, in the cache that all builds share.
 
     A home of its own has no token that its user once logged in with: none reaches an app unless it is named.
 
@@ -100,7 +97,7 @@ def hub_home(cache: Path, own: Mapping[str, str], machine: Mapping[str, str]) ->
 
 
 def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The variables that lead replicas to what builds have fetched, which they read and cannot change.
+    """Return the variables that lead replicas to what builds have fetched, which they can read and not change.
 
     Weights are links into the shared cache; what a replica fetches itself is kept in `folder`, its build's own.
 
@@ -121,13 +118,13 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def declared_arguments(dockerfile: Dockerfile) -> set[str]:
-    """The names of all ARG lines."""
+    """Return the names of all ARG lines."""
     lines = [line for stage in dockerfile.stages for line in stage.instructions if line.name == "ARG"]
     return {word.partition("=")[0] for line in lines for word in line.value.split()} | dockerfile.declared
 
 
 def renamed_weights(weights: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables under which every Python program fetches the repositories on the right for those on the left."""
+    """Return the variables that make every Python program fetch the right names instead of the left ones."""
     if not weights:
         return {}
     folder = str(renamed_folder())
@@ -136,12 +133,12 @@ def renamed_weights(weights: Mapping[str, str], environment: Mapping[str, str]) 
 
 
 def renamed_folder() -> Path:
-    """The folder for PYTHONPATH under which Python programs fetch other repositories."""
+    """Return the folder for PYTHONPATH that renames hub repositories."""
     return Path(__file__).parent / "renamed_weights"
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Finished files and links below a folder, which may not be there."""
+    """Yield finished files and links below a folder, which may be missing."""
     for place, _, names in os.walk(folder):
         for name in names:
             if not name.endswith(UNFINISHED) and name not in PRIVATE:
