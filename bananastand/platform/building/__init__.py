@@ -12,7 +12,7 @@ from .containers.container import build_container
 from .containers.engines import ENGINES, find_engine
 from .dockerfile.dockerfile import Dockerfile, parse
 from .dockerfile.templates import read_dockerfile
-from .environments.pip_calls import Pins
+from .environments.pip_translation import Pins
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
 from .overrides import FILE, Overrides, read_overrides

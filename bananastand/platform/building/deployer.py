@@ -1,7 +1,7 @@
 """Takes builds from queued to live: builds, starts one replica of the new version, and moves the traffic.
 
-A version that fails takes no traffic. Builds that a killed supervisor left are built again. Builds of one project run in
-sequence.
+A version that fails takes no traffic. Builds that a killed supervisor left are built again. Builds of one project run
+in sequence.
 """
 
 from __future__ import annotations

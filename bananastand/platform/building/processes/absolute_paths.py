@@ -1,4 +1,4 @@
-"""Finds absolute paths in an app's Python files that it will not find, where the build's tree is not its root."""
+"""Finds absolute paths in an app's Python files that do not exist where the root file system is not its root."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_FILES, MOST_LINES = 200, 12
 
 
 def unreachable_paths(folder: Path, rootfs: RootFilesystem) -> list[str]:
-    """Lines for the log: file, line and path, and how such paths are made to work. Empty where there are none."""
+    """Return lines for the log: file, line and path, and the ways to make them work; empty without any."""
     found = list[str]()
     files = (file for file in sorted(folder.rglob("*.py")) if "site-packages" not in file.parts)
     for _, file in zip(range(MOST_FILES), files, strict=False):

@@ -1,4 +1,4 @@
-"""What a RUN line did to its stage's files, kept for the next build that would do the same: weights come once."""
+"""Caches what a RUN line changed in its stage's files, so that the next build with the same line reuses it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Snapshot = dict[str, tuple[int, int, int]]
 
 
 def snapshot(root: Path) -> Snapshot:
-    """Every file, link and folder below, with what a change of it changes."""
+    """Return every file, link and folder below a folder, with the values by which a change shows."""
     found, open_ = Snapshot(), [""]
     while open_:
         prefix = open_.pop()
@@ -40,7 +40,7 @@ class LayerCache:
         self.folder = folder
 
     def restore(self, key: str, root: Path) -> bool:
-        """Do to the files below `root` what the layer's RUN did. False where the layer is not there, or not whole."""
+        """Apply a layer to the files below `root`; False where it is missing or incomplete."""
         layer = self.folder / key
         try:
             record = json.loads((layer / "layer.json").read_text(encoding="utf-8"))
@@ -59,7 +59,7 @@ class LayerCache:
         return True
 
     def keep(self, key: str, root: Path, before: Snapshot, after: Snapshot, outside: list[str]) -> None:
-        """Keep what changed between two looks. outside: what the RUN fetched into a cache of this machine."""
+        """Store what changed between two snapshots; `outside` is what the RUN fetched into a shared cache."""
         layer, fresh = self.folder / key, self.folder / f"{key}.{uuid.uuid4().hex}.new"
         (fresh / "files").mkdir(parents=True)
         for name in sorted(after):
@@ -80,7 +80,7 @@ class LayerCache:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Forget layers that no build used for a month."""
+        """Delete layers that no build has used for a month."""
         for note in self.folder.glob("*/layer.json"):
             if note.stat().st_mtime < time.time() - KEPT:
                 shutil.rmtree(note.parent, ignore_errors=True)

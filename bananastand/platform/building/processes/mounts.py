@@ -1,4 +1,4 @@
-"""What RUN mounts: secrets, caches, folders of the source or of another stage, there until they are taken away."""
+"""RUN --mount: secrets, caches, and folders of the source or of another stage, for the time of one RUN line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Mounts"]
 
 
 class Mounts:
-    """The mounts of one stage, as links and files in its tree."""
+    """The mounts of one stage, as links and files in its root file system."""
 
     def __init__(self, rootfs: RootFilesystem, source: Path, settings: BuildSettings) -> None:
         self._rootfs, self._source, self._settings = rootfs, source, settings
@@ -26,7 +26,7 @@ class Mounts:
         self.origins = list[str]()  # folders and files outside of the tree that are mounted
 
     def put(self, line: Instruction, workdir: str, stage: Callable[[str], RootFilesystem]) -> None:
-        """Put what a RUN line asks for in its place. stage: the files of an earlier one. Raises NotHonoured."""
+        """Mount what a RUN line asks for; `stage` returns the files of an earlier one. Raises NotHonoured."""
         for name, value in line.flags:
             if name not in ("mount", "network", "security"):
                 raise NotHonoured(line.line, f"RUN --{name}={value} is not honoured", line.text)
@@ -55,7 +55,7 @@ class Mounts:
             self._there.append(place)
 
     def variables(self, line: Instruction) -> dict[str, str]:
-        """The secrets of a RUN line as variables: their file's path is one that a program here does not find."""
+        """Return the secrets of a RUN line as variables, as a program cannot find their file without a sandbox."""
         values = dict[str, str]()
         for mount in _asked(line):
             if mount.get("type") == "secret" and (name := mount.get("id", "")) in self._settings.secrets:
@@ -63,7 +63,7 @@ class Mounts:
         return {name: value for name, value in values.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
 
     def take_away(self) -> None:
-        """Leave nothing of them in the tree."""
+        """Unmount everything."""
         while self._there:
             self._there.pop().unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The process builder: a Dockerfile done on this machine, in folders of its own, without a container."""
+"""The process builder: builds a Dockerfile on this machine without a container."""
 
 from __future__ import annotations
 
@@ -30,7 +30,19 @@ async def build_process(
     dockerfile: Dockerfile, source: Path, *, settings: BuildSettings, overrides: Overrides, folder: Path,
     log: Callable[[str], None],
 ) -> Launch:  # fmt: skip
-    """Do the stages that the last one needs. The replica runs in this build's folder. Raises BuildError."""
+    """Build the stages that the last one needs.
+
+    Args:
+        dockerfile: Of the source.
+        source: The folder of the source.
+        settings: Of the build.
+        overrides: Of bananastand.toml.
+        folder: The build's own; replicas run in it.
+        log: Called with each line.
+
+    Raises:
+        BuildError: The build failed; the text says why and what to do.
+    """
     done, no_sandbox = dict[int, StageBuild](), why_no_sandbox()
     if no_sandbox:
         log(f"absolute paths: led into the build word by word, as no mount namespace can be made: {no_sandbox}")
@@ -76,7 +88,7 @@ async def build_process(
 
 
 def _named(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The paths that the deploy's own variables name."""
+    """Return the paths that the deploy's own variables name."""
     return tuple(sorted({part for value in environment.values() for part in value.split(":") if part.startswith("/")}))
 
 
@@ -98,7 +110,7 @@ def _lines_of_command(last: StageBuild) -> list[int]:
 
 
 def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
-    """The command on this machine: paths of the image lead into the tree, and Python is the environment's."""
+    """Return the command on this machine: paths of the image lead into its files, and Python is the environment's."""
     program = words[0]
     name = posixpath.basename(program)
     if name.startswith("python") or (program.startswith("/") and not last.rootfs.has(program)):
@@ -110,7 +122,7 @@ def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check(launch: Launch, last: StageBuild) -> None:
-    """The program is there: better said now than when a replica does not start."""
+    """Raise BuildError where the program is missing, before a replica fails to start."""
     program, *words = launch.command
     said = f"CMD {' '.join(launch.command)}".replace(str(last.rootfs.root), "")
     if lines := _lines_of_command(last):
@@ -133,6 +145,6 @@ def _check(launch: Launch, last: StageBuild) -> None:
 
 
 async def _say_packages(build: StageBuild, log: Callable[[str], None]) -> None:
-    """Once, at the end: what the Dockerfile installs by apt, and what of it this machine lacks."""
+    """Log which Debian packages the Dockerfile installs, and which of them this machine lacks."""
     if names := app_packages(build.packages):
         log(describe_packages(names, await missing_packages(names)))

@@ -1,4 +1,4 @@
-"""ADD of an address: a file or a git repository is fetched into a stage's files, and kept for the next build."""
+"""ADD of an address: fetches a file or a git repository into a stage's files, and caches it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ except OSError as error:
 async def download(
     line: int, address: str, rootfs: RootFilesystem, target: str, *, cache: Path, log: Callable[[str], None]
 ) -> None:
-    """Bring what an address names to `target`, a folder if it ends with a slash. Raises DockerfileError."""
+    """Fetch an address to `target`, a folder if it ends with a slash. Raises DockerfileError."""
     is_git = address.startswith(("git@", "git://", "ssh://")) or urlsplit(address).path.endswith(".git")
     cached = cache / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:32]
     recorder = LineRecorder(log)

@@ -1,7 +1,6 @@
-"""What a RUN line means where there is no container: what pip and conda do, what the system has, and what is run.
+"""Reads a RUN line for the process builder: what pip and conda install, what is left out, and what is run.
 
-Knows which programs may run on this machine, and how their paths are led into the build's own tree where no mount
-namespace does that; runs nothing.
+Where no mount namespace does it, absolute paths of what is run are led into the build's root file system.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ PIP_QUIET = (
 
 @dataclass(slots=True)
 class RunAnalysis:
-    """A shell line, read. line: what is left of it for the shell, empty if nothing."""
+    """What a shell line means; `line` is what is left of it for the shell."""
 
     line: str
     pip: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
@@ -90,7 +89,7 @@ class RunAnalysis:
 
 
 def is_builtin(command: ShellCommand, known: Callable[[str], str | None]) -> bool:
-    """Whether the builder does a command itself, in its place among the others: pip's, conda's, a venv's."""
+    """Whether the builder does a command itself: pip's, conda's or a virtual environment's."""
     program, words = _program(command, known)
     action = (program, (words[1:2] or [""])[0])
     if program in ("pip", "virtualenv") or program in CONDA or action in LOCKS or action in EXPORTS:
@@ -257,7 +256,7 @@ class _Analyser:
 
 
 def _program(command: ShellCommand, known: Callable[[str], str | None]) -> tuple[str, list[str | None]]:
-    """The program's name without its folder, and all words as far as they are known; pip in all its spellings."""
+    """Return the program's name and all words that are known; every spelling of pip becomes "pip"."""
     words = [_value(word, known) for word in command.words]
     if words and words[0] is None:  # $PIP_INSTALL torch
         name = re.fullmatch(r"\$\{?(\w+)\}?", command.words[0].text)
@@ -290,7 +289,7 @@ def _program(command: ShellCommand, known: Callable[[str], str | None]) -> tuple
 
 
 def _is_setup(words: list[str | None]) -> bool:
-    """python setup.py install, which would write into an environment that other builds use."""
+    """Whether it is `python setup.py install`, which would change an environment that builds share."""
     plain = [word for word in words[1:] if not (word or "").startswith("-")]
     return plain[:1] == ["setup.py"] and bool({"install", "develop"} & set(plain[1:]))
 
@@ -300,13 +299,13 @@ def _names_installer(words: list[str | None]) -> bool:
 
 
 def _all_paths(operands: list[str]) -> bool:
-    """Whether all that a command changes is named by an absolute path; a download's address is none."""
+    """Whether everything that a command changes is an absolute path."""
     names = [operand for operand in operands if "://" not in operand]
     return bool(names) and all(name.startswith(("/", "~/", "$HOME/")) for name in names)
 
 
 def _value(word: ShellWord, known: Callable[[str], str | None]) -> str | None:
-    """What the shell will make of a word, with plain variables from ARG and ENV put in."""
+    """Return what the shell makes of a word, with plain variables from ARG and ENV replaced, or None."""
     if word.literal is not None:
         return word.literal
 
@@ -324,7 +323,7 @@ def _value(word: ShellWord, known: Callable[[str], str | None]) -> str | None:
 
 
 def _operands(command: ShellCommand, name: str) -> list[ShellWord]:
-    """The words of a command that may be paths: no options, and no pattern of sed or text of echo."""
+    """Return the words of a command that may be paths, without options and patterns."""
     words = [word for word in command.words[1:] if not word.text.startswith("-")]
     if name in PATTERNS:
         return words[1:] if name in PATTERN_FIRST else []
@@ -334,7 +333,7 @@ def _operands(command: ShellCommand, name: str) -> list[ShellWord]:
 
 
 def _written(command: ShellCommand) -> list[str]:
-    """Absolute paths that a command may write."""
+    """Return absolute paths that a command may write."""
     name = (command.name or "").rpartition("/")[2]
     words = [] if name in READERS or PYTHON.fullmatch(name) else _operands(command, name)
     texts = [word.literal or word.text for word in (*words, *command.files)]
@@ -342,20 +341,20 @@ def _written(command: ShellCommand) -> list[str]:
 
 
 def _runner(command: ShellCommand) -> list[tuple[int, int, str]]:
-    """`poetry run python x.py`: the build's environment is the project's, and the program is run in it."""
+    """Return the change that removes `poetry run`, as the build's environment is the project's."""
     before = runner_words([word.literal for word in command.words])
     return [(command.words[0].start, command.words[len(before)].start, "")] if before else []
 
 
 def _owners(command: ShellCommand) -> list[tuple[int, int, str]]:
-    """`install --owner=user`: files belong to the user who runs the platform."""
+    """Return the changes that remove `--owner=user` of install, as files belong to the platform's user."""
     if (command.name or "").rpartition("/")[2] != "install":
         return []
     return [(word.start, word.end, "") for word in command.words if re.match(r"--(owner|group)=", word.text)]
 
 
 def _paths(command: ShellCommand) -> list[tuple[int, int, str]]:
-    """Changes that lead the command's absolute paths into the build's tree, and its program to this machine's."""
+    """Return the changes that lead absolute paths into the root file system, and the program to this machine's."""
     changes, words = list[tuple[int, int, str]](), command.words[1:]
     name = (command.name or "").rpartition("/")[2]
     if command.words and "/" in (command.name or "") and (PYTHON.fullmatch(name) or name in RUNS):
@@ -376,7 +375,7 @@ def _paths(command: ShellCommand) -> list[tuple[int, int, str]]:
 
 
 def _start_of_path(word: ShellWord) -> int | None:
-    """Where an absolute path begins in a word: at once, after NAME= or after --option=."""
+    """Return where an absolute path begins in a word: at once, after NAME= or after --option=."""
     found = re.match(r"(?:[A-Za-z_]\w*=|--?[A-Za-z][\w-]*=)?['\"]?(?=/)", word.text)
     if found is None or word.text[found.end() :].startswith(("//", *HERE)):
         return None
@@ -384,6 +383,6 @@ def _start_of_path(word: ShellWord) -> int | None:
 
 
 def _lead(text: str, at: int) -> str:
-    """The variable of the tree and a slash, for a word unquoted, in " or in '."""
+    """Return the root's variable and a slash, for a word that is unquoted or in either quotes."""
     before = text[at - 1 : at]
     return f"${ROOT}/" if before == '"' else f"'\"${ROOT}\"'/" if before == "'" else f'"${ROOT}"/'

@@ -17,7 +17,7 @@ from ..dockerfile.dockerfile import Dockerfile, Instruction, Stage
 from ..dockerfile.image_command import ImageCommand, read_image_command
 from ..environments.conda_environment import CondaPackages
 from ..environments.environments import PythonEnvironment, prepare_environment
-from ..environments.pip_calls import Pins, PipWords
+from ..environments.pip_translation import Pins, PipTranslator
 from ..environments.requirements import PipCall
 from ..errors import BuildError, DockerfileError, NotHonoured
 from ..overrides import Overrides
@@ -92,7 +92,7 @@ class StageBuild:
         # The version of Python that conda is to bring, and where it says so.
         self.wanted_python: tuple[str, str] | None = None
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
-        self.pip_words = PipWords(self.rootfs, Pins.of(settings.pins), log)
+        self.pip_words = PipTranslator(self.rootfs, Pins.of(settings.pins), log)
         self.mounts = Mounts(self.rootfs, source, settings)
         self._python: tuple[int, CondaPackages, PythonEnvironment] | None = (
             None  # for how many calls of pip, and what else

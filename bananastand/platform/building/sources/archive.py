@@ -32,8 +32,8 @@ class _Member(tarfile.TarInfo):
 def unpack(archive: Path, into: Path, *, largest: int, most_files: int) -> None:
     """Unpack a tar that is uncompressed or compressed by gzip, bzip2 or xz.
 
-    Symbolic links are made once all files exist, so that none is written through one; links that lead out of the folder, hard
-    links, and files written through existing links are refused.
+    Symbolic links are made once all files exist, so that none is written through one. Links that lead out of the folder
+    are refused, and so are hard links and files written through existing links.
 
     Raises:
         SourceRefused: What was unpacked so far stays.

@@ -20,7 +20,7 @@ from ..root_filesystem import RootFilesystem
 from .pip_arguments import EDITABLE, FILES, FIND_LINKS, REQUIREMENTS, VALUES, pip_arguments
 from .requirements import PipCall, read_requirements
 
-__all__ = ["PipWords", "Pins"]
+__all__ = ["PipTranslator", "Pins"]
 
 # Where to put packages in an image. Here they go into the environment, which is on the app's path.
 PLACES = ("--target", "-t", "--prefix", "--root", "--src", "--cache-dir", "--log")
@@ -62,7 +62,7 @@ class Pins:
 
 
 @dataclass(slots=True)
-class PipWords:
+class PipTranslator:
     """Translates the pip commands of one stage.
 
     Attributes:
