@@ -1,4 +1,4 @@
-"""The folders in which the model hub's libraries keep what they download, by the environment variables that move them."""
+"""The folders in which the model hub's libraries keep downloads, by the environment variables that move them."""
 
 from __future__ import annotations
 

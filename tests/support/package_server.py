@@ -52,7 +52,7 @@ class PackageServer:
 
     def __init__(self) -> None:
         self.files = dict[tuple[str, str], dict[str, tuple[bytes, str | None]]]()
-        self.asked = list[str]()
+        self.requests = list[str]()
         self.authorizations = list[str]()  # of requests that have one
         self.yanked = set[str]()  # names of files
 
@@ -97,7 +97,7 @@ class PackageServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path.partition("?")[0]
-        self.asked.append(path)
+        self.requests.append(path)
         if authorization := handler.headers.get("Authorization"):
             self.authorizations.append(authorization)
         _, index, kind, *rest = [*path.split("/"), "", ""]

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import threading
-import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Any
 from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.launch import Launch
 from bananastand.platform.replicas.sandbox import in_sandbox
+from package_server import wheel as wheel_content
 
 __all__ = ["Bench", "served", "wheel"]
 
@@ -90,11 +90,7 @@ def served(folder: Path) -> Generator[str]:
 
 
 def wheel(folder: Path, name: str, version: str) -> Path:
-    """A package of one line, as pip takes it."""
-    path, about = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(f"{name}.py", f"version = {version!r}\n")
-        file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{about}/RECORD", f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
+    """Write a package of one module, as pip takes it."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    path.write_bytes(wheel_content(name, version))
     return path

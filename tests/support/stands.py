@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx2
 
-from bananastand.platform.building.deployer import BuildRequest
+from bananastand.platform.building.deployer import Builder, BuildRequest
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
@@ -73,9 +73,9 @@ async def build(order: BuildRequest) -> Launch:
 
 
 @asynccontextmanager
-async def running(data: Path, **settings: Any) -> AsyncGenerator[Platform]:
+async def running(data: Path, *, builder: Builder = build, **settings: Any) -> AsyncGenerator[Platform]:
     """A started stand, closed in the end."""
-    stand = Platform(Settings(data=data, **{**QUICK, **settings}), build)
+    stand = Platform(Settings(data=data, **{**QUICK, **settings}), builder)
     try:
         await stand.start()
         yield stand

@@ -62,17 +62,17 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
 
 def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
     """Return the settings, completed by bananastand.toml. Raises BuildError."""
-    said = overrides.build
+    file = overrides.build
     try:
-        Pins.of(said.pins)
+        Pins.of(file.pins)
     except ValueError as error:
         raise BuildError(f"{FILE}: build.pins: {error}") from None
     return dataclasses.replace(
         settings,
-        python=settings.python or said.python,
-        as_of=settings.as_of or said.as_of,
-        requirements=settings.requirements or said.requirements,
-        pins=settings.pins or said.pins,
+        python=settings.python or file.python,
+        as_of=settings.as_of or file.as_of,
+        requirements=settings.requirements or file.requirements,
+        pins=settings.pins or file.pins,
     )
 
 

@@ -23,10 +23,10 @@ class BuilderChoice:
 
 async def choose_builder(settings: BuildSettings, overrides: Overrides) -> BuilderChoice:
     """Choose by the deploy's own option, then bananastand.toml, then the engines that work here."""
-    for said, where in ((settings.builder, "as the deploy asks"), (overrides.build.builder, f"as {FILE} asks")):
-        if said == "process":
+    for requested, where in ((settings.builder, "as the deploy asks"), (overrides.build.builder, f"as {FILE} asks")):
+        if requested == "process":
             return BuilderChoice("process", None, f"{where}; --builder container builds an image")
-        if said == "container":
+        if requested == "container":
             return BuilderChoice("container", None, f"{where}; --builder process builds without one")
     # buildah alone runs RUN lines and replicas by chroot where nothing else works: it is used where it is asked for.
     found = await find_engine((settings.engine,) if settings.engine else CONTAINERS, settings.engine_notes)

@@ -98,14 +98,14 @@ async def output(
         return 127, ""
     try:
         async with asyncio.timeout(seconds):
-            said, _ = await process.communicate()
+            text, _ = await process.communicate()
     except TimeoutError:
         await _end(process)
         return 124, ""
     except BaseException:
         await asyncio.shield(_end(process))
         raise
-    return process.returncode or 0, said.decode("utf-8", "replace").strip()
+    return process.returncode or 0, text.decode("utf-8", "replace").strip()
 
 
 def _environment(environment: Mapping[str, str] | None) -> dict[str, str]:

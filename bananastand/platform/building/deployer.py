@@ -89,7 +89,7 @@ class Deployer:
         left = sorted(self._builds.list(states=("queued", "building", "deploying")), key=lambda build: build.number)
         for build in left:
             if build.attempts >= ATTEMPTS:
-                await self._fail(build, f"the stand was killed {build.attempts} times while it built")
+                await self._fail(build, f"the platform was killed {build.attempts} times while it built")
             else:
                 self._waiting.append(build)
         self._next()
@@ -222,7 +222,7 @@ class Deployer:
         say = self._teller(build)
         folder = self.folder(build)
         if build.attempts > 1:
-            say("begun again: the stand was killed while it built")
+            say("started again: the platform was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         order = BuildRequest(build.source, folder, build.builder, build.environment, build.secrets, say, build.as_of)
@@ -369,8 +369,8 @@ class Deployer:
 def _last_printed(log: Log) -> list[str]:
     """Return the lines of the build's current step, or of its replica where one was started."""
     lines = [str(row.get("line", "")) for row in log.last(400)]
-    said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
-    if said:
-        return said
+    replica_lines = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
+    if replica_lines:
+        return replica_lines
     first = max((at for at, line in enumerate(lines) if re.match(r"step \d+/\d+: ", line)), default=0)
     return lines[first:]

@@ -27,9 +27,9 @@ NOISE = re.compile(
 
 def decisive_line(lines: Sequence[str]) -> str:
     """Return the line that says what failed, or the last line that is no notice; empty without output."""
-    said = [line.strip() for line in lines if line.strip() and not NOISE.match(line)]
-    errors = [line for line in said if ERROR.match(line)]
-    return (errors or said or [""])[-1][:400]
+    candidates = [line.strip() for line in lines if line.strip() and not NOISE.match(line)]
+    errors = [line for line in candidates if ERROR.match(line)]
+    return (errors or candidates or [""])[-1][:400]
 
 
 def explain_windows_line_ends(script: Path) -> str | None:

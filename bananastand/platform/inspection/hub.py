@@ -60,7 +60,7 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
 
     name = renamed.get(weight.name, weight.name)
     try:
-        about = api.model_info(name, revision=weight.revision, files_metadata=True, timeout=SECONDS)
+        info = api.model_info(name, revision=weight.revision, files_metadata=True, timeout=SECONDS)
     except RepositoryNotFoundError:
         if weight.state == "gone":
             return weight, None
@@ -77,12 +77,12 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
         return weight, f"the hub answered {status}"
     except Exception as error:  # no network: of several libraries, by version
         return weight, f"the hub was not reached ({type(error).__name__})"
-    data: Any = about.card_data or {}
-    size = _size([(file.rfilename, file.size or 0) for file in about.siblings or []])
+    data: Any = info.card_data or {}
+    size = _size([(file.rfilename, file.size or 0) for file in info.siblings or []])
     found = replace(weight, size=size or None, license=data.get("license"))
     if weight.name in renamed:
         return found, None
-    if about.gated:
+    if info.gated:
         return replace(
             found, state="gated", reason=f"its terms are to be accepted at https://huggingface.co/{name}"
         ), None

@@ -113,15 +113,15 @@ def _together(
         if len(lines) < 1 or group.alone:
             continue
         assert uv is not None
-        status, said = _compile(uv, lines, query)
+        status, output = _compile(uv, lines, query)
         if status == 0:
             continue
-        text = "\n".join(said)
+        text = "\n".join(output)
         if "No solution found" not in text or "building from source is disabled" in text:
-            unknown.append(_reason(said))
+            unknown.append(_reason(output))
             continue
         context = FailureContext((), "uv", _minor(query), query.why, str(query.day.day), query.index.files)
-        reason = explain_failure(said, context)
+        reason = explain_failure(output, context)
         named = re.match(r"[A-Za-z0-9][\w.-]*", reason)
         where = _place(named[0] if named else "", lines)
         change = 'change one of the lines, or put another version in its place: [build] pins = ["PACKAGE==VERSION"]'
@@ -180,9 +180,9 @@ def _place(name: str, lines: Sequence[RequirementLine]) -> str | None:
     return lines[0].where if lines else None
 
 
-def _reason(said: Sequence[str]) -> str:
-    hint = next((line.removeprefix("hint: ") for line in said if line.startswith("hint: Wheels are required")), None)
+def _reason(output: Sequence[str]) -> str:
+    hint = next((line.removeprefix("hint: ") for line in output if line.startswith("hint: Wheels are required")), None)
     if hint is not None:
         name = re.search(r"`([^`]+)`", hint)
         return f"{name[1] if name else 'a package'} has no wheel: whether it fits is known once it is built"
-    return next((line.strip() for line in said if line.strip()), "uv gave no reason")
+    return next((line.strip() for line in output if line.strip()), "uv gave no reason")

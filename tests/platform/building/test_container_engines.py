@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from bananastand.platform.building.containers.engines import (
     ENGINES,
     ContainerEngine,
     EngineSearch,
-    _program,
     find_engine,
 )
 from bananastand.platform.launch import Launch
@@ -45,6 +42,14 @@ NO_HOST_NETWORK = """#!/bin/sh
 case "$1 $*" in
     "build "*"--network host"*) echo 'ERROR: granting entitlement network.host is not allowed' >&2; exit 1 ;;
 esac
+"""
+RUNS_THE_PROGRAM = """#!/bin/sh
+[ "$1" = build ] || exit 0
+for folder; do :; done
+"$folder/works"
+status=$?
+echo $status > "$(dirname "$0")/ran"
+exit $status
 """
 COUNTS = '#!/bin/sh\n[ "$1" = build ] && echo tried >> "$(dirname "$0")/tries"\nexit 0\n'
 
@@ -83,7 +88,7 @@ def test_an_engine_that_cannot_run_a_container_is_passed_over_with_its_reason(pr
     )
 
 
-def test_a_build_goes_on_without_a_container_and_one_line_says_why(programs: Path, tmp_path: Path) -> None:
+def test_a_build_without_a_working_engine_uses_a_process_and_logs_why(programs: Path, tmp_path: Path) -> None:
     write(programs, podman=BUILDS_NOTHING)
     source, lines = tmp_path / "source", list[str]()
     source.mkdir()
@@ -100,9 +105,7 @@ def test_a_build_goes_on_without_a_container_and_one_line_says_why(programs: Pat
     ]
 
 
-def test_a_container_that_is_asked_for_where_no_engine_works_fails_with_each_reason(
-    programs: Path, tmp_path: Path
-) -> None:
+def test_a_container_build_without_a_working_engine_names_each_reason(programs: Path, tmp_path: Path) -> None:
     write(programs, podman=RUNS_NOTHING)
     source = tmp_path / "source"
     source.mkdir()
@@ -122,7 +125,7 @@ def test_the_next_engine_is_taken_where_the_first_does_not_work(programs: Path, 
     assert list(result.problems) == ["docker"]
 
 
-def test_buildah_is_told_to_use_chroot_where_its_own_isolation_does_not_work(programs: Path, tmp_path: Path) -> None:
+def test_buildah_uses_chroot_where_its_default_isolation_fails(programs: Path, tmp_path: Path) -> None:
     write(programs, buildah=ONLY_CHROOT)
 
     engine = found(ENGINES, tmp_path / "notes").engine
@@ -137,7 +140,7 @@ def test_an_engine_that_refuses_the_machines_network_builds_without_it(programs:
     assert found(CONTAINERS, tmp_path / "notes").engine == ContainerEngine("docker", host_network=False)
 
 
-def test_an_engine_that_works_is_not_tried_for_each_build(programs: Path, tmp_path: Path) -> None:
+def test_a_working_engine_is_tried_once_a_day(programs: Path, tmp_path: Path) -> None:
     write(programs, podman=COUNTS)
 
     for _ in range(3):
@@ -147,14 +150,11 @@ def test_an_engine_that_works_is_not_tried_for_each_build(programs: Path, tmp_pa
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the program is of Linux")
-def test_the_program_of_the_trial_ends_with_status_0(tmp_path: Path) -> None:
-    program = _program(platform.machine())
-    if program is None:
-        pytest.skip(f"no program for {platform.machine()}")
-    (tmp_path / "works").write_bytes(program)
-    (tmp_path / "works").chmod(0o755)
+def test_the_program_of_the_trial_image_ends_with_status_0(programs: Path, tmp_path: Path) -> None:
+    write(programs, podman=RUNS_THE_PROGRAM)
 
-    assert subprocess.run([tmp_path / "works"], check=False).returncode == 0
+    assert found(CONTAINERS, tmp_path / "notes").engine == ContainerEngine("podman")
+    assert (programs / "ran").read_text() == "0\n"
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])

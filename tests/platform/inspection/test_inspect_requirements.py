@@ -173,9 +173,9 @@ def test_a_package_of_another_index_that_gives_no_answer_is_left_open(inspect: I
 
 
 def test_without_the_index_nothing_is_asked(inspect: Inspect, server: PackageServer) -> None:
-    before = len(server.asked)
+    before = len(server.requests)
 
     said = inspect("fruit==9.9", index=False)
 
     assert (said.resolution.state, said.resolution.reason) == ("unknown", "the package index was not asked")
-    assert len(server.asked) == before
+    assert len(server.requests) == before

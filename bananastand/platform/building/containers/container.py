@@ -154,8 +154,8 @@ def _failure(engine: str, status: int, lines: list[str]) -> str:
     before = (
         [re.sub(r"^#\d+ +[\d.]+ +", "", line) for line in lines[: at[-1]] if not ENGINES_OWN.match(line)] if at else []
     )
-    said = decisive_line(before)
-    return f"{engine} build ended with status {status}: {last}" + (f" (after: {said})" if said else "")
+    cause = decisive_line(before)
+    return f"{engine} build ended with status {status}: {last}" + (f" (after: {cause})" if cause else "")
 
 
 def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: BuildLog) -> str:
@@ -179,11 +179,12 @@ def _instead(base: str, images: Mapping[str, str]) -> str | None:
 
 
 async def _launch(engine: ContainerEngine, tag: str, settings: BuildSettings, overrides: Overrides) -> Launch:
-    about = ["inspect", "--type=image", tag] if engine.name == "buildah" else ["image", "inspect", tag]
-    status, text = await output([engine.name, *about])
+    arguments = ["inspect", "--type=image", tag] if engine.name == "buildah" else ["image", "inspect", tag]
+    status, text = await output([engine.name, *arguments])
     try:
-        said: Any = json.loads(text)
-        config = cast("dict[str, Any]", said["Docker"]["config"] if engine.name == "buildah" else said[0]["Config"])
+        description: Any = json.loads(text)
+        found = description["Docker"]["config"] if engine.name == "buildah" else description[0]["Config"]
+        config = cast("dict[str, Any]", found)
     except (ValueError, KeyError, IndexError, TypeError):
         raise BuildError(f"{engine.name} does not tell about the image it built (status {status})") from None
     command = overrides.app.command or (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))

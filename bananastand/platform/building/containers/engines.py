@@ -79,11 +79,11 @@ async def find_engine(names: Sequence[str], notes: Path) -> EngineSearch:
     for name in names:
         if shutil.which(name) is None:
             continue
-        status, said = await output([name, "info"], seconds=20)  # asks docker's engine too, not its client alone
+        status, info = await output([name, "info"], seconds=20)  # asks docker's engine too, not its client alone
         if status:
             problems[name] = "it does not answer: `" + name + " info` says why"
             continue
-        engine, problem = await _noted(name, said, notes)
+        engine, problem = await _noted(name, info, notes)
         if engine is not None:
             return EngineSearch(engine, problems)
         problems[name] = problem
@@ -150,8 +150,8 @@ async def _problem(engine: ContainerEngine, folder: Path) -> str | None:
 async def _machine(engine: str) -> str:
     """Return the processor of the engine's containers, which may differ from this machine's."""
     template = {"docker": "{{.Architecture}}", "podman": "{{.Host.Arch}}"}.get(engine)
-    status, said = await output([engine, "info", "--format", template], seconds=20) if template else (1, "")
-    name = said.strip().lower() if status == 0 and said.strip() else platform.machine().lower()
+    status, text = await output([engine, "info", "--format", template], seconds=20) if template else (1, "")
+    name = text.strip().lower() if status == 0 and text.strip() else platform.machine().lower()
     return OTHER_NAMES.get(name, name)
 
 
@@ -170,5 +170,5 @@ def _program(machine: str) -> bytes | None:
 def _reason(lines: Sequence[str], status: int) -> str:
     """Return the last error line that is about the cause, and not the engine's summary of the step."""
     errors = [line for line in lines if "rror" in line and "level=error" not in line]
-    said = [line for line in errors if not OWN.search(line)] or errors or [f"it ended with status {status}"]
-    return said[-1].strip()[:300]
+    causes = [line for line in errors if not OWN.search(line)] or errors or [f"it ended with status {status}"]
+    return causes[-1].strip()[:300]

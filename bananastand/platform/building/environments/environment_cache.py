@@ -80,7 +80,7 @@ def disk_full(cache: Path) -> BuildError:
     held_in_all, free = _spelled(sum(held.values())), _spelled(shutil.disk_usage(cache).free)
     return BuildError(
         f"no space is left for packages in {cache}: it holds {held_in_all}{f' ({parts})' if parts else ''}, and {free} "
-        "are free. Delete projects that are not needed, or the folder itself while no stand runs (the next builds "
+        "are free. Delete projects that are not needed, or the folder itself while no platform runs (the next builds "
         "fetch what they need), or move the data folder to a larger disk"
     )
 
@@ -91,10 +91,10 @@ def _size(folder: Path) -> int:
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                about = os.lstat(os.path.join(place, name))
-                if (about.st_dev, about.st_ino) not in seen:
-                    seen.add((about.st_dev, about.st_ino))
-                    size += about.st_blocks * 512
+                info = os.lstat(os.path.join(place, name))
+                if (info.st_dev, info.st_ino) not in seen:
+                    seen.add((info.st_dev, info.st_ino))
+                    size += info.st_blocks * 512
     return size
 
 

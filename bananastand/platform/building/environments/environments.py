@@ -206,12 +206,12 @@ class _Making:
         else:
             without = ["--without-pip"] if self._lends_pip else []
             command = [python.path, "-m", "venv", *without, str(self.folder)]
-        said = list[str]()
-        if await run(command, log=said.append):
-            if is_disk_full(said):
+        lines = list[str]()
+        if await run(command, log=lines.append):
+            if is_disk_full(lines):
                 raise disk_full(self.settings.cache)
             raise BuildError(
-                f"no environment can be made with {python.path}: {said[-1] if said else 'it says no reason'}"
+                f"no environment can be made with {python.path}: {lines[-1] if lines else 'it says no reason'}"
             )
         image = self.plan.intent.base
         if image is not None and image.python and python.minor < 12:

@@ -48,7 +48,9 @@ async def installed_packages(python: str) -> InstalledPackages | None:
         version, found = cast("tuple[list[int], dict[str, Any]]", json.loads(text.splitlines()[-1] if text else ""))
     except (ValueError, IndexError):
         return None
-    packages = {str(canonicalize_name(name)): (str(about[0]), list[str](about[1])) for name, about in found.items()}
+    packages = {
+        str(canonicalize_name(name)): (str(package[0]), list[str](package[1])) for name, package in found.items()
+    }
     return InstalledPackages(python, (version[0], version[1]), packages) if status == 0 else None
 
 

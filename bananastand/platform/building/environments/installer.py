@@ -116,11 +116,11 @@ class Installer:
         Raises:
             Failed: It ended with another status than 0.
         """
-        said = list[str]()
+        lines = list[str]()
         self.cache.mkdir(parents=True, exist_ok=True)
 
         def both(line: str) -> None:
-            said.append(line)
+            lines.append(line)
             if NOISE.match(line) is None:
                 self.log(line)
 
@@ -145,8 +145,8 @@ class Installer:
             more_variables,
         ):
             if await run(words, log=both, cwd=cwd, environment={**own, **more_variables}):
-                raise InstallerFailed(said)
-        return said
+                raise InstallerFailed(lines)
+        return lines
 
     def _installations(self) -> set[str]:
         """Return the installations of the interpreter, this program and the installer."""

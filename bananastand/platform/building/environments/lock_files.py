@@ -79,13 +79,13 @@ def requirements_of(program: str, read_file: Callable[[str], str | None]) -> lis
 
 def _of_pipfile(lock: Any) -> list[str]:
     found = list[str]()
-    for name, about in cast("Mapping[str, Any]", lock.get("default", {})).items():
-        if "git" in about:
-            found.append(f"{name} @ git+{about['git']}" + (f"@{about['ref']}" if "ref" in about else ""))
+    for name, entry in cast("Mapping[str, Any]", lock.get("default", {})).items():
+        if "git" in entry:
+            found.append(f"{name} @ git+{entry['git']}" + (f"@{entry['ref']}" if "ref" in entry else ""))
             continue
-        extras = f"[{','.join(about['extras'])}]" if about.get("extras") else ""
-        marker = f"; {about['markers']}" if about.get("markers") else ""
-        found.append(f"{name}{extras}{about.get('version', '')}{marker}")
+        extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+        marker = f"; {entry['markers']}" if entry.get("markers") else ""
+        found.append(f"{name}{extras}{entry.get('version', '')}{marker}")
     return found
 
 
@@ -107,16 +107,16 @@ def _of_poetry(name: str, bound: Any) -> str | None:
         bound = cast("list[Any]", bound)[-1]
     if isinstance(bound, str):
         return name + _bounds(bound)
-    about = cast("dict[str, Any]", bound)
-    if about.get("optional") or "path" in about:
+    entry = cast("dict[str, Any]", bound)
+    if entry.get("optional") or "path" in entry:
         return None
-    if "git" in about:
-        ref = about.get("rev") or about.get("tag") or about.get("branch")
-        return f"{name} @ git+{about['git']}" + (f"@{ref}" if ref else "")
-    if "url" in about:
-        return f"{name} @ {about['url']}"
-    extras = f"[{','.join(about['extras'])}]" if about.get("extras") else ""
-    return f"{name}{extras}{_bounds(str(about.get('version', '*')))}"
+    if "git" in entry:
+        ref = entry.get("rev") or entry.get("tag") or entry.get("branch")
+        return f"{name} @ git+{entry['git']}" + (f"@{ref}" if ref else "")
+    if "url" in entry:
+        return f"{name} @ {entry['url']}"
+    extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+    return f"{name}{extras}{_bounds(str(entry.get('version', '*')))}"
 
 
 def _bounds(text: str) -> str:

@@ -167,10 +167,10 @@ async def install_python(uv: str, version: str, folder: Path, log: Callable[[str
     own = {"UV_PYTHON_INSTALL_DIR": str(folder), "UV_HTTP_RETRIES": "1", "UV_NO_CONFIG": "1"}
     environment = {**inherited(os.environ, "UV_"), **own}
     log(f"environment: this machine has no Python {version}; uv is to fetch it")
-    said = list[str]()
-    status = await run([uv, "python", "install", "--no-bin", version], log=said.append, environment=environment)
+    lines = list[str]()
+    status = await run([uv, "python", "install", "--no-bin", version], log=lines.append, environment=environment)
     if status:
-        causes = [line.strip().removeprefix("cause: ") for line in said if line.strip()]
+        causes = [line.strip().removeprefix("cause: ") for line in lines if line.strip()]
         log(f"environment: uv could not fetch Python {version}: {causes[-1] if causes else 'it does not say why'}")
         return None
     return await find_interpreter(version, folder)

@@ -24,12 +24,12 @@ def snapshot(root: Path) -> Snapshot:
         prefix = open_.pop()
         with os.scandir(root / prefix) as entries:
             for entry in entries:
-                about, name = entry.stat(follow_symlinks=False), f"{prefix}{entry.name}"
-                if stat.S_ISDIR(about.st_mode):
+                info, name = entry.stat(follow_symlinks=False), f"{prefix}{entry.name}"
+                if stat.S_ISDIR(info.st_mode):
                     found[name] = (stat.S_IFDIR, 0, 0)
                     open_.append(f"{name}/")
                 else:
-                    found[name] = (about.st_mtime_ns, about.st_size, about.st_ino)
+                    found[name] = (info.st_mtime_ns, info.st_size, info.st_ino)
     return found
 
 
@@ -89,8 +89,8 @@ class LayerCache:
 def _bring(source: str, target: str) -> str:
     if os.path.lexists(target):
         os.unlink(target)
-    about = os.stat(source, follow_symlinks=False)
-    if stat.S_ISREG(about.st_mode) and about.st_size >= LINKED:
+    info = os.stat(source, follow_symlinks=False)
+    if stat.S_ISREG(info.st_mode) and info.st_size >= LINKED:
         try:
             os.link(source, target)
             return target

@@ -124,11 +124,11 @@ def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
 def _check(launch: Launch, last: StageBuild) -> None:
     """Raise BuildError where the program is missing, before a replica fails to start."""
     program, *words = launch.command
-    said = f"CMD {' '.join(launch.command)}".replace(str(last.rootfs.root), "")
+    label = f"CMD {' '.join(launch.command)}".replace(str(last.rootfs.root), "")
     if lines := _lines_of_command(last):
-        said = f"Dockerfile line {lines[-1]}: {said}"
+        label = f"Dockerfile line {lines[-1]}: {label}"
     if (why := explain_windows_line_ends(Path(launch.workdir, program))) is not None:
-        raise BuildError(f"{said}: {why}")
+        raise BuildError(f"{label}: {why}")
     if program.startswith("python"):
         script = next((word for word in words if not word.startswith("-")), None)
         flags = words[: words.index(script)] if script else words
@@ -136,10 +136,10 @@ def _check(launch: Launch, last: StageBuild) -> None:
             inside = launch.workdir.removeprefix(str(last.rootfs.root)) or "/"
             scripts = sorted(path.name for path in Path(launch.workdir).glob("*.py"))
             others = f" (it has {', '.join(scripts[:6])})" if scripts else ""
-            raise BuildError(f"{said}: there is no {script} in {inside}{others}; is there a COPY of it?")
+            raise BuildError(f"{label}: there is no {script} in {inside}{others}; is there a COPY of it?")
     elif shutil.which(program, path=launch.environment["PATH"]) is None and not Path(launch.workdir, program).is_file():
         raise BuildError(
-            f"{said}: neither the build's environment nor this machine has a program {program}; add the package that "
+            f"{label}: neither the build's environment nor this machine has a program {program}; add the package that "
             "brings it to requirements.txt, install it on this machine, or use the container builder"
         )
 

@@ -164,8 +164,8 @@ class RunExecutor:
     async def _step(self, text: str) -> int:
         stage, number = self.stage, self.line.line
         read = analyse_run(number, text, self._known, sandboxed=stage.sandboxed, beginning=self.line.text)
-        for said, reason in read.left_out:
-            stage.leave_out(said, reason)
+        for skipped, reason in read.left_out:
+            stage.leave_out(skipped, reason)
         stage.packages += read.packages
         stage.made_environments += [posixpath.join(self.folder, folder) for folder in read.environments]
         for call in read.pip:
@@ -242,13 +242,13 @@ class RunExecutor:
         stage = self.stage
 
         call = read_conda(words, lambda name: self._read(name, folder))
-        said = f"conda {' '.join(words)}"[:200]
+        label = f"conda {' '.join(words)}"[:200]
         if call is None:
-            raise NotHonoured(self.line.line, f"RUN {said}: not a command of conda that is read", self.line.text)
+            raise NotHonoured(self.line.line, f"RUN {label}: not a command of conda that is read", self.line.text)
         if call.rest:
             return call.rest
         if call.file and not call.packages and not call.pip and self._read(call.file, folder) is None:
-            raise DockerfileError(self.line.line, f"RUN {said}: there is no {call.file} in {folder}")
+            raise DockerfileError(self.line.line, f"RUN {label}: there is no {call.file} in {folder}")
         if call.python:
             stage.want_python(call.python, f"line {self.line.line}, conda")
         by_conda = find_conda() if stage.overrides.build.conda else None
@@ -257,7 +257,7 @@ class RunExecutor:
             stage.conda += CondaPackages(conda_specs(call.specs, gpu), call.channels)
             left = () if gpu else tuple(package for package in call.packages if name_of(package) in FAMILY)
             call = replace(call, packages=left, debian=(), left_out=())
-            stage.log(f"  {said}: {Path(by_conda).name} installs it, before pip's packages")
+            stage.log(f"  {label}: {Path(by_conda).name} installs it, before pip's packages")
         stage.packages += call.debian
         place = posixpath.dirname(posixpath.join(folder, call.file)) if call.file else folder
         for packages in (call.packages, call.pip):
@@ -269,9 +269,9 @@ class RunExecutor:
             python = f"Python {call.python}; " if call.python else ""
             left = f"; left out: {', '.join(call.left_out)}" if call.left_out else ""
             names = ", ".join((*call.packages, *call.pip, *call.debian)) or "nothing of PyPI"
-            stage.log(f"  {said}: read as {python}{names}{left}")
+            stage.log(f"  {label}: read as {python}{names}{left}")
         else:
-            stage.leave_out(said, "the build has an environment of its own")
+            stage.leave_out(label, "the build has an environment of its own")
         return ()
 
     async def _shell(self, read: RunAnalysis, python: PythonEnvironment | None) -> int:
@@ -301,8 +301,8 @@ class RunExecutor:
         script = "".join(f"{export}; " for export in self.exports) + read.line
         if self.several:
             inside = "/" if stage.sandboxed else f"${ROOT}/"
-            said = "pwd" if stage.sandboxed else f'here=$(pwd); echo "${{here#"${ROOT}"}}"'
-            script = f"trap '{{ {said}; }} > \"{inside}{FOLDER}\"' EXIT; {script}"
+            print_folder = "pwd" if stage.sandboxed else f'here=$(pwd); echo "${{here#"${ROOT}"}}"'
+            script = f"trap '{{ {print_folder}; }} > \"{inside}{FOLDER}\"' EXIT; {script}"
         command: tuple[str, ...] = (*stage.shell, script)
         place = stage.rootfs.at(self.folder)
         place.mkdir(parents=True, exist_ok=True)

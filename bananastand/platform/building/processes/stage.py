@@ -153,8 +153,8 @@ class StageBuild:
 
     def add_pip(self, line: int, words: tuple[str, ...], folder: str, variables: Mapping[str, str]) -> None:
         """Add packages that are installed before the next step that uses Python."""
-        led = {name: self._led(value) for name, value in variables.items()}
-        call = self.pip_words.call(words, folder, led, line)
+        placed = {name: self._led(value) for name, value in variables.items()}
+        call = self.pip_words.call(words, folder, placed, line)
         if call is None:
             return
         if self.settings.requirements and "install" in words:
@@ -377,12 +377,12 @@ class StageBuild:
 
     def running_environment(self, python: PythonEnvironment | None) -> dict[str, str]:
         """Return ENV as on this machine, with the environment's programs first on PATH."""
-        led = {name: self.placed(name, value) for name, value in self.environment.items()}
+        placed = {name: self.placed(name, value) for name, value in self.environment.items()}
         path = self.placed("PATH", self.values()["PATH"])
         if self.pip_words.editable:
             folders = [str(self.rootfs.at(folder)) for folder in dict.fromkeys(self.pip_words.editable)]
-            led["PYTHONPATH"] = ":".join([*folders, *filter(None, [led.get("PYTHONPATH", "")])])
-        return {**led, "PATH": f"{python.bin}:{path}" if python else path}
+            placed["PYTHONPATH"] = ":".join([*folders, *filter(None, [placed.get("PYTHONPATH", "")])])
+        return {**placed, "PATH": f"{python.bin}:{path}" if python else path}
 
     def _is_venv(self, path: str) -> bool:
         return any(path == f"{folder.rstrip('/')}/bin" for folder in self.made_environments)

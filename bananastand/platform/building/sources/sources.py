@@ -109,23 +109,23 @@ def _local(path: Path, into: Path, settings: BuildSettings) -> None:
     if not path.is_dir():
         raise SourceRefused(f"{path} is neither a folder nor a tar file ({', '.join(TARS)})")
     if into.resolve().is_relative_to(path):
-        raise SourceRefused(f"{path} holds the stand's own data; deploy a folder that does not")
+        raise SourceRefused(f"{path} holds the platform's own data; deploy a folder that does not")
     always = (settings.dockerfile, ".dockerignore", f"{settings.dockerfile}.dockerignore")
     size = count = 0
     for name, entry in files_of(path, read_ignored(path, settings.dockerfile), always):
-        target, about = into / name, entry.stat(follow_symlinks=False)
-        count, size = count + 1, size + (about.st_size if stat.S_ISREG(about.st_mode) else 0)
+        target, info = into / name, entry.stat(follow_symlinks=False)
+        count, size = count + 1, size + (info.st_size if stat.S_ISREG(info.st_mode) else 0)
         if size > settings.largest_source or count > settings.most_files:
             raise SourceRefused(
                 f"{path} holds more than {settings.largest_source} bytes or {settings.most_files} files; "
                 "name what is not needed in .dockerignore"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        if stat.S_ISLNK(about.st_mode):
+        if stat.S_ISLNK(info.st_mode):
             target.symlink_to(os.readlink(entry.path))
-        elif stat.S_ISDIR(about.st_mode):
+        elif stat.S_ISDIR(info.st_mode):
             target.mkdir(exist_ok=True)
-        elif stat.S_ISREG(about.st_mode):
+        elif stat.S_ISREG(info.st_mode):
             shutil.copy2(entry.path, target, follow_symlinks=False)
     refuse_links_out(into)
 

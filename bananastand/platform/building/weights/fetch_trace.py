@@ -116,9 +116,9 @@ def read_failed_fetch(lines: Sequence[str]) -> FailedFetch | None:
     if end is None:
         return None
     # Frames hold source code, in which errors are named that were not raised.
-    said = "\n".join(line for line in end.splitlines() if not line.startswith("  ") or "curl: (" in line)
-    kinds: list[Kind] = [kind for kind, pattern in COMPILED if pattern.search(said)]
-    return _asked(kinds[0], said, end) if kinds else None
+    messages = "\n".join(line for line in end.splitlines() if not line.startswith("  ") or "curl: (" in line)
+    kinds: list[Kind] = [kind for kind, pattern in COMPILED if pattern.search(messages)]
+    return _asked(kinds[0], messages, end) if kinds else None
 
 
 def _end_of(text: str) -> str | None:
@@ -139,22 +139,22 @@ def _end_of(text: str) -> str | None:
     return chain if wrapped and THROUGH.search(chain) else None
 
 
-def _asked(kind: Kind, said: str, end: str) -> FailedFetch:
+def _asked(kind: Kind, messages: str, end: str) -> FailedFetch:
     """Return the last repository or address that the output names, else one that the source code names."""
-    found = _in_addresses(kind, said)
-    if found.name is None and (tried := RETRIED.search(said)):
+    found = _in_addresses(kind, messages)
+    if found.name is None and (tried := RETRIED.search(messages)):
         host, path = tried["host"], tried["path"].rstrip("),")
         found = _repository(kind, host, path) or FailedFetch(kind, host, url=host + path)
     if found.name is None:
-        named = next((match for pattern in NAMED if (match := pattern.search(said))), None)
+        named = next((match for pattern in NAMED if (match := pattern.search(messages))), None)
         if named is not None:
             found = replace(found, name=named["name"].replace("--", "/", 1), file=named.groupdict().get("file"))
     if found.name is None and found.url is None:
         called = CALLED.search(end)
         found = replace(found, name=called["name"]) if called else _in_addresses(kind, end)
-    if found.host is None and (resolved := RESOLVED.search(said)):
+    if found.host is None and (resolved := RESOLVED.search(messages)):
         found = replace(found, host=resolved[1])
-    if kind == "revision" and (revision := re.search(r"Invalid rev id: (\S+)", said)):
+    if kind == "revision" and (revision := re.search(r"Invalid rev id: (\S+)", messages)):
         found = replace(found, revision=revision[1])
     return found
 

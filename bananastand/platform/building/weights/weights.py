@@ -149,10 +149,10 @@ def _lend(path: Path, target: Path) -> None:
     if os.path.lexists(target):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    about = path.lstat()
-    if stat.S_ISLNK(about.st_mode):
+    info = path.lstat()
+    if stat.S_ISLNK(info.st_mode):
         target.symlink_to(os.readlink(path))  # of a snapshot, to a blob beside it
-    elif about.st_size <= SMALL:
+    elif info.st_size <= SMALL:
         shutil.copyfile(path, target)
     else:
         target.symlink_to(path.absolute())
