@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def written(upgrade: bool) -> dict[str, str]:
-    """The text of each file by its path."""
+    """Return the text of each file by its path."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needs, extras = project["dependencies"], project["optional-dependencies"]
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def written(upgrade: bool) -> dict[str, str]:
 
 
 def compiled(requirements: Sequence[str], constraints: str) -> str:
-    """What uv resolves them to, for every platform, with hashes."""
+    """Return what uv resolves requirements to, for every platform, with hashes."""
     limits = ROOT / "locks" / ".constraints.tmp"
     limits.write_text(constraints, encoding="utf-8")
     command = [
@@ -79,12 +79,12 @@ def compiled(requirements: Sequence[str], constraints: str) -> str:
 
 
 def entries(text: str) -> list[tuple[str, str]]:
-    """Names and versions of a lock file."""
+    """Return names and versions of a lock file."""
     return [(match[1], match[2]) for line in text.splitlines() if (match := ENTRY.match(line))]
 
 
 def without_torch(text: str) -> str:
-    """A lock file less torch and what its CUDA build alone needs."""
+    """Return a lock file without torch and what only its CUDA build needs."""
     lines, keeping = list[str](), True
     for line in text.splitlines(keepends=True):
         if match := ENTRY.match(line):
@@ -95,7 +95,7 @@ def without_torch(text: str) -> str:
 
 
 def cpu_torch(version: str) -> str:
-    """The entry of torch's CPU build. Raises SystemExit where the hashes of that version are not listed."""
+    """Return the entry of torch's CPU build. Raises SystemExit where its hashes are not listed."""
     listing = (ROOT / "locks" / "torch-cpu.sha256").read_text(encoding="utf-8").split()
     hashes = [digest for digest, wheel in zip(listing[::2], listing[1::2], strict=True)
               if wheel.startswith((f"torch-{version}+cpu-", f"torch-{version}-"))]  # fmt: skip
@@ -105,17 +105,17 @@ def cpu_torch(version: str) -> str:
 
 
 def all_of(extras: dict[str, list[str]]) -> list[str]:
-    """The requirements of all extras, those that name the project itself left out."""
+    """Return the requirements of all extras, without those that name the project."""
     return [requirement for extra in extras.values() for requirement in own(extra)]
 
 
 def own(extra: Sequence[str]) -> list[str]:
-    """An extra's requirements, less other extras of the project."""
+    """Return an extra's requirements without the project's other extras."""
     return [requirement for requirement in extra if not requirement.startswith("bananastand[")]
 
 
 def name_of(requirement: str) -> str:
-    """The package that a requirement names."""
+    """Return the package that a requirement names."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     return found[0] if found else requirement
 

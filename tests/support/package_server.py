@@ -1,4 +1,4 @@
-"""A package index on loopback, as PEP 503 and PEP 691 have it: what it serves is made by the test."""
+"""A package index on loopback (PEP 503 and PEP 691) with packages that the test makes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PackageServer", "sdist", "wheel"]
 
 
 def wheel(name: str, version: str, tag: str = "py3-none-any", requires: tuple[str, ...] = (), code: str = "") -> bytes:
-    """A package of one module, which knows its version."""
+    """Return a package of one module, which knows its version."""
     about = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
@@ -36,7 +36,7 @@ def wheel(name: str, version: str, tag: str = "py3-none-any", requires: tuple[st
 
 
 def sdist(name: str, version: str, setup: str) -> bytes:
-    """A source distribution with this setup.py."""
+    """Return a source distribution with this setup.py."""
     files = {"setup.py": setup, "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n"}
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
@@ -133,7 +133,7 @@ def _row(index: str, name: str, filename: str, content: bytes, uploaded: str | N
 
 
 def put(folder: Path, name: str, version: str, tag: str = "py3-none-any") -> Path:
-    """A wheel on disk."""
+    """Write a wheel to disk."""
     path = folder / f"{name}-{version}-{tag}.whl"
     path.write_bytes(wheel(name, version, tag))
     return path

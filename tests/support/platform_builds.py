@@ -1,4 +1,4 @@
-"""A bench for builds by the process builder: a source, a cache, builds one after the other, and what they start."""
+"""Builds a source with the process builder, one build after the other with one cache, and runs the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Bench", "served", "wheel"]
 
 
 class Bench:
-    """A source, a cache, and builds of it. sandboxed: whether replicas have the build's tree as their root."""
+    """A source, a cache, and builds of it; `sandboxed`: replicas have the build's files as their root."""
 
     def __init__(self, folder: Path, *, sandboxed: bool) -> None:
         self.folder, self.source, self.lines, self.sandboxed = folder, folder / "source", list[str](), sandboxed
@@ -55,11 +55,11 @@ class Bench:
 
     @property
     def index(self) -> str:
-        """An ENV line by which pip takes the bench's wheels alone."""
+        """An ENV line by which pip takes only the bench's wheels."""
         return f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={self.wheels.as_uri()}\n"
 
     def ran(self, launch: Launch) -> str:
-        """What a replica of it says."""
+        """Return what a replica prints."""
         command, environment, folder = launch.command, {**os.environ, **launch.environment}, launch.workdir
         if self.sandboxed:
             assert launch.root is not None
@@ -72,7 +72,7 @@ class Bench:
 
 @contextmanager
 def served(folder: Path) -> Generator[str]:
-    """The address of a server of the folder's files."""
+    """Yield the address of a server of the folder's files."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:

@@ -1,4 +1,4 @@
-"""A repository to build, on an index on loopback; what a made environment holds."""
+"""A repository to build with a package index on loopback, and what a made environment holds."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def repository(tmp_path: Path, index: PackageServer) -> Repository:
 
 
 def installed(launch: Launch) -> dict[str, str]:
-    """What is in the environment, by the interpreter's own word."""
+    """Return the packages of the environment, as its interpreter reports them."""
     code = "import importlib.metadata as m; [print(d.metadata['Name'], d.version) for d in m.distributions()]"
     said = subprocess.run([str(launch.python), "-c", code], capture_output=True, text=True, check=True).stdout
     return dict(line.split() for line in said.splitlines())

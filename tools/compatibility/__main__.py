@@ -1,4 +1,4 @@
-"""Measures what runs unchanged: `python -m tools.compatibility`. Writes docs/compatibility.md and its numbers."""
+"""Measures which repositories run unchanged, and writes docs/compatibility.md and its numbers."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
 
 
 def _is_done(life: dict[str, Any] | None) -> bool:
-    """Whether --resume leaves it out: something was tried, and all of that is green."""
+    """Whether --resume skips a repository: something was tried, and all of it is green."""
     oks = [cell["ok"] for cell in life["cells"].values()] if life else []
     return True in oks and False not in oks
 
 
 def _when(builder: str) -> dict[str, Any]:
-    """What the page says of when, where and with what was measured."""
+    """Return the date, commit and machine of the measurement."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     found = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -128,7 +128,7 @@ def _keep_log(life: LifecycleRun, folder: Path) -> None:
 
 
 def _engines(options: argparse.Namespace, selected: list[CorpusRepository]) -> dict[str, str]:
-    """Make stand-ins for the base images where an engine works; the variables for it."""
+    """Make stand-ins for base images where an engine works, and return the engines' variables."""
     place = options.folder / "images"
     environment = engine_environment(place)
     os.environ.update(environment)
@@ -142,7 +142,7 @@ def _engines(options: argparse.Namespace, selected: list[CorpusRepository]) -> d
 
 
 def _said(inspected: dict[str, Any]) -> dict[str, Any]:
-    """What the page says of an inspection."""
+    """Return what the page shows of an inspection."""
     if not inspected:
         return {}
     template, base = inspected["template"]["title"], inspected["base"]["python"]
@@ -150,7 +150,7 @@ def _said(inspected: dict[str, Any]) -> dict[str, Any]:
 
 
 def _beside(platform: PlatformProcess, sdk: SdkCaller, sources: Path, limit: float) -> MatrixCell:
-    """Two apps with one fixed port, both live, each answering for itself."""
+    """Run two apps with one fixed port at the same time and call both."""
     by_name = {repository.name: repository for repository in read_manifest()}
     pair = [by_name["http-server"], by_name["flask-markov"]]
     lives = [LifecycleRun(repository, "process", platform, sdk, sources, limit) for repository in pair]
@@ -167,10 +167,7 @@ def _beside(platform: PlatformProcess, sdk: SdkCaller, sources: Path, limit: flo
 
 @contextlib.contextmanager
 def _hub(folder: Path, selected: list[CorpusRepository], requests: Path) -> Iterator[dict[str, str]]:
-    """The hub of the tests with what these repositories fetch, and the variables that lead to it.
-
-    requests: the file into which it writes what it is asked.
-    """
+    """Serve what these repositories fetch from a hub on loopback, and yield the variables that lead to it."""
     names = sorted({repository.successors.get(name, name) for repository in selected for name in repository.weights})
     if not names:
         yield {}
@@ -211,7 +208,7 @@ def _report(name: str, cell: MatrixCell) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What was measured before with one builder."""
+    """Return earlier results of one builder."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for name, life in found.get("repositories", {}).items():
         if "cells" not in life:  # as both builders stood in one file

@@ -41,7 +41,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 
 
 def engine_environment(folder: Path) -> dict[str, str]:
-    """Variables for the engines: a storage of their own, and settings that a machine inside a machine allows."""
+    """Return variables for engines: their own storage, and settings that work inside of a container."""
     folder.mkdir(parents=True, exist_ok=True)
     storage, engine = folder / "storage.conf", folder / "containers.conf"
     storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n')
@@ -56,14 +56,14 @@ def engine_environment(folder: Path) -> dict[str, str]:
 
 @functools.cache
 def container_engine() -> str | None:
-    """The engine that the platform takes under this process's environment, or None."""
+    """Return the engine that the platform uses in this environment, or None."""
     with tempfile.TemporaryDirectory() as notes:
         found = asyncio.run(find_engine(ENGINES, Path(notes)))
     return found.engine.name if found.engine is not None else None
 
 
 def missing_programs() -> str | None:
-    """What a stand-in cannot be made without, or None."""
+    """Return what is missing to make a stand-in, or None."""
     if os.geteuid() != 0:
         return "stand-ins of base images are made by root alone"
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
@@ -71,7 +71,7 @@ def missing_programs() -> str | None:
 
 
 def no_stand_in(repository: CorpusRepository) -> str | None:
-    """Why a base image of the repository cannot be made here, or None."""
+    """Return why no stand-in of a repository's base image can be made here, or None."""
     for name in _bases(repository):
         kind = _kind(name)
         if kind is None:
@@ -84,7 +84,7 @@ def no_stand_in(repository: CorpusRepository) -> str | None:
 def make_images(
     repositories: Iterable[CorpusRepository], folder: Path, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """Make what is not there yet; the stand-in of each base image by its name.
+    """Make missing stand-ins, and return the stand-in of each base image.
 
     Args:
         folder: Scratch.
@@ -93,8 +93,8 @@ def make_images(
     names = sorted(
         {name for repository in repositories if no_stand_in(repository) is None for name in _bases(repository)}
     )
-    workshop = _Workshop(folder, {**os.environ, **environment})
-    return {name: workshop.image(kind) for name in names if (kind := _kind(name)) is not None}
+    maker = _ImageMaker(folder, {**os.environ, **environment})
+    return {name: maker.image(kind) for name in names if (kind := _kind(name)) is not None}
 
 
 def _bases(repository: CorpusRepository) -> list[str]:
@@ -103,7 +103,7 @@ def _bases(repository: CorpusRepository) -> list[str]:
 
 
 def _kind(name: str) -> str | None:
-    """The stand-in that serves for a published image."""
+    """Return the kind of stand-in for a published image, or None."""
     repository = name.partition(":")[0].rpartition("/")[2]
     if "conda" in repository:
         return None
@@ -117,14 +117,14 @@ def _interpreter(version: str) -> Path | None:
     return next(iter(sorted(PYENV.glob(f"{version}.*"))), None)
 
 
-class _Workshop:
+class _ImageMaker:
     """Makes images with buildah."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment
 
     def image(self, kind: str) -> str:
-        """Its name; made if it is not there."""
+        """Return the name of a stand-in, which is made if it is missing."""
         name = f"{PREFIX}-{kind}"
         if subprocess.run(["buildah", "inspect", "--type=image", name], env=self._environment,
                           capture_output=True).returncode:  # fmt: skip
@@ -166,7 +166,7 @@ class _Workshop:
         return add
 
     def _python(self, version: str) -> Path:
-        """A folder with usr/local: the Python, and its pip."""
+        """Return a folder with usr/local: the Python and its pip."""
         root, source = self._folder / f"python{version}", _interpreter(version)
         assert source is not None, "no_stand_in has looked"
         shutil.rmtree(root, ignore_errors=True)
@@ -196,7 +196,7 @@ class _Workshop:
         self._run("buildah", "run", container, "--", "sh", "-c", link)
 
     def _add_packages(self, container: str) -> None:
-        """Ubuntu's python3.8 and python3-pip for apt, and the list of CUDA's packages that those images have."""
+        """Add Ubuntu's python3.8 and python3-pip for apt, and the list of CUDA packages those images have."""
         folder, python = self._folder / "debs", self._python("3.8")
         shutil.rmtree(folder, ignore_errors=True)
         system = python / "usr" / "bin"

@@ -1,4 +1,4 @@
-"""Reads the corpus: its manifest, and a repository as a user's checkout with a last commit on its day."""
+"""Reads the corpus: its manifest, and each repository as a checkout with a last commit on its date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
 
 @dataclass(frozen=True)
 class CorpusCall:
-    """A request and what must come back; see the head of tests/corpus/manifest.toml."""
+    """A request and the expected response, as the head of tests/corpus/manifest.toml describes."""
 
     inputs: Any = None
     route: str = "/"
@@ -68,7 +68,7 @@ class CorpusRepository:
 
 
 def read_manifest() -> list[CorpusRepository]:
-    """All the repositories, in the manifest's order."""
+    """Return all repositories, in the manifest's order."""
     read = tomllib.loads((CORPUS / "manifest.toml").read_text())["repository"]
     return [_repository(dict(entry)) for entry in read]
 
@@ -83,9 +83,9 @@ def _repository(entry: dict[str, Any]) -> CorpusRepository:
 
 
 def check_out(repository: CorpusRepository, folder: Path) -> Path:
-    """A checkout of the repository below `folder`, with one commit on its day. What it needs to be asked for is added.
+    """Check the repository out below `folder`, with one commit on its date.
 
-    Successors of weights are applied only when asked: that is the one thing a repository's user writes.
+    Successors of weights are written into bananastand.toml: that is the one thing a repository's user adds.
     """
     place = folder / repository.name
     shutil.rmtree(place, ignore_errors=True)
@@ -102,7 +102,7 @@ def check_out(repository: CorpusRepository, folder: Path) -> Path:
 
 
 def materialize(value: Any) -> Any:
-    """The inputs with pictures and sounds put in: "png:70x40:10,20,30" and "wav:0.5" become base64."""
+    """Return inputs with pictures and sounds: "png:70x40:10,20,30" and "wav:0.5" become base64."""
     if isinstance(value, dict):
         return {key: materialize(item) for key, item in value.items()}
     if isinstance(value, str) and value.startswith("png:"):

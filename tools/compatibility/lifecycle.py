@@ -1,4 +1,4 @@
-"""Takes a repository of the corpus through its life on a platform: one cell for each step."""
+"""Takes a repository of the corpus through the steps from inspection to redeployment, a cell for each step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NO_BACKGROUND = "no background handler"
 
 @dataclass(frozen=True)
 class MatrixCell:
-    """How a step went. ok: None where the step does not apply, or cannot be tried here; the note says why."""
+    """The result of a step; `ok` is None where it does not apply or cannot be tried, and the note says why."""
 
     ok: bool | None
     note: str = ""
@@ -44,7 +44,7 @@ class MatrixCell:
 
 
 def fetches(requests: list[str], name: str) -> list[str]:
-    """Those requests that brought a file of a repository of the hub, by this name or by the one it moved to."""
+    """Return the requests that brought a file of a hub repository, by this name or the one it moved to."""
     short = re.compile(rf"GET /(?:[\w.-]+/)?{re.escape(name)}/resolve/\S+ (?:200|302)")
     return [request for request in requests if short.fullmatch(request)]
 
@@ -54,7 +54,7 @@ class _Failed(Exception):
 
 
 def missing_needs(repository: CorpusRepository, builder: str) -> str | None:
-    """Why this machine cannot try the repository, or None."""
+    """Return why this machine cannot try the repository, or None."""
     if builder == "container":
         if missing := missing_programs():
             return missing
@@ -70,14 +70,14 @@ def missing_needs(repository: CorpusRepository, builder: str) -> str | None:
 
 
 def _own_address() -> str:
-    """This machine's address on its network, which containers reach."""
+    """Return this machine's address on its network, which containers reach."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         probe.connect(("192.0.2.1", 9))  # nothing is sent
         return str(probe.getsockname()[0])
 
 
 class LifecycleRun:
-    """One repository with one builder on one platform. hub_requests: what the hub of the tests was asked so far."""
+    """One repository with one builder on one platform; `hub_requests` returns the hub's requests so far."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class LifecycleRun:
         self._hub_requests = hub_requests
 
     def run(self, report: Callable[[str, MatrixCell], None]) -> None:
-        """Every step in order; after one that the others need has failed, they say so."""
+        """Run every step in order; steps after a failed one that they need fail with that reason."""
         steps = {
             "inspected": self._inspect, "built": self._build, "live": self._live, "called": self._call,
             "background": self._background, "scaled": self._scale, "redeployed": self._redeploy,
@@ -155,7 +155,7 @@ class LifecycleRun:
         return MatrixCell(not wrong, "; ".join(wrong))
 
     def _unsaid(self, said: dict[str, Any]) -> Iterator[str]:
-        """What inspect says otherwise than the manifest."""
+        """Yield what inspect reports differently from the manifest."""
         known = self.repository
         if known.python and said["base"]["python"] != known.python:
             yield f"it says Python {said['base']['python']}, not {known.python}"
@@ -187,7 +187,7 @@ class LifecycleRun:
         return MatrixCell(True)
 
     def substitutes(self) -> list[str]:
-        """What the build took in the place of what the repository means, as its log says."""
+        """Return what the build replaced, as its log says."""
         return [line.partition("environment: ")[2] for line in self.log if " in the place of " in line]
 
     def _live(self) -> MatrixCell:
@@ -273,7 +273,7 @@ class LifecycleRun:
         return MatrixCell(True, f"{again['seconds']['live']:.1f} s")
 
     def _since(self) -> Callable[[], list[str]]:
-        """What the hub is asked from now on."""
+        """Return a function that returns the hub's requests from now on."""
         count = len(self._hub_requests())
         return lambda: self._hub_requests()[count:]
 

@@ -17,13 +17,13 @@ MARKS = {True: "yes", False: "**no**", None: "-"}
 
 
 def score(results: dict[str, Any]) -> tuple[int, int]:
-    """Green cells, and all that were tried."""
+    """Return the number of green cells, and of all cells that were tried."""
     oks = [cell["ok"] for builders in results.values() for life in builders.values() for cell in life["cells"].values()]
     return oks.count(True), oks.count(True) + oks.count(False)
 
 
 def together(measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The lives by repository, and by builder: those of each builder are in a file of their own."""
+    """Return the results by repository and by builder."""
     found = dict[str, Any]()
     for builder, result in measured.items():
         for name, life in result.get("repositories", {}).items():
@@ -32,7 +32,7 @@ def together(measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_page(repositories: list[CorpusRepository], measured: dict[str, dict[str, Any]]) -> str:
-    """The page's text, of what was measured with each builder."""
+    """Return the page's text."""
     results = together(measured)
     green, tried = score(results)
     share = 100 * green / tried if tried else 0.0
@@ -63,7 +63,7 @@ def write_page(repositories: list[CorpusRepository], measured: dict[str, dict[st
 
 
 def _when(measured: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each builder."""
+    """Return a line for each builder."""
     lines = list[str]()
     for builder, result in measured.items():
         green, tried = score(together({builder: result}))
@@ -130,7 +130,7 @@ def _reasons(repositories: list[CorpusRepository], results: dict[str, Any]) -> l
 
 
 def _substitutes(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
-    """What a build took in the place of what the repository means, as its log says."""
+    """Return what builds replaced, as their logs say."""
     rows = [
         f"- {repository.name}, {builder}: {_plain(line)}"
         for repository in repositories

@@ -1,4 +1,4 @@
-"""A platform of its own on a scratch data directory, and its HTTP API."""
+"""Runs a platform in a process with a scratch data directory, and calls its HTTP API."""
 
 from __future__ import annotations
 
@@ -76,16 +76,17 @@ class PlatformProcess:
 
     @property
     def pid(self) -> int:
+        """The process's id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def banana(self) -> str:
-        """What stands for https://api.banana.dev/."""
+        """The address that replaces https://api.banana.dev/."""
         return f"http://127.0.0.1:{self.port}/banana/"
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """A call of the platform's own API. Raises ApiError."""
+        """Call the platform's own API. Raises ApiError."""
         answer = self._request(method, f"/stand/v1/{path}", json.dumps(body).encode() if body is not None else b"")
         if answer.status >= 400:
             said = answer.json()
@@ -96,7 +97,7 @@ class PlatformProcess:
     def deploy(
         self, name: str, source: Path, builder: str, *, limit: float, environment: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Deploy and wait: the build as it ended, with `seconds`, the time in each of its states.
+        """Deploy and wait; return the finished build with `seconds`, the time in each of its states.
 
         Args:
             name: Of the project.
@@ -133,7 +134,7 @@ class PlatformProcess:
             time.sleep(0.05)
 
     def log(self, build: str) -> list[str]:
-        """The lines of a build's log."""
+        """Return the lines of a build's log."""
         answer = self._request("GET", f"/stand/v1/builds/{build}/log", b"")
         lines = list[str]()
         for line in answer.body.decode(errors="replace").splitlines():
@@ -143,7 +144,7 @@ class PlatformProcess:
         return lines
 
     def call(self, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer:
-        """A call through the project's run URL."""
+        """Make a call through the project's run URL."""
         path = urlsplit(project["url"]).path.rstrip("/") + call.route
         body = json.dumps(materialize(call.inputs)).encode() if call.method != "GET" else b""
         return self._request(call.method, path, body, call.send, timeout)

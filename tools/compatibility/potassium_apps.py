@@ -265,7 +265,7 @@ app.serve()
 
 @dataclass(frozen=True)
 class PotassiumVersion:
-    """A published version: the day it was published, the Python of its users, the generation of its apps."""
+    """A published version: its date, the Python of its users, and the generation of its apps."""
 
     name: str
     published: str
@@ -275,7 +275,7 @@ class PotassiumVersion:
 
 @dataclass(frozen=True)
 class Probe:
-    """One request that shows a feature. compare: headers that count. until: ask again until the answer holds this."""
+    """A request that shows a feature; `compare` names headers, `until` a text the response has to hold."""
 
     feature: str
     path: str = "/"
@@ -329,7 +329,7 @@ ONE_HANDLER = ("cache", "result webhook")
 
 
 def probes(version: PotassiumVersion) -> list[Probe]:
-    """The requests that show what an app of this version can do, in their order."""
+    """Return the requests that show what an app of this version can do, in order."""
     kind, text = version.app, {"Content-Type": "text/plain"}
     found = [
         Probe("handler", body=b'{"n": 7}'),

@@ -1,4 +1,4 @@
-"""Whether each replica of a project answers calls: by its own count of answers, not by theirs alone."""
+"""Checks that each replica of a project answers calls, by the replicas' own counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READY = ("ready", "busy", "live")
 
 
 class Caller(Protocol):
-    """What of a platform is used."""
+    """The part of a platform that is used."""
 
     def api(self, method: str, path: str, body: Any = None) -> Any: ...
 
@@ -24,7 +24,7 @@ class Caller(Protocol):
 
 
 def wait_for_replicas(platform: Caller, name: str, count: int, within: float) -> str | None:
-    """Wait until a project has so many ready replicas; what there is instead, or None."""
+    """Wait until a project has `count` ready replicas; return what it has instead, or None."""
     limit = time.monotonic() + within
     while True:
         replicas = platform.api("GET", f"projects/{name}/replicas")["replicas"]
@@ -40,7 +40,7 @@ def wait_for_replicas(platform: Caller, name: str, count: int, within: float) ->
 def replica_failure(
     platform: Caller, name: str, call: CorpusCall, *, within: float = 30.0, timeout: float = 60.0
 ) -> str | None:
-    """Make calls, several at once, until each replica that is ready now has answered one; why not, or None.
+    """Make parallel calls until each ready replica has answered one; return why not, or None.
 
     Args:
         platform: Where the project is.

@@ -75,7 +75,7 @@ def build(bench: Bench, line: str, code: str, toml: str = "") -> str:
 
 
 @pytest.mark.needs("uv")
-def test_an_environment_file_is_made_by_micromamba_with_its_channels(
+def test_micromamba_installs_an_environment_file_with_its_channels(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = conda(bench, monkeypatch)
@@ -118,7 +118,7 @@ def test_the_same_packages_make_no_second_environment(bench: Bench, monkeypatch:
 
 
 @pytest.mark.needs("uv")
-def test_packages_that_conda_cannot_have_are_said_with_the_way_round(
+def test_packages_unknown_to_conda_fail_the_build_with_the_way_round(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conda(bench, monkeypatch)
@@ -132,7 +132,7 @@ def test_packages_that_conda_cannot_have_are_said_with_the_way_round(
 
 
 @pytest.mark.needs("uv")
-def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bananastand_toml_can_turn_conda_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     log = conda(bench, monkeypatch)
     wheel(bench.wheels, "peel", "1.0")
 
@@ -152,5 +152,5 @@ def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkey
         ("pytorch-lightning torchmetrics 'numpy>=1.21'", False, "pytorch-lightning torchmetrics 'numpy>=1.21'"),
     ],
 )
-def test_torch_and_cuda_come_by_conda_with_a_gpu_alone(specs: str, gpu: bool, expected: str) -> None:
+def test_torch_and_cuda_are_left_to_conda_only_with_a_gpu(specs: str, gpu: bool, expected: str) -> None:
     assert conda_specs(tuple(shlex.split(specs)), gpu) == tuple(shlex.split(expected))

@@ -102,7 +102,7 @@ def test_a_container_build_without_an_engine_names_the_ways_on(engines: Path, tm
         build_now(folder, tmp_path, [], builder="auto")
 
 
-def test_the_first_engine_that_answers_is_used(engines: Path, tmp_path: Path) -> None:
+def test_a_container_build_uses_the_first_engine_that_answers(engines: Path, tmp_path: Path) -> None:
     """Its words are checked on a program that stands in for it; what an engine does of them, below."""
     config = {"Entrypoint": ["python3"], "Cmd": ["app.py"], "WorkingDir": "/app", "ExposedPorts": {"8000/tcp": {}}}
     script = f"""#!/bin/sh

@@ -49,7 +49,7 @@ def edited(text: str) -> tuple[str, list[str]]:
         ("COPY . .\nENV RUN=1\nCMD RUN", "COPY . .\nENV RUN=1\nCMD RUN"),
     ],
 )  # fmt: skip
-def test_a_run_line_reads_the_file_before_its_command(line: str, after: str | None) -> None:
+def test_each_run_line_reads_the_secret_file_before_its_command(line: str, after: str | None) -> None:
     text, lines = edited(f"FROM python:3\n{line}\nEXPOSE 8000\n")
 
     if after is not None:
@@ -74,7 +74,7 @@ def test_a_run_line_reads_the_file_before_its_command(line: str, after: str | No
         "RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF",
     ],
 )
-def test_a_line_that_no_posix_shell_runs_stays_as_it_is_and_is_named(line: str) -> None:
+def test_a_line_for_another_shell_stays_unchanged_and_is_logged(line: str) -> None:
     text, lines = edited(f"FROM python:3\n{line}\n")
 
     assert text == f"FROM python:3\n{line}\n"
@@ -82,14 +82,14 @@ def test_a_line_that_no_posix_shell_runs_stays_as_it_is_and_is_named(line: str) 
     assert lines[0].startswith("Dockerfile line ")
 
 
-def test_an_image_without_a_shell_keeps_its_lines() -> None:
+def test_lines_of_an_image_without_a_shell_stay_unchanged() -> None:
     text, lines = edited('FROM scratch AS one\nFROM one\nRUN ["/program"]\n')
 
     assert 'RUN ["/program"]' in text
     assert lines == ["Dockerfile line 3: tokens and addresses of this machine do not reach it"]
 
 
-def test_a_shell_of_an_earlier_stage_counts_in_those_that_build_on_it() -> None:
+def test_shell_of_an_earlier_stage_holds_in_stages_built_on_it() -> None:
     text, lines = edited('FROM x AS one\nSHELL ["powershell", "-c"]\nFROM one\nRUN dir\nFROM y\nRUN make\n')
 
     assert "\nRUN dir\n" in text
@@ -129,7 +129,7 @@ def test_addresses_of_the_hub_come_after_what_the_dockerfile_sets() -> None:
     assert not {"HF_HOME", "HF_TOKEN", "X"} & lines_of("FROM x\n", machine).keys()
 
 
-def test_nothing_to_pass_changes_nothing() -> None:
+def test_without_secrets_and_addresses_lines_stay_unchanged() -> None:
     environment = make_run_environment(parse("FROM x\n"), BuildSettings(cache=Path("/nowhere")), {}, {}, PipConfig())
 
     assert (environment.options, environment.environment, environment.flags, environment.words) == ((), {}, (), "")
@@ -144,7 +144,7 @@ def test_other_weights_are_part_of_a_line_so_that_its_layer_is_made_again() -> N
     assert any(option.endswith("sitecustomize.py") for option in one.options)
 
 
-def test_a_token_is_no_part_of_a_line() -> None:
+def test_a_token_is_in_no_line_and_no_option() -> None:
     settings = BuildSettings(cache=Path("/nowhere"), secrets={"HF_TOKEN": "hf_secret"})
     environment = make_run_environment(parse("FROM x\n"), settings, {}, {}, PipConfig())
 
@@ -152,7 +152,7 @@ def test_a_token_is_no_part_of_a_line() -> None:
     assert "hf_secret" not in repr(environment)
 
 
-def test_places_of_this_machine_do_not_hold_in_a_container() -> None:
+def test_folders_of_this_machine_are_not_passed_to_a_container() -> None:
     machine = {"HTTPS_PROXY": "http://proxy:3128", "HF_HUB_OFFLINE": "1", "HF_HOME": "/home/me", "TMPDIR": "/tmp",
                "HF_TOKEN": "hf_x", "PATH": "/bin", "HF_HUB_CACHE": "~/hub"}  # fmt: skip
 
@@ -195,7 +195,7 @@ def test_pip_takes_the_packages_of_the_repositorys_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("as_of", ["now", None])
-def test_todays_packages_need_no_index_of_ours(as_of: str | None, tmp_path: Path) -> None:
+def test_no_dated_index_runs_for_todays_packages(as_of: str | None, tmp_path: Path) -> None:
     async def scenario() -> DatedIndex | None:
         committed = datetime.now(UTC).isoformat()
         settings = BuildSettings(cache=tmp_path, as_of=as_of, committed=committed)
@@ -215,7 +215,7 @@ def test_pins_are_found_in_requirements_and_run_lines(tmp_path: Path) -> None:
     assert found == {"sanic": ["22.6.2"], "torch-x": ["1.0"], "peel": ["2.0"]}
 
 
-def test_files_of_a_package_are_those_of_the_day() -> None:
+def test_a_dated_index_has_the_files_uploaded_before_the_date() -> None:
     rows = [
         {"filename": "a-1.0.tar.gz", "upload-time": "2023-03-01T10:00:00.123456Z"},
         {"filename": "a-2.0.tar.gz", "upload-time": "2023-03-02T00:00:00Z"},

@@ -69,7 +69,7 @@ def test_a_variable_that_cannot_be_read_says_why(text: str, reason: str) -> None
         expand_variables(text, {"A": "1"})
 
 
-def test_words_are_cut_at_blanks_outside_quotes() -> None:
+def test_words_are_split_at_blanks_outside_of_quotes() -> None:
     assert expand_words("""a "b c" 'd e' f\\ g $X""", {"X": "h i"}) == ["a", "b c", "d e", "f g", "h i"]
 
 
@@ -105,7 +105,7 @@ def test_stages_by_name_and_number_and_those_that_are_needed() -> None:
     assert [stage.index for stage in dockerfile.needed()] == [0, 2, 3]
 
 
-def test_flags_are_taken_off() -> None:
+def test_flags_are_separated_from_the_value() -> None:
     (run,) = body("RUN --mount=type=cache,target=/c --mount=type=secret,id=T python3 --version")
 
     assert run.flags == (("mount", "type=cache,target=/c"), ("mount", "type=secret,id=T"))
@@ -134,7 +134,7 @@ def test_here_documents_are_read_and_what_is_in_them_is_no_instruction() -> None
         ("FROM a\n" + "#" * 2**20, "longer than"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_named_with_its_line(text: str, message: str) -> None:
+def test_a_syntax_error_names_its_line(text: str, message: str) -> None:
     with pytest.raises(DockerfileError, match=message):
         parse(text)
 

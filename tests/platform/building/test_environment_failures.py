@@ -134,7 +134,7 @@ def context(tmp_path: Path) -> FailureContext:
         ("error: something new\nnote: see above", ["uv failed: something new"]),
     ],
 )  # fmt: skip
-def test_a_failure_is_told_with_its_place_its_reason_and_a_way_on(
+def test_an_installer_failure_names_the_line_the_reason_and_what_to_do(
     context: FailureContext, said: str, parts: list[str]
 ) -> None:
     text = explain_failure(said.splitlines(), context)
@@ -144,7 +144,7 @@ def test_a_failure_is_told_with_its_place_its_reason_and_a_way_on(
     assert "\n" not in text
 
 
-def test_a_full_disk_is_known_by_what_the_installer_says() -> None:
+def test_a_full_disk_is_recognised_in_the_installers_output() -> None:
     assert is_disk_full(["error: failed to write to file", "  cause: No space left on device (os error 28)"])
     assert is_disk_full(["ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"])
     assert not is_disk_full(["error: (os error 2)"])

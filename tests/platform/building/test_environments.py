@@ -18,7 +18,7 @@ from repositories import HERE, Repository, index, installed, python_of, reposito
 __all__ = ["index", "repository"]
 
 
-def test_an_environment_holds_what_is_required_and_nothing_of_ours(repository: Repository) -> None:
+def test_an_environment_holds_only_the_requirements(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0", requires=("peel",))
     repository.index.add_wheel("peel", "3.0")
     repository.write("fruitbowl\n")
@@ -152,7 +152,7 @@ def test_an_unknown_base_leaves_the_python_to_the_wheels_of_the_pins(repository:
     assert "fruitbowl 1.0 has no wheel for 3." in repository.log
 
 
-def test_a_python_that_is_not_to_be_had_is_an_error_with_ways_on(repository: Repository) -> None:
+def test_an_unavailable_python_fails_with_the_ways_on(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
     repository.write("fruitbowl\n")
     with pytest.raises(BuildError) as error:
@@ -222,9 +222,7 @@ def test_a_pip_line_of_the_dockerfile_is_named_by_its_line(repository: Repositor
         repository.build()
 
 
-def test_an_index_that_does_not_answer_is_no_fault_of_the_requirements(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_index_is_reported_as_such(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     repository.write("fruitbowl\n")

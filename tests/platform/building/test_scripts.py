@@ -40,7 +40,7 @@ def test_a_script_of_a_build_with_the_line_ends_of_windows_is_named(bench: Bench
         bench.build("FROM python:3\nWORKDIR /app\nCOPY . .\nRUN ./start.sh\nCMD true\n")
 
 
-def test_a_line_may_write_to_dev_stdout(bench: Bench) -> None:
+def test_a_run_line_can_write_to_dev_stdout(bench: Bench) -> None:
     bench.build("FROM python:3\nRUN echo hello > /dev/stdout && echo sorry | tee /dev/stderr\nCMD python3\n")
 
     assert "hello" in bench.lines

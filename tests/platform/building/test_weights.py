@@ -77,7 +77,7 @@ def test_a_deleted_name_is_fetched_from_its_successor_by_every_huggingface_hub(
         assert f"models--{name.replace('/', '--')}/" in done.stdout  # kept under the name that the program knows
 
 
-def test_names_are_not_changed_unless_asked(hub: Hub, tmp_path: Path) -> None:
+def test_names_are_unchanged_without_renames(hub: Hub, tmp_path: Path) -> None:
     assert renamed_weights({}, {}) == {}
 
     done = run_python(FETCH.format(OLD_SD, "config.json"), hub.environment(tmp_path))
@@ -220,7 +220,7 @@ def test_programs_of_the_shell_are_understood(command: list[str], expected: str,
         "{}['model']",
     ],
 )
-def test_other_failures_are_not_taken_for_a_fetch(text: str, tmp_path: Path) -> None:
+def test_unrelated_failures_are_not_explained_as_downloads(text: str, tmp_path: Path) -> None:
     done = run_python(text, {"HF_HOME": str(tmp_path)})
 
     assert done.returncode == 1
@@ -259,7 +259,7 @@ def test_replicas_read_what_the_build_fetched_and_cannot_change_it(
     assert str(tmp_path / "build") in more.stdout
 
 
-def test_a_place_that_the_dockerfile_names_is_kept(tmp_path: Path) -> None:
+def test_a_hub_cache_named_by_the_dockerfile_is_respected(tmp_path: Path) -> None:
     for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
         assert hub_home(tmp_path, {name: "/app/cache"}, {}) == {}
     assert lend_cache({}, tmp_path / "lent") == {}

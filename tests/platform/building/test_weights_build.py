@@ -115,7 +115,7 @@ def test_a_successor_is_used_where_bananastand_toml_asks_for_it(built: Built) ->
     assert "models--runwayml--stable-diffusion-v1-5" in built.run(launch)
 
 
-def test_a_token_reaches_the_build_by_its_name_alone(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_named_token_reaches_the_build(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", MEMBER)  # of whoever runs the platform
     with pytest.raises(BuildError, match="is gated, and no token was sent"):
         built.build(GATED)

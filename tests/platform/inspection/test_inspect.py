@@ -198,7 +198,7 @@ def test_a_potassium_app_says_what_must_be_changed_first(inspect: Inspect) -> No
     assert "--cpu" in changes["app.py:11"]["change"]
 
 
-def test_the_report_is_read_by_people(inspect: Inspect) -> None:
+def test_the_report_lists_findings_and_changes_as_text(inspect: Inspect) -> None:
     done = inspect(POTASSIUM)
 
     assert done.returncode == 1
@@ -347,9 +347,7 @@ def test_a_gated_repository_asks_for_a_token(inspect: Inspect) -> None:
     assert (done.returncode, weight["state"], weight["license"]) == (1, "gated", "llama2")
 
 
-def test_without_a_hub_it_says_what_it_could_not_ask(
-    inspect: Inspect, monkeypatch: pytest.MonkeyPatch, hub: Hub
-) -> None:
+def test_an_unreachable_hub_is_reported_as_unread(inspect: Inspect, monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
     monkeypatch.setattr(Hub, "url", property(lambda self: "http://127.0.0.1:9"))
     files = {"app.py": "from transformers import AutoModel\nAutoModel.from_pretrained('owner/name')"}
 
@@ -370,7 +368,7 @@ def test_old_names_of_potassium_narrow_its_versions(inspect: Inspect) -> None:
     assert "async_handler is of 0.0.5 to 0.0.8" in report["template"]["reason"]
 
 
-def test_a_question_after_the_gpu_is_a_guard(inspect: Inspect) -> None:
+def test_gpu_calls_behind_is_available_need_no_change(inspect: Inspect) -> None:
     app = """import torch
 device = "cuda" if torch.cuda.is_available() else "cpu"
 model = load().to(device)
@@ -385,7 +383,7 @@ if torch.cuda.is_available():
     ]
 
 
-def test_a_repository_that_cannot_be_read_in_parts_is_read_in_the_rest(inspect: Inspect) -> None:
+def test_an_unreadable_file_is_reported_and_the_rest_is_inspected(inspect: Inspect) -> None:
     files = {"app.py": "print 'Python 2'\n", "Dockerfile": "FROM python:3.10\nCMD python app.py\n"}
 
     report = found(inspect(files, "--json", "--offline"))
