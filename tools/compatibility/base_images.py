@@ -47,11 +47,7 @@ def engine_environment(folder: Path) -> dict[str, str]:
     storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n')
     runtime = 'runtime = "runc"' if shutil.which("runc") else ""
     engine.write_text(CONTAINERS_CONF.format(runtime=runtime))
-    return {
-        "CONTAINERS_STORAGE_CONF": str(storage),
-        "CONTAINERS_CONF": str(engine),
-        "BUILDAH_ISOLATION": "chroot",
-    }
+    return {"CONTAINERS_STORAGE_CONF": str(storage), "CONTAINERS_CONF": str(engine), "BUILDAH_ISOLATION": "chroot"}
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from ..building.dockerfile.shell import ShellError, parse_commands
 from ..building.environments.base_images import BaseImage, newest_torch
 from ..building.environments.gpu_support import cuda_of, machine_capabilities, unsupported
+from ..building.environments.pip_arguments import EDITABLE, REQUIREMENTS, pip_arguments
 from ..building.processes.run_analysis import PIP, PYTHON
 from .findings import InspectedTorch, RequirementLine
 from .repository import SourceRepository
@@ -24,8 +25,6 @@ __all__ = ["PipInstall", "pip_installs", "requirements", "system_packages", "tor
 INSTALLS = re.compile(r"(?:pip3?(?:\.\d+)?|uv pip)\s+install\s+([^;&|]+)")
 APT = re.compile(r"(?:apt-get|apt)\s+(?:-\S+\s+)*install\s+([^;&|]+)")
 INDEXES = re.compile(r"(?:--extra-index-url|--index-url|-i)[\s=]+[\"']?(https?://[^\s\"']+)")
-WITH_VALUE = frozenset({"-f", "--find-links", "-i", "--index-url", "--extra-index-url", "--trusted-host", "-c",
-                        "--constraint", "--cache-dir", "-t", "--target"})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ def _group(repository: SourceRepository, words: list[str], where: str) -> PipIns
 
 
 def _files(repository: SourceRepository, words: list[str]) -> list[str]:
-    named = re.findall(r"(?:^|\s)(?:-r|--requirement)[\s=]*(\S+)", " ".join(words))
-    return [path for name in named if (path := _path(repository, name)) is not None]
+    names = [argument.value for argument in pip_arguments(words) if argument.option in REQUIREMENTS]
+    return [path for name in names if (path := _path(repository, name)) is not None]
 
 
 def _pip_words(text: str) -> Iterator[list[str]]:
@@ -93,20 +92,14 @@ def _pip_words(text: str) -> Iterator[list[str]]:
             yield [word for word in words[words.index("install") + 1 :] if word is not None]
 
 
-def _of_words(repository: SourceRepository, listed: list[str], where: str) -> Iterator[RequirementLine]:
-    words = iter(listed)
-    for word in words:
-        if word in ("-r", "--requirement"):
-            yield from _of_file(repository, next(words, ""))
-        elif word.startswith(("-r", "--requirement=")):
-            yield from _of_file(repository, word.removeprefix("--requirement=").removeprefix("-r"))
-        elif word in ("-e", "--editable"):
-            line = next(words, "")
-            yield RequirementLine(line, "git" if "git+" in line else "local", where)
-        elif word in WITH_VALUE:
-            next(words, None)
-        elif not word.startswith("-"):
-            yield _requirement(word, where)
+def _of_words(repository: SourceRepository, words: list[str], where: str) -> Iterator[RequirementLine]:
+    for argument in pip_arguments(words):
+        if argument.option in REQUIREMENTS:
+            yield from _of_file(repository, argument.value)
+        elif argument.option in EDITABLE:
+            yield RequirementLine(argument.value, "git" if "git+" in argument.value else "local", where)
+        elif not argument.option:
+            yield _requirement(argument.value, where)
 
 
 def _path(repository: SourceRepository, name: str) -> str | None:

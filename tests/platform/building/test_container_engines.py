@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.building import BuildError, BuildSettings, build
+from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.building.containers.engines import (
     CONTAINERS,
     ENGINES,
@@ -103,17 +103,6 @@ def test_a_build_without_a_working_engine_uses_a_process_and_logs_why(programs: 
         "builder: process (neither docker nor podman works here: podman is installed, but it cannot build an image: "
         "error running container: cgroups are not there; --builder container says why, and builds with buildah)"
     ]
-
-
-def test_a_container_build_without_a_working_engine_names_each_reason(programs: Path, tmp_path: Path) -> None:
-    write(programs, podman=RUNS_NOTHING)
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "Dockerfile").write_text("FROM python:3\nCMD x\n")
-    settings = BuildSettings(cache=tmp_path / "cache", builder="container")
-
-    with pytest.raises(BuildError, match=r"none of docker, podman, buildah works here \(podman is installed, but it"):
-        asyncio.run(build(source, settings=settings, folder=tmp_path / "build", log=lambda line: None))
 
 
 def test_the_next_engine_is_taken_where_the_first_does_not_work(programs: Path, tmp_path: Path) -> None:

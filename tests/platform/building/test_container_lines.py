@@ -68,11 +68,7 @@ def test_each_run_line_reads_the_secret_file_before_its_command(line: str, after
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        'SHELL ["powershell", "-Command"]\nRUN dir',
-        "RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF",
-    ],
+    "line", ['SHELL ["powershell", "-Command"]\nRUN dir', "RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF"]
 )
 def test_a_line_for_another_shell_stays_unchanged_and_is_logged(line: str) -> None:
     text, lines = edited(f"FROM python:3\n{line}\n")

@@ -53,17 +53,6 @@ def packages(version: str, libraries: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_hub_for_tests_gives_files_to_every_huggingface_hub(
-    version: str, hub: Hub, libraries: Path, tmp_path: Path
-) -> None:
-    environment = hub.environment(tmp_path)
-    for name in ("config.json", "pytorch_model.bin"):
-        done = run_python(FETCH.format(SD, name), environment, packages(version, libraries))
-        assert done.returncode == 0, done.stderr
-        assert Path(done.stdout.strip()).read_bytes() == hub.repositories["models", SD].commits["main"].files[name]
-
-
-@pytest.mark.parametrize("version", VERSIONS)
 def test_a_deleted_name_is_fetched_from_its_successor_by_every_huggingface_hub(
     version: str, hub: Hub, libraries: Path, tmp_path: Path
 ) -> None:

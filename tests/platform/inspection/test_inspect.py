@@ -395,10 +395,7 @@ def test_an_unreadable_file_is_reported_and_the_rest_is_inspected(inspect: Inspe
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        (["--dry-run"], "--dry-run goes with --fix"),
-        (["--as-of", "yesterday"], "--as-of yesterday: give a date"),
-    ],
+    [(["--dry-run"], "--dry-run goes with --fix"), (["--as-of", "yesterday"], "--as-of yesterday: give a date")],
 )
 def test_a_wrong_argument_ends_with_2(options: list[str], message: str, inspect: Inspect) -> None:
     done = inspect(FIRST_TEMPLATE, "--offline", *options)

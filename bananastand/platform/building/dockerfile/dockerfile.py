@@ -126,6 +126,13 @@ class Dockerfile:
                 return stage
         return self.stages[int(name)] if name.isdigit() and int(name) < before else None
 
+    def spans(self, stage: Stage, last: int) -> Iterator[tuple[Instruction, int, int]]:
+        """Yield a stage's instructions with their first line and the line after them; `last` is the text's last."""
+        following = self.stages[stage.index + 1 :]
+        starts = [*(line.line for line in stage.instructions), following[0].line if following else last + 1]
+        for instruction, after in zip(stage.instructions, starts[1:], strict=True):
+            yield instruction, instruction.line, after
+
     def needed(self) -> list[Stage]:
         """Return the last stage and the stages it uses, in their order."""
         needed, open_ = set[int](), [self.stages[-1]]

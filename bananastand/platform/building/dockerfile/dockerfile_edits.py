@@ -18,18 +18,14 @@ def apply_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides
     lines, edits = text.splitlines(), dict[int, tuple[int, list[str]]]()
     placed = False
     for stage in dockerfile.stages:
-        starts = [
-            *(instruction.line for instruction in stage.instructions),
-            _end_of(dockerfile, stage.index, len(lines)),
-        ]
         if stage is dockerfile.stages[-1] and overrides.system_packages:
             names = shlex.join(overrides.system_packages)
             edits[stage.line] = (
                 stage.line,
                 [lines[stage.line - 1], f"RUN apt-get update && apt-get install -y {names}"],
             )
-        for instruction, after in zip(stage.instructions, starts[1:], strict=True):
-            here = lines[instruction.line - 1 : after - 1]
+        for instruction, first, after in dockerfile.spans(stage, len(lines)):
+            here = lines[first - 1 : after - 1]
             if any(instruction.text.startswith(prefix) for prefix in overrides.skip):
                 edits[instruction.line] = (after - 1, [])
             elif _installs(instruction) and overrides.requirements:
@@ -58,9 +54,3 @@ def _requirements(overrides: BuildOverrides) -> list[str]:
             f"RUN python3 -m pip install -r /tmp/requirements-{at}.txt",
         ]
     return found + ([f"RUN python3 -m pip install {shlex.join(overrides.pins)}"] if overrides.pins else [])
-
-
-def _end_of(dockerfile: Dockerfile, index: int, last: int) -> int:
-    """Return the line after a stage's last one."""
-    following = dockerfile.stages[index + 1 :]
-    return following[0].line if following else last + 1

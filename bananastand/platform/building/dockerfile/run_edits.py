@@ -31,23 +31,21 @@ def add_run_environment(
     """
     lines, shells = text.removeprefix("\ufeff").splitlines(), dict[int, tuple[str, ...]]()
     edits = list[tuple[int, int, list[str]]]()
-    for stage, after in zip(dockerfile.stages, [*(stage.line for stage in dockerfile.stages[1:]), None], strict=True):
+    for stage in dockerfile.stages:
         earlier = dockerfile.stage(stage.base, stage.index)
         shell = shells[earlier.index] if earlier is not None else DEFAULT_SHELL
-        last = after - 1 if after is not None else len(lines)
-        starts = [*(instruction.line - 1 for instruction in stage.instructions), last]
-        for instruction, end in zip(stage.instructions, starts[1:], strict=True):
+        for instruction, first, after in dockerfile.spans(stage, len(lines)):
             if instruction.name == "SHELL":
                 shell = instruction.exec_form() or shell
             if instruction.name == "RUN":
-                here = lines[instruction.line - 1 : end]
+                here = lines[first - 1 : after - 1]
                 edited = _edited(
                     here, instruction, shell, _has_shell(stage, dockerfile), flags, words, dockerfile.escape
                 )
                 if edited is None:
                     log(f"Dockerfile line {instruction.line}: tokens and addresses of this machine do not reach it")
                 else:
-                    edits.append((instruction.line - 1, end, edited))
+                    edits.append((first - 1, after - 1, edited))
         shells[stage.index] = shell
     for start, end, edited in reversed(edits):
         lines[start:end] = edited

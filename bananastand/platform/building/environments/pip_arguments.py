@@ -6,16 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "EDITABLE",
-    "FILES",
-    "FIND_LINKS",
-    "IGNORED",
-    "REQUIREMENTS",
-    "VALUES",
-    "PipArgument",
-    "pip_arguments",
-]
+__all__ = ["EDITABLE", "FILES", "FIND_LINKS", "IGNORED", "REQUIREMENTS", "VALUES", "PipArgument", "pip_arguments"]
 
 REQUIREMENTS = ("-r", "--requirement")
 CONSTRAINTS = ("-c", "--constraint")

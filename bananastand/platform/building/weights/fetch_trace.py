@@ -62,7 +62,7 @@ FETCHES = re.compile(
     r"|does not appear to have (a file|files)"
     r"|Distant resource|x-repo-commit|offline mode|local cache|No space left|Not enough free disk|couldn't connect"
     r"|HeaderTooLarge|invalid load key, 'v'|public link of the file|not cached locally"
-    r"|[Cc]onnection error, and we cannot find|models--[^'/]+/refs/",
+    r"|[Cc]onnection error, and we cannot find|models--[^'/]+/refs/"
 )
 
 # Kinds in the order in which they are looked for: what was answered is surer than that nothing came.
