@@ -58,9 +58,9 @@ class Bench:
         """An ENV line by which pip takes only the bench's wheels."""
         return f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={self.wheels.as_uri()}\n"
 
-    def ran(self, launch: Launch) -> str:
+    def ran(self, launch: Launch, **variables: str) -> str:
         """Return what a replica prints."""
-        command, environment, folder = launch.command, {**os.environ, **launch.environment}, launch.workdir
+        command, environment, folder = launch.command, {**os.environ, **variables, **launch.environment}, launch.workdir
         if self.sandboxed:
             assert launch.root is not None
             sandboxed = in_sandbox(command, root=launch.root, workdir=launch.workdir, environment=environment)
