@@ -47,9 +47,9 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     source, folder = source.resolve(), folder.resolve()
     try:
         overrides = read_overrides(source)
-        settings = _with(settings, overrides)
+        settings = _complete_settings(settings, overrides)
         dockerfile = parse(read_dockerfile(source, settings.dockerfile, overrides, build_log), settings.environment)
-        launch = await _built(dockerfile, source, settings, overrides, folder, build_log)
+        launch = await _run_builder(dockerfile, source, settings, overrides, folder, build_log)
     except BuildError as error:
         # What a program said may have found its way into the reason.
         error.args = (build_log.clean(str(error)),)
@@ -60,7 +60,7 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     return launch
 
 
-def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
+def _complete_settings(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
     """Return the settings, completed by bananastand.toml. Raises BuildError."""
     file = overrides.build
     try:
@@ -76,7 +76,7 @@ def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
     )
 
 
-async def _built(
+async def _run_builder(
     dockerfile: Dockerfile, source: Path, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog
 ) -> Launch:
     choice = await choose_builder(settings, overrides)

@@ -56,12 +56,12 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
         except BuildError as error:
             raise Refused(say.clean(str(error))) from error
         finally:
-            await asyncio.shield(asyncio.to_thread(_close, order.folder, settings.cache))
+            await asyncio.shield(asyncio.to_thread(_make_files_private, order.folder, settings.cache))
 
     return make
 
 
-def _close(folder: Path, cache: Path) -> None:
+def _make_files_private(folder: Path, cache: Path) -> None:
     """Make files of the build and the cache private again; environments and packages are private as made."""
     for path in (folder, *cache.glob("*")):
         if path.name not in ("environments", "packages"):

@@ -79,10 +79,10 @@ class Deployer:
         self._settings, self._projects, self._builds = settings, projects, builds
         self._pool, self._builder, self._poke = pool, builder, poke
         self._waiting: list[Build] = []
-        self._at_work: dict[str, asyncio.Task[None]] = {}  # by project
+        self._running: dict[str, asyncio.Task[None]] = {}  # by project
         self._current: dict[str, Build] = {}
         self._logs: dict[str, Log] = {}
-        self._trials: dict[str, Log] = {}  # by the replica with which a new version proves itself
+        self._starting: dict[str, Log] = {}  # by the replica with which a new version proves itself
 
     async def recover(self) -> int:
         """Resume the builds that an earlier supervisor left, and return how many."""
@@ -103,7 +103,7 @@ class Deployer:
 
     def pending(self, project_id: str) -> bool:
         """Whether a build of the project may still go live."""
-        return project_id in self._at_work or any(build.project_id == project_id for build in self._waiting)
+        return project_id in self._running or any(build.project_id == project_id for build in self._waiting)
 
     def log(self, build: Build) -> Log:
         """Return a build's log, closed where the build is over."""
@@ -119,7 +119,7 @@ class Deployer:
 
     def relay(self, replica: str, line: str) -> None:
         """Add a replica's line to the log of its build while the new version starts."""
-        log = self._trials.get(replica)
+        log = self._starting.get(replica)
         if log is not None and not line.startswith("failed: "):  # the end of the build repeats it
             log.add(f"{SAID}{plain(line)}")
 
@@ -127,8 +127,8 @@ class Deployer:
         """Cancel a build. Raises Conflict where it is over."""
         if build in self._waiting:
             self._waiting.remove(build)
-            return await self._over(build, "cancelled")
-        task = self._at_work.get(build.project_id)
+            return await self._finish(build, "cancelled")
+        task = self._running.get(build.project_id)
         if task is None or self._current.get(build.project_id, build).id != build.id:
             raise Conflict(f"the build is {build.state} already")
         task.cancel("cancelled")
@@ -158,7 +158,7 @@ class Deployer:
         """End all builds of a project that is to be deleted."""
         for build in [build for build in self._waiting if build.project_id == project.id]:
             self._waiting.remove(build)
-        if task := self._at_work.get(project.id):
+        if task := self._running.get(project.id):
             task.cancel("cancelled")
             await asyncio.wait({task})
 
@@ -170,7 +170,7 @@ class Deployer:
     async def close(self) -> None:
         """Stop all builds; they are built again when the platform starts."""
         self._waiting.clear()
-        tasks = list(self._at_work.values())
+        tasks = list(self._running.values())
         for task in tasks:
             task.cancel("closing")
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -187,15 +187,15 @@ class Deployer:
 
     def _next(self) -> None:
         for build in list(self._waiting):
-            if len(self._at_work) >= self._settings.builds_at_once:
+            if len(self._running) >= self._settings.builds_at_once:
                 return
-            if build.project_id not in self._at_work:
+            if build.project_id not in self._running:
                 self._waiting.remove(build)
                 self._current[build.project_id] = build
-                self._at_work[build.project_id] = asyncio.create_task(self._work(build), name=f"build {build.id}")
+                self._running[build.project_id] = asyncio.create_task(self._work(build), name=f"build {build.id}")
 
     async def _work(self, build: Build) -> None:
-        signs = asyncio.create_task(self._give_signs_of_life(build))
+        signs = asyncio.create_task(self._log_progress(build))
         try:
             deployment = self._builds.deployment(build.id) if build.state == "deploying" else None
             if deployment is None:
@@ -204,7 +204,7 @@ class Deployer:
         except asyncio.CancelledError as error:
             if error.args == ("closing",):
                 raise
-            await self._over(build, "cancelled")
+            await self._finish(build, "cancelled")
         except PlatformError as error:
             await self._fail(build, str(error))
         except Exception as error:
@@ -212,14 +212,14 @@ class Deployer:
             await self._fail(build, f"{type(error).__name__}: {error}")
         finally:
             signs.cancel()
-            self._at_work.pop(build.project_id, None)
+            self._running.pop(build.project_id, None)
             self._current.pop(build.project_id, None)
             self._next()
             self._poke()
 
     async def _build(self, build: Build) -> Deployment:
         build, limit = self._builds.move(build, "building"), self._settings.build_timeout
-        say = self._teller(build)
+        say = self._thread_safe_log(build)
         folder = self.folder(build)
         if build.attempts > 1:
             say("started again: the platform was killed while it built")
@@ -253,7 +253,7 @@ class Deployer:
         replica = self._pool.start(project, deployment, share=True)
         if replica is None:
             raise ReplicaFailed("no replica can be started: its port is taken")
-        self._trials[replica.id] = self.log(build)
+        self._starting[replica.id] = self.log(build)
         try:
             await asyncio.shield(replica.ready)
         except ReplicaFailed as error:
@@ -263,7 +263,7 @@ class Deployer:
         finally:
             if replica.state != "ready":
                 replica.stop("its version does not go live", 0.0)
-            self._trials.pop(replica.id, None)
+            self._starting.pop(replica.id, None)
         try:
             self._builds.learn(deployment, replica.takes)
             self._point(self._projects.named(build.project_id), deployment, trial=replica)
@@ -271,7 +271,7 @@ class Deployer:
             replica.stop("its version does not go live", 0.0)
             raise
         say(f"live; its first replica took {replica.took or 0.0:.2f} s to start")
-        await self._over(build, "live")
+        await self._finish(build, "live")
         await self._forget_old(project)
 
     def _point(self, project: Project, deployment: Deployment, trial: Replica | None = None) -> None:
@@ -295,22 +295,22 @@ class Deployer:
         log.add(f"error: {reason}")
         step = explain([*printed, reason], source, build.environment) if ADVISED not in reason else None
         if step is None:
-            return await self._over(build, "failed", reason)
+            return await self._finish(build, "failed", reason)
         step = hidden(plain(step), secret)
         log.add(f"advice: {step}")
-        return await self._over(build, "failed", f"{reason}\n{step}")
+        return await self._finish(build, "failed", f"{reason}\n{step}")
 
-    async def _give_signs_of_life(self, build: Build) -> None:
+    async def _log_progress(self, build: Build) -> None:
         """Log now and then that the build goes on."""
         log, began = self.log(build), time.monotonic()
         while not log.closed:
             await asyncio.sleep(max(0.05, log.changed + SILENCE - time.monotonic()))
-            doing = DOING.get(self._doing(build))
+            doing = DOING.get(self._current_state(build))
             if doing is not None and time.monotonic() - log.changed >= SILENCE:
                 most = f", {self._settings.start_timeout:g} s at most" if doing == DOING["deploying"] else ""
                 log.add(f"still {doing}: {time.monotonic() - began:.0f} s since the build began{most}")
 
-    async def _over(self, build: Build, state: State, error: str | None = None) -> Build:
+    async def _finish(self, build: Build, state: State, error: str | None = None) -> Build:
         """Record the end of a build, retrying while the disk is full."""
         if state == "cancelled":
             self.log(build).add("cancelled")
@@ -342,7 +342,7 @@ class Deployer:
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)
 
-    def _teller(self, build: Build) -> Callable[[str], None]:
+    def _thread_safe_log(self, build: Build) -> Callable[[str], None]:
         """Return a function that logs from any thread."""
         loop, log = asyncio.get_running_loop(), self.log(build)
 
@@ -355,7 +355,7 @@ class Deployer:
         here = threading.get_ident()
         return say
 
-    def _doing(self, build: Build) -> str:
+    def _current_state(self, build: Build) -> str:
         try:
             return self._builds.get(build.id).state
         except PlatformError:  # the disk, or the build is gone

@@ -1,6 +1,6 @@
 """What can go wrong in a build.
 
-BuildError              the text says what happened and what to do about it; it is shown to the user as it is
+BuildError              the text says what happened and what to do about it; the user sees it as it is
     SourceRefused           the source is not allowed, not there, too large or not safe to unpack
     DockerfileError         .line; the Dockerfile cannot be read, or one of its lines failed
     NotHonoured             .line; the builder cannot do what an instruction asks for

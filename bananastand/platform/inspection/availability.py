@@ -38,7 +38,7 @@ class RequirementFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _RequirementCheck:
     requirement: RequirementLine
     parsed: Parsed
     minor: int | None
@@ -75,7 +75,7 @@ def check_requirement(
     line = parsed(requirement, minor)
     if line is None:
         return None
-    query = _Wanted(requirement, line, minor, cutoff)
+    query = _RequirementCheck(requirement, line, minor, cutoff)
     files = index.history(line.name)
     if not files:
         return _absent(query, index)
@@ -109,14 +109,14 @@ def pythons_that_all_have(requirements: Sequence[RequirementLine], index: Packag
     found = dict[str, set[int]]()
     for requirement in requirements:
         line = parsed(requirement, None)
-        if line is not None and (query := _Wanted(requirement, line, None, None)).version is not None:
+        if line is not None and (query := _RequirementCheck(requirement, line, None, None)).version is not None:
             minors = {minor for file in index.history(line.name) if query.fits(file) for minor in file.pythons}
             if minors:
                 found[f"{requirement.line} ({requirement.where})"] = minors
     return found
 
 
-def _absent(query: _Wanted, index: PackageIndex) -> RequirementFinding:
+def _absent(query: _RequirementCheck, index: PackageIndex) -> RequirementFinding:
     if failure := _failure(index, query.name):
         return RequirementFinding(query.requirement, "unknown", f"{query.requirement.line}: {failure}")
     return RequirementFinding(
@@ -125,7 +125,7 @@ def _absent(query: _Wanted, index: PackageIndex) -> RequirementFinding:
     )  # fmt: skip
 
 
-def _no_version(query: _Wanted, files: Sequence[PackageFile], index: PackageIndex) -> RequirementFinding:
+def _no_version(query: _RequirementCheck, files: Sequence[PackageFile], index: PackageIndex) -> RequirementFinding:
     public = without_local(query.parsed.specifier)
     if public != query.parsed.specifier and any(public.contains(file.version, prereleases=True) for file in files):
         failure = _failure(index, query.name) or "the index has it without the local part alone"
@@ -143,7 +143,7 @@ def _no_version(query: _Wanted, files: Sequence[PackageFile], index: PackageInde
 
 
 def _of_python(
-    query: _Wanted, files: Sequence[PackageFile], fitting: Sequence[PackageFile]
+    query: _RequirementCheck, files: Sequence[PackageFile], fitting: Sequence[PackageFile]
 ) -> RequirementFinding | None:
     if query.minor is None or any(query.minor in file.pythons for file in fitting):
         return None
@@ -163,7 +163,7 @@ def _of_python(
     )  # fmt: skip
 
 
-def _of_yanked(query: _Wanted, fitting: Sequence[PackageFile]) -> RequirementFinding | None:
+def _of_yanked(query: _RequirementCheck, fitting: Sequence[PackageFile]) -> RequirementFinding | None:
     if not all(file.yanked for file in fitting):
         return None
     line = query.requirement.line
@@ -177,7 +177,7 @@ def _of_yanked(query: _Wanted, fitting: Sequence[PackageFile]) -> RequirementFin
     )  # fmt: skip
 
 
-def _of_day(query: _Wanted, fitting: Sequence[PackageFile]) -> RequirementFinding | None:
+def _of_day(query: _RequirementCheck, fitting: Sequence[PackageFile]) -> RequirementFinding | None:
     if query.cutoff is None or query.version is not None:
         return None
     days = [file.uploaded for file in fitting if not file.yanked]

@@ -167,7 +167,7 @@ def gpu_uses(repository: SourceRepository) -> Iterator[tuple[str, str]]:
     for module in repository.served:
         for node in module.calls:
             words = _of_gpu(repository, module, node)
-            if words and not _guarded(module, node):
+            if words and not _is_guarded(module, node):
                 yield words, module.where(node)
 
 
@@ -187,7 +187,7 @@ def _of_gpu(repository: SourceRepository, module: SourceModule, node: ast.Call) 
     return None
 
 
-def _guarded(module: SourceModule, node: ast.AST) -> bool:
+def _is_guarded(module: SourceModule, node: ast.AST) -> bool:
     """Whether a check for a GPU is around a node."""
     at = module.parents.get(node)
     while at is not None:

@@ -49,11 +49,11 @@ class SourceCode:
             case ast.Constant(value=str(text)):
                 return [text]
             case ast.JoinedStr(values=parts):
-                return self._joined("", module, [_formatted(part) for part in parts], deeper)
+                return self._join("", module, [_formatted(part) for part in parts], deeper)
             case ast.BinOp(op=ast.Add()):
-                return self._joined("", module, [node.left, node.right], deeper)
+                return self._join("", module, [node.left, node.right], deeper)
             case ast.BinOp(op=ast.Div()):
-                return self._joined("/", module, [node.left, node.right], deeper)
+                return self._join("/", module, [node.left, node.right], deeper)
             case ast.IfExp():
                 return _distinct([*self.texts(module, node.body, deeper), *self.texts(module, node.orelse, deeper)])
             case ast.BoolOp():
@@ -63,7 +63,7 @@ class SourceCode:
             case ast.Subscript():
                 return self._of_index(module, node, deeper)
             case ast.Name():
-                values = self._assigned(module, node, node.id)
+                values = self._values_of_name(module, node, node.id)
                 return _distinct([text for owner, value in values for text in self.texts(owner, value, deeper)])
             case ast.Attribute():
                 return self._of_attribute(module, node, deeper)
@@ -85,7 +85,7 @@ class SourceCode:
             case _:
                 return None
 
-    def _joined(self, between: str, module: SourceModule, parts: list[ast.expr], depth: int) -> list[str]:
+    def _join(self, between: str, module: SourceModule, parts: list[ast.expr], depth: int) -> list[str]:
         values = [self.texts(module, part, depth) for part in parts]
         if not all(values):
             return []
@@ -97,9 +97,9 @@ class SourceCode:
             return [value] if value else self.texts(module, read[1], depth)
         name = dotted_name(node.func)
         if name.endswith("path.join"):
-            return self._joined("/", module, node.args, depth)
+            return self._join("/", module, node.args, depth)
         if name in ("str", "Path", "pathlib.Path") and node.args:
-            return self._joined("/", module, node.args, depth)
+            return self._join("/", module, node.args, depth)
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("strip", "rstrip", "resolve", "absolute"):
             return self.texts(module, node.func.value, depth)
         return []
@@ -109,7 +109,7 @@ class SourceCode:
             value = self.variables.get(read[0])
             return [value] if value else []
         keys, found = self.texts(module, node.slice, depth), list[str]()
-        for owner, held in self._held(module, node.value):
+        for owner, held in self._values_of(module, node.value):
             if isinstance(held, ast.Dict):
                 for key, value in zip(held.keys, held.values, strict=True):
                     if not keys or (key is not None and set(keys) & set(self.texts(owner, key, depth))):
@@ -123,30 +123,30 @@ class SourceCode:
             values = [(module, value) for value in module.attributes.get(node.attr, [])]
         return _distinct([text for owner, value in values for text in self.texts(owner, value, depth)])
 
-    def _held(self, module: SourceModule, node: ast.expr) -> list[tuple[SourceModule, ast.expr]]:
-        return self._assigned(module, node, node.id) if isinstance(node, ast.Name) else [(module, node)]
+    def _values_of(self, module: SourceModule, node: ast.expr) -> list[tuple[SourceModule, ast.expr]]:
+        return self._values_of_name(module, node, node.id) if isinstance(node, ast.Name) else [(module, node)]
 
-    def _assigned(self, module: SourceModule, node: ast.AST, name: str) -> list[tuple[SourceModule, ast.expr]]:
+    def _values_of_name(self, module: SourceModule, node: ast.AST, name: str) -> list[tuple[SourceModule, ast.expr]]:
         """Return the values that a name may have where a node uses it."""
         for scope in module.scopes(node):
             if found := [(module, value) for value in module.within(scope)[0].get(name, [])]:
-                return [*found, *self._looped(module, scope, name)]
-            if found := self._looped(module, scope, name):
+                return [*found, *self._loop_elements(module, scope, name)]
+            if found := self._loop_elements(module, scope, name):
                 return found
             if name in [
                 parameter.arg for parameter in (*scope.args.posonlyargs, *scope.args.args, *scope.args.kwonlyargs)
             ]:
-                return self._passed(module, scope, name)
+                return self._arguments_for(module, scope, name)
         if found := [
             *((module, value) for value in module.top.get(name, [])),
-            *self._looped(module, module.tree, name),
+            *self._loop_elements(module, module.tree, name),
         ]:
             return found
         origin, inside = module.imports.get(name, ("", None))
         other = self._named(module, origin)
         return [(other, value) for value in other.top.get(inside, [])] if other is not None and inside else []
 
-    def _looped(self, module: SourceModule, scope: ast.AST, name: str) -> list[tuple[SourceModule, ast.expr]]:
+    def _loop_elements(self, module: SourceModule, scope: ast.AST, name: str) -> list[tuple[SourceModule, ast.expr]]:
         """Return the elements that `for NAME in ...` goes through."""
         found = list[tuple[SourceModule, ast.expr]]()
         for node in module.within(scope)[1]:
@@ -159,7 +159,7 @@ class SourceCode:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             node = node.func.value
         found = list[tuple[SourceModule, ast.expr]]()
-        for owner, held in self._held(module, node):
+        for owner, held in self._values_of(module, node):
             if isinstance(held, ast.List | ast.Tuple | ast.Set):
                 for element in held.elts:
                     inner = element.elts if isinstance(element, ast.Tuple | ast.List) else []
@@ -169,7 +169,7 @@ class SourceCode:
                 found += [(owner, element) for element in (held.values if values else held.keys) if element is not None]
         return found
 
-    def _passed(self, module: SourceModule, scope: Function, name: str) -> list[tuple[SourceModule, ast.expr]]:
+    def _arguments_for(self, module: SourceModule, scope: Function, name: str) -> list[tuple[SourceModule, ast.expr]]:
         """Return what callers pass for a parameter, and its default."""
         names = [parameter.arg for parameter in (*scope.args.posonlyargs, *scope.args.args)]
         at = names.index(name) if name in names else None

@@ -40,7 +40,7 @@ LOCAL = re.compile(r"^(\.|/|~)|\\")
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Download:
     source: Source
     name: str
     revision: str | None
@@ -75,12 +75,12 @@ def _in_code(repository: SourceRepository, built: set[str]) -> Iterator[Weight]:
     for module in repository.code.modules.values():
         during = "build" if module.path in built else "start or call"
         for node in module.calls:
-            for download in _asked(repository, _Call(module, node, called_name(node))):
+            for download in _downloads_of(repository, _Call(module, node, called_name(node))):
                 if download.source != "hub" or (download.name not in saved and _is_of_hub(repository, download.name)):
                     yield _weight(download, module.where(node), during, _sends_token(node))
 
 
-def _asked(repository: SourceRepository, call: _Call) -> Iterator[_Asked]:
+def _downloads_of(repository: SourceRepository, call: _Call) -> Iterator[_Download]:
     """Yield source, name and revision of each download of a call."""
     code, node, name = repository.code, call.node, call.name
     first = node.args[0] if node.args else next((keyword.value for key in KEYS for keyword in node.keywords
@@ -92,28 +92,28 @@ def _asked(repository: SourceRepository, call: _Call) -> Iterator[_Asked]:
         for text in code.texts(call.module, first):
             hub = HUB_FILE.match(text)
             if hub is not None:
-                yield _Asked("hub", hub["name"], hub["rev"])
+                yield _Download("hub", hub["name"], hub["rev"])
             else:
-                yield _Asked("url" if "://" in text else "hub", text, revision)
+                yield _Download("url" if "://" in text else "hub", text, revision)
     elif name == "pipeline" and _from(call.module, path, "transformers"):
         model = _keyword(node, "model") or (node.args[1] if len(node.args) > 1 else None)
-        yield from (_Asked("hub", text, revision) for text in code.texts(call.module, model))
+        yield from (_Download("hub", text, revision) for text in code.texts(call.module, model))
     elif name in ("SentenceTransformer", "CrossEncoder"):
         for text in code.texts(call.module, first):
-            yield _Asked("hub", text if "/" in text else f"sentence-transformers/{text}", revision)
+            yield _Download("hub", text if "/" in text else f"sentence-transformers/{text}", revision)
     elif name == "load_model" and _from(call.module, path, "whisper", "whisperx", "stable_whisper"):
-        yield from (_Asked("whisper", text, None) for text in code.texts(call.module, first))
+        yield from (_Download("whisper", text, None) for text in code.texts(call.module, first))
     elif name == "WhisperModel" and _from(call.module, path, "faster_whisper"):
         for text in code.texts(call.module, first):
-            yield _Asked("hub", text if "/" in text else f"Systran/faster-whisper-{text}", revision)
+            yield _Download("hub", text if "/" in text else f"Systran/faster-whisper-{text}", revision)
     elif path.endswith("hub.load") and "torch" in call.module.imported:
-        yield from (_Asked("torch.hub", text, None) for text in code.texts(call.module, first) if NAME.match(text))
+        yield from (_Download("torch.hub", text, None) for text in code.texts(call.module, first) if NAME.match(text))
     elif name in SHELLS:
         words = first.elts if isinstance(first, ast.List | ast.Tuple) else [first] if first is not None else []
         texts = [text for word in words for text in code.texts(call.module, word)]
         yield from _in_line(" ".join(texts))
     elif name in URLS:
-        yield from (_Asked("url", text, None) for text in code.texts(call.module, first)
+        yield from (_Download("url", text, None) for text in code.texts(call.module, first)
                     if text.startswith("http") and (WEIGHTS.search(text) or "drive.google.com" in text))  # fmt: skip
 
 
@@ -132,30 +132,30 @@ def _in_shell(repository: SourceRepository) -> Iterator[Weight]:
             except (SyntaxError, ValueError):
                 continue
             for node in module.calls:
-                for download in _asked(repository, _Call(module, node, called_name(node))):
+                for download in _downloads_of(repository, _Call(module, node, called_name(node))):
                     if download.source != "hub" or _is_of_hub(repository, download.name):
                         yield _weight(download, run.where, during, _sends_token(node))
 
 
-def _in_line(line: str) -> Iterator[_Asked]:
+def _in_line(line: str) -> Iterator[_Download]:
     """Yield the downloads of a shell line."""
     if re.search(r"\b(wget|curl|aria2c|axel|gdown|git|huggingface-cli|hf|ADD)\b", line) is None:
         return
     for cli in re.finditer(
         r"\b(?:huggingface-cli|hf)\s+download\s+(?:--[\w-]+(?:[= ]\S+)?\s+)*([\w.-]+/[\w.-]+)", line
     ):
-        yield _Asked("hub", cli[1], None)
+        yield _Download("hub", cli[1], None)
     for address in ADDRESS.findall(line):
         hub = HUB_FILE.match(address)
         if hub is not None and hub["name"].partition("/")[0] not in ("docs", "spaces", "datasets", "api"):
-            yield _Asked("hub", hub["name"], hub["rev"])
+            yield _Download("hub", hub["name"], hub["rev"])
         elif re.search(rf"git\s+(?:lfs\s+)?clone\b.*{re.escape(address)}", line):
-            yield _Asked("git", address, None)
+            yield _Download("git", address, None)
         elif WEIGHTS.search(address) and not re.search(r"\.(deb|whl|sh|gpg)$|miniconda|\.whl", address):
-            yield _Asked("url", address, None)
+            yield _Download("url", address, None)
 
 
-def _weight(download: _Asked, where: str, during: Literal["build", "start or call"], token: bool) -> Weight:
+def _weight(download: _Download, where: str, during: Literal["build", "start or call"], token: bool) -> Weight:
     """Return the download as a finding; an @ in a name separates the revision."""
     name, _, behind = download.name.partition("@") if download.source == "hub" else (download.name, "", "")
     return Weight(name, download.source, (where,), during, revision=download.revision or behind or None, token=token)

@@ -71,7 +71,7 @@ def resolve(
         differences += _without_python(lines, query)
     if bad := [difference for difference in differences if difference.change is not None]:
         return Resolution("no", bad[0].text), differences
-    return _together(groups, findings, query, differences)
+    return _check_together(groups, findings, query, differences)
 
 
 def _unreachable(index: PackageIndex, lines: Sequence[RequirementLine]) -> str | None:
@@ -93,7 +93,7 @@ def _without_python(lines: Sequence[RequirementLine], query: _Query) -> list[Ins
     return [InspectionDifference(f"no Python has files for all pins: {has}", where, change)]
 
 
-def _together(
+def _check_together(
     groups: Sequence[PipInstall],
     findings: Sequence[RequirementFinding],
     query: _Query,

@@ -69,7 +69,7 @@ class SourceModule:
             for node in ast.walk(scope):
                 if isinstance(node, ast.For | ast.comprehension):
                     loops.append(node)
-                targets, value = _targets(node)
+                targets, value = _assignment(node)
                 for target in targets:
                     if value is not None and isinstance(target, ast.Name):
                         bound.setdefault(target.id, []).append(value)
@@ -82,7 +82,7 @@ class SourceModule:
         found, open_ = dict[str, list[ast.expr]](), list[ast.stmt](self.tree.body)
         while open_:
             node = open_.pop(0)
-            targets, value = _targets(node)
+            targets, value = _assignment(node)
             for target in targets:
                 if value is not None and isinstance(target, ast.Name):
                     found.setdefault(target.id, []).append(value)
@@ -95,7 +95,7 @@ class SourceModule:
         """The values assigned to each attribute, of any object or class."""
         found: dict[str, list[ast.expr]] = {}
         for node in ast.walk(self.tree):
-            targets, value = _targets(node)
+            targets, value = _assignment(node)
             for target in targets:
                 inside = isinstance(target, ast.Name) and isinstance(self.parents.get(node), ast.ClassDef)
                 name = target.attr if isinstance(target, ast.Attribute) else None
@@ -123,7 +123,7 @@ class SourceModule:
         return frozenset(name.partition(".")[0] for name, _ in self.imports.values() if name)
 
 
-def _targets(node: ast.AST) -> tuple[list[ast.expr], ast.expr | None]:
+def _assignment(node: ast.AST) -> tuple[list[ast.expr], ast.expr | None]:
     match node:
         case ast.Assign():
             return node.targets, node.value

@@ -81,14 +81,14 @@ async def build_container(
         own = inherited(os.environ, *ENGINE_VARIABLES)
         environment = {**own, "DOCKER_BUILDKIT": "1", **secrets, **run_env.environment}
         await asyncio.to_thread(widen, source)  # COPY takes modes as they are, and the image's user reads the files
-        say = partial(_say, log, (*run_env.flags, run_env.words.strip()))
+        say = partial(_log_line, log, (*run_env.flags, run_env.words.strip()))
         status = await run([*command, *settings.engine_options, str(source)], log=say, environment=environment)
     if status:
         raise BuildError(_failure(engine.name, status, list(log.tail)))
     return await _launch(engine, tag, settings, overrides)
 
 
-def _say(log: BuildLog, ours: tuple[str, ...], line: str) -> None:
+def _log_line(log: BuildLog, ours: tuple[str, ...], line: str) -> None:
     """Log a line of the engine, with RUN lines as the repository has them."""
     for addition in filter(None, ours):
         line = line.replace(f"{addition} ", "")
@@ -113,7 +113,7 @@ def _dockerfile(
 ) -> Path:  # fmt: skip
     """Write the Dockerfile that the engine reads."""
     text = (source / settings.dockerfile).read_text(encoding="utf-8", errors="replace")
-    text = _mapped(text, dockerfile, settings.images, log)
+    text = _replace_images(text, dockerfile, settings.images, log)
     text = apply_overrides(text, dockerfile, overrides.build)
     if run_env.words:
         log(f"RUN lines see {', '.join(run_env.names)}; the image does not keep them")
@@ -158,11 +158,11 @@ def _failure(engine: str, status: int, lines: list[str]) -> str:
     return f"{engine} build ended with status {status}: {last}" + (f" (after: {cause})" if cause else "")
 
 
-def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: BuildLog) -> str:
+def _replace_images(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: BuildLog) -> str:
     """Return the Dockerfile with configured images in its FROM lines."""
     lines = text.removeprefix("\ufeff").splitlines()
     for stage in dockerfile.stages:
-        if dockerfile.stage(stage.base, stage.index) is not None or (image := _instead(stage.base, images)) is None:
+        if dockerfile.stage(stage.base, stage.index) is not None or (image := _replacement(stage.base, images)) is None:
             continue
         if lines[stage.line - 1].rstrip().endswith(dockerfile.escape):
             raise BuildError(f"Dockerfile line {stage.line}: FROM goes on in the next line; write it on one")
@@ -171,7 +171,7 @@ def _mapped(text: str, dockerfile: Dockerfile, images: Mapping[str, str], log: B
     return "\n".join([*lines, ""])
 
 
-def _instead(base: str, images: Mapping[str, str]) -> str | None:
+def _replacement(base: str, images: Mapping[str, str]) -> str | None:
     """Return the image of the first configured pattern that matches a base image, in its short or full name."""
     named = {base, PLAIN.sub("", base)}
     named |= {f"{name}:latest" for name in named if ":" not in name.rpartition("/")[2] and "@" not in name}

@@ -83,28 +83,28 @@ async def find_engine(names: Sequence[str], notes: Path) -> EngineSearch:
         if status:
             problems[name] = "it does not answer: `" + name + " info` says why"
             continue
-        engine, problem = await _noted(name, info, notes)
+        engine, problem = await _check_engine(name, info, notes)
         if engine is not None:
             return EngineSearch(engine, problems)
         problems[name] = problem
     return EngineSearch(None, problems)
 
 
-async def _noted(name: str, info: str, notes: Path) -> tuple[ContainerEngine | None, str]:
+async def _check_engine(name: str, info: str, notes: Path) -> tuple[ContainerEngine | None, str]:
     note = notes / f"{name}.json"
     try:
         if time.time() - note.stat().st_mtime < TRUSTED:
             return ContainerEngine(**json.loads(note.read_text(encoding="utf-8"))), ""
     except (OSError, ValueError, TypeError):
         pass
-    engine, problem = await _tried(name, info)
+    engine, problem = await _try_engine(name, info)
     if engine is not None:
         notes.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(dataclasses.asdict(engine)), encoding="utf-8")
     return engine, problem
 
 
-async def _tried(name: str, info: str) -> tuple[ContainerEngine | None, str]:
+async def _try_engine(name: str, info: str) -> tuple[ContainerEngine | None, str]:
     """Build and run the tiny program; return the engine, or None and the last line of what failed."""
     program = _program(await _machine(name))
     if program is None:

@@ -39,7 +39,7 @@ def add_run_environment(
                 shell = instruction.exec_form() or shell
             if instruction.name == "RUN":
                 here = lines[first - 1 : after - 1]
-                edited = _edited(
+                edited = _edit_run(
                     here, instruction, shell, _has_shell(stage, dockerfile), flags, words, dockerfile.escape
                 )
                 if edited is None:
@@ -58,7 +58,7 @@ def _has_shell(stage: Stage, dockerfile: Dockerfile) -> bool:
     return not any(word in stage.base for word in WITHOUT_SHELL)
 
 
-def _edited(
+def _edit_run(
     here: list[str], instruction: Instruction, shell: tuple[str, ...], has_shell: bool, flags: Sequence[str],
     words: str, escape: str,
 ) -> list[str] | None:  # fmt: skip

@@ -163,7 +163,7 @@ def _commands(line: str, at: int, end: int) -> Iterator[ShellCommand]:
         if (operator := OPERATOR.match(line, at, end)) is not None:
             if operator[0] == "(" and current.words:
                 raise ShellError("a function")
-            yield from _whole(current)
+            yield from _non_empty(current)
             current, at = ShellCommand(), operator.end()
             continue
         word = _word(line, at, end)
@@ -184,10 +184,10 @@ def _commands(line: str, at: int, end: int) -> Iterator[ShellCommand]:
             current.words.append(word)
     if redirects:
         raise ShellError("a redirection to nowhere")
-    yield from _whole(current)
+    yield from _non_empty(current)
 
 
-def _whole(command: ShellCommand) -> Iterator[ShellCommand]:
+def _non_empty(command: ShellCommand) -> Iterator[ShellCommand]:
     if command.words or command.assignments or command.files:
         yield command
 

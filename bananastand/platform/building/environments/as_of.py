@@ -15,7 +15,7 @@ __all__ = ["AsOf", "last_change", "resolve_as_of"]
 
 FIRST = date(2015, 1, 1)  # an older time of a file says nothing: archives and builds set them so
 RECENT = timedelta(days=365)
-# Written for this stand, or by it where there was none: later than the repository.
+# Written for the platform, or by it where the file was missing, so later than the repository.
 OURS = frozenset({"bananastand.toml", "Dockerfile", ".dockerignore"})
 
 

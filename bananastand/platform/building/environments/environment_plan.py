@@ -68,7 +68,7 @@ class EnvironmentIntent:
     @property
     def pinned(self) -> set[str]:
         """The packages that requirements or constraints pin to one version."""
-        exact = [requirement for requirement in _parsed([*self.packages, *self.requirements, *self.constraints])
+        exact = [requirement for requirement in _parse([*self.packages, *self.requirements, *self.constraints])
                  if any(pin.operator in ("==", "===") for pin in requirement.specifier)]  # fmt: skip
         return {str(canonicalize_name(requirement.name)) for requirement in exact}
 
@@ -98,7 +98,7 @@ def read_intent(
     """Read what a repository says of its environment.
 
     Args:
-        calls: What pip is told to install.
+        calls: The pip calls of the Dockerfile.
         settings: Of the build; what they name comes before all that the repository says.
         base: The image of FROM.
         instructions: Line and text of the Dockerfile's instructions.
@@ -185,9 +185,9 @@ def _packages_of(image: BaseImage, lines: Sequence[str], torch: bool, source: Pa
     """Return the image's packages that the app may use and no requirement replaces."""
     replaced, named = (
         set[str](),
-        {str(canonicalize_name(requirement.name)): requirement for requirement in _parsed(lines)},
+        {str(canonicalize_name(requirement.name)): requirement for requirement in _parse(lines)},
     )
-    packages = {str(canonicalize_name(requirement.name)): requirement for requirement in _parsed(image.packages)}
+    packages = {str(canonicalize_name(requirement.name)): requirement for requirement in _parse(image.packages)}
     for name, has in packages.items():
         requested = named.get(name)
         version = next(iter(has.specifier)).version if has.specifier else None
@@ -200,7 +200,7 @@ def _packages_of(image: BaseImage, lines: Sequence[str], torch: bool, source: Pa
     return tuple(str(requirement) for name, requirement in packages.items() if name not in replaced)
 
 
-def _parsed(lines: Sequence[str]) -> list[Requirement]:
+def _parse(lines: Sequence[str]) -> list[Requirement]:
     found = list[Requirement]()
     for line in lines:
         try:
@@ -219,7 +219,7 @@ async def _by_pins(intent: EnvironmentIntent, config: PipConfig, log: Callable[[
         likely = newest_python(intent.as_of.day - YEAR)
     minor = min(machine, int(likely.split(".")[1])) if likely else machine
     reason = f"as was usual on {intent.as_of.day}" if likely else "the Python of this machine"
-    allowed = await asyncio.to_thread(_allowed, intent, index_of(config))
+    allowed = await asyncio.to_thread(_pythons_of_pins, intent, index_of(config))
     if not allowed:
         return PythonChoice(f"3.{max(minor, OLDEST)}", reason)
     counted = {
@@ -241,10 +241,10 @@ async def _by_pins(intent: EnvironmentIntent, config: PipConfig, log: Callable[[
     return PythonChoice(f"3.{chosen}", f"{', '.join(forcing)} has no wheel for 3.{minor}")
 
 
-def _allowed(intent: EnvironmentIntent, index: PackageIndex) -> dict[str, set[int]]:
+def _pythons_of_pins(intent: EnvironmentIntent, index: PackageIndex) -> dict[str, set[int]]:
     """Return the minors of Python that each exact pin has wheels for, or sources where it has no wheel."""
     found = dict[str, set[int]]()
-    for requirement in _parsed(intent.requirements):
+    for requirement in _parse(intent.requirements):
         pins = [pin for pin in requirement.specifier if pin.operator == "==" and not pin.version.endswith("*")]
         if not pins or requirement.url:
             continue
@@ -274,7 +274,7 @@ async def _interpreter(
     here = await available_interpreters(folder)
     if choice.fixed:
         raise no_interpreter(choice, here)
-    allowed = await asyncio.to_thread(_allowed, intent, index_of(config))
+    allowed = await asyncio.to_thread(_pythons_of_pins, intent, index_of(config))
     fitting = [interpreter for interpreter in here if all(interpreter.minor in minors for minors in allowed.values())]
     if not fitting:
         raise no_interpreter(choice, here)
@@ -291,7 +291,7 @@ def _warn_of_gpu(
     lines = [*intent.packages, *intent.requirements, *settings.pins]
     pinned = [
         (pin.version, str(requirement) in intent.packages)
-        for requirement in _parsed(lines) if canonicalize_name(requirement.name) == "torch"
+        for requirement in _parse(lines) if canonicalize_name(requirement.name) == "torch"
         for pin in requirement.specifier if pin.operator == "==" and not pin.version.endswith("*")
     ]  # fmt: skip
     if pinned:
@@ -303,7 +303,7 @@ def _warn_of_gpu(
 
 def _with_torch(plan: EnvironmentPlan, settings: BuildSettings, log: Callable[[str], None]) -> EnvironmentPlan:
     """Apply the builds of torch to the plan. Raises BuildError where torch is required and unavailable."""
-    family = [requirement for requirement in _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
+    family = [requirement for requirement in _parse([*plan.packages, *plan.intent.requirements, *settings.pins])
               if canonicalize_name(requirement.name) in FAMILY]  # fmt: skip
     if plan.torch.kind == "cpu":
         local = [requirement for requirement in family if any("+cu" in pin.version for pin in requirement.specifier)]
@@ -346,7 +346,7 @@ def _with_torch(plan: EnvironmentPlan, settings: BuildSettings, log: Callable[[s
 
 def _from_mirror(plan: EnvironmentPlan, settings: BuildSettings, config: PipConfig) -> tuple[str, ...]:
     """Return the newest CPU builds that requirements and date allow, as overrides."""
-    lines = _parsed([*plan.packages, *plan.intent.requirements, *settings.pins])
+    lines = _parse([*plan.packages, *plan.intent.requirements, *settings.pins])
     index, day, overrides = PackageIndex((plan.torch.index,), (), config.certificates), plan.intent.as_of, list[str]()
     newest = newest_torch(day.day) if day.cutoff else None
     for name in FAMILY:

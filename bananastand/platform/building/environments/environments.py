@@ -64,7 +64,7 @@ async def prepare_environment(
     """Return the environment with everything that the pip calls install, kept as long as the folder `user`.
 
     Args:
-        calls: What pip is told, in its order.
+        calls: The pip calls, in order.
         settings: Of the build.
         environment: Variables for the installer.
         user: The folder of the build that uses it.
@@ -111,7 +111,7 @@ async def prepare_environment(
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             tools = f"{Path(program).name} and " if program else ""
             log(f"environment: making {folder.name} with {tools}{'uv' if uv else 'pip'}")
-            await _made(folder, calls, plan, settings, environment, config, uv, log, by_conda)
+            await _make_environment(folder, calls, plan, settings, environment, config, uv, log, by_conda)
         note_user(folder, user)
     await asyncio.to_thread(forget_unused, settings.cache / "environments")
     return PythonEnvironment(str(folder / "bin" / "python"), str(folder / "bin"), folder.name)
@@ -132,7 +132,7 @@ async def _key(
     return hashlib.sha256(json.dumps([*parts, *digests]).encode()).hexdigest()[:24]
 
 
-async def _made(
+async def _make_environment(
     folder: Path,
     calls: Sequence[PipCall],
     plan: EnvironmentPlan,
@@ -145,7 +145,7 @@ async def _made(
 ) -> None:
     """Make the environment in its folder; a failure leaves no folder."""
     require_space(settings.cache)
-    making = _Making(folder, calls, plan, settings, environment, config, uv, log, conda)
+    making = _EnvironmentMaker(folder, calls, plan, settings, environment, config, uv, log, conda)
     try:
         await making.make()
         (folder / MADE).touch()
@@ -163,7 +163,7 @@ async def _made(
 
 
 @dataclass(slots=True)
-class _Making:
+class _EnvironmentMaker:
     """One environment being made."""
 
     folder: Path
@@ -247,7 +247,7 @@ class _Making:
                         raise no_torch(named, self.plan)
                 await self._run(call, more)
             except InstallerFailed as error:
-                await self._failed(error, call)
+                await self._handle_failure(error, call)
 
     def _options(self, call: PipCall, folder: Path, of_base: bool) -> list[str]:
         day = self.plan.intent.as_of.cutoff if self.dated else None
@@ -265,7 +265,7 @@ class _Making:
             call.words, cwd=call.cwd, environment=call.environment, more=more, hashed=call.is_hashed
         )
 
-    async def _failed(self, error: InstallerFailed, call: PipCall) -> None:
+    async def _handle_failure(self, error: InstallerFailed, call: PipCall) -> None:
         """Retry without a date where the index has no upload times, else raise the explained failure."""
         text = "\n".join(error.lines)
         if is_disk_full(error.lines):

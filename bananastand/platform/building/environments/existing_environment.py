@@ -127,13 +127,13 @@ def _unmet_requirement(installed_: InstalledPackages, calls: Sequence[PipCall]) 
     for call in calls:
         more, bounds, unknown = call.read()
         if unknown:
-            return f"pip is told {unknown[0]}"
+            return f"pip gets {unknown[0]}"
         requirements, constraints = requirements + more, constraints + bounds
     try:
         bounds = [Requirement(line) for line in constraints]
         open_ = [Requirement(line) for line in requirements]
     except InvalidRequirement as error:
-        return f"pip is told {str(error).splitlines()[0]}"
+        return f"pip gets {str(error).splitlines()[0]}"
     allowed = dict[str, SpecifierSet]()
     for bound in bounds:
         if bound.marker is None or bound.marker.evaluate({"extra": ""}):

@@ -54,7 +54,7 @@ class LayerCache:
                 shutil.rmtree(place, ignore_errors=True)
             else:
                 place.unlink(missing_ok=True)
-        shutil.copytree(layer / "files", root, symlinks=True, dirs_exist_ok=True, copy_function=_bring)
+        shutil.copytree(layer / "files", root, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
         os.utime(layer / "layer.json")
         return True
 
@@ -69,7 +69,7 @@ class LayerCache:
                 if after[name][0] == stat.S_IFDIR:
                     place.mkdir(exist_ok=True)
                 else:
-                    _bring(str(root / name), str(place))
+                    _copy(str(root / name), str(place))
         gone = [name for name in before if name not in after]
         (fresh / "layer.json").write_text(json.dumps({"gone": gone, "outside": outside}), encoding="utf-8")
         shutil.rmtree(layer, ignore_errors=True)
@@ -77,16 +77,16 @@ class LayerCache:
             fresh.rename(layer)
         except OSError:  # another build made the same in the meantime
             shutil.rmtree(fresh, ignore_errors=True)
-        self._tidy()
+        self._delete_unused()
 
-    def _tidy(self) -> None:
+    def _delete_unused(self) -> None:
         """Delete layers that no build has used for a month."""
         for note in self.folder.glob("*/layer.json"):
             if note.stat().st_mtime < time.time() - KEPT:
                 shutil.rmtree(note.parent, ignore_errors=True)
 
 
-def _bring(source: str, target: str) -> str:
+def _copy(source: str, target: str) -> str:
     if os.path.lexists(target):
         os.unlink(target)
     info = os.stat(source, follow_symlinks=False)

@@ -30,7 +30,7 @@ class Mounts:
         for name, value in line.flags:
             if name not in ("mount", "network", "security"):
                 raise NotHonoured(line.line, f"RUN --{name}={value} is not honoured", line.text)
-        for mount in _asked(line):
+        for mount in _mounts_of(line):
             kind, inside = (
                 mount.get("type", "bind"),
                 mount.get("target") or mount.get("dst") or mount.get("destination"),
@@ -57,7 +57,7 @@ class Mounts:
     def variables(self, line: Instruction) -> dict[str, str]:
         """Return the secrets of a RUN line as variables, as a program cannot find their file without a sandbox."""
         values = dict[str, str]()
-        for mount in _asked(line):
+        for mount in _mounts_of(line):
             if mount.get("type") == "secret" and (name := mount.get("id", "")) in self._settings.secrets:
                 values[mount.get("env") or name] = self._settings.secrets[name]
         return {name: value for name, value in values.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
@@ -84,6 +84,6 @@ class Mounts:
         self._there.append(place)
 
 
-def _asked(line: Instruction) -> list[dict[str, str]]:
+def _mounts_of(line: Instruction) -> list[dict[str, str]]:
     texts = [value for name, value in line.flags if name == "mount"]
     return [{part.partition("=")[0]: part.partition("=")[2] for part in text.split(",")} for text in texts]

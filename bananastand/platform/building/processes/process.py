@@ -67,14 +67,14 @@ async def build_process(
     environment |= settings.environment
     launch = Launch(
         kind="process",
-        command=_led(last, start.words),
+        command=_translate_command(last, start.words),
         workdir=str(last.rootfs.at(posixpath.join(last.workdir, start.folder))),
         environment={**environment, **overrides.app.environment},
         python=python.python,
         port=overrides.app.port or last.port,
         health=overrides.app.health,
         root=str(last.rootfs.root),
-        named=_named(settings.environment),
+        named=_named_paths(settings.environment),
     )
     for index, build in done.items():
         if index != last.stage.index:
@@ -87,7 +87,7 @@ async def build_process(
     return launch
 
 
-def _named(environment: Mapping[str, str]) -> tuple[str, ...]:
+def _named_paths(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the paths that the deploy's own variables name."""
     return tuple(sorted({part for value in environment.values() for part in value.split(":") if part.startswith("/")}))
 
@@ -109,7 +109,7 @@ def _lines_of_command(last: StageBuild) -> list[int]:
     return [line.line for line in last.stage.instructions if line.name in ("CMD", "ENTRYPOINT")]
 
 
-def _led(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
+def _translate_command(last: StageBuild, words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the command on this machine: paths of the image lead into its files, and Python is the environment's."""
     program = words[0]
     name = posixpath.basename(program)

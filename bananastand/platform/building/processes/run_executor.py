@@ -138,7 +138,7 @@ class RunExecutor:
                 branch = step.condition.then if test == 0 else step.condition.otherwise
                 status = await self._sequence(branch)
             elif may_fail(found, at, strict) and self._installs(step.text):
-                status = await self._tried(step.text)
+                status = await self._try_step(step.text)
             else:
                 status = await self._step(step.text)
         return status
@@ -146,7 +146,7 @@ class RunExecutor:
     def _installs(self, text: str) -> bool:
         return any(is_builtin(command, self._known) for command in parse_commands(text))
 
-    async def _tried(self, text: str) -> int:
+    async def _try_step(self, text: str) -> int:
         """Run a step that installs packages and may fail: it runs at once, and a failure leaves nothing behind."""
         stage = self.stage
         await stage.python()  # what earlier steps ask for fails on their own account
@@ -287,7 +287,7 @@ class RunExecutor:
         layers, root = LayerCache(stage.settings.cache / "layers"), stage.rootfs.root
         if await asyncio.to_thread(layers.restore, key, root):
             stage.log("  as in an earlier build: nothing it depends on has changed")
-            self._after(read)
+            self._take_over_results(read)
             return 0
         stage.mounts.put(self.line, stage.workdir, lambda name: stage.stage_of(self.line, name).rootfs)
         environment = {**inherited(os.environ, "PIP_"), **stage.arguments, **stage.running_environment(python)}
@@ -312,14 +312,14 @@ class RunExecutor:
         before = await asyncio.to_thread(snapshot, root)
         entries_before = _entries(caches)
         status = await run(
-            command, log=self._hear, cwd=Path("/") if stage.sandboxed else place, environment=environment
+            command, log=self._log_line, cwd=Path("/") if stage.sandboxed else place, environment=environment
         )
         stage.mounts.take_away()
         if status == 0:
             outside = sorted(_entries(caches) - entries_before)
             after = await asyncio.to_thread(snapshot, root)
             await asyncio.to_thread(layers.keep, key, root, before, after, outside)
-        self._after(read)
+        self._take_over_results(read)
         return status
 
     def _sandboxed(
@@ -340,7 +340,7 @@ class RunExecutor:
         )  # fmt: skip
         return sandboxed.command, sandboxed.environment
 
-    def _after(self, read: RunAnalysis) -> None:
+    def _take_over_results(self, read: RunAnalysis) -> None:
         """Take over the shell's last folder, its exports, and what scripts asked of pip and apt."""
         stage = self.stage
         file = stage.rootfs.root / FOLDER
@@ -359,7 +359,7 @@ class RunExecutor:
             for call in noted.conda:
                 self._conda(call, folder)
 
-    def _hear(self, line: str) -> None:
+    def _log_line(self, line: str) -> None:
         self.lines.append(line)
         self.stage.log(line)
 

@@ -153,7 +153,7 @@ class StageBuild:
 
     def add_pip(self, line: int, words: tuple[str, ...], folder: str, variables: Mapping[str, str]) -> None:
         """Add packages that are installed before the next step that uses Python."""
-        placed = {name: self._led(value) for name, value in variables.items()}
+        placed = {name: self._inside(value) for name, value in variables.items()}
         call = self.pip_words.call(words, folder, placed, line)
         if call is None:
             return
@@ -185,7 +185,7 @@ class StageBuild:
     def _is_skipped(self, line: Instruction) -> bool:
         return any(line.text.startswith(prefix) for prefix in self.overrides.build.skip)
 
-    def _led(self, value: str) -> str:
+    def _inside(self, value: str) -> str:
         return f"{self.rootfs.root}{posixpath.normpath(value)}" if re.match("/[^/]", value) else value
 
     def placed(self, name: str, value: str) -> str:
@@ -239,7 +239,7 @@ class StageBuild:
                 self.workdir = posixpath.join(self.workdir, " ".join(self._words(line)))
                 self.rootfs.at(self.workdir).mkdir(parents=True, exist_ok=True)
             case "COPY" | "ADD":
-                await self._bring(line)
+                await self._copy_or_add(line)
             case "RUN":
                 await RunExecutor(self, line).do()
             case "EXPOSE":
@@ -288,7 +288,7 @@ class StageBuild:
             else words
         )
 
-    async def _bring(self, line: Instruction) -> None:
+    async def _copy_or_add(self, line: Instruction) -> None:
         """COPY and ADD: files of the source, of another stage, of a here-document or of the network."""
         words = list(line.exec_form() or self._words(line))
         if len(words) < 2:

@@ -118,7 +118,7 @@ def read_failed_fetch(lines: Sequence[str]) -> FailedFetch | None:
     # Frames hold source code, in which errors are named that were not raised.
     messages = "\n".join(line for line in end.splitlines() if not line.startswith("  ") or "curl: (" in line)
     kinds: list[Kind] = [kind for kind, pattern in COMPILED if pattern.search(messages)]
-    return _asked(kinds[0], messages, end) if kinds else None
+    return _find_subject(kinds[0], messages, end) if kinds else None
 
 
 def _end_of(text: str) -> str | None:
@@ -139,7 +139,7 @@ def _end_of(text: str) -> str | None:
     return chain if wrapped and THROUGH.search(chain) else None
 
 
-def _asked(kind: Kind, messages: str, end: str) -> FailedFetch:
+def _find_subject(kind: Kind, messages: str, end: str) -> FailedFetch:
     """Return the last repository or address that the output names, else one that the source code names."""
     found = _in_addresses(kind, messages)
     if found.name is None and (tried := RETRIED.search(messages)):
