@@ -159,9 +159,9 @@ def _beside(platform: PlatformProcess, sdk: SdkCaller, sources: Path, limit: flo
         if built["state"] != "live":
             return MatrixCell(False, built["error"] or "failed")
         platform.api("PATCH", f"projects/{life.name}", {"min_replicas": 1})
-    cells = [life._try(life._call) for life in (*lives, lives[0])]
+    cells = [life.call() for life in (*lives, lives[0])]
     for life in lives:
-        life._remove()
+        life.remove()
     return next((cell for cell in cells if not cell.ok), MatrixCell(True))
 
 

@@ -76,6 +76,14 @@ def _own_address() -> str:
         return str(probe.getsockname()[0])
 
 
+def _result(step: Callable[[], MatrixCell]) -> MatrixCell:
+    """Run a step; an error of it becomes a red cell."""
+    try:
+        return step()
+    except (_Failed, ApiError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return MatrixCell(False, " ".join(str(error).split())[:600] or type(error).__name__)
+
+
 class LifecycleRun:
     """One repository with one builder on one platform; `hub_requests` returns the hub's requests so far."""
 
@@ -122,20 +130,18 @@ class LifecycleRun:
             elif blocked is not None and name != "inspected":
                 cell = MatrixCell(None if lacking else False, blocked)
             else:
-                cell = self._try(step)
+                cell = _result(step)
             self.cells[name] = dataclasses.replace(cell, seconds=round(time.monotonic() - began, 2))
             report(name, self.cells[name])
             if name == "inspected" and lacking:
                 blocked = lacking
             if name in ("built", "live") and cell.ok is False and blocked is None:
                 blocked = f"not {name}"
-        self._remove()
+        self.remove()
 
-    def _try(self, step: Callable[[], MatrixCell]) -> MatrixCell:
-        try:
-            return step()
-        except (_Failed, ApiError, RuntimeError, OSError, subprocess.SubprocessError) as error:
-            return MatrixCell(False, " ".join(str(error).split())[:600] or type(error).__name__)
+    def call(self) -> MatrixCell:
+        """Make all calls of the manifest, by HTTP and by the SDK."""
+        return _result(self._call)
 
     def _inspect(self) -> MatrixCell:
         command = [
@@ -277,6 +283,7 @@ class LifecycleRun:
         count = len(self._hub_requests())
         return lambda: self._hub_requests()[count:]
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Delete the project, if it exists."""
         with contextlib.suppress(ApiError):
             self.platform.api("DELETE", f"projects/{self.name}")
