@@ -80,7 +80,7 @@ def _inpainting(folder: Path, half: bool) -> None:
 
     parts = tiny.stable_diffusion(folder / "tokenizer").components
     torch.manual_seed(0)
-    parts["unet"] = tiny._unet(32, in_channels=9)  # pyright: ignore[reportPrivateUsage]
+    parts["unet"] = tiny.make_unet(32, in_channels=9)
     pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
     _save(pipeline, folder, half)
 
@@ -204,7 +204,7 @@ def _clip_model(folder: Path, half: bool) -> None:
     import tiny
 
     torch.manual_seed(0)
-    tokenizer = tiny._tokenizer(folder)  # pyright: ignore[reportPrivateUsage]
+    tokenizer = tiny.make_tokenizer(folder)
     tokenizer.save_pretrained(folder)
     CLIPModel(CLIPConfig(**_clip())).save_pretrained(folder)
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)

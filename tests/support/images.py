@@ -96,7 +96,7 @@ def image_of(name: str) -> dict[str, Any]:
 
 
 def pip_settings() -> dict[str, str]:
-    """What pip is told on this machine, by files or by the environment: {"find-links": "...", ...}."""
+    """Return the configuration of this machine's pip: {"find-links": "...", ...}."""
     listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     )
