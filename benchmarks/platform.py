@@ -224,10 +224,10 @@ def serve(given: dict[str, Any]) -> int:
     """The stand's process: a build is a launch of the file that the source names."""
     from bananastand.cli._platform_options import Options
     from bananastand.cli._platform_server import run
-    from bananastand.platform.building.deployer import Order
+    from bananastand.platform.building.deployer import BuildRequest
     from bananastand.platform.launch import Launch
 
-    async def build(order: Order) -> Launch:
+    async def build(order: BuildRequest) -> Launch:
         file = Path(order.source)
         environment = {"PYTHONPATH": PATHS, "BANANASTAND_DEVICE": "cpu"}
         return Launch("process", ("python", "-u", file.name), str(file.parent), environment, python=sys.executable)

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def written(upgrade: bool) -> dict[str, str]:
-    """The text of each file by its path."""
+    """Return the text of each file by its path."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needs, extras = project["dependencies"], project["optional-dependencies"]
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
@@ -51,7 +51,9 @@ def written(upgrade: bool) -> dict[str, str]:
         "dev": compiled([*needs, *all_of(extras), *BUILD], versions),
         "serve": compiled([*needs, *extras["serve"]], versions),
         "stand": compiled([*needs, *extras["serve"], *extras["mocks"], *own(extras["stand"])], versions),
-        "mocks": compiled([each for each in needs if name_of(each) in MOCKS] + extras["mocks"], versions),
+        "mocks": compiled(
+            [requirement for requirement in needs if name_of(requirement) in MOCKS] + extras["mocks"], versions
+        ),
         "release": compiled(RELEASE, versions),
     }
     torch = dict(entries(everything))["torch"]
@@ -62,7 +64,7 @@ def written(upgrade: bool) -> dict[str, str]:
 
 
 def compiled(requirements: Sequence[str], constraints: str) -> str:
-    """What uv resolves them to, for every platform, with hashes."""
+    """Return what uv resolves requirements to, for every platform, with hashes."""
     limits = ROOT / "locks" / ".constraints.tmp"
     limits.write_text(constraints, encoding="utf-8")
     command = [
@@ -77,43 +79,43 @@ def compiled(requirements: Sequence[str], constraints: str) -> str:
 
 
 def entries(text: str) -> list[tuple[str, str]]:
-    """Names and versions of a lock file."""
+    """Return names and versions of a lock file."""
     return [(match[1], match[2]) for line in text.splitlines() if (match := ENTRY.match(line))]
 
 
 def without_torch(text: str) -> str:
-    """A lock file less torch and what its CUDA build alone needs."""
-    kept, keeping = list[str](), True
+    """Return a lock file without torch and what only its CUDA build needs."""
+    lines, keeping = list[str](), True
     for line in text.splitlines(keepends=True):
         if match := ENTRY.match(line):
             keeping = match[1] != "torch" and CUDA.fullmatch(match[1]) is None
         if keeping:
-            kept.append(line)
-    return "".join(kept)
+            lines.append(line)
+    return "".join(lines)
 
 
 def cpu_torch(version: str) -> str:
-    """The entry of torch's CPU build. Raises SystemExit where the hashes of that version are not listed."""
+    """Return the entry of torch's CPU build. Raises SystemExit where its hashes are not listed."""
     listing = (ROOT / "locks" / "torch-cpu.sha256").read_text(encoding="utf-8").split()
     hashes = [digest for digest, wheel in zip(listing[::2], listing[1::2], strict=True)
               if wheel.startswith((f"torch-{version}+cpu-", f"torch-{version}-"))]  # fmt: skip
     if not hashes:
         raise SystemExit(f"locks/torch-cpu.sha256 lists no wheel of torch {version}: copy them from PyTorch's index")
-    return " \\\n".join([f"torch=={version}", *(f"    --hash=sha256:{each}" for each in hashes)]) + "\n"
+    return " \\\n".join([f"torch=={version}", *(f"    --hash=sha256:{digest}" for digest in hashes)]) + "\n"
 
 
 def all_of(extras: dict[str, list[str]]) -> list[str]:
-    """The requirements of all extras, those that name the project itself left out."""
-    return [each for extra in extras.values() for each in own(extra)]
+    """Return the requirements of all extras, without those that name the project."""
+    return [requirement for extra in extras.values() for requirement in own(extra)]
 
 
 def own(extra: Sequence[str]) -> list[str]:
-    """An extra's requirements, less other extras of the project."""
-    return [each for each in extra if not each.startswith("bananastand[")]
+    """Return an extra's requirements without the project's other extras."""
+    return [requirement for requirement in extra if not requirement.startswith("bananastand[")]
 
 
 def name_of(requirement: str) -> str:
-    """The package that a requirement names."""
+    """Return the package that a requirement names."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     return found[0] if found else requirement
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .building.deployer import Builder, Deployer
-from .building.rebuilding import rebuild_missing
+from .building.rebuilds import rebuild_missing
 from .errors import PlatformError, Refused
 from .metrics import Metrics
 from .reclaiming import forget_project, prune_regularly

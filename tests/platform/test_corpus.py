@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from hub import Hub
-from tools.compatibility.corpus import CORPUS, Call, Repository, check_out, materialize, read_manifest
+from tools.compatibility.corpus import CORPUS, CorpusCall, CorpusRepository, check_out, materialize, read_manifest
 from tools.compatibility.expectations import HttpAnswer, mismatch
-from tools.compatibility.matrix import Cell, Life, missing_needs
-from tools.compatibility.platform import Platform
+from tools.compatibility.lifecycle import LifecycleRun, MatrixCell, missing_needs
+from tools.compatibility.platform_process import PlatformProcess
 from tools.compatibility.replicas import replica_failure, wait_for_replicas
 from tools.compatibility.sdk import SdkCaller
 
@@ -48,17 +48,17 @@ def hub(folder: Path) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="module")
-def platform(folder: Path, hub: Hub) -> Iterator[Platform]:
+def platform(folder: Path, hub: Hub) -> Iterator[PlatformProcess]:
     (folder / "sources").mkdir()
-    with Platform(folder, folder / "sources", hub.environment(folder / "hub-cache")) as running:
+    with PlatformProcess(folder, folder / "sources", hub.environment(folder / "hub-cache")) as running:
         yield running
 
 
-def live(repository: Repository, platform: Platform, hub: Hub, folder: Path) -> dict[str, Cell]:
+def live(repository: CorpusRepository, platform: PlatformProcess, hub: Hub, folder: Path) -> dict[str, MatrixCell]:
     """The cells of a repository's life with the process builder, without those that do not apply."""
     if lacking := missing_needs(repository, "process"):
         pytest.skip(lacking)
-    life = Life(repository, "process", platform, SdkCaller(folder / "sdks"), folder / "sources", 300.0,
+    life = LifecycleRun(repository, "process", platform, SdkCaller(folder / "sdks"), folder / "sources", 300.0,
                 lambda: list(hub.requests))  # fmt: skip
     life.run(lambda name, cell: None)
     return {name: cell for name, cell in life.cells.items() if cell.ok is not None}
@@ -68,7 +68,7 @@ def live(repository: Repository, platform: Platform, hub: Hub, folder: Path) -> 
 @pytest.mark.parametrize(
     "name", [pytest.param(each.name, marks=() if each.name in QUICK else pytest.mark.slow) for each in REPOSITORIES]
 )
-def test_a_repository_runs_as_it_is(name: str, platform: Platform, hub: Hub, folder: Path) -> None:
+def test_a_repository_runs_as_it_is(name: str, platform: PlatformProcess, hub: Hub, folder: Path) -> None:
     repository = BY_NAME[name]
     if "torch" in repository.needs:
         pytest.skip("python -m tools.compatibility tries it: its libraries take minutes to install")
@@ -80,7 +80,7 @@ def test_a_repository_runs_as_it_is(name: str, platform: Platform, hub: Hub, fol
 
 
 @pytest.mark.needs("uv", "git")
-def test_two_apps_with_one_fixed_port_answer_each_for_itself(platform: Platform, folder: Path) -> None:
+def test_two_apps_with_one_fixed_port_answer_each_for_itself(platform: PlatformProcess, folder: Path) -> None:
     projects = []
     for name in ("http-server", "shell-binary") if shutil.which("gcc") else ("http-server", "flask-debug"):
         source = check_out(BY_NAME[name], folder / "sources")
@@ -99,7 +99,7 @@ def test_two_apps_with_one_fixed_port_answer_each_for_itself(platform: Platform,
 
 
 @pytest.mark.needs("uv", "git")
-def test_a_replica_that_hangs_is_seen_beside_one_that_answers(platform: Platform, folder: Path) -> None:
+def test_a_replica_that_hangs_is_seen_beside_one_that_answers(platform: PlatformProcess, folder: Path) -> None:
     repository = BY_NAME["http-server"]
     built = platform.deploy("hangs", check_out(repository, folder / "sources"), "process", limit=300)
     assert built["state"] == "live", built["error"]
@@ -144,7 +144,7 @@ def test_the_corpus_has_every_kind_of_repository() -> None:
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda each: each.name)
-def test_a_repository_of_the_corpus_is_whole(repository: Repository) -> None:
+def test_a_repository_of_the_corpus_is_whole(repository: CorpusRepository) -> None:
     files = {path.name for path in repository.folder.rglob("*")}
 
     assert {"Dockerfile", "test.py"} <= files
@@ -176,19 +176,19 @@ def test_a_checkout_has_its_last_commit_on_its_day(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "answer", "wrong"),
     [
-        (Call(json={"n": 1}), HttpAnswer(200, {}, b'{"n": 1}'), None),
-        (Call(json={"n": 1}), HttpAnswer(200, {}, b'{"n": 2}'), "not {"),
-        (Call(json={"n": 1}), HttpAnswer(503, {}, b"later"), "answered 503"),
-        (Call(keys=["n"]), HttpAnswer(200, {}, b'{"n": 1, "m": 2}'), "not an object of"),
-        (Call(has={"n": 1}), HttpAnswer(200, {}, b'{"n": 1, "m": 2}'), None),
-        (Call(has={"n": 1}), HttpAnswer(200, {}, b"[]"), "without"),
-        (Call(text="a"), HttpAnswer(200, {}, b"b"), "not 'a'"),
-        (Call(octets=2), HttpAnswer(200, {}, b"\0"), "1 octets"),
-        (Call(headers={"x-n": "1"}), HttpAnswer(200, {}, b""), "header x-n is None"),
-        (Call(text="a", pieces=2), HttpAnswer(200, {}, b"a", [0.0]), "1 piece"),
+        (CorpusCall(json={"n": 1}), HttpAnswer(200, {}, b'{"n": 1}'), None),
+        (CorpusCall(json={"n": 1}), HttpAnswer(200, {}, b'{"n": 2}'), "not {"),
+        (CorpusCall(json={"n": 1}), HttpAnswer(503, {}, b"later"), "answered 503"),
+        (CorpusCall(keys=["n"]), HttpAnswer(200, {}, b'{"n": 1, "m": 2}'), "not an object of"),
+        (CorpusCall(has={"n": 1}), HttpAnswer(200, {}, b'{"n": 1, "m": 2}'), None),
+        (CorpusCall(has={"n": 1}), HttpAnswer(200, {}, b"[]"), "without"),
+        (CorpusCall(text="a"), HttpAnswer(200, {}, b"b"), "not 'a'"),
+        (CorpusCall(octets=2), HttpAnswer(200, {}, b"\0"), "1 octets"),
+        (CorpusCall(headers={"x-n": "1"}), HttpAnswer(200, {}, b""), "header x-n is None"),
+        (CorpusCall(text="a", pieces=2), HttpAnswer(200, {}, b"a", [0.0]), "1 piece"),
     ],
 )
-def test_an_answer_is_held_against_what_must_come_back(call: Call, answer: HttpAnswer, wrong: str | None) -> None:
+def test_an_answer_is_held_against_what_must_come_back(call: CorpusCall, answer: HttpAnswer, wrong: str | None) -> None:
     found = mismatch(call, answer)
 
     assert (found is None) if wrong is None else (found is not None and wrong in found)
@@ -200,8 +200,8 @@ def test_a_picture_must_be_of_its_size_and_format() -> None:
     expected = {"field": "image", "size": [70, 40], "format": "PNG"}
     body = json.dumps({"image": materialize("png:70x40:10,20,30")}).encode()
 
-    assert mismatch(Call(image=expected), HttpAnswer(200, {}, body)) is None
-    assert mismatch(Call(image={**expected, "size": [40, 70]}), HttpAnswer(200, {}, body)) == (
+    assert mismatch(CorpusCall(image=expected), HttpAnswer(200, {}, body)) is None
+    assert mismatch(CorpusCall(image={**expected, "size": [40, 70]}), HttpAnswer(200, {}, body)) == (
         "the picture is ([70, 40], 'PNG')"
     )
-    assert "no picture in image" in str(mismatch(Call(image=expected), HttpAnswer(200, {}, b'{"image": "AAAA"}')))
+    assert "no picture in image" in str(mismatch(CorpusCall(image=expected), HttpAnswer(200, {}, b'{"image": "AAAA"}')))

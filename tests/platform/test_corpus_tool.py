@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tools.compatibility.corpus import Call, read_manifest
+from tools.compatibility.corpus import CorpusCall, read_manifest
 from tools.compatibility.expectations import HttpAnswer
-from tools.compatibility.matrix import fetches
+from tools.compatibility.lifecycle import fetches
 from tools.compatibility.page import score, together, write_page
 from tools.compatibility.replicas import replica_failure, wait_for_replicas
 from tools.compatibility.sdk import is_for_sdk
@@ -91,24 +91,24 @@ class TwoReplicas:
             return {"replicas": [{"id": key, "state": "ready", "answered": n} for key, n in self.answered.items()]}
         return {"name": "app", "url": "http://localhost/app"}
 
-    def call(self, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer:
+    def call(self, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer:
         self.answered[next(self._serving)] += 1
         return HttpAnswer(200, {}, self._body)
 
 
 def test_two_replicas_that_both_answer_are_scaled() -> None:
-    assert replica_failure(TwoReplicas(("first", "second")), "app", Call(json={"n": 1}), within=0.0) is None
+    assert replica_failure(TwoReplicas(("first", "second")), "app", CorpusCall(json={"n": 1}), within=0.0) is None
 
 
 def test_a_replica_that_never_answers_is_found_though_every_call_is_answered() -> None:
-    found = replica_failure(TwoReplicas(("first",)), "app", Call(json={"n": 1}), within=0.1)
+    found = replica_failure(TwoReplicas(("first",)), "app", CorpusCall(json={"n": 1}), within=0.1)
 
     assert found is not None
     assert re.fullmatch(r"a replica never answered: first \d+ calls, second 0 calls", found)
 
 
 def test_a_wrong_answer_of_one_of_two_replicas_is_found() -> None:
-    found = replica_failure(TwoReplicas(("first", "second"), b'{"n": 2}'), "app", Call(json={"n": 1}), within=0.1)
+    found = replica_failure(TwoReplicas(("first", "second"), b'{"n": 2}'), "app", CorpusCall(json={"n": 1}), within=0.1)
 
     assert found == 'with 2 replicas: / answered \'{"n": 2}\', not {"n": 1}'
 

@@ -13,32 +13,32 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from tools.compatibility.corpus import check_out, read_manifest
-from tools.compatibility.platform import Platform
+from tools.compatibility.platform_process import PlatformProcess
 
 pytestmark = pytest.mark.needs("uv", "git")
 NAME = "fastapi-chat"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform, dict[str, Any]]]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PlatformProcess, dict[str, Any]]]:
     folder: Path = tmp_path_factory.mktemp("chat")
     sources = folder / "sources"
     sources.mkdir()
     (repository,) = [each for each in read_manifest() if each.name == NAME]
-    with Platform(folder, sources, {}) as platform:
+    with PlatformProcess(folder, sources, {}) as platform:
         built = platform.deploy(NAME, check_out(repository, sources), "process", limit=300)
         assert built["state"] == "live", built["error"]
         yield platform, platform.api("GET", f"projects/{NAME}")
 
 
-def chat(project: tuple[Platform, dict[str, Any]], query: str = "", **options: Any) -> Any:
+def chat(project: tuple[PlatformProcess, dict[str, Any]], query: str = "", **options: Any) -> Any:
     platform, row = project
     url = row["url"].replace("http://", "ws://").rstrip("/")
     headers = {"X-Banana-API-Key": platform.key}
     return connect(f"{url}/chat{query}", additional_headers=headers, proxy=None, open_timeout=120, **options)
 
 
-def test_its_websocket_streams_tokens_turn_by_turn(project: tuple[Platform, dict[str, Any]]) -> None:
+def test_its_websocket_streams_tokens_turn_by_turn(project: tuple[PlatformProcess, dict[str, Any]]) -> None:
     with chat(project, subprotocols=[Subprotocol("tokens.v1")]) as socket:
         assert socket.subprotocol == "tokens.v1"
         for turn in (1, 2):
@@ -49,7 +49,7 @@ def test_its_websocket_streams_tokens_turn_by_turn(project: tuple[Platform, dict
 
 
 def test_the_code_and_reason_that_its_server_closes_with_reach_the_caller(
-    project: tuple[Platform, dict[str, Any]],
+    project: tuple[PlatformProcess, dict[str, Any]],
 ) -> None:
     with chat(project) as socket:
         socket.send(json.dumps({"prompt": "bye banana", "max_new_tokens": 1}))
@@ -61,14 +61,14 @@ def test_the_code_and_reason_that_its_server_closes_with_reach_the_caller(
     assert (socket.close_code, socket.close_reason) == (4000, "said bye")
 
 
-def test_its_server_may_refuse_a_websocket(project: tuple[Platform, dict[str, Any]]) -> None:
+def test_its_server_may_refuse_a_websocket(project: tuple[PlatformProcess, dict[str, Any]]) -> None:
     with pytest.raises(InvalidStatus) as refused, chat(project, "?token=expired"):
         pass
 
     assert refused.value.response.status_code == 403
 
 
-def test_a_listener_that_leaves_is_known_to_its_server(project: tuple[Platform, dict[str, Any]]) -> None:
+def test_a_listener_that_leaves_is_known_to_its_server(project: tuple[PlatformProcess, dict[str, Any]]) -> None:
     platform, _ = project
     with chat(project) as socket:
         socket.send(json.dumps({"prompt": "bake a"}))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tools.compatibility.potassium import Row, compare, make_environment, upstream_answers, worker_answers
-from tools.compatibility.potassium_apps import APPS, VERSIONS, Probe, Version
+from tools.compatibility.potassium import FeatureRow, compare, make_environment, upstream_answers, worker_answers
+from tools.compatibility.potassium_apps import APPS, VERSIONS, PotassiumVersion, Probe
 from tools.compatibility.redis import RedisServer
 
 QUICK = ("0.0.3", "0.0.8", "0.0.10", "0.1.2", "0.3.2", "0.5.0")  # one of each generation
@@ -20,7 +20,7 @@ BY_NAME = {each.name: each for each in VERSIONS}
 pytestmark = pytest.mark.needs("uv")
 
 
-def marked(version: Version) -> Any:
+def marked(version: PotassiumVersion) -> Any:
     return pytest.param(version, id=version.name, marks=() if version.name in QUICK else pytest.mark.slow)
 
 
@@ -52,7 +52,7 @@ def in_worker(python: Path, app: Path, *asked: Probe) -> list[tuple[int, Any]]:
 
 @pytest.mark.parametrize("version", [marked(each) for each in VERSIONS])
 def test_an_app_of_each_version_answers_as_on_its_own_server(
-    version: Version, environments: Path, tmp_path: Path
+    version: PotassiumVersion, environments: Path, tmp_path: Path
 ) -> None:
     python = python_of(version.name, environments)
 
@@ -76,7 +76,7 @@ def test_a_difference_that_is_not_in_the_table_is_reported_as_wrong(environments
     rows = list(compare(version, python_of("0.5.0", environments), tmp_path, source))
 
     assert [row.feature for row in rows if row.verdict == "wrong"] == ["handler", "handler twice", "after an error"]
-    assert isinstance(rows[0], Row)
+    assert isinstance(rows[0], FeatureRow)
 
 
 @pytest.mark.parametrize("name", ["0.1.0", pytest.param("0.0.8", marks=pytest.mark.slow)])

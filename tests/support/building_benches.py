@@ -1,4 +1,4 @@
-"""A bench of the process builder as a fixture: once with the build's tree as the root of what runs, once without."""
+"""The process builder as a fixture, once with the build's files as the root of what runs and once without."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_SANDBOX = "bubblewrap is not installed (apt-get install bubblewrap)"
 
 @pytest.fixture(params=[pytest.param("sandbox", marks=pytest.mark.needs("bwrap")), "led"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Builds in a folder of the test's."""
+    """Builds in the test's folder."""
     sandbox = request.param == "sandbox"
     if not sandbox:
         monkeypatch.setattr(process, "why_no_sandbox", lambda: NO_SANDBOX)

@@ -81,8 +81,8 @@ class Revision:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
-        told = b"".join(name.encode() + hashlib.sha1(content).digest() for name, content in self.files.items())
-        self.commit = hashlib.sha1(b"commit" + told).hexdigest()
+        digests = b"".join(name.encode() + hashlib.sha1(content).digest() for name, content in self.files.items())
+        self.commit = hashlib.sha1(b"commit" + digests).hexdigest()
 
     def describe(self, name: str) -> dict[str, Any]:
         """A file as /tree lists it."""
@@ -113,7 +113,7 @@ class Hub:
         self, repositories: Iterable[Repository], *, aliases: Mapping[str, str] | None = None, port: int = 0,
         log: Path | None = None,
     ) -> None:  # fmt: skip
-        self.repositories = {(each.kind, each.name): each for each in repositories}
+        self.repositories = {(repository.kind, repository.name): repository for repository in repositories}
         self.aliases = dict(aliases or {})
         self.broken: dict[str, int] = {}
         self.requests: list[str] = []
@@ -204,8 +204,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"type": "user", "name": self._token(), "fullname": self._token(), "orgs": []})
         elif path in ("/api/models", "/api/datasets", "/api/spaces"):
             kind = path.rpartition("/")[2]
-            self._json([_info(each, each.commits["main"], False) for key, each in self.hub.repositories.items()
-                        if key[0] == kind and not each.private])  # fmt: skip
+            public = [
+                repository
+                for repository in self.hub.repositories.values()
+                if repository.kind == kind and not repository.private
+            ]
+            self._json([_info(repository, repository.commits["main"], False) for repository in public])
         elif path.startswith("/cdn/"):
             self._content(self._from_cdn(path.rpartition("/")[2]), {})
         elif api := API.fullmatch(path):
@@ -225,10 +229,10 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None:
             return
         if action == "refs":
-            names = [each for each in repository.commits if not re.fullmatch("[0-9a-f]{40}", each)]
+            names = [name for name in repository.commits if not re.fullmatch("[0-9a-f]{40}", name)]
             branches = [
-                {"name": each, "ref": f"refs/heads/{each}", "targetCommit": repository.commits[each].commit}
-                for each in names
+                {"name": name, "ref": f"refs/heads/{name}", "targetCommit": repository.commits[name].commit}
+                for name in names
             ]
             self._json({"branches": branches, "converts": [], "tags": []})
             return
@@ -238,8 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif action == "commits":
             self._json([{"id": revision.commit, "title": "initial", "message": "", "date": DATE, "authors": []}])
         elif action == "paths-info":
-            wanted = parse_qs(self.form.decode()).get("paths", [])
-            self._json([revision.describe(each) for each in wanted if each in revision.files])
+            paths = parse_qs(self.form.decode()).get("paths", [])
+            self._json([revision.describe(path) for path in paths if path in revision.files])
         else:
             self._json(list(self._tree(revision, path)))
 
@@ -391,8 +395,8 @@ def main() -> None:
     words = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = words.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-")))
-        wanted = [ALIASES.get(each, each) for each in words.only or NAMES]
-        hub = stack.enter_context(Hub(repositories(folder, wanted), aliases=ALIASES, port=words.port, log=words.log))
+        names = [ALIASES.get(name, name) for name in words.only or NAMES]
+        hub = stack.enter_context(Hub(repositories(folder, names), aliases=ALIASES, port=words.port, log=words.log))
         print(f"HF_ENDPOINT={hub.url}", flush=True)  # noqa: T201
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -80,7 +80,7 @@ def _inpainting(folder: Path, half: bool) -> None:
 
     parts = tiny.stable_diffusion(folder / "tokenizer").components
     torch.manual_seed(0)
-    parts["unet"] = tiny._unet(32, in_channels=9)  # pyright: ignore[reportPrivateUsage]
+    parts["unet"] = tiny.make_unet(32, in_channels=9)
     pipeline = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
     _save(pipeline, folder, half)
 
@@ -204,7 +204,7 @@ def _clip_model(folder: Path, half: bool) -> None:
     import tiny
 
     torch.manual_seed(0)
-    tokenizer = tiny._tokenizer(folder)  # pyright: ignore[reportPrivateUsage]
+    tokenizer = tiny.make_tokenizer(folder)
     tokenizer.save_pretrained(folder)
     CLIPModel(CLIPConfig(**_clip())).save_pretrained(folder)
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
@@ -269,9 +269,9 @@ def _byte_tokenizer(folder: Path, marks: Iterable[str] = ("<|endoftext|>",), kin
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "vocab.json").write_text(json.dumps(own))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    told = {"tokenizer_class": kind, "model_max_length": 256, "add_prefix_space": False}
-    told |= dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), marks[0])
-    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    config = {"tokenizer_class": kind, "model_max_length": 256, "add_prefix_space": False}
+    config |= dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), marks[0])
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
     added = {mark: vocabulary[mark] for mark in marks[1:]}
     if added:
         (folder / "added_tokens.json").write_text(json.dumps(added))
@@ -283,8 +283,8 @@ def _word_pieces(folder: Path, kind: str) -> int:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "i", "am", "a", "the", "model", "good", "bad"]
     words = list(dict.fromkeys([*words, *LETTERS, *(f"##{letter}" for letter in LETTERS), *".,!?'-0123456789"]))
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
-    told = {"tokenizer_class": kind, "do_lower_case": True, "model_max_length": 64}
-    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    config = {"tokenizer_class": kind, "do_lower_case": True, "model_max_length": 64}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return len(words)
 
 
@@ -301,10 +301,10 @@ def _for_old_libraries(folder: Path) -> None:
         save_file(weights, path, {"format": "pt"})
         torch.save(weights, target)
     for path in folder.rglob("config.json"):
-        told = json.loads(path.read_text())
-        if "dtype" in told:  # torch_dtype before 2025
-            told["torch_dtype"] = told["dtype"]
-            path.write_text(json.dumps(told, indent=2) + "\n")
+        config = json.loads(path.read_text())
+        if "dtype" in config:  # torch_dtype before 2025
+            config["torch_dtype"] = config["dtype"]
+            path.write_text(json.dumps(config, indent=2) + "\n")
     for path in folder.glob("model_index.json"):
         path.write_text(path.read_text().replace("CLIPImageProcessorPil", "CLIPImageProcessor"))
 

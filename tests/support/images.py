@@ -96,7 +96,9 @@ def image_of(name: str) -> dict[str, Any]:
 
 
 def pip_settings() -> dict[str, str]:
-    """What pip is told on this machine, by files or by the environment: {"find-links": "...", ...}."""
-    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
-    pairs = (line.partition("=") for line in told.stdout.splitlines())
+    """Return the configuration of this machine's pip: {"find-links": "...", ...}."""
+    listing = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    )
+    pairs = (line.partition("=") for line in listing.stdout.splitlines())
     return {name.rpartition(".")[2]: str(ast.literal_eval(value)) for name, _, value in pairs}

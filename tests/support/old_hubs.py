@@ -1,4 +1,4 @@
-"""huggingface_hub as it was, installed from the package index beside this Python; a test is skipped without one."""
+"""Old versions of huggingface_hub, installed from the package index; without one the test is skipped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OLD = ("0.8.1", "0.14.1", "0.20.3")
 
 
 def old_hub(version: str, folder: Path) -> Path:
-    """A folder for PYTHONPATH with huggingface_hub of a version and what it needs."""
+    """Return a folder for PYTHONPATH with a version of huggingface_hub and what it needs."""
     place = folder / version
     if not place.exists():
         words = ["install", "--quiet", "--target", str(place), f"huggingface_hub=={version}", "requests<3", "urllib3<3"]
@@ -30,7 +30,7 @@ def old_hub(version: str, folder: Path) -> Path:
 def run_python(
     text: str, environment: Mapping[str, str], path: Sequence[Path] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program in a Python of its own. path: folders that come before its packages."""
+    """Run a program in a Python of its own, with these folders before its packages."""
     own = {"PATH": os.environ["PATH"], "HOME": environment["HF_HOME"], "PYTHONPATH": os.pathsep.join(map(str, path))}
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "download.py")

@@ -1,4 +1,4 @@
-"""A package index on loopback, as PEP 503 and PEP 691 have it: what it serves is made by the test."""
+"""A package index on loopback (PEP 503 and PEP 691) with packages that the test makes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["PackageServer", "sdist", "wheel"]
 
 
 def wheel(name: str, version: str, tag: str = "py3-none-any", requires: tuple[str, ...] = (), code: str = "") -> bytes:
-    """A package of one module, which knows its version."""
+    """Return a package of one module, which knows its version."""
     about = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {each}\n" for each in requires)
+    metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     files = {
         f"{name}.py": f"version = {version!r}\n{code}",
         f"{about}/METADATA": metadata,
@@ -36,7 +36,7 @@ def wheel(name: str, version: str, tag: str = "py3-none-any", requires: tuple[st
 
 
 def sdist(name: str, version: str, setup: str) -> bytes:
-    """A source distribution with this setup.py."""
+    """Return a source distribution with this setup.py."""
     files = {"setup.py": setup, "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n"}
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
@@ -52,7 +52,7 @@ class PackageServer:
 
     def __init__(self) -> None:
         self.files = dict[tuple[str, str], dict[str, tuple[bytes, str | None]]]()
-        self.asked = list[str]()
+        self.requests = list[str]()
         self.authorizations = list[str]()  # of requests that have one
         self.yanked = set[str]()  # names of files
 
@@ -97,13 +97,13 @@ class PackageServer:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path.partition("?")[0]
-        self.asked.append(path)
+        self.requests.append(path)
         if authorization := handler.headers.get("Authorization"):
             self.authorizations.append(authorization)
         _, index, kind, *rest = [*path.split("/"), "", ""]
         files = self.files.get((index, rest[0] if rest else ""), {})
         if kind == "simple" and files:
-            rows = [_row(index, rest[0], filename, *each) for filename, each in files.items()]
+            rows = [_row(index, rest[0], filename, *file) for filename, file in files.items()]
             rows = [{**row, "yanked": "broken"} if row["filename"] in self.yanked else row for row in rows]
             body = json.dumps({"meta": {"api-version": "1.1"}, "name": rest[0], "versions": [], "files": rows}).encode()
             self._send(handler, 200, body, "application/vnd.pypi.simple.v1+json")
@@ -133,7 +133,7 @@ def _row(index: str, name: str, filename: str, content: bytes, uploaded: str | N
 
 
 def put(folder: Path, name: str, version: str, tag: str = "py3-none-any") -> Path:
-    """A wheel on disk."""
+    """Write a wheel to disk."""
     path = folder / f"{name}-{version}-{tag}.whl"
     path.write_bytes(wheel(name, version, tag))
     return path

@@ -1,4 +1,4 @@
-"""A bench for builds by the process builder: a source, a cache, builds one after the other, and what they start."""
+"""Builds a source with the process builder, one build after the other with one cache, and runs the result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import threading
-import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -18,12 +17,13 @@ from typing import Any
 from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.launch import Launch
 from bananastand.platform.replicas.sandbox import in_sandbox
+from package_server import wheel as wheel_content
 
 __all__ = ["Bench", "served", "wheel"]
 
 
 class Bench:
-    """A source, a cache, and builds of it. sandboxed: whether replicas have the build's tree as their root."""
+    """A source, a cache, and builds of it; `sandboxed`: replicas have the build's files as their root."""
 
     def __init__(self, folder: Path, *, sandboxed: bool) -> None:
         self.folder, self.source, self.lines, self.sandboxed = folder, folder / "source", list[str](), sandboxed
@@ -42,12 +42,12 @@ class Bench:
         if dockerfile is not None:
             (self.source / "Dockerfile").write_text(dockerfile)
         self.count, self.lines = self.count + 1, []
-        given: dict[str, Any] = {"builder": "process", **settings}
+        options: dict[str, Any] = {"builder": "process", **settings}
         folder = self.folder / f"build{self.count}"
         source = self.folder / f"fetched{self.count}"
         shutil.copytree(self.source, source, symlinks=True)
-        made = BuildSettings(cache=self.folder / "cache", **given)
-        return asyncio.run(build(source, settings=made, folder=folder, log=self.lines.append))
+        build_settings = BuildSettings(cache=self.folder / "cache", **options)
+        return asyncio.run(build(source, settings=build_settings, folder=folder, log=self.lines.append))
 
     @property
     def log(self) -> str:
@@ -55,16 +55,16 @@ class Bench:
 
     @property
     def index(self) -> str:
-        """An ENV line by which pip takes the bench's wheels alone."""
+        """An ENV line by which pip takes only the bench's wheels."""
         return f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={self.wheels.as_uri()}\n"
 
-    def ran(self, launch: Launch) -> str:
-        """What a replica of it says."""
-        command, environment, folder = launch.command, {**os.environ, **launch.environment}, launch.workdir
+    def ran(self, launch: Launch, **variables: str) -> str:
+        """Return what a replica prints."""
+        command, environment, folder = launch.command, {**os.environ, **variables, **launch.environment}, launch.workdir
         if self.sandboxed:
             assert launch.root is not None
-            made = in_sandbox(command, root=launch.root, workdir=launch.workdir, environment=environment)
-            command, environment, folder = made.command, made.environment, "/"
+            sandboxed = in_sandbox(command, root=launch.root, workdir=launch.workdir, environment=environment)
+            command, environment, folder = sandboxed.command, sandboxed.environment, "/"
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -72,7 +72,7 @@ class Bench:
 
 @contextmanager
 def served(folder: Path) -> Generator[str]:
-    """The address of a server of the folder's files."""
+    """Yield the address of a server of the folder's files."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
@@ -90,11 +90,7 @@ def served(folder: Path) -> Generator[str]:
 
 
 def wheel(folder: Path, name: str, version: str) -> Path:
-    """A package of one line, as pip takes it."""
-    path, about = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(f"{name}.py", f"version = {version!r}\n")
-        file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{about}/RECORD", f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n")
+    """Write a package of one module, as pip takes it."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    path.write_bytes(wheel_content(name, version))
     return path

@@ -1,4 +1,4 @@
-"""A repository to build, on an index on loopback; what a made environment holds."""
+"""A repository to build with a package index on loopback, and what a made environment holds."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class Repository:
             f"FROM {base}\nWORKDIR /app\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .\n"
             "CMD python3 app.py\n"
         )
-        for each in self.source.iterdir() if old else ():
-            os.utime(each, (OLD, OLD))
+        for path in self.source.iterdir() if old else ():
+            os.utime(path, (OLD, OLD))
 
     def build(self, **settings: Any) -> Launch:
         self.count, self.lines = self.count + 1, []
-        given = {"builder": "process", "adopt": (), "torch_index": self.index.url("cpu"), **settings}
+        options = {"builder": "process", "adopt": (), "torch_index": self.index.url("cpu"), **settings}
         return asyncio.run(
             build(
                 self.source,
-                settings=BuildSettings(cache=self.folder / "cache", **given),
+                settings=BuildSettings(cache=self.folder / "cache", **options),
                 folder=self.folder / f"build{self.count}",
                 log=self.lines.append,
             )
@@ -58,7 +58,7 @@ class Repository:
     @property
     def environments(self) -> list[Path]:
         folder = self.folder / "cache" / "environments"
-        return [each for each in folder.iterdir() if each.is_dir()] if folder.is_dir() else []
+        return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def repository(tmp_path: Path, index: PackageServer) -> Repository:
 
 
 def installed(launch: Launch) -> dict[str, str]:
-    """What is in the environment, by the interpreter's own word."""
+    """Return the packages of the environment, as its interpreter reports them."""
     code = "import importlib.metadata as m; [print(d.metadata['Name'], d.version) for d in m.distributions()]"
     said = subprocess.run([str(launch.python), "-c", code], capture_output=True, text=True, check=True).stdout
     return dict(line.split() for line in said.splitlines())

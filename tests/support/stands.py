@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx2
 
-from bananastand.platform.building.deployer import Order
+from bananastand.platform.building.deployer import Builder, BuildRequest
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
@@ -30,7 +30,7 @@ APP = SUPPORT / "replica_app.py"
 QUICK = {"backoff": 0.05, "scale_wait": 0.2, "start_timeout": 20.0, "stop_grace": 3.0}
 
 
-async def build(order: Order) -> Launch:
+async def build(order: BuildRequest) -> Launch:
     """A launch of the small app, which knows no Potassium; the source says what else it is, or what happens."""
     order.log(f"builds {order.source}")
     if order.source == "fails":
@@ -73,9 +73,9 @@ async def build(order: Order) -> Launch:
 
 
 @asynccontextmanager
-async def running(data: Path, **settings: Any) -> AsyncGenerator[Platform]:
+async def running(data: Path, *, builder: Builder = build, **settings: Any) -> AsyncGenerator[Platform]:
     """A started stand, closed in the end."""
-    stand = Platform(Settings(data=data, **{**QUICK, **settings}), build)
+    stand = Platform(Settings(data=data, **{**QUICK, **settings}), builder)
     try:
         await stand.start()
         yield stand

@@ -54,8 +54,8 @@ def stable_diffusion(folder: Path) -> Any:
     return StableDiffusionPipeline(
         vae=_vae(),
         text_encoder=CLIPTextModel(_text(32)),
-        tokenizer=_tokenizer(folder),
-        unet=_unet(32),
+        tokenizer=make_tokenizer(folder),
+        unet=make_unet(32),
         scheduler=_scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -71,9 +71,9 @@ def stable_diffusion_xl(folder: Path) -> Any:
         vae=_vae(),
         text_encoder=CLIPTextModel(_text(32)),
         text_encoder_2=CLIPTextModelWithProjection(second),
-        tokenizer=_tokenizer(folder),
-        tokenizer_2=_tokenizer(folder),
-        unet=_unet(
+        tokenizer=make_tokenizer(folder),
+        tokenizer_2=make_tokenizer(folder),
+        unet=make_unet(
             64,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
@@ -104,9 +104,9 @@ def stable_diffusion_3(folder: Path, dynamic: bool = False) -> Any:
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dynamic),
         vae=_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=CLIPTextModelWithProjection(config),
-        tokenizer=_tokenizer(folder),
+        tokenizer=make_tokenizer(folder),
         text_encoder_2=CLIPTextModelWithProjection(config),
-        tokenizer_2=_tokenizer(folder),
+        tokenizer_2=make_tokenizer(folder),
         text_encoder_3=None,
         tokenizer_3=None,
     ).to("cpu")
@@ -143,13 +143,13 @@ def flux(folder: Path, guidance_embeds: bool = True) -> Any:
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=guidance_embeds),
         vae=_vae(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=CLIPTextModel(_text(32)),
-        tokenizer=_tokenizer(folder),
+        tokenizer=make_tokenizer(folder),
         text_encoder_2=T5EncoderModel(t5).eval(),
         tokenizer_2=T5TokenizerFast(vocab=letters, extra_ids=0, model_max_length=512),
     ).to("cpu")
 
 
-def _unet(width: int, **more: Any) -> UNet2DConditionModel:
+def make_unet(width: int, **more: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
         block_out_channels=(16, 32),
@@ -197,7 +197,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _VOCABULARY = 2 * len(_LETTERS) + 2
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
+def make_tokenizer(folder: Path) -> CLIPTokenizer:
     symbols = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({symbol: i for i, symbol in enumerate(symbols)}))

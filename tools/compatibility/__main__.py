@@ -1,4 +1,4 @@
-"""Measures what runs unchanged: `python -m tools.compatibility`. Writes docs/compatibility.md and its numbers."""
+"""Measures which repositories run unchanged, and writes docs/compatibility.md and its numbers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from .base_images import container_engine, engine_environment, make_images, missing_programs
-from .corpus import Repository, read_manifest
-from .matrix import Cell, Life
+from .corpus import CorpusRepository, read_manifest
+from .lifecycle import LifecycleRun, MatrixCell
 from .page import score, together, write_page
-from .platform import Platform
+from .platform_process import PlatformProcess
 from .potassium import compare, make_environment
 from .potassium_apps import APPS, VERSIONS
 from .sdk import SdkCaller
@@ -32,15 +32,15 @@ RESULTS = {
     "container": ROOT / "benchmarks" / "results" / "compatibility-container.json",
 }
 PAGE = ROOT / "docs" / "compatibility.md"
-HUB = ROOT / "tests" / "hub.py"
+HUB = ROOT / "tests" / "support" / "hub.py"
 
 
 def main() -> int:
     """Measure, and write page and numbers after each repository."""
     options = _options()
     measured = {builder: {} if options.fresh else _read(path) for builder, path in RESULTS.items()}
-    for each in measured.values():
-        each.setdefault("repositories", {})
+    for result in measured.values():
+        result.setdefault("repositories", {})
     if options.potassium:
         measured["process"]["potassium"] = _potassium(options.folder)
     elif not options.page:
@@ -68,31 +68,31 @@ def _options() -> argparse.Namespace:
 
 
 def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) -> None:
-    wanted = [
-        each for each in read_manifest()
-        if (not options.only or each.name in options.only) and not (options.quick and each.slow)
+    selected = [
+        repository for repository in read_manifest()
+        if (not options.only or repository.name in options.only) and not (options.quick and repository.slow)
     ]  # fmt: skip
-    unknown = set(options.only or ()) - {each.name for each in wanted}
+    unknown = set(options.only or ()) - {repository.name for repository in selected}
     if unknown:
         sys.exit(f"the corpus has no {', '.join(sorted(unknown))}")
     sources = options.folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     builders = options.builder or ("process", "container")
-    engines = _engines(options, wanted) if "container" in builders else {}
+    engines = _engines(options, selected) if "container" in builders else {}
     for builder in builders:
         measured[builder] |= _when(builder)
     requests = options.folder / "hub-requests.log"
     requests.write_text("")
-    served = _hub(options.folder, wanted, requests)
-    with served as hub, Platform(options.folder, sources, {**engines, **hub}) as platform:
+    served = _hub(options.folder, selected, requests)
+    with served as hub, PlatformProcess(options.folder, sources, {**engines, **hub}) as platform:
         sdk = SdkCaller(options.folder / "sdks")
-        for repository in wanted:
+        for repository in selected:
             for builder in builders:
                 if options.resume and _is_done(measured[builder]["repositories"].get(repository.name)):
                     continue
                 print(f"{repository.name} ({builder})", flush=True)
                 read = lambda: requests.read_text().splitlines()  # noqa: E731
-                life = Life(repository, builder, platform, sdk, sources, options.limit, read)
+                life = LifecycleRun(repository, builder, platform, sdk, sources, options.limit, read)
                 life.run(_report)
                 _keep_log(life, options.folder / "logs")
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
@@ -105,13 +105,13 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
 
 
 def _is_done(life: dict[str, Any] | None) -> bool:
-    """Whether --resume leaves it out: something was tried, and all of that is green."""
+    """Whether --resume skips a repository: something was tried, and all of it is green."""
     oks = [cell["ok"] for cell in life["cells"].values()] if life else []
     return True in oks and False not in oks
 
 
 def _when(builder: str) -> dict[str, Any]:
-    """What the page says of when, where and with what was measured."""
+    """Return the date, commit and machine of the measurement."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     found = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -121,19 +121,19 @@ def _when(builder: str) -> dict[str, Any]:
     return found | ({"engine": container_engine()} if builder == "container" else {})
 
 
-def _keep_log(life: Life, folder: Path) -> None:
+def _keep_log(life: LifecycleRun, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / f"{life.name}.log").write_text("\n".join(life.log))
     (folder / f"{life.name}.inspect").write_text(json.dumps(life.inspected, indent=1))
 
 
-def _engines(options: argparse.Namespace, wanted: list[Repository]) -> dict[str, str]:
-    """Make stand-ins for the base images where an engine works; the variables for it."""
+def _engines(options: argparse.Namespace, selected: list[CorpusRepository]) -> dict[str, str]:
+    """Make stand-ins for base images where an engine works, and return the engines' variables."""
     place = options.folder / "images"
     environment = engine_environment(place)
     os.environ.update(environment)
     if missing_programs() is None and container_engine() is not None:
-        images = make_images(wanted, place, environment)
+        images = make_images(selected, place, environment)
         data = options.folder / "data"
         data.mkdir(exist_ok=True)
         rows = "".join(f'"{pattern}" = "{image}"\n' for pattern, image in images.items())
@@ -142,36 +142,33 @@ def _engines(options: argparse.Namespace, wanted: list[Repository]) -> dict[str,
 
 
 def _said(inspected: dict[str, Any]) -> dict[str, Any]:
-    """What the page says of an inspection."""
+    """Return what the page shows of an inspection."""
     if not inspected:
         return {}
     template, base = inspected["template"]["title"], inspected["base"]["python"]
     return {"template": template, "python": base, "runs": inspected["runs"]}
 
 
-def _beside(platform: Platform, sdk: SdkCaller, sources: Path, limit: float) -> Cell:
-    """Two apps with one fixed port, both live, each answering for itself."""
-    by_name = {each.name: each for each in read_manifest()}
+def _beside(platform: PlatformProcess, sdk: SdkCaller, sources: Path, limit: float) -> MatrixCell:
+    """Run two apps with one fixed port at the same time and call both."""
+    by_name = {repository.name: repository for repository in read_manifest()}
     pair = [by_name["http-server"], by_name["flask-markov"]]
-    lives = [Life(each, "process", platform, sdk, sources, limit) for each in pair]
+    lives = [LifecycleRun(repository, "process", platform, sdk, sources, limit) for repository in pair]
     for life in lives:
         built = platform.deploy(life.name, life.source, "process", limit=limit)
         if built["state"] != "live":
-            return Cell(False, built["error"] or "failed")
+            return MatrixCell(False, built["error"] or "failed")
         platform.api("PATCH", f"projects/{life.name}", {"min_replicas": 1})
-    cells = [life._try(life._call) for life in (*lives, lives[0])]
+    cells = [life.call() for life in (*lives, lives[0])]
     for life in lives:
-        life._remove()
-    return next((cell for cell in cells if not cell.ok), Cell(True))
+        life.remove()
+    return next((cell for cell in cells if not cell.ok), MatrixCell(True))
 
 
 @contextlib.contextmanager
-def _hub(folder: Path, wanted: list[Repository], requests: Path) -> Iterator[dict[str, str]]:
-    """The hub of the tests with what these repositories fetch, and the variables that lead to it.
-
-    requests: the file into which it writes what it is asked.
-    """
-    names = sorted({each.successors.get(name, name) for each in wanted for name in each.weights})
+def _hub(folder: Path, selected: list[CorpusRepository], requests: Path) -> Iterator[dict[str, str]]:
+    """Serve what these repositories fetch from a hub on loopback, and yield the variables that lead to it."""
+    names = sorted({repository.successors.get(name, name) for repository in selected for name in repository.weights})
     if not names:
         yield {}
         return
@@ -205,13 +202,13 @@ def _potassium(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _report(name: str, cell: Cell) -> None:
+def _report(name: str, cell: MatrixCell) -> None:
     mark = {True: "yes", False: "NO ", None: "-  "}[cell.ok]
     print(f"  {name:<11} {mark} {cell.seconds:7.1f} s  {cell.note[:240]}", flush=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What was measured before with one builder."""
+    """Return earlier results of one builder."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for name, life in found.get("repositories", {}).items():
         if "cells" not in life:  # as both builders stood in one file

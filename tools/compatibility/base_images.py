@@ -19,7 +19,7 @@ from bananastand.platform.building.containers.engines import ENGINES, find_engin
 from bananastand.platform.building.dockerfile.dockerfile import parse
 from bananastand.platform.building.environments.base_images import base_image
 
-from .corpus import Repository
+from .corpus import CorpusRepository
 
 __all__ = ["container_engine", "engine_environment", "make_images", "missing_programs", "no_stand_in"]
 
@@ -41,37 +41,33 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 
 
 def engine_environment(folder: Path) -> dict[str, str]:
-    """Variables for the engines: a storage of their own, and settings that a machine inside a machine allows."""
+    """Return variables for engines: their own storage, and settings that work inside of a container."""
     folder.mkdir(parents=True, exist_ok=True)
     storage, engine = folder / "storage.conf", folder / "containers.conf"
     storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n')
     runtime = 'runtime = "runc"' if shutil.which("runc") else ""
     engine.write_text(CONTAINERS_CONF.format(runtime=runtime))
-    return {
-        "CONTAINERS_STORAGE_CONF": str(storage),
-        "CONTAINERS_CONF": str(engine),
-        "BUILDAH_ISOLATION": "chroot",
-    }
+    return {"CONTAINERS_STORAGE_CONF": str(storage), "CONTAINERS_CONF": str(engine), "BUILDAH_ISOLATION": "chroot"}
 
 
 @functools.cache
 def container_engine() -> str | None:
-    """The engine that the platform takes under this process's environment, or None."""
+    """Return the engine that the platform uses in this environment, or None."""
     with tempfile.TemporaryDirectory() as notes:
         found = asyncio.run(find_engine(ENGINES, Path(notes)))
     return found.engine.name if found.engine is not None else None
 
 
 def missing_programs() -> str | None:
-    """What a stand-in cannot be made without, or None."""
+    """Return what is missing to make a stand-in, or None."""
     if os.geteuid() != 0:
         return "stand-ins of base images are made by root alone"
-    missing = [each for each in PROGRAMS if shutil.which(each) is None]
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
     return f"stand-ins of base images need {', '.join(missing)}" if missing else None
 
 
-def no_stand_in(repository: Repository) -> str | None:
-    """Why a base image of the repository cannot be made here, or None."""
+def no_stand_in(repository: CorpusRepository) -> str | None:
+    """Return why no stand-in of a repository's base image can be made here, or None."""
     for name in _bases(repository):
         kind = _kind(name)
         if kind is None:
@@ -81,25 +77,29 @@ def no_stand_in(repository: Repository) -> str | None:
     return None
 
 
-def make_images(repositories: Iterable[Repository], folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Make what is not there yet; the stand-in of each base image by its name.
+def make_images(
+    repositories: Iterable[CorpusRepository], folder: Path, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Make missing stand-ins, and return the stand-in of each base image.
 
     Args:
         folder: Scratch.
         environment: What engine_environment gave.
     """
-    names = sorted({name for each in repositories if no_stand_in(each) is None for name in _bases(each)})
-    workshop = _Workshop(folder, {**os.environ, **environment})
-    return {name: workshop.image(kind) for name in names if (kind := _kind(name)) is not None}
+    names = sorted(
+        {name for repository in repositories if no_stand_in(repository) is None for name in _bases(repository)}
+    )
+    maker = _ImageMaker(folder, {**os.environ, **environment})
+    return {name: maker.image(kind) for name in names if (kind := _kind(name)) is not None}
 
 
-def _bases(repository: Repository) -> list[str]:
+def _bases(repository: CorpusRepository) -> list[str]:
     dockerfile = parse((repository.folder / "Dockerfile").read_text(encoding="utf-8"))
     return [stage.base for stage in dockerfile.stages if dockerfile.stage(stage.base, stage.index) is None]
 
 
 def _kind(name: str) -> str | None:
-    """The stand-in that serves for a published image."""
+    """Return the kind of stand-in for a published image, or None."""
     repository = name.partition(":")[0].rpartition("/")[2]
     if "conda" in repository:
         return None
@@ -113,14 +113,14 @@ def _interpreter(version: str) -> Path | None:
     return next(iter(sorted(PYENV.glob(f"{version}.*"))), None)
 
 
-class _Workshop:
+class _ImageMaker:
     """Makes images with buildah."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment
 
     def image(self, kind: str) -> str:
-        """Its name; made if it is not there."""
+        """Return the name of a stand-in, which is made if it is missing."""
         name = f"{PREFIX}-{kind}"
         if subprocess.run(["buildah", "inspect", "--type=image", name], env=self._environment,
                           capture_output=True).returncode:  # fmt: skip
@@ -143,26 +143,26 @@ class _Workshop:
         shutil.rmtree(root, ignore_errors=True)
         packages = f"--include={','.join((*LIBRARIES, *ASKED))}"
         self._run("debootstrap", "--variant=minbase", packages, SUITE, str(root))
-        made = self._run("buildah", "from", "scratch")
-        self._run("buildah", "add", "--quiet", made, str(root), "/")
-        self._run("buildah", "config", "--cmd", '["bash"]', made)
-        self._run("buildah", "commit", "--quiet", "--rm", made, name)
+        container = self._run("buildah", "from", "scratch")
+        self._run("buildah", "add", "--quiet", container, str(root), "/")
+        self._run("buildah", "config", "--cmd", '["bash"]', container)
+        self._run("buildah", "commit", "--quiet", "--rm", container, name)
         shutil.rmtree(root)
 
     def _derive(self, name: str, add: Callable[[str], None]) -> None:
-        made = self._run("buildah", "from", "--pull-never", self.image("debian"))
-        add(made)
-        self._run("buildah", "commit", "--quiet", "--rm", made, name)
+        container = self._run("buildah", "from", "--pull-never", self.image("debian"))
+        add(container)
+        self._run("buildah", "commit", "--quiet", "--rm", container, name)
 
     def _add_python(self, kind: str) -> Callable[[str], None]:
-        def add(made: str) -> None:
-            self._run("buildah", "add", "--quiet", made, str(self._python(kind.removeprefix("python"))), "/")
-            self._run("buildah", "run", made, "--", "ldconfig")
+        def add(container: str) -> None:
+            self._run("buildah", "add", "--quiet", container, str(self._python(kind.removeprefix("python"))), "/")
+            self._run("buildah", "run", container, "--", "ldconfig")
 
         return add
 
     def _python(self, version: str) -> Path:
-        """A folder with usr/local: the Python, and its pip."""
+        """Return a folder with usr/local: the Python and its pip."""
         root, source = self._folder / f"python{version}", _interpreter(version)
         assert source is not None, "no_stand_in has looked"
         shutil.rmtree(root, ignore_errors=True)
@@ -170,29 +170,29 @@ class _Workshop:
         ignore = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "*.a", "site-packages")
         shutil.copytree(source, local, symlinks=True, ignore=ignore)
         packages = next(source.glob("lib/python3*")) / "site-packages"
-        kept = local / packages.relative_to(source)
-        kept.mkdir()
-        for each in packages.iterdir():
-            if each.name.startswith(("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-prec")):
-                copy = shutil.copytree if each.is_dir() else shutil.copy2
-                copy(each, kept / each.name)
+        target = local / packages.relative_to(source)
+        target.mkdir()
+        for package in packages.iterdir():
+            if package.name.startswith(("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-prec")):
+                copy = shutil.copytree if package.is_dir() else shutil.copy2
+                copy(package, target / package.name)
         for script in (local / "bin").iterdir():
             if not script.is_symlink() and script.read_bytes()[:2] == b"#!":
                 _, _, rest = script.read_text().partition("\n")
                 script.write_text(f"#!/usr/local/bin/python{version}\n{rest}")
         return root
 
-    def _add_node(self, made: str) -> None:
+    def _add_node(self, container: str) -> None:
         node = Path(shutil.which("node") or "").resolve()
-        modules = next(each for each in (node.parents[1] / "lib/node_modules", Path("/usr/share/nodejs"))
-                       if (each / "npm").is_dir())  # fmt: skip
-        self._run("buildah", "add", "--quiet", made, str(node), "/usr/local/bin/node")
-        self._run("buildah", "add", "--quiet", made, str(modules / "npm"), "/usr/local/lib/node_modules/npm")
+        modules = next(folder for folder in (node.parents[1] / "lib/node_modules", Path("/usr/share/nodejs"))
+                       if (folder / "npm").is_dir())  # fmt: skip
+        self._run("buildah", "add", "--quiet", container, str(node), "/usr/local/bin/node")
+        self._run("buildah", "add", "--quiet", container, str(modules / "npm"), "/usr/local/lib/node_modules/npm")
         link = "ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm"
-        self._run("buildah", "run", made, "--", "sh", "-c", link)
+        self._run("buildah", "run", container, "--", "sh", "-c", link)
 
-    def _add_packages(self, made: str) -> None:
-        """Ubuntu's python3.8 and python3-pip for apt, and the list of CUDA's packages that those images have."""
+    def _add_packages(self, container: str) -> None:
+        """Add Ubuntu's python3.8 and python3-pip for apt, and the list of CUDA packages those images have."""
         folder, python = self._folder / "debs", self._python("3.8")
         shutil.rmtree(folder, ignore_errors=True)
         system = python / "usr" / "bin"
@@ -217,5 +217,5 @@ class _Workshop:
         lists.mkdir(exist_ok=True)
         (lists / "corpus.list").write_text("deb [trusted=yes] file:/opt/debs ./\n")
         (lists / "cuda.list").write_text("# the list of CUDA's packages\n")
-        self._run("buildah", "add", "--quiet", made, str(folder), "/opt/debs")
-        self._run("buildah", "add", "--quiet", made, str(lists), "/etc/apt/sources.list.d")
+        self._run("buildah", "add", "--quiet", container, str(folder), "/opt/debs")
+        self._run("buildah", "add", "--quiet", container, str(lists), "/etc/apt/sources.list.d")

@@ -1,4 +1,4 @@
-"""Reads the corpus: its manifest, and a repository as a user's checkout with a last commit on its day."""
+"""Reads the corpus: its manifest, and each repository as a checkout with a last commit on its date."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CORPUS", "Call", "Repository", "check_out", "materialize", "read_manifest"]
+__all__ = ["CORPUS", "CorpusCall", "CorpusRepository", "check_out", "materialize", "read_manifest"]
 
 CORPUS = Path(__file__).resolve().parents[2] / "tests" / "corpus"
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request and what must come back; see the head of tests/corpus/manifest.toml."""
+class CorpusCall:
+    """A request and the expected response, as the head of tests/corpus/manifest.toml describes."""
 
     inputs: Any = None
     route: str = "/"
@@ -43,7 +43,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Repository:
+class CorpusRepository:
     """An entry of the manifest."""
 
     name: str
@@ -51,8 +51,8 @@ class Repository:
     generation: str
     as_of: str
     sdk: str
-    calls: tuple[Call, ...]
-    background: Call | None = None
+    calls: tuple[CorpusCall, ...]
+    background: CorpusCall | None = None
     python: str | None = None
     health: str | None = None
     port: int = 8000
@@ -67,25 +67,25 @@ class Repository:
         return CORPUS / self.name
 
 
-def read_manifest() -> list[Repository]:
-    """All the repositories, in the manifest's order."""
+def read_manifest() -> list[CorpusRepository]:
+    """Return all repositories, in the manifest's order."""
     read = tomllib.loads((CORPUS / "manifest.toml").read_text())["repository"]
-    return [_repository(dict(each)) for each in read]
+    return [_repository(dict(entry)) for entry in read]
 
 
-def _repository(entry: dict[str, Any]) -> Repository:
-    calls = tuple(Call(**each) for each in entry.pop("call"))
+def _repository(entry: dict[str, Any]) -> CorpusRepository:
+    calls = tuple(CorpusCall(**call) for call in entry.pop("call"))
     background = entry.pop("background", None)
     for name in ("features", "needs", "weights"):
         entry[name] = tuple(entry.get(name, ()))
     entry["as_of"] = str(entry["as_of"])
-    return Repository(calls=calls, background=Call(**background) if background else None, **entry)
+    return CorpusRepository(calls=calls, background=CorpusCall(**background) if background else None, **entry)
 
 
-def check_out(repository: Repository, folder: Path) -> Path:
-    """A checkout of the repository below `folder`, with one commit on its day. What it needs to be asked for is added.
+def check_out(repository: CorpusRepository, folder: Path) -> Path:
+    """Check the repository out below `folder`, with one commit on its date.
 
-    Successors of weights are applied only when asked: that is the one thing a repository's user writes.
+    Successors of weights are written into bananastand.toml: that is the one thing a repository's user adds.
     """
     place = folder / repository.name
     shutil.rmtree(place, ignore_errors=True)
@@ -102,9 +102,9 @@ def check_out(repository: Repository, folder: Path) -> Path:
 
 
 def materialize(value: Any) -> Any:
-    """The inputs with pictures and sounds put in: "png:70x40:10,20,30" and "wav:0.5" become base64."""
+    """Return inputs with pictures and sounds: "png:70x40:10,20,30" and "wav:0.5" become base64."""
     if isinstance(value, dict):
-        return {key: materialize(each) for key, each in value.items()}
+        return {key: materialize(item) for key, item in value.items()}
     if isinstance(value, str) and value.startswith("png:"):
         _, size, colour = value.split(":")
         width, height = map(int, size.split("x"))

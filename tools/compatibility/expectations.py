@@ -1,4 +1,4 @@
-"""Compares an answer with what the manifest says must come back."""
+"""Compares a response with what the manifest expects."""
 
 from __future__ import annotations
 
@@ -10,29 +10,42 @@ from typing import Any
 
 from PIL import Image
 
-from .corpus import Call
+from .corpus import CorpusCall
 
 __all__ = ["HttpAnswer", "mismatch"]
 
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back. headers: names in lower case. pieces: how many reads brought the body, some time apart."""
+    """A response.
+
+    Attributes:
+        status: Of HTTP.
+        headers: With names in lower case.
+        body: In octets.
+        pieces: When reads brought parts of the body, some time apart.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     pieces: list[float] = field(default_factory=list)
 
+    @property
+    def media_type(self) -> str:
+        """The Content-Type in lower case, without blanks."""
+        return self.headers.get("content-type", "").replace(" ", "").lower()
+
     def json(self) -> Any:
+        """Return the body as JSON, or None."""
         try:
             return json.loads(self.body)
         except ValueError:
             return None
 
 
-def mismatch(call: Call, answer: HttpAnswer) -> str | None:
-    """What is wrong with an answer, or None."""
+def mismatch(call: CorpusCall, answer: HttpAnswer) -> str | None:
+    """Return what is wrong with a response, or None."""
     if answer.status != call.status:
         return f"{call.method} {call.route} answered {answer.status}, not {call.status}: {_brief(answer.body)}"
     for name, value in call.headers.items():
@@ -47,7 +60,7 @@ def mismatch(call: Call, answer: HttpAnswer) -> str | None:
     return _json_mismatch(call, answer)
 
 
-def _json_mismatch(call: Call, answer: HttpAnswer) -> str | None:
+def _json_mismatch(call: CorpusCall, answer: HttpAnswer) -> str | None:
     found = answer.json()
     if call.json is not None and found != call.json:
         return f"{call.route} answered {_brief(answer.body)}, not {json.dumps(call.json)}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .corpus import Repository
-from .matrix import CELLS, NO_BACKGROUND
+from .corpus import CorpusRepository
+from .lifecycle import CELLS, NO_BACKGROUND
 
 __all__ = ["score", "together", "write_page"]
 
@@ -17,22 +17,22 @@ MARKS = {True: "yes", False: "**no**", None: "-"}
 
 
 def score(results: dict[str, Any]) -> tuple[int, int]:
-    """Green cells, and all that were tried."""
+    """Return the number of green cells, and of all cells that were tried."""
     oks = [cell["ok"] for builders in results.values() for life in builders.values() for cell in life["cells"].values()]
     return oks.count(True), oks.count(True) + oks.count(False)
 
 
 def together(measured: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The lives by repository, and by builder: those of each builder are in a file of their own."""
+    """Return the results by repository and by builder."""
     found = dict[str, Any]()
-    for builder, each in measured.items():
-        for name, life in each.get("repositories", {}).items():
+    for builder, result in measured.items():
+        for name, life in result.get("repositories", {}).items():
             found.setdefault(name, {})[builder] = life
     return found
 
 
-def write_page(repositories: list[Repository], measured: dict[str, dict[str, Any]]) -> str:
-    """The page's text, of what was measured with each builder."""
+def write_page(repositories: list[CorpusRepository], measured: dict[str, dict[str, Any]]) -> str:
+    """Return the page's text."""
     results = together(measured)
     green, tried = score(results)
     share = 100 * green / tried if tried else 0.0
@@ -63,18 +63,18 @@ def write_page(repositories: list[Repository], measured: dict[str, dict[str, Any
 
 
 def _when(measured: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each builder."""
+    """Return a line for each builder."""
     lines = list[str]()
-    for builder, each in measured.items():
-        green, tried = score(together({builder: each}))
+    for builder, result in measured.items():
+        green, tried = score(together({builder: result}))
         if not tried:
             continue
-        engine = f" by {each['engine']}" if each.get("engine") else ""
+        engine = f" by {result['engine']}" if result.get("engine") else ""
         lines.append(
-            f"- {builder}{engine}: {green} of {tried}, measured {each['date']} at commit {each['commit']}, "
-            f"{each['machine']}."
+            f"- {builder}{engine}: {green} of {tried}, measured {result['date']} at commit {result['commit']}, "
+            f"{result['machine']}."
         )
-    if any(each.get("engine") for each in measured.values()):
+    if any(result.get("engine") for result in measured.values()):
         lines += ["", *IMAGES]
     return [*lines, ""]
 
@@ -93,7 +93,7 @@ def _notes(measured: dict[str, dict[str, Any]]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _table(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+def _table(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
     lines = [
         "## The corpus",
         "",
@@ -102,25 +102,25 @@ def _table(repositories: list[Repository], results: dict[str, Any]) -> list[str]
         f"| repository | kind | served by | builder | {' | '.join(CELLS)} |",
         f"| --- | --- | --- | --- |{' --- |' * len(CELLS)}",
     ]
-    for each in repositories:
-        for builder, life in results.get(each.name, {}).items():
+    for repository in repositories:
+        for builder, life in results.get(repository.name, {}).items():
             marks = " | ".join(MARKS[life["cells"][cell]["ok"]] if cell in life["cells"] else "" for cell in CELLS)
-            lines.append(f"| {each.name} | {each.kind} | {each.generation} | {builder} | {marks} |")
+            lines.append(f"| {repository.name} | {repository.kind} | {repository.generation} | {builder} | {marks} |")
     return [*lines, ""]
 
 
-def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+def _reasons(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
     red, skipped = list[str](), list[str]()
-    for each in repositories:
-        for builder, life in results.get(each.name, {}).items():
+    for repository in repositories:
+        for builder, life in results.get(repository.name, {}).items():
             said = set[str]()
             for name, cell in life["cells"].items():
                 note = _plain(cell["note"])
                 if cell["ok"] is False and not note.startswith("not "):
-                    red.append(f"- {each.name}, {builder}, {name}: {note}")
+                    red.append(f"- {repository.name}, {builder}, {name}: {note}")
                 if cell["ok"] is None and note not in said and note != NO_BACKGROUND:
                     said.add(note)
-                    skipped.append(f"- {each.name}, {builder}: {note}")
+                    skipped.append(f"- {repository.name}, {builder}: {note}")
     lines = list[str]()
     if red:
         lines += ["## Reasons of red cells", "", *red, ""]
@@ -129,32 +129,39 @@ def _reasons(repositories: list[Repository], results: dict[str, Any]) -> list[st
     return lines
 
 
-def _substitutes(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
-    """What a build took in the place of what the repository means, as its log says."""
+def _substitutes(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
+    """Return what builds replaced, as their logs say."""
     rows = [
-        f"- {each.name}, {builder}: {_plain(line)}"
-        for each in repositories
-        for builder, life in results.get(each.name, {}).items()
+        f"- {repository.name}, {builder}: {_plain(line)}"
+        for repository in repositories
+        for builder, life in results.get(repository.name, {}).items()
         for line in life.get("other", ())
     ]
     return ["## Built with something else", "", *rows, ""] if rows else []
 
 
-def _inspections(repositories: list[Repository], results: dict[str, Any]) -> list[str]:
+def _inspections(repositories: list[CorpusRepository], results: dict[str, Any]) -> list[str]:
     lines = [
         "## What `inspect` said, and what happened",
         "",
         "| repository | it said | Python | runs as it is | it was live | wrong |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for each in repositories:
-        life = results.get(each.name, {}).get("process")
+    for repository in repositories:
+        life = results.get(repository.name, {}).get("process")
         if life is None:
             continue
         said, cell = life.get("inspected", {}), life["cells"]["inspected"]
         live = life["cells"].get("live", {"ok": None})
         runs = MARKS[said.get("runs", False)]
-        words = [each.name, said.get("template", ""), said.get("python") or "", runs, MARKS[live["ok"]], cell["note"]]
+        words = [
+            repository.name,
+            said.get("template", ""),
+            said.get("python") or "",
+            runs,
+            MARKS[live["ok"]],
+            cell["note"],
+        ]
         lines.append(f"| {' | '.join(map(_plain, words))} |")
     return [*lines, ""]
 

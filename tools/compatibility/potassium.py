@@ -1,4 +1,4 @@
-"""Potassium's versions x features: each app on the server of its own version and in our worker, answers compared."""
+"""Compares Potassium's versions: each app on the server of its own version and in the platform's worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import datetime
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,12 +19,22 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+from bananastand.platform.building.environments.installer import find_uv
 from bananastand.platform.replicas.client import ReplicaRequest
 from bananastand.platform.replicas.worker_client import WorkerClient
 
-from .potassium_apps import DIFFERENCES, Probe, Version, probes
+from .expectations import HttpAnswer
+from .potassium_apps import DIFFERENCES, PotassiumVersion, Probe, probes
 
-__all__ = ["Answer", "Row", "WebhookReceiver", "compare", "make_environment", "upstream_answers", "worker_answers"]
+__all__ = [
+    "HttpAnswer",
+    "FeatureRow",
+    "WebhookReceiver",
+    "compare",
+    "make_environment",
+    "upstream_answers",
+    "worker_answers",
+]
 
 HERE = Path(__file__).resolve().parent
 WORKER = HERE.parents[1] / "bananastand" / "worker" / "main.py"
@@ -33,21 +42,8 @@ DAYS_AFTER = 3  # an app resolves its open requirements some days after the vers
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back, with headers in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def type(self) -> str:
-        return self.headers.get("content-type", "").replace(" ", "").lower()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One feature of one version. verdict: "same", "differs" (as the table of differences says) or "wrong"."""
+class FeatureRow:
+    """One feature of one version; the verdict is "same", "differs" (as the table says) or "wrong"."""
 
     version: str
     feature: str
@@ -80,10 +76,11 @@ class WebhookReceiver:
 
     @property
     def url(self) -> str:
+        """The address to post to."""
         return f"http://{self._host}:{self._server.server_port}/"
 
     def wait(self) -> None:
-        """Until something has arrived, for 20 seconds at most."""
+        """Wait until something has arrived, for 20 seconds at most."""
         self._arrived.wait(20)
 
     def __enter__(self) -> WebhookReceiver:
@@ -96,42 +93,47 @@ class WebhookReceiver:
         self._server.server_close()
 
 
-def make_environment(version: Version, folder: Path) -> Path:
-    """The Python of an environment with this version and what its requirements meant then. Made once per folder."""
+def require_uv() -> str:
+    """Return uv's path. Raises RuntimeError where it is not installed."""
+    if (uv := find_uv()) is None:
+        raise RuntimeError("uv makes these environments, and is not installed: pip install uv")
+    return uv
+
+
+def make_environment(version: PotassiumVersion, folder: Path) -> Path:
+    """Return the Python of an environment with this version and requirements of its time, made once per folder."""
     python = folder / version.name / "bin" / "python"
     if python.exists():
         return python
-    uv = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
-    if uv is None:
-        raise FileNotFoundError("uv makes these environments, and is not installed: pip install uv")
+    uv = require_uv()
     day = datetime.date.fromisoformat(version.published) + datetime.timedelta(days=DAYS_AFTER)
     fresh = folder / f"{version.name}.new"
-    made = [[uv, "venv", "-q", "--clear", "--python", _interpreter(uv, version.python), str(fresh)]]
+    commands = [[uv, "venv", "-q", "--clear", "--python", _interpreter(uv, version.python), str(fresh)]]
     install = [uv, "pip", "install", "-q", "--python", str(fresh), "--exclude-newer", day.isoformat()]
-    made.append([*install, f"potassium=={version.name}"])
-    for command in made:
+    commands.append([*install, f"potassium=={version.name}"])
+    for command in commands:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     fresh.rename(folder / version.name)
     return python
 
 
-def _interpreter(uv: str, wanted: str) -> str:
-    """The version wanted, or else one that is near it, from uv, pyenv or this process."""
-    order = [wanted, *(each for each in ("3.10", "3.9", "3.11", "3.8") if each != wanted)]
+def _interpreter(uv: str, preferred: str) -> str:
+    """Return the preferred version, or one near it, from uv, pyenv or this process."""
+    order = [preferred, *(version for version in ("3.10", "3.9", "3.11", "3.8") if version != preferred)]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for name in order:
         for found in sorted(pyenv.glob(f"{name}.*/bin/python{name}")):
             return str(found)
-        asked = subprocess.run([uv, "python", "find", "--no-python-downloads", name], capture_output=True, text=True)
-        if asked.returncode == 0:
-            return asked.stdout.strip()
+        search = subprocess.run([uv, "python", "find", "--no-python-downloads", name], capture_output=True, text=True)
+        if search.returncode == 0:
+            return search.stdout.strip()
     return sys.executable
 
 
 def upstream_answers(
-    python: Path, app: Path, asked: list[Probe], webhook: str, wait: Callable[[], None] | None = None
-) -> list[Answer]:
-    """What the version's own server answers, one request after the other; `wait` is called before it is stopped."""
+    python: Path, app: Path, requests: list[Probe], webhook: str, wait: Callable[[], None] | None = None
+) -> list[HttpAnswer]:
+    """Return the responses of the version's own server; `wait` is called before it stops."""
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -143,7 +145,7 @@ def upstream_answers(
         )  # fmt: skip
     try:
         _until_it_listens(port, process, log)
-        answers = [_ask(port, probe) for probe in asked]
+        answers = [_ask(port, probe) for probe in requests]
         if wait is not None:
             wait()
         return answers
@@ -167,7 +169,7 @@ def _until_it_listens(port: int, process: subprocess.Popen[bytes], log: Path) ->
     raise RuntimeError(f"the app did not start on its own server: {log.read_text()[-2000:]}")
 
 
-def _ask(port: int, probe: Probe) -> Answer:
+def _ask(port: int, probe: Probe) -> HttpAnswer:
     limit = time.monotonic() + 20
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -175,7 +177,7 @@ def _ask(port: int, probe: Probe) -> Answer:
             connection.request(probe.method, probe.path, probe.body or None, probe.headers)
             response = connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
-            answer = Answer(response.status, headers, response.read())
+            answer = HttpAnswer(response.status, headers, response.read())
         if probe.until is None and answer.status != 423:
             return answer
         if probe.until is not None and probe.until.encode() in answer.body:
@@ -186,13 +188,13 @@ def _ask(port: int, probe: Probe) -> Answer:
 
 
 def worker_answers(
-    python: Path, app: Path, asked: list[Probe], webhook: str, wait: Callable[[], None] | None = None
-) -> list[Answer]:
-    """What the same app answers in our worker, in the same Python; `wait` is called before it is stopped."""
+    python: Path, app: Path, requests: list[Probe], webhook: str, wait: Callable[[], None] | None = None
+) -> list[HttpAnswer]:
+    """Return the responses of the same app in the worker, in the same Python; `wait` is called before it stops."""
 
-    async def scenario() -> list[Answer]:
+    async def scenario() -> list[HttpAnswer]:
         async with _worker(python, app, webhook) as client:
-            answers = [await _ask_worker(client, probe) for probe in asked]
+            answers = [await _ask_worker(client, probe) for probe in requests]
             if wait is not None:
                 await asyncio.to_thread(wait)
             return answers
@@ -226,52 +228,52 @@ async def _worker(python: Path, app: Path, webhook: str) -> AsyncIterator[Worker
         process.wait()
 
 
-async def _ask_worker(client: WorkerClient, probe: Probe) -> Answer:
+async def _ask_worker(client: WorkerClient, probe: Probe) -> HttpAnswer:
     headers = tuple((name.lower(), value) for name, value in probe.headers.items())
     limit = time.monotonic() + 20
     while True:
         answer = await client.send(ReplicaRequest(probe.method, probe.path, headers, probe.body), 30)
-        found = Answer(answer.status, dict(answer.headers), answer.body)
+        found = HttpAnswer(answer.status, dict(answer.headers), answer.body)
         if probe.until is None or probe.until.encode() in answer.body or time.monotonic() > limit:
             return found
         await asyncio.sleep(0.05)
 
 
-def compare(version: Version, python: Path, folder: Path, source: str) -> Iterator[Row]:
-    """Ask the app on both sides, and say for each feature whether the answers are the same."""
-    asked = probes(version)
+def compare(version: PotassiumVersion, python: Path, folder: Path, source: str) -> Iterator[FeatureRow]:
+    """Send the requests to both sides, and yield for each feature whether the responses are the same."""
+    requests = probes(version)
     app = folder / "app.py"
     app.write_text(source)
     posts = version.app != "cache"
     with WebhookReceiver() as theirs:
-        upstream = upstream_answers(python, app, asked, theirs.url, theirs.wait if posts else None)
+        upstream = upstream_answers(python, app, requests, theirs.url, theirs.wait if posts else None)
     with WebhookReceiver() as ours:
-        worker = worker_answers(python, app, asked, ours.url, ours.wait if posts else None)
-    for probe, expected, found in zip(asked, upstream, worker, strict=True):
+        worker = worker_answers(python, app, requests, ours.url, ours.wait if posts else None)
+    for probe, expected, found in zip(requests, upstream, worker, strict=True):
         yield _row(version, probe, expected, found)
     if posts:
         same = theirs.received == ours.received and theirs.received != []
         note = "" if same else f"upstream posted {theirs.received}, the worker {ours.received}"
-        yield Row(version.name, "webhook", "same" if same else "wrong", note)
+        yield FeatureRow(version.name, "webhook", "same" if same else "wrong", note)
 
 
-def _row(version: Version, probe: Probe, expected: Answer, found: Answer) -> Row:
-    def kept(answer: Answer) -> tuple[Any, ...]:
-        kind = answer.type
+def _row(version: PotassiumVersion, probe: Probe, expected: HttpAnswer, found: HttpAnswer) -> FeatureRow:
+    def comparable(answer: HttpAnswer) -> tuple[Any, ...]:
+        kind = answer.media_type
         body: Any = answer.body
         if kind.startswith("application/json"):
             with contextlib.suppress(ValueError):
                 body = json.loads(answer.body)
         return answer.status, kind, body, [answer.headers.get(name) for name in probe.compare]
 
-    if kept(expected) == kept(found):
-        return Row(version.name, probe.feature, "same")
+    if comparable(expected) == comparable(found):
+        return FeatureRow(version.name, probe.feature, "same")
     text = f"upstream {_brief(expected)}; worker {_brief(found)}"
     status, part, why = DIFFERENCES.get(probe.feature, (0, "", ""))
     if found.status == status and part.encode() in found.body:
-        return Row(version.name, probe.feature, "differs", f"{why} ({text})")
-    return Row(version.name, probe.feature, "wrong", text)
+        return FeatureRow(version.name, probe.feature, "differs", f"{why} ({text})")
+    return FeatureRow(version.name, probe.feature, "wrong", text)
 
 
-def _brief(answer: Answer) -> str:
-    return f"{answer.status} {answer.type} {answer.body[:100]!r}"
+def _brief(answer: HttpAnswer) -> str:
+    return f"{answer.status} {answer.media_type} {answer.body[:100]!r}"

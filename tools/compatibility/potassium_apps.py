@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["APPS", "DIFFERENCES", "VERSIONS", "Probe", "Version", "probes"]
+__all__ = ["APPS", "DIFFERENCES", "VERSIONS", "Probe", "PotassiumVersion", "probes"]
 
 CACHE = """
 from potassium import Potassium
@@ -264,8 +264,8 @@ app.serve()
 
 
 @dataclass(frozen=True)
-class Version:
-    """A published version: the day it was published, the Python of its users, the generation of its apps."""
+class PotassiumVersion:
+    """A published version: its date, the Python of its users, and the generation of its apps."""
 
     name: str
     published: str
@@ -275,7 +275,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Probe:
-    """One request that shows a feature. compare: headers that count. until: ask again until the answer holds this."""
+    """A request that shows a feature; `compare` names headers, `until` a text the response has to hold."""
 
     feature: str
     path: str = "/"
@@ -305,31 +305,31 @@ APPS = {
     "none": NO_CONTEXT,
 }
 VERSIONS = (
-    Version("0.0.3", "2023-03-02", "3.8", "cache"),
-    Version("0.0.4", "2023-03-15", "3.8", "result webhook"),
-    Version("0.0.5", "2023-03-23", "3.8", "context"),
-    Version("0.0.6", "2023-03-24", "3.8", "context"),
-    Version("0.0.7", "2023-03-24", "3.8", "hooks"),
-    Version("0.0.8", "2023-03-26", "3.9", "hooks"),
-    Version("0.0.9", "2023-05-25", "3.9", "gpu"),
-    Version("0.0.10", "2023-06-21", "3.9", "gpu"),
-    Version("0.1.0", "2023-06-23", "3.10", "plain"),
-    Version("0.1.1", "2023-06-29", "3.10", "plain"),
-    Version("0.1.2", "2023-07-24", "3.10", "plain"),
-    Version("0.2.0", "2023-10-12", "3.10", "routes"),
-    Version("0.2.1", "2023-10-18", "3.10", "routes"),
-    Version("0.3.0", "2023-10-19", "3.10", "routes"),
-    Version("0.3.1", "2023-10-23", "3.10", "routes"),
-    Version("0.3.2", "2023-10-25", "3.10", "routes"),
-    Version("0.4.0", "2023-11-07", "3.11", "bodies"),
-    Version("0.4.1", "2023-11-28", "3.11", "requests"),
-    Version("0.5.0", "2023-12-12", "3.11", "requests"),
+    PotassiumVersion("0.0.3", "2023-03-02", "3.8", "cache"),
+    PotassiumVersion("0.0.4", "2023-03-15", "3.8", "result webhook"),
+    PotassiumVersion("0.0.5", "2023-03-23", "3.8", "context"),
+    PotassiumVersion("0.0.6", "2023-03-24", "3.8", "context"),
+    PotassiumVersion("0.0.7", "2023-03-24", "3.8", "hooks"),
+    PotassiumVersion("0.0.8", "2023-03-26", "3.9", "hooks"),
+    PotassiumVersion("0.0.9", "2023-05-25", "3.9", "gpu"),
+    PotassiumVersion("0.0.10", "2023-06-21", "3.9", "gpu"),
+    PotassiumVersion("0.1.0", "2023-06-23", "3.10", "plain"),
+    PotassiumVersion("0.1.1", "2023-06-29", "3.10", "plain"),
+    PotassiumVersion("0.1.2", "2023-07-24", "3.10", "plain"),
+    PotassiumVersion("0.2.0", "2023-10-12", "3.10", "routes"),
+    PotassiumVersion("0.2.1", "2023-10-18", "3.10", "routes"),
+    PotassiumVersion("0.3.0", "2023-10-19", "3.10", "routes"),
+    PotassiumVersion("0.3.1", "2023-10-23", "3.10", "routes"),
+    PotassiumVersion("0.3.2", "2023-10-25", "3.10", "routes"),
+    PotassiumVersion("0.4.0", "2023-11-07", "3.11", "bodies"),
+    PotassiumVersion("0.4.1", "2023-11-28", "3.11", "requests"),
+    PotassiumVersion("0.5.0", "2023-12-12", "3.11", "requests"),
 )
 ONE_HANDLER = ("cache", "result webhook")
 
 
-def probes(version: Version) -> list[Probe]:
-    """The requests that show what an app of this version can do, in their order."""
+def probes(version: PotassiumVersion) -> list[Probe]:
+    """Return the requests that show what an app of this version can do, in order."""
     kind, text = version.app, {"Content-Type": "text/plain"}
     found = [
         Probe("handler", body=b'{"n": 7}'),

@@ -1,4 +1,4 @@
-"""As much of Redis as Potassium's Store asks of one: GET and SET, in memory, without expiry."""
+"""The part of Redis that Potassium's Store uses: GET and SET, in memory, without expiry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class RedisServer:
-    """Serves on a port of 127.0.0.1, or of another address of this machine, while it is entered."""
+    """Serves on a port of an address of this machine while it is entered."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._server = _Server((host, 0), type("Handler", (_Handler,), {"values": {}}))
@@ -41,6 +41,7 @@ class RedisServer:
 
     @property
     def port(self) -> int:
+        """The port that it listens on."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> RedisServer:

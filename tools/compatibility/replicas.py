@@ -1,4 +1,4 @@
-"""Whether each replica of a project answers calls: by its own count of answers, not by theirs alone."""
+"""Checks that each replica of a project answers calls, by the replicas' own counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import concurrent.futures
 import time
 from typing import Any, Protocol
 
-from .corpus import Call
+from .corpus import CorpusCall
 from .expectations import HttpAnswer, mismatch
 
 __all__ = ["Caller", "replica_failure", "wait_for_replicas"]
@@ -16,31 +16,31 @@ READY = ("ready", "busy", "live")
 
 
 class Caller(Protocol):
-    """What of a platform is used."""
+    """The part of a platform that is used."""
 
     def api(self, method: str, path: str, body: Any = None) -> Any: ...
 
-    def call(self, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer: ...
+    def call(self, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer: ...
 
 
 def wait_for_replicas(platform: Caller, name: str, count: int, within: float) -> str | None:
-    """Wait until a project has so many ready replicas; what there is instead, or None."""
+    """Wait until a project has `count` ready replicas; return what it has instead, or None."""
     limit = time.monotonic() + within
     while True:
         replicas = platform.api("GET", f"projects/{name}/replicas")["replicas"]
-        if sum(each["state"] in READY for each in replicas) == count:
+        if sum(replica["state"] in READY for replica in replicas) == count:
             return None
         if time.monotonic() > limit:
-            states = ", ".join(each["state"] for each in replicas)
+            states = ", ".join(replica["state"] for replica in replicas)
             problem = platform.api("GET", f"projects/{name}").get("problem") or ""
             return f"{count} replicas were asked for; there are {len(replicas)} ({states}) {problem}".strip()
         time.sleep(0.2)
 
 
 def replica_failure(
-    platform: Caller, name: str, call: Call, *, within: float = 30.0, timeout: float = 60.0
+    platform: Caller, name: str, call: CorpusCall, *, within: float = 30.0, timeout: float = 60.0
 ) -> str | None:
-    """Make calls, several at once, until each replica that is ready now has answered one; why not, or None.
+    """Make parallel calls until each ready replica has answered one; return why not, or None.
 
     Args:
         platform: Where the project is.
@@ -64,15 +64,15 @@ def replica_failure(
             if counts and all(counts.values()):
                 return None
             if time.monotonic() > limit:
-                return f"a replica never answered: {', '.join(f'{each} {n} calls' for each, n in counts.items())}"
+                return f"a replica never answered: {', '.join(f'{replica} {n} calls' for replica, n in counts.items())}"
 
 
 def _answered(platform: Caller, name: str) -> dict[str, int]:
     replicas = platform.api("GET", f"projects/{name}/replicas")["replicas"]
-    return {each["id"]: each["answered"] for each in replicas if each["state"] in READY}
+    return {replica["id"]: replica["answered"] for replica in replicas if replica["state"] in READY}
 
 
-def _answer(platform: Caller, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer | str:
+def _answer(platform: Caller, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer | str:
     try:
         return platform.call(project, call, timeout)
     except OSError as error:

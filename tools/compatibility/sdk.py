@@ -1,16 +1,16 @@
-"""Calls an app with banana_dev as it was published: each version in an environment of its own."""
+"""Calls an app with published versions of banana_dev, each in an environment of its own."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from .corpus import Call, materialize
+from .corpus import CorpusCall, materialize
+from .potassium import require_uv
 
 __all__ = ["SdkCaller", "is_for_sdk"]
 
@@ -32,21 +32,23 @@ print("ANSWER " + json.dumps(out))
 """
 
 
-def is_for_sdk(version: str, call: Call) -> bool:
-    """Whether this SDK can make the call and say what came back."""
+def is_for_sdk(version: str, call: CorpusCall) -> bool:
+    """Whether this SDK can make the call and return its response."""
     plain = call.status == 200 and call.method == "POST" and not call.send and not call.headers
     shaped = call.json is not None or bool(call.keys or call.has) or call.image is not None
     return plain and shaped and (int(version[0]) >= 5 or call.route == "/")
 
 
 class SdkCaller:
-    """Environments with versions of banana_dev below a folder, made when they are first needed."""
+    """Environments with versions of banana_dev below a folder, made when they are first used."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def call(self, version: str, call: Call, *, key: str, project: dict[str, Any], banana: str, timeout: float) -> Any:
-        """What the SDK returns for a call. Raises RuntimeError with what it printed.
+    def call(
+        self, version: str, call: CorpusCall, *, key: str, project: dict[str, Any], banana: str, timeout: float
+    ) -> Any:
+        """Return what the SDK returns for a call. Raises RuntimeError with what it printed.
 
         Args:
             version: Of banana_dev.
@@ -56,13 +58,13 @@ class SdkCaller:
             banana: The platform's stand-in for api.banana.dev, with a slash at its end.
             timeout: Seconds.
         """
-        asked = {
+        request = {
             "key": key, "model_key": project["model_key"], "url": project["url"], "route": call.route,
             "inputs": materialize(call.inputs),
         }  # fmt: skip
         ended = subprocess.run(
             [str(self._python(version)), "-c", CLIENT if int(version[0]) >= 5 else RUN],
-            input=json.dumps(asked), capture_output=True, text=True, timeout=timeout,
+            input=json.dumps(request), capture_output=True, text=True, timeout=timeout,
             env={"PATH": os.environ["PATH"], "BANANA_URL": banana, "NO_PROXY": "*"},
         )  # fmt: skip
         for line in ended.stdout.splitlines():
@@ -74,9 +76,7 @@ class SdkCaller:
     def _python(self, version: str) -> Path:
         place = self._folder / version
         if not (place / "bin" / "python").exists():
-            uv = shutil.which("uv", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
-            if uv is None:
-                raise RuntimeError("uv makes the SDK's environment, and is not installed: pip install uv")
+            uv = require_uv()
             subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, str(place)], check=True)
             install = [uv, "pip", "install", "-q", "--python", str(place), f"banana-dev=={version}", "requests"]
             subprocess.run(install, check=True, timeout=300)

@@ -1,4 +1,7 @@
-"""Which sockets the processes below one process listen on, as /proc says it."""
+"""Finds the sockets on which the processes below one process listen.
+
+The tables of /proc are read by process, as psutil reads only those of its own network namespace.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,20 @@ import os
 import struct
 from pathlib import Path
 
+import psutil
+
 __all__ = ["descendants", "exposed"]
 
 LISTEN = "0A"
 
 
 def descendants(pid: int) -> set[int]:
-    """A process and all those below it."""
-    parents = dict[int, int]()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, ValueError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    found, before = {pid}, 0
-    while len(found) != before:
-        before = len(found)
-        found |= {child for child, parent in parents.items() if parent in found}
-    return found
+    """Return a process and all those below it."""
+    return {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
 
 
 def exposed(pid: int) -> list[str]:
-    """Addresses other than loopback on which the processes below this one listen, in whichever network namespace."""
+    """Return addresses other than loopback on which processes below this one listen, in any network namespace."""
     found = list[str]()
     for process in sorted(descendants(pid)):
         inodes = _inodes(process)
@@ -54,7 +50,7 @@ def _inodes(pid: int) -> set[str]:
 
 
 def _address(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
-    """An address of /proc/net/tcp: words of four bytes in the machine's order."""
+    """Parse an address of /proc/net/tcp: words of four bytes in the machine's order."""
     address, port = text.split(":")
     raw = b"".join(struct.pack("=I", int(address[at : at + 8], 16)) for at in range(0, len(address), 8))
     return ipaddress.ip_address(raw), int(port, 16)

@@ -1,7 +1,4 @@
-"""Makes a build of a source: fetches it, reads its Dockerfile, and builds it with or without a container.
-
-Knows sources, Dockerfiles, environments and images; knows no projects, calls or replicas.
-"""
+"""Builds a source: fetches it, reads its Dockerfile, and builds it with or without a container."""
 
 from __future__ import annotations
 
@@ -10,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..launch import Launch
-from .choice import choose
+from .builder_choice import choose_builder
 from .containers.container import build_container
 from .containers.engines import ENGINES, find_engine
 from .dockerfile.dockerfile import Dockerfile, parse
-from .dockerfile.templates import dockerfile_of
-from .environments.pip_calls import Pins
+from .dockerfile.templates import read_dockerfile
+from .environments.pip_translation import Pins
 from .errors import BuildError, DockerfileError, NotHonoured, SourceRefused
 from .log import BuildLog
 from .overrides import FILE, Overrides, read_overrides
@@ -27,9 +24,21 @@ __all__ = ["BuildError", "BuildSettings", "DockerfileError", "NotHonoured", "Sou
 
 
 async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Callable[[str], None]) -> Launch:
-    """Build the unpacked folder `source` into `folder`, which is the build's own and kept while it is deployed.
+    """Build the unpacked folder `source`.
 
-    Cancelling the task kills every process of the build. Raises BuildError, whose text a user can act on.
+    Cancelling the task ends every process of the build.
+
+    Args:
+        source: The folder of the source.
+        settings: What the build may do.
+        folder: The build's own folder, which stays while the build is deployed.
+        log: Called with each line.
+
+    Returns:
+        How a replica of the build is started.
+
+    Raises:
+        BuildError: The build failed; the text says why and what to do.
     """
     build_log = BuildLog(log, settings.secrets.values(), settings.largest_log)
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,9 +47,9 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     source, folder = source.resolve(), folder.resolve()
     try:
         overrides = read_overrides(source)
-        settings = _with(settings, overrides)
-        dockerfile = parse(dockerfile_of(source, settings.dockerfile, overrides, build_log), settings.environment)
-        launch = await _built(dockerfile, source, settings, overrides, folder, build_log)
+        settings = _complete_settings(settings, overrides)
+        dockerfile = parse(read_dockerfile(source, settings.dockerfile, overrides, build_log), settings.environment)
+        launch = await _run_builder(dockerfile, source, settings, overrides, folder, build_log)
     except BuildError as error:
         # What a program said may have found its way into the reason.
         error.args = (build_log.clean(str(error)),)
@@ -51,26 +60,26 @@ async def build(source: Path, *, settings: BuildSettings, folder: Path, log: Cal
     return launch
 
 
-def _with(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
-    """The settings, and what bananastand.toml says where they say nothing. Raises BuildError."""
-    said = overrides.build
+def _complete_settings(settings: BuildSettings, overrides: Overrides) -> BuildSettings:
+    """Return the settings, completed by bananastand.toml. Raises BuildError."""
+    file = overrides.build
     try:
-        Pins.of(said.pins)
+        Pins.of(file.pins)
     except ValueError as error:
         raise BuildError(f"{FILE}: build.pins: {error}") from None
     return dataclasses.replace(
         settings,
-        python=settings.python or said.python,
-        as_of=settings.as_of or said.as_of,
-        requirements=settings.requirements or said.requirements,
-        pins=settings.pins or said.pins,
+        python=settings.python or file.python,
+        as_of=settings.as_of or file.as_of,
+        requirements=settings.requirements or file.requirements,
+        pins=settings.pins or file.pins,
     )
 
 
-async def _built(
+async def _run_builder(
     dockerfile: Dockerfile, source: Path, settings: BuildSettings, overrides: Overrides, folder: Path, log: BuildLog
 ) -> Launch:
-    choice = await choose(settings, overrides)
+    choice = await choose_builder(settings, overrides)
     log(f"builder: {choice.builder} ({choice.reason})")
     if choice.builder == "container":
         return await build_container(

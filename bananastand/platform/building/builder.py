@@ -1,4 +1,4 @@
-"""The builder that a stand uses: brings the source, builds it, and says in the platform's words what went wrong."""
+"""The platform's builder: fetches the source of a build, builds it, and reports failures as platform errors."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from ..errors import Refused
 from ..launch import Launch
 from ..replicas.isolation import walls_for
 from ..store.private_files import make_private
-from .deployer import Builder, Order
+from .deployer import Builder, BuildRequest
 
 __all__ = ["passed_secrets", "source_builder"]
 
 
 def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto") -> Builder:
-    """Sources may come from below `roots`, and from the uploads; the cache is shared by all builds."""
+    """Return the platform's builder.
+
+    Args:
+        data: The data directory; the cache below it is shared by all builds.
+        roots: Folders that local sources may come from, beside the uploads.
+        isolation: How the programs of a build are kept from the machine, as `bananastand up --isolation` takes it.
+    """
     from . import BuildSettings, build
     from .errors import BuildError
     from .log import BuildLog
     from .sources.sources import fetch
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         images = _images(data)
         walls = await asyncio.to_thread(walls_for, isolation, data, named=order.environment)
         settings = BuildSettings(
@@ -50,52 +56,57 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
         except BuildError as error:
             raise Refused(say.clean(str(error))) from error
         finally:
-            await asyncio.shield(asyncio.to_thread(_close, order.folder, settings.cache))
+            await asyncio.shield(asyncio.to_thread(_make_files_private, order.folder, settings.cache))
 
     return make
 
 
-def _close(folder: Path, cache: Path) -> None:
-    """Close to others what programs of a build have opened to them. Environments and packages are closed as made."""
-    for each in (folder, *cache.glob("*")):
-        if each.name not in ("environments", "packages"):
-            make_private(each)
+def _make_files_private(folder: Path, cache: Path) -> None:
+    """Make files of the build and the cache private again; environments and packages are private as made."""
+    for path in (folder, *cache.glob("*")):
+        if path.name not in ("environments", "packages"):
+            make_private(path)
 
 
 def _torch(data: Path) -> dict[str, Any]:
-    """[torch] of stand.toml: index, of CPU builds, and wheels, files and folders that stand in. Raises Refused."""
+    """Read [torch] of stand.toml: the index of CPU builds, and wheels that replace it. Raises Refused."""
     table: Any = _stand_file(data).get("torch")
     if table is None:
         return {}
     index, wheels = (table.get("index"), table.get("wheels", [])) if isinstance(table, dict) else (0, 0)
     texts: list[Any] = wheels if isinstance(wheels, list) else [wheels]
-    if not isinstance(index, str | None) or not all(isinstance(each, str) for each in texts):
+    if not isinstance(index, str | None) or not all(isinstance(text, str) for text in texts):
         raise Refused(f'{data / "stand.toml"}: [torch] takes index = "ADDRESS" and wheels = ["FILE OR FOLDER"]')
-    given: dict[str, Any] = {"torch_wheels": tuple(str(Path(each).expanduser()) for each in texts)}
-    return given | ({"torch_index": index} if index else {})
+    options: dict[str, Any] = {"torch_wheels": tuple(str(Path(text).expanduser()) for text in texts)}
+    return options | ({"torch_index": index} if index else {})
 
 
 def passed_secrets(data: Path, names: Iterable[str]) -> dict[str, str]:
-    """This process's variables of these names, and of those that `pass` in stand.toml of the data directory lists.
+    """Return the environment variables that every app gets.
 
-    Raises Refused where stand.toml cannot be read, or where there is no variable of a name.
+    Args:
+        data: The data directory, whose stand.toml lists names under `pass`.
+        names: Further names.
+
+    Raises:
+        Refused: stand.toml cannot be read, or a variable has no value.
     """
     listed: Any = _stand_file(data).get("pass", [])
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in cast("list[Any]", listed)):
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in cast("list[Any]", listed)):
         raise Refused(f'{data / "stand.toml"}: pass must list names of variables, such as pass = ["HF_TOKEN"]')
-    wanted = dict.fromkeys([*cast("list[str]", listed), *names])
-    for name in wanted:
+    requested = dict.fromkeys([*cast("list[str]", listed), *names])
+    for name in requested:
         if not os.environ.get(name):
             raise Refused(
                 f"{name} is to be passed to apps, and there is no such variable: export it before this command"
             )
-    return {name: os.environ[name] for name in wanted}
+    return {name: os.environ[name] for name in requested}
 
 
 def _images(data: Path) -> dict[str, str]:
-    """[images] of stand.toml in the data directory: other base images by pattern. Raises Refused."""
+    """Read [images] of stand.toml: replacements of base images, by pattern. Raises Refused."""
     images: Any = _stand_file(data).get("images", {})
-    if not isinstance(images, dict) or not all(isinstance(each, str) for each in images.values()):
+    if not isinstance(images, dict) or not all(isinstance(image, str) for image in images.values()):
         raise Refused(f"{data / 'stand.toml'}: [images] must give an image's name for each pattern")
     return images
 

@@ -1,4 +1,4 @@
-"""Runs a build's programs: each in a process group of its own, its lines to the log, all of it dead when cancelled."""
+"""Runs a build's programs, each in a process group of its own that ends with the build."""
 
 from __future__ import annotations
 
@@ -26,11 +26,19 @@ async def run(
     log: Callable[[str], None],
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    given: bytes | None = None,
+    stdin: bytes | None = None,
 ) -> int:
-    """Run a program to its end; the exit status. Its output goes to the log by lines, standard error too.
+    """Run a program to its end; processes that it leaves in the background are killed.
 
-    given: its standard input, else there is none. What it left running in the background is killed with it.
+    Args:
+        command: The program and its arguments.
+        log: Called with each line of its output, standard error included.
+        cwd: Its working directory.
+        environment: Its variables; None for the platform's own, as far as a build may see them.
+        stdin: Its standard input; None for none.
+
+    Returns:
+        Its exit status.
     """
     read, write = os.pipe()
     try:
@@ -38,7 +46,7 @@ async def run(
             *command,
             cwd=cwd,
             env=_environment(environment),
-            stdin=asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=write,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -50,9 +58,9 @@ async def run(
         os.close(write)
     reader = asyncio.create_task(_relay(await Output.of(read), log))
     try:
-        if given is not None and process.stdin is not None:
+        if stdin is not None and process.stdin is not None:
             with contextlib.suppress(ConnectionError):
-                process.stdin.write(given)
+                process.stdin.write(stdin)
                 await process.stdin.drain()
             process.stdin.close()
         status = await process.wait()
@@ -72,7 +80,10 @@ async def output(
     seconds: float = 60.0,
     environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Exit status and standard output of a program that answers at once; 127 where there is no such program."""
+    """Run a program and return its exit status and standard output.
+
+    The status is 127 where the program is missing, and 124 after `seconds`.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -87,23 +98,23 @@ async def output(
         return 127, ""
     try:
         async with asyncio.timeout(seconds):
-            said, _ = await process.communicate()
+            text, _ = await process.communicate()
     except TimeoutError:
         await _end(process)
         return 124, ""
     except BaseException:
         await asyncio.shield(_end(process))
         raise
-    return process.returncode or 0, said.decode("utf-8", "replace").strip()
+    return process.returncode or 0, text.decode("utf-8", "replace").strip()
 
 
 def _environment(environment: Mapping[str, str] | None) -> dict[str, str]:
-    """Of the platform's own variables no more than a build may see."""
+    """Return the variables, by default the platform's own that a build may see."""
     return inherited(os.environ, *ALLOWED) if environment is None else dict(environment)
 
 
 async def _relay(output: Output, log: Callable[[str], None]) -> None:
-    """Lines end at a newline or, as progress bars have it, at a carriage return."""
+    """Pass on lines, which end at a newline or, as in progress bars, at a carriage return."""
     held = b""
     try:
         while chunk := await output.stream.read(CHUNK):

@@ -1,7 +1,7 @@
-"""Takes builds from queued to live: builds, starts one replica of the new version, and moves the traffic when it is
-healthy. Knows a builder as a function; a version that fails never takes traffic.
+"""Takes builds from queued to live: builds, starts one replica of the new version, and moves the traffic.
 
-A build that a killed supervisor left is begun again. Builds of one project come one after the other.
+A version that fails takes no traffic. Builds that a killed supervisor left are built again. Builds of one project run
+in sequence.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..store.logs import Log, hidden, plain, to_hide
 from ..store.projects import Project, Projects
 from ..tracebacks import last_error
 
-__all__ = ["Builder", "Deployer", "Order"]
+__all__ = ["Builder", "Deployer", "BuildRequest"]
 
 logger = logging.getLogger("bananastand.platform")
 
@@ -44,11 +44,17 @@ DOING = {"building": "building", "deploying": "starting a replica"}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a builder is given: the source as it was named, a folder of the build's own, and a way to say what it does.
+class BuildRequest:
+    """What a builder gets.
 
-    The environment reaches the build and its replicas; secrets must reach no layer and no log. `as_of` is the day as of
-    which open requirements are resolved, "now", or None for what the repository says.
+    Attributes:
+        source: As the deploy names it.
+        folder: The build's own.
+        builder: "process", "container", or None to choose.
+        environment: For the build and its replicas.
+        secrets: For the build and its replicas; kept out of layers and logs.
+        log: Called with each line.
+        as_of: The date open requirements resolve as of, "now", or None for the repository's own.
     """
 
     source: str
@@ -60,7 +66,7 @@ class Order:
     as_of: str | None = None
 
 
-Builder = Callable[[Order], Awaitable[Launch]]
+Builder = Callable[[BuildRequest], Awaitable[Launch]]
 
 
 class Deployer:
@@ -73,34 +79,34 @@ class Deployer:
         self._settings, self._projects, self._builds = settings, projects, builds
         self._pool, self._builder, self._poke = pool, builder, poke
         self._waiting: list[Build] = []
-        self._at_work: dict[str, asyncio.Task[None]] = {}  # by project
+        self._running: dict[str, asyncio.Task[None]] = {}  # by project
         self._current: dict[str, Build] = {}
         self._logs: dict[str, Log] = {}
-        self._trials: dict[str, Log] = {}  # by the replica with which a new version proves itself
+        self._starting: dict[str, Log] = {}  # by the replica with which a new version proves itself
 
     async def recover(self) -> int:
-        """Take up the builds that an earlier supervisor left; how many."""
-        left = sorted(self._builds.list(states=("queued", "building", "deploying")), key=lambda each: each.number)
+        """Resume the builds that an earlier supervisor left, and return how many."""
+        left = sorted(self._builds.list(states=("queued", "building", "deploying")), key=lambda build: build.number)
         for build in left:
             if build.attempts >= ATTEMPTS:
-                await self._fail(build, f"the stand was killed {build.attempts} times while it built")
+                await self._fail(build, f"the platform was killed {build.attempts} times while it built")
             else:
                 self._waiting.append(build)
         self._next()
         return len(left)
 
     def take(self, build: Build) -> None:
-        """A new build."""
+        """Queue a new build."""
         self.log(build).add(f"build {build.id} of {self._name(build)} is queued")
         self._waiting.append(build)
         self._next()
 
     def pending(self, project_id: str) -> bool:
-        """Whether a build of the project may yet go live."""
-        return project_id in self._at_work or any(each.project_id == project_id for each in self._waiting)
+        """Whether a build of the project may still go live."""
+        return project_id in self._running or any(build.project_id == project_id for build in self._waiting)
 
     def log(self, build: Build) -> Log:
-        """A build's log; that of a build that is over is closed."""
+        """Return a build's log, closed where the build is over."""
         known = self._logs.get(build.id)
         if known is None:
             path = self._settings.data / "logs" / f"build-{build.id}.ndjson"
@@ -112,17 +118,17 @@ class Deployer:
         return known
 
     def relay(self, replica: str, line: str) -> None:
-        """A replica's line, which belongs in the log of its build while the new version proves itself."""
-        log = self._trials.get(replica)
+        """Add a replica's line to the log of its build while the new version starts."""
+        log = self._starting.get(replica)
         if log is not None and not line.startswith("failed: "):  # the end of the build repeats it
             log.add(f"{SAID}{plain(line)}")
 
     async def cancel(self, build: Build) -> Build:
-        """Call a build off. Raises Conflict where it is over."""
+        """Cancel a build. Raises Conflict where it is over."""
         if build in self._waiting:
             self._waiting.remove(build)
-            return await self._over(build, "cancelled")
-        task = self._at_work.get(build.project_id)
+            return await self._finish(build, "cancelled")
+        task = self._running.get(build.project_id)
         if task is None or self._current.get(build.project_id, build).id != build.id:
             raise Conflict(f"the build is {build.state} already")
         task.cancel("cancelled")
@@ -130,13 +136,13 @@ class Deployer:
         return self._builds.get(build.id)
 
     def rollback(self, project: Project, build_id: str | None) -> Build:
-        """Point the traffic at an earlier version, the last but one if none is named. Raises Refused, NotFound."""
-        done = [each for each in self._builds.list(project) if each.state == "live" and each.id != project.live]
+        """Point the traffic at an earlier version, by default the one before the live one. Raises Refused."""
+        done = [build for build in self._builds.list(project) if build.state == "live" and build.id != project.live]
         if build_id is None:
             now = self._builds.get(project.live).number if project.live else 0
-            build = next((each for each in done if each.number < now), None)
+            build = next((build for build in done if build.number < now), None)
         else:
-            build = next((each for each in done if each.id == build_id), None)
+            build = next((build for build in done if build.id == build_id), None)
         deployment = self._builds.deployment(build.id) if build is not None else None
         if build is None or deployment is None:
             raise Refused("there is no earlier version to go back to" if build_id is None else "no such version")
@@ -144,52 +150,52 @@ class Deployer:
         return build
 
     async def forget(self, build: Build) -> None:
-        """Remove a build that is over, with what it has made."""
+        """Delete a build that is over, with its files and image."""
         await self._clear(build)
         self._builds.forget(build)
 
     async def abandon(self, project: Project) -> None:
-        """A project is to be removed: its builds end."""
-        for build in [each for each in self._waiting if each.project_id == project.id]:
+        """End all builds of a project that is to be deleted."""
+        for build in [build for build in self._waiting if build.project_id == project.id]:
             self._waiting.remove(build)
-        if task := self._at_work.get(project.id):
+        if task := self._running.get(project.id):
             task.cancel("cancelled")
             await asyncio.wait({task})
 
     async def clear(self, project: Project) -> None:
-        """Remove what its builds have made."""
+        """Delete the files and images of a project's builds."""
         for build in self._builds.list(project):
             await self._clear(build)
 
     async def close(self) -> None:
-        """What is being built is begun again when a stand starts here."""
+        """Stop all builds; they are built again when the platform starts."""
         self._waiting.clear()
-        tasks = list(self._at_work.values())
+        tasks = list(self._running.values())
         for task in tasks:
             task.cancel("closing")
         await asyncio.gather(*tasks, return_exceptions=True)
-        for each in self._logs.values():
-            each.close()
+        for log in self._logs.values():
+            log.close()
 
     def folder(self, build: Build) -> Path:
-        """What a build may write to, kept while its deployment lives."""
+        """Return the folder that a build may write to, kept while its deployment lives."""
         return self._settings.data / "builds" / build.id
 
     def archive(self, build_id: str) -> Path:
-        """Where an uploaded source waits for its build."""
+        """Return where an uploaded source waits for its build."""
         return self._settings.data / "uploads" / f"{build_id}.tar.gz"
 
     def _next(self) -> None:
         for build in list(self._waiting):
-            if len(self._at_work) >= self._settings.builds_at_once:
+            if len(self._running) >= self._settings.builds_at_once:
                 return
-            if build.project_id not in self._at_work:
+            if build.project_id not in self._running:
                 self._waiting.remove(build)
                 self._current[build.project_id] = build
-                self._at_work[build.project_id] = asyncio.create_task(self._work(build), name=f"build {build.id}")
+                self._running[build.project_id] = asyncio.create_task(self._work(build), name=f"build {build.id}")
 
     async def _work(self, build: Build) -> None:
-        signs = asyncio.create_task(self._give_signs_of_life(build))
+        signs = asyncio.create_task(self._log_progress(build))
         try:
             deployment = self._builds.deployment(build.id) if build.state == "deploying" else None
             if deployment is None:
@@ -198,7 +204,7 @@ class Deployer:
         except asyncio.CancelledError as error:
             if error.args == ("closing",):
                 raise
-            await self._over(build, "cancelled")
+            await self._finish(build, "cancelled")
         except PlatformError as error:
             await self._fail(build, str(error))
         except Exception as error:
@@ -206,20 +212,20 @@ class Deployer:
             await self._fail(build, f"{type(error).__name__}: {error}")
         finally:
             signs.cancel()
-            self._at_work.pop(build.project_id, None)
+            self._running.pop(build.project_id, None)
             self._current.pop(build.project_id, None)
             self._next()
             self._poke()
 
     async def _build(self, build: Build) -> Deployment:
         build, limit = self._builds.move(build, "building"), self._settings.build_timeout
-        say = self._teller(build)
+        say = self._thread_safe_log(build)
         folder = self.folder(build)
         if build.attempts > 1:
-            say("begun again: the stand was killed while it built")
+            say("started again: the platform was killed while it built")
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        order = Order(build.source, folder, build.builder, build.environment, build.secrets, say, build.as_of)
+        order = BuildRequest(build.source, folder, build.builder, build.environment, build.secrets, say, build.as_of)
         try:
             async with asyncio.timeout(limit):
                 launch = await self._builder(order)
@@ -235,19 +241,19 @@ class Deployer:
         return deployment
 
     async def _deploy(self, build: Build, deployment: Deployment) -> None:
-        """Have the new version prove itself, then let it take the traffic."""
+        """Start a replica of the new version and let it take the traffic once it is ready."""
         project, say = self._projects.named(build.project_id), self.log(build).add
         say("built; starting a replica")
         if one_at_a_time(deployment.launch) and self._pool.of(project.id):
             why = f"ports cannot be moved here ({redirection_problem()})"
             say(f"the app fixes its port, and {why}: the old version stops before the new one starts")
-            for each in self._pool.of(project.id):
-                each.drain("a new version takes its port")
-            await asyncio.gather(*(each.over for each in self._pool.of(project.id)))
+            for old_replica in self._pool.of(project.id):
+                old_replica.drain("a new version takes its port")
+            await asyncio.gather(*(replica.over for replica in self._pool.of(project.id)))
         replica = self._pool.start(project, deployment, share=True)
         if replica is None:
             raise ReplicaFailed("no replica can be started: its port is taken")
-        self._trials[replica.id] = self.log(build)
+        self._starting[replica.id] = self.log(build)
         try:
             await asyncio.shield(replica.ready)
         except ReplicaFailed as error:
@@ -257,7 +263,7 @@ class Deployer:
         finally:
             if replica.state != "ready":
                 replica.stop("its version does not go live", 0.0)
-            self._trials.pop(replica.id, None)
+            self._starting.pop(replica.id, None)
         try:
             self._builds.learn(deployment, replica.takes)
             self._point(self._projects.named(build.project_id), deployment, trial=replica)
@@ -265,22 +271,22 @@ class Deployer:
             replica.stop("its version does not go live", 0.0)
             raise
         say(f"live; its first replica took {replica.took or 0.0:.2f} s to start")
-        await self._over(build, "live")
+        await self._finish(build, "live")
         await self._forget_old(project)
 
     def _point(self, project: Project, deployment: Deployment, trial: Replica | None = None) -> None:
-        """Move the traffic; replicas of other versions finish what they have."""
+        """Move the traffic; replicas of other versions drain."""
         self._pool.failing.pop(deployment.id, None)
         self._projects.point(project, deployment.id)
-        for each in self._pool.of(project.id):
-            if each.deployment.id != deployment.id:
-                each.drain(f"version {deployment.id[:8]} takes the traffic")
+        for replica in self._pool.of(project.id):
+            if replica.deployment.id != deployment.id:
+                replica.drain(f"version {deployment.id[:8]} takes the traffic")
         if trial is not None:
             trial.say("takes the traffic")
         self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
-        """Record why, in a sentence, and what to do about it, where that is known."""
+        """Record the reason and, where it is known, what to do."""
         log, secret = self.log(build), to_hide(build.secrets.values())
         printed, source = _last_printed(log), self.folder(build) / "source"
         if "ended with status" in reason and (error := last_error(printed)) and error.message not in reason:
@@ -289,23 +295,23 @@ class Deployer:
         log.add(f"error: {reason}")
         step = explain([*printed, reason], source, build.environment) if ADVISED not in reason else None
         if step is None:
-            return await self._over(build, "failed", reason)
+            return await self._finish(build, "failed", reason)
         step = hidden(plain(step), secret)
         log.add(f"advice: {step}")
-        return await self._over(build, "failed", f"{reason}\n{step}")
+        return await self._finish(build, "failed", f"{reason}\n{step}")
 
-    async def _give_signs_of_life(self, build: Build) -> None:
-        """Have the log say every now and then that the build goes on: nobody looks at silence for ten minutes."""
+    async def _log_progress(self, build: Build) -> None:
+        """Log now and then that the build goes on."""
         log, began = self.log(build), time.monotonic()
         while not log.closed:
             await asyncio.sleep(max(0.05, log.changed + SILENCE - time.monotonic()))
-            doing = DOING.get(self._doing(build))
+            doing = DOING.get(self._current_state(build))
             if doing is not None and time.monotonic() - log.changed >= SILENCE:
                 most = f", {self._settings.start_timeout:g} s at most" if doing == DOING["deploying"] else ""
                 log.add(f"still {doing}: {time.monotonic() - began:.0f} s since the build began{most}")
 
-    async def _over(self, build: Build, state: State, error: str | None = None) -> Build:
-        """Record the end; where the disk is full, as soon as it no longer is."""
+    async def _finish(self, build: Build, state: State, error: str | None = None) -> Build:
+        """Record the end of a build, retrying while the disk is full."""
         if state == "cancelled":
             self.log(build).add("cancelled")
         while True:
@@ -323,7 +329,7 @@ class Deployer:
         return build
 
     async def _forget_old(self, project: Project) -> None:
-        done = [each for each in self._builds.list(project) if each.state == "live" and each.id != project.live]
+        done = [build for build in self._builds.list(project) if build.state == "live" and build.id != project.live]
         for build in done[self._settings.builds_kept :]:
             await self.forget(build)
 
@@ -336,8 +342,8 @@ class Deployer:
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)
 
-    def _teller(self, build: Build) -> Callable[[str], None]:
-        """A way to the build's log that may be used from any thread."""
+    def _thread_safe_log(self, build: Build) -> Callable[[str], None]:
+        """Return a function that logs from any thread."""
         loop, log = asyncio.get_running_loop(), self.log(build)
 
         def say(line: str) -> None:
@@ -349,7 +355,7 @@ class Deployer:
         here = threading.get_ident()
         return say
 
-    def _doing(self, build: Build) -> str:
+    def _current_state(self, build: Build) -> str:
         try:
             return self._builds.get(build.id).state
         except PlatformError:  # the disk, or the build is gone
@@ -361,10 +367,10 @@ class Deployer:
 
 
 def _last_printed(log: Log) -> list[str]:
-    """The lines of the step that a build is at: those of its replica, where one was started."""
+    """Return the lines of the build's current step, or of its replica where one was started."""
     lines = [str(row.get("line", "")) for row in log.last(400)]
-    said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
-    if said:
-        return said
+    replica_lines = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
+    if replica_lines:
+        return replica_lines
     first = max((at for at, line in enumerate(lines) if re.match(r"step \d+/\d+: ", line)), default=0)
     return lines[first:]

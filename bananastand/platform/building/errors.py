@@ -1,6 +1,6 @@
 """What can go wrong in a build.
 
-BuildError              the text says what happened and what to do about it; it is shown to the user as it is
+BuildError              the text says what happened and what to do about it; the user sees it as it is
     SourceRefused           the source is not allowed, not there, too large or not safe to unpack
     DockerfileError         .line; the Dockerfile cannot be read, or one of its lines failed
     NotHonoured             .line; the builder cannot do what an instruction asks for
@@ -12,15 +12,15 @@ __all__ = ["BuildError", "DockerfileError", "NotHonoured", "SourceRefused"]
 
 
 class BuildError(Exception):
-    """Why there is no build, in a sentence a user can act on."""
+    """A build failed; the text says why and what to do."""
 
 
 class SourceRefused(BuildError):
-    """The source is not allowed, not there, too large or not safe to unpack."""
+    """The source is outside of the allowed folders, missing, too large or unsafe to unpack."""
 
 
 class DockerfileError(BuildError):
-    """The Dockerfile cannot be read, or one of its lines failed. `line` counts from 1."""
+    """The Dockerfile cannot be read, or one of its lines failed; `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"Dockerfile line {line}: {message}")
@@ -30,8 +30,7 @@ class DockerfileError(BuildError):
 class NotHonoured(DockerfileError):
     """The process builder cannot do what an instruction asks for, and the app may need it.
 
-    The text ends with the two ways on: the container builder, and bananastand.toml. beginning: of the line, as
-    bananastand.toml would name it.
+    The text ends with the two ways on: the container builder, and bananastand.toml. `beginning` is that of the line.
     """
 
     def __init__(self, line: int, message: str, beginning: str = "") -> None:

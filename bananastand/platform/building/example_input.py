@@ -1,4 +1,4 @@
-"""Reads what banana_config.json says of a first call: its `example_input`, or the `inputs` of the newer form."""
+"""Reads the inputs of a first call from banana_config.json: `example_input`, or `inputs` of the newer form."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PLACEHOLDERS: dict[str, Any] = {
 
 
 def example_input(source: Path) -> dict[str, Any] | None:
-    """The inputs of a first call for the repository in the folder `source`, None where it names none.
+    """Return the inputs of a first call for the repository in `source`, or None.
 
-    Of the newer form, inputs with a default have it; required ones without one have a placeholder of their type.
+    In the newer form, inputs have their defaults, and required ones without a default a placeholder of their type.
     """
     file = source / FILE
     try:
@@ -44,8 +44,8 @@ def example_input(source: Path) -> dict[str, Any] | None:
 
 def _defaults(inputs: list[Any]) -> dict[str, Any]:
     body = dict[str, Any]()
-    for each in inputs:
-        row = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+    for entry in inputs:
+        row = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
         name, default = row.get("name"), row.get("default")
         if not isinstance(name, str) or not name:
             continue

@@ -1,4 +1,4 @@
-"""Finds the line that says why a program of a build failed, among the many that it wrote.
+"""Finds the line that says why a program of a build failed.
 
 What to do about it is in `bananastand.platform.replicas.advice`.
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["decisive", "windows_lines"]
+__all__ = ["decisive_line", "explain_windows_line_ends"]
 
 # The last of these says what went wrong.
 ERROR = re.compile(
@@ -25,15 +25,15 @@ NOISE = re.compile(
 )
 
 
-def decisive(lines: Sequence[str]) -> str:
-    """The line that says what failed, or the last one that is no notice; empty where a program said nothing."""
-    said = [line.strip() for line in lines if line.strip() and not NOISE.match(line)]
-    errors = [line for line in said if ERROR.match(line)]
-    return (errors or said or [""])[-1][:400]
+def decisive_line(lines: Sequence[str]) -> str:
+    """Return the line that says what failed, or the last line that is no notice; empty without output."""
+    candidates = [line.strip() for line in lines if line.strip() and not NOISE.match(line)]
+    errors = [line for line in candidates if ERROR.match(line)]
+    return (errors or candidates or [""])[-1][:400]
 
 
-def windows_lines(script: Path) -> str | None:
-    """That a script's first line names no program because it ends with a carriage return, and what to do; else None."""
+def explain_windows_line_ends(script: Path) -> str | None:
+    """Return what to do where a script's first line ends with a carriage return, else None."""
     try:
         with script.open("rb") as file:
             first = file.readline(200)

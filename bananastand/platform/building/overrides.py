@@ -1,4 +1,4 @@
-"""Reads bananastand.toml, in which a repository says what its Dockerfile does not, or overrides what it says."""
+"""Reads bananastand.toml, which completes or overrides a repository's Dockerfile."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ class _Table(BaseModel):
 
 
 class AppOverrides(_Table):
-    """How the app is started and asked.
+    """How the app is started and called.
 
-    command: replaces CMD and ENTRYPOINT; a text is split into words as a shell would. port: the port the app listens
-    on. health: the path that answers 200 when the app is ready. environment: more variables for the app.
+    Attributes:
+        command: Replaces CMD and ENTRYPOINT; a text is split into words as a shell would.
+        port: The port the app listens on.
+        health: The path that answers 200 when the app is ready.
+        environment: More variables for the app.
     """
 
     command: tuple[str, ...] | None = None
@@ -50,11 +53,16 @@ class AppOverrides(_Table):
 class BuildOverrides(_Table):
     """How the app is built.
 
-    builder: "process" or "container". python: the version for the environment, such as "3.8". system_packages: Debian
-    packages the app needs. requirements: requirement files that replace what the Dockerfile's pip lines install.
-    pins: requirements, each of which replaces that package's line. as_of: resolve open requirements as of this date, or
-    "now". weights: a hub name and the name to fetch in its place. skip: lines of the Dockerfile that are left out, each
-    by how it begins, such as "RUN make". conda: false reads conda's lines for PyPI's packages though conda is there.
+    Attributes:
+        builder: "process" or "container".
+        python: The version for the environment, such as "3.8".
+        system_packages: Debian packages that the app needs.
+        requirements: Requirement files that replace what the Dockerfile's pip lines install.
+        pins: Requirements, each of which replaces that package's line.
+        as_of: Resolve open requirements as of this date, or "now".
+        weights: Names on the hub, and the names to fetch instead.
+        skip: Lines of the Dockerfile to leave out, each by its beginning, such as "RUN make".
+        conda: False reads conda's lines as packages of PyPI even where conda is installed.
     """
 
     builder: Literal["process", "container"] | None = None
@@ -78,7 +86,7 @@ class BuildOverrides(_Table):
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The file's two tables; both are empty where there is no file."""
+    """The two tables of the file; both are empty without a file."""
 
     app: AppOverrides = AppOverrides()
     build: BuildOverrides = BuildOverrides()
@@ -106,5 +114,5 @@ def read_overrides(source: Path) -> Overrides:
     except ValidationError as error:
         first = error.errors()[0]
         table = "app" if error.title == "AppOverrides" else "build"
-        where = ".".join((table, *(str(each) for each in first["loc"])))
+        where = ".".join((table, *(str(part) for part in first["loc"])))
         raise BuildError(f"{FILE}: {where}: {first['msg']}") from None

@@ -1,4 +1,4 @@
-"""What a build may do and is given. Made by whoever asks for a build; knows no project."""
+"""What a build may do and gets."""
 
 from __future__ import annotations
 
@@ -10,31 +10,42 @@ from typing import Literal
 
 from ..replicas.walls import Walls
 
-__all__ = ["BuildSettings", "Builder"]
+__all__ = ["BuildSettings", "BuilderName"]
 
-Builder = Literal["auto", "process", "container"]
+BuilderName = Literal["auto", "process", "container"]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """cache: shared by all builds. roots: where local sources may lie.
+    """Settings of one build.
 
-    builder: "auto" is the process builder, unless the Dockerfile asks for what only a container gives and an engine
-    answers. adopt: interpreters whose environments are used as they are where they satisfy a build's requirements.
-    environment: reaches ARG lines and replicas. secrets: reach RUN lines alone, never a layer, a log or a launch.
-    images: other base images by pattern. engine: this one and no other. engine_options: further arguments of its build
-    command.
-
-    Of environments: python: the version, over all that the repository says. as_of: a date, or "now", as of which open
-    requirements resolve; None for the source's own. committed: the date of the source's last commit, where its fetch
-    knows it. requirements: requirement files of the source that replace what its pip lines install. pins: requirements,
-    each of which replaces that package's line. torch_index: where CPU builds of torch come from on a machine without a
-    GPU. torch_wheels: files, and folders of files, that stand in where that index cannot be reached.
+    Attributes:
+        cache: Shared by all builds.
+        roots: Folders that local sources may come from.
+        builder: "auto" is the process builder, unless the Dockerfile needs a container and an engine works.
+        dockerfile: Its path in the source.
+        adopt: Interpreters whose environments are used as they are where they satisfy the requirements.
+        environment: For ARG lines and replicas.
+        secrets: For RUN lines alone, never in a layer, a log or a launch.
+        images: Replacements of base images, by pattern.
+        engine: This container engine and no other.
+        engine_options: Further arguments of its build command.
+        python: The version, over all that the repository says.
+        as_of: A date, or "now", that open requirements resolve as of; None for the source's own.
+        committed: The date of the source's last commit, where it is known.
+        requirements: Requirement files of the source that replace its pip lines.
+        pins: Requirements, each of which replaces that package's line.
+        torch_index: Where CPU builds of torch come from on a machine without a GPU.
+        torch_wheels: Files, and folders of files, that replace an index which cannot be reached.
+        walls: What the programs of a build are kept from.
+        largest_source: In bytes, unpacked.
+        most_files: Of a source.
+        largest_log: In characters.
     """
 
     cache: Path
     roots: tuple[Path, ...] = ()
-    builder: Builder = "auto"
+    builder: BuilderName = "auto"
     dockerfile: str = "Dockerfile"
     adopt: tuple[str, ...] = (sys.executable,)
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -56,5 +67,5 @@ class BuildSettings:
 
     @property
     def engine_notes(self) -> Path:
-        """Where it is noted which container engine works."""
+        """The folder that records which container engine works."""
         return self.cache / "engines"

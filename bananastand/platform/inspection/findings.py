@@ -1,4 +1,4 @@
-"""What an inspection finds: plain values, which become the report and its JSON. Knows no file and no network."""
+"""What an inspection finds: plain values, which become the report and its JSON."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 __all__ = [
-    "Base",
-    "Difference",
-    "Handler",
+    "InspectedBase",
+    "InspectionDifference",
+    "AppRoute",
     "Inspection",
-    "Memory",
-    "Requirement",
+    "MemoryEstimate",
+    "RequirementLine",
     "Resolution",
     "Template",
-    "Torch",
-    "Variable",
+    "InspectedTorch",
+    "EnvironmentVariable",
     "Weight",
 ]
 
@@ -24,7 +24,7 @@ WeightState = Literal["there", "gated", "gone", "moved", "missing", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How the app answers calls. kind: such as "potassium" or "sanic". versions: those that the pin allows."""
+    """How the app answers calls; `kind` is such as "potassium", `versions` those that the pin allows."""
 
     kind: str
     title: str
@@ -35,8 +35,8 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """The image the Dockerfile starts from, and the Python that follows. image: None without a Dockerfile."""
+class InspectedBase:
+    """The image the Dockerfile starts from and its Python; `image` is None without a Dockerfile."""
 
     image: str | None
     python: str | None
@@ -45,8 +45,8 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Torch:
-    """torch and the CUDA it is built for. problem: why it cannot drive this machine's GPUs."""
+class InspectedTorch:
+    """The version of torch and its CUDA; `problem` says why it cannot drive this machine's GPUs."""
 
     version: str | None
     cuda: str | None
@@ -55,8 +55,8 @@ class Torch:
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
-    """One line that pip installs."""
+class RequirementLine:
+    """One line that pip installs, and where it is written."""
 
     line: str
     state: Literal["pinned", "open", "git", "url", "local", "unreadable"]
@@ -65,7 +65,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Whether all requirements can be had and fit together. reason: of "no" and "unknown"; with "yes", for what."""
+    """Whether all requirements can be had and fit together; `reason` of "yes" names the Python."""
 
     state: Literal["yes", "no", "unknown"]
     reason: str
@@ -73,10 +73,20 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Something that is downloaded. name: of a hub repository, or an address.
+    """A download.
 
-    size: bytes of what is fetched, where the hub says. state: "unknown" where the hub was not asked or gave no answer.
-    token: the code sends one. during: when it is fetched.
+    Attributes:
+        name: Of a hub repository, or an address.
+        source: The kind of the name.
+        where: The places that ask for it.
+        during: When it is fetched.
+        revision: Of the repository.
+        state: "unknown" where the hub was not asked or gave no answer.
+        reason: Of the state.
+        successor: The name to fetch instead.
+        size: In bytes, where the hub tells.
+        license: As the hub names it.
+        token: Whether the code sends one.
     """
 
     name: str
@@ -93,16 +103,16 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """An estimate of the GPU memory that the weights need, in bytes; None where nothing is known."""
+class MemoryEstimate:
+    """The GPU memory that the weights need, in bytes; None where it is unknown."""
 
     bytes: int | None
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
-    """An environment variable that the code or the Dockerfile asks for. required: there is no default."""
+class EnvironmentVariable:
+    """A variable that the code or the Dockerfile reads; `value` comes from the Dockerfile or a default."""
 
     name: str
     where: str
@@ -112,7 +122,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Handler:
+class AppRoute:
     """A route of the app."""
 
     route: str
@@ -122,8 +132,8 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """What is not as it was on Banana. change: what must be done first, for one that keeps the app from running."""
+class InspectionDifference:
+    """What differs from Banana; `change` says what to do first, where the app cannot run without it."""
 
     text: str
     where: str | None = None
@@ -132,38 +142,38 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All of it. `runs` is whether the app should run as it is."""
+    """Everything that an inspection finds."""
 
     source: str
     template: Template
-    base: Base
+    base: InspectedBase
     as_of: str
-    torch: Torch | None
-    memory: Memory
+    torch: InspectedTorch | None
+    memory: MemoryEstimate
     command: str | None
     port: int | None
     health: str | None
-    requirements: tuple[Requirement, ...] = ()
+    requirements: tuple[RequirementLine, ...] = ()
     resolution: Resolution = field(default=Resolution("unknown", "the package index was not asked"))
     weights: tuple[Weight, ...] = ()
     system_packages: tuple[str, ...] = ()
-    variables: tuple[Variable, ...] = ()
-    handlers: tuple[Handler, ...] = ()
+    variables: tuple[EnvironmentVariable, ...] = ()
+    handlers: tuple[AppRoute, ...] = ()
     webhooks: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    differences: tuple[Difference, ...] = field(default=())
+    differences: tuple[InspectionDifference, ...] = field(default=())
 
     @property
-    def changes(self) -> tuple[Difference, ...]:
+    def changes(self) -> tuple[InspectionDifference, ...]:
         """What must be changed before the app can run."""
-        return tuple(each for each in self.differences if each.change is not None)
+        return tuple(difference for difference in self.differences if difference.change is not None)
 
     @property
     def runs(self) -> bool:
-        """Whether it should run as it is."""
+        """Whether the app should run as it is."""
         return not self.changes
 
     def to_json(self) -> dict[str, Any]:
-        """For --json: the fields by their names, and `runs`."""
+        """Return the fields by name, and `runs`, for --json."""
         return {"runs": self.runs, **asdict(self)}

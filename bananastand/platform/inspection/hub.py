@@ -1,4 +1,4 @@
-"""What the model hub says of the weights that a repository asks for: state, size and license."""
+"""Asks the model hub about the weights of a repository: state, size and license."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".gguf", ".msgpack", 
 
 
 def known_weights(weights: Sequence[Weight], renamed: dict[str, str]) -> list[Weight]:
-    """What is known without the hub: deleted and moved names. renamed: those that bananastand.toml replaces."""
+    """Return the weights with what is known without the hub; `renamed` are those bananastand.toml replaces."""
     found = list[Weight]()
     for weight in weights:
         gone = gone_weights().get(weight.name)
@@ -36,9 +36,9 @@ def known_weights(weights: Sequence[Weight], renamed: dict[str, str]) -> list[We
 
 
 def ask_hub(weights: Sequence[Weight], renamed: dict[str, str]) -> tuple[list[Weight], str | None]:
-    """Ask the hub for each of its repositories; also why it could not be asked, in one line."""
-    wanted = [each for each in weights if each.source == "hub"]
-    if not wanted:
+    """Ask the hub for each of its repositories; the second value says why it could not be asked."""
+    on_hub = [weight for weight in weights if weight.source == "hub"]
+    if not on_hub:
         return list(weights), None
     from huggingface_hub import HfApi
 
@@ -46,13 +46,13 @@ def ask_hub(weights: Sequence[Weight], renamed: dict[str, str]) -> tuple[list[We
     problem: str | None = None
     answers: dict[str, Weight] = {}
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        first, *rest = wanted
+        first, *rest = on_hub
         # One question tells whether there is a network, before the others wait for it.
         answers[first.name], problem = _ask(api, first, renamed)
         if problem is None:
-            waiting = [threads.submit(_ask, api, each, renamed) for each in rest]
-            answers |= {each.name: done.result()[0] for each, done in zip(rest, waiting, strict=True)}
-    return [answers.get(each.name, each) if each.source == "hub" else each for each in weights], problem
+            waiting = [threads.submit(_ask, api, weight, renamed) for weight in rest]
+            answers |= {weight.name: done.result()[0] for weight, done in zip(rest, waiting, strict=True)}
+    return [answers.get(weight.name, weight) if weight.source == "hub" else weight for weight in weights], problem
 
 
 def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str | None]:
@@ -60,7 +60,7 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
 
     name = renamed.get(weight.name, weight.name)
     try:
-        about = api.model_info(name, revision=weight.revision, files_metadata=True, timeout=SECONDS)
+        info = api.model_info(name, revision=weight.revision, files_metadata=True, timeout=SECONDS)
     except RepositoryNotFoundError:
         if weight.state == "gone":
             return weight, None
@@ -77,12 +77,12 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
         return weight, f"the hub answered {status}"
     except Exception as error:  # no network: of several libraries, by version
         return weight, f"the hub was not reached ({type(error).__name__})"
-    data: Any = about.card_data or {}
-    size = _size([(each.rfilename, each.size or 0) for each in about.siblings or []])
+    data: Any = info.card_data or {}
+    size = _size([(file.rfilename, file.size or 0) for file in info.siblings or []])
     found = replace(weight, size=size or None, license=data.get("license"))
     if weight.name in renamed:
         return found, None
-    if about.gated:
+    if info.gated:
         return replace(
             found, state="gated", reason=f"its terms are to be accepted at https://huggingface.co/{name}"
         ), None
@@ -92,7 +92,7 @@ def _ask(api: Any, weight: Weight, renamed: dict[str, str]) -> tuple[Weight, str
 
 
 def _size(files: list[tuple[str, int]]) -> int:
-    """Bytes of the weights that a library takes: one format in full precision, no whole checkpoints beside parts."""
+    """Return the bytes of one format in full precision, without whole checkpoints beside parts."""
     chosen: dict[str, int] = {}
     in_folders = any("/" in name and name.endswith(WEIGHTS) for name, _ in files)
     for ending in WEIGHTS:
@@ -113,5 +113,5 @@ def _size(files: list[tuple[str, int]]) -> int:
 
 
 def _token() -> str | bool:
-    """The caller's own, which his variables name; never one he once logged in with."""
+    """Return the token that the caller's variables name, or False; never one of an earlier login."""
     return next((os.environ[name] for name in TOKENS if os.environ.get(name)), False)

@@ -1,4 +1,4 @@
-"""Puts an inspection together."""
+"""Inspects a repository."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from ..building.environments.as_of import resolve_as_of
 from ..building.environments.base_images import BaseImage, base_image
-from ..building.environments.pythons import of_lines
+from ..building.environments.pythons import python_of_lines
 from .behaviour import absolute_paths, handlers, health_path, listening_port, variables, webhooks
 from .differences import differences
 from .downloads import downloads
-from .findings import Base, Inspection, Weight
+from .findings import InspectedBase, Inspection, Weight
 from .hub import ask_hub, known_weights
 from .memory import estimate
-from .packages import groups, system_packages, torch_of
-from .repository import Repository
+from .packages import pip_installs, system_packages, torch_of
+from .repository import SourceRepository
 from .resolution import NOT_ASKED, resolve
 from .template import template_of
 
@@ -28,7 +28,7 @@ def inspect_source(
     folder: Path, *, source: str | None = None, as_of: str | None = None, committed: str | None = None,
     hub: bool = True, index: bool = False,
 ) -> Inspection:  # fmt: skip
-    """Read a repository and say what it is, what it needs and what will be different here. Runs nothing of it.
+    """Read a repository and say what it is, what it needs and what will differ here.
 
     Args:
         folder: Where its files are.
@@ -42,9 +42,9 @@ def inspect_source(
     Raises:
         BuildError: bananastand.toml cannot be read, or `as_of` is no date.
     """
-    repository = Repository(folder)
+    repository = SourceRepository(folder)
     day = resolve_as_of(as_of or repository.overrides.build.as_of, committed, folder)
-    calls = groups(repository)
+    calls = pip_installs(repository)
     lines = [line for call in calls for line in call.requirements]
     image, base = _base(repository, day.day)
     template = template_of(repository, lines)
@@ -53,8 +53,8 @@ def inspect_source(
     weights, unasked = known_weights(downloads(repository), renamed), None
     if hub:
         weights, unasked = ask_hub(weights, renamed)
-    asked = _with_tokens(repository, weights)
-    port, wanted = listening_port(repository, template.kind), variables(repository)
+    resolved = _with_tokens(repository, weights)
+    port, environment = listening_port(repository, template.kind), variables(repository)
     resolution, against = resolve(calls, base.python, base.reason, day) if index else (NOT_ASKED, [])
     return Inspection(
         source=source or str(folder),
@@ -62,24 +62,24 @@ def inspect_source(
         base=base,
         as_of=str(day),
         torch=torch,
-        memory=estimate(asked, _is_halved(repository)),
+        memory=estimate(resolved, _is_halved(repository)),
         command=" ".join(repository.command[0]) if repository.command is not None else None,
         port=port,
         health=health_path(repository, template.kind),
         requirements=tuple(lines),
         resolution=resolution,
-        weights=tuple(asked),
+        weights=tuple(resolved),
         system_packages=tuple(system_packages(repository)),
-        variables=tuple(wanted),
+        variables=tuple(environment),
         handlers=tuple(handlers(repository)),
         webhooks=tuple(webhooks(repository)),
         paths=tuple(absolute_paths(repository)),
         unread=(*repository.unread, *([f"weights: {unasked}"] if unasked else [])),
-        differences=tuple(differences(repository, template, base, torch, lines, asked, wanted, port, against)),
+        differences=tuple(differences(repository, template, base, torch, lines, resolved, environment, port, against)),
     )
 
 
-def _base(repository: Repository, when: date | None) -> tuple[BaseImage | None, Base]:
+def _base(repository: SourceRepository, when: date | None) -> tuple[BaseImage | None, InspectedBase]:
     chosen = repository.overrides.build.python
     stage = repository.stages[-1] if repository.stages else None
     dockerfile = repository.dockerfile
@@ -88,28 +88,28 @@ def _base(repository: Repository, when: date | None) -> tuple[BaseImage | None, 
     if stage is None:
         python = chosen or None
         reason = "bananastand.toml" if chosen else "no Dockerfile: as Banana's templates are built"
-        return None, Base(None, python, reason)
+        return None, InspectedBase(None, python, reason)
     image, where = base_image(stage.base, when), f"Dockerfile:{stage.line}"
-    lines = [(each.line, each.text) for built in repository.stages for each in built.instructions]
-    stated = of_lines(lines)
+    lines = [(instruction.line, instruction.text) for built in repository.stages for instruction in built.instructions]
+    stated = python_of_lines(lines)
     if chosen:
-        return image, Base(stage.base, chosen, "bananastand.toml names the Python", where)
+        return image, InspectedBase(stage.base, chosen, "bananastand.toml names the Python", where)
     if stated is not None:
-        return image, Base(stage.base, stated.version, f"{stated.reason} names it", where)
+        return image, InspectedBase(stage.base, stated.version, f"{stated.reason} names it", where)
     reason = "the image's name says so" if image.exact else "what the image holds" if image.known else "not known"
-    return image, Base(stage.base, image.python, reason, where)
+    return image, InspectedBase(stage.base, image.python, reason, where)
 
 
-def _with_tokens(repository: Repository, weights: list[Weight]) -> list[Weight]:
-    """A login before all downloads is a token for each."""
+def _with_tokens(repository: SourceRepository, weights: list[Weight]) -> list[Weight]:
+    """Mark all weights as sending a token where the code logs in."""
     logs_in = any(
         re.search(r"\b(huggingface_hub\.login|notebook_login|HfFolder\.save_token|login\(token)", module.text)
         for module in repository.code.modules.values()
     )
-    return [replace(each, token=True) if logs_in and each.source == "hub" else each for each in weights]
+    return [replace(weight, token=True) if logs_in and weight.source == "hub" else weight for weight in weights]
 
 
-def _is_halved(repository: Repository) -> bool:
+def _is_halved(repository: SourceRepository) -> bool:
     texts = (module.text for module in repository.code.modules.values())
     return any(
         re.search(r"torch\.float16|torch\.bfloat16|\.half\(\)|revision=[\"']fp16|fp16=True", text) for text in texts

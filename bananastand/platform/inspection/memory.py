@@ -1,11 +1,11 @@
-"""How much GPU memory the weights need, estimated from their sizes or by their names."""
+"""Estimates the GPU memory that weights need, from their sizes or names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from .findings import Memory, Weight
+from .findings import MemoryEstimate, Weight
 
 __all__ = ["estimate"]
 
@@ -26,8 +26,8 @@ KNOWN = (
 SMALL_PARTS = re.compile(r"vae|safety-checker|tokenizer|scheduler|lora", re.IGNORECASE)
 
 
-def estimate(weights: Sequence[Weight], halved: bool) -> Memory:
-    """Of all weights together. halved: the code loads them in half precision, and they are kept in full."""
+def estimate(weights: Sequence[Weight], halved: bool) -> MemoryEstimate:
+    """Return the estimate for all weights; `halved`: the code loads them in half precision."""
     total, from_hub, named, unknown = 0.0, 0, 0, 0
     for weight in weights:
         if weight.size and weight.source == "hub":
@@ -39,11 +39,11 @@ def estimate(weights: Sequence[Weight], halved: bool) -> Memory:
         else:
             unknown += 1
     if not total:
-        return Memory(None, "no weights whose size is known")
+        return MemoryEstimate(None, "no weights whose size is known")
     parts = [f"{from_hub} by size on the hub"] * bool(from_hub) + [f"{named} by name"] * bool(named)
     parts += [f"{unknown} unknown"] * bool(unknown)
     half = ", in half precision" if halved and from_hub else ""
-    return Memory(int(total * BEYOND + CONTEXT), f"an estimate from {', '.join(parts)}{half}")
+    return MemoryEstimate(int(total * BEYOND + CONTEXT), f"an estimate from {', '.join(parts)}{half}")
 
 
 def _known(weight: Weight) -> float | None:

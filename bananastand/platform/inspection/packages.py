@@ -12,34 +12,33 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
-from ..building.dockerfile.shell import ShellError, commands
+from ..building.dockerfile.shell import ShellError, parse_commands
 from ..building.environments.base_images import BaseImage, newest_torch
 from ..building.environments.gpu_support import cuda_of, machine_capabilities, unsupported
-from ..building.processes.run_commands import PIP, PYTHON
-from .findings import Requirement, Torch
-from .repository import Repository
+from ..building.environments.pip_arguments import EDITABLE, REQUIREMENTS, pip_arguments
+from ..building.processes.run_analysis import PIP, PYTHON
+from .findings import InspectedTorch, RequirementLine
+from .repository import SourceRepository
 
-__all__ = ["Group", "groups", "requirements", "system_packages", "torch_of"]
+__all__ = ["PipInstall", "pip_installs", "requirements", "system_packages", "torch_of"]
 
 INSTALLS = re.compile(r"(?:pip3?(?:\.\d+)?|uv pip)\s+install\s+([^;&|]+)")
 APT = re.compile(r"(?:apt-get|apt)\s+(?:-\S+\s+)*install\s+([^;&|]+)")
 INDEXES = re.compile(r"(?:--extra-index-url|--index-url|-i)[\s=]+[\"']?(https?://[^\s\"']+)")
-WITH_VALUE = frozenset({"-f", "--find-links", "-i", "--index-url", "--extra-index-url", "--trusted-host", "-c",
-                        "--constraint", "--cache-dir", "-t", "--target"})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """What one pip call installs. indexes: the addresses of those it names. alone: without what packages require."""
+class PipInstall:
+    """What one pip call installs; `indexes` are addresses it names, `alone` means without dependencies."""
 
-    requirements: tuple[Requirement, ...]
+    requirements: tuple[RequirementLine, ...]
     indexes: tuple[str, ...] = ()
     alone: bool = False
 
 
-def groups(repository: Repository) -> list[Group]:
-    """The pip calls of the Dockerfile, files followed; else requirements.txt. bananastand.toml's pins replace lines."""
-    found = list[Group]()
+def pip_installs(repository: SourceRepository) -> list[PipInstall]:
+    """Return the pip calls of the Dockerfile, else of requirements.txt, with bananastand.toml's pins applied."""
+    found = list[PipInstall]()
     overrides = repository.overrides.build
     if overrides.requirements:
         found.append(_group(repository, [f"-r{name}" for name in overrides.requirements], "bananastand.toml"))
@@ -50,33 +49,35 @@ def groups(repository: Repository) -> list[Group]:
     pinned = {_name(line): line for line in overrides.pins}
     if not pinned:
         return found
-    kept = [replace(group, requirements=tuple(each for each in group.requirements if _name(each.line) not in pinned))
-            for group in found]  # fmt: skip
-    first = kept[0] if kept else Group(())
+    unpinned = [
+        replace(group, requirements=tuple(line for line in group.requirements if _name(line.line) not in pinned))
+        for group in found
+    ]
+    first = unpinned[0] if unpinned else PipInstall(())
     pins = tuple(_requirement(line, "bananastand.toml") for line in pinned.values())
-    return [replace(first, requirements=(*first.requirements, *pins)), *kept[1:]]
+    return [replace(first, requirements=(*first.requirements, *pins)), *unpinned[1:]]
 
 
-def requirements(repository: Repository) -> list[Requirement]:
-    """Every requirement of the pip calls."""
-    return [line for group in groups(repository) for line in group.requirements]
+def requirements(repository: SourceRepository) -> list[RequirementLine]:
+    """Return every requirement of the pip calls."""
+    return [line for group in pip_installs(repository) for line in group.requirements]
 
 
-def _group(repository: Repository, words: list[str], where: str) -> Group:
+def _group(repository: SourceRepository, words: list[str], where: str) -> PipInstall:
     texts = [" ".join(words), *(repository.text(name) for name in _files(repository, words))]
     indexes = [address.rstrip("/") for text in texts for address in INDEXES.findall(text)]
-    return Group(tuple(_of_words(repository, words, where)), tuple(indexes), "--no-deps" in words)
+    return PipInstall(tuple(_of_words(repository, words, where)), tuple(indexes), "--no-deps" in words)
 
 
-def _files(repository: Repository, words: list[str]) -> list[str]:
-    named = re.findall(r"(?:^|\s)(?:-r|--requirement)[\s=]*(\S+)", " ".join(words))
-    return [path for name in named if (path := _path(repository, name)) is not None]
+def _files(repository: SourceRepository, words: list[str]) -> list[str]:
+    names = [argument.value for argument in pip_arguments(words) if argument.option in REQUIREMENTS]
+    return [path for name in names if (path := _path(repository, name)) is not None]
 
 
 def _pip_words(text: str) -> Iterator[list[str]]:
-    """What follows `pip install` in a shell line, without redirections and words that only the shell knows."""
+    """Yield what follows `pip install` in a shell line."""
     try:
-        found = [[word.literal for word in each.words] for each in commands(text)]
+        found = [[word.literal for word in command.words] for command in parse_commands(text)]
     except ShellError:
         yield from (shlex.split(words) for words in INSTALLS.findall(text) if words.count('"') % 2 == 0)
         return
@@ -91,32 +92,26 @@ def _pip_words(text: str) -> Iterator[list[str]]:
             yield [word for word in words[words.index("install") + 1 :] if word is not None]
 
 
-def _of_words(repository: Repository, listed: list[str], where: str) -> Iterator[Requirement]:
-    words = iter(listed)
-    for word in words:
-        if word in ("-r", "--requirement"):
-            yield from _of_file(repository, next(words, ""))
-        elif word.startswith(("-r", "--requirement=")):
-            yield from _of_file(repository, word.removeprefix("--requirement=").removeprefix("-r"))
-        elif word in ("-e", "--editable"):
-            line = next(words, "")
-            yield Requirement(line, "git" if "git+" in line else "local", where)
-        elif word in WITH_VALUE:
-            next(words, None)
-        elif not word.startswith("-"):
-            yield _requirement(word, where)
+def _of_words(repository: SourceRepository, words: list[str], where: str) -> Iterator[RequirementLine]:
+    for argument in pip_arguments(words):
+        if argument.option in REQUIREMENTS:
+            yield from _of_file(repository, argument.value)
+        elif argument.option in EDITABLE:
+            yield RequirementLine(argument.value, "git" if "git+" in argument.value else "local", where)
+        elif not argument.option:
+            yield _requirement(argument.value, where)
 
 
-def _path(repository: Repository, name: str) -> str | None:
-    """A requirement file of the repository by the name that a pip call has for it, wherever it was copied from."""
+def _path(repository: SourceRepository, name: str) -> str | None:
+    """Return the repository's requirement file that a pip call names, wherever it was copied from."""
     plain = name.strip().removeprefix("./").lstrip("/")
-    path = next((each for each in repository.files if each == plain), None)
+    path = next((file for file in repository.files if file == plain), None)
     return path or next(
-        (each for each in repository.files if each.rpartition("/")[2] == plain.rpartition("/")[2]), None
+        (file for file in repository.files if file.rpartition("/")[2] == plain.rpartition("/")[2]), None
     )
 
 
-def _of_file(repository: Repository, name: str, depth: int = 0) -> Iterator[Requirement]:
+def _of_file(repository: SourceRepository, name: str, depth: int = 0) -> Iterator[RequirementLine]:
     path = _path(repository, name)
     if path is None or depth > 5:
         return
@@ -128,23 +123,23 @@ def _of_file(repository: Repository, name: str, depth: int = 0) -> Iterator[Requ
             yield _requirement(re.split(r"\s--hash=", line)[0].rstrip("\\ "), f"{path}:{number}")
 
 
-def _requirement(line: str, where: str) -> Requirement:
+def _requirement(line: str, where: str) -> RequirementLine:
     if re.search(r"(^|@\s*)git\+", line):
-        return Requirement(line, "git", where)
+        return RequirementLine(line, "git", where)
     if "://" in line:
-        return Requirement(line, "url", where)
+        return RequirementLine(line, "url", where)
     if line.startswith((".", "/")):
-        return Requirement(line, "local", where)
+        return RequirementLine(line, "local", where)
     try:
         parsed = Parsed(line)
     except InvalidRequirement:
-        return Requirement(line, "unreadable", where)
-    pinned = any(each.operator in ("==", "===") and "*" not in each.version for each in parsed.specifier)
-    return Requirement(line, "pinned" if pinned else "open", where)
+        return RequirementLine(line, "unreadable", where)
+    pinned = any(clause.operator in ("==", "===") and "*" not in clause.version for clause in parsed.specifier)
+    return RequirementLine(line, "pinned" if pinned else "open", where)
 
 
-def torch_of(lines: list[Requirement], base: BaseImage | None, when: date | None) -> Torch | None:
-    """torch as the requirements or the base image have it; None where nothing asks for it."""
+def torch_of(lines: list[RequirementLine], base: BaseImage | None, when: date | None) -> InspectedTorch | None:
+    """Return the torch of the requirements or the base image, or None."""
     capabilities = machine_capabilities()
     for line in lines:
         if _name(line.line) == "torch":
@@ -153,29 +148,33 @@ def torch_of(lines: list[Requirement], base: BaseImage | None, when: date | None
                 version = newest_torch(when)
                 cuda = cuda_of(version)
                 day = f" as of {when.isoformat()}" if when else ""
-                return Torch(version, cuda, f"{line.line} at {line.where} is open; the newest{day}",
+                return InspectedTorch(version, cuda, f"{line.line} at {line.where} is open; the newest{day}",
                              unsupported(version, cuda, capabilities))  # fmt: skip
             version = found[1]
             in_base = base is not None and f"torch=={version.partition('+')[0]}" in base.packages
             cuda = cuda_of(version, base.cuda if base is not None and in_base else None)
-            return Torch(version, cuda, f"{line.line} at {line.where}", unsupported(version, cuda, capabilities))
+            return InspectedTorch(
+                version, cuda, f"{line.line} at {line.where}", unsupported(version, cuda, capabilities)
+            )
     if base is not None:
-        version = next((each.partition("==")[2] for each in base.packages if each.startswith("torch==")), None)
+        version = next((package.partition("==")[2] for package in base.packages if package.startswith("torch==")), None)
         if version is not None:
             cuda = cuda_of(version, base.cuda)
-            return Torch(version, cuda, f"in the base image {base.name}", unsupported(version, cuda, capabilities))
-    wanted = {"transformers", "diffusers", "accelerate", "openai-whisper", "sentence-transformers", "torchvision"}
+            return InspectedTorch(
+                version, cuda, f"in the base image {base.name}", unsupported(version, cuda, capabilities)
+            )
+    users = {"transformers", "diffusers", "accelerate", "openai-whisper", "sentence-transformers", "torchvision"}
     for line in lines:
-        if _name(line.line) in wanted:
+        if _name(line.line) in users:
             version = newest_torch(when)
             cuda = cuda_of(version)
-            return Torch(version, cuda, f"no requirement names it; {_name(line.line)} needs one, the newest is meant",
-                         unsupported(version, cuda, capabilities))  # fmt: skip
+            reason = f"no requirement names it; {_name(line.line)} needs one, the newest is meant"
+            return InspectedTorch(version, cuda, reason, unsupported(version, cuda, capabilities))
     return None
 
 
-def system_packages(repository: Repository) -> list[str]:
-    """What apt is to install, and what bananastand.toml names."""
+def system_packages(repository: SourceRepository) -> list[str]:
+    """Return what apt installs, and what bananastand.toml names."""
     found = list(repository.overrides.build.system_packages)
     for run in repository.runs:
         for words in APT.findall(run.text):

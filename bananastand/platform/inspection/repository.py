@@ -1,4 +1,4 @@
-"""A repository as an inspection reads it: its Python files, its Dockerfile and its other texts. Runs nothing of it."""
+"""A repository as an inspection reads it: its Python files, its Dockerfile and its other texts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from ..building.errors import BuildError
 from ..building.overrides import Overrides, read_overrides
 from ..building.sources.ignore import Ignored
 from ..building.sources.sources import files_of
-from .constants import Code, Module
+from .constant_texts import SourceCode
+from .source_modules import SourceModule
 
-__all__ = ["Repository", "Run"]
+__all__ = ["SourceRepository", "RunLine"]
 
 LARGEST = 2 * 2**20  # bytes of a text file that is read
 MOST_FILES = 5000
@@ -42,15 +43,15 @@ SKIPPED = re.compile(r"(^|/)(tests?|node_modules|site-packages|\.github|examples
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A RUN line of the stages that are built: its text with variables put in, and where it is."""
+class RunLine:
+    """A RUN line of a stage that is built: its text with variables replaced, and its place."""
 
     text: str
     where: str
 
 
-class Repository:
-    """Reads a folder, once."""
+class SourceRepository:
+    """The files of a folder, read once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.unread = folder, list[str]()
@@ -64,7 +65,7 @@ class Repository:
         self.overrides: Overrides = read_overrides(folder)
 
     def text(self, name: str) -> str:
-        """A file's text; empty where it is not there, too large or no text."""
+        """Return a file's text; empty where it is missing, too large or binary."""
         path = self.folder / name
         try:
             if path.is_symlink() or path.stat().st_size > LARGEST:
@@ -74,13 +75,13 @@ class Repository:
             return ""
 
     def has(self, name: str) -> bool:
-        """Whether there is a file or folder of this path."""
+        """Whether a file or folder exists."""
         plain = name.removeprefix("./").rstrip("/")
-        return bool(plain) and any(each == plain or each.startswith(f"{plain}/") for each in self.files)
+        return bool(plain) and any(file == plain or file.startswith(f"{plain}/") for file in self.files)
 
     @cached_property
     def dockerfile(self) -> Dockerfile | None:
-        """The Dockerfile, or None where there is none or it cannot be read."""
+        """The Dockerfile, or None where it is missing or cannot be read."""
         if "Dockerfile" not in self.files:
             return None
         try:
@@ -91,7 +92,7 @@ class Repository:
 
     @cached_property
     def stages(self) -> list[Stage]:
-        """The stages that are built, in their order."""
+        """The stages that are built, in order."""
         return self.dockerfile.needed() if self.dockerfile is not None else []
 
     @cached_property
@@ -109,7 +110,7 @@ class Repository:
 
     @cached_property
     def arguments(self) -> dict[str, tuple[bool, str]]:
-        """ARG names: whether each has a value, and where it is."""
+        """ARG names: whether each has a value, and its place."""
         found: dict[str, tuple[bool, str]] = {}
         for line in self._lines("ARG"):
             for word in line.value.split():
@@ -119,14 +120,14 @@ class Repository:
         return found
 
     @cached_property
-    def runs(self) -> list[Run]:
-        """RUN lines."""
-        return [Run(self._filled(" ".join(line.exec_form() or (line.value,))), f"Dockerfile:{line.line}")
+    def runs(self) -> list[RunLine]:
+        """The RUN lines of the stages that are built."""
+        return [RunLine(self._filled(" ".join(line.exec_form() or (line.value,))), f"Dockerfile:{line.line}")
                 for line in self._lines("RUN")]  # fmt: skip
 
     @cached_property
     def command(self) -> tuple[tuple[str, ...], str] | None:
-        """ENTRYPOINT and CMD, or what bananastand.toml has for them, and where that is; None where there is neither."""
+        """ENTRYPOINT and CMD, or bananastand.toml's command, and its place; None where there is neither."""
         if self.overrides.app.command:
             return self.overrides.app.command, "bananastand.toml"
         entry, command, where = tuple[str, ...](), tuple[str, ...](), None
@@ -141,85 +142,85 @@ class Repository:
 
     @cached_property
     def exposed(self) -> int | None:
-        """The first port that EXPOSE names."""
+        """The first port of EXPOSE."""
         ports = [word.partition("/")[0] for line in self._lines("EXPOSE") for word in self._filled(line.value).split()]
         return next((int(port) for port in ports if port.isdecimal()), None)
 
     @cached_property
-    def code(self) -> Code:
-        """The Python files, but for tests and examples."""
-        modules: dict[str, Module] = {}
+    def code(self) -> SourceCode:
+        """The Python files, without tests and examples."""
+        modules: dict[str, SourceModule] = {}
         for name in self.files:
             if name.endswith(".py") and not SKIPPED.search(f"/{name}"):
                 try:
-                    modules[name] = Module(name, self.text(name))
+                    modules[name] = SourceModule(name, self.text(name))
                 except (SyntaxError, ValueError, RecursionError) as error:
                     line = getattr(error, "lineno", None)
                     self.unread.append(f"{name}{f':{line}' if line else ''}: not read as Python 3: {error.args[0]}")
-        return Code(modules, self.variables)
+        return SourceCode(modules, self.variables)
 
     @cached_property
     def others(self) -> list[tuple[str, str]]:
-        """Shell, JavaScript and Go files and their texts."""
+        """Names and texts of source files in other languages."""
         return [(name, self.text(name)) for name in self.files
                 if name.endswith(SOURCES) and not name.endswith(".py") and not SKIPPED.search(f"/{name}")]  # fmt: skip
 
     @cached_property
     def entry(self) -> str | None:
-        """The file that the command starts, if it is one of the repository."""
+        """The repository's file that the command starts, or None."""
         return _entry_of(self.command[0], self.files) if self.command is not None else None
 
-    def reached(self, module: Module) -> list[Module]:
-        """A module and the repository's own modules that it imports, at any depth."""
-        found, open_ = list[Module](), [module]
+    def reached(self, module: SourceModule) -> list[SourceModule]:
+        """Return a module and the repository's modules that it imports, at any depth."""
+        found, open_ = list[SourceModule](), [module]
         while open_:
-            each = open_.pop(0)
-            if each in found:
+            current = open_.pop(0)
+            if current in found:
                 continue
-            found.append(each)
-            for origin, name in each.imports.values():
+            found.append(current)
+            for origin, name in current.imports.values():
                 paths = (origin.replace(".", "/"), f"{origin}.{name}".replace(".", "/"))
                 names = [f"{path}{end}" for path in paths for end in (".py", "/__init__.py")]
-                folder = each.path.rpartition("/")[0]
+                folder = current.path.rpartition("/")[0]
                 names += [f"{folder}/{path}" for path in names if folder]
                 open_ += [self.code.modules[path] for path in names if path in self.code.modules]
         return found
 
     @cached_property
-    def served(self) -> list[Module]:
+    def served(self) -> list[SourceModule]:
         """The modules that run in a replica; all where the command starts none of them."""
         entry = self.code.modules.get(self.entry or "")
         return self.reached(entry) if entry is not None else list(self.code.modules.values())
 
     @cached_property
-    def built(self) -> list[Module]:
+    def built(self) -> list[SourceModule]:
         """The modules that run while the image is built."""
         texts = " ".join(run.text for run in self.runs)
         modules = self.code.modules
         names = {name for name in modules if re.search(rf"(?<![\w.-]){re.escape(name.rpartition('/')[2])}\b", texts)}
         if self.dockerfile is None and "download.py" in modules:
             names.add("download.py")
-        return [each for name in sorted(names) for each in self.reached(modules[name])]
+        return [module for name in sorted(names) for module in self.reached(modules[name])]
 
     @cached_property
     def copied(self) -> set[str]:
-        """Folders in the image that hold the repository's files: WORKDIR and targets of COPY."""
+        """Folders of the image that hold the repository's files: WORKDIR and targets of COPY."""
         workdirs = [self._filled(line.value) for line in self._lines("WORKDIR")]
         targets = [(line.exec_form() or _words(line.value))[-1:] for line in self._lines("COPY", "ADD")]
-        return {each.rstrip("/") or "/" for each in [*workdirs, *(word for words in targets for word in words)]}
+        return {folder.rstrip("/") or "/" for folder in [*workdirs, *(word for words in targets for word in words)]}
 
     def _lines(self, *names: str) -> Iterator[Instruction]:
         for stage in self.stages:
             yield from (line for line in stage.instructions if line.name in names)
 
     def _filled(self, text: str) -> str:
-        """The text with plain variables put in."""
+        """Return the text with plain variables replaced."""
         known = self.variables
         return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: known.get(found[1] or found[2], found[0]), text)
 
 
 def _entry_of(command: tuple[str, ...], files: list[str]) -> str | None:
-    """The repository's file that a command starts: `python -u FILE`, `uvicorn MODULE:app`, `cd FOLDER && node FILE`."""
+    """Return the file that a command starts: `python FILE`, `uvicorn MODULE:app`, `cd FOLDER && node FILE`."""
     words = [part for word in command for part in (_words(word) if " " in word else (word,))]
     folder = ""
     for at, word in enumerate(words):
@@ -230,10 +231,10 @@ def _entry_of(command: tuple[str, ...], files: list[str]) -> str | None:
         tried = [plain, f"{folder}{plain}", plain.rpartition("/")[2]] if "." in plain else []
         if ":" in plain or words[max(at - 1, 0)] in ("-m", "sanic", "uvicorn", "gunicorn", "hypercorn"):
             tried += [module, f"{folder}{module}"]
-        found = next((each for each in tried if each in files), None)
+        found = next((path for path in tried if path in files), None)
         if found is None and plain.endswith((".py", ".js", ".mjs", ".sh")):  # COPY api/ . brings it to the top
-            same = [each for each in files if each.rpartition("/")[2] == plain.rpartition("/")[2]]
-            found = min(same, key=lambda each: each.count("/"), default=None)
+            same = [path for path in files if path.rpartition("/")[2] == plain.rpartition("/")[2]]
+            found = min(same, key=lambda path: path.count("/"), default=None)
         if found is not None:
             return found
     return None

@@ -1,4 +1,4 @@
-"""An inspection in a few lines, for `bananastand deploy`."""
+"""Summarises an inspection in a few lines, for `bananastand deploy`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["lines_of", "size", "summary"]
 
 
 def summary(source: Inspection | Path) -> str:
-    """An inspection, or that of a folder without a question to the hub, in a few lines. Raises nothing."""
+    """Return the summary of an inspection, or of a folder, without asking the hub. Never raises."""
     if isinstance(source, Inspection):
         return "\n".join(lines_of(source))
     try:
@@ -22,23 +22,24 @@ def summary(source: Inspection | Path) -> str:
 
 
 def lines_of(inspection: Inspection) -> list[str]:
-    """What it is, what it needs, and what must be changed first."""
+    """Return the lines: what it is, what it needs, and what must be changed first."""
     template, base, torch = inspection.template, inspection.base, inspection.torch
     python = f"Python {base.python}" if base.python else "Python not named"
     parts = [template.title, python, *([f"torch {torch.version}"] if torch is not None and torch.version else [])]
     lines = [f"inspect: {', '.join(parts)}"]
     if inspection.weights:
-        names = ", ".join(each.name for each in inspection.weights[:4])
+        names = ", ".join(weight.name for weight in inspection.weights[:4])
         more = f" and {len(inspection.weights) - 4} more" if len(inspection.weights) > 4 else ""
         memory = f"; GPU memory about {size(inspection.memory.bytes)}" if inspection.memory.bytes else ""
         lines.append(f"  weights: {names}{more}{memory}")
-    for each in inspection.changes:
-        lines.append(f"  change first: {each.text}{f' ({each.where})' if each.where else ''}: {each.change}")
+    for difference in inspection.changes:
+        where = f" ({difference.where})" if difference.where else ""
+        lines.append(f"  change first: {difference.text}{where}: {difference.change}")
     return lines
 
 
 def size(bytes_: int | None) -> str:
-    """Bytes for people, in powers of ten."""
+    """Format bytes in powers of ten."""
     if bytes_ is None:
         return "size unknown"
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):

@@ -1,17 +1,17 @@
-"""Which server a repository starts: a template of Banana's, a server of its own, a program of another language."""
+"""Recognises the server that a repository starts: a template of Banana's, another server, another language."""
 
 from __future__ import annotations
 
 import ast
-import re
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from .constants import Module, called
-from .findings import Requirement as Line
+from ..building.environments.base_images import version_numbers
+from .findings import RequirementLine as Line
 from .findings import Template
-from .repository import Repository
+from .repository import SourceRepository
+from .source_modules import SourceModule, called_name
 
 __all__ = ["POTASSIUM", "template_of"]
 
@@ -39,8 +39,8 @@ OLD_NAMES = {"async_handler": ("0.0.5", "0.0.8"), "set_cache": ("0.0.1", "0.0.4"
              "optimize": ("0.0.1", "0.0.4"), "background": ("0.0.9", "0.5.0")}  # fmt: skip
 
 
-def template_of(repository: Repository, requirements: list[Line]) -> Template:
-    """Recognise it by what the command starts; the repository's other files decide where the command says nothing."""
+def template_of(repository: SourceRepository, requirements: list[Line]) -> Template:
+    """Recognise the server by what the command starts, else by the repository's other files."""
     modules = repository.code.modules
     entry = repository.entry
     if entry is not None and entry in modules:
@@ -60,25 +60,25 @@ def template_of(repository: Repository, requirements: list[Line]) -> Template:
     return Template("unknown", "a program that is not recognised", reason, where)
 
 
-def _python(repository: Repository, module: Module, requirements: list[Line]) -> Template:
+def _python(repository: SourceRepository, module: SourceModule, requirements: list[Line]) -> Template:
     reached = repository.reached(module)
-    for each in reached:
-        if "potassium" in each.imported:
-            return _potassium(repository, each, requirements)
+    for candidate in reached:
+        if "potassium" in candidate.imported:
+            return _potassium(repository, candidate, requirements)
     for name, title in SERVERS.items():
-        for each in reached:
-            if name in each.imported and _imports_server(each, name):
-                return _served(module, each, name, title)
-    if any("uvicorn" in each.imported for each in reached):
+        for candidate in reached:
+            if name in candidate.imported and _imports_server(candidate, name):
+                return _served(module, candidate, name, title)
+    if any("uvicorn" in module.imported for module in reached):
         return Template("asgi", "an ASGI server", f"{module.path} imports uvicorn", f"{module.path}:1")
     return Template("python", "a Python program", f"the command starts {module.path}, which imports no known server",
                     f"{module.path}:1")  # fmt: skip
 
 
-def _served(entry: Module, module: Module, name: str, title: str) -> Template:
+def _served(entry: SourceModule, module: SourceModule, name: str, title: str) -> Template:
     where = _import_line(module, name)
     # The first template: server.py imports app.py as user_src and calls its init and inference.
-    calls = {called(node) for each in (entry, module) for node in each.calls}
+    calls = {called_name(node) for module in (entry, module) for node in module.calls}
     first = "app" in {origin for origin, _ in module.imports.values()} and {"init", "inference"} <= calls
     if first:
         reason = f"{module.path} imports {name} and calls init and inference of app.py"
@@ -86,7 +86,7 @@ def _served(entry: Module, module: Module, name: str, title: str) -> Template:
     return Template(name, title, f"{module.path} imports {name}", where)
 
 
-def _potassium(repository: Repository, module: Module, requirements: list[Line]) -> Template:
+def _potassium(repository: SourceRepository, module: SourceModule, requirements: list[Line]) -> Template:
     pin, where = None, _import_line(module, "potassium")
     for line in requirements:
         try:
@@ -95,19 +95,20 @@ def _potassium(repository: Repository, module: Module, requirements: list[Line])
             continue
         if canonicalize_name(requirement.name) == "potassium":
             pin, where = requirement, line.where
-    allowed = [each for each in POTASSIUM if pin is None or pin.specifier.contains(each)]
+    allowed = [version for version in POTASSIUM if pin is None or pin.specifier.contains(version)]
     reason = f"{module.path} imports potassium"
     reason += f", and {pin} is required" if pin is not None else ", and no requirement names it"
     attributes = {node.attr for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
     for name in sorted(attributes & OLD_NAMES.keys()):
         low, high = OLD_NAMES[name]
-        older = [each for each in allowed if _numbers(low) <= _numbers(each) <= _numbers(high)]
+        oldest, newest = version_numbers(low), version_numbers(high)
+        older = [version for version in allowed if oldest <= version_numbers(version) <= newest]
         reason += f"; {name} is of {low} to {high}"
         allowed = older or allowed
     return Template("potassium", "a Potassium app", reason, where, tuple(allowed))
 
 
-def _other_language(repository: Repository, entry: str | None) -> Template | None:
+def _other_language(repository: SourceRepository, entry: str | None) -> Template | None:
     command = repository.command[0] if repository.command is not None else ()
     words = [word.rpartition("/")[2] for part in command for word in part.split()]
     where = repository.command[1] if repository.command is not None else None
@@ -123,19 +124,15 @@ def _other_language(repository: Repository, entry: str | None) -> Template | Non
     return None
 
 
-def _imports_server(module: Module, name: str) -> bool:
-    """`http` alone is much; its server is meant."""
+def _imports_server(module: SourceModule, name: str) -> bool:
+    """Whether the import is of a server: of `http`, only http.server is."""
     return name != "http" or any(origin == "http.server" for origin, _ in module.imports.values())
 
 
-def _import_line(module: Module, name: str) -> str:
+def _import_line(module: SourceModule, name: str) -> str:
     for node in ast.walk(module.tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        if any(each.partition(".")[0] == name for each in names):
+        if any(imported.partition(".")[0] == name for imported in names):
             return module.where(node)
     return f"{module.path}:1"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(each) for each in re.findall(r"\d+", version))

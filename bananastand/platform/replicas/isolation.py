@@ -106,6 +106,6 @@ def describe(isolation: str, *, network: bool = True) -> str:
 
 def _caches(data: Path) -> tuple[str, ...]:
     """Weights that all projects share: builds fetch them, replicas read them."""
-    from ..building.layers import hub_of
+    from ..hub_cache import hub_cache
 
-    return (str(data / "cache" / "huggingface"), os.path.realpath(hub_of(os.environ)))
+    return (str(data / "cache" / "huggingface"), os.path.realpath(hub_cache(os.environ)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError
-from bananastand.platform.building.environments.conda_environment import for_conda
+from bananastand.platform.building.environments.conda_environment import conda_specs
 from platform_builds import Bench, wheel
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -46,9 +46,9 @@ for word in words:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    made = Bench(tmp_path, sandboxed=False)
-    wheel(made.wheels, "stone", "1.0")
-    return made
+    bench = Bench(tmp_path, sandboxed=False)
+    wheel(bench.wheels, "stone", "1.0")
+    return bench
 
 
 def conda(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str = "micromamba") -> Path:
@@ -75,7 +75,7 @@ def build(bench: Bench, line: str, code: str, toml: str = "") -> str:
 
 
 @pytest.mark.needs("uv")
-def test_an_environment_file_is_made_by_micromamba_with_its_channels(
+def test_micromamba_installs_an_environment_file_with_its_channels(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = conda(bench, monkeypatch)
@@ -118,7 +118,7 @@ def test_the_same_packages_make_no_second_environment(bench: Bench, monkeypatch:
 
 
 @pytest.mark.needs("uv")
-def test_packages_that_conda_cannot_have_are_said_with_the_way_round(
+def test_packages_unknown_to_conda_fail_the_build_with_the_way_round(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conda(bench, monkeypatch)
@@ -132,7 +132,7 @@ def test_packages_that_conda_cannot_have_are_said_with_the_way_round(
 
 
 @pytest.mark.needs("uv")
-def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bananastand_toml_can_turn_conda_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     log = conda(bench, monkeypatch)
     wheel(bench.wheels, "peel", "1.0")
 
@@ -144,7 +144,7 @@ def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkey
 
 
 @pytest.mark.parametrize(
-    ("specs", "gpu", "kept"),
+    ("specs", "gpu", "expected"),
     [
         ("python=3.8 pytorch::pytorch=1.11 torchvision cudatoolkit=11.3 faiss-cpu", False, "faiss-cpu"),
         ("pytorch-cuda=11.7 nvidia::cuda-nvcc cudnn numpy=1.23 openssl", False, "numpy=1.23 openssl"),
@@ -152,5 +152,5 @@ def test_conda_is_left_alone_where_bananastand_toml_says_so(bench: Bench, monkey
         ("pytorch-lightning torchmetrics 'numpy>=1.21'", False, "pytorch-lightning torchmetrics 'numpy>=1.21'"),
     ],
 )
-def test_torch_and_cuda_come_by_conda_with_a_gpu_alone(specs: str, gpu: bool, kept: str) -> None:
-    assert for_conda(tuple(shlex.split(specs)), gpu) == tuple(shlex.split(kept))
+def test_torch_and_cuda_are_left_to_conda_only_with_a_gpu(specs: str, gpu: bool, expected: str) -> None:
+    assert conda_specs(tuple(shlex.split(specs)), gpu) == tuple(shlex.split(expected))

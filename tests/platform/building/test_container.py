@@ -25,10 +25,7 @@ from PIL import Image
 import tiny
 from bananastand.platform.building import BuildError, BuildSettings, build
 from bananastand.platform.building.builder import source_builder
-from bananastand.platform.building.containers.container import _instead, _mapped
-from bananastand.platform.building.deployer import Order
-from bananastand.platform.building.dockerfile.dockerfile import parse
-from bananastand.platform.building.log import BuildLog
+from bananastand.platform.building.deployer import BuildRequest
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from images import BASE, buildah, image_of, pip_settings, real
@@ -39,31 +36,8 @@ SECRET = "s3cret-not-to-be-found"
 
 
 def build_now(source: Path, folder: Path, lines: list[str], **settings: Any) -> Launch:
-    given = BuildSettings(cache=folder / "cache", **settings)
-    return asyncio.run(build(source, settings=given, folder=folder / "build", log=lines.append))
-
-
-@pytest.mark.parametrize(
-    ("base", "image"),
-    [
-        ("pytorch/pytorch:1.11.0-cuda11.3", "mine:1"), ("docker.io/pytorch/pytorch:2", "mine:1"), ("python", "slim"),
-        ("docker.io/library/python:latest", "slim"), ("python:3.12", None), ("pytorch/torchserve:1", None),
-    ],
-)  # fmt: skip
-def test_a_base_is_found_by_its_pattern(base: str, image: str | None) -> None:
-    assert _instead(base, {"pytorch/pytorch:*": "mine:1", "python:latest": "slim", "*/pytorch:2": "never"}) == image
-
-
-def test_from_lines_are_replaced_and_nothing_else() -> None:
-    text = (
-        "ARG TAG=2\nFROM --platform=linux/amd64 pytorch/pytorch:$TAG AS one\nRUN <<EOF\nFROM pytorch/pytorch:2\nEOF\n"
-        "FROM one\nFROM other\n"
-    )
-    lines = list[str]()
-    mapped = _mapped(text, parse(text), {"pytorch/pytorch:*": "mine:1"}, BuildLog(lines.append))
-
-    assert mapped == text.replace("FROM --platform=linux/amd64 pytorch/pytorch:$TAG AS one", "FROM mine:1 AS one")
-    assert lines == ["FROM pytorch/pytorch:2: mine:1 in its place, as configured"]
+    build_settings = BuildSettings(cache=folder / "cache", **settings)
+    return asyncio.run(build(source, settings=build_settings, folder=folder / "build", log=lines.append))
 
 
 @pytest.fixture
@@ -84,15 +58,51 @@ def source(folder: Path, dockerfile: str) -> Path:
     return folder / "source"
 
 
-def test_without_an_engine_it_says_what_to_do(engines: Path, tmp_path: Path) -> None:
-    made = source(tmp_path, "FROM python:3\nRUN make\nCMD x\n")
+def write_engine(engines: Path, name: str, config: dict[str, Any]) -> None:
+    """An engine that does nothing and describes its image by this configuration."""
+    script = f"#!/bin/sh\n[ \"$1\" = image ] && echo '{json.dumps([{'Config': config}])}'\nexit 0\n"
+    (engines / name).write_text(script)
+    (engines / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("base", "image"),
+    [
+        ("pytorch/pytorch:1.11.0-cuda11.3", "mine:1"), ("docker.io/pytorch/pytorch:2", "mine:1"), ("python", "slim"),
+        ("docker.io/library/python:latest", "slim"), ("python:3.12", None), ("pytorch/torchserve:1", None),
+    ],
+)  # fmt: skip
+def test_a_configured_image_replaces_a_base_image(base: str, image: str | None, engines: Path, tmp_path: Path) -> None:
+    write_engine(engines, "podman", {"Cmd": ["x"]})
+    images = {"pytorch/pytorch:*": "mine:1", "python:latest": "slim", "*/pytorch:2": "never"}
+
+    build_now(source(tmp_path, f"FROM {base}\nRUN make\n"), tmp_path, [], images=images)
+
+    assert (tmp_path / "build" / "Dockerfile").read_text().splitlines()[0] == f"FROM {image or base}"
+
+
+def test_only_from_lines_of_images_are_replaced(engines: Path, tmp_path: Path) -> None:
+    write_engine(engines, "podman", {"Cmd": ["x"]})
+    lines, first = list[str](), "FROM --platform=linux/amd64 pytorch/pytorch:$TAG AS one"
+    text = f"ARG TAG=2\n{first}\nRUN <<EOF\nFROM pytorch/pytorch:2\nEOF\nFROM one\nFROM other\n"
+
+    build_now(source(tmp_path, text), tmp_path, lines, images={"pytorch/pytorch:*": "mine:1"})
+
+    written = (tmp_path / "build" / "Dockerfile").read_text().splitlines()
+    expected = ["FROM mine:1 AS one", "FROM pytorch/pytorch:2", "FROM one", "FROM other"]
+    assert [line for line in written if line.startswith("FROM ")] == expected
+    assert "FROM pytorch/pytorch:2: mine:1 in its place, as configured" in lines
+
+
+def test_a_container_build_without_an_engine_names_the_ways_on(engines: Path, tmp_path: Path) -> None:
+    folder = source(tmp_path, "FROM python:3\nRUN make\nCMD x\n")
     with pytest.raises(BuildError, match="none of docker, podman, buildah works here; start Docker, or install one"):
-        build_now(made, tmp_path, [], builder="container")
+        build_now(folder, tmp_path, [], builder="container")
     with pytest.raises(BuildError, match="line 2: RUN make: "):
-        build_now(made, tmp_path, [], builder="auto")
+        build_now(folder, tmp_path, [], builder="auto")
 
 
-def test_the_first_engine_that_answers_is_used(engines: Path, tmp_path: Path) -> None:
+def test_a_container_build_uses_the_first_engine_that_answers(engines: Path, tmp_path: Path) -> None:
     """Its words are checked on a program that stands in for it; what an engine does of them, below."""
     config = {"Entrypoint": ["python3"], "Cmd": ["app.py"], "WorkingDir": "/app", "ExposedPorts": {"8000/tcp": {}}}
     script = f"""#!/bin/sh
@@ -126,32 +136,27 @@ esac
     assert "said ***" in lines
 
 
-def test_a_stands_own_file_names_other_bases(engines: Path, tmp_path: Path) -> None:
+def test_stand_toml_replaces_base_images_and_mistakes_in_it_are_named(engines: Path, tmp_path: Path) -> None:
     """stand.toml of the data directory, as `bananastand up` reads it for each build."""
-    config = {"Cmd": ["python3", "app.py"]}
-    (engines / "podman").write_text(
-        f"""#!/bin/sh
-[ "$1" = image ] && echo '{json.dumps([{"Config": config}])}'
-exit 0
-"""
-    )
-    (engines / "podman").chmod(0o755)
-    made, data = source(tmp_path, "FROM pytorch/pytorch:2.4.0-cuda12.1-cudnn9-runtime\n"), tmp_path / "data"
+    write_engine(engines, "podman", {"Cmd": ["python3", "app.py"]})
+    repository, data = source(tmp_path, "FROM pytorch/pytorch:2.4.0-cuda12.1-cudnn9-runtime\n"), tmp_path / "data"
     data.mkdir()
     make, lines = source_builder(data, (tmp_path,)), list[str]()
 
     def built(number: int) -> Launch:
         folder = data / "builds" / str(number)
         folder.mkdir(parents=True)
-        return asyncio.run(make(Order(str(made), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
+        return asyncio.run(make(BuildRequest(str(repository), folder, "container", {}, {}, lines.append)))  # type: ignore[arg-type]
 
     (data / "stand.toml").write_text('[images]\n"pytorch/pytorch:*" = "localhost/small-base"\n')
     assert built(1).engine == "podman"
     assert any(line.endswith("localhost/small-base in its place, as configured") for line in lines)
-    wrong = {b"[images": "cannot be read", b"[images]\na = 1\n": "must give an image's name", b"\xff": "cannot be read"}
-    for number, (text, told) in enumerate(wrong.items(), 2):
+    wrong = {b"[images": "cannot be read", b"[images]\na = 1\n": "must give an image's name", b"\xff": "cannot be read",
+             b"[torch]\nindex = 1\n": "takes index", b"torch = 1\n": "takes index",
+             b"[torch]\nwheels = [1]\n": "takes index"}  # fmt: skip
+    for number, (text, message) in enumerate(wrong.items(), 2):
         (data / "stand.toml").write_bytes(text)
-        with pytest.raises(Refused, match=told):
+        with pytest.raises(Refused, match=message):
             built(number)
 
 
@@ -183,9 +188,9 @@ def started(command: list[str], log: Path, **words: Any) -> Iterator[subprocess.
         try:
             yield process
         finally:
-            for each in psutil.Process(process.pid).children(recursive=True):
+            for child in psutil.Process(process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    each.terminate()  # buildah unmounts when its command has ended
+                    child.terminate()  # buildah unmounts when its command has ended
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:
@@ -237,10 +242,10 @@ def test_the_demo_built_by_buildah_on_a_mapped_base_paints(
         engine_options=tuple(volumes),
     )
     assert launch.image is not None
-    told = json.dumps(image_of(launch.image))
+    configuration = json.dumps(image_of(launch.image))
     assert (launch.engine, launch.workdir, launch.port) == ("buildah", "/", 8000)
     assert launch.command[-1].endswith("python3 -u app.py")
-    assert SECRET not in told + "\n".join(lines) + launch.to_json()
+    assert SECRET not in configuration + "\n".join(lines) + launch.to_json()
     assert "seen ***" in lines
     container = buildah("from", launch.image)
     try:
@@ -291,12 +296,12 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_an_app_answers_from_an_environment_with_its_pins_and_nothing_of_ours(tmp_path: Path) -> None:
-    made = source(
+    folder = source(
         tmp_path, 'FROM python:3\nWORKDIR /app\nCOPY . .\nRUN pip install -r r.txt\nCMD ["python3", "app.py"]\n'
     )
-    (made / "r.txt").write_text("potassium==0.5.0\nclick==8.1.3\n")
-    (made / "app.py").write_text(HELLO)
-    launch = build_now(made, tmp_path, [], builder="process", adopt=())
+    (folder / "r.txt").write_text("potassium==0.5.0\nclick==8.1.3\n")
+    (folder / "app.py").write_text(HELLO)
+    launch = build_now(folder, tmp_path, [], builder="process", adopt=())
 
     python = str(launch.python)
     assert python.startswith(str(tmp_path / "cache" / "environments"))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildSettings
-from bananastand.platform.building.containers.dated_index import DatedIndex, dated_index, exact_pins, files_before
-from bananastand.platform.building.containers.run_environment import run_environment
+from bananastand.platform.building.containers.dated_index import DatedIndex, exact_pins, files_before, serve_dated_index
+from bananastand.platform.building.containers.run_environment import make_run_environment
 from bananastand.platform.building.dockerfile.dockerfile import parse
-from bananastand.platform.building.dockerfile.run_edits import with_run_environment
+from bananastand.platform.building.dockerfile.run_edits import add_run_environment
 from bananastand.platform.building.environments.installer import PipConfig
 from bananastand.platform.building.log import BuildLog
 from bananastand.platform.environment import addresses
@@ -26,7 +26,7 @@ FLAGS, WORDS = ("--mount=A", "--mount=B"), ". /f; "
 
 def edited(text: str) -> tuple[str, list[str]]:
     lines = list[str]()
-    return with_run_environment(text, parse(text), FLAGS, WORDS, lines.append), lines
+    return add_run_environment(text, parse(text), FLAGS, WORDS, lines.append), lines
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,18 @@ def edited(text: str) -> tuple[str, list[str]]:
         ("COPY . .\nENV RUN=1\nCMD RUN", "COPY . .\nENV RUN=1\nCMD RUN"),
     ],
 )  # fmt: skip
-def test_a_run_line_reads_the_file_before_its_command(line: str, after: str | None) -> None:
+def test_each_run_line_reads_the_secret_file_before_its_command(line: str, after: str | None) -> None:
     text, lines = edited(f"FROM python:3\n{line}\nEXPOSE 8000\n")
 
     if after is not None:
         assert text == f"FROM python:3\n{after}\nEXPOSE 8000\n"
     assert lines == []
-    after_all = [each for each in parse(text).stages[0].instructions if each.name == "RUN"]
-    before = [each for each in parse(f"FROM python:3\n{line}\n").stages[0].instructions if each.name == "RUN"]
+    after_all = [instruction for instruction in parse(text).stages[0].instructions if instruction.name == "RUN"]
+    before = [
+        instruction
+        for instruction in parse(f"FROM python:3\n{line}\n").stages[0].instructions
+        if instruction.name == "RUN"
+    ]
     for old, new in zip(before, after_all, strict=True):
         assert new.flags == (("mount", "A"), ("mount", "B"), *old.flags)
         if old.exec_form() is None and not new.heredocs:
@@ -64,13 +68,9 @@ def test_a_run_line_reads_the_file_before_its_command(line: str, after: str | No
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        'SHELL ["powershell", "-Command"]\nRUN dir',
-        "RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF",
-    ],
+    "line", ['SHELL ["powershell", "-Command"]\nRUN dir', "RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF"]
 )
-def test_a_line_that_no_posix_shell_runs_stays_as_it_is_and_is_named(line: str) -> None:
+def test_a_line_for_another_shell_stays_unchanged_and_is_logged(line: str) -> None:
     text, lines = edited(f"FROM python:3\n{line}\n")
 
     assert text == f"FROM python:3\n{line}\n"
@@ -78,14 +78,14 @@ def test_a_line_that_no_posix_shell_runs_stays_as_it_is_and_is_named(line: str) 
     assert lines[0].startswith("Dockerfile line ")
 
 
-def test_an_image_without_a_shell_keeps_its_lines() -> None:
+def test_lines_of_an_image_without_a_shell_stay_unchanged() -> None:
     text, lines = edited('FROM scratch AS one\nFROM one\nRUN ["/program"]\n')
 
     assert 'RUN ["/program"]' in text
     assert lines == ["Dockerfile line 3: tokens and addresses of this machine do not reach it"]
 
 
-def test_a_shell_of_an_earlier_stage_counts_in_those_that_build_on_it() -> None:
+def test_shell_of_an_earlier_stage_holds_in_stages_built_on_it() -> None:
     text, lines = edited('FROM x AS one\nSHELL ["powershell", "-c"]\nFROM one\nRUN dir\nFROM y\nRUN make\n')
 
     assert "\nRUN dir\n" in text
@@ -97,8 +97,8 @@ def lines_of(text: str, machine: dict[str, str], *, before: str = "", **secrets:
     """The variables that a shell has after it has read the file."""
     dockerfile = parse(text)
     settings = BuildSettings(cache=Path("/nowhere"), secrets=secrets)
-    made = run_environment(dockerfile, settings, {}, machine, PipConfig())
-    script = before + made.environment.get("BANANASTAND_BUILD", "") + "env"
+    environment = make_run_environment(dockerfile, settings, {}, machine, PipConfig())
+    script = before + environment.environment.get("BANANASTAND_BUILD", "") + "env"
     path = {"PATH": os.environ["PATH"]}
     done = subprocess.run(["/bin/sh", "-c", script], env=path, capture_output=True, text=True, check=True)
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
@@ -125,30 +125,30 @@ def test_addresses_of_the_hub_come_after_what_the_dockerfile_sets() -> None:
     assert not {"HF_HOME", "HF_TOKEN", "X"} & lines_of("FROM x\n", machine).keys()
 
 
-def test_nothing_to_pass_changes_nothing() -> None:
-    made = run_environment(parse("FROM x\n"), BuildSettings(cache=Path("/nowhere")), {}, {}, PipConfig())
+def test_without_secrets_and_addresses_lines_stay_unchanged() -> None:
+    environment = make_run_environment(parse("FROM x\n"), BuildSettings(cache=Path("/nowhere")), {}, {}, PipConfig())
 
-    assert (made.options, made.environment, made.flags, made.words) == ((), {}, (), "")
+    assert (environment.options, environment.environment, environment.flags, environment.words) == ((), {}, (), "")
 
 
 def test_other_weights_are_part_of_a_line_so_that_its_layer_is_made_again() -> None:
     settings = BuildSettings(cache=Path("/nowhere"))
-    one = run_environment(parse("FROM x\n"), settings, {"a/b": "c/d"}, {}, PipConfig())
-    other = run_environment(parse("FROM x\n"), settings, {"a/b": "e/f"}, {}, PipConfig())
+    one = make_run_environment(parse("FROM x\n"), settings, {"a/b": "c/d"}, {}, PipConfig())
+    other = make_run_environment(parse("FROM x\n"), settings, {"a/b": "e/f"}, {}, PipConfig())
 
     assert one.words != other.words
-    assert any(each.endswith("sitecustomize.py") for each in one.options)
+    assert any(option.endswith("sitecustomize.py") for option in one.options)
 
 
-def test_a_token_is_no_part_of_a_line() -> None:
+def test_a_token_is_in_no_line_and_no_option() -> None:
     settings = BuildSettings(cache=Path("/nowhere"), secrets={"HF_TOKEN": "hf_secret"})
-    made = run_environment(parse("FROM x\n"), settings, {}, {}, PipConfig())
+    environment = make_run_environment(parse("FROM x\n"), settings, {}, {}, PipConfig())
 
-    assert "hf_secret" not in " ".join((*made.options, *made.flags, made.words))
-    assert "hf_secret" not in repr(made)
+    assert "hf_secret" not in " ".join((*environment.options, *environment.flags, environment.words))
+    assert "hf_secret" not in repr(environment)
 
 
-def test_places_of_this_machine_do_not_hold_in_a_container() -> None:
+def test_folders_of_this_machine_are_not_passed_to_a_container() -> None:
     machine = {"HTTPS_PROXY": "http://proxy:3128", "HF_HUB_OFFLINE": "1", "HF_HOME": "/home/me", "TMPDIR": "/tmp",
                "HF_TOKEN": "hf_x", "PATH": "/bin", "HF_HUB_CACHE": "~/hub"}  # fmt: skip
 
@@ -164,7 +164,7 @@ def installed(index: DatedIndex | None, folder: Path, *requirements: str) -> lis
     command = [sys.executable, "-m", "pip", "--isolated", "download", "--no-deps", "--dest", str(folder)]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     subprocess.run([*command, "--index-url", index.address, *requirements], env=environment, check=True)
-    return sorted(each.name for each in folder.glob("*.whl"))
+    return sorted(path.name for path in folder.glob("*.whl"))
 
 
 def test_pip_takes_the_packages_of_the_repositorys_day(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_pip_takes_the_packages_of_the_repositorys_day(tmp_path: Path) -> None:
     async def scenario(server: PackageServer) -> list[str]:
         settings = BuildSettings(cache=tmp_path, committed="2023-03-01T12:00:00+00:00")
         log = BuildLog(lines.append)
-        async with dated_index(settings, source, PipConfig(index=server.url()), log) as index:
+        async with serve_dated_index(settings, source, PipConfig(index=server.url()), log) as index:
             return await asyncio.to_thread(installed, index, tmp_path, "banana", "peel==3.0", "cherry")
 
     with PackageServer() as server:
@@ -191,11 +191,11 @@ def test_pip_takes_the_packages_of_the_repositorys_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("as_of", ["now", None])
-def test_todays_packages_need_no_index_of_ours(as_of: str | None, tmp_path: Path) -> None:
+def test_no_dated_index_runs_for_todays_packages(as_of: str | None, tmp_path: Path) -> None:
     async def scenario() -> DatedIndex | None:
         committed = datetime.now(UTC).isoformat()
         settings = BuildSettings(cache=tmp_path, as_of=as_of, committed=committed)
-        async with dated_index(settings, tmp_path, PipConfig(), BuildLog(lambda line: None)) as index:
+        async with serve_dated_index(settings, tmp_path, PipConfig(), BuildLog(lambda line: None)) as index:
             return index
 
     assert asyncio.run(scenario()) is None
@@ -211,7 +211,7 @@ def test_pins_are_found_in_requirements_and_run_lines(tmp_path: Path) -> None:
     assert found == {"sanic": ["22.6.2"], "torch-x": ["1.0"], "peel": ["2.0"]}
 
 
-def test_files_of_a_package_are_those_of_the_day() -> None:
+def test_a_dated_index_has_the_files_uploaded_before_the_date() -> None:
     rows = [
         {"filename": "a-1.0.tar.gz", "upload-time": "2023-03-01T10:00:00.123456Z"},
         {"filename": "a-2.0.tar.gz", "upload-time": "2023-03-02T00:00:00Z"},

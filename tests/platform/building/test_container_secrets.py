@@ -58,12 +58,12 @@ class HubStub(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        self.asked = list[tuple[str, str | None]]()
-        asked = self.asked
+        self.requests = list[tuple[str, str | None]]()
+        requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked.append((self.path, self.headers.get("authorization")))
+                requests.append((self.path, self.headers.get("authorization")))
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(b"fetched")
@@ -99,10 +99,10 @@ def contents(image: str, folder: Path) -> dict[str, bytes]:
                 found[member.name] = data
                 continue
             with tarfile.open(fileobj=io.BytesIO(data)) as layer:
-                for each in filter(tarfile.TarInfo.isfile, layer):
-                    inner = layer.extractfile(each)
+                for entry in filter(tarfile.TarInfo.isfile, layer):
+                    inner = layer.extractfile(entry)
                     assert inner is not None
-                    found[f"{member.name}:{each.name}"] = inner.read()
+                    found[f"{member.name}:{entry.name}"] = inner.read()
     archive.unlink()
     return found
 
@@ -124,7 +124,7 @@ def test_run_lines_see_tokens_and_the_image_keeps_none(base: str, hub: HubStub, 
     lines = list[str]()
     launch = built(tmp_path, hub, lines)
 
-    assert hub.asked == [("/new/name/resolve/main/config.json", f"Bearer {TOKEN}")] * 4
+    assert hub.requests == [("/new/name/resolve/main/config.json", f"Bearer {TOKEN}")] * 4
     assert launch.image is not None
     try:
         found = contents(launch.image, tmp_path)
@@ -135,9 +135,9 @@ def test_run_lines_see_tokens_and_the_image_keeps_none(base: str, hub: HubStub, 
         assert "buildah" in said["words"]  # the words of the engine's own process are among them
         assert [name for name, data in found.items() if TOKEN.encode() in data or DECLARED.encode() in data] == []
         assert [name for name, data in found.items() if f"127.0.0.1:{hub.server_port}".encode() in data] == []
-        whole = json.dumps(image_of(launch.image)) + "\n".join(lines) + launch.to_json()
-        assert TOKEN not in whole
-        assert DECLARED not in whole
+        traces = json.dumps(image_of(launch.image)) + "\n".join(lines) + launch.to_json()
+        assert TOKEN not in traces
+        assert DECLARED not in traces
         assert not any("--mount=type=secret,id=bananastand" in line for line in lines), "RUN lines read as they are"
     finally:
         removal = built_image(launch)
@@ -148,7 +148,7 @@ def test_run_lines_see_tokens_and_the_image_keeps_none(base: str, hub: HubStub, 
 @real
 def test_a_replica_of_an_image_fetches_other_weights_with_its_token(base: str, hub: HubStub, tmp_path: Path) -> None:
     launch = built(tmp_path, hub, [])
-    hub.asked.clear()
+    hub.requests.clear()
     start = start_command(
         launch, stand="tests", replica="weights", port=8000, secrets={"HF_TOKEN": TOKEN, "DECLARED": DECLARED}
     )
@@ -158,7 +158,7 @@ def test_a_replica_of_an_image_fetches_other_weights_with_its_token(base: str, h
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith("seen HF_TOKEN")
-    assert hub.asked == [("/new/name/resolve/main/config.json", f"Bearer {TOKEN}")]
+    assert hub.requests == [("/new/name/resolve/main/config.json", f"Bearer {TOKEN}")]
     assert TOKEN not in " ".join(start.command)
 
 
@@ -167,12 +167,12 @@ def test_the_same_source_is_fetched_again_where_other_weights_are_asked_for(
     base: str, hub: HubStub, tmp_path: Path
 ) -> None:
     built(tmp_path, hub, [])
-    assert len(hub.asked) == 4
-    hub.asked.clear()
+    assert len(hub.requests) == 4
+    hub.requests.clear()
 
     source = tmp_path / "source"
     (source / "bananastand.toml").write_text('[build.weights]\n"old/name" = "third/name"\n')
     settings: dict[str, Any] = {"secrets": {"HF_TOKEN": TOKEN, "DECLARED": DECLARED}}
     build_now(source, tmp_path, [], builder="container", engine="buildah", images={"python:*": BASE}, **settings)
 
-    assert [path for path, _ in hub.asked] == ["/third/name/resolve/main/config.json"] * 4
+    assert [path for path, _ in hub.requests] == ["/third/name/resolve/main/config.json"] * 4

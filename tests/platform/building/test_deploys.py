@@ -10,9 +10,9 @@ import pytest
 
 from bananastand.platform.building import deployer
 from bananastand.platform.building.builder import source_builder
-from bananastand.platform.building.deployer import Order
+from bananastand.platform.building.deployer import BuildRequest
 from bananastand.platform.errors import Conflict, Refused
-from bananastand.platform.http import serializers as shown
+from bananastand.platform.http import serializers
 from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
 from bananastand.platform.store.builds import Build
@@ -25,27 +25,27 @@ async def finished(stand: Platform, build: Build) -> Build:
 
 
 def lines(stand: Platform, build: Build) -> list[str]:
-    return [each["line"] for each in stand.deployer.log(build).lines()]
+    return [row["line"] for row in stand.deployer.log(build).lines()]
 
 
-def test_a_build_goes_live_and_says_what_it_did(tmp_path: Path) -> None:
+def test_a_build_goes_live_and_logs_its_steps(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             build = stand.deploy("app", "small", environment={"VERSION": "1"})
-            told = stand.deployer.log(build).follow()
-            followed = [row["line"] async for row in told]
+            rows = stand.deployer.log(build).follow()
+            followed = [row["line"] async for row in rows]
             assert (await finished(stand, build)).state == "live"
             assert followed == lines(stand, build)
             assert followed[1:3] == ["builds small", "built; starting a replica"]
             assert followed[-1].startswith("live; its first replica took 0.")
-            replica = [each["line"] for each in stand.log_of(stand.projects.named("app")).lines()]
+            replica = [row["line"] for row in stand.log_of(stand.projects.named("app")).lines()]
             assert "a line of the app, no token" in replica
-            assert any(each.startswith("ready after 0.") for each in replica)
+            assert any(line.startswith("ready after 0.") for line in replica)
 
     asyncio.run(scenario())
 
 
-def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_path: Path) -> None:
+def test_a_deploy_loses_no_call_and_moves_all_traffic_to_the_new_version(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, environment={"VERSION": "1"}, max_replicas=2, concurrency=4)
@@ -69,7 +69,7 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("source", "environment", "told"),
+    ("source", "environment", "error"),
     [
         ("fails", {}, "line 3 of the Dockerfile: RUN false ended with status 1"),
         ("crashes", {}, "ZeroDivisionError: a mistake of the builder's own"),
@@ -83,22 +83,22 @@ def test_calls_under_way_are_answered_by_the_old_version_and_none_is_lost(tmp_pa
     ],
 )  # fmt: skip
 def test_a_version_that_fails_never_takes_traffic(
-    tmp_path: Path, source: str, environment: dict[str, str], told: str
+    tmp_path: Path, source: str, environment: dict[str, str], error: str
 ) -> None:
     async def scenario() -> None:
         async with running(tmp_path, start_timeout=3.0, build_timeout=0.3) as stand:
             project = await deployed(stand, environment={"VERSION": "1"})
             build = stand.deploy("app", source, environment=environment)
             over = await finished(stand, build)
-            assert (over.state, over.error) == ("failed", told)
-            assert lines(stand, build)[-1] == f"error: {told}"
+            assert (over.state, over.error) == ("failed", error)
+            assert lines(stand, build)[-1] == f"error: {error}"
             assert (await called(stand, project))["version"] == "1"
             await until(lambda: len(stand.pool.of(project.id)) == 1)
 
     asyncio.run(scenario())
 
 
-def test_what_is_wrong_with_a_project_is_told_until_a_version_is_live(tmp_path: Path) -> None:
+def test_a_failed_first_build_is_the_projects_problem_until_a_version_is_live(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, build_timeout=0.3) as stand:
             build = await finished(stand, stand.deploy("app", "hangs"))
@@ -113,7 +113,7 @@ def test_what_is_wrong_with_a_project_is_told_until_a_version_is_live(tmp_path: 
     asyncio.run(scenario())
 
 
-def test_a_secret_is_not_told_with_the_last_lines_of_what_fails(tmp_path: Path) -> None:
+def test_error_messages_with_the_last_lines_hide_secrets(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             secrets = {"TOKEN": "hush-hush"}
@@ -134,7 +134,7 @@ def test_a_secret_is_not_told_with_the_last_lines_of_what_fails(tmp_path: Path) 
     asyncio.run(scenario())
 
 
-def test_the_log_of_a_build_has_its_replicas_lines_until_it_is_live(tmp_path: Path) -> None:
+def test_the_build_log_has_the_lines_of_its_first_replica_until_live(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             secrets = {"TOKEN": "hush-hush"}
@@ -144,14 +144,14 @@ def test_the_log_of_a_build_has_its_replicas_lines_until_it_is_live(tmp_path: Pa
             assert said[-1].startswith("live; ")
             await called(stand, stand.projects.named("app"))
             await stand.deployer.abandon(stand.projects.named("app"))
-            for each in stand.pool.of(build.project_id):
-                each.say("a line after it")
+            for replica in stand.pool.of(build.project_id):
+                replica.say("a line after it")
             assert lines(stand, build) == said
 
     asyncio.run(scenario())
 
 
-def test_a_build_is_never_silent_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_of_a_silent_build_says_that_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployer, "SILENCE", 0.1)
 
     async def scenario() -> None:
@@ -160,17 +160,17 @@ def test_a_build_is_never_silent_for_long(tmp_path: Path, monkeypatch: pytest.Mo
             assert "still building: 0 s since the build began" in lines(stand, built)
             started = await finished(stand, stand.deploy("app", "small", environment={"NEVER_READY": "1"}))
             assert any(
-                each.startswith("still starting a replica: ") and each.endswith(" s since the build began, 1 s at most")
-                for each in lines(stand, started)
+                line.startswith("still starting a replica: ") and line.endswith(" s since the build began, 1 s at most")
+                for line in lines(stand, started)
             )
 
     asyncio.run(scenario())
 
 
-def test_a_failed_start_is_one_sentence_and_advice(tmp_path: Path) -> None:
+def test_a_failed_start_is_reported_as_one_sentence_with_advice(tmp_path: Path) -> None:
     """A program that ends with a traceback: its last error is named, and the file as the repository has it."""
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         source = order.folder / "source"
         source.mkdir(parents=True)
         (source / "requirements.txt").write_text("torch\n")
@@ -178,10 +178,9 @@ def test_a_failed_start_is_one_sentence_and_advice(tmp_path: Path) -> None:
         return Launch("process", (sys.executable, "-S", "app.py"), str(source), dict(order.environment))
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            stand.deployer._builder = make
+        async with running(tmp_path, builder=make) as stand:
             build = await finished(stand, stand.deploy("app", "small"))
-            row = shown.build(stand, build, "http://x")
+            row = serializers.build(stand, build, "http://x")
             assert str(row["error"]).startswith(
                 "the app ended with status 1 while it started; its last error: "
                 "ModuleNotFoundError: No module named 'cv2' ("
@@ -209,8 +208,8 @@ def test_a_run_line_that_fails_names_its_last_error(tmp_path: Path) -> None:
     (repository / "download.py").write_text("open('/no-such-list.txt')\n")
 
     async def scenario() -> None:
-        async with running(tmp_path / "data") as stand:
-            stand.deployer._builder = source_builder(tmp_path / "data", (tmp_path,))
+        data = tmp_path / "data"
+        async with running(data, builder=source_builder(data, (tmp_path,))) as stand:
             build = stand.deploy("app", str(repository), builder="process")
             await until(lambda: stand.builds.get(build.id).state == "failed", 60)
             reason, _, step = str(stand.builds.get(build.id).error).partition("\n")
@@ -221,33 +220,31 @@ def test_a_run_line_that_fails_names_its_last_error(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_builder_that_says_what_to_do_is_not_talked_over(tmp_path: Path) -> None:
+def test_advice_of_the_builder_is_not_replaced_by_general_advice(tmp_path: Path) -> None:
     reason = "Dockerfile line 4 failed. weights: a/b is gated, and no token was sent. ERROR: 404"
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         raise Refused(reason)
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            stand.deployer._builder = make
+        async with running(tmp_path, builder=make) as stand:
             assert (await finished(stand, stand.deploy("app", "small"))).error == reason
 
     asyncio.run(scenario())
 
 
-def test_a_day_that_is_none_is_refused_and_a_day_reaches_the_builder(tmp_path: Path) -> None:
-    orders = list[Order]()
+def test_as_of_reaches_the_builder_and_an_invalid_date_is_refused(tmp_path: Path) -> None:
+    orders = list[BuildRequest]()
 
-    async def make(order: Order) -> Launch:
+    async def make(order: BuildRequest) -> Launch:
         orders.append(order)
         raise Refused("enough")
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            stand.deployer._builder = make
+        async with running(tmp_path, builder=make) as stand:
             for day in ("2023-03-01", "now", None):
                 await finished(stand, stand.deploy("app", "small", as_of=day))
-            assert [each.as_of for each in orders] == ["2023-03-01", "now", None]
+            assert [order.as_of for order in orders] == ["2023-03-01", "now", None]
             with pytest.raises(Refused, match="as_of: must be a date such as 2023-03-01"):
                 stand.deploy("app", "small", as_of="yesterday")
 
@@ -270,7 +267,7 @@ def test_rollback_moves_the_traffic_back(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_build_is_called_off_while_it_waits_and_while_it_is_made(tmp_path: Path) -> None:
+def test_a_queued_and_a_running_build_can_be_cancelled(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             first, second = stand.deploy("a", "hangs"), stand.deploy("b", "hangs")
@@ -284,7 +281,7 @@ def test_a_build_is_called_off_while_it_waits_and_while_it_is_made(tmp_path: Pat
     asyncio.run(scenario())
 
 
-def test_a_build_outlives_its_supervisor(tmp_path: Path) -> None:
+def test_a_build_starts_again_after_its_supervisor_was_killed(tmp_path: Path) -> None:
     async def before() -> str:
         async with running(tmp_path) as stand:
             build = stand.deploy("app", "hangs")
@@ -295,12 +292,12 @@ def test_a_build_outlives_its_supervisor(tmp_path: Path) -> None:
         async with running(tmp_path, build_timeout=0.2) as stand:
             over = await finished(stand, stand.builds.get(id))
             assert (over.state, over.attempts) == ("failed", 2)
-            assert "begun again: the stand was killed while it built" in lines(stand, over)
+            assert "started again: the platform was killed while it built" in lines(stand, over)
 
     asyncio.run(after(asyncio.run(before())))
 
 
-def test_calls_of_a_project_without_a_version_wait_for_its_build_or_are_told(tmp_path: Path) -> None:
+def test_calls_without_a_version_wait_for_the_build_or_get_404(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = stand.projects.create("app")
@@ -316,7 +313,7 @@ def test_calls_of_a_project_without_a_version_wait_for_its_build_or_are_told(tmp
     asyncio.run(scenario())
 
 
-def test_a_version_that_stops_starting_tells_those_that_wait(tmp_path: Path) -> None:
+def test_waiting_calls_get_500_when_the_version_no_longer_starts(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, starts=2) as stand:
             project = await deployed(stand, idle_timeout=0)
@@ -335,7 +332,7 @@ def test_a_version_that_stops_starting_tells_those_that_wait(tmp_path: Path) -> 
     asyncio.run(scenario())
 
 
-def test_secrets_reach_the_replica_and_no_log(tmp_path: Path) -> None:
+def test_secrets_reach_the_replica_and_are_hidden_in_logs(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             secrets = {"TOKEN": "hush-hush", "KEY": "-----BEGIN-----\nof-several-lines\n-----END-----\n"}
@@ -344,32 +341,31 @@ def test_secrets_reach_the_replica_and_no_log(tmp_path: Path) -> None:
             environment = await called(stand, project, "/environment")
             assert (environment["TOKEN"], environment["PLAIN"]) == ("hush-hush", "yes")
             assert "PYTEST_CURRENT_TEST" not in environment
-            kept = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
-            assert b"a line of the app, ***" in kept
-            assert b"hush-hush" not in kept
-            assert b"of-several-lines" not in kept
+            logged = b"".join(path.read_bytes() for path in (tmp_path / "logs").iterdir())
+            assert b"a line of the app, ***" in logged
+            assert b"hush-hush" not in logged
+            assert b"of-several-lines" not in logged
 
     asyncio.run(scenario())
 
 
-def test_the_password_of_an_address_is_in_no_log_and_no_answer(tmp_path: Path) -> None:
+def test_a_password_in_the_source_address_is_hidden_everywhere(tmp_path: Path) -> None:
     """A repository that nobody serves; git repeats its address in what it says of it."""
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            stand.deployer._builder = source_builder(tmp_path, ())
+        async with running(tmp_path, builder=source_builder(tmp_path, ())) as stand:
             build = stand.deploy("app", "https://me:hush-hush@127.0.0.1:9/app.git")
             await until(lambda: stand.builds.get(build.id).state == "failed")
             build = stand.builds.get(build.id)
             assert stand.source_of(build) == "https://***@127.0.0.1:9/app.git"
-            said = [each["line"] for each in stand.deployer.log(build).lines()]
+            said = [row["line"] for row in stand.deployer.log(build).lines()]
             assert "source: https://***@127.0.0.1:9/app.git" in said
             assert "hush-hush" not in f"{said} {build.error}"
 
     asyncio.run(scenario())
 
 
-def test_a_project_is_removed_with_all_that_is_its(tmp_path: Path) -> None:
+def test_deleting_a_project_deletes_its_calls_replicas_builds_and_files(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)

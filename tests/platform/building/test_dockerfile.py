@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bananastand.platform.building.dockerfile.dockerfile import Dockerfile, Instruction, parse
-from bananastand.platform.building.dockerfile.words import BadSubstitution, substitute, words
+from bananastand.platform.building.dockerfile.variable_expansion import BadSubstitution, expand_variables, expand_words
 from bananastand.platform.building.errors import DockerfileError
 from bananastand.platform.building.sources.ignore import Ignored
 
@@ -31,7 +31,7 @@ def test_a_hash_inside_a_line_is_no_comment() -> None:
 
 
 def test_names_of_instructions_are_read_in_any_case_and_after_tabs() -> None:
-    assert [each.name for each in body("run\ttrue\nCopy a b")] == ["RUN", "COPY"]
+    assert [instruction.name for instruction in body("run\ttrue\nCopy a b")] == ["RUN", "COPY"]
 
 
 def test_the_escape_directive() -> None:
@@ -43,7 +43,7 @@ def test_the_escape_directive() -> None:
 def test_exec_and_shell_form() -> None:
     commands = body('CMD ["python3", "-u", "app.py"]\nCMD python3 app.py\nCMD [ not json ]')
 
-    assert [each.exec_form() for each in commands] == [("python3", "-u", "app.py"), None, None]
+    assert [command.exec_form() for command in commands] == [("python3", "-u", "app.py"), None, None]
     with pytest.raises(DockerfileError, match="line 2: CMD takes a list of texts"):
         body("CMD [1, 2]")[0].exec_form()
 
@@ -57,7 +57,7 @@ def test_exec_and_shell_form() -> None:
     ],
 )  # fmt: skip
 def test_variables_have_values_defaults_and_alternatives(text: str, value: str) -> None:
-    assert substitute(text, {"A": "1", "EMPTY": ""}) == value
+    assert expand_variables(text, {"A": "1", "EMPTY": ""}) == value
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_variables_have_values_defaults_and_alternatives(text: str, value: str) 
 )
 def test_a_variable_that_cannot_be_read_says_why(text: str, reason: str) -> None:
     with pytest.raises(BadSubstitution, match=reason):
-        substitute(text, {"A": "1"})
+        expand_variables(text, {"A": "1"})
 
 
-def test_words_are_cut_at_blanks_outside_quotes() -> None:
-    assert words("""a "b c" 'd e' f\\ g $X""", {"X": "h i"}) == ["a", "b c", "d e", "f g", "h i"]
+def test_words_are_split_at_blanks_outside_of_quotes() -> None:
+    assert expand_words("""a "b c" 'd e' f\\ g $X""", {"X": "h i"}) == ["a", "b c", "d e", "f g", "h i"]
 
 
 def test_env_and_arg_in_all_their_forms() -> None:
@@ -105,7 +105,7 @@ def test_stages_by_name_and_number_and_those_that_are_needed() -> None:
     assert [stage.index for stage in dockerfile.needed()] == [0, 2, 3]
 
 
-def test_flags_are_taken_off() -> None:
+def test_flags_are_separated_from_the_value() -> None:
     (run,) = body("RUN --mount=type=cache,target=/c --mount=type=secret,id=T python3 --version")
 
     assert run.flags == (("mount", "type=cache,target=/c"), ("mount", "type=secret,id=T"))
@@ -115,10 +115,10 @@ def test_flags_are_taken_off() -> None:
 def test_here_documents_are_read_and_what_is_in_them_is_no_instruction() -> None:
     run, copy = body("RUN <<EOF\nFROM nothing\n  echo $A\nEOF\nCOPY <<-'END' /a\n\tb\n\tEND\n")
 
-    assert [(each.name, each.body, each.expand) for each in run.heredocs] == [
+    assert [(heredoc.name, heredoc.body, heredoc.expand) for heredoc in run.heredocs] == [
         ("EOF", "FROM nothing\n  echo $A\n", True)
     ]
-    assert [(each.name, each.body, each.expand) for each in copy.heredocs] == [("END", "b\n", False)]
+    assert [(heredoc.name, heredoc.body, heredoc.expand) for heredoc in copy.heredocs] == [("END", "b\n", False)]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_here_documents_are_read_and_what_is_in_them_is_no_instruction() -> None
         ("FROM a\n" + "#" * 2**20, "longer than"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_named_with_its_line(text: str, message: str) -> None:
+def test_a_syntax_error_names_its_line(text: str, message: str) -> None:
     with pytest.raises(DockerfileError, match=message):
         parse(text)
 

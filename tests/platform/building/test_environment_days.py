@@ -51,7 +51,7 @@ def test_the_last_commit_comes_before_the_files_times(repository: Repository) ->
     assert "as of 2023-02-01, the repository's last commit" in repository.log
 
 
-def test_a_file_for_this_stand_does_not_make_a_repository_younger(repository: Repository) -> None:
+def test_bananastand_toml_does_not_change_the_repositorys_date(repository: Repository) -> None:
     old_and_new(repository.index)
     repository.write("transformers\n", old=True)
     (repository.source / "Dockerfile").unlink()
@@ -69,7 +69,7 @@ def test_a_repository_of_this_year_gets_the_packages_of_today(repository: Reposi
     assert "open requirements resolve as of today" in repository.log
 
 
-def test_an_index_without_upload_times_is_said_and_used(repository: Repository) -> None:
+def test_an_index_without_upload_times_is_logged_and_gives_todays_packages(repository: Repository) -> None:
     old_and_new(repository.index, dated=False)
     repository.write("transformers\n", old=True)
 
@@ -92,7 +92,7 @@ def test_a_requirement_younger_than_the_day_names_the_way_on(repository: Reposit
         repository.build()
 
 
-def test_a_day_that_is_none_is_refused(repository: Repository) -> None:
+def test_an_invalid_or_future_as_of_is_refused(repository: Repository) -> None:
     repository.write("")
     for day in ("yesterday", "2999-01-01"):
         with pytest.raises(BuildError, match=rf"--as-of {day}: give a date that has been, such as 2023-03-01"):
@@ -157,7 +157,7 @@ def test_the_day_of_a_repository_outlasts_its_upload(repository: Repository, tmp
     settings = BuildSettings(cache=tmp_path / "c", roots=(tmp_path,))
 
     assert asyncio.run(fetch(str(archive), into, settings=settings, log=repository.lines.append)) is None
-    assert {day_of(each) for each in into.iterdir()} == {"2023-02-01"}
+    assert {day_of(path) for path in into.iterdir()} == {"2023-02-01"}
     found = asyncio.run(fetch(str(repository.source), tmp_path / "two", settings=settings, log=repository.lines.append))
     assert found == "2023-02-01T10:00:00+00:00"
     address = f"file://{repository.source}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError
-from bananastand.platform.building.environments.installer_failures import Context, explain
+from bananastand.platform.building.environments.installer_failures import FailureContext, explain_failure
 from package_server import wheel
 from repositories import Repository, index, installed, repository
 
@@ -76,5 +76,5 @@ PIP_LACKS = """ERROR: Hashes are required in --require-hashes mode, but they are
 @pytest.mark.parametrize(
     ("said", "meant"), [(PIP_DIFFERS, "fruitbowl==1.0 on the index is not"), (PIP_LACKS, "spoon==2.0 has no hash")]
 )
-def test_pips_own_words_are_understood_where_uv_is_absent(said: str, meant: str) -> None:
-    assert meant in explain(said.splitlines(), Context((), "pip", 11, "", None, lambda name: []))
+def test_pip_hash_errors_are_explained_too(said: str, meant: str) -> None:
+    assert meant in explain_failure(said.splitlines(), FailureContext((), "pip", 11, "", None, lambda name: []))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.building.builder import _torch
 from bananastand.platform.building.environments.base_images import (
     base_image,
     newest_python,
@@ -16,10 +15,14 @@ from bananastand.platform.building.environments.base_images import (
 )
 from bananastand.platform.building.environments.gpu_support import cuda_of, drives, lowest_torch, unsupported
 from bananastand.platform.building.environments.installer import words_for_uv
-from bananastand.platform.building.environments.package_index import PackageIndex, pythons_of, spelled
-from bananastand.platform.building.environments.pythons import available, find_interpreter, of_lines, of_source
+from bananastand.platform.building.environments.package_index import PackageIndex, format_minors, pythons_of
+from bananastand.platform.building.environments.pythons import (
+    available_interpreters,
+    find_interpreter,
+    python_of_lines,
+    python_of_source,
+)
 from bananastand.platform.building.environments.requirements import PipCall
-from bananastand.platform.errors import Refused
 from package_server import PackageServer, put
 
 
@@ -76,12 +79,12 @@ def test_published_images_are_known_by_their_names(
 @pytest.mark.parametrize(
     "name", ["someone/app:1", "node:18", "registry.example:5000/their/image", "pytorch/pytorch:0.0.9-x"]
 )
-def test_of_other_images_nothing_is_claimed(name: str) -> None:
+def test_an_unknown_image_has_no_python(name: str) -> None:
     image = base_image(name)
     assert (image.known, image.python) == (False, None)
 
 
-def test_names_without_a_version_mean_that_of_the_day() -> None:
+def test_image_names_without_a_version_mean_the_newest_of_the_date() -> None:
     assert base_image("python:3", date(2022, 6, 1)).python == "3.10"
     assert base_image("pytorch/pytorch", date(2023, 1, 1)).packages[0] == "torch==1.13.1"
     assert newest_python(None) is None
@@ -96,7 +99,7 @@ def test_names_without_a_version_mean_that_of_the_day() -> None:
         ("2.0.1+cu118", None, "11.8"), ("1.12.1+cu113", "11.6", "11.3"), ("2.0.1+cpu", "11.7", None),
     ],
 )  # fmt: skip
-def test_the_cuda_of_a_torch(torch: str, base: str | None, cuda: str | None) -> None:
+def test_the_cuda_version_of_a_torch(torch: str, base: str | None, cuda: str | None) -> None:
     assert cuda_of(torch, base) == cuda
 
 
@@ -108,7 +111,7 @@ def test_the_cuda_of_a_torch(torch: str, base: str | None, cuda: str | None) -> 
         ("12.6", "12.0", False), ("12.8", "12.0", True), ("12.8", "6.1", False), ("12.1", "3.7", False),
     ],
 )  # fmt: skip
-def test_gpus_that_builds_of_torch_drive(cuda: str, capability: str, works: bool) -> None:
+def test_which_gpus_a_cuda_version_drives(cuda: str, capability: str, works: bool) -> None:
     assert drives(cuda, capability) is works
 
 
@@ -118,7 +121,7 @@ def test_volta_came_back_to_cuda_12_8_and_left_again(torch: str, works: bool) ->
 
 
 @pytest.mark.parametrize(("day", "python"), [("2021-09-01", "3.9"), ("2023-02-01", "3.10"), ("2018-01-01", "3.6")])
-def test_latest_is_what_it_was_on_the_day(day: str, python: str) -> None:
+def test_latest_means_the_image_of_the_date(day: str, python: str) -> None:
     assert base_image("continuumio/miniconda3", date.fromisoformat(day)).python == python
 
 
@@ -153,8 +156,8 @@ def test_an_h100_needs_torch_2_with_cuda_11_8() -> None:
         ("RUN pip install torch==1.11.0", None),
     ],
 )
-def test_lines_that_choose_a_python(line: str, version: str | None) -> None:
-    found = of_lines([(7, line)])
+def test_dockerfile_lines_that_choose_a_python(line: str, version: str | None) -> None:
+    found = python_of_lines([(7, line)])
     assert (None if found is None else found.version) == version
     if found is not None:
         assert (found.reason, found.exact) == ("Dockerfile line 7", True)
@@ -162,7 +165,7 @@ def test_lines_that_choose_a_python(line: str, version: str | None) -> None:
 
 def test_the_last_line_decides_and_arguments_have_their_values() -> None:
     lines = [(2, "ARG PYTHON=3.8"), (3, "RUN apt-get install -y python3.7"), (4, "RUN apt install -y python${PYTHON}")]
-    found = of_lines(lines)
+    found = python_of_lines(lines)
     assert found is not None
     assert (found.version, found.reason) == ("3.8", "Dockerfile line 4")
 
@@ -182,7 +185,7 @@ def test_the_python_of_a_repositorys_own_files(tmp_path: Path, file: str, text: 
     (tmp_path / file).write_text(text)
     if file == "setup.cfg":
         (tmp_path / "setup.py").write_text("")
-    found = of_source(tmp_path, 11)
+    found = python_of_source(tmp_path, 11)
     assert (None if found is None else found.version) == version
 
 
@@ -195,7 +198,9 @@ async def test_interpreters_of_this_machine_are_found(tmp_path: Path) -> None:
     assert found is not None
     assert found.version.startswith(own)
     assert await find_interpreter("3.99", tmp_path) is None
-    assert own in {".".join(each.version.split(".")[:2]) for each in await available(tmp_path)}
+    assert own in {
+        ".".join(interpreter.version.split(".")[:2]) for interpreter in await available_interpreters(tmp_path)
+    }
 
 
 @pytest.fixture
@@ -213,14 +218,14 @@ def test_an_index_tells_the_pythons_of_a_version(tmp_path: Path) -> None:
         index = PackageIndex((server.url(), server.url("other")), (str(tmp_path),))
         files = index.files("Tokens")
 
-    old = [each for each in files if str(each.version) == "0.10.3"]
+    old = [file for file in files if str(file.version) == "0.10.3"]
     assert pythons_of(old) == ({6, 7, 8}, set())
-    assert spelled(pythons_of(old)[0] | {11}) == "3.6-3.8, 3.11"
+    assert format_minors(pythons_of(old)[0] | {11}) == "3.6-3.8, 3.11"
     assert pythons_of(files, datetime(2021, 6, 1, tzinfo=UTC))[0] >= {6, 7, 8}
-    abi3 = [each for each in files if str(each.version) == "0.11"]
+    abi3 = [file for file in files if str(file.version) == "0.11"]
     assert 6 not in pythons_of(abi3)[0]
     assert {7, 13} <= pythons_of(abi3)[0]
-    assert str(max(each.version for each in files)) == "0.12"
+    assert str(max(file.version for file in files)) == "0.12"
 
 
 def test_an_index_in_html_is_read_too(tmp_path: Path) -> None:
@@ -249,7 +254,7 @@ def test_an_index_in_html_is_read_too(tmp_path: Path) -> None:
         ("install -I --upgrade-strategy eager --root-user-action=ignore install", "install install"),
     ],
 )  # fmt: skip
-def test_pips_words_become_uvs(pip: str, uv: str) -> None:
+def test_pip_options_are_translated_for_uv(pip: str, uv: str) -> None:
     assert words_for_uv(pip.split()) == uv.split()
 
 
@@ -270,14 +275,3 @@ def test_a_file_of_requirements_from_windows_is_read(tmp_path: Path) -> None:
     call = PipCall(("install", "-r", "requirements.txt"), tmp_path)
     assert call.read() == (["torch==1.11.0", "numpy"], [], [])
     assert [place for place, _ in call.places()] == ["requirements.txt line 1", "requirements.txt line 2"]
-
-
-def test_a_stands_own_file_names_builds_of_torch(tmp_path: Path) -> None:
-    file = tmp_path / "stand.toml"
-    assert _torch(tmp_path) == {}
-    file.write_text('[torch]\nindex = "https://mirror.example/cpu"\nwheels = ["/srv/wheels"]\n')
-    assert _torch(tmp_path) == {"torch_index": "https://mirror.example/cpu", "torch_wheels": ("/srv/wheels",)}
-    for text in ("[torch]\nindex = 1\n", "torch = 1\n", "[torch]\nwheels = [1]\n", "[torch"):
-        file.write_text(text)
-        with pytest.raises(Refused):
-            _torch(tmp_path)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from bananastand.platform.building import BuildError
+from bananastand.platform.building.builder import source_builder
+from bananastand.platform.building.deployer import Builder, BuildRequest
+from bananastand.platform.errors import Refused
+from bananastand.platform.launch import Launch
 from package_server import PackageServer, put
 from repositories import HERE, Repository, index, installed, python_of, repository
 
@@ -109,9 +115,9 @@ def test_a_gpu_that_the_pins_cannot_drive_is_said_before_anything_is_fetched(
     repository.build()
 
     warnings = [at for at, line in enumerate(repository.lines) if line.startswith("warning: torch 1.11.0")]
-    made = [at for at, line in enumerate(repository.lines) if line.startswith("environment: making")]
+    starts = [at for at, line in enumerate(repository.lines) if line.startswith("environment: making")]
     assert warnings
-    assert warnings[0] < made[0]
+    assert warnings[0] < starts[0]
     assert "compute capability 9.0" in repository.lines[warnings[0]]
     assert "the lowest that can is torch 2.0.0 with CUDA 11.8" in repository.lines[warnings[0]]
 
@@ -129,3 +135,21 @@ def test_indexes_of_cudas_builds_are_passed_over_without_a_gpu(
     )
     assert installed(repository.build())["torch"] == "1.13.1+cpu"
     assert not list(repository.folder.rglob(".requirements.txt.*"))
+
+
+def test_stand_toml_names_the_index_of_cpu_builds(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (tmp_path / "stand.toml").write_text('[torch]\nindex = "http://127.0.0.1:9/mirror"\n')
+    repository.write("torch==1.13.1\n")
+    folder = tmp_path / "builds" / "one"
+    folder.mkdir(parents=True)
+    request = BuildRequest(str(repository.source), folder, "process", {}, {}, repository.lines.append)
+
+    with pytest.raises(Refused, match=r"no CPU build of torch .* can be reached \(http://127.0.0.1:9/mirror/torch/"):
+        asyncio.run(invoke(source_builder(tmp_path, (tmp_path,)), request))
+
+
+async def invoke(builder: Builder, request: BuildRequest) -> Launch:
+    return await builder(request)

@@ -18,16 +18,14 @@ from repositories import HERE, Repository, index, installed, python_of, reposito
 __all__ = ["index", "repository"]
 
 
-def test_an_environment_holds_what_is_required_and_nothing_of_ours(repository: Repository) -> None:
+def test_an_environment_holds_only_the_requirements(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0", requires=("peel",))
     repository.index.add_wheel("peel", "3.0")
     repository.write("fruitbowl\n")
     launch = repository.build()
 
     assert installed(launch) == {"fruitbowl": "1.0", "peel": "3.0"}
-    assert list(Path(str(launch.python)).parents[1].rglob("*.pth")) == [
-        each for each in Path(str(launch.python)).parents[1].rglob("*.pth") if each.name == "_virtualenv.pth"
-    ]
+    assert {path.name for path in Path(str(launch.python)).parents[1].rglob("*.pth")} <= {"_virtualenv.pth"}
     assert "ERROR" not in repository.log
     environment = {**launch.environment, "PATH": os.environ["PATH"]}
     done = subprocess.run([str(launch.python), "-c", "import bananastand"], env=environment, cwd="/", check=False,
@@ -47,7 +45,7 @@ def test_builds_with_the_same_requirements_share_an_environment(repository: Repo
     third = repository.build()
 
     assert first.python == second.python != third.python
-    assert [installed(each) for each in (second, third)] == [{"fruitbowl": "1.0"}, {"fruitbowl": "2.0"}]
+    assert [installed(launch) for launch in (second, third)] == [{"fruitbowl": "1.0"}, {"fruitbowl": "2.0"}]
 
 
 def test_an_environment_is_deleted_a_month_after_its_last_build_is_gone(repository: Repository) -> None:
@@ -57,13 +55,13 @@ def test_an_environment_is_deleted_a_month_after_its_last_build_is_gone(reposito
     for version in ("1.0", "2.0"):
         repository.write(f"fruitbowl=={version}\n")
         environments.append(Path(str(repository.build().python)).parents[1])
-    for each in environments:
-        os.utime(each / ".bananastand", (1, 1))
+    for environment in environments:
+        os.utime(environment / ".bananastand", (1, 1))
     shutil.rmtree(repository.folder / "build1")
     repository.write("fruitbowl==3.0\n")
     repository.build()
 
-    assert [each.exists() for each in environments] == [False, True]
+    assert [environment.exists() for environment in environments] == [False, True]
 
 
 def test_a_failed_environment_is_deleted_at_once(repository: Repository) -> None:
@@ -154,7 +152,7 @@ def test_an_unknown_base_leaves_the_python_to_the_wheels_of_the_pins(repository:
     assert "fruitbowl 1.0 has no wheel for 3." in repository.log
 
 
-def test_a_python_that_is_not_to_be_had_is_an_error_with_ways_on(repository: Repository) -> None:
+def test_an_unavailable_python_fails_with_the_ways_on(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
     repository.write("fruitbowl\n")
     with pytest.raises(BuildError) as error:
@@ -224,9 +222,7 @@ def test_a_pip_line_of_the_dockerfile_is_named_by_its_line(repository: Repositor
         repository.build()
 
 
-def test_an_index_that_does_not_answer_is_no_fault_of_the_requirements(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_index_is_reported_as_such(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     repository.write("fruitbowl\n")

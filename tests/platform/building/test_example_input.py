@@ -34,13 +34,13 @@ from bananastand.platform.building.example_input import example_input
         ([], None),
     ],
 )
-def test_the_example_of_both_forms(config: Any, example: Any, tmp_path: Path) -> None:
+def test_the_example_input_of_both_forms_of_banana_config(config: Any, example: Any, tmp_path: Path) -> None:
     (tmp_path / "banana_config.json").write_text(json.dumps(config))
 
     assert example_input(tmp_path) == example
 
 
-def test_a_file_that_is_none_or_lies_outside_gives_no_example(tmp_path: Path) -> None:
+def test_a_missing_invalid_or_outside_config_gives_no_example(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     assert example_input(source) is None

@@ -36,7 +36,7 @@ def built(bench: Bench, lines: str) -> str:
         ("RUN poetry install || pip install apple", "apple"),
     ],
 )  # fmt: skip
-def test_a_line_goes_on_where_the_shell_would(lines: str, found: str, bench: Bench) -> None:
+def test_a_run_line_continues_after_a_failed_install_as_in_a_shell(lines: str, found: str, bench: Bench) -> None:
     assert built(bench, lines) == found
 
 
@@ -54,12 +54,12 @@ def test_a_package_that_the_line_needs_fails_the_build(line: str, bench: Bench) 
         built(bench, line)
 
 
-def test_the_log_says_what_failed_and_why(bench: Bench) -> None:
+def test_the_log_names_a_failed_install_that_the_line_tolerates(bench: Bench) -> None:
     built(bench, "RUN pip install no-such-plum || true")
 
     assert "`pip install no-such-plum` fails, and the line goes on:" in bench.log
 
 
-def test_an_earlier_package_that_cannot_be_installed_is_not_forgiven_by_a_later_line(bench: Bench) -> None:
+def test_a_later_fallback_does_not_excuse_an_earlier_failed_install(bench: Bench) -> None:
     with pytest.raises(BuildError, match="line 3.*no-such-plum"):
         built(bench, "RUN pip install no-such-plum\nRUN pip install apple || true")

@@ -65,9 +65,9 @@ def stand_at(data: Path, root: Path, **settings: object) -> Platform:
 
 
 async def live(stand: Platform, source: Path) -> None:
-    made = stand.deploy("app", str(source), builder="container", secrets={"TOKEN": "hush-hush"})
-    await until(lambda: stand.builds.get(made.id).state in ("live", "failed"), 300)
-    assert stand.builds.get(made.id).state == "live", stand.builds.get(made.id).error
+    build = stand.deploy("app", str(source), builder="container", secrets={"TOKEN": "hush-hush"})
+    await until(lambda: stand.builds.get(build.id).state in ("live", "failed"), 300)
+    assert stand.builds.get(build.id).state == "live", stand.builds.get(build.id).error
 
 
 def never_close(data: str, source: str) -> None:
@@ -97,16 +97,16 @@ def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_path: P
             project = stand.projects.change(stand.projects.named("app"), {"max_replicas": 2, "idle_timeout": 1})
             mark = f"label=bananastand={stand.store.id}"
 
-            asked = [await stand.submit(project, "/", b'{"seconds": 0.5}') for _ in range(8)]
-            answers = [json.loads((await each.outcome(60)).body) for each in asked]  # type: ignore[union-attr]
-            assert [each["version"] for each in answers] == ["7"] * 8
+            calls = [await stand.submit(project, "/", b'{"seconds": 0.5}') for _ in range(8)]
+            answers = [json.loads((await call.outcome(60)).body) for call in calls]  # type: ignore[union-attr]
+            assert [answer["version"] for answer in answers] == ["7"] * 8
             running = podman("ps", "--quiet", "--filter", mark).split()
-            told = json.loads(podman("inspect", running[0]))[0]
-            assert told["HostConfig"]["Memory"] == 300 * 2**20
-            assert told["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
+            container = json.loads(podman("inspect", running[0]))[0]
+            assert container["HostConfig"]["Memory"] == 300 * 2**20
+            assert container["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
             line = " ".join(psutil.Process(stand.pool.of(project.id)[0].pid or 0).cmdline())
             assert "hush-hush" not in line
-            assert "a line of the app, ***" in [each["line"] for each in stand.log_of(project).lines()]
+            assert "a line of the app, ***" in [row["line"] for row in stand.log_of(project).lines()]
 
             await until(lambda: not stand.pool.of(project.id), 60)
             assert podman("ps", "--all", "--quiet", "--filter", mark) == ""

@@ -40,7 +40,7 @@ def test_a_script_of_a_build_with_the_line_ends_of_windows_is_named(bench: Bench
         bench.build("FROM python:3\nWORKDIR /app\nCOPY . .\nRUN ./start.sh\nCMD true\n")
 
 
-def test_a_line_may_write_to_dev_stdout(bench: Bench) -> None:
+def test_a_run_line_can_write_to_dev_stdout(bench: Bench) -> None:
     bench.build("FROM python:3\nRUN echo hello > /dev/stdout && echo sorry | tee /dev/stderr\nCMD python3\n")
 
     assert "hello" in bench.lines
@@ -48,10 +48,12 @@ def test_a_line_may_write_to_dev_stdout(bench: Bench) -> None:
 
 
 def test_a_failure_names_only_those_debian_packages_that_are_missing(bench: Bench) -> None:
-    there = "bash"
+    installed = "bash"
     with pytest.raises(BuildError) as failed:
-        bench.build(f"FROM python:3\nRUN apt-get install -y {there} no-such-package-9\nRUN ls /no/such/folder\nCMD x\n")
+        bench.build(
+            f"FROM python:3\nRUN apt-get install -y {installed} no-such-package-9\nRUN ls /no/such/folder\nCMD x\n"
+        )
 
-    assert there not in str(failed.value).partition("apt-get install")[2]
+    assert installed not in str(failed.value).partition("apt-get install")[2]
     if os.path.exists("/usr/bin/dpkg-query"):
         assert str(failed.value).endswith("sudo apt-get install no-such-package-9")

@@ -28,7 +28,7 @@ def bring(source: str, tmp_path: Path, settings: BuildSettings) -> tuple[Path, l
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if not each.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
 def repository(folder: Path) -> str:
@@ -100,9 +100,9 @@ def pack(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> None:
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mode: int = 0o644) -> tarfile.TarInfo:
-    made = tarfile.TarInfo(name)
-    made.type, made.linkname, made.mode = kind, target, mode
-    return made
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, target, mode
+    return info
 
 
 def test_a_tar_is_unpacked(tmp_path: Path, settings: BuildSettings) -> None:
@@ -134,7 +134,7 @@ def test_a_tar_is_unpacked(tmp_path: Path, settings: BuildSettings) -> None:
         (member("a/" * 70 + "b"), "is too long a name"),
     ],
 )
-def test_a_tars_member_that_is_no_file_inside_is_refused(
+def test_an_unsafe_tar_member_is_refused(
     entry: tarfile.TarInfo, reason: str, tmp_path: Path, settings: BuildSettings
 ) -> None:
     path = tmp_path / "allowed" / "app.tgz"
@@ -145,7 +145,7 @@ def test_a_tars_member_that_is_no_file_inside_is_refused(
     assert files(tmp_path / "into") == []
 
 
-def test_a_tar_that_is_too_much_is_refused(tmp_path: Path, settings: BuildSettings) -> None:
+def test_a_tar_beyond_the_limits_is_refused(tmp_path: Path, settings: BuildSettings) -> None:
     many, large, header = (tmp_path / "allowed" / f"{name}.tar.gz" for name in ("many", "large", "header"))
     pack(many, *((member(f"f{number}"), b"") for number in range(51)))
     pack(large, (member("zeros"), bytes(100_001)))  # a hundred bytes, packed
@@ -160,7 +160,7 @@ def test_a_tar_that_is_too_much_is_refused(tmp_path: Path, settings: BuildSettin
             bring(str(path), tmp_path, settings)
 
 
-def test_what_is_no_tar_is_said_to_be_none(tmp_path: Path, settings: BuildSettings) -> None:
+def test_an_invalid_tar_is_refused(tmp_path: Path, settings: BuildSettings) -> None:
     path = tmp_path / "allowed" / "app.tar.gz"
     path.write_bytes(b"no tar at all" * 100)
 
@@ -190,7 +190,7 @@ def test_a_repository_by_branch_commit_and_folder(tmp_path: Path, settings: Buil
 
 
 @pytest.mark.needs("git")
-def test_a_repository_is_refused_where_it_may_not_come_from(tmp_path: Path, settings: BuildSettings) -> None:
+def test_a_git_repository_outside_of_the_roots_is_refused(tmp_path: Path, settings: BuildSettings) -> None:
     repository(tmp_path / "outside")
 
     with pytest.raises(SourceRefused, match="not there, or not under"):
@@ -219,7 +219,7 @@ def test_a_repository_is_refused_where_it_may_not_come_from(tmp_path: Path, sett
         ("a\nb", "is empty or no address"),
     ],
 )
-def test_what_is_no_source_is_refused(source: str, reason: str, tmp_path: Path, settings: BuildSettings) -> None:
+def test_an_invalid_source_is_refused(source: str, reason: str, tmp_path: Path, settings: BuildSettings) -> None:
     with pytest.raises(SourceRefused, match=reason):
         bring(source, tmp_path, settings)
 
@@ -233,7 +233,7 @@ def test_an_image_becomes_a_dockerfile(source: str, tmp_path: Path, settings: Bu
     assert (into / "Dockerfile").read_text() == f"FROM {source.removeprefix('image:').removeprefix('docker://')}\n"
 
 
-def test_the_log_has_no_secret_and_an_end() -> None:
+def test_the_build_log_hides_secrets_and_has_a_limit() -> None:
     lines = list[str]()
     log = BuildLog(lines.append, ["hush-hush", "two\nlines-of-it"], largest=150)
     log("Fetching https://me:token@example.com/a with hush-hush and lines-of-it\x1b[31m red\x00")

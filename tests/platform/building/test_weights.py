@@ -53,17 +53,6 @@ def packages(version: str, libraries: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_hub_for_tests_gives_files_to_every_huggingface_hub(
-    version: str, hub: Hub, libraries: Path, tmp_path: Path
-) -> None:
-    environment = hub.environment(tmp_path)
-    for name in ("config.json", "pytorch_model.bin"):
-        done = run_python(FETCH.format(SD, name), environment, packages(version, libraries))
-        assert done.returncode == 0, done.stderr
-        assert Path(done.stdout.strip()).read_bytes() == hub.repositories["models", SD].commits["main"].files[name]
-
-
-@pytest.mark.parametrize("version", VERSIONS)
 def test_a_deleted_name_is_fetched_from_its_successor_by_every_huggingface_hub(
     version: str, hub: Hub, libraries: Path, tmp_path: Path
 ) -> None:
@@ -77,7 +66,7 @@ def test_a_deleted_name_is_fetched_from_its_successor_by_every_huggingface_hub(
         assert f"models--{name.replace('/', '--')}/" in done.stdout  # kept under the name that the program knows
 
 
-def test_names_are_not_changed_unless_asked(hub: Hub, tmp_path: Path) -> None:
+def test_names_are_unchanged_without_renames(hub: Hub, tmp_path: Path) -> None:
     assert renamed_weights({}, {}) == {}
 
     done = run_python(FETCH.format(OLD_SD, "config.json"), hub.environment(tmp_path))
@@ -94,7 +83,7 @@ def test_a_program_s_own_sitecustomize_is_kept(hub: Hub, tmp_path: Path) -> None
         **renamed_weights({"a/b": "c/d"}, {"PYTHONPATH": str(tmp_path / "own")}),
     }
 
-    done = run_python("print(own)", environment, [Path(each) for each in environment.pop("PYTHONPATH").split(":")])
+    done = run_python("print(own)", environment, [Path(entry) for entry in environment.pop("PYTHONPATH").split(":")])
 
     assert done.stdout == "kept\n", done.stderr
 
@@ -147,7 +136,9 @@ def test_a_failed_fetch_is_explained_whatever_the_version(
         (MEMBER, None),
     ],
 )
-@pytest.mark.parametrize("version", [pytest.param(each, marks=pytest.mark.slow) for each in OLD[1:]] + ["installed"])
+@pytest.mark.parametrize(
+    "version", [pytest.param(version, marks=pytest.mark.slow) for version in OLD[1:]] + ["installed"]
+)
 def test_a_gated_repository_says_whose_access_is_missing(
     token: str | None, expected: str | None, version: str, hub: Hub, libraries: Path, tmp_path: Path
 ) -> None:
@@ -218,7 +209,7 @@ def test_programs_of_the_shell_are_understood(command: list[str], expected: str,
         "{}['model']",
     ],
 )
-def test_other_failures_are_not_taken_for_a_fetch(text: str, tmp_path: Path) -> None:
+def test_unrelated_failures_are_not_explained_as_downloads(text: str, tmp_path: Path) -> None:
     done = run_python(text, {"HF_HOME": str(tmp_path)})
 
     assert done.returncode == 1
@@ -241,23 +232,23 @@ def test_replicas_read_what_the_build_fetched_and_cannot_change_it(
     path = packages(version, libraries)
     assert run_python(FETCH.format(SD, "pytorch_model.bin"), build, path).returncode == 0
     shared = tmp_path / "cache" / "huggingface" / "hub"
-    before = {each: each.stat().st_mtime_ns for each in shared.rglob("*") if each.is_file()}
+    before = {path: path.stat().st_mtime_ns for path in shared.rglob("*") if path.is_file()}
 
     replica = {**build, **lend_cache(home, tmp_path / "build" / "huggingface")}
-    asked = len([each for each in hub.requests if each.startswith("GET")])
+    count = len([request for request in hub.requests if request.startswith("GET")])
     read = run_python(FETCH.format(SD, "pytorch_model.bin"), replica, path)
     more = run_python(FETCH.format(SD, "config.json"), replica, path)
 
     assert read.returncode == 0, read.stderr
     assert Path(read.stdout.strip()).stat().st_size == 300_000
     assert more.returncode == 0, more.stderr
-    fetched = [each for each in hub.requests if each.startswith("GET")][asked:]
-    assert not [each for each in fetched if "/cdn/" in each]  # the weights came once
-    assert {each: each.stat().st_mtime_ns for each in shared.rglob("*") if each.is_file()} == before
+    fetched = [request for request in hub.requests if request.startswith("GET")][count:]
+    assert not [request for request in fetched if "/cdn/" in request]  # the weights came once
+    assert {path: path.stat().st_mtime_ns for path in shared.rglob("*") if path.is_file()} == before
     assert str(tmp_path / "build") in more.stdout
 
 
-def test_a_place_that_the_dockerfile_names_is_kept(tmp_path: Path) -> None:
+def test_a_hub_cache_named_by_the_dockerfile_is_respected(tmp_path: Path) -> None:
     for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
         assert hub_home(tmp_path, {name: "/app/cache"}, {}) == {}
     assert lend_cache({}, tmp_path / "lent") == {}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bananastand.platform.building import BuildError, BuildSettings, build
+from bananastand.platform.building import BuildError
 from bananastand.platform.building.builder import passed_secrets
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from hub import MEMBER, Hub, Repository
+from platform_builds import Bench
 
 SD, OLD_SD = "stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"
 GATED = "meta-llama/Llama-2-7b-chat-hf"
@@ -40,64 +40,47 @@ def _reached(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
 
-class Built:
-    """Builds of one cache."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.lines, self.count = folder, list[str](), 0
-
-    def build(
-        self, name: str, *, env: str = "", toml: str = "", secrets: Mapping[str, str] | None = None,
-        download: str = DOWNLOAD,
-    ) -> Launch:  # fmt: skip
-        self.count += 1
-        source = self.folder / f"source{self.count}"
-        source.mkdir()
-        (source / "download.py").write_text(download.format(name))
-        (source / "Dockerfile").write_text(DOCKERFILE.format(env=env))
-        if toml:
-            (source / "bananastand.toml").write_text(toml)
-        settings = BuildSettings(cache=self.folder / "cache", builder="process",
-                                 secrets=secrets or {})  # fmt: skip
-        place = self.folder / f"build{self.count}"
-        return asyncio.run(build(source, settings=settings, folder=place, log=self.lines.append))
-
-    def run(self, launch: Launch) -> str:
-        """What a replica's process prints, without the hub."""
-        environment = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", **launch.environment}
-        assert launch.python is not None
-        done = subprocess.run([launch.python, "download.py"], cwd=launch.workdir, env=environment,
-                              capture_output=True, text=True, timeout=120)  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-
 @pytest.fixture
-def built(tmp_path: Path) -> Built:
-    return Built(tmp_path)
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path, sandboxed=False)
 
 
-def test_replicas_find_what_the_build_fetched_in_a_cache_of_their_own(built: Built, hub: Hub) -> None:
-    launch = built.build(SD)
-
-    place = Path(built.run(launch))
-
-    assert place.is_relative_to(built.folder / "build1" / "huggingface")
-    assert place.resolve().is_relative_to(built.folder / "cache" / "huggingface" / "hub")
-    before = len([each for each in hub.requests if "/cdn/" in each])
-    built.build(SD, env="ENV OTHER=1\n")
-    assert len([each for each in hub.requests if "/cdn/" in each]) == before  # the weights are fetched once for all
+def build(
+    bench: Bench, name: str, *, env: str = "", toml: str = "", download: str = DOWNLOAD, **settings: Any
+) -> Launch:
+    """Build an app whose download.py fetches a repository."""
+    bench.write({"download.py": download.format(name), "bananastand.toml": toml})
+    return bench.build(DOCKERFILE.format(env=env), **settings)
 
 
-def test_a_cache_that_the_dockerfile_names_is_found_there(built: Built) -> None:
-    launch = built.build(SD, env="ENV HF_HOME=/app/cache\n")
+def run(bench: Bench, launch: Launch) -> str:
+    """Return what a replica prints without the hub."""
+    return bench.ran(launch, HF_HUB_OFFLINE="1")
 
-    assert Path(built.run(launch)).is_relative_to(built.folder / "build1" / "stage0" / "root" / "app" / "cache")
+
+def test_replicas_find_what_the_build_fetched_in_a_cache_of_their_own(bench: Bench, hub: Hub) -> None:
+    launch = build(bench, SD)
+
+    place = Path(run(bench, launch))
+
+    assert place.is_relative_to(bench.folder / "build1" / "huggingface")
+    assert place.resolve().is_relative_to(bench.folder / "cache" / "huggingface" / "hub")
+    before = len([request for request in hub.requests if "/cdn/" in request])
+    build(bench, SD, env="ENV OTHER=1\n")
+    assert (
+        len([request for request in hub.requests if "/cdn/" in request]) == before
+    )  # the weights are fetched once for all
 
 
-def test_a_deleted_repository_is_explained_with_its_line_and_successor(built: Built) -> None:
+def test_a_cache_that_the_dockerfile_names_is_found_there(bench: Bench) -> None:
+    launch = build(bench, SD, env="ENV HF_HOME=/app/cache\n")
+
+    assert Path(run(bench, launch)).is_relative_to(bench.folder / "build1" / "stage0" / "root" / "app" / "cache")
+
+
+def test_a_deleted_repository_is_explained_with_its_line_and_successor(bench: Bench) -> None:
     with pytest.raises(BuildError) as failed:
-        built.build(OLD_SD)
+        build(bench, OLD_SD)
 
     assert str(failed.value) == (
         "Dockerfile line 4: RUN python3 download.py failed. weights: runwayml/stable-diffusion-v1-5 is gone from the "
@@ -107,25 +90,25 @@ def test_a_deleted_repository_is_explained_with_its_line_and_successor(built: Bu
     )
 
 
-def test_a_successor_is_used_where_bananastand_toml_asks_for_it(built: Built) -> None:
-    launch = built.build(OLD_SD, toml=f'[build.weights]\n"{OLD_SD}" = "{SD}"\n')
+def test_a_successor_is_used_where_bananastand_toml_asks_for_it(bench: Bench) -> None:
+    launch = build(bench, OLD_SD, toml=f'[build.weights]\n"{OLD_SD}" = "{SD}"\n')
 
-    assert "models--runwayml--stable-diffusion-v1-5" in built.run(launch)
+    assert "models--runwayml--stable-diffusion-v1-5" in run(bench, launch)
 
 
-def test_a_token_reaches_the_build_by_its_name_alone(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_named_token_reaches_the_build(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", MEMBER)  # of whoever runs the platform
     with pytest.raises(BuildError, match="is gated, and no token was sent"):
-        built.build(GATED)
+        build(bench, GATED)
 
-    launch = built.build(GATED, secrets={"HF_TOKEN": MEMBER})
+    launch = build(bench, GATED, secrets={"HF_TOKEN": MEMBER})
 
     assert not any(MEMBER in value for value in launch.environment.values())
-    assert not any(MEMBER in line for line in built.lines)
+    assert not any(MEMBER in line for line in bench.lines)
 
 
 def test_a_login_of_the_platform_s_user_does_not_reach_the_build(
-    built: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     (home / ".cache" / "huggingface").mkdir(parents=True)
@@ -133,7 +116,7 @@ def test_a_login_of_the_platform_s_user_does_not_reach_the_build(
     monkeypatch.setenv("HOME", str(home))
 
     with pytest.raises(BuildError, match="is gated, and no token was sent"):
-        built.build(GATED)
+        build(bench, GATED)
 
 
 def test_names_of_secrets_for_every_app_come_from_the_command_and_from_stand_toml(
@@ -161,14 +144,14 @@ print(hf_hub_download({{!r}}, "pytorch_model.bin", cache_dir=os.path.join(os.env
 @pytest.mark.parametrize("cache", ["diffusers", "transformers", "datasets"])
 @pytest.mark.parametrize("named", [False, True], ids=["the platform's cache", "a cache that HF_HOME names"])
 def test_weights_of_a_library_with_a_cache_of_its_own_come_once(
-    cache: str, named: bool, built: Built, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cache: str, named: bool, bench: Bench, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if named:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-cache"))
-    asked = len(hub.requests)
-    first = built.build(SD, download=OWN_CACHE.format(cache=cache))
+    count = len(hub.requests)
+    first = build(bench, SD, download=OWN_CACHE.format(cache=cache))
 
-    assert Path(built.run(first)).stat().st_size == 300_000  # HF_HUB_OFFLINE is set
-    second = built.build(SD, download=OWN_CACHE.format(cache=cache))
-    assert Path(built.run(second)).stat().st_size == 300_000
-    assert len([each for each in hub.requests[asked:] if each.startswith("GET /cdn/")]) == 1
+    assert Path(run(bench, first)).stat().st_size == 300_000  # HF_HUB_OFFLINE is set
+    second = build(bench, SD, download=OWN_CACHE.format(cache=cache))
+    assert Path(run(bench, second)).stat().st_size == 300_000
+    assert len([request for request in hub.requests[count:] if request.startswith("GET /cdn/")]) == 1

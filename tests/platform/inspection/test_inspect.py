@@ -149,23 +149,23 @@ def found(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def test_the_first_template_is_recognised_and_should_run(inspect: Inspect) -> None:
     done = inspect(FIRST_TEMPLATE, "--json")
-    told = found(done)
+    report = found(done)
 
     assert done.returncode == 0, done.stdout
-    assert told["runs"] is True
-    assert (told["template"]["kind"], told["template"]["first"]) == ("sanic", True)
-    assert told["template"]["where"] == "server.py:1"
-    assert told["base"] == {
+    assert report["runs"] is True
+    assert (report["template"]["kind"], report["template"]["first"]) == ("sanic", True)
+    assert report["template"]["where"] == "server.py:1"
+    assert report["base"] == {
         "image": "pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime", "python": "3.8", "reason": "what the image holds",
         "where": "Dockerfile:1",
     }  # fmt: skip
-    assert (told["torch"]["version"], told["torch"]["cuda"]) == ("1.11.0", "11.3")
-    assert (told["port"], told["health"]) == (8000, "/healthcheck")
-    assert told["system_packages"] == ["git", "ffmpeg"]
-    assert [(each["line"], each["state"]) for each in told["requirements"]] == [
+    assert (report["torch"]["version"], report["torch"]["cuda"]) == ("1.11.0", "11.3")
+    assert (report["port"], report["health"]) == (8000, "/healthcheck")
+    assert report["system_packages"] == ["git", "ffmpeg"]
+    assert [(requirement["line"], requirement["state"]) for requirement in report["requirements"]] == [
         ("sanic==22.6.2", "pinned"), ("transformers", "open"), ("accelerate", "open"),
     ]  # fmt: skip
-    (weight,) = told["weights"]
+    (weight,) = report["weights"]
     assert (weight["name"], weight["during"], weight["state"]) == ("bert-base-uncased", "build", "moved")
     assert weight["where"] == ["app.py:8", "download.py:4"]
     assert (weight["successor"], weight["size"], weight["license"]) == (
@@ -175,27 +175,30 @@ def test_the_first_template_is_recognised_and_should_run(inspect: Inspect) -> No
 
 def test_a_potassium_app_says_what_must_be_changed_first(inspect: Inspect) -> None:
     done = inspect(POTASSIUM, "--json")
-    told = found(done)
+    report = found(done)
 
     assert done.returncode == 1
-    assert told["template"]["versions"] == ["0.1.0", "0.1.1", "0.1.2", "0.2.0", "0.2.1"]
-    assert told["template"]["where"] == "requirements.txt:1"
-    (weight,) = told["weights"]
+    assert report["template"]["versions"] == ["0.1.0", "0.1.1", "0.1.2", "0.2.0", "0.2.1"]
+    assert report["template"]["where"] == "requirements.txt:1"
+    (weight,) = report["weights"]
     assert (weight["name"], weight["state"], weight["successor"], weight["token"]) == (OLD_SD, "gone", SD, True)
-    assert [(each["route"], each["kind"]) for each in told["handlers"]] == [("/", "handler"), ("/paint", "background")]
-    assert told["webhooks"] == ["app.py:20"]
-    assert told["paths"] == ["/weights.txt at app.py:12"]
-    assert {"name": "HF_AUTH_TOKEN", "where": "app.py:10", "required": True, "secret": True, "value": None} in told[
+    assert [(handler["route"], handler["kind"]) for handler in report["handlers"]] == [
+        ("/", "handler"),
+        ("/paint", "background"),
+    ]
+    assert report["webhooks"] == ["app.py:20"]
+    assert report["paths"] == ["/weights.txt at app.py:12"]
+    assert {"name": "HF_AUTH_TOKEN", "where": "app.py:10", "required": True, "secret": True, "value": None} in report[
         "variables"
     ]
-    changes = {each["where"]: each for each in told["differences"] if each["change"]}
+    changes = {difference["where"]: difference for difference in report["differences"] if difference["change"]}
     assert changes["app.py:10"]["text"] in (
         f"{OLD_SD} is gone from the hub: deleted by its owner in August 2024", "HF_AUTH_TOKEN has no value",
     )  # fmt: skip
     assert "--cpu" in changes["app.py:11"]["change"]
 
 
-def test_the_report_is_read_by_people(inspect: Inspect) -> None:
+def test_the_report_lists_findings_and_changes_as_text(inspect: Inspect) -> None:
     done = inspect(POTASSIUM)
 
     assert done.returncode == 1
@@ -221,7 +224,7 @@ def test_fix_writes_what_is_needed_and_says_why(inspect: Inspect, tmp_path: Path
     again = found(inspect({}, "--json"))
     (weight,) = again["weights"]
     assert weight["successor"] == SD
-    assert OLD_SD not in " ".join(each["text"] for each in again["differences"])
+    assert OLD_SD not in " ".join(difference["text"] for difference in again["differences"])
     assert (tmp_path / "repository" / "app.py").read_text() == POTASSIUM["app.py"]
 
 
@@ -274,7 +277,7 @@ def test_an_app_without_a_cmd_gets_its_command(inspect: Inspect, tmp_path: Path)
 def test_weights_are_found_however_the_code_names_them(code: str, names: list[str], inspect: Inspect) -> None:
     files = {"app.py": code, "Dockerfile": "FROM python:3.10\nENV SET_IN_DOCKERFILE=c/d\nCMD python3 app.py\n"}
 
-    assert sorted(each["name"] for each in found(inspect(files, "--json", "--offline"))["weights"]) == names
+    assert sorted(weight["name"] for weight in found(inspect(files, "--json", "--offline"))["weights"]) == names
 
 
 def test_weights_of_the_dockerfile_and_shell_scripts_are_found(inspect: Inspect) -> None:
@@ -289,16 +292,16 @@ CMD ["./start.sh"]
         "start.sh": "curl -LO https://files.example/weights.pt\nexec ./server\n",
     }
 
-    told = found(inspect(files, "--json", "--offline"))
+    report = found(inspect(files, "--json", "--offline"))
 
-    assert {each["name"]: each["during"] for each in told["weights"]} == {
+    assert {weight["name"]: weight["during"] for weight in report["weights"]} == {
         "c/d": "build",
         "e/f": "build",
         "g/h": "build",
         "i/j": "build",
         "https://files.example/weights.pt": "start or call",
     }
-    assert told["template"]["kind"] == "shell"
+    assert report["template"]["kind"] == "shell"
 
 
 @pytest.mark.parametrize(
@@ -330,9 +333,9 @@ CMD ["./start.sh"]
 def test_every_kind_of_server_is_recognised(
     files: dict[str, str], kind: str, port: int | None, inspect: Inspect
 ) -> None:
-    told = found(inspect(files, "--json", "--offline"))
+    report = found(inspect(files, "--json", "--offline"))
 
-    assert (told["template"]["kind"], told["port"]) == (kind, port)
+    assert (report["template"]["kind"], report["port"]) == (kind, port)
 
 
 def test_a_gated_repository_asks_for_a_token(inspect: Inspect) -> None:
@@ -344,16 +347,14 @@ def test_a_gated_repository_asks_for_a_token(inspect: Inspect) -> None:
     assert (done.returncode, weight["state"], weight["license"]) == (1, "gated", "llama2")
 
 
-def test_without_a_hub_it_says_what_it_could_not_ask(
-    inspect: Inspect, monkeypatch: pytest.MonkeyPatch, hub: Hub
-) -> None:
+def test_an_unreachable_hub_is_reported_as_unread(inspect: Inspect, monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
     monkeypatch.setattr(Hub, "url", property(lambda self: "http://127.0.0.1:9"))
     files = {"app.py": "from transformers import AutoModel\nAutoModel.from_pretrained('owner/name')"}
 
-    told = found(inspect(files, "--json"))
+    report = found(inspect(files, "--json"))
 
-    assert told["runs"] is True
-    assert "the hub was not reached" in told["unread"][0]
+    assert report["runs"] is True
+    assert "the hub was not reached" in report["unread"][0]
 
 
 def test_old_names_of_potassium_narrow_its_versions(inspect: Inspect) -> None:
@@ -361,13 +362,13 @@ def test_old_names_of_potassium_narrow_its_versions(inspect: Inspect) -> None:
         "from potassium import Potassium\napp = Potassium('x')\n@app.async_handler\ndef handler(context, request): ..."
     )
 
-    told = found(inspect({"app.py": app}, "--json", "--offline"))
+    report = found(inspect({"app.py": app}, "--json", "--offline"))
 
-    assert told["template"]["versions"] == ["0.0.5", "0.0.6", "0.0.7", "0.0.8"]
-    assert "async_handler is of 0.0.5 to 0.0.8" in told["template"]["reason"]
+    assert report["template"]["versions"] == ["0.0.5", "0.0.6", "0.0.7", "0.0.8"]
+    assert "async_handler is of 0.0.5 to 0.0.8" in report["template"]["reason"]
 
 
-def test_a_question_after_the_gpu_is_a_guard(inspect: Inspect) -> None:
+def test_gpu_calls_behind_is_available_need_no_change(inspect: Inspect) -> None:
     app = """import torch
 device = "cuda" if torch.cuda.is_available() else "cpu"
 model = load().to(device)
@@ -375,26 +376,26 @@ if torch.cuda.is_available():
     model.cuda()
 """
     assert found(inspect({"app.py": app}, "--json", "--offline"))["runs"] is True
-    told = found(inspect({"app.py": app + "model.cuda()\nx = torch.device('cuda')\n"}, "--json", "--offline"))
-    assert [each["where"] for each in told["differences"] if each["change"]] == ["app.py:6", "app.py:7"]
+    report = found(inspect({"app.py": app + "model.cuda()\nx = torch.device('cuda')\n"}, "--json", "--offline"))
+    assert [difference["where"] for difference in report["differences"] if difference["change"]] == [
+        "app.py:6",
+        "app.py:7",
+    ]
 
 
-def test_a_repository_that_cannot_be_read_in_parts_is_read_in_the_rest(inspect: Inspect) -> None:
+def test_an_unreadable_file_is_reported_and_the_rest_is_inspected(inspect: Inspect) -> None:
     files = {"app.py": "print 'Python 2'\n", "Dockerfile": "FROM python:3.10\nCMD python app.py\n"}
 
-    told = found(inspect(files, "--json", "--offline"))
+    report = found(inspect(files, "--json", "--offline"))
 
-    assert told["unread"] == [
+    assert report["unread"] == [
         "app.py:1: not read as Python 3: Missing parentheses in call to 'print'. Did you mean print(...)?"
     ]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        (["--dry-run"], "--dry-run goes with --fix"),
-        (["--as-of", "yesterday"], "--as-of yesterday: give a date"),
-    ],
+    [(["--dry-run"], "--dry-run goes with --fix"), (["--as-of", "yesterday"], "--as-of yesterday: give a date")],
 )
 def test_a_wrong_argument_ends_with_2(options: list[str], message: str, inspect: Inspect) -> None:
     done = inspect(FIRST_TEMPLATE, "--offline", *options)
@@ -451,11 +452,11 @@ def test_a_variable_that_the_repository_sets_itself_needs_no_value(
     server = f"{'import settings' if 'settings.py' in files else ''}\n{READS}"
     dockerfile = f"FROM python:3.10\nCOPY . .\nEXPOSE 8000\nCMD {command}\n"
 
-    told = found(inspect({"server.py": server, "Dockerfile": dockerfile, **files}, "--json", "--offline"))
+    report = found(inspect({"server.py": server, "Dockerfile": dockerfile, **files}, "--json", "--offline"))
 
-    assert told["variables"][0]["name"] == "GREETING"
-    assert told["variables"][0]["required"] is False
-    assert told["runs"] is True
+    assert report["variables"][0]["name"] == "GREETING"
+    assert report["variables"][0]["required"] is False
+    assert report["runs"] is True
 
 
 @pytest.mark.parametrize(
@@ -469,10 +470,10 @@ def test_a_variable_that_the_repository_sets_itself_needs_no_value(
 def test_a_variable_that_nothing_sets_needs_a_value(files: dict[str, str], inspect: Inspect) -> None:
     dockerfile = "FROM python:3.10\nCOPY . .\nCMD python3 server.py\n"
 
-    told = found(inspect({"server.py": READS, "Dockerfile": dockerfile, **files}, "--json", "--offline"))
+    report = found(inspect({"server.py": READS, "Dockerfile": dockerfile, **files}, "--json", "--offline"))
 
-    assert told["differences"][0]["text"] == "GREETING has no value"
-    assert told["runs"] is False
+    assert report["differences"][0]["text"] == "GREETING has no value"
+    assert report["runs"] is False
 
 
 @pytest.mark.parametrize(
@@ -491,23 +492,29 @@ def test_a_secret_of_an_arg_line_is_needed_where_a_run_line_reads_it(
     dockerfile = f"FROM python:3.10\nARG HF_AUTH_TOKEN\n{line}\nCMD python3 server.py\n"
     files = {"download.py": code, "server.py": "", "Dockerfile": dockerfile}
 
-    told = found(inspect(files, "--json", "--offline"))
+    report = found(inspect(files, "--json", "--offline"))
 
-    assert [each["required"] for each in told["variables"] if each["name"] == "HF_AUTH_TOKEN"] == [required]
+    assert [variable["required"] for variable in report["variables"] if variable["name"] == "HF_AUTH_TOKEN"] == [
+        required
+    ]
 
 
 def test_a_python_that_a_line_of_the_dockerfile_installs_is_the_one_that_counts(inspect: Inspect) -> None:
     dockerfile = "FROM nvidia/cuda:11.3.1-base-ubuntu20.04\nRUN apt-get install -y python3.9\nCMD python3.9 server.py\n"
 
-    told = found(inspect({"server.py": "", "Dockerfile": dockerfile}, "--json", "--offline"))
+    report = found(inspect({"server.py": "", "Dockerfile": dockerfile}, "--json", "--offline"))
 
-    assert told["base"]["python"] == "3.9"
-    assert told["base"]["reason"] == "Dockerfile line 3 names it"
+    assert report["base"]["python"] == "3.9"
+    assert report["base"]["reason"] == "Dockerfile line 3 names it"
 
 
 @pytest.mark.parametrize(("line", "runs"), [("RUN git clone https://github.com/o/r /r", True), ("COPY . .", False)])
 def test_a_program_that_a_line_brings_is_not_missed(line: str, runs: bool, inspect: Inspect) -> None:
-    told = found(inspect({"Dockerfile": f"FROM python:3.10\n{line}\nCMD python3 /r/serve.py\n"}, "--json", "--offline"))
+    report = found(
+        inspect({"Dockerfile": f"FROM python:3.10\n{line}\nCMD python3 /r/serve.py\n"}, "--json", "--offline")
+    )
 
-    assert told["runs"] is runs
-    assert any("serve.py, which the repository does not have" in each["text"] for each in told["differences"])
+    assert report["runs"] is runs
+    assert any(
+        "serve.py, which the repository does not have" in difference["text"] for difference in report["differences"]
+    )

@@ -58,7 +58,7 @@ def inspect(server: PackageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def changes(inspection: Inspection) -> list[tuple[str, str | None, str | None]]:
-    return [(each.text, each.where, each.change) for each in inspection.changes]
+    return [(difference.text, difference.where, difference.change) for difference in inspection.changes]
 
 
 @pytest.mark.needs("uv")
@@ -98,7 +98,7 @@ def test_requirements_that_contradict_each_other_are_named(inspect: Inspect) -> 
 
     ((text, where, change),) = changes(said)
     assert text.startswith("the requirements contradict each other: Because")
-    assert all(each in text for each in ("juice", "fruit<1.1", "fruit==1.1"))
+    assert all(name in text for name in ("juice", "fruit<1.1", "fruit==1.1"))
     assert where == "requirements.txt:1"
     assert '[build] pins = ["PACKAGE==VERSION"]' in (change or "")
 
@@ -114,7 +114,7 @@ def test_a_pinned_version_that_was_withdrawn_is_still_to_be_had(inspect: Inspect
     said = inspect("rotten==1.0")
 
     assert said.runs
-    assert [each.text for each in said.differences if "rotten" in each.text] == [
+    assert [difference.text for difference in said.differences if "rotten" in difference.text] == [
         "rotten==1.0 was withdrawn by its authors (yanked); a pin gets it still"
     ]
 
@@ -173,9 +173,9 @@ def test_a_package_of_another_index_that_gives_no_answer_is_left_open(inspect: I
 
 
 def test_without_the_index_nothing_is_asked(inspect: Inspect, server: PackageServer) -> None:
-    before = len(server.asked)
+    before = len(server.requests)
 
     said = inspect("fruit==9.9", index=False)
 
     assert (said.resolution.state, said.resolution.reason) == ("unknown", "the package index was not asked")
-    assert len(server.asked) == before
+    assert len(server.requests) == before

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings, NotHonoured, build
-from bananastand.platform.building.processes.run_commands import read_run
+from bananastand.platform.building.processes.run_analysis import analyse_run
 from bananastand.platform.launch import Launch
 
 APP = 'print("app")\n'
@@ -360,7 +360,7 @@ def never(name: str) -> str | None:
     ],
 )  # fmt: skip
 def test_a_run_line_is_read(text: str, line: str, pip: list[Any]) -> None:
-    read = read_run(1, text, never)
+    read = analyse_run(1, text, never)
 
     assert read.pip == pip
     assert read.line == line
@@ -376,4 +376,4 @@ def test_no_run_line_reaches_a_path_of_this_machine() -> None:
         "python3 x --dir=/w",
         "cat </w",
     ):
-        assert '"$BANANASTAND_ROOT"/' in read_run(1, text, hidden).line
+        assert '"$BANANASTAND_ROOT"/' in analyse_run(1, text, hidden).line

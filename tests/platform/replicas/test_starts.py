@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from bananastand.platform.building import BuildError, BuildSettings
-from bananastand.platform.building.choice import choose
+from bananastand.platform.building.builder_choice import choose_builder
 from bananastand.platform.building.dockerfile.dockerfile import parse
-from bananastand.platform.building.dockerfile.dockerfile_edits import with_overrides
-from bananastand.platform.building.dockerfile.starts import Start, start_of, started
+from bananastand.platform.building.dockerfile.dockerfile_edits import apply_overrides
+from bananastand.platform.building.dockerfile.image_command import ImageCommand, read_image_command, resolve_command
 from bananastand.platform.building.overrides import AppOverrides, BuildOverrides, Overrides
 from platform_builds import Bench, wheel
 
@@ -23,11 +23,11 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path, sandboxed=False)
 
 
-def start(text: str) -> Start | None:
-    found = dict[str, Start]()
+def start(text: str) -> ImageCommand | None:
+    found = dict[str, ImageCommand]()
     for line in parse(f"FROM scratch\n{text}").stages[0].instructions:
-        found[line.name] = start_of(line)
-    return started(found.get("ENTRYPOINT"), found.get("CMD"), 2)
+        found[line.name] = read_image_command(line)
+    return resolve_command(found.get("ENTRYPOINT"), found.get("CMD"), 2)
 
 
 @pytest.mark.parametrize(
@@ -169,12 +169,12 @@ def test_an_engine_reads_the_overrides_in_its_dockerfile() -> None:
     pins = BuildOverrides(pins=("x==1",), skip=("RUN make",), system_packages=("libgl1",))
     files = BuildOverrides(requirements=("r.txt",))
 
-    assert with_overrides(text, parse(text), BuildOverrides()) == text
-    assert with_overrides(text, parse(text), pins) == (
+    assert apply_overrides(text, parse(text), BuildOverrides()) == text
+    assert apply_overrides(text, parse(text), pins) == (
         "FROM a AS one\nFROM one\nRUN apt-get update && apt-get install -y libgl1\nRUN pip install x \\\n  y\n"
         "RUN python3 -m pip install x==1\nRUN pip install z\nRUN python3 -m pip install x==1\nCMD python3 app.py\n"
     )
-    assert with_overrides(text, parse(text), files) == (
+    assert apply_overrides(text, parse(text), files) == (
         "FROM a AS one\nRUN make \\\n  install\nFROM one\nCOPY r.txt /tmp/requirements-0.txt\n"
         "RUN python3 -m pip install -r /tmp/requirements-0.txt\nCMD python3 app.py\n"
     )
@@ -216,7 +216,7 @@ def test_a_container_is_the_default_where_an_engine_works(
         (path / name).write_text("#!/bin/sh\nexit 0\n")
         (path / name).chmod(0o755)
     overrides = Overrides(AppOverrides(), BuildOverrides(builder=toml))
-    choice = asyncio.run(choose(BuildSettings(cache=path, **deploy), overrides))
+    choice = asyncio.run(choose_builder(BuildSettings(cache=path, **deploy), overrides))
 
     assert (choice.builder, choice.engine.name if choice.engine else None) == (builder, engine)
     assert reason in choice.reason

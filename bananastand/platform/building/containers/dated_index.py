@@ -1,4 +1,4 @@
-"""An index of packages as it was on a day, on loopback for the time of an image's build.
+"""Serves a package index as it was on a day, on loopback, while an image is built.
 
 pip in a container cannot be given a day. It asks this index instead, which leaves out files uploaded later. The
 files themselves come from where they are.
@@ -19,24 +19,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ..environments.as_of import resolve_as_of
 from ..environments.installer import PipConfig
-from ..environments.package_index import DEFAULT_INDEX, PackageIndex
+from ..environments.package_index import DEFAULT_INDEX, PackageIndex, version_of_file
 from ..log import BuildLog
 from ..settings import BuildSettings
 from ..sources.ignore import Ignored
 from ..sources.sources import files_of
 
-__all__ = ["DatedIndex", "dated_index", "exact_pins", "files_before"]
+__all__ = ["DatedIndex", "serve_dated_index", "exact_pins", "files_before"]
 
 LARGEST = 2**20  # bytes of a file that is read for pins
 READ = re.compile(r"(\.txt|\.in|\.toml|\.cfg|\.ya?ml|\.sh|setup\.py|Dockerfile[^/]*)$")
@@ -45,7 +39,13 @@ PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([A-Za-z
 
 @dataclass(frozen=True, slots=True)
 class DatedIndex:
-    """address: of its simple API. port: on loopback. cutoff: what was uploaded before it counts."""
+    """A running index.
+
+    Attributes:
+        address: Of its simple API.
+        port: On loopback.
+        cutoff: Files uploaded later are left out.
+    """
 
     address: str
     port: int
@@ -53,10 +53,10 @@ class DatedIndex:
 
 
 @contextlib.asynccontextmanager
-async def dated_index(
+async def serve_dated_index(
     settings: BuildSettings, source: Path, pip: PipConfig, log: BuildLog
 ) -> AsyncGenerator[DatedIndex | None]:
-    """Serve it while it is entered; None where today's packages are meant, or where this machine has no open index.
+    """Serve the index while it is entered; yields None where today's packages count or no open index is configured.
 
     Args:
         settings: The day that was asked for, and that of the last commit.
@@ -67,10 +67,12 @@ async def dated_index(
     as_of = await asyncio.to_thread(resolve_as_of, settings.as_of, settings.committed, source)
     log(str(as_of))
     indexes = [pip.index or DEFAULT_INDEX, *pip.extra]
-    if as_of.cutoff is None or pip.no_index or any("@" in each for each in indexes):
+    if as_of.cutoff is None or pip.no_index or any("@" in address for address in indexes):
         yield None
         return
-    index = PackageIndex([each for each in indexes if not each.startswith(("file:", "/"))], (), pip.certificates)
+    index = PackageIndex(
+        [address for address in indexes if not address.startswith(("file:", "/"))], (), pip.certificates
+    )
     pins, untimed = await asyncio.to_thread(exact_pins, source), set[str]()
     server = _server(index, as_of.cutoff, pins, untimed)
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="dated index", daemon=True)
@@ -87,7 +89,7 @@ async def dated_index(
 
 
 def exact_pins(source: Path) -> dict[str, set[Version]]:
-    """The versions that files of the source ask for with `==`, by package: they count whenever they were uploaded."""
+    """Return the versions that files of the source pin with `==`, by package; they count whatever their upload time."""
     found = dict[str, set[Version]]()
     for name, entry in files_of(source, Ignored()):
         is_file = entry.is_file(follow_symlinks=False) and READ.search(name)
@@ -103,11 +105,11 @@ def exact_pins(source: Path) -> dict[str, set[Version]]:
 def files_before(
     rows: Iterable[Mapping[str, Any]], cutoff: datetime, pinned: Collection[Version] = ()
 ) -> list[Mapping[str, Any]]:
-    """The files of a package that were there, and those of pinned versions. All, where its index tells no times."""
+    """Return the files uploaded before the cutoff and those of pinned versions; all, where the index has no times."""
     found = list(rows)
     if not _is_timed(found):
         return found
-    return [row for row in found if _was_there(row, cutoff) or _version(str(row["filename"])) in pinned]
+    return [row for row in found if _was_there(row, cutoff) or version_of_file(str(row["filename"])) in pinned]
 
 
 def _is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
@@ -118,15 +120,6 @@ def _is_timed(rows: Iterable[Mapping[str, Any]]) -> bool:
 def _was_there(row: Mapping[str, Any], cutoff: datetime) -> bool:
     time = row.get("upload-time")
     return bool(time) and _moment(str(time)) <= cutoff
-
-
-def _version(filename: str) -> Version | None:
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[1]
-        return parse_sdist_filename(filename)[1]
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
-        return None
 
 
 def _moment(text: str) -> datetime:
@@ -158,13 +151,13 @@ def _server(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: pip says what it takes."""
+            """Log nothing: pip reports what it takes."""
 
     return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
 def _page(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A page of the simple API in HTML, which pip of any version reads."""
+    """Return a page of the simple API in HTML, which pip of any version reads."""
     lines = ["<!DOCTYPE html><html><body>"]
     for row in rows:
         digest = (row.get("hashes") or {}).get("sha256")

@@ -1,7 +1,4 @@
-"""Which container engine works here: one that is installed is tried once, with an image of one tiny program.
-
-Knows the engines' commands; builds nothing of a user's.
-"""
+"""Finds a container engine that works: each installed one is tried once with a tiny image."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from ...environment import inherited
 from ...replicas.start_command import ENGINES as VARIABLES
 from ..commands import output, run
 
-__all__ = ["CONTAINERS", "ENGINES", "Engine", "Found", "find_engine"]
+__all__ = ["CONTAINERS", "ENGINES", "ContainerEngine", "EngineSearch", "find_engine"]
 
 CONTAINERS = ("docker", "podman")  # they isolate what they run; buildah does where it is set up so
 ENGINES = ("docker", "podman", "buildah")
@@ -41,11 +38,13 @@ OTHER_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ContainerEngine:
     """An engine that works.
 
-    isolation: buildah's --isolation, where its default does not work; else None. host_network: whether RUN lines may
-    be on this machine's network.
+    Attributes:
+        name: The program.
+        isolation: buildah's --isolation, where its default fails; else None.
+        host_network: Whether RUN lines may use the machine's network.
     """
 
     name: str
@@ -54,23 +53,23 @@ class Engine:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Of its `build` and `run`."""
+        """Options of its `build` and `run`."""
         return ("--isolation", self.isolation) if self.isolation else ()
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The first engine that works, or None; and why those that are installed and come before it do not."""
+class EngineSearch:
+    """The first engine that works, or None, and the problems of installed engines that come before it."""
 
-    engine: Engine | None
+    engine: ContainerEngine | None
     problems: dict[str, str] = field(default_factory=dict[str, str])
 
     def __str__(self) -> str:
         return "; ".join(f"{name} is installed, but {problem}" for name, problem in self.problems.items())
 
 
-async def find_engine(names: Sequence[str], notes: Path) -> Found:
-    """The first of the engines that builds and runs a container here.
+async def find_engine(names: Sequence[str], notes: Path) -> EngineSearch:
+    """Return the first engine that builds and runs a container here.
 
     Args:
         names: Programs, the preferred one first.
@@ -80,50 +79,50 @@ async def find_engine(names: Sequence[str], notes: Path) -> Found:
     for name in names:
         if shutil.which(name) is None:
             continue
-        status, said = await output([name, "info"], seconds=20)  # asks docker's engine too, not its client alone
+        status, info = await output([name, "info"], seconds=20)  # asks docker's engine too, not its client alone
         if status:
             problems[name] = "it does not answer: `" + name + " info` says why"
             continue
-        engine, problem = await _noted(name, said, notes)
+        engine, problem = await _check_engine(name, info, notes)
         if engine is not None:
-            return Found(engine, problems)
+            return EngineSearch(engine, problems)
         problems[name] = problem
-    return Found(None, problems)
+    return EngineSearch(None, problems)
 
 
-async def _noted(name: str, info: str, notes: Path) -> tuple[Engine | None, str]:
+async def _check_engine(name: str, info: str, notes: Path) -> tuple[ContainerEngine | None, str]:
     note = notes / f"{name}.json"
     try:
         if time.time() - note.stat().st_mtime < TRUSTED:
-            return Engine(**json.loads(note.read_text(encoding="utf-8"))), ""
+            return ContainerEngine(**json.loads(note.read_text(encoding="utf-8"))), ""
     except (OSError, ValueError, TypeError):
         pass
-    engine, problem = await _tried(name, info)
+    engine, problem = await _try_engine(name, info)
     if engine is not None:
         notes.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(dataclasses.asdict(engine)), encoding="utf-8")
     return engine, problem
 
 
-async def _tried(name: str, info: str) -> tuple[Engine | None, str]:
-    """Build and run the tiny program; the last line of what failed."""
+async def _try_engine(name: str, info: str) -> tuple[ContainerEngine | None, str]:
+    """Build and run the tiny program; return the engine, or None and the last line of what failed."""
     program = _program(await _machine(name))
     if program is None:
-        return Engine(name), ""  # no program for it is known here: what `info` says has to do
+        return ContainerEngine(name), ""  # no program for it is known here: what `info` says has to do
     with tempfile.TemporaryDirectory(prefix="bananastand-engine-") as place:
         folder = Path(place)
         (folder / "works").write_bytes(program)
         (folder / "works").chmod(0o755)
         (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-        first = await _problem(Engine(name), folder)
+        first = await _problem(ContainerEngine(name), folder)
         if first is None:
-            return Engine(name), ""
-        other = Engine(name, CHROOT) if name == "buildah" else Engine(name, host_network=False)
+            return ContainerEngine(name), ""
+        other = ContainerEngine(name, CHROOT) if name == "buildah" else ContainerEngine(name, host_network=False)
         return (other, "") if await _problem(other, folder) is None else (None, first)
 
 
-async def _problem(engine: Engine, folder: Path) -> str | None:
-    """What this engine cannot do, or None."""
+async def _problem(engine: ContainerEngine, folder: Path) -> str | None:
+    """Return what this engine cannot do, or None."""
     tag = f"localhost/bananastand/works:{folder.name.rpartition('-')[2].lower()}"
     form = () if engine.name == "docker" else ("--format", "docker")
     network = ("--network", "host") if engine.host_network else ()
@@ -149,15 +148,15 @@ async def _problem(engine: Engine, folder: Path) -> str | None:
 
 
 async def _machine(engine: str) -> str:
-    """The processor that the engine's containers run on, which need not be this machine's."""
-    asked = {"docker": "{{.Architecture}}", "podman": "{{.Host.Arch}}"}.get(engine)
-    status, said = await output([engine, "info", "--format", asked], seconds=20) if asked else (1, "")
-    name = said.strip().lower() if status == 0 and said.strip() else platform.machine().lower()
+    """Return the processor of the engine's containers, which may differ from this machine's."""
+    template = {"docker": "{{.Architecture}}", "podman": "{{.Host.Arch}}"}.get(engine)
+    status, text = await output([engine, "info", "--format", template], seconds=20) if template else (1, "")
+    name = text.strip().lower() if status == 0 and text.strip() else platform.machine().lower()
     return OTHER_NAMES.get(name, name)
 
 
 def _program(machine: str) -> bytes | None:
-    """A program of Linux that ends with status 0, in some 130 bytes; None for an unknown processor."""
+    """Return a Linux program of about 130 bytes that ends with status 0; None for an unknown processor."""
     if machine not in PROGRAMS:
         return None
     number, code = PROGRAMS[machine]
@@ -169,7 +168,7 @@ def _program(machine: str) -> bytes | None:
 
 
 def _reason(lines: Sequence[str], status: int) -> str:
-    """The line that says why: the last error that is not the engine's own word for the step."""
+    """Return the last error line that is about the cause, and not the engine's summary of the step."""
     errors = [line for line in lines if "rror" in line and "level=error" not in line]
-    said = [line for line in errors if not OWN.search(line)] or errors or [f"it ended with status {status}"]
-    return said[-1].strip()[:300]
+    causes = [line for line in errors if not OWN.search(line)] or errors or [f"it ended with status {status}"]
+    return causes[-1].strip()[:300]

@@ -1,7 +1,7 @@
-"""What RUN lines of an image's build see for its time alone: tokens, addresses, the index of packages, other weights.
+"""What the RUN lines of an image's build get for its duration: tokens, addresses, a package index, other weights.
 
-All of it reaches a RUN line by build secrets: a file of shell lines, which it reads before its own command. So nothing
-of it is in the image's layers, its history or its configuration, nor among the words of a process.
+It reaches a RUN line by build secrets: a file of shell lines that the line reads before its own command. Nothing of it
+stays in the image's layers, history or configuration, or shows among the words of a process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..settings import BuildSettings
 from ..weights.weights import RENAMED, VARIABLE, declared_arguments, hub_tokens, renamed_folder
 from .dated_index import DatedIndex
 
-__all__ = ["RunEnvironment", "run_environment"]
+__all__ = ["RunEnvironment", "make_run_environment"]
 
 SETUP = "/run/secrets/bananastand"  # shell lines
 CERTIFICATES = "/run/secrets/bananastand-certificates"
@@ -38,9 +38,15 @@ TRUSTING = (
 
 @dataclass(frozen=True, slots=True)
 class RunEnvironment:
-    """For an engine's build command: its options and variables, the flags of each RUN line, and its first words.
+    """Additions to an engine's build command and to RUN lines.
 
-    names: of the variables, for the log. on_loopback: whether one leads to an address of this machine's own.
+    Attributes:
+        options: Of the build command.
+        environment: Variables of the build command.
+        flags: Of each RUN line.
+        words: Shell words before each RUN line's command.
+        names: Of the variables, for the log.
+        on_loopback: Whether a variable holds an address of this machine.
     """
 
     options: tuple[str, ...] = ()
@@ -51,11 +57,11 @@ class RunEnvironment:
     on_loopback: bool = False
 
 
-def run_environment(
+def make_run_environment(
     dockerfile: Dockerfile, settings: BuildSettings, weights: Mapping[str, str], machine: Mapping[str, str],
     pip: PipConfig, index: DatedIndex | None = None,
 ) -> RunEnvironment:  # fmt: skip
-    """Collect it.
+    """Collect the additions.
 
     Args:
         dockerfile: Its ARG lines declare which secrets RUN lines see.
@@ -102,13 +108,13 @@ def run_environment(
 
 
 def _mount(name: str, target: str) -> str:
-    """Readable by whichever user the Dockerfile names."""
+    """Return a secret mount that whichever user the Dockerfile names can read."""
     return f"--mount=type=secret,id={name},target={target},mode=0444,required=true"
 
 
 def _of_pip(pip: PipConfig) -> dict[str, str]:
-    """The indexes of this machine's pip; folders of this machine are not there in a container."""
-    extra = " ".join(each for each in pip.extra if not each.startswith(("file:", "/")))
+    """Return the indexes of this machine's pip; folders of this machine do not exist in a container."""
+    extra = " ".join(index for index in pip.extra if not index.startswith(("file:", "/")))
     main = pip.index if pip.index and not pip.index.startswith(("file:", "/")) else ""
     values = {
         "PIP_INDEX_URL": main,
@@ -121,9 +127,9 @@ def _of_pip(pip: PipConfig) -> dict[str, str]:
 
 
 def _of_index(index: DatedIndex) -> list[str]:
-    """Lines for the packages of a day: uv knows days, pip is led to the index if that can be reached.
+    """Return shell lines for a dated index: uv gets the date, pip the index where it can be reached.
 
-    An engine in a machine of its own, as on a Mac, does not reach it.
+    An engine in a virtual machine, as on a Mac, cannot reach it.
     """
     code = f"import socket; socket.create_connection(('127.0.0.1', {index.port}), 5).close()"
     return [
@@ -136,10 +142,10 @@ def _of_index(index: DatedIndex) -> list[str]:
 
 
 def _certificates(machine: Mapping[str, str], pip: PipConfig) -> str | None:
-    """This machine's own file of authorities, where one is named."""
+    """Return this machine's own certificate authority file, where one is named."""
     named = (machine.get("SSL_CERT_FILE"), machine.get("REQUESTS_CA_BUNDLE"), pip.certificates)
-    for each in filter(None, named):
-        path = Path(each)
-        if "," not in each and path.is_file() and path.stat().st_size <= LARGEST_CERTIFICATES:
-            return os.path.realpath(each)
+    for name in filter(None, named):
+        path = Path(name)
+        if "," not in name and path.is_file() and path.stat().st_size <= LARGEST_CERTIFICATES:
+            return os.path.realpath(name)
     return None

@@ -1,4 +1,4 @@
-"""Reads a Dockerfile: stages and their instructions. Knows the language; does nothing of what it says."""
+"""Reads a Dockerfile into stages and instructions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import DockerfileError
-from .words import BadSubstitution, substitute, words
+from .variable_expansion import BadSubstitution, expand_variables, expand_words
 
 __all__ = ["Dockerfile", "Heredoc", "Instruction", "Stage", "parse"]
 
@@ -28,7 +28,7 @@ AS = re.compile(r"(?P<image>\S+)(?:\s+as\s+(?P<name>[a-z][a-z0-9_.-]*))?", re.IG
 
 @dataclass(frozen=True, slots=True)
 class Heredoc:
-    """The lines between <<NAME and NAME. expand: variables in it have values."""
+    """The lines between <<NAME and NAME; `expand` says whether variables in it are replaced."""
 
     name: str
     body: str
@@ -37,7 +37,7 @@ class Heredoc:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: its name in capitals, flags (`--mount` may be given twice) and the rest, lines joined."""
+    """One instruction: its name in capitals, its flags (`--mount` may be repeated), and the rest on one line."""
 
     line: int
     name: str
@@ -47,16 +47,16 @@ class Instruction:
 
     @property
     def text(self) -> str:
-        """As it may be shown: on one line, in full."""
+        """The instruction on one line."""
         flags = "".join(f"--{key}{'=' + value if value else ''} " for key, value in self.flags)
         return f"{self.name} {flags}{' '.join(self.value.split())}"
 
     def flag(self, name: str) -> str | None:
-        """The last value given for a flag."""
+        """Return the last value of a flag."""
         return dict(self.flags).get(name)
 
     def exec_form(self) -> tuple[str, ...] | None:
-        """The list of a JSON form, or None for a shell form."""
+        """Return the words of the JSON form, or None for the shell form."""
         if not self.value.startswith("["):
             return None
         try:
@@ -69,18 +69,18 @@ class Instruction:
         return tuple(str(item) for item in items)
 
     def words(self, values: Mapping[str, str], escape: str = "\\") -> list[str]:
-        """The words of the value, variables put in. Raises DockerfileError."""
+        """Return the words of the value with variables replaced. Raises DockerfileError."""
         try:
-            return words(self.value, values, escape)
+            return expand_words(self.value, values, escape)
         except BadSubstitution as error:
             raise DockerfileError(self.line, str(error)) from None
 
     def pairs(self, values: Mapping[str, str], escape: str = "\\") -> list[tuple[str, str | None]]:
-        """ENV and ARG: names and values; a name alone has None. `ENV name all of the rest` is understood."""
+        """Return names and values of ENV or ARG, None for a name alone; `ENV name rest of the line` is one pair."""
         if self.name == "ENV" and re.match(r"[^\s='\"]+\s", self.value):
             name, rest = self.value.split(None, 1)
             try:
-                return [(name, substitute(rest, values, escape))]
+                return [(name, expand_variables(rest, values, escape))]
             except BadSubstitution as error:
                 raise DockerfileError(self.line, str(error)) from None
         known, found = dict(values), list[tuple[str, str | None]]()
@@ -94,7 +94,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """FROM and what follows up to the next one. base: an image, or the name of an earlier stage."""
+    """FROM and the instructions up to the next one; `base` is an image or the name of an earlier stage."""
 
     index: int
     line: int
@@ -105,7 +105,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """arguments: the ARGs before the first FROM that have a value; declared: the names of all of them."""
+    """A Dockerfile.
+
+    Attributes:
+        stages: In their order.
+        arguments: ARGs before the first FROM that have a value.
+        escape: The escape character.
+        declared: The names of all ARGs before the first FROM.
+    """
 
     stages: tuple[Stage, ...]
     arguments: dict[str, str] = field(default_factory=dict[str, str])
@@ -113,40 +120,54 @@ class Dockerfile:
     declared: frozenset[str] = frozenset()
 
     def stage(self, name: str, before: int) -> Stage | None:
-        """The stage that `FROM name` or `--from=name` means at stage number `before`, or None for an image."""
+        """Return the stage that `FROM name` or `--from=name` means at stage `before`, or None for an image."""
         for stage in reversed(self.stages[:before]):
             if stage.name == name.lower():
                 return stage
         return self.stages[int(name)] if name.isdigit() and int(name) < before else None
 
+    def spans(self, stage: Stage, last: int) -> Iterator[tuple[Instruction, int, int]]:
+        """Yield a stage's instructions with their first line and the line after them; `last` is the text's last."""
+        following = self.stages[stage.index + 1 :]
+        starts = [*(line.line for line in stage.instructions), following[0].line if following else last + 1]
+        for instruction, after in zip(stage.instructions, starts[1:], strict=True):
+            yield instruction, instruction.line, after
+
     def needed(self) -> list[Stage]:
-        """The last stage and those it comes from, in their order."""
-        wanted, open_ = set[int](), [self.stages[-1]]
+        """Return the last stage and the stages it uses, in their order."""
+        needed, open_ = set[int](), [self.stages[-1]]
         while open_:
             stage = open_.pop()
-            if stage.index in wanted:
+            if stage.index in needed:
                 continue
-            wanted.add(stage.index)
+            needed.add(stage.index)
             names = [stage.base]
-            names += [value for each in stage.instructions for key, value in each.flags if key == "from"]
+            names += [value for instruction in stage.instructions for key, value in instruction.flags if key == "from"]
             names += [
                 part.partition("=")[2]
-                for each in stage.instructions for key, value in each.flags if key == "mount"
+                for instruction in stage.instructions for key, value in instruction.flags if key == "mount"
                 for part in value.split(",") if part.startswith("from=")
             ]  # fmt: skip
             open_ += [found for name in names if (found := self.stage(name, stage.index)) is not None]
-        return [self.stages[index] for index in sorted(wanted)]
+        return [self.stages[index] for index in sorted(needed)]
 
 
 def parse(text: str, arguments: Mapping[str, str] | None = None) -> Dockerfile:
-    """Read a Dockerfile. arguments: values for ARG lines. Raises DockerfileError with the line.
+    """Read a Dockerfile.
 
-    >>> parse("FROM python:3.11\\nRUN pip install potassium").stages[0].base
+    Args:
+        text: Of the file.
+        arguments: Values for ARG lines.
+
+    Raises:
+        DockerfileError: The text names the line.
+
+    >>> parse("FROM python:3.11").stages[0].base
     'python:3.11'
     """
     if len(text) > LARGEST:
         raise DockerfileError(1, f"longer than {LARGEST} characters")
-    given, globals_, declared = dict(arguments or {}), dict[str, str](), set[str]()
+    overrides, globals_, declared = dict(arguments or {}), dict[str, str](), set[str]()
     escape = _escape(text)
     stages, current = list[tuple[Instruction, list[Instruction]]](), None
     for instruction in _instructions(text, escape):
@@ -158,14 +179,14 @@ def parse(text: str, arguments: Mapping[str, str] | None = None) -> Dockerfile:
         elif instruction.name == "ARG":
             for name, value in instruction.pairs(globals_, escape):
                 declared.add(name)
-                if name in given or value is not None:
-                    globals_[name] = given.get(name, value or "")
+                if name in overrides or value is not None:
+                    globals_[name] = overrides.get(name, value or "")
         else:
             raise DockerfileError(instruction.line, f"{instruction.name} stands before the first FROM")
     if not stages:
         raise DockerfileError(1, "there is no FROM")
-    made = [_stage(at, line, tuple(body), globals_, escape) for at, (line, body) in enumerate(stages)]
-    return Dockerfile(tuple(made), globals_, escape, frozenset(declared))
+    read_stages = [_stage(at, line, tuple(body), globals_, escape) for at, (line, body) in enumerate(stages)]
+    return Dockerfile(tuple(read_stages), globals_, escape, frozenset(declared))
 
 
 def _stage(at: int, line: Instruction, body: tuple[Instruction, ...], known: dict[str, str], escape: str) -> Stage:
@@ -173,7 +194,7 @@ def _stage(at: int, line: Instruction, body: tuple[Instruction, ...], known: dic
     if found is None:
         raise DockerfileError(line.line, "FROM takes an image, and perhaps AS and a name")
     try:
-        base = substitute(found["image"], known, escape)
+        base = expand_variables(found["image"], known, escape)
     except BadSubstitution as error:
         raise DockerfileError(line.line, str(error)) from None
     if not base:
@@ -229,7 +250,7 @@ def _heredocs(name: str, value: str, lines: list[str], at: int, line: int) -> tu
             if text == word:
                 break
             body.append(text)
-        found.append(Heredoc(word, "".join(f"{each}\n" for each in body), not quote))
+        found.append(Heredoc(word, "".join(f"{text_line}\n" for text_line in body), not quote))
     return tuple(found), at
 
 

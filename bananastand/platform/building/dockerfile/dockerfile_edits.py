@@ -1,4 +1,4 @@
-"""Puts the [build] table of bananastand.toml into a Dockerfile's text, for an engine that reads it."""
+"""Applies the [build] table of bananastand.toml to a Dockerfile's text, for an engine that reads it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ import shlex
 from ..overrides import BuildOverrides
 from .dockerfile import Dockerfile, Instruction
 
-__all__ = ["with_overrides"]
+__all__ = ["apply_overrides"]
 
 PIP = re.compile(r"\bpip3?\b[^&|;]*\binstall\b|\bconda\b[^&|;]*\b(install|create|env)\b")
 
 
-def with_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides) -> str:
-    """The text with lines left out, requirements and pins replaced, and Debian packages added."""
+def apply_overrides(text: str, dockerfile: Dockerfile, overrides: BuildOverrides) -> str:
+    """Return the text with lines left out, requirements and pins replaced, and Debian packages added."""
     lines, edits = text.splitlines(), dict[int, tuple[int, list[str]]]()
     placed = False
     for stage in dockerfile.stages:
-        starts = [*(each.line for each in stage.instructions), _end_of(dockerfile, stage.index, len(lines))]
         if stage is dockerfile.stages[-1] and overrides.system_packages:
             names = shlex.join(overrides.system_packages)
             edits[stage.line] = (
                 stage.line,
                 [lines[stage.line - 1], f"RUN apt-get update && apt-get install -y {names}"],
             )
-        for instruction, after in zip(stage.instructions, starts[1:], strict=True):
-            here = lines[instruction.line - 1 : after - 1]
-            if any(instruction.text.startswith(each) for each in overrides.skip):
+        for instruction, first, after in dockerfile.spans(stage, len(lines)):
+            here = lines[first - 1 : after - 1]
+            if any(instruction.text.startswith(prefix) for prefix in overrides.skip):
                 edits[instruction.line] = (after - 1, [])
             elif _installs(instruction) and overrides.requirements:
                 edits[instruction.line] = (after - 1, [] if placed else _requirements(overrides))
@@ -55,9 +54,3 @@ def _requirements(overrides: BuildOverrides) -> list[str]:
             f"RUN python3 -m pip install -r /tmp/requirements-{at}.txt",
         ]
     return found + ([f"RUN python3 -m pip install {shlex.join(overrides.pins)}"] if overrides.pins else [])
-
-
-def _end_of(dockerfile: Dockerfile, index: int, last: int) -> int:
-    """The line behind a stage's last one."""
-    following = dockerfile.stages[index + 1 :]
-    return following[0].line if following else last + 1

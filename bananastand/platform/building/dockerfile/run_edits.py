@@ -1,4 +1,4 @@
-"""Puts build secrets, and the words that read them, into the RUN lines of a Dockerfile's text."""
+"""Adds build secrets, and the shell words that read them, to the RUN lines of a Dockerfile's text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from .dockerfile import Dockerfile, Instruction, Stage
 
-__all__ = ["with_run_environment"]
+__all__ = ["add_run_environment"]
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh"})
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -17,10 +17,10 @@ HEREDOC_ALONE = re.compile(r"<<-?(['\"]?)[\w.]+\1$")
 WITHOUT_SHELL = ("scratch", "distroless")
 
 
-def with_run_environment(
+def add_run_environment(
     text: str, dockerfile: Dockerfile, flags: Sequence[str], words: str, log: Callable[[str], None]
 ) -> str:
-    """The text with flags and first words in each RUN line that a shell runs, or can.
+    """Return the text with flags and first words in each RUN line that a POSIX shell runs.
 
     Args:
         text: Of the Dockerfile.
@@ -31,23 +31,21 @@ def with_run_environment(
     """
     lines, shells = text.removeprefix("\ufeff").splitlines(), dict[int, tuple[str, ...]]()
     edits = list[tuple[int, int, list[str]]]()
-    for stage, after in zip(dockerfile.stages, [*(each.line for each in dockerfile.stages[1:]), None], strict=True):
+    for stage in dockerfile.stages:
         earlier = dockerfile.stage(stage.base, stage.index)
         shell = shells[earlier.index] if earlier is not None else DEFAULT_SHELL
-        last = after - 1 if after is not None else len(lines)
-        starts = [*(each.line - 1 for each in stage.instructions), last]
-        for instruction, end in zip(stage.instructions, starts[1:], strict=True):
+        for instruction, first, after in dockerfile.spans(stage, len(lines)):
             if instruction.name == "SHELL":
                 shell = instruction.exec_form() or shell
             if instruction.name == "RUN":
-                here = lines[instruction.line - 1 : end]
-                edited = _edited(
+                here = lines[first - 1 : after - 1]
+                edited = _edit_run(
                     here, instruction, shell, _has_shell(stage, dockerfile), flags, words, dockerfile.escape
                 )
                 if edited is None:
                     log(f"Dockerfile line {instruction.line}: tokens and addresses of this machine do not reach it")
                 else:
-                    edits.append((instruction.line - 1, end, edited))
+                    edits.append((first - 1, after - 1, edited))
         shells[stage.index] = shell
     for start, end, edited in reversed(edits):
         lines[start:end] = edited
@@ -60,11 +58,11 @@ def _has_shell(stage: Stage, dockerfile: Dockerfile) -> bool:
     return not any(word in stage.base for word in WITHOUT_SHELL)
 
 
-def _edited(
+def _edit_run(
     here: list[str], instruction: Instruction, shell: tuple[str, ...], has_shell: bool, flags: Sequence[str],
     words: str, escape: str,
 ) -> list[str] | None:  # fmt: skip
-    """The lines of one RUN; None for one that has to stay as it is."""
+    """Return the lines of one RUN, or None for one that has to stay as it is."""
     head, rest = _split("\n".join(here), escape)
     keyword = head[: len(head) - len(head.lstrip()) + len("RUN")]
     head = f"{keyword} {' '.join(flags)}{head[len(keyword) :]}"
@@ -85,7 +83,7 @@ def _edited(
 
 
 def _split(text: str, escape: str) -> tuple[str, str]:
-    """RUN with its flags, and its command."""
+    """Split RUN and its flags from its command."""
     gap = rf"(?:[ \t]|{re.escape(escape)}[ \t]*\n(?:[ \t]*(?:#[^\n]*)?\n)*)"
     found = re.match(rf"\s*RUN{gap}+(?:--[a-z][a-z-]*(?:=\S*)?{gap}+)*", text, re.IGNORECASE)
     assert found is not None, "the parser has read a RUN line"
@@ -93,7 +91,7 @@ def _split(text: str, escape: str) -> tuple[str, str]:
 
 
 def _is_posix(shell: tuple[str, ...]) -> bool:
-    """Whether it is a shell that knows `. FILE`, also one that another program starts, as `conda run` does."""
+    """Whether the shell knows `. FILE`, also where another program starts it, as `conda run` does."""
     return shell[-1].startswith("-") and shell[-1].endswith("c") and any(
         posixpath.basename(word) in SHELLS for word in shell
     )  # fmt: skip

@@ -1,7 +1,4 @@
-"""Reads a shell line far enough to know its commands and their words, and to change some of them in place.
-
-Knows quotes, operators, redirections and $(...); runs nothing and expands nothing.
-"""
+"""Parses a shell line: its commands, their words, and the places at which words can be replaced."""
 
 from __future__ import annotations
 
@@ -9,7 +6,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["Command", "Keyword", "Piece", "ShellError", "Word", "commands", "edited", "keywords", "pieces"]
+__all__ = [
+    "ShellCommand",
+    "ShellToken",
+    "ListItem",
+    "ShellError",
+    "ShellWord",
+    "parse_commands",
+    "replace_spans",
+    "parse_keywords",
+    "parse_list",
+]
 
 OPERATOR = re.compile(r"&&|\|\||;;|[;|&()\n]")
 REDIRECTION = re.compile(r"(?:\d*|&)(?:>>|>\||>&|<&|<>|<<<|<<-?|>|<)")
@@ -21,12 +28,12 @@ CLOSES = frozenset({"fi", "done", "esac", "}"})
 
 
 class ShellError(ValueError):
-    """The line is not one that is read here."""
+    """The line uses syntax that this parser leaves to the shell."""
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A word as it stands in the line, from `start` to `end`. literal: what the shell makes of it, if no variable."""
+class ShellWord:
+    """A word of a line; `literal` is its value, None where it depends on variables, commands or patterns."""
 
     text: str
     start: int
@@ -34,34 +41,37 @@ class Word:
 
     @property
     def end(self) -> int:
+        """The place after the word."""
         return self.start + len(self.text)
 
 
 @dataclass(slots=True)
-class Command:
-    """A simple command: NAME=value words before it, its words, and the files it is redirected to or from."""
+class ShellCommand:
+    """A simple command: its NAME=value words, its words, and the files it is redirected to or from."""
 
-    assignments: list[Word] = field(default_factory=list["Word"])
-    words: list[Word] = field(default_factory=list["Word"])
-    files: list[Word] = field(default_factory=list["Word"])
+    assignments: list[ShellWord] = field(default_factory=list["ShellWord"])
+    words: list[ShellWord] = field(default_factory=list["ShellWord"])
+    files: list[ShellWord] = field(default_factory=list["ShellWord"])
 
     @property
     def name(self) -> str | None:
-        """The program, as far as the line alone tells."""
+        """The program, None where it is known only at run time."""
         return self.words[0].literal if self.words else None
 
     @property
     def start(self) -> int:
+        """The place of its first word."""
         return min(word.start for word in (*self.assignments, *self.words, *self.files))
 
     @property
     def end(self) -> int:
+        """The place after its last word."""
         return max(word.end for word in (*self.assignments, *self.words, *self.files))
 
 
 @dataclass(frozen=True, slots=True)
-class Keyword:
-    """A word of the shell's own, such as `if`. depth: 1 for those of an outermost compound command."""
+class ShellToken:
+    """An operator or a reserved word such as `if`; `depth` is 1 in an outermost compound command."""
 
     text: str
     start: int
@@ -70,36 +80,36 @@ class Keyword:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A pipeline or compound command of a line, and what stands before it: &&, || or ;."""
+class ListItem:
+    """A pipeline or compound command of a line, and the connector before it: &&, || or ;."""
 
     connector: str
     text: str
     compound: bool
 
 
-def commands(line: str) -> list[Command]:
-    """All simple commands of a line in their order, those inside $(...) too. Raises ShellError."""
+def parse_commands(line: str) -> list[ShellCommand]:
+    """Return all simple commands of a line in order, with those inside $(...). Raises ShellError."""
     return list(_commands(line, 0, len(line)))
 
 
-def edited(line: str, changes: list[tuple[int, int, str]]) -> str:
-    """The line with pieces from start to end replaced; pieces do not overlap."""
+def replace_spans(line: str, changes: list[tuple[int, int, str]]) -> str:
+    """Return the line with spans from start to end replaced; spans must not overlap."""
     for start, end, text in sorted(changes, reverse=True):
         line = line[:start] + text + line[end:]
     return line
 
 
-def pieces(line: str) -> list[Piece]:
-    """The line cut at the &&, ||, ; and newlines that stand in no compound command. Raises ShellError."""
-    found, start, before, compound = list[Piece](), 0, "", False
-    for token in [*_tokens(line), Keyword(";", len(line), len(line), 0)]:
+def parse_list(line: str) -> list[ListItem]:
+    """Split the line at each &&, ||, ; and newline outside of compound commands. Raises ShellError."""
+    found, start, before, compound = list[ListItem](), 0, "", False
+    for token in [*_tokens(line), ShellToken(";", len(line), len(line), 0)]:
         if token.depth:
             compound = True
         elif token.text in ("&&", "||", ";", "\n"):
             text = line[start : token.start].strip()
             if text:
-                found.append(Piece(before, text, compound))
+                found.append(ListItem(before, text, compound))
                 before = ""
             connector = token.text if token.text in ("&&", "||") else ";"
             before = connector if found and text else before
@@ -107,13 +117,13 @@ def pieces(line: str) -> list[Piece]:
     return found
 
 
-def keywords(line: str) -> list[Keyword]:
-    """The shell's own words in a line that stand where a command begins. Raises ShellError."""
+def parse_keywords(line: str) -> list[ShellToken]:
+    """Return the reserved words of a line that stand where a command begins. Raises ShellError."""
     return [token for token in _tokens(line) if token.text.isalpha()]
 
 
-def _tokens(line: str) -> Iterator[Keyword]:
-    """Operators and the shell's own words, with how deep in compound commands they stand."""
+def _tokens(line: str) -> Iterator[ShellToken]:
+    """Yield operators and reserved words with their depth in compound commands."""
     at, depth, first = 0, 0, True
     while at < len(line):
         if line[at] in " \t":
@@ -124,7 +134,7 @@ def _tokens(line: str) -> Iterator[Keyword]:
             at, first = redirection.end(), False
         elif (operator := OPERATOR.match(line, at)) is not None:
             depth -= operator[0] == ")"
-            yield Keyword(operator[0], at, operator.end(), depth + (operator[0] == ")"))
+            yield ShellToken(operator[0], at, operator.end(), depth + (operator[0] == ")"))
             depth += operator[0] == "("
             at, first = operator.end(), operator[0] != ")"
         else:
@@ -132,14 +142,14 @@ def _tokens(line: str) -> Iterator[Keyword]:
             own = first and word.text in OPENING | CLOSING | OPENS | CLOSES
             if own:
                 depth += word.text in OPENS
-                yield Keyword(word.text, at, word.end, depth)
+                yield ShellToken(word.text, at, word.end, depth)
                 depth -= word.text in CLOSES
             first = (own and word.text != "for") or (first and ASSIGNMENT.match(word.text) is not None)
             at = max(word.end, at + 1)
 
 
-def _commands(line: str, at: int, end: int) -> Iterator[Command]:
-    current, redirects = Command(), False
+def _commands(line: str, at: int, end: int) -> Iterator[ShellCommand]:
+    current, redirects = ShellCommand(), False
     while True:
         while at < end and line[at] in " \t":
             at += 1
@@ -153,8 +163,8 @@ def _commands(line: str, at: int, end: int) -> Iterator[Command]:
         if (operator := OPERATOR.match(line, at, end)) is not None:
             if operator[0] == "(" and current.words:
                 raise ShellError("a function")
-            yield from _whole(current)
-            current, at = Command(), operator.end()
+            yield from _non_empty(current)
+            current, at = ShellCommand(), operator.end()
             continue
         word = _word(line, at, end)
         yield from _inner(line, word)
@@ -174,23 +184,23 @@ def _commands(line: str, at: int, end: int) -> Iterator[Command]:
             current.words.append(word)
     if redirects:
         raise ShellError("a redirection to nowhere")
-    yield from _whole(current)
+    yield from _non_empty(current)
 
 
-def _whole(command: Command) -> Iterator[Command]:
+def _non_empty(command: ShellCommand) -> Iterator[ShellCommand]:
     if command.words or command.assignments or command.files:
         yield command
 
 
 def _after_for(line: str, at: int, end: int) -> int:
-    """Past `for NAME in words`, which is no command."""
+    """Return the place after `for NAME in words`."""
     head = re.compile(r"\s*[A-Za-z_]\w*\s+in\b[^;\n]*").match(line, at, end)
     if head is None or "$(" in head[0] or "`" in head[0]:
         raise ShellError("'for'")
     return head.end()
 
 
-def _word(line: str, start: int, end: int) -> Word:
+def _word(line: str, start: int, end: int) -> ShellWord:
     at, literal, known = start, "", True
     while at < end:
         char = line[at]
@@ -211,7 +221,7 @@ def _word(line: str, start: int, end: int) -> Word:
         else:
             known = known and char not in "*?["  # what a pattern becomes, only the shell knows
             literal, at = literal + char, at + 1
-    return Word(line[start:at], start, literal if known or literal == "[" else None)
+    return ShellWord(line[start:at], start, literal if known or literal == "[" else None)
 
 
 def _double(line: str, at: int, end: int) -> tuple[str, int, bool]:
@@ -230,7 +240,7 @@ def _double(line: str, at: int, end: int) -> tuple[str, int, bool]:
 
 
 def _expansion(line: str, at: int, end: int) -> int:
-    """The place after $NAME, ${...}, $(...) or $((...))."""
+    """Return the place after $NAME, ${...}, $(...) or $((...))."""
     if line[at] == "`":
         raise ShellError("` (write $(...) instead)")
     opening = line[at + 1 : at + 2]
@@ -258,8 +268,8 @@ def _expansion(line: str, at: int, end: int) -> int:
     raise ShellError(f"a ${opening} that is not closed")
 
 
-def _inner(line: str, word: Word) -> Iterator[Command]:
-    """The commands inside a word's $(...)."""
+def _inner(line: str, word: ShellWord) -> Iterator[ShellCommand]:
+    """Yield the commands inside a word's $(...)."""
     at, quoted = word.start, False
     while at < word.end:
         char = line[at]

@@ -1,4 +1,4 @@
-"""The Dockerfile of a repository that has none: one of Banana's templates, told by which files are there."""
+"""Reads a repository's Dockerfile, or writes one after Banana's templates where it has none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import BuildError
 from ..overrides import FILE, Overrides
 
-__all__ = ["dockerfile_of"]
+__all__ = ["read_dockerfile"]
 
 # The file that starts the app, in the order of Banana's templates: Potassium's, the first one's, and what others do.
 STARTS = ("server.py", "app.py", "main.py")
@@ -20,8 +20,8 @@ CMD {command}
 """
 
 
-def dockerfile_of(source: Path, name: str, overrides: Overrides, log: Callable[[str], None]) -> str:
-    """The Dockerfile's text. One that is missing is written into the source, where an engine reads it."""
+def read_dockerfile(source: Path, name: str, overrides: Overrides, log: Callable[[str], None]) -> str:
+    """Return the Dockerfile's text; a missing one is written into the source, where an engine reads it."""
     file = source / name
     if not file.resolve().is_relative_to(source):
         raise BuildError(f"{name} lies outside of the source")
@@ -50,10 +50,10 @@ def dockerfile_of(source: Path, name: str, overrides: Overrides, log: Callable[[
 
 
 def _start(source: Path) -> str | None:
-    """server.py starts the first template, whose app.py only has its functions; else the app starts itself."""
-    there = [name for name in STARTS if (source / name).is_file()]
-    if "server.py" in there and "app.py" in there:
+    """Return the file that starts the app: server.py of the first template, whose app.py only has functions."""
+    present = [name for name in STARTS if (source / name).is_file()]
+    if "server.py" in present and "app.py" in present:
         text = (source / "app.py").read_text(encoding="utf-8", errors="replace")
         if "potassium" in text.lower() or "serve(" in text or ".run(" in text:
-            there.remove("server.py")
-    return there[0] if there else None
+            present.remove("server.py")
+    return present[0] if present else None

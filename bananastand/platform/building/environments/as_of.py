@@ -1,4 +1,4 @@
-"""The day as of which open requirements resolve: that of the repository's last commit, unless another is named."""
+"""The date that open requirements resolve as of: the repository's last commit, unless another is named."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ __all__ = ["AsOf", "last_change", "resolve_as_of"]
 
 FIRST = date(2015, 1, 1)  # an older time of a file says nothing: archives and builds set them so
 RECENT = timedelta(days=365)
-# Written for this stand, or by it where there was none: later than the repository.
+# Written for the platform, or by it where the file was missing, so later than the repository.
 OURS = frozenset({"bananastand.toml", "Dockerfile", ".dockerignore"})
 
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """day: None for today. reason: where it comes from. named: by the user, who means no other day."""
+    """A date.
+
+    Attributes:
+        day: None for today.
+        reason: Where it comes from.
+        named: Whether the user named it.
+    """
 
     day: date | None
     reason: str
@@ -29,12 +35,12 @@ class AsOf:
 
     @property
     def is_recent(self) -> bool:
-        """Whether the packages of today serve: none other are asked for, and the day is less than a year ago."""
+        """Whether today's packages serve: no date is named, and this one is less than a year ago."""
         return self.day is None or (not self.named and datetime.now(UTC).date() - self.day < RECENT)
 
     @property
     def cutoff(self) -> datetime | None:
-        """The end of the day, where it is not recent: what was uploaded before it counts."""
+        """The end of the day, or None where today's packages serve."""
         if self.day is None or self.is_recent:
             return None
         return datetime.combine(self.day, datetime.max.time(), UTC).replace(microsecond=0)
@@ -48,7 +54,7 @@ class AsOf:
 
 
 def resolve_as_of(named: str | None, committed: str | None, source: Path | None) -> AsOf:
-    """The day for a build.
+    """Return the date for a build.
 
     Args:
         named: A date or "now", from `--as-of` or bananastand.toml; None where neither names one.
@@ -73,7 +79,7 @@ def resolve_as_of(named: str | None, committed: str | None, source: Path | None)
 
 
 def last_change(source: Path) -> AsOf | None:
-    """The day of the last commit of a folder under git, else that of its newest file; None where neither tells."""
+    """Return the date of a folder's last commit or, without git, of its newest file; None where neither is known."""
     if (committed := last_commit(source)) and (day := _day(committed)) is not None:
         return AsOf(day, "the repository's last commit")
     newest = 0.0

@@ -1,7 +1,4 @@
-"""What published base images hold: their Python, their torch and the packages with it, their CUDA.
-
-Knows images by their names alone; asks no registry. The table is base_images.toml.
-"""
+"""The contents of published base images: their Python, torch and CUDA, from base_images.toml."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
-__all__ = ["BaseImage", "base_image", "newest_python", "newest_torch", "packages_of_torch", "table"]
+__all__ = ["BaseImage", "base_image", "newest_python", "newest_torch", "packages_of_torch", "table", "version_numbers"]
 
 PREFIX = re.compile(r"^(docker\.io/|index\.docker\.io/)?(library/)?")
 VERSION = re.compile(r"v?(\d+(?:\.\d+){0,2})(?=[-_+]|$)")
@@ -24,11 +21,16 @@ PYTHON_IN_TAG = re.compile(r"(?:^|[-_.])py(?:thon)?-?(3)\.?(\d{1,2})(?=[-_.]|$)"
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """What is in an image.
+    """The contents of an image.
 
-    python: its version, such as "3.8"; None where the name does not say. exact: the name promises this Python, as
-    python:3.8 does. packages: requirements that are installed in it. cuda: such as "11.3". system: such as
-    "ubuntu 20.04". known: the table has it; nothing is known of any other.
+    Attributes:
+        name: As FROM has it.
+        python: Such as "3.8"; None where the name does not tell.
+        exact: Whether the name promises this Python, as python:3.8 does.
+        packages: Requirements that are installed in it.
+        cuda: Such as "11.3".
+        system: Such as "ubuntu 20.04".
+        known: Whether the table has it.
     """
 
     name: str
@@ -59,39 +61,39 @@ def base_image(name: str, when: date | None = None) -> BaseImage:
 
 
 def packages_of_torch(version: str) -> tuple[str, ...]:
-    """The packages that an image of this torch holds, as requirements.
+    """Return the packages of an image with this torch, as requirements.
 
     >>> packages_of_torch("1.11.0")
     ('torch==1.11.0', 'torchvision==0.12.0')
     """
     row = table()["torch"].get(version, {})
-    names = ["torchvision", "torchaudio"] if _numbers(version) >= (1, 13) else ["torchvision"]
+    names = ["torchvision", "torchaudio"] if version_numbers(version) >= (1, 13) else ["torchvision"]
     return (f"torch=={version}", *(f"{name}=={row[name]}" for name in names if name in row))
 
 
 def newest_torch(when: date | None = None) -> str:
-    """The newest torch of a day."""
+    """Return the newest torch of a day, None meaning today."""
     rows: dict[str, dict[str, Any]] = table()["torch"]
     found = [version for version, row in rows.items() if when is None or row["release"] <= when]
-    return max(found or list(rows)[:1], key=_numbers)
+    return max(found or list(rows)[:1], key=version_numbers)
 
 
 def newest_python(when: date | None) -> str | None:
-    """The newest Python of a day, as python:3 had it; None for today."""
+    """Return the newest Python of a day, as python:3 had it; None for today."""
     if when is None:
         return None
     found = [version for version, first in table()["python"].items() if first <= when]
-    return max(found, key=_numbers, default=None)
+    return max(found, key=version_numbers, default=None)
 
 
 @functools.cache
 def table() -> Mapping[str, Any]:
-    """base_images.toml."""
+    """Return the content of base_images.toml."""
     return tomllib.loads(Path(__file__).with_name("base_images.toml").read_text(encoding="utf-8"))
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Repository and tag, without the default registry and a digest."""
+    """Split a name into repository and tag, without the default registry and a digest."""
     plain = PREFIX.sub("", name.partition("@")[0])
     repository, colon, tag = plain.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (plain, "latest")
@@ -125,8 +127,8 @@ def _of_torch(name: str, tag: str, when: date | None) -> BaseImage:
         version = found[1] if found[1].count(".") == 2 else f"{found[1]}.0"
     row = table()["torch"].get(version)
     if row is None:  # a release that is younger than the table, or none
-        rows: list[str] = sorted(table()["torch"], key=_numbers)
-        newer = _numbers(version) > _numbers(rows[-1])
+        rows: list[str] = sorted(table()["torch"], key=version_numbers)
+        newer = version_numbers(version) > version_numbers(rows[-1])
         python = table()["torch"][rows[-1]]["python"] if newer else None
         return BaseImage(name, python, packages=(f"torch=={version}",), known=newer)
     cuda = CUDA.search(tag)
@@ -143,7 +145,7 @@ def _of_cuda(name: str, tag: str) -> BaseImage:
 
 
 def _system(kind: str, tag: str) -> tuple[str | None, str | None]:
-    """A distribution and its Python. Where a tag names several things, as -ubuntu20.04, any of them may be it."""
+    """Return a distribution and its Python; any part of a tag such as -ubuntu20.04 may name it."""
     words = re.split(r"[-_]", tag)
     rows = cast("dict[str, dict[str, Any]]", table()["system"])
     for system, row in rows.items():
@@ -157,9 +159,9 @@ def _system(kind: str, tag: str) -> tuple[str | None, str | None]:
 
 def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str, when: date | None) -> BaseImage:
     found = re.match(r"v?(\d+(?:\.\d+){0,2})", tag)
-    versions = sorted(rows, key=_numbers)
+    versions = sorted(rows, key=version_numbers)
     if found:
-        fitting = [version for version in versions if _numbers(version) <= _numbers(found[1])]
+        fitting = [version for version in versions if version_numbers(version) <= version_numbers(found[1])]
     else:  # latest, as it was on that day
         fitting = [version for version in versions if when is None or rows[version].get("since", when) <= when]
     row = rows[fitting[-1] if fitting else versions[0]]
@@ -167,9 +169,14 @@ def _of_family(name: str, rows: Mapping[str, Mapping[str, Any]], tag: str, when:
     if "torch" in row:
         packages += packages_of_torch(row["torch"])
     version = found[1] if found and found[1].count(".") == 2 else None
-    packages += [f"{each}=={version}" if version else each for each in ("tensorflow", "transformers") if row.get(each)]
+    packages += [
+        f"{library}=={version}" if version else library
+        for library in ("tensorflow", "transformers")
+        if row.get(library)
+    ]
     return BaseImage(name, row["python"], packages=tuple(packages))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version without its local part, for comparisons: (1, 13, 1) of "1.13.1+cu117"."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))

@@ -1,13 +1,13 @@
-"""Reads conda's command lines and environment files for what they install: a Python, packages of PyPI and of Debian.
-
-Knows conda's words and which of its packages have another name elsewhere; runs no conda.
-"""
+"""Reads conda's command lines and environment files: a Python, packages of PyPI and packages of Debian."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
+
+import yaml
 
 __all__ = ["PROGRAMS", "CondaCall", "read_conda"]
 
@@ -39,9 +39,19 @@ LEFT_OUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CondaCall:
-    """What a command installs. done: it sets conda itself up, or an environment of its own. rest: of `conda run`.
+    """What a command installs.
 
-    specs, channels: the same in conda's own words.
+    Attributes:
+        python: The version of Python.
+        packages: Of PyPI.
+        debian: Packages of Debian.
+        left_out: Packages that the build needs no counterpart of.
+        pip: Requirements of the file's pip section.
+        done: Whether the command only sets up conda or an environment.
+        rest: The command of `conda run`.
+        file: A file that is missing.
+        specs: All packages in conda's notation.
+        channels: In conda's notation.
     """
 
     python: str | None = None
@@ -67,7 +77,7 @@ class _Found:
     channels: list[str] = field(default_factory=list[str])
 
     def add(self, text: str) -> None:
-        """A package as conda takes it: channel::name=version=build, or name>=version."""
+        """Add a package in conda's notation: channel::name=version=build, or name>=version."""
         spec = text.rpartition("::")[2].strip().strip("'\"")
         self.specs.append(text.strip().strip("'\""))
         name, bounds = (re.split(r"[\s=<>!~\[]", spec, maxsplit=1) + [""])[0].lower(), ""
@@ -93,7 +103,7 @@ class _Found:
 
 
 def _bounds(operator: str, version: str) -> str:
-    """conda's = is a prefix; its == and bounds are pip's."""
+    """Return pip's bounds for conda's: = is a prefix there."""
     if not operator.startswith("="):
         return operator + version
     if not version or version == "*":
@@ -103,9 +113,17 @@ def _bounds(operator: str, version: str) -> str:
 
 
 def read_conda(words: Sequence[str], read_file: Callable[[str], str | None]) -> CondaCall | None:
-    """Read `conda create|install|env create|env update|run|...`, its first word left out.
+    """Read `conda create`, `install`, `env create`, `env update`, `run` and others.
 
-    read_file: the text of a file that the command names, or None. Returns None for a command that is not known.
+    Args:
+        words: Behind `conda`.
+        read_file: Returns the text of a file that the command names, or None.
+
+    Returns:
+        What it installs, or None for an unknown command.
+
+    Raises:
+        ValueError: An environment file is not YAML.
     """
     action, rest = _action(words)
     if action == "run":
@@ -133,8 +151,8 @@ def read_conda(words: Sequence[str], read_file: Callable[[str], str | None]) -> 
             if text is None:
                 return CondaCall(file=file)
             _read_file(file, text, found)
-        for each in packages:
-            found.add(each)
+        for package in packages:
+            found.add(package)
         return found.call()
     if action in ("activate", "deactivate", "init", "clean", "config", "update", "info", "list", "upgrade", "remove",
                   "uninstall", "shell", "env list", "--version", "-V", ""):  # fmt: skip
@@ -158,30 +176,21 @@ def _action(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _read_file(name: str, text: str, found: _Found) -> None:
-    """A list of packages, or `dependencies:` of an environment file with pip's list inside."""
+    """Read a list of packages, or an environment file with pip's list inside."""
     if not name.endswith((".yml", ".yaml")):
         for line in text.splitlines():
             if line.strip() and not line.lstrip().startswith(("#", "@")):
                 found.add(line.strip())
         return
-    section, pip_at = "", -1
-    for line in text.splitlines():
-        bare = re.sub(r"(^|\s)#.*$", "", line).rstrip()
-        if not bare:
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name} is not YAML: {error}") from None
+    environment = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    found.channels += map(str, environment.get("channels") or ())
+    for entry in environment.get("dependencies") or ():
+        if not isinstance(entry, dict):
+            found.add(str(entry))
             continue
-        if key := re.match(r"([\w-]+)\s*:", bare):
-            section, pip_at = key[1], -1
-            continue
-        item = re.match(r"(\s*)-\s+(.*)", bare)
-        if section == "channels" and item is not None:
-            found.channels.append(item[2].strip().strip("'\""))
-        if section != "dependencies" or item is None:
-            continue
-        depth, value = len(item[1]), item[2].strip().strip("'\"")
-        if re.fullmatch(r"pip\s*:", value):
-            pip_at = depth
-        elif 0 <= pip_at < depth:
-            found.pip += [value] if not value.startswith("-") else value.split(None, 1)
-        else:
-            pip_at = -1
-            found.add(value)
+        for line in cast("dict[str, Any]", entry).get("pip") or ():
+            found.pip += str(line).split(None, 1) if str(line).startswith("-") else [str(line)]

@@ -1,6 +1,6 @@
-"""Makes an environment by micromamba, mamba or conda, where this machine has one. Reads no command lines.
+"""Makes an environment with micromamba, mamba or conda, where this machine has one.
 
-Packages of PyPI come into it by pip's lines afterwards, as into any other environment.
+Packages of PyPI are installed into it afterwards, as into any other environment.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from ...environment import inherited
 from ..commands import output, run
 from ..errors import BuildError
+from ..log import LineRecorder
 from .conda import LEFT_OUT
-from .installer_failures import no_space
+from .installer_failures import is_disk_full
 
-__all__ = ["CondaPackages", "find_conda", "for_conda", "make_conda_environment"]
+__all__ = ["CondaPackages", "find_conda", "conda_specs", "make_conda_environment"]
 
 PROGRAMS = ("micromamba", "mamba", "conda")  # in the order in which they are taken
 # conda's builds for CUDA are gigabytes: without a GPU these come as the CPU builds that pip gets.
@@ -28,7 +29,7 @@ NAME = re.compile(r"(?:.*::)?\s*([A-Za-z0-9_][\w.-]*)")
 
 @dataclass(frozen=True, slots=True)
 class CondaPackages:
-    """specs: as conda takes them, such as "pytorch::faiss-cpu=1.7". channels: in their order of preference."""
+    """Specs in conda's notation, such as "pytorch::faiss-cpu=1.7", and channels in their order of preference."""
 
     specs: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
@@ -38,30 +39,30 @@ class CondaPackages:
 
 
 def find_conda() -> str | None:
-    """The path of micromamba, mamba or conda on PATH."""
+    """Return the path of micromamba, mamba or conda on PATH, or None."""
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
-def for_conda(specs: tuple[str, ...], gpu: bool) -> tuple[str, ...]:
-    """The specs that conda is given: all but Python, which the build chooses, and torch and CUDA without a GPU.
+def conda_specs(specs: tuple[str, ...], gpu: bool) -> tuple[str, ...]:
+    """Return the specs for conda: all but Python and, without a GPU, torch and CUDA.
 
-    >>> for_conda(("python=3.8", "cudatoolkit=11.3", "pytorch::pytorch=1.11", "faiss-cpu"), gpu=False)
+    >>> conda_specs(("python=3.8", "cudatoolkit=11.3", "pytorch::pytorch=1.11", "faiss-cpu"), gpu=False)
     ('faiss-cpu',)
     """
-    kept = list[str]()
+    selected = list[str]()
     for spec in specs:
         found = NAME.match(spec)
         name = found[1].lower() if found else ""
         if name in ("python", "pip", "") or (not gpu and (TORCH.match(name) or _is_cuda(name))):
             continue
-        kept.append(spec)
-    return tuple(kept)
+        selected.append(spec)
+    return tuple(selected)
 
 
 async def make_conda_environment(
     program: str, folder: Path, packages: CondaPackages, python: str, *, cache: Path, log: Callable[[str], None]
 ) -> str:
-    """Make an environment in `folder`; the version of its Python.
+    """Make an environment and return the version of its Python.
 
     Args:
         program: Of find_conda.
@@ -82,18 +83,13 @@ async def make_conda_environment(
     environment = {**inherited(os.environ, "CONDA_", "MAMBA_"), "CONDA_PKGS_DIRS": str(cache / "conda")}
     environment |= {"CONDA_ALWAYS_YES": "true", "CONDA_QUIET": "true"}
     environment.setdefault("MAMBA_ROOT_PREFIX", str(cache / "conda-root"))
-    said = list[str]()
-
-    def hear(line: str) -> None:
-        said.append(line)
-        log(line)
-
-    status = await run(command, log=hear, environment=environment)
-    if status and no_space(said):
+    recorder = LineRecorder(log)
+    status = await run(command, log=recorder, environment=environment)
+    if status and is_disk_full(recorder.lines):
         raise BuildError(f"no space is left for packages in {cache}: delete projects, or the folder")
     interpreter = folder / "bin" / "python"
     if status or not interpreter.exists():
-        lines = [line.strip() for line in said if line.strip()]
+        lines = [line.strip() for line in recorder.lines if line.strip()]
         reason = next(
             (line for line in lines if re.search(r"error|could not|not found|failed", line, re.IGNORECASE)), ""
         )

@@ -1,4 +1,4 @@
-"""The folder of made environments: one build at a time, what goes and when, and how much room there is."""
+"""The folder of made environments: locks, users, removal and disk space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import BuildError
 
-__all__ = ["MADE", "alone", "forget_unused", "full", "need_space", "note_user", "remove_environment"]
+__all__ = ["MADE", "exclusive", "forget_unused", "disk_full", "require_space", "note_user", "remove_environment"]
 
 MADE = ".bananastand"  # in a made environment, once it is whole: the folders of the builds that use it
 KEPT = 30 * 86400  # seconds that one without any is kept
@@ -21,8 +21,8 @@ LEAST = 200 * 2**20  # bytes that have to be free before anything is installed
 
 
 @contextlib.asynccontextmanager
-async def alone(lock: Path) -> AsyncGenerator[None]:
-    """One build at a time, also where several processes share the cache. Waiting can be cancelled."""
+async def exclusive(lock: Path) -> AsyncGenerator[None]:
+    """Hold a lock that other builds and processes respect; waiting for it can be cancelled."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         while True:
@@ -35,69 +35,66 @@ async def alone(lock: Path) -> AsyncGenerator[None]:
 
 
 def note_user(folder: Path, user: Path) -> None:
-    """Write down that the build in the folder `user` uses an environment, and forget those that are gone."""
-    made = folder / MADE
-    users = [each for each in made.read_text(encoding="utf-8").splitlines() if Path(each).exists()]
-    made.write_text("".join(f"{each}\n" for each in dict.fromkeys([*users, str(user)])), encoding="utf-8")
+    """Record that the build in the folder `user` uses an environment, and drop builds that are gone."""
+    marker = folder / MADE
+    users = [user for user in marker.read_text(encoding="utf-8").splitlines() if Path(user).exists()]
+    marker.write_text("".join(f"{path}\n" for path in dict.fromkeys([*users, str(user)])), encoding="utf-8")
 
 
 def forget_unused(environments: Path) -> None:
     """Delete environments that no build has used for a month, and those that a killed build left half-made."""
     for folder in environments.iterdir() if environments.is_dir() else ():
-        if not folder.is_dir():
-            continue
-        with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            made = folder / MADE
-            if made.exists():
-                users = made.read_text(encoding="utf-8").splitlines()
-                if made.stat().st_mtime > time.time() - KEPT or any(Path(each).exists() for each in users):
-                    continue
-                made.unlink()  # what is left of it, should the rest not go, is no environment
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            _remove(folder, least_age=KEPT)
 
 
 def remove_environment(folder: Path) -> None:
-    """Delete an environment, unless a build is about to use it or does."""
+    """Delete an environment, unless a build uses it or is about to."""
+    _remove(folder, least_age=0)
+
+
+def _remove(folder: Path, least_age: float) -> None:
     with folder.with_suffix(".lock").open("w") as lock, contextlib.suppress(OSError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        made = folder / MADE
-        if made.exists() and any(Path(each).exists() for each in made.read_text(encoding="utf-8").splitlines()):
-            return
-        made.unlink(missing_ok=True)  # what is left of it, should the rest not go, is no environment
+        marker = folder / MADE
+        if marker.exists():
+            users = marker.read_text(encoding="utf-8").splitlines()
+            if marker.stat().st_mtime > time.time() - least_age or any(Path(user).exists() for user in users):
+                return
+            marker.unlink()  # what is left of it, should the rest not go, is no environment
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def need_space(cache: Path) -> None:
-    """Raises BuildError where the disk of the cache is full."""
+def require_space(cache: Path) -> None:
+    """Raise BuildError where the disk of the cache is full."""
     if shutil.disk_usage(cache).free < LEAST:
-        raise full(cache)
+        raise disk_full(cache)
 
 
-def full(cache: Path) -> BuildError:
-    """The error for a full disk: which folder, how much it holds and of what."""
-    held = {each.name: _size(each) for each in cache.iterdir() if each.is_dir()} if cache.is_dir() else {}
+def disk_full(cache: Path) -> BuildError:
+    """Return the error for a full disk: the folder, its size and what takes it."""
+    held = {folder.name: _size(folder) for folder in cache.iterdir() if folder.is_dir()} if cache.is_dir() else {}
     parts = ", ".join(
         f"{name} {_spelled(size)}" for name, size in sorted(held.items(), key=lambda row: -row[1]) if size
     )
     held_in_all, free = _spelled(sum(held.values())), _spelled(shutil.disk_usage(cache).free)
     return BuildError(
         f"no space is left for packages in {cache}: it holds {held_in_all}{f' ({parts})' if parts else ''}, and {free} "
-        "are free. Delete projects that are not needed, or the folder itself while no stand runs (the next builds "
+        "are free. Delete projects that are not needed, or the folder itself while no platform runs (the next builds "
         "fetch what they need), or move the data folder to a larger disk"
     )
 
 
 def _size(folder: Path) -> int:
-    """Bytes on disk; a file with several names counts once."""
+    """Return bytes on disk, counting a file with several names once."""
     seen, size = set[tuple[int, int]](), 0
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                about = os.lstat(os.path.join(place, name))
-                if (about.st_dev, about.st_ino) not in seen:
-                    seen.add((about.st_dev, about.st_ino))
-                    size += about.st_blocks * 512
+                info = os.lstat(os.path.join(place, name))
+                if (info.st_dev, info.st_ino) not in seen:
+                    seen.add((info.st_dev, info.st_ino))
+                    size += info.st_blocks * 512
     return size
 
 

@@ -1,6 +1,6 @@
-"""The Python environment of a build: one that is there and has all it asks for, or one made and kept for the next.
+"""The Python environment of a build: an existing one that has all it needs, or one made and kept for the next build.
 
-A made environment is keyed by what was asked for, so builds that ask for the same share it. Nothing of ours is in it.
+A made environment is keyed by what it holds, so builds with the same requirements share it.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from ...store.private_files import make_private
 from ..commands import output, run
 from ..errors import BuildError
 from ..settings import BuildSettings
-from .adoption import why_not
 from .conda_environment import CondaPackages, find_conda, make_conda_environment
-from .environment_cache import MADE, alone, forget_unused, full, need_space, note_user
-from .environment_plan import Plan, complete, index_of, no_torch, read_intent
-from .installer import Failed, Installer, PipConfig, find_uv, pip_config
-from .installer_failures import Context, explain, no_space
+from .environment_cache import MADE, disk_full, exclusive, forget_unused, note_user, require_space
+from .environment_plan import EnvironmentPlan, complete_plan, index_of, no_torch, read_intent
+from .existing_environment import installed_packages, why_unsuitable
+from .installer import Installer, InstallerFailed, PipConfig, find_uv, pip_config
+from .installer_failures import FailureContext, explain_failure, is_disk_full
 from .pythons import Interpreter
-from .requirements import PipCall, installed
+from .requirements import PipCall
 from .torch_options import forbidden_torch, options_for, without_cuda
 
-__all__ = ["Environment", "environment_for"]
+__all__ = ["PythonEnvironment", "prepare_environment"]
 
 ByConda = tuple[str, CondaPackages]  # the program, and what it installs
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """An interpreter, and the folder of its programs."""
+class PythonEnvironment:
+    """An interpreter, the folder of its programs, and the key of its contents."""
 
     python: str
     bin: str
     key: str
 
 
-async def environment_for(
+async def prepare_environment(
     calls: Sequence[PipCall],
     *,
     settings: BuildSettings,
@@ -60,11 +60,11 @@ async def environment_for(
     source: Path | None = None,
     wanted_python: tuple[str, str] | None = None,
     conda: CondaPackages | None = None,
-) -> Environment:
-    """The environment in which all that pip is told holds, kept as long as the folder `user`.
+) -> PythonEnvironment:
+    """Return the environment with everything that the pip calls install, kept as long as the folder `user`.
 
     Args:
-        calls: What pip is told, in its order.
+        calls: The pip calls, in order.
         settings: Of the build.
         environment: Variables for the installer.
         user: The folder of the build that uses it.
@@ -86,37 +86,41 @@ async def environment_for(
     )
     program = find_conda() if conda is not None and conda.specs else None
     for python in settings.adopt if program is None else ():
-        there = await installed(python)
-        reason = "there is no such interpreter" if there is None else why_not(there, calls, intent, settings, source)
+        candidate = await installed_packages(python)
+        reason = (
+            "there is no such interpreter"
+            if candidate is None
+            else why_unsuitable(candidate, calls, intent, settings, source)
+        )
         if reason is None:
             log(f"environment: {Path(python).parent.parent} has all that is required, and is used as it is")
-            return Environment(python, str(Path(python).parent), f"adopted {python}")
+            return PythonEnvironment(python, str(Path(python).parent), f"adopted {python}")
         log(f"environment: not {Path(python).parent.parent}: {reason}")
     uv, config = find_uv(), await pip_config(environment)
     own_python = program is not None
-    plan = await complete(intent, settings=settings, config=config, uv=uv, log=log, own_python=own_python)
+    plan = await complete_plan(intent, settings=settings, config=config, uv=uv, log=log, own_python=own_python)
     if intent.requirements:
         undated = "" if uv or intent.as_of.cutoff is None else "; uv is not there, and pip takes today's all the same"
         log(f"environment: {intent.as_of}{undated}")
     by_conda = (program, conda) if program is not None and conda is not None else None
     folder = settings.cache / "environments" / await _key(plan, calls, settings, uv, by_conda)
-    async with alone(folder.with_suffix(".lock")):
+    async with exclusive(folder.with_suffix(".lock")):
         if (folder / MADE).exists():
             log(f"environment: {folder.name} is there already, made by an earlier build")
         else:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             tools = f"{Path(program).name} and " if program else ""
             log(f"environment: making {folder.name} with {tools}{'uv' if uv else 'pip'}")
-            await _made(folder, calls, plan, settings, environment, config, uv, log, by_conda)
+            await _make_environment(folder, calls, plan, settings, environment, config, uv, log, by_conda)
         note_user(folder, user)
     await asyncio.to_thread(forget_unused, settings.cache / "environments")
-    return Environment(str(folder / "bin" / "python"), str(folder / "bin"), folder.name)
+    return PythonEnvironment(str(folder / "bin" / "python"), str(folder / "bin"), folder.name)
 
 
 async def _key(
-    plan: Plan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None, conda: ByConda | None
+    plan: EnvironmentPlan, calls: Sequence[PipCall], settings: BuildSettings, uv: str | None, conda: ByConda | None
 ) -> str:
-    """The same for what gives the same environment."""
+    """Return the same key for inputs that make the same environment."""
     day = plan.intent.as_of.cutoff
     parts = [
         2, uv is not None, plan.interpreter.version, sys.platform, platform.machine(), plan.packages, settings.pins,
@@ -128,10 +132,10 @@ async def _key(
     return hashlib.sha256(json.dumps([*parts, *digests]).encode()).hexdigest()[:24]
 
 
-async def _made(
+async def _make_environment(
     folder: Path,
     calls: Sequence[PipCall],
-    plan: Plan,
+    plan: EnvironmentPlan,
     settings: BuildSettings,
     environment: Mapping[str, str],
     config: PipConfig,
@@ -139,19 +143,19 @@ async def _made(
     log: Callable[[str], None],
     conda: ByConda | None,
 ) -> None:
-    """Make the environment in its folder, or leave no folder."""
-    need_space(settings.cache)
-    making = _Making(folder, calls, plan, settings, environment, config, uv, log, conda)
+    """Make the environment in its folder; a failure leaves no folder."""
+    require_space(settings.cache)
+    making = _EnvironmentMaker(folder, calls, plan, settings, environment, config, uv, log, conda)
     try:
         await making.make()
         (folder / MADE).touch()
         own = "UV_CACHE_DIR" not in os.environ  # else its files are linked from a cache that is the user's
-        for each in (folder, settings.cache / "packages"):
-            await asyncio.to_thread(make_private, each, shared=own)
+        for path in (folder, settings.cache / "packages"):
+            await asyncio.to_thread(make_private, path, shared=own)
     except OSError as error:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        if no_space([str(error)]):
-            raise full(settings.cache) from None
+        if is_disk_full([str(error)]):
+            raise disk_full(settings.cache) from None
         raise
     except BaseException:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
@@ -159,12 +163,12 @@ async def _made(
 
 
 @dataclass(slots=True)
-class _Making:
-    """One environment under way."""
+class _EnvironmentMaker:
+    """One environment being made."""
 
     folder: Path
     calls: Sequence[PipCall]
-    plan: Plan
+    plan: EnvironmentPlan
     settings: BuildSettings
     environment: Mapping[str, str]
     config: PipConfig
@@ -174,7 +178,7 @@ class _Making:
     dated: bool = True  # until the index turns out to tell no upload times
 
     async def make(self) -> None:
-        """Do all steps. Raises BuildError."""
+        """Run all steps. Raises BuildError."""
         await self._venv()
         environment = {**self.environment, "VIRTUAL_ENV": str(self.folder), "PYTHONUNBUFFERED": "1"}
         root = self.settings.cache
@@ -202,12 +206,12 @@ class _Making:
         else:
             without = ["--without-pip"] if self._lends_pip else []
             command = [python.path, "-m", "venv", *without, str(self.folder)]
-        said = list[str]()
-        if await run(command, log=said.append):
-            if no_space(said):
-                raise full(self.settings.cache)
+        lines = list[str]()
+        if await run(command, log=lines.append):
+            if is_disk_full(lines):
+                raise disk_full(self.settings.cache)
             raise BuildError(
-                f"no environment can be made with {python.path}: {said[-1] if said else 'it says no reason'}"
+                f"no environment can be made with {python.path}: {lines[-1] if lines else 'it says no reason'}"
             )
         image = self.plan.intent.base
         if image is not None and image.python and python.minor < 12:
@@ -219,7 +223,7 @@ class _Making:
         return own and importlib.util.find_spec("pip") is not None
 
     async def _setuptools(self) -> None:
-        """Images of these Pythons have setuptools, whose pkg_resources old packages import; Python brings one along."""
+        """Install Python's bundled setuptools, whose pkg_resources old packages import, as old images have it."""
         look = (
             "import ensurepip, pathlib; print(*pathlib.Path(ensurepip.__file__).parent.glob('_bundled/setuptools-*'))"
         )
@@ -242,8 +246,8 @@ class _Making:
                     if named := forbidden_torch(await self._run(dry, more, quiet=True)):
                         raise no_torch(named, self.plan)
                 await self._run(call, more)
-            except Failed as error:
-                await self._failed(error, call)
+            except InstallerFailed as error:
+                await self._handle_failure(error, call)
 
     def _options(self, call: PipCall, folder: Path, of_base: bool) -> list[str]:
         day = self.plan.intent.as_of.cutoff if self.dated else None
@@ -261,19 +265,19 @@ class _Making:
             call.words, cwd=call.cwd, environment=call.environment, more=more, hashed=call.is_hashed
         )
 
-    async def _failed(self, error: Failed, call: PipCall) -> None:
-        """Go on without a date where the index tells none, else raise what the installer meant."""
+    async def _handle_failure(self, error: InstallerFailed, call: PipCall) -> None:
+        """Retry without a date where the index has no upload times, else raise the explained failure."""
         text = "\n".join(error.lines)
-        if no_space(error.lines):
-            raise full(self.settings.cache) from None
+        if is_disk_full(error.lines):
+            raise disk_full(self.settings.cache) from None
         if self.dated and "is missing an upload date" in text and "exclude-newer" in text:
             self.dated = False
             self.log("environment: the index tells no upload times: open requirements resolve as of today")
             await self._install(call)
             return
         day = self.plan.intent.as_of.day if self.dated and self.plan.intent.as_of.cutoff else None
-        context = Context(
+        context = FailureContext(
             self.calls, "uv" if self.uv else "pip", self.plan.interpreter.minor, self.plan.choice.reason,
             day.isoformat() if day else None, index_of(self.config, 5.0).files,
         )  # fmt: skip
-        raise BuildError(await asyncio.to_thread(explain, error.lines, context)) from None
+        raise BuildError(await asyncio.to_thread(explain_failure, error.lines, context)) from None

@@ -1,4 +1,4 @@
-"""Which GPUs a torch can drive, and which GPU this machine has. Builds nothing."""
+"""Which GPUs a torch can drive, and which GPUs this machine has."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 import subprocess
 from collections.abc import Iterable, Sequence
 
-from .base_images import table
+from .base_images import table, version_numbers
 
 __all__ = ["capabilities_of", "cuda_of", "drives", "lowest_torch", "machine_capabilities", "unsupported"]
 
 
 def machine_capabilities() -> tuple[str, ...]:
-    """The compute capabilities of this machine's GPUs, such as ("9.0",); empty where there is none."""
+    """Return the compute capabilities of this machine's GPUs, such as ("9.0",); empty without a GPU."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return ()
     command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
@@ -22,11 +22,11 @@ def machine_capabilities() -> tuple[str, ...]:
     except (OSError, subprocess.SubprocessError):
         return ()
     lines = done.stdout.splitlines() if done.returncode == 0 else []
-    return tuple(sorted({line.strip() for line in lines if re.fullmatch(r"\s*\d+\.\d+\s*", line)}, key=_numbers))
+    return tuple(sorted({line.strip() for line in lines if re.fullmatch(r"\s*\d+\.\d+\s*", line)}, key=version_numbers))
 
 
 def cuda_of(torch: str, base: str | None = None) -> str | None:
-    """The CUDA that a torch is built for.
+    """Return the CUDA version that a torch is built for.
 
     Args:
         torch: A version; a local part such as +cu113 decides.
@@ -42,37 +42,41 @@ def cuda_of(torch: str, base: str | None = None) -> str | None:
     if base is not None:
         return base
     rows: dict[str, str] = table()["torch_cuda"]
-    found = [cuda for first, cuda in rows.items() if _numbers(first) <= _numbers(torch)]
+    found = [cuda for first, cuda in rows.items() if version_numbers(first) <= version_numbers(torch)]
     return found[-1] if found else None
 
 
 def capabilities_of(cuda: str, torch: str | None = None) -> tuple[str, ...]:
-    """The compute capabilities that torch wheels of a CUDA are compiled for; of a version, where the list changed."""
+    """Return the compute capabilities that torch wheels of a CUDA version are compiled for."""
     rows: dict[str, list[str]] = table()["capabilities"]
-    fitting = [row for row in sorted(rows, key=_numbers) if _numbers(row) <= _numbers(cuda)]
+    fitting = [row for row in sorted(rows, key=version_numbers) if version_numbers(row) <= version_numbers(cuda)]
     if not fitting:
         return ()
     changed: dict[str, list[str]] = table()["capabilities_since"].get(fitting[-1], {})
-    since = [first for first in sorted(changed, key=_numbers) if torch and _numbers(first) <= _numbers(torch)]
+    since = [
+        first
+        for first in sorted(changed, key=version_numbers)
+        if torch and version_numbers(first) <= version_numbers(torch)
+    ]
     return tuple(changed[since[-1]] if since else rows[fitting[-1]])
 
 
 def drives(cuda: str, capability: str, torch: str | None = None) -> bool:
-    """Whether wheels of a CUDA run on a GPU: code of a capability runs on its own major from its minor on."""
-    major, minor = _numbers(capability)
-    compiled = (_numbers(each) for each in capabilities_of(cuda, torch))
-    return any(each[0] == major and each[1] <= minor for each in compiled)
+    """Whether wheels of a CUDA version run on a GPU: code runs on its own major capability from its minor on."""
+    major, minor = version_numbers(capability)
+    compiled = (version_numbers(supported) for supported in capabilities_of(cuda, torch))
+    return any(numbers[0] == major and numbers[1] <= minor for numbers in compiled)
 
 
 def lowest_torch(capability: str) -> tuple[str, str] | None:
-    """The lowest torch that drives a GPU, and the CUDA it is to be built for; None for a GPU no wheel is made for."""
+    """Return the lowest torch that drives a GPU and its CUDA version, or None."""
     rows: dict[str, list[str]] = table()["cuda_builds"]
     found = [(first, cuda) for cuda, (first, _) in rows.items() if drives(cuda, capability, first)]
-    return min(found, key=lambda each: _numbers(each[0]), default=None)
+    return min(found, key=lambda build: version_numbers(build[0]), default=None)
 
 
 def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> str | None:
-    """Why a torch cannot drive this machine's GPUs, with the lowest that can; None where it can, or there is no GPU."""
+    """Return why a torch cannot drive this machine's GPUs, with the lowest that can, or None."""
     if cuda is None:
         return None
     for capability in capabilities:
@@ -94,9 +98,5 @@ def unsupported(torch: str, cuda: str | None, capabilities: Sequence[str]) -> st
 
 
 def _range(known: Iterable[str]) -> str:
-    names = [f"sm_{each.replace('.', '')}" for each in known]
+    names = [f"sm_{capability.replace('.', '')}" for capability in known]
     return f"{names[0]} to {names[-1]}" if names else "no GPU"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))

@@ -1,4 +1,4 @@
-"""Runs uv, or pip where uv is absent, for what a Dockerfile's pip lines say. Knows the words of both."""
+"""Runs uv, or pip where uv is absent, for the pip lines of a Dockerfile."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ...environment import inherited
 from ...replicas.sandbox_paths import prefixes
 from ...replicas.walls import Walls
 from ..commands import output, run
-from ..confinement import confined
+from .installer_sandbox import sandbox_installer
 
-__all__ = ["Failed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
+__all__ = ["InstallerFailed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
 
 # Of pip's options: what uv calls otherwise, and what it has no need of.
 RENAMED = {"--force-reinstall": "--reinstall", "--trusted-host": "--allow-insecure-host", "--pypi-url": "--index-url"}
@@ -40,8 +40,8 @@ NOISE = re.compile(r"warning: `\S+` is missing an upload date|Using Python \S+ e
 ONCE = frozenset({"--no-deps", "--upgrade", "-U", "--pre", "--no-index", "--no-build-isolation", "--require-hashes"})
 
 
-class Failed(Exception):
-    """An installer ended with a status; `lines` are what it said."""
+class InstallerFailed(Exception):
+    """An installer ended with an error status; `lines` is its output."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__(lines[-1] if lines else "it said nothing")
@@ -50,7 +50,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PipConfig:
-    """What pip is configured with on this machine: uv reads none of its files and variables."""
+    """The configuration of this machine's pip, which uv does not read."""
 
     index: str | None = None
     extra: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class PipConfig:
     no_index: bool = False
 
     def for_uv(self) -> dict[str, str]:
-        """The same as variables for uv."""
+        """Return the configuration as variables for uv."""
         variables = {
             "UV_DEFAULT_INDEX": self.index or "",
             "UV_INDEX": " ".join(self.extra),
@@ -76,10 +76,15 @@ class PipConfig:
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """uv: its path, or None for pip. python: the interpreter of the environment. cache: of packages, for uv.
+    """Installs packages into one environment.
 
-    lends_pip: whether this process's pip serves the environment, which has to be of the same Python. walls: what it,
-    and the setup scripts it runs, are kept from.
+    Attributes:
+        uv: Its path, or None for pip.
+        python: The interpreter of the environment.
+        cache: Of packages, for uv.
+        log: Called with each line.
+        lends_pip: Whether this process's pip serves the environment, which has to be of the same Python.
+        walls: What the installer and setup scripts are kept from.
     """
 
     uv: str | None
@@ -98,7 +103,7 @@ class Installer:
         more: Sequence[str] = (),
         hashed: bool = False,
     ) -> list[str]:
-        """Do one `install` or `uninstall`; the lines it said.
+        """Run one `install` or `uninstall` and return its output.
 
         Args:
             words: As they stand after `pip`.
@@ -111,11 +116,11 @@ class Installer:
         Raises:
             Failed: It ended with another status than 0.
         """
-        said = list[str]()
+        lines = list[str]()
         self.cache.mkdir(parents=True, exist_ok=True)
 
         def both(line: str) -> None:
-            said.append(line)
+            lines.append(line)
             if NOISE.match(line) is None:
                 self.log(line)
 
@@ -134,20 +139,23 @@ class Installer:
             command = [*pip, "--no-input", *words_for_pip(words)]
         seen = [*self._installations(), *(word for word in command if word.startswith("/"))]
         folder = str(Path(self.python).parent.parent)
-        kept = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
-        with confined(command, self.walls, cwd=cwd, readable=seen, writable=kept) as (words, more_variables):
+        writable = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
+        with sandbox_installer(command, self.walls, cwd=cwd, readable=seen, writable=writable) as (
+            words,
+            more_variables,
+        ):
             if await run(words, log=both, cwd=cwd, environment={**own, **more_variables}):
-                raise Failed(said)
-        return said
+                raise InstallerFailed(lines)
+        return lines
 
     def _installations(self) -> set[str]:
-        """The interpreter's, this program's and the installer's own, which may lie in the user's home."""
+        """Return the installations of the interpreter, this program and the installer."""
         programs = [self.python, sys.executable, *([self.uv] if self.uv else [])]
         return {path for program in programs for path in (*prefixes(program, self.walls), os.path.realpath(program))}
 
 
 def find_uv() -> str | None:
-    """The uv that is installed with this package, else the one on PATH."""
+    """Return the uv that is installed with this package, else the one on PATH, or None."""
     if importlib.util.find_spec("uv") is not None:
         from uv import find_uv_bin
 
@@ -159,7 +167,7 @@ def find_uv() -> str | None:
 
 
 async def pip_config(environment: Mapping[str, str]) -> PipConfig:
-    """Ask pip what it is configured with, by files and by variables; nothing where there is no pip."""
+    """Ask pip for its configuration in files and variables; empty where there is no pip."""
     if importlib.util.find_spec("pip") is None:
         return PipConfig()
     variables = {name: value for name, value in environment.items() if name.startswith("PIP_")}
@@ -183,7 +191,7 @@ async def pip_config(environment: Mapping[str, str]) -> PipConfig:
 
 
 def words_for_uv(words: Sequence[str]) -> list[str]:
-    """pip's words as uv takes them.
+    """Translate pip's words into uv's.
 
     >>> words_for_uv(["install", "--user", "--timeout", "60", "-U", "numpy"])
     ['install', '-U', 'numpy']
@@ -203,19 +211,19 @@ def words_for_uv(words: Sequence[str]) -> list[str]:
 
 
 def words_for_pip(words: Sequence[str]) -> list[str]:
-    """The words as they are, without --user, which installs outside of the environment, and without a question."""
+    """Return the words without --user, which installs outside of the environment, and with --yes to uninstall."""
     rest = [word for word in words if word != "--user"]
     return [*rest, "--yes"] if "uninstall" in rest and not {"-y", "--yes"} & set(rest) else rest
 
 
 def _of_user() -> dict[str, str]:
-    """The user's own settings of uv, without those that name an environment."""
+    """Return the user's own settings of uv, without those that name an environment."""
     variables = inherited(os.environ, "UV_")
     return {name: value for name, value in variables.items() if name.startswith("UV_") and "PYTHON" not in name}
 
 
 def _of_uv(cache: Path) -> dict[str, str]:
-    """How uv behaves as pip does: all indexes count alike, and no file of a project's decides."""
+    """Return variables that make uv behave as pip: all indexes count alike, and no project file decides."""
     return {
         "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(cache),
         "UV_INDEX_STRATEGY": "unsafe-best-match",

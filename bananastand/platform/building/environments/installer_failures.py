@@ -1,4 +1,4 @@
-"""Reads what uv or pip said when it failed, and says it anew: what, where it stands, why, and what to do."""
+"""Explains the output of a failed uv or pip: the requirement and its place, the reason, and what to do."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from .package_index import File, pythons_of, spelled
+from .package_index import PackageFile, format_minors, pythons_of
 from .requirements import PipCall
 
-__all__ = ["Context", "explain", "no_space"]
+__all__ = ["FailureContext", "explain_failure", "is_disk_full"]
 
 PIN = '[build] pins = ["{name}==..."] in bananastand.toml takes another version'
 # What a compiler's complaint means, and the Debian packages that help.
@@ -35,19 +35,28 @@ NOISE = re.compile(r"subprocess-exited-with-error|metadata-generation-failed|Thi
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What an explanation may use. why_python: who chose the Python. files: asks the index for a package's files."""
+class FailureContext:
+    """What an explanation may use.
+
+    Attributes:
+        calls: All pip calls of the build.
+        tool: "uv" or "pip".
+        minor: Of the environment's Python.
+        why_python: Who chose the Python.
+        as_of: The date of open requirements.
+        files: Returns a package's files on the index.
+    """
 
     calls: Sequence[PipCall]
     tool: str
     minor: int
     why_python: str
     as_of: str | None
-    files: Callable[[str], list[File]]
+    files: Callable[[str], list[PackageFile]]
 
 
-def explain(lines: Sequence[str], context: Context) -> str:
-    """One sentence or two: where the requirement stands, what is wrong with it, and what to do. May ask the index."""
+def explain_failure(lines: Sequence[str], context: FailureContext) -> str:
+    """Return one sentence or two: where the requirement is written, what is wrong, and what to do."""
     text = "\n".join(lines)
     for read in (_unreachable, _hashes, _git, _too_new, _build, _no_wheel, _absent, _file, _conflict):
         if found := read(text, context):
@@ -57,12 +66,12 @@ def explain(lines: Sequence[str], context: Context) -> str:
     return f"{context.tool} failed: {re.sub(r'^(error|ERROR): *', '', last)}"
 
 
-def no_space(lines: Sequence[str]) -> bool:
-    """Whether the disk, or a quota, was full."""
+def is_disk_full(lines: Sequence[str]) -> bool:
+    """Whether the output says that the disk, or a quota, is full."""
     return re.search(r"No space left on device|os error 28\b|Disk quota exceeded", "\n".join(lines)) is not None
 
 
-def _unreachable(text: str, context: Context) -> str | None:
+def _unreachable(text: str, context: FailureContext) -> str | None:
     found = re.search(r"Failed to fetch: `?(\S+?)`?$", text, re.MULTILINE)
     found = found or re.search(r"(?:Max retries exceeded with url|connection broken)[^\n]*?(\S+://\S+|/\S+)", text)
     if found is None or "was not found in the package registry" in text:
@@ -75,8 +84,8 @@ def _unreachable(text: str, context: Context) -> str | None:
     )
 
 
-def _hashes(text: str, context: Context) -> str | None:
-    """A file of another hash, or a requirement without one; uv's words, then pip's."""
+def _hashes(text: str, context: FailureContext) -> str | None:
+    """Explain a different hash, or a requirement without one, in uv's output or pip's."""
     found = re.search(r"Hash mismatch for `([^`]+)`", text)
     found = found or re.search(r"DO NOT MATCH THE HASHES.*?\n\s+([\w.-]+(?:==\S+)?)[^\n]*from", text, re.DOTALL)
     if found:
@@ -98,7 +107,7 @@ def _hashes(text: str, context: Context) -> str | None:
     )
 
 
-def _git(text: str, context: Context) -> str | None:
+def _git(text: str, context: FailureContext) -> str | None:
     if "Git operation failed" not in text and "git clone" not in text and "git fetch" not in text:
         return None
     address = re.search(r"(?:fetch|clone)[^\n]*?'?((?:https|ssh|git)://[^\s'`]+)", text)
@@ -111,7 +120,7 @@ def _git(text: str, context: Context) -> str | None:
     )
 
 
-def _too_new(text: str, context: Context) -> str | None:
+def _too_new(text: str, context: FailureContext) -> str | None:
     found = re.search(
         r"`(\S+)` was filtered by `exclude-newer`.*?(?:satisfying the requirement is v?(\S+?)[.,])? ", text
     )
@@ -127,7 +136,7 @@ def _too_new(text: str, context: Context) -> str | None:
     )
 
 
-def _build(text: str, context: Context) -> str | None:
+def _build(text: str, context: FailureContext) -> str | None:
     found = re.search(r"Failed to (?:build|download and build) `([^`=@]+?)(?:==([^`]+)| @ [^`]+)?`", text)
     found = found or re.search(r"Failed building wheel for ([\w.-]+)()", text)
     found = found or re.search(r"Failed to build installable wheels for [^\n]*\(([\w.-]+)()", text)
@@ -138,9 +147,11 @@ def _build(text: str, context: Context) -> str | None:
     name, version = (found[1].strip(), found[2] or "") if found else ("", "")
     by = re.search(rf"`{re.escape(name)}`[^\n]*was included because `([^`]+)`", text) if name else None
     reasons = [line.strip() for line in text.splitlines() if REASONS.match(line) and not NOISE.search(line)]
-    reasons = [each for each in reasons if not each.startswith("error: Failed to") and "backend returned" not in each]
-    first = next((each for each in reasons if re.search(r"not found|fatal error|can't find", each)), None)
-    why = "; ".join(dict.fromkeys(each for each in (first, reasons[-1] if reasons else None) if each))
+    reasons = [
+        reason for reason in reasons if not reason.startswith("error: Failed to") and "backend returned" not in reason
+    ]
+    first = next((reason for reason in reasons if re.search(r"not found|fatal error|can't find", reason)), None)
+    why = "; ".join(dict.fromkeys(reason for reason in (first, reasons[-1] if reasons else None) if reason))
     needs = next((packages for pattern, packages in MISSING if re.search(pattern, text)), None)
     label = f"{name} {version}".strip() or "a package of the source"
     table = _wheels(name, version, context) if name else ""
@@ -156,7 +167,7 @@ def _build(text: str, context: Context) -> str | None:
     )
 
 
-def _no_wheel(text: str, context: Context) -> str | None:
+def _no_wheel(text: str, context: FailureContext) -> str | None:
     found = re.search(r"Because (?:only )?(\S+?)(?:==(\S+))? has no (?:usable )?wheels with a matching (\w+)", text)
     found = found or re.search(r"only found wheels for `(\S+)` \(v(\S+)\) with the following ()", text)
     if found is None:
@@ -164,15 +175,15 @@ def _no_wheel(text: str, context: Context) -> str | None:
     name, version = found[1], found[2] or ""
     table = _wheels(name, version, context)
     if not table and (tags := re.search(r"following Python ABI tags?: (.+)$", text, re.MULTILINE)):
-        minors = {int(each) for each in re.findall(r"cp3(\d+)", tags[1])}
-        table = f"it has for {spelled(minors)}" if minors else ""
+        minors = {int(minor) for minor in re.findall(r"cp3(\d+)", tags[1])}
+        table = f"it has for {format_minors(minors)}" if minors else ""
     return (
         f"{_where(name, context)}{name} {version} has no wheel for Python 3.{context.minor} ({context.why_python})"
         f"{f'; {table}' if table else ' on this machine'}; {_another(name, version, context)}"
     )
 
 
-def _absent(text: str, context: Context) -> str | None:
+def _absent(text: str, context: FailureContext) -> str | None:
     if found := re.search(r"(\S+) was not found in the (?:package registry|provided package locations)", text):
         return f"{_where(found[1], context)}there is no package {found[1]} in the index; correct its name, or remove it"
     found = re.search(r"there (?:is|are) no versions? of (\S+?)(?:\[\S+\])?(==\S+)?(?: and|,|$)", text)
@@ -184,17 +195,17 @@ def _absent(text: str, context: Context) -> str | None:
     versions = sorted({file.version for file in context.files(name)})
     if not versions and (pip is None or pip[3] == "none"):
         return f"{_where(name, context)}there is no package {name} in the index; correct its name, or remove it"
-    wanted = found[2] if found else pip[2] if pip else ""
-    newest = f"; the index has {', '.join(str(each) for each in versions[-4:])}" if versions else ""
-    table = _wheels(name, (wanted or "").removeprefix("=="), context)
+    requested = ((found[2] if found else pip[2] if pip else "") or "").removeprefix("==")
+    newest = f"; the index has {', '.join(str(version) for version in versions[-4:])}" if versions else ""
+    table = _wheels(name, requested, context)
     return (
-        f"{_where(name, context)}{name} has no version {(wanted or '').removeprefix('==') or 'for these requirements'} "
+        f"{_where(name, context)}{name} has no version {requested or 'for these requirements'} "
         f"for Python 3.{context.minor}{f' ({table})' if table else newest}; "
-        f"{_another(name, (wanted or '').removeprefix('=='), context)}"
+        f"{_another(name, requested, context)}"
     )
 
 
-def _file(text: str, context: Context) -> str | None:
+def _file(text: str, context: FailureContext) -> str | None:
     if found := re.search(r"(?:File not found|Distribution not found at): `?(.+?)`?$", text, re.MULTILINE):
         return f"{found[1].removeprefix('file://')} is not there when pip runs; COPY it before, or correct the path"
     found = re.search(r"Couldn't parse requirement in `(.+?)`(?: at position \d+)?\s*(?:cause: )?(.*)", text)
@@ -204,7 +215,7 @@ def _file(text: str, context: Context) -> str | None:
     return f"{Path(found[2]).name} line {found[3]} cannot be read: {found[1]}" if found else None
 
 
-def _conflict(text: str, context: Context) -> str | None:
+def _conflict(text: str, context: FailureContext) -> str | None:
     cause = _cause(text)
     if cause is None:
         return None
@@ -216,7 +227,7 @@ def _conflict(text: str, context: Context) -> str | None:
 
 
 def _cause(text: str) -> str | None:
-    """uv's derivation, in one line; or pip's."""
+    """Return uv's derivation in one line, or pip's."""
     if found := re.search(r"cause: (Because .+?)(?=\n\s*\n|\nhint|\Z)", text, re.DOTALL):
         plain = " ".join(found[1].split())
         return re.sub(r",? we can conclude that your requirements are unsatisfiable\.?", "", plain).rstrip(" ,")
@@ -225,19 +236,19 @@ def _cause(text: str) -> str | None:
     return None
 
 
-def _wheels(name: str, version: str, context: Context) -> str:
-    """Which Pythons a version has wheels for, where this one is not among them."""
+def _wheels(name: str, version: str, context: FailureContext) -> str:
+    """Return which Pythons a version has wheels for, where this one is not among them."""
     files = [file for file in context.files(name) if not version or str(file.version.public) == version]
     wheels, sources = pythons_of(files)
     if wheels and context.minor not in wheels:
-        return f"it has wheels for Python {spelled(wheels)}"
+        return f"it has wheels for Python {format_minors(wheels)}"
     if not wheels and sources and context.minor not in sources:
-        return f"it is for Python {spelled(sources)}"
+        return f"it is for Python {format_minors(sources)}"
     return ""
 
 
-def _another(name: str, version: str, context: Context) -> str:
-    """The ways on: another Python where one has a wheel, another version where none has."""
+def _another(name: str, version: str, context: FailureContext) -> str:
+    """Return the ways on: another Python that has a wheel, or another version."""
     files = [file for file in context.files(name) if not version or str(file.version.public) == version] if name else []
     wheels, sources = pythons_of(files)
     fitting = wheels or sources
@@ -246,13 +257,13 @@ def _another(name: str, version: str, context: Context) -> str:
     return PIN.format(name=name or "PACKAGE")
 
 
-def _where(name: str, context: Context) -> str:
+def _where(name: str, context: FailureContext) -> str:
     place = _stands(name, context)
     return f"{place}: " if place else ""
 
 
-def _stands(name: str, context: Context) -> str | None:
-    """File and line of a requirement, or the line of the Dockerfile that pip is called in."""
+def _stands(name: str, context: FailureContext) -> str | None:
+    """Return file and line of a requirement, or the Dockerfile's line of the pip call."""
     plain = canonicalize_name(re.split(r"[\s=<>!~\[;@(]", name.strip("` "))[0]) if name else ""
     for call in context.calls:
         for place, text in call.places():

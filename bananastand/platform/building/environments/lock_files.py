@@ -1,4 +1,4 @@
-"""Reads what poetry, pipenv and uv would install: a project's own dependencies, at the versions of its lock file.
+"""Reads what poetry, pipenv and uv install: a project's own dependencies, at the versions of its lock file.
 
 What they export as a requirements file, and the programs they run in the project's environment, are read here too.
 """
@@ -22,7 +22,7 @@ RUNNERS = frozenset({"poetry", "pipenv", "uv", "pdm", "rye", "hatch"})
 
 
 def runner_words(words: Sequence[str | None]) -> tuple[str | None, ...]:
-    """What stands before a program that is run in a project's environment; empty where nothing does.
+    """Return the words before a program that runs in a project's environment, such as `poetry run`.
 
     >>> runner_words(["poetry", "run", "python", "app.py"]), runner_words(["python", "run", "x"])
     (('poetry', 'run'), ())
@@ -36,7 +36,7 @@ def runner_words(words: Sequence[str | None]) -> tuple[str | None, ...]:
 
 
 def exported_to(words: Sequence[str | None]) -> str | None:
-    """The file that an export is told to write, None where it writes to standard output."""
+    """Return the file that an export writes, or None for standard output."""
     for word, following in zip(words, [*words[1:], None], strict=False):
         if word in ("-o", "--output", "--output-file"):
             return following
@@ -46,7 +46,18 @@ def exported_to(words: Sequence[str | None]) -> str | None:
 
 
 def requirements_of(program: str, read_file: Callable[[str], str | None]) -> list[str] | None:
-    """The requirements, or None where the project's file is not there. read_file: a file's text. Raises ValueError."""
+    """Return a project's requirements.
+
+    Args:
+        program: "poetry", "pipenv" or "uv".
+        read_file: Returns a file's text, or None.
+
+    Returns:
+        The requirements, or None where the project's file is missing.
+
+    Raises:
+        ValueError: A file cannot be read.
+    """
     if program == "pipenv":
         if (text := read_file("Pipfile.lock")) is not None:
             return _of_pipfile(json.loads(text))
@@ -68,44 +79,44 @@ def requirements_of(program: str, read_file: Callable[[str], str | None]) -> lis
 
 def _of_pipfile(lock: Any) -> list[str]:
     found = list[str]()
-    for name, about in cast("Mapping[str, Any]", lock.get("default", {})).items():
-        if "git" in about:
-            found.append(f"{name} @ git+{about['git']}" + (f"@{about['ref']}" if "ref" in about else ""))
+    for name, entry in cast("Mapping[str, Any]", lock.get("default", {})).items():
+        if "git" in entry:
+            found.append(f"{name} @ git+{entry['git']}" + (f"@{entry['ref']}" if "ref" in entry else ""))
             continue
-        extras = f"[{','.join(about['extras'])}]" if about.get("extras") else ""
-        marker = f"; {about['markers']}" if about.get("markers") else ""
-        found.append(f"{name}{extras}{about.get('version', '')}{marker}")
+        extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+        marker = f"; {entry['markers']}" if entry.get("markers") else ""
+        found.append(f"{name}{extras}{entry.get('version', '')}{marker}")
     return found
 
 
 def _locked(text: str | None) -> dict[str, str]:
     packages: Any = tomllib.loads(text).get("package", []) if text else []
-    return {str(each["name"]).lower(): str(each["version"]) for each in packages if "version" in each}
+    return {str(package["name"]).lower(): str(package["version"]) for package in packages if "version" in package}
 
 
 def _pinned(line: str, locked: Mapping[str, str]) -> str:
-    """A requirement at its locked version, if it has one."""
+    """Return a requirement at its locked version, if it has one."""
     found = re.match(r"([\w.-]+)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$", line)
     version = locked.get(found[1].lower().replace("_", "-")) if found else None
     return f"{found[1]}{found[2] or ''}=={version}{found[4] or ''}" if found and version else line
 
 
 def _of_poetry(name: str, bound: Any) -> str | None:
-    """poetry's own notation of a requirement as pip's."""
+    """Translate a requirement of poetry's notation into pip's."""
     if isinstance(bound, list):
         bound = cast("list[Any]", bound)[-1]
     if isinstance(bound, str):
         return name + _bounds(bound)
-    about = cast("dict[str, Any]", bound)
-    if about.get("optional") or "path" in about:
+    entry = cast("dict[str, Any]", bound)
+    if entry.get("optional") or "path" in entry:
         return None
-    if "git" in about:
-        ref = about.get("rev") or about.get("tag") or about.get("branch")
-        return f"{name} @ git+{about['git']}" + (f"@{ref}" if ref else "")
-    if "url" in about:
-        return f"{name} @ {about['url']}"
-    extras = f"[{','.join(about['extras'])}]" if about.get("extras") else ""
-    return f"{name}{extras}{_bounds(str(about.get('version', '*')))}"
+    if "git" in entry:
+        ref = entry.get("rev") or entry.get("tag") or entry.get("branch")
+        return f"{name} @ git+{entry['git']}" + (f"@{ref}" if ref else "")
+    if "url" in entry:
+        return f"{name} @ {entry['url']}"
+    extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+    return f"{name}{extras}{_bounds(str(entry.get('version', '*')))}"
 
 
 def _bounds(text: str) -> str:
@@ -115,12 +126,12 @@ def _bounds(text: str) -> str:
     ('>=1.2,<2', '>=0.3.1,<0.4', '>=1.2,<1.3', '==1.0', '')
     """
     parts = list[str]()
-    for part in (each.strip() for each in text.split(",")):
+    for part in (part.strip() for part in text.split(",")):
         if part in ("*", ""):
             continue
         numbers = re.findall(r"\d+", part)
         if part[0] == "^":
-            at = next((place for place, each in enumerate(numbers) if each != "0"), len(numbers) - 1)
+            at = next((place for place, number in enumerate(numbers) if number != "0"), len(numbers) - 1)
             parts.append(f">={part[1:]},<{'.'.join([*numbers[:at], str(int(numbers[at]) + 1)])}")
         elif part[0] == "~" and not part.startswith("~="):
             at = 1 if len(numbers) > 1 else 0

@@ -1,7 +1,4 @@
-"""What a package index and folders of wheels have of a package: files, their Pythons, and when they were uploaded.
-
-Speaks the simple API, in JSON or HTML; installs nothing.
-"""
+"""Reads package indexes (simple API, JSON or HTML) and folders of wheels: files, their Pythons and upload times."""
 
 from __future__ import annotations
 
@@ -28,7 +25,15 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-__all__ = ["DEFAULT_INDEX", "File", "PackageIndex", "pythons_of", "spelled"]
+__all__ = [
+    "DEFAULT_INDEX",
+    "PackageFile",
+    "PackageIndex",
+    "pythons_of",
+    "format_minors",
+    "version_of_file",
+    "without_local",
+]
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -38,10 +43,17 @@ MINORS = range(6, 20)  # of Python 3 that are considered
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """A file of a package. tags: of a wheel; empty for a source distribution. uploaded: None where it is not known.
+class PackageFile:
+    """A file of a package.
 
-    yanked: by whoever published it, so that only an exact pin takes it.
+    Attributes:
+        name: Of the file.
+        version: Of the package.
+        tags: Of a wheel; empty for a source distribution.
+        requires_python: A specifier.
+        uploaded: None where it is unknown.
+        url: Of the file.
+        yanked: Whether its publisher withdrew it, so that only an exact pin takes it.
     """
 
     name: str
@@ -54,7 +66,7 @@ class File:
 
     @property
     def pythons(self) -> set[int]:
-        """The minors of Python 3 that can take it on Linux."""
+        """The minors of Python 3 that can install it on Linux."""
         bound = _specifier(self.requires_python)
         allowed = {minor for minor in MINORS if bound is None or bound.contains(f"3.{minor}.99")}
         if not self.tags:
@@ -63,9 +75,9 @@ class File:
 
 
 class PackageIndex:
-    """Indexes asked in their order, and folders of files. What was fetched is kept for the life of the object.
+    """Indexes that are asked in order, and folders of files; answers are cached.
 
-    failures: the addresses of packages that an index gave no answer to, and why.
+    `failures` holds the addresses that gave no answer, and why.
     """
 
     def __init__(
@@ -74,20 +86,20 @@ class PackageIndex:
     ) -> None:  # fmt: skip
         self._indexes, self._folders, self._timeout, self._certificates = indexes, folders, timeout, certificates
         self._context = ssl.create_default_context(cafile=certificates if certificates else None)
-        self._known = dict[str, list[File]]()
+        self._known = dict[str, list[PackageFile]]()
         self.failures = dict[str, str]()
 
     def with_indexes(self, addresses: Iterable[str]) -> PackageIndex:
-        """One that asks these indexes too."""
+        """Return an index that asks these addresses too."""
         indexes = tuple(dict.fromkeys([*self._indexes, *addresses]))
         return PackageIndex(indexes, self._folders, self._certificates, self._timeout)
 
-    def files(self, name: str) -> list[File]:
-        """All files of a package, without yanked ones; empty where no index has or says any. Blocks on the network."""
+    def files(self, name: str) -> list[PackageFile]:
+        """Return all files of a package that are not yanked. Blocks on the network."""
         return [file for file in self.history(name) if not file.yanked]
 
-    def history(self, name: str) -> list[File]:
-        """All files of a package, yanked ones among them."""
+    def history(self, name: str) -> list[PackageFile]:
+        """Return all files of a package, yanked ones included. Blocks on the network."""
         name = str(canonicalize_name(name))
         if name not in self._known:
             found = [file for index in self._indexes for file in self._of_index(index, name)]
@@ -95,10 +107,10 @@ class PackageIndex:
         return self._known[name]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """What the indexes say of a package's files, as the simple API's JSON has it. Blocks on the network."""
+        """Return a package's files as the simple API's JSON has them. Blocks on the network."""
         return [row for index in self._indexes for row in self._rows(index, name)]
 
-    def _of_index(self, index: str, name: str) -> list[File]:
+    def _of_index(self, index: str, name: str) -> list[PackageFile]:
         return [file for row in self._rows(index, name) if (file := _file(row, name)) is not None]
 
     def _rows(self, index: str, name: str) -> list[dict[str, Any]]:
@@ -118,8 +130,8 @@ class PackageIndex:
             return []
 
 
-def pythons_of(files: Iterable[File], when: datetime | None = None) -> tuple[set[int], set[int]]:
-    """The minors of Python 3 that have a wheel among the files, and those that a source distribution is for."""
+def pythons_of(files: Iterable[PackageFile], when: datetime | None = None) -> tuple[set[int], set[int]]:
+    """Return the minors of Python 3 with a wheel among the files, and those with a source distribution."""
     wheels, sources = set[int](), set[int]()
     for file in files:
         if when is None or file.uploaded is None or file.uploaded <= when:
@@ -127,10 +139,10 @@ def pythons_of(files: Iterable[File], when: datetime | None = None) -> tuple[set
     return wheels, sources
 
 
-def spelled(minors: Iterable[int]) -> str:
-    """Minors of Python 3 as a reader wants them.
+def format_minors(minors: Iterable[int]) -> str:
+    """Format minors of Python 3 as ranges.
 
-    >>> spelled({6, 7, 8, 11})
+    >>> format_minors({6, 7, 8, 11})
     '3.6-3.8, 3.11'
     """
     runs = list[list[int]]()
@@ -142,8 +154,22 @@ def spelled(minors: Iterable[int]) -> str:
     return ", ".join(f"3.{run[0]}" if len(run) == 1 else f"3.{run[0]}-3.{run[-1]}" for run in runs)
 
 
+def without_local(specifier: SpecifierSet) -> SpecifierSet:
+    """Return the specifier without local parts, such as +cu113, which a CPU build does not have."""
+    return SpecifierSet(",".join(f"{clause.operator}{clause.version.partition('+')[0]}" for clause in specifier))
+
+
+def version_of_file(filename: str) -> Version | None:
+    """Return the version in the name of a wheel or source distribution, or None for any other name."""
+    try:
+        parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+        return parse(filename)[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
 def _request(address: str) -> urllib.request.Request:
-    """A request with the name and password of the address, which urllib takes for a part of the host."""
+    """Return a request with the address's user name and password in a header, as urllib needs it."""
     headers, parts = {"Accept": ACCEPT}, urlsplit(address)
     if parts.username:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -152,7 +178,7 @@ def _request(address: str) -> urllib.request.Request:
 
 
 def _bare(address: str) -> str:
-    """Without a name and password."""
+    """Return the address without user name and password."""
     return re.sub(r"(?<=//)[^/@]*@", "", address, count=1)
 
 
@@ -190,7 +216,7 @@ def _html_rows(text: str, address: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _file(row: Mapping[str, Any], name: str) -> File | None:
+def _file(row: Mapping[str, Any], name: str) -> PackageFile | None:
     filename = str(row.get("filename", ""))
     try:
         if filename.endswith(".whl"):
@@ -205,11 +231,13 @@ def _file(row: Mapping[str, Any], name: str) -> File | None:
     if str(found) != name:
         return None
     yanked = bool(row.get("yanked"))
-    return File(filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")), yanked)
+    return PackageFile(
+        filename, version, named, row.get("requires-python") or None, uploaded, str(row.get("url", "")), yanked
+    )
 
 
-def _of_folder(folder: str, name: str) -> list[File]:
+def _of_folder(folder: str, name: str) -> list[PackageFile]:
     path = Path(unquote(urlsplit(folder).path)) if folder.startswith("file:") else Path(folder)
     files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
-    rows = ({"filename": each.name, "url": each.resolve().as_uri()} for each in files)
+    rows = ({"filename": file.name, "url": file.resolve().as_uri()} for file in files)
     return [file for row in rows if (file := _file(row, name)) is not None]

@@ -1,56 +1,32 @@
-"""What pip was told to install, and whether an environment that is there has it. Knows pip's words; runs no pip."""
+"""What a `pip install` asks for: its requirements, its constraints, and where each of them is written."""
 
 from __future__ import annotations
 
 import codecs
 import hashlib
-import json
 import os
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
+from .pip_arguments import FILES, IGNORED, REQUIREMENTS, VALUES, pip_arguments
 
-from ..commands import output
+__all__ = ["PipCall", "read_requirements"]
 
-__all__ = ["FILES", "Installed", "PipCall", "installed", "read_requirements", "unmet"]
-
-WITH_VALUE = frozenset(
-    {"-f", "--find-links", "-i", "--index-url", "--pypi-url", "--extra-index-url", "--trusted-host",
-     "--cache-dir", "--timeout", "--default-timeout", "--retries", "--progress-bar", "--log",
-     "--upgrade-strategy", "--prefer-binary-for", "--cert", "--client-cert", "--proxy", "--exists-action",
-     "--only-binary", "--no-binary", "--use-feature", "--config-settings", "-C", "--keyring-provider",
-     "--python-version", "--platform"}
-)  # fmt: skip
-WITHOUT = frozenset(
-    {"--no-cache-dir", "--upgrade", "-U", "-q", "-qq", "-qqq", "--quiet", "-v", "--verbose", "--no-input",
-     "--no-index", "--no-deps", "--disable-pip-version-check", "--pre", "--user", "--prefer-binary",
-     "--no-build-isolation", "--root-user-action=ignore", "--break-system-packages",
-     "--no-warn-script-location", "--isolated", "--ignore-installed", "-I", "--force-reinstall", "--no-color",
-     "--compile", "--no-compile", "-y", "--yes",
-     "--require-hashes"}  # pip too asks no hash of what is installed already
-)  # fmt: skip
-FILES = ("-r", "--requirement", "-c", "--constraint")
-LOOK = """
-import importlib.metadata as m, json, sys
-found = {}
-for d in m.distributions():
-    found.setdefault(d.metadata["Name"] or "", [d.version, d.requires or []])
-print(json.dumps([list(sys.version_info[:2]), found]))
-"""
+INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class PipCall:
-    """One `pip install` or `pip uninstall`: its words, the folder it runs in, the tree that holds it and variables.
+    """One `pip install` or `pip uninstall`.
 
-    line: of the Dockerfile.
+    Attributes:
+        words: Behind `pip`.
+        cwd: The folder it runs in.
+        tree: The root file system that the folder is in.
+        environment: Variables for it.
+        line: Of the Dockerfile.
     """
 
     words: tuple[str, ...]
@@ -60,87 +36,72 @@ class PipCall:
     line: int | None = None
 
     def places(self) -> Iterator[tuple[str, str]]:
-        """Each requirement with the place it stands at: a file and its line, or the line of the Dockerfile."""
-        words, before = [word for word in self.words if word not in ("install", "uninstall")], ""
-        for word in words:
-            option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-            named = value if equals and option in FILES else value if before in FILES else ""
-            if named:
-                yield from _lines_of(self.cwd / named, self.cwd)
-            elif re.match(r"-[rc].", word):
-                yield from _lines_of(self.cwd / word[2:], self.cwd)
-            elif not word.startswith("-") and before not in WITH_VALUE:
-                yield (f"Dockerfile line {self.line}" if self.line else f"pip install {word}"), word
-            before = word
+        """Yield where each requirement stands, a file and its line or a line of the Dockerfile, and the requirement."""
+        for argument in pip_arguments([word for word in self.words if word not in ("install", "uninstall")]):
+            if argument.option in FILES:
+                yield from _lines_of(self.cwd / argument.value, self.cwd)
+            elif not argument.option:
+                place = f"Dockerfile line {self.line}" if self.line else f"pip install {argument.value}"
+                yield place, argument.value
 
     def read(self) -> tuple[list[str], list[str], list[str]]:
-        """Requirements, constraints and words that were not understood, files followed."""
-        wanted, constraints, strange = list[str](), list[str](), list[str]()
-        action, words = False, iter(self.words)
-        for word in words:
-            name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-            if not word.startswith("-") and not action:
-                action = True
-                if word != "install":
-                    strange.append(word)
-            elif name in FILES:
-                file = value if equals else next(words, "")
-                (wanted if name in ("-r", "--requirement") else constraints).extend(self._lines(file, strange))
-            elif re.match(r"-[rc].", word):
-                (wanted if word[1] == "r" else constraints).extend(self._lines(word[2:], strange))
-            elif name in WITH_VALUE:
-                if not equals:
-                    next(words, None)
-            elif word.startswith("-") and word not in WITHOUT:
-                strange.append(word)
-            elif not word.startswith("-"):
-                wanted.append(word)
-        return wanted, constraints, strange
+        """Return requirements, constraints and words that are not understood; included files are followed."""
+        requirements, constraints, unknown = list[str](), list[str](), list[str]()
+        action = ""
+        for argument in pip_arguments(self.words):
+            if not argument.option and not action:
+                action = argument.value
+                unknown += [action] if action != "install" else []
+            elif not argument.option:
+                requirements.append(argument.value)
+            elif argument.option in FILES:
+                lines = requirements if argument.option in REQUIREMENTS else constraints
+                lines += self._lines(argument.value, unknown)
+            elif argument.option not in VALUES and argument.words[0] not in IGNORED:
+                unknown.append(argument.words[0])
+        return requirements, constraints, unknown
 
     @property
     def is_hashed(self) -> bool:
-        """Whether pip checks hashes: then every package is pinned, and no other version may take its place."""
+        """Whether pip checks hashes: every package is pinned then, and no other version may take its place."""
         if "--require-hashes" in self.words:
             return True
-        files = {value for before, value in zip(self.words, self.words[1:], strict=False) if before in FILES}
-        files |= {value for word in self.words if (value := re.sub(r"^(--requirement=|-r)", "", word)) != word}
-        return any("--hash=" in read_requirements(self.cwd / each) for each in files if (self.cwd / each).is_file())
+        files = {self.cwd / argument.value for argument in pip_arguments(self.words) if argument.option in FILES}
+        return any("--hash=" in read_requirements(file) for file in files if file.is_file())
 
     def digest(self) -> str:
-        """The same for the same words and the same contents of what they name."""
-        sha, before = hashlib.sha256(), ""
-        for word in self.words:
-            # The tree's place differs from build to build.
-            sha.update(word.replace(self.tree.rstrip("/") or "\0", "").encode() + b"\0")
-            option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-            if (equals and option in FILES) or (not word.startswith("-") and before not in WITH_VALUE):
-                for each in _contents(self.cwd / value):
-                    sha.update(each + b"\0")
-            before = word
+        """Return a digest of the words and of the contents of the files that they name."""
+        sha = hashlib.sha256()
+        for argument in pip_arguments(self.words):
+            for word in argument.words:  # the root file system's place differs from build to build
+                sha.update(word.replace(self.tree.rstrip("/") or "\0", "").encode() + b"\0")
+            if argument.option in FILES or not argument.option:
+                for content in _contents(self.cwd / argument.value):
+                    sha.update(content + b"\0")
         return sha.hexdigest()
 
-    def _lines(self, file: str, strange: list[str], depth: int = 0) -> Iterator[str]:
+    def _lines(self, file: str, unknown: list[str], depth: int = 0) -> Iterator[str]:
         path = self.cwd / file
         if depth > 8 or not path.is_file():
-            strange.append(file)
+            unknown.append(file)
             return
         text = read_requirements(path).replace("\\\n", " ")
         for line in text.splitlines():
             line = re.sub(r"(^|\s)#.*$", "", line).strip()
-            if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", line):
+            if nested := INCLUDE.match(line):
                 if line.startswith(("-c", "--c")):
-                    strange.append(line)  # a constraint inside a requirements file
+                    unknown.append(line)  # a constraint inside a requirements file
                 else:
-                    yield from self._lines(os.path.join(os.path.dirname(file), nested[1]), strange, depth + 1)
+                    yield from self._lines(os.path.join(os.path.dirname(file), nested[1]), unknown, depth + 1)
             elif line.startswith("-"):
-                if line.split()[0].partition("=")[0] not in WITH_VALUE | WITHOUT:
-                    strange.append(line)
+                if line.split()[0].partition("=")[0] not in VALUES | IGNORED:
+                    unknown.append(line)
             elif line:
                 yield re.split(r"\s--hash=", line)[0].strip()
 
 
 def read_requirements(path: Path) -> str:
-    """A file as pip reads it: by its byte order mark, which `pip freeze >` writes on Windows, else as UTF-8."""
+    """Return a file's text as pip reads it: by its byte order mark, which PowerShell writes, else as UTF-8."""
     content = path.read_bytes()
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if marked else "utf-8-sig", "replace")
@@ -152,7 +113,7 @@ def _lines_of(path: Path, folder: Path, depth: int = 0) -> Iterator[tuple[str, s
     named = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
     for number, line in enumerate(read_requirements(path).splitlines(), 1):
         text = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if nested := re.match(r"(?:-r|--requirement|-c|--constraint)[\s=]*(.+)", text):
+        if nested := INCLUDE.match(text):
             yield from _lines_of(path.parent / nested[1], folder, depth + 1)
         elif text and not text.startswith("-"):
             yield f"{named} line {number}", re.split(r"\s--hash=", text)[0].removesuffix("\\").strip()
@@ -168,75 +129,7 @@ def _contents(path: Path) -> Iterator[bytes]:
             if other != path and other.is_file():
                 yield other.read_bytes()
     elif path.is_dir():
-        for each in sorted(path.rglob("*")):
-            if each.is_file():
-                yield each.relative_to(path).as_posix().encode()
-                yield each.read_bytes()
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """What an interpreter's environment holds: name -> (version, what it requires)."""
-
-    python: str
-    version: tuple[int, int]
-    packages: Mapping[str, tuple[str, Sequence[str]]]
-
-
-async def installed(python: str) -> Installed | None:
-    """Look at an environment by its interpreter; None where there is no such one."""
-    status, text = await output([python, "-c", LOOK])
-    try:
-        version, found = cast("tuple[list[int], dict[str, Any]]", json.loads(text.splitlines()[-1] if text else ""))
-    except (ValueError, IndexError):
-        return None
-    packages = {str(canonicalize_name(name)): (str(each[0]), list[str](each[1])) for name, each in found.items()}
-    return Installed(python, (version[0], version[1]), packages) if status == 0 else None
-
-
-def unmet(there: Installed, calls: Sequence[PipCall]) -> str | None:
-    """Why an environment does not satisfy what pip was told, or None: with all that is required in turn."""
-    if there.version != sys.version_info[:2]:
-        return f"its Python is {there.version[0]}.{there.version[1]}"
-    wanted, constraints = list[str](), list[str]()
-    for call in calls:
-        more, bounds, strange = call.read()
-        if strange:
-            return f"pip is told {strange[0]}"
-        wanted, constraints = wanted + more, constraints + bounds
-    try:
-        bounds = [Requirement(line) for line in constraints]
-        open_ = [Requirement(line) for line in wanted]
-    except InvalidRequirement as error:
-        return f"pip is told {str(error).splitlines()[0]}"
-    allowed = dict[str, SpecifierSet]()
-    for bound in bounds:
-        if bound.marker is None or bound.marker.evaluate({"extra": ""}):
-            name = str(canonicalize_name(bound.name))
-            allowed[name] = allowed.get(name, SpecifierSet()) & bound.specifier
-    seen = set[str]()
-    while open_:
-        requirement = open_.pop()
-        if str(requirement) in seen or not _applies(requirement, ("",)):
-            continue
-        seen.add(str(requirement))
-        name = str(canonicalize_name(requirement.name))
-        found = there.packages.get(name)
-        if requirement.url is not None:
-            return f"{requirement.name} is to come from {requirement.url}"
-        if found is None:
-            return f"{requirement.name} is not there"
-        version, requires = found
-        for bound in (requirement.specifier, allowed.get(name, SpecifierSet())):
-            if not bound.contains(version, prereleases=True):
-                return f"{requirement.name} is {version}, not {bound}"
-        for line in requires:
-            needed = Requirement(line)
-            if _applies(needed, ("", *requirement.extras)):
-                needed.marker = None
-                open_.append(needed)
-    return None
-
-
-def _applies(requirement: Requirement, extras: Sequence[str]) -> bool:
-    return requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                yield file.relative_to(path).as_posix().encode()
+                yield file.read_bytes()

@@ -1,6 +1,6 @@
-"""Which builds of torch an environment may take: on a machine without a GPU those for the CPU, and no other.
+"""Which builds of torch an environment may take: CPU builds alone on a machine without a GPU.
 
-CUDA's builds are gigabytes. CPU builds come from PyTorch's own index; where it cannot be reached, from wheels on disk.
+CUDA builds are gigabytes. CPU builds come from PyTorch's own index, or from wheels on disk where it cannot be reached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 
 from ..sources.ignore import Ignored
 from ..sources.sources import files_of
-from .package_index import File, PackageIndex
+from .package_index import PackageFile, PackageIndex
 
 __all__ = ["CPU_INDEX", "FAMILY", "TorchBuilds", "imports", "name_of", "requires_of", "torch_builds", "uses_torch"]
 
@@ -41,29 +41,33 @@ USERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TorchBuilds:
-    """kind: "any" takes what the index has; "cpu" PyTorch's CPU index; "wheels" these files alone; "none" no torch.
+    """The builds an environment may take.
 
-    index: the address for "cpu". why: why there is no index of CPU builds. backend: PyTorch's index for the base
-    image's CUDA, such as "cu113", where it answers.
+    Attributes:
+        kind: "any" takes the package index; "cpu" PyTorch's CPU index; "wheels" these files; "none" no torch.
+        index: The address for "cpu".
+        wheels: The files for "wheels".
+        why: Why there is no index of CPU builds.
+        backend: PyTorch's index for the base image's CUDA, such as "cu113", where it answers.
     """
 
     kind: Literal["any", "cpu", "wheels", "none"]
     index: str = CPU_INDEX
-    wheels: tuple[File, ...] = ()
+    wheels: tuple[PackageFile, ...] = ()
     why: str = ""
     backend: str | None = None
 
-    def of_python(self, minor: int) -> dict[str, File]:
-        """The newest wheel of each package for a Python, by the package's name."""
-        found = dict[str, File]()
-        for wheel in sorted(self.wheels, key=lambda each: each.version):
+    def of_python(self, minor: int) -> dict[str, PackageFile]:
+        """Return the newest wheel of each package for a minor of Python, by the package's name."""
+        found = dict[str, PackageFile]()
+        for wheel in sorted(self.wheels, key=lambda wheel: wheel.version):
             if minor in wheel.pythons:
                 found[wheel.name.partition("-")[0]] = wheel
         return found
 
     @property
     def is_mirror(self) -> bool:
-        """Whether CPU builds come from another index than PyTorch's, which uv does not know as one of torch alone."""
+        """Whether CPU builds come from another index than PyTorch's, which uv does not recognise."""
         return self.kind == "cpu" and self.index.rstrip("/") != CPU_INDEX
 
     @property
@@ -80,7 +84,7 @@ async def torch_builds(
     certificates: str | None,
     cuda: str | None = None,
 ) -> TorchBuilds:
-    """What this machine is to take.
+    """Choose the builds for this machine.
 
     Args:
         index: The index of CPU builds.
@@ -106,7 +110,7 @@ async def torch_builds(
 
 
 def uses_torch(requirements: Iterable[str], source: Path | None) -> bool:
-    """Whether an environment without torch may lack it: a requirement or a line of the source names it."""
+    """Whether the app may need torch: a requirement or a line of the source names it or a package that uses it."""
     for line in requirements:
         name = name_of(line)
         if name is None or name in USERS or "@" in line:  # what comes from an address may need anything
@@ -125,11 +129,11 @@ def imports(source: Path, package: str) -> bool:
     return False
 
 
-def requires_of(wheel: File) -> list[str]:
-    """The names of the packages that a wheel on disk requires."""
+def requires_of(wheel: PackageFile) -> list[str]:
+    """Return the names of the packages that a wheel on disk requires."""
     try:
         with ZipFile(urllib.request.url2pathname(wheel.url.removeprefix("file://"))) as file:
-            name = next(each for each in file.namelist() if each.endswith(".dist-info/METADATA"))
+            name = next(entry for entry in file.namelist() if entry.endswith(".dist-info/METADATA"))
             text = file.read(name).decode("utf-8", "replace")
     except (OSError, BadZipFile, StopIteration):
         return []
@@ -138,7 +142,7 @@ def requires_of(wheel: File) -> list[str]:
 
 
 def name_of(requirement: str) -> str | None:
-    """The package a requirement is of; None for an address, a path, or what is no requirement."""
+    """Return the package of a requirement; None for an address, a path, or an invalid requirement."""
     try:
         return str(canonicalize_name(Requirement(requirement).name))
     except InvalidRequirement:
@@ -146,10 +150,10 @@ def name_of(requirement: str) -> str | None:
 
 
 def _unreachable(address: str, certificates: str | None) -> str | None:
-    """Why an index does not answer, or None where it does. Asks twice: a first look-up of a name may be lost."""
+    """Return why an index does not answer, or None. Asks twice, as a first DNS lookup may be lost."""
     if address.startswith("file:"):
-        there = Path(urllib.request.url2pathname(address.removeprefix("file://"))).exists()
-        return None if there else f"{address} is not there"
+        exists = Path(urllib.request.url2pathname(address.removeprefix("file://"))).exists()
+        return None if exists else f"{address} is not there"
     context, reason = ssl.create_default_context(cafile=certificates or None), ""
     for _ in range(2):
         try:

@@ -1,4 +1,4 @@
-"""uv's options for a plan: its day, the builds of torch it may take, and what replaces what."""
+"""Options of uv for an environment plan: its date, the builds of torch, and replaced requirements."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ..settings import BuildSettings
 from .base_images import newest_torch
-from .environment_plan import Plan
-from .requirements import FILES, PipCall, read_requirements
+from .environment_plan import EnvironmentPlan
+from .pip_arguments import FILES, pip_arguments
+from .requirements import PipCall, read_requirements
 from .torch_builds import FAMILY, name_of, requires_of
 
 __all__ = ["forbidden_torch", "options_for", "without_cuda"]
@@ -22,8 +23,10 @@ INDEXES = ("-f", "--find-links", "-i", "--index-url", "--extra-index-url")
 PYTORCH = re.compile(r"\bdownload\.pytorch\.org/")
 
 
-def options_for(plan: Plan, settings: BuildSettings, folder: Path, day: datetime | None, of_base: bool) -> list[str]:
-    """Options for `uv pip install`; files they name are written into `folder`.
+def options_for(
+    plan: EnvironmentPlan, settings: BuildSettings, folder: Path, day: datetime | None, of_base: bool
+) -> list[str]:
+    """Return options for `uv pip install`; files that they name are written into `folder`.
 
     Args:
         plan: What is made.
@@ -52,28 +55,23 @@ def options_for(plan: Plan, settings: BuildSettings, folder: Path, day: datetime
 
 
 def forbidden_torch(lines: Sequence[str]) -> str | None:
-    """The torch that a dry run would install, if it is not a CPU build."""
+    """Return the torch that a dry run would install, if it is not a CPU build."""
     found = re.search(r"^\s*(?:\+ |Would install .*?\b)torch[=-]+(\d\S*)", "\n".join(lines), re.MULTILINE)
     return f"torch {found[1]}" if found and not found[1].endswith("+cpu") else None
 
 
 @contextlib.contextmanager
 def without_cuda(call: PipCall) -> Generator[PipCall]:
-    """The call without PyTorch's indexes of CUDA builds, also in its requirement files, of which it gets copies."""
-    words, copies, rest = list[str](), list[Path](), iter(call.words)
+    """Yield the call without PyTorch's CUDA indexes, in copies of its requirement files too."""
+    words, copies = list[str](), list[Path]()
     try:
-        for word in rest:
-            option, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-            if option in (*INDEXES, *FILES):
-                value = value if equals else next(rest, "")
-                if option in INDEXES and PYTORCH.search(value):
-                    continue
-                if option in FILES and (copy := _copy_without_cuda(call.cwd / value)) is not None:
-                    copies.append(copy)
-                    value = str(copy)
-                words += [option, value]
-            else:
-                words.append(word)
+        for argument in pip_arguments(call.words):
+            if argument.option in INDEXES and PYTORCH.search(argument.value):
+                continue
+            copy = _copy_without_cuda(call.cwd / argument.value) if argument.option in FILES else None
+            if copy is not None:
+                copies.append(copy)
+            words += argument.words if copy is None else (argument.option, str(copy))
         yield dataclasses.replace(call, words=tuple(words))
     finally:
         for copy in copies:
@@ -81,7 +79,7 @@ def without_cuda(call: PipCall) -> Generator[PipCall]:
 
 
 def _copy_without_cuda(path: Path) -> Path | None:
-    """A copy beside a requirement file, if it names such an index; its lines keep their numbers."""
+    """Write a copy beside a requirement file that names such an index; lines keep their numbers."""
     text = read_requirements(path) if path.is_file() else ""
     lines = ["" if line.lstrip().startswith(INDEXES) and PYTORCH.search(line) else line for line in text.splitlines()]
     if lines == text.splitlines():
@@ -91,8 +89,8 @@ def _copy_without_cuda(path: Path) -> Path | None:
     return copy
 
 
-def _undated(plan: Plan) -> set[str]:
-    """No limit for torch where its index tells no times, nor for what a wheel on disk, which may be newer, requires."""
+def _undated(plan: EnvironmentPlan) -> set[str]:
+    """Return packages without a date limit: torch, whose index has no times, and what wheels on disk require."""
     if plan.torch.kind == "cpu":
         return set(FAMILY)
     if plan.torch.kind != "wheels":
@@ -101,8 +99,8 @@ def _undated(plan: Plan) -> set[str]:
     return {name for wheel in wheels.values() for name in requires_of(wheel)} - {*FAMILY, "numpy"}
 
 
-def _pinned(plan: Plan, settings: BuildSettings) -> set[str]:
-    """No limit for exact pins: they mean that version, whenever it was uploaded."""
+def _pinned(plan: EnvironmentPlan, settings: BuildSettings) -> set[str]:
+    """Return exact pins, which mean their version whatever its upload time."""
     pins = {name for line in settings.pins if "==" in line and (name := name_of(line))}
     return plan.intent.pinned | pins
 

@@ -1,4 +1,4 @@
-"""Finds absolute paths in an app's Python files that it will not find, where the build's tree is not its root."""
+"""Finds absolute paths in an app's Python files that do not exist where the root file system is not its root."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..tree import Tree
+from ..root_filesystem import RootFilesystem
 
-__all__ = ["unreachable"]
+__all__ = ["unreachable_paths"]
 
 # Calls whose first text is a path.
 CALLS = frozenset(
@@ -23,13 +23,13 @@ MACHINE = ("/dev", "/proc", "/sys", "/tmp")
 MOST_FILES, MOST_LINES = 200, 12
 
 
-def unreachable(folder: Path, tree: Tree) -> list[str]:
-    """Lines for the log: file, line and path, and how such paths are made to work. Empty where there are none."""
+def unreachable_paths(folder: Path, rootfs: RootFilesystem) -> list[str]:
+    """Return lines for the log: file, line and path, and the ways to make them work; empty without any."""
     found = list[str]()
     files = (file for file in sorted(folder.rglob("*.py")) if "site-packages" not in file.parts)
     for _, file in zip(range(MOST_FILES), files, strict=False):
         inside = file.relative_to(folder)
-        found += [f"  {inside} line {line}: {path}" for line, path in _paths(file, tree)]
+        found += [f"  {inside} line {line}: {path}" for line, path in _paths(file, rootfs)]
     if not found:
         return []
     more = [f"  and {len(found) - MOST_LINES} more"] if len(found) > MOST_LINES else []
@@ -42,7 +42,7 @@ def unreachable(folder: Path, tree: Tree) -> list[str]:
     ]
 
 
-def _paths(file: Path, tree: Tree) -> Iterator[tuple[int, str]]:
+def _paths(file: Path, rootfs: RootFilesystem) -> Iterator[tuple[int, str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -58,5 +58,5 @@ def _paths(file: Path, tree: Tree) -> Iterator[tuple[int, str]]:
                 path = value.value
                 if path.startswith(MACHINE):
                     continue
-                if tree.has(path) or (name in CALLS and not os.path.exists(path)):
+                if rootfs.has(path) or (name in CALLS and not os.path.exists(path)):
                     yield value.lineno, path

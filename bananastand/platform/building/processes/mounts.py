@@ -1,4 +1,4 @@
-"""What RUN mounts: secrets, caches, folders of the source or of another stage, there until they are taken away."""
+"""RUN --mount: secrets, caches, and folders of the source or of another stage, for the time of one RUN line."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 
 from ..dockerfile.dockerfile import Instruction
 from ..errors import NotHonoured
+from ..root_filesystem import RootFilesystem
 from ..settings import BuildSettings
-from ..tree import Tree
 
 __all__ = ["Mounts"]
 
 
 class Mounts:
-    """The mounts of one stage, as links and files in its tree."""
+    """The mounts of one stage, as links and files in its root file system."""
 
-    def __init__(self, tree: Tree, source: Path, settings: BuildSettings) -> None:
-        self._tree, self._source, self._settings = tree, source, settings
+    def __init__(self, rootfs: RootFilesystem, source: Path, settings: BuildSettings) -> None:
+        self._rootfs, self._source, self._settings = rootfs, source, settings
         self._there = list[Path]()
         self.origins = list[str]()  # folders and files outside of the tree that are mounted
 
-    def put(self, line: Instruction, workdir: str, stage: Callable[[str], Tree]) -> None:
-        """Put what a RUN line asks for in its place. stage: the files of an earlier one. Raises NotHonoured."""
+    def put(self, line: Instruction, workdir: str, stage: Callable[[str], RootFilesystem]) -> None:
+        """Mount what a RUN line asks for; `stage` returns the files of an earlier one. Raises NotHonoured."""
         for name, value in line.flags:
             if name not in ("mount", "network", "security"):
                 raise NotHonoured(line.line, f"RUN --{name}={value} is not honoured", line.text)
-        for mount in _asked(line):
+        for mount in _mounts_of(line):
             kind, inside = (
                 mount.get("type", "bind"),
                 mount.get("target") or mount.get("dst") or mount.get("destination"),
@@ -40,7 +40,7 @@ class Mounts:
                 continue
             if kind not in ("bind", "cache", "tmpfs") or not inside:
                 raise NotHonoured(line.line, f"a mount of type {kind} is not honoured", line.text)
-            place = self._tree.at(posixpath.join(workdir, inside))
+            place = self._rootfs.at(posixpath.join(workdir, inside))
             if os.path.lexists(place):
                 continue  # a cache that is there already
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -55,15 +55,15 @@ class Mounts:
             self._there.append(place)
 
     def variables(self, line: Instruction) -> dict[str, str]:
-        """The secrets of a RUN line as variables: their file's path is one that a program here does not find."""
-        wanted = dict[str, str]()
-        for mount in _asked(line):
+        """Return the secrets of a RUN line as variables, as a program cannot find their file without a sandbox."""
+        values = dict[str, str]()
+        for mount in _mounts_of(line):
             if mount.get("type") == "secret" and (name := mount.get("id", "")) in self._settings.secrets:
-                wanted[mount.get("env") or name] = self._settings.secrets[name]
-        return {name: value for name, value in wanted.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
+                values[mount.get("env") or name] = self._settings.secrets[name]
+        return {name: value for name, value in values.items() if re.fullmatch(r"[A-Za-z_]\w*", name)}
 
     def take_away(self) -> None:
-        """Leave nothing of them in the tree."""
+        """Unmount everything."""
         while self._there:
             self._there.pop().unlink(missing_ok=True)
 
@@ -76,7 +76,7 @@ class Mounts:
     def _secret(self, name: str, inside: str | None) -> None:
         if name not in self._settings.secrets:
             return
-        place = self._tree.at(inside or f"/run/secrets/{name}")
+        place = self._rootfs.at(inside or f"/run/secrets/{name}")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -84,6 +84,6 @@ class Mounts:
         self._there.append(place)
 
 
-def _asked(line: Instruction) -> list[dict[str, str]]:
+def _mounts_of(line: Instruction) -> list[dict[str, str]]:
     texts = [value for name, value in line.flags if name == "mount"]
     return [{part.partition("=")[0]: part.partition("=")[2] for part in text.split(",")} for text in texts]

@@ -1,7 +1,6 @@
-"""Programs put before apt, pip and conda while a RUN line's scripts run: they note what a script asks for.
+"""Programs that replace apt, pip and conda while scripts of a RUN line run, and note what a script asks for.
 
-What an image's system would get is the machine's, and packages belong into the build's environment. So a script's
-`apt-get install` and `pip install` are written down, and done where the same words in a Dockerfile would be.
+A script's `apt-get install` and `pip install` are noted and handled as the same words of a Dockerfile are.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["NOTES", "notes_of", "shims"]
+__all__ = ["NOTES", "read_notes", "write_shims"]
 
 NOTES = "tmp/.bananastand-notes"  # below the tree's root
 SEPARATOR = "\x1f"
@@ -26,8 +25,8 @@ exec "$@"
 """
 
 
-def shims(folder: Path) -> Path:
-    """The folder with the programs, written where it is not there yet."""
+def write_shims(folder: Path) -> Path:
+    """Write the programs where they are missing, and return their folder."""
     for name in (*NAMES, "sudo"):
         place, text = folder / name, SUDO if name == "sudo" else NOTE.format(name=name)
         if not place.is_file() or place.read_text(encoding="utf-8") != text:
@@ -39,8 +38,8 @@ def shims(folder: Path) -> Path:
     return folder
 
 
-def notes_of(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What scripts asked for: the folder they were in, and the words. The notes are taken away."""
+def read_notes(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the folder and words of each noted command, and delete the notes."""
     file = root / NOTES
     if not file.is_file():
         return

@@ -1,4 +1,4 @@
-"""One stage of a Dockerfile done on this machine: its files, its variables, and what pip is to install for it."""
+"""Builds one stage of a Dockerfile on this machine: its files, its variables, and what pip is to install."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pathlib import Path
 
 from ...environment import inherited
 from ..dockerfile.dockerfile import Dockerfile, Instruction, Stage
-from ..dockerfile.starts import Start, start_of
+from ..dockerfile.image_command import ImageCommand, read_image_command
 from ..environments.conda_environment import CondaPackages
-from ..environments.environments import Environment, environment_for
-from ..environments.pip_calls import Pins, PipWords
+from ..environments.environments import PythonEnvironment, prepare_environment
+from ..environments.pip_translation import Pins, PipTranslator
 from ..environments.requirements import PipCall
 from ..errors import BuildError, DockerfileError, NotHonoured
 from ..overrides import Overrides
+from ..root_filesystem import RootFilesystem
 from ..settings import BuildSettings
 from ..sources.ignore import read_ignored
-from ..tree import Tree
 from ..weights.weights import hub_home, renamed_weights
-from .fetching import download
 from .mounts import Mounts
-from .other_stages import take_packages
-from .run_line import RunLine
-from .system_packages import needs
+from .remote_files import download
+from .run_executor import RunExecutor
+from .stage_packages import copy_packages
+from .system_packages import app_packages
 
 __all__ = ["StageBuild"]
 
@@ -50,9 +50,13 @@ TAKEN_OVER = ("environment", "workdir", "shell", "command", "entrypoint", "port"
 
 
 class StageBuild:
-    """A stage under way. `skipped` are the lines that were left out, `packages` Debian's that they name.
+    """A stage being built.
 
-    sandboxed: whether what runs has the stage's files as its root. no_sandbox: why not.
+    Attributes:
+        skipped: Commands that were left out.
+        packages: Debian packages that lines name.
+        sandboxed: Whether programs have the stage's files as their root.
+        no_sandbox: Why not.
     """
 
     def __init__(
@@ -71,15 +75,15 @@ class StageBuild:
         self.stage, self.dockerfile, self.settings, self.log = stage, dockerfile, settings, log
         self.source, self.earlier, self.overrides = source, earlier, overrides
         self.sandboxed, self.no_sandbox = no_sandbox is None, no_sandbox
-        self.tree = Tree(folder / f"stage{stage.index}" / "root")
+        self.rootfs = RootFilesystem(folder / f"stage{stage.index}" / "root")
         self.environment = dict[str, str]()  # ENV
         self.arguments = dict[str, str]()  # ARG
         self.workdir, self.shell = "/", ("/bin/sh", "-c")
-        self.command: Start | None = None
-        self.entrypoint: Start | None = None
+        self.command: ImageCommand | None = None
+        self.entrypoint: ImageCommand | None = None
         self.port: int | None = None
         self.base: str | None = None  # the image that this stage, or the one it builds on, comes from
-        self.instructions = [(each.line, each.text) for each in stage.instructions]
+        self.instructions = [(instruction.line, instruction.text) for instruction in stage.instructions]
         self.pip = list[PipCall]()
         self.made_environments = list[str]()  # by `python -m venv`, as the image would have them
         self.skipped = list[str]()
@@ -88,14 +92,16 @@ class StageBuild:
         # The version of Python that conda is to bring, and where it says so.
         self.wanted_python: tuple[str, str] | None = None
         self.key = hashlib.sha256(f"2 {stage.base}".encode()).hexdigest()
-        self.pip_words = PipWords(self.tree, Pins.of(settings.pins), log)
-        self.mounts = Mounts(self.tree, source, settings)
-        self._python: tuple[int, CondaPackages, Environment] | None = None  # for how many calls of pip, and what else
+        self.pip_words = PipTranslator(self.rootfs, Pins.of(settings.pins), log)
+        self.mounts = Mounts(self.rootfs, source, settings)
+        self._python: tuple[int, CondaPackages, PythonEnvironment] | None = (
+            None  # for how many calls of pip, and what else
+        )
         self._inherits_command = False
         self.weights = overrides.build.weights  # hub names, and those to fetch in their place
 
     async def build(self) -> None:
-        """Do every instruction in its order. Raises BuildError."""
+        """Run every instruction in order. Raises BuildError."""
         try:
             await asyncio.to_thread(self._begin)
             for number, instruction in enumerate(self.stage.instructions, 1):
@@ -112,17 +118,17 @@ class StageBuild:
         finally:
             self.mounts.take_away()
 
-    async def python(self) -> Environment:
-        """The environment with all that pip was told so far."""
+    async def python(self) -> PythonEnvironment:
+        """Return the environment with everything that pip is to install so far."""
         calls = list(self.pip)
         if rest := self.pip_words.pins.rest():
-            calls.append(PipCall(("install", *rest), self.tree.root, str(self.tree.root)))
+            calls.append(PipCall(("install", *rest), self.rootfs.root, str(self.rootfs.root)))
         if self._python is None or self._python[:2] != (len(calls), self.conda):
             base = {name: self.placed(name, value) for name, value in self.environment.items() if name != "PATH"}
             try:
-                environment = await environment_for(
+                environment = await prepare_environment(
                     calls, settings=self.settings, environment={**inherited(os.environ, "PIP_"), **base},
-                    user=self.tree.root.parent.parent, log=self.log, base=self.base,
+                    user=self.rootfs.root.parent.parent, log=self.log, base=self.base,
                     instructions=self.instructions, source=self.source, wanted_python=self.wanted_python,
                     conda=self.conda,
                 )  # fmt: skip
@@ -136,7 +142,7 @@ class StageBuild:
         return self._python[2]
 
     def _line_of(self, message: str) -> int | None:
-        """The Dockerfile's line whose packages could not be installed, unless the message names it."""
+        """Return the Dockerfile's line whose packages failed to install, unless the message names it."""
         if "Dockerfile line" in message:
             return None
         for call in self.pip:
@@ -146,9 +152,9 @@ class StageBuild:
         return lines.pop() if len(lines) == 1 else None
 
     def add_pip(self, line: int, words: tuple[str, ...], folder: str, variables: Mapping[str, str]) -> None:
-        """Have packages installed before the next step that uses Python."""
-        led = {name: self._led(value) for name, value in variables.items()}
-        call = self.pip_words.call(words, folder, led, line)
+        """Add packages that are installed before the next step that uses Python."""
+        placed = {name: self._inside(value) for name, value in variables.items()}
+        call = self.pip_words.call(words, folder, placed, line)
         if call is None:
             return
         if self.settings.requirements and "install" in words:
@@ -163,43 +169,43 @@ class StageBuild:
                    for call in self.pip[done:])  # fmt: skip
 
     def want_python(self, version: str, where: str) -> None:
-        """Note the Python that a line asks for; the settings decide."""
+        """Note the Python that a line asks for, unless the settings name one."""
         if self.settings.python is None:
             self.wanted_python = (version, where)
 
     def leave_out(self, command: str, reason: str) -> None:
-        """Note a command that is not run, and say so."""
+        """Note and log a command that is not run."""
         self.skipped.append(command)
         self.log(f"left out: {command[:200]}" + (f" ({reason})" if reason else ""))
 
     def needed(self) -> list[str]:
-        """Debian's packages that the lines so far name."""
-        return needs(self.packages)
+        """Return the Debian packages that the app may need so far."""
+        return app_packages(self.packages)
 
     def _is_skipped(self, line: Instruction) -> bool:
-        return any(line.text.startswith(each) for each in self.overrides.build.skip)
+        return any(line.text.startswith(prefix) for prefix in self.overrides.build.skip)
 
-    def _led(self, value: str) -> str:
-        return f"{self.tree.root}{posixpath.normpath(value)}" if re.match("/[^/]", value) else value
+    def _inside(self, value: str) -> str:
+        return f"{self.rootfs.root}{posixpath.normpath(value)}" if re.match("/[^/]", value) else value
 
     def placed(self, name: str, value: str) -> str:
-        """A variable's value as it is on this machine: what is a path of the stage leads into its files."""
+        """Return a variable's value on this machine, with paths of the stage led into its files."""
         if name in CACHES and value.startswith("/"):
-            return str(self.tree.at(value))
+            return str(self.rootfs.at(value))
         if name in ("PATH", "PYTHONPATH"):
             here = os.environ.get("PATH", "").split(":")
             parts = [part for part in value.split(":") if part and part not in here]
-            own = [str(self.tree.at(part)) for part in parts if self.tree.has(part) and not self._is_venv(part)]
+            own = [str(self.rootfs.at(part)) for part in parts if self.rootfs.has(part) and not self._is_venv(part)]
             return ":".join([*own, *(here if name == "PATH" else [])])
-        if value.startswith("/") and ":" not in value and self.tree.has(value):
-            return str(self.tree.at(value))
+        if value.startswith("/") and ":" not in value and self.rootfs.has(value):
+            return str(self.rootfs.at(value))
         return value
 
     def _begin(self) -> None:
         base = self.dockerfile.stage(self.stage.base, self.stage.index)
         if base is not None:
             other = self.earlier[base.index]
-            self.tree.fill_from(other.tree)
+            self.rootfs.fill_from(other.rootfs)
             self.instructions = [*other.instructions, *self.instructions]
             for name in TAKEN_OVER:
                 setattr(self, name, copy.copy(getattr(other, name)))
@@ -214,7 +220,7 @@ class StageBuild:
         self.base = self.stage.base
 
     def values(self) -> dict[str, str]:
-        """ARG and ENV, as the lines see them."""
+        """Return ARG and ENV as lines see them."""
         return {"PATH": os.environ.get("PATH", ""), **self.arguments, **self.environment}
 
     async def _do(self, line: Instruction) -> None:
@@ -231,33 +237,39 @@ class StageBuild:
                     self.environment[name] = value or ""
             case "WORKDIR":
                 self.workdir = posixpath.join(self.workdir, " ".join(self._words(line)))
-                self.tree.at(self.workdir).mkdir(parents=True, exist_ok=True)
+                self.rootfs.at(self.workdir).mkdir(parents=True, exist_ok=True)
             case "COPY" | "ADD":
-                await self._bring(line)
+                await self._copy_or_add(line)
             case "RUN":
-                await RunLine(self, line).do()
+                await RunExecutor(self, line).do()
             case "EXPOSE":
                 ports = [word.partition("/")[0] for word in self._words(line) if not word.endswith("/udp")]
                 if self.port is None and ports and ports[0].isdecimal():
                     self.port = int(ports[0])
             case "CMD":
-                self.command, self._inherits_command = start_of(line), False
+                self.command, self._inherits_command = read_image_command(line), False
             case "ENTRYPOINT":
-                self.entrypoint = start_of(line)
+                self.entrypoint = read_image_command(line)
                 self.command = None if self._inherits_command else self.command
             case "SHELL":
                 self.shell = self._shell(line)
             case _:  # VOLUME
                 for word in line.exec_form() or self._words(line):
-                    self.tree.at(posixpath.join(self.workdir, word)).mkdir(parents=True, exist_ok=True)
+                    self.rootfs.at(posixpath.join(self.workdir, word)).mkdir(parents=True, exist_ok=True)
 
     def _words(self, line: Instruction) -> list[str]:
         return line.words(self.values(), self.dockerfile.escape)
 
     def _arg(self, line: Instruction) -> None:
         for name, value in line.pairs(self.values(), self.dockerfile.escape):
-            given = self.settings.environment.get(name)
-            known = given if given is not None else value if value is not None else self.dockerfile.arguments.get(name)
+            override = self.settings.environment.get(name)
+            known = (
+                override
+                if override is not None
+                else value
+                if value is not None
+                else self.dockerfile.arguments.get(name)
+            )
             if known is not None:
                 self.arguments[name] = known
 
@@ -276,7 +288,7 @@ class StageBuild:
             else words
         )
 
-    async def _bring(self, line: Instruction) -> None:
+    async def _copy_or_add(self, line: Instruction) -> None:
         """COPY and ADD: files of the source, of another stage, of a here-document or of the network."""
         words = list(line.exec_form() or self._words(line))
         if len(words) < 2:
@@ -293,7 +305,7 @@ class StageBuild:
         for address in addresses:
             target = posixpath.normpath(posixpath.join(self.workdir, words[-1]))
             into = target if not words[-1].endswith(("/", ".")) else f"{target}/"
-            await download(line.line, address, self.tree, into, cache=self.settings.cache, log=self.log)
+            await download(line.line, address, self.rootfs, into, cache=self.settings.cache, log=self.log)
 
     def _write_heredocs(self, line: Instruction, target: str) -> None:
         for heredoc in line.heredocs:
@@ -301,7 +313,7 @@ class StageBuild:
             if heredoc.expand:
                 body = re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda found: self.values().get(found[1] or found[2], ""), body)
             name = posixpath.join(target, heredoc.name) if target.endswith("/") else target
-            place = self.tree.at(posixpath.join(self.workdir, name))
+            place = self.rootfs.at(posixpath.join(self.workdir, name))
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(body, encoding="utf-8")
             if (mode := line.flag("chmod")) and re.fullmatch("[0-7]{3,4}", mode):
@@ -320,13 +332,13 @@ class StageBuild:
             if self._is_here(line, named, sources):
                 return
             other = self.stage_of(line, named)
-            origin, ignored = other.tree.root, type(ignored)()
-            sources = take_packages(self, other, sources, target)
+            origin, ignored = other.rootfs.root, type(ignored)()
+            sources = copy_packages(self, other, sources, target)
             if not sources:
                 self.log(f"left out: {line.text[:200]} (the packages are in the build's environment)")
                 return
         slash = "/" if target.endswith(("/", "/.")) or target == "." else ""
-        digest = self.tree.copy(
+        digest = self.rootfs.copy(
             line.line,
             sources,
             posixpath.normpath(posixpath.join(self.workdir, target)) + slash,
@@ -340,7 +352,7 @@ class StageBuild:
         self.key = hashlib.sha256(f"{self.key} {digest}".encode()).hexdigest()
 
     def _is_here(self, line: Instruction, image: str, sources: list[str]) -> bool:
-        """Whether all that is to come from an image are programs that this machine has."""
+        """Whether everything copied from an image is a program that this machine has."""
         if self.dockerfile.stage(image, self.stage.index) is not None:
             return False
         names = [posixpath.basename(source) for source in sources]
@@ -350,27 +362,27 @@ class StageBuild:
         return True
 
     def stage_of(self, line: Instruction, name: str) -> StageBuild:
-        """The earlier stage that a line names. Raises NotHonoured for an image."""
+        """Return the earlier stage that a line names. Raises NotHonoured for an image."""
         found = self.dockerfile.stage(name, self.stage.index)
         if found is None:
             raise NotHonoured(line.line, f"--from={name}: files of an image are not at hand here", line.text)
         return self.earlier[found.index]
 
     def hub(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The variables that lead programs to the shared cache, and to weights under other names."""
+        """Return variables that lead programs to the shared hub cache and to renamed weights."""
         home = hub_home(self.settings.cache, self.environment, inherited(os.environ))
         for place in home.values():  # what is not there cannot be made visible in a sandbox
             os.makedirs(place, exist_ok=True)
         return {**home, **renamed_weights(self.weights, environment)}
 
-    def running_environment(self, python: Environment | None) -> dict[str, str]:
-        """ENV as it is on this machine, with the environment's programs first."""
-        led = {name: self.placed(name, value) for name, value in self.environment.items()}
+    def running_environment(self, python: PythonEnvironment | None) -> dict[str, str]:
+        """Return ENV as on this machine, with the environment's programs first on PATH."""
+        placed = {name: self.placed(name, value) for name, value in self.environment.items()}
         path = self.placed("PATH", self.values()["PATH"])
         if self.pip_words.editable:
-            folders = [str(self.tree.at(each)) for each in dict.fromkeys(self.pip_words.editable)]
-            led["PYTHONPATH"] = ":".join([*folders, *filter(None, [led.get("PYTHONPATH", "")])])
-        return {**led, "PATH": f"{python.bin}:{path}" if python else path}
+            folders = [str(self.rootfs.at(folder)) for folder in dict.fromkeys(self.pip_words.editable)]
+            placed["PYTHONPATH"] = ":".join([*folders, *filter(None, [placed.get("PYTHONPATH", "")])])
+        return {**placed, "PATH": f"{python.bin}:{path}" if python else path}
 
     def _is_venv(self, path: str) -> bool:
-        return any(path == f"{each.rstrip('/')}/bin" for each in self.made_environments)
+        return any(path == f"{folder.rstrip('/')}/bin" for folder in self.made_environments)

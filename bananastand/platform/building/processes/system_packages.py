@@ -1,7 +1,4 @@
-"""Reads lines that set up an image's system: which Debian packages they ask for, and which of them need not be done.
-
-Knows apt, apk and yum, and the lines that the base images of 2021-2024 made necessary; installs nothing.
-"""
+"""Reads lines that set up an image's system: the Debian packages they install, and which lines can be left out."""
 
 from __future__ import annotations
 
@@ -12,7 +9,15 @@ from ctypes.util import find_library
 
 from ..commands import output
 
-__all__ = ["MANAGERS", "harmless", "missing_packages", "needs", "packages_of", "setup_reason", "spoken"]
+__all__ = [
+    "MANAGERS",
+    "harmless_reason",
+    "missing_packages",
+    "app_packages",
+    "packages_of",
+    "setup_reason",
+    "describe_packages",
+]
 
 MANAGERS = frozenset({"apt", "apt-get", "aptitude", "apk", "yum", "dnf", "microdnf", "zypper", "dpkg", "apt-key",
                       "apt-mark", "add-apt-repository"})  # fmt: skip
@@ -74,7 +79,7 @@ CHANGES = frozenset(
 
 
 def packages_of(words: Sequence[str]) -> tuple[str, ...] | None:
-    """The packages that a package manager's command installs; None if it is another of its commands."""
+    """Return the packages that a package manager's command installs, or None for its other commands."""
     program = words[0].rpartition("/")[2]
     rest, names, skip, installs = list(words[1:]), list[str](), False, False
     for word in rest:
@@ -96,7 +101,7 @@ def packages_of(words: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def setup_reason(program: str, words: Sequence[str | None], *, sandboxed: bool) -> str | None:
-    """Why a command that sets up users, libraries or a shell need not be done; None for any other command."""
+    """Return why a command that sets up users, libraries or a shell is left out, or None."""
     if program in ("source", "."):
         return "the build has an environment of its own" if not sandboxed or _is_activation(words) else None
     return next((reason for reason, programs in SETUP.items() if program in programs.split()), None)
@@ -106,8 +111,8 @@ def _is_activation(words: Sequence[str | None]) -> bool:
     return any(OF_ENVIRONMENT.search(word or "") for word in words[1:])
 
 
-def harmless(program: str, paths: Sequence[str]) -> str | None:
-    """Why a command that changes these absolute paths need not be done, or None where it may matter."""
+def harmless_reason(program: str, paths: Sequence[str]) -> str | None:
+    """Return why a command that changes these absolute paths is left out, or None where it may matter."""
     if program not in CHANGES or not paths:
         return None
     reasons = list[str]()
@@ -122,26 +127,26 @@ def harmless(program: str, paths: Sequence[str]) -> str | None:
     return reasons[-1]
 
 
-def needs(names: Iterable[str]) -> list[str]:
-    """The packages that an app may use, each once, without what the builder brings itself."""
+def app_packages(names: Iterable[str]) -> list[str]:
+    """Return the packages that an app may use, sorted, without those that the builder provides."""
     return sorted({name for name in names if not BROUGHT.fullmatch(name) and not name.endswith(".deb")})
 
 
 async def missing_packages(names: Sequence[str]) -> list[str]:
-    """Which of the packages this machine lacks, by dpkg-query, else by program and library."""
+    """Return the packages this machine lacks, by dpkg-query, else by program and library."""
     if not names:
         return []
     others = {name: (name, *RENAMED.get(name, ())) for name in names}
-    asked = sorted({each for group in others.values() for each in group})
-    there = set[str]()
+    candidates = sorted({name for group in others.values() for name in group})
+    installed = set[str]()
     if shutil.which("dpkg-query"):
-        _, text = await output(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Provides}\n", *asked])
+        _, text = await output(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Provides}\n", *candidates])
         for line in text.splitlines():
             status, _, rest = line.partition(" ")
             if status == "installed":
-                there |= {each.strip(" ,()") for each in re.split(r"[\s,]+", rest)}
+                installed |= {name.strip(" ,()") for name in re.split(r"[\s,]+", rest)}
     return [RENAMED.get(name, (name,))[-1] for name in names
-            if not there & set(others[name]) and not _is_found(name)]  # fmt: skip
+            if not installed & set(others[name]) and not _is_found(name)]  # fmt: skip
 
 
 def _is_found(name: str) -> bool:
@@ -150,8 +155,8 @@ def _is_found(name: str) -> bool:
     return bool(shutil.which(PROGRAMS.get(name, name) or name))
 
 
-def spoken(names: Sequence[str], missing: Sequence[str]) -> str:
-    """One line: what is needed, what is missing, and the command that installs it."""
+def describe_packages(names: Sequence[str], missing: Sequence[str]) -> str:
+    """Return one line: what is needed, what is missing, and the command that installs it."""
     if not missing:
         return f"needs these Debian packages: {', '.join(names)}; this machine has them"
     return (

@@ -1,4 +1,4 @@
-"""Unpacks a tar of a stranger: plain files and folders inside the target, within limits; the rest is refused."""
+"""Unpacks an untrusted tar: plain files and folders inside of the target, within limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_NAME = 1024
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose header cannot fill the memory."""
+    """A member with a limited header, so that it cannot fill the memory."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         plain = self.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
@@ -30,10 +30,13 @@ class _Member(tarfile.TarInfo):
 
 
 def unpack(archive: Path, into: Path, *, largest: int, most_files: int) -> None:
-    """Unpack a tar, compressed by gzip, bzip2, xz or not at all. Raises SourceRefused; what was unpacked stays.
+    """Unpack a tar that is uncompressed or compressed by gzip, bzip2 or xz.
 
-    Symbolic links are made once all files are there, so that none is written through one; those that lead out of the
-    folder are refused, and so is what would be written through a link that was there before. Hard links are refused.
+    Symbolic links are made once all files exist, so that none is written through one. Links that lead out of the folder
+    are refused, and so are hard links and files written through existing links.
+
+    Raises:
+        SourceRefused: What was unpacked so far stays.
     """
     size = count = 0
     links = list[tuple[Path, str]]()
@@ -59,15 +62,15 @@ def unpack(archive: Path, into: Path, *, largest: int, most_files: int) -> None:
 
 
 def _target(member: tarfile.TarInfo, into: Path) -> Path:
-    """Where a member goes. Raises SourceRefused where that is not below the folder."""
-    name, shown = PurePosixPath(member.name), member.name[:80]
+    """Return where a member goes. Raises SourceRefused for a place outside of the folder."""
+    name, label = PurePosixPath(member.name), member.name[:80]
     if name.is_absolute() or ".." in name.parts or "\0" in member.name or "\\" in member.name:
-        raise SourceRefused(f"the archive's {shown!r} leads outside of it")
+        raise SourceRefused(f"the archive's {label!r} leads outside of it")
     if len(member.name) > LONGEST_NAME or len(name.parts) > DEEPEST:
-        raise SourceRefused(f"the archive's {shown!r} is too long a name")
+        raise SourceRefused(f"the archive's {label!r} is too long a name")
     target = into.joinpath(*name.parts)
     if target != into and not target.parent.resolve().is_relative_to(into.resolve()):
-        raise SourceRefused(f"the archive's {shown!r} leads outside of it, through a link")
+        raise SourceRefused(f"the archive's {label!r} leads outside of it, through a link")
     return target
 
 
@@ -93,14 +96,14 @@ def _leads_in(place: Path, into: Path) -> bool:
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
-    target, shown = _target(member, into), member.name[:80]
+    target, label = _target(member, into), member.name[:80]
     if member.islnk():
-        raise SourceRefused(f"the archive's {shown!r} is a hard link; archive what it points to instead")
+        raise SourceRefused(f"the archive's {label!r} is a hard link; archive what it points to instead")
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
         return
     if not member.isreg() or member.issparse():
-        raise SourceRefused(f"the archive's {shown!r} is no plain file")
+        raise SourceRefused(f"the archive's {label!r} is no plain file")
     target.parent.mkdir(parents=True, exist_ok=True)
     content = tar.extractfile(member)
     assert content is not None

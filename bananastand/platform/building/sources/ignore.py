@@ -1,4 +1,4 @@
-"""Which files .dockerignore leaves out, by Docker's rules. Knows patterns; reads no tree."""
+"""The rules of .dockerignore, as Docker applies them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Ignored", "read_ignored"]
 
 
 class Ignored:
-    """Patterns in their order: the last one that fits a path, or a folder above it, decides; `!` lets in again."""
+    """Patterns in order: the last one that matches a path, or a folder above it, decides; `!` includes again."""
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
         self._prefix = ""
@@ -27,24 +27,24 @@ class Ignored:
         self.lets_in_again = any(lets_in for lets_in, _ in self._rules)
 
     def __call__(self, path: str) -> bool:
-        """True for a path, written with / and relative to the source, that stays outside."""
+        """Whether a path, written with / and relative to the source, is left out."""
         parts = (self._prefix + path).split("/")
         above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
         left_out = False
         for lets_in, pattern in self._rules:
-            if lets_in == left_out and any(pattern.fullmatch(each) for each in above):
+            if lets_in == left_out and any(pattern.fullmatch(folder) for folder in above):
                 left_out = not lets_in
         return left_out
 
     def below(self, prefix: str) -> Ignored:
-        """The same rules for paths that are relative to a folder; prefix: the folder and a /."""
+        """Return the same rules for paths relative to a folder; `prefix` is the folder and a /."""
         other = Ignored()
         other._rules, other.lets_in_again, other._prefix = self._rules, self.lets_in_again, self._prefix + prefix
         return other
 
 
 def read_ignored(source: Path, dockerfile: str = "Dockerfile") -> Ignored:
-    """The source's rules: those of Dockerfile.dockerignore where it has one, else of .dockerignore."""
+    """Return the source's rules: Dockerfile.dockerignore where it exists, else .dockerignore."""
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         file = source / name
         if file.is_file() and not file.is_symlink():
@@ -53,7 +53,7 @@ def read_ignored(source: Path, dockerfile: str = "Dockerfile") -> Ignored:
 
 
 def _expression(pattern: str) -> str:
-    """A regular expression for a pattern: * and ? within a name, ** over names, [classes], \\ before any character."""
+    """Return a regular expression for a pattern with *, ?, ** over folders, [classes] and escapes."""
     out, at = "", 0
     while at < len(pattern):
         if pattern.startswith("**", at):

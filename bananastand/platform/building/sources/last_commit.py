@@ -15,7 +15,7 @@ SAFE = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "log.showS
 
 
 def last_commit(source: Path) -> str | None:
-    """When the last commit of a folder was made, in ISO 8601; None for one that is not the top of a git repository."""
+    """Return the time of a folder's last commit in ISO 8601; None unless it is the top of a git repository."""
     if not (source / ".git").exists():
         return None
     command = ["git", "--no-pager", *SAFE, "-C", str(source), "log", "-1", "--no-show-signature", "--format=%cI"]
@@ -29,7 +29,7 @@ def last_commit(source: Path) -> str | None:
 
 
 def date_files(folder: Path, when: float) -> None:
-    """Give all files of a checkout the time of its commit, in seconds since 1970; 0 leaves them as they are."""
+    """Set the time of all files of a checkout to its commit's, in seconds since 1970; 0 changes nothing."""
     for place, _, names in os.walk(folder) if when > 0 else ():
         for name in names:
             os.utime(os.path.join(place, name), (when, when), follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""One rule for symbolic links in a source, whichever way it comes: they stay, unless they lead out of it."""
+"""The rule for symbolic links in a source: they stay, unless they lead out of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["refuse_links_out"]
 
 
 def refuse_links_out(folder: Path) -> None:
-    """Look at every link below a folder, those to folders too. Raises SourceRefused for one that leads out of it."""
+    """Check every link below a folder. Raises SourceRefused for one that leads out of it."""
     real = folder.resolve()
     for place, folders, names in os.walk(folder):
         for name in (*folders, *names):

@@ -1,7 +1,4 @@
-"""Brings a source into a folder: a git repository, a local folder, a tar file or the name of an image.
-
-Knows what may be brought from where; knows nothing of what is built from it.
-"""
+"""Fetches a source into a folder: a git repository, a local folder, a tar file or the name of an image."""
 
 from __future__ import annotations
 
@@ -36,13 +33,14 @@ REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
 
 
 async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callable[[str], None]) -> str | None:
-    """Bring `source` into the empty folder `into`; the date of its last commit, where it is under git.
-
-    Raises SourceRefused.
+    """Fetch `source` into the empty folder `into`, and return the date of its last commit, if it is under git.
 
     https://, ssh:// and git@host:path are git repositories, file:// one under an allowed root, with #ref or
     #ref:folder as Docker has it. An absolute path is a folder or a tar file under an allowed root. image:NAME, or a
     name with a tag, is an image: what is built then is a Dockerfile of its FROM alone.
+
+    Raises:
+        SourceRefused: The text says why.
     """
     into.mkdir(parents=True, exist_ok=True)
     if not source or source != source.strip() or source.startswith("-") or any(ord(char) < 32 for char in source):
@@ -67,7 +65,7 @@ async def fetch(source: str, into: Path, *, settings: BuildSettings, log: Callab
 
 
 def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
-    """The path with its links followed. Raises SourceRefused unless it is there and under a root."""
+    """Return the path with links resolved. Raises SourceRefused unless it exists under a root."""
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
@@ -79,23 +77,24 @@ def _allowed(path: Path, roots: tuple[Path, ...]) -> Path:
     return real
 
 
-def files_of(folder: Path, ignored: Ignored, kept: tuple[str, ...] = ()) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Folders, files and links below, sorted, with their paths; without .git, environments and what is ignored.
+def files_of(folder: Path, ignored: Ignored, always: tuple[str, ...] = ()) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield folders, files and links below a folder, sorted, with their paths.
 
-    kept: paths that are there whatever is ignored, as Docker keeps the Dockerfile.
+    .git, environments and ignored paths are left out; `always` names paths that stay though they are ignored, as Docker
+    keeps the Dockerfile.
     """
 
     def below(place: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         with os.scandir(place) as entries:
-            for entry in sorted(entries, key=lambda each: each.name):
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 path, out = prefix + entry.name, False
                 if entry.name in NEVER:
                     continue
-                out = ignored(path) and path not in kept
+                out = ignored(path) and path not in always
                 if entry.is_dir(follow_symlinks=False):
                     if not out:
                         yield path, entry
-                    if not out or ignored.lets_in_again or any(each.startswith(f"{path}/") for each in kept):
+                    if not out or ignored.lets_in_again or any(name.startswith(f"{path}/") for name in always):
                         yield from below(entry.path, f"{path}/")
                 elif not out:
                     yield path, entry
@@ -110,23 +109,23 @@ def _local(path: Path, into: Path, settings: BuildSettings) -> None:
     if not path.is_dir():
         raise SourceRefused(f"{path} is neither a folder nor a tar file ({', '.join(TARS)})")
     if into.resolve().is_relative_to(path):
-        raise SourceRefused(f"{path} holds the stand's own data; deploy a folder that does not")
-    kept = (settings.dockerfile, ".dockerignore", f"{settings.dockerfile}.dockerignore")
+        raise SourceRefused(f"{path} holds the platform's own data; deploy a folder that does not")
+    always = (settings.dockerfile, ".dockerignore", f"{settings.dockerfile}.dockerignore")
     size = count = 0
-    for name, entry in files_of(path, read_ignored(path, settings.dockerfile), kept):
-        target, about = into / name, entry.stat(follow_symlinks=False)
-        count, size = count + 1, size + (about.st_size if stat.S_ISREG(about.st_mode) else 0)
+    for name, entry in files_of(path, read_ignored(path, settings.dockerfile), always):
+        target, info = into / name, entry.stat(follow_symlinks=False)
+        count, size = count + 1, size + (info.st_size if stat.S_ISREG(info.st_mode) else 0)
         if size > settings.largest_source or count > settings.most_files:
             raise SourceRefused(
                 f"{path} holds more than {settings.largest_source} bytes or {settings.most_files} files; "
                 "name what is not needed in .dockerignore"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        if stat.S_ISLNK(about.st_mode):
+        if stat.S_ISLNK(info.st_mode):
             target.symlink_to(os.readlink(entry.path))
-        elif stat.S_ISDIR(about.st_mode):
+        elif stat.S_ISDIR(info.st_mode):
             target.mkdir(exist_ok=True)
-        elif stat.S_ISREG(about.st_mode):
+        elif stat.S_ISREG(info.st_mode):
             shutil.copy2(entry.path, target, follow_symlinks=False)
     refuse_links_out(into)
 
@@ -185,14 +184,14 @@ async def _git(source: str, into: Path, settings: BuildSettings, log: Callable[[
 
 
 def _only(into: Path, folder: str, settings: BuildSettings) -> None:
-    """Without .git and, where a folder was asked for, with that one's files in the place of all."""
+    """Remove .git and, where a folder was asked for, everything but that folder."""
     shutil.rmtree(into / ".git")
     if folder:
-        wanted = (into / folder).resolve()
-        if not wanted.is_dir() or not wanted.is_relative_to(into.resolve()) or wanted == into.resolve():
+        subfolder = (into / folder).resolve()
+        if not subfolder.is_dir() or not subfolder.is_relative_to(into.resolve()) or subfolder == into.resolve():
             raise SourceRefused(f"the repository has no folder {folder}")
         aside = into.with_name(f"{into.name}.folder")
-        wanted.rename(aside)
+        subfolder.rename(aside)
         shutil.rmtree(into)
         aside.rename(into)
     refuse_links_out(into)

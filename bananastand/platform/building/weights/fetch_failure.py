@@ -1,4 +1,4 @@
-"""Says why a program could not fetch its weights and what to do, from its last lines. Runs nothing, asks nothing."""
+"""Explains, from a program's last lines, why it could not fetch its weights and what to do."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def explain_fetch_failure(lines: Sequence[str], *, environment: Mapping[str, str
 
 
 def _kind(failed: FailedFetch) -> Kind:
-    """What a status means: the hub answers 401 for what is not there, and names files by 404."""
+    """Return what a status means: the hub answers 401 for a missing repository, and 404 for a missing file."""
     if failed.name is None:
         return "missing" if failed.kind in ("gone", "revision") else failed.kind
     if failed.kind == "missing":

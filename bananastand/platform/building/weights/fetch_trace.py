@@ -1,6 +1,6 @@
-"""Reads the last lines of a program that failed to fetch: what was asked for, and what kind of failure it was.
+"""Reads the last lines of a program that failed to fetch: what it asked for, and the kind of failure.
 
-Knows the texts of huggingface_hub of any age, transformers, diffusers, requests, urllib, wget, curl, git and git-lfs.
+Recognises the texts of huggingface_hub of any age, transformers, diffusers, requests, urllib, wget, curl, git, git-lfs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ FETCHES = re.compile(
     r"|does not appear to have (a file|files)"
     r"|Distant resource|x-repo-commit|offline mode|local cache|No space left|Not enough free disk|couldn't connect"
     r"|HeaderTooLarge|invalid load key, 'v'|public link of the file|not cached locally"
-    r"|[Cc]onnection error, and we cannot find|models--[^'/]+/refs/",
+    r"|[Cc]onnection error, and we cannot find|models--[^'/]+/refs/"
 )
 
 # Kinds in the order in which they are looked for: what was answered is surer than that nothing came.
@@ -97,7 +97,7 @@ COMPILED: list[tuple[Kind, re.Pattern[str]]] = [(kind, re.compile(pattern)) for 
 
 @dataclass(frozen=True, slots=True)
 class FailedFetch:
-    """What was asked for, a hub repository by its name or an address, and why it did not come."""
+    """A hub repository or an address, and why it could not be fetched."""
 
     kind: Kind
     host: str | None = None
@@ -116,13 +116,13 @@ def read_failed_fetch(lines: Sequence[str]) -> FailedFetch | None:
     if end is None:
         return None
     # Frames hold source code, in which errors are named that were not raised.
-    said = "\n".join(line for line in end.splitlines() if not line.startswith("  ") or "curl: (" in line)
-    kinds: list[Kind] = [kind for kind, pattern in COMPILED if pattern.search(said)]
-    return _asked(kinds[0], said, end) if kinds else None
+    messages = "\n".join(line for line in end.splitlines() if not line.startswith("  ") or "curl: (" in line)
+    kinds: list[Kind] = [kind for kind, pattern in COMPILED if pattern.search(messages)]
+    return _find_subject(kinds[0], messages, end) if kinds else None
 
 
 def _end_of(text: str) -> str | None:
-    """The last chain of tracebacks with its error, or the last lines of a program that prints none, if they fetch."""
+    """Return the last chain of tracebacks, or the last lines of a program without one, if they fetch."""
     start = text.rfind(TRACE)
     while start > 0 and CHAINED.search(text[:start]):
         start = text.rfind(TRACE, 0, start)
@@ -135,26 +135,26 @@ def _end_of(text: str) -> str | None:
     if FETCHES.search(last) or (raised[-1]["kind"] in VAGUE and THROUGH.search(chain)):
         return chain
     # A wrapper says less than what it wraps: `RuntimeError: could not load the model` after an error of the hub's.
-    wrapped = chain.count(TRACE) > 1 and any(FETCHES.search(each[0]) for each in raised[:-1])
+    wrapped = chain.count(TRACE) > 1 and any(FETCHES.search(error[0]) for error in raised[:-1])
     return chain if wrapped and THROUGH.search(chain) else None
 
 
-def _asked(kind: Kind, said: str, end: str) -> FailedFetch:
-    """The last repository or address that a program named, else one that its source code names."""
-    found = _in_addresses(kind, said)
-    if found.name is None and (tried := RETRIED.search(said)):
+def _find_subject(kind: Kind, messages: str, end: str) -> FailedFetch:
+    """Return the last repository or address that the output names, else one that the source code names."""
+    found = _in_addresses(kind, messages)
+    if found.name is None and (tried := RETRIED.search(messages)):
         host, path = tried["host"], tried["path"].rstrip("),")
         found = _repository(kind, host, path) or FailedFetch(kind, host, url=host + path)
     if found.name is None:
-        named = next((each for pattern in NAMED if (each := pattern.search(said))), None)
+        named = next((match for pattern in NAMED if (match := pattern.search(messages))), None)
         if named is not None:
             found = replace(found, name=named["name"].replace("--", "/", 1), file=named.groupdict().get("file"))
     if found.name is None and found.url is None:
         called = CALLED.search(end)
         found = replace(found, name=called["name"]) if called else _in_addresses(kind, end)
-    if found.host is None and (resolved := RESOLVED.search(said)):
+    if found.host is None and (resolved := RESOLVED.search(messages)):
         found = replace(found, host=resolved[1])
-    if kind == "revision" and (revision := re.search(r"Invalid rev id: (\S+)", said)):
+    if kind == "revision" and (revision := re.search(r"Invalid rev id: (\S+)", messages)):
         found = replace(found, revision=revision[1])
     return found
 
@@ -174,7 +174,7 @@ def _in_addresses(kind: Kind, text: str) -> FailedFetch:
 
 
 def _repository(kind: Kind, host: str, path: str) -> FailedFetch | None:
-    """The hub repository that an address is of, if it is one's."""
+    """Return the hub repository of an address, or None."""
     hub = HUB_PATH.match(path)
     if hub is None or not (hub["revision"] or "/api/" in path or "huggingface" in host):
         return None

@@ -1,7 +1,4 @@
-"""How a build and its replicas reach the model hub: tokens, the shared cache, and successors of deleted repositories.
-
-Knows the hub's names and variables; fetches nothing itself.
-"""
+"""How a build and its replicas reach the model hub: tokens, the shared cache, and renamed repositories."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ...hub_cache import hub_cache, library_caches
 from ..dockerfile.dockerfile import Dockerfile
-from ..layers import caches_of, hub_of
 
 __all__ = [
     "RENAMED",
     "TOKENS",
     "VARIABLE",
-    "Gone",
+    "GoneRepository",
     "declared_arguments",
     "gone_weights",
     "hub_home",
@@ -51,8 +48,8 @@ UNFINISHED = (".lock", ".incomplete", ".tmp")
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """A repository that is not where old code asks for it. moved: the hub redirects, which old libraries miss."""
+class GoneRepository:
+    """A repository that old code asks for under a dead name; `moved`: the hub redirects, which old libraries miss."""
 
     name: str
     successor: str | None
@@ -62,28 +59,28 @@ class Gone:
 
 
 @cache
-def gone_weights() -> Mapping[str, Gone]:
-    """Every known one, by its name."""
+def gone_weights() -> Mapping[str, GoneRepository]:
+    """Return every known dead name."""
     text = Path(__file__).with_name("gone_weights.toml").read_text(encoding="utf-8")
     return {
-        name: Gone(name, row.get("successor"), row["reason"], row["source"], row.get("moved", False))
+        name: GoneRepository(name, row.get("successor"), row["reason"], row["source"], row.get("moved", False))
         for name, row in tomllib.loads(text).items()
     }
 
 
 def hub_tokens(secrets: Mapping[str, str], declared: Iterable[str] = ()) -> dict[str, str]:
-    """The secrets that RUN lines see without a mount: tokens of the hub, and what an ARG line declares.
+    """Return the secrets that RUN lines see without a mount: tokens of the hub, and declared ARGs.
 
-    A token that the user named in one of the hub's two ways is there in the other as well, as libraries read one each.
+    A token under one of the hub's two names is passed under both, as libraries read one each.
     """
-    wanted = {*TOKENS, *OTHER_TOKENS, *declared}
-    found = {name: value for name, value in secrets.items() if name in wanted}
+    names = {*TOKENS, *OTHER_TOKENS, *declared}
+    found = {name: value for name, value in secrets.items() if name in names}
     token = next((secrets[name] for name in TOKENS if secrets.get(name)), None)
     return {**found, **dict.fromkeys(TOKENS, token)} if token else found
 
 
 def hub_home(cache: Path, own: Mapping[str, str], machine: Mapping[str, str]) -> dict[str, str]:
-    """The variables for the hub's home of a build: in the cache that all builds share.
+    """Return the variables for the hub's home of a build, in the cache that all builds share.
 
     A home of its own has no token that its user once logged in with: none reaches an app unless it is named.
 
@@ -95,12 +92,12 @@ def hub_home(cache: Path, own: Mapping[str, str], machine: Mapping[str, str]) ->
     if any(own.get(name) for name in PLACES):
         return {}
     named = any(machine.get(name) for name in PLACES)
-    hub = str(hub_of(machine) if named else cache / "huggingface" / "hub")
+    hub = str(hub_cache(machine) if named else cache / "huggingface" / "hub")
     return {"HF_HOME": str(cache / "huggingface"), "HF_HUB_CACHE": hub, "HUGGINGFACE_HUB_CACHE": hub}
 
 
 def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The variables that lead replicas to what builds have fetched, which they read and cannot change.
+    """Return the variables that lead replicas to what builds have fetched, which they can read and not change.
 
     Weights are links into the shared cache; what a replica fetches itself is kept in `folder`, its build's own.
 
@@ -110,38 +107,38 @@ def lend_cache(home: Mapping[str, str], folder: Path) -> dict[str, str]:
     """
     if not home:
         return {}
-    hub, *others = caches_of(home)
-    for source, target in ((hub, folder / "hub"), *((each, folder / each.name) for each in others if each.is_dir())):
+    hub, *others = library_caches(home)
+    for source, target in ((hub, folder / "hub"), *((path, folder / path.name) for path in others if path.is_dir())):
         target.mkdir(parents=True, exist_ok=True)
         for path in _files(source):
             _lend(path, target / path.relative_to(source))
     lent = str(folder / "hub")
-    shared = os.pathsep.join(str(each) for each in (hub, *others))  # not what lies beside: a user's token does
+    shared = os.pathsep.join(str(cache) for cache in (hub, *others))  # not what lies beside: a user's token does
     return {"HF_HOME": str(folder), "HF_HUB_CACHE": lent, "HUGGINGFACE_HUB_CACHE": lent, SHARED: shared}
 
 
 def declared_arguments(dockerfile: Dockerfile) -> set[str]:
-    """The names of all ARG lines."""
+    """Return the names of all ARG lines."""
     lines = [line for stage in dockerfile.stages for line in stage.instructions if line.name == "ARG"]
     return {word.partition("=")[0] for line in lines for word in line.value.split()} | dockerfile.declared
 
 
 def renamed_weights(weights: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables under which every Python program fetches the repositories on the right for those on the left."""
+    """Return the variables that make every Python program fetch the right names instead of the left ones."""
     if not weights:
         return {}
     folder = str(renamed_folder())
-    rest = [each for each in environment.get("PYTHONPATH", "").split(os.pathsep) if each and each != folder]
+    rest = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != folder]
     return {VARIABLE: json.dumps(dict(sorted(weights.items()))), "PYTHONPATH": os.pathsep.join([folder, *rest])}
 
 
 def renamed_folder() -> Path:
-    """The folder for PYTHONPATH under which Python programs fetch other repositories."""
+    """Return the folder for PYTHONPATH that renames hub repositories."""
     return Path(__file__).parent / "renamed_weights"
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Finished files and links below a folder, which may not be there."""
+    """Yield finished files and links below a folder, which may be missing."""
     for place, _, names in os.walk(folder):
         for name in names:
             if not name.endswith(UNFINISHED) and name not in PRIVATE:
@@ -152,10 +149,10 @@ def _lend(path: Path, target: Path) -> None:
     if os.path.lexists(target):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    about = path.lstat()
-    if stat.S_ISLNK(about.st_mode):
+    info = path.lstat()
+    if stat.S_ISLNK(info.st_mode):
         target.symlink_to(os.readlink(path))  # of a snapshot, to a blob beside it
-    elif about.st_size <= SMALL:
+    elif info.st_size <= SMALL:
         shutil.copyfile(path, target)
     else:
         target.symlink_to(path.absolute())

@@ -35,8 +35,8 @@ def _renamer(names: Dict[str, str]) -> Any:  # noqa: UP006
     )
     hosts = {host, host.partition(":")[0], "huggingface.co", "hf.co"}
 
-    def rename(asked: str, path: str) -> str:
-        if asked not in hosts:
+    def rename(requested_host: str, path: str) -> str:
+        if requested_host not in hosts:
             return path
         return pattern.sub(lambda found: found.group(1) + names[found.group(2)], path)
 
@@ -108,7 +108,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 def _next_sitecustomize() -> None:
     """The one that would have been imported without this one."""
     here = os.path.dirname(os.path.abspath(__file__))
-    rest = [each for each in sys.path if os.path.abspath(each or ".") != here]
+    rest = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", rest)
     if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -1,4 +1,4 @@
-"""Does one RUN line of a stage on this machine: step by step, each kept as a layer for the next build."""
+"""Runs one RUN line of a stage on this machine, step by step; each step is cached as a layer."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ import re
 import shlex
 import shutil
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...environment import inherited
+from ...hub_cache import library_caches
 from ...replicas.sandbox import in_sandbox
 from ..commands import run
 from ..dockerfile.dockerfile import Instruction
-from ..dockerfile.shell import Command, ShellError, commands
-from ..dockerfile.steps import Step, may_fail, steps
+from ..dockerfile.shell import ShellCommand, ShellError, parse_commands
+from ..dockerfile.shell_steps import ShellStep, may_fail, split_steps
 from ..environments.conda import read_conda
-from ..environments.conda_environment import CondaPackages, find_conda, for_conda
-from ..environments.environments import Environment
+from ..environments.conda_environment import CondaPackages, conda_specs, find_conda
+from ..environments.environments import PythonEnvironment
 from ..environments.gpu_support import machine_capabilities
 from ..environments.lock_files import requirements_of
 from ..environments.torch_builds import FAMILY, name_of
 from ..errors import BuildError, DockerfileError, NotHonoured
-from ..failure import decisive, windows_lines
-from ..layers import Layers, caches_of, look
+from ..failure import decisive_line, explain_windows_line_ends
 from ..weights.fetch_failure import explain_fetch_failure
 from ..weights.weights import declared_arguments, hub_tokens
-from .run_commands import ROOT, Run, is_own, read_run
-from .shims import NOTES, notes_of, shims
+from .layer_cache import LayerCache, snapshot
+from .run_analysis import ROOT, RunAnalysis, analyse_run, is_builtin
+from .shims import NOTES, read_notes, write_shims
 from .system_packages import missing_packages
 
 if TYPE_CHECKING:
     from .stage import StageBuild
 
-__all__ = ["RunLine"]
+__all__ = ["RunExecutor"]
 
 FOLDER = "tmp/.bananastand-folder"  # where a step of the shell leaves the folder it ended in
 ASKS = "BANANASTAND_NOTES"
 KEPT_LINES = 400
 
 
-class RunLine:
-    """A RUN line under way. Its folder and exported variables go from one step to the next."""
+class RunExecutor:
+    """A RUN line being run; its folder and exported variables go from one step to the next."""
 
     def __init__(self, stage: StageBuild, line: Instruction) -> None:
         self.stage, self.line = stage, line
@@ -59,18 +60,18 @@ class RunLine:
         self.several = False
 
     async def do(self) -> None:
-        """Raises NotHonoured, or DockerfileError where a step fails."""
+        """Run all steps. Raises NotHonoured, or DockerfileError where a step fails."""
         text = self._text()
         try:
-            found = steps(text, lambda command: is_own(command, self._known))
+            found = split_steps(text, lambda command: is_builtin(command, self._known))
         except ShellError as error:
             if not self.stage.sandboxed:
                 reason = f"RUN with {error} is not understood without a container"
                 raise NotHonoured(self.line.line, reason, self.line.text) from None
-            found = (Step("", text),)
+            found = (ShellStep("", text),)
         self.several = len(found) > 1 or any(step.condition for step in found)
         status = await self._sequence(found)
-        (self.stage.tree.root / FOLDER).unlink(missing_ok=True)
+        (self.stage.rootfs.root / FOLDER).unlink(missing_ok=True)
         if status:
             lacking = await missing_packages(self.stage.needed())
             raise DockerfileError(self.line.line, self._failure(status, lacking))
@@ -81,7 +82,7 @@ class RunLine:
         if self.line.heredocs:
             return self._with_heredocs(text)
         try:
-            (command,) = commands(text)
+            (command,) = parse_commands(text)
         except (ShellError, ValueError):
             return text
         literals = [word.literal for word in command.words]
@@ -97,7 +98,7 @@ class RunLine:
         return text
 
     def _with_heredocs(self, text: str) -> str:
-        """A here-document alone is the script; behind a program it is a file that the program reads."""
+        """Return the line with here-documents: one alone is the script, others become files."""
         heredocs = self.line.heredocs
         if text.strip() in (f"<<{heredocs[0].name}", f"<<-{heredocs[0].name}", f"<<'{heredocs[0].name}'",
                             f'<<"{heredocs[0].name}"'):  # fmt: skip
@@ -105,27 +106,27 @@ class RunLine:
             if not body.startswith("#!"):
                 return body
             place = self._file(body)
-            Path(self.stage.tree.root, place.lstrip("/")).chmod(0o755)
+            Path(self.stage.rootfs.root, place.lstrip("/")).chmod(0o755)
             return place
         for heredoc in heredocs:
             if heredoc.expand and "$" in heredoc.body and not self.stage.sandboxed:
                 reason = "RUN with a here-document that has variables is not understood without a container"
                 raise NotHonoured(self.line.line, reason, self.line.text)
             if heredoc.expand and "$" in heredoc.body:
-                return text + "\n" + "".join(f"{each.body}{each.name}\n" for each in heredocs)
+                return text + "\n" + "".join(f"{heredoc.body}{heredoc.name}\n" for heredoc in heredocs)
             for mark in (f"<<-{heredoc.name}", f"<<{heredoc.name}", f"<<'{heredoc.name}'", f'<<"{heredoc.name}"'):
                 text = text.replace(mark, f"< {self._file(heredoc.body)}", 1) if mark in text else text
         return text
 
     def _file(self, body: str) -> str:
         name = f"/tmp/heredoc-{hashlib.sha256(body.encode()).hexdigest()[:12]}"
-        self.stage.tree.at(name).write_text(body, encoding="utf-8")
+        self.stage.rootfs.at(name).write_text(body, encoding="utf-8")
         return name
 
     def _known(self, name: str) -> str | None:
         return self.stage.values().get(name)
 
-    async def _sequence(self, found: tuple[Step, ...], status: int = 0) -> int:
+    async def _sequence(self, found: tuple[ShellStep, ...], status: int = 0) -> int:
         for at, step in enumerate(found):
             strict = any(text.startswith("set -") and "e" in text for text in self.exports)
             if (step.connector == "&&" or (step.connector == ";" and strict)) and status:
@@ -137,16 +138,16 @@ class RunLine:
                 branch = step.condition.then if test == 0 else step.condition.otherwise
                 status = await self._sequence(branch)
             elif may_fail(found, at, strict) and self._installs(step.text):
-                status = await self._tried(step.text)
+                status = await self._try_step(step.text)
             else:
                 status = await self._step(step.text)
         return status
 
     def _installs(self, text: str) -> bool:
-        return any(is_own(command, self._known) for command in commands(text))
+        return any(is_builtin(command, self._known) for command in parse_commands(text))
 
-    async def _tried(self, text: str) -> int:
-        """A step that installs packages and may fail: it is done at once, and leaves nothing behind if it fails."""
+    async def _try_step(self, text: str) -> int:
+        """Run a step that installs packages and may fail: it runs at once, and a failure leaves nothing behind."""
         stage = self.stage
         await stage.python()  # what earlier steps ask for fails on their own account
         before = len(stage.pip)
@@ -162,11 +163,11 @@ class RunLine:
 
     async def _step(self, text: str) -> int:
         stage, number = self.stage, self.line.line
-        read = read_run(number, text, self._known, sandboxed=stage.sandboxed, beginning=self.line.text)
-        for said, reason in read.left_out:
-            stage.leave_out(said, reason)
+        read = analyse_run(number, text, self._known, sandboxed=stage.sandboxed, beginning=self.line.text)
+        for skipped, reason in read.left_out:
+            stage.leave_out(skipped, reason)
         stage.packages += read.packages
-        stage.made_environments += [posixpath.join(self.folder, each) for each in read.environments]
+        stage.made_environments += [posixpath.join(self.folder, folder) for folder in read.environments]
         for call in read.pip:
             stage.add_pip(number, call, self.folder, read.assignments)
         for program in read.locks:
@@ -181,15 +182,15 @@ class RunLine:
             return 0
         if (target := _only_cd(text)) is not None:
             place = posixpath.normpath(posixpath.join(self.folder, target))
-            if not stage.tree.at(place).is_dir():
+            if not stage.rootfs.at(place).is_dir():
                 self.lines.append(f"cd: {target}: No such file or directory")
                 return 1
             self.folder = place
             return 0
         return await self._shell(read, await self._python(read))
 
-    async def _python(self, read: Run) -> Environment | None:
-        """The environment, where the step may use it, or takes away what pip has still to read."""
+    async def _python(self, read: RunAnalysis) -> PythonEnvironment | None:
+        """Return the environment for a step that may use it, or that removes files pip has still to read."""
         removes = any(name in read.line for name in ("rm ", "mv ", "unlink "))
         if read.plain and not (removes and self.stage.pip_reads_files()):
             return None
@@ -199,10 +200,10 @@ class RunLine:
                 raise NotHonoured(self.line.line, self._no_program(program), self.line.text)
         return environment
 
-    def _has(self, program: str, environment: Environment) -> bool:
+    def _has(self, program: str, environment: PythonEnvironment) -> bool:
         if "/" in program:
             place = posixpath.join(self.folder, program)
-            return self.stage.tree.has(place) or (self.stage.sandboxed and os.path.exists(place))
+            return self.stage.rootfs.has(place) or (self.stage.sandboxed and os.path.exists(place))
         if Path(environment.bin, program).exists():
             return True
         own = self.stage.running_environment(environment)["PATH"]
@@ -216,13 +217,13 @@ class RunLine:
         return f"RUN {program}: not a program that is run without a container or bubblewrap ({self.stage.no_sandbox})"
 
     def _lock(self, program: str) -> None:
-        """What poetry, pipenv or uv would install into an environment that other builds use."""
+        """Install what poetry, pipenv or uv would install."""
         if found := self._requirements(program):
             self.stage.add_pip(self.line.line, ("install", *found), self.folder, {})
 
     def _export(self, program: str, file: str) -> None:
-        place = self.stage.tree.at(posixpath.join(self.folder, file))
-        place.write_text("".join(f"{each}\n" for each in self._requirements(program)), encoding="utf-8")
+        place = self.stage.rootfs.at(posixpath.join(self.folder, file))
+        place.write_text("".join(f"{requirement}\n" for requirement in self._requirements(program)), encoding="utf-8")
 
     def _requirements(self, program: str) -> list[str]:
         found = requirements_of(program, lambda name: self._read(name, self.folder))
@@ -233,30 +234,30 @@ class RunLine:
         return found
 
     def _read(self, name: str, folder: str) -> str | None:
-        place = self.stage.tree.at(posixpath.join(folder, name))
+        place = self.stage.rootfs.at(posixpath.join(folder, name))
         return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else None
 
     def _conda(self, words: tuple[str, ...], folder: str) -> tuple[str, ...]:
-        """Do what conda was told; the command that `conda run` is to run."""
+        """Do what conda's command says, and return the command of `conda run`."""
         stage = self.stage
 
         call = read_conda(words, lambda name: self._read(name, folder))
-        said = f"conda {' '.join(words)}"[:200]
+        label = f"conda {' '.join(words)}"[:200]
         if call is None:
-            raise NotHonoured(self.line.line, f"RUN {said}: not a command of conda that is read", self.line.text)
+            raise NotHonoured(self.line.line, f"RUN {label}: not a command of conda that is read", self.line.text)
         if call.rest:
             return call.rest
         if call.file and not call.packages and not call.pip and self._read(call.file, folder) is None:
-            raise DockerfileError(self.line.line, f"RUN {said}: there is no {call.file} in {folder}")
+            raise DockerfileError(self.line.line, f"RUN {label}: there is no {call.file} in {folder}")
         if call.python:
             stage.want_python(call.python, f"line {self.line.line}, conda")
         by_conda = find_conda() if stage.overrides.build.conda else None
         if by_conda is not None:
             gpu = bool(machine_capabilities())
-            stage.conda += CondaPackages(for_conda(call.specs, gpu), call.channels)
-            left = () if gpu else tuple(each for each in call.packages if name_of(each) in FAMILY)
+            stage.conda += CondaPackages(conda_specs(call.specs, gpu), call.channels)
+            left = () if gpu else tuple(package for package in call.packages if name_of(package) in FAMILY)
             call = replace(call, packages=left, debian=(), left_out=())
-            stage.log(f"  {said}: {Path(by_conda).name} installs it, before pip's packages")
+            stage.log(f"  {label}: {Path(by_conda).name} installs it, before pip's packages")
         stage.packages += call.debian
         place = posixpath.dirname(posixpath.join(folder, call.file)) if call.file else folder
         for packages in (call.packages, call.pip):
@@ -268,12 +269,12 @@ class RunLine:
             python = f"Python {call.python}; " if call.python else ""
             left = f"; left out: {', '.join(call.left_out)}" if call.left_out else ""
             names = ", ".join((*call.packages, *call.pip, *call.debian)) or "nothing of PyPI"
-            stage.log(f"  {said}: read as {python}{names}{left}")
+            stage.log(f"  {label}: read as {python}{names}{left}")
         else:
-            stage.leave_out(said, "the build has an environment of its own")
+            stage.leave_out(label, "the build has an environment of its own")
         return ()
 
-    async def _shell(self, read: Run, python: Environment | None) -> int:
+    async def _shell(self, read: RunAnalysis, python: PythonEnvironment | None) -> int:
         stage = self.stage
         self.count += 1
         values = {
@@ -283,12 +284,12 @@ class RunLine:
         parts = [stage.key, self.count, read.line, self.folder, stage.shell, python.key if python else "",
                 sorted(values.items()), stage.sandboxed, sorted(stage.weights.items())]  # fmt: skip
         key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-        layers, root = Layers(stage.settings.cache / "layers"), stage.tree.root
+        layers, root = LayerCache(stage.settings.cache / "layers"), stage.rootfs.root
         if await asyncio.to_thread(layers.restore, key, root):
             stage.log("  as in an earlier build: nothing it depends on has changed")
-            self._after(read)
+            self._take_over_results(read)
             return 0
-        stage.mounts.put(self.line, stage.workdir, lambda name: stage.stage_of(self.line, name).tree)
+        stage.mounts.put(self.line, stage.workdir, lambda name: stage.stage_of(self.line, name).rootfs)
         environment = {**inherited(os.environ, "PIP_"), **stage.arguments, **stage.running_environment(python)}
         environment |= {ROOT: str(root), ASKS: f"{root}/{NOTES}", **stage.hub(environment)}
         environment |= hub_tokens(stage.settings.secrets, declared_arguments(stage.dockerfile))
@@ -297,35 +298,35 @@ class RunLine:
         environment["GIT_CONFIG_GLOBAL"] = f"{root}/root/.gitconfig"  # never the user's own
         if python is None and not stage.sandboxed:
             environment["HOME"] = f"{root}/root"  # what tools write or remove below ~ is never the user's own
-        script = "".join(f"{each}; " for each in self.exports) + read.line
+        script = "".join(f"{export}; " for export in self.exports) + read.line
         if self.several:
             inside = "/" if stage.sandboxed else f"${ROOT}/"
-            said = "pwd" if stage.sandboxed else f'here=$(pwd); echo "${{here#"${ROOT}"}}"'
-            script = f"trap '{{ {said}; }} > \"{inside}{FOLDER}\"' EXIT; {script}"
+            print_folder = "pwd" if stage.sandboxed else f'here=$(pwd); echo "${{here#"${ROOT}"}}"'
+            script = f"trap '{{ {print_folder}; }} > \"{inside}{FOLDER}\"' EXIT; {script}"
         command: tuple[str, ...] = (*stage.shell, script)
-        place = stage.tree.at(self.folder)
+        place = stage.rootfs.at(self.folder)
         place.mkdir(parents=True, exist_ok=True)
         if stage.sandboxed:
             command, environment = self._sandboxed(command, environment, read, python)
-        caches = [each for each in caches_of(environment) if not each.is_relative_to(root)]
-        before = await asyncio.to_thread(look, root)
-        there = _entries(caches)
+        caches = [cache for cache in library_caches(environment) if not cache.is_relative_to(root)]
+        before = await asyncio.to_thread(snapshot, root)
+        entries_before = _entries(caches)
         status = await run(
-            command, log=self._hear, cwd=Path("/") if stage.sandboxed else place, environment=environment
+            command, log=self._log_line, cwd=Path("/") if stage.sandboxed else place, environment=environment
         )
         stage.mounts.take_away()
         if status == 0:
-            outside = sorted(_entries(caches) - there)
-            after = await asyncio.to_thread(look, root)
+            outside = sorted(_entries(caches) - entries_before)
+            after = await asyncio.to_thread(snapshot, root)
             await asyncio.to_thread(layers.keep, key, root, before, after, outside)
-        self._after(read)
+        self._take_over_results(read)
         return status
 
     def _sandboxed(
-        self, command: tuple[str, ...], environment: dict[str, str], read: Run, python: Environment | None
+        self, command: tuple[str, ...], environment: dict[str, str], read: RunAnalysis, python: PythonEnvironment | None
     ) -> tuple[tuple[str, ...], dict[str, str]]:
         stage = self.stage
-        programs = shims(stage.settings.cache / "shims")
+        programs = write_shims(stage.settings.cache / "shims")
         environment["PATH"] = f"{programs}:{environment['PATH']}"
         visible = [str(programs), *stage.mounts.origins]
         walls = stage.settings.walls
@@ -333,24 +334,24 @@ class RunLine:
             visible.append(str(Path(python.bin).parent))  # `python -m spacy download` puts its models there
         elif python is not None and walls is not None:
             walls = dataclasses.replace(walls, user=walls.user | {str(python.bin)})
-        made = in_sandbox(
-            command, root=str(stage.tree.root), workdir=self.folder, environment=environment, visible=visible,
+        sandboxed = in_sandbox(
+            command, root=str(stage.rootfs.root), workdir=self.folder, environment=environment, visible=visible,
             writable=read.writes, walls=walls,
         )  # fmt: skip
-        return made.command, made.environment
+        return sandboxed.command, sandboxed.environment
 
-    def _after(self, read: Run) -> None:
-        """Take over where the shell ended, what it exported, and what scripts asked of pip and apt."""
+    def _take_over_results(self, read: RunAnalysis) -> None:
+        """Take over the shell's last folder, its exports, and what scripts asked of pip and apt."""
         stage = self.stage
-        file = stage.tree.root / FOLDER
+        file = stage.rootfs.root / FOLDER
         if file.is_file():
             ended = file.read_text(encoding="utf-8").strip()
             self.folder = ended or "/"
         self.exports += _exports(read.line)
-        for folder, words in notes_of(stage.tree.root):
-            folder = folder.removeprefix(str(stage.tree.root)) or "/"
+        for folder, words in read_notes(stage.rootfs.root):
+            folder = folder.removeprefix(str(stage.rootfs.root)) or "/"
             text = shlex.join(words)
-            noted = read_run(self.line.line, text, self._known, sandboxed=True, beginning=self.line.text)
+            noted = analyse_run(self.line.line, text, self._known, sandboxed=True, beginning=self.line.text)
             stage.log(f"  a script asks for: {text[:200]}")
             stage.packages += noted.packages
             for call in noted.pip:
@@ -358,7 +359,7 @@ class RunLine:
             for call in noted.conda:
                 self._conda(call, folder)
 
-    def _hear(self, line: str) -> None:
+    def _log_line(self, line: str) -> None:
         self.lines.append(line)
         self.stage.log(line)
 
@@ -366,10 +367,10 @@ class RunLine:
         lines, text = list(self.lines), f"{self.line.text[:160]} ended with status {status}"
         if (why := explain_fetch_failure(lines, environment=self.environment)) is not None:
             return f"{self.line.text[:160]} failed. {why}"
-        if reason := decisive(lines):
+        if reason := decisive_line(lines):
             text += f": {reason.rstrip('.')}"
         for name in re.findall(r"[\w./-]+\.sh\b", self.line.text):
-            if (why := windows_lines(self.stage.tree.at(posixpath.join(self.folder, name)))) is not None:
+            if (why := explain_windows_line_ends(self.stage.rootfs.at(posixpath.join(self.folder, name)))) is not None:
                 text += f". {why}"
         if not self.stage.sandboxed and "No such file or directory: '/" in reason:
             text += f". Absolute paths lead into the build where bubblewrap works: {self.stage.no_sandbox}"
@@ -384,9 +385,9 @@ def _entries(folders: Sequence[Path]) -> set[str]:
 
 
 def _only_cd(text: str) -> str | None:
-    """The folder of a line that is `cd FOLDER` alone."""
+    """Return the folder of a line that is only `cd FOLDER`."""
     try:
-        found: list[Command] = commands(text)
+        found: list[ShellCommand] = parse_commands(text)
     except ShellError:
         return None
     if len(found) != 1 or found[0].name != "cd" or found[0].files or len(found[0].words) != 2:
@@ -396,10 +397,10 @@ def _only_cd(text: str) -> str | None:
 
 
 def _exports(line: str) -> list[str]:
-    """The commands of a line that set variables or options for those that follow."""
+    """Return the commands of a line that set variables or options for later ones."""
     try:
-        found = commands(line)
+        found = parse_commands(line)
     except ShellError:
         return []
-    kept: Callable[[Command], bool] = lambda each: not each.words or each.name in ("export", "set", "umask")  # noqa: E731
-    return [line[each.start : each.end] for each in found if kept(each) and not each.files]
+    lasting = [command for command in found if not command.words or command.name in ("export", "set", "umask")]
+    return [line[command.start : command.end] for command in lasting if not command.files]

@@ -1,4 +1,4 @@
-"""Takes a repository of the corpus through its life on a platform: one cell for each step."""
+"""Takes a repository of the corpus through the steps from inspection to redeployment, a cell for each step."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from .base_images import container_engine, missing_programs, no_stand_in
-from .corpus import Call, Repository, check_out
+from .corpus import CorpusCall, CorpusRepository, check_out
 from .expectations import HttpAnswer, mismatch
-from .platform import ApiError, Platform
+from .platform_process import ApiError, PlatformProcess
 from .potassium import WebhookReceiver
 from .redis import RedisServer
 from .replicas import replica_failure, wait_for_replicas
 from .sdk import SdkCaller, is_for_sdk
 from .sockets import exposed
 
-__all__ = ["CELLS", "Cell", "Life", "fetches", "missing_needs"]
+__all__ = ["CELLS", "MatrixCell", "LifecycleRun", "fetches", "missing_needs"]
 
 CELLS = ("inspected", "built", "live", "called", "background", "scaled", "redeployed")
 CALL_LIMIT = 60.0
@@ -35,8 +35,8 @@ NO_BACKGROUND = "no background handler"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """How a step went. ok: None where the step does not apply, or cannot be tried here; the note says why."""
+class MatrixCell:
+    """The result of a step; `ok` is None where it does not apply or cannot be tried, and the note says why."""
 
     ok: bool | None
     note: str = ""
@@ -44,17 +44,17 @@ class Cell:
 
 
 def fetches(requests: list[str], name: str) -> list[str]:
-    """Those requests that brought a file of a repository of the hub, by this name or by the one it moved to."""
+    """Return the requests that brought a file of a hub repository, by this name or the one it moved to."""
     short = re.compile(rf"GET /(?:[\w.-]+/)?{re.escape(name)}/resolve/\S+ (?:200|302)")
-    return [each for each in requests if short.fullmatch(each)]
+    return [request for request in requests if short.fullmatch(request)]
 
 
 class _Failed(Exception):
     """A step failed; the text is the reason."""
 
 
-def missing_needs(repository: Repository, builder: str) -> str | None:
-    """Why this machine cannot try the repository, or None."""
+def missing_needs(repository: CorpusRepository, builder: str) -> str | None:
+    """Return why this machine cannot try the repository, or None."""
     if builder == "container":
         if missing := missing_programs():
             return missing
@@ -64,29 +64,43 @@ def missing_needs(repository: Repository, builder: str) -> str | None:
     for need in repository.needs:
         names = need.split(" or ")
         programs = {"redis": [], "torch": []}.get(need, names)
-        if programs and not any(shutil.which(each) for each in programs):
+        if programs and not any(shutil.which(program) for program in programs):
             return f"this machine has no {need}"
     return None
 
 
 def _own_address() -> str:
-    """This machine's address on its network, which containers reach."""
+    """Return this machine's address on its network, which containers reach."""
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         probe.connect(("192.0.2.1", 9))  # nothing is sent
         return str(probe.getsockname()[0])
 
 
-class Life:
-    """One repository with one builder on one platform. hub_requests: what the hub of the tests was asked so far."""
+def _result(step: Callable[[], MatrixCell]) -> MatrixCell:
+    """Run a step; an error of it becomes a red cell."""
+    try:
+        return step()
+    except (_Failed, ApiError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return MatrixCell(False, " ".join(str(error).split())[:600] or type(error).__name__)
+
+
+class LifecycleRun:
+    """One repository with one builder on one platform; `hub_requests` returns the hub's requests so far."""
 
     def __init__(
-        self, repository: Repository, builder: str, platform: Platform, sdk: SdkCaller, folder: Path, limit: float,
+        self,
+        repository: CorpusRepository,
+        builder: str,
+        platform: PlatformProcess,
+        sdk: SdkCaller,
+        folder: Path,
+        limit: float,
         hub_requests: Callable[[], list[str]] = list,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.repository, self.builder, self.platform, self.sdk, self.limit = repository, builder, platform, sdk, limit
         self.source = check_out(repository, folder)
         self.name = f"{repository.name}-{builder}"
-        self.cells = dict[str, Cell]()
+        self.cells = dict[str, MatrixCell]()
         self.inspected: dict[str, Any] = {}
         self.seconds = dict[str, float]()
         self.log = list[str]()
@@ -95,8 +109,8 @@ class Life:
         self._host = _own_address() if has_own_network else "127.0.0.1"  # of what an app of the corpus calls
         self._hub_requests = hub_requests
 
-    def run(self, report: Callable[[str, Cell], None]) -> None:
-        """Every step in order; after one that the others need has failed, they say so."""
+    def run(self, report: Callable[[str, MatrixCell], None]) -> None:
+        """Run every step in order; steps after a failed one that they need fail with that reason."""
         steps = {
             "inspected": self._inspect, "built": self._build, "live": self._live, "called": self._call,
             "background": self._background, "scaled": self._scale, "redeployed": self._redeploy,
@@ -105,33 +119,31 @@ class Life:
             self._environment = {"REDIS_HOST": self._host, "REDIS_PORT": str(redis.port)} if redis else {}
             self._run(steps, report)
 
-    def _run(self, steps: dict[str, Callable[[], Cell]], report: Callable[[str, Cell], None]) -> None:
+    def _run(self, steps: dict[str, Callable[[], MatrixCell]], report: Callable[[str, MatrixCell], None]) -> None:
         lacking, blocked = missing_needs(self.repository, self.builder), None
         for name, step in steps.items():
             began = time.monotonic()
             if lacking is not None and self.builder == "container":
-                cell = Cell(None, lacking)
+                cell = MatrixCell(None, lacking)
             elif name == "background" and self.repository.background is None:
-                cell = Cell(None, NO_BACKGROUND)
+                cell = MatrixCell(None, NO_BACKGROUND)
             elif blocked is not None and name != "inspected":
-                cell = Cell(None if lacking else False, blocked)
+                cell = MatrixCell(None if lacking else False, blocked)
             else:
-                cell = self._try(step)
+                cell = _result(step)
             self.cells[name] = dataclasses.replace(cell, seconds=round(time.monotonic() - began, 2))
             report(name, self.cells[name])
             if name == "inspected" and lacking:
                 blocked = lacking
             if name in ("built", "live") and cell.ok is False and blocked is None:
                 blocked = f"not {name}"
-        self._remove()
+        self.remove()
 
-    def _try(self, step: Callable[[], Cell]) -> Cell:
-        try:
-            return step()
-        except (_Failed, ApiError, RuntimeError, OSError, subprocess.SubprocessError) as error:
-            return Cell(False, " ".join(str(error).split())[:600] or type(error).__name__)
+    def call(self) -> MatrixCell:
+        """Make all calls of the manifest, by HTTP and by the SDK."""
+        return _result(self._call)
 
-    def _inspect(self) -> Cell:
+    def _inspect(self) -> MatrixCell:
         command = [
             sys.executable,
             "-c",
@@ -146,10 +158,10 @@ class Life:
         except ValueError:
             raise _Failed((ended.stderr or ended.stdout)[-500:]) from None
         wrong = list(self._unsaid(self.inspected))
-        return Cell(not wrong, "; ".join(wrong))
+        return MatrixCell(not wrong, "; ".join(wrong))
 
     def _unsaid(self, said: dict[str, Any]) -> Iterator[str]:
-        """What inspect says otherwise than the manifest."""
+        """Yield what inspect reports differently from the manifest."""
         known = self.repository
         if known.python and said["base"]["python"] != known.python:
             yield f"it says Python {said['base']['python']}, not {known.python}"
@@ -166,8 +178,8 @@ class Life:
         if "open requirements" in known.features and known.as_of not in (said["as_of"] or ""):
             yield f"it does not resolve as of {known.as_of}"
 
-    def _build(self) -> Cell:
-        asked = self._since()
+    def _build(self) -> MatrixCell:
+        new_requests = self._since()
         self._first = self.platform.deploy(
             self.name, self.source, self.builder, limit=self.limit, environment=self._environment
         )
@@ -176,29 +188,29 @@ class Life:
             raise _Failed(self._first["error"] or "failed without a reason")
         reused = any("as in an earlier build" in line for line in self.log)
         for name in () if reused else self.repository.weights:
-            if not fetches(asked(), self.repository.successors.get(name, name)):
+            if not fetches(new_requests(), self.repository.successors.get(name, name)):
                 raise _Failed(f"the build fetched nothing of {name} from the hub")
-        return Cell(True)
+        return MatrixCell(True)
 
     def substitutes(self) -> list[str]:
-        """What the build took in the place of what the repository means, as its log says."""
+        """Return what the build replaced, as its log says."""
         return [line.partition("environment: ")[2] for line in self.log if " in the place of " in line]
 
-    def _live(self) -> Cell:
+    def _live(self) -> MatrixCell:
         if self._first["state"] != "live":
             raise _Failed(self._first["error"] or "failed without a reason")
         took = self.seconds["live"] - self.seconds.get("deploying", self.seconds["live"])
         bad = exposed(self.platform.pid)
         if bad:
             raise _Failed(f"listens on {', '.join(bad)}")
-        return Cell(True, f"live {took:.1f} s after its environment was there")
+        return MatrixCell(True, f"live {took:.1f} s after its environment was there")
 
     def _project(self, **settings: Any) -> dict[str, Any]:
         if settings:
             self.platform.api("PATCH", f"projects/{self.name}", settings)
         return self.platform.api("GET", f"projects/{self.name}")
 
-    def _call(self) -> Cell:
+    def _call(self) -> MatrixCell:
         project, by_sdk = self._project(), 0
         for call in self.repository.calls:
             answer = self.platform.call(project, call, CALL_LIMIT)
@@ -209,19 +221,19 @@ class Life:
             by_sdk += 1
             if wrong := self._mismatch_by_sdk(call, project):
                 raise _Failed(f"banana_dev {self.repository.sdk}: {wrong}")
-        return Cell(True, f"banana_dev {self.repository.sdk}" if by_sdk else "HTTP: the SDK reads JSON alone")
+        return MatrixCell(True, f"banana_dev {self.repository.sdk}" if by_sdk else "HTTP: the SDK reads JSON alone")
 
-    def _mismatch_by_sdk(self, call: Call, project: dict[str, Any]) -> str | None:
+    def _mismatch_by_sdk(self, call: CorpusCall, project: dict[str, Any]) -> str | None:
         out = self.sdk.call(
             self.repository.sdk, call, key=self.platform.key, project=project, banana=self.platform.banana,
             timeout=CALL_LIMIT,
         )  # fmt: skip
         return mismatch(call, HttpAnswer(200, {}, json.dumps(out).encode()))
 
-    def _background(self) -> Cell:
+    def _background(self) -> MatrixCell:
         job = self.repository.background
         if job is None:
-            return Cell(None, NO_BACKGROUND)
+            return MatrixCell(None, NO_BACKGROUND)
         project = self._project(max_replicas=1)
         with WebhookReceiver(self._host) as receiver:
             inputs = {**job.inputs, **({"webhook": receiver.url} if job.webhook is not None else {})}
@@ -231,28 +243,28 @@ class Life:
                 receiver.wait()
                 if receiver.received != [job.webhook]:
                     raise _Failed(f"the webhook got {receiver.received}, not {[job.webhook]}")
-            after = Call(**(job.then or {}))
+            after = CorpusCall(**(job.then or {}))
             limit = time.monotonic() + 30
             while wrong := mismatch(after, self.platform.call(project, after, CALL_LIMIT)):
                 if time.monotonic() > limit:
                     raise _Failed(f"after the job: {wrong}")
                 time.sleep(0.2)
-        return Cell(True)
+        return MatrixCell(True)
 
-    def _scale(self) -> Cell:
+    def _scale(self) -> MatrixCell:
         self._project(min_replicas=2, max_replicas=2)
         if wrong := wait_for_replicas(self.platform, self.name, 2, 90.0):
             raise _Failed(wrong)
-        call = next((each for each in self.repository.calls if each.status == 200), self.repository.calls[0])
+        call = next((call for call in self.repository.calls if call.status == 200), self.repository.calls[0])
         if wrong := replica_failure(self.platform, self.name, call, timeout=CALL_LIMIT):
             raise _Failed(wrong)
         bad = exposed(self.platform.pid)
         if bad:
             raise _Failed(f"listens on {', '.join(bad)}")
-        return Cell(True)
+        return MatrixCell(True)
 
-    def _redeploy(self) -> Cell:
-        asked = self._since()
+    def _redeploy(self) -> MatrixCell:
+        new_requests = self._since()
         self._project(min_replicas=0)
         again = self.platform.deploy(
             self.name, self.source, self.builder, limit=self.limit, environment=self._environment
@@ -262,15 +274,16 @@ class Life:
         call = self.repository.calls[0]
         if wrong := mismatch(call, self.platform.call(self._project(), call, CALL_LIMIT)):
             raise _Failed(f"the second version: {wrong}")
-        if again_fetched := [each for each in asked() if each.startswith("GET /cdn/")]:
+        if again_fetched := [request for request in new_requests() if request.startswith("GET /cdn/")]:
             raise _Failed(f"the second version fetched {len(again_fetched)} weights again")
-        return Cell(True, f"{again['seconds']['live']:.1f} s")
+        return MatrixCell(True, f"{again['seconds']['live']:.1f} s")
 
     def _since(self) -> Callable[[], list[str]]:
-        """What the hub is asked from now on."""
+        """Return a function that returns the hub's requests from now on."""
         count = len(self._hub_requests())
         return lambda: self._hub_requests()[count:]
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Delete the project, if it exists."""
         with contextlib.suppress(ApiError):
             self.platform.api("DELETE", f"projects/{self.name}")

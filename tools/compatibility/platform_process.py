@@ -1,4 +1,4 @@
-"""A platform of its own on a scratch data directory, and its HTTP API."""
+"""Runs a platform in a process with a scratch data directory, and calls its HTTP API."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .corpus import Call, materialize
+from .corpus import CorpusCall, materialize
 from .expectations import HttpAnswer
 
-__all__ = ["ApiError", "Platform"]
+__all__ = ["ApiError", "PlatformProcess"]
 
 
 class ApiError(Exception):
     """The platform refused; the text is its message."""
 
 
-class Platform:
+class PlatformProcess:
     """`bananastand up` in a process of its own while it is entered.
 
     Args:
@@ -48,7 +48,7 @@ class Platform:
         self._process: subprocess.Popen[str] | None = None
         self.key = ""
 
-    def __enter__(self) -> Platform:
+    def __enter__(self) -> PlatformProcess:
         self._process = subprocess.Popen(
             self._command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -76,16 +76,17 @@ class Platform:
 
     @property
     def pid(self) -> int:
+        """The process's id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def banana(self) -> str:
-        """What stands for https://api.banana.dev/."""
+        """The address that replaces https://api.banana.dev/."""
         return f"http://127.0.0.1:{self.port}/banana/"
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """A call of the platform's own API. Raises ApiError."""
+        """Call the platform's own API. Raises ApiError."""
         answer = self._request(method, f"/stand/v1/{path}", json.dumps(body).encode() if body is not None else b"")
         if answer.status >= 400:
             said = answer.json()
@@ -96,7 +97,7 @@ class Platform:
     def deploy(
         self, name: str, source: Path, builder: str, *, limit: float, environment: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Deploy and wait: the build as it ended, with `seconds`, the time in each of its states.
+        """Deploy and wait; return the finished build with `seconds`, the time in each of its states.
 
         Args:
             name: Of the project.
@@ -105,29 +106,35 @@ class Platform:
             limit: Seconds, after which the build is cancelled.
             environment: Variables of the app.
         """
-        made = self.api(
+        started = self.api(
             "POST",
             f"projects/{name}/deploy",
             {"source": str(source), "builder": builder, "environment": dict(environment or {})},
         )
         began, state, times = time.monotonic(), "", dict[str, float]()
         while True:
-            build = self.api("GET", f"builds/{made['build_id']}")
+            build = self.api("GET", f"builds/{started['build_id']}")
             now = time.monotonic() - began
             if build["state"] != state:
                 state = build["state"]
                 times[state] = round(now, 2)
             if state in ("live", "failed", "cancelled"):
-                return {**build, "seconds": times, "log": self.log(made["build_id"])}
+                return {**build, "seconds": times, "log": self.log(started["build_id"])}
             if now > limit:
                 with contextlib.suppress(ApiError):
-                    self.api("POST", f"builds/{made['build_id']}/cancel", {})
+                    self.api("POST", f"builds/{started['build_id']}/cancel", {})
                 text = f"not live after {limit:.0f} s, still {state}"
-                return {**build, "state": "failed", "error": text, "seconds": times, "log": self.log(made["build_id"])}
+                return {
+                    **build,
+                    "state": "failed",
+                    "error": text,
+                    "seconds": times,
+                    "log": self.log(started["build_id"]),
+                }
             time.sleep(0.05)
 
     def log(self, build: str) -> list[str]:
-        """The lines of a build's log."""
+        """Return the lines of a build's log."""
         answer = self._request("GET", f"/stand/v1/builds/{build}/log", b"")
         lines = list[str]()
         for line in answer.body.decode(errors="replace").splitlines():
@@ -136,8 +143,8 @@ class Platform:
                 lines.append(str(entry.get("line", entry.get("text", entry))))
         return lines
 
-    def call(self, project: dict[str, Any], call: Call, timeout: float) -> HttpAnswer:
-        """A call through the project's run URL."""
+    def call(self, project: dict[str, Any], call: CorpusCall, timeout: float) -> HttpAnswer:
+        """Make a call through the project's run URL."""
         path = urlsplit(project["url"]).path.rstrip("/") + call.route
         body = json.dumps(materialize(call.inputs)).encode() if call.method != "GET" else b""
         return self._request(call.method, path, body, call.send, timeout)

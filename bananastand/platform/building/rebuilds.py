@@ -1,4 +1,4 @@
-"""Builds again what a live version needs and the disk no longer has, as after a restore: from its kept source."""
+"""Builds live versions again whose files are gone, as after a restore, from their stored source."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["rebuild_missing"]
 
 
-async def rebuild_missing(stand: Platform) -> list[str]:
-    """Queue a build for each project whose live version has lost its files; what is built again, in words."""
+async def rebuild_missing(platform: Platform) -> list[str]:
+    """Queue a build for each project whose live version has lost its files; return a sentence for each."""
     found = list[str]()
-    for project in stand.projects.list():
-        deployment = stand.builds.deployment(project.live) if project.live else None
+    for project in platform.projects.list():
+        deployment = platform.builds.deployment(project.live) if project.live else None
         if deployment is None or not await asyncio.to_thread(_is_missing, deployment.launch):
             continue
-        build = stand.builds.get(deployment.id)
+        build = platform.builds.get(deployment.id)
         try:
-            again = await _build_again(stand, project, build)
+            again = await _build_again(platform, project, build)
         except (PlatformError, OSError) as error:
             found.append(f"{project.name} has lost its files and cannot be built again: {error}")
             continue
@@ -37,17 +37,17 @@ async def rebuild_missing(stand: Platform) -> list[str]:
     return found
 
 
-async def _build_again(stand: Platform, project: Project, build: Build) -> str:
-    stand.projects.point(project, None)  # its calls wait for the build
-    source, archive = stand.deployer.folder(build) / "source", None
+async def _build_again(platform: Platform, project: Project, build: Build) -> str:
+    platform.projects.point(project, None)  # its calls wait for the build
+    source, archive = platform.deployer.folder(build) / "source", None
     if await asyncio.to_thread(source.is_dir):
-        archive = make_folder(stand.settings.data / "uploads") / f"{build.id}.part"
+        archive = make_folder(platform.settings.data / "uploads") / f"{build.id}.part"
         await asyncio.to_thread(pack, source, archive)
-    made = stand.deploy(
+    new_build = platform.deploy(
         project.name, str(archive or build.source), environment=build.environment, secrets=build.secrets,
         builder=build.builder, as_of=build.as_of, archive=archive,
     )  # fmt: skip
-    return f"build {made.id}"
+    return f"build {new_build.id}"
 
 
 def _is_missing(launch: Launch) -> bool:

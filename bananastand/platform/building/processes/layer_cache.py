@@ -1,4 +1,4 @@
-"""What a RUN line did to its stage's files, kept for the next build that would do the same: weights come once."""
+"""Caches what a RUN line changed in its stage's files, so that the next build with the same line reuses it."""
 
 from __future__ import annotations
 
@@ -8,48 +8,45 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["OWN_CACHES", "Layers", "Seen", "caches_of", "hub_of", "look"]
+__all__ = ["LayerCache", "Snapshot", "snapshot"]
 
 LINKED = 16 * 2**20  # bytes from which a file is linked, not copied: weights, which nobody changes in place
 KEPT = 30 * 86400  # seconds since a layer was last used
-# Below HF_HOME: of transformers before 4.22, of diffusers before 0.17, of datasets.
-OWN_CACHES = ("transformers", "diffusers", "datasets")
-Seen = dict[str, tuple[int, int, int]]
+Snapshot = dict[str, tuple[int, int, int]]
 
 
-def look(root: Path) -> Seen:
-    """Every file, link and folder below, with what a change of it changes."""
-    found, open_ = Seen(), [""]
+def snapshot(root: Path) -> Snapshot:
+    """Return every file, link and folder below a folder, with the values by which a change shows."""
+    found, open_ = Snapshot(), [""]
     while open_:
         prefix = open_.pop()
         with os.scandir(root / prefix) as entries:
             for entry in entries:
-                about, name = entry.stat(follow_symlinks=False), f"{prefix}{entry.name}"
-                if stat.S_ISDIR(about.st_mode):
+                info, name = entry.stat(follow_symlinks=False), f"{prefix}{entry.name}"
+                if stat.S_ISDIR(info.st_mode):
                     found[name] = (stat.S_IFDIR, 0, 0)
                     open_.append(f"{name}/")
                 else:
-                    found[name] = (about.st_mtime_ns, about.st_size, about.st_ino)
+                    found[name] = (info.st_mtime_ns, info.st_size, info.st_ino)
     return found
 
 
-class Layers:
+class LayerCache:
     """A folder of layers, by key."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def restore(self, key: str, root: Path) -> bool:
-        """Do to the files below `root` what the layer's RUN did. False where the layer is not there, or not whole."""
+        """Apply a layer to the files below `root`; False where it is missing or incomplete."""
         layer = self.folder / key
         try:
             record = json.loads((layer / "layer.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        if not all(Path(each).exists() for each in record["outside"]):
+        if not all(Path(path).exists() for path in record["outside"]):
             return False
         for name in record["gone"]:
             place = root / name
@@ -57,12 +54,12 @@ class Layers:
                 shutil.rmtree(place, ignore_errors=True)
             else:
                 place.unlink(missing_ok=True)
-        shutil.copytree(layer / "files", root, symlinks=True, dirs_exist_ok=True, copy_function=_bring)
+        shutil.copytree(layer / "files", root, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
         os.utime(layer / "layer.json")
         return True
 
-    def keep(self, key: str, root: Path, before: Seen, after: Seen, outside: list[str]) -> None:
-        """Keep what changed between two looks. outside: what the RUN fetched into a cache of this machine."""
+    def keep(self, key: str, root: Path, before: Snapshot, after: Snapshot, outside: list[str]) -> None:
+        """Store what changed between two snapshots; `outside` is what the RUN fetched into a shared cache."""
         layer, fresh = self.folder / key, self.folder / f"{key}.{uuid.uuid4().hex}.new"
         (fresh / "files").mkdir(parents=True)
         for name in sorted(after):
@@ -72,7 +69,7 @@ class Layers:
                 if after[name][0] == stat.S_IFDIR:
                     place.mkdir(exist_ok=True)
                 else:
-                    _bring(str(root / name), str(place))
+                    _copy(str(root / name), str(place))
         gone = [name for name in before if name not in after]
         (fresh / "layer.json").write_text(json.dumps({"gone": gone, "outside": outside}), encoding="utf-8")
         shutil.rmtree(layer, ignore_errors=True)
@@ -80,38 +77,23 @@ class Layers:
             fresh.rename(layer)
         except OSError:  # another build made the same in the meantime
             shutil.rmtree(fresh, ignore_errors=True)
-        self._tidy()
+        self._delete_unused()
 
-    def _tidy(self) -> None:
-        """Forget layers that no build used for a month."""
+    def _delete_unused(self) -> None:
+        """Delete layers that no build has used for a month."""
         for note in self.folder.glob("*/layer.json"):
             if note.stat().st_mtime < time.time() - KEPT:
                 shutil.rmtree(note.parent, ignore_errors=True)
 
 
-def _bring(source: str, target: str) -> str:
+def _copy(source: str, target: str) -> str:
     if os.path.lexists(target):
         os.unlink(target)
-    about = os.stat(source, follow_symlinks=False)
-    if stat.S_ISREG(about.st_mode) and about.st_size >= LINKED:
+    info = os.stat(source, follow_symlinks=False)
+    if stat.S_ISREG(info.st_mode) and info.st_size >= LINKED:
         try:
             os.link(source, target)
             return target
         except OSError:
             pass  # another file system
     return str(shutil.copy2(source, target, follow_symlinks=False))
-
-
-def caches_of(environment: Mapping[str, str]) -> list[Path]:
-    """Where the hub's libraries keep what they fetch: huggingface_hub, and those that had a cache of their own."""
-    home = Path(environment.get("HF_HOME") or hub_of(environment).parent)
-    return [hub_of(environment), *(home / name for name in OWN_CACHES)]
-
-
-def hub_of(environment: Mapping[str, str]) -> Path:
-    """Where huggingface_hub keeps models under these variables."""
-    named = environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE")
-    home = environment.get("HF_HOME") or str(
-        Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    )
-    return Path(named) if named else Path(home) / "hub"

@@ -1,7 +1,4 @@
-"""Keeps an installer, and the setup scripts of packages that it runs, from all but what it needs of this machine.
-
-Knows where interpreters, package caches and pip's settings lie; installs nothing.
-"""
+"""Runs an installer, and the setup scripts of packages, with only the files of this machine that it needs."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..replicas.sandbox_mounts import Mount
-from ..replicas.walls import Walls
+from ...replicas.sandbox_mounts import Mount
+from ...replicas.walls import Walls
 
-__all__ = ["confined"]
+__all__ = ["sandbox_installer"]
 
 # Of a home folder: what pip, uv and compilers of packages read, and what they keep.
 READ = (".config/pip", ".pip", ".netrc", ".config/uv", ".local/share/uv", ".local/bin", ".local/lib", ".pyenv",
@@ -24,10 +21,10 @@ WRITTEN = (".cache/pip", ".cache/uv", ".cargo/registry")
 
 
 @contextmanager
-def confined(
+def sandbox_installer(
     command: Sequence[str], walls: Walls | None, *, cwd: Path, readable: Sequence[str], writable: Sequence[str]
 ) -> Generator[tuple[tuple[str, ...], dict[str, str]]]:
-    """The command in a sandbox, and variables for it; both as they were where there are no walls.
+    """Yield the command in a sandbox and variables for it; both unchanged where there are no walls.
 
     Args:
         command: The installer's.
@@ -46,39 +43,41 @@ def confined(
         for place in hidden:
             words += ["--perms", "0700", "--tmpfs", place]
         seen = [*(f"{home}/{name}" for name in READ), *walls.user, *readable]
-        kept = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, walls), *writable]
-        for place in (*kept, tmp):
-            nested = any(place != each and _is_below(place, each) for each in kept)  # a file links within one mount
+        writable_paths = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, walls), *writable]
+        for place in (*writable_paths, tmp):
+            nested = any(
+                place != folder and _is_below(place, folder) for folder in writable_paths
+            )  # a file links within one mount
             if os.path.exists(place) and not nested:
                 words += ["--bind", place, place]
         for place in dict.fromkeys(sorted(seen)):
-            inside = any(_is_below(place, each) for each in kept)
+            inside = any(_is_below(place, folder) for folder in writable_paths)
             if (
                 os.path.exists(place)
                 and not inside
-                and any(_is_below(os.path.realpath(place), each) for each in hidden)
+                and any(_is_below(os.path.realpath(place), folder) for folder in hidden)
             ):
                 words += ["--ro-bind", place, place]
         for place in _others(f"{walls.data}/cache", (*writable, *readable)):
             words += ["--tmpfs", place]
         words += walls.words((Mount("/", "/"),), "/nothing")
-        is_there = _of_build(cwd, walls) or not any(_is_below(os.path.realpath(cwd), each) for each in hidden)
+        is_there = _of_build(cwd, walls) or not any(_is_below(os.path.realpath(cwd), folder) for folder in hidden)
         yield (*words, "--chdir", str(cwd) if is_there else "/", "--", *command), {"TMPDIR": tmp}
 
 
 def _of_build(cwd: Path, walls: Walls) -> list[str]:
-    """The folder of the build that the working folder belongs to."""
+    """Return the folder of the build that the working folder belongs to."""
     builds, real = f"{walls.data}/builds/", os.path.realpath(cwd)
     return [builds + real[len(builds) :].partition("/")[0]] if real.startswith(builds) else []
 
 
 def _others(cache: str, used: Sequence[str]) -> Iterator[str]:
-    """What the cache holds of other builds, where it is in sight as a whole: so an installer can link its files."""
+    """Yield the cache's folders of other builds, which are hidden where the cache is visible as a whole."""
     if cache not in used:
         return
     for folder in (cache, f"{cache}/environments"):
         for place in sorted(Path(folder).glob("*")):
-            needed = place.name == "packages" or any(_is_below(each, str(place)) for each in used)
+            needed = place.name == "packages" or any(_is_below(path, str(place)) for path in used)
             if place.is_dir() and not needed:
                 yield str(place)
 

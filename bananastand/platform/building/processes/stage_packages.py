@@ -1,7 +1,6 @@
-"""Python packages that a stage takes from an earlier one: COPY --from of a virtual environment or of site-packages.
+"""Python packages that COPY --from takes from an earlier stage: virtual environments and site-packages.
 
-Here packages are in the build's environment and in no folder of a stage. What pip was to install there is taken over
-instead of the files.
+Packages are in the build's environment and in no folder of a stage, so the pip calls are taken over instead of files.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .stage import StageBuild
 
-__all__ = ["take_packages"]
+__all__ = ["copy_packages"]
 
 # Where an image's Python keeps packages and their programs.
 INSTALLED = re.compile(
@@ -24,7 +23,7 @@ INSTALLED = re.compile(
 VENV = re.compile(r"(.*/)?\.?(venv|env|virtualenv)(/.*)?")  # of poetry and uv too, which make it by themselves
 
 
-def take_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], target: str) -> list[str]:
+def copy_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], target: str) -> list[str]:
     """Take over the packages that a COPY --from would bring.
 
     Args:
@@ -45,13 +44,15 @@ def take_packages(stage: StageBuild, other: StageBuild, sources: Sequence[str], 
         own = {name: value for name, value in other.environment.items() if name.startswith(("PIP_", "UV_"))}
         calls = [dataclasses.replace(call, environment={**own, **call.environment}) for call in other.pip]
         stage.pip += [call for call in calls if call not in stage.pip]
-        stage.packages += [each for each in other.packages if each not in stage.packages]
-        stage.pip_words.editable += [each for each in other.pip_words.editable if each not in stage.pip_words.editable]
+        stage.packages += [package for package in other.packages if package not in stage.packages]
+        stage.pip_words.editable += [
+            folder for folder in other.pip_words.editable if folder not in stage.pip_words.editable
+        ]
         place = posixpath.normpath(posixpath.join(stage.workdir, target))
         stage.pip_words.places.append(place)
         if _is_venv(path, other):
             stage.made_environments.append(place)
-        if any(other.tree.root.glob(path.lstrip("/"))) and other.tree.has(path):
+        if any(other.rootfs.root.glob(path.lstrip("/"))) and other.rootfs.has(path):
             left.append(source)
     return left
 
@@ -63,7 +64,7 @@ def _holds_packages(path: str, other: StageBuild) -> bool:
 
 
 def _is_venv(path: str, other: StageBuild) -> bool:
-    made = [posixpath.normpath(posixpath.join("/", each)) for each in other.made_environments]
-    if any(path == each or path.startswith(f"{each}/") for each in made):
+    environments = [posixpath.normpath(posixpath.join("/", folder)) for folder in other.made_environments]
+    if any(path == folder or path.startswith(f"{folder}/") for folder in environments):
         return True
-    return VENV.fullmatch(path) is not None and not other.tree.has(path)
+    return VENV.fullmatch(path) is not None and not other.rootfs.has(path)

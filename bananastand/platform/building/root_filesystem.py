@@ -1,4 +1,4 @@
-"""The files of a stage, in a folder that stands for / of its image: what COPY and ADD bring, and what lies where."""
+"""A stage's root file system, in a folder of this machine: COPY, ADD, and lookups by the image's paths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .sources.archive import unpack
 from .sources.ignore import Ignored
 from .sources.sources import TARS, files_of
 
-__all__ = ["Tree"]
+__all__ = ["RootFilesystem"]
 
 
 class _Digest(Protocol):
@@ -31,8 +31,8 @@ class _Digest(Protocol):
 USUAL = ("tmp", "root", "home", "opt", "srv", "mnt", "etc", "run", "usr/local", "usr/src", "var/tmp", "var/lib")
 
 
-class Tree:
-    """A stage's files below `root`. Paths are those of the image: absolute, with / between."""
+class RootFilesystem:
+    """A stage's files below `root`; paths are absolute and of the image, with / between."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -40,7 +40,7 @@ class Tree:
             (root / name).mkdir(parents=True, exist_ok=True)
 
     def at(self, path: str) -> Path:
-        """Where an absolute path of the image lies on this machine. Links in the way that lead out are refused."""
+        """Return where an absolute path of the image lies on this machine. Raises ValueError outside of it."""
         inside = posixpath.normpath(f"/{path}").lstrip("/")
         place = self.root / inside
         real = place.resolve()
@@ -49,7 +49,7 @@ class Tree:
         return place
 
     def has(self, path: str) -> bool:
-        """Whether an absolute path is there, and not only as a folder that every image has."""
+        """Whether an absolute path exists, and not only as a folder that every image has."""
         inside = posixpath.normpath(f"/{path}").strip("/")
         if any(inside == name or name.startswith(f"{inside}/") for name in USUAL) or not inside:
             return False
@@ -59,42 +59,42 @@ class Tree:
         self, line: int, sources: Sequence[str], target: str, origin: Path, ignored: Ignored, *, unpacks: bool = False,
         largest: int, most_files: int, mode: int | None = None,
     ) -> str:  # fmt: skip
-        """COPY and ADD: put what the patterns name below `origin` at `target`; a digest of what came."""
+        """COPY and ADD: copy what the patterns match below `origin` to `target`; return a digest of it."""
         found = list[Path]()
         for pattern in sources:
             inside = posixpath.normpath(f"/{pattern}").lstrip("/") or "."
             pattern_below = glob.escape(str(origin)) + "/" + inside
-            matches = [Path(each) for each in sorted(glob.glob(pattern_below, include_hidden=True))]
-            matches = [each for each in matches if each.resolve().is_relative_to(origin.resolve())]
-            kept = [each for each in matches if each.is_dir() or not ignored(each.relative_to(origin).as_posix())]
-            if not kept and not matches and re.search(r"[*?\[]", pattern):
+            matches = [Path(path) for path in sorted(glob.glob(pattern_below, include_hidden=True))]
+            matches = [path for path in matches if path.resolve().is_relative_to(origin.resolve())]
+            copied = [path for path in matches if path.is_dir() or not ignored(path.relative_to(origin).as_posix())]
+            if not copied and not matches and re.search(r"[*?\[]", pattern):
                 continue  # as in Docker: `COPY package.json package-lock.json* ./` goes without the lock file
-            if not kept:
+            if not copied:
                 left = "; .dockerignore leaves it out" if matches else _guess(inside, origin)
                 raise DockerfileError(line, f"{pattern} is not in the source{left}")
-            found += kept
+            found += copied
         if not found:
             return ""
         into_folder = target.endswith("/") or len(found) > 1 or (found[0].is_file() and self.at(target).is_dir())
         if len(found) > 1 and not target.endswith("/"):
             raise DockerfileError(line, f"several sources need a folder that ends with /, not {target}")
         sha = hashlib.sha256()
-        for each in found:
-            if each.is_dir():
-                self._folder(each, target, origin, ignored, sha, mode)
-            elif unpacks and each.name.endswith(TARS):
-                unpack(each, self.at(target), largest=largest, most_files=most_files)
-                sha.update(each.read_bytes())
+        for path in found:
+            if path.is_dir():
+                self._folder(path, target, origin, ignored, sha, mode)
+            elif unpacks and path.name.endswith(TARS):
+                unpack(path, self.at(target), largest=largest, most_files=most_files)
+                sha.update(path.read_bytes())
             else:
-                place = self.at(posixpath.join(target, each.name) if into_folder else target)
-                _put(each, place, mode)
-                _note(sha, PurePosixPath(target, each.name).as_posix(), place)
+                place = self.at(posixpath.join(target, path.name) if into_folder else target)
+                _put(path, place, mode)
+                _note(sha, PurePosixPath(target, path.name).as_posix(), place)
         return sha.hexdigest()
 
     def _folder(
         self, folder: Path, target: str, origin: Path, ignored: Ignored, sha: _Digest, mode: int | None
     ) -> None:
-        """The folder's content, not the folder itself, as Docker has it."""
+        """Copy the folder's content, without the folder itself, as Docker does."""
         prefix = "" if folder == origin else f"{folder.relative_to(origin).as_posix()}/"
         self.at(target).mkdir(parents=True, exist_ok=True)
         for name, entry in files_of(origin if not prefix else folder, _below(ignored, prefix)):
@@ -105,14 +105,14 @@ class Tree:
                 _put(Path(entry.path), place, mode)
             _note(sha, name, place)
 
-    def fill_from(self, other: Tree) -> None:
-        """Begin with another stage's files."""
+    def fill_from(self, other: RootFilesystem) -> None:
+        """Start with another stage's files."""
         shutil.copytree(other.root, self.root, symlinks=True, dirs_exist_ok=True)
 
 
 def _guess(missing: str, origin: Path) -> str:
-    """What a path that is not there may have meant: a name like it, or one that differs in case or folder."""
-    names = [each.relative_to(origin).as_posix() for each in (*origin.glob("*"), *origin.glob("*/*"))]
+    """Return a suggestion for a missing path: a name like it, or one that differs in case or folder."""
+    names = [path.relative_to(origin).as_posix() for path in (*origin.glob("*"), *origin.glob("*/*"))]
     alike = [name for name in names if posixpath.basename(name).lower() == posixpath.basename(missing).lower()]
     found = alike or difflib.get_close_matches(missing, names, 1, 0.75)
     return f"; is it {found[0]}?" if found else ""

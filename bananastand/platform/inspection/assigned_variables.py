@@ -1,4 +1,4 @@
-"""Which environment variables a repository sets itself before its code reads them: in scripts, code and .env files."""
+"""The environment variables that a repository sets itself: in scripts, code and .env files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from .constants import dotted
-from .repository import Repository
+from .repository import SourceRepository
+from .source_modules import dotted_name
 
-__all__ = ["assigned", "used_by_runs"]
+__all__ = ["assigned_variables", "variables_of_runs"]
 
 PARTS = re.compile(r"[;&|\n(){}]+|\b(?:then|do|else)\b")
 NAMES = re.compile(r"([A-Za-z_]\w*)(?:=.*)?")
@@ -20,8 +20,8 @@ SHEBANG = re.compile(r"#!.*\b(ba|z|k|da)?sh\b")
 LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
 
 
-def assigned(repository: Repository) -> set[str]:
-    """The names that have a value by the time the code reads them."""
+def assigned_variables(repository: SourceRepository) -> set[str]:
+    """Return the names that have a value by the time the code reads them."""
     found = set[str]()
     for text in _shell_texts(repository):
         found |= set(_of_shell(text)) | set(DEFAULT.findall(text))
@@ -33,14 +33,14 @@ def assigned(repository: Repository) -> set[str]:
     return found
 
 
-def used_by_runs(repository: Repository) -> set[str]:
-    """The names that RUN lines read."""
+def variables_of_runs(repository: SourceRepository) -> set[str]:
+    """Return the names that RUN lines read."""
     texts = [line.value for stage in repository.stages for line in stage.instructions if line.name == "RUN"]
     return {bare or braced for text in texts for bare, braced in READ.findall(text)}
 
 
-def _shell_texts(repository: Repository) -> list[str]:
-    """The command's own words, the script that it starts, and those that one names, at any depth."""
+def _shell_texts(repository: SourceRepository) -> list[str]:
+    """Return the command's words and the scripts that it, or another script, starts."""
     if repository.command is None:
         return []
     words = " ".join(repository.command[0])
@@ -49,12 +49,14 @@ def _shell_texts(repository: Repository) -> list[str]:
     while open_:
         text = open_.pop()
         texts.append(text)
-        for name in [each for each in scripts if re.search(rf"(?<![\w-]){re.escape(each.rpartition('/')[2])}\b", text)]:
+        for name in [
+            script for script in scripts if re.search(rf"(?<![\w-]){re.escape(script.rpartition('/')[2])}\b", text)
+        ]:
             open_.append(scripts.pop(name))
     return texts
 
 
-def _script(repository: Repository, name: str) -> str | None:
+def _script(repository: SourceRepository, name: str) -> str | None:
     if SHELL.search(name):
         return repository.text(name)
     if "." in name.rpartition("/")[2]:
@@ -81,14 +83,16 @@ def _of_code(node: ast.AST) -> list[str]:
     """os.environ["X"] = ..., os.environ.setdefault("X", ...), os.environ.update({"X": ...}), os.putenv("X", ...)."""
     match node:
         case ast.Assign(targets=[ast.Subscript(value=owner, slice=ast.Constant(value=str(name)))]):
-            return [name] if dotted(owner).endswith("environ") else []
-        case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if dotted(function).endswith(
+            return [name] if dotted_name(owner).endswith("environ") else []
+        case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if dotted_name(function).endswith(
             ("environ.setdefault", "os.putenv")
         ):
             return [name]
-        case ast.Call(func=function, args=values, keywords=keywords) if dotted(function).endswith("environ.update"):
-            keys = [key for each in values if isinstance(each, ast.Dict) for key in each.keys]
+        case ast.Call(func=function, args=values, keywords=keywords) if dotted_name(function).endswith(
+            "environ.update"
+        ):
+            keys = [key for argument in values if isinstance(argument, ast.Dict) for key in argument.keys]
             texts = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
-            return [*texts, *(each.arg for each in keywords if each.arg)]
+            return [*texts, *(keyword.arg for keyword in keywords if keyword.arg)]
         case _:
             return []

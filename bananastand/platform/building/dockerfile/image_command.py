@@ -1,4 +1,4 @@
-"""Reads CMD and ENTRYPOINT: which program starts the app, in which folder, with which variables of its own.
+"""Reads CMD and ENTRYPOINT: the program that starts the app, its folder and its variables.
 
 A shell line such as `cd /app && python3 server.py` is read for what it starts, so that the app is a process of its own
 and not a shell's. What cannot be read so is left to the shell.
@@ -16,9 +16,9 @@ from ..environments.conda import read_conda
 from ..environments.lock_files import runner_words
 from ..errors import DockerfileError
 from .dockerfile import Instruction
-from .shell import ShellError, commands, pieces
+from .shell import ShellError, parse_commands, parse_list
 
-__all__ = ["Start", "started", "start_of"]
+__all__ = ["ImageCommand", "resolve_command", "read_image_command"]
 
 SHELLS = frozenset({"sh", "bash", "dash"})
 # They start a program as an image's first process, which a replica's is not.
@@ -26,8 +26,15 @@ INITS = frozenset({"tini", "dumb-init", "catatonit", "su-exec", "gosu"})
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A command. folder: where its program is started, relative to WORKDIR. is_shell: written in shell form."""
+class ImageCommand:
+    """A command.
+
+    Attributes:
+        words: The program and its arguments.
+        folder: Its working directory, relative to WORKDIR.
+        environment: Variables that the command sets.
+        is_shell: Whether it is in shell form.
+    """
 
     words: tuple[str, ...]
     folder: str = ""
@@ -35,14 +42,14 @@ class Start:
     is_shell: bool = False
 
 
-def start_of(line: Instruction) -> Start:
+def read_image_command(line: Instruction) -> ImageCommand:
     """Read a CMD or ENTRYPOINT line. Raises DockerfileError."""
     words = line.exec_form()
-    return Start(("/bin/sh", "-c", line.value), is_shell=True) if words is None else Start(words)
+    return ImageCommand(("/bin/sh", "-c", line.value), is_shell=True) if words is None else ImageCommand(words)
 
 
-def started(entrypoint: Start | None, command: Start | None, line: int) -> Start | None:
-    """What an image with these would start. Raises DockerfileError for a program that cannot be one."""
+def resolve_command(entrypoint: ImageCommand | None, command: ImageCommand | None, line: int) -> ImageCommand | None:
+    """Return what an image with these starts, or None. Raises DockerfileError for an impossible program."""
     if entrypoint is not None and entrypoint.is_shell:
         command = None  # as Docker has it
     parts = [part for part in (entrypoint, command) if part is not None]
@@ -55,7 +62,7 @@ def started(entrypoint: Start | None, command: Start | None, line: int) -> Start
     return _simple(words)
 
 
-def _simple(words: Sequence[str]) -> Start:
+def _simple(words: Sequence[str]) -> ImageCommand:
     words = tuple(words)
     while words:
         name = posixpath.basename(words[0])
@@ -74,25 +81,25 @@ def _simple(words: Sequence[str]) -> Start:
             words = words[len(before) :]
         else:
             break
-    return Start(words)
+    return ImageCommand(words)
 
 
-def _read(words: tuple[str, ...]) -> Start:
-    """A shell's line: folders and variables before one plain command, or the shell with its line."""
-    shell = Start(("/bin/bash" if posixpath.basename(words[0]) == "bash" else "/bin/sh", *words[1:]))
+def _read(words: tuple[str, ...]) -> ImageCommand:
+    """Read a shell line of folders and variables before one plain command; any other stays the shell's."""
+    shell = ImageCommand(("/bin/bash" if posixpath.basename(words[0]) == "bash" else "/bin/sh", *words[1:]))
     folder, variables = "", dict[str, str]()
     try:
-        found = pieces(words[2].strip())
+        found = parse_list(words[2].strip())
         for at, piece in enumerate(found):
-            (command,) = commands(piece.text)
+            (command,) = parse_commands(piece.text)
             literals = [word.literal for word in command.words]
-            given = [word.literal for word in command.assignments]
-            if piece.compound or command.files or None in literals or None in given or piece.connector == "||":
+            assignments = [word.literal for word in command.assignments]
+            if piece.compound or command.files or None in literals or None in assignments or piece.connector == "||":
                 return shell
             if "&" in piece.text.replace("&&", "") or "|" in piece.text:
                 return shell
             plain = [word for word in literals if word is not None]
-            for text in (*given, *(plain[1:] if plain[:1] == ["export"] else ())):
+            for text in (*assignments, *(plain[1:] if plain[:1] == ["export"] else ())):
                 name, equals, value = (text or "").partition("=")
                 if not equals:
                     return shell
@@ -100,7 +107,7 @@ def _read(words: tuple[str, ...]) -> Start:
             if at == len(found) - 1 and plain and plain[0] not in ("cd", "export"):
                 inner = _simple(plain)
                 place = posixpath.join(folder, inner.folder) if inner.folder else folder
-                return Start(inner.words, place, {**variables, **inner.environment})
+                return ImageCommand(inner.words, place, {**variables, **inner.environment})
             if plain[:1] == ["cd"] and len(plain) == 2:
                 folder = posixpath.join(folder, plain[1])
             elif plain and plain[0] != "export" and not _does_nothing(plain):
@@ -111,7 +118,7 @@ def _read(words: tuple[str, ...]) -> Start:
 
 
 def _does_nothing(words: list[str]) -> bool:
-    """Activating an environment, which is the build's own here."""
+    """Whether a command activates an environment, which the build has its own of."""
     if words[0] in ("source", "."):
         return any(name in words[1] for name in ("activate", "conda", ".bashrc")) if len(words) > 1 else False
     return words[0] in CONDA or words[:2] == ["ulimit", "-n"]

@@ -1,4 +1,4 @@
-"""ADD of an address: a file or a git repository is fetched into a stage's files, and kept for the next build."""
+"""ADD of an address: fetches a file or a git repository into a stage's files, and caches it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from ..commands import run
 from ..errors import DockerfileError
-from ..failure import decisive
-from ..tree import Tree
+from ..failure import decisive_line
+from ..log import LineRecorder
+from ..root_filesystem import RootFilesystem
 
 __all__ = ["download"]
 
@@ -31,19 +32,14 @@ except OSError as error:
 
 
 async def download(
-    line: int, address: str, tree: Tree, target: str, *, cache: Path, log: Callable[[str], None]
+    line: int, address: str, rootfs: RootFilesystem, target: str, *, cache: Path, log: Callable[[str], None]
 ) -> None:
-    """Bring what an address names to `target`, a folder if it ends with a slash. Raises DockerfileError."""
+    """Fetch an address to `target`, a folder if it ends with a slash. Raises DockerfileError."""
     is_git = address.startswith(("git@", "git://", "ssh://")) or urlsplit(address).path.endswith(".git")
-    kept = cache / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:32]
-    said = list[str]()
-
-    def hear(text: str) -> None:
-        said.append(text)
-        log(text)
-
-    if not kept.exists():
-        fresh = kept.with_suffix(".new")
+    cached = cache / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:32]
+    recorder = LineRecorder(log)
+    if not cached.exists():
+        fresh = cached.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         source, _, ref = address.partition("#")
@@ -59,17 +55,17 @@ async def download(
             ]
         else:
             words = [sys.executable, "-I", "-c", FETCH, address, str(fresh / "file")]
-        if await run(words, log=hear):
+        if await run(words, log=recorder):
             shutil.rmtree(fresh, ignore_errors=True)
-            raise DockerfileError(line, f"ADD {address} failed: {decisive(said)}")
-        fresh.replace(kept)
+            raise DockerfileError(line, f"ADD {address} failed: {decisive_line(recorder.lines)}")
+        fresh.replace(cached)
     else:
         log("  as in an earlier build")
     if is_git:
-        place = tree.at(target)
+        place = rootfs.at(target)
         await asyncio.to_thread(
             shutil.copytree,
-            kept / "all",
+            cached / "all",
             place,
             dirs_exist_ok=True,
             symlinks=True,
@@ -79,6 +75,6 @@ async def download(
     name = posixpath.basename(urlsplit(address).path)
     if target.endswith("/") and not name:
         raise DockerfileError(line, f"ADD {address}: the address has no file name, so the target must name a file")
-    place = tree.at(posixpath.join(target, name) if target.endswith("/") else target)
+    place = rootfs.at(posixpath.join(target, name) if target.endswith("/") else target)
     place.parent.mkdir(parents=True, exist_ok=True)
-    await asyncio.to_thread(shutil.copyfile, kept / "file", place)
+    await asyncio.to_thread(shutil.copyfile, cached / "file", place)
