@@ -27,7 +27,7 @@ from bananastand.asgi.protocol import ServerConfig
 from bananastand.platform.building.builder import passed_secrets, source_builder
 from bananastand.platform.building.deployer import Builder
 from bananastand.platform.errors import PlatformError
-from bananastand.platform.http.app import StandServer
+from bananastand.platform.http.app import PlatformServer
 from bananastand.platform.http.banana_runtime import PlatformRuntime
 from bananastand.platform.http.certificates import ServerTls
 from bananastand.platform.http.dialects import RESERVED, dialect_of_platform
@@ -202,7 +202,7 @@ async def _proxy(
 
 def _application(
     stand: Platform, options: Options, fronts: dict[int, str], url: str, secure: list[int]
-) -> tuple[StandServer, dict[str, Provider]]:
+) -> tuple[PlatformServer, dict[str, Provider]]:
     """Everything on one port, and the providers by their mounts."""
     runtime = PlatformRuntime(stand)
     worlds, apps = create_apps(BANANA, runtime=runtime, lookup=runtime.opens, body_memory=stand.settings.body_memory)
@@ -210,7 +210,7 @@ def _application(
     others = Server([each for each in NAMES if each not in BANANA], hosts=options.hosts) if options.mocks else None
     pushed = {"/git": git_app(stand, url), GITHUB: github_app(stand, options.github_secret)}
     providers = {mount: each.provider for mount, each in apps.items()}
-    server = StandServer(
+    server = PlatformServer(
         stand,
         {**apps, **pushed},
         fronts=fronts,

@@ -99,13 +99,13 @@ async def play(stand: Platform, project: Project, chance: random.Random, ends: C
         ends["refused"] += 1
     else:
         outcome = await pending.outcome(60.0)
-        assert outcome is not None, (pending.made, body[:500])
+        assert outcome is not None, (pending.call, body[:500])
         ends["failed" if outcome.error else "succeeded"] += 1
         assert 200 <= outcome.status <= 599
-        for name, value in answer_headers(outcome.headers, pending.made.id):
+        for name, value in answer_headers(outcome.headers, pending.call.id):
             assert not set(name + value) & {10, 13, 0}
         (outcome.error or "").encode()
-        recorded = stand.calls.find(pending.made.id)
+        recorded = stand.calls.find(pending.call.id)
         assert recorded is not None
         assert (recorded.state == "failed", recorded.status) == (bool(outcome.error), outcome.status)
         assert await stand.calls.answer(recorded) == outcome.body
@@ -130,8 +130,8 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
                 group.create_task(player())
         assert [each.id for each in stand.pool.of(project.id)] == [replica.id], "no answer costs a replica"
         assert (replica.inflight, replica.state) == (0, "ready")
-        line = stand.dispatcher.line(project.id)
-        assert (list(line.waiting), line.at_work, line.alone) == ([], {}, set())
+        queue = stand.dispatcher.queue(project.id)
+        assert (list(queue.waiting), queue.running, queue.isolated) == ([], {}, set())
         assert stand.calls.unfinished() == []
     assert ends.total() == cases
     return ends

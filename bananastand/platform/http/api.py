@@ -37,7 +37,7 @@ from .disk import add_disk_routes
 from .headers import app_target
 from .proxy import error_response, pass_on, read_body
 
-__all__ = ["CALL", "PREFIX", "authorise", "call_handler", "stand_api"]
+__all__ = ["CALL", "PREFIX", "authorise", "call_handler", "platform_api"]
 
 PREFIX = "/stand/v1"
 CALL = re.compile(rf"{PREFIX}/projects/([^/]+)/call(/.*)".encode(), re.DOTALL)  # of a path as it was sent
@@ -49,11 +49,11 @@ CODES = {404: "not_found", 405: "method_not_allowed"}
 NO_SPACE = 28
 
 
-def stand_api(stand: Platform) -> FastAPI:
+def platform_api(platform: Platform) -> FastAPI:
     """The application, for paths below PREFIX."""
 
     def authorised(request: Request) -> None:
-        authorise(stand, request)
+        authorise(platform, request)
 
     app = FastAPI(
         title="Bananastand", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(authorised)]
@@ -67,36 +67,36 @@ def stand_api(stand: Platform) -> FastAPI:
 
     @app.get(f"{PREFIX}/status")
     async def status() -> Any:
-        return shown.status(stand)
+        return shown.status(platform)
 
     @app.get(f"{PREFIX}/projects")
     async def projects(request: Request) -> Any:
-        rows, builds = list[Any](), stand.builds.latest(1)
-        for each in stand.projects.list():
-            rows.append(shown.project(stand, each, url(request, each), builds.get(each.id, [])))
+        rows, builds = list[Any](), platform.builds.latest(1)
+        for each in platform.projects.list():
+            rows.append(shown.project(platform, each, url(request, each), builds.get(each.id, [])))
             if len(rows) % BATCH == 0:
                 await asyncio.sleep(0)  # calls go on
         return {"projects": rows}
 
     @app.get(f"{PREFIX}/projects/{{name}}")
     async def project(name: str, request: Request) -> Any:
-        found = stand.projects.named(name)
-        return shown.project(stand, found, url(request, found))
+        found = platform.projects.named(name)
+        return shown.project(platform, found, url(request, found))
 
     @app.patch(f"{PREFIX}/projects/{{name}}")
     async def change(name: str, request: Request) -> Any:
-        found = stand.projects.change(stand.projects.named(name), await _object(request))
-        return shown.project(stand, found, url(request, found))
+        found = platform.projects.change(platform.projects.named(name), await _object(request))
+        return shown.project(platform, found, url(request, found))
 
     @app.delete(f"{PREFIX}/projects/{{name}}")
     async def remove(name: str) -> Any:
-        await stand.remove(stand.projects.named(name))
+        await platform.remove(platform.projects.named(name))
         return {"removed": name}
 
     @app.post(f"{PREFIX}/projects/{{name}}/deploy")
     async def deploy(name: str, request: Request) -> Any:
         body = await _object(request)
-        build = stand.deploy(
+        build = platform.deploy(
             name, body.get("source", ""), environment=body.get("environment"), secrets=body.get("secrets"),
             builder=_builder(body.get("builder")), as_of=body.get("as_of"),
         )  # fmt: skip
@@ -105,9 +105,9 @@ def stand_api(stand: Platform) -> FastAPI:
     @app.post(f"{PREFIX}/projects/{{name}}/archive")
     async def archive(name: str, request: Request) -> Any:
         order = _order(request.headers.get(ORDER, ""))
-        path = await _receive(stand, request)
+        path = await _receive(platform, request)
         try:
-            build = stand.deploy(
+            build = platform.deploy(
                 name, str(path), environment=order.get("environment"), secrets=order.get("secrets"),
                 builder=_builder(order.get("builder")), as_of=order.get("as_of"), archive=path,
             )  # fmt: skip
@@ -118,74 +118,74 @@ def stand_api(stand: Platform) -> FastAPI:
     @app.post(f"{PREFIX}/projects/{{name}}/rollback")
     async def rollback(name: str, request: Request) -> Any:
         build_id = (await _object(request)).get("build_id")
-        build = stand.deployer.rollback(stand.projects.named(name), build_id)
+        build = platform.deployer.rollback(platform.projects.named(name), build_id)
         return {"build_id": build.id, "project": name}
 
     @app.get(f"{PREFIX}/projects/{{name}}/builds")
     async def builds(name: str, request: Request) -> Any:
-        found = stand.projects.named(name)
-        return {"builds": [shown.build(stand, each, url(request, found)) for each in stand.builds.list(found)]}
+        found = platform.projects.named(name)
+        return {"builds": [shown.build(platform, each, url(request, found)) for each in platform.builds.list(found)]}
 
     @app.get(f"{PREFIX}/projects/{{name}}/replicas")
     async def replicas(name: str) -> Any:
-        return {"replicas": [shown.replica(each) for each in stand.pool.of(stand.projects.named(name).id)]}
+        return {"replicas": [shown.replica(each) for each in platform.pool.of(platform.projects.named(name).id)]}
 
     @app.get(f"{PREFIX}/projects/{{name}}/logs")
     async def logs(name: str, follow: bool = Query(False), last: int | None = Query(None, ge=1, le=10_000)) -> Any:
-        return _lines(stand.log_of(stand.projects.named(name)), follow, last)
+        return _lines(platform.log_of(platform.projects.named(name)), follow, last)
 
     @app.get(f"{PREFIX}/builds/{{id}}")
     async def build(id: str, request: Request) -> Any:
-        found = stand.builds.get(id)
-        example = await asyncio.to_thread(example_input, stand.deployer.folder(found) / "source")
-        row = shown.build(stand, found, url(request, stand.projects.named(found.project_id)))
+        found = platform.builds.get(id)
+        example = await asyncio.to_thread(example_input, platform.deployer.folder(found) / "source")
+        row = shown.build(platform, found, url(request, platform.projects.named(found.project_id)))
         return {**row, "example_input": example}
 
     @app.post(f"{PREFIX}/builds/{{id}}/cancel")
     async def cancel(id: str, request: Request) -> Any:
-        found = await stand.deployer.cancel(stand.builds.get(id))
-        return shown.build(stand, found, url(request, stand.projects.named(found.project_id)))
+        found = await platform.deployer.cancel(platform.builds.get(id))
+        return shown.build(platform, found, url(request, platform.projects.named(found.project_id)))
 
     @app.get(f"{PREFIX}/builds/{{id}}/log")
     async def build_log(id: str, follow: bool = Query(False), last: int | None = Query(None, ge=1, le=10_000)) -> Any:
-        return _lines(stand.deployer.log(stand.builds.get(id)), follow, last)
+        return _lines(platform.deployer.log(platform.builds.get(id)), follow, last)
 
     @app.get(f"{PREFIX}/keys")
     async def keys() -> Any:
-        return {"keys": [shown.key(each) for each in stand.keys.list()]}
+        return {"keys": [shown.key(each) for each in platform.keys.list()]}
 
     @app.post(f"{PREFIX}/keys")
     async def create_key(request: Request) -> Any:
         body = await _object(request)
-        key, secret = stand.keys.create(str(body.get("name", "unnamed")))
+        key, secret = platform.keys.create(str(body.get("name", "unnamed")))
         return shown.new_key(key, secret)
 
     @app.delete(f"{PREFIX}/keys/{{id}}")
     async def revoke_key(id: str) -> Any:
-        stand.keys.revoke(id)
+        platform.keys.revoke(id)
         return {"revoked": id, "at": time.time()}
 
-    add_disk_routes(app, stand, PREFIX)
+    add_disk_routes(app, platform, PREFIX)
     return app
 
 
-async def call_handler(stand: Platform, name: bytes, path: bytes, request: Request) -> Response:
+async def call_handler(platform: Platform, name: bytes, path: bytes, request: Request) -> Response:
     """What a project's app answers on a path. Past FastAPI, whose way to a function takes longer than the queue's."""
     try:
-        authorise(stand, request)
-        project = stand.projects.named(unquote(name.decode("latin-1")))
+        authorise(platform, request)
+        project = platform.projects.named(unquote(name.decode("latin-1")))
         target = app_target(path, request.scope["query_string"])
-        return await pass_on(stand, project, target, request, strict=True)
+        return await pass_on(platform, project, target, request, strict=True)
     except PlatformError as error:
         return error_response(error)
 
 
-def authorise(stand: Platform, request: HTTPConnection) -> None:
+def authorise(platform: Platform, request: HTTPConnection) -> None:
     """Check the request's key. Raises Unauthorized."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     secrets = [token] if scheme.lower() == "bearer" else []  # an app may want an Authorization of its own
     secrets.append(request.headers.get("x-banana-api-key", ""))
-    if all(stand.keys.find(secret.strip()) is None for secret in secrets):
+    if all(platform.keys.find(secret.strip()) is None for secret in secrets):
         raise Unauthorized("a key is wanted, as Authorization: Bearer KEY or as X-Banana-API-Key")
 
 
@@ -220,17 +220,17 @@ def _builder(value: Any) -> str | None:
     return value or None
 
 
-async def _receive(stand: Platform, request: Request) -> Path:
+async def _receive(platform: Platform, request: Request) -> Path:
     """The archive, as a file in the data directory. Raises TooLarge, StoreFull."""
-    folder = stand.settings.data / "uploads"
+    folder = platform.settings.data / "uploads"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path, size = folder / f"{uuid.uuid4().hex}.part", 0
     try:
         with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > stand.settings.max_archive:
-                    raise TooLarge(f"the archive is longer than {stand.settings.max_archive} bytes")
+                if size > platform.settings.max_archive:
+                    raise TooLarge(f"the archive is longer than {platform.settings.max_archive} bytes")
                 file.write(chunk)
         if not size:
             raise Refused("the body must be a tar.gz archive")

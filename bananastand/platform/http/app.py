@@ -18,7 +18,7 @@ from bananastand.asgi.host_guard import HostGuard
 
 from ..errors import PlatformError
 from ..platform import Platform
-from .api import CALL, PREFIX, call_handler, stand_api
+from .api import CALL, PREFIX, call_handler, platform_api
 from .headers import app_target, raw_path, upgrade_problem
 from .page import HEADERS, StatusPage
 from .proxy import error_response, pass_on
@@ -27,14 +27,14 @@ from .run_url import RUN, refusal, serve_run_url
 from .task_api import is_task_path, serve_task_api
 from .websocket import refuse_websocket, serve_call_websocket, serve_front_websocket, serve_run_websocket
 
-__all__ = ["StandServer"]
+__all__ = ["PlatformServer"]
 
 UPGRADE = 501  # SDKs of Banana's do not try it again
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 OWN = ("/", "/metrics", "/healthz")  # for GET
 
 
-class StandServer:
+class PlatformServer:
     """The application. `fronts` are ports that belong to one project each, where no key is wanted.
 
     `open_to` are paths where any Origin may come, because what is mounted there has CORS of its own. With `private`
@@ -42,15 +42,15 @@ class StandServer:
     """
 
     def __init__(
-        self, stand: Platform, mounts: Mapping[str, Any], *, fronts: Mapping[int, str] | None = None,
+        self, platform: Platform, mounts: Mapping[str, Any], *, fronts: Mapping[int, str] | None = None,
         hosts: Iterable[str] = (), open_to: Iterable[str] = (), private: bool = False,
         rest: Any = None, secure: Iterable[int] = (),
     ) -> None:  # fmt: skip
-        self._stand, self._mounts, self._fronts = stand, dict(mounts), dict(fronts or {})
+        self._platform, self._mounts, self._fronts = platform, dict(mounts), dict(fronts or {})
         self._guard, self._private = HostGuard(hosts, open_to), private
         self._secure = frozenset(secure)  # ports behind the forward proxy's TLS
-        self._api = stand_api(stand)
-        self._page = StatusPage(stand)
+        self._api = platform_api(platform)
+        self._page = StatusPage(platform)
         self._rest = rest  # what else is served, on any path that is nobody's
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -78,7 +78,7 @@ class StandServer:
             return
         path: str = scope["path"]
         if scope["type"] == "http" and is_task_path(path):
-            await (await serve_task_api(self._stand, Request(scope, receive)))(scope, receive, send)
+            await (await serve_task_api(self._platform, Request(scope, receive)))(scope, receive, send)
             return
         for mount, app in self._mounts.items():
             if path == mount or path.startswith((f"{mount}/", f"{mount}&")):
@@ -109,7 +109,7 @@ class StandServer:
             wanted = {"www-authenticate": 'Basic realm="a key of the stand as password"'}
             return Response("a key is wanted: as bearer token, or as password\n", 401, wanted, "text/plain")
         if path == "/metrics":
-            return Response(self._stand.metrics.text(), media_type=METRICS)
+            return Response(self._platform.metrics.text(), media_type=METRICS)
         address = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
         return HTMLResponse(await self._page.html(address), headers=HEADERS)
 
@@ -117,34 +117,34 @@ class StandServer:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             token = _password(token)
-        return self._stand.keys.find(token.strip()) is not None
+        return self._platform.keys.find(token.strip()) is not None
 
     async def _run_url(self, slug: bytes, path: bytes, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            await serve_run_websocket(self._stand, slug, path, scope, receive, send)
+            await serve_run_websocket(self._platform, slug, path, scope, receive, send)
             return
         if (problem := upgrade_problem(scope["headers"])) is not None:
             response = refusal(UPGRADE, problem)
         else:
-            response = await serve_run_url(self._stand, slug, path, Request(scope, receive))
+            response = await serve_run_url(self._platform, slug, path, Request(scope, receive))
         await response(scope, receive, send)
 
     async def _call(self, name: bytes, path: bytes, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            await serve_call_websocket(self._stand, name, path, scope, receive, send)
+            await serve_call_websocket(self._platform, name, path, scope, receive, send)
             return
         if (problem := upgrade_problem(scope["headers"])) is not None:
             response: Response = _json(UPGRADE, "upgrade", problem)
         else:
-            response = await call_handler(self._stand, name, path, Request(scope, receive))
+            response = await call_handler(self._platform, name, path, Request(scope, receive))
         await response(scope, receive, send)
 
     async def _front(self, name: str, scope: Any, receive: Any, send: Any) -> None:
         """One project's app, as if it listened here itself."""
-        project = self._stand.projects.find(name)
+        project = self._platform.projects.find(name)
         if scope["type"] == "websocket":
             if project is not None:
-                await serve_front_websocket(self._stand, project, scope, receive, send)
+                await serve_front_websocket(self._platform, project, scope, receive, send)
             else:
                 await refuse_websocket(_not_deployed(name), scope, receive, send)
             return
@@ -158,7 +158,7 @@ class StandServer:
         else:
             try:
                 target = app_target(raw_path(scope), scope["query_string"])
-                response = await pass_on(self._stand, project, target, Request(scope, receive))
+                response = await pass_on(self._platform, project, target, Request(scope, receive))
             except PlatformError as error:
                 response = error_response(error)
         await response(scope, receive, send)

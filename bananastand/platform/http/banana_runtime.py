@@ -53,10 +53,10 @@ class PlatformRuntime:
             state.usage_rows(world)[f"{day} {key}"] = {
                 "runs": runs, "succeeded": succeeded, "failed": failed, "computeSeconds": seconds, "coldStarts": cold,
             }  # fmt: skip
-        stand.projects.changed.append(lambda project, there: self._show_project(world, project, there))
-        stand.builds.changed.append(lambda build: self._show_build(world, build))
-        stand.dispatcher.ended.append(lambda pending, outcome, seconds: self._count(world, pending, outcome, seconds))
-        stand.keys.changed.append(lambda: self._show_keys(world))
+        stand.projects.on_change.append(lambda project, there: self._show_project(world, project, there))
+        stand.builds.on_change.append(lambda build: self._show_build(world, build))
+        stand.dispatcher.on_end.append(lambda pending, outcome, seconds: self._count(world, pending, outcome, seconds))
+        stand.keys.on_change.append(lambda: self._show_keys(world))
         self._show_keys(world)
 
     def opens(self, kind: str, secret: str) -> bool:
@@ -140,7 +140,7 @@ class PlatformRuntime:
         return [{"t": each["time"], "m": each["line"]} for each in log.lines()]
 
     async def _run(self, pending: PendingCall, wait: float) -> Run:
-        outcome, call = await pending.outcome(wait), pending.made
+        outcome, call = await pending.outcome(wait), pending.call
         project = self._stand.projects.get(call.project_id)
         key, created = project.model_key if project is not None else "", int(call.created)
         if outcome is None:
@@ -213,9 +213,9 @@ class PlatformRuntime:
         state.deployments(world)[build.id] = row
 
     def _count(self, world: World, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
-        project = self._stand.projects.get(pending.made.project_id)
+        project = self._stand.projects.get(pending.call.project_id)
         if project is not None:
-            good, cold = outcome.error is None, pending.made.cold
+            good, cold = outcome.error is None, pending.call.cold
             state.count_run(world, project.model_key, succeeded=good, seconds=round(seconds, 3), cold=cold)
 
 

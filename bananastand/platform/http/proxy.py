@@ -17,7 +17,7 @@ from ..platform import Platform
 from ..replicas.client import Headers
 from ..scheduling import outcomes
 from ..scheduling.pending_call import PendingCall
-from ..store.bodies import AGAIN, FileBody, TooLarge
+from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
 from ..store.calls import Outcome
 from ..store.projects import Project
 from .headers import CALL_ID, answer_headers, app_headers
@@ -54,7 +54,7 @@ async def read_body(request: Request, most: int, budget: BodyBudget | None = Non
     try:
         return await bodies.read_body(request.receive, most, reservation)
     except bodies.BudgetExceeded:
-        raise TooBusy(f"too much is being sent: try again in {AGAIN} s", AGAIN) from None
+        raise TooBusy(f"too much is being sent: try again in {RETRY_AFTER} s", RETRY_AFTER) from None
     except bodies.BodyTooLarge as error:
         raise TooLarge(str(error)) from None
     finally:
@@ -63,13 +63,13 @@ async def read_body(request: Request, most: int, budget: BodyBudget | None = Non
 
 
 @contextlib.asynccontextmanager
-async def receive_body(stand: Platform, project: Project, request: Request) -> AsyncGenerator[bytes | FileBody]:
+async def receive_body(platform: Platform, project: Project, request: Request) -> AsyncGenerator[bytes | FileBody]:
     """The body of a call to be, for the time of the block; a call that is made in it keeps it.
 
     Raises TooLarge, StoreError, and TooBusy where the project's queue is full, before the body is received.
     """
-    stand.dispatcher.check_room(project)
-    body = await stand.bodies.receive(request.stream(), stand.settings.max_body)
+    platform.dispatcher.check_capacity(project)
+    body = await platform.bodies.receive(request.stream(), platform.settings.max_body)
     try:
         yield body
     finally:
@@ -78,16 +78,16 @@ async def receive_body(stand: Platform, project: Project, request: Request) -> A
 
 
 async def pass_on(
-    stand: Platform, project: Project, target: str, request: Request, *, strict: bool = False
+    platform: Platform, project: Project, target: str, request: Request, *, strict: bool = False
 ) -> Response:
     """The app's answer, or the stand's own words where there is none. See `submit` and `answer_of`."""
-    async with receive_body(stand, project, request) as body:
-        pending = await submit(stand, project, target, request, body, strict=strict)
-    answer = await answer_of(stand, pending, request)
+    async with receive_body(platform, project, request) as body:
+        pending = await submit(platform, project, target, request, body, strict=strict)
+    answer = await answer_of(platform, pending, request)
     if answer is not None:
         return answer
-    message = {"error": {"code": "stopping", "message": pending.dismissal or outcomes.kept(pending.made.id)}}
-    return JSONResponse(message, 503, {CALL_ID: pending.made.id, "retry-after": "5"})
+    message = {"error": {"code": "stopping", "message": pending.release_reason or outcomes.stopping(pending.call.id)}}
+    return JSONResponse(message, 503, {CALL_ID: pending.call.id, "retry-after": "5"})
 
 
 def error_response(error: PlatformError) -> JSONResponse:
@@ -108,7 +108,7 @@ def request_id_of(request: Request) -> str | None:
 
 
 async def submit(
-    stand: Platform, project: Project, target: str, request: Request, body: bytes | FileBody, *, strict: bool = False
+    platform: Platform, project: Project, target: str, request: Request, body: bytes | FileBody, *, strict: bool = False
 ) -> PendingCall:
     """Queue a request as a call.
 
@@ -123,8 +123,8 @@ async def submit(
     Raises:
         TooLarge, TooBusy, Conflict, StoreError: There is no call.
     """
-    headers = app_headers(request.scope["headers"], lambda secret: stand.keys.find(secret) is not None)
-    return await stand.submit(
+    headers = app_headers(request.scope["headers"], lambda secret: platform.keys.find(secret) is not None)
+    return await platform.submit(
         project,
         target,
         body,
@@ -137,7 +137,7 @@ async def submit(
 
 
 async def answer_of(
-    stand: Platform, pending: PendingCall, request: Request, limit: float | None = None
+    platform: Platform, pending: PendingCall, request: Request, limit: float | None = None
 ) -> Response | None:
     """What a call is answered; None where the stand stops first.
 
@@ -153,40 +153,40 @@ async def answer_of(
         TimeoutError: None has begun.
     """
     request_id = request_id_of(request)
-    opened, gone = asyncio.create_task(pending.opened()), asyncio.create_task(_gone(request))
+    opened, gone = asyncio.create_task(pending.wait_for_stream()), asyncio.create_task(_gone(request))
     try:
         done, _ = await asyncio.wait({opened, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
             if request_id is None:
-                await stand.dispatcher.cancel(pending.made.id)
+                await platform.dispatcher.cancel(pending.call.id)
             if not done:
                 raise TimeoutError
             return Response(status_code=499)
     finally:
         opened.cancel()
         gone.cancel()
-    if pending.head is not None and not pending.done.done():
+    if pending.response_head is not None and not pending.done.done():
         pending.streamed = True
-        status, headers = pending.head
-        answer = StreamingResponse(pieces(stand, pending, request_id), status)
-        answer.raw_headers = answer_headers(headers, pending.made.id)
+        status, headers = pending.response_head
+        answer = StreamingResponse(pieces(platform, pending, request_id), status)
+        answer.raw_headers = answer_headers(headers, pending.call.id)
         return answer
     outcome = await pending.outcome()
-    return None if outcome is None else _whole(outcome, pending.made.id, request.method)
+    return None if outcome is None else _whole(outcome, pending.call.id, request.method)
 
 
-async def pieces(stand: Platform, pending: PendingCall, request_id: str | None) -> AsyncGenerator[bytes]:
+async def pieces(platform: Platform, pending: PendingCall, request_id: str | None) -> AsyncGenerator[bytes]:
     """What a call streams. Closed before its end it cancels the call, unless that has a name to come again by.
 
     Raises ConnectionError where the answer breaks off.
     """
     try:
-        async for piece in pending.pieces():
+        async for piece in pending.chunks():
             yield piece
     finally:
-        if not pending.done.done() and not pending.dismissed.done() and request_id is None:
+        if not pending.done.done() and not pending.released.done() and request_id is None:
             with contextlib.suppress(PlatformError):
-                await stand.dispatcher.cancel(pending.made.id)
+                await platform.dispatcher.cancel(pending.call.id)
     if not pending.done.done() or _broke_off(pending.done.result()):
         raise ConnectionError("the app's answer broke off")  # so that the caller can tell
 

@@ -29,38 +29,38 @@ __all__ = ["GITHUB", "git_app", "github_app"]
 GITHUB = "/hooks/github"
 
 
-def git_app(stand: Platform, url: str) -> Git:
+def git_app(platform: Platform, url: str) -> Git:
     """`git push` to /git/PROJECT.git: the pusher follows the build. `url` is where the stand is called."""
 
     async def deploy(name: str, checkout: Path) -> AsyncGenerator[str]:
-        archive = stand.settings.data / "uploads" / f"{uuid.uuid4().hex}.part"
+        archive = platform.settings.data / "uploads" / f"{uuid.uuid4().hex}.part"
         try:
             await asyncio.to_thread(pack, checkout, archive)
-            build = stand.deploy(name, str(archive), archive=archive)
+            build = platform.deploy(name, str(archive), archive=archive)
         finally:
             archive.unlink(missing_ok=True)
             await asyncio.to_thread(shutil.rmtree, checkout, ignore_errors=True)
-        async for row in stand.deployer.log(build).follow():
+        async for row in platform.deployer.log(build).follow():
             yield plain(str(row["line"]))
-        build = stand.builds.get(build.id)
+        build = platform.builds.get(build.id)
         if build.state == "live":
             yield f"{name} is live at {url}/banana/run/{name}"
         else:
             reason = (build.error or "no reason").partition("\n")[0]  # the log above has the advice
             yield f"error: the build is {build.state}: {reason}; its log: bananastand logs --build {build.id}"
 
-    return Git(stand.settings.data / "git", lambda key: stand.keys.find(key) is not None, deploy)
+    return Git(platform.settings.data / "git", lambda key: platform.keys.find(key) is not None, deploy)
 
 
-def github_app(stand: Platform, secret: str | None) -> Any:
+def github_app(platform: Platform, secret: str | None) -> Any:
     """The ASGI application at GITHUB. Deliveries are signed with the secret, so no key is wanted."""
 
-    repositories = GitHubRepositories(stand.store)
+    repositories = GitHubRepositories(platform.store)
 
     def deploy(name: str, source: str) -> str:
-        return stand.deploy(name, source).id
+        return platform.deploy(name, source).id
 
-    budget = BodyBudget(stand.settings.body_memory)
+    budget = BodyBudget(platform.settings.body_memory)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":

@@ -36,7 +36,7 @@ def is_task_path(path: str) -> bool:
     return path.rstrip("/") in OPERATIONS
 
 
-async def serve_task_api(stand: Platform, request: Request) -> Response:
+async def serve_task_api(platform: Platform, request: Request) -> Response:
     """Answer one of its requests.
 
     Args:
@@ -47,8 +47,8 @@ async def serve_task_api(stand: Platform, request: Request) -> Response:
     try:
         if request.method != "POST":
             raise _WrongMethod("send a POST request")
-        body = _object("the body", _parsed(await read_body(request, stand.settings.max_body)))
-        answer = await OPERATIONS[request.url.path.rstrip("/")](stand, body)
+        body = _object("the body", _parsed(await read_body(request, platform.settings.max_body)))
+        answer = await OPERATIONS[request.url.path.rstrip("/")](platform, body)
     except PlatformError as error:
         return JSONResponse(_answer(body, success=False, message=str(error), data=None), error.status)
     return JSONResponse({**_answer(body, success=True, message="success", data={}), **answer})
@@ -60,42 +60,42 @@ class _WrongMethod(Refused):
     code, status = "method_not_allowed", 405
 
 
-async def _start(stand: Platform, body: Body) -> Body:
+async def _start(platform: Platform, body: Body) -> Body:
     data = _object("data", body.get("data"))
-    _check_key(stand, data.get("apiKey"))
-    project = stand.projects.find(_text("data.modelKey", data.get("modelKey")))
+    _check_key(platform, data.get("apiKey"))
+    project = platform.projects.find(_text("data.modelKey", data.get("modelKey")))
     if project is None:
         raise NotFound(f"there is no model {str(data['modelKey'])[:100]}: `bananastand deploy` prints model keys")
     if "modelParameters" not in data:
         raise Refused("data.modelParameters is missing: it holds the model's inputs")
-    pending = await stand.submit(project, "/", json.dumps(data["modelParameters"]).encode(), run_id=_id(body))
-    return {"data": {"taskID": pending.made.id}}
+    pending = await platform.submit(project, "/", json.dumps(data["modelParameters"]).encode(), run_id=_id(body))
+    return {"data": {"taskID": pending.call.id}}
 
 
-async def _check(stand: Platform, body: Body) -> Body:
+async def _check(platform: Platform, body: Body) -> Body:
     """The Node and Go clients send no key here: a task's id is as hard to guess."""
     data = _object("data", body.get("data"))
-    pending = await _call(stand, data.get("apiKey"), data.get("taskID"), "data.taskID")
+    pending = await _call(platform, data.get("apiKey"), data.get("taskID"), "data.taskID")
     outcome = await pending.outcome(LONG_POLL if body.get("longPoll") is True else 0.0)
     if outcome is None:
-        return {"data": {"taskID": pending.made.id, "taskStatus": "Running", "taskOut": None}}
+        return {"data": {"taskID": pending.call.id, "taskStatus": "Running", "taskOut": None}}
     error, output = _read(outcome)
     if error is not None:
-        return {"success": False, "message": error, "data": {"taskID": pending.made.id, "taskStatus": "Failed"}}
-    return {"data": {"taskID": pending.made.id, "taskStatus": "Done", "taskOut": output}}
+        return {"success": False, "message": error, "data": {"taskID": pending.call.id, "taskStatus": "Failed"}}
+    return {"data": {"taskID": pending.call.id, "taskStatus": "Done", "taskOut": output}}
 
 
-async def _feedback(stand: Platform, body: Body) -> Body:
+async def _feedback(platform: Platform, body: Body) -> Body:
     """What a user thinks of an answer: a line in the project's log. Errors have status 200, as in all of version 2."""
     try:
-        pending = await _call(stand, body.get("apiKey"), body.get("callID"), "callID")
+        pending = await _call(platform, body.get("apiKey"), body.get("callID"), "callID")
     except PlatformError as error:
         return {"success": False, "message": f"error: {error}"}
-    project = stand.projects.get(pending.made.project_id)
+    project = platform.projects.get(pending.call.project_id)
     if project is not None:
         opinion = json.dumps(body.get("feedback"))[:OPINION]
-        stand.log_of(project).add(f"call {pending.made.id} feedback {opinion}")
-    return {"callID": pending.made.id}
+        platform.log_of(project).add(f"call {pending.call.id} feedback {opinion}")
+    return {"callID": pending.call.id}
 
 
 OPERATIONS: dict[str, Callable[[Platform, Body], Awaitable[Body]]] = {
@@ -105,18 +105,18 @@ OPERATIONS: dict[str, Callable[[Platform, Body], Awaitable[Body]]] = {
 }
 
 
-async def _call(stand: Platform, key: Any, id: Any, field: str) -> PendingCall:
+async def _call(platform: Platform, key: Any, id: Any, field: str) -> PendingCall:
     """Raises Unauthorized, NotFound."""
     if key is not None:
-        _check_key(stand, key)
-    pending = await stand.dispatcher.find(_text(field, id))
+        _check_key(platform, key)
+    pending = await platform.dispatcher.find(_text(field, id))
     if pending is None:
         raise NotFound(f"there is no call {str(id)[:100]}")
     return pending
 
 
-def _check_key(stand: Platform, key: Any) -> None:
-    if not isinstance(key, str) or stand.keys.find(key.strip()) is None:
+def _check_key(platform: Platform, key: Any) -> None:
+    if not isinstance(key, str) or platform.keys.find(key.strip()) is None:
         raise Unauthorized("Invalid API key" if key else "An API key is required")
 
 

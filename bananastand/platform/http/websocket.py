@@ -42,33 +42,33 @@ class _Way:
 
 
 async def serve_run_websocket(
-    stand: Platform, slug: bytes, path: bytes, scope: Any, receive: Receive, send: Send
+    platform: Platform, slug: bytes, path: bytes, scope: Any, receive: Receive, send: Send
 ) -> None:
     """A websocket on a project's run URL, with Banana's key and texts."""
-    project = find_project(stand, slug, HTTPConnection(scope))
+    project = find_project(platform, slug, HTTPConnection(scope))
     if isinstance(project, Response):
         await refuse_websocket(project, scope, receive, send)
         return
     way = _Way(lambda status, code, message: refusal(status, message), project.inference_timeout + MARGIN)
-    await _serve(stand, project, path, way, scope, receive, send)
+    await _serve(platform, project, path, way, scope, receive, send)
 
 
 async def serve_call_websocket(
-    stand: Platform, name: bytes, path: bytes, scope: Any, receive: Receive, send: Send
+    platform: Platform, name: bytes, path: bytes, scope: Any, receive: Receive, send: Send
 ) -> None:
     """A websocket on the platform's own route of a project's app."""
     try:
-        authorise(stand, HTTPConnection(scope))
-        project = stand.projects.named(unquote(name.decode("latin-1")))
+        authorise(platform, HTTPConnection(scope))
+        project = platform.projects.named(unquote(name.decode("latin-1")))
     except PlatformError as error:
         await refuse_websocket(_json(error.status, error.code, str(error)), scope, receive, send)
         return
-    await _serve(stand, project, path, _Way(_json), scope, receive, send)
+    await _serve(platform, project, path, _Way(_json), scope, receive, send)
 
 
-async def serve_front_websocket(stand: Platform, project: Project, scope: Any, receive: Receive, send: Send) -> None:
+async def serve_front_websocket(platform: Platform, project: Project, scope: Any, receive: Receive, send: Send) -> None:
     """A websocket on a front, where no key is wanted."""
-    await _serve(stand, project, raw_path(scope), _Way(_json), scope, receive, send)
+    await _serve(platform, project, raw_path(scope), _Way(_json), scope, receive, send)
 
 
 async def refuse_websocket(response: Response, scope: Any, receive: Receive, send: Send) -> None:
@@ -78,7 +78,7 @@ async def refuse_websocket(response: Response, scope: Any, receive: Receive, sen
 
 
 async def _serve(
-    stand: Platform, project: Project, path: bytes, way: _Way, scope: Any, receive: Receive, send: Send
+    platform: Platform, project: Project, path: bytes, way: _Way, scope: Any, receive: Receive, send: Send
 ) -> None:
     try:
         target = app_target(path, scope["query_string"])
@@ -87,50 +87,52 @@ async def _serve(
         return
     await receive()  # websocket.connect
     caller = Caller(scope, receive, send)
-    session = WebsocketSession(caller, scope.get("subprotocols") or (), stand.settings)
+    session = WebsocketSession(caller, scope.get("subprotocols") or (), platform.settings)
     pending: PendingCall | None = None
     try:
-        pending = await _submit(stand, project, target, scope, session)
-        waits = {pending.done, pending.dismissed, caller.gone, session.opened}
+        pending = await _submit(platform, project, target, scope, session)
+        waits = {pending.done, pending.released, caller.gone, session.opened}
         await asyncio.wait(waits, timeout=way.limit, return_when=asyncio.FIRST_COMPLETED)
         if session.opened.done():
             await _hold(pending, session)
-        elif (response := await _denial(stand, project, pending, caller, way)) is not None:
+        elif (response := await _denial(platform, project, pending, caller, way)) is not None:
             await caller.deny(response)
     except PlatformError as error:
         await caller.deny(way.refuse(error.status, error.code, str(error)))
     finally:
         if pending is not None and not pending.done.done() and not session.ended.done():
-            await stand.dispatcher.cancel(pending.made.id)
+            await platform.dispatcher.cancel(pending.call.id)
         await caller.stop()
 
 
-async def _submit(stand: Platform, project: Project, target: str, scope: Any, session: WebsocketSession) -> PendingCall:
+async def _submit(
+    platform: Platform, project: Project, target: str, scope: Any, session: WebsocketSession
+) -> PendingCall:
     """Queue it as a call. Raises StoreError."""
-    headers = app_headers(scope["headers"], lambda secret: stand.keys.find(secret) is not None)
+    headers = app_headers(scope["headers"], lambda secret: platform.keys.find(secret) is not None)
     headers = tuple((name, value) for name, value in headers if not name.startswith(HANDSHAKE))
-    return await stand.submit(project, target, b"", method=WEBSOCKET, headers=headers, session=session)
+    return await platform.submit(project, target, b"", method=WEBSOCKET, headers=headers, session=session)
 
 
 async def _hold(pending: PendingCall, session: WebsocketSession) -> None:
     """Until it has ended, or the platform stops."""
-    await asyncio.wait({session.ended, pending.done, pending.dismissed}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({session.ended, pending.done, pending.released}, return_when=asyncio.FIRST_COMPLETED)
     if not session.ended.done():
         session.stop()
         await asyncio.wait({session.ended}, timeout=STOP)
 
 
 async def _denial(
-    stand: Platform, project: Project, pending: PendingCall, caller: Caller, way: _Way
+    platform: Platform, project: Project, pending: PendingCall, caller: Caller, way: _Way
 ) -> Response | None:
     """The response for a handshake that was not completed; None if the caller is gone."""
     if caller.gone.done():
         return None
     if pending.done.done():
         return _ended(pending.done.result(), pending, way)
-    if pending.dismissed.done():
+    if pending.released.done():
         return _named(way.refuse(503, "stopping", "the platform stops; connect again when it runs"), pending)
-    if (building := late_message(stand, project)) is not None:
+    if (building := late_message(platform, project)) is not None:
         return _named(way.refuse(503, "building", building), pending)
     return _named(way.refuse(504, "timeout", "Gateway timeout"), pending)
 
@@ -141,12 +143,12 @@ def _ended(outcome: Outcome, pending: PendingCall, way: _Way) -> Response:
         return _named(way.refuse(outcome.status, "failed", outcome.error or ""), pending)
     response = Response(outcome.body, outcome.status)
     length = (b"content-length", str(len(outcome.body)).encode())
-    response.raw_headers = [*answer_headers(outcome.headers, pending.made.id), length]
+    response.raw_headers = [*answer_headers(outcome.headers, pending.call.id), length]
     return response
 
 
 def _named(response: Response, pending: PendingCall) -> Response:
-    response.headers[CALL_ID] = pending.made.id
+    response.headers[CALL_ID] = pending.call.id
     return response
 
 

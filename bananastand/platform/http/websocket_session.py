@@ -72,11 +72,11 @@ class WebsocketSession:
         if replica.address is None:
             return outcomes.NO_WEBSOCKETS
         timeout, headers = float(project.inference_timeout), _asked(pending, replica.address)
-        route, largest = pending.made.route, self._settings.max_message
+        route, largest = pending.call.route, self._settings.max_message
         try:
             app = await open_websocket(replica.address, route, headers, self._subprotocols, largest, timeout)
         except Denied as denied:
-            return outcomes.answered(denied.answer)
+            return outcomes.from_answer(denied.answer)
         except NoHandshake as problem:
             return outcomes.no_handshake(await self._death(replica) or str(problem))
         except AnswerTooLate:
@@ -101,7 +101,7 @@ class WebsocketSession:
     ) -> Outcome:
         response = app.response
         assert response is not None, "a handshake that is done has a response"
-        headers = answer_headers(_answered(response.headers.raw_items()), pending.made.id)
+        headers = answer_headers(_answered(response.headers.raw_items()), pending.call.id)
         try:
             await self._caller.accept(app.subprotocol, headers)
         except OSError:
@@ -163,7 +163,7 @@ class WebsocketSession:
         while True:
             now = time.monotonic()
             if (due := self._last + timeout) <= now:
-                outcome = outcomes.silent(timeout)
+                outcome = outcomes.silent_websocket(timeout)
                 return _both(Close(GOING_AWAY, outcome.error or ""), outcome)
             if replica.leaving.done():
                 if replica.state != "draining":
@@ -186,10 +186,10 @@ class WebsocketSession:
             reason = await self._death(replica) or "the app broke the connection off"
             return _both(Close(FAILURE, reason), outcomes.ended_websocket(reason))
         close = Close(None if received.code == NO_CODE else received.code, received.reason)
-        return _both(close, outcomes.closed("app", close.code, close.reason, self._received, self._sent))
+        return _both(close, outcomes.closed_websocket("app", close.code, close.reason, self._received, self._sent))
 
     def _caller_closed(self, close: Close) -> _End:
-        outcome = outcomes.closed("caller", close.code, close.reason, self._received, self._sent)
+        outcome = outcomes.closed_websocket("caller", close.code, close.reason, self._received, self._sent)
         return _End(Close(GOING_AWAY) if close.code == ABNORMAL else close, close, outcome)
 
     @staticmethod
@@ -221,10 +221,10 @@ def _asked(pending: PendingCall, address: tuple[str, int]) -> Headers:
     """
     host, port = address
     own = f"http://localhost:{port}" if ":" in host else f"http://{host}:{port}"
-    headers = tuple((name, own if name == "origin" else value) for name, value in pending.made.headers)
+    headers = tuple((name, own if name == "origin" else value) for name, value in pending.call.headers)
     if any(name == REQUEST_ID for name, _ in headers):
         return headers
-    return (*headers, (REQUEST_ID, pending.made.run_id))
+    return (*headers, (REQUEST_ID, pending.call.run_id))
 
 
 def _answered(headers: Iterable[tuple[str, str]]) -> Headers:

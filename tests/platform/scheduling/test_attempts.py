@@ -18,7 +18,7 @@ from stands import called, deployed, running, until
 async def begin(stand: Platform, project: Project, route: str, seconds: float) -> PendingCall:
     """A call that is in a replica."""
     pending = await stand.submit(project, route, json.dumps({"seconds": seconds}).encode())
-    await until(lambda: pending.made.id in stand.dispatcher.line(project.id).at_work)
+    await until(lambda: pending.call.id in stand.dispatcher.queue(project.id).running)
     return pending
 
 
@@ -30,7 +30,7 @@ async def end(pending: PendingCall) -> Outcome:
 
 def begun(executed: Path, pending: PendingCall) -> int:
     """How often a handler has begun it."""
-    return sum(line.split()[0] == pending.made.run_id for line in executed.read_text().splitlines())
+    return sum(line.split()[0] == pending.call.run_id for line in executed.read_text().splitlines())
 
 
 def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_succeed(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_succeed(
             assert [(await end(each)).error for each in good] == [None] * 3
             assert begun(executed, bad) == 4, "once beside others, and three times alone"
             assert all(begun(executed, each) <= 2 for each in good)
-            assert [each.made.attempts for each in good] == [1] * 3
+            assert [each.call.attempts for each in good] == [1] * 3
 
     asyncio.run(scenario())
 
@@ -66,7 +66,7 @@ def test_a_call_that_is_tried_alone_has_no_other_beside_it(tmp_path: Path) -> No
             late = [await stand.submit(project, "/sleep", b'{"seconds": 0.1}') for _ in range(4)]
             at_once = 0
             while not all(each.done.done() for each in (first, second, *late)):
-                at_work = list(stand.dispatcher.line(project.id).at_work.values())
+                at_work = list(stand.dispatcher.queue(project.id).running.values())
                 if any(each.alone for each in at_work):
                     assert len(at_work) == 1
                 at_once = max(at_once, len(at_work))
@@ -87,7 +87,7 @@ def test_what_is_tried_alone_and_its_attempts_are_known_after_a_restart(tmp_path
             waits = await begin(stand, project, "/sleep", 5.0)
             bad = await begin(stand, project, "/crash", 0)
             await until(lambda: waits.alone and bad.alone)
-            return bad.made.id
+            return bad.call.id
 
     async def second(name: str) -> None:
         async with running(tmp_path / "data", attempts=3) as stand:
@@ -141,6 +141,6 @@ def test_a_replica_with_a_stuck_handler_is_ended_when_its_other_calls_take_too_l
             neighbour = await begin(stand, project, "/sleep", 7.0)
             assert (await end(stuck)).status == 504
             assert (await end(neighbour)).error is None
-            assert (neighbour.alone, neighbour.made.attempts) == (True, 1)
+            assert (neighbour.alone, neighbour.call.attempts) == (True, 1)
 
     asyncio.run(scenario())

@@ -86,8 +86,8 @@ def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, max_replicas=1)
             pending_calls = [await stand.submit(project, "/sleep", b'{"seconds": 0.3}') for _ in range(3)]
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
-            return [each.made.id for each in pending_calls]
+            await until(lambda: stand.dispatcher.queue(project.id).running)
+            return [each.call.id for each in pending_calls]
 
     async def after(names: list[str]) -> list[object]:
         async with running(tmp_path) as stand:
@@ -104,16 +104,16 @@ def test_a_call_that_is_called_off_ends_whether_it_waits_or_runs(tmp_path: Path)
         async with running(tmp_path) as stand:
             project = await deployed(stand, max_replicas=1)
             runs, waits = [await stand.submit(project, "/sleep", b'{"seconds": 5}') for _ in range(2)]
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            await until(lambda: stand.dispatcher.queue(project.id).running)
             began = time.monotonic()
-            assert await stand.dispatcher.cancel(waits.made.id)
-            assert await stand.dispatcher.cancel(runs.made.run_id)
+            assert await stand.dispatcher.cancel(waits.call.id)
+            assert await stand.dispatcher.cancel(runs.call.run_id)
             for pending in (runs, waits):
                 outcome = await pending.outcome(5)
                 assert outcome is not None
                 assert outcome.error == "the run was cancelled"
             assert time.monotonic() - began < 2
-            assert not await stand.dispatcher.cancel(runs.made.id)
+            assert not await stand.dispatcher.cancel(runs.call.id)
             assert not await stand.dispatcher.cancel("call_of_nobody")
 
     asyncio.run(scenario())
@@ -178,14 +178,14 @@ def test_large_bodies_and_answers_lie_in_files_and_go_with_their_call(tmp_path: 
             outcome = await pending.outcome(20)
             assert outcome is not None
             assert len(json.loads(outcome.body)["large"]) == 300_000
-            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{pending.made.id}.answer"]
-            again = await stand.dispatcher.find(pending.made.id)
+            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{pending.call.id}.answer"]
+            again = await stand.dispatcher.find(pending.call.id)
             assert again is not None
             assert again is not pending
             assert await again.outcome() == outcome
             assert await stand.calls.forget_before(time.time()) == 1
             assert list((tmp_path / "bodies").iterdir()) == []
-            assert await stand.dispatcher.find(pending.made.id) is None
+            assert await stand.dispatcher.find(pending.call.id) is None
 
     asyncio.run(scenario())
 
@@ -211,8 +211,8 @@ def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(tmp_path: P
         async with running(tmp_path) as stand:
             project = await deployed(stand)
             pending = await stand.submit(project, "/events", b'{"events": 3}')
-            assert await pending.opened()
-            pieces = [piece async for piece in pending.pieces()]
+            assert await pending.wait_for_stream()
+            pieces = [piece async for piece in pending.chunks()]
             outcome = await pending.outcome(5)
             assert outcome is not None
             assert len(pieces) > 1
@@ -237,23 +237,23 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_ca
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bananastand.platform.scheduling.recorder.UNRECORDED", 0.3)
-    monkeypatch.setattr("bananastand.platform.scheduling.recorder.AGAIN", 0.05)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.RETRY_SECONDS", 0.05)
 
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)
             pending = await stand.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            await until(lambda: stand.dispatcher.queue(project.id).running)
             pages = await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA page_count").scalar_one())
             await stand.store.write(lambda each: each.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
             with pytest.raises(StoreFull, match="the disk is full"):
                 await stand.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
             assert await pending.outcome(10) is None
-            assert pending.dismissal is not None
-            assert pending.dismissal.startswith(
-                f"the end of the call {pending.made.id} cannot be stored yet, ask for it"
+            assert pending.release_reason is not None
+            assert pending.release_reason.startswith(
+                f"the end of the call {pending.call.id} cannot be stored yet, ask for it"
             )
-            assert "the disk is full" in pending.dismissal
+            assert "the disk is full" in pending.release_reason
             await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
             await until(lambda: pending.done.done())
             outcome = await pending.outcome(10)

@@ -34,7 +34,7 @@ def test_a_call_whose_caller_leaves_before_it_is_acknowledged_is_cancelled(tmp_p
                 with pytest.raises(asyncio.CancelledError):
                     await call
             await stand.store.write(lambda connection: None)  # what was asked for before is written
-            await until(lambda: stand.calls.unfinished() == [] and not stand.dispatcher.line(project.id).waiting)
+            await until(lambda: stand.calls.unfinished() == [] and not stand.dispatcher.queue(project.id).waiting)
 
     asyncio.run(scenario())
 
@@ -80,7 +80,7 @@ def test_a_call_that_has_used_up_its_attempts_ends_at_the_next_start_and_is_not_
             project = await deployed(stand, environment={"EXECUTED": str(executed)})
             pending = await stand.submit(project, "/sleep", b'{"seconds": 30}')
             await until(executed.exists)
-            return pending.made.id
+            return pending.call.id
 
     async def second(call: str) -> None:
         async with running(tmp_path / "data") as stand:
@@ -88,7 +88,7 @@ def test_a_call_that_has_used_up_its_attempts_ends_at_the_next_start_and_is_not_
             assert pending is not None
             outcome = await pending.outcome(30)
             assert outcome is not None
-            assert outcome.error == "the call was given up after 3 attempts: the stand was killed while it ran"
+            assert outcome.error == "the call was given up after 3 attempts: the platform was killed while it ran"
             assert len(executed.read_text().splitlines()) == 1
 
     call = asyncio.run(first())
@@ -104,7 +104,7 @@ def test_no_late_lease_and_no_late_return_to_the_queue_changes_an_end(tmp_path: 
             project = await deployed(stand)
             pending = await stand.submit(project, "/", b"{}")
             await pending.outcome(30)
-            call = pending.made
+            call = pending.call
             await stand.calls.lease(call, "a replica", 30.0)
             stand.calls.requeue(call, counted=False)
             await stand.calls.finish(call, outcomes.CANCELLED, project.model_key)

@@ -137,12 +137,12 @@ def test_the_size_of_a_queues_bodies_is_limited_too(tmp_path: Path) -> None:
             with pytest.raises(TooBusy, match="hold 70000 bytes"):
                 await stand.submit(project, "/", b"x" * 70_000)
             await stand.submit(project, "/", b"x" * 20_000)
-            await stand.dispatcher.cancel(first.made.id)
-            await until(lambda: stand.dispatcher.line(project.id).size == 20_000)
+            await stand.dispatcher.cancel(first.call.id)
+            await until(lambda: stand.dispatcher.queue(project.id).size == 20_000)
             await stand.submit(project, "/", b"x" * 70_000)
         async with running(tmp_path, queue_bytes=100_000) as stand:
             project = stand.projects.named("app")
-            assert stand.dispatcher.line(project.id).size == 70_000, "what lies in files counts after a restart"
+            assert stand.dispatcher.queue(project.id).size == 70_000, "what lies in files counts after a restart"
 
     asyncio.run(scenario())
 

@@ -108,7 +108,7 @@ def test_potassiums_own_server_is_asked_again_when_it_says_that_no_handler_ran(t
             pending = await stand.submit(project, "/gpu", busy)
             outcome = await pending.outcome(30)
             assert outcome is not None
-            assert (outcome.status, pending.made.attempts) == (200, 1)
+            assert (outcome.status, pending.call.attempts) == (200, 1)
 
     asyncio.run(scenario())
 

@@ -16,7 +16,7 @@ import pytest
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.builds import Build, State
 from bananastand.platform.store.disk_usage import parts_of, size_of
-from bananastand.platform.store.retention import Item, Known, needless, over_budget
+from bananastand.platform.store.retention import Item, Known, expendable, over_budget
 from real_platform import PATHS
 from stands import Up
 
@@ -138,7 +138,7 @@ def test_what_has_no_row_goes_once_it_is_older_than_what_may_get_one(tmp_path: P
     aged(fill(tmp_path / "builds" / "gone"), 1)
 
     found = names(
-        needless(tmp_path, known(build("b", "queued"), live="b", calls=("call",)), Settings(tmp_path)), tmp_path
+        expendable(tmp_path, known(build("b", "queued"), live="b", calls=("call",)), Settings(tmp_path)), tmp_path
     )
 
     assert set(found) == {*old, "git/gone.git", "builds/gone"}
@@ -150,7 +150,7 @@ def test_failed_builds_are_kept_by_count_and_age_and_their_files_for_an_hour(tmp
         fill(tmp_path / "builds" / each.id)
     settings = Settings(tmp_path, failed_kept=4, failed_age=3.5 * DAY)
 
-    found = names(needless(tmp_path, known(*builds), settings), tmp_path)
+    found = names(expendable(tmp_path, known(*builds), settings), tmp_path)
 
     assert found == {
         "builds/f1": "failed build's files", "builds/f2": "failed build's files", "builds/f3": "failed build's files",
@@ -172,8 +172,8 @@ def test_caches_are_left_alone_while_a_build_is_at_work_and_where_a_version_uses
     aged(layer / "layer.json", 40)
     settings = Settings(tmp_path)
 
-    idle = names(needless(tmp_path, known(build("b", "live"), live="b"), settings), tmp_path)
-    busy = names(needless(tmp_path, known(build("b", "building"), live="b", idle=False), settings), tmp_path)
+    idle = names(expendable(tmp_path, known(build("b", "live"), live="b"), settings), tmp_path)
+    busy = names(expendable(tmp_path, known(build("b", "building"), live="b", idle=False), settings), tmp_path)
 
     assert idle == {"cache/environments/unused": "environment", "cache/layers/old": "RUN result"}
     assert busy == {}

@@ -64,9 +64,9 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> 
     newer = Store(store.path)
     builds = Builds(newer)
     build = builds.create(Projects(newer).create("app"), "small")
-    made = builds.deployed(build, Launch("process", ("python", "app.py"), "/srv"))
+    made = builds.add_deployment(build, Launch("process", ("python", "app.py"), "/srv"))
     assert builds.takes(made.id) == 1
-    builds.learn(made, 64)
+    builds.record_concurrency(made, 64)
     newer.close()
 
     assert Builds(Store(store.path)).takes(made.id) == 64
@@ -87,7 +87,7 @@ def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tm
             first, second = await again.outcome(1), await (await _found(stand, queued.id)).outcome(20)
             assert first is not None
             assert second is not None
-            assert again.made.id == ended.made.id
+            assert again.call.id == ended.call.id
             assert first.headers == (("content-type", "application/json"),)
             assert json.loads(second.body)["got"] == {"n": 2}
 
@@ -219,7 +219,7 @@ def test_a_build_goes_its_way_and_no_other(store: Store) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     seen = list[str]()
-    builds.changed.append(lambda each: seen.append(each.state))
+    builds.on_change.append(lambda each: seen.append(each.state))
 
     with pytest.raises(Conflict, match="the build is queued and cannot become live"):
         builds.move(build, "live")
@@ -239,7 +239,7 @@ def test_a_deployment_is_the_launch_it_was_made_of(store: Store) -> None:
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     launch = Launch("process", ("python", "app.py"), "/srv", {"A": "b"}, python="/usr/bin/python3", port=8000)
 
-    builds.deployed(build, launch)
+    builds.add_deployment(build, launch)
 
     kept = builds.deployment(build.id)
     assert kept is not None
