@@ -70,7 +70,7 @@ async def prune_regularly(platform: Platform) -> None:
 
 
 async def disk_of(platform: Platform) -> tuple[list[Part], int, list[Item]]:
-    """Return the parts of the data directory with their sizes, the free bytes of its disk, and what a prune would delete."""
+    """Return the parts of the data directory with their sizes, its disk's free bytes, and what a prune would delete."""
     parts, free = await asyncio.to_thread(parts_of, platform.settings.data)
     return parts, free, await prune(platform, dry_run=True)
 

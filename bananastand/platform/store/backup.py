@@ -113,7 +113,7 @@ def _restore(file: Path, data: Path) -> str:
             manifest = json.loads((staged / MANIFEST).read_text(encoding="utf-8"))
             if manifest["format"] != FORMAT:
                 raise Refused(
-                    f"{file} is of format {about['format']}, and this program knows {FORMAT}: use a newer one"
+                    f"{file} is of format {manifest['format']}, and this program knows {FORMAT}: use a newer one"
                 )
             starts = _check(staged / DATABASE)
         except (OSError, EOFError, ValueError, KeyError, TypeError, *BROKEN_BACKUP) as error:

@@ -1,7 +1,7 @@
 """The rows of builds and of the deployments that they make.
 
-queued -> building -> deploying -> live; failed or cancelled from any of the first three. A deployment is the result of a
-build, under the build's id; it never changes, and a project points at the one that takes its traffic.
+queued -> building -> deploying -> live; failed or cancelled from any of the first three. A deployment is the result of
+a build, under the build's id; it never changes, and a project points at the one that takes its traffic.
 """
 
 from __future__ import annotations

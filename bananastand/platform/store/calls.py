@@ -206,7 +206,7 @@ class Calls:
         return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts, alone=alone)
 
     async def finish(self, call: Call, outcome: Outcome, model_key: str) -> Call:
-        """Record the end of a call, and count it in its day's usage, in one transaction. A recorded end never changes."""
+        """Record the end of a call, and count it in its day's usage, in one transaction; a recorded end stays."""
         if len(outcome.body) > SMALL:
             await self._blobs.put(_answer_name(call), outcome.body)
         now = time.time()

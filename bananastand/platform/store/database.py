@@ -2,8 +2,8 @@
 
 SQLite in WAL mode. A committed transaction survives a killed process, and a power cut too (synchronous=FULL). Calls are
 written by a thread of their own (`writer`), which waits for the disk and for other programs' locks; what is rarely
-written is written on the event loop, and refused where another program has the lock. Leases are bookkeeping that a power
-cut may undo (synchronous=NORMAL): an attempt that it forgets is made once more.
+written is written on the event loop, and refused where another program has the lock. Leases are bookkeeping that a
+power cut may undo (synchronous=NORMAL): an attempt that it forgets is made once more.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class Store:
 
 
 def upgrade(connection: Connection, path: Path, steps: Sequence[Step] = STEPS) -> int:
-    """Migrate a database to the newest version, one transaction for each step, and keep a copy of the old one beside it.
+    """Migrate a database to the newest version, one transaction a step, and keep a copy of the old one beside it.
 
     Args:
         connection: Of the database.

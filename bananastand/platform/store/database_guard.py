@@ -43,7 +43,8 @@ def check_database(data: Path, name: str = "stand.sqlite") -> None:
             "lost if another program, such as sqlite3, has opened the database since)"
         )  # fmt: skip
     if starts < record["starts"]:
-        raise _lost(path, f"is older than this directory: it knows of start {starts}, and {record['starts']} is the last")
+        last = record["starts"]
+        raise _lost(path, f"is older than this directory: it knows of start {starts}, and {last} is the last")
 
 
 def note_start(data: Path, name: str = "stand.sqlite") -> None:
