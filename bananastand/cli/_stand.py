@@ -37,7 +37,7 @@ from bananastand.platform.http.pushes import GITHUB, git_app, github_app
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.isolation import describe
 from bananastand.platform.replicas.start_command import MARK
-from bananastand.platform.settings import Settings, cards, default_data
+from bananastand.platform.settings import Settings, default_data, list_gpus
 from bananastand.platform.store.keys import FIRST, api_token, write_client_file
 from bananastand.platform.store.private_files import UMASK, protect_memory
 from bananastand_mocks.kernel.provider import Provider
@@ -92,7 +92,7 @@ def run(options: Options, builder: Builder | None = None) -> int:
     settings = Settings(
         data=data,
         secrets=secrets,
-        gpus=cards(),
+        gpus=list_gpus(),
         memory_mb=options.memory_mb,
         max_connections=options.max_connections,
         queue_length=options.queue,

@@ -66,7 +66,7 @@ class SimulatedPlatform:
     def __init__(self, data: Path, world: World, kill_after: int | None = None) -> None:
         self._world, profile = world, world.profile
         self.settings = Settings(
-            data=data, parents=0, attempts=profile.attempts, start_timeout=20.0, drain_timeout=10.0,
+            data=data, fork_servers=0, attempts=profile.attempts, start_timeout=20.0, drain_timeout=10.0,
             background_timeout=20.0, liveness_interval=3.0, liveness_timeout=6.0,
         )  # fmt: skip
         self.writes, self._kill_after = 0, kill_after
