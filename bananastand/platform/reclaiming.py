@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from .building.environments.environment_cache import remove_environment
 from .errors import PlatformError
-from .http.git_wire import status_of
+from .http.git_wire import exit_status
 from .store import tables
 from .store.builds import FINAL_STATES
 from .store.disk_usage import Part, parts_of
@@ -57,7 +57,7 @@ async def prune(platform: Platform, *, dry_run: bool = False) -> list[Item]:
             await asyncio.to_thread(_remove, item.path)
         deleted.append(item)
     for repository in sorted((data / "git").glob("*.git")):
-        await status_of("gc", "--quiet", f"--prune={UNREACHABLE}", at=repository)
+        await exit_status("gc", "--quiet", f"--prune={UNREACHABLE}", at=repository)
     return deleted
 
 

@@ -1,4 +1,4 @@
-"""How the platform words what it refuses before any of its parts has the request: as that part does. Sends nothing."""
+"""Writes refusals of the HTTP server in the form of the route that the request was for."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from .run_url import refusal as run_refusal
 
 __all__ = ["RESERVED", "dialect_of_platform"]
 
-RESERVED = ("/healthz", "/readyz", "/metrics", "/stand/v1")  # answered also where there are too many connections
+RESERVED = ("/healthz", "/readyz", "/metrics", "/stand/v1")  # answered even when there are too many connections
 
 
 def dialect_of_platform(providers: Dialect, fronts: Container[int]) -> Dialect:
-    """Refusals of run URLs are three indented lines, those of Banana's APIs and of the mocks their own.
+    """Return a dialect: run URLs have three indented lines, Banana's APIs and the mocks their own forms.
 
     Args:
-        providers: Words refusals of the providers' paths.
-        fronts: Ports of fronts, which answer in the platform's own shape.
+        providers: The dialect of the providers' paths.
+        fronts: The ports of fronts, which have the platform's own form.
     """
 
-    def worded(refusal: Refusal) -> tuple[str, bytes]:
+    def dialect(refusal: Refusal) -> tuple[str, bytes]:
         if refusal.port in fronts:
             return plain_json(refusal)
         host = refusal.host.lower().partition(":")[0]
@@ -34,4 +34,4 @@ def dialect_of_platform(providers: Dialect, fronts: Container[int]) -> Dialect:
             return answer.headers["content-type"], bytes(answer.body)
         return providers(refusal)
 
-    return worded
+    return dialect

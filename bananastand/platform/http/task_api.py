@@ -1,7 +1,7 @@
-"""Banana's first API: `api/task/start/v1` and `api/task/check/v1`, and `feedback/v2`. Knows no replica.
+"""Banana's first API: `api/task/start/v1` and `api/task/check/v1`, and `feedback/v2`.
 
-banana-dev 0.0.1 to 0.1.0, 2.0.0 and 2.0.1 speak it, and the Node and Go clients of that time. All that they send is in
-a `data` object. They read `success`, `message`, `data.taskID`, `data.taskStatus` ("Done", all else is not yet) and
+banana-dev 0.0.1 to 0.1.0, 2.0.0 and 2.0.1 use it, and the Node and Go clients of that time. Everything they send is in
+a `data` object. They read `success`, `message`, `data.taskID`, `data.taskStatus` ("Done"; else not yet) and
 `data.taskOut`; statuses other than 200 are raised with the body's `message`.
 """
 
@@ -24,25 +24,20 @@ from .proxy import read_body
 
 __all__ = ["is_task_path", "serve_task_api"]
 
-VERSION = "Nov 14 2021"  # the first that was seen in an answer
-LONG_POLL = 50.0  # seconds that a check is held
-OPINION = 2000  # characters of a feedback in the log
+VERSION = "Nov 14 2021"  # the first in a known answer
+LONG_POLL = 50.0  # seconds that a check waits for the task
+MAX_FEEDBACK = 2000  # characters of a feedback in the log
 
 Body = dict[str, Any]
 
 
 def is_task_path(path: str) -> bool:
-    """Whether this is one of its addresses below Banana's mount, with or without the slash at the end."""
+    """Return whether a path is one of this API's, with or without a trailing slash."""
     return path.rstrip("/") in OPERATIONS
 
 
 async def serve_task_api(platform: Platform, request: Request) -> Response:
-    """Answer one of its requests.
-
-    Args:
-        stand: Takes the calls.
-        request: Its path is one of `is_task_path`.
-    """
+    """Answer a request whose path is one of `is_task_path`."""
     body: Body = {}
     try:
         if request.method != "POST":
@@ -55,7 +50,7 @@ async def serve_task_api(platform: Platform, request: Request) -> Response:
 
 
 class _WrongMethod(Refused):
-    """No POST request."""
+    """The request is no POST."""
 
     code, status = "method_not_allowed", 405
 
@@ -73,7 +68,7 @@ async def _start(platform: Platform, body: Body) -> Body:
 
 
 async def _check(platform: Platform, body: Body) -> Body:
-    """The Node and Go clients send no key here: a task's id is as hard to guess."""
+    """Answer a check. The Node and Go clients send no key here: a task's id is as hard to guess."""
     data = _object("data", body.get("data"))
     pending = await _call(platform, data.get("apiKey"), data.get("taskID"), "data.taskID")
     outcome = await pending.outcome(LONG_POLL if body.get("longPoll") is True else 0.0)
@@ -86,15 +81,15 @@ async def _check(platform: Platform, body: Body) -> Body:
 
 
 async def _feedback(platform: Platform, body: Body) -> Body:
-    """What a user thinks of an answer: a line in the project's log. Errors have status 200, as in all of version 2."""
+    """Write a user's feedback to the project's log. Errors have status 200, as everywhere in version 2."""
     try:
         pending = await _call(platform, body.get("apiKey"), body.get("callID"), "callID")
     except PlatformError as error:
         return {"success": False, "message": f"error: {error}"}
     project = platform.projects.get(pending.call.project_id)
     if project is not None:
-        opinion = json.dumps(body.get("feedback"))[:OPINION]
-        platform.log_of(project).add(f"call {pending.call.id} feedback {opinion}")
+        feedback = json.dumps(body.get("feedback"))[:MAX_FEEDBACK]
+        platform.log_of(project).add(f"call {pending.call.id} feedback {feedback}")
     return {"callID": pending.call.id}
 
 
@@ -106,7 +101,7 @@ OPERATIONS: dict[str, Callable[[Platform, Body], Awaitable[Body]]] = {
 
 
 async def _call(platform: Platform, key: Any, id: Any, field: str) -> PendingCall:
-    """Raises Unauthorized, NotFound."""
+    """Return the call of that id. Raises Unauthorized, NotFound."""
     if key is not None:
         _check_key(platform, key)
     pending = await platform.dispatcher.find(_text(field, id))
@@ -121,7 +116,7 @@ def _check_key(platform: Platform, key: Any) -> None:
 
 
 def _read(outcome: Outcome) -> tuple[str | None, Any]:
-    """Why the task failed, or None and its output."""
+    """Return why the task failed, or None and its output."""
     if outcome.error is not None:
         return outcome.error, None
     try:
