@@ -140,7 +140,7 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
 @pytest.fixture
 def quick_deaths(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken connection is nobody's death here: nothing need be waited for."""
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.DEATH", 0.02)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.DEATH_SECONDS", 0.02)
 
 
 @pytest.mark.usefixtures("quick_deaths")

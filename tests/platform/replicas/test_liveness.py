@@ -113,7 +113,7 @@ def test_a_handler_that_holds_the_interpreter_is_not_taken_to_hang_within_its_ti
 def test_a_handler_that_holds_the_interpreter_for_ever_costs_its_own_call_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.5)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.5)
 
     async def scenario() -> None:
         async with running(tmp_path, **QUICK_LIVENESS) as stand:

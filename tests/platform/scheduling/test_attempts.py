@@ -103,7 +103,7 @@ def test_what_is_tried_alone_and_its_attempts_are_known_after_a_restart(tmp_path
 def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.3)
     executed = tmp_path / "executed"
 
     async def scenario() -> None:
@@ -129,7 +129,7 @@ def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
 def test_a_replica_with_a_stuck_handler_is_ended_when_its_other_calls_take_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.3)
 
     async def scenario() -> None:
         async with running(tmp_path / "data", drain_timeout=0.5) as stand:

@@ -135,7 +135,7 @@ def test_a_call_that_takes_too_long_is_a_504_and_its_replica_is_kept_once_it_is_
 
 
 def test_a_replica_whose_handler_does_not_end_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.3)
 
     async def scenario() -> None:
         async with running(tmp_path) as stand:
@@ -236,7 +236,7 @@ def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) ->
 def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_can_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.recorder.UNRECORDED", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.WAIT_SECONDS", 0.3)
     monkeypatch.setattr("bananastand.platform.scheduling.recorder.RETRY_SECONDS", 0.05)
 
     async def scenario() -> None:
