@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from bananastand.platform.errors import StoreError
-from bananastand.platform.scheduling.attempts import BUSY_SECONDS, Attempt, AttemptRunner
+from bananastand.platform.scheduling.attempts import BUSY_SECONDS, AttemptResult, AttemptRunner
 from bananastand.platform.scheduling.call_runner import CallRunner
 from bananastand.platform.scheduling.recorder import RETRY_SECONDS
 
@@ -27,14 +27,14 @@ def _jammed_replica() -> AbstractContextManager[Any]:
             pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
         except StoreError:
             await asyncio.sleep(RETRY_SECONDS)
-            self._settle(queue, pending, Attempt(pending.cancelled), 0.0)
+            self._settle(queue, pending, AttemptResult(pending.cancelled), 0.0)
             replica.release()
             self.dispatch(project.id)
             return
         try:
             attempt = await _make_without_net(self._attempts, project, pending, replica)
         except asyncio.CancelledError:
-            attempt = Attempt(pending.cancelled, counted=False)
+            attempt = AttemptResult(pending.cancelled, counted=False)
         pending.task = None
         if attempt.outcome is None and attempt.pause and not self.is_closing:
             await asyncio.sleep(attempt.pause)
@@ -47,7 +47,7 @@ def _jammed_replica() -> AbstractContextManager[Any]:
     return mock.patch.object(CallRunner, "_run", run)
 
 
-async def _make_without_net(attempts: Any, project: Any, pending: Any, replica: Any) -> Attempt:
+async def _make_without_net(attempts: Any, project: Any, pending: Any, replica: Any) -> AttemptResult:
     attempt = await attempts.run(project, pending, replica)
     if attempt.outcome is not None and (attempt.outcome.error or "").startswith("the platform failed"):
         raise RuntimeError(attempt.outcome.error)
@@ -58,10 +58,10 @@ def _busy_answer() -> AbstractContextManager[Any]:
     """An app's own 503 is mistaken for a request that no handler has run."""
     send = AttemptRunner._send  # pyright: ignore[reportPrivateUsage]
 
-    async def repeat(self: Any, project: Any, pending: Any, replica: Any, request: Any) -> Attempt:
+    async def repeat(self: Any, project: Any, pending: Any, replica: Any, request: Any) -> AttemptResult:
         attempt = await send(self, project, pending, replica, request)
         if attempt.outcome is not None and attempt.outcome.status == 503:
-            return Attempt(None, counted=False, pause=BUSY_SECONDS)
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         return attempt
 
     return mock.patch.object(AttemptRunner, "_send", repeat)
@@ -71,7 +71,7 @@ def _shared_death() -> AbstractContextManager[Any]:
     """A replica's death counts for all calls in it, and they are tried again together."""
     lost = AttemptRunner._lost  # pyright: ignore[reportPrivateUsage]
 
-    async def count(self: Any, pending: Any, replica: Any, problem: str) -> Attempt:
+    async def count(self: Any, pending: Any, replica: Any, problem: str) -> AttemptResult:
         pending.shared = False
         return replace(await lost(self, pending, replica, problem), alone=False)
 

@@ -80,9 +80,8 @@ class PlatformServer:
             return
         port = (scope.get("server") or ("", 0))[1]
         project = self._fronts.get(port)
-        moved = (
-            rewrite_banana_host(scope) if project is None else None
-        )  # a front requires no key, and so answers to no other name
+        # A front requires no key, and so answers to no other name.
+        moved = rewrite_banana_host(scope) if project is None else None
         if (refusal := self._guard.refusal(scope, names=(host_of(scope),) if moved is not None else ())) is not None:
             await _refuse(scope, receive, send, refusal)
             return

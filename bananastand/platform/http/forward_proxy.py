@@ -21,7 +21,7 @@ from bananastand.asgi.limits import ConnectionLimits
 from ..task_set import TaskSet
 from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
-__all__ = ["ForwardProxy", "Refusal"]
+__all__ = ["ForwardProxy", "ProxyRefusal"]
 
 HANDSHAKE = b"\x16"  # the first byte of TLS
 NO_FILES_SECONDS = 0.2  # to wait where this process has no file left for a connection
@@ -39,7 +39,7 @@ REASONS = {
 }
 
 
-class Refusal(Exception):
+class ProxyRefusal(Exception):
     """The request is refused with this HTTP status and text."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -140,7 +140,7 @@ class ForwardProxy:
                 await _tunnel(reader, writer, self._secure, b"")
             else:
                 await self._serve(reader, writer, accepted)
-        except Refusal as refusal:
+        except ProxyRefusal as refusal:
             if streams is not None:
                 await _refuse(*streams, refusal)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -171,7 +171,9 @@ class ForwardProxy:
             return
         url = urlsplit(head.target)
         if url.scheme not in PORTS:
-            raise Refusal(400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses")
+            raise ProxyRefusal(
+                400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses"
+            )
         _check_host(*_split(url.netloc, PORTS[url.scheme]), PORTS[url.scheme])
         path = (url.path or b"/") + (b"?" + url.query if url.query else b"")
         place = self._secure if url.scheme == b"https" else self._plain
@@ -205,20 +207,22 @@ async def _streams(
 
 
 async def _read_head(reader: asyncio.StreamReader, limits: ConnectionLimits) -> _Head:
-    """Read the request line and headers. Raises Refusal, IncompleteReadError."""
+    """Read the request line and headers. Raises ProxyRefusal, IncompleteReadError."""
     try:
         async with asyncio.timeout(limits.head):
             raw = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
-        raise Refusal(431, f"the request's head is longer than {limits.head_bytes} bytes: send less in it") from None
+        raise ProxyRefusal(
+            431, f"the request's head is longer than {limits.head_bytes} bytes: send less in it"
+        ) from None
     except TimeoutError:
-        raise Refusal(408, f"the request's head did not arrive in {limits.head:g} s: send it again") from None
+        raise ProxyRefusal(408, f"the request's head did not arrive in {limits.head:g} s: send it again") from None
     first, *lines = raw[:-4].split(b"\r\n")
     if len(lines) > limits.head_lines:
-        raise Refusal(431, f"the request has more than {limits.head_lines} headers: send fewer")
+        raise ProxyRefusal(431, f"the request has more than {limits.head_lines} headers: send fewer")
     words = first.split(b" ")
     if len(words) != 3:
-        raise Refusal(400, "the first line is no request of HTTP/1.1")
+        raise ProxyRefusal(400, "the first line is no request of HTTP/1.1")
     return _Head(words[0], words[1], words[2], tuple(lines))
 
 
@@ -231,13 +235,15 @@ def _split(place: bytes, default: int) -> tuple[str, int]:
 
 
 def _check_host(host: str, port: int, expected: int) -> None:
-    """Check that a host is one of Banana's. Raises Refusal."""
+    """Check that a host is one of Banana's. Raises ProxyRefusal."""
     if not is_banana_host(host) or port != expected:
         served = ", ".join((f"*.{RUN_DOMAIN}", *API_HOSTS))
-        raise Refusal(403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY")
+        raise ProxyRefusal(
+            403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY"
+        )
 
 
-async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: Refusal) -> None:
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: ProxyRefusal) -> None:
     """Answer, and discard for a moment what still arrives: otherwise the caller's system drops the answer."""
     body = f"{refusal}\n".encode()
     head = (

@@ -60,7 +60,6 @@ def git_app(platform: Platform, url: str) -> Git:
 
 def github_app(platform: Platform, secret: str | None) -> Any:
     """Return the application at GITHUB. Deliveries are signed with the secret and so need no API key."""
-
     repositories = GitHubRepositories(platform.store)
 
     def deploy(name: str, source: str) -> str:

@@ -32,7 +32,7 @@ from ..store.projects import Project
 from . import outcomes
 from .pending_call import PendingCall, Session
 
-__all__ = ["BUSY_SECONDS", "Attempt", "AttemptRunner"]
+__all__ = ["BUSY_SECONDS", "AttemptResult", "AttemptRunner"]
 
 log = logging.getLogger("bananastand.platform")
 
@@ -44,7 +44,7 @@ LAST_LINES_SECONDS = 5.0  # for its last log lines after that
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptResult:
     """How an attempt went.
 
     Attributes:
@@ -73,7 +73,7 @@ class AttemptRunner:
     def __init__(self, settings: Settings, calls: Calls, pool: Pool) -> None:
         self._settings, self._calls, self._pool = settings, calls, pool
 
-    async def run(self, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
+    async def run(self, project: Project, pending: PendingCall, replica: Replica) -> AttemptResult:
         """Make an attempt. When the task is cancelled the handler is cancelled too.
 
         An unexpected error is logged and ends the call with status 500.
@@ -88,30 +88,30 @@ class AttemptRunner:
         except asyncio.CancelledError:
             cut_off = outcomes.CUT_OFF if pending.session is not None else None
             late = project.inference_timeout if pending.cancelled is not None else None
-            return Attempt(pending.cancelled or cut_off, counted=False, busy=late, request=request)
+            return AttemptResult(pending.cancelled or cut_off, counted=False, busy=late, request=request)
         except StoreError as error:
-            return Attempt(outcomes.not_readable(error))
+            return AttemptResult(outcomes.not_readable(error))
         except RequestNotDelivered as error:
             replica.retire(f"it takes no connections: {error}", self._settings.drain_timeout)
-            return Attempt(None, counted=False, pause=BUSY_SECONDS)
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         except RequestNotSendable as error:
-            return Attempt(outcomes.not_sendable(str(error)))
+            return AttemptResult(outcomes.not_sendable(str(error)))
         except ReplicaBusy:
             pending.discard_response()
-            return Attempt(None, counted=False, pause=BUSY_SECONDS)
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         except ConnectionLost as error:
             return await self._lost(pending, replica, str(error))
         except AnswerMalformed as error:
-            return Attempt(outcomes.malformed(str(error)))
+            return AttemptResult(outcomes.malformed(str(error)))
         except AnswerTooLate:
-            return Attempt(outcomes.timed_out(project.inference_timeout), busy=LATE_SECONDS, request=request)
+            return AttemptResult(outcomes.timed_out(project.inference_timeout), busy=LATE_SECONDS, request=request)
         except AnswerTooLarge:
-            return Attempt(outcomes.TOO_LONG, busy=LATE_SECONDS, request=request)
+            return AttemptResult(outcomes.TOO_LONG, busy=LATE_SECONDS, request=request)
         except Exception as error:
             log.exception("call %s failed inside the platform", pending.call.id)
-            return Attempt(outcomes.platform_failed(error), busy=LATE_SECONDS, request=request)
+            return AttemptResult(outcomes.platform_failed(error), busy=LATE_SECONDS, request=request)
 
-    async def wait_until_free(self, replica: Replica, attempt: Attempt) -> None:
+    async def wait_until_free(self, replica: Replica, attempt: AttemptResult) -> None:
         """Wait until the replica is done with a call that was answered or given up.
 
         A replica that is not in time gets no further calls. It is killed when its other calls are over, or their
@@ -133,12 +133,12 @@ class AttemptRunner:
             done.cancel()
             replica.background -= attempt.background
 
-    async def _hold(self, session: Session, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
+    async def _hold(self, session: Session, project: Project, pending: PendingCall, replica: Replica) -> AttemptResult:
         """Leave the replica to a session until the session ends."""
         outcome = await session(project, pending, replica)
         if outcome.from_app:
             self._pool.answered(replica)
-        return Attempt(outcome)
+        return AttemptResult(outcome)
 
     async def _until_done(self, replica: Replica, request: ReplicaRequest, limit: float) -> bool:
         if (worker := replica.worker) is not None:
@@ -146,7 +146,9 @@ class AttemptRunner:
         client = replica.client
         return await client.until_done(limit) if isinstance(client, HttpClient) else True
 
-    async def _send(self, project: Project, pending: PendingCall, replica: Replica, request: ReplicaRequest) -> Attempt:
+    async def _send(
+        self, project: Project, pending: PendingCall, replica: Replica, request: ReplicaRequest
+    ) -> AttemptResult:
         try:
             answer = await replica.client.send(
                 request, project.inference_timeout, on_head=pending.begin_response, on_chunk=pending.add_chunk
@@ -157,8 +159,8 @@ class AttemptRunner:
         outcome = outcomes.from_answer(answer)
         if self._runs_on(replica, request, answer):
             limit = self._settings.background_timeout
-            return Attempt(outcome, busy=limit, background=True, request=request)
-        return Attempt(outcome)
+            return AttemptResult(outcome, busy=limit, background=True, request=request)
+        return AttemptResult(outcome)
 
     @staticmethod
     def _runs_on(replica: Replica, request: ReplicaRequest, answer: ReplicaAnswer) -> bool:
@@ -167,7 +169,7 @@ class AttemptRunner:
             return worker.is_background(request) and worker.runs_on(request)
         return outcomes.is_background_start(answer)
 
-    async def _lost(self, pending: PendingCall, replica: Replica, problem: str) -> Attempt:
+    async def _lost(self, pending: PendingCall, replica: Replica, problem: str) -> AttemptResult:
         """Interpret a broken connection, once it is known whether the replica has ended.
 
         A response that a replica broke off and outlived is the app's own failure: the call is not tried again.
@@ -178,15 +180,15 @@ class AttemptRunner:
             await asyncio.wait({replica.over}, timeout=LAST_LINES_SECONDS)
         reason = replica.failure or "the connection to the replica broke"
         if pending.has_response and not died:
-            return Attempt(outcomes.interrupted(problem or reason))
+            return AttemptResult(outcomes.interrupted(problem or reason))
         if pending.streamed:
-            return Attempt(outcomes.interrupted(reason))
+            return AttemptResult(outcomes.interrupted(reason))
         pending.discard_response()
         if died and pending.shared:
-            return Attempt(None, counted=False, alone=True)
+            return AttemptResult(None, counted=False, alone=True)
         if pending.call.attempts >= self._settings.attempts:
-            return Attempt(outcomes.retries_exhausted(pending.call.attempts, reason))
-        return Attempt(None, alone=died)
+            return AttemptResult(outcomes.retries_exhausted(pending.call.attempts, reason))
+        return AttemptResult(None, alone=died)
 
 
 def _replica_request(pending: PendingCall, body: bytes | FileBody) -> ReplicaRequest:

@@ -20,7 +20,7 @@ from ..store.projects import Project, Projects
 from ..task_set import TaskSet
 from . import outcomes
 from .assignment import next_assignment
-from .attempts import Attempt, AttemptRunner
+from .attempts import AttemptResult, AttemptRunner
 from .call_registry import CallRegistry
 from .pending_call import PendingCall
 from .project_queue import ProjectQueue
@@ -107,25 +107,25 @@ class CallRunner:
             replica.release()
             self.dispatch(project.id)
 
-    async def _attempt(self, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
+    async def _attempt(self, project: Project, pending: PendingCall, replica: Replica) -> AttemptResult:
         """Lease the call and make the attempt. Raises nothing."""
         if pending.cancelled is not None:
-            return Attempt(pending.cancelled)
+            return AttemptResult(pending.cancelled)
         pending.task = asyncio.current_task()
         try:
             pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
             return await self._attempts.run(project, pending, replica)
         except asyncio.CancelledError:
-            return Attempt(pending.cancelled, counted=False)
+            return AttemptResult(pending.cancelled, counted=False)
         except StoreError:  # there is no lease, and so nothing to take back
-            return Attempt(None, counted=True, pause=RETRY_SECONDS)
+            return AttemptResult(None, counted=True, pause=RETRY_SECONDS)
         except Exception as error:
             log.exception("call %s failed inside the platform", pending.call.id)
-            return Attempt(outcomes.platform_failed(error))
+            return AttemptResult(outcomes.platform_failed(error))
         finally:
             pending.task = None
 
-    def _settle(self, queue: ProjectQueue, pending: PendingCall, attempt: Attempt, seconds: float) -> None:
+    def _settle(self, queue: ProjectQueue, pending: PendingCall, attempt: AttemptResult, seconds: float) -> None:
         """End a call that has left its replica, or put it back into the queue."""
         queue.running.pop(pending.call.id, None)
         pending.replica = None
@@ -134,7 +134,7 @@ class CallRunner:
         else:
             self._requeue(queue, pending, attempt)
 
-    def _requeue(self, queue: ProjectQueue, pending: PendingCall, attempt: Attempt) -> None:
+    def _requeue(self, queue: ProjectQueue, pending: PendingCall, attempt: AttemptResult) -> None:
         call = pending.call
         try:
             pending.call = self._calls.requeue(call, counted=attempt.counted, alone=attempt.alone)

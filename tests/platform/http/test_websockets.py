@@ -230,8 +230,8 @@ def test_a_redirect_of_the_handshake_is_the_callers_to_follow(up: Up) -> None:
         ("run URL", {"x-banana-api-key": "wrong"}, 401, "Invalid API key"),
         ("run URL", {"authorization": "Bearer KEY"}, 401, "An API key is required"),
         ("host name", {}, 401, "An API key is required"),
-        ("call route", {}, 401, "a key is wanted"),
-        ("call route", {"authorization": "Bearer wrong"}, 401, "a key is wanted"),
+        ("call route", {}, 401, "an API key is required"),
+        ("call route", {"authorization": "Bearer wrong"}, 401, "an API key is required"),
     ],
 )
 def test_a_websocket_wants_the_key_that_a_request_wants(
