@@ -183,7 +183,7 @@ def deliver(
 
 
 def may_retry(attempt: Attempt) -> bool:
-    """Return whether to retry: after network errors, 408, 425, 429 and 5xx; refused URLs and other statuses are final."""
+    """Return whether to retry: after network errors, 408, 425, 429 and 5xx; all else is final."""
     if attempt.status is not None:
         return attempt.status in (408, 425, 429) or attempt.status >= 500
     return attempt.error not in (None, *FINAL_ERRORS)

@@ -28,22 +28,22 @@ class PlatformVariables(_Variables):
     model_config = SettingsConfigDict(env_ignore_empty=False, extra="ignore", case_sensitive=True)
 
     data: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_DATA",
         description="The data directory: database, builds, logs and keys. Default: `bananastand` in `XDG_DATA_HOME`.",
     )
     data_home: str | None = Field(
-        None,
+        default=None,
         validation_alias="XDG_DATA_HOME",
         description="The user's data folder. Default: `~/.local/share`.",
     )
     gpus: str | None = Field(
-        None,
+        default=None,
         validation_alias="CUDA_VISIBLE_DEVICES",
         description="The GPUs that replicas get, one each, separated by commas. Default: all NVIDIA GPUs.",
     )
     github_secret: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_GITHUB_SECRET",
         description="The secret of GitHub's push webhook. Without one the webhook is off.",
     )
@@ -67,17 +67,17 @@ class CommandVariables(_Variables):
     """`bananastand deploy`, `run` and the other commands that call a platform."""
 
     url: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_URL",
         description="The platform's address. Default: that of the last `bananastand up` of this user.",
     )
     key: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_KEY",
         description="An API key. Default: the one that `bananastand up` wrote for this user.",
     )
     demo_port: int = Field(
-        8750, validation_alias="STAND_PORT", description="Where the platform of `bananastand demo` listens."
+        default=8750, validation_alias="STAND_PORT", description="Where the platform of `bananastand demo` listens."
     )
 
 
@@ -85,22 +85,22 @@ class MocksVariables(_Variables):
     """`bananastand mocks`, the offline mocks."""
 
     vlm_url: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_VLM_URL",
         description="An OpenAI-compatible API that plans PaperBanana's figures. Default: the built-in planner.",
     )
     vlm_key: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_VLM_KEY",
         description="The key of that API; `BANANASTAND_VLM_KEY_KIE` is the one of the provider `kie`, and so on.",
     )
     vlm_model: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_VLM_MODEL",
         description="The model where a request names none.",
     )
     paperbanana_admin_key: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias="PAPERBANANA_ADMIN_KEY",
         description="PaperBanana's admin key. Default: the one on the mocks' page.",
     )
@@ -109,15 +109,15 @@ class MocksVariables(_Variables):
 class ServingVariables(_Variables):
     """`bananastand serve`, which hosts an app."""
 
-    host: str = Field("127.0.0.1", validation_alias="HOST", description="The address to listen on.")
-    port: int = Field(8000, validation_alias="PORT", description="The port to listen on; 0 takes a free one.")
+    host: str = Field(default="127.0.0.1", validation_alias="HOST", description="The address to listen on.")
+    port: int = Field(default=8000, validation_alias="PORT", description="The port to listen on; 0 takes a free one.")
     allow_hosts: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_ALLOW_HOSTS",
         description="Further Host names that are served, separated by commas; `*` for all.",
     )
     replica: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_REPLICA",
         description="The id of the replica. The platform sets it; Host and Origin are not checked again then.",
     )
@@ -126,41 +126,43 @@ class ServingVariables(_Variables):
 class AppVariables(_Variables):
     """`app.py`, the diffusion app, and `bananastand paint`."""
 
-    model: str = Field("fruitstand", validation_alias="MODEL", description="The model: a name or a model file.")
+    model: str = Field(default="fruitstand", validation_alias="MODEL", description="The model: a name or a model file.")
     models: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_MODELS",
         description="The folder of the model files. Default: the one of the package.",
     )
     mode: str | None = Field(
-        None, validation_alias="BANANASTAND_MODE", description="The engine's mode; see docs/serving.md."
+        default=None, validation_alias="BANANASTAND_MODE", description="The engine's mode; see docs/serving.md."
     )
     policy: str | None = Field(
-        None, validation_alias="BANANASTAND_POLICY", description="How the engine orders requests; see docs/serving.md."
+        default=None,
+        validation_alias="BANANASTAND_POLICY",
+        description="How the engine orders requests; see docs/serving.md.",
     )
     rows: int | None = Field(
-        None, validation_alias="BANANASTAND_ROWS", description="The engine's batch size, from 1 to 10000."
+        default=None, validation_alias="BANANASTAND_ROWS", description="The engine's batch size, from 1 to 10000."
     )
     queue: int | None = Field(
-        None, validation_alias="BANANASTAND_QUEUE", description="Requests that may wait, from 1 to 10000."
+        default=None, validation_alias="BANANASTAND_QUEUE", description="Requests that may wait, from 1 to 10000."
     )
     device: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_DEVICE",
         description="The torch device. Default: `cuda`, `mps` or `cpu`, the first that is available.",
     )
     acceleration: str = Field(
-        "all",
+        default="all",
         validation_alias="BANANASTAND_ACCELERATION",
         description="What speeds a GPU up: `all` lossless ways, `none`, or names separated by commas.",
     )
     allow_webhooks: str | None = Field(
-        None,
+        default=None,
         validation_alias="BANANASTAND_ALLOW_WEBHOOKS",
         description="Hosts, addresses and networks that webhooks may reach beside public ones, separated by commas.",
     )
     cpu: bool = Field(
-        False,
+        default=False,
         validation_alias="BANANASTAND_CPU",
         description="Whether torch's CUDA calls run on the CPU where there is no GPU; `deploy --cpu` sets it.",
     )

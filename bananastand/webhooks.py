@@ -48,13 +48,8 @@ class WebhookQueue:
         length: int = 256,
         waits: Sequence[float] = (1.0, 5.0, 15.0),
     ) -> None:
-        self._policy, self._max_threads, self._per_host, self._length, self._waits = (
-            policy,
-            threads,
-            per_host,
-            length,
-            waits,
-        )
+        self._policy, self._max_threads, self._per_host = policy, threads, per_host
+        self._length, self._waits = length, waits
         self._changed = threading.Condition()
         self._waiting: deque[_Webhook] = deque()
         self._later: list[tuple[float, int, _Webhook]] = []

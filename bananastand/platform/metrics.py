@@ -14,7 +14,7 @@ from .replicas.replica import Replica
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.pending_call import PendingCall
 from .store.builds import FINAL_STATES, Build
-from .store.calls import WEBSOCKET, Outcome
+from .store.calls import WEBSOCKET, CallOutcome
 from .store.projects import Projects
 
 __all__ = ["Metrics"]
@@ -64,7 +64,7 @@ class Metrics:
         if build.state in FINAL_STATES:
             self._builds.labels(build.state).inc()
 
-    def _count_call(self, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
+    def _count_call(self, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
         call = pending.call
         name = self._name(call.project_id)
         self._calls.labels(name, "failed" if outcome.error is not None else "succeeded").inc()

@@ -16,7 +16,7 @@ from .http.git_wire import exit_status
 from .store import tables
 from .store.builds import FINAL_STATES
 from .store.disk_usage import Part, parts_of
-from .store.retention import Item, Known, expendable, over_budget
+from .store.retention import Expendable, Inventory, expendable, over_budget
 
 if TYPE_CHECKING:
     from .platform import Platform
@@ -28,7 +28,7 @@ INTERVAL = 3600.0  # seconds between two prunes
 UNREACHABLE = "1.day.ago"  # a push may be about to point to younger objects
 
 
-async def prune(platform: Platform, *, dry_run: bool = False) -> list[Item]:
+async def prune(platform: Platform, *, dry_run: bool = False) -> list[Expendable]:
     """Delete what nobody needs any more.
 
     Args:
@@ -47,7 +47,7 @@ async def prune(platform: Platform, *, dry_run: bool = False) -> list[Item]:
         items += await asyncio.to_thread(over_budget, data, known, settings, taken, items)
     if dry_run:
         return items
-    deleted = list[Item]()
+    deleted = list[Expendable]()
     for item in items:
         if item.build is not None:
             if item.build.id in _known(platform).in_use:  # it has come into use meanwhile
@@ -69,7 +69,7 @@ async def prune_regularly(platform: Platform) -> None:
         await asyncio.sleep(INTERVAL)
 
 
-async def disk_of(platform: Platform) -> tuple[list[Part], int, list[Item]]:
+async def disk_of(platform: Platform) -> tuple[list[Part], int, list[Expendable]]:
     """Return the parts of the data directory with their sizes, its disk's free bytes, and what a prune would delete."""
     parts, free = await asyncio.to_thread(parts_of, platform.settings.data)
     return parts, free, await prune(platform, dry_run=True)
@@ -85,7 +85,7 @@ async def remove_project_files(platform: Platform, project: Project) -> None:
     await asyncio.to_thread(_remove, platform.settings.data / "git" / f"{project.name}.git")
 
 
-def _known(platform: Platform) -> Known:
+def _known(platform: Platform) -> Inventory:
     builds = tuple(platform.builds.list())
     in_use = {build.id for build in builds if build.state not in FINAL_STATES}
     in_use |= {project.live for project in platform.projects.list() if project.live}
@@ -93,7 +93,7 @@ def _known(platform: Platform) -> Known:
     with platform.store.reading() as connection:
         calls = frozenset(connection.scalars(select(tables.calls.c.id)))
     names = {project.id: project.name for project in platform.projects.list()}
-    return Known(builds, frozenset(in_use), names, calls, idle=all(build.state in FINAL_STATES for build in builds))
+    return Inventory(builds, frozenset(in_use), names, calls, idle=all(build.state in FINAL_STATES for build in builds))
 
 
 def _remove_all(paths: list[Path]) -> None:

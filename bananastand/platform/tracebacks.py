@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Frame", "LastError", "last_error"]
+__all__ = ["LastError", "TracebackFrame", "last_error"]
 
 FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in .+)?$')
 ERROR = re.compile(r"[A-Za-z_][\w.]*(: .*|:)?$")
@@ -19,7 +19,7 @@ LONGEST = 300  # characters of an error that is quoted
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class TracebackFrame:
     """A line of code in a traceback; `code` is its text, empty where Python does not know it."""
 
     file: str
@@ -42,7 +42,7 @@ class LastError:
     """The last error in some lines; `frame` is the last line of the app's own code in its traceback."""
 
     message: str
-    frame: Frame | None
+    frame: TracebackFrame | None
 
     def __str__(self) -> str:
         """Return a text such as `ValueError: no model (/app/app.py:12)`."""
@@ -56,15 +56,15 @@ class LastError:
 
 def last_error(lines: Iterable[str]) -> LastError | None:
     """Return the error of the last traceback in the lines; None if there is no traceback."""
-    found, frames, pending = None, list[Frame](), False
+    found, frames, pending = None, list[TracebackFrame](), False
     for line in lines:
         if pending and line.strip() and found is not None:  # an error whose text begins in the next line
             found, pending = LastError(f"{found.message} {line.strip()}", found.frame), False
         elif frame := FRAME.match(line):
-            frames.append(Frame(frame["file"], int(frame["line"])))
+            frames.append(TracebackFrame(frame["file"], int(frame["line"])))
         elif frames and line.startswith((" ", "\t")):
             if not frames[-1].code and not set(line.strip()) <= set("^~ "):
-                frames[-1] = Frame(frames[-1].file, frames[-1].line, line.strip())
+                frames[-1] = TracebackFrame(frames[-1].file, frames[-1].line, line.strip())
         elif frames and ERROR.match(line):
             own = next((frame for frame in reversed(frames) if not LIBRARY.search(frame.file)), None)
             found, pending = LastError(line.strip(), own), line.rstrip().endswith(":")

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from bananastand.platform.errors import PlatformError
 from bananastand.platform.scheduling.pending_call import PendingCall
-from bananastand.platform.store.calls import Outcome
+from bananastand.platform.store.calls import CallOutcome
 
 from .platform import SimulatedPlatform
 from .world import World
 
-__all__ = ["Caller", "callers_of"]
+__all__ = ["SimulatedCaller", "callers_of"]
 
 BAD = ("crash", "crash", "stuck", "holds", "garbage", "unavailable", "odd")
 GOOD = ("good", "good", "good", "good", "slow", "stream", "background", "fails")
 
 
 @dataclass(slots=True)
-class Caller:
+class SimulatedCaller:
     """One call, and what its caller knows of it. A caller outlives the platform's process."""
 
     name: str
@@ -89,7 +89,7 @@ class Caller:
         self._remember(world, pending, outcome)
         return True
 
-    def _remember(self, world: World, pending: PendingCall, outcome: Outcome) -> None:
+    def _remember(self, world: World, pending: PendingCall, outcome: CallOutcome) -> None:
         answer = (outcome.status, outcome.error)
         world.note(self.name, f"is answered {outcome.status}: {outcome.error or 'success'}")
         if outcome.error is None and json.loads(outcome.body.removesuffix(b"more"))["name"] != self.name:
@@ -98,20 +98,20 @@ class Caller:
             world.violate(f"{self.name} was answered {world.answers[pending.call.id]} and then {answer}")
 
 
-def callers_of(world: World) -> list[Caller]:
+def callers_of(world: World) -> list[SimulatedCaller]:
     """Return the callers of a seed."""
-    chance, profile, callers = world.chance, world.profile, list[Caller]()
+    chance, profile, callers = world.chance, world.profile, list[SimulatedCaller]()
     for number in range(profile.calls):
         kind = chance.choice(BAD) if chance.random() < profile.bad_calls else chance.choice(GOOD)
         seconds = chance.expovariate(1.0) if kind != "slow" else chance.uniform(0.5, 2.0) * profile.inference_timeout
         repeats = chance.random() < profile.repeats
-        caller = Caller(
+        caller = SimulatedCaller(
             f"call {number}", chance.uniform(0.0, profile.spread), kind, seconds, f"id {number}" if repeats else None,
             chance.random() < profile.leave, 200 if chance.random() < 0.2 else 0,
         )  # fmt: skip
         callers.append(caller)
         if repeats and chance.random() < 0.5:
-            again = Caller(
+            again = SimulatedCaller(
                 caller.name, caller.arrives + chance.uniform(0.0, 20.0), kind, seconds, caller.request_id, False,
                 caller.padding,
             )  # fmt: skip

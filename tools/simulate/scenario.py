@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from .callers import Caller, callers_of
+from .callers import SimulatedCaller, callers_of
 from .invariants import check_end, check_rest, check_step
 from .loop import Idle, PowerCut, SimulatedLoop
 from .platform import SimulatedPlatform, prepare
@@ -117,7 +117,7 @@ def _run_lives(world: World, data: Path) -> None:
 
 
 def _run_life(
-    world: World, data: Path, loop: SimulatedLoop, callers: list[Caller], end: str, by_write: int | None
+    world: World, data: Path, loop: SimulatedLoop, callers: list[SimulatedCaller], end: str, by_write: int | None
 ) -> bool:
     """Run one life of the process; return whether it was the last."""
     asyncio.set_event_loop(loop)
@@ -158,7 +158,7 @@ def _run_life(
                     life.close()
 
 
-async def _until_end(world: World, platform: SimulatedPlatform, callers: list[Caller], end: str) -> bool:
+async def _until_end(world: World, platform: SimulatedPlatform, callers: list[SimulatedCaller], end: str) -> bool:
     tasks = [asyncio.create_task(caller.live(world, platform)) for caller in callers if not caller.is_done]
     clock = asyncio.create_task(_jump_clock(world))
     if end == "kill":

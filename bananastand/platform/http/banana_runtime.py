@@ -20,7 +20,7 @@ from ..errors import PlatformError, Refused, StoreError, TooBusy
 from ..platform import Platform
 from ..scheduling.pending_call import PendingCall
 from ..store.builds import Build
-from ..store.calls import Outcome
+from ..store.calls import CallOutcome
 from ..store.logs import iso
 from ..store.private_files import open_private
 from ..store.projects import Project
@@ -212,7 +212,7 @@ class PlatformRuntime:
             row["message"] = build.error or "cancelled"
         state.deployments(world)[build.id] = row
 
-    def _count(self, world: World, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
+    def _count(self, world: World, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
         project = self._stand.projects.get(pending.call.project_id)
         if project is not None:
             good, cold = outcome.error is None, pending.call.cold

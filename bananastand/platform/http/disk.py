@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from ..platform import Platform
 from ..reclaiming import disk_of, prune
-from ..store.retention import Item
+from ..store.retention import Expendable
 
 __all__ = ["add_disk_routes"]
 
@@ -36,6 +36,6 @@ def add_disk_routes(app: FastAPI, platform: Platform, prefix: str) -> None:
         return {"removed": [_item(platform, item) for item in items], "bytes": sum(item.size for item in items)}
 
 
-def _item(platform: Platform, item: Item) -> dict[str, Any]:
+def _item(platform: Platform, item: Expendable) -> dict[str, Any]:
     path = item.path.relative_to(platform.settings.data)
     return {"kind": item.kind, "path": str(path), "reason": item.reason, "bytes": item.size}

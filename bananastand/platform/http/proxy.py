@@ -18,7 +18,7 @@ from ..replicas.client import Headers
 from ..scheduling import outcomes
 from ..scheduling.pending_call import PendingCall
 from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
-from ..store.calls import Outcome
+from ..store.calls import CallOutcome
 from ..store.projects import Project
 from .errors import json_error
 from .headers import CALL_ID, answer_headers, app_headers
@@ -181,12 +181,12 @@ async def stream_answer(platform: Platform, pending: PendingCall, request_id: st
         raise ConnectionError("the app's answer broke off")  # so that the caller can tell
 
 
-def _is_interrupted(outcome: Outcome) -> bool:
+def _is_interrupted(outcome: CallOutcome) -> bool:
     """Return whether the streamed answer is incomplete: the call ended with an error of the platform instead."""
     return outcome.error is not None and not outcome.from_app
 
 
-def _complete_answer(outcome: Outcome, call_id: str, method: str) -> Response:
+def _complete_answer(outcome: CallOutcome, call_id: str, method: str) -> Response:
     answer = Response(outcome.body if method != "HEAD" else b"", outcome.status)
     answer.raw_headers = answer_headers(_with_content_type(outcome.headers, outcome.body), call_id)
     if outcome.status not in NO_BODY and method != "HEAD":

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from ..errors import NotFound, PlatformError, Refused, Unauthorized
 from ..platform import Platform
 from ..scheduling.pending_call import PendingCall
-from ..store.calls import Outcome
+from ..store.calls import CallOutcome
 from .proxy import read_body
 
 __all__ = ["is_task_path", "serve_task_api"]
@@ -115,7 +115,7 @@ def _check_key(platform: Platform, key: Any) -> None:
         raise Unauthorized("Invalid API key" if key else "An API key is required")
 
 
-def _read(outcome: Outcome) -> tuple[str | None, Any]:
+def _read(outcome: CallOutcome) -> tuple[str | None, Any]:
     """Return why the task failed, or None and its output."""
     if outcome.error is not None:
         return outcome.error, None

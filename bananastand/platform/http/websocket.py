@@ -18,13 +18,13 @@ from starlette.responses import Response
 from ..errors import PlatformError
 from ..platform import Platform
 from ..scheduling.pending_call import PendingCall
-from ..store.calls import WEBSOCKET, Outcome
+from ..store.calls import WEBSOCKET, CallOutcome
 from ..store.projects import Project
 from .api import authorise
 from .errors import error_response, json_error
 from .headers import CALL_ID, answer_headers, app_headers, app_target, raw_path
 from .run_url import MARGIN, find_project, late_message, refusal
-from .websocket_caller import Caller
+from .websocket_caller import WebsocketCaller
 from .websocket_session import HANDSHAKE, WebsocketSession
 
 __all__ = ["refuse_websocket", "serve_call_websocket", "serve_front_websocket", "serve_run_websocket"]
@@ -87,7 +87,7 @@ async def _serve(
         await refuse_websocket(route.refuse(error.status, error.code, str(error)), scope, receive, send)
         return
     await receive()  # websocket.connect
-    caller = Caller(scope, receive, send)
+    caller = WebsocketCaller(scope, receive, send)
     session = WebsocketSession(caller, scope.get("subprotocols") or (), platform.settings)
     pending: PendingCall | None = None
     try:
@@ -124,7 +124,7 @@ async def _hold(pending: PendingCall, session: WebsocketSession) -> None:
 
 
 async def _denial(
-    platform: Platform, project: Project, pending: PendingCall, caller: Caller, route: _Route
+    platform: Platform, project: Project, pending: PendingCall, caller: WebsocketCaller, route: _Route
 ) -> Response | None:
     """Return the response to a handshake that was not completed; None if the caller is gone."""
     if caller.gone.done():
@@ -138,7 +138,7 @@ async def _denial(
     return _with_call_id(route.refuse(504, "timeout", "Gateway timeout"), pending)
 
 
-def _ended(outcome: Outcome, pending: PendingCall, route: _Route) -> Response:
+def _ended(outcome: CallOutcome, pending: PendingCall, route: _Route) -> Response:
     """Return the app's own answer, or the platform's error."""
     if not outcome.from_app:
         return _with_call_id(route.refuse(outcome.status, "failed", outcome.error or ""), pending)

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["Caller", "Close"]
+__all__ = ["Close", "WebsocketCaller"]
 
 READ_AHEAD = 2**20  # bytes of messages that wait for an app that does not read them yet
 CLOSE_TIMEOUT = 2.0  # seconds for a close frame to a caller that does not read
@@ -32,7 +32,7 @@ class Close:
         return self.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
 
 
-class Caller:
+class WebsocketCaller:
     """One caller, from its handshake on.
 
     Reading ahead detects that the caller leaves, and answers its pings, while the app is busy.

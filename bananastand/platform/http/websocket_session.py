@@ -17,10 +17,10 @@ from ..replicas.websocket_client import Denied, NoHandshake, close_websocket, op
 from ..scheduling import outcomes
 from ..scheduling.pending_call import PendingCall
 from ..settings import Settings
-from ..store.calls import Outcome
+from ..store.calls import CallOutcome
 from ..store.projects import Project
 from .headers import answer_headers
-from .websocket_caller import Caller, Close
+from .websocket_caller import Close, WebsocketCaller
 
 __all__ = ["WebsocketSession"]
 
@@ -42,7 +42,7 @@ class _End:
 
     to_app: Close
     to_caller: Close
-    outcome: Outcome
+    outcome: CallOutcome
 
 
 class WebsocketSession:
@@ -53,7 +53,7 @@ class WebsocketSession:
         ended: Done when both sides are closed.
     """
 
-    def __init__(self, caller: Caller, subprotocols: Sequence[str], settings: Settings) -> None:
+    def __init__(self, caller: WebsocketCaller, subprotocols: Sequence[str], settings: Settings) -> None:
         self._caller, self._subprotocols, self._settings = caller, subprotocols, settings
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -66,7 +66,7 @@ class WebsocketSession:
         if not self._stopping.done():
             self._stopping.set_result(None)
 
-    async def __call__(self, project: Project, pending: PendingCall, replica: Replica) -> Outcome:
+    async def __call__(self, project: Project, pending: PendingCall, replica: Replica) -> CallOutcome:
         """Connect the caller to the replica's app until one of them is gone; return the outcome.
 
         Raises RequestNotDelivered if the app has seen nothing of it.
@@ -100,7 +100,7 @@ class WebsocketSession:
 
     async def _converse(
         self, app: ClientConnection, pending: PendingCall, project: Project, replica: Replica
-    ) -> Outcome:
+    ) -> CallOutcome:
         response = app.response
         assert response is not None, "a handshake that is done has a response"
         headers = answer_headers(_caller_headers(response.headers.raw_items()), pending.call.id)
@@ -201,7 +201,7 @@ class WebsocketSession:
         return replica.failure if replica.over.done() else None
 
 
-def _both(close: Close, outcome: Outcome) -> _End:
+def _both(close: Close, outcome: CallOutcome) -> _End:
     return _End(close, close, outcome)
 
 

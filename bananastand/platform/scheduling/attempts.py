@@ -27,7 +27,7 @@ from ..replicas.pool import Pool
 from ..replicas.replica import Replica
 from ..settings import Settings
 from ..store.bodies import FileBody
-from ..store.calls import Calls, Outcome
+from ..store.calls import CallOutcome, Calls
 from ..store.projects import Project
 from . import outcomes
 from .pending_call import PendingCall, Session
@@ -58,7 +58,7 @@ class AttemptResult:
         request: The request that the replica got.
     """
 
-    outcome: Outcome | None
+    outcome: CallOutcome | None
     counted: bool = True
     alone: bool = False
     pause: float = 0.0

@@ -15,7 +15,7 @@ from ..errors import StoreError
 from ..replicas.pool import Pool
 from ..replicas.replica import Replica
 from ..settings import Settings
-from ..store.calls import Calls, Outcome
+from ..store.calls import CallOutcome, Calls
 from ..store.projects import Project, Projects
 from ..task_set import TaskSet
 from . import outcomes
@@ -72,7 +72,7 @@ class CallRunner:
             queue.waiting.remove(pending)
             self._hand_over(project, queue, pending, replica)
 
-    def end(self, pending: PendingCall, outcome: Outcome, seconds: float = 0.0) -> None:
+    def end(self, pending: PendingCall, outcome: CallOutcome, seconds: float = 0.0) -> None:
         """Record how a call ended, then report it. `seconds` is how long it ran."""
         self._tasks.start(self._record(pending, outcome, seconds))
 
@@ -147,7 +147,7 @@ class CallRunner:
             queue.isolated.add(call.id)
         queue.requeue(pending)
 
-    async def _record(self, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
+    async def _record(self, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
         outcome = await self.recorder.record(pending, outcome)
         if (queue := self._registry.queues.get(pending.call.project_id)) is not None:
             queue.isolated.discard(pending.call.id)

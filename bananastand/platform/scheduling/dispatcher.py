@@ -19,7 +19,7 @@ from ..replicas.pool import Pool
 from ..settings import Settings
 from ..store.blobs import SMALL
 from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
-from ..store.calls import JSON_BODY, Call, Calls, Outcome, fingerprint
+from ..store.calls import JSON_BODY, CallOutcome, CallRow, Calls, fingerprint
 from ..store.projects import Project, Projects
 from ..task_set import TaskSet
 from . import outcomes
@@ -155,7 +155,7 @@ class Dispatcher:
             return None
         return self._registry.get(call.id) or await self._finished(call)
 
-    async def cancel(self, id: str, outcome: Outcome = outcomes.CANCELLED) -> bool:
+    async def cancel(self, id: str, outcome: CallOutcome = outcomes.CANCELLED) -> bool:
         """Cancel a call, which ends with `outcome`; return False if there is none, or it is over."""
         pending = await self.find(id)
         if pending is None or pending.done.done() or pending.cancelled is not None:
@@ -184,7 +184,7 @@ class Dispatcher:
         oldest = [queue.oldest for queue in self.queues.values() if queue.oldest is not None]
         return min(oldest) + limit if oldest else None
 
-    def fail_waiting(self, project_id: str, outcome: Outcome) -> None:
+    def fail_waiting(self, project_id: str, outcome: CallOutcome) -> None:
         """End all calls that wait in a project's queue."""
         queue = self.queue(project_id)
         waiting, queue.waiting = queue.waiting, deque()
@@ -222,7 +222,7 @@ class Dispatcher:
         await self._tasks.close(CLOSE_SECONDS)
 
     async def _add(
-        self, project: Project, pending: PendingCall, row: Coroutine[Any, Any, Call], digest: str | None
+        self, project: Project, pending: PendingCall, row: Coroutine[Any, Any, CallRow], digest: str | None
     ) -> None:
         """Write a call's row and queue it. Raises StoreError: then there is none."""
         try:
@@ -249,11 +249,11 @@ class Dispatcher:
         is_short = len(self.queue(project.id).waiting) < BODIES_IN_MEMORY
         return body if isinstance(body, bytes) and len(body) <= SMALL and is_short else None
 
-    async def _finished(self, call: Call) -> PendingCall:
+    async def _finished(self, call: CallRow) -> PendingCall:
         """Return a call that is over, with its outcome. Raises NotFound where its answer is gone meanwhile."""
         pending = PendingCall(call, None)
         if call.state in ("queued", "running"):
             raise NotFound(f"the call {call.id} has no supervisor")
         body = await self._calls.answer(call)
-        pending.end(Outcome(call.status or 500, call.answer_headers, body, call.error))
+        pending.end(CallOutcome(call.status or 500, call.answer_headers, body, call.error))
         return pending

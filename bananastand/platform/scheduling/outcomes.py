@@ -11,7 +11,7 @@ import re
 
 from ..errors import StoreError
 from ..replicas.client import Headers, ReplicaAnswer
-from ..store.calls import Outcome, storable
+from ..store.calls import CallOutcome, storable
 
 __all__ = [
     "CANCELLED",
@@ -49,9 +49,9 @@ RETRYABLE = (423, 503)  # statuses of an app that is busy or unavailable and has
 QUOTED = 500  # characters of an app's own text in an error
 
 
-def _failed(status: int, error: str, *, retryable: bool = False) -> Outcome:
+def _failed(status: int, error: str, *, retryable: bool = False) -> CallOutcome:
     error = storable(error)
-    return Outcome(status, TEXT, error.encode(), error, retryable)
+    return CallOutcome(status, TEXT, error.encode(), error, retryable)
 
 
 CANCELLED = _failed(500, "the run was cancelled")
@@ -63,7 +63,7 @@ REMOVED = _failed(404, "the project was removed")
 TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 
-def from_answer(answer: ReplicaAnswer) -> Outcome:
+def from_answer(answer: ReplicaAnswer) -> CallOutcome:
     """Return the app's own answer as an outcome, or a failure if HTTP cannot carry it to a caller.
 
     SDKs retry after the statuses of RETRYABLE, and every retry reaches the app.
@@ -74,7 +74,7 @@ def from_answer(answer: ReplicaAnswer) -> Outcome:
         if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
             return _failed(500, f"the app's answer has a header that HTTP cannot carry: {ascii(name)[1:-1][:100]}")
     error = None if answer.status < 400 else f"the app answered {answer.status}{_quote(answer)}"
-    return Outcome(answer.status, answer.headers, answer.body, error, retryable=answer.status in RETRYABLE)
+    return CallOutcome(answer.status, answer.headers, answer.body, error, retryable=answer.status in RETRYABLE)
 
 
 def is_background_start(answer: ReplicaAnswer) -> bool:
@@ -82,7 +82,7 @@ def is_background_start(answer: ReplicaAnswer) -> bool:
     return answer.status < 400 and len(answer.body) <= 100 and answer.json() == {"started": True}
 
 
-def timed_out(seconds: float) -> Outcome:
+def timed_out(seconds: float) -> CallOutcome:
     """Return the outcome of a call whose app did not answer within the project's inference timeout."""
     return _failed(
         504,
@@ -91,22 +91,22 @@ def timed_out(seconds: float) -> Outcome:
     )
 
 
-def never_served(seconds: float) -> Outcome:
+def never_served(seconds: float) -> CallOutcome:
     """Return the outcome of a call that waited `seconds` for a replica."""
     return _failed(503, f"no replica took the call in {seconds:g} s", retryable=True)
 
 
-def retries_exhausted(attempts: int, reason: str) -> Outcome:
+def retries_exhausted(attempts: int, reason: str) -> CallOutcome:
     """Return the outcome of a call that was attempted as often as allowed, and whose replica was lost every time."""
     return _failed(500, f"the call was given up after {attempts} attempts: {reason}")
 
 
-def no_handshake(reason: str) -> Outcome:
+def no_handshake(reason: str) -> CallOutcome:
     """Return the outcome of a websocket whose handshake the app did not answer with valid HTTP."""
     return _failed(502, f"the app did not answer the websocket's handshake: {reason}")
 
 
-def closed_websocket(by: str, code: int | None, reason: str, received: int, sent: int) -> Outcome:
+def closed_websocket(by: str, code: int | None, reason: str, received: int, sent: int) -> CallOutcome:
     """Return the outcome of a websocket that one side has closed.
 
     Args:
@@ -119,15 +119,15 @@ def closed_websocket(by: str, code: int | None, reason: str, received: int, sent
     summary = {"closed_by": by, "code": code, "reason": reason, "messages_received": received, "messages_sent": sent}
     body = json.dumps(summary).encode()
     error = f"the {by} closed the websocket with {code}" if code in FAILURE_CODES else None
-    return Outcome(101, JSON, body, error and error + (f": {reason}" if reason else ""))
+    return CallOutcome(101, JSON, body, error and error + (f": {reason}" if reason else ""))
 
 
-def ended_websocket(reason: str) -> Outcome:
+def ended_websocket(reason: str) -> CallOutcome:
     """Return the outcome of a websocket that neither side has closed."""
     return _failed(500, f"the websocket ended: {reason}")
 
 
-def silent_websocket(seconds: float) -> Outcome:
+def silent_websocket(seconds: float) -> CallOutcome:
     """Return the outcome of a websocket without a message for the inference timeout."""
     return _failed(
         504,
@@ -136,24 +136,24 @@ def silent_websocket(seconds: float) -> Outcome:
     )
 
 
-def interrupted(reason: str | None) -> Outcome:
+def interrupted(reason: str | None) -> CallOutcome:
     """Return the outcome of a call whose response broke off after the caller had part of it."""
     return _failed(500, f"the answer broke off: {reason or 'the connection to the replica broke'}")
 
 
-def does_not_start(reason: str) -> Outcome:
+def does_not_start(reason: str) -> CallOutcome:
     """Return the outcome where the live version starts no replica. SDKs would retry a 503 for minutes and hide why."""
     return _failed(500, f"the app does not start: {reason}", retryable=True)
 
 
-def no_deployment(name: str, problem: str | None = None) -> Outcome:
+def no_deployment(name: str, problem: str | None = None) -> CallOutcome:
     """Return the outcome where the project has no version; `problem` says why, if that is known."""
     command = f"bananastand deploy FOLDER --name {name}"
     advice = f"{problem}; mend it, then: {command}" if problem else f"deploy it first: {command}"
     return _failed(404, f"{name} has no live version: {advice}", retryable=True)
 
 
-def no_replicas(name: str) -> Outcome:
+def no_replicas(name: str) -> CallOutcome:
     """Return the outcome where the project may have no replicas."""
     return _failed(
         503,
@@ -162,22 +162,22 @@ def no_replicas(name: str) -> Outcome:
     )
 
 
-def not_readable(error: StoreError) -> Outcome:
+def not_readable(error: StoreError) -> CallOutcome:
     """Return the outcome where the request's body cannot be read any more."""
     return _failed(500, f"the call's body is lost: {error}")
 
 
-def not_sendable(reason: str) -> Outcome:
+def not_sendable(reason: str) -> CallOutcome:
     """Return the outcome where HTTP cannot carry the request to the app."""
     return _failed(400, f"the request cannot be sent to the app: {reason}")
 
 
-def malformed(reason: str) -> Outcome:
+def malformed(reason: str) -> CallOutcome:
     """Return the outcome where the app's answer is not HTTP."""
     return _failed(500, f"the app's answer is not HTTP: {reason}")
 
 
-def platform_failed(error: BaseException) -> Outcome:
+def platform_failed(error: BaseException) -> CallOutcome:
     """Return the outcome of a fault of the platform's own, whose traceback is in its log."""
     return _failed(500, f"the platform failed to run the call: {type(error).__name__}: {str(error)[:QUOTED]}")
 

@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from ..replicas.client import Headers
 from ..replicas.replica import Replica
-from ..store.calls import Call, Outcome
+from ..store.calls import CallOutcome, CallRow
 from ..store.projects import Project
 
 __all__ = ["PendingCall", "Session"]
 
-Session = Callable[[Project, "PendingCall", Replica], Awaitable[Outcome]]
+Session = Callable[[Project, "PendingCall", Replica], Awaitable[CallOutcome]]
 
 EVENT_STREAM = "text/event-stream"
 BUFFER_SECONDS = 0.02  # a response that ends this soon after its first chunk is sent at once, with its length
@@ -46,15 +46,15 @@ class PendingCall:
     """
 
     def __init__(
-        self, call: Call | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
+        self, call: CallRow | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
     ) -> None:
         loop = asyncio.get_running_loop()
         self._call, self.body, self.session, self.size = call, body, session, size
         self.queued = time.monotonic()
-        self.cancelled: Outcome | None = None
+        self.cancelled: CallOutcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.written: asyncio.Future[None] = loop.create_future()
-        self.done: asyncio.Future[Outcome] = loop.create_future()
+        self.done: asyncio.Future[CallOutcome] = loop.create_future()
         self.released: asyncio.Future[None] = loop.create_future()
         self.release_reason: str | None = None
         self.response_head: tuple[int, Headers] | None = None
@@ -68,13 +68,13 @@ class PendingCall:
             self.written.set_result(None)
 
     @property
-    def call(self) -> Call:
+    def call(self) -> CallRow:
         """The call as its row has it; only once it is written."""
         assert self._call is not None, "the call has no row yet"
         return self._call
 
     @call.setter
-    def call(self, call: Call) -> None:
+    def call(self, call: CallRow) -> None:
         self._call = call
 
     @property
@@ -97,7 +97,7 @@ class PendingCall:
         """Whether the app has begun a response in this attempt."""
         return self._received_head is not None
 
-    def acknowledge(self, call: Call) -> None:
+    def acknowledge(self, call: CallRow) -> None:
         """Note that the call's row is written."""
         self._call = call
         self.written.set_result(None)
@@ -138,7 +138,7 @@ class PendingCall:
             self.response_head = self._received_head = None
             self._chunks.clear()
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: CallOutcome) -> None:
         """Give the outcome to those who wait; only the first one counts."""
         self._stop_timer()
         if not self.done.done():
@@ -152,7 +152,7 @@ class PendingCall:
             self.released.set_result(None)
         self._changed.set()
 
-    async def outcome(self, timeout: float | None = None) -> Outcome | None:
+    async def outcome(self, timeout: float | None = None) -> CallOutcome | None:
         """Wait for the outcome.
 
         Args:

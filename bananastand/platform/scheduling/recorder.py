@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import StoreError
-from ..store.calls import Calls, Outcome
+from ..store.calls import CallOutcome, Calls
 from ..store.projects import Projects
 from . import outcomes
 from .pending_call import PendingCall
@@ -30,9 +30,9 @@ class Recorder:
 
     def __init__(self, calls: Calls, projects: Projects) -> None:
         self._calls, self._projects = calls, projects
-        self.on_end: list[Callable[[PendingCall, Outcome, float], None]] = []
+        self.on_end: list[Callable[[PendingCall, CallOutcome, float], None]] = []
 
-    async def record(self, pending: PendingCall, outcome: Outcome) -> Outcome:
+    async def record(self, pending: PendingCall, outcome: CallOutcome) -> CallOutcome:
         """Write the end of a call, trying again until the disk takes it.
 
         Callers wait for WAIT_SECONDS and are then released: nobody learns of an end that is not recorded.
@@ -54,7 +54,7 @@ class Recorder:
             await asyncio.sleep(RETRY_SECONDS)
         return outcome
 
-    def report(self, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
+    def report(self, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
         """Give the outcome to those who wait and to `on_end`, whose errors are logged."""
         pending.end(outcome)
         for callback in self.on_end:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..settings import Settings
-from ..store.calls import WEBSOCKET, Call, Calls
+from ..store.calls import WEBSOCKET, CallRow, Calls
 from . import outcomes
 from .call_registry import CallRegistry
 from .call_runner import CallRunner
@@ -32,7 +32,7 @@ def recover(settings: Settings, calls: Calls, registry: CallRegistry, runner: Ca
     return len(unfinished)
 
 
-def _take_up(call: Call, settings: Settings, calls: Calls, registry: CallRegistry, runner: CallRunner) -> None:
+def _take_up(call: CallRow, settings: Settings, calls: Calls, registry: CallRegistry, runner: CallRunner) -> None:
     pending = PendingCall(call, None, size=calls.body_size(call))
     registry.add(pending)
     queue = registry.queue(call.project_id)

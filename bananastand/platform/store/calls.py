@@ -29,7 +29,7 @@ from .projects import Project
 from .tables import header_list
 from .writer import driver_of
 
-__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request", "storable"]
+__all__ = ["JSON_BODY", "WEBSOCKET", "CallOutcome", "CallRow", "Calls", "fingerprint", "of_request", "storable"]
 
 WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
@@ -66,7 +66,7 @@ FIND = (
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallRow:
     """A call without its bodies.
 
     Attributes:
@@ -108,7 +108,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """How a call ended.
 
     Attributes:
@@ -151,7 +151,7 @@ class Calls:
         digest: str | None,
         cold: bool,
         durable: bool = True,
-    ) -> Call:
+    ) -> CallRow:
         """Write a queued call.
 
         Args:
@@ -165,7 +165,7 @@ class Calls:
         Raises:
             StoreError: No row could be written.
         """
-        call = Call(
+        call = CallRow(
             0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, request.method, request.path,
             request.headers, digest, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
         )  # fmt: skip
@@ -182,7 +182,7 @@ class Calls:
         )
         return replace(call, number=number or 0)
 
-    async def lease(self, call: Call, holder: str, seconds: float) -> Call:
+    async def lease(self, call: CallRow, holder: str, seconds: float) -> CallRow:
         """Lease a call to a replica for `seconds`, which counts as an attempt. Raises StoreError."""
         now = time.time()
         fields: dict[str, Any] = {
@@ -193,7 +193,7 @@ class Calls:
         await self._store.write(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
         return replace(call, **fields)
 
-    def requeue(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
+    def requeue(self, call: CallRow, *, counted: bool, alone: bool = False) -> CallRow:
         """Put a leased call back into the queue, in its place.
 
         Args:
@@ -205,7 +205,7 @@ class Calls:
         alone = alone or call.alone
         return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts, alone=alone)
 
-    async def finish(self, call: Call, outcome: Outcome, model_key: str) -> Call:
+    async def finish(self, call: CallRow, outcome: CallOutcome, model_key: str) -> CallRow:
         """Record the end of a call, and count it in its day's usage, in one transaction; a recorded end stays."""
         if len(outcome.body) > SMALL:
             await self._blobs.put(_answer_name(call), outcome.body)
@@ -234,11 +234,11 @@ class Calls:
         await self._blobs.remove(_body_name(call))
         return ended
 
-    def find(self, name: str) -> Call | None:
+    def find(self, name: str) -> CallRow | None:
         """Return the call of that id, or the newest of that run id; None if there is none."""
         return self._one(FIND, {"name": name})
 
-    def made_before(self, project: Project, request: str) -> Call | None:
+    def made_before(self, project: Project, request: str) -> CallRow | None:
         """Return the call that was made under this request digest."""
         return self._one(MADE_BEFORE, {"project": project.id, "made": request})
 
@@ -251,7 +251,7 @@ class Calls:
         with self._store.reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    async def body(self, call: Call) -> bytes | FileBody:
+    async def body(self, call: CallRow) -> bytes | FileBody:
         """Return the request's body. Raises StoreError."""
         table = tables.calls
         with self._store.reading() as connection:
@@ -261,26 +261,26 @@ class Calls:
         path = self._blobs.path(_body_name(call))
         return FileBody(path, await asyncio.to_thread(_size, path))
 
-    def body_size(self, call: Call) -> int:
+    def body_size(self, call: CallRow) -> int:
         """Return the size of a body that lies in a file, in bytes; 0 for one that does not."""
         try:
             return _size(self._blobs.path(_body_name(call)))
         except StoreError:
             return 0
 
-    async def answer(self, call: Call) -> bytes:
+    async def answer(self, call: CallRow) -> bytes:
         """Return the body of the answer. Raises StoreError."""
         table = tables.calls
         with self._store.reading() as connection:
             value = connection.scalar(select(table.c.answer).where(table.c.id == call.id))
         return bytes(value) if value is not None else await self._blobs.get(_answer_name(call))
 
-    def unfinished(self) -> list[Call]:
+    def unfinished(self) -> list[CallRow]:
         """Return the calls that are queued or leased, in the order in which they came."""
         table = tables.calls
         query = select(*COLUMNS).where(table.c.state.in_(("queued", "running"))).order_by(table.c.number)
         with self._store.reading() as connection:
-            return [Call(*row) for row in connection.execute(query)]
+            return [CallRow(*row) for row in connection.execute(query)]
 
     async def forget_before(self, moment: float) -> int:
         """Delete up to 1,000 calls that ended before that moment, with their answers; return how many."""
@@ -305,12 +305,12 @@ class Calls:
         with self._store.reading() as connection:
             return list(connection.execute(select(tables.usage)))
 
-    def _one(self, query: Any, named: dict[str, str]) -> Call | None:
+    def _one(self, query: Any, named: dict[str, str]) -> CallRow | None:
         with self._store.reading() as connection:
             row = connection.execute(query, named).one_or_none()
-        return None if row is None else Call(*row)
+        return None if row is None else CallRow(*row)
 
-    def _write(self, call: Call, **fields: Any) -> Call:
+    def _write(self, call: CallRow, **fields: Any) -> CallRow:
         with self._store.transaction(durable=False) as connection:
             connection.execute(CHANGE, {**fields, "call": call.id})
         return replace(call, **fields)
@@ -334,7 +334,7 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _usage_of(call: Call, model_key: str) -> dict[str, Any]:
+def _usage_of(call: CallRow, model_key: str) -> dict[str, Any]:
     """Return what a call adds to the usage of the day on which it ends."""
     assert call.finished is not None
     good, seconds = call.state == "succeeded", max(0.0, call.finished - (call.begun or call.finished))
@@ -344,7 +344,7 @@ def _usage_of(call: Call, model_key: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _values(call: Call) -> dict[str, Any]:
+def _values(call: CallRow) -> dict[str, Any]:
     return {column.name: getattr(call, column.name) for column in COLUMNS if column.name != "number"}
 
 
@@ -356,9 +356,9 @@ def _size(path: Path) -> int:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _body_name(call: Call) -> str:
+def _body_name(call: CallRow) -> str:
     return f"{call.id}.body"
 
 
-def _answer_name(call: Call) -> str:
+def _answer_name(call: CallRow) -> str:
     return f"{call.id}.answer"

@@ -14,13 +14,13 @@ from ..settings import Settings
 from .builds import FINAL_STATES, Build
 from .disk_usage import size_of
 
-__all__ = ["Known", "Item", "expendable", "over_budget"]
+__all__ = ["Inventory", "Expendable", "expendable", "over_budget"]
 
 RECENT = 3600.0  # seconds in which a file without a row may be about to get one
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Inventory:
     """What the database and the running platform know.
 
     Attributes:
@@ -39,7 +39,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Expendable:
     """Something to delete.
 
     Attributes:
@@ -57,7 +57,7 @@ class Item:
     build: Build | None = None
 
 
-def expendable(data: Path, known: Known, settings: Settings, now: float | None = None) -> list[Item]:
+def expendable(data: Path, known: Inventory, settings: Settings, now: float | None = None) -> list[Expendable]:
     """Return what is deleted however much space is free. Blocks while it reads the disk.
 
     Args:
@@ -75,7 +75,9 @@ def expendable(data: Path, known: Known, settings: Settings, now: float | None =
     return items
 
 
-def over_budget(data: Path, known: Known, settings: Settings, taken: int, selected: Iterable[Item]) -> list[Item]:
+def over_budget(
+    data: Path, known: Inventory, settings: Settings, taken: int, selected: Iterable[Expendable]
+) -> list[Expendable]:
     """Return what is deleted beyond that, until the directory is within its budget.
 
     Packages first, which can be downloaded again; then results of RUN lines and environments that no version uses, the
@@ -92,17 +94,17 @@ def over_budget(data: Path, known: Known, settings: Settings, taken: int, select
         return []
     remaining, paths = taken - sum(item.size for item in selected), {item.path for item in selected}
     reason = f"the directory takes more than {settings.disk_budget / 2**30:g} GiB"
-    items = list[Item]()
+    items = list[Expendable]()
     for kind, path, build in _by_value(data, known):
         if remaining <= settings.disk_budget:
             break
         if path not in paths and path.exists():
-            items.append(Item(kind, path, reason, size_of(path), build))
+            items.append(Expendable(kind, path, reason, size_of(path), build))
             remaining -= items[-1].size
     return items
 
 
-def _by_value(data: Path, known: Known) -> Iterator[tuple[str, Path, Build | None]]:
+def _by_value(data: Path, known: Inventory) -> Iterator[tuple[str, Path, Build | None]]:
     if known.idle:
         yield "packages", data / "cache" / "packages", None
         for path in _oldest(data / "cache" / "layers"):
@@ -115,64 +117,68 @@ def _by_value(data: Path, known: Known) -> Iterator[tuple[str, Path, Build | Non
             yield "old version", data / "builds" / build.id, build
 
 
-def _builds(data: Path, known: Known, settings: Settings, now: float, old: Callable[[Path], bool]) -> Iterator[Item]:
+def _builds(
+    data: Path, known: Inventory, settings: Settings, now: float, old: Callable[[Path], bool]
+) -> Iterator[Expendable]:
     ids, counted = {build.id for build in known.builds}, dict[tuple[str, bool], int]()
     for folder in _entries(data / "builds"):
         if folder.name not in ids and old(folder):
-            yield Item("build", folder, "no project has it", size_of(folder))
+            yield Expendable("build", folder, "no project has it", size_of(folder))
     for build in known.builds:
         if build.id in known.in_use or build.state not in FINAL_STATES:
             continue
         works, ended, folder = build.state == "live", build.finished or build.created, data / "builds" / build.id
         count = counted[build.project_id, works] = counted.get((build.project_id, works), 0) + 1
         if works and count > settings.builds_kept:
-            yield Item("old version", folder, f"{settings.builds_kept} newer ones are kept", size_of(folder), build)
+            yield Expendable(
+                "old version", folder, f"{settings.builds_kept} newer ones are kept", size_of(folder), build
+            )
         elif not works and (count > settings.failed_kept or now - ended > settings.failed_age):
-            yield Item("failed build", folder, "old", size_of(folder), build)
+            yield Expendable("failed build", folder, "old", size_of(folder), build)
         elif not works and folder.exists() and now - ended > settings.failed_files:
-            yield Item("failed build's files", folder, "its log stays", size_of(folder))
+            yield Expendable("failed build's files", folder, "its log stays", size_of(folder))
 
 
-def _git(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
+def _git(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
     names = set(known.projects.values())
     for path in _entries(data / "git"):
         if path.suffix == ".git" and path.stem not in names and old(path):
-            yield Item("git repository", path, f"there is no project {path.stem}", size_of(path))
+            yield Expendable("git repository", path, f"there is no project {path.stem}", size_of(path))
     for path in _entries(data / "git" / "checkouts"):
         if old(path):
-            yield Item("checkout", path, "its build has it", size_of(path))
+            yield Expendable("checkout", path, "its build has it", size_of(path))
 
 
-def _uploads(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
+def _uploads(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
     waiting = {build.id for build in known.builds if build.state not in FINAL_STATES}
     for path in _entries(data / "uploads"):
         if path.name.partition(".")[0] not in waiting and old(path):
-            yield Item("upload", path, "no build waits for it", size_of(path))
+            yield Expendable("upload", path, "no build waits for it", size_of(path))
 
 
-def _logs(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
+def _logs(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
     names = {f"build-{build.id}" for build in known.builds} | {f"project-{id}" for id in known.projects}
     for path in _entries(data / "logs"):
         if path.name.partition(".")[0] not in names and old(path):
-            yield Item("log", path, "what it is of is gone", size_of(path))
+            yield Expendable("log", path, "what it is of is gone", size_of(path))
     for path in _entries(data / "modules"):
         if path.stem not in {build.id for build in known.builds} and old(path):
-            yield Item("list of modules", path, "its version is gone", size_of(path))
+            yield Expendable("list of modules", path, "its version is gone", size_of(path))
 
 
-def _bodies(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
+def _bodies(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
     for path in _entries(data / "bodies"):
         if path.name.lstrip(".").partition(".")[0] not in known.calls and old(path):
-            yield Item("body", path, "its call is gone", size_of(path))
+            yield Expendable("body", path, "its call is gone", size_of(path))
 
 
-def _cache(data: Path, settings: Settings, now: float) -> Iterator[Item]:
+def _cache(data: Path, settings: Settings, now: float) -> Iterator[Expendable]:
     for path in _entries(data / "cache" / "environments"):
         if path.is_dir() and not _has_users(path) and _age(path / ".bananastand", now) > settings.cache_age:
-            yield Item("environment", path, "no version uses it", size_of(path))
+            yield Expendable("environment", path, "no version uses it", size_of(path))
     for path in _entries(data / "cache" / "layers"):
         if path.is_dir() and _age(path / "layer.json", now) > settings.cache_age:
-            yield Item("RUN result", path, "not used for long", size_of(path))
+            yield Expendable("RUN result", path, "not used for long", size_of(path))
 
 
 def _has_users(environment: Path) -> bool:

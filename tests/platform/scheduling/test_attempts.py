@@ -10,7 +10,7 @@ import pytest
 
 from bananastand.platform.platform import Platform
 from bananastand.platform.scheduling.pending_call import PendingCall
-from bananastand.platform.store.calls import Outcome
+from bananastand.platform.store.calls import CallOutcome
 from bananastand.platform.store.projects import Project
 from stands import called, deployed, running, until
 
@@ -22,7 +22,7 @@ async def begin(stand: Platform, project: Project, route: str, seconds: float) -
     return pending
 
 
-async def end(pending: PendingCall) -> Outcome:
+async def end(pending: PendingCall) -> CallOutcome:
     outcome = await pending.outcome(60)
     assert outcome is not None, "it did not end in time"
     return outcome

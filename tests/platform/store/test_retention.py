@@ -16,7 +16,7 @@ import pytest
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.builds import Build, State
 from bananastand.platform.store.disk_usage import parts_of, size_of
-from bananastand.platform.store.retention import Item, Known, expendable, over_budget
+from bananastand.platform.store.retention import Expendable, Inventory, expendable, over_budget
 from real_platform import PATHS
 from stands import Up
 
@@ -109,11 +109,11 @@ def build(id: str, state: State, *, project: str = "p", days: float = 0.0) -> Bu
     return Build(id, 1, project, state, None, "s", None, {}, {}, 1, moment, moment, moment)
 
 
-def known(*builds: Build, live: str = "", calls: tuple[str, ...] = (), idle: bool = True) -> Known:
-    return Known(builds, frozenset({live}), {"p": "app"}, frozenset(calls), idle)
+def known(*builds: Build, live: str = "", calls: tuple[str, ...] = (), idle: bool = True) -> Inventory:
+    return Inventory(builds, frozenset({live}), {"p": "app"}, frozenset(calls), idle)
 
 
-def names(items: list[Item], data: Path) -> dict[str, str]:
+def names(items: list[Expendable], data: Path) -> dict[str, str]:
     return {str(each.path.relative_to(data)): each.kind for each in items}
 
 
