@@ -67,10 +67,10 @@ class Remote:
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[Remote]:
-    made = Remote(tmp_path)
-    yield made
-    made.server.should_exit = True
-    made.thread.join(10)
+    remote = Remote(tmp_path)
+    yield remote
+    remote.server.should_exit = True
+    remote.thread.join(10)
 
 
 class Clone:

@@ -73,18 +73,18 @@ def test_without_pushed_at_the_head_commit_says_when() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("expected", "words"),
     [
         (401, {"sign": "another"}), (401, {"sign": None}), (403, {"secret": ""}), (200, {"event": "ping"}),
         (202, {"event": "issues"}), (400, {"delivery": ""}), (400, {"delivery": "x" * 65}),
     ],
 )  # fmt: skip
-def test_a_delivery_that_deploys_nothing(wanted: int, words: dict[str, Any]) -> None:
-    assert status(delivered(PUSH, **words)) == wanted
+def test_a_delivery_that_deploys_nothing(expected: int, words: dict[str, Any]) -> None:
+    assert status(delivered(PUSH, **words)) == expected
 
 
 @pytest.mark.parametrize(
-    ("wanted", "payload"),
+    ("expected", "payload"),
     [
         (202, {**PUSH, "ref": "refs/heads/draft"}), (202, {**PUSH, "ref": "refs/tags/v1"}),
         (202, {**PUSH, "deleted": True}), (202, {**PUSH, "after": "0" * 40}),
@@ -95,8 +95,8 @@ def test_a_delivery_that_deploys_nothing(wanted: int, words: dict[str, Any]) -> 
         (400, {**repository(pushed_at=None), "head_commit": {"timestamp": "yesterday"}}),
     ],
 )  # fmt: skip
-def test_a_push_that_deploys_nothing(wanted: int, payload: dict[str, Any]) -> None:
-    assert status(delivered(payload)) == wanted
+def test_a_push_that_deploys_nothing(expected: int, payload: dict[str, Any]) -> None:
+    assert status(delivered(payload)) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'"x"', b"[" * 100_000])
@@ -116,7 +116,7 @@ class Hooked:
         project = self.projects.find(name) or self.projects.create(name)
         return self.builds.create(project, source).id
 
-    def take(self, payload: dict[str, Any], delivery: str) -> HookAnswer:
+    def accept(self, payload: dict[str, Any], delivery: str) -> HookAnswer:
         push = delivered(payload, delivery=delivery)
         assert isinstance(push, Push)
         return self.repositories.accept(push, self.deploy)

@@ -284,7 +284,7 @@ def test_a_page_of_another_origin_is_refused_and_the_apps_own_is_of_its_host(
         with pytest.raises(InvalidStatus) as refused:
             open_(up, "front", "/seen", headers={"Origin": origin})
         assert refused.value.response.status_code == 403
-        assert b"may not use this stand" in bytes(refused.value.response.body)
+        assert b"may not use this platform" in bytes(refused.value.response.body)
         return
     with open_(up, "front", "/seen", headers={"Origin": f"http://127.0.0.1:{FRONT}"}) as websocket:
         headers = dict(json.loads(websocket.recv(timeout=30))["headers"])

@@ -116,9 +116,9 @@ def test_the_only_replica_of_a_project_at_work_gives_way_after_a_turn() -> None:
 
 
 def test_a_minimum_is_never_taken_away() -> None:
-    kept = demand("a", minimum=1, last_served=0.0, replicas=(ready("r"),))
+    busy = demand("a", minimum=1, last_served=0.0, replicas=(ready("r"),))
 
-    assert decided(kept, demand("b", waiting=1, oldest=NOW - 99), gpus=1).stops == {}
+    assert decided(busy, demand("b", waiting=1, oldest=NOW - 99), gpus=1).stops == {}
 
 
 def test_one_replica_on_its_way_out_makes_room_for_one_project() -> None:

@@ -10,7 +10,7 @@ from bananastand.platform.store.logs import TAIL_BYTES, Log, plain, tail
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("\x1b[31mred\x1b[0m", "red"),
         ("\x1b]0;a title\x07after", "after"),
@@ -24,8 +24,8 @@ from bananastand.platform.store.logs import TAIL_BYTES, Log, plain, tail
         ("größe 猫", "größe 猫"),
     ],
 )
-def test_escape_sequences_and_control_characters_are_removed(text: str, shown: str) -> None:
-    assert plain(text) == shown
+def test_escape_sequences_and_control_characters_are_removed(text: str, expected: str) -> None:
+    assert plain(text) == expected
 
 
 def test_the_last_lines_of_a_log_are_read_from_its_end(tmp_path: Path) -> None:

@@ -70,11 +70,11 @@ def test_df_says_what_each_part_takes_and_what_could_be_given_back(up: Up) -> No
     live = up.deploy("two")
     fill(up.data / "builds" / live["id"], 3 * 2**20)
 
-    shown = command(up, "df")
+    output = command(up, "df")
     disk = json.loads(command(up, "df", "--json"))
 
-    assert "versions: sources and file trees" in shown
-    assert "cache: Python environments" in shown
+    assert "versions: sources and file trees" in output
+    assert "cache: Python environments" in output
     sizes = {each["name"]: each["bytes"] for each in disk["parts"]}
     assert sizes["builds"] >= 3 * 2**20
     assert disk["total"] == sum(sizes.values())
@@ -83,7 +83,7 @@ def test_df_says_what_each_part_takes_and_what_could_be_given_back(up: Up) -> No
 
 
 def test_a_deleted_project_leaves_neither_repository_nor_bodies_nor_logs(up: Up) -> None:
-    made = up.deploy("three")
+    build = up.deploy("three")
     repository = fill(up.data / "git" / "three.git")
     large = {"more": "x" * 200_000}
     assert up.http.post("/stand/v1/projects/three/call/", json=large).status_code == 200
@@ -92,8 +92,8 @@ def test_a_deleted_project_leaves_neither_repository_nor_bodies_nor_logs(up: Up)
 
     assert not repository.exists()
     assert list((up.data / "bodies").glob("*")) == []
-    assert not list((up.data / "logs").glob(f"*{made['id']}*"))
-    assert not (up.data / "builds" / made["id"]).exists()
+    assert not list((up.data / "logs").glob(f"*{build['id']}*"))
+    assert not (up.data / "builds" / build["id"]).exists()
 
 
 def test_versions_beyond_those_that_are_kept_go_and_the_last_can_still_be_gone_back_to(up: Up) -> None:
@@ -128,8 +128,14 @@ def test_what_has_no_row_goes_once_it_is_older_than_what_may_get_one(tmp_path: P
         (tmp_path / place).mkdir()
     old = ["bodies/gone.body", "bodies/.gone.answer.new", "uploads/gone.tar.gz", "uploads/x.part", "modules/gone.json",
            "logs/build-gone.ndjson", "logs/project-gone.ndjson.1"]  # fmt: skip
-    kept = ["bodies/call.answer", "logs/build-b.ndjson", "logs/project-p.ndjson", "modules/b.json", "uploads/b.tar.gz"]
-    for name in (*old, *kept):
+    retained = [
+        "bodies/call.answer",
+        "logs/build-b.ndjson",
+        "logs/project-p.ndjson",
+        "modules/b.json",
+        "uploads/b.tar.gz",
+    ]
+    for name in (*old, *retained):
         (tmp_path / name).write_text("x")
         aged(tmp_path / name, 1)
     (tmp_path / "bodies" / "new.body").write_text("x")
