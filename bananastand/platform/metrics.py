@@ -46,7 +46,7 @@ class Metrics:
         )
         registry.register(_Now(projects, pool, dispatcher, cards))
         dispatcher.ended.append(self._ended)
-        pool.changed.append(self._changed)
+        pool.listeners.append(self._changed)
 
     def text(self) -> bytes:
         """In Prometheus' format."""
@@ -68,10 +68,10 @@ class Metrics:
 
     def _changed(self, replica: Replica) -> None:
         name = self._name(replica.project_id)
-        if replica.state == "ready" and replica.took is not None:
+        if replica.state == "ready" and replica.startup_seconds is not None:
             self._cold.labels(name).inc()
-            self._start.labels(name).observe(replica.took)
-        elif replica.state == "ended" and not replica.asked:
+            self._start.labels(name).observe(replica.startup_seconds)
+        elif replica.state == "ended" and not replica.is_stop_requested:
             self._failures.labels(name).inc()
 
     def _name(self, project_id: str) -> str:
@@ -91,14 +91,14 @@ class _Now(Collector):
         running = GaugeMetricFamily("bananastand_calls_running", "Calls at work", labels=("project",))
         memory = GaugeMetricFamily("bananastand_replica_memory_bytes", "Memory of its replicas", labels=("project",))
         for project in self._projects.list():
-            own = self._pool.of(project.id)
+            own = self._pool.of_project(project.id)
             tally = Tally(each.state for each in own)
             for state in STATES:
                 replicas.add_metric((project.name, state), tally[state])
             line = self._dispatcher.line(project.id)
             queued.add_metric((project.name,), len(line.waiting))
             running.add_metric((project.name,), len(line.at_work))
-            memory.add_metric((project.name,), sum(each.memory for each in own))
+            memory.add_metric((project.name,), sum(each.memory_bytes for each in own))
         yield from (replicas, queued, running, memory)
         cards = GaugeMetricFamily("bananastand_cards", "Cards by use", labels=("use",))
         used = len({each.gpu for each in self._pool.replicas.values() if each.gpu is not None})

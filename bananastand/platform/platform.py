@@ -82,7 +82,7 @@ class Platform:
         self.scaling = Scaling(settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending)
         self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
         self.dispatcher.changed = self._poke
-        self.pool.changed.append(self._replica_changed)
+        self.pool.listeners.append(self._replica_changed)
         self.builds.changed.append(self.metrics.built)
         self.projects.changed.append(lambda project, there: self._poke())
         self._tasks: list[asyncio.Task[None]] = []
@@ -195,10 +195,10 @@ class Platform:
         """A project with its builds, replicas, calls and logs."""
         await self.deployer.abandon(project)
         self.dispatcher.forget(project.id)
-        replicas = self.pool.of(project.id)
+        replicas = self.pool.of_project(project.id)
         for each in replicas:
             each.stop("the project is removed", 0.0)
-        await asyncio.gather(*(each.over for each in replicas))
+        await asyncio.gather(*(each.ended for each in replicas))
         await self.deployer.clear(project)
         await forget_project(self, project)
         self.projects.remove(project)
@@ -212,7 +212,7 @@ class Platform:
         """What came while a project was being removed: builds, calls, and replicas that were started for them."""
         await self.deployer.abandon(project)
         self.dispatcher.forget(project.id)
-        for each in self.pool.of(project.id):
+        for each in self.pool.of_project(project.id):
             each.stop("the project is removed", 0.0)
 
     def at_limit(self, project: Project) -> bool:
@@ -229,7 +229,7 @@ class Platform:
         builds: its builds, newest first, where they are at hand.
         """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
-            return f"{failing.sentence} (its log: bananastand logs {project.name})"
+            return f"{failing.reason_and_advice} (its log: bananastand logs {project.name})"
         last = None
         if project.live is None:
             last = next(iter(self.builds.list(project) if builds is None else builds), None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Settings", "cards", "default_data"]
+__all__ = ["Settings", "list_gpus", "default_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Settings:
     processes: int | None = 4096  # of a replica, threads too, where they can be counted
     isolation: str = "auto"  # of processes: "auto", "sandbox" or "none"
     network: bool = True  # whether replicas that are processes have the machine's
-    parents: int = 2  # that stand by with an app's imports and fork its replicas
+    fork_servers: int = 2  # that stand by with an app's imports and fork its replicas
     start_timeout: float = 600.0
     stop_grace: float = 35.0  # a hosted app has 30 for what it is at
     attempts: int = 3
@@ -67,7 +67,7 @@ def default_data() -> Path:
     return Path(share) / "bananastand"
 
 
-def cards() -> tuple[str, ...]:
+def list_gpus() -> tuple[str, ...]:
     """The NVIDIA cards of this machine, within CUDA_VISIBLE_DEVICES where that is set."""
     if (value := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return tuple(each.strip() for each in value.split(",") if each.strip() not in ("", "-1"))

@@ -62,7 +62,7 @@ class Host:
         """Nothing runs and nothing waits."""
         return not self._calls
 
-    def call_off(self, reason: str) -> None:
+    def cancel_calls(self, reason: str) -> None:
         """Tell every handler to stop at its next chance."""
         for exchange in list(self._calls):
             exchange.call.token.cancel(reason)

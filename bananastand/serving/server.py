@@ -166,7 +166,7 @@ def _drain(host: Host, seconds: float) -> None:
             return
         if reason:
             _say(f"not done after {seconds:g} s: calling off what still runs")
-            host.call_off(reason)
+            host.cancel_calls(reason)
 
 
 def _say(text: str) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["lead_to_cpu"]
+__all__ = ["redirect_cuda_to_cpu"]
 
 HARMLESS = ("set_device", "synchronize", "empty_cache", "manual_seed", "manual_seed_all", "ipc_collect")
 
 
-def lead_to_cpu(torch: Any) -> None:
+def redirect_cuda_to_cpu(torch: Any) -> None:
     """Change a torch module that sees no GPU. Call it on the thread that runs the app."""
     if torch.cuda.is_available():
         return

@@ -10,12 +10,12 @@ import inspect
 import sys
 from typing import Any, Callable
 
-__all__ = ["add_old_names"]
+__all__ = ["add_legacy_names"]
 
 _said: set[str] = set()
 
 
-def add_old_names(module: Any) -> None:
+def add_legacy_names(module: Any) -> None:
     """Give the class Potassium of a `potassium` package the names that earlier versions had."""
     kind = module.Potassium
     if getattr(kind, "_bananastand_adapted", False):

@@ -53,10 +53,10 @@ def run_worker(words: list[str], connection: socket.socket, *, concurrency: int 
 
 
 def _prepare_cpu() -> None:
-    from .cpu_only import lead_to_cpu
-    from .target import whenever_imported
+    from .cpu_only import redirect_cuda_to_cpu
+    from .target import when_imported
 
-    whenever_imported("torch", lead_to_cpu)
+    when_imported("torch", redirect_cuda_to_cpu)
 
 
 def _own(trace: Any) -> Any:

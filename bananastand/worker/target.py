@@ -11,9 +11,9 @@ import sys
 import types
 from typing import Any, Callable
 
-from .old_names import add_old_names
+from .old_names import add_legacy_names
 
-__all__ = ["TargetError", "run_target", "whenever_imported"]
+__all__ = ["TargetError", "run_target", "when_imported"]
 
 Serve = Callable[[Any], None]
 
@@ -40,7 +40,7 @@ def run_target(words: list[str], serve: Serve, *, needs_app: bool = True) -> Non
         served.append(self)
         serve(self)
 
-    whenever_imported("potassium", lambda module: _adapt(module, replacement))
+    when_imported("potassium", lambda module: _adapt(module, replacement))
     if words[0] == "-m":
         sys.argv = words[1:]
         sys.path.insert(0, os.getcwd())
@@ -60,7 +60,7 @@ def _adapt(module: Any, replacement: Callable[..., None]) -> None:
         kind = getattr(sys.modules.get("potassium.potassium"), "Potassium", None)
     if kind is None:
         return
-    add_old_names(sys.modules[kind.__module__])
+    add_legacy_names(sys.modules[kind.__module__])
     kind.serve = replacement
 
 
@@ -117,7 +117,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def whenever_imported(name: str, then: Callable[[Any], None]) -> None:
+def when_imported(name: str, then: Callable[[Any], None]) -> None:
     """Call `then` with the module, now or when it is first imported."""
     module = sys.modules.get(name)
     if module is not None:

@@ -14,14 +14,14 @@ __all__ = ["check_end", "check_rest", "check_step"]
 
 def check_step(world: World, platform: Platform) -> None:
     """After every round of the loop. Raises Violation."""
-    replicas = platform.pool.of(platform.project_id)
+    replicas = platform.pool.of_project(platform.project_id)
     standing = sum(each.state in ("starting", "ready") for each in replicas)
     if standing > world.profile.replicas_most:
         world.violate(f"{standing} replicas stand where {world.profile.replicas_most} may")
     for each in replicas:
-        if not 0 <= each.inflight <= max(each.slots, 1):
-            world.violate(f"replica {each.id[:6]} has {each.inflight} calls and takes {each.slots}")
-        if each.exclusive and each.inflight > 1:
+        if not 0 <= each.inflight <= max(each.concurrency, 1):
+            world.violate(f"replica {each.id[:6]} has {each.inflight} calls and takes {each.concurrency}")
+        if each.is_exclusive and each.inflight > 1:
             world.violate(f"replica {each.id[:6]} has {each.inflight} calls, and one of them is to be alone")
     line = platform.dispatcher.line(platform.project_id)
     waiting = [each.made.id for each in line.waiting]

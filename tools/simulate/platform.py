@@ -66,7 +66,7 @@ class Platform:
     def __init__(self, data: Path, world: World, kill_after: int | None = None) -> None:
         self._world, profile = world, world.profile
         self.settings = Settings(
-            data=data, parents=0, attempts=profile.attempts, start_timeout=20.0, drain_timeout=10.0,
+            data=data, fork_servers=0, attempts=profile.attempts, start_timeout=20.0, drain_timeout=10.0,
             background_timeout=20.0, liveness_interval=3.0, liveness_timeout=6.0,
         )  # fmt: skip
         self.writes, self._kill_after = 0, kill_after
@@ -81,7 +81,7 @@ class Platform:
             self.settings, self.projects, self.builds, self.pool, self.dispatcher, lambda project: False
         )
         self.dispatcher.changed = self.scaling.poke
-        self.pool.changed.append(self._replica_changed)
+        self.pool.listeners.append(self._replica_changed)
         self.project_id = self.project.id
         self._scaling: asyncio.Task[None] | None = None
 

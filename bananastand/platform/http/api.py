@@ -128,7 +128,7 @@ def stand_api(stand: Platform) -> FastAPI:
 
     @app.get(f"{PREFIX}/projects/{{name}}/replicas")
     async def replicas(name: str) -> Any:
-        return {"replicas": [shown.replica(each) for each in stand.pool.of(stand.projects.named(name).id)]}
+        return {"replicas": [shown.replica(each) for each in stand.pool.of_project(stand.projects.named(name).id)]}
 
     @app.get(f"{PREFIX}/projects/{{name}}/logs")
     async def logs(name: str, follow: bool = Query(False), last: int | None = Query(None, ge=1, le=10_000)) -> Any:

@@ -84,7 +84,9 @@ def _look(stand: Platform, project: Project, builds: list[Build]) -> _Shown:
     line = stand.dispatcher.line(project.id)
     problem = stand.problem(project, builds) if project.live else None  # a failed build's error is in the table
     sources = tuple((each, stand.source_of(each)) for each in builds)
-    return _Shown(project, len(line.waiting), len(line.at_work), problem, tuple(stand.pool.of(project.id)), sources)
+    return _Shown(
+        project, len(line.waiting), len(line.at_work), problem, tuple(stand.pool.of_project(project.id)), sources
+    )
 
 
 def _page(shown: list[_Shown], address: str, up: float, replicas: int) -> str:
@@ -122,8 +124,8 @@ def _replicas(shown: _Shown) -> str:
     rows = [
         (
             f"<code>{_(each.id)}</code>", _state(each.state), f"<code>{_(each.deployment.id[:8])}</code>",
-            _(each.waits_for), str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
-            _span(time.monotonic() - each.started),
+            _(each.startup_state), str(each.inflight), f"{each.memory_bytes / 2**20:.0f} MiB", _(each.gpu or "none"),
+            _span(time.monotonic() - each.started_at),
         )
         for each in shown.replicas
     ]  # fmt: skip

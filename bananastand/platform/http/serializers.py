@@ -19,7 +19,7 @@ __all__ = ["build", "key", "new_key", "project", "replica", "status"]
 
 def project(stand: Platform, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
     """A project, what runs of it and what waits for it. builds: its newest, where they are at hand."""
-    line, replicas = stand.dispatcher.line(row.id), stand.pool.of(row.id)
+    line, replicas = stand.dispatcher.line(row.id), stand.pool.of_project(row.id)
     live = stand.builds.deployment(row.live) if row.live else None
     return {
         "id": row.id,
@@ -69,15 +69,15 @@ def replica(each: Replica) -> dict[str, Any]:
         "id": each.id,
         "deployment": each.deployment.id,
         "state": each.state,
-        "readiness": each.waits_for,
+        "readiness": each.startup_state,
         "port": each.address[1] if each.address is not None else None,
         "pid": each.pid,
         "card": each.gpu,
         "running": each.inflight,
-        "answered": each.answered,
-        "memory_mb": round(each.memory / 2**20, 1),
-        "age_seconds": round(time.monotonic() - each.started, 1),
-        "start_seconds": round(each.took, 3) if each.took is not None else None,
+        "answered": each.completed_calls,
+        "memory_mb": round(each.memory_bytes / 2**20, 1),
+        "age_seconds": round(time.monotonic() - each.started_at, 1),
+        "start_seconds": round(each.startup_seconds, 3) if each.startup_seconds is not None else None,
     }
 
 

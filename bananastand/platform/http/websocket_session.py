@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from ..replicas.client import AnswerTooLate, Headers
+from ..replicas.client import Headers, ResponseTimeout
 from ..replicas.replica import Replica
-from ..replicas.websocket_client import Denied, NoHandshake, close_websocket, open_websocket
+from ..replicas.websocket_client import HandshakeDenied, HandshakeFailed, close_websocket, open_websocket
 from ..scheduling import outcomes
 from ..scheduling.pending_call import PendingCall
 from ..settings import Settings
@@ -75,11 +75,11 @@ class WebsocketSession:
         route, largest = pending.made.route, self._settings.max_message
         try:
             app = await open_websocket(replica.address, route, headers, self._subprotocols, largest, timeout)
-        except Denied as denied:
+        except HandshakeDenied as denied:
             return outcomes.answered(denied.answer)
-        except NoHandshake as problem:
+        except HandshakeFailed as problem:
             return outcomes.no_handshake(await self._death(replica) or str(problem))
-        except AnswerTooLate:
+        except ResponseTimeout:
             return outcomes.timed_out(timeout)
         try:
             return await self._converse(app, pending, project, replica)
@@ -173,7 +173,7 @@ class WebsocketSession:
                     reason = f"its replica drains and {grace:g} s are over; connect again"
                     return _both(Close(RESTART, reason), outcomes.ended_websocket(reason))
                 due = min(due, drained + grace)
-            await asyncio.wait({replica.over if drained else replica.leaving}, timeout=due - now)
+            await asyncio.wait({replica.ended if drained else replica.leaving}, timeout=due - now)
 
     async def _app_closed(self, app: ClientConnection, replica: Replica) -> _End:
         sent, received = app.protocol.close_sent, app.protocol.close_rcvd
@@ -195,8 +195,8 @@ class WebsocketSession:
     @staticmethod
     async def _death(replica: Replica) -> str | None:
         """Why the replica has ended, if it has."""
-        await asyncio.wait({replica.over}, timeout=DEATH)
-        return replica.failure if replica.over.done() else None
+        await asyncio.wait({replica.ended}, timeout=DEATH)
+        return replica.failure if replica.ended.done() else None
 
 
 def _both(close: Close, outcome: Outcome) -> _End:
@@ -205,7 +205,7 @@ def _both(close: Close, outcome: Outcome) -> _End:
 
 def _left(replica: Replica) -> _End:
     reason = replica.failure or "the replica ended"
-    code = RESTART if replica.asked else FAILURE
+    code = RESTART if replica.is_stop_requested else FAILURE
     return _both(Close(code, reason), outcomes.ended_websocket(reason))
 
 

@@ -28,7 +28,7 @@ class Cgroup:
     memory_mb: int | None = None
     processes: int | None = None
 
-    def entering(self, command: Sequence[str]) -> tuple[str, ...]:
+    def wrap_command(self, command: Sequence[str]) -> tuple[str, ...]:
         """The command, which enters the cgroup before it begins."""
         return ("/bin/sh", "-c", ENTER, str(self.folder / "cgroup.procs"), *command)
 
@@ -37,7 +37,7 @@ class Cgroup:
         with suppress(OSError):
             (self.folder / "cgroup.procs").write_text(str(pid))
 
-    def problem(self) -> str | None:
+    def exceeded_limit(self) -> str | None:
         """Which limit has ended it, in words; None for none."""
         if self._count("memory.events", "oom_kill"):
             return f"out of memory: it needed more than {self.memory_mb} MiB (bananastand up --memory allows more)"

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 from ..store.bodies import FileBody
 
 __all__ = [
-    "AnswerMalformed",
-    "AnswerTooLarge",
-    "AnswerTooLate",
+    "ResponseMalformed",
+    "ResponseTooLarge",
+    "ResponseTimeout",
     "ConnectionLost",
     "Headers",
     "OnChunk",
     "OnHead",
-    "ReplicaAnswer",
+    "ReplicaResponse",
     "ReplicaBusy",
     "ReplicaClient",
     "ReplicaRequest",
@@ -46,15 +46,15 @@ class ConnectionLost(Exception):
     """The connection broke before the answer was whole; a handler may have run."""
 
 
-class AnswerMalformed(Exception):
+class ResponseMalformed(Exception):
     """The app answered, and the head of its answer is not HTTP."""
 
 
-class AnswerTooLate(Exception):
+class ResponseTimeout(Exception):
     """The answer did not come in time."""
 
 
-class AnswerTooLarge(Exception):
+class ResponseTooLarge(Exception):
     """The answer is larger than what is kept."""
 
 
@@ -73,7 +73,7 @@ class ReplicaRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaAnswer:
+class ReplicaResponse:
     """What the app answered. headers: without hop-by-hop ones and Content-Length."""
 
     status: int
@@ -103,7 +103,7 @@ class ReplicaClient(Protocol):
         *,
         on_head: OnHead | None = None,
         on_chunk: OnChunk | None = None,
-    ) -> ReplicaAnswer:
+    ) -> ReplicaResponse:
         """Send a request and return the whole answer; report its head and each piece of the body as they arrive.
 
         Cancelling the task tells the handler to stop.
@@ -116,6 +116,6 @@ class ReplicaClient(Protocol):
 
         Raises:
             RequestNotDelivered, RequestNotSendable, ReplicaBusy: No handler has seen it.
-            ConnectionLost, AnswerMalformed, AnswerTooLate, AnswerTooLarge: One may have.
+            ConnectionLost, ResponseMalformed, ResponseTimeout, ResponseTooLarge: One may have.
         """
         ...

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from .process import Output, Process, is_stopped, spawn
-from .redirection import MovedPorts, read_events, redirected, redirection_problem
-from .sandbox import environment_inside, why_no_sandbox
-from .sandbox_mounts import inside
-from .sandbox_starts import remove_after, sandboxed
-from .start_command import Start
-from .starter import WORKER, Started, start_process
+from .redirection import MovedPorts, read_bind_events, redirect_command, redirection_problem
+from .sandbox import environment_inside, sandbox_problem
+from .sandbox_mounts import path_inside
+from .sandbox_starts import remove_after_exit, sandbox_start
+from .start_command import StartCommand
+from .starter import WORKER, StartedProgram, start_process
 from .worker_client import WorkerClient
-from .writable_layer import why_no_layer, writes_files
+from .writable_layer import overlay_problem, writes_files
 
 __all__ = ["ForkServers"]
 
@@ -45,9 +45,9 @@ class ForkServers:
         self._most = most if sys.platform == "linux" else 0
         self._servers: dict[Key, _ForkServer] = {}
 
-    async def start(self, start: Start, on_line: Callable[[str], None]) -> Started:
+    async def start(self, start: StartCommand, on_line: Callable[[str], None]) -> StartedProgram:
         """Start a replica, forked where a fork server is warm. Raises OSError."""
-        server = self._servers.get(_key(start)) if start.words is not None else None
+        server = self._servers.get(_key(start)) if start.worker_arguments is not None else None
         if server is not None and server.ready and not await asyncio.to_thread(_must_be_alone, start):
             self._servers[_key(start)] = self._servers.pop(_key(start))
             forked = await server.fork(start, on_line)
@@ -55,9 +55,9 @@ class ForkServers:
                 return forked
         return await start_process(start, on_line)
 
-    def warm_up(self, start: Start, modules: Path, say: Callable[[str], None]) -> None:
+    def warm_up(self, start: StartCommand, modules: Path, say: Callable[[str], None]) -> None:
         """Have a fork server for more such starts. modules: a file with the names of what the app imports."""
-        if not self._most or start.words is None or not modules.exists():
+        if not self._most or start.worker_arguments is None or not modules.exists():
             return
         known = self._servers.get(_key(start))
         if known is not None and not known.over:
@@ -76,7 +76,7 @@ class ForkServers:
 
 
 class _ForkServer:
-    def __init__(self, start: Start, modules: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, start: StartCommand, modules: Path, say: Callable[[str], None]) -> None:
         self.ready = self.over = False
         self._late = 0  # forks in a row that did not come in time
         self._say = say
@@ -90,18 +90,18 @@ class _ForkServer:
         self._process: Process | None = None
         self._life = asyncio.create_task(self._live(start, modules), name="fork server")
 
-    async def fork(self, start: Start, on_line: Callable[[str], None]) -> Started | None:
+    async def fork(self, start: StartCommand, on_line: Callable[[str], None]) -> StartedProgram | None:
         """A child; None where there is none in time."""
-        assert start.words is not None, "only what the worker runs is forked"
+        assert start.worker_arguments is not None, "only what the worker runs is forked"
         loop, id = asyncio.get_running_loop(), start.environment["BANANASTAND_REPLICA"]
         changed = asyncio.Event()
         read, write = os.pipe()
         ours, theirs = socket.socketpair()
         request: dict[str, Any] = {"id": id, "folder": start.folder, "environment": start.environment}
         if _is_sandboxed(start) and start.root is not None:
-            request["folder"] = inside(start.folder or "/", start.root)
+            request["folder"] = path_inside(start.folder or "/", start.root)
             request["environment"] = environment_inside(start.environment, start.root)
-        request |= {"words": start.words, "concurrency": start.concurrency}
+        request |= {"words": start.worker_arguments, "concurrency": start.concurrency}
         self._pids[id] = born = loop.create_future()
         try:
             passed = array.array("i", [write, theirs.fileno()])
@@ -133,7 +133,7 @@ class _ForkServer:
         worker.changed = changed
         await worker.attach(ours)
         how = "forked from a fork server that has its imports"
-        return Started(Process(pid, end, output, on_line), how, changed, worker, ports)
+        return StartedProgram(Process(pid, end, output, on_line), how, changed, worker, ports)
 
     def end(self) -> None:
         """It ends when its line does, and its children with it; one that does not is killed."""
@@ -150,20 +150,20 @@ class _ForkServer:
         """Wait for its end."""
         await asyncio.wait({self._life})
 
-    async def _live(self, start: Start, modules: Path) -> None:
+    async def _live(self, start: StartCommand, modules: Path) -> None:
         """Start it, listen to it, and take its children for ended when it has ended."""
         command = (start.command[0], "-u", str(WORKER), "--fork-server", str(self._theirs.fileno()))
-        descriptors, events, theirs, environment = [self._theirs.fileno()], None, None, start.base
+        descriptors, events, theirs, environment = [self._theirs.fileno()], None, None, start.shared_environment
         tmp: str | None = None
         if _is_sandboxed(start) and start.root is not None:
-            made, tmp = await asyncio.to_thread(sandboxed, start, command, "/", environment, visible=[str(modules)])
+            made, tmp = await asyncio.to_thread(sandbox_start, start, command, "/", environment, visible=[str(modules)])
             command, environment = made.command, made.environment
-        if start.moves and redirection_problem() is None:
+        if start.moves_ports and redirection_problem() is None:
             events, theirs = os.pipe()
-            command, descriptors = redirected(theirs, command), [*descriptors, theirs]
+            command, descriptors = redirect_command(theirs, command), [*descriptors, theirs]
         try:
             self._process = await spawn(command, "/", environment, self._say, pass_fds=descriptors)
-            remove_after(self._process, tmp)
+            remove_after_exit(self._process, tmp)
         except OSError as error:
             self._say(f"no fork server can be started: {error}")
             self.over = True
@@ -176,7 +176,7 @@ class _ForkServer:
                 os.close(theirs)
         reading = None
         if events is not None:
-            reading = await read_events(events, self._bound)
+            reading = await read_bind_events(events, self._bound)
         loop = asyncio.get_running_loop()
         self._line.send(json.dumps({"modules": str(modules)}).encode())
         loop.add_reader(self._line.fileno(), self._hear)
@@ -226,15 +226,15 @@ class _ForkServer:
             self._line.close()
 
 
-def _key(start: Start) -> Key:
+def _key(start: StartCommand) -> Key:
     """What makes two starts alike: interpreter, file tree, and the environment without what is each replica's own."""
-    return start.command[0], start.root, tuple(sorted(start.base.items()))
+    return start.command[0], start.root, tuple(sorted(start.shared_environment.items()))
 
 
-def _must_be_alone(start: Start) -> bool:
+def _must_be_alone(start: StartCommand) -> bool:
     """Whether the app writes files: forks of one server see one file tree, a process has a layer of its own."""
-    return _is_sandboxed(start) and start.root is not None and why_no_layer() is None and writes_files(start.root)
+    return _is_sandboxed(start) and start.root is not None and overlay_problem() is None and writes_files(start.root)
 
 
-def _is_sandboxed(start: Start) -> bool:
-    return start.root is not None and why_no_sandbox() is None
+def _is_sandboxed(start: StartCommand) -> bool:
+    return start.root is not None and sandbox_problem() is None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .http_client import HttpClient
 
-__all__ = ["PATHS", "Health", "ask_health", "is_reachable"]
+__all__ = ["PATHS", "Readiness", "check_readiness", "is_reachable"]
 
 # Banana's first template, our host, Potassium, and what servers are used to. The first that exists decides.
 PATHS = ("/healthcheck", "/readyz", "/_k/status", "/healthz", "/health")
@@ -16,7 +16,7 @@ MOST = 1000  # calls at once
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class Readiness:
     """What came of a question.
 
     Attributes:
@@ -33,7 +33,7 @@ class Health:
     answered: bool = True
 
 
-async def ask_health(client: HttpClient, path: str | None = None) -> Health:
+async def check_readiness(client: HttpClient, path: str | None = None) -> Readiness:
     """Ask once.
 
     Args:
@@ -45,12 +45,12 @@ async def ask_health(client: HttpClient, path: str | None = None) -> Health:
     for each in (path,) if path else PATHS:
         answer = await client.get(each)
         if answer is None:
-            return Health(False, f"GET {each} on port {client.address[1]}: no answer", answered=False)
+            return Readiness(False, f"GET {each} on port {client.address[1]}: no answer", answered=False)
         if 200 <= answer.status < 300:
             value = answer.json()
             declared = value.get("concurrency") if isinstance(value, dict) else None
             concurrency = min(declared, MOST) if isinstance(declared, int) and declared > 0 else 1
-            return Health(True, f"GET {each} answered {answer.status}", concurrency, each)
+            return Readiness(True, f"GET {each} answered {answer.status}", concurrency, each)
         if path is None and answer.status in MISSING:
             continue
         if path is None:
@@ -59,8 +59,8 @@ async def ask_health(client: HttpClient, path: str | None = None) -> Health:
                 missing = other.status if other is not None else 0
             if answer.status == missing:
                 continue
-        return Health(False, f"GET {each} answered {answer.status}")
-    return Health(True, f"it answers HTTP, and has none of {', '.join(PATHS)}")
+        return Readiness(False, f"GET {each} answered {answer.status}")
+    return Readiness(True, f"it answers HTTP, and has none of {', '.join(PATHS)}")
 
 
 async def is_reachable(client: HttpClient, path: str | None, timeout: float) -> bool:

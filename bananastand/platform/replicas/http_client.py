@@ -12,18 +12,18 @@ import httpcore2
 
 from ..store.bodies import FileBody
 from .client import (
-    AnswerMalformed,
-    AnswerTooLarge,
-    AnswerTooLate,
     ConnectionLost,
     Headers,
     OnChunk,
     OnHead,
-    ReplicaAnswer,
     ReplicaBusy,
     ReplicaRequest,
+    ReplicaResponse,
     RequestNotDelivered,
     RequestNotSendable,
+    ResponseMalformed,
+    ResponseTimeout,
+    ResponseTooLarge,
 )
 
 __all__ = ["HttpClient"]
@@ -80,7 +80,7 @@ class HttpClient:
         *,
         on_head: OnHead | None = None,
         on_chunk: OnChunk | None = None,
-    ) -> ReplicaAnswer:
+    ) -> ReplicaResponse:
         """See ReplicaClient."""
         answer = await self._send(request, timeout, on_head, on_chunk)
         if self._says_not_run(answer):
@@ -89,7 +89,7 @@ class HttpClient:
 
     async def _send(
         self, request: ReplicaRequest, timeout: float, on_head: OnHead | None = None, on_chunk: OnChunk | None = None
-    ) -> ReplicaAnswer:
+    ) -> ReplicaResponse:
         head = list[int]()
 
         def begin(status: int, headers: Headers) -> None:
@@ -101,7 +101,7 @@ class HttpClient:
             async with asyncio.timeout(timeout):
                 return await self._exchange(request, begin, on_chunk)
         except TimeoutError:
-            raise AnswerTooLate from None
+            raise ResponseTimeout from None
         except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
             if isinstance(error, httpcore2.PoolTimeout) or _errno(error) in OUT_OF_RESOURCES:
                 raise ReplicaBusy(str(error)) from error
@@ -110,17 +110,17 @@ class HttpClient:
             raise RequestNotSendable(str(error)) from error
         except httpcore2.RemoteProtocolError as error:
             if not head and not all(isinstance(each, str) for each in error.args):  # h11's error: what came is not HTTP
-                raise AnswerMalformed(str(error)) from error
+                raise ResponseMalformed(str(error)) from error
             raise ConnectionLost(str(error)) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
             raise ConnectionLost(f"{type(error).__name__}: {error}") from error
 
-    async def get(self, path: str, timeout: float = PROBE) -> ReplicaAnswer | None:
+    async def get(self, path: str, timeout: float = PROBE) -> ReplicaResponse | None:
         """What a health question is answered; None if nothing answers in time."""
         probe = ReplicaRequest("GET", path, (("accept", "*/*"),), b"")
         try:
             return await self._send(probe, timeout)
-        except (RequestNotDelivered, ReplicaBusy, ConnectionLost, AnswerMalformed, AnswerTooLate, AnswerTooLarge):
+        except (RequestNotDelivered, ReplicaBusy, ConnectionLost, ResponseMalformed, ResponseTimeout, ResponseTooLarge):
             return None
 
     async def connects(self, timeout: float) -> bool:
@@ -154,7 +154,7 @@ class HttpClient:
         except TimeoutError:
             return False
 
-    def _says_not_run(self, answer: ReplicaAnswer) -> bool:
+    def _says_not_run(self, answer: ReplicaResponse) -> bool:
         """Whether a server that the platform knows says that no handler has run: ours, or Potassium's own.
 
         Ours proves itself; Potassium's is known by the project's setting. The same status from any other server is the
@@ -165,7 +165,7 @@ class HttpClient:
             return self._is_potassium and not answer.body and named.get(ENDPOINT_TYPE) in ENDPOINT_TYPES
         return answer.status == 503 and self._replica != "" and named.get(NOT_RUN) == self._replica
 
-    async def _exchange(self, request: ReplicaRequest, on_head: OnHead, on_chunk: OnChunk | None) -> ReplicaAnswer:
+    async def _exchange(self, request: ReplicaRequest, on_head: OnHead, on_chunk: OnChunk | None) -> ReplicaResponse:
         headers: list[tuple[bytes, bytes]] = [(b"host", self._host)]
         headers += [(name.encode("latin-1"), value.strip().encode("latin-1")) for name, value in request.headers]
         if request.body or request.method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
@@ -181,11 +181,11 @@ class HttpClient:
                 pieces.append(piece)
                 size += len(piece)
                 if size > self._largest:
-                    raise AnswerTooLarge
+                    raise ResponseTooLarge
                 if on_chunk is not None:
                     await on_chunk(piece)
             _drop_if_more_came(response)
-            return ReplicaAnswer(response.status, kept, b"".join(pieces))
+            return ReplicaResponse(response.status, kept, b"".join(pieces))
 
 
 def _drop_if_more_came(response: httpcore2.Response) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..errors import Refused
-from .sandbox import in_sandbox, why_no_sandbox
-from .walls import Walls, paths_of_user
+from .sandbox import sandbox_command, sandbox_problem
+from .walls import IsolationPolicy, user_paths
 
-__all__ = ["CHOICES", "Isolation", "describe", "why_no_walls", "walls_for"]
+__all__ = ["CHOICES", "Isolation", "describe_isolation", "isolation_problem", "make_isolation_policy"]
 
 Isolation = Literal["auto", "sandbox", "none"]
 CHOICES: tuple[str, ...] = get_args(Isolation)
@@ -31,9 +31,9 @@ raise SystemExit(7)
 
 
 @functools.cache
-def why_no_walls() -> str | None:
+def isolation_problem() -> str | None:
     """Why programs cannot be kept apart here, or None where they can. Tried once for each process, for real."""
-    if (reason := why_no_sandbox()) is not None:
+    if (reason := sandbox_problem()) is not None:
         return reason
     with tempfile.TemporaryDirectory(prefix="bananastand-probe-") as folder:
         root, data = Path(folder, "data", "builds", "probe", "stage0", "root"), Path(folder).resolve() / "data"
@@ -41,10 +41,9 @@ def why_no_walls() -> str | None:
         (data / "secret").touch()
         code = PROBE.replace("HIDDEN", repr(str(data / "secret")))
         try:
-            made = in_sandbox(
-                (sys.executable, "-I", "-S", "-c", code), root=str(root), workdir="/app",
-                environment=dict(os.environ), walls=Walls(str(data), user=paths_of_user(), processes=4096),
-            )  # fmt: skip
+            policy = IsolationPolicy(str(data), user_paths=user_paths(), processes=4096)
+            command = (sys.executable, "-I", "-S", "-c", code)
+            made = sandbox_command(command, root=str(root), workdir="/app", environment=dict(os.environ), policy=policy)
             done = subprocess.run(
                 made.command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=20, check=False
             )
@@ -56,14 +55,14 @@ def why_no_walls() -> str | None:
     return f"bubblewrap can give a program its paths here, but no processes of its own: {last}"
 
 
-def walls_for(
+def make_isolation_policy(
     isolation: str,
     data: Path,
     *,
     network: bool = True,
     processes: int | None = None,
     named: Mapping[str, str] | None = None,
-) -> Walls | None:
+) -> IsolationPolicy | None:
     """What a replica or a build's step is kept from; None where it is kept from nothing.
 
     Args:
@@ -80,7 +79,7 @@ def walls_for(
         raise Refused(f"isolation: {isolation[:50]!r} is none of {', '.join(CHOICES)}")
     if not network and isolation == "none":
         raise Refused('network "none" needs isolation: leave isolation at "auto", or the network at "machine"')
-    reason = why_no_walls() if isolation != "none" else "it is switched off"
+    reason = isolation_problem() if isolation != "none" else "it is switched off"
     if reason is not None:
         if isolation == "sandbox" or not network:
             asked = "isolation sandbox" if isolation == "sandbox" else 'network "none"'
@@ -88,19 +87,19 @@ def walls_for(
         return None
     real = Path(os.path.realpath(data))
     paths = {part for value in (named or {}).values() for part in value.split(":") if part.startswith("/")}
-    return Walls(
-        str(real), caches=_caches(real), named=tuple(sorted(paths)), user=paths_of_user(), network=network,
+    return IsolationPolicy(
+        str(real), caches=_caches(real), named_paths=tuple(sorted(paths)), user_paths=user_paths(), network=network,
         processes=processes,
     )  # fmt: skip
 
 
-def describe(isolation: str, *, network: bool = True) -> str:
+def describe_isolation(isolation: str, *, network: bool = True) -> str:
     """One line for the start: what processes are kept from, and why not from more."""
-    if isolation != "none" and why_no_walls() is None:
+    if isolation != "none" and isolation_problem() is None:
         who = "each as root without capabilities" if os.geteuid() == 0 else "each in a user namespace"
         out = "" if network else "; no network"
         return f"isolation: bubblewrap: apps see their own files and processes, {who}{out}; the GPU is the machine's"
-    why = "it is switched off" if isolation == "none" else why_no_walls()
+    why = "it is switched off" if isolation == "none" else isolation_problem()
     return f"isolation: none: apps can read what this user can; deploy only what you trust ({why})"
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Liveness", "Subject", "until_hung"]
+__all__ = ["Liveness", "MonitoredReplica", "wait_until_hung"]
 
 QUESTION = 2.0  # seconds for the answer to one question
 AGAIN = 0.5  # seconds between two questions to one that has not answered
@@ -28,13 +28,13 @@ class Liveness:
     timeout: float = 20.0
 
 
-class Subject(Protocol):
+class MonitoredReplica(Protocol):
     """The replica that is watched. `lost` is done when the connection to its worker has ended."""
 
     inflight: int
 
     @property
-    def lost(self) -> asyncio.Future[None] | None:
+    def connection_lost(self) -> asyncio.Future[None] | None:
         """Done when its worker's connection has ended; None for one without a worker."""
         ...
 
@@ -43,37 +43,37 @@ class Subject(Protocol):
         """Whether one of its processes is stopped by a signal."""
         ...
 
-    async def answers(self, timeout: float) -> bool:
+    async def is_alive(self, timeout: float) -> bool:
         """Whether it answers a health question in time."""
         ...
 
-    def suspect(self, is_suspect: bool) -> None:
+    def set_suspect(self, is_suspect: bool) -> None:
         """It gets no calls until it answers again."""
         ...
 
 
-async def until_hung(replica: Subject, liveness: Liveness) -> str:
+async def wait_until_hung(replica: MonitoredReplica, liveness: Liveness) -> str:
     """Watch a replica until it hangs; why it is taken to hang."""
     silent_since: float | None = None
     while True:
-        if await _is_lost(replica.lost, liveness.interval if silent_since is None else AGAIN):
+        if await _is_lost(replica.connection_lost, liveness.interval if silent_since is None else AGAIN):
             return "its connection to the platform ended"
         if replica.is_stopped:
-            replica.suspect(True)
+            replica.set_suspect(True)
             await asyncio.sleep(STOPPED)
             if replica.is_stopped:
                 return "it is stopped by a signal"
         if replica.inflight:
             silent_since = None
-            replica.suspect(False)
+            replica.set_suspect(False)
             continue
         asked = time.monotonic()
-        if await replica.answers(min(QUESTION, liveness.timeout / 3)):
+        if await replica.is_alive(min(QUESTION, liveness.timeout / 3)):
             silent_since = None
-            replica.suspect(False)
+            replica.set_suspect(False)
         elif not replica.inflight:  # else it is busy with what came meanwhile
             silent_since = asked if silent_since is None else silent_since
-            replica.suspect(True)
+            replica.set_suspect(True)
             if time.monotonic() - silent_since >= liveness.timeout:
                 return f"it has not answered its health question for {liveness.timeout:g} s"
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .start_command import MARK, REPLICA, Start
+from .start_command import PLATFORM_VARIABLE, REPLICA_VARIABLE, StartCommand
 
-__all__ = ["end_left", "end_orphans", "orphans"]
+__all__ = ["end_stragglers", "end_orphans", "find_orphans"]
 
 PATIENCE = 5.0  # seconds for the killed to be gone
 ENGINES = ("docker", "podman")
@@ -26,7 +26,7 @@ ENGINES = ("docker", "podman")
 def end_orphans(stand: str) -> list[str]:
     """Kill them; what was ended, in words. Blocks for some milliseconds, for seconds where an engine is slow."""
     ended, killed = list[str](), set[int]()
-    for pid in orphans(stand):
+    for pid in find_orphans(stand):
         with suppress(ProcessLookupError, PermissionError):
             group = os.getpgid(pid)
             if group != os.getpgid(0):
@@ -36,27 +36,27 @@ def end_orphans(stand: str) -> list[str]:
     if killed:
         ended.append(f"ended {len(killed)} processes that a killed supervisor had left")
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until and killed & set(orphans(stand)):
+        while time.monotonic() < until and killed & set(find_orphans(stand)):
             time.sleep(0.01)
     return [*ended, *_containers(stand)]
 
 
-def end_left(start: Start) -> None:
+def end_stragglers(start: StartCommand) -> None:
     """End what a replica that has ended left running outside of its process group; blocks for milliseconds."""
     if start.cgroup is not None:
         start.cgroup.remove()
-    elif start.walls is None or start.root is None:
-        for pid in _carrying(f"{REPLICA}={start.environment.get(REPLICA)}"):
+    elif start.isolation_policy is None or start.root is None:
+        for pid in _carrying(f"{REPLICA_VARIABLE}={start.environment.get(REPLICA_VARIABLE)}"):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def orphans(stand: str) -> Iterator[int]:
+def find_orphans(stand: str) -> Iterator[int]:
     """The processes that carry the mark, our own apart."""
     if not Path("/proc/self/environ").exists():
         yield from _listed(stand)
         return
-    yield from _carrying(f"{MARK}={stand}")
+    yield from _carrying(f"{PLATFORM_VARIABLE}={stand}")
 
 
 def _carrying(mark: str) -> Iterator[int]:
@@ -73,7 +73,7 @@ def _listed(stand: str) -> Iterator[int]:
     done = subprocess.run(["ps", "-axEww", "-o", "pid=,command="], capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
         pid, _, command = line.strip().partition(" ")
-        if f"{MARK}={stand}" in command.split() and int(pid) != os.getpid():
+        if f"{PLATFORM_VARIABLE}={stand}" in command.split() and int(pid) != os.getpid():
             yield int(pid)
 
 

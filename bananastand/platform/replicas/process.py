@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Output", "Process", "is_stopped", "quietly", "resident", "spawn"]
+__all__ = ["Output", "Process", "is_stopped", "run_quietly", "resident_memory", "spawn"]
 
 CHUNK = 64 * 2**10
 KEPT = "\t\x1b\x07"  # of what cannot be printed: with an escape sequence its end
@@ -41,7 +41,7 @@ class Process:
         self._reader.cancel()
         return self._end.result() if self._end.done() else -signal.SIGKILL
 
-    def when_over(self, callback: Callable[[], object]) -> None:
+    def on_exit(self, callback: Callable[[], object]) -> None:
         """Have this called once it has ended."""
         self._end.add_done_callback(lambda _: callback())
 
@@ -132,7 +132,7 @@ async def spawn(
     return Process(process.pid, asyncio.ensure_future(process.wait()), await Output.of(read), on_line)
 
 
-async def quietly(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
+async def run_quietly(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
     """Run a program that nobody asks about afterwards; it ends with its time at the latest."""
     with suppress(OSError):
         process = await spawn(command, None, environment, lambda line: None)
@@ -143,13 +143,13 @@ async def quietly(command: Sequence[str], environment: Mapping[str, str], second
             await process.stop(0.0)
 
 
-def resident(pid: int) -> int:
+def resident_memory(pid: int) -> int:
     """Bytes of memory that a process and its descendants hold; 0 where the system does not tell."""
     total = 0
     with suppress(OSError, ValueError, IndexError):
         total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         for task in Path(f"/proc/{pid}/task").iterdir():
-            total += sum(resident(int(child)) for child in (task / "children").read_text().split())
+            total += sum(resident_memory(int(child)) for child in (task / "children").read_text().split())
     return total
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MovedPorts", "read_events", "redirected", "redirection_problem"]
+__all__ = ["MovedPorts", "read_bind_events", "redirect_command", "redirection_problem"]
 
 PROGRAM = Path(__file__).with_name("port_redirect.py")
 PROBE = 10.0  # seconds
@@ -33,7 +33,7 @@ def redirection_problem() -> str | None:
     return None if event.get("redirect") else str(event.get("reason"))
 
 
-def redirected(events: int, command: tuple[str, ...]) -> tuple[str, ...]:
+def redirect_command(events: int, command: tuple[str, ...]) -> tuple[str, ...]:
     """The command that runs `command` with its listening sockets moved. events: a descriptor for what happens."""
     return (sys.executable, "-I", "-S", str(PROGRAM), str(events), "--", *command)
 
@@ -50,17 +50,17 @@ class MovedPorts:
         self._places[asked] = (address, port)
         self._changed()
 
-    def place(self, asked: int) -> tuple[str, int] | None:
+    def address_of(self, asked: int) -> tuple[str, int] | None:
         """Where the socket for a port is."""
         return self._places.get(asked)
 
     @property
-    def others(self) -> list[int]:
+    def requested_ports(self) -> list[int]:
         """All ports asked for, the latest first."""
         return list(reversed(self._places))
 
 
-async def read_events(descriptor: int, on_bound: Callable[[int, int, str, int], None]) -> asyncio.Task[None]:
+async def read_bind_events(descriptor: int, on_bound: Callable[[int, int, str, int], None]) -> asyncio.Task[None]:
     """Read what `port_redirect` reports, until it ends.
 
     Args:

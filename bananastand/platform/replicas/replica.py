@@ -19,13 +19,13 @@ from ..store.builds import Deployment
 from ..store.logs import hidden, tail, to_hide
 from .advice import explain
 from .client import ReplicaClient
-from .health import ask_health, is_reachable
+from .health import check_readiness, is_reachable
 from .http_client import HttpClient
-from .liveness import Liveness, until_hung
-from .orphans import end_left
-from .process import Process, is_stopped, quietly, resident
-from .start_command import Start
-from .starter import Started, start_process
+from .liveness import Liveness, wait_until_hung
+from .orphans import end_stragglers
+from .process import Process, is_stopped, resident_memory, run_quietly
+from .start_command import StartCommand
+from .starter import StartedProgram, start_process
 from .worker_client import WorkerClient
 from .writable_layer import remove_layer
 
@@ -33,7 +33,7 @@ __all__ = ["Replica", "Spawn", "State"]
 
 log = logging.getLogger("bananastand.platform")
 
-Spawn = Callable[[Start, Callable[[str], None]], Awaitable[Started]]
+Spawn = Callable[[StartCommand, Callable[[str], None]], Awaitable[StartedProgram]]
 State = Literal["starting", "ready", "draining", "stopping", "ended"]
 LOOK, LOOK_MOST = 0.02, 0.25  # seconds between two probes while it starts
 MEMORY_LOOK = 1.0  # seconds between two looks at its memory
@@ -60,25 +60,25 @@ class Replica:
     """
 
     def __init__(
-        self, deployment: Deployment, slots: int, changed: Callable[[Replica], None],
+        self, deployment: Deployment, concurrency: int, changed: Callable[[Replica], None],
         log: Callable[[str, str], None], *, spawn: Spawn = start_process, gpu: str | None = None,
         is_potassium: bool = False,
     ) -> None:  # fmt: skip
         self.id = uuid.uuid4().hex[:12]
-        self.deployment, self.slots, self.gpu = deployment, slots, gpu
-        self.takes = 1
+        self.deployment, self.concurrency, self.gpu = deployment, concurrency, gpu
+        self.declared_concurrency = 1
         self.state: State = "starting"
         self.inflight = 0
         self.background = 0
-        self.exclusive = self.is_suspect = False
-        self.stuck = 0
-        self.answered = 0  # calls, since its start
-        self.waits_for = "its program starts"
+        self.is_exclusive = self.is_suspect = False
+        self.stuck_calls = 0
+        self.completed_calls = 0  # calls, since its start
+        self.startup_state = "its program starts"
         self.failure: str | None = None
-        self.started = self.idle_since = time.monotonic()
-        self.took: float | None = None  # seconds from start to ready
+        self.started_at = self.idle_since = time.monotonic()
+        self.startup_seconds: float | None = None  # seconds from start to ready
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._changed, self._log, self._spawn = changed, log, spawn
         self._worker: WorkerClient | None = None
@@ -86,7 +86,7 @@ class Replica:
         self._http: HttpClient | None = None
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process: Process | None = None
-        self.asked = False
+        self.is_stop_requested = False
         self._life: asyncio.Task[None] | None = None
         self._retired: str | None = None
         self._health_path: str | None = None
@@ -98,22 +98,22 @@ class Replica:
         return self.deployment.project_id
 
     @property
-    def free(self) -> int:
+    def free_capacity(self) -> int:
         """How many more calls it takes."""
-        takes_calls = self.state == "ready" and not self.exclusive and not self.is_suspect and not self.is_dying
-        return max(0, self.slots - self.inflight) if takes_calls else 0
+        takes_calls = self.state == "ready" and not self.is_exclusive and not self.is_suspect and not self.is_dying
+        return max(0, self.concurrency - self.inflight) if takes_calls else 0
 
     @property
     def is_idle(self) -> bool:
         """Whether it takes calls and has none."""
-        return bool(self.free) and not self.inflight
+        return bool(self.free_capacity) and not self.inflight
 
     @property
     def is_dying(self) -> bool:
         """Whether it has ended, or is about to."""
         if self.state in ("stopping", "ended") or self.failure is not None:
             return True
-        lost = self.lost is not None and self.lost.done()
+        lost = self.connection_lost is not None and self.connection_lost.done()
         return lost or (self._process is not None and self._process.status is not None)
 
     @property
@@ -122,11 +122,11 @@ class Replica:
         return self._process is not None and is_stopped(self._process.pid)
 
     @property
-    def lost(self) -> asyncio.Future[None] | None:
+    def connection_lost(self) -> asyncio.Future[None] | None:
         """Done when its worker's connection has ended; None for one without a worker."""
         return self._worker.lost if self._worker is not None and self._http is None else None
 
-    async def answers(self, timeout: float) -> bool:
+    async def is_alive(self, timeout: float) -> bool:
         """Whether it answers a health question in time."""
         if self._http is not None:
             return await is_reachable(self._http, self._health_path, timeout)
@@ -150,16 +150,18 @@ class Replica:
         return self._http.address if self._http is not None else None
 
     @property
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         """Bytes that it holds."""
-        return resident(self._process.pid) if self._process is not None and self.state != "ended" else 0
+        return resident_memory(self._process.pid) if self._process is not None and self.state != "ended" else 0
 
     @property
     def pid(self) -> int | None:
         """Of its process group."""
         return self._process.pid if self._process is not None else None
 
-    def begin(self, start: Start, *, timeout: float, memory_mb: int | None, liveness: Liveness = LIVENESS) -> None:
+    def start(
+        self, start: StartCommand, *, timeout: float, memory_mb: int | None, liveness: Liveness = LIVENESS
+    ) -> None:
         """Start it and follow it to its end.
 
         Args:
@@ -177,7 +179,7 @@ class Replica:
             self.failure = self.failure or "stopped"
             self._become("ended")
 
-    def say(self, line: str) -> None:
+    def log_event(self, line: str) -> None:
         """A line of the stand's own in its log."""
         self._log(self.id, line)
 
@@ -186,7 +188,7 @@ class Replica:
         self.inflight -= 1
         self.idle_since = time.monotonic()
         if not self.inflight:
-            self.exclusive = False
+            self.is_exclusive = False
         self._end_if_retired()
         if self.state == "draining" and not self.inflight and not self.is_dying:
             self.stop("drained")
@@ -194,7 +196,7 @@ class Replica:
     def drain(self, reason: str) -> None:
         """No new call; it stops when the last one is over."""
         if self.state == "ready" and self.inflight:
-            self.say(f"drains: {reason}")
+            self.log_event(f"drains: {reason}")
             self._become("draining")
         elif self.state in ("starting", "ready"):
             self.stop(reason)
@@ -209,44 +211,44 @@ class Replica:
         """
         if self.state not in ("ready", "draining"):
             return
-        self.stuck += stuck
+        self.stuck_calls += stuck
         self._retired = reason
-        self.say(f"takes no more calls: {reason}")
+        self.log_event(f"takes no more calls: {reason}")
         if self.state == "ready":
             self._become("draining")
-        self._timers.append(asyncio.get_running_loop().call_later(limit, self.fail, reason))
+        self._timers.append(asyncio.get_running_loop().call_later(limit, self.kill, reason))
         self._end_if_retired()
 
-    def suspect(self, is_suspect: bool) -> None:
+    def set_suspect(self, is_suspect: bool) -> None:
         """It has left a health question without an answer, or has answered again."""
         if self.is_suspect != is_suspect and self.state in ("ready", "draining"):
             self.is_suspect = is_suspect
-            self.say("does not answer its health question" if is_suspect else "answers its health question again")
+            self.log_event("does not answer its health question" if is_suspect else "answers its health question again")
             self._changed(self)
 
     def stop(self, reason: str, grace: float = 35.0) -> None:
         """End it: SIGTERM, and SIGKILL after the grace."""
         if self.state in ("stopping", "ended"):
             return
-        self.asked = True
+        self.is_stop_requested = True
         self.failure = self.failure or reason
-        self.say(f"stops: {reason}")
+        self.log_event(f"stops: {reason}")
         self._become("stopping")
         if self._process is not None:
             self._ending = asyncio.create_task(self._process.stop(grace))
         elif self._life is not None:
             self._life.cancel()
 
-    def fail(self, reason: str) -> None:
+    def kill(self, reason: str) -> None:
         """End it now, as one that has failed."""
         if self.state not in ("stopping", "ended") and self._process is not None and self.failure is None:
             self.failure = reason
-            self.say(f"is ended: {reason}")
+            self.log_event(f"is ended: {reason}")
             self._process.kill()
 
     def _end_if_retired(self) -> None:
-        if self._retired is not None and self.inflight <= self.stuck:
-            self.fail(self._retired)
+        if self._retired is not None and self.inflight <= self.stuck_calls:
+            self.kill(self._retired)
 
     def advice(self) -> str | None:
         """What to do about its failure, where that is known."""
@@ -262,9 +264,9 @@ class Replica:
         self._lines.append(line)
         self._log(self.id, line)
 
-    async def _live(self, start: Start, timeout: float, memory_mb: int | None, liveness: Liveness) -> None:
+    async def _live(self, start: StartCommand, timeout: float, memory_mb: int | None, liveness: Liveness) -> None:
         watchers = list[asyncio.Task[None]]()
-        started: Started | None = None
+        started: StartedProgram | None = None
         try:
             started = await self._spawn(start, self._hear)
             self._process, self._worker = started.process, started.worker
@@ -274,25 +276,27 @@ class Replica:
                 watchers.append(asyncio.create_task(self._watch_memory(process.pid, memory_mb * 2**20)))
             await self._wait_until_ready(start, started, end, timeout)
             if self.state == "starting":
-                self.took = time.monotonic() - self.started
+                self.startup_seconds = time.monotonic() - self.started_at
                 self.idle_since = time.monotonic()
-                first = spawned - self.started
-                self.say(f"ready after {self.took:.2f} s: {started.how} in {first:.3f} s; {self.waits_for}")
+                first = spawned - self.started_at
+                self.log_event(
+                    f"ready after {self.startup_seconds:.2f} s: {started.how} in {first:.3f} s; {self.startup_state}"
+                )
                 watchers.append(asyncio.create_task(self._watch_liveness(liveness)))
                 self._become("ready")
             status = await end
-            if not self.asked:
-                limit = start.cgroup.problem() if start.cgroup is not None else None
+            if not self.is_stop_requested:
+                limit = start.cgroup.exceeded_limit() if start.cgroup is not None else None
                 self.failure = self.failure or limit or f"the replica ended {_status(status)}{self._tail()}"
-                self.say(f"ended {_status(status)}")
+                self.log_event(f"ended {_status(status)}")
         except ReplicaFailed as error:
             self.failure = str(error)
-            self.say(f"failed: {error}")
+            self.log_event(f"failed: {error}")
             if self._process is not None:
                 await self._process.stop(0.0)
         except OSError as error:
             self.failure = f"{start.command[0]} cannot be started: {error.strerror}"
-            self.say(self.failure)
+            self.log_event(self.failure)
         except Exception as error:
             log.exception("replica %s is ended: the platform failed to follow it", self.id)
             self.failure = f"the platform failed to follow it: {type(error).__name__}: {error}"
@@ -307,53 +311,55 @@ class Replica:
                 task.cancel()
             await self._close_clients(started)
             await self._remove_container(start)
-            await asyncio.to_thread(end_left, start)
+            await asyncio.to_thread(end_stragglers, start)
             if started is not None and started.layer is not None:
                 await asyncio.to_thread(remove_layer, started.layer)
             self._become("ended")
 
-    async def _close_clients(self, started: Started | None) -> None:
+    async def _close_clients(self, started: StartedProgram | None) -> None:
         if started is not None and started.reading is not None:
             started.reading.cancel()
         for client in (self._worker, self._http):
             if client is not None:
                 await client.close()
 
-    async def _wait_until_ready(self, start: Start, started: Started, end: asyncio.Task[int], timeout: float) -> None:
+    async def _wait_until_ready(
+        self, start: StartCommand, started: StartedProgram, end: asyncio.Task[int], timeout: float
+    ) -> None:
         """Raises ReplicaFailed."""
-        pause, until, next_word = LOOK, time.monotonic() + timeout, self.started + SILENCE
+        pause, until, next_word = LOOK, time.monotonic() + timeout, self.started_at + SILENCE
         while self.state == "starting":
             started.changed.clear()
             if end.done():
-                if self.asked:
+                if self.is_stop_requested:
                     return
                 failed = self._worker.failure if self._worker is not None else None
-                if start.cgroup is not None and (limit := start.cgroup.problem()) is not None:
+                if start.cgroup is not None and (limit := start.cgroup.exceeded_limit()) is not None:
                     raise ReplicaFailed(f"{limit}{self._tail()}")
                 reason = failed or f"the app ended {_status(end.result())} while it started"
                 raise ReplicaFailed(self.failure or f"{reason}{self._tail()}")
             if time.monotonic() > until:
-                raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.waits_for}{self._tail()}")
+                raise ReplicaFailed(f"the app was not ready after {timeout:g} s: {self.startup_state}{self._tail()}")
             if await self._look(start, started):
                 return
             if time.monotonic() > next_word:
                 next_word += SILENCE
-                self.say(f"not ready after {time.monotonic() - self.started:.0f} s: {self.waits_for}")
+                self.log_event(f"not ready after {time.monotonic() - self.started_at:.0f} s: {self.startup_state}")
             news = asyncio.create_task(started.changed.wait())
             await asyncio.wait({end, news}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()
             pause = min(LOOK_MOST, pause * 1.2)
 
-    async def _look(self, start: Start, started: Started) -> bool:
+    async def _look(self, start: StartCommand, started: StartedProgram) -> bool:
         """Whether it is ready; `waits_for` says what was asked and what came."""
         worker = started.worker
         if worker is not None and worker.phase in ("app", "ready", "failed"):
-            self.waits_for = "its init() runs"
+            self.startup_state = "its init() runs"
             if worker.phase != "ready":
                 return False
-            self.takes = worker.concurrency
-            self.slots = self.slots or self.takes
-            self.waits_for = f"Potassium {worker.potassium} on Python {worker.python}, hosted by the worker"
+            self.declared_concurrency = worker.concurrency
+            self.concurrency = self.concurrency or self.declared_concurrency
+            self.startup_state = f"Potassium {worker.potassium} on Python {worker.python}, hosted by the worker"
             return True
         place = self._place(start, started)
         if place is None:
@@ -362,46 +368,46 @@ class Replica:
             if self._http is not None:
                 await self._http.close()
             self._http = HttpClient(place, replica=self.id, is_potassium=self._is_potassium)
-        health = await ask_health(self._http, start.health)
-        self.waits_for = health.reason
+        health = await check_readiness(self._http, start.health)
+        self.startup_state = health.reason
         if not health.answered and start.container is not None and start.engine != "buildah":
-            self.waits_for += IN_CONTAINER
+            self.startup_state += IN_CONTAINER
         if health.is_ready:
             self._health_path = health.path
-            self.takes = health.concurrency
-            self.slots = self.slots or self.takes
+            self.declared_concurrency = health.concurrency
+            self.concurrency = self.concurrency or self.declared_concurrency
         return health.is_ready
 
-    def _place(self, start: Start, started: Started) -> tuple[str, int] | None:
+    def _place(self, start: StartCommand, started: StartedProgram) -> tuple[str, int] | None:
         """Where the app listens: the expected port, else, after a while, another that it has opened."""
         ports = started.ports
-        if ports is None or not start.moves:
+        if ports is None or not start.moves_ports:
             return ("127.0.0.1", start.port)
-        if (place := ports.place(start.port)) is not None:
+        if (place := ports.address_of(start.port)) is not None:
             return place
-        others = ports.others
+        others = ports.requested_ports
         if not others:
-            self.waits_for = f"nothing listens on port {start.port} yet"
+            self.startup_state = f"nothing listens on port {start.port} yet"
             return None
-        self.waits_for = f"the app listens on port {others[0]}, and not on {start.port}"
-        return ports.place(others[0]) if time.monotonic() - self.started > OTHER_PORT else None
+        self.startup_state = f"the app listens on port {others[0]}, and not on {start.port}"
+        return ports.address_of(others[0]) if time.monotonic() - self.started_at > OTHER_PORT else None
 
     async def _watch_liveness(self, liveness: Liveness) -> None:
-        self.fail(await until_hung(self, liveness))
+        self.kill(await wait_until_hung(self, liveness))
 
     async def _watch_memory(self, pid: int, most: int) -> None:
         while True:
             await asyncio.sleep(MEMORY_LOOK)
-            if (held := resident(pid)) > most:
-                self.fail(f"it holds {held // 2**20} MiB of memory, {most // 2**20} are allowed")
+            if (held := resident_memory(pid)) > most:
+                self.kill(f"it holds {held // 2**20} MiB of memory, {most // 2**20} are allowed")
                 return
 
-    async def _remove_container(self, start: Start) -> None:
+    async def _remove_container(self, start: StartCommand) -> None:
         """What the engine keeps of a container, after its client's end."""
         if start.container is None or start.engine is None:
             return
         verb = ("rm",) if start.engine == "buildah" else ("rm", "--force")
-        await quietly((start.engine, *verb, start.container), start.environment, ENGINE)
+        await run_quietly((start.engine, *verb, start.container), start.environment, ENGINE)
 
     def _become(self, state: State) -> None:
         self.state = state
@@ -413,8 +419,8 @@ class Replica:
             if not self.ready.done():
                 self.ready.set_exception(ReplicaFailed(self.failure or "the replica ended"))
                 self.ready.exception()  # nobody need ask
-            if not self.over.done():
-                self.over.set_result(None)
+            if not self.ended.done():
+                self.ended.set_result(None)
         self._changed(self)
 
 

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .sandbox_mounts import Mount, inside, mounts_of, prepare, prepare_tmp
-from .sandbox_paths import hub_mount, needed_paths
-from .walls import Walls
+from .sandbox_mounts import Mount, create_mount_points, create_tmp_mount_points, path_inside, system_mounts
+from .sandbox_paths import hub_cache_mounts, required_mounts
+from .walls import IsolationPolicy
 
-__all__ = ["Sandboxed", "environment_inside", "in_sandbox", "why_no_sandbox"]
+__all__ = ["SandboxedCommand", "environment_inside", "sandbox_command", "sandbox_problem"]
 
 # bwrap stays as the parent of the program. It must outlive a SIGTERM to the group, or the program cannot drain.
 IGNORE_TERM = ("env", "--ignore-signal=TERM")
@@ -34,7 +34,7 @@ PROBE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sandboxed:
+class SandboxedCommand:
     """A command to start from any folder, its environment, and the folder it finds itself in."""
 
     command: tuple[str, ...]
@@ -42,7 +42,7 @@ class Sandboxed:
     workdir: str
 
 
-def in_sandbox(
+def sandbox_command(
     command: Sequence[str],
     *,
     root: str,
@@ -50,8 +50,8 @@ def in_sandbox(
     environment: Mapping[str, str],
     visible: Sequence[str] = (),
     writable: Sequence[str] = (),
-    walls: Walls | None = None,
-) -> Sandboxed:
+    policy: IsolationPolicy | None = None,
+) -> SandboxedCommand:
     """Turn a command into one that sees `root` as /.
 
     Paths below `root` in the command, `workdir` and `environment` become the image's own: ROOT/app is /app. The tree
@@ -69,24 +69,26 @@ def in_sandbox(
     """
     root = os.path.abspath(root)
     values = environment_inside(environment, root)
-    needed = needed_paths(command, environment, root, visible, walls)
-    mounts = [*mounts_of(root, writable, devices=walls is None), *needed, *hub_mount(values, root, walls)]
-    if walls is not None:
-        mounts = list(walls.hidden(mounts))
-    prepare(root, [*mounts, *(Mount(each, each, "device") for each in ("/dev", "/proc", "/sys"))])
-    folder = inside(workdir, root)
+    needed = required_mounts(command, environment, root, visible, policy)
+    mounts = [*system_mounts(root, writable, devices=policy is None), *needed, *hub_cache_mounts(values, root, policy)]
+    if policy is not None:
+        mounts = list(policy.cover_data_directory(mounts))
+    create_mount_points(root, [*mounts, *(Mount(each, each, "device") for each in ("/dev", "/proc", "/sys"))])
+    folder = path_inside(workdir, root)
     bwrap = [shutil.which("bwrap") or "bwrap", "--bind", root, "/"]
-    if walls is not None and walls.tmp is not None:
-        prepare_tmp(walls.tmp, mounts)
-        bwrap += ["--bind", walls.tmp, "/tmp"]
+    if policy is not None and policy.tmp is not None:
+        create_tmp_mount_points(policy.tmp, mounts)
+        bwrap += ["--bind", policy.tmp, "/tmp"]
     for mount in mounts:
-        bwrap += mount.words()
+        bwrap += mount.bwrap_arguments()
     limits: tuple[str, ...] = ()
-    if walls is not None:
-        bwrap += walls.words(mounts, root)
-        limits = walls.limits()
+    if policy is not None:
+        bwrap += policy.bwrap_arguments(mounts, root)
+        limits = policy.process_limit_command()
     words = [_translated(word, root) for word in command]
-    return Sandboxed((*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *limits, *DEFAULT_TERM, *words), values, folder)
+    return SandboxedCommand(
+        (*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *limits, *DEFAULT_TERM, *words), values, folder
+    )
 
 
 def environment_inside(environment: Mapping[str, str], root: str) -> dict[str, str]:
@@ -104,7 +106,7 @@ def _translated(value: str, root: str) -> str:
     """A value with the paths below the root, one or several between colons, as they are in the image."""
     if root not in value:
         return value
-    return ":".join(inside(part, root) if _below(part, root) else part for part in value.split(":"))
+    return ":".join(path_inside(part, root) if _below(part, root) else part for part in value.split(":"))
 
 
 def _below(path: str, root: str) -> bool:
@@ -112,7 +114,7 @@ def _below(path: str, root: str) -> bool:
 
 
 @functools.cache
-def why_no_sandbox() -> str | None:
+def sandbox_problem() -> str | None:
     """Why programs cannot be given a root of their own here, or None where they can. Tried once for each process."""
     if not sys.platform.startswith("linux"):
         return "mount namespaces are Linux's"
@@ -124,7 +126,7 @@ def why_no_sandbox() -> str | None:
         reader, writer = os.pipe()
         try:
             command = (sys.executable, "-I", "-S", "-c", PROBE, str(writer))
-            made = in_sandbox(command, root=str(root), workdir="/app", environment=dict(os.environ))
+            made = sandbox_command(command, root=str(root), workdir="/app", environment=dict(os.environ))
             done = subprocess.run(
                 made.command,
                 cwd="/",

@@ -14,7 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["SYSTEM", "Mount", "inside", "is_hollow", "mounts_of", "prepare", "prepare_tmp"]
+__all__ = [
+    "SYSTEM",
+    "Mount",
+    "path_inside",
+    "is_placeholder",
+    "system_mounts",
+    "create_mount_points",
+    "create_tmp_mount_points",
+]
 
 SYSTEM = ("usr", "etc", "opt", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu", "snap")
 ALWAYS = ("opt",)  # apps write there
@@ -38,7 +46,7 @@ class Mount:
     target: str
     kind: Literal["read", "write", "device", "link", "empty"] = "read"
 
-    def words(self) -> tuple[str, ...]:
+    def bwrap_arguments(self) -> tuple[str, ...]:
         """For bwrap. Links are made beforehand, by `prepare`."""
         if self.kind == "link":
             return ()
@@ -48,14 +56,14 @@ class Mount:
         return (option, self.source, self.target)
 
 
-def inside(path: str, root: str) -> str:
+def path_inside(path: str, root: str) -> str:
     """A path as it is in the image: without the root, if it begins with it."""
     if path == root or path.startswith(f"{root}/"):
         return path[len(root) :] or "/"
     return path
 
 
-def mounts_of(root: str, writable: Sequence[str] = (), *, devices: bool = True) -> list[Mount]:
+def system_mounts(root: str, writable: Sequence[str] = (), *, devices: bool = True) -> list[Mount]:
     """The machine's system folders, and its devices and processes.
 
     writable: paths of the image that a program is about to write. devices: whether /dev, /proc and /sys are the
@@ -79,7 +87,7 @@ def _merged(name: str, root: str, opened: set[str]) -> Iterator[Mount]:
         return
     if os.path.islink(machine):
         yield from _linked(machine, own)
-    elif (name not in opened or not os.path.isdir(machine)) and is_hollow(own, machine):
+    elif (name not in opened or not os.path.isdir(machine)) and is_placeholder(own, machine):
         yield Mount(machine, machine)
     elif os.path.isdir(machine) and (not os.path.lexists(own) or (os.path.isdir(own) and not os.path.islink(own))):
         names = sorted(os.listdir(machine))
@@ -98,11 +106,11 @@ def _linked(machine: str, own: str) -> Iterator[Mount]:
         yield Mount(os.readlink(machine), machine, "link")
     elif os.path.isdir(own) and not os.path.islink(own):
         for name in SHELLS:
-            if os.path.exists(f"{machine}/{name}") and is_hollow(f"{own}/{name}", f"{machine}/{name}"):
+            if os.path.exists(f"{machine}/{name}") and is_placeholder(f"{own}/{name}", f"{machine}/{name}"):
                 yield Mount(os.path.realpath(f"{machine}/{name}"), f"{machine}/{name}")
 
 
-def is_hollow(own: str, machine: str) -> bool:
+def is_placeholder(own: str, machine: str) -> bool:
     """Whether the build has nothing of its own at a path: an empty file, or folders that the machine has as well."""
     try:
         about = os.lstat(own)
@@ -115,10 +123,10 @@ def is_hollow(own: str, machine: str) -> bool:
         return target.startswith(f"{MACHINE}/") or (os.path.islink(machine) and os.readlink(machine) == target)
     if not stat.S_ISDIR(about.st_mode) or not os.path.isdir(machine):
         return False
-    return all(is_hollow(f"{own}/{each}", f"{machine}/{each}") for each in os.listdir(own))
+    return all(is_placeholder(f"{own}/{each}", f"{machine}/{each}") for each in os.listdir(own))
 
 
-def prepare(root: str, mounts: Sequence[Mount]) -> None:
+def create_mount_points(root: str, mounts: Sequence[Mount]) -> None:
     """Make the tree's usual folders, and the empty files, folders and links that the mounts take the place of."""
     for name in OWN:
         os.makedirs(f"{root}/{name}", exist_ok=True)
@@ -127,7 +135,7 @@ def prepare(root: str, mounts: Sequence[Mount]) -> None:
     _prepare_places(root, mounts)
 
 
-def prepare_tmp(folder: str, mounts: Sequence[Mount]) -> None:
+def create_tmp_mount_points(folder: str, mounts: Sequence[Mount]) -> None:
     """The same in a folder that will be /tmp."""
     below = [replace(mount, target=mount.target[len("/tmp") :]) for mount in mounts if mount.target.startswith("/tmp/")]
     _prepare_places(folder, below)

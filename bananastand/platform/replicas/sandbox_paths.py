@@ -15,21 +15,21 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from .sandbox_mounts import SYSTEM, Mount
-from .walls import Walls
+from .walls import IsolationPolicy
 
-__all__ = ["hub_mount", "needed_paths", "prefixes"]
+__all__ = ["hub_cache_mounts", "required_mounts", "installation_prefixes"]
 
 LISTS = frozenset(
     {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "MANPATH", "BANANASTAND_SHARED_HUB"}
 )
 
 
-def needed_paths(
+def required_mounts(
     command: Sequence[str],
     environment: Mapping[str, str],
     root: str,
     visible: Sequence[str],
-    walls: Walls | None = None,
+    policy: IsolationPolicy | None = None,
 ) -> list[Mount]:
     """What a program needs of this machine outside of the system folders, at its own path.
 
@@ -38,18 +38,18 @@ def needed_paths(
     """
     read, write = set[str](), {root, *(os.path.abspath(each) for each in visible)}
     home = os.path.realpath(environment.get("HOME") or "/")
-    homes = {"/", home, os.path.realpath(os.path.expanduser("~"))} if walls else {"/", home}
-    home = os.path.realpath(os.path.expanduser("~")) if walls else home
+    homes = {"/", home, os.path.realpath(os.path.expanduser("~"))} if policy else {"/", home}
+    home = os.path.realpath(os.path.expanduser("~")) if policy else home
     package = str(Path(__file__).resolve().parents[2])
 
     def lets_see(part: str) -> bool:
-        return walls is None or part.startswith(package) or walls.lets_see(part, root)
+        return policy is None or part.startswith(package) or policy.allows_reading(part, root)
 
     search = ":".join(part for part in environment.get("PATH", "").split(":") if lets_see(part))
     named = [command[0] if command[0].startswith("/") else shutil.which(command[0], path=search)] if command else []
     for program in (*named, *(shutil.which(each, path=search) for each in ("python3", "python", "node"))):
-        for prefix in prefixes(program, walls) if program else ():
-            read |= walls.narrowed(prefix, home) if walls else {prefix}
+        for prefix in installation_prefixes(program, policy) if program else ():
+            read |= policy.program_folders(prefix, home) if policy else {prefix}
     read.add(package)
     for name, value in environment.items():
         for part in value.split(":"):
@@ -59,18 +59,18 @@ def needed_paths(
                 continue
             if name in LISTS:
                 folder = os.path.dirname(part) if os.path.basename(part) in ("bin", "shims") else part
-                read |= walls.narrowed(folder, home) if walls else {folder}
+                read |= policy.program_folders(folder, home) if policy else {folder}
             elif os.path.isfile(part):  # what it names may lie beside it, as the folder of a model does
-                read.add(part if walls and os.path.realpath(os.path.dirname(part)) in homes else os.path.dirname(part))
+                read.add(part if policy and os.path.realpath(os.path.dirname(part)) in homes else os.path.dirname(part))
             elif not name.startswith("XDG_"):
-                (write if walls is None or walls.lets_write(part, root) else read).add(part)
+                (write if policy is None or policy.allows_writing(part, root) else read).add(part)
     write -= homes
     found = {path: Mount(path, path) for path in read - homes} | {p: Mount(p, p, "write") for p in write}
     mounts = [found[path] for path in sorted(found, key=lambda path: (path.count("/"), path))]
     return [mount for mount in mounts if os.path.exists(mount.source) and _is_wanted(mount, root)]
 
 
-def hub_mount(environment: Mapping[str, str], root: str, walls: Walls | None = None) -> list[Mount]:
+def hub_cache_mounts(environment: Mapping[str, str], root: str, policy: IsolationPolicy | None = None) -> list[Mount]:
     """The machine's hub cache in the place of the home folder's, unless a variable names one or the build has one."""
     if any(environment.get(name) for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")):
         return []
@@ -80,7 +80,7 @@ def hub_mount(environment: Mapping[str, str], root: str, walls: Walls | None = N
         not os.path.lexists(f"{root}{target}") or _has_only_folders(f"{root}{target}")
     ):
         return []
-    return [Mount(shared, target, "write" if walls is None or walls.builds else "read")]
+    return [Mount(shared, target, "write" if policy is None or policy.is_for_builds else "read")]
 
 
 def _is_wanted(mount: Mount, root: str) -> bool:
@@ -100,7 +100,7 @@ def _has_only_folders(path: str) -> bool:
     return not any(names for _, _, names in os.walk(path))
 
 
-def prefixes(program: str, walls: Walls | None) -> set[str]:
+def installation_prefixes(program: str, policy: IsolationPolicy | None) -> set[str]:
     """The installation of a program: the folder above its bin, for each link on the way, and a venv's base."""
     found, led, path = set[str](), set[str](), os.path.abspath(program)
     for _ in range(16):
@@ -113,13 +113,13 @@ def prefixes(program: str, walls: Walls | None) -> set[str]:
                 if key.strip() == "home":
                     base = os.path.dirname(value.strip())
                     found |= {base, os.path.realpath(base)}
-        if walls is None or not prefix.startswith(f"{walls.data}/"):  # what a build made leads to nothing else
+        if policy is None or not prefix.startswith(f"{policy.data}/"):  # what a build made leads to nothing else
             for site in glob.glob(f"{glob.escape(prefix)}/lib/python3*/site-packages"):
                 led |= set(_led_to(site))
         if not os.path.islink(path):
             break
         path = os.path.normpath(os.path.join(folder, os.readlink(path)))
-    kept = found if walls is None else {prefix for prefix in found if walls.lets_install(prefix)}
+    kept = found if policy is None else {prefix for prefix in found if policy.allows_installation(prefix)}
     return (kept | led) - {"/"}
 
 

@@ -12,45 +12,45 @@ from pathlib import Path
 
 from ..store.private_files import make_folder
 from .process import Process
-from .sandbox import Sandboxed, in_sandbox
-from .start_command import Start
+from .sandbox import SandboxedCommand, sandbox_command
+from .start_command import StartCommand
 
-__all__ = ["TEMPORARY", "remove_after", "sandboxed"]
+__all__ = ["TEMPORARY", "remove_after_exit", "sandbox_start"]
 
 TEMPORARY = "tmp"  # beside a build's stages: the folders that are /tmp of its replicas
 NOTES = ".bananastand"  # what the builder keeps in a build's /tmp begins so
 
 
-def sandboxed(
-    start: Start,
+def sandbox_start(
+    start: StartCommand,
     command: Sequence[str],
     workdir: str,
     environment: Mapping[str, str],
     *,
     visible: Sequence[str] = (),
     own_tmp: bool = True,
-) -> tuple[Sandboxed, str | None]:
+) -> tuple[SandboxedCommand, str | None]:
     """The command in its sandbox, and the folder that is its /tmp, to be removed after it. Raises OSError.
 
     Where the build has left files in /tmp, as an image may have, the app sees that one. own_tmp: not where it has a
     layer of its own over all of the tree.
     """
     assert start.root is not None, "only what has a file tree is sandboxed"
-    walls, tmp = start.walls, None
+    walls, tmp = start.isolation_policy, None
     if walls is not None and own_tmp and not _has_files(Path(start.root, "tmp")):
         tmp = str(make_folder(Path(start.root).parent.parent / TEMPORARY / uuid.uuid4().hex[:12]))
         walls = replace(walls, tmp=tmp)
-    made = in_sandbox(
-        command, root=start.root, workdir=workdir, environment=environment, visible=visible, walls=walls
+    made = sandbox_command(
+        command, root=start.root, workdir=workdir, environment=environment, visible=visible, policy=walls
     )  # fmt: skip
     return made, tmp
 
 
-def remove_after(process: Process, folder: str | None) -> None:
+def remove_after_exit(process: Process, folder: str | None) -> None:
     """Remove the folder when the process has ended."""
     if folder is not None:
         loop = asyncio.get_running_loop()
-        process.when_over(lambda: loop.run_in_executor(None, shutil.rmtree, folder, True))
+        process.on_exit(lambda: loop.run_in_executor(None, shutil.rmtree, folder, True))
 
 
 def _has_files(folder: Path) -> bool:

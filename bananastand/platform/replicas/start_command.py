@@ -21,25 +21,36 @@ from ..environment import addresses, inherited, is_loopback
 from ..launch import Launch
 from .cgroups import Cgroup
 from .redirection import redirection_problem
-from .walls import Walls
+from .walls import IsolationPolicy
 
 __all__ = [
-    "ENGINES", "MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words",
-]  # fmt: skip
+    "ENGINE_PREFIXES",
+    "PLATFORM_VARIABLE",
+    "REPLICA_VARIABLE",
+    "StartCommand",
+    "image_tag",
+    "is_limited_to_one_replica",
+    "make_start_command",
+    "remove_image_command",
+    "worker_arguments",
+]
 
-MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
+PLATFORM_VARIABLE, REPLICA_VARIABLE = (
+    "BANANASTAND_STAND",
+    "BANANASTAND_REPLICA",
+)  # in the environment of all that a stand starts
 IMAGES = "localhost/bananastand/"  # names of built images begin so
 PORT = 8000  # Banana's
 SERVERS = ("uvicorn", "gunicorn", "flask", "http.server", "hypercorn", "waitress")  # modules that are no Potassium app
 # Where an engine is, and how it is set up.
-ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_", "STORAGE_")
+ENGINE_PREFIXES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_", "STORAGE_")
 VALUES = "BANANASTAND_VALUES"  # in the environment of buildah's client: shell lines, of the container's variables
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartCommand:
     """What is executed.
 
     port: where the app is expected to listen; `moves` if its sockets go to private ports whatever it asks for. words:
@@ -52,19 +63,19 @@ class Start:
     folder: str | None
     environment: dict[str, str]
     port: int
-    moves: bool = False
-    words: tuple[str, ...] | None = None
+    moves_ports: bool = False
+    worker_arguments: tuple[str, ...] | None = None
     concurrency: int = 0
     health: str | None = None
     container: str | None = None  # its name, for stopping it
     engine: str | None = None
-    base: dict[str, str] = field(default_factory=dict[str, str])
+    shared_environment: dict[str, str] = field(default_factory=dict[str, str])
     cgroup: Cgroup | None = None  # that bounds it
-    walls: Walls | None = None  # what it is kept from, where it has a root of its own
+    isolation_policy: IsolationPolicy | None = None  # what it is kept from, where it has a root of its own
     root: str | None = None  # the file tree whose absolute paths it sees where a mount namespace works
 
 
-def start_command(
+def make_start_command(
     launch: Launch,
     *,
     stand: str,
@@ -75,43 +86,48 @@ def start_command(
     secrets: Mapping[str, str] | None = None,
     gpu: str | None = None,
     memory_mb: int | None = None,
-    walls: Walls | None = None,
-) -> Start:
+    policy: IsolationPolicy | None = None,
+) -> StartCommand:
     """One replica's start. `port` is free on this host; what the launch fixes is preferred to it.
 
     host: "potassium" to leave a Potassium app to its own server. concurrency: calls at once, 0 for what the app
     declares.
     """
     own = {**launch.environment, **(secrets or {})}
-    marks = {MARK: stand, REPLICA: replica}
+    marks = {PLATFORM_VARIABLE: stand, REPLICA_VARIABLE: replica}
     if launch.kind == "container":
         return _container(launch, own, marks, replica, port, gpu, memory_mb)
     if gpu is not None:
         marks["CUDA_VISIBLE_DEVICES"] = gpu
-    words = worker_words(launch.command) if launch.python is not None and host != "potassium" else None
+    words = worker_arguments(launch.command) if launch.python is not None and host != "potassium" else None
     moved = redirection_problem() is None
     port = launch.port or (PORT if moved or words is not None else port)
-    base = {**_on_path(launch, inherited(os.environ)), "PYTHONUNBUFFERED": "1", **launch.environment, MARK: stand}
+    base = {
+        **_on_path(launch, inherited(os.environ)),
+        "PYTHONUNBUFFERED": "1",
+        **launch.environment,
+        PLATFORM_VARIABLE: stand,
+    }
     base |= wait_policy(base)
     environment = {**base, **own, "PORT": str(port), "HOST": "127.0.0.1", **marks}
     command = launch.command
     if launch.python is not None and PYTHON.fullmatch(Path(command[0]).name):
         command = (launch.python, *command[1:])
-    return Start(
+    return StartCommand(
         command, launch.workdir, environment, port, moved or words is not None, words, concurrency, launch.health,
-        base=base, root=launch.root, walls=_walls_for(launch, walls),
+        shared_environment=base, root=launch.root, isolation_policy=_policy_for(launch, policy),
     )  # fmt: skip
 
 
-def _walls_for(launch: Launch, walls: Walls | None) -> Walls | None:
+def _policy_for(launch: Launch, policy: IsolationPolicy | None) -> IsolationPolicy | None:
     """The walls with what this version needs to see: what the user named for it, and its interpreter's programs."""
-    if walls is None:
+    if policy is None:
         return None
     programs = {os.path.dirname(launch.python)} if launch.python else set[str]()
-    return replace(walls, named=launch.named, user=walls.user | programs)
+    return replace(policy, named_paths=launch.named, user_paths=policy.user_paths | programs)
 
 
-def worker_words(command: tuple[str, ...]) -> tuple[str, ...] | None:
+def worker_arguments(command: tuple[str, ...]) -> tuple[str, ...] | None:
     """What the worker is to run for `python [-u] FILE.py ...` or `python -m MODULE ...`; None for another command."""
     if not command or not PYTHON.fullmatch(Path(command[0]).name):
         return None
@@ -123,7 +139,7 @@ def worker_words(command: tuple[str, ...]) -> tuple[str, ...] | None:
     return rest if rest and not rest[0].startswith("-") else None
 
 
-def built_image(launch: Launch, folder: Path) -> tuple[tuple[str, ...], dict[str, str]] | None:
+def remove_image_command(launch: Launch, folder: Path) -> tuple[tuple[str, ...], dict[str, str]] | None:
     """The command that removes the image a build in `folder` has made, and its environment; None where it made none.
 
     In a copied data directory the image is the original's, and stays.
@@ -133,7 +149,7 @@ def built_image(launch: Launch, folder: Path) -> tuple[tuple[str, ...], dict[str
     if launch.image.startswith(IMAGES) and launch.image != image_tag(folder):
         return None
     verb = ("rmi",) if launch.engine == "buildah" else ("image", "rm")
-    return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINES)
+    return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINE_PREFIXES)
 
 
 def image_tag(folder: Path) -> str:
@@ -141,13 +157,13 @@ def image_tag(folder: Path) -> str:
     return f"{IMAGES}{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
 
 
-def one_at_a_time(launch: Launch) -> bool:
+def is_limited_to_one_replica(launch: Launch) -> bool:
     """Whether two replicas would want the same port of this host."""
     if launch.kind == "container" and launch.engine != "buildah":
         return False
     if redirection_problem() is None:
         return False
-    return launch.port is not None and (launch.python is None or worker_words(launch.command) is None)
+    return launch.port is not None and (launch.python is None or worker_arguments(launch.command) is None)
 
 
 def _on_path(launch: Launch, environment: dict[str, str]) -> dict[str, str]:
@@ -166,7 +182,7 @@ def _container(
     port: int,
     gpu: str | None,
     memory_mb: int | None,
-) -> Start:
+) -> StartCommand:
     """The engine's command. Values reach the container through the engine's environment, never its arguments."""
     engine, image = launch.engine or "docker", launch.image or ""
     name = f"bananastand-{replica}"
@@ -179,15 +195,15 @@ def _container(
     own = {**known, **own, "PORT": str(expected), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
     own |= wait_policy(own)
     volumes = [part for inside, here in launch.volumes.items() for part in ("--volume", f"{here}:{inside}:ro")]
-    environment = {**inherited(os.environ, *ENGINES), **own}
+    environment = {**inherited(os.environ, *ENGINE_PREFIXES), **own}
     if shared:
         lines = "".join(f"export {each}={shlex.quote(value)}\n" for each, value in own.items() if NAME.fullmatch(each))
-        return Start(
+        return StartCommand(
             ("/bin/sh", "-c", _buildah_script(launch, name, volumes, memory_mb)), None, environment | {VALUES: lines},
             outside, moved, health=launch.health, container=name, engine=engine,
         )  # fmt: skip
     names = [part for each in own for part in ("--env", each)]
-    command = [engine, "run", "--rm", "--init", "--name", name, "--label", f"bananastand={marks[MARK]}"]
+    command = [engine, "run", "--rm", "--init", "--name", name, "--label", f"bananastand={marks[PLATFORM_VARIABLE]}"]
     command += ["--publish", f"127.0.0.1:{port}:{expected}", *volumes, *names]
     if memory_mb is not None:
         command += ["--memory", f"{memory_mb}m"]
@@ -195,7 +211,7 @@ def _container(
         command += ["--gpus", f"device={gpu}"] if engine == "docker" else ["--device", f"nvidia.com/gpu={gpu}"]
     # What stands behind the image are arguments of its ENTRYPOINT, which is in the launch's command already.
     command += ["--entrypoint", launch.command[0], image, *launch.command[1:]]
-    return Start(
+    return StartCommand(
         tuple(command), None, environment, outside,
         health=launch.health, container=name, engine=engine,
     )  # fmt: skip

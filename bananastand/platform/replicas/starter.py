@@ -13,14 +13,14 @@ from pathlib import Path
 
 from ..errors import ReplicaFailed
 from .process import Process, spawn
-from .redirection import MovedPorts, read_events, redirected, redirection_problem
-from .sandbox import why_no_sandbox
-from .sandbox_starts import remove_after, sandboxed
-from .start_command import REPLICA, Start
+from .redirection import MovedPorts, read_bind_events, redirect_command, redirection_problem
+from .sandbox import sandbox_problem
+from .sandbox_starts import remove_after_exit, sandbox_start
+from .start_command import REPLICA_VARIABLE, StartCommand
 from .worker_client import WorkerClient
-from .writable_layer import layered, why_no_layer
+from .writable_layer import overlay_command, overlay_problem
 
-__all__ = ["WORKER", "Started", "start_process", "worker_command"]
+__all__ = ["WORKER", "StartedProgram", "start_process", "worker_command"]
 
 NO_NETWORK = (
     "without a network only a Potassium app in the worker can be called, and this one is a server of its own: start "
@@ -30,7 +30,7 @@ WORKER = Path(__file__).resolve().parents[2] / "worker" / "main.py"
 
 
 @dataclass(slots=True)
-class Started:
+class StartedProgram:
     """A program that runs.
 
     how: in words, for the log. worker: its client, where the worker runs it. ports: its listening sockets, where they
@@ -46,41 +46,41 @@ class Started:
     layer: Path | None = None  # what it writes in its file tree, where that is its own
 
 
-async def start_process(start: Start, on_line: Callable[[str], None]) -> Started:
+async def start_process(start: StartCommand, on_line: Callable[[str], None]) -> StartedProgram:
     """Start a replica's program as a process. Raises OSError."""
-    if start.walls is not None and not start.walls.network and start.words is None:
+    if start.isolation_policy is not None and not start.isolation_policy.network and start.worker_arguments is None:
         raise ReplicaFailed(NO_NETWORK)
     changed = asyncio.Event()
-    moves = start.moves and redirection_problem() is None
-    ports = MovedPorts(changed.set) if start.moves else None
+    moves = start.moves_ports and redirection_problem() is None
+    ports = MovedPorts(changed.set) if start.moves_ports else None
     descriptors, ours, worker, command = list[int](), None, None, start.command
     layer: Path | None = None
-    if start.words is not None:
+    if start.worker_arguments is not None:
         ours, theirs = socket.socketpair()
         descriptors.append(theirs.detach())
         worker = WorkerClient()
         worker.changed = changed
         worker.on_bound = ports.add if ports is not None else None
-        command = worker_command(start, descriptors[0], move=start.moves and not moves)
+        command = worker_command(start, descriptors[0], move=start.moves_ports and not moves)
     folder, environment, tmp = start.folder, start.environment, None
-    if start.root is not None and why_no_sandbox() is None:
+    if start.root is not None and sandbox_problem() is None:
         made, tmp = await asyncio.to_thread(
-            sandboxed, start, command, folder or "/", environment, own_tmp=why_no_layer() is not None
+            sandbox_start, start, command, folder or "/", environment, own_tmp=overlay_problem() is not None
         )
         command, environment, folder = made.command, made.environment, "/"
-        if why_no_layer() is None:
-            replica = start.environment.get(REPLICA) or uuid.uuid4().hex
-            command, layer = await asyncio.to_thread(layered, command, start.root, replica)
+        if overlay_problem() is None:
+            replica = start.environment.get(REPLICA_VARIABLE) or uuid.uuid4().hex
+            command, layer = await asyncio.to_thread(overlay_command, command, start.root, replica)
     if start.cgroup is not None:
-        command = start.cgroup.entering(command)
+        command = start.cgroup.wrap_command(command)
     events = None
     if moves:
         events, theirs_events = os.pipe()
         descriptors.append(theirs_events)
-        command = redirected(theirs_events, command)
+        command = redirect_command(theirs_events, command)
     try:
         process = await spawn(command, folder, environment, on_line, pass_fds=descriptors)
-        remove_after(process, tmp)
+        remove_after_exit(process, tmp)
     except OSError:
         if ours is not None:
             ours.close()
@@ -92,17 +92,17 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
             os.close(each)
     reading = None
     if events is not None and (moved := ports) is not None:
-        reading = await read_events(events, lambda session, asked, address, port: moved.add(asked, address, port))
+        reading = await read_bind_events(events, lambda session, asked, address, port: moved.add(asked, address, port))
     if worker is not None and ours is not None:
         await worker.attach(ours)
     how = "started as a process" if start.engine is None else f"started as a container by {start.engine}"
-    return Started(process, how, changed, worker, ports, reading, layer)
+    return StartedProgram(process, how, changed, worker, ports, reading, layer)
 
 
-def worker_command(start: Start, control: int, *, move: bool) -> tuple[str, ...]:
+def worker_command(start: StartCommand, control: int, *, move: bool) -> tuple[str, ...]:
     """The worker in the app's own interpreter."""
-    assert start.words is not None, "only what the worker runs has words"
+    assert start.worker_arguments is not None, "only what the worker runs has words"
     options = ["--control", str(control), "--concurrency", str(start.concurrency)]
     if move:
         options += ["--move", "1"]
-    return (start.command[0], "-u", str(WORKER), *options, "--", *start.words)
+    return (start.command[0], "-u", str(WORKER), *options, "--", *start.worker_arguments)

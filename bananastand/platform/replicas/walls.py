@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from ..environment import inherited
 from .sandbox_mounts import Mount
 
-__all__ = ["Walls", "paths_of_user"]
+__all__ = ["IsolationPolicy", "user_paths"]
 
 # Graphics and AI devices: NVIDIA's, AMD's, Intel's, those of WSL, and fast networks between them.
 DEVICES = ("nvidia*", "dri", "kfd", "accel", "dxg", "infiniband", "nvidia-caps")
@@ -42,7 +42,7 @@ INSTALLED = ("bin", "shims", "lib", "lib64", "libexec", "include", "versions", "
 
 
 @dataclass(frozen=True, slots=True)
-class Walls:
+class IsolationPolicy:
     """How far a program is kept apart.
 
     Attributes:
@@ -57,52 +57,52 @@ class Walls:
     """
 
     data: str
-    builds: bool = False
+    is_for_builds: bool = False
     caches: tuple[str, ...] = ()
-    named: tuple[str, ...] = ()
-    user: frozenset[str] = frozenset()
+    named_paths: tuple[str, ...] = ()
+    user_paths: frozenset[str] = frozenset()
     network: bool = True
     processes: int | None = None
     tmp: str | None = None
 
-    def for_builds(self) -> Walls:
+    def for_builds(self) -> IsolationPolicy:
         """The same for a step of a build, which may fetch what it needs."""
-        return replace(self, builds=True, network=True, tmp=None)
+        return replace(self, is_for_builds=True, network=True, tmp=None)
 
-    def lets_see(self, path: str, root: str) -> bool:
+    def allows_reading(self, path: str, root: str) -> bool:
         """Whether a path that a variable names may be in sight.
 
         That is what the build made, an environment of packages, a cache of weights, and what the user named.
         """
         real, own = os.path.realpath(path), os.path.dirname(os.path.dirname(root))
-        if path in self.named or any(_is_below(real, each) for each in (own, *self.caches)):
+        if path in self.named_paths or any(_is_below(real, each) for each in (own, *self.caches)):
             return True
         if _is_below(real, f"{self.data}/cache/environments"):
             return True
-        return not _is_below(real, self.data) and path in self.user
+        return not _is_below(real, self.data) and path in self.user_paths
 
-    def lets_write(self, path: str, root: str) -> bool:
+    def allows_writing(self, path: str, root: str) -> bool:
         """Whether a path in sight may be written."""
         real = os.path.realpath(path)
         if any(_is_below(real, each) for each in self.caches):
-            return self.builds
-        return path in self.named or _is_below(real, os.path.dirname(os.path.dirname(root)))
+            return self.is_for_builds
+        return path in self.named_paths or _is_below(real, os.path.dirname(os.path.dirname(root)))
 
-    def lets_install(self, prefix: str) -> bool:
+    def allows_installation(self, prefix: str) -> bool:
         """Whether a folder that an interpreter leads to is an installation, and no other folder of the user's."""
         return _is_below(os.path.realpath(prefix), f"{self.data}/cache/environments") or _looks_installed(prefix)
 
-    def narrowed(self, folder: str, home: str) -> set[str]:
+    def program_folders(self, folder: str, home: str) -> set[str]:
         """A folder of programs, or only what of it programs need, where it holds other things of the user's."""
         broad = any(_is_below(each, folder) for each in (self.data, home))
         if not broad and os.path.dirname(folder) != home:
             return {folder}
         return {f"{folder}/{name}" for name in INSTALLED if os.path.lexists(f"{folder}/{name}")}
 
-    def words(self, mounts: Sequence[Mount], root: str) -> list[str]:
+    def bwrap_arguments(self, mounts: Sequence[Mount], root: str) -> list[str]:
         """bwrap's words for all but the mounts themselves, to stand behind them."""
         words = ["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL"]
-        if self.builds and os.geteuid() == 0:
+        if self.is_for_builds and os.geteuid() == 0:
             words += [word for name in BUILD_CAPABILITIES for word in ("--cap-add", f"CAP_{name}")]
         if not self.network:
             words.append("--unshare-net")
@@ -117,7 +117,7 @@ class Walls:
             words += [word for path in PRIVATE for word in _hide(path, mounts, root)]
         return words
 
-    def hidden(self, mounts: Sequence[Mount]) -> Iterator[Mount]:
+    def cover_data_directory(self, mounts: Sequence[Mount]) -> Iterator[Mount]:
         """The mounts in their order, with an empty folder over the data directory wherever one of them shows it."""
         covered = False
         for mount in sorted(mounts, key=lambda each: each.target.count("/")):
@@ -128,7 +128,7 @@ class Walls:
         if not covered:
             yield from self._covers(mounts)
 
-    def limits(self) -> tuple[str, ...]:
+    def process_limit_command(self) -> tuple[str, ...]:
         """Words before a command that is inside: how many processes there may be. root is not bound by it."""
         if self.processes is None or os.geteuid() == 0:
             return ()
@@ -170,7 +170,7 @@ def _empty(path: str) -> list[str]:
     return ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", "/dev/null", path]
 
 
-def paths_of_user() -> frozenset[str]:
+def user_paths() -> frozenset[str]:
     """The paths in the variables that the platform's own process hands on, but for its home and its sockets."""
     values = (value for name, value in inherited(os.environ, "PIP_", "UV_").items() if name not in NOT_SEEN)
     return frozenset(part for value in values for part in value.split(":") if part.startswith("/"))

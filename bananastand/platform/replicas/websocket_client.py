@@ -15,24 +15,24 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from .client import AnswerTooLate, Headers, ReplicaAnswer, RequestNotDelivered
+from .client import Headers, ReplicaResponse, RequestNotDelivered, ResponseTimeout
 
-__all__ = ["Denied", "NoHandshake", "close_websocket", "open_websocket"]
+__all__ = ["HandshakeDenied", "HandshakeFailed", "close_websocket", "open_websocket"]
 
 CONNECT = 5.0  # seconds for a connection
 CLOSE = 3.0  # seconds for the app's part of the closing handshake
 QUEUE = 2  # messages that are read ahead of the caller
 
 
-class Denied(Exception):
+class HandshakeDenied(Exception):
     """The app answered the handshake with an HTTP response of its own."""
 
-    def __init__(self, answer: ReplicaAnswer) -> None:
+    def __init__(self, answer: ReplicaResponse) -> None:
         super().__init__(f"the app answered {answer.status}")
         self.answer = answer
 
 
-class NoHandshake(Exception):
+class HandshakeFailed(Exception):
     """The app took the connection and gave no answer that can be passed on."""
 
 
@@ -51,7 +51,7 @@ async def open_websocket(
 
     Raises:
         RequestNotDelivered: The app has seen nothing of it.
-        Denied, NoHandshake, AnswerTooLate: The app has seen it.
+        Denied, NoHandshake, ResponseTimeout: The app has seen it.
     """
     host, port = address
     path, _, query = target.partition("?")
@@ -95,10 +95,10 @@ def _problem(error: Exception) -> Exception:
     if isinstance(error, InvalidStatus):
         response = error.response
         headers = tuple((name.lower(), value) for name, value in response.headers.raw_items())
-        return Denied(ReplicaAnswer(response.status_code, headers, bytes(response.body or b"")))
+        return HandshakeDenied(ReplicaResponse(response.status_code, headers, bytes(response.body or b"")))
     if isinstance(error, TimeoutError):
-        return AnswerTooLate()
+        return ResponseTimeout()
     if isinstance(error, (InvalidHandshake, WebSocketException, OSError, EOFError)):
         cause = error.__cause__
-        return NoHandshake(f"{error}: {cause}" if cause is not None else str(error))
+        return HandshakeFailed(f"{error}: {cause}" if cause is not None else str(error))
     return error

@@ -18,15 +18,15 @@ from bananastand.worker.status import Status
 
 from ..store.bodies import FileBody
 from .client import (
-    AnswerTooLarge,
-    AnswerTooLate,
     ConnectionLost,
     Headers,
     OnChunk,
     OnHead,
-    ReplicaAnswer,
     ReplicaRequest,
+    ReplicaResponse,
     RequestNotDelivered,
+    ResponseTimeout,
+    ResponseTooLarge,
 )
 
 __all__ = ["Phase", "WorkerClient"]
@@ -125,7 +125,7 @@ class WorkerClient:
         *,
         on_head: OnHead | None = None,
         on_chunk: OnChunk | None = None,
-    ) -> ReplicaAnswer:
+    ) -> ReplicaResponse:
         """See ReplicaClient."""
         path = unquote(urlsplit(request.path).path, errors="surrogateescape")
         if (answer := self._answer_without_app(request.method, path)) is not None:
@@ -136,7 +136,7 @@ class WorkerClient:
                 return await self._collect(exchange, on_head, on_chunk)
         except TimeoutError:
             self._cancel(exchange, "out of time")
-            raise AnswerTooLate from None
+            raise ResponseTimeout from None
         except asyncio.CancelledError:
             self._cancel(exchange, "the caller is gone")
             raise
@@ -158,7 +158,7 @@ class WorkerClient:
         """Whether the request is for a background handler."""
         return self._routes.get(unquote(urlsplit(request.path).path, errors="surrogateescape"), False)
 
-    def _answer_without_app(self, method: str, path: str) -> ReplicaAnswer | None:
+    def _answer_without_app(self, method: str, path: str) -> ReplicaResponse | None:
         """What Potassium's own server answers without calling a handler."""
         if path in GET_PATHS:
             if method in ("GET", "HEAD"):
@@ -194,7 +194,7 @@ class WorkerClient:
             self._stream(head, request.body)
         return exchange
 
-    async def _collect(self, exchange: _Exchange, on_head: OnHead | None, on_chunk: OnChunk | None) -> ReplicaAnswer:
+    async def _collect(self, exchange: _Exchange, on_head: OnHead | None, on_chunk: OnChunk | None) -> ReplicaResponse:
         status, headers, pieces, size = 0, Headers(), list[bytes](), 0
         while True:
             event, body = await exchange.events.get()
@@ -210,19 +210,19 @@ class WorkerClient:
                     size += len(body)
                     if size > self._largest:
                         self._cancel(exchange, "the answer is too large")
-                        raise AnswerTooLarge
+                        raise ResponseTooLarge
                     if on_chunk is not None:
                         await on_chunk(body)
                 case "end":
                     if status and "error" not in event and "cancelled" not in event:
-                        return ReplicaAnswer(status, headers, b"".join(pieces))
+                        return ReplicaResponse(status, headers, b"".join(pieces))
                     return await self._last(event, body, bool(status), on_head, on_chunk)
                 case _:  # lost
                     raise ConnectionLost("the worker is gone")
 
     async def _last(
         self, event: dict[str, Any], body: bytes, streamed: bool, on_head: OnHead | None, on_chunk: OnChunk | None
-    ) -> ReplicaAnswer:
+    ) -> ReplicaResponse:
         """The answer that an end frame is."""
         if streamed:
             raise ConnectionLost(_reason(event))
@@ -235,7 +235,7 @@ class WorkerClient:
             status, code = (504, "timeout") if reason == "out of time" else (503, "cancelled")
             answer = _answer(wire.error(status, code, f"the request was cancelled: {reason}"))
         else:
-            answer = ReplicaAnswer(event["status"], _headers(event["headers"]), body)
+            answer = ReplicaResponse(event["status"], _headers(event["headers"]), body)
         if on_head is not None:
             on_head(answer.status, answer.headers)
         if on_chunk is not None and answer.body:
@@ -350,5 +350,5 @@ def _headers(pairs: list[list[str]]) -> Headers:
     return tuple((name.lower(), value) for name, value in pairs)
 
 
-def _answer(answer: wire.Answer, *, head: bool = False) -> ReplicaAnswer:
-    return ReplicaAnswer(answer.status, tuple(answer.headers), b"" if head else answer.body)
+def _answer(answer: wire.Answer, *, head: bool = False) -> ReplicaResponse:
+    return ReplicaResponse(answer.status, tuple(answer.headers), b"" if head else answer.body)

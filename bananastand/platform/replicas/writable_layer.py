@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["layered", "remove_layer", "why_no_layer", "writes_files"]
+__all__ = ["overlay_command", "remove_layer", "overlay_problem", "writes_files"]
 
 NEW_MOUNTS, NEW_USER, RECURSIVE, PRIVATE = 0x20000, 0x10000000, 0x4000, 1 << 18
 SUFFIX = ".layers"  # beside the tree, so that it goes with the build
@@ -28,7 +28,7 @@ WROTE = "wrote-files"  # an empty file: replicas of the version write files of t
 LIBRARIES = frozenset({"__pycache__", ".cache", ".config", ".nv", ".triton", ".local"})
 
 
-def layered(command: Sequence[str], root: str, replica: str) -> tuple[tuple[str, ...], Path]:
+def overlay_command(command: Sequence[str], root: str, replica: str) -> tuple[tuple[str, ...], Path]:
     """Turn a command that uses a file tree into one that has a layer of its own over it.
 
     Args:
@@ -65,7 +65,7 @@ def writes_files(root: str) -> bool:
 
 
 @functools.cache
-def why_no_layer() -> str | None:
+def overlay_problem() -> str | None:
     """Why replicas have no layer of their own here, or None where they have. Tried once for each process."""
     if not sys.platform.startswith("linux"):
         return "overlayfs is Linux's"
@@ -73,7 +73,7 @@ def why_no_layer() -> str | None:
         root = Path(folder, "root")
         root.mkdir()
         (root / "there").touch()
-        command, layer = layered(("sh", "-c", f"rm {root}/there && echo 1 > {root}/new"), str(root), "probe")
+        command, layer = overlay_command(("sh", "-c", f"rm {root}/there && echo 1 > {root}/new"), str(root), "probe")
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=20)
         except (OSError, subprocess.SubprocessError) as error:

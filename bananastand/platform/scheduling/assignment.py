@@ -21,7 +21,7 @@ def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica])
         waiting: A project's queue.
         replicas: Those of its live version, oldest first.
     """
-    able = [each for each in replicas if each.free]
+    able = [each for each in replicas if each.free_capacity]
     reserved: Replica | None = None
     for pending in waiting:
         if not able:
@@ -32,7 +32,7 @@ def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica])
         if idle:
             return pending, idle[0]
         if reserved is None:
-            busy = [each for each in replicas if each.state == "ready" and not each.exclusive and not each.is_dying]
+            busy = [each for each in replicas if each.state == "ready" and not each.is_exclusive and not each.is_dying]
             reserved = min(busy, key=_load, default=None)
             able = [each for each in able if each is not reserved]
     return None

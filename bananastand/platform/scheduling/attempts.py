@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from ..errors import StoreError
 from ..replicas.client import (
-    AnswerMalformed,
-    AnswerTooLarge,
-    AnswerTooLate,
     ConnectionLost,
-    ReplicaAnswer,
     ReplicaBusy,
     ReplicaRequest,
+    ReplicaResponse,
     RequestNotDelivered,
     RequestNotSendable,
+    ResponseMalformed,
+    ResponseTimeout,
+    ResponseTooLarge,
 )
 from ..replicas.http_client import HttpClient
 from ..replicas.pool import Pool
@@ -101,11 +101,11 @@ class Attempts:
             return Attempt(None, counted=False, pause=BUSY)
         except ConnectionLost as error:
             return await self._lost(pending, replica, str(error))
-        except AnswerMalformed as error:
+        except ResponseMalformed as error:
             return Attempt(outcomes.malformed(str(error)))
-        except AnswerTooLate:
+        except ResponseTimeout:
             return Attempt(outcomes.timed_out(project.inference_timeout), busy=LATE, request=request)
-        except AnswerTooLarge:
+        except ResponseTooLarge:
             return Attempt(outcomes.TOO_LONG, busy=LATE, request=request)
         except Exception as error:
             log.exception("call %s failed inside the platform", pending.made.id)
@@ -122,12 +122,12 @@ class Attempts:
         replica.background += attempt.background
         done = asyncio.create_task(self._until_done(replica, request, limit))
         try:
-            await asyncio.wait({done, replica.over}, return_when=asyncio.FIRST_COMPLETED)
-            if not replica.over.done() and not done.result():
+            await asyncio.wait({done, replica.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not replica.ended.done() and not done.result():
                 what = "after its answer" if attempt.background else "after its time was up"
                 reason = f"its handler went on for {limit:g} s {what}"
                 replica.retire(reason, self._settings.drain_timeout, stuck=1)
-                await asyncio.wait({replica.over})
+                await asyncio.wait({replica.ended})
         finally:
             done.cancel()
             replica.background -= attempt.background
@@ -136,7 +136,7 @@ class Attempts:
         """Leave the replica to a session until its end."""
         outcome = await session(project, pending, replica)
         if outcome.from_app:
-            self._pool.answered(replica)
+            self._pool.record_success(replica)
         return Attempt(outcome)
 
     async def _until_done(self, replica: Replica, request: ReplicaRequest, limit: float) -> bool:
@@ -152,7 +152,7 @@ class Attempts:
             )
         finally:
             pending.complete()
-        self._pool.answered(replica)
+        self._pool.record_success(replica)
         outcome = outcomes.answered(answer)
         if self._goes_on(replica, request, answer):
             limit = self._settings.background_timeout
@@ -160,7 +160,7 @@ class Attempts:
         return Attempt(outcome)
 
     @staticmethod
-    def _goes_on(replica: Replica, request: ReplicaRequest, answer: ReplicaAnswer) -> bool:
+    def _goes_on(replica: Replica, request: ReplicaRequest, answer: ReplicaResponse) -> bool:
         """Whether a background handler runs behind this answer."""
         if (worker := replica.worker) is not None:
             return worker.is_background(request) and worker.runs_on(request)
@@ -171,10 +171,10 @@ class Attempts:
 
         An answer that a replica broke off and outlived is the app's own failure: the call is not tried again.
         """
-        await asyncio.wait({replica.over}, timeout=DEATH)
+        await asyncio.wait({replica.ended}, timeout=DEATH)
         died = replica.is_dying
         if died:
-            await asyncio.wait({replica.over}, timeout=LAST_WORDS)
+            await asyncio.wait({replica.ended}, timeout=LAST_WORDS)
         reason = replica.failure or "the connection to the replica broke"
         if pending.answering and not died:
             return Attempt(outcomes.broke_off(what or reason))

@@ -151,7 +151,7 @@ class Dispatcher:
         if request is not None:
             self._by_request[project.id, request] = pending
             self._being_written.add((project.id, request))
-        cold = not any(each.state == "ready" for each in self._pool.of(project.id))
+        cold = not any(each.state == "ready" for each in self._pool.of_project(project.id))
         row = self._calls.add(project, asked, run_id=run_id, request=request, cold=cold, durable=durable)
         adding = self._task(self._add(project, pending, row, request))
         try:
@@ -265,7 +265,7 @@ class Dispatcher:
         """Hand waiting calls to replicas that are free."""
         project, line = self._projects.get(project_id), self.lines.get(project_id, ProjectQueue())
         while line.waiting and project is not None and not self.closing:
-            assignment = next_assignment(line.waiting, self._pool.live(project))
+            assignment = next_assignment(line.waiting, self._pool.live_replicas(project))
             if assignment is None:
                 return
             pending, replica = assignment
@@ -314,7 +314,7 @@ class Dispatcher:
             for each in line.at_work.values():
                 each.shared = each.shared or each.replica is replica
         replica.inflight += 1
-        replica.exclusive = pending.alone
+        replica.is_exclusive = pending.alone
         line.at_work[pending.made.id] = pending
         line.last_served = time.monotonic()
         self._task(self._run(project, line, pending, replica))
@@ -334,7 +334,7 @@ class Dispatcher:
                 await self._attempts.until_free(replica, attempt)
         except Exception:
             log.exception("replica %s is ended: the platform failed to follow what it does", replica.id)
-            replica.fail("the platform failed to follow what it does")
+            replica.kill("the platform failed to follow what it does")
         finally:
             replica.release()
             self.pump(project.id)

@@ -10,7 +10,7 @@ import json
 import re
 
 from ..errors import StoreError
-from ..replicas.client import Headers, ReplicaAnswer
+from ..replicas.client import Headers, ReplicaResponse
 from ..store.calls import Outcome, storable
 
 __all__ = [
@@ -63,7 +63,7 @@ REMOVED = _failed(404, "the project was removed")
 TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 
-def answered(answer: ReplicaAnswer) -> Outcome:
+def answered(answer: ReplicaResponse) -> Outcome:
     """What the app itself said, or a failure where HTTP cannot carry it to a caller.
 
     SDKs ask again after the statuses of AGAIN, and each time reaches the app.
@@ -77,7 +77,7 @@ def answered(answer: ReplicaAnswer) -> Outcome:
     return Outcome(answer.status, answer.headers, answer.body, error, again=answer.status in AGAIN)
 
 
-def started(answer: ReplicaAnswer) -> bool:
+def started(answer: ReplicaResponse) -> bool:
     """Whether a background task goes on behind this answer of Potassium's own server."""
     return answer.status < 400 and len(answer.body) <= 100 and answer.json() == {"started": True}
 
@@ -184,7 +184,7 @@ def kept(call: str) -> str:
     return f"the stand stops; the call {call} is kept, and done when it starts again"
 
 
-def _words(answer: ReplicaAnswer) -> str:
+def _words(answer: ReplicaResponse) -> str:
     value = answer.json()
     if isinstance(value, dict):
         error = value.get("error", value.get("message"))

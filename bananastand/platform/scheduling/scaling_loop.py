@@ -81,15 +81,15 @@ class Scaling:
 
     def _turn_away(self, project: Project) -> None:
         """End the calls that no replica will ever take."""
-        if not self._dispatcher.line(project.id).waiting or self._pool.of(project.id):
+        if not self._dispatcher.line(project.id).waiting or self._pool.of_project(project.id):
             return
         failing = self._pool.failing.get(project.live or "")
         if project.live is None and not self._building(project.id):
             self._dispatcher.give_up(project.id, outcomes.no_deployment(project.name, self._last_failure(project)))
         elif project.max_replicas == 0:
             self._dispatcher.give_up(project.id, outcomes.no_replicas(project.name))
-        elif failing is not None and failing.unready >= self._settings.starts:
-            self._dispatcher.give_up(project.id, outcomes.does_not_start(failing.sentence))
+        elif failing is not None and failing.failed_starts >= self._settings.starts:
+            self._dispatcher.give_up(project.id, outcomes.does_not_start(failing.reason_and_advice))
 
     def _last_failure(self, project: Project) -> str | None:
         last = next(iter(self._builds.list(project)), None)
@@ -100,7 +100,7 @@ class Scaling:
         failing = self._pool.failing.get(project.live or "")
         replicas = tuple(
             Seen(each.id, each.state, each.inflight, each.idle_since)
-            for each in self._pool.of(project.id)
+            for each in self._pool.of_project(project.id)
             if each.deployment.id == project.live
         )
         concurrency = project.concurrency or self._builds.takes(project.live)
@@ -108,5 +108,5 @@ class Scaling:
         return Demand(
             project.id, project.min_replicas, project.max_replicas, project.idle_timeout, concurrency,
             len(line.waiting), len(line.at_work) + more, line.oldest, line.last_served,
-            failing.until if failing is not None else 0.0, replicas,
+            failing.retry_at if failing is not None else 0.0, replicas,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.platform import Platform
-from bananastand.platform.replicas.orphans import orphans
+from bananastand.platform.replicas.orphans import find_orphans
 from stands import called, deployed, running, until
 
 
@@ -100,8 +100,8 @@ def test_a_forked_replica_dies_with_its_fork_server_and_is_started_again(tmp_pat
             await until(lambda: not stand.pool.replicas)
             stand.projects.change(project, {"idle_timeout": 600})
             await called(stand, project)
-            (replica,) = stand.pool.of(project.id)
-            others = [pid for pid in orphans(stand.store.id) if pid != replica.pid]
+            (replica,) = stand.pool.of_project(project.id)
+            others = [pid for pid in find_orphans(stand.store.id) if pid != replica.pid]
             for pid in others:
                 os.kill(pid, signal.SIGKILL)
             await until(lambda: replica.state == "ended")

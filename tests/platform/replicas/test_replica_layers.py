@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.replicas.sandbox import in_sandbox, why_no_sandbox
-from bananastand.platform.replicas.writable_layer import layered, remove_layer, why_no_layer, writes_files
+from bananastand.platform.replicas.sandbox import sandbox_command, sandbox_problem
+from bananastand.platform.replicas.writable_layer import overlay_command, overlay_problem, remove_layer, writes_files
 
 pytestmark = [
     pytest.mark.needs("bwrap"),
-    pytest.mark.skipif(bool(why_no_sandbox() or why_no_layer()), reason="no mount namespaces with overlayfs here"),
+    pytest.mark.skipif(bool(sandbox_problem() or overlay_problem()), reason="no mount namespaces with overlayfs here"),
 ]
 
 
@@ -28,8 +28,10 @@ def root(tmp_path: Path) -> Path:
 
 def run(root: Path, replica: str, code: str) -> tuple[str, Path]:
     """What Python prints in a replica's place, and the replica's layer."""
-    made = in_sandbox((sys.executable, "-c", code), root=str(root), workdir="/app", environment={"PATH": "/usr/bin"})
-    command, layer = layered(made.command, str(root), replica)
+    made = sandbox_command(
+        (sys.executable, "-c", code), root=str(root), workdir="/app", environment={"PATH": "/usr/bin"}
+    )
+    command, layer = overlay_command(made.command, str(root), replica)
     done = subprocess.run(command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), layer
