@@ -15,7 +15,7 @@ from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.status import Status
 from . import metrics, wire
-from .exchange import Exchange, Receive, Route, Send, send_answer
+from .hosted_call import Exchange, Receive, Route, Send, send_answer
 from .options import Options
 from .wire import Answer
 

@@ -11,7 +11,7 @@ import sys
 import types
 from typing import Any, Callable
 
-from .old_names import add_legacy_names
+from .legacy_names import add_legacy_names
 
 __all__ = ["TargetError", "run_target", "when_imported"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.replicas.advice import POTASSIUM, RULES, Rule, advice
+from bananastand.platform.replicas.advice.rules import POTASSIUM, RULES, Rule, advice
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from bananastand.platform.replicas.client import (
     ResponseMalformed,
     ResponseTimeout,
 )
-from bananastand.platform.replicas.redirection import MovedPorts
+from bananastand.platform.replicas.moved_ports import MovedPorts
 from bananastand.platform.replicas.start_command import StartCommand
 from bananastand.platform.replicas.starter import StartedProgram
 

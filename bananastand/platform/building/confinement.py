@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..replicas.sandbox_mounts import Mount
-from ..replicas.walls import IsolationPolicy
+from ..replicas.bind_mounts import Mount
+from ..replicas.isolation_policy import IsolationPolicy
 
 __all__ = ["confined"]
 

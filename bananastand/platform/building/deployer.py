@@ -18,10 +18,10 @@ from pathlib import Path
 
 from ..errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from ..launch import Launch
-from ..replicas.advice import explain
+from ..replicas.advice.rules import explain
+from ..replicas.moved_ports import redirection_problem
 from ..replicas.pool import Pool
 from ..replicas.process import run_quietly
-from ..replicas.redirection import redirection_problem
 from ..replicas.replica import Replica
 from ..replicas.start_command import is_limited_to_one_replica, remove_image_command
 from ..settings import Settings

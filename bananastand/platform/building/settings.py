@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..replicas.walls import IsolationPolicy
+from ..replicas.isolation_policy import IsolationPolicy
 
 __all__ = ["BuildSettings", "Builder"]
 

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .bind_mounts import path_inside
+from .moved_ports import MovedPorts, read_bind_events, redirect_command, redirection_problem
 from .process import Output, Process, is_stopped, spawn
-from .redirection import MovedPorts, read_bind_events, redirect_command, redirection_problem
 from .sandbox import environment_inside, sandbox_problem
-from .sandbox_mounts import path_inside
-from .sandbox_starts import remove_after_exit, sandbox_start
+from .sandboxed_start import remove_after_exit, sandbox_start
 from .start_command import StartCommand
 from .starter import WORKER, StartedProgram, start_process
 from .worker_client import WorkerClient

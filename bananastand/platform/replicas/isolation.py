@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..errors import Refused
+from .isolation_policy import IsolationPolicy, user_paths
 from .sandbox import sandbox_command, sandbox_problem
-from .walls import IsolationPolicy, user_paths
 
 __all__ = ["CHOICES", "Isolation", "describe_isolation", "isolation_problem", "make_isolation_policy"]
 

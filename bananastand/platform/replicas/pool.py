@@ -18,7 +18,7 @@ from .cgroups import Cgroups
 from .fork_servers import ForkServers
 from .isolation import make_isolation_policy
 from .liveness import Liveness
-from .redirection import redirection_problem
+from .moved_ports import redirection_problem
 from .replica import Replica, Spawn
 from .start_command import StartCommand, is_limited_to_one_replica, make_start_command
 

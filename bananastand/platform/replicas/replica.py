@@ -17,13 +17,13 @@ from typing import Literal
 from ..errors import ReplicaFailed
 from ..store.builds import Deployment
 from ..store.logs import hidden, tail, to_hide
-from .advice import explain
+from .advice.rules import explain
 from .client import ReplicaClient
-from .health import check_readiness, is_reachable
 from .http_client import HttpClient
 from .liveness import Liveness, wait_until_hung
 from .orphans import end_stragglers
 from .process import Process, is_stopped, resident_memory, run_quietly
+from .readiness import check_readiness, is_reachable
 from .start_command import StartCommand
 from .starter import StartedProgram, start_process
 from .worker_client import WorkerClient

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .sandbox_mounts import Mount, create_mount_points, create_tmp_mount_points, path_inside, system_mounts
-from .sandbox_paths import hub_cache_mounts, required_mounts
-from .walls import IsolationPolicy
+from .bind_mounts import Mount, create_mount_points, create_tmp_mount_points, path_inside, system_mounts
+from .isolation_policy import IsolationPolicy
+from .visible_paths import hub_cache_mounts, required_mounts
 
 __all__ = ["SandboxedCommand", "environment_inside", "sandbox_command", "sandbox_problem"]
 

@@ -2,7 +2,7 @@
 
 `python [-u] FILE.py` of a process is run by the worker, in the app's own interpreter: it hosts a Potassium app, and
 lets any other program be its own server. Any other command is run as it is, with PORT and HOST set. Listening sockets
-are moved to private ports where the system lets them be (`replicas.redirection`). A container runs its image's command
+are moved to private ports where the system lets them be (`replicas.moved_ports`). A container runs its image's command
 through the engine.
 """
 
@@ -20,8 +20,8 @@ from ...threads import wait_policy
 from ..environment import addresses, inherited, is_loopback
 from ..launch import Launch
 from .cgroups import Cgroup
-from .redirection import redirection_problem
-from .walls import IsolationPolicy
+from .isolation_policy import IsolationPolicy
+from .moved_ports import redirection_problem
 
 __all__ = [
     "ENGINE_PREFIXES",

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ReplicaFailed
+from .moved_ports import MovedPorts, read_bind_events, redirect_command, redirection_problem
 from .process import Process, spawn
-from .redirection import MovedPorts, read_bind_events, redirect_command, redirection_problem
 from .sandbox import sandbox_problem
-from .sandbox_starts import remove_after_exit, sandbox_start
+from .sandboxed_start import remove_after_exit, sandbox_start
 from .start_command import REPLICA_VARIABLE, StartCommand
 from .worker_client import WorkerClient
 from .writable_layer import overlay_command, overlay_problem

@@ -12,8 +12,8 @@ import pytest
 
 from bananastand.platform.replicas.cgroups import Cgroup, Cgroups
 from bananastand.platform.replicas.isolation import isolation_problem
+from bananastand.platform.replicas.isolation_policy import IsolationPolicy
 from bananastand.platform.replicas.sandbox import sandbox_command
-from bananastand.platform.replicas.walls import IsolationPolicy
 from real_platform import DOCKERFILE, POTASSIUM, platform
 
 APP = {"Dockerfile": DOCKERFILE, "app.py": POTASSIUM}

@@ -13,7 +13,7 @@ import pytest
 
 from bananastand.platform.errors import ReplicaFailed
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.redirection import PROGRAM, redirection_problem
+from bananastand.platform.replicas.moved_ports import PROGRAM, redirection_problem
 from bananastand.platform.replicas.replica import Replica
 from replicas import post, replica_of
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from bananastand.platform.replicas.bind_mounts import create_mount_points, is_placeholder, system_mounts
 from bananastand.platform.replicas.sandbox import sandbox_command, sandbox_problem
-from bananastand.platform.replicas.sandbox_mounts import create_mount_points, is_placeholder, system_mounts
 
 pytestmark = pytest.mark.needs("bwrap")
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...environment import inherited
-from ...replicas.sandbox_paths import installation_prefixes
-from ...replicas.walls import IsolationPolicy
+from ...replicas.isolation_policy import IsolationPolicy
+from ...replicas.visible_paths import installation_prefixes
 from ..commands import output, run
 from ..confinement import confined
 

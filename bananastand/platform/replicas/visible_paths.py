@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .sandbox_mounts import SYSTEM, Mount
-from .walls import IsolationPolicy
+from .bind_mounts import SYSTEM, Mount
+from .isolation_policy import IsolationPolicy
 
 __all__ = ["hub_cache_mounts", "required_mounts", "installation_prefixes"]
 

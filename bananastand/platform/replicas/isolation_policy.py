@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ..environment import inherited
-from .sandbox_mounts import Mount
+from .bind_mounts import Mount
 
 __all__ = ["IsolationPolicy", "user_paths"]
 

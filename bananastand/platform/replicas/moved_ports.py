@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["MovedPorts", "read_bind_events", "redirect_command", "redirection_problem"]
 
-PROGRAM = Path(__file__).with_name("port_redirect.py")
+PROGRAM = Path(__file__).parent / "port_redirect" / "supervisor.py"
 PROBE = 10.0  # seconds
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..building.weights.fetch_failure import explain_fetch_failure
-from ..tracebacks import LastError, last_error
+from ...building.weights.fetch_failure import explain_fetch_failure
+from ...tracebacks import LastError, last_error
 from .missing_packages import MOVED, PACKAGES, library_package, python_package, requirement_files, requires
 
 __all__ = ["RULES", "Rule", "advice", "explain"]
