@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from ..launch import Launch
-from ..replicas.advice.rules import explain
+from ..replicas.advice import explain
 from ..replicas.moved_ports import redirection_problem
 from ..replicas.pool import Pool
 from ..replicas.process import run_quietly

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bananastand.platform.replicas.advice import advice
 from bananastand.platform.replicas.advice.missing_packages import python_package
-from bananastand.platform.replicas.advice.rules import advice
 from bananastand.platform.tracebacks import last_error
 
 
