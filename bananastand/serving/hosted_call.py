@@ -1,9 +1,8 @@
-"""One call between its caller's connection, on the event loop, and the worker thread that runs the handler."""
+"""One call of a hosted app: between the caller's connection, on the event loop, and the thread of its handler."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import queue
 import sys
 import time
@@ -13,80 +12,140 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .. import cancel
-from ..worker.handlers import Call, Stream
+from ..worker import wire
+from ..worker.handlers import HandlerCall, Stream
+from ..worker.potassium_app import PotassiumApp
 from ..worker.status import Status
-from . import wire
-from .wire import Answer
+from ..worker.wire import WireResponse
 
-__all__ = ["BrokenStream", "Exchange", "Owner", "Receive", "Route", "Send", "send_answer"]
+__all__ = [
+    "BrokenStream",
+    "CallOwner",
+    "HostedCall",
+    "HostedRoute",
+    "Receive",
+    "Send",
+    "decode_headers",
+    "send_response",
+]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-WATCH_AFTER = 0.02  # seconds: a handler that takes longer is called off when its caller leaves
+WATCH_AFTER = 0.02  # seconds: a handler that takes longer is cancelled when its caller leaves
 GONE, LATE = "the caller is gone", "out of time"
+NOT_RUN = "x-bananastand-not-run"  # the host's own header: no response of an app carries it
 
 
-class Owner(Protocol):
-    """What an exchange reports to."""
+class CallOwner(Protocol):
+    """The host, which a call reports to."""
 
     status: Status
 
-    def over(self, exchange: Exchange) -> None:
-        """The handler is done with it."""
+    def finished(self, call: HostedCall) -> None:
+        """The handler of a call has ended."""
         ...
 
 
 @dataclass(frozen=True)
-class Route:
-    """A path of the app: its handler, and the metrics of its requests."""
+class HostedRoute:
+    """A path of the app.
 
+    Attributes:
+        app: The app.
+        path: The path.
+        function: The handler, of the context and the request.
+        background: Whether the caller is answered before the handler runs.
+        wait: The metric of the seconds before the handler starts.
+        run: The metric of the seconds in the handler.
+    """
+
+    app: PotassiumApp
     path: str
     function: Any
     background: bool
     wait: Any
     run: Any
 
+    def handle(self, context: Any, request: Any, headers: list[wire.Header], body: bytes) -> WireResponse | None:
+        """Run the handler.
 
-class Exchange:
-    """Made on the event loop; `call` goes to the workers."""
+        Args:
+            context: What init() returned.
+            request: The app's request; None to parse it here. A large body waits as bytes, as its JSON takes many
+                times as much memory.
+            headers: Of the request.
+            body: Of the request.
+
+        Returns:
+            The response; None for a background handler.
+        """
+        output = self.function(context, self.app.request(headers, body) if request is None else request)
+        if self.background:
+            return None
+        status, named, content = self.app.response(output)
+        return WireResponse(status, content, [(name, value) for name, value in named if name != NOT_RUN])
+
+
+class HostedCall:
+    """A call on its way. It is created on the event loop; `handler_call` goes to the threads.
+
+    Args:
+        owner: The host.
+        route: The path that was called.
+        request: The app's request; None to parse it on the handler's thread.
+        headers: Of the request.
+        body: Of the request.
+        timeout: Seconds until the handler is cancelled.
+    """
 
     def __init__(
-        self, owner: Owner, route: Route, request: Any, headers: list[wire.Header], body: bytes, timeout: float
+        self,
+        owner: CallOwner,
+        route: HostedRoute,
+        request: Any,
+        headers: list[wire.Header],
+        body: bytes,
+        timeout: float,
     ) -> None:
         self._owner, self.route, self._timeout, self.size = owner, route, timeout, len(body)
         self._loop = asyncio.get_running_loop()
         self._head: asyncio.Future[None] = self._loop.create_future()
         self._more = asyncio.Event()
         self._began = 0.0
-        self.call = Call(functools.partial(_run, route.function, request, headers, body), cancel.Token(timeout), self)
+        self.handler_call = HandlerCall(
+            lambda context: route.handle(context, request, headers, body), cancel.Token(timeout), self
+        )
 
-    # The worker's side: these run on its thread.
+    # The handler's side: these run on its thread.
 
     def began(self) -> None:
+        """The handler starts."""
         self._began = time.perf_counter()
-        self._owner.status.began(self.call)
-        self.route.wait.observe(self._began - self.call.arrived)
+        self._owner.status.began(self.handler_call)
+        self.route.wait.observe(self._began - self.handler_call.arrived)
 
     def answered(self) -> None:
-        """There is a response whose body is yet to come."""
+        """There is a response, whose body still streams."""
         self._loop.call_soon_threadsafe(self._resolve)
 
     def chunk(self) -> None:
+        """There is one more chunk of the stream."""
         self._loop.call_soon_threadsafe(self._more.set)
 
     def ended(self) -> None:
+        """The handler has ended."""
         self.route.run.observe(time.perf_counter() - self._began)
-        self._loop.call_soon_threadsafe(self._over)
+        self._loop.call_soon_threadsafe(self._finish)
 
     # The event loop's side.
 
-    def _over(self) -> None:
-        self._owner.status.ended(self.call)
-        self._owner.over(self)
-        if self.route.background and self.call.error is not None:  # it has nobody to answer
-            sys.stderr.write(f"the background task {self.route.path} failed\n{self.call.traceback}")
+    def _finish(self) -> None:
+        self._owner.status.ended(self.handler_call)
+        self._owner.finished(self)
+        if self.route.background and self.handler_call.error is not None:  # no caller waits for it
+            sys.stderr.write(f"the background task {self.route.path} failed\n{self.handler_call.traceback}")
         self._more.set()
         self._resolve()
 
@@ -95,7 +154,7 @@ class Exchange:
             self._head.set_result(None)
 
     async def answer(self, receive: Receive, send: Send) -> int:
-        """Wait for the handler and answer the caller. Returns the status, 499 where the caller left first."""
+        """Wait for the handler and answer the caller; returns the status, 499 where the caller left first."""
         watch = self._loop.call_later(min(WATCH_AFTER, self._timeout), self._watch, receive)
         self._watcher: asyncio.Task[None] | None = None
         try:
@@ -105,13 +164,13 @@ class Exchange:
             watch.cancel()
             if self._watcher:
                 self._watcher.cancel()
-                self._watcher = None  # it holds us
+                self._watcher = None  # it holds a reference to this call
 
     def _watch(self, receive: Receive) -> None:
-        """Most handlers are done before this starts."""
-        self._watcher = self._loop.create_task(self._until_gone_or_late(receive))
+        """Watch the caller's connection; most handlers are done before this starts."""
+        self._watcher = self._loop.create_task(self._cancel_if_gone_or_late(receive))
 
-    async def _until_gone_or_late(self, receive: Receive) -> None:
+    async def _cancel_if_gone_or_late(self, receive: Receive) -> None:
         reason = GONE
         try:
             async with asyncio.timeout(self._timeout - WATCH_AFTER):
@@ -119,31 +178,25 @@ class Exchange:
                     pass
         except TimeoutError:
             reason = LATE
-        self.call.token.cancel(reason)
+        self.handler_call.token.cancel(reason)
         self._resolve()
 
     async def _respond(self, send: Send) -> int:
-        call = self.call
-        if call.response is None:
-            reason = _reason(call)
+        response: WireResponse | None = self.handler_call.response
+        if response is None:
+            reason = _cancel_reason(self.handler_call)
             if reason == GONE:
                 return 499
-            return await send_answer(send, self._failure(reason))
-        try:
-            status, headers, body = wire.response_head(call.response)
-        except Exception as problem:
-            call.token.cancel("its response is none")
-            call.error, call.traceback = problem, f"{type(problem).__name__}: {problem}\n"
-            return await send_answer(send, self._failure(None))
-        if isinstance(body, bytes):
-            return await send_answer(send, Answer(status, body, headers))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        assert call.stream is not None  # Potassium lets a body be bytes or a generator
-        await self._stream(send, call.stream, any(value.startswith(b"text/event-stream") for _, value in headers))
-        return status
+            return await send_response(send, self._failure(reason))
+        stream = self.handler_call.stream
+        if stream is None:
+            return await send_response(send, response)
+        await send(_head(response))
+        is_events = any(name == "content-type" and v.startswith("text/event-stream") for name, v in response.headers)
+        await self._stream(send, stream, is_events)
+        return response.status
 
-    async def _stream(self, send: Send, stream: Stream, events: bool) -> None:
-        call = self.call
+    async def _stream(self, send: Send, stream: Stream, is_events: bool) -> None:
         while True:
             self._more.clear()
             try:
@@ -155,39 +208,33 @@ class Exchange:
                 break
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             stream.room.release()
-        last = b""
-        if call.error is not None and _reason(call) != GONE:
-            told = self._failure(_reason(call)).body
-            if not events:  # nothing may follow that looks like an end
+        last, reason = b"", _cancel_reason(self.handler_call)
+        if self.handler_call.error is not None and reason != GONE:
+            error = self._failure(reason).body
+            if not is_events:  # nothing may follow that looks like an end
                 raise BrokenStream
-            last = b"event: error\ndata: " + told + b"\n\n"
+            last = b"event: error\ndata: " + error + b"\n\n"
         await send({"type": "http.response.body", "body": last})
 
-    def _failure(self, reason: str | None) -> Answer:
-        """What the caller is told; the traceback goes to the log under the id that the caller gets."""
+    def _failure(self, reason: str | None) -> WireResponse:
+        """Return the error response; the traceback goes to the log, under the id in the response."""
         if reason is not None:
             code, status = ("timeout", 504) if reason == LATE else ("cancelled", 503)
-            return wire.error(status, code, f"the request was called off: {reason}")
-        if isinstance(self.call.error, wire.BadRequest):
-            return wire.error(400, self.call.error.code, str(self.call.error))
+            return wire.error_response(status, code, f"the request was called off: {reason}")
+        error = self.handler_call.error
+        if isinstance(error, wire.BadRequest):
+            return wire.error_response(400, error.code, str(error))
         error_id = uuid.uuid4().hex
-        sys.stderr.write(f"error {error_id}\n{self.call.traceback}")
-        return wire.error(500, "internal", f"the handler failed; error id {error_id}")
-
-
-def _run(
-    function: Callable[[Any, Any], Any], request: Any, headers: list[wire.Header], body: bytes, context: Any
-) -> Any:
-    """A large body waits as bytes: its JSON takes many times as much memory once it is parsed."""
-    return function(context, wire.read_request(headers, body) if request is None else request)
+        sys.stderr.write(f"error {error_id}\n{self.handler_call.traceback}")
+        return wire.error_response(500, "internal", f"the handler failed; error id {error_id}")
 
 
 class BrokenStream(Exception):
-    """A stream broke off: the connection is closed in the middle, so that the caller can tell."""
+    """A stream failed: the connection is closed in the middle, so that the caller sees the failure."""
 
 
-def _reason(call: Call) -> str | None:
-    """Why the call was called off, or None where its handler ran to an end of its own, good or bad."""
+def _cancel_reason(call: HandlerCall) -> str | None:
+    """Return why a call was cancelled; None where its handler returned or failed by itself."""
     if call.error is not None and not isinstance(call.error, cancel.Cancelled):
         return None
     try:
@@ -197,9 +244,20 @@ def _reason(call: Call) -> str | None:
     return None
 
 
-async def send_answer(send: Send, answer: Answer, *, head_only: bool = False) -> int:
-    """Send a whole answer; returns its status."""
-    length = (b"content-length", str(len(answer.body)).encode())
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length]})
-    await send({"type": "http.response.body", "body": b"" if head_only else answer.body})
-    return answer.status
+def decode_headers(headers: list[tuple[bytes, bytes]]) -> list[wire.Header]:
+    """Decode the headers of an ASGI request."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+async def send_response(send: Send, response: WireResponse, *, head_only: bool = False) -> int:
+    """Send a whole response; returns its status."""
+    head = _head(response)
+    head["headers"].append((b"content-length", str(len(response.body)).encode()))
+    await send(head)
+    await send({"type": "http.response.body", "body": b"" if head_only else response.body})
+    return response.status
+
+
+def _head(response: WireResponse) -> Message:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    return {"type": "http.response.start", "status": response.status, "headers": headers}

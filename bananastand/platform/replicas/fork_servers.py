@@ -101,7 +101,7 @@ class _ForkServer:
         if _is_sandboxed(start) and start.root is not None:
             request["folder"] = path_inside(start.folder or "/", start.root)
             request["environment"] = environment_inside(start.environment, start.root)
-        request |= {"words": start.worker_arguments, "concurrency": start.concurrency}
+        request |= {"program": start.worker_arguments, "concurrency": start.concurrency}
         self._pids[id] = born = loop.create_future()
         try:
             passed = array.array("i", [write, theirs.fileno()])

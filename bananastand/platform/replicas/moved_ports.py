@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["MovedPorts", "read_bind_events", "redirect_command", "redirection_problem"]
 
-PROGRAM = Path(__file__).with_name("port_redirect")  # a folder with a __main__
+PROGRAM = Path(__file__).with_name("_port_redirect")  # a folder with a __main__
 PROBE = 10.0  # seconds
 
 

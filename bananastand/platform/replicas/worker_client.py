@@ -163,16 +163,16 @@ class WorkerClient:
         if path in GET_PATHS:
             if method in ("GET", "HEAD"):
                 return _answer(wire.flask_json(self._status.as_dict()), head=method == "HEAD")
-            return _answer(wire.not_allowed(method, wire.GET_ONLY))
+            return _answer(wire.method_not_allowed(method, wire.GET_ONLY))
         if method != "POST":
-            return _answer(wire.not_allowed(method), head=method == "HEAD")
+            return _answer(wire.method_not_allowed(method), head=method == "HEAD")
         if path == "/_k/warmup":
             self._status.accepted()
             self._status.ended(None)
             return _answer(wire.flask_json({"warm": True}))
         if path not in self._routes:
             self._status.bad()
-            return _answer(wire.page(404))
+            return _answer(wire.html_page(404))
         return None
 
     def _begin(self, request: ReplicaRequest, path: str, timeout: float) -> _Exchange:
@@ -227,13 +227,13 @@ class WorkerClient:
         if streamed:
             raise ConnectionLost(_reason(event))
         if refused := event.get("refused"):
-            answer = _answer(wire.error(400, refused["code"], refused["message"]))
+            answer = _answer(wire.error_response(400, refused["code"], refused["message"]))
         elif error := event.get("error"):
             text = f"the handler failed; error id {error['id']}"
-            answer = _answer(wire.error(500, "internal", text))
+            answer = _answer(wire.error_response(500, "internal", text))
         elif (reason := event.get("cancelled")) is not None:
             status, code = (504, "timeout") if reason == "out of time" else (503, "cancelled")
-            answer = _answer(wire.error(status, code, f"the request was cancelled: {reason}"))
+            answer = _answer(wire.error_response(status, code, f"the request was cancelled: {reason}"))
         else:
             answer = ReplicaResponse(event["status"], _headers(event["headers"]), body)
         if on_head is not None:
@@ -350,5 +350,5 @@ def _headers(pairs: list[list[str]]) -> Headers:
     return tuple((name.lower(), value) for name, value in pairs)
 
 
-def _answer(answer: wire.Answer, *, head: bool = False) -> ReplicaResponse:
+def _answer(answer: wire.WireResponse, *, head: bool = False) -> ReplicaResponse:
     return ReplicaResponse(answer.status, tuple(answer.headers), b"" if head else answer.body)

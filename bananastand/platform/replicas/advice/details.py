@@ -58,7 +58,7 @@ class Evidence:
 
 
 def missing_module(found: re.Match[str], evidence: Evidence) -> Details | None:
-    """Name the package of a missing module and the file that should list it; None for a part of an installed package."""
+    """Name the package of a missing module and where to list it; None for a part of an installed package."""
     module, source = found["module"], evidence.source
     top = module.partition(".")[0]
     if "." in module and module not in PACKAGES:  # Python names the first part that is missing: the package is there

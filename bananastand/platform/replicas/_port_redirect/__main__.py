@@ -1,6 +1,6 @@
 """Runs a program whose listening TCP sockets are moved to private ports of 127.0.0.1.
 
-`python -I -S port_redirect EVENTS_FD -- COMMAND...` runs COMMAND with a seccomp filter that hands each `bind` and
+`python -I -S _port_redirect EVENTS_FD -- COMMAND...` runs COMMAND with a seccomp filter that hands each `bind` and
 `connect` of it and its descendants to this process, which then
 
 - binds a TCP socket for 0.0.0.0:8000 to a free port of 127.0.0.1, and reports it, and
