@@ -1,8 +1,8 @@
-"""Which files of this machine are mounted into a build's file tree, so that programs run with the tree as their root.
+"""Bind mounts of this machine's files in a build's file tree, so that programs run with the tree as their root.
 
-System folders that the build left alone are the machine's, read-only. Where the build has files of its own in one, the
-two are merged: the build's win. /root, /home, /tmp, /var and every other folder are the build's alone, so that what an
-app writes there is kept with the build.
+A system folder without files of the build is the machine's, read-only. Where the build has files in one, the two are
+merged, and the build's files win. All other folders (/root, /home, /tmp, /var) are the build's, and what an app writes
+there stays with the build.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = [
 ]
 
 SYSTEM = ("usr", "etc", "opt", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu", "snap")
-ALWAYS = ("opt",)  # apps write there
+ALWAYS_WRITABLE = ("opt",)  # apps write there
 RUN = ("run/systemd/resolve", "run/nvidia-persistenced", "run/nvidia-fabricmanager", "run/nscd", "run/resolvconf")
-OWN = ("tmp", "root", "home", "var/tmp", "var/log", "var/cache", "var/lib", "run", "mnt", "srv", "media")
-# What an image's /bin must have even where the build put files of its own there.
+BUILD_FOLDERS = ("tmp", "root", "home", "var/tmp", "var/log", "var/cache", "var/lib", "run", "mnt", "srv", "media")
+# What /bin must have, even where the build has files of its own in it.
 SHELLS = ("sh", "bash", "env")
-# More entries than this are linked, not mounted: each mount costs bwrap a look at all others.
-MOST_MOUNTS = 250
+# More entries than this are symbolic links: for each mount, bwrap looks at all others.
+MAX_MOUNTS = 250
 MACHINE = "/.machine"  # the machine's folders whose entries are linked
 
 
@@ -39,7 +39,10 @@ MACHINE = "/.machine"  # the machine's folders whose entries are linked
 class Mount:
     """A file or folder of this machine at a path of the tree.
 
-    "link": a symbolic link to `source` instead; "empty": an empty folder in its place.
+    Attributes:
+        source: On this machine.
+        target: In the tree.
+        kind: How it is mounted; "link" for a symbolic link to `source`, "empty" for an empty folder.
     """
 
     source: str
@@ -47,7 +50,7 @@ class Mount:
     kind: Literal["read", "write", "device", "link", "empty"] = "read"
 
     def bwrap_arguments(self) -> tuple[str, ...]:
-        """For bwrap. Links are made beforehand, by `prepare`."""
+        """Return bwrap's arguments; none for a link, which `create_mount_points` makes beforehand."""
         if self.kind == "link":
             return ()
         if self.kind == "empty":
@@ -57,51 +60,53 @@ class Mount:
 
 
 def path_inside(path: str, root: str) -> str:
-    """A path as it is in the image: without the root, if it begins with it."""
+    """Return a path as it is in the image: without the root, if it begins with it."""
     if path == root or path.startswith(f"{root}/"):
         return path[len(root) :] or "/"
     return path
 
 
 def system_mounts(root: str, writable: Sequence[str] = (), *, devices: bool = True) -> list[Mount]:
-    """The machine's system folders, and its devices and processes.
+    """Return the mounts of the machine's system folders, devices and processes.
 
-    writable: paths of the image that a program is about to write. devices: whether /dev, /proc and /sys are the
-    machine's.
+    Args:
+        root: The build's file tree.
+        writable: Paths of the image that a program is about to write.
+        devices: Whether /dev, /proc and /sys are the machine's.
     """
-    found, opened = list[Mount](), set[str](ALWAYS)
+    found, writable_folders = list[Mount](), set[str](ALWAYS_WRITABLE)
     for path in writable:
         parts = os.path.normpath(path).strip("/").split("/")
-        opened |= {"/".join(parts[: count + 1]) for count in range(len(parts))}
+        writable_folders |= {"/".join(parts[: count + 1]) for count in range(len(parts))}
     for name in SYSTEM:
-        found += _merged(name, root, opened)
+        found += _merged(name, root, writable_folders)
     for name in RUN:
         if os.path.isdir(f"/{name}"):
             found.append(Mount(f"/{name}", f"/{name}"))
-    return [*found, *(Mount(each, each, "device") for each in ("/dev", "/proc", "/sys") if devices)]
+    return [*found, *(Mount(path, path, "device") for path in ("/dev", "/proc", "/sys") if devices)]
 
 
-def _merged(name: str, root: str, opened: set[str]) -> Iterator[Mount]:
+def _merged(name: str, root: str, writable: set[str]) -> Iterator[Mount]:
     machine, own = f"/{name}", f"{root}/{name}"
     if not os.path.lexists(machine):
         return
     if os.path.islink(machine):
         yield from _linked(machine, own)
-    elif (name not in opened or not os.path.isdir(machine)) and is_placeholder(own, machine):
+    elif (name not in writable or not os.path.isdir(machine)) and is_placeholder(own, machine):
         yield Mount(machine, machine)
     elif os.path.isdir(machine) and (not os.path.lexists(own) or (os.path.isdir(own) and not os.path.islink(own))):
         names = sorted(os.listdir(machine))
-        if len(names) > MOST_MOUNTS:
+        if len(names) > MAX_MOUNTS:
             yield Mount(machine, f"{MACHINE}{machine}")
-            missing = (each for each in names if not os.path.lexists(f"{own}/{each}"))
-            yield from (Mount(f"{MACHINE}{machine}/{each}", f"{machine}/{each}", "link") for each in missing)
+            missing = (entry for entry in names if not os.path.lexists(f"{own}/{entry}"))
+            yield from (Mount(f"{MACHINE}{machine}/{entry}", f"{machine}/{entry}", "link") for entry in missing)
             return
-        for each in names:
-            yield from _merged(f"{name}/{each}", root, opened)
+        for entry in names:
+            yield from _merged(f"{name}/{entry}", root, writable)
 
 
 def _linked(machine: str, own: str) -> Iterator[Mount]:
-    """The machine's /bin is a link as a rule. Where the build has a folder of that name, shells are mounted into it."""
+    """Yield the mounts of a system folder that is a link, as /bin; of shells, where the build has such a folder."""
     if not os.path.lexists(own):
         yield Mount(os.readlink(machine), machine, "link")
     elif os.path.isdir(own) and not os.path.islink(own):
@@ -111,7 +116,7 @@ def _linked(machine: str, own: str) -> Iterator[Mount]:
 
 
 def is_placeholder(own: str, machine: str) -> bool:
-    """Whether the build has nothing of its own at a path: an empty file, or folders that the machine has as well."""
+    """Whether the build has no content of its own at a path: an empty file, or folders that the machine has too."""
     try:
         about = os.lstat(own)
     except OSError:
@@ -123,25 +128,25 @@ def is_placeholder(own: str, machine: str) -> bool:
         return target.startswith(f"{MACHINE}/") or (os.path.islink(machine) and os.readlink(machine) == target)
     if not stat.S_ISDIR(about.st_mode) or not os.path.isdir(machine):
         return False
-    return all(is_placeholder(f"{own}/{each}", f"{machine}/{each}") for each in os.listdir(own))
+    return all(is_placeholder(f"{own}/{entry}", f"{machine}/{entry}") for entry in os.listdir(own))
 
 
 def create_mount_points(root: str, mounts: Sequence[Mount]) -> None:
-    """Make the tree's usual folders, and the empty files, folders and links that the mounts take the place of."""
-    for name in OWN:
+    """Create the tree's usual folders, and an empty file, folder or link for each mount."""
+    for name in BUILD_FOLDERS:
         os.makedirs(f"{root}/{name}", exist_ok=True)
     with suppress(OSError):
         os.chmod(f"{root}/tmp", 0o700)  # all that runs in it is one user's
-    _prepare_places(root, mounts)
+    _create_mount_points(root, mounts)
 
 
 def create_tmp_mount_points(folder: str, mounts: Sequence[Mount]) -> None:
-    """The same in a folder that will be /tmp."""
+    """Create the mount points below /tmp in a folder that will be mounted there."""
     below = [replace(mount, target=mount.target[len("/tmp") :]) for mount in mounts if mount.target.startswith("/tmp/")]
-    _prepare_places(folder, below)
+    _create_mount_points(folder, below)
 
 
-def _prepare_places(root: str, mounts: Sequence[Mount]) -> None:
+def _create_mount_points(root: str, mounts: Sequence[Mount]) -> None:
     for mount in mounts:
         place = f"{root}{mount.target}"
         if os.path.lexists(place):

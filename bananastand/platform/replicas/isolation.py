@@ -1,4 +1,4 @@
-"""Which isolation this machine gives to builds and replicas that are processes, and what is in force, in words."""
+"""Makes the isolation policy of builds and replicas that are processes, as far as this machine supports one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ raise SystemExit(7)
 
 @functools.cache
 def isolation_problem() -> str | None:
-    """Why programs cannot be kept apart here, or None where they can. Tried once for each process, for real."""
+    """Return why isolation does not work here; None where it does. The result of one real try is cached."""
     if (reason := sandbox_problem()) is not None:
         return reason
     with tempfile.TemporaryDirectory(prefix="bananastand-probe-") as folder:
@@ -43,9 +43,17 @@ def isolation_problem() -> str | None:
         try:
             policy = IsolationPolicy(str(data), user_paths=user_paths(), processes=4096)
             command = (sys.executable, "-I", "-S", "-c", code)
-            made = sandbox_command(command, root=str(root), workdir="/app", environment=dict(os.environ), policy=policy)
+            sandboxed = sandbox_command(
+                command, root=str(root), workdir="/app", environment=dict(os.environ), policy=policy
+            )
             done = subprocess.run(
-                made.command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=20, check=False
+                sandboxed.command,
+                cwd="/",
+                env=sandboxed.environment,
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
             )
         except (OSError, subprocess.SubprocessError) as error:
             return f"bubblewrap cannot be tried: {error}"
@@ -63,17 +71,17 @@ def make_isolation_policy(
     processes: int | None = None,
     named: Mapping[str, str] | None = None,
 ) -> IsolationPolicy | None:
-    """What a replica or a build's step is kept from; None where it is kept from nothing.
+    """Make the isolation policy of a replica or a build's step; returns None for no isolation.
 
     Args:
-        isolation: "auto" for what works here, "sandbox" for nothing less, "none".
+        isolation: "auto" for what works here, "sandbox" to refuse less, or "none".
         data: The data directory.
         network: Whether replicas have the machine's network.
-        processes: The most processes and threads of a replica.
-        named: Variables of the deploy, whose paths are in sight.
+        processes: The limit of processes and threads of a replica.
+        named: Variables of the deploy, whose paths are visible.
 
     Raises:
-        Refused: The isolation that is asked for is not one, or is not possible here.
+        Refused: The isolation is unknown, or is not possible here.
     """
     if isolation not in CHOICES:
         raise Refused(f"isolation: {isolation[:50]!r} is none of {', '.join(CHOICES)}")
@@ -82,8 +90,8 @@ def make_isolation_policy(
     reason = isolation_problem() if isolation != "none" else "it is switched off"
     if reason is not None:
         if isolation == "sandbox" or not network:
-            asked = "isolation sandbox" if isolation == "sandbox" else 'network "none"'
-            raise Refused(f"{asked} is not possible here: {reason}. --isolation auto runs apps with less")
+            option = "isolation sandbox" if isolation == "sandbox" else 'network "none"'
+            raise Refused(f"{option} is not possible here: {reason}. --isolation auto runs apps with less")
         return None
     real = Path(os.path.realpath(data))
     paths = {part for value in (named or {}).values() for part in value.split(":") if part.startswith("/")}
@@ -94,7 +102,7 @@ def make_isolation_policy(
 
 
 def describe_isolation(isolation: str, *, network: bool = True) -> str:
-    """One line for the start: what processes are kept from, and why not from more."""
+    """Return a line for the start: the isolation in force, and why it is not more."""
     if isolation != "none" and isolation_problem() is None:
         who = "each as root without capabilities" if os.geteuid() == 0 else "each in a user namespace"
         out = "" if network else "; no network"
@@ -104,7 +112,7 @@ def describe_isolation(isolation: str, *, network: bool = True) -> str:
 
 
 def _caches(data: Path) -> tuple[str, ...]:
-    """Weights that all projects share: builds fetch them, replicas read them."""
+    """Return the caches of weights that all projects share: builds fetch them, replicas read them."""
     from ..building.layers import hub_of
 
     return (str(data / "cache" / "huggingface"), os.path.realpath(hub_of(os.environ)))

@@ -1,7 +1,7 @@
 """Runs a program in a mount namespace whose root is a build's file tree: /app and /weights.txt are the build's.
 
-Needs bubblewrap (`bwrap`). The machine's programs and libraries appear in it read-only. Without walls this gives an app
-its paths and isolates it from nothing; with them it sees its own processes and files alone (`walls`).
+It needs bubblewrap (`bwrap`). The machine's programs and libraries are mounted read-only. Without an isolation policy
+an app gets its paths and no isolation; with one it sees only its own processes and files (`isolation_policy`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["SandboxedCommand", "environment_inside", "sandbox_command", "sandbox
 IGNORE_TERM = ("env", "--ignore-signal=TERM")
 DEFAULT_TERM = ("env", "--default-signal=TERM")
 HOME = "/root"
-# Values of the machine that would lead an app out of its own tree.
+# Variables of the machine that would lead an app out of its own tree.
 DROPPED = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 PROBE = (
     "import os, sys; os.write(int(sys.argv[1]), b'fd'); open('/probe.txt', 'w').write(os.getcwd()); raise SystemExit(7)"
@@ -35,7 +35,13 @@ PROBE = (
 
 @dataclass(frozen=True, slots=True)
 class SandboxedCommand:
-    """A command to start from any folder, its environment, and the folder it finds itself in."""
+    """A command that can be started from any folder.
+
+    Attributes:
+        command: The command.
+        environment: The environment of the command.
+        workdir: The working directory inside of the sandbox.
+    """
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -55,15 +61,15 @@ def sandbox_command(
     """Turn a command into one that sees `root` as /.
 
     Paths below `root` in the command, `workdir` and `environment` become the image's own: ROOT/app is /app. The tree
-    is there at its machine path too. File descriptors and all other variables pass through. HOME is /root unless it
-    lies in the tree.
+    is mounted at its machine path too. The program inherits file descriptors and all other variables. HOME is /root
+    unless it lies in the tree.
 
     Args:
         command: The program and its arguments.
         root: The build's file tree, `Launch.root`.
         workdir: A folder of the image, or its place on this machine.
         environment: The complete environment of the program.
-        visible: Further files and folders of this machine that the program uses, at their own paths, writable.
+        visible: Further files and folders of this machine, writable, at their own paths.
         writable: Paths of the image, in system folders too, that the program writes.
         walls: What it is kept from; None for a root of its own alone.
     """
@@ -73,7 +79,7 @@ def sandbox_command(
     mounts = [*system_mounts(root, writable, devices=policy is None), *needed, *hub_cache_mounts(values, root, policy)]
     if policy is not None:
         mounts = list(policy.cover_data_directory(mounts))
-    create_mount_points(root, [*mounts, *(Mount(each, each, "device") for each in ("/dev", "/proc", "/sys"))])
+    create_mount_points(root, [*mounts, *(Mount(path, path, "device") for path in ("/dev", "/proc", "/sys"))])
     folder = path_inside(workdir, root)
     bwrap = [shutil.which("bwrap") or "bwrap", "--bind", root, "/"]
     if policy is not None and policy.tmp is not None:
@@ -92,7 +98,7 @@ def sandbox_command(
 
 
 def environment_inside(environment: Mapping[str, str], root: str) -> dict[str, str]:
-    """A program's environment as it is where `root` is /."""
+    """Translate a program's environment to one where `root` is /."""
     values = {name: _translated(value, root) for name, value in environment.items()}
     for name in DROPPED:
         if values.get(name) == environment.get(name):
@@ -103,7 +109,7 @@ def environment_inside(environment: Mapping[str, str], root: str) -> dict[str, s
 
 
 def _translated(value: str, root: str) -> str:
-    """A value with the paths below the root, one or several between colons, as they are in the image."""
+    """Translate the paths below the root in a value, one or several between colons, to those of the image."""
     if root not in value:
         return value
     return ":".join(path_inside(part, root) if _below(part, root) else part for part in value.split(":"))
@@ -115,7 +121,7 @@ def _below(path: str, root: str) -> bool:
 
 @functools.cache
 def sandbox_problem() -> str | None:
-    """Why programs cannot be given a root of their own here, or None where they can. Tried once for each process."""
+    """Return why sandboxes do not work here; None where they do. The result of one real try is cached."""
     if not sys.platform.startswith("linux"):
         return "mount namespaces are Linux's"
     if shutil.which("bwrap") is None:
@@ -126,11 +132,11 @@ def sandbox_problem() -> str | None:
         reader, writer = os.pipe()
         try:
             command = (sys.executable, "-I", "-S", "-c", PROBE, str(writer))
-            made = sandbox_command(command, root=str(root), workdir="/app", environment=dict(os.environ))
+            sandboxed = sandbox_command(command, root=str(root), workdir="/app", environment=dict(os.environ))
             done = subprocess.run(
-                made.command,
+                sandboxed.command,
                 cwd="/",
-                env=made.environment,
+                env=sandboxed.environment,
                 pass_fds=(writer,),
                 capture_output=True,
                 text=True,
