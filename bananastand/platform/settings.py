@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .gpus import list_device_numbers
+
 __all__ = ["Settings", "list_gpus", "default_data"]
 
 
@@ -71,5 +73,4 @@ def list_gpus() -> tuple[str, ...]:
     """The NVIDIA cards of this machine, within CUDA_VISIBLE_DEVICES where that is set."""
     if (value := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return tuple(each.strip() for each in value.split(",") if each.strip() not in ("", "-1"))
-    found = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia*")]
-    return tuple(sorted((each for each in found if each.isdigit()), key=int))
+    return list_device_numbers()

@@ -29,7 +29,7 @@ async def replica_of(
     log = lines if lines is not None else list[str]()
     deployment = Deployment("d" * 8, "project", launch, time.time(), {})
     replica = Replica(deployment, 0, lambda _: None, lambda _, line: log.append(line))
-    start = make_start_command(launch, stand="tests", replica=replica.id, port=free_port(), host=host)
+    start = make_start_command(launch, platform="tests", replica=replica.id, port=free_port(), host=host)
     replica.start(start, timeout=timeout, memory_mb=None)
     try:
         await replica.ready

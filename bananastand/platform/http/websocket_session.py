@@ -76,7 +76,7 @@ class WebsocketSession:
         try:
             app = await open_websocket(replica.address, route, headers, self._subprotocols, largest, timeout)
         except HandshakeDenied as denied:
-            return outcomes.answered(denied.answer)
+            return outcomes.answered(denied.response)
         except HandshakeFailed as problem:
             return outcomes.no_handshake(await self._death(replica) or str(problem))
         except ResponseTimeout:

@@ -1,4 +1,4 @@
-"""Whether this machine moves the listening sockets of programs, and which sockets of a replica were moved."""
+"""Moves the listening sockets of replicas to private ports, where this machine supports it, and records them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import Any
 __all__ = ["MovedPorts", "read_bind_events", "redirect_command", "redirection_problem"]
 
 PROGRAM = Path(__file__).with_name("_port_redirect")  # a folder with a __main__
-PROBE = 10.0  # seconds
+PROBE_TIMEOUT = 10.0  # seconds
 
 
 @functools.cache
 def redirection_problem() -> str | None:
-    """Why listening sockets are not moved here, or None if they are. Tried once, for real."""
+    """Return why listening sockets cannot be moved here; None where they can. The result of one real try is cached."""
     if sys.platform != "linux":
         return f"not on {sys.platform}"
     try:
         probe = subprocess.run(
-            [sys.executable, "-I", "-S", str(PROGRAM), "--probe"], capture_output=True, text=True, timeout=PROBE
+            [sys.executable, "-I", "-S", str(PROGRAM), "--probe"], capture_output=True, text=True, timeout=PROBE_TIMEOUT
         )
         event: dict[str, Any] = json.loads(probe.stdout.splitlines()[-1])
     except (OSError, ValueError, IndexError, subprocess.SubprocessError) as error:
@@ -34,38 +34,47 @@ def redirection_problem() -> str | None:
 
 
 def redirect_command(events: int, command: tuple[str, ...]) -> tuple[str, ...]:
-    """The command that runs `command` with its listening sockets moved. events: a descriptor for what happens."""
+    """Return a command that runs `command` with its listening sockets moved.
+
+    Args:
+        events: The writing end of a pipe for `read_bind_events`.
+        command: The program and its arguments.
+    """
     return (sys.executable, "-I", "-S", str(PROGRAM), str(events), "--", *command)
 
 
 class MovedPorts:
-    """The listening sockets of one replica: for each port asked for, where it is. `changed` is called with each."""
+    """The moved listening sockets of one replica, by requested port.
+
+    Args:
+        changed: Called with each new socket.
+    """
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        self._places: dict[int, tuple[str, int]] = {}
+        self._addresses: dict[int, tuple[str, int]] = {}
         self._changed = changed
 
-    def add(self, asked: int, address: str, port: int) -> None:
-        """A socket was bound."""
-        self._places[asked] = (address, port)
+    def add(self, requested: int, address: str, port: int) -> None:
+        """Record a socket."""
+        self._addresses[requested] = (address, port)
         self._changed()
 
-    def address_of(self, asked: int) -> tuple[str, int] | None:
-        """Where the socket for a port is."""
-        return self._places.get(asked)
+    def address_of(self, requested: int) -> tuple[str, int] | None:
+        """Return the address of the socket for a port; None if nothing has bound that port."""
+        return self._addresses.get(requested)
 
     @property
     def requested_ports(self) -> list[int]:
-        """All ports asked for, the latest first."""
-        return list(reversed(self._places))
+        """The requested ports, the latest first."""
+        return list(reversed(self._addresses))
 
 
 async def read_bind_events(descriptor: int, on_bound: Callable[[int, int, str, int], None]) -> asyncio.Task[None]:
-    """Read what `port_redirect` reports, until it ends.
+    """Read the events of `_port_redirect` in a task, until it ends.
 
     Args:
-        descriptor: The reading end of a pipe; it is closed in the end.
-        on_bound: Called with session, port asked for, address and port.
+        descriptor: The reading end of a pipe; the task closes it.
+        on_bound: Called with session, requested port, address and port.
     """
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

@@ -150,7 +150,7 @@ def test_a_replica_of_an_image_fetches_other_weights_with_its_token(base: str, h
     launch = built(tmp_path, hub, [])
     hub.asked.clear()
     start = make_start_command(
-        launch, stand="tests", replica="weights", port=8000, secrets={"HF_TOKEN": TOKEN, "DECLARED": DECLARED}
+        launch, platform="tests", replica="weights", port=8000, secrets={"HF_TOKEN": TOKEN, "DECLARED": DECLARED}
     )
 
     done = subprocess.run(start.command, env=start.environment, capture_output=True, text=True, timeout=120)

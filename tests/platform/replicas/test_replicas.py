@@ -168,8 +168,8 @@ def test_a_python_file_runs_in_the_worker_or_by_its_own_command(monkeypatch: pyt
     monkeypatch.setenv("BANANASTAND_KEY", "not for replicas")
     launch = Launch("process", ("python3", "-u", "app.py"), "/srv", {"A": "b", "PORT": "1"}, python="/venv/bin/python")
 
-    ours = make_start_command(launch, stand="s", replica="r", port=9, concurrency=2, secrets={"B": "c"}, gpu="1")
-    theirs = make_start_command(launch, stand="s", replica="r", port=9, host="potassium")
+    ours = make_start_command(launch, platform="s", replica="r", port=9, concurrency=2, secrets={"B": "c"}, gpu="1")
+    theirs = make_start_command(launch, platform="s", replica="r", port=9, host="potassium")
 
     assert (ours.command[0], ours.worker_arguments, ours.concurrency) == ("/venv/bin/python", ("app.py",), 2)
     assert {name: ours.environment[name] for name in ("A", "B", "CUDA_VISIBLE_DEVICES")} == {
