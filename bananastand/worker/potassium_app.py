@@ -94,7 +94,7 @@ class PotassiumApp:
             threading.Thread(target=forward, args=(url, output), daemon=True).start()
 
     def init(self, number: int) -> Any:
-        """Run init() once; returns its context. Raises what the app raises.
+        """Run the app's init function once; returns its context. Raises what the app raises.
 
         Args:
             number: Of the context, from 0, for an init() that asks for it.

@@ -71,7 +71,7 @@ def sandbox_command(
         environment: The complete environment of the program.
         visible: Further files and folders of this machine, writable, at their own paths.
         writable: Paths of the image, in system folders too, that the program writes.
-        walls: What it is kept from; None for a root of its own alone.
+        policy: Its isolation; None for a root of its own without isolation.
     """
     root = os.path.abspath(root)
     values = environment_inside(environment, root)

@@ -127,13 +127,13 @@ def _prepare(start: StartCommand, command: tuple[str, ...]) -> _Prepared:
     if start.root is None or sandbox_problem() is not None:
         return _Prepared(command, start.folder, start.environment)
     problem = overlay_problem()
-    made, tmp = sandbox_start(start, command, start.folder or "/", start.environment, own_tmp=problem is not None)
+    sandboxed, tmp = sandbox_start(start, command, start.folder or "/", start.environment, own_tmp=problem is not None)
     if problem is None:
         replica = start.environment.get(REPLICA_VARIABLE) or uuid.uuid4().hex
-        command, layer = overlay_command(made.command, start.root, replica)
-        return _Prepared(command, "/", made.environment, tmp, layer)
+        command, layer = overlay_command(sandboxed.command, start.root, replica)
+        return _Prepared(command, "/", sandboxed.environment, tmp, layer)
     warning = f"has no writable layer of its own: overlayfs does not work here ({problem}); replicas share their files"
-    return _Prepared(made.command, "/", made.environment, tmp, warning=warning)
+    return _Prepared(sandboxed.command, "/", sandboxed.environment, tmp, warning=warning)
 
 
 def worker_command(start: StartCommand, control: int, *, move: bool) -> tuple[str, ...]:

@@ -76,10 +76,10 @@ def test_a_sandbox_of_another_user_than_root_carries_the_limit(tmp_path: Path, m
     root.mkdir(parents=True)
     policy = IsolationPolicy(str(tmp_path / "data"), processes=99)
     command = (sys.executable, "-c", "")
-    made = sandbox_command(command, root=str(root), workdir="/", environment=dict(os.environ), policy=policy)
+    sandboxed = sandbox_command(command, root=str(root), workdir="/", environment=dict(os.environ), policy=policy)
 
-    assert "--nproc=99" in made.command
-    assert "--die-with-parent" in made.command
+    assert "--nproc=99" in sandboxed.command
+    assert "--die-with-parent" in sandboxed.command
 
 
 def tree(folder: Path, controllers: str) -> Path:
@@ -107,7 +107,7 @@ def test_a_delegated_cgroup_is_taken_over_and_a_replica_gets_its_limits(tmp_path
     assert (base / "replica-abc" / "memory.oom.group").read_text() == "1"
 
 
-def test_a_replica_that_meets_a_limit_says_which(tmp_path: Path) -> None:
+def test_a_replica_that_exceeds_a_limit_names_it(tmp_path: Path) -> None:
     group = Cgroup(tmp_path, 512, 100)
     assert group.exceeded_limit() is None
     (tmp_path / "pids.events").write_text("max 3\n")
@@ -124,7 +124,7 @@ def test_a_program_enters_its_cgroup_before_it_begins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("controllers", ["cpu\n", ""])
-def test_without_delegation_there_is_a_reason_and_no_limit(controllers: str, tmp_path: Path) -> None:
+def test_without_a_delegated_cgroup_there_is_a_reason_and_no_limit(controllers: str, tmp_path: Path) -> None:
     groups = Cgroups.delegated(tree(tmp_path, controllers))
 
     assert groups.problem is not None

@@ -31,7 +31,7 @@ def test_replicas_go_up_with_the_queue_and_down_to_zero(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_an_idle_stand_looks_at_nothing(tmp_path: Path) -> None:
+def test_an_idle_platform_does_no_work(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, idle_timeout=600)
@@ -45,7 +45,7 @@ def test_an_idle_stand_looks_at_nothing(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_replica_that_holds_too_much_memory_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_over_its_memory_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bananastand.platform.replicas.replica.MEMORY_LOOK", 0.05)
 
     async def scenario() -> None:
@@ -59,7 +59,7 @@ def test_a_replica_that_holds_too_much_memory_is_ended(tmp_path: Path, monkeypat
     asyncio.run(scenario())
 
 
-def test_each_replica_has_a_card_and_projects_take_turns_where_there_is_one(tmp_path: Path) -> None:
+def test_each_replica_has_a_gpu_and_projects_take_turns_where_there_is_one(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, gpus=("3",)) as stand:
             first = await deployed(stand, "first", idle_timeout=600)
@@ -73,7 +73,7 @@ def test_each_replica_has_a_card_and_projects_take_turns_where_there_is_one(tmp_
     asyncio.run(scenario())
 
 
-def test_the_minimum_stands_by_and_comes_back_when_killed(tmp_path: Path) -> None:
+def test_the_minimum_of_replicas_is_ready_and_replaced_when_killed(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, min_replicas=1, idle_timeout=0)
@@ -89,7 +89,7 @@ def test_the_minimum_stands_by_and_comes_back_when_killed(tmp_path: Path) -> Non
     asyncio.run(scenario())
 
 
-def test_a_replica_that_is_stopped_before_it_began_ends(tmp_path: Path) -> None:
+def test_a_replica_stopped_before_its_first_step_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, idle_timeout=600)
@@ -131,7 +131,7 @@ def test_a_replica_sees_nothing_that_could_be_a_secret_of_ours() -> None:
     assert inherited({"PIP_INDEX_URL": "https://pypi.example.com"}, "PIP_") != {}
 
 
-def test_an_app_says_how_many_calls_it_takes(tmp_path: Path) -> None:
+def test_an_app_declares_its_concurrency(tmp_path: Path) -> None:
     """All three at once in one replica, which takes them; the project says nothing of it."""
 
     async def scenario() -> None:
@@ -139,7 +139,7 @@ def test_an_app_says_how_many_calls_it_takes(tmp_path: Path) -> None:
             project = await deployed(stand, max_replicas=2, environment={"SLOTS": "3", "TAKES": "3"})
             assert stand.builds.takes(project.live) == 3
             answers = await asyncio.gather(*(called(stand, project, "/sleep", {"seconds": 0.3}) for _ in range(3)))
-            assert len({each["pid"] for each in answers}) == 1
+            assert len({answer["pid"] for answer in answers}) == 1
             assert not stand.at_limit(project)
             project = stand.projects.change(project, {"concurrency": 1})
             calls = [asyncio.create_task(called(stand, project, "/sleep", {"seconds": 0.5})) for _ in range(2)]
