@@ -35,8 +35,8 @@ from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.http.node_hook import node_options, write_node_hook
 from bananastand.platform.http.pushes import GITHUB, git_app, github_app
 from bananastand.platform.platform import Platform
-from bananastand.platform.replicas.isolation import describe
-from bananastand.platform.replicas.start_command import MARK
+from bananastand.platform.replicas.isolation import describe_isolation
+from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data, list_gpus
 from bananastand.platform.store.keys import FIRST, api_token, write_client_file
 from bananastand.platform.store.private_files import UMASK, protect_memory
@@ -134,7 +134,7 @@ async def _serve(
     console: Console,
 ) -> None:
     stand = Platform(settings, builder)
-    os.environ[MARK] = stand.store.id  # what builds start is an orphan too, if this process is killed
+    os.environ[PLATFORM_VARIABLE] = stand.store.id  # what builds start is an orphan too, if this process is killed
     try:
         for line in await stand.start():
             console.print(line)
@@ -256,7 +256,7 @@ def _welcome(console: Console, stand: Platform, url: str, fronts: dict[int, str]
     console.print(f"  git push              {url}/git/PROJECT.git (a key is the password)")
     if mocks:
         console.print(f"  the other mocks       {url}/_stand/")
-    console.print(f"  {describe(stand.settings.isolation, network=stand.settings.network)}", markup=False)
+    console.print(f"  {describe_isolation(stand.settings.isolation, network=stand.settings.network)}", markup=False)
     if (problem := stand.pool.use_cgroups()) is not None and stand.settings.memory_mb is not None:
         console.print(f"  memory: watched once a second, not bounded by the kernel ({problem})", markup=False)
     if names := sorted(stand.settings.secrets):

@@ -53,7 +53,7 @@ class Metrics:
         )
         registry.register(_GaugeCollector(projects, pool, dispatcher, gpus))
         dispatcher.on_end.append(self._count_call)
-        pool.changed.append(self._count_start)
+        pool.listeners.append(self._count_start)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -75,10 +75,10 @@ class Metrics:
 
     def _count_start(self, replica: Replica) -> None:
         name = self._name(replica.project_id)
-        if replica.state == "ready" and replica.took is not None:
+        if replica.state == "ready" and replica.startup_seconds is not None:
             self._cold.labels(name).inc()
-            self._start.labels(name).observe(replica.took)
-        elif replica.state == "ended" and not replica.asked:
+            self._start.labels(name).observe(replica.startup_seconds)
+        elif replica.state == "ended" and not replica.is_stop_requested:
             self._failures.labels(name).inc()
 
     def _name(self, project_id: str) -> str:
@@ -98,14 +98,14 @@ class _GaugeCollector(Collector):
         running = GaugeMetricFamily("bananastand_calls_running", "Calls at work", labels=("project",))
         memory = GaugeMetricFamily("bananastand_replica_memory_bytes", "Memory of its replicas", labels=("project",))
         for project in self._projects.list():
-            own = self._pool.of(project.id)
+            own = self._pool.of_project(project.id)
             tally = Tally(replica.state for replica in own)
             for state in STATES:
                 replicas.add_metric((project.name, state), tally[state])
             queue = self._dispatcher.queue(project.id)
             queued.add_metric((project.name,), len(queue.waiting))
             running.add_metric((project.name,), len(queue.running))
-            memory.add_metric((project.name,), sum(replica.memory for replica in own))
+            memory.add_metric((project.name,), sum(replica.memory_bytes for replica in own))
         yield from (replicas, queued, running, memory)
         gpus = GaugeMetricFamily("bananastand_cards", "GPUs by use", labels=("use",))
         used = len({replica.gpu for replica in self._pool.replicas.values() if replica.gpu is not None})

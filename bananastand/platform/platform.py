@@ -93,7 +93,7 @@ class Platform:
         )
         self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
         self.dispatcher.set_on_change(self._notify_scaling)
-        self.pool.changed.append(self._on_replica_change)
+        self.pool.listeners.append(self._on_replica_change)
         self.builds.on_change.append(self.metrics.count_build)
         self.projects.on_change.append(lambda project, exists: self._notify_scaling())
         self._tasks: list[asyncio.Task[None]] = []
@@ -225,7 +225,7 @@ class Platform:
     async def remove(self, project: Project) -> None:
         """Delete a project with its builds, replicas, calls and logs."""
         replicas = await self._end_work(project)
-        await asyncio.gather(*(replica.over for replica in replicas))
+        await asyncio.gather(*(replica.ended for replica in replicas))
         await self.deployer.clear(project)
         await remove_project_files(self, project)
         self.projects.remove(project)
@@ -251,7 +251,7 @@ class Platform:
             builds: Its builds, newest first, if the caller has them already.
         """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
-            return f"{failing.sentence} (its log: bananastand logs {project.name})"
+            return f"{failing.reason_and_advice} (its log: bananastand logs {project.name})"
         last = None
         if project.live is None:
             last = next(iter(self.builds.list(project) if builds is None else builds), None)
@@ -278,7 +278,7 @@ class Platform:
         """Cancel the builds and calls of a project that is being removed, and stop and return its replicas."""
         await self.deployer.abandon(project)
         self.dispatcher.forget(project.id)
-        replicas = self.pool.of(project.id)
+        replicas = self.pool.of_project(project.id)
         for replica in replicas:
             replica.stop("the project is removed", 0.0)
         return replicas

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .gpus import list_device_numbers
+
 __all__ = ["Settings", "default_data", "list_gpus"]
 
 
@@ -74,5 +76,4 @@ def list_gpus() -> tuple[str, ...]:
 
     if (gpus := PlatformVariables().gpu_list) is not None:
         return gpus
-    numbers = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia*")]
-    return tuple(sorted((number for number in numbers if number.isdigit()), key=int))
+    return list_device_numbers()

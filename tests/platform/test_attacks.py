@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.replicas.isolation import why_no_walls
+from bananastand.platform.replicas.isolation import isolation_problem
 from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
 
 pytestmark = pytest.mark.needs("bwrap")
@@ -51,7 +51,7 @@ def reads(*patterns: str) -> str:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPlatform]:
     """A platform with a hostile app and its neighbour, each with a replica."""
-    if (reason := why_no_walls()) is not None:
+    if (reason := isolation_problem()) is not None:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("attacks")
     environment = {"BANANASTAND_GITHUB_SECRET": "hook-secret", "SOME_TOKEN": "token-of-the-user"}

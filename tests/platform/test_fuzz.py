@@ -118,7 +118,7 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
         project = await deployed(
             platform, source="raw", concurrency=AT_ONCE, min_replicas=1, max_replicas=1, inference_timeout=15
         )
-        (replica,) = platform.pool.of(project.id)
+        (replica,) = platform.pool.of_project(project.id)
         numbers = iter(range(cases))
 
         async def player() -> None:
@@ -128,7 +128,7 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(player())
-        assert [each.id for each in platform.pool.of(project.id)] == [replica.id], "no answer costs a replica"
+        assert [each.id for each in platform.pool.of_project(project.id)] == [replica.id], "no answer costs a replica"
         assert (replica.inflight, replica.state) == (0, "ready")
         queue = platform.dispatcher.queue(project.id)
         assert (list(queue.waiting), queue.running, queue.isolated) == ([], {}, set())

@@ -17,7 +17,7 @@ from typing import Any
 
 from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.sandbox import in_sandbox
+from bananastand.platform.replicas.sandbox import sandbox_command
 
 __all__ = ["Bench", "served", "wheel"]
 
@@ -63,7 +63,7 @@ class Bench:
         command, environment, folder = launch.command, {**os.environ, **launch.environment}, launch.workdir
         if self.sandboxed:
             assert launch.root is not None
-            made = in_sandbox(command, root=launch.root, workdir=launch.workdir, environment=environment)
+            made = sandbox_command(command, root=launch.root, workdir=launch.workdir, environment=environment)
             command, environment, folder = made.command, made.environment, "/"
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr

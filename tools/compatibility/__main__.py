@@ -32,7 +32,7 @@ RESULTS = {
     "container": ROOT / "benchmarks" / "results" / "compatibility-container.json",
 }
 PAGE = ROOT / "docs" / "compatibility.md"
-HUB = ROOT / "tests" / "hub.py"
+HUB = ROOT / "tests" / "support" / "hub.py"
 
 
 def main() -> int:

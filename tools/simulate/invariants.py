@@ -14,14 +14,14 @@ __all__ = ["check_end", "check_rest", "check_step"]
 
 def check_step(world: World, platform: SimulatedPlatform) -> None:
     """Check what must hold after every iteration of the loop. Raises Violation."""
-    replicas = platform.pool.of(platform.project_id)
+    replicas = platform.pool.of_project(platform.project_id)
     active = sum(replica.state in ("starting", "ready") for replica in replicas)
     if active > world.profile.replicas_most:
         world.violate(f"{active} replicas are active where {world.profile.replicas_most} may be")
     for replica in replicas:
-        if not 0 <= replica.inflight <= max(replica.slots, 1):
-            world.violate(f"replica {replica.id[:6]} has {replica.inflight} calls, its limit is {replica.slots}")
-        if replica.exclusive and replica.inflight > 1:
+        if not 0 <= replica.inflight <= max(replica.concurrency, 1):
+            world.violate(f"replica {replica.id[:6]} has {replica.inflight} calls, its limit is {replica.concurrency}")
+        if replica.is_exclusive and replica.inflight > 1:
             world.violate(f"replica {replica.id[:6]} has {replica.inflight} calls, and one of them must be alone")
     queue = platform.dispatcher.queue(platform.project_id)
     waiting = [pending.call.id for pending in queue.waiting]

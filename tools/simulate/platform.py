@@ -81,7 +81,7 @@ class SimulatedPlatform:
             self.settings, self.projects, self.builds, self.pool, self.dispatcher, lambda project: False
         )
         self.dispatcher.set_on_change(self.scaling.notify)
-        self.pool.changed.append(self._replica_changed)
+        self.pool.listeners.append(self._replica_changed)
         self.project_id = self.project.id
         self._scaling: asyncio.Task[None] | None = None
 

@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..replicas.sandbox_mounts import Mount
-from ..replicas.walls import Walls
+from ..replicas.bind_mounts import Mount
+from ..replicas.isolation_policy import IsolationPolicy
 
 __all__ = ["confined"]
 
@@ -25,28 +25,33 @@ WRITTEN = (".cache/pip", ".cache/uv", ".cargo/registry")
 
 @contextmanager
 def confined(
-    command: Sequence[str], walls: Walls | None, *, cwd: Path, readable: Sequence[str], writable: Sequence[str]
+    command: Sequence[str],
+    policy: IsolationPolicy | None,
+    *,
+    cwd: Path,
+    readable: Sequence[str],
+    writable: Sequence[str],
 ) -> Generator[tuple[tuple[str, ...], dict[str, str]]]:
-    """The command in a sandbox, and variables for it; both as they were where there are no walls.
+    """The command in a sandbox, and variables for it; both as they were where there is no policy.
 
     Args:
         command: The installer's.
-        walls: Of the build.
+        policy: Of the build.
         cwd: The folder it runs in; where that is a build's, the build's files are there.
         readable: Further files and folders that it reads.
         writable: Folders that it installs into.
     """
-    if walls is None:
+    if policy is None:
         yield tuple(command), {}
         return
     with tempfile.TemporaryDirectory(prefix="bananastand-tmp-") as tmp:
         home = os.path.realpath(os.path.expanduser("~"))
         words = [shutil.which("bwrap") or "bwrap", "--ro-bind", "/", "/"]
-        hidden = sorted({home, walls.data} - {"/"}, key=len)
+        hidden = sorted({home, policy.data} - {"/"}, key=len)
         for place in hidden:
             words += ["--perms", "0700", "--tmpfs", place]
-        seen = [*(f"{home}/{name}" for name in READ), *walls.user, *readable]
-        kept = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, walls), *writable]
+        seen = [*(f"{home}/{name}" for name in READ), *policy.user_paths, *readable]
+        kept = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, policy), *writable]
         for place in (*kept, tmp):
             nested = any(place != each and _is_below(place, each) for each in kept)  # a file links within one mount
             if os.path.exists(place) and not nested:
@@ -59,16 +64,16 @@ def confined(
                 and any(_is_below(os.path.realpath(place), each) for each in hidden)
             ):
                 words += ["--ro-bind", place, place]
-        for place in _others(f"{walls.data}/cache", (*writable, *readable)):
+        for place in _others(f"{policy.data}/cache", (*writable, *readable)):
             words += ["--tmpfs", place]
-        words += walls.words((Mount("/", "/"),), "/nothing")
-        is_there = _of_build(cwd, walls) or not any(_is_below(os.path.realpath(cwd), each) for each in hidden)
+        words += policy.bwrap_arguments((Mount("/", "/"),), "/nothing")
+        is_there = _of_build(cwd, policy) or not any(_is_below(os.path.realpath(cwd), each) for each in hidden)
         yield (*words, "--chdir", str(cwd) if is_there else "/", "--", *command), {"TMPDIR": tmp}
 
 
-def _of_build(cwd: Path, walls: Walls) -> list[str]:
+def _of_build(cwd: Path, policy: IsolationPolicy) -> list[str]:
     """The folder of the build that the working folder belongs to."""
-    builds, real = f"{walls.data}/builds/", os.path.realpath(cwd)
+    builds, real = f"{policy.data}/builds/", os.path.realpath(cwd)
     return [builds + real[len(builds) :].partition("/")[0]] if real.startswith(builds) else []
 
 

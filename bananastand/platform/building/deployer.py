@@ -19,11 +19,11 @@ from pathlib import Path
 from ..errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from ..launch import Launch
 from ..replicas.advice import explain
+from ..replicas.moved_ports import redirection_problem
 from ..replicas.pool import Pool
-from ..replicas.process import quietly
-from ..replicas.redirection import redirection_problem
+from ..replicas.process import run_quietly
 from ..replicas.replica import Replica
-from ..replicas.start_command import built_image, one_at_a_time
+from ..replicas.start_command import is_limited_to_one_replica, remove_image_command
 from ..settings import Settings
 from ..store.builds import FINAL_STATES, Build, Builds, Deployment, State
 from ..store.logs import Log, mask, plain, texts_to_mask
@@ -238,12 +238,12 @@ class Deployer:
         """Have the new version prove itself, then let it take the traffic."""
         project, say = self._projects.named(build.project_id), self.log(build).add
         say("built; starting a replica")
-        if one_at_a_time(deployment.launch) and self._pool.of(project.id):
+        if is_limited_to_one_replica(deployment.launch) and self._pool.of_project(project.id):
             why = f"ports cannot be moved here ({redirection_problem()})"
             say(f"the app fixes its port, and {why}: the old version stops before the new one starts")
-            for each in self._pool.of(project.id):
+            for each in self._pool.of_project(project.id):
                 each.drain("a new version takes its port")
-            await asyncio.gather(*(each.over for each in self._pool.of(project.id)))
+            await asyncio.gather(*(each.ended for each in self._pool.of_project(project.id)))
         replica = self._pool.start(project, deployment, share=True)
         if replica is None:
             raise ReplicaFailed("no replica can be started: its port is taken")
@@ -259,12 +259,12 @@ class Deployer:
                 replica.stop("its version does not go live", 0.0)
             self._trials.pop(replica.id, None)
         try:
-            self._builds.record_concurrency(deployment, replica.takes)
+            self._builds.record_concurrency(deployment, replica.declared_concurrency)
             self._point(self._projects.named(build.project_id), deployment, trial=replica)
         except PlatformError:  # the disk is full, or the project is gone
             replica.stop("its version does not go live", 0.0)
             raise
-        say(f"live; its first replica took {replica.took or 0.0:.2f} s to start")
+        say(f"live; its first replica took {replica.startup_seconds or 0.0:.2f} s to start")
         await self._over(build, "live")
         await self._forget_old(project)
 
@@ -272,11 +272,11 @@ class Deployer:
         """Move the traffic; replicas of other versions finish what they have."""
         self._pool.failing.pop(deployment.id, None)
         self._projects.point(project, deployment.id)
-        for each in self._pool.of(project.id):
+        for each in self._pool.of_project(project.id):
             if each.deployment.id != deployment.id:
                 each.drain(f"version {deployment.id[:8]} takes the traffic")
         if trial is not None:
-            trial.say("takes the traffic")
+            trial.log_event("takes the traffic")
         self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
@@ -330,9 +330,9 @@ class Deployer:
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
         deployment = self._builds.deployment(build.id)
-        image = built_image(deployment.launch, self.folder(build)) if deployment is not None else None
+        image = remove_image_command(deployment.launch, self.folder(build)) if deployment is not None else None
         if image is not None:
-            await quietly(*image, IMAGE)
+            await run_quietly(*image, IMAGE)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)
 

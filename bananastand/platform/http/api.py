@@ -132,7 +132,9 @@ def platform_api(platform: Platform) -> FastAPI:
 
     @app.get(f"{PREFIX}/projects/{{name}}/replicas")
     async def replicas(name: str) -> Any:
-        return {"replicas": [serializers.replica(row) for row in platform.pool.of(platform.projects.named(name).id)]}
+        return {
+            "replicas": [serializers.replica(row) for row in platform.pool.of_project(platform.projects.named(name).id)]
+        }
 
     @app.get(f"{PREFIX}/projects/{{name}}/logs")
     async def logs(name: str, follow: bool = Query(False), last: int | None = Query(None, ge=1, le=10_000)) -> Any:

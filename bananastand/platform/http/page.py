@@ -97,7 +97,7 @@ def _state_of(platform: Platform, project: Project, builds: list[Build]) -> _Pro
         len(queue.waiting),
         len(queue.running),
         problem,
-        tuple(platform.pool.of(project.id)),
+        tuple(platform.pool.of_project(project.id)),
         tuple((build, platform.source_of(build)) for build in builds),
     )
 

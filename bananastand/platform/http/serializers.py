@@ -19,7 +19,7 @@ __all__ = ["build", "key", "new_key", "project", "replica", "status"]
 
 def project(platform: Platform, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
     """Return a project with its replicas and queue; `builds` are its newest, if the caller has them already."""
-    queue, replicas = platform.dispatcher.queue(row.id), platform.pool.of(row.id)
+    queue, replicas = platform.dispatcher.queue(row.id), platform.pool.of_project(row.id)
     live = platform.builds.deployment(row.live) if row.live else None
     return {
         "id": row.id,
@@ -69,15 +69,15 @@ def replica(row: Replica) -> dict[str, Any]:
         "id": row.id,
         "deployment": row.deployment.id,
         "state": row.state,
-        "readiness": row.waits_for,
+        "readiness": row.startup_state,
         "port": row.address[1] if row.address is not None else None,
         "pid": row.pid,
         "card": row.gpu,
         "running": row.inflight,
-        "answered": row.answered,
-        "memory_mb": round(row.memory / 2**20, 1),
-        "age_seconds": round(time.monotonic() - row.started, 1),
-        "start_seconds": round(row.took, 3) if row.took is not None else None,
+        "answered": row.completed_calls,
+        "memory_mb": round(row.memory_bytes / 2**20, 1),
+        "age_seconds": round(time.monotonic() - row.started_at, 1),
+        "start_seconds": round(row.startup_seconds, 3) if row.startup_seconds is not None else None,
     }
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from ..replicas.client import AnswerTooLate, Headers
+from ..replicas.client import Headers, ResponseTimeout
 from ..replicas.replica import Replica
-from ..replicas.websocket_client import Denied, NoHandshake, close_websocket, open_websocket
+from ..replicas.websocket_client import HandshakeDenied, HandshakeFailed, close_websocket, open_websocket
 from ..scheduling import outcomes
 from ..scheduling.pending_call import PendingCall
 from ..settings import Settings
@@ -77,11 +77,11 @@ class WebsocketSession:
         route, max_message = pending.call.route, self._settings.max_message
         try:
             app = await open_websocket(replica.address, route, headers, self._subprotocols, max_message, timeout)
-        except Denied as denied:
-            return outcomes.from_answer(denied.answer)
-        except NoHandshake as problem:
+        except HandshakeDenied as denied:
+            return outcomes.from_answer(denied.response)
+        except HandshakeFailed as problem:
             return outcomes.no_handshake(await self._death(replica) or str(problem))
-        except AnswerTooLate:
+        except ResponseTimeout:
             return outcomes.timed_out(timeout)
         try:
             return await self._converse(app, pending, project, replica)
@@ -175,7 +175,7 @@ class WebsocketSession:
                     reason = f"its replica drains and {grace:g} s are over; connect again"
                     return _both(Close(RESTART, reason), outcomes.ended_websocket(reason))
                 due = min(due, drained + grace)
-            await asyncio.wait({replica.over if drained else replica.leaving}, timeout=due - now)
+            await asyncio.wait({replica.ended if drained else replica.leaving}, timeout=due - now)
 
     async def _app_closed(self, app: ClientConnection, replica: Replica) -> _End:
         sent, received = app.protocol.close_sent, app.protocol.close_rcvd
@@ -197,8 +197,8 @@ class WebsocketSession:
     @staticmethod
     async def _death(replica: Replica) -> str | None:
         """Return why the replica has ended, if it has."""
-        await asyncio.wait({replica.over}, timeout=DEATH_SECONDS)
-        return replica.failure if replica.over.done() else None
+        await asyncio.wait({replica.ended}, timeout=DEATH_SECONDS)
+        return replica.failure if replica.ended.done() else None
 
 
 def _both(close: Close, outcome: CallOutcome) -> _End:
@@ -207,7 +207,7 @@ def _both(close: Close, outcome: CallOutcome) -> _End:
 
 def _left(replica: Replica) -> _End:
     reason = replica.failure or "the replica ended"
-    code = RESTART if replica.asked else FAILURE
+    code = RESTART if replica.is_stop_requested else FAILURE
     return _both(Close(code, reason), outcomes.ended_websocket(reason))
 
 

@@ -21,7 +21,7 @@ def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica])
         waiting: The calls of a project's queue.
         replicas: The replicas of its live version, oldest first.
     """
-    available = [replica for replica in replicas if replica.free]
+    available = [replica for replica in replicas if replica.free_capacity]
     reserved: Replica | None = None
     for pending in waiting:
         if not available:
@@ -35,7 +35,7 @@ def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica])
             busy = [
                 replica
                 for replica in replicas
-                if replica.state == "ready" and not replica.exclusive and not replica.is_dying
+                if replica.state == "ready" and not replica.is_exclusive and not replica.is_dying
             ]
             reserved = min(busy, key=_load, default=None)
             available = [replica for replica in available if replica is not reserved]

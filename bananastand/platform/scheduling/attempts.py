@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from ..errors import StoreError
 from ..replicas.client import (
-    AnswerMalformed,
-    AnswerTooLarge,
-    AnswerTooLate,
     ConnectionLost,
-    ReplicaAnswer,
     ReplicaBusy,
     ReplicaRequest,
+    ReplicaResponse,
     RequestNotDelivered,
     RequestNotSendable,
+    ResponseMalformed,
+    ResponseTimeout,
+    ResponseTooLarge,
 )
 from ..replicas.http_client import HttpClient
 from ..replicas.pool import Pool
@@ -101,11 +101,11 @@ class AttemptRunner:
             return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         except ConnectionLost as error:
             return await self._lost(pending, replica, str(error))
-        except AnswerMalformed as error:
+        except ResponseMalformed as error:
             return AttemptResult(outcomes.malformed(str(error)))
-        except AnswerTooLate:
+        except ResponseTimeout:
             return AttemptResult(outcomes.timed_out(project.inference_timeout), busy=LATE_SECONDS, request=request)
-        except AnswerTooLarge:
+        except ResponseTooLarge:
             return AttemptResult(outcomes.TOO_LONG, busy=LATE_SECONDS, request=request)
         except Exception as error:
             log.exception("call %s failed inside the platform", pending.call.id)
@@ -123,12 +123,12 @@ class AttemptRunner:
         replica.background += attempt.background
         done = asyncio.create_task(self._until_done(replica, request, limit))
         try:
-            await asyncio.wait({done, replica.over}, return_when=asyncio.FIRST_COMPLETED)
-            if not replica.over.done() and not done.result():
+            await asyncio.wait({done, replica.ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not replica.ended.done() and not done.result():
                 since = "after its answer" if attempt.background else "after its time was up"
                 reason = f"its handler went on for {limit:g} s {since}"
                 replica.retire(reason, self._settings.drain_timeout, stuck=1)
-                await asyncio.wait({replica.over})
+                await asyncio.wait({replica.ended})
         finally:
             done.cancel()
             replica.background -= attempt.background
@@ -137,7 +137,7 @@ class AttemptRunner:
         """Leave the replica to a session until the session ends."""
         outcome = await session(project, pending, replica)
         if outcome.from_app:
-            self._pool.answered(replica)
+            self._pool.record_success(replica)
         return AttemptResult(outcome)
 
     async def _until_done(self, replica: Replica, request: ReplicaRequest, limit: float) -> bool:
@@ -155,7 +155,7 @@ class AttemptRunner:
             )
         finally:
             pending.end_response()
-        self._pool.answered(replica)
+        self._pool.record_success(replica)
         outcome = outcomes.from_answer(answer)
         if self._runs_on(replica, request, answer):
             limit = self._settings.background_timeout
@@ -163,7 +163,7 @@ class AttemptRunner:
         return AttemptResult(outcome)
 
     @staticmethod
-    def _runs_on(replica: Replica, request: ReplicaRequest, answer: ReplicaAnswer) -> bool:
+    def _runs_on(replica: Replica, request: ReplicaRequest, answer: ReplicaResponse) -> bool:
         """Return whether a background handler runs on after this answer."""
         if (worker := replica.worker) is not None:
             return worker.is_background(request) and worker.runs_on(request)
@@ -174,10 +174,10 @@ class AttemptRunner:
 
         A response that a replica broke off and outlived is the app's own failure: the call is not tried again.
         """
-        await asyncio.wait({replica.over}, timeout=DEATH_SECONDS)
+        await asyncio.wait({replica.ended}, timeout=DEATH_SECONDS)
         died = replica.is_dying
         if died:
-            await asyncio.wait({replica.over}, timeout=LAST_LINES_SECONDS)
+            await asyncio.wait({replica.ended}, timeout=LAST_LINES_SECONDS)
         reason = replica.failure or "the connection to the replica broke"
         if pending.has_response and not died:
             return AttemptResult(outcomes.interrupted(problem or reason))

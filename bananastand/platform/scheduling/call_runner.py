@@ -65,7 +65,7 @@ class CallRunner:
         """Hand the waiting calls of a project to its free replicas."""
         project, queue = self._projects.get(project_id), self._registry.queues.get(project_id)
         while queue is not None and queue.waiting and project is not None and not self.is_closing:
-            assignment = next_assignment(queue.waiting, self._pool.live(project))
+            assignment = next_assignment(queue.waiting, self._pool.live_replicas(project))
             if assignment is None:
                 return
             pending, replica = assignment
@@ -82,7 +82,7 @@ class CallRunner:
             for neighbour in queue.running.values():
                 neighbour.shared = neighbour.shared or neighbour.replica is replica
         replica.inflight += 1
-        replica.exclusive = pending.alone
+        replica.is_exclusive = pending.alone
         queue.running[pending.call.id] = pending
         queue.last_served = time.monotonic()
         self._tasks.start(self._run(project, queue, pending, replica))
@@ -102,7 +102,7 @@ class CallRunner:
                 await self._attempts.wait_until_free(replica, attempt)
         except Exception:
             log.exception("replica %s is ended: the platform failed to follow what it does", replica.id)
-            replica.fail("the platform failed to follow what it does")
+            replica.kill("the platform failed to follow what it does")
         finally:
             replica.release()
             self.dispatch(project.id)

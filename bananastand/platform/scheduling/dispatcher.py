@@ -120,7 +120,7 @@ class Dispatcher:
         pending = PendingCall(None, self._body_in_memory(project, body), session, len(body))
         if digest is not None:
             self._registry.reserve(project, digest, pending)
-        cold = not any(replica.state == "ready" for replica in self._pool.of(project.id))
+        cold = not any(replica.state == "ready" for replica in self._pool.of_project(project.id))
         row = self._calls.add(project, request, run_id=run_id, digest=digest, cold=cold, durable=durable)
         adding = self._tasks.start(self._add(project, pending, row, digest))
         try:

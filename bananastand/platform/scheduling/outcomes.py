@@ -10,7 +10,7 @@ import json
 import re
 
 from ..errors import StoreError
-from ..replicas.client import Headers, ReplicaAnswer
+from ..replicas.client import Headers, ReplicaResponse
 from ..store.calls import CallOutcome, storable
 
 __all__ = [
@@ -63,7 +63,7 @@ REMOVED = _failed(404, "the project was removed")
 TOO_LONG = _failed(500, "the app's answer is longer than is kept")
 
 
-def from_answer(answer: ReplicaAnswer) -> CallOutcome:
+def from_answer(answer: ReplicaResponse) -> CallOutcome:
     """Return the app's own answer as an outcome, or a failure if HTTP cannot carry it to a caller.
 
     SDKs retry after the statuses of RETRYABLE, and every retry reaches the app.
@@ -77,7 +77,7 @@ def from_answer(answer: ReplicaAnswer) -> CallOutcome:
     return CallOutcome(answer.status, answer.headers, answer.body, error, retryable=answer.status in RETRYABLE)
 
 
-def is_background_start(answer: ReplicaAnswer) -> bool:
+def is_background_start(answer: ReplicaResponse) -> bool:
     """Return whether a background task runs on after this answer of Potassium's own server."""
     return answer.status < 400 and len(answer.body) <= 100 and answer.json() == {"started": True}
 
@@ -192,7 +192,7 @@ def stopping(call: str) -> str:
     return f"the platform stops; the call {call} is kept, and done when it starts again"
 
 
-def _quote(answer: ReplicaAnswer) -> str:
+def _quote(answer: ReplicaResponse) -> str:
     value = answer.json()
     if isinstance(value, dict):
         error = value.get("error", value.get("message"))

@@ -98,15 +98,15 @@ class ScalingLoop:
 
     def _end_hopeless_calls(self, project: Project) -> None:
         """End the waiting calls that no replica will ever take."""
-        if not self._dispatcher.queue(project.id).waiting or self._pool.of(project.id):
+        if not self._dispatcher.queue(project.id).waiting or self._pool.of_project(project.id):
             return
         failing = self._pool.failing.get(project.live or "")
         if project.live is None and not self._is_building(project.id):
             self._dispatcher.fail_waiting(project.id, outcomes.no_deployment(project.name, self._last_failure(project)))
         elif project.max_replicas == 0:
             self._dispatcher.fail_waiting(project.id, outcomes.no_replicas(project.name))
-        elif failing is not None and failing.unready >= self._settings.starts:
-            self._dispatcher.fail_waiting(project.id, outcomes.does_not_start(failing.sentence))
+        elif failing is not None and failing.failed_starts >= self._settings.starts:
+            self._dispatcher.fail_waiting(project.id, outcomes.does_not_start(failing.reason_and_advice))
 
     def _last_failure(self, project: Project) -> str | None:
         last = next(iter(self._builds.list(project)), None)
@@ -117,7 +117,7 @@ class ScalingLoop:
         failing = self._pool.failing.get(project.live or "")
         replicas = tuple(
             ReplicaState(replica.id, replica.state, replica.inflight, replica.idle_since)
-            for replica in self._pool.of(project.id)
+            for replica in self._pool.of_project(project.id)
             if replica.deployment.id == project.live
         )
         concurrency = self._builds.concurrency_of(project)
@@ -132,6 +132,6 @@ class ScalingLoop:
             running=len(queue.running) + unused_slots,
             oldest=queue.oldest,
             last_served=queue.last_served,
-            rests_until=failing.until if failing is not None else 0.0,
+            rests_until=failing.retry_at if failing is not None else 0.0,
             replicas=replicas,
         )

@@ -93,7 +93,7 @@ def test_a_version_that_fails_never_takes_traffic(
             assert (over.state, over.error) == ("failed", told)
             assert lines(stand, build)[-1] == f"error: {told}"
             assert (await called(stand, project))["version"] == "1"
-            await until(lambda: len(stand.pool.of(project.id)) == 1)
+            await until(lambda: len(stand.pool.of_project(project.id)) == 1)
 
     asyncio.run(scenario())
 
@@ -144,8 +144,8 @@ def test_the_log_of_a_build_has_its_replicas_lines_until_it_is_live(tmp_path: Pa
             assert said[-1].startswith("live; ")
             await called(stand, stand.projects.named("app"))
             await stand.deployer.abandon(stand.projects.named("app"))
-            for each in stand.pool.of(build.project_id):
-                each.say("a line after it")
+            for each in stand.pool.of_project(build.project_id):
+                each.log_event("a line after it")
             assert lines(stand, build) == said
 
     asyncio.run(scenario())

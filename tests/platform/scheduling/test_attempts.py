@@ -113,14 +113,14 @@ def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
                 platform, concurrency=2, max_replicas=1, inference_timeout=4, environment=environment
             )
             stuck = await begin(platform, project, "/sleep", 600)
-            replica = platform.pool.of(project.id)[0]
+            replica = platform.pool.of_project(project.id)[0]
             await asyncio.sleep(2.5)
             neighbour = await begin(platform, project, "/sleep", 3.0)
             assert (await end(stuck)).status == 504
             await until(lambda: replica.state == "draining")
             assert not neighbour.done.done()
             assert (await end(neighbour)).error is None
-            await asyncio.wait_for(asyncio.shield(replica.over), 30)
+            await asyncio.wait_for(asyncio.shield(replica.ended), 30)
             assert replica.failure == "its handler went on for 0.3 s after its time was up"
             assert begun(executed, neighbour) == 1
             await called(platform, project)

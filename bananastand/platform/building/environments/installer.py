@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...environment import inherited
-from ...replicas.sandbox_paths import prefixes
-from ...replicas.walls import Walls
+from ...replicas.isolation_policy import IsolationPolicy
+from ...replicas.visible_paths import installation_prefixes
 from ..commands import output, run
 from ..confinement import confined
 
@@ -78,7 +78,7 @@ class PipConfig:
 class Installer:
     """uv: its path, or None for pip. python: the interpreter of the environment. cache: of packages, for uv.
 
-    lends_pip: whether this process's pip serves the environment, which has to be of the same Python. walls: what it,
+    lends_pip: whether this process's pip serves the environment, which has to be of the same Python. policy: what it,
     and the setup scripts it runs, are kept from.
     """
 
@@ -87,7 +87,7 @@ class Installer:
     cache: Path
     log: Callable[[str], None]
     lends_pip: bool = True
-    walls: Walls | None = None
+    policy: IsolationPolicy | None = None
 
     async def run(
         self,
@@ -135,7 +135,7 @@ class Installer:
         seen = [*self._installations(), *(word for word in command if word.startswith("/"))]
         folder = str(Path(self.python).parent.parent)
         kept = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
-        with confined(command, self.walls, cwd=cwd, readable=seen, writable=kept) as (words, more_variables):
+        with confined(command, self.policy, cwd=cwd, readable=seen, writable=kept) as (words, more_variables):
             if await run(words, log=both, cwd=cwd, environment={**own, **more_variables}):
                 raise Failed(said)
         return said
@@ -143,7 +143,11 @@ class Installer:
     def _installations(self) -> set[str]:
         """The interpreter's, this program's and the installer's own, which may lie in the user's home."""
         programs = [self.python, sys.executable, *([self.uv] if self.uv else [])]
-        return {path for program in programs for path in (*prefixes(program, self.walls), os.path.realpath(program))}
+        return {
+            path
+            for program in programs
+            for path in (*installation_prefixes(program, self.policy), os.path.realpath(program))
+        }
 
 
 def find_uv() -> str | None:

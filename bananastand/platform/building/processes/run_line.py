@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...environment import inherited
-from ...replicas.sandbox import in_sandbox
+from ...replicas.sandbox import sandbox_command
 from ..commands import run
 from ..dockerfile.dockerfile import Instruction
 from ..dockerfile.shell import Command, ShellError, commands
@@ -328,14 +328,14 @@ class RunLine:
         programs = shims(stage.settings.cache / "shims")
         environment["PATH"] = f"{programs}:{environment['PATH']}"
         visible = [str(programs), *stage.mounts.origins]
-        walls = stage.settings.walls
+        policy = stage.settings.isolation_policy
         if python is not None and not python.key.startswith("adopted"):
             visible.append(str(Path(python.bin).parent))  # `python -m spacy download` puts its models there
-        elif python is not None and walls is not None:
-            walls = dataclasses.replace(walls, user=walls.user | {str(python.bin)})
-        made = in_sandbox(
+        elif python is not None and policy is not None:
+            policy = dataclasses.replace(policy, user_paths=policy.user_paths | {str(python.bin)})
+        made = sandbox_command(
             command, root=str(stage.tree.root), workdir=self.folder, environment=environment, visible=visible,
-            writable=read.writes, walls=walls,
+            writable=read.writes, policy=policy,
         )  # fmt: skip
         return made.command, made.environment
 
