@@ -17,7 +17,7 @@ import pytest
 from bananastand.platform.building import BuildError
 from bananastand.platform.building.processes import process
 from bananastand.platform.building.processes.system_packages import missing_packages
-from bananastand.platform.replicas.sandbox import sandbox_problem
+from bananastand.platform.replicas.sandbox import why_no_sandbox
 from platform_builds import Bench, served, wheel
 
 # What builds a package, for a project that brings its own.
@@ -56,8 +56,8 @@ def led(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def bench_in(folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: bool) -> Bench:
     if not sandbox:
-        monkeypatch.setattr(process, "sandbox_problem", lambda: NONE)
-    elif (reason := sandbox_problem()) is not None:
+        monkeypatch.setattr(process, "why_no_sandbox", lambda: NONE)
+    elif (reason := why_no_sandbox()) is not None:
         pytest.skip(reason)
     return Bench(folder, sandboxed=sandbox)
 
@@ -275,8 +275,8 @@ def test_conda_is_read_for_its_python_and_packages(bench: Bench) -> None:
     assert launch.command == ("python", "app.py")
     assert f"read as Python {PYTHON}; peel==1.0.*, stone==1.0, ffmpeg; left out: cudatoolkit" in bench.log
     assert "needs these Debian packages: ffmpeg" in bench.log
-    settings_of_shell = Path.home() / ".bashrc"
-    assert "ldm" not in (settings_of_shell.read_text() if settings_of_shell.exists() else "")
+    if (Path.home() / ".bashrc").exists():
+        assert "ldm" not in (Path.home() / ".bashrc").read_text()
 
 
 def test_an_environment_file_that_is_missing_is_named(bench: Bench) -> None:
