@@ -111,9 +111,7 @@ async def _serve(
     console: Console,
 ) -> None:
     platform = Platform(settings, builder)
-    os.environ[PLATFORM_VARIABLE] = (
-        platform.store.id
-    )  # processes of builds are orphans too, once this process is killed
+    os.environ[PLATFORM_VARIABLE] = platform.store.id  # so that builds' processes are orphans too
     try:
         for line in await platform.start():
             console.print(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from bananastand.platform.platform import Platform
+from bananastand.platform.replicas.isolation import describe_isolation
 from bananastand.platform.store.keys import FIRST, api_token, write_client_file
 
 from ._platform_options import LOOPBACK
