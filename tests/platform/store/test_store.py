@@ -81,7 +81,7 @@ def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tm
             ended = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
             await ended.outcome(20)
             queued = await platform.calls.add(
-                project, ReplicaRequest("POST", "/", (), b'{"n": 2}'), run_id="late", request=None, cold=False
+                project, ReplicaRequest("POST", "/", (), b'{"n": 2}'), run_id="late", digest=None, cold=False
             )
         _make_old(tmp_path / "stand.sqlite")
         async with running(tmp_path) as platform:
