@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from bananastand.platform.platform import Platform
-from bananastand.platform.replicas.isolation import describe
+from bananastand.platform.replicas.isolation import describe_isolation
 from bananastand.platform.store.keys import FIRST, api_token, write_client_file
 
 from ._platform_options import LOOPBACK
@@ -21,7 +21,9 @@ def print_welcome(console: Console, platform: Platform, url: str, fronts: dict[i
     console.print(f"  git push              {url}/git/PROJECT.git (a key is the password)")
     if mocks:
         console.print(f"  the other mocks       {url}/_stand/")
-    console.print(f"  {describe(platform.settings.isolation, network=platform.settings.network)}", markup=False)
+    console.print(
+        f"  {describe_isolation(platform.settings.isolation, network=platform.settings.network)}", markup=False
+    )
     if (problem := platform.pool.use_cgroups()) is not None and platform.settings.memory_mb is not None:
         console.print(f"  memory: watched once a second, not bounded by the kernel ({problem})", markup=False)
     if names := sorted(platform.settings.secrets):

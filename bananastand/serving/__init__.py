@@ -1,4 +1,4 @@
-"""Hosts any Potassium app on ASGI with Potassium's own wire protocol. Knows Potassium; knows nothing of diffusion."""
+"""Hosts any Potassium app on ASGI, with the HTTP protocol of Potassium's own server."""
 
 from .host import Host
 from .options import Options

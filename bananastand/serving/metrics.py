@@ -1,4 +1,4 @@
-"""What the host tells Prometheus, in its global registry, where an app's own figures lie too."""
+"""The host's Prometheus metrics, in the global registry, which an app's own metrics share."""
 
 from __future__ import annotations
 

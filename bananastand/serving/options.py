@@ -1,4 +1,4 @@
-"""How an app is hosted."""
+"""The options of a hosted app."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ __all__ = ["Options"]
 class Options:
     """Limits of one hosted app. Times are in seconds.
 
-    concurrency: handlers at once; None takes what the app declares in its attribute `concurrency`, else 1.
-    queue: requests that may wait for a handler; more are refused with 503.
-    background_queue: background tasks that may wait or run; more are refused with 429.
-    body_memory: bytes of the bodies of all requests that are not answered; more are refused with 503.
-    timeout: of a request, its wait included; then 504, and the handler is told through bananastand.cancel.
-    background_timeout: of a background task. body_timeout: in which a client must send some of its body, 240 bytes for
-    each second. drain: what a stop waits for running requests.
-    hosts: names beside this machine's own that a Host may be; "*" for all. guarded: whether Host and Origin are looked
-    at; not where the platform has done so.
+    Attributes:
+        concurrency: Handlers at once; None for what the app declares in its attribute `concurrency`, else 1.
+        queue: Requests that may wait for a handler; more are refused with 503.
+        background_queue: Background tasks that may wait or run; more are refused with 429.
+        body_memory: Bytes of the bodies of all requests that are not answered; more are refused with 503.
+        hosts: Names beside this machine's own that a Host header may have; "*" for all.
+        guarded: Whether Host and Origin are checked; False where the platform has done so.
+        timeout: Of a request, its wait included; then it is answered with 504, and its handler is cancelled.
+        background_timeout: Of a background task.
+        body_timeout: In which a client must send some of its body, 240 bytes for each second.
+        max_body: Bytes of one body; a larger one is refused with 413.
+        drain: What a stop waits for running requests.
     """
 
     host: str = "127.0.0.1"

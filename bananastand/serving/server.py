@@ -20,10 +20,10 @@ from ..asgi.limits import ConnectionLimits
 from ..asgi.listening import listen
 from ..asgi.protocol import ServerConfig
 from ..asgi.refusals import Refusal
+from ..worker import wire
 from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.target import TargetError, run_target
-from . import wire
 from .host import Host
 from .options import Options
 
@@ -31,9 +31,16 @@ __all__ = ["serve"]
 
 
 def serve(target: str, options: Options | None = None) -> int:
-    """Host the app at `target` ("module:name" or "file.py") until SIGTERM or Ctrl-C; returns the exit status.
+    """Host an app until SIGTERM or Ctrl-C.
 
-    To be called on the main thread: the app is imported here, while another thread answers that it is loading.
+    It must be called on the main thread: the app is imported here, while another thread answers that it is loading.
+
+    Args:
+        target: "module:name" or "file.py".
+        options: The limits.
+
+    Returns:
+        The exit status.
     """
     options = options or Options()
     try:
@@ -48,7 +55,7 @@ def serve(target: str, options: Options | None = None) -> int:
             limiter=ConnectionLimiter(
                 ConnectionLimits(body_window=options.body_timeout), name="the server", raise_files=True
             ),
-            dialect=_worded,
+            dialect=_refusal_body,
             reserved=("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"),
             lifespan="off",
             log_config=None,
@@ -93,9 +100,9 @@ def serve(target: str, options: Options | None = None) -> int:
     return 0
 
 
-def _worded(refusal: Refusal) -> tuple[str, bytes]:
-    """A refusal in the shape that the app's own errors have."""
-    return "application/json", wire.error(refusal.status, refusal.code, refusal.message).body
+def _refusal_body(refusal: Refusal) -> tuple[str, bytes]:
+    """Return the type and the body of a refusal, in the shape of the app's own errors."""
+    return "application/json", wire.error_response(refusal.status, refusal.code, refusal.message).body
 
 
 class _InitFailed(Exception):
@@ -106,18 +113,18 @@ class _Stopper:
     """The first signal stops gracefully, the second at once. While the app still loads, the first stops at once."""
 
     def __init__(self, stop: threading.Event) -> None:
-        self._stop, self._asked = stop, False
+        self._stop, self._is_stopping = stop, False
         self.loaded = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self._asked or not self.loaded:
+        if self._is_stopping or not self.loaded:
             os._exit(128 + number)
-        self._asked = True
+        self._is_stopping = True
         self._stop.set()
 
 
 def _load(host: Host, app: Any, options: Options) -> str:
-    """Run init() and open the app's routes; returns what to say of it."""
+    """Run init() and open the app's routes; returns a sentence for the log."""
     host.stage = "running init()"
     started = time.perf_counter()
     adapter = PotassiumApp(app)
@@ -135,9 +142,9 @@ def _load(host: Host, app: Any, options: Options) -> str:
 
 
 def _freeze() -> None:
-    """What init() has made stays: looking through all of it took 0.2 s, in the middle of some request.
+    """Exempt what init() has made from garbage collection, which took 0.2 s in the middle of a request.
 
-    The second collection, of nothing, is what Python measures later ones by: they come after a quarter as much is new.
+    The second collection, of nothing, sets the size by which Python decides when to collect next.
     """
     gc.collect()
     gc.freeze()
@@ -145,18 +152,18 @@ def _freeze() -> None:
 
 
 def _drain(host: Host, seconds: float) -> None:
-    """Refuse what is new and let finish what runs, for so many seconds; then call the rest off."""
+    """Refuse new requests and let running ones finish for `seconds`; then cancel the rest."""
     host.draining = True
     _say("stopping")
     for limit, reason in ((seconds, "the server is stopping"), (5.0, "")):
         until = time.monotonic() + limit
-        while not host.idle and time.monotonic() < until:
+        while not host.is_idle and time.monotonic() < until:
             time.sleep(0.02)
-        if host.idle:
+        if host.is_idle:
             return
         if reason:
-            _say(f"not done after {seconds:g} s: calling off what still runs")
-            host.call_off(reason)
+            _say(f"not done after {seconds:g} s: cancelling what still runs")
+            host.cancel_calls(reason)
 
 
 def _say(text: str) -> None:

@@ -1,7 +1,7 @@
 """Moves the listening TCP sockets of this Python process to private ports of 127.0.0.1.
 
-For systems where the kernel does not do it for every program (`platform/replicas/port_redirect.py`). Sees what Python's
-`socket` module opens in this process, which is what the servers of Python are made of.
+For systems where the kernel does not do it for every program (`platform/replicas/_port_redirect`). It patches Python's
+`socket` module, which the servers of Python use.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ Report = Callable[[Dict[str, Any]], None]
 
 
 def move_listeners(report: Report) -> None:
-    """From now on. report: called with {"bound": port asked for, "address", "port"}."""
+    """Move every socket that is bound from now on.
+
+    Args:
+        report: Called with {"bound": requested port, "address", "port"} for each socket.
+    """
     moved: dict[int, int] = {}
     kind: Any = socket.socket
     bind, connect, connect_ex = kind.bind, kind.connect, kind.connect_ex
 
-    def is_tcp(each: Any) -> bool:
-        return each.family in (socket.AF_INET, socket.AF_INET6) and each.type & 0xF == socket.SOCK_STREAM
+    def is_tcp(candidate: Any) -> bool:
+        return candidate.family in (socket.AF_INET, socket.AF_INET6) and candidate.type & 0xF == socket.SOCK_STREAM
 
     def private_bind(self: Any, address: Any) -> None:
         if not is_tcp(self):
@@ -32,12 +36,12 @@ def move_listeners(report: Report) -> None:
             self.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             inside = "::ffff:127.0.0.1"
         bind(self, (inside, moved.get(port, 0)))
-        place = self.getsockname()[1]
-        moved[port or place] = place
-        report({"bound": port or place, "address": "127.0.0.1", "port": place})
+        actual = self.getsockname()[1]
+        moved[port or actual] = actual
+        report({"bound": port or actual, "address": "127.0.0.1", "port": actual})
         return None
 
-    def led(self: Any, address: Any) -> Any:
+    def redirected(self: Any, address: Any) -> Any:
         if not is_tcp(self) or not isinstance(address, tuple) or address[1] not in moved:
             return address
         if address[0] not in LOCAL and not str(address[0]).startswith("127."):
@@ -45,10 +49,10 @@ def move_listeners(report: Report) -> None:
         inside = "127.0.0.1" if self.family == socket.AF_INET else "::ffff:127.0.0.1"
         return (inside, moved[address[1]])
 
-    def led_connect(self: Any, address: Any) -> Any:
-        return connect(self, led(self, address))
+    def redirected_connect(self: Any, address: Any) -> Any:
+        return connect(self, redirected(self, address))
 
-    def led_connect_ex(self: Any, address: Any) -> Any:
-        return connect_ex(self, led(self, address))
+    def redirected_connect_ex(self: Any, address: Any) -> Any:
+        return connect_ex(self, redirected(self, address))
 
-    kind.bind, kind.connect, kind.connect_ex = private_bind, led_connect, led_connect_ex
+    kind.bind, kind.connect, kind.connect_ex = private_bind, redirected_connect, redirected_connect_ex

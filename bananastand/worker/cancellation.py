@@ -1,4 +1,4 @@
-"""How a handler learns that its caller is gone: through `bananastand.cancel` where the app has it, else by itself."""
+"""Tells a handler that its caller is gone or out of time: through `bananastand.cancel` where the app uses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ class Cancelled(Exception):
 
 
 class Token:
-    """One caller's wish to go on. Safe to use from any thread."""
+    """Says whether a caller still waits. Safe to use from any thread.
+
+    Args:
+        timeout: Seconds from now after which the work is cancelled; None for no limit.
+    """
 
     def __init__(self, timeout: float | None = None) -> None:
         self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -36,7 +40,7 @@ class Token:
 
 
 def new_token(timeout: float | None) -> Any:
-    """A token of the kind the app listens to."""
+    """Return a token of the kind that the app checks."""
     seam = sys.modules.get(SEAM)
     return seam.Token(timeout) if seam is not None else Token(timeout)
 
@@ -44,7 +48,7 @@ def new_token(timeout: float | None) -> Any:
 def scope(token: Any) -> ContextManager[Any]:
     """Make the token the current one for what runs inside."""
     seam = sys.modules.get(SEAM)
-    if seam is None or isinstance(token, Token):
+    if seam is None or not isinstance(token, seam.Token):
         return contextlib.nullcontext(token)
     return seam.scope(token)
 

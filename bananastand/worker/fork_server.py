@@ -1,10 +1,10 @@
-"""A process that has imported what an app imports, and forks workers of it. It runs no app itself.
+"""A process that has imported what an app imports, and forks workers. It runs no app itself.
 
-The socket carries frames: the first message gives {"modules": [...]}; the answer is {"ready": seconds} or
-{"refused": why}. A message {"id", "folder", "environment", "words", "concurrency"} with two descriptors, for output and
-for the worker's frames, becomes a child in a session of its own; the child answers {"id", "pid"} and, when it has
-ended, the fork server {"pid", "status"}. The fork server never touches a GPU, and it ends, with its children, when the
-socket does.
+The socket carries packets of JSON: the first one it receives is {"modules": FILE}; it answers {"ready": seconds} or
+{"refused": why}. A packet {"id", "folder", "environment", "program", "concurrency"} with two descriptors, for output
+and for the worker's frames, starts a child in a session of its own. The child sends {"id", "pid"}, and when it has
+ended the fork server sends {"pid", "status"}. The fork server never touches a GPU. It ends, with its children, when the
+socket is closed.
 """
 
 from __future__ import annotations
@@ -28,28 +28,32 @@ from .start import run_worker  # with all that a worker needs, imported before i
 
 __all__ = ["run_fork_server"]
 
-LONGEST = 2**20  # bytes of a message
+MAX_MESSAGE = 2**20  # bytes
 
 
-def run_fork_server(line: socket.socket) -> int:
-    """Until the socket's other end is closed. line: a socket of packets (SOCK_SEQPACKET)."""
+def run_fork_server(packets: socket.socket) -> int:
+    """Fork workers until the other end of the socket is closed; returns the exit status.
+
+    Args:
+        packets: A socket of packets (SOCK_SEQPACKET).
+    """
     began = time.perf_counter()
-    with open(json.loads(line.recv(LONGEST))["modules"], encoding="utf-8") as names:
+    with open(json.loads(packets.recv(MAX_MESSAGE))["modules"], encoding="utf-8") as names:
         for name in json.load(names):
             with suppress(BaseException):  # what cannot be imported by itself is left to the app
                 importlib.import_module(name)
-    why = _unfit()
-    if why:
-        _send(line, {"refused": why})
+    reason = _why_unsafe_to_fork()
+    if reason:
+        _send(packets, {"refused": reason})
         return 1
     gc.collect()
     gc.freeze()  # its pages stay shared
-    _send(line, {"ready": time.perf_counter() - began})
-    return _ForkServer(line).run()
+    _send(packets, {"ready": time.perf_counter() - began})
+    return _ForkServer(packets).run()
 
 
-def _unfit() -> str:
-    """Why it would not be safe to fork; empty if it is."""
+def _why_unsafe_to_fork() -> str:
+    """Return why a fork would not be safe; empty if it is."""
     if threading.active_count() > 1:
         return "what the app imports starts threads"
     torch: Any = sys.modules.get("torch")
@@ -59,8 +63,8 @@ def _unfit() -> str:
 
 
 class _ForkServer:
-    def __init__(self, line: socket.socket) -> None:
-        self._line = line
+    def __init__(self, packets: socket.socket) -> None:
+        self._packets = packets
         self._children: set[int] = set()
         self._woken, wake = os.pipe()
         for end in (self._woken, wake):
@@ -70,20 +74,20 @@ class _ForkServer:
 
     def run(self) -> int:
         while True:
-            ready, _, _ = select.select([self._line, self._woken], [], [])
+            ready, _, _ = select.select([self._packets, self._woken], [], [])
             if self._woken in ready:
                 with suppress(BlockingIOError):
                     os.read(self._woken, 4096)
                 self._reap()
-            if self._line in ready and not self._take():
+            if self._packets in ready and not self._fork_next():
                 for pid in self._children:
                     with suppress(OSError):
                         os.killpg(pid, signal.SIGKILL)
                 return 0
 
-    def _take(self) -> bool:
+    def _fork_next(self) -> bool:
         size = array.array("i").itemsize
-        raw, passed, _, _ = self._line.recvmsg(LONGEST, socket.CMSG_SPACE(2 * size))
+        raw, passed, _, _ = self._packets.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(2 * size))
         if not raw:
             return False
         descriptors = array.array("i")
@@ -99,14 +103,16 @@ class _ForkServer:
         return True
 
     def _become(self, request: dict[str, Any], output: int, control: int) -> None:
-        """The child: another session, other descriptors, another environment; then a worker like any other."""
+        """Make the child a worker: with its own session, descriptors and environment."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
-            _send(self._line, {"id": request["id"], "pid": os.getpid()})  # whoever listens learns its pid elsewhere
-            self._line.close()
+            _send(
+                self._packets, {"id": request["id"], "pid": os.getpid()}
+            )  # the kernel adds the pid of the child outside of its namespace
+            self._packets.close()
             os.dup2(output, 1)
             os.dup2(output, 2)
             for name, descriptor in (("stdout", 1), ("stderr", 2)):
@@ -119,8 +125,8 @@ class _ForkServer:
             numpy: Any = sys.modules.get("numpy")
             if numpy is not None:
                 numpy.random.seed()
-            words: list[str] = request["words"]
-            status = run_worker(words, socket.socket(fileno=control), concurrency=request["concurrency"])
+            program: list[str] = request["program"]
+            status = run_worker(program, socket.socket(fileno=control), concurrency=request["concurrency"])
         except BaseException:
             import traceback
 
@@ -137,9 +143,9 @@ class _ForkServer:
                 return
             self._children.discard(pid)
             code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            _send(self._line, {"pid": pid, "status": code})
+            _send(self._packets, {"pid": pid, "status": code})
 
 
-def _send(line: socket.socket, message: dict[str, Any]) -> None:
+def _send(packets: socket.socket, message: dict[str, Any]) -> None:
     with suppress(OSError):
-        line.send(json.dumps(message).encode())
+        packets.send(json.dumps(message).encode())

@@ -1,4 +1,4 @@
-"""Messages on a stream socket: a JSON header and a body of bytes. Both ends use this module."""
+"""Frames on a stream socket: a JSON header and a body of bytes. Both ends use this module."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PREFIX = struct.Struct("!II")  # sizes of the header and of the body
 
 
 def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
-    """A message as it goes over the socket."""
+    """Encode a frame for the socket."""
     head = json.dumps(header, separators=(",", ":")).encode()
     return b"".join((PREFIX.pack(len(head), len(body)), head, body))
 
 
 def decode_header(raw: bytes) -> dict[str, Any]:
-    """A message's header."""
+    """Decode the header of a frame."""
     return json.loads(raw)
 
 
@@ -32,7 +32,7 @@ class FrameSocket:
         self._lock = threading.Lock()
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
-        """Send a message. What the other end no longer takes is dropped."""
+        """Send a frame; it is dropped if the other end has closed."""
         message = encode(header, body)
         try:
             with self._lock:
@@ -41,7 +41,7 @@ class FrameSocket:
             pass
 
     def receive(self) -> tuple[dict[str, Any], bytes] | None:
-        """The next message, or None when the other end has closed."""
+        """Receive the next frame; returns None when the other end has closed."""
         prefix = self._read(PREFIX.size)
         if prefix is None:
             return None

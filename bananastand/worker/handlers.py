@@ -12,43 +12,43 @@ from typing import Any, Callable
 
 from . import cancellation
 
-__all__ = ["Call", "Handlers", "Listener", "Stream"]
+__all__ = ["HandlerCall", "Handlers", "CallListener", "Stream"]
 
-AHEAD = 16  # chunks of a stream that may wait for a slow client
+MAX_CHUNKS = 16  # of a stream that may wait for a slow client
 
 
-class Listener:
-    """Follows a call. Its methods are called on the handler's thread."""
+class CallListener:
+    """Is told what becomes of a call, on the handler's thread."""
 
     def began(self) -> None:
         """The handler starts."""
 
     def answered(self) -> None:
-        """`call.response` is there; its body still streams."""
+        """`call.response` is set; its body still streams."""
 
     def chunk(self) -> None:
-        """`call.stream.chunks` holds one more."""
+        """`call.stream.chunks` has one more chunk."""
 
     def ended(self) -> None:
-        """The handler is done, and so is its stream."""
+        """The handler and its stream have ended."""
 
 
 class Stream:
-    """Chunks on their way to the client, AHEAD of it at most; None after the last."""
+    """Chunks that wait for the client, at most MAX_CHUNKS of them; None after the last."""
 
     def __init__(self) -> None:
         self.chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self.room = threading.Semaphore(AHEAD)
+        self.room = threading.Semaphore(MAX_CHUNKS)
 
 
-class Call:
+class HandlerCall:
     """One request on its way through a handler.
 
     Args:
         function: Called with the context; returns the response, whose attribute `body` may be a generator of chunks.
         token: See `cancellation`.
-        listener: Follows the call. It is released at the end, as the error's traceback is: both would keep each other,
-            and the answer, until the collector came.
+        listener: Is told what becomes of the call. The call drops it and the error's traceback when it ends: they refer
+            to each other, and would keep the response until the next garbage collection.
     """
 
     def __init__(self, function: Callable[[Any], Any], token: Any, listener: Any) -> None:
@@ -61,7 +61,7 @@ class Call:
         self.stream: Stream | None = None
 
     def run(self, context: Any) -> None:
-        """Run the handler, then what it streams, unless the caller has gone meanwhile."""
+        """Run the handler, then its stream, unless the call was cancelled while it waited."""
         listener, self._listener = self._listener, None
         assert listener is not None, "a call runs once"
         listener.began()
@@ -92,18 +92,18 @@ class Call:
 
 
 def _forget_tracebacks(error: BaseException) -> None:
-    """Its own, and those of what it came from: they hold the frames of the call."""
+    """Drop the tracebacks of an error and of its causes: they hold the frames of the call."""
     seen, left = set(), [error]
     while left:
-        each = left.pop()
-        if id(each) not in seen:
-            seen.add(id(each))
-            each.__traceback__ = None
-            left += [other for other in (each.__cause__, each.__context__) if other is not None]
+        current = left.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            current.__traceback__ = None
+            left += [cause for cause in (current.__cause__, current.__context__) if cause is not None]
 
 
 class Handlers:
-    """`count` threads over an app's contexts. The thread that ran an init() runs handlers too.
+    """The threads that run handlers. The thread that ran an init() runs handlers too.
 
     Potassium up to 0.4 runs both on its main thread, 0.5 both on one thread of a pool: so settings that belong to a
     thread (torch.set_grad_enabled, an event loop) hold in the handlers. An app made with experimental_num_workers=n has
@@ -116,25 +116,26 @@ class Handlers:
 
     def __init__(self, app: Any, count: int) -> None:
         self._app, self.count = app, count
-        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[HandlerCall | None] = queue.SimpleQueue()
         self._first: Any = None
 
     def start(self, *, on_this_thread: bool = False) -> None:
-        """Run init(); handlers may run when it returns. Raises what init() raised.
+        """Run init(), then accept calls. Raises what init() raises.
 
-        on_this_thread: the first init() runs here, and this thread must call `work` next.
+        Args:
+            on_this_thread: Run the first init() on this thread, which must call `work` next.
         """
         contexts = max(1, self._app.contexts)
         self.count = max(self.count, contexts)
-        made: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
         ready: list[Any] = []
         if on_this_thread:
             self._first = self._app.init(0)
             ready.append(self._first)
         for number in range(len(ready), contexts):
-            threading.Thread(target=self._start_one, args=(number, made), name=_name(number), daemon=True).start()
+            threading.Thread(target=self._start_one, args=(number, outcomes), name=_name(number), daemon=True).start()
         for _ in range(contexts - len(ready)):
-            outcome: dict[str, Any] = made.get()
+            outcome: dict[str, Any] = outcomes.get()
             if "error" in outcome:
                 raise outcome["error"]
             ready.append(outcome["context"])
@@ -146,22 +147,22 @@ class Handlers:
         """Run handlers on this thread until `stop`."""
         self._work(self._first)
 
-    def submit(self, call: Call) -> None:
-        """Have a thread run the call, after those that came before."""
+    def submit(self, call: HandlerCall) -> None:
+        """Queue a call for the threads."""
         self._calls.put(call)
 
     def stop(self) -> None:
-        """Let each thread end after the call it has."""
+        """End each thread after its current call."""
         for _ in range(self.count):
             self._calls.put(None)
 
-    def _start_one(self, number: int, made: queue.SimpleQueue[Any]) -> None:
+    def _start_one(self, number: int, outcomes: queue.SimpleQueue[Any]) -> None:
         try:
             context = self._app.init(number)
         except BaseException as error:
-            made.put({"error": error})
+            outcomes.put({"error": error})
             return
-        made.put({"context": context})
+        outcomes.put({"context": context})
         self._work(context)
 
     def _work(self, context: Any) -> None:

@@ -2,7 +2,7 @@
 
 --control FD    a stream socket of frames (`session`)
 --concurrency N handlers at once; 0, the default, for what the app declares
---move 1        move listening sockets in Python, because the system does not
+--move 1        move listening sockets in Python, where the system does not
 --fork-server FD  a socket of packets: fork workers instead of being one (`fork_server`)
 """
 
@@ -15,7 +15,7 @@ import sys
 
 __all__ = ["main"]
 
-NAME = "bananastand_worker"  # a name of its own, on no path: the app may have a package called like one of ours
+NAME = "bananastand_worker"  # on no path: the app may have a package called bananastand or worker
 
 
 def _load() -> None:
@@ -35,19 +35,19 @@ def _load() -> None:
 def main() -> int:
     """Read the options, and be a worker or a fork server."""
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    options, words = sys.argv[1:at], sys.argv[at + 1 :]
-    known = dict(zip(options[::2], options[1::2]))
+    options, program = sys.argv[1:at], sys.argv[at + 1 :]
+    named = dict(zip(options[::2], options[1::2]))
     _load()
-    if "--fork-server" in known:
+    if "--fork-server" in named:
         from bananastand_worker.fork_server import run_fork_server  # type: ignore[import-not-found]
 
-        line = socket.socket(fileno=int(known["--fork-server"]))
-        return int(run_fork_server(line))
+        packets = socket.socket(fileno=int(named["--fork-server"]))
+        return int(run_fork_server(packets))
     from bananastand_worker.start import run_worker  # type: ignore[import-not-found]
 
-    connection = socket.socket(fileno=int(known["--control"]))
-    concurrency = int(known.get("--concurrency", "0"))
-    return int(run_worker(words, connection, concurrency=concurrency, move="--move" in known))
+    connection = socket.socket(fileno=int(named["--control"]))
+    concurrency = int(named.get("--concurrency", "0"))
+    return int(run_worker(program, connection, concurrency=concurrency, move="--move" in named))
 
 
 if __name__ == "__main__":

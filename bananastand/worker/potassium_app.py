@@ -1,12 +1,13 @@
 """A Potassium app of any published version, 0.0.3 to 0.5.0, behind one interface.
 
-What differs between versions is asked of the objects themselves, not of a version number. Up to 0.4 a handler is a
-function of the request and finds its context in the app; 0.5 hands the context over; 0.0.3 and 0.0.4 have one handler,
-a function of JSON alone.
+Differences between versions are detected on the objects themselves, not by a version number. Up to 0.4 a handler takes
+the request and finds its context in the app; in 0.5 it takes the context too; 0.0.3 and 0.0.4 have one handler, which
+takes JSON.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import threading
 import uuid
@@ -14,13 +15,17 @@ from typing import Any, Callable, NamedTuple
 
 from . import wire
 
-__all__ = ["PotassiumApp", "Route", "potassium_version", "response_head"]
-
-TEXT = "text/plain; charset=utf-8"
+__all__ = ["PotassiumApp", "AppRoute", "potassium_version", "response_head"]
 
 
-class Route(NamedTuple):
-    """A path of the app. function: of the context and the request. background: it answers before it runs."""
+class AppRoute(NamedTuple):
+    """A path of the app.
+
+    Attributes:
+        path: The path.
+        function: The handler, of the context and the request.
+        background: Whether the caller is answered before the handler runs.
+    """
 
     path: str
     function: Callable[[Any, Any], Any]
@@ -28,7 +33,13 @@ class Route(NamedTuple):
 
 
 class PotassiumApp:
-    """An adapter around a `potassium.Potassium`."""
+    """An adapter around a `potassium.Potassium`.
+
+    Attributes:
+        contexts: How often init() runs, each time for a context of its own.
+        concurrency: Handlers at once, as the app declares.
+        routes: The app's routes, by path.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -37,23 +48,23 @@ class PotassiumApp:
         self.concurrency = int(getattr(app, "concurrency", 1) or 1)
         self._module = __import__("sys").modules[type(app).__module__]
         self._own_context = not hasattr(app, "_worker_pool")  # up to 0.4 the app keeps its context itself
-        self.routes: dict[str, Route] = {route.path: route for route in self._find_routes()}
+        self.routes: dict[str, AppRoute] = {route.path: route for route in self._find_routes()}
 
-    def _find_routes(self) -> list[Route]:
+    def _find_routes(self) -> list[AppRoute]:
         endpoints = getattr(self.app, "_endpoints", None)
         if endpoints is None:
             endpoints = getattr(self.app, "endpoints", None)
         if endpoints is None:  # 0.0.3 and 0.0.4
             function = getattr(self.app, "handler_func", None)
-            return [] if function is None else [Route("/", self._plain(function), False)]
+            return [] if function is None else [AppRoute("/", self._plain(function), False)]
         found = []
         for path, endpoint in endpoints.items():
             kind = str(getattr(endpoint.type, "name", endpoint.type)).lower()
-            found.append(Route(path, self._handler(endpoint), kind in ("background", "async_handler")))
+            found.append(AppRoute(path, self._handler(endpoint), kind in ("background", "async_handler")))
         return found
 
     def _plain(self, function: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-        """A handler of JSON alone, whose output may go on to a webhook (0.0.4)."""
+        """Adapt a handler of JSON, whose output may be forwarded to a webhook (0.0.4)."""
 
         def call(context: Any, request: Any) -> Any:
             output = function(request)
@@ -83,7 +94,7 @@ class PotassiumApp:
             threading.Thread(target=forward, args=(url, output), daemon=True).start()
 
     def init(self, number: int) -> Any:
-        """Run init() once; returns its context. Raises what the app raises.
+        """Run the app's init function once; returns its context. Raises what the app raises.
 
         Args:
             number: Of the context, from 0, for an init() that asks for it.
@@ -102,14 +113,14 @@ class PotassiumApp:
         return context
 
     def request(self, headers: list[wire.Header], body: bytes) -> Any:
-        """The request as this version hands it to a handler.
+        """Build the request that this version passes to a handler.
 
         Args:
             headers: As they came, names in any case.
             body: JSON.
 
         Raises:
-            wire.BadRequest: It is not JSON, or its Content-Type does not say so where the version minds.
+            wire.BadRequest: It is not JSON, or its Content-Type is not JSON where the version checks it.
         """
         named: dict[str, str] = {}
         for name, value in headers:
@@ -121,16 +132,16 @@ class PotassiumApp:
         kind = getattr(self._module, "Request", None)
         if kind is None:
             return value
-        known: dict[str, Any] = {"json": value}
-        parameters = inspect.signature(kind).parameters
+        parameters = _parameters(kind)
+        values: dict[str, Any] = {"json": value}
         if "id" in parameters:
-            known["id"] = named.get("x-banana-request-id") or str(uuid.uuid4())
+            values["id"] = named.get("x-banana-request-id") or str(uuid.uuid4())
         if "headers" in parameters:
-            known["headers"] = self._headers(named)
-        return kind(**known)
+            values["headers"] = self._headers(named)
+        return kind(**values)
 
     def _headers(self, named: dict[str, str]) -> Any:
-        """0.5 has a class of its own for them, 0.4 uses werkzeug's."""
+        """Build the headers: 0.5 has a class of its own, 0.4 uses werkzeug's."""
         kind = getattr(self._module, "RequestHeaders", None)
         if kind is None:
             from werkzeug.datastructures import Headers  # type: ignore[import-not-found, unused-ignore]
@@ -139,10 +150,10 @@ class PotassiumApp:
         return _quiet(kind)({name.upper().replace("-", "_"): value for name, value in named.items()})
 
     def response(self, output: Any) -> tuple[int, list[wire.Header], Any]:
-        """Status, headers and body (bytes or a generator) of what a handler returned.
+        """Return status, headers and body (bytes or a generator) of what a handler returned.
 
         Raises:
-            ValueError: HTTP has no room for it.
+            ValueError: It cannot be sent over HTTP.
         """
         if hasattr(output, "body"):  # from 0.4
             return response_head(output)
@@ -155,8 +166,13 @@ class PotassiumApp:
         return _flask_head(value, status, headers)
 
 
+@functools.lru_cache(maxsize=None)
+def _parameters(kind: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(kind).parameters)
+
+
 def potassium_version() -> str:
-    """The version of the installed package; empty if it does not say."""
+    """Return the version of the installed package; empty if it is unknown."""
     try:
         from importlib.metadata import version
     except ImportError:  # Python 3.7
@@ -173,10 +189,10 @@ def potassium_version() -> str:
 
 
 def response_head(response: Any) -> tuple[int, list[wire.Header], Any]:
-    """Status, headers and body of a potassium.Response of 0.4 or 0.5; text/html if it names no type.
+    """Return status, headers and body of a potassium.Response of 0.4 or 0.5; text/html if it names no type.
 
     Raises:
-        ValueError: HTTP has no room for it.
+        ValueError: It cannot be sent over HTTP.
     """
     named = {str(key).lower(): str(value) for key, value in dict(response.headers or {}).items()}
     named.setdefault("content-type", wire.HTML)
@@ -185,28 +201,28 @@ def response_head(response: Any) -> tuple[int, list[wire.Header], Any]:
 
 
 def _checked(status: int, headers: list[wire.Header], body: Any) -> tuple[int, list[wire.Header], Any]:
-    kept = [(name, value) for name, value in headers if name != "content-length"]
-    if any(mark in text for pair in kept for text in pair for mark in "\r\n\0"):
+    headers = [(name, value) for name, value in headers if name != "content-length"]
+    if any(mark in text for pair in headers for text in pair for mark in "\r\n\0"):
         raise ValueError("a header of the response holds a line end")
-    for pair in kept:
+    for pair in headers:
         for text in pair:
             text.encode("latin-1")
     if not 200 <= status <= 599:
         raise ValueError(f"the response has status {status}; 200 to 599 are possible")
     if isinstance(body, str):
         body = body.encode()
-    return status, kept, body
+    return status, headers, body
 
 
 def _flask_head(value: Any, status: int, headers: list[wire.Header]) -> tuple[int, list[wire.Header], Any]:
-    """As Flask's make_response makes it: JSON of a dictionary or list, text of a string."""
+    """Convert a value as Flask's make_response does: a dictionary or list to JSON, a string to text."""
     from flask import Flask, make_response  # type: ignore[import-not-found, unused-ignore]
 
     application = _flask_application(Flask)
     with application.test_request_context():
-        made = make_response(value)
-    kind = made.headers.get("Content-Type", wire.HTML)
-    return _checked(status, [("content-type", kind), *headers], made.get_data())
+        response = make_response(value)
+    kind = response.headers.get("Content-Type", wire.HTML)
+    return _checked(status, [("content-type", kind), *headers], response.get_data())
 
 
 _application: Any | None = None
@@ -224,7 +240,7 @@ def _sanic_head(response: Any) -> tuple[int, list[wire.Header], Any]:
 
 
 def _quiet(kind: Any) -> Any:
-    """Potassium 0.5's class prints all headers, keys and secrets included, each time one is read."""
+    """Return a subclass that does not print: 0.5's class prints all headers, secrets included, whenever one is read."""
     known = _QUIET.get(kind)
     if known is None:
 

@@ -1,4 +1,4 @@
-"""Serves a Potassium app over a socket of frames: what `bananastand serve` does over HTTP, for the platform.
+"""Serves a Potassium app over a socket of frames, for the platform, as `bananastand serve` does over HTTP.
 
 From the worker: {"type": "app"} when the app calls serve(), {"type": "ready", routes, concurrency, potassium, python,
 modules, seconds} after init(), {"type": "failed", stage, message} if that fails, and for each call
@@ -25,14 +25,20 @@ from typing import Any
 
 from . import cancellation, wire
 from .frames import FrameSocket
-from .handlers import Call, Handlers, Listener, Stream
+from .handlers import CallListener, HandlerCall, Handlers, Stream
 from .potassium_app import PotassiumApp, potassium_version
 
-__all__ = ["Session", "imported_modules"]
+__all__ = ["WorkerSession", "imported_modules"]
 
 
-class Session:
-    """One app on one socket. `serve` is called on the main thread and returns when the app is to stop."""
+class WorkerSession:
+    """Serves one app on one socket.
+
+    Args:
+        frames: The socket.
+        concurrency: Handlers at once; 0 for what the app declares.
+        own_folder: The app's own folder, whose modules a fork server does not import; the working directory by default.
+    """
 
     def __init__(self, frames: FrameSocket, *, concurrency: int = 0, own_folder: str = "") -> None:
         self._frames, self._concurrency = frames, concurrency
@@ -40,11 +46,11 @@ class Session:
         self._began = time.perf_counter()
         self._handlers: Any = None
         self._app: Any = None
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, HandlerCall] = {}
         self._stopping = False
 
     def serve(self, app: Any) -> None:
-        """Run init() and then handlers, on this thread and as many others as the app asks for."""
+        """Run init(), then handlers until the app is to stop. It must be called on the main thread."""
         imported = time.perf_counter()
         self._frames.send({"type": "app"})
         self._app = PotassiumApp(app)
@@ -73,7 +79,7 @@ class Session:
         handlers.work()
 
     def fail(self, stage: str, error: BaseException) -> None:
-        """Report why there is no app."""
+        """Report that a stage of the start failed."""
         text = " ".join(str(error).split())
         message = f"{type(error).__name__}: {text}" if text else type(error).__name__
         self._frames.send({"type": "failed", "stage": stage, "message": message})
@@ -86,7 +92,7 @@ class Session:
             header, body = received
             kind = header["type"]
             if kind == "call":
-                self._take(header, body)
+                self._begin_call(header, body)
             elif kind == "cancel":
                 call = self._calls.get(header["call"])
                 if call is not None:
@@ -96,7 +102,7 @@ class Session:
             elif kind == "stop":
                 self._handlers.stop()
 
-    def _take(self, header: dict[str, Any], body: bytes) -> None:
+    def _begin_call(self, header: dict[str, Any], body: bytes) -> None:
         number, route = header["call"], self._app.routes[header["path"]]
         headers: list[wire.Header] = [(name, value) for name, value in header["headers"]]
         listener = _Reporter(self, number)
@@ -108,16 +114,16 @@ class Session:
                 route.function(context, request)
                 return None
             output = route.function(context, request)
-            status, kept, content = self._app.response(output)
-            return wire.Answer(status, content, kept)
+            status, named, content = self._app.response(output)
+            return wire.WireResponse(status, content, named)
 
-        call = Call(run, cancellation.new_token(header["timeout"]), listener)
+        call = HandlerCall(run, cancellation.new_token(header["timeout"]), listener)
         listener.call = call
         self._calls[number] = call
         self._handlers.submit(call)
 
-    def over(self, number: int, call: Call) -> None:
-        """A handler is done: say how it ended."""
+    def finish(self, number: int, call: HandlerCall) -> None:
+        """Report how a call ended."""
         self._calls.pop(number, None)
         end: dict[str, Any] = {"type": "end", "call": number}
         body = b""
@@ -136,20 +142,20 @@ class Session:
             end["status"], end["headers"], body = call.response.status, call.response.headers, call.response.body
         self._frames.send(end, body)
 
-    def head(self, number: int, response: wire.Answer) -> None:
-        """A stream begins."""
+    def head(self, number: int, response: wire.WireResponse) -> None:
+        """Report the head of a stream."""
         self._frames.send({"type": "head", "call": number, "status": response.status, "headers": response.headers})
 
     def chunk(self, number: int, stream: Stream) -> None:
-        """A piece of a stream is there. The socket itself holds back a stream that is faster than its reader."""
+        """Send a chunk of a stream. The socket itself slows down a stream that is faster than its reader."""
         piece = stream.chunks.get()
         stream.room.release()
         if piece:
             self._frames.send({"type": "chunk", "call": number}, piece)
 
 
-class _Reporter(Listener):
-    def __init__(self, session: Session, number: int) -> None:
+class _Reporter(CallListener):
+    def __init__(self, session: WorkerSession, number: int) -> None:
         self._session, self._number = session, number
         self.call: Any = None
 
@@ -161,24 +167,24 @@ class _Reporter(Listener):
 
     def ended(self) -> None:
         call, self.call = self.call, None
-        self._session.over(self._number, call)
+        self._session.finish(self._number, call)
 
 
 def imported_modules(own_folder: str) -> list[str]:
-    """The names of the modules that are imported, but for those of the app's own folder, for a fork server."""
+    """Return the names of the imported modules, except those of the app's own folder, for a fork server."""
     own, names = own_folder.rstrip(os.sep) + os.sep, []
     for name, module in list(sys.modules.items()):
-        where = getattr(module, "__file__", None) or ""
-        is_own = where.startswith(own) and "site-packages" not in where
-        if where and not is_own and name != "__main__" and not name.startswith("bananastand_worker"):
+        path = getattr(module, "__file__", None) or ""
+        is_own = path.startswith(own) and "site-packages" not in path
+        if path and not is_own and name != "__main__" and not name.startswith("bananastand_worker"):
             names.append(name)
     return names
 
 
 def _freeze() -> None:
-    """What init() has made stays: looking through all of it takes 0.2 s, in the middle of some request.
+    """Exempt what init() has made from garbage collection, which takes 0.2 s in the middle of a request.
 
-    The second collection, of nothing, is what Python measures later ones by: they come after a quarter as much is new.
+    The second collection, of nothing, sets the size by which Python decides when to collect next.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What Potassium reports of itself at /_k/status: Banana's load balancer read it to choose a replica."""
+"""The state that Potassium reports at /_k/status: Banana's load balancer chose a replica by it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Status:
     """Counts requests as Potassium 0.5.0 does. One thread owns it; a handler's thread calls `began` alone."""
 
     def __init__(self) -> None:
-        self.slots = 0  # handlers that may run at once; 0 until init() is done
+        self.concurrency = 0  # handlers that may run at once; 0 until init() is done
         self._started = self._completed = self._bad = 0
         self._running: dict[object, float] = {}
         self._idle_since = time.time()
@@ -31,32 +31,32 @@ class Status:
         """Requests that wait for a handler."""
         return self.in_progress - self.running
 
-    def ready(self, slots: int) -> None:
-        """init() is done: so many handlers may run at once."""
-        self.slots = slots
+    def ready(self, concurrency: int) -> None:
+        """Record that init() is done, and how many handlers may run at once."""
+        self.concurrency = concurrency
 
     def bad(self) -> None:
-        """A request that reached no handler: 400 or 404."""
+        """Count a request that reached no handler: 400 or 404."""
         self._bad += 1
 
     def accepted(self) -> None:
-        """A request is taken for a handler."""
+        """Count a request for a handler."""
         self._started += 1
 
     def began(self, call: object) -> None:
-        """A handler starts on `call`."""
+        """Record that a handler starts on `call`."""
         self._running[call] = time.time()
 
     def ended(self, call: object) -> None:
-        """`call` is over, whether or not a handler ever saw it."""
+        """Record that `call` has ended, whether or not a handler ran."""
         self._completed += 1
         self._running.pop(call, None)
-        if self.slots > self.in_progress:
+        if self.concurrency > self.in_progress:
             self._idle_since = time.time()
 
     def as_dict(self) -> dict[str, bool | int]:
-        """Times in whole milliseconds."""
-        available, now = self.slots > self.in_progress, time.time()
+        """Return the report, with times in whole milliseconds."""
+        available, now = self.concurrency > self.in_progress, time.time()
         idle = now - self._idle_since if available and not self.in_progress else 0
         longest = now - min([now, *list(self._running.values())])
         return {

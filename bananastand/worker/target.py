@@ -1,4 +1,4 @@
-"""Runs the program that makes a Potassium app, as `python FILE` would, with Potassium.serve replaced."""
+"""Runs the program of a Potassium app, as `python FILE` would, with Potassium.serve replaced."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import sys
 import types
 from typing import Any, Callable
 
-from .old_names import add_old_names
+from .legacy_names import add_legacy_names
 
-__all__ = ["TargetError", "run_target", "whenever_imported"]
+__all__ = ["TargetError", "run_target", "when_imported"]
 
 Serve = Callable[[Any], None]
 
 
 class TargetError(Exception):
-    """There is no app to host; the text says what is wrong."""
+    """There is no app to host; the text says why."""
 
 
-def run_target(words: list[str], serve: Serve, *, needs_app: bool = True) -> None:
-    """Run a target and hand its app to `serve`, which returns when the app is to stop.
+def run_target(program: list[str], serve: Serve, *, needs_app: bool = True) -> None:
+    """Run a program and pass its app to `serve`, which returns when the app is to stop.
 
     Args:
-        words: ["FILE.py", arguments...], ["-m", "MODULE", arguments...], or ["MODULE:NAME"].
+        program: ["FILE.py", arguments...], ["-m", "MODULE", arguments...], or ["MODULE:NAME"].
         serve: Called with the Potassium object in place of its own serve().
         needs_app: Raise TargetError if the program ends without serving an app.
 
@@ -36,22 +36,22 @@ def run_target(words: list[str], serve: Serve, *, needs_app: bool = True) -> Non
     served: list[Any] = []
 
     def replacement(self: Any, *args: Any, **known: Any) -> None:
-        """Where the app wanted to listen does not matter: its host listens."""
+        """Serve the app; its own host and port are ignored, as its host listens for it."""
         served.append(self)
         serve(self)
 
-    whenever_imported("potassium", lambda module: _adapt(module, replacement))
-    if words[0] == "-m":
-        sys.argv = words[1:]
+    when_imported("potassium", lambda module: _adapt(module, replacement))
+    if program[0] == "-m":
+        sys.argv = program[1:]
         sys.path.insert(0, os.getcwd())
-        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
-    elif words[0].endswith(".py") or os.path.isfile(words[0]):
-        _run_file(words)
+        runpy.run_module(program[1], run_name="__main__", alter_sys=True)
+    elif program[0].endswith(".py") or os.path.isfile(program[0]):
+        _run_file(program)
     else:
-        _serve_named(words[0], serve)
+        _serve_named(program[0], serve)
         return
     if needs_app and not served:
-        raise TargetError(f"{words[0]} ended without calling serve() of a Potassium app")
+        raise TargetError(f"{program[0]} ended without calling serve() of a Potassium app")
 
 
 def _adapt(module: Any, replacement: Callable[..., None]) -> None:
@@ -60,15 +60,15 @@ def _adapt(module: Any, replacement: Callable[..., None]) -> None:
         kind = getattr(sys.modules.get("potassium.potassium"), "Potassium", None)
     if kind is None:
         return
-    add_old_names(sys.modules[kind.__module__])
+    add_legacy_names(sys.modules[kind.__module__])
     kind.serve = replacement
 
 
-def _run_file(words: list[str]) -> None:
-    file = words[0]
+def _run_file(program: list[str]) -> None:
+    file = program[0]
     if not os.path.isfile(file):
         raise TargetError(f"there is no file {file}")
-    sys.argv = list(words)
+    sys.argv = list(program)
     sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=file, __builtins__=__builtins__, __spec__=None, __cached__=None)
@@ -96,7 +96,7 @@ def _serve_named(target: str, serve: Serve) -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds a module as the others do, and has `then` called once it is loaded."""
+    """Finds one module as the other finders do, and calls `then` once it is loaded."""
 
     def __init__(self, name: str, then: Callable[[Any], None]) -> None:
         self._name, self._then = name, then
@@ -117,8 +117,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def whenever_imported(name: str, then: Callable[[Any], None]) -> None:
-    """Call `then` with the module, now or when it is first imported."""
+def when_imported(name: str, then: Callable[[Any], None]) -> None:
+    """Call `then` with a module, now or when it is first imported."""
     module = sys.modules.get(name)
     if module is not None:
         then(module)

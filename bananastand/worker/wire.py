@@ -1,4 +1,4 @@
-"""Potassium's wire protocol: the answers it gives without the app, and how JSON and headers are read and written."""
+"""Potassium's HTTP: the responses that its own server makes without the app, and how it judges a request's JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from typing import Any, Tuple
 
 __all__ = [
-    "Answer",
     "BadRequest",
     "Header",
+    "WireResponse",
     "check_json_type",
-    "error",
+    "error_response",
     "flask_json",
-    "not_allowed",
-    "page",
+    "html_page",
+    "method_not_allowed",
     "parse_json",
 ]
 
@@ -28,8 +28,8 @@ PAGES = {  # werkzeug's own pages, which Potassium's server answers with
 POST_ONLY, GET_ONLY = "OPTIONS, POST", "GET, HEAD, OPTIONS"
 
 
-class Answer:
-    """A whole answer: status, headers with names in lower case, and body (bytes, or a generator of chunks)."""
+class WireResponse:
+    """A whole response: status, headers with names in lower case, and body (bytes, or a generator of chunks)."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -39,46 +39,53 @@ class Answer:
 
 
 class BadRequest(Exception):
-    """The request is not JSON that a handler can be given; the text says why."""
+    """The request has no JSON for a handler; the text says why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-def error(status: int, code: str, message: str, *headers: Header) -> Answer:
-    """{"error": {"code", "message", "field"}}, the shape the app's own errors have."""
+def error_response(status: int, code: str, message: str, *headers: Header) -> WireResponse:
+    """Return {"error": {"code", "message", "field"}}, the shape that the app's own errors have."""
     body = json.dumps({"error": {"code": code, "message": message, "field": None}}).encode()
-    return Answer(status, body, [("content-type", "application/json"), *headers])
+    return WireResponse(status, body, [("content-type", "application/json"), *headers])
 
 
-def flask_json(value: Any, *headers: Header) -> Answer:
-    """JSON as Flask writes it: compact, keys sorted, and a line end."""
+def flask_json(value: Any, *headers: Header) -> WireResponse:
+    """Return JSON as Flask writes it: compact, with sorted keys and a line end."""
     body = json.dumps(value, separators=(",", ":"), sort_keys=True).encode() + b"\n"
-    return Answer(200, body, [("content-type", "application/json"), *headers])
+    return WireResponse(200, body, [("content-type", "application/json"), *headers])
 
 
-def page(status: int, *headers: Header) -> Answer:
-    """The page that Potassium's own server answers with status 404 or 405."""
-    return Answer(status, PAGES[status].encode(), [("content-type", HTML), *headers])
+def html_page(status: int, *headers: Header) -> WireResponse:
+    """Return the page of Potassium's own server for status 404 or 405."""
+    return WireResponse(status, PAGES[status].encode(), [("content-type", HTML), *headers])
 
 
-def not_allowed(method: str, allowed: str = POST_ONLY) -> Answer:
-    """What a method that a route does not take gets; OPTIONS is answered as Flask does."""
+def method_not_allowed(method: str, allowed: str = POST_ONLY) -> WireResponse:
+    """Return the response to a method that a route does not have; OPTIONS is answered as Flask does."""
     if method == "OPTIONS":
-        return Answer(200, b"", [("content-type", HTML), ("allow", allowed)])
-    return page(405, ("allow", allowed))
+        return WireResponse(200, b"", [("content-type", HTML), ("allow", allowed)])
+    return html_page(405, ("allow", allowed))
 
 
 def check_json_type(headers: dict[str, str]) -> None:
-    """Raise BadRequest unless the Content-Type is JSON, as Flask judges it. headers: names in lower case."""
+    """Check that the Content-Type is JSON, as Flask judges it.
+
+    Args:
+        headers: Names in lower case.
+
+    Raises:
+        BadRequest: It is not.
+    """
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
         raise BadRequest("invalid_content_type", "Content-Type must be application/json, not " + ascii(kind)[:80])
 
 
 def parse_json(body: bytes) -> Any:
-    """The body's JSON. Raises BadRequest."""
+    """Parse a body as JSON. Raises BadRequest."""
     try:
         return json.loads(body)
     except RecursionError:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.replicas.advice import POTASSIUM, RULES, Rule, advice
+from bananastand.platform.replicas.advice import advice
+from bananastand.platform.replicas.advice.details import POTASSIUM
+from bananastand.platform.replicas.advice.rules import RULES, AdviceRule
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -28,7 +30,7 @@ def test_the_page_gives_the_advice_that_the_platform_gives(block: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.why[:50])
-def test_every_advice_is_on_the_page(rule: Rule) -> None:
+def test_every_advice_is_on_the_page(rule: AdviceRule) -> None:
     why = re.escape(rule.why)
     pattern = re.sub(r"\\\{(\w+)\\\}", ".*", why)
 

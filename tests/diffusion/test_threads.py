@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.start_command import start_command
+from bananastand.platform.replicas.start_command import make_start_command
 
 CHOSEN = {"OMP_WAIT_POLICY": "active"}
 
@@ -20,7 +20,7 @@ def environment(launch: dict[str, str], monkeypatch: pytest.MonkeyPatch, **own: 
     for name, value in own.items():
         monkeypatch.setenv(name, value)
     started = Launch("process", ("python3", "app.py"), "/", launch, sys.executable)
-    return start_command(started, stand="s", replica="r", port=1).environment
+    return make_start_command(started, platform="s", replica="r", port=1).environment
 
 
 def test_a_replicas_threads_sleep_at_barriers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +42,8 @@ def test_the_choice_of_who_runs_the_platform_reaches_replicas(monkeypatch: pytes
 def test_a_containers_threads_sleep_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
         monkeypatch.delenv(name, raising=False)
-    start = start_command(
-        Launch("container", ("python3", "app.py"), "", image="x", engine="docker"), stand="s", replica="r", port=1
+    start = make_start_command(
+        Launch("container", ("python3", "app.py"), "", image="x", engine="docker"), platform="s", replica="r", port=1
     )
 
     assert "GOMP_SPINCOUNT" in start.command

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.replicas.isolation import why_no_walls
+from bananastand.platform.replicas.isolation import isolation_problem
 from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
 
 pytestmark = pytest.mark.needs("bwrap")
@@ -51,7 +51,7 @@ def reads(*patterns: str) -> str:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPlatform]:
     """A platform with a hostile app and its neighbour, each with a replica."""
-    if (reason := why_no_walls()) is not None:
+    if (reason := isolation_problem()) is not None:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("attacks")
     environment = {"BANANASTAND_GITHUB_SECRET": "hook-secret", "SOME_TOKEN": "token-of-the-user"}
@@ -140,7 +140,7 @@ def test_an_app_cannot_use_the_machines_disks_or_become_more_than_it_is(up: Real
     mounted = up.run(
         "hostile", "import subprocess; out = subprocess.run(['mount', '-t', 'tmpfs', 'x', '/mnt']).returncode"
     )
-    made = up.run(
+    output = up.run(
         "hostile", "import os, stat; os.mknod('/disk', stat.S_IFBLK | 0o600, os.makedev(254, 0)); open('/disk', 'rb')"
     )
 
@@ -148,7 +148,7 @@ def test_an_app_cannot_use_the_machines_disks_or_become_more_than_it_is(up: Real
     assert "CapEff:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
     assert mounted != 0
-    assert "Error" in made
+    assert "Error" in output
     assert up.run("hostile", reads("/etc/shadow", "/etc/ssh/*")) in ([], [["/etc/shadow", ""]])
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand.platform.replicas.orphans import orphans
+from bananastand.platform.replicas.orphans import find_orphans
 from stands import Up
 
 CALLERS = 4
@@ -95,7 +95,7 @@ def survive(
 
 def harm(up: Up, chance: random.Random, how: signal.Signals, named: str = "") -> None:
     """Send a signal to one or two of the processes that the platform has started, with that word in their command."""
-    found = [pid for pid in sorted(orphans(up_id(up))) if named in command_of(pid)]
+    found = [pid for pid in sorted(find_orphans(up_id(up))) if named in command_of(pid)]
     for pid in chance.sample(found, k=min(len(found), chance.choice((1, 2)))):
         with suppress(ProcessLookupError):
             os.kill(pid, how)

@@ -15,7 +15,7 @@ from tools.compatibility.potassium_apps import APPS, VERSIONS, PotassiumVersion,
 from tools.compatibility.redis import RedisServer
 
 QUICK = ("0.0.3", "0.0.8", "0.0.10", "0.1.2", "0.3.2", "0.5.0")  # one of each generation
-BY_NAME = {each.name: each for each in VERSIONS}
+BY_NAME = {version.name: version for version in VERSIONS}
 
 pytestmark = pytest.mark.needs("uv")
 
@@ -45,12 +45,12 @@ def write(folder: Path, source: str) -> Path:
     return app
 
 
-def in_worker(python: Path, app: Path, *asked: Probe) -> list[tuple[int, Any]]:
-    answers = worker_answers(python, app, list(asked), "http://127.0.0.1:9/")
+def in_worker(python: Path, app: Path, *probes: Probe) -> list[tuple[int, Any]]:
+    answers = worker_answers(python, app, list(probes), "http://127.0.0.1:9/")
     return [(answer.status, json.loads(answer.body)) for answer in answers]
 
 
-@pytest.mark.parametrize("version", [marked(each) for each in VERSIONS])
+@pytest.mark.parametrize("version", [marked(version) for version in VERSIONS])
 def test_an_app_of_each_version_answers_as_on_its_own_server(
     version: PotassiumVersion, environments: Path, tmp_path: Path
 ) -> None:
@@ -83,17 +83,17 @@ def test_a_difference_that_is_not_in_the_table_is_reported_as_wrong(environments
 def test_an_init_without_a_context_is_accepted_where_the_version_accepts_it(
     name: str, environments: Path, tmp_path: Path
 ) -> None:
-    python, app, asked = python_of(name, environments), write(tmp_path, APPS["none"]), [Probe("handler")]
+    python, app, probes = python_of(name, environments), write(tmp_path, APPS["none"]), [Probe("handler")]
 
-    (upstream,) = upstream_answers(python, app, asked, "")
-    (worker,) = worker_answers(python, app, asked, "")
+    (upstream,) = upstream_answers(python, app, probes, "")
+    (worker,) = worker_answers(python, app, probes, "")
 
     assert json.loads(upstream.body) == json.loads(worker.body) == {"context": None}
     assert worker.status == upstream.status == 200
 
 
 @pytest.mark.parametrize(
-    "name", ["0.5.0", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.1.2", "0.4.1"))]
+    "name", ["0.5.0", *(pytest.param(name, marks=pytest.mark.slow) for name in ("0.1.2", "0.4.1"))]
 )
 def test_an_init_without_a_context_is_refused_where_the_version_refuses_it(
     name: str, environments: Path, tmp_path: Path
@@ -143,7 +143,7 @@ app.serve()
 
 
 @pytest.mark.parametrize(
-    "name", ["0.5.0", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.1.2", "0.3.2"))]
+    "name", ["0.5.0", *(pytest.param(name, marks=pytest.mark.slow) for name in ("0.1.2", "0.3.2"))]
 )
 def test_names_of_older_versions_work_on_a_newer_one(name: str, environments: Path, tmp_path: Path) -> None:
     python, app = python_of(name, environments), write(tmp_path, OLD_NAMES)
@@ -207,7 +207,7 @@ app.serve()
 
 
 @pytest.mark.parametrize(
-    "name", ["0.3.2", *(pytest.param(each, marks=pytest.mark.slow) for each in ("0.0.9", "0.5.0"))]
+    "name", ["0.3.2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("0.0.9", "0.5.0"))]
 )
 def test_a_background_job_leaves_its_result_in_a_store(
     name: str, redis: int, environments: Path, tmp_path: Path

@@ -19,7 +19,7 @@ def test_handlers_run_on_the_thread_of_init(ours: Server) -> None:
     assert ours.post("/seen", {})[1]["same_thread"] is True
 
 
-def test_one_at_a_time_unless_asked(ours: Server) -> None:
+def test_handlers_run_one_at_a_time_by_default(ours: Server) -> None:
     def three(server: Server) -> float:
         started = time.monotonic()
         with ThreadPoolExecutor(3) as pool:
@@ -50,10 +50,10 @@ def test_a_large_body_is_refused_by_its_header_and_by_its_bytes() -> None:
         assert server.post("/", 1)[0] == 200
 
 
-def test_a_request_out_of_time_is_504_and_its_handler_is_told() -> None:
+def test_a_request_past_its_timeout_gets_504_and_its_handler_is_cancelled() -> None:
     with hosted("--timeout", "0.3") as server:
-        status, told = server.post("/sleep", {"seconds": 20})
-        assert (status, told["error"]["code"]) == (504, "timeout")
+        status, answer = server.post("/sleep", {"seconds": 20})
+        assert (status, answer["error"]["code"]) == (504, "timeout")
         assert server.post("/seen", {})[1]["seen"] == ["out of time"]
 
 
@@ -94,7 +94,7 @@ def test_a_failing_init_ends_the_process_with_its_reason() -> None:
         ("json:app", None, "json has no app"),
     ],
 )
-def test_what_is_no_app_ends_with_a_reason(tmp_path: Path, target: str, text: str | None, reason: str) -> None:
+def test_a_target_without_an_app_ends_with_a_reason(tmp_path: Path, target: str, text: str | None, reason: str) -> None:
     if text is not None:
         (tmp_path / target).write_text(text)
     with hosted(ready=False, target=str(tmp_path / target) if target.endswith(".py") else target) as server:
@@ -107,7 +107,7 @@ def test_an_object_of_a_module_is_hosted_too() -> None:
         assert server.post("/", 5)[1]["got"] == 5
 
 
-def test_a_taken_port_is_said() -> None:
+def test_a_taken_port_fails_with_a_clear_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -129,17 +129,17 @@ def test_a_stop_finishes_what_runs_and_refuses_what_is_new() -> None:
         assert server.ended() == 0
 
 
-def test_a_stop_is_bounded() -> None:
+def test_a_stop_ends_after_its_drain_time() -> None:
     with hosted("--drain", "0.3") as server, ThreadPoolExecutor(1) as pool:
         running = pool.submit(server.post, "/sleep", {"seconds": 30})
         time.sleep(0.3)
         server.process.send_signal(signal.SIGTERM)
-        status, told = running.result(10)
-        assert (status, told["error"]["message"]) == (503, "the request was called off: the server is stopping")
+        status, answer = running.result(10)
+        assert (status, answer["error"]["message"]) == (503, "the request was called off: the server is stopping")
         assert server.ended(10) == 0
 
 
-def test_nothing_that_is_over_holds_itself_together() -> None:
+def test_a_finished_call_leaves_nothing_for_the_garbage_collector() -> None:
     """What only the collector could free would lie about for thousands of requests, with a picture in it."""
     with hosted("--concurrency", "2", "--timeout", "0.4") as server:
         server.post("/garbage", {})
@@ -171,8 +171,8 @@ def test_metrics_and_health(ours: Server) -> None:
     assert re.search(r'^bananastand_requests_total\{route="/",status="200"\} [1-9]', text, re.M)
     assert 'bananastand_request_run_seconds_count{route="/"}' in text
     assert [ours.request("GET", path)[0] for path in ("/healthz", "/readyz", "/ping")] == [200, 200, 200]
-    told = {"ready": True, "concurrency": 1, "in_progress": 0, "background": 0}
-    assert json.loads(ours.request("GET", "/readyz")[2]) == told
+    expected = {"ready": True, "concurrency": 1, "in_progress": 0, "background": 0}
+    assert json.loads(ours.request("GET", "/readyz")[2]) == expected
     assert ours.request("HEAD", "/healthz")[::2] == (200, b"")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building.processes import process
-from bananastand.platform.replicas.sandbox import why_no_sandbox
+from bananastand.platform.replicas.sandbox import sandbox_problem
 from platform_builds import Bench
 
 __all__ = ["bench"]
@@ -21,6 +21,6 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     sandbox = request.param == "sandbox"
     if not sandbox:
         monkeypatch.setattr(process, "why_no_sandbox", lambda: NO_SANDBOX)
-    elif (reason := why_no_sandbox()) is not None:
+    elif (reason := sandbox_problem()) is not None:
         pytest.skip(reason)
     return Bench(tmp_path, sandboxed=sandbox)

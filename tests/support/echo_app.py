@@ -37,22 +37,22 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(204, b"")
         else:
             named = [[name.lower(), value] for name, value in self.headers.items()]
-            asked = {"method": self.command, "target": self.path, "headers": named}
-            self.answer(200, json.dumps({**asked, "body": base64.b64encode(body).decode()}).encode())
+            request = {"method": self.command, "target": self.path, "headers": named}
+            self.answer(200, json.dumps({**request, "body": base64.b64encode(body).decode()}).encode())
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do
 
-    def stream(self, wanted: dict[str, str]) -> None:
+    def stream(self, options: dict[str, str]) -> None:
         """One piece; the second when the file that is named is there."""
         self.send_response(200)
-        self.send_header("content-type", wanted["type"])
+        self.send_header("content-type", options["type"])
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         self.piece(b"first\n")
         until = time.monotonic() + 30
-        while not Path(wanted["file"]).exists() and time.monotonic() < until:
+        while not Path(options["file"]).exists() and time.monotonic() < until:
             time.sleep(0.01)
-        if wanted.get("then") == "break":
+        if options.get("then") == "break":
             self.close_connection = True
             return
         self.piece(b"second\n")

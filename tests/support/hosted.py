@@ -40,7 +40,7 @@ def garbage(context: dict, request: Request) -> Response:
     """What the collector alone could free, since it was asked before."""
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.collect()
-    found = sorted({type(each).__name__ for each in gc.garbage})
+    found = sorted({type(value).__name__ for value in gc.garbage})
     gc.set_debug(0)
     gc.garbage.clear()
     gc.collect()
@@ -84,16 +84,16 @@ def odd_header(context: dict, request: Request) -> Response:
 
 @web.handler("/stream")
 def stream(context: dict, request: Request) -> Response:
-    wanted = request.json
+    options = request.json
 
     def chunks():
-        for i in range(wanted.get("chunks", 3)):
+        for i in range(options.get("chunks", 3)):
             yield f"data: {i}\n\n".encode()
-            time.sleep(wanted.get("pause", 0))
-        if wanted.get("fails"):
+            time.sleep(options.get("pause", 0))
+        if options.get("fails"):
             raise ValueError("in the middle")
 
-    return Response(body=chunks(), headers={"Content-Type": wanted.get("type", "text/event-stream")})
+    return Response(body=chunks(), headers={"Content-Type": options.get("type", "text/event-stream")})
 
 
 @web.handler("/sleep")

@@ -16,7 +16,7 @@ from typing import Any
 
 from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.sandbox import in_sandbox
+from bananastand.platform.replicas.sandbox import sandbox_command
 from package_server import wheel as wheel_content
 
 __all__ = ["Bench", "served", "wheel"]
@@ -63,7 +63,7 @@ class Bench:
         command, environment, folder = launch.command, {**os.environ, **variables, **launch.environment}, launch.workdir
         if self.sandboxed:
             assert launch.root is not None
-            sandboxed = in_sandbox(command, root=launch.root, workdir=launch.workdir, environment=environment)
+            sandboxed = sandbox_command(command, root=launch.root, workdir=launch.workdir, environment=environment)
             command, environment, folder = sandboxed.command, sandboxed.environment, "/"
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr

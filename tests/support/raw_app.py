@@ -14,18 +14,18 @@ class Handler(socketserver.StreamRequestHandler):
         while (request := self.read()) is not None:
             path, body = request
             try:
-                wanted = json.loads(body) if path != b"/readyz" else {}
+                order = json.loads(body) if path != b"/readyz" else {}
             except ValueError:
-                wanted = {}
-            if "raw" not in wanted:
+                order = {}
+            if "raw" not in order:
                 self.send(
                     b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{"fine":true}'
                 )
                 continue
-            self.send(base64.b64decode(wanted["raw"]))
-            if wanted["then"] == "reset":
+            self.send(base64.b64decode(order["raw"]))
+            if order["then"] == "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            if wanted["then"] != "keep":
+            if order["then"] != "keep":
                 return
 
     def read(self) -> tuple[bytes, bytes] | None:

@@ -19,12 +19,12 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {}, json.dumps(RUNS) if self.path == "/count" else "{}")
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        order = json.loads(self.rfile.read(int(self.headers["content-length"])))
         RUNS[self.path] += 1
-        if RUNS[self.path] > asked.get("times", 1000):
+        if RUNS[self.path] > order.get("times", 1000):
             self.answer(200, {}, '{"done": true}')
         else:
-            self.answer(asked["status"], asked.get("headers", {}), asked.get("body", ""))
+            self.answer(order["status"], order.get("headers", {}), order.get("body", ""))
 
     def answer(self, status: int, headers: dict[str, str], body: str) -> None:
         self.send_response(status)

@@ -34,14 +34,14 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"gpu_available": free and not any(time.time() < until for until in BACKGROUND)})
         elif self.path == "/readyz":
             background = sum(time.time() < until for until in BACKGROUND)
-            there = {"in_progress": len(CALLS) + background, "background": background}
-            self.answer(200, {"ready": True, "concurrency": int(os.environ.get("TAKES", "1")), **there})
+            counts = {"in_progress": len(CALLS) + background, "background": background}
+            self.answer(200, {"ready": True, "concurrency": int(os.environ.get("TAKES", "1")), **counts})
         else:
             self.answer(404, {})
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])) or "null")
-        asked = asked if isinstance(asked, dict) else {"value": asked}
+        order = json.loads(self.rfile.read(int(self.headers["content-length"])) or "null")
+        order = order if isinstance(order, dict) else {"value": order}
         if os.environ.get("EXECUTED"):
             with open(os.environ["EXECUTED"], "a") as file:
                 file.write(f"{self.headers['x-banana-request-id']} {time.time()}\n")
@@ -51,26 +51,26 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(7)
         with AT_WORK:
             CALLS.add(self)
-            time.sleep(asked.get("seconds", 0))
+            time.sleep(order.get("seconds", 0))
             CALLS.discard(self)
         if self.path == "/events":
-            self.events(asked.get("events", 3), asked.get("then"))
+            self.events(order.get("events", 3), order.get("then"))
         elif self.path == "/fails":
             self.answer(500, {"error": {"message": "the handler failed"}})
         elif self.path == "/answers":
-            self.answer(asked["status"], asked.get("body"), *map(tuple, asked.get("headers", ())))
+            self.answer(order["status"], order.get("body"), *map(tuple, order.get("headers", ())))
         elif self.path == "/hang":
             self.answer(200, {"hangs": "from now on"})
             threading.Thread(target=hold_the_interpreter, args=(0.2,)).start()
         elif self.path == "/large":
-            self.answer(200, {"large": "x" * asked["bytes"]})
+            self.answer(200, {"large": "x" * order["bytes"]})
         elif self.path == "/background":
-            BACKGROUND.append(time.time() + asked["for"])
+            BACKGROUND.append(time.time() + order["for"])
             self.answer(200, {"started": True})
         elif self.path == "/environment":
             self.answer(200, dict(os.environ))
         elif self.path in ("/", "/sleep"):
-            self.answer(200, {"got": asked, "pid": os.getpid(), "version": os.environ.get("VERSION")})
+            self.answer(200, {"got": order, "pid": os.getpid(), "version": os.environ.get("VERSION")})
         else:
             self.answer(404, None)
 

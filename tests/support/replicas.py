@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.client import ReplicaAnswer, ReplicaRequest
+from bananastand.platform.replicas.client import ReplicaRequest, ReplicaResponse
 from bananastand.platform.replicas.replica import Replica
-from bananastand.platform.replicas.start_command import start_command
+from bananastand.platform.replicas.start_command import make_start_command
 from bananastand.platform.store.builds import Deployment
 from servers import free_port
 
@@ -29,17 +29,17 @@ async def replica_of(
     log = lines if lines is not None else list[str]()
     deployment = Deployment("d" * 8, "project", launch, time.time(), {})
     replica = Replica(deployment, 0, lambda _: None, lambda _, line: log.append(line))
-    start = start_command(launch, stand="tests", replica=replica.id, port=free_port(), host=host)
-    replica.begin(start, timeout=timeout, memory_mb=None)
+    start = make_start_command(launch, platform="tests", replica=replica.id, port=free_port(), host=host)
+    replica.start(start, timeout=timeout, memory_mb=None)
     try:
         await replica.ready
         yield replica
     finally:
         replica.stop("the test is over", 5.0)
-        await replica.over
+        await replica.ended
 
 
-async def post(replica: Replica, value: Any, path: str = "/") -> ReplicaAnswer:
+async def post(replica: Replica, value: Any, path: str = "/") -> ReplicaResponse:
     """What it answers to a POST of JSON."""
     return await replica.client.send(ReplicaRequest("POST", path, JSON, json.dumps(value).encode()), 120.0)
 

@@ -47,9 +47,9 @@ async def handle(connection: ServerConnection) -> None:
     request = connection.request
     assert request is not None
     url = urlsplit(request.path)
-    asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+    options = {name: values[0] for name, values in parse_qs(url.query).items()}
     try:
-        await converse(connection, url.path, asked)
+        await converse(connection, url.path, options)
         await connection.wait_closed()
     except ConnectionClosed:
         pass
@@ -59,16 +59,16 @@ async def handle(connection: ServerConnection) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-async def converse(connection: ServerConnection, path: str, asked: dict[str, str]) -> None:
+async def converse(connection: ServerConnection, path: str, options: dict[str, str]) -> None:
     if path == "/seen":
         assert connection.request is not None
         headers = [[name.lower(), value] for name, value in connection.request.headers.raw_items()]
         await connection.send(json.dumps({"path": connection.request.path, "headers": headers, "pid": os.getpid()}))
     elif path == "/close":
         await connection.send("last words")
-        await connection.close(int(asked["code"]), asked.get("reason", ""))
+        await connection.close(int(options["code"]), options.get("reason", ""))
     elif path == "/big":
-        await connection.send(b"x" * int(asked["bytes"]))
+        await connection.send(b"x" * int(options["bytes"]))
     elif path == "/die":
         await connection.recv()
         os._exit(7)
@@ -78,9 +78,9 @@ async def converse(connection: ServerConnection, path: str, asked: dict[str, str
     elif path == "/deaf":
         await asyncio.sleep(600)
     elif path == "/flood":
-        for number in range(int(asked["messages"])):
+        for number in range(int(options["messages"])):
             await connection.send(b"x" * 65536)
-            with open(asked["file"], "w") as file:
+            with open(options["file"], "w") as file:
                 file.write(str(number + 1))
     else:
         async for message in connection:
@@ -103,7 +103,7 @@ async def main() -> None:
 
 
 def choose(connection: ServerConnection, offered: list[str]) -> str | None:
-    return next((each for each in TAKEN if each in offered), None)
+    return next((protocol for protocol in TAKEN if protocol in offered), None)
 
 
 if __name__ == "__main__":

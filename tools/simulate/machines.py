@@ -9,19 +9,19 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from bananastand.platform.replicas.client import (
-    AnswerMalformed,
-    AnswerTooLate,
     ConnectionLost,
     OnChunk,
     OnHead,
-    ReplicaAnswer,
     ReplicaBusy,
     ReplicaRequest,
+    ReplicaResponse,
     RequestNotDelivered,
+    ResponseMalformed,
+    ResponseTimeout,
 )
-from bananastand.platform.replicas.redirection import MovedPorts
-from bananastand.platform.replicas.start_command import Start
-from bananastand.platform.replicas.starter import Started
+from bananastand.platform.replicas.moved_ports import MovedPorts
+from bananastand.platform.replicas.start_command import StartCommand
+from bananastand.platform.replicas.starter import StartedProgram
 
 from .world import Execution, World
 
@@ -38,7 +38,7 @@ class Machines:
         self.all: list[Machine] = []
         self._pids = 1000
 
-    async def spawn(self, start: Start, on_line: Callable[[str], None]) -> Started:
+    async def spawn(self, start: StartCommand, on_line: Callable[[str], None]) -> StartedProgram:
         """In place of a process. Raises OSError."""
         await asyncio.sleep(self._world.soon(0.05))
         if self._world.happens(self._world.profile.bad_start / 4):
@@ -50,7 +50,7 @@ class Machines:
         machine.changed = changed
         machine.boot()
         ports = MovedPorts(changed.set)  # none is ever open: it has a worker
-        return Started(cast(Any, machine), "simulated", changed, cast(Any, machine), ports)
+        return StartedProgram(cast(Any, machine), "simulated", changed, cast(Any, machine), ports)
 
     def is_stopped(self, pid: int) -> bool:
         """Whether a process is stopped by a signal."""
@@ -192,7 +192,7 @@ class Machine:
 
     async def send(
         self, request: ReplicaRequest, timeout: float, *, on_head: OnHead | None = None, on_chunk: OnChunk | None = None
-    ) -> ReplicaAnswer:
+    ) -> ReplicaResponse:
         world, body = self._world, request.body
         wanted = json.loads(body if isinstance(body, bytes) else body.path.read_bytes())
         await asyncio.sleep(world.soon(0.002))
@@ -213,7 +213,7 @@ class Machine:
         except TimeoutError:
             world.note(self.name, f"{wanted['name']} is out of time")
             self._end_later(request, wanted)
-            raise AnswerTooLate from None
+            raise ResponseTimeout from None
         except asyncio.CancelledError:
             world.note(self.name, f"{wanted['name']} is cancelled")
             execution.end = "cancelled"
@@ -241,7 +241,7 @@ class Machine:
     async def _handle(
         self, request: ReplicaRequest, wanted: dict[str, Any], execution: Execution, lost: asyncio.Future[None],
         on_head: OnHead | None, on_chunk: OnChunk | None,
-    ) -> ReplicaAnswer:  # fmt: skip
+    ) -> ReplicaResponse:  # fmt: skip
         kind = wanted["kind"]
         if kind in ("stuck", "holds"):
             if kind == "holds":
@@ -261,13 +261,13 @@ class Machine:
             self._running.pop(id(request), None)
         if kind == "garbage":
             execution.end = "answered"
-            raise self._world.chance.choice((ValueError("what nobody has foreseen"), AnswerMalformed("not HTTP")))
+            raise self._world.chance.choice((ValueError("what nobody has foreseen"), ResponseMalformed("not HTTP")))
         return await self._answer(request, wanted, execution, on_head, on_chunk)
 
     async def _answer(
         self, request: ReplicaRequest, wanted: dict[str, Any], execution: Execution,
         on_head: OnHead | None, on_chunk: OnChunk | None,
-    ) -> ReplicaAnswer:  # fmt: skip
+    ) -> ReplicaResponse:  # fmt: skip
         world, kind, body = self._world, wanted["kind"], json.dumps({"name": wanted["name"]}).encode()
         for _ in range(world.chance.choice((1, 1, 2))):  # an answer that begins twice
             if on_head is not None:
@@ -282,7 +282,7 @@ class Machine:
         world.note(self.name, f"answers {wanted['name']} with {status}")
         if kind == "background":
             self._later(world.soon(3.0), self._over, request)
-        return ReplicaAnswer(status, JSON, body + b"more" if kind == "stream" else body)
+        return ReplicaResponse(status, JSON, body + b"more" if kind == "stream" else body)
 
     def _end_later(self, request: ReplicaRequest, wanted: dict[str, Any]) -> None:
         """A handler that was told to stop goes on for a while, or for good."""

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ..errors import Refused
 from ..launch import Launch
-from ..replicas.isolation import walls_for
+from ..replicas.isolation import make_isolation_policy
 from ..store.private_files import make_private
 from .deployer import Builder, BuildRequest
 
@@ -34,7 +34,7 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
 
     async def make(order: BuildRequest) -> Launch:
         images = _images(data)
-        walls = await asyncio.to_thread(walls_for, isolation, data, named=order.environment)
+        policy = await asyncio.to_thread(make_isolation_policy, isolation, data, named=order.environment)
         settings = BuildSettings(
             cache=data / "cache",
             roots=(*roots, data / "uploads"),
@@ -43,7 +43,7 @@ def source_builder(data: Path, roots: tuple[Path, ...], isolation: str = "auto")
             secrets=order.secrets,
             images=images,
             as_of=order.as_of,
-            walls=walls.for_builds() if walls is not None else None,
+            isolation_policy=policy.for_builds() if policy is not None else None,
             **_torch(data),
         )
         source, say = order.folder / "source", BuildLog(order.log, order.secrets.values())

@@ -19,14 +19,14 @@ from pathlib import Path
 from ..errors import Conflict, PlatformError, Refused, ReplicaFailed, StoreError
 from ..launch import Launch
 from ..replicas.advice import explain
+from ..replicas.moved_ports import redirection_problem
 from ..replicas.pool import Pool
-from ..replicas.process import quietly
-from ..replicas.redirection import redirection_problem
+from ..replicas.process import run_quietly
 from ..replicas.replica import Replica
-from ..replicas.start_command import built_image, one_at_a_time
+from ..replicas.start_command import is_limited_to_one_replica, remove_image_command
 from ..settings import Settings
-from ..store.builds import OVER, Build, Builds, Deployment, State
-from ..store.logs import Log, hidden, plain, to_hide
+from ..store.builds import FINAL_STATES, Build, Builds, Deployment, State
+from ..store.logs import Log, mask, plain, texts_to_mask
 from ..store.projects import Project, Projects
 from ..tracebacks import last_error
 
@@ -111,7 +111,7 @@ class Deployer:
         if known is None:
             path = self._settings.data / "logs" / f"build-{build.id}.ndjson"
             known = Log(path, limit=self._settings.build_log, secrets=build.secrets.values())
-            if build.state in OVER:
+            if build.state in FINAL_STATES:
                 known.close()
             else:
                 self._logs[build.id] = known
@@ -236,7 +236,7 @@ class Deployer:
             raise Refused(f"the build took longer than {limit:g} s and was ended{during}; {more}") from None
         except OSError as error:
             raise Refused(f"the build could not be written: {error}") from error
-        deployment = self._builds.deployed(build, launch)
+        deployment = self._builds.add_deployment(build, launch)
         self._builds.move(build, "deploying")
         return deployment
 
@@ -244,12 +244,12 @@ class Deployer:
         """Start a replica of the new version and let it take the traffic once it is ready."""
         project, say = self._projects.named(build.project_id), self.log(build).add
         say("built; starting a replica")
-        if one_at_a_time(deployment.launch) and self._pool.of(project.id):
+        if is_limited_to_one_replica(deployment.launch) and self._pool.of_project(project.id):
             why = f"ports cannot be moved here ({redirection_problem()})"
             say(f"the app fixes its port, and {why}: the old version stops before the new one starts")
-            for old_replica in self._pool.of(project.id):
+            for old_replica in self._pool.of_project(project.id):
                 old_replica.drain("a new version takes its port")
-            await asyncio.gather(*(replica.over for replica in self._pool.of(project.id)))
+            await asyncio.gather(*(replica.ended for replica in self._pool.of_project(project.id)))
         replica = self._pool.start(project, deployment, share=True)
         if replica is None:
             raise ReplicaFailed("no replica can be started: its port is taken")
@@ -265,12 +265,12 @@ class Deployer:
                 replica.stop("its version does not go live", 0.0)
             self._starting.pop(replica.id, None)
         try:
-            self._builds.learn(deployment, replica.takes)
+            self._builds.record_concurrency(deployment, replica.declared_concurrency)
             self._point(self._projects.named(build.project_id), deployment, trial=replica)
         except PlatformError:  # the disk is full, or the project is gone
             replica.stop("its version does not go live", 0.0)
             raise
-        say(f"live; its first replica took {replica.took or 0.0:.2f} s to start")
+        say(f"live; its first replica took {replica.startup_seconds or 0.0:.2f} s to start")
         await self._finish(build, "live")
         await self._forget_old(project)
 
@@ -278,25 +278,25 @@ class Deployer:
         """Move the traffic; replicas of other versions drain."""
         self._pool.failing.pop(deployment.id, None)
         self._projects.point(project, deployment.id)
-        for replica in self._pool.of(project.id):
+        for replica in self._pool.of_project(project.id):
             if replica.deployment.id != deployment.id:
                 replica.drain(f"version {deployment.id[:8]} takes the traffic")
         if trial is not None:
-            trial.say("takes the traffic")
+            trial.log_event("takes the traffic")
         self._poke()
 
     async def _fail(self, build: Build, reason: str) -> Build:
         """Record the reason and, where it is known, what to do."""
-        log, secret = self.log(build), to_hide(build.secrets.values())
+        log, secret = self.log(build), texts_to_mask(build.secrets.values())
         printed, source = _last_printed(log), self.folder(build) / "source"
         if "ended with status" in reason and (error := last_error(printed)) and error.message not in reason:
             reason = f"{reason}; its last error: {error.sentence(source)}"
-        reason = hidden(plain(reason).replace("\n", " "), secret)
+        reason = mask(plain(reason).replace("\n", " "), secret)
         log.add(f"error: {reason}")
         step = explain([*printed, reason], source, build.environment) if ADVISED not in reason else None
         if step is None:
             return await self._finish(build, "failed", reason)
-        step = hidden(plain(step), secret)
+        step = mask(plain(step), secret)
         log.add(f"advice: {step}")
         return await self._finish(build, "failed", f"{reason}\n{step}")
 
@@ -336,9 +336,9 @@ class Deployer:
     async def _clear(self, build: Build) -> None:
         await asyncio.to_thread(shutil.rmtree, self.folder(build), ignore_errors=True)
         deployment = self._builds.deployment(build.id)
-        image = built_image(deployment.launch, self.folder(build)) if deployment is not None else None
+        image = remove_image_command(deployment.launch, self.folder(build)) if deployment is not None else None
         if image is not None:
-            await quietly(*image, IMAGE)
+            await run_quietly(*image, IMAGE)
         (self._settings.data / "logs" / f"build-{build.id}.ndjson").unlink(missing_ok=True)
         (self._settings.data / "modules" / f"{build.id}.json").unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..replicas.walls import Walls
+from ..replicas.isolation_policy import IsolationPolicy
 
 __all__ = ["BuildSettings", "BuilderName"]
 
@@ -60,7 +60,7 @@ class BuildSettings:
     pins: tuple[str, ...] = ()
     torch_index: str = "https://download.pytorch.org/whl/cpu"
     torch_wheels: tuple[str, ...] = ()
-    walls: Walls | None = None  # what the programs of a build are kept from
+    isolation_policy: IsolationPolicy | None = None  # what the programs of a build are kept from
     largest_source: int = 4 * 2**30  # bytes, unpacked
     most_files: int = 100_000
     largest_log: int = 4 * 2**20  # characters

@@ -1,1 +1,1 @@
-"""Replicas: how each is started, asked and ended. Knows no queue and no project's settings."""
+"""Replicas: their start, isolation, health checks, requests and end."""

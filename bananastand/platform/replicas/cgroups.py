@@ -1,6 +1,6 @@
-"""Bounds a replica's memory and processes by a cgroup of its own, where a part of the cgroup tree is delegated to us.
+"""Limits a replica's memory and processes by a cgroup, where a part of the cgroup tree is delegated to the platform.
 
-Version 2 alone: `Delegate=yes` of a systemd unit, or `systemd-run --user --scope -p Delegate=yes bananastand up`.
+Version 2 only: `Delegate=yes` of a systemd unit, or `systemd-run --user --scope -p Delegate=yes bananastand up`.
 Source: the kernel's cgroup-v2.rst, "Delegation" and "No Internal Process Constraint".
 """
 
@@ -16,29 +16,35 @@ from pathlib import Path
 __all__ = ["Cgroup", "Cgroups"]
 
 CONTROLLERS = ("memory", "pids")
-OURS = "platform"  # the leaf that the platform moves to: a cgroup with processes has no children with limits
+PLATFORM_LEAF = "platform"  # the leaf that the platform moves to: a cgroup with processes has no children with limits
 ENTER = 'echo $$ > "$0" && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """The cgroup of one replica."""
+    """The cgroup of one replica.
+
+    Attributes:
+        folder: Below /sys/fs/cgroup.
+        memory_mb: The limit of memory, in MiB; None for no limit.
+        processes: The limit of processes and threads; None for no limit.
+    """
 
     folder: Path
     memory_mb: int | None = None
     processes: int | None = None
 
-    def entering(self, command: Sequence[str]) -> tuple[str, ...]:
-        """The command, which enters the cgroup before it begins."""
+    def wrap_command(self, command: Sequence[str]) -> tuple[str, ...]:
+        """Return a command that enters the cgroup and then becomes `command`."""
         return ("/bin/sh", "-c", ENTER, str(self.folder / "cgroup.procs"), *command)
 
     def add(self, pid: int) -> None:
-        """Move a process into it, if it is there still."""
+        """Move a process into the cgroup, if both still exist."""
         with suppress(OSError):
             (self.folder / "cgroup.procs").write_text(str(pid))
 
-    def problem(self) -> str | None:
-        """Which limit has ended it, in words; None for none."""
+    def exceeded_limit(self) -> str | None:
+        """Return the limit that the replica exceeded, in words; None if it exceeded none."""
         if self._count("memory.events", "oom_kill"):
             return f"out of memory: it needed more than {self.memory_mb} MiB (bananastand up --memory allows more)"
         if self._count("pids.events", "max"):
@@ -46,7 +52,7 @@ class Cgroup:
         return None
 
     def remove(self) -> None:
-        """End what is left in it, whatever session it is in, and remove it."""
+        """Kill all processes in the cgroup and remove it."""
         with suppress(OSError):
             (self.folder / "cgroup.kill").write_text("1")
         with suppress(OSError):
@@ -61,16 +67,25 @@ class Cgroup:
 
 
 class Cgroups:
-    """The delegated part of the tree. `problem` says why there is none; None where it works."""
+    """The delegated part of the cgroup tree.
+
+    Args:
+        base: Its folder; None where none is delegated.
+        problem: Why none is delegated; None where it works.
+    """
 
     def __init__(self, base: Path | None, problem: str | None) -> None:
         self._base, self.problem = base, problem
 
     @classmethod
     def delegated(cls, process: Path = Path("/proc/self")) -> Cgroups:
-        """Find the platform's own cgroup and take it over, where that is allowed. process: its folder in /proc."""
+        """Take over the platform's own cgroup, where that is allowed.
+
+        Args:
+            process: The platform's folder in /proc.
+        """
         try:
-            base = _own(process)
+            base = _find_own_cgroup(process)
         except OSError as error:
             return cls(None, f"no cgroups: {error.strerror}")
         if base is None:
@@ -81,15 +96,21 @@ class Cgroups:
                 return cls(None, f"no controller for {' and '.join(sorted(missing))} in {base}")
             if not os.access(base / "cgroup.subtree_control", os.W_OK):
                 return cls(None, f"{base} is not delegated")
-            (base / OURS).mkdir(exist_ok=True)
-            (base / OURS / "cgroup.procs").write_text(str(os.getpid()))
+            (base / PLATFORM_LEAF).mkdir(exist_ok=True)
+            (base / PLATFORM_LEAF / "cgroup.procs").write_text(str(os.getpid()))
             (base / "cgroup.subtree_control").write_text("".join(f"+{name} " for name in CONTROLLERS).strip())
         except OSError as error:
             return cls(None, f"{base} cannot be used: {error.strerror}")
         return cls(base, None)
 
     def create(self, replica: str, *, memory_mb: int | None, processes: int | None) -> Cgroup | None:
-        """A cgroup for a replica, with its limits; None where there are none to be had."""
+        """Create the cgroup of a replica; returns None where that is not possible.
+
+        Args:
+            replica: The replica's id.
+            memory_mb: The limit of memory, in MiB; None for no limit.
+            processes: The limit of processes and threads; None for no limit.
+        """
         if self._base is None:
             return None
         group = Cgroup(self._base / f"replica-{replica}", memory_mb, processes)
@@ -107,8 +128,8 @@ class Cgroups:
         return group
 
 
-def _own(process: Path) -> Path | None:
-    """The folder of the process's own cgroup."""
+def _find_own_cgroup(process: Path) -> Path | None:
+    """Return the folder of a process's own cgroup; None where there is none of version 2."""
     found = re.search(r"^0::(/.*)$", (process / "cgroup").read_text(), re.MULTILINE)
     mount = re.search(r"^(?:\S+ ){3}(\S+) (\S+) .* - cgroup2 ", (process / "mountinfo").read_text(), re.MULTILINE)
     if found is None or mount is None:

@@ -1,4 +1,4 @@
-"""What a replica is asked and what it answers, whichever way it is reached. Sends nothing itself."""
+"""Requests to a replica, its responses, and the errors between them, for every way of reaching it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Protocol
 from ..store.bodies import FileBody
 
 __all__ = [
-    "AnswerMalformed",
-    "AnswerTooLarge",
-    "AnswerTooLate",
+    "ResponseMalformed",
+    "ResponseTooLarge",
+    "ResponseTimeout",
     "ConnectionLost",
     "Headers",
     "OnChunk",
     "OnHead",
-    "ReplicaAnswer",
+    "ReplicaResponse",
     "ReplicaBusy",
     "ReplicaClient",
     "ReplicaRequest",
@@ -25,45 +25,48 @@ __all__ = [
     "RequestNotSendable",
 ]
 
-Headers = tuple[tuple[str, str], ...]  # names in lower case, in the order they came, repeated names kept
+Headers = tuple[tuple[str, str], ...]  # names in lower case, in their order, repeated names included
 OnHead = Callable[[int, Headers], None]
 OnChunk = Callable[[bytes], Awaitable[None]]
 
 
 class RequestNotDelivered(Exception):
-    """No handler has seen the request: the replica took no connection."""
+    """No handler has seen the request: the replica accepted no connection."""
 
 
 class RequestNotSendable(Exception):
-    """No handler has seen the request: HTTP has no form for it."""
+    """No handler has seen the request: it cannot be sent over HTTP."""
 
 
 class ReplicaBusy(Exception):
-    """No handler has seen the request: the replica said so itself, and may be asked again."""
+    """No handler has seen the request: the replica said so, and the request may be sent again."""
 
 
 class ConnectionLost(Exception):
-    """The connection broke before the answer was whole; a handler may have run."""
+    """The connection broke before the response was complete; a handler may have run."""
 
 
-class AnswerMalformed(Exception):
-    """The app answered, and the head of its answer is not HTTP."""
+class ResponseMalformed(Exception):
+    """The head of the app's response is not HTTP."""
 
 
-class AnswerTooLate(Exception):
-    """The answer did not come in time."""
+class ResponseTimeout(Exception):
+    """The response did not arrive in time."""
 
 
-class AnswerTooLarge(Exception):
-    """The answer is larger than what is kept."""
+class ResponseTooLarge(Exception):
+    """The response is larger than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaRequest:
     """One HTTP request for the app.
 
-    path: with its query, as the caller sent it, percent-encoded. headers: those of the caller that the app may see,
-    without hop-by-hop ones, Host, Content-Length and keys of the platform.
+    Attributes:
+        method: In upper case.
+        path: With its query, percent-encoded, as the caller sent it.
+        headers: Without hop-by-hop headers, Host, Content-Length and keys of the platform.
+        body: In memory or in a file.
     """
 
     method: str
@@ -73,8 +76,14 @@ class ReplicaRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaAnswer:
-    """What the app answered. headers: without hop-by-hop ones and Content-Length."""
+class ReplicaResponse:
+    """The app's response.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Without hop-by-hop headers and Content-Length.
+        body: The whole body.
+    """
 
     status: int
     headers: Headers
@@ -82,11 +91,11 @@ class ReplicaAnswer:
 
     @property
     def content_type(self) -> str:
-        """Its Content-Type; empty if it named none."""
+        """The Content-Type; empty if the app sent none."""
         return next((value for name, value in self.headers if name == "content-type"), "")
 
     def json(self) -> Any:
-        """The body's JSON, or None if it is not JSON."""
+        """Parse the body as JSON; returns None if it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -94,7 +103,7 @@ class ReplicaAnswer:
 
 
 class ReplicaClient(Protocol):
-    """Asks one replica."""
+    """Sends requests to one replica."""
 
     async def send(
         self,
@@ -103,19 +112,19 @@ class ReplicaClient(Protocol):
         *,
         on_head: OnHead | None = None,
         on_chunk: OnChunk | None = None,
-    ) -> ReplicaAnswer:
-        """Send a request and return the whole answer; report its head and each piece of the body as they arrive.
+    ) -> ReplicaResponse:
+        """Send a request and return the whole response; report its head and each chunk of the body as they arrive.
 
         Cancelling the task tells the handler to stop.
 
         Args:
             request: What to send.
-            timeout: Seconds until the answer must be whole.
-            on_head: Called with status and headers, before the first piece.
-            on_chunk: Awaited with each piece of the body.
+            timeout: Seconds until the response must be complete.
+            on_head: Called with status and headers, before the first chunk.
+            on_chunk: Awaited with each chunk of the body.
 
         Raises:
             RequestNotDelivered, RequestNotSendable, ReplicaBusy: No handler has seen it.
-            ConnectionLost, AnswerMalformed, AnswerTooLate, AnswerTooLarge: One may have.
+            ConnectionLost, ResponseMalformed, ResponseTimeout, ResponseTooLarge: One may have.
         """
         ...

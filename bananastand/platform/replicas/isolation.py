@@ -1,4 +1,4 @@
-"""Which isolation this machine gives to builds and replicas that are processes, and what is in force, in words."""
+"""Makes the isolation policy of builds and replicas that are processes, as far as this machine supports one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..errors import Refused
-from .sandbox import in_sandbox, why_no_sandbox
-from .walls import Walls, paths_of_user
+from .isolation_policy import IsolationPolicy, user_paths
+from .sandbox import sandbox_command, sandbox_problem
 
-__all__ = ["CHOICES", "Isolation", "describe", "why_no_walls", "walls_for"]
+__all__ = ["CHOICES", "Isolation", "describe_isolation", "isolation_problem", "make_isolation_policy"]
 
 Isolation = Literal["auto", "sandbox", "none"]
 CHOICES: tuple[str, ...] = get_args(Isolation)
@@ -31,9 +31,9 @@ raise SystemExit(7)
 
 
 @functools.cache
-def why_no_walls() -> str | None:
-    """Why programs cannot be kept apart here, or None where they can. Tried once for each process, for real."""
-    if (reason := why_no_sandbox()) is not None:
+def isolation_problem() -> str | None:
+    """Return why isolation does not work here; None where it does. The result of one real try is cached."""
+    if (reason := sandbox_problem()) is not None:
         return reason
     with tempfile.TemporaryDirectory(prefix="bananastand-probe-") as folder:
         root, data = Path(folder, "data", "builds", "probe", "stage0", "root"), Path(folder).resolve() / "data"
@@ -41,12 +41,19 @@ def why_no_walls() -> str | None:
         (data / "secret").touch()
         code = PROBE.replace("HIDDEN", repr(str(data / "secret")))
         try:
-            made = in_sandbox(
-                (sys.executable, "-I", "-S", "-c", code), root=str(root), workdir="/app",
-                environment=dict(os.environ), walls=Walls(str(data), user=paths_of_user(), processes=4096),
-            )  # fmt: skip
+            policy = IsolationPolicy(str(data), user_paths=user_paths(), processes=4096)
+            command = (sys.executable, "-I", "-S", "-c", code)
+            sandboxed = sandbox_command(
+                command, root=str(root), workdir="/app", environment=dict(os.environ), policy=policy
+            )
             done = subprocess.run(
-                made.command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=20, check=False
+                sandboxed.command,
+                cwd="/",
+                env=sandboxed.environment,
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
             )
         except (OSError, subprocess.SubprocessError) as error:
             return f"bubblewrap cannot be tried: {error}"
@@ -56,51 +63,51 @@ def why_no_walls() -> str | None:
     return f"bubblewrap can give a program its paths here, but no processes of its own: {last}"
 
 
-def walls_for(
+def make_isolation_policy(
     isolation: str,
     data: Path,
     *,
     network: bool = True,
     processes: int | None = None,
     named: Mapping[str, str] | None = None,
-) -> Walls | None:
-    """What a replica or a build's step is kept from; None where it is kept from nothing.
+) -> IsolationPolicy | None:
+    """Make the isolation policy of a replica or a build's step; returns None for no isolation.
 
     Args:
-        isolation: "auto" for what works here, "sandbox" for nothing less, "none".
+        isolation: "auto" for what works here, "sandbox" to refuse less, or "none".
         data: The data directory.
         network: Whether replicas have the machine's network.
-        processes: The most processes and threads of a replica.
-        named: Variables of the deploy, whose paths are in sight.
+        processes: The limit of processes and threads of a replica.
+        named: Variables of the deploy, whose paths are visible.
 
     Raises:
-        Refused: The isolation that is asked for is not one, or is not possible here.
+        Refused: The isolation is unknown, or is not possible here.
     """
     if isolation not in CHOICES:
         raise Refused(f"isolation: {isolation[:50]!r} is none of {', '.join(CHOICES)}")
     if not network and isolation == "none":
         raise Refused('network "none" needs isolation: leave isolation at "auto", or the network at "machine"')
-    reason = why_no_walls() if isolation != "none" else "it is switched off"
+    reason = isolation_problem() if isolation != "none" else "it is switched off"
     if reason is not None:
         if isolation == "sandbox" or not network:
-            asked = "isolation sandbox" if isolation == "sandbox" else 'network "none"'
-            raise Refused(f"{asked} is not possible here: {reason}. --isolation auto runs apps with less")
+            option = "isolation sandbox" if isolation == "sandbox" else 'network "none"'
+            raise Refused(f"{option} is not possible here: {reason}. --isolation auto runs apps with less")
         return None
     real = Path(os.path.realpath(data))
     paths = {part for value in (named or {}).values() for part in value.split(":") if part.startswith("/")}
-    return Walls(
-        str(real), caches=_caches(real), named=tuple(sorted(paths)), user=paths_of_user(), network=network,
+    return IsolationPolicy(
+        str(real), caches=_caches(real), named_paths=tuple(sorted(paths)), user_paths=user_paths(), network=network,
         processes=processes,
     )  # fmt: skip
 
 
-def describe(isolation: str, *, network: bool = True) -> str:
-    """One line for the start: what processes are kept from, and why not from more."""
-    if isolation != "none" and why_no_walls() is None:
+def describe_isolation(isolation: str, *, network: bool = True) -> str:
+    """Return a line for the start: the isolation in force, and why it is not more."""
+    if isolation != "none" and isolation_problem() is None:
         who = "each as root without capabilities" if os.geteuid() == 0 else "each in a user namespace"
         out = "" if network else "; no network"
         return f"isolation: bubblewrap: apps see their own files and processes, {who}{out}; the GPU is the machine's"
-    why = "it is switched off" if isolation == "none" else why_no_walls()
+    why = "it is switched off" if isolation == "none" else isolation_problem()
     return f"isolation: none: apps can read what this user can; deploy only what you trust ({why})"
 
 

@@ -1,8 +1,9 @@
-"""Whether a replica that was ready still lives: asked while it is idle, watched while it is busy.
+"""Checks whether a replica that was ready is still alive.
 
-A busy replica need not answer. An app of one thread cannot while its handler runs, nor can a worker whose handler holds
-the interpreter; the time limit of its calls ends that. An idle one that does not answer gets no calls, and hangs when
-it has not answered for some time. A replica whose processes are stopped (SIGSTOP) hangs, busy or not.
+Only an idle replica is asked. A busy one may be unable to answer: an app with one thread while its handler runs, or a
+worker whose handler holds the interpreter; the time limit of its calls ends that. An idle replica that does not answer
+gets no calls, and hangs when it has not answered for some time. A replica whose processes are stopped (SIGSTOP) hangs,
+busy or not.
 """
 
 from __future__ import annotations
@@ -12,30 +13,35 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Liveness", "Subject", "until_hung"]
+__all__ = ["Liveness", "MonitoredReplica", "wait_until_hung"]
 
-QUESTION = 2.0  # seconds for the answer to one question
-AGAIN = 0.5  # seconds between two questions to one that has not answered
-STOPPED = 1.0  # seconds after which a process that was seen stopped is looked at again
+CHECK_TIMEOUT = 2.0  # seconds for the answer to one check
+RETRY_INTERVAL = 0.5  # seconds between two checks of a replica that has not answered
+STOPPED_RECHECK = 1.0  # seconds between two looks at a process that is stopped
 END_OF_CONNECTION = 1.0  # seconds in which a process ends whose connection has ended
 
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """Seconds between two questions, and seconds without an answer after which an idle replica hangs."""
+    """The schedule of the health checks.
+
+    Attributes:
+        interval: Seconds between two checks.
+        timeout: Seconds without an answer after which an idle replica hangs.
+    """
 
     interval: float = 10.0
     timeout: float = 20.0
 
 
-class Subject(Protocol):
-    """The replica that is watched. `lost` is done when the connection to its worker has ended."""
+class MonitoredReplica(Protocol):
+    """The replica that is watched."""
 
     inflight: int
 
     @property
-    def lost(self) -> asyncio.Future[None] | None:
-        """Done when its worker's connection has ended; None for one without a worker."""
+    def connection_lost(self) -> asyncio.Future[None] | None:
+        """Done when its worker's connection has ended; None for a replica without a worker."""
         ...
 
     @property
@@ -43,39 +49,39 @@ class Subject(Protocol):
         """Whether one of its processes is stopped by a signal."""
         ...
 
-    async def answers(self, timeout: float) -> bool:
-        """Whether it answers a health question in time."""
+    async def is_alive(self, timeout: float) -> bool:
+        """Whether it answers a health check in `timeout` seconds."""
         ...
 
-    def suspect(self, is_suspect: bool) -> None:
-        """It gets no calls until it answers again."""
+    def set_suspect(self, is_suspect: bool) -> None:
+        """Record that a health check failed, or succeeded again."""
         ...
 
 
-async def until_hung(replica: Subject, liveness: Liveness) -> str:
-    """Watch a replica until it hangs; why it is taken to hang."""
+async def wait_until_hung(replica: MonitoredReplica, liveness: Liveness) -> str:
+    """Check a replica until it hangs; returns the reason, in words."""
     silent_since: float | None = None
     while True:
-        if await _is_lost(replica.lost, liveness.interval if silent_since is None else AGAIN):
+        if await _is_lost(replica.connection_lost, liveness.interval if silent_since is None else RETRY_INTERVAL):
             return "its connection to the platform ended"
         if replica.is_stopped:
-            replica.suspect(True)
-            await asyncio.sleep(STOPPED)
+            replica.set_suspect(True)
+            await asyncio.sleep(STOPPED_RECHECK)
             if replica.is_stopped:
                 return "it is stopped by a signal"
         if replica.inflight:
             silent_since = None
-            replica.suspect(False)
+            replica.set_suspect(False)
             continue
-        asked = time.monotonic()
-        if await replica.answers(min(QUESTION, liveness.timeout / 3)):
+        asked_at = time.monotonic()
+        if await replica.is_alive(min(CHECK_TIMEOUT, liveness.timeout / 3)):
             silent_since = None
-            replica.suspect(False)
+            replica.set_suspect(False)
         elif not replica.inflight:  # else it is busy with what came meanwhile
-            silent_since = asked if silent_since is None else silent_since
-            replica.suspect(True)
+            silent_since = asked_at if silent_since is None else silent_since
+            replica.set_suspect(True)
             if time.monotonic() - silent_since >= liveness.timeout:
-                return f"it has not answered its health question for {liveness.timeout:g} s"
+                return f"it has not answered its health check for {liveness.timeout:g} s"
 
 
 async def _is_lost(lost: asyncio.Future[None] | None, seconds: float) -> bool:

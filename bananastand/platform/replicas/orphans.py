@@ -1,7 +1,7 @@
-"""Ends what a killed supervisor left running. Knows the mark in the environment, and engines' labels.
+"""Ends processes and containers that a killed platform, or a replica that has ended, left running.
 
-All that a stand starts carries the id of its data directory in its environment. Where two supervisors never share a
-directory, whatever carries the id when one starts is an orphan.
+Everything that a platform starts carries the id of its data directory in its environment. Two platforms never share a
+data directory, so whatever carries the id when one starts is an orphan.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-from .start_command import MARK, REPLICA, Start
+import psutil
 
-__all__ = ["end_left", "end_orphans", "orphans"]
+from .start_command import PLATFORM_VARIABLE, REPLICA_VARIABLE, StartCommand
 
-PATIENCE = 5.0  # seconds for the killed to be gone
+__all__ = ["end_orphans", "end_stragglers", "find_orphans"]
+
+KILL_TIMEOUT = 5.0  # seconds for killed processes to be gone
 ENGINES = ("docker", "podman")
 
 
-def end_orphans(stand: str) -> list[str]:
-    """Kill them; what was ended, in words. Blocks for some milliseconds, for seconds where an engine is slow."""
-    ended, killed = list[str](), set[int]()
-    for pid in orphans(stand):
+def end_orphans(platform: str) -> list[str]:
+    """Kill what a killed platform left running; blocks for milliseconds, or seconds where an engine is slow.
+
+    Args:
+        platform: The id of the data directory.
+
+    Returns:
+        What was ended, a sentence each.
+    """
+    reports, killed = list[str](), set[int]()
+    for pid in find_orphans(platform):
         with suppress(ProcessLookupError, PermissionError):
             group = os.getpgid(pid)
             if group != os.getpgid(0):
@@ -34,60 +42,47 @@ def end_orphans(stand: str) -> list[str]:
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
     if killed:
-        ended.append(f"ended {len(killed)} processes that a killed supervisor had left")
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until and killed & set(orphans(stand)):
+        reports.append(f"ended {len(killed)} processes that a killed supervisor had left")
+        deadline = time.monotonic() + KILL_TIMEOUT
+        while time.monotonic() < deadline and killed & set(find_orphans(platform)):
             time.sleep(0.01)
-    return [*ended, *_containers(stand)]
+    return [*reports, *_remove_containers(platform)]
 
 
-def end_left(start: Start) -> None:
-    """End what a replica that has ended left running outside of its process group; blocks for milliseconds."""
-    if start.cgroup is not None:
-        start.cgroup.remove()
-    elif start.walls is None or start.root is None:
-        for pid in _carrying(f"{REPLICA}={start.environment.get(REPLICA)}"):
+def end_stragglers(command: StartCommand) -> None:
+    """Kill what a replica that has ended left running outside of its process group; blocks for milliseconds."""
+    if command.cgroup is not None:
+        command.cgroup.remove()
+    elif command.isolation_policy is None or command.root is None:
+        for pid in _find_by_variable(REPLICA_VARIABLE, command.environment.get(REPLICA_VARIABLE)):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def orphans(stand: str) -> Iterator[int]:
-    """The processes that carry the mark, our own apart."""
-    if not Path("/proc/self/environ").exists():
-        yield from _listed(stand)
-        return
-    yield from _carrying(f"{MARK}={stand}")
+def find_orphans(platform: str) -> Iterator[int]:
+    """Yield the ids of the processes that a platform has started, except this one."""
+    return _find_by_variable(PLATFORM_VARIABLE, platform)
 
 
-def _carrying(mark: str) -> Iterator[int]:
-    wanted = mark.encode()
-    for folder in Path("/proc").iterdir() if Path("/proc/self/environ").exists() else ():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            with suppress(OSError):
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                    yield int(folder.name)
+def _find_by_variable(name: str, value: str | None) -> Iterator[int]:
+    """Yield the ids of other processes that have a value in their environment."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # it has ended, or is another user's
+            if process.pid != os.getpid() and process.environ().get(name) == value is not None:
+                yield process.pid
 
 
-def _listed(stand: str) -> Iterator[int]:
-    """The same where there is no /proc: ps shows the environment of our own processes."""
-    done = subprocess.run(["ps", "-axEww", "-o", "pid=,command="], capture_output=True, text=True, check=False)
-    for line in done.stdout.splitlines():
-        pid, _, command = line.strip().partition(" ")
-        if f"{MARK}={stand}" in command.split() and int(pid) != os.getpid():
-            yield int(pid)
-
-
-def _containers(stand: str) -> list[str]:
-    """Containers live on beside their client; those of buildah are processes, and only their file systems are left."""
-    ended = list[str]()
+def _remove_containers(platform: str) -> list[str]:
+    """Remove containers, which outlive their client. Those of buildah are processes, and only their files are left."""
+    reports = list[str]()
     for engine in filter(shutil.which, ENGINES):
         with suppress(OSError, subprocess.TimeoutExpired):
-            found = _said(engine, "ps", "--all", "--quiet", "--filter", f"label=bananastand={stand}").split()
-            if found:
-                _said(engine, "rm", "--force", *found)
-                ended.append(f"removed {len(found)} containers of {engine} that a killed supervisor had left")
-    return ended
+            containers = _output(engine, "ps", "--all", "--quiet", "--filter", f"label=bananastand={platform}").split()
+            if containers:
+                _output(engine, "rm", "--force", *containers)
+                reports.append(f"removed {len(containers)} containers of {engine} that a killed supervisor had left")
+    return reports
 
 
-def _said(*command: str) -> str:
+def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout

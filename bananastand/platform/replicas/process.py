@@ -1,69 +1,81 @@
-"""A process of ours in a session of its own, with its lines. Knows no replica and no HTTP."""
+"""Starts programs in sessions of their own, reads their output by lines, signals them and waits for their end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Output", "Process", "is_stopped", "quietly", "resident", "spawn"]
+import psutil
+
+__all__ = ["Output", "Process", "describe_exit", "is_stopped", "resident_memory", "run_quietly", "spawn"]
 
 CHUNK = 64 * 2**10
-KEPT = "\t\x1b\x07"  # of what cannot be printed: with an escape sequence its end
-KILLED = 5.0  # seconds after SIGKILL in which an end is reported
-LONGEST = 64 * 2**10  # bytes of a line before it is cut
+UNPRINTABLE_KEPT = "\t\x1b\x07"  # escape sequences stay whole, so that logs can be cleaned or shown raw
+KILL_TIMEOUT = 5.0  # seconds after SIGKILL until a process counts as ended, reported or not
+MAX_LINE = 64 * 2**10  # bytes of a line before it is cut
 
 
 class Process:
-    """The leader of a process group; ending it ends the group."""
+    """The leader of a process group, which ends with it.
 
-    def __init__(self, pid: int, end: asyncio.Future[int], output: Output, on_line: Callable[[str], None]) -> None:
-        self.pid, self._end = pid, end
+    Args:
+        pid: Of the process and its group.
+        exit_status: Done with the exit status, negative for a signal.
+        output: What the process prints to.
+        on_line: Called with each line of the output.
+    """
+
+    def __init__(
+        self, pid: int, exit_status: asyncio.Future[int], output: Output, on_line: Callable[[str], None]
+    ) -> None:
+        self.pid, self._exit_status = pid, exit_status
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read(output, on_line))
 
     @property
     def status(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
-        if self._end.done():
-            return self._end.result()
+        if self._exit_status.done():
+            return self._exit_status.result()
         return -signal.SIGKILL if self._abandoned.done() else None
 
     async def ended(self) -> int:
-        """Wait for its end; what is left of its group is killed then."""
-        await asyncio.wait({self._end, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
+        """Wait until it has ended, kill the rest of its group, and return the exit status."""
+        await asyncio.wait({self._exit_status, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
         self.signal(signal.SIGKILL)
-        await asyncio.wait({self._reader}, timeout=1.0)  # somebody outside the group may hold the pipe
+        await asyncio.wait({self._reader}, timeout=1.0)  # a process outside of the group may hold the pipe
         self._reader.cancel()
-        return self._end.result() if self._end.done() else -signal.SIGKILL
+        return self._exit_status.result() if self._exit_status.done() else -signal.SIGKILL
 
-    def when_over(self, callback: Callable[[], object]) -> None:
-        """Have this called once it has ended."""
-        self._end.add_done_callback(lambda _: callback())
+    def on_exit(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once the process has ended."""
+        self._exit_status.add_done_callback(lambda _: callback())
 
     def signal(self, number: int) -> None:
-        """To the whole group."""
+        """Send a signal to the whole group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL. It counts as ended after some seconds, though its parent may hang and report nothing."""
+        """Send SIGKILL; after `KILL_TIMEOUT` seconds it counts as ended, even if a hanging parent reports nothing."""
         self.signal(signal.SIGKILL)
-        asyncio.get_running_loop().call_later(KILLED, self._abandon)
+        asyncio.get_running_loop().call_later(KILL_TIMEOUT, self._abandon)
 
     def _abandon(self) -> None:
         if not self._abandoned.done():
             self._abandoned.set_result(None)
 
     async def stop(self, grace: float) -> int:
-        """SIGTERM, and SIGKILL after so many seconds."""
+        """Send SIGTERM, and SIGKILL after `grace` seconds; returns the exit status."""
         if self.status is None:
             self.signal(signal.SIGTERM)
-            await asyncio.wait({self._end}, timeout=grace)
+            await asyncio.wait({self._exit_status}, timeout=grace)
         self.kill()
         return await self.ended()
 
@@ -72,22 +84,22 @@ class Process:
         try:
             while chunk := await output.stream.read(CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > LONGEST:
+                if len(rest) > MAX_LINE:
                     lines, rest = [*lines, rest], b""
                 for line in lines:
-                    _tell(line, on_line)
+                    on_line(_clean(line))
         finally:
             output.close()
         if rest:
-            _tell(rest, on_line)
+            on_line(_clean(rest))
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """The reading end of a pipe that programs print to.
 
-    It is a pipe of ours because uvloop's own are sockets, and no program can open a socket as /dev/stdout, which
-    supervisord, gunicorn and shell scripts do.
+    uvloop's own pipes are sockets, and no program can open a socket as /dev/stdout, which supervisord, gunicorn and
+    shell scripts do. So the pipe is made with `os.pipe`.
     """
 
     stream: asyncio.StreamReader
@@ -95,7 +107,7 @@ class Output:
 
     @classmethod
     async def of(cls, descriptor: int) -> Output:
-        """Take over the reading end of a pipe."""
+        """Read from the reading end of a pipe, and own it."""
         stream = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(descriptor, "rb", 0)
@@ -111,7 +123,18 @@ async def spawn(
     *,
     pass_fds: Sequence[int] = (),
 ) -> Process:
-    """Start it. Raises OSError."""
+    """Start a program in a session of its own.
+
+    Args:
+        command: The program and its arguments.
+        folder: The working directory; None for this process's.
+        environment: All of the program's environment variables.
+        on_line: Called with each line that it prints.
+        pass_fds: File descriptors that it inherits.
+
+    Raises:
+        OSError: The program cannot be started.
+    """
     read, write = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -132,8 +155,8 @@ async def spawn(
     return Process(process.pid, asyncio.ensure_future(process.wait()), await Output.of(read), on_line)
 
 
-async def quietly(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
-    """Run a program that nobody asks about afterwards; it ends with its time at the latest."""
+async def run_quietly(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
+    """Run a program, ignore its output and exit status, and stop it after `seconds`."""
     with suppress(OSError):
         process = await spawn(command, None, environment, lambda line: None)
         try:
@@ -143,29 +166,50 @@ async def quietly(command: Sequence[str], environment: Mapping[str, str], second
             await process.stop(0.0)
 
 
-def resident(pid: int) -> int:
-    """Bytes of memory that a process and its descendants hold; 0 where the system does not tell."""
+def resident_memory(pid: int) -> int:
+    """Return the bytes of memory that a process and its descendants hold; 0 for one that has ended."""
     total = 0
-    with suppress(OSError, ValueError, IndexError):
-        total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            total += sum(resident(int(child)) for child in (task / "children").read_text().split())
+    for descendant in _with_descendants(pid):
+        with suppress(psutil.Error):
+            total += psutil.Process(descendant).memory_info().rss
     return total
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process, or one of its descendants, is stopped by a signal; False where the system does not say."""
-    with suppress(OSError, ValueError, IndexError):
-        folder = Path(f"/proc/{pid}")
-        if (folder / "stat").read_text().rpartition(")")[2].split()[0] == "T":
-            return True
-        for task in (folder / "task").iterdir():
-            if any(is_stopped(int(child)) for child in (task / "children").read_text().split()):
+    """Whether a process, or one of its descendants, is stopped by a signal."""
+    for descendant in _with_descendants(pid):
+        with suppress(psutil.Error):
+            if psutil.Process(descendant).status() == psutil.STATUS_STOPPED:
                 return True
     return False
 
 
-def _tell(line: bytes, on_line: Callable[[str], None]) -> None:
-    """A progress bar's line is what it says last."""
+def describe_exit(status: int) -> str:
+    """Put an exit status in words, such as `with status 1` or `by SIGKILL`."""
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"by signal {-status}"
+
+
+def _with_descendants(pid: int) -> Iterator[int]:
+    yield pid
+    with suppress(psutil.Error, OSError):
+        for child in _children(pid):
+            yield from _with_descendants(child)
+
+
+def _children(pid: int) -> list[int]:
+    if sys.platform != "linux":
+        return [child.pid for child in psutil.Process(pid).children()]
+    # psutil looks at every process of the machine; the kernel lists the children of one.
+    lists = [(task / "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [int(child) for children in lists for child in children]
+
+
+def _clean(line: bytes) -> str:
+    """Decode a line without unprintable characters; of a progress bar's line, the last state stays."""
     text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
-    on_line("".join(each for each in text if each.isprintable() or each in KEPT))
+    return "".join(character for character in text if character.isprintable() or character in UNPRINTABLE_KEPT)

@@ -1,7 +1,7 @@
 """Runs a program in a mount namespace whose root is a build's file tree: /app and /weights.txt are the build's.
 
-Needs bubblewrap (`bwrap`). The machine's programs and libraries appear in it read-only. Without walls this gives an app
-its paths and isolates it from nothing; with them it sees its own processes and files alone (`walls`).
+It needs bubblewrap (`bwrap`). The machine's programs and libraries are mounted read-only. Without an isolation policy
+an app gets its paths and no isolation; with one it sees only its own processes and files (`isolation_policy`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .sandbox_mounts import Mount, inside, mounts_of, prepare, prepare_tmp
-from .sandbox_paths import hub_mount, needed_paths
-from .walls import Walls
+from .bind_mounts import Mount, create_mount_points, create_tmp_mount_points, path_inside, system_mounts
+from .isolation_policy import IsolationPolicy
+from .visible_paths import hub_cache_mounts, required_mounts
 
-__all__ = ["Sandboxed", "environment_inside", "in_sandbox", "why_no_sandbox"]
+__all__ = ["SandboxedCommand", "environment_inside", "sandbox_command", "sandbox_problem"]
 
 # bwrap stays as the parent of the program. It must outlive a SIGTERM to the group, or the program cannot drain.
 IGNORE_TERM = ("env", "--ignore-signal=TERM")
 DEFAULT_TERM = ("env", "--default-signal=TERM")
 HOME = "/root"
-# Values of the machine that would lead an app out of its own tree.
+# Variables of the machine that would lead an app out of its own tree.
 DROPPED = ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 PROBE = (
     "import os, sys; os.write(int(sys.argv[1]), b'fd'); open('/probe.txt', 'w').write(os.getcwd()); raise SystemExit(7)"
@@ -34,15 +34,21 @@ PROBE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sandboxed:
-    """A command to start from any folder, its environment, and the folder it finds itself in."""
+class SandboxedCommand:
+    """A command that can be started from any folder.
+
+    Attributes:
+        command: The command.
+        environment: The environment of the command.
+        workdir: The working directory inside of the sandbox.
+    """
 
     command: tuple[str, ...]
     environment: dict[str, str]
     workdir: str
 
 
-def in_sandbox(
+def sandbox_command(
     command: Sequence[str],
     *,
     root: str,
@@ -50,47 +56,49 @@ def in_sandbox(
     environment: Mapping[str, str],
     visible: Sequence[str] = (),
     writable: Sequence[str] = (),
-    walls: Walls | None = None,
-) -> Sandboxed:
+    policy: IsolationPolicy | None = None,
+) -> SandboxedCommand:
     """Turn a command into one that sees `root` as /.
 
     Paths below `root` in the command, `workdir` and `environment` become the image's own: ROOT/app is /app. The tree
-    is there at its machine path too. File descriptors and all other variables pass through. HOME is /root unless it
-    lies in the tree.
+    is mounted at its machine path too. The program inherits file descriptors and all other variables. HOME is /root
+    unless it lies in the tree.
 
     Args:
         command: The program and its arguments.
         root: The build's file tree, `Launch.root`.
         workdir: A folder of the image, or its place on this machine.
         environment: The complete environment of the program.
-        visible: Further files and folders of this machine that the program uses, at their own paths, writable.
+        visible: Further files and folders of this machine, writable, at their own paths.
         writable: Paths of the image, in system folders too, that the program writes.
-        walls: What it is kept from; None for a root of its own alone.
+        policy: Its isolation; None for a root of its own without isolation.
     """
     root = os.path.abspath(root)
     values = environment_inside(environment, root)
-    needed = needed_paths(command, environment, root, visible, walls)
-    mounts = [*mounts_of(root, writable, devices=walls is None), *needed, *hub_mount(values, root, walls)]
-    if walls is not None:
-        mounts = list(walls.hidden(mounts))
-    prepare(root, [*mounts, *(Mount(each, each, "device") for each in ("/dev", "/proc", "/sys"))])
-    folder = inside(workdir, root)
+    needed = required_mounts(command, environment, root, visible, policy)
+    mounts = [*system_mounts(root, writable, devices=policy is None), *needed, *hub_cache_mounts(values, root, policy)]
+    if policy is not None:
+        mounts = list(policy.cover_data_directory(mounts))
+    create_mount_points(root, [*mounts, *(Mount(path, path, "device") for path in ("/dev", "/proc", "/sys"))])
+    folder = path_inside(workdir, root)
     bwrap = [shutil.which("bwrap") or "bwrap", "--bind", root, "/"]
-    if walls is not None and walls.tmp is not None:
-        prepare_tmp(walls.tmp, mounts)
-        bwrap += ["--bind", walls.tmp, "/tmp"]
+    if policy is not None and policy.tmp is not None:
+        create_tmp_mount_points(policy.tmp, mounts)
+        bwrap += ["--bind", policy.tmp, "/tmp"]
     for mount in mounts:
-        bwrap += mount.words()
+        bwrap += mount.bwrap_arguments()
     limits: tuple[str, ...] = ()
-    if walls is not None:
-        bwrap += walls.words(mounts, root)
-        limits = walls.limits()
+    if policy is not None:
+        bwrap += policy.bwrap_arguments(mounts, root)
+        limits = policy.process_limit_command()
     words = [_translated(word, root) for word in command]
-    return Sandboxed((*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *limits, *DEFAULT_TERM, *words), values, folder)
+    return SandboxedCommand(
+        (*IGNORE_TERM, *bwrap, "--chdir", folder, "--", *limits, *DEFAULT_TERM, *words), values, folder
+    )
 
 
 def environment_inside(environment: Mapping[str, str], root: str) -> dict[str, str]:
-    """A program's environment as it is where `root` is /."""
+    """Translate a program's environment to one where `root` is /."""
     values = {name: _translated(value, root) for name, value in environment.items()}
     for name in DROPPED:
         if values.get(name) == environment.get(name):
@@ -101,10 +109,10 @@ def environment_inside(environment: Mapping[str, str], root: str) -> dict[str, s
 
 
 def _translated(value: str, root: str) -> str:
-    """A value with the paths below the root, one or several between colons, as they are in the image."""
+    """Translate the paths below the root in a value, one or several between colons, to those of the image."""
     if root not in value:
         return value
-    return ":".join(inside(part, root) if _below(part, root) else part for part in value.split(":"))
+    return ":".join(path_inside(part, root) if _below(part, root) else part for part in value.split(":"))
 
 
 def _below(path: str, root: str) -> bool:
@@ -112,8 +120,8 @@ def _below(path: str, root: str) -> bool:
 
 
 @functools.cache
-def why_no_sandbox() -> str | None:
-    """Why programs cannot be given a root of their own here, or None where they can. Tried once for each process."""
+def sandbox_problem() -> str | None:
+    """Return why sandboxes do not work here; None where they do. The result of one real try is cached."""
     if not sys.platform.startswith("linux"):
         return "mount namespaces are Linux's"
     if shutil.which("bwrap") is None:
@@ -124,11 +132,11 @@ def why_no_sandbox() -> str | None:
         reader, writer = os.pipe()
         try:
             command = (sys.executable, "-I", "-S", "-c", PROBE, str(writer))
-            made = in_sandbox(command, root=str(root), workdir="/app", environment=dict(os.environ))
+            sandboxed = sandbox_command(command, root=str(root), workdir="/app", environment=dict(os.environ))
             done = subprocess.run(
-                made.command,
+                sandboxed.command,
                 cwd="/",
-                env=made.environment,
+                env=sandboxed.environment,
                 pass_fds=(writer,),
                 capture_output=True,
                 text=True,

@@ -1,9 +1,9 @@
-"""What to execute for one replica: a launch becomes an argument list, a folder and an environment. Starts nothing.
+"""Makes the command of a replica: arguments, a working directory and an environment.
 
 `python [-u] FILE.py` of a process is run by the worker, in the app's own interpreter: it hosts a Potassium app, and
 lets any other program be its own server. Any other command is run as it is, with PORT and HOST set. Listening sockets
-are moved to private ports where the system lets them be (`replicas.redirection`). A container runs its image's command
-through the engine.
+are moved to private ports where the system supports that (`moved_ports`). A container runs its image's command through
+the engine.
 """
 
 from __future__ import annotations
@@ -20,54 +20,82 @@ from ...threads import wait_policy
 from ..environment import addresses, inherited, is_loopback
 from ..launch import Launch
 from .cgroups import Cgroup
-from .redirection import redirection_problem
-from .walls import Walls
+from .isolation_policy import IsolationPolicy
+from .moved_ports import redirection_problem
 
 __all__ = [
-    "ENGINES", "MARK", "REPLICA", "Start", "built_image", "image_tag", "one_at_a_time", "start_command", "worker_words",
-]  # fmt: skip
+    "ENGINE_PREFIXES",
+    "PLATFORM_VARIABLE",
+    "REPLICA_VARIABLE",
+    "StartCommand",
+    "image_tag",
+    "is_limited_to_one_replica",
+    "make_start_command",
+    "remove_image_command",
+    "worker_arguments",
+]
 
-MARK, REPLICA = "BANANASTAND_STAND", "BANANASTAND_REPLICA"  # in the environment of all that a stand starts
-IMAGES = "localhost/bananastand/"  # names of built images begin so
+# In the environment of every program that a platform starts.
+PLATFORM_VARIABLE, REPLICA_VARIABLE = "BANANASTAND_STAND", "BANANASTAND_REPLICA"
+IMAGES = "localhost/bananastand/"  # the prefix of the names of built images
 PORT = 8000  # Banana's
-SERVERS = ("uvicorn", "gunicorn", "flask", "http.server", "hypercorn", "waitress")  # modules that are no Potassium app
-# Where an engine is, and how it is set up.
-ENGINES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_", "STORAGE_")
-VALUES = "BANANASTAND_VALUES"  # in the environment of buildah's client: shell lines, of the container's variables
+SERVERS = (
+    "uvicorn",
+    "gunicorn",
+    "flask",
+    "http.server",
+    "hypercorn",
+    "waitress",
+)  # modules without a Potassium app
+# Prefixes of the variables that configure an engine.
+ENGINE_PREFIXES = ("DOCKER_", "CONTAINER_", "CONTAINERS_", "BUILDAH_", "REGISTRY_", "STORAGE_")
+VALUES = "BANANASTAND_VALUES"  # for buildah's client: shell lines that set the container's variables
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PYTHON = re.compile(r"python(3(\.\d+)?)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """What is executed.
+class StartCommand:
+    """What to run for one replica.
 
-    port: where the app is expected to listen; `moves` if its sockets go to private ports whatever it asks for. words:
-    what the worker runs in the interpreter command[0]: a file or -m MODULE, and arguments; None for a program that is
-    run as it is. concurrency: calls at once, 0 for what the app declares. health: the path that answers 200 when it is
-    ready. base: the environment but for what is this replica's own.
+    Attributes:
+        command: The program and its arguments.
+        folder: The working directory; None for the platform's.
+        environment: All environment variables.
+        port: The port on which the app is expected to listen.
+        moves_ports: Whether its listening sockets are moved to private ports.
+        worker_arguments: What the worker runs in the interpreter command[0], a file or -m MODULE, and its arguments;
+            None for a program that is run as it is.
+        concurrency: Calls at once; 0 for what the app declares.
+        health: The path that answers 200 when the app is ready.
+        container: The name of its container.
+        engine: The engine that runs the container.
+        shared_environment: The environment without the variables of this replica.
+        cgroup: The cgroup that limits it.
+        isolation_policy: Its isolation, where it has a root of its own.
+        root: The file tree whose absolute paths it sees, where a mount namespace works.
     """
 
     command: tuple[str, ...]
     folder: str | None
     environment: dict[str, str]
     port: int
-    moves: bool = False
-    words: tuple[str, ...] | None = None
+    moves_ports: bool = False
+    worker_arguments: tuple[str, ...] | None = None
     concurrency: int = 0
     health: str | None = None
-    container: str | None = None  # its name, for stopping it
+    container: str | None = None
     engine: str | None = None
-    base: dict[str, str] = field(default_factory=dict[str, str])
-    cgroup: Cgroup | None = None  # that bounds it
-    walls: Walls | None = None  # what it is kept from, where it has a root of its own
-    root: str | None = None  # the file tree whose absolute paths it sees where a mount namespace works
+    shared_environment: dict[str, str] = field(default_factory=dict[str, str])
+    cgroup: Cgroup | None = None
+    isolation_policy: IsolationPolicy | None = None
+    root: str | None = None
 
 
-def start_command(
+def make_start_command(
     launch: Launch,
     *,
-    stand: str,
+    platform: str,
     replica: str,
     port: int,
     host: str = "bananastand",
@@ -75,44 +103,67 @@ def start_command(
     secrets: Mapping[str, str] | None = None,
     gpu: str | None = None,
     memory_mb: int | None = None,
-    walls: Walls | None = None,
-) -> Start:
-    """One replica's start. `port` is free on this host; what the launch fixes is preferred to it.
+    policy: IsolationPolicy | None = None,
+) -> StartCommand:
+    """Make the command of one replica.
 
-    host: "potassium" to leave a Potassium app to its own server. concurrency: calls at once, 0 for what the app
-    declares.
+    Args:
+        launch: What the build made.
+        platform: The id of the data directory.
+        replica: The replica's id.
+        port: A free port of this machine, for an app whose launch fixes none.
+        host: "potassium" to run a Potassium app on its own server.
+        concurrency: Calls at once; 0 for what the app declares.
+        secrets: Further variables of the app.
+        gpu: The GPU that it uses.
+        memory_mb: The limit of memory of a container, in MiB.
+        policy: The isolation of a process.
     """
     own = {**launch.environment, **(secrets or {})}
-    marks = {MARK: stand, REPLICA: replica}
+    marks = {PLATFORM_VARIABLE: platform, REPLICA_VARIABLE: replica}
     if launch.kind == "container":
         return _container(launch, own, marks, replica, port, gpu, memory_mb)
     if gpu is not None:
         marks["CUDA_VISIBLE_DEVICES"] = gpu
-    words = worker_words(launch.command) if launch.python is not None and host != "potassium" else None
+    in_worker = worker_arguments(launch.command) if launch.python is not None and host != "potassium" else None
     moved = redirection_problem() is None
-    port = launch.port or (PORT if moved or words is not None else port)
-    base = {**_on_path(launch, inherited(os.environ)), "PYTHONUNBUFFERED": "1", **launch.environment, MARK: stand}
-    base |= wait_policy(base)
-    environment = {**base, **own, "PORT": str(port), "HOST": "127.0.0.1", **marks}
+    port = launch.port or (PORT if moved or in_worker is not None else port)
+    shared = {
+        **_on_path(launch, inherited(os.environ)),
+        "PYTHONUNBUFFERED": "1",
+        **launch.environment,
+        PLATFORM_VARIABLE: platform,
+    }
+    shared |= wait_policy(shared)
+    environment = {**shared, **own, "PORT": str(port), "HOST": "127.0.0.1", **marks}
     command = launch.command
     if launch.python is not None and PYTHON.fullmatch(Path(command[0]).name):
         command = (launch.python, *command[1:])
-    return Start(
-        command, launch.workdir, environment, port, moved or words is not None, words, concurrency, launch.health,
-        base=base, root=launch.root, walls=_walls_for(launch, walls),
-    )  # fmt: skip
+    return StartCommand(
+        command,
+        launch.workdir,
+        environment,
+        port,
+        moves_ports=moved or in_worker is not None,
+        worker_arguments=in_worker,
+        concurrency=concurrency,
+        health=launch.health,
+        shared_environment=shared,
+        root=launch.root,
+        isolation_policy=_policy_for(launch, policy),
+    )
 
 
-def _walls_for(launch: Launch, walls: Walls | None) -> Walls | None:
-    """The walls with what this version needs to see: what the user named for it, and its interpreter's programs."""
-    if walls is None:
+def _policy_for(launch: Launch, policy: IsolationPolicy | None) -> IsolationPolicy | None:
+    """Return the policy with the paths that this version needs: what the user named, and its interpreter."""
+    if policy is None:
         return None
     programs = {os.path.dirname(launch.python)} if launch.python else set[str]()
-    return replace(walls, named=launch.named, user=walls.user | programs)
+    return replace(policy, named_paths=launch.named, user_paths=policy.user_paths | programs)
 
 
-def worker_words(command: tuple[str, ...]) -> tuple[str, ...] | None:
-    """What the worker is to run for `python [-u] FILE.py ...` or `python -m MODULE ...`; None for another command."""
+def worker_arguments(command: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return what the worker runs for `python [-u] FILE.py ...` or `python -m MODULE ...`; None for other commands."""
     if not command or not PYTHON.fullmatch(Path(command[0]).name):
         return None
     rest = command[1:]
@@ -123,35 +174,39 @@ def worker_words(command: tuple[str, ...]) -> tuple[str, ...] | None:
     return rest if rest and not rest[0].startswith("-") else None
 
 
-def built_image(launch: Launch, folder: Path) -> tuple[tuple[str, ...], dict[str, str]] | None:
-    """The command that removes the image a build in `folder` has made, and its environment; None where it made none.
+def remove_image_command(launch: Launch, folder: Path) -> tuple[tuple[str, ...], dict[str, str]] | None:
+    """Return the command that removes the image of a build, and its environment; None where there is no image.
 
-    In a copied data directory the image is the original's, and stays.
+    In a copied data directory the image belongs to the original, and stays.
+
+    Args:
+        launch: What the build made.
+        folder: The folder of the build.
     """
     if launch.kind != "container" or not launch.image:
         return None
     if launch.image.startswith(IMAGES) and launch.image != image_tag(folder):
         return None
     verb = ("rmi",) if launch.engine == "buildah" else ("image", "rm")
-    return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINES)
+    return (launch.engine or "docker", *verb, launch.image), inherited(os.environ, *ENGINE_PREFIXES)
 
 
 def image_tag(folder: Path) -> str:
-    """The name of the image that a build in this folder makes."""
+    """Return the name of the image that a build in this folder makes."""
     return f"{IMAGES}{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}:build"
 
 
-def one_at_a_time(launch: Launch) -> bool:
-    """Whether two replicas would want the same port of this host."""
+def is_limited_to_one_replica(launch: Launch) -> bool:
+    """Whether two replicas would use the same port of this machine."""
     if launch.kind == "container" and launch.engine != "buildah":
         return False
     if redirection_problem() is None:
         return False
-    return launch.port is not None and (launch.python is None or worker_words(launch.command) is None)
+    return launch.port is not None and (launch.python is None or worker_arguments(launch.command) is None)
 
 
 def _on_path(launch: Launch, environment: dict[str, str]) -> dict[str, str]:
-    """With the build's own interpreter first."""
+    """Put the build's own interpreter first in PATH."""
     if launch.python is None:
         return environment
     folder = os.path.dirname(os.path.abspath(launch.python))
@@ -166,51 +221,51 @@ def _container(
     port: int,
     gpu: str | None,
     memory_mb: int | None,
-) -> Start:
-    """The engine's command. Values reach the container through the engine's environment, never its arguments."""
+) -> StartCommand:
+    """Make the engine's command. Values are in the engine's environment, never in its arguments, which all can read."""
     engine, image = launch.engine or "docker", launch.image or ""
     name = f"bananastand-{replica}"
     own = {**own, **({"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None and engine == "buildah" else {}), **marks}
-    shared = engine == "buildah"  # its containers are on this host's network
+    on_host_network = engine == "buildah"
     moved = redirection_problem() is None
-    expected = (launch.port or (PORT if moved else port)) if shared else (launch.port or PORT)
-    outside = expected if shared else port
-    known = {name: value for name, value in addresses(os.environ).items() if shared or not is_loopback(value)}
-    own = {**known, **own, "PORT": str(expected), "HOST": "127.0.0.1" if shared else "0.0.0.0"}
+    expected = (launch.port or (PORT if moved else port)) if on_host_network else (launch.port or PORT)
+    outside = expected if on_host_network else port
+    known = {name: value for name, value in addresses(os.environ).items() if on_host_network or not is_loopback(value)}
+    own = {**known, **own, "PORT": str(expected), "HOST": "127.0.0.1" if on_host_network else "0.0.0.0"}
     own |= wait_policy(own)
     volumes = [part for inside, here in launch.volumes.items() for part in ("--volume", f"{here}:{inside}:ro")]
-    environment = {**inherited(os.environ, *ENGINES), **own}
-    if shared:
-        lines = "".join(f"export {each}={shlex.quote(value)}\n" for each, value in own.items() if NAME.fullmatch(each))
-        return Start(
+    environment = {**inherited(os.environ, *ENGINE_PREFIXES), **own}
+    if on_host_network:
+        lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in own.items() if NAME.fullmatch(key))
+        return StartCommand(
             ("/bin/sh", "-c", _buildah_script(launch, name, volumes, memory_mb)), None, environment | {VALUES: lines},
             outside, moved, health=launch.health, container=name, engine=engine,
         )  # fmt: skip
-    names = [part for each in own for part in ("--env", each)]
-    command = [engine, "run", "--rm", "--init", "--name", name, "--label", f"bananastand={marks[MARK]}"]
+    names = [part for key in own for part in ("--env", key)]
+    command = [engine, "run", "--rm", "--init", "--name", name, "--label", f"bananastand={marks[PLATFORM_VARIABLE]}"]
     command += ["--publish", f"127.0.0.1:{port}:{expected}", *volumes, *names]
     if memory_mb is not None:
         command += ["--memory", f"{memory_mb}m"]
     if gpu is not None:
         command += ["--gpus", f"device={gpu}"] if engine == "docker" else ["--device", f"nvidia.com/gpu={gpu}"]
-    # What stands behind the image are arguments of its ENTRYPOINT, which is in the launch's command already.
+    # Arguments after the image go to its ENTRYPOINT, which is part of the launch's command already.
     command += ["--entrypoint", launch.command[0], image, *launch.command[1:]]
-    return Start(
+    return StartCommand(
         tuple(command), None, environment, outside,
         health=launch.health, container=name, engine=engine,
     )  # fmt: skip
 
 
 def _buildah_script(launch: Launch, name: str, volumes: Sequence[str], memory_mb: int | None) -> str:
-    """Make a working container and run the command in it.
+    """Return a script that makes a working container and runs the command in it.
 
-    buildah takes values of variables from its arguments alone, which everybody can read: a shell in the container reads
-    them from its standard input instead.
+    buildah takes values of variables only from its arguments, which every user can read. So a shell in the container
+    reads them from its standard input.
     """
     memory = ("--memory", f"{memory_mb}m") if memory_mb is not None else ()
-    made = shlex.join(["buildah", "from", "--pull-never", *memory, "--name", name, launch.image or ""])
+    make = shlex.join(["buildah", "from", "--pull-never", *memory, "--name", name, launch.image or ""])
     isolation = ("--isolation", launch.isolation) if launch.isolation else ()
     folder = ("--workingdir", launch.workdir) if launch.workdir else ()
     run = ["buildah", "run", *isolation, "--network", "host", *volumes, *folder, "--", name]
     inside = ["/bin/sh", "-c", 'eval "$(cat)"; exec "$@" < /dev/null', "sh", *launch.command]
-    return f"{made} > /dev/null && exec {shlex.join([*run, *inside])} <<END_OF_VALUES\n${VALUES}\nEND_OF_VALUES\n"
+    return f"{make} > /dev/null && exec {shlex.join([*run, *inside])} <<END_OF_VALUES\n${VALUES}\nEND_OF_VALUES\n"

@@ -1,5 +1,4 @@
-"""Starts the program of a replica: under the worker where it may be a Potassium app, with its ports moved where that
-works, forked where a fork server has its imports."""
+"""Starts a replica's program as a process: in the worker, in its sandbox, with its own layer and its ports moved."""
 
 from __future__ import annotations
 
@@ -7,20 +6,20 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ReplicaFailed
+from .moved_ports import MovedPorts, read_bind_events, redirect_command, redirection_problem
 from .process import Process, spawn
-from .redirection import MovedPorts, read_events, redirected, redirection_problem
-from .sandbox import why_no_sandbox
-from .sandbox_starts import remove_after, sandboxed
-from .start_command import REPLICA, Start
+from .sandbox import sandbox_problem
+from .sandboxed_start import remove_after_exit, sandbox_start
+from .start_command import REPLICA_VARIABLE, StartCommand
 from .worker_client import WorkerClient
-from .writable_layer import layered, why_no_layer
+from .writable_layer import overlay_command, overlay_problem
 
-__all__ = ["WORKER", "Started", "start_process", "worker_command"]
+__all__ = ["WORKER", "StartedProgram", "start_process", "worker_command"]
 
 NO_NETWORK = (
     "without a network only a Potassium app in the worker can be called, and this one is a server of its own: start "
@@ -30,11 +29,18 @@ WORKER = Path(__file__).resolve().parents[2] / "worker" / "main.py"
 
 
 @dataclass(slots=True)
-class Started:
-    """A program that runs.
+class StartedProgram:
+    """A running program.
 
-    how: in words, for the log. worker: its client, where the worker runs it. ports: its listening sockets, where they
-    are moved. changed: set when either has news.
+    Attributes:
+        process: The program's process.
+        how: How it was started, for the log.
+        changed: Set whenever `worker` or `ports` has news.
+        worker: The worker's client, for a program in the worker.
+        ports: The program's listening sockets, where they are moved.
+        reading: The task that reads the events of `ports`.
+        layer: The folder of its own writes in its file tree, to be removed after it.
+        warning: What it lacks of its isolation, for the log.
     """
 
     process: Process
@@ -42,45 +48,60 @@ class Started:
     changed: asyncio.Event
     worker: WorkerClient | None = None
     ports: MovedPorts | None = None
-    reading: asyncio.Task[None] | None = None  # of what is reported of the ports
-    layer: Path | None = None  # what it writes in its file tree, where that is its own
+    reading: asyncio.Task[None] | None = None
+    layer: Path | None = None
+    warning: str | None = None
 
 
-async def start_process(start: Start, on_line: Callable[[str], None]) -> Started:
-    """Start a replica's program as a process. Raises OSError."""
-    if start.walls is not None and not start.walls.network and start.words is None:
+@dataclass(slots=True)
+class _Prepared:
+    """A command in its sandbox. `tmp` and `layer` are folders to remove after it."""
+
+    command: tuple[str, ...]
+    folder: str | None
+    environment: Mapping[str, str]
+    tmp: str | None = None
+    layer: Path | None = None
+    warning: str | None = None
+
+
+async def start_process(start: StartCommand, on_line: Callable[[str], None]) -> StartedProgram:
+    """Start a replica's program as a process.
+
+    Args:
+        start: What to run.
+        on_line: Called with each line that it prints.
+
+    Raises:
+        OSError: The program cannot be started.
+        ReplicaFailed: The isolation policy does not allow this program.
+    """
+    policy = start.isolation_policy
+    if policy is not None and not policy.network and start.worker_arguments is None:
         raise ReplicaFailed(NO_NETWORK)
     changed = asyncio.Event()
-    moves = start.moves and redirection_problem() is None
-    ports = MovedPorts(changed.set) if start.moves else None
+    moves_in_kernel = start.moves_ports and redirection_problem() is None
+    ports = MovedPorts(changed.set) if start.moves_ports else None
     descriptors, ours, worker, command = list[int](), None, None, start.command
-    layer: Path | None = None
-    if start.words is not None:
+    if start.worker_arguments is not None:
         ours, theirs = socket.socketpair()
         descriptors.append(theirs.detach())
         worker = WorkerClient()
         worker.changed = changed
         worker.on_bound = ports.add if ports is not None else None
-        command = worker_command(start, descriptors[0], move=start.moves and not moves)
-    folder, environment, tmp = start.folder, start.environment, None
-    if start.root is not None and why_no_sandbox() is None:
-        made, tmp = await asyncio.to_thread(
-            sandboxed, start, command, folder or "/", environment, own_tmp=why_no_layer() is not None
-        )
-        command, environment, folder = made.command, made.environment, "/"
-        if why_no_layer() is None:
-            replica = start.environment.get(REPLICA) or uuid.uuid4().hex
-            command, layer = await asyncio.to_thread(layered, command, start.root, replica)
+        command = worker_command(start, descriptors[0], move=start.moves_ports and not moves_in_kernel)
+    prepared = await asyncio.to_thread(_prepare, start, command)
+    command = prepared.command
     if start.cgroup is not None:
-        command = start.cgroup.entering(command)
+        command = start.cgroup.wrap_command(command)
     events = None
-    if moves:
-        events, theirs_events = os.pipe()
-        descriptors.append(theirs_events)
-        command = redirected(theirs_events, command)
+    if moves_in_kernel:
+        events, their_events = os.pipe()
+        descriptors.append(their_events)
+        command = redirect_command(their_events, command)
     try:
-        process = await spawn(command, folder, environment, on_line, pass_fds=descriptors)
-        remove_after(process, tmp)
+        process = await spawn(command, prepared.folder, prepared.environment, on_line, pass_fds=descriptors)
+        remove_after_exit(process, prepared.tmp)
     except OSError:
         if ours is not None:
             ours.close()
@@ -88,21 +109,43 @@ async def start_process(start: Start, on_line: Callable[[str], None]) -> Started
             os.close(events)
         raise
     finally:
-        for each in descriptors:
-            os.close(each)
+        for descriptor in descriptors:
+            os.close(descriptor)
     reading = None
     if events is not None and (moved := ports) is not None:
-        reading = await read_events(events, lambda session, asked, address, port: moved.add(asked, address, port))
+        reading = await read_bind_events(
+            events, lambda session, requested, address, port: moved.add(requested, address, port)
+        )
     if worker is not None and ours is not None:
         await worker.attach(ours)
     how = "started as a process" if start.engine is None else f"started as a container by {start.engine}"
-    return Started(process, how, changed, worker, ports, reading, layer)
+    return StartedProgram(process, how, changed, worker, ports, reading, prepared.layer, prepared.warning)
 
 
-def worker_command(start: Start, control: int, *, move: bool) -> tuple[str, ...]:
-    """The worker in the app's own interpreter."""
-    assert start.words is not None, "only what the worker runs has words"
+def _prepare(start: StartCommand, command: tuple[str, ...]) -> _Prepared:
+    """Put a command that has a file tree into its sandbox, with a writable layer of its own where overlayfs works."""
+    if start.root is None or sandbox_problem() is not None:
+        return _Prepared(command, start.folder, start.environment)
+    problem = overlay_problem()
+    sandboxed, tmp = sandbox_start(start, command, start.folder or "/", start.environment, own_tmp=problem is not None)
+    if problem is None:
+        replica = start.environment.get(REPLICA_VARIABLE) or uuid.uuid4().hex
+        command, layer = overlay_command(sandboxed.command, start.root, replica)
+        return _Prepared(command, "/", sandboxed.environment, tmp, layer)
+    warning = f"has no writable layer of its own: overlayfs does not work here ({problem}); replicas share their files"
+    return _Prepared(sandboxed.command, "/", sandboxed.environment, tmp, warning=warning)
+
+
+def worker_command(start: StartCommand, control: int, *, move: bool) -> tuple[str, ...]:
+    """Return the command of the worker in the app's own interpreter.
+
+    Args:
+        start: What the worker runs.
+        control: The file descriptor of its socket.
+        move: Whether the worker moves listening sockets itself.
+    """
+    assert start.worker_arguments is not None, "the command is for a program in the worker"
     options = ["--control", str(control), "--concurrency", str(start.concurrency)]
     if move:
         options += ["--move", "1"]
-    return (start.command[0], "-u", str(WORKER), *options, "--", *start.words)
+    return (start.command[0], "-u", str(WORKER), *options, "--", *start.worker_arguments)

@@ -1,6 +1,6 @@
-"""Opens a websocket to an app that is a server of its own. Knows no caller.
+"""Opens and closes websockets to an app that is a server of its own.
 
-Pings are answered on each hop and not sent to the app: one that computes in its event loop could not answer in time.
+Pings are answered on each hop and not sent to the app: an app that computes in its event loop could not answer in time.
 """
 
 from __future__ import annotations
@@ -15,55 +15,55 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from .client import AnswerTooLate, Headers, ReplicaAnswer, RequestNotDelivered
+from .client import Headers, ReplicaResponse, RequestNotDelivered, ResponseTimeout
 
-__all__ = ["Denied", "NoHandshake", "close_websocket", "open_websocket"]
+__all__ = ["HandshakeDenied", "HandshakeFailed", "close_websocket", "open_websocket"]
 
-CONNECT = 5.0  # seconds for a connection
-CLOSE = 3.0  # seconds for the app's part of the closing handshake
-QUEUE = 2  # messages that are read ahead of the caller
+CONNECT_TIMEOUT = 5.0  # seconds
+CLOSE_TIMEOUT = 3.0  # seconds for the app's part of the closing handshake
+MAX_QUEUE = 2  # messages that are read ahead of the caller
 
 
-class Denied(Exception):
+class HandshakeDenied(Exception):
     """The app answered the handshake with an HTTP response of its own."""
 
-    def __init__(self, answer: ReplicaAnswer) -> None:
-        super().__init__(f"the app answered {answer.status}")
-        self.answer = answer
+    def __init__(self, response: ReplicaResponse) -> None:
+        super().__init__(f"the app answered {response.status}")
+        self.response = response
 
 
-class NoHandshake(Exception):
-    """The app took the connection and gave no answer that can be passed on."""
+class HandshakeFailed(Exception):
+    """The app accepted the connection, and its response to the handshake is not valid."""
 
 
 async def open_websocket(
     address: tuple[str, int], target: str, headers: Headers, subprotocols: Sequence[str], largest: int, timeout: float
 ) -> ClientConnection:
-    """A websocket to the app at this address.
+    """Open a websocket to an app.
 
     Args:
-        address: Where the app listens.
+        address: Of the app.
         target: Path with its query, percent-encoded.
-        headers: Those that the app gets beside the handshake's own.
-        subprotocols: Those that the caller offers, the preferred one first.
-        largest: Bytes of a message from the app; a longer one ends the websocket with 1009.
-        timeout: Seconds for the app's answer to the handshake.
+        headers: In addition to the handshake's own.
+        subprotocols: That the caller offers, the preferred one first.
+        largest: Bytes of a message from the app; a longer one closes the websocket with 1009.
+        timeout: Seconds for the app's response to the handshake.
 
     Raises:
         RequestNotDelivered: The app has seen nothing of it.
-        Denied, NoHandshake, AnswerTooLate: The app has seen it.
+        Denied, NoHandshake, ResponseTimeout: The app has seen it.
     """
     host, port = address
     path, _, query = target.partition("?")
     uri = WebSocketURI(False, "localhost" if ":" in host else host, port, path, query)
 
     def connection() -> ClientConnection:
-        offered = [Subprotocol(each) for each in subprotocols] or None
+        offered = [Subprotocol(name) for name in subprotocols] or None
         protocol = ClientProtocol(uri, subprotocols=offered, max_size=largest)
-        return ClientConnection(protocol, ping_interval=None, close_timeout=CLOSE, max_queue=QUEUE)
+        return ClientConnection(protocol, ping_interval=None, close_timeout=CLOSE_TIMEOUT, max_queue=MAX_QUEUE)
 
     try:
-        async with asyncio.timeout(CONNECT):
+        async with asyncio.timeout(CONNECT_TIMEOUT):
             _, app = await asyncio.get_running_loop().create_connection(connection, host, port)
     except (OSError, TimeoutError) as error:
         raise RequestNotDelivered(str(error)) from error
@@ -80,25 +80,31 @@ async def open_websocket(
 
 
 async def close_websocket(app: ClientConnection, code: int | None, reason: str) -> None:
-    """End it, with an empty close frame for a code of None. Takes no longer than an app may take to answer that."""
+    """Close a websocket; waits at most `CLOSE_TIMEOUT` seconds for the app's part.
+
+    Args:
+        app: The websocket.
+        code: Of the close frame; None for an empty frame.
+        reason: Of the close frame.
+    """
     try:
-        async with asyncio.timeout(CLOSE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             await app.close(cast(Any, code), reason)
     except (TimeoutError, WebSocketException):
-        pass  # its own part of the handshake is not to be had
+        pass  # the app does not answer the close frame
     finally:
         app.transport.abort()
 
 
 def _problem(error: Exception) -> Exception:
-    """What a handshake that failed is called here."""
+    """Convert the error of a failed handshake."""
     if isinstance(error, InvalidStatus):
         response = error.response
         headers = tuple((name.lower(), value) for name, value in response.headers.raw_items())
-        return Denied(ReplicaAnswer(response.status_code, headers, bytes(response.body or b"")))
+        return HandshakeDenied(ReplicaResponse(response.status_code, headers, bytes(response.body or b"")))
     if isinstance(error, TimeoutError):
-        return AnswerTooLate()
+        return ResponseTimeout()
     if isinstance(error, (InvalidHandshake, WebSocketException, OSError, EOFError)):
         cause = error.__cause__
-        return NoHandshake(f"{error}: {cause}" if cause is not None else str(error))
+        return HandshakeFailed(f"{error}: {cause}" if cause is not None else str(error))
     return error

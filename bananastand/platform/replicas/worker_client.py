@@ -1,47 +1,48 @@
-"""Asks a Potassium app in our worker, over its socket of frames. Speaks Potassium's HTTP on the worker's behalf."""
+"""Sends requests to a Potassium app in the worker, over its socket of frames, and acts as Potassium's HTTP server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from bananastand.worker import wire
-from bananastand.worker.frames import PREFIX, encode
 from bananastand.worker.status import Status
 
-from ..store.bodies import FileBody
 from .client import (
-    AnswerTooLarge,
-    AnswerTooLate,
     ConnectionLost,
     Headers,
     OnChunk,
     OnHead,
-    ReplicaAnswer,
     ReplicaRequest,
+    ReplicaResponse,
     RequestNotDelivered,
+    ResponseTimeout,
+    ResponseTooLarge,
 )
+from .worker_connection import WorkerConnection
 
 __all__ = ["Phase", "WorkerClient"]
 
 Phase = Literal["loading", "app", "ready", "failed"]
-log = logging.getLogger("bananastand.platform")
 
-LARGEST_HEAD = 64 * 2**20  # bytes of a frame's header: paths, headers, names of modules
-MOST = 1000  # calls at once
-GET_PATHS = ("/_k/status", "/__status__")
+MAX_CONCURRENCY = 1000
+STATUS_PATHS = ("/_k/status", "/__status__")
 
 
 @dataclass(slots=True, eq=False)
-class _Exchange:
-    """A call that the worker has. `events` are what it reports of it; `ended` is done with its last."""
+class _WorkerCall:
+    """A call that the worker has.
+
+    Attributes:
+        number: Of the call, in its frames.
+        background: Whether it is answered before its handler runs.
+        events: The frames about it.
+        ended: Done after its last frame.
+    """
 
     number: int
     background: bool
@@ -50,19 +51,24 @@ class _Exchange:
 
 
 class WorkerClient:
-    """One worker's client, from its start. `changed` is set whenever its `phase` has changed.
+    """The client of one worker, from its start.
+
+    Args:
+        max_response: Bytes of a response's body.
 
     Attributes:
-        phase: "loading" until the program serves a Potassium app, then "app" until init() is done, "ready" or "failed".
+        phase: "loading" until the program serves a Potassium app, then "app" until init() has returned, "ready" or
+            "failed".
         concurrency: Handlers that may run at once, once it is ready.
-        potassium, python: Their versions, once it is ready.
-        modules: Names of the modules the app has imported, once it is ready.
-        failure: What failed, where the worker said so; why is in its lines.
-        lost: Done when the connection has ended.
-        on_bound: Called with port asked for, address and port of each listening socket that was moved in Python.
+        potassium: The version of Potassium, once it is ready.
+        python: The version of Python, once it is ready.
+        modules: Names of the modules that the app has imported, once it is ready.
+        failure: The step that failed, where the worker reported it.
+        changed: Set whenever `phase` has changed.
+        on_bound: Called with requested port, address and port of each listening socket that was moved in Python.
     """
 
-    def __init__(self, largest_answer: int = 256 * 2**20) -> None:
+    def __init__(self, max_response: int = 256 * 2**20) -> None:
         self.phase: Phase = "loading"
         self.concurrency = 1
         self.potassium = self.python = ""
@@ -70,47 +76,38 @@ class WorkerClient:
         self.failure: str | None = None
         self.on_bound: Callable[[int, str, int], None] | None = None
         self.changed = asyncio.Event()
-        self._largest = largest_answer
+        self._max_response = max_response
         self._routes: dict[str, bool] = {}  # path -> background
         self._status = Status()
         self._numbers = itertools.count(1)
-        self._exchanges: dict[int, _Exchange] = {}
-        self._by_request: dict[int, _Exchange] = {}
+        self._calls: dict[int, _WorkerCall] = {}
+        self._by_request: dict[int, _WorkerCall] = {}
         self._pongs: list[asyncio.Future[None]] = []
-        self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._streaming: asyncio.Task[None] | None = None  # sends a body from its file
-        self._behind: list[tuple[dict[str, Any], bytes | FileBody]] = []  # frames that wait for it
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection = WorkerConnection(max_response, self._handle_frame, self._end_all_calls)
+
+    @property
+    def lost(self) -> asyncio.Future[None]:
+        """Done when the connection to the worker has ended."""
+        return self._connection.lost
 
     async def attach(self, connection: Any) -> None:
         """Use a connected stream socket, whose other end the worker has."""
-        reader, self._writer = await asyncio.open_unix_connection(sock=connection)
-        self._reading = asyncio.create_task(self._read(reader), name="worker frames")
+        await self._connection.attach(connection)
 
     async def close(self) -> None:
-        """End the connection; calls that have no end are lost."""
-        if self._streaming is not None:
-            self._streaming.cancel()
-            await asyncio.wait({self._streaming})
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait({self._reading})
-        if self._writer is not None:
-            self._writer.close()
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
+        """Close the connection; calls in progress are lost."""
+        await self._connection.close()
 
     @property
     def in_progress(self) -> int:
-        """Calls that the worker has, background handlers included."""
-        return len(self._exchanges)
+        """The number of calls that the worker has, background handlers included."""
+        return len(self._calls)
 
     async def is_alive(self, timeout: float) -> bool:
-        """Whether the worker's interpreter answers in time."""
+        """Whether the worker's interpreter answers in `timeout` seconds."""
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
-        self._write({"type": "ping"})
+        self._connection.send({"type": "ping"})
         try:
             await asyncio.wait({pong, self.lost}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -125,190 +122,132 @@ class WorkerClient:
         *,
         on_head: OnHead | None = None,
         on_chunk: OnChunk | None = None,
-    ) -> ReplicaAnswer:
-        """See ReplicaClient."""
-        path = unquote(urlsplit(request.path).path, errors="surrogateescape")
-        if (answer := self._answer_without_app(request.method, path)) is not None:
-            return answer
-        exchange = self._begin(request, path, timeout)
+    ) -> ReplicaResponse:
+        """Send a request, as `ReplicaClient.send` describes it."""
+        path = _path_of(request)
+        if (response := self._respond_without_app(request.method, path)) is not None:
+            return response
+        call = self._begin(request, path, timeout)
         try:
             async with asyncio.timeout(timeout):
-                return await self._collect(exchange, on_head, on_chunk)
+                return await self._collect(call, on_head, on_chunk)
         except TimeoutError:
-            self._cancel(exchange, "out of time")
-            raise AnswerTooLate from None
+            self._cancel(call, "out of time")
+            raise ResponseTimeout from None
         except asyncio.CancelledError:
-            self._cancel(exchange, "the caller is gone")
+            self._cancel(call, "the caller is gone")
             raise
 
     def runs_on(self, request: ReplicaRequest) -> bool:
-        """Whether the handler of a request that was answered, or given up, still runs."""
-        exchange = self._by_request.get(id(request))
-        return exchange is not None and not exchange.ended.done()
+        """Whether the handler of a request still runs, though it was answered or given up."""
+        call = self._by_request.get(id(request))
+        return call is not None and not call.ended.done()
 
     async def until_done(self, request: ReplicaRequest, limit: float) -> bool:
-        """Wait until the handler of a request has ended; whether it did so in `limit` seconds."""
-        exchange = self._by_request.get(id(request))
-        if exchange is None:
+        """Wait for the handler of a request; returns whether it ended in `limit` seconds."""
+        call = self._by_request.get(id(request))
+        if call is None:
             return True
-        await asyncio.wait({exchange.ended}, timeout=limit)
-        return exchange.ended.done()
+        await asyncio.wait({call.ended}, timeout=limit)
+        return call.ended.done()
 
     def is_background(self, request: ReplicaRequest) -> bool:
         """Whether the request is for a background handler."""
-        return self._routes.get(unquote(urlsplit(request.path).path, errors="surrogateescape"), False)
+        return self._routes.get(_path_of(request), False)
 
-    def _answer_without_app(self, method: str, path: str) -> ReplicaAnswer | None:
-        """What Potassium's own server answers without calling a handler."""
-        if path in GET_PATHS:
+    def _respond_without_app(self, method: str, path: str) -> ReplicaResponse | None:
+        """Return the response that Potassium's own server makes without a handler; None where a handler is needed."""
+        if path in STATUS_PATHS:
             if method in ("GET", "HEAD"):
-                return _answer(wire.flask_json(self._status.as_dict()), head=method == "HEAD")
-            return _answer(wire.not_allowed(method, wire.GET_ONLY))
+                return _response(wire.flask_json(self._status.as_dict()), head=method == "HEAD")
+            return _response(wire.method_not_allowed(method, wire.GET_ONLY))
         if method != "POST":
-            return _answer(wire.not_allowed(method), head=method == "HEAD")
+            return _response(wire.method_not_allowed(method), head=method == "HEAD")
         if path == "/_k/warmup":
             self._status.accepted()
             self._status.ended(None)
-            return _answer(wire.flask_json({"warm": True}))
+            return _response(wire.flask_json({"warm": True}))
         if path not in self._routes:
             self._status.bad()
-            return _answer(wire.page(404))
+            return _response(wire.html_page(404))
         return None
 
-    def _begin(self, request: ReplicaRequest, path: str, timeout: float) -> _Exchange:
-        """Hand a call to the worker. Raises RequestNotDelivered."""
-        if self._writer is None or self._writer.is_closing() or self.lost.done():
+    def _begin(self, request: ReplicaRequest, path: str, timeout: float) -> _WorkerCall:
+        """Send a call to the worker. Raises RequestNotDelivered."""
+        if not self._connection.is_open:
             raise RequestNotDelivered("the worker is gone")
-        exchange = _Exchange(next(self._numbers), self._routes[path])
-        self._exchanges[exchange.number] = exchange
-        self._by_request[id(request)] = exchange
-        exchange.ended.add_done_callback(lambda _: self._by_request.pop(id(request), None))
+        call = _WorkerCall(next(self._numbers), self._routes[path])
+        self._calls[call.number] = call
+        self._by_request[id(request)] = call
+        call.ended.add_done_callback(lambda _: self._by_request.pop(id(request), None))
         self._status.accepted()
-        self._status.began(exchange)
+        self._status.began(call)
         headers = [[name, value] for name, value in request.headers]
-        head: dict[str, Any] = {"type": "call", "call": exchange.number, "path": path, "headers": headers}
-        head["timeout"] = None if exchange.background else timeout
-        if isinstance(request.body, bytes):
-            self._write(head, request.body)
-        else:
-            self._stream(head, request.body)
-        return exchange
+        header: dict[str, Any] = {"type": "call", "call": call.number, "path": path, "headers": headers}
+        header["timeout"] = None if call.background else timeout
+        self._connection.send(header, request.body)
+        return call
 
-    async def _collect(self, exchange: _Exchange, on_head: OnHead | None, on_chunk: OnChunk | None) -> ReplicaAnswer:
-        status, headers, pieces, size = 0, Headers(), list[bytes](), 0
+    async def _collect(self, call: _WorkerCall, on_head: OnHead | None, on_chunk: OnChunk | None) -> ReplicaResponse:
+        status, headers, chunks, size = 0, Headers(), list[bytes](), 0
         while True:
-            event, body = await exchange.events.get()
+            event, body = await call.events.get()
             match event["type"]:
                 case "started":
-                    return _answer(wire.flask_json({"started": True}))
+                    return _response(wire.flask_json({"started": True}))
                 case "head":
                     status, headers = event["status"], _headers(event["headers"])
                     if on_head is not None:
                         on_head(status, headers)
                 case "chunk":
-                    pieces.append(body)
+                    chunks.append(body)
                     size += len(body)
-                    if size > self._largest:
-                        self._cancel(exchange, "the answer is too large")
-                        raise AnswerTooLarge
+                    if size > self._max_response:
+                        self._cancel(call, "the answer is too large")
+                        raise ResponseTooLarge
                     if on_chunk is not None:
                         await on_chunk(body)
                 case "end":
                     if status and "error" not in event and "cancelled" not in event:
-                        return ReplicaAnswer(status, headers, b"".join(pieces))
-                    return await self._last(event, body, bool(status), on_head, on_chunk)
+                        return ReplicaResponse(status, headers, b"".join(chunks))
+                    return await self._final_response(event, body, bool(status), on_head, on_chunk)
                 case _:  # lost
                     raise ConnectionLost("the worker is gone")
 
-    async def _last(
+    async def _final_response(
         self, event: dict[str, Any], body: bytes, streamed: bool, on_head: OnHead | None, on_chunk: OnChunk | None
-    ) -> ReplicaAnswer:
-        """The answer that an end frame is."""
+    ) -> ReplicaResponse:
+        """Return the response of an end frame."""
         if streamed:
-            raise ConnectionLost(_reason(event))
+            raise ConnectionLost(_failure_of(event))
         if refused := event.get("refused"):
-            answer = _answer(wire.error(400, refused["code"], refused["message"]))
+            response = _response(wire.error_response(400, refused["code"], refused["message"]))
         elif error := event.get("error"):
             text = f"the handler failed; error id {error['id']}"
-            answer = _answer(wire.error(500, "internal", text))
+            response = _response(wire.error_response(500, "internal", text))
         elif (reason := event.get("cancelled")) is not None:
             status, code = (504, "timeout") if reason == "out of time" else (503, "cancelled")
-            answer = _answer(wire.error(status, code, f"the request was cancelled: {reason}"))
+            response = _response(wire.error_response(status, code, f"the request was cancelled: {reason}"))
         else:
-            answer = ReplicaAnswer(event["status"], _headers(event["headers"]), body)
+            response = ReplicaResponse(event["status"], _headers(event["headers"]), body)
         if on_head is not None:
-            on_head(answer.status, answer.headers)
-        if on_chunk is not None and answer.body:
-            await on_chunk(answer.body)
-        return answer
+            on_head(response.status, response.headers)
+        if on_chunk is not None and response.body:
+            await on_chunk(response.body)
+        return response
 
-    def _cancel(self, exchange: _Exchange, reason: str) -> None:
-        if not exchange.background:
-            self._write({"type": "cancel", "call": exchange.number, "reason": reason})
+    def _cancel(self, call: _WorkerCall, reason: str) -> None:
+        if not call.background:
+            self._connection.send({"type": "cancel", "call": call.number, "reason": reason})
 
-    def _write(self, header: dict[str, Any], body: bytes = b"") -> None:
-        if self._writer is None or self._writer.is_closing():
-            return
-        if self._streaming is not None:  # no frame may stand inside another
-            self._behind.append((header, body))
-        else:
-            self._writer.write(encode(header, body))
-
-    def _stream(self, header: dict[str, Any], body: FileBody) -> None:
-        """Send a body from its file, without holding more than a piece of it."""
-        if self._streaming is not None:
-            self._behind.append((header, body))
-        elif self._writer is not None:
-            self._streaming = asyncio.create_task(self._send_pieces(self._writer, header, body))
-
-    async def _send_pieces(self, writer: asyncio.StreamWriter, header: dict[str, Any], body: FileBody) -> None:
-        head = json.dumps(header, separators=(",", ":")).encode()
-        writer.write(PREFIX.pack(len(head), len(body)) + head)
-        sent = 0
-        try:
-            async for piece in body.pieces():
-                writer.write(piece)
-                sent += len(piece)
-                await writer.drain()
-        except OSError:
-            pass
-        self._streaming = None
-        if sent != len(body):
-            writer.close()  # what follows would be taken for the rest of the body
-        behind, self._behind = self._behind, []
-        for next_header, next_body in behind:
-            if isinstance(next_body, bytes):
-                self._write(next_header, next_body)
-            else:
-                self._stream(next_header, next_body)
-
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        try:
-            while True:
-                head_size, body_size = PREFIX.unpack(await reader.readexactly(PREFIX.size))
-                if head_size > LARGEST_HEAD or body_size > self._largest + LARGEST_HEAD:
-                    return
-                header: dict[str, Any] = json.loads(await reader.readexactly(head_size))
-                self._take(header, await reader.readexactly(body_size) if body_size else b"")
-        except (asyncio.IncompleteReadError, OSError):
-            pass
-        except Exception as error:
-            log.warning("a worker sent no frame that this program knows: %s: %s", type(error).__name__, error)
-        finally:
-            if not self.lost.done():
-                self.lost.set_result(None)
-            for exchange in list(self._exchanges.values()):
-                self._over(exchange, {"type": "lost"}, b"")
-            self.changed.set()
-
-    def _take(self, event: dict[str, Any], body: bytes) -> None:
+    def _handle_frame(self, event: dict[str, Any], body: bytes) -> None:
         match event["type"]:
             case "started" | "head" | "chunk":
-                if (exchange := self._exchanges.get(event["call"])) is not None:
-                    exchange.events.put_nowait((event, body))
+                if (call := self._calls.get(event["call"])) is not None:
+                    call.events.put_nowait((event, body))
             case "end":
-                if (exchange := self._exchanges.get(event["call"])) is not None:
-                    self._over(exchange, event, body)
+                if (call := self._calls.get(event["call"])) is not None:
+                    self._end(call, event, body)
             case "pong":
                 for pong in self._pongs:
                     if not pong.done():
@@ -322,7 +261,7 @@ class WorkerClient:
                 self.changed.set()
             case "ready":
                 self._routes = dict(event["routes"])
-                self.concurrency, self.modules = min(event["concurrency"], MOST), event["modules"]
+                self.concurrency, self.modules = min(event["concurrency"], MAX_CONCURRENCY), event["modules"]
                 self.potassium, self.python = event["potassium"], event["python"]
                 self._status.ready(self.concurrency)
                 self.phase = "ready"
@@ -333,15 +272,25 @@ class WorkerClient:
             case _:
                 pass
 
-    def _over(self, exchange: _Exchange, event: dict[str, Any], body: bytes) -> None:
-        self._exchanges.pop(exchange.number, None)
-        self._status.ended(exchange)
-        exchange.events.put_nowait((event, body))
-        if not exchange.ended.done():
-            exchange.ended.set_result(None)
+    def _end_all_calls(self) -> None:
+        """End the calls of a lost connection."""
+        for call in list(self._calls.values()):
+            self._end(call, {"type": "lost"}, b"")
+        self.changed.set()
+
+    def _end(self, call: _WorkerCall, event: dict[str, Any], body: bytes) -> None:
+        self._calls.pop(call.number, None)
+        self._status.ended(call)
+        call.events.put_nowait((event, body))
+        if not call.ended.done():
+            call.ended.set_result(None)
 
 
-def _reason(event: dict[str, Any]) -> str:
+def _path_of(request: ReplicaRequest) -> str:
+    return unquote(urlsplit(request.path).path, errors="surrogateescape")
+
+
+def _failure_of(event: dict[str, Any]) -> str:
     error = event.get("error")
     return error["message"] if error else str(event.get("cancelled", "the worker is gone"))
 
@@ -350,5 +299,5 @@ def _headers(pairs: list[list[str]]) -> Headers:
     return tuple((name.lower(), value) for name, value in pairs)
 
 
-def _answer(answer: wire.Answer, *, head: bool = False) -> ReplicaAnswer:
-    return ReplicaAnswer(answer.status, tuple(answer.headers), b"" if head else answer.body)
+def _response(response: wire.WireResponse, *, head: bool = False) -> ReplicaResponse:
+    return ReplicaResponse(response.status, tuple(response.headers), b"" if head else response.body)

@@ -1,9 +1,8 @@
-"""Gives each replica a layer of its own over its build's file tree, as a container has: what one replica writes, no
-other one reads, and the build stays as it was built.
+"""Gives each replica a writable layer of its own over its build's file tree, as a container has.
 
-As a program (`writable_layer.py ROOT LAYER COMMAND ...`) it mounts the layer over ROOT in a mount namespace of its own
-and becomes the command. It needs Linux with overlayfs in namespaces (5.11 or newer, or root). Of the standard library
-alone.
+No replica reads what another one writes, and the build stays as it was built. As a program (`writable_layer.py ROOT
+LAYER COMMAND ...`) this module mounts the layer over ROOT in a mount namespace and becomes the command. It needs Linux
+with overlayfs in namespaces (5.11 or newer, or root), and the standard library only.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["layered", "remove_layer", "why_no_layer", "writes_files"]
+__all__ = ["overlay_command", "remove_layer", "overlay_problem", "writes_files"]
 
 NEW_MOUNTS, NEW_USER, RECURSIVE, PRIVATE = 0x20000, 0x10000000, 0x4000, 1 << 18
 SUFFIX = ".layers"  # beside the tree, so that it goes with the build
-WROTE = "wrote-files"  # an empty file: replicas of the version write files of their own
-# What libraries keep for themselves; they take care that processes do not meet there.
+WROTE = "wrote-files"  # an empty file: replicas of the version write files
+# Folders of libraries, which are safe to share between processes.
 LIBRARIES = frozenset({"__pycache__", ".cache", ".config", ".nv", ".triton", ".local"})
 
 
-def layered(command: Sequence[str], root: str, replica: str) -> tuple[tuple[str, ...], Path]:
+def overlay_command(command: Sequence[str], root: str, replica: str) -> tuple[tuple[str, ...], Path]:
     """Turn a command that uses a file tree into one that has a layer of its own over it.
 
     Args:
@@ -47,7 +46,7 @@ def layered(command: Sequence[str], root: str, replica: str) -> tuple[tuple[str,
 
 
 def remove_layer(layer: Path) -> None:
-    """Delete what a replica wrote, after its end; whether it wrote anything is kept for `writes_files`."""
+    """Delete what a replica wrote, after its end, and record for `writes_files` whether it wrote anything."""
     if _was_written(layer):
         with suppress(OSError):
             (layer.parent / WROTE).touch()
@@ -57,50 +56,50 @@ def remove_layer(layer: Path) -> None:
 
 
 def writes_files(root: str) -> bool:
-    """Whether replicas that use this tree have written files of their own so far."""
+    """Whether replicas with this file tree have written files so far."""
     layers = Path(f"{root}{SUFFIX}")
     if (layers / WROTE).exists():
         return True
-    return layers.is_dir() and any(_was_written(each) for each in layers.iterdir() if each.is_dir())
+    return layers.is_dir() and any(_was_written(layer) for layer in layers.iterdir() if layer.is_dir())
 
 
 @functools.cache
-def why_no_layer() -> str | None:
-    """Why replicas have no layer of their own here, or None where they have. Tried once for each process."""
+def overlay_problem() -> str | None:
+    """Return why writable layers do not work here; None where they do. The result of one real try is cached."""
     if not sys.platform.startswith("linux"):
         return "overlayfs is Linux's"
     with tempfile.TemporaryDirectory(prefix="bananastand-probe-") as folder:
         root = Path(folder, "root")
         root.mkdir()
-        (root / "there").touch()
-        command, layer = layered(("sh", "-c", f"rm {root}/there && echo 1 > {root}/new"), str(root), "probe")
+        (root / "old").touch()
+        command, layer = overlay_command(("sh", "-c", f"rm {root}/old && echo 1 > {root}/new"), str(root), "probe")
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=20)
         except (OSError, subprocess.SubprocessError) as error:
             return f"a layer cannot be tried: {error}"
-        made = (layer / "upper" / "new").is_file() and (root / "there").is_file()
+        works = (layer / "upper" / "new").is_file() and (root / "old").is_file()
         remove_layer(layer)
-        if done.returncode or not made:
+        if done.returncode or not works:
             return (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
     return None
 
 
 def _was_written(layer: Path) -> bool:
-    """Whether anything but libraries' own folders was made in a layer, or made and removed again."""
+    """Whether files were written or removed in a layer, outside of the folders of libraries."""
     try:
         since = layer.stat().st_mtime_ns
         for folder, folders, files in os.walk(layer / "upper"):
-            own = [os.stat(os.path.join(folder, each)).st_mtime_ns for each in folders]
-            if files or os.stat(folder).st_mtime_ns > max(since, *own, 0):
+            nested = [os.stat(os.path.join(folder, name)).st_mtime_ns for name in folders]
+            if files or os.stat(folder).st_mtime_ns > max(since, *nested, 0):
                 return True
-            folders[:] = [each for each in folders if each not in LIBRARIES]
+            folders[:] = [name for name in folders if name not in LIBRARIES]
     except OSError:
         pass  # it changes while it is looked at
     return False
 
 
 def _mount(root: str, layer: str) -> None:
-    """Put the layer over the tree, for this process and those it starts. Raises OSError."""
+    """Mount the layer over the tree, for this process and its children. Raises OSError."""
     user, group = os.getuid(), os.getgid()
     if user == 0:
         _call("unshare", NEW_MOUNTS)
@@ -115,7 +114,7 @@ def _mount(root: str, layer: str) -> None:
 
 
 def _quoted(path: str) -> str:
-    """A path in the options of a mount, where `,` and `:` separate."""
+    """Escape a path for the options of a mount, which `,` and `:` separate."""
     return path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 

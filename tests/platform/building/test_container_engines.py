@@ -18,7 +18,7 @@ from bananastand.platform.building.containers.engines import (
     find_engine,
 )
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.start_command import start_command
+from bananastand.platform.replicas.start_command import make_start_command
 
 WORKS = "#!/bin/sh\nexit 0\n"
 RUNS_NOTHING = """#!/bin/sh
@@ -152,7 +152,7 @@ def test_an_images_entrypoint_is_started_once(engine: str) -> None:
     command = ("./entrypoint.sh", "--port", "8000")
     launch = Launch("container", command, "/app", image="an/image", engine=engine)
 
-    start = start_command(launch, stand="tests", replica="one", port=9000)
+    start = make_start_command(launch, platform="tests", replica="one", port=9000)
 
     assert start.command[-5:] == ("--entrypoint", "./entrypoint.sh", "an/image", "--port", "8000")
 
@@ -163,8 +163,8 @@ def test_a_container_of_its_own_network_is_given_no_address_of_this_machine(monk
     launch = Launch("container", ("x",), "/", {"HF_HUB_OFFLINE": "0"}, image="an/image", engine="docker")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
-    environment = start_command(launch, stand="tests", replica="one", port=9000).environment
-    words = start_command(launch, stand="tests", replica="one", port=9000).command
+    environment = make_start_command(launch, platform="tests", replica="one", port=9000).environment
+    words = make_start_command(launch, platform="tests", replica="one", port=9000).command
 
     assert "HTTPS_PROXY" in words
     assert "HF_ENDPOINT" not in words

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.start_command import built_image, start_command
+from bananastand.platform.replicas.start_command import make_start_command, remove_image_command
 from images import BASE, buildah, image_of, real
 from tests.platform.building.test_container import build_now
 
@@ -140,7 +140,7 @@ def test_run_lines_see_tokens_and_the_image_keeps_none(base: str, hub: HubStub, 
         assert DECLARED not in traces
         assert not any("--mount=type=secret,id=bananastand" in line for line in lines), "RUN lines read as they are"
     finally:
-        removal = built_image(launch)
+        removal = remove_image_command(launch)
         assert removal is not None
         subprocess.run(removal[0], env=removal[1], check=True, capture_output=True)
 
@@ -149,8 +149,8 @@ def test_run_lines_see_tokens_and_the_image_keeps_none(base: str, hub: HubStub, 
 def test_a_replica_of_an_image_fetches_other_weights_with_its_token(base: str, hub: HubStub, tmp_path: Path) -> None:
     launch = built(tmp_path, hub, [])
     hub.requests.clear()
-    start = start_command(
-        launch, stand="tests", replica="weights", port=8000, secrets={"HF_TOKEN": TOKEN, "DECLARED": DECLARED}
+    start = make_start_command(
+        launch, platform="tests", replica="weights", port=8000, secrets={"HF_TOKEN": TOKEN, "DECLARED": DECLARED}
     )
 
     done = subprocess.run(start.command, env=start.environment, capture_output=True, text=True, timeout=120)

@@ -93,7 +93,7 @@ def test_a_version_that_fails_never_takes_traffic(
             assert (over.state, over.error) == ("failed", error)
             assert lines(stand, build)[-1] == f"error: {error}"
             assert (await called(stand, project))["version"] == "1"
-            await until(lambda: len(stand.pool.of(project.id)) == 1)
+            await until(lambda: len(stand.pool.of_project(project.id)) == 1)
 
     asyncio.run(scenario())
 
@@ -144,8 +144,8 @@ def test_the_build_log_has_the_lines_of_its_first_replica_until_live(tmp_path: P
             assert said[-1].startswith("live; ")
             await called(stand, stand.projects.named("app"))
             await stand.deployer.abandon(stand.projects.named("app"))
-            for replica in stand.pool.of(build.project_id):
-                replica.say("a line after it")
+            for replica in stand.pool.of_project(build.project_id):
+                replica.log_event("a line after it")
             assert lines(stand, build) == said
 
     asyncio.run(scenario())
@@ -370,7 +370,7 @@ def test_deleting_a_project_deletes_its_calls_replicas_builds_and_files(tmp_path
         async with running(tmp_path) as stand:
             project = await deployed(stand)
             pending = await stand.submit(project, "/sleep", b'{"seconds": 30}')
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            await until(lambda: stand.dispatcher.queue(project.id).running)
             await stand.remove(project)
             outcome = await pending.outcome(5)
             assert outcome is not None

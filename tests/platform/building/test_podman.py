@@ -104,11 +104,11 @@ def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_path: P
             container = json.loads(podman("inspect", running[0]))[0]
             assert container["HostConfig"]["Memory"] == 300 * 2**20
             assert container["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
-            line = " ".join(psutil.Process(stand.pool.of(project.id)[0].pid or 0).cmdline())
+            line = " ".join(psutil.Process(stand.pool.of_project(project.id)[0].pid or 0).cmdline())
             assert "hush-hush" not in line
             assert "a line of the app, ***" in [row["line"] for row in stand.log_of(project).lines()]
 
-            await until(lambda: not stand.pool.of(project.id), 60)
+            await until(lambda: not stand.pool.of_project(project.id), 60)
             assert podman("ps", "--all", "--quiet", "--filter", mark) == ""
         finally:
             await stand.close(5.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.replicas.advice import advice
-from bananastand.platform.replicas.missing_packages import python_package
+from bananastand.platform.replicas.advice.missing_packages import python_package
 from bananastand.platform.tracebacks import last_error
 
 

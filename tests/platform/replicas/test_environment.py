@@ -10,13 +10,15 @@ from bananastand.diffusion.environment import options_from_environment
 from bananastand.diffusion.policy import fifo
 
 
-def test_what_is_not_set_is_the_engines_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unset_options_keep_the_engines_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANANASTAND_MODE", "")
 
     assert options_from_environment() == {}
 
 
-def test_all_reach_the_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_all_options_reach_the_engine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     for name, value in {"MODE": "fast", "POLICY": "fifo", "ROWS": "3", "QUEUE": " 5 "}.items():
         monkeypatch.setenv(f"BANANASTAND_{name}", value)
 
@@ -27,7 +29,7 @@ def test_all_reach_the_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("BANANASTAND_MODE", "exacter", "mode is 'exacter'; exact and fast are known"),
         ("BANANASTAND_POLICY", "lifo", "policy is 'lifo'; shortest, fifo, round-robin are known"),
@@ -35,8 +37,8 @@ def test_all_reach_the_engine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory:
         ("BANANASTAND_QUEUE", "many", "BANANASTAND_QUEUE is 'many'"),
     ],
 )
-def test_a_mistake_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, name: str, value: str, said: str
+def test_an_invalid_option_fails_with_its_name_and_value(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
 

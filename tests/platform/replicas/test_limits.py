@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.replicas.cgroups import Cgroup, Cgroups
-from bananastand.platform.replicas.isolation import why_no_walls
-from bananastand.platform.replicas.sandbox import in_sandbox
-from bananastand.platform.replicas.walls import Walls
+from bananastand.platform.replicas.isolation import isolation_problem
+from bananastand.platform.replicas.isolation_policy import IsolationPolicy
+from bananastand.platform.replicas.sandbox import sandbox_command
 from real_platform import DOCKERFILE, POTASSIUM, platform
 
 APP = {"Dockerfile": DOCKERFILE, "app.py": POTASSIUM}
@@ -38,7 +38,7 @@ print(len(made))
 
 @pytest.mark.needs("bwrap")
 def test_without_a_network_a_potassium_app_answers_and_reaches_nobody(tmp_path: Path) -> None:
-    if (reason := why_no_walls()) is not None:
+    if (reason := isolation_problem()) is not None:
         pytest.skip(reason)
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -74,12 +74,12 @@ def test_a_sandbox_of_another_user_than_root_carries_the_limit(tmp_path: Path, m
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     root = tmp_path / "data" / "builds" / "x" / "stage0" / "root"
     root.mkdir(parents=True)
-    walls = Walls(str(tmp_path / "data"), processes=99)
+    policy = IsolationPolicy(str(tmp_path / "data"), processes=99)
     command = (sys.executable, "-c", "")
-    made = in_sandbox(command, root=str(root), workdir="/", environment=dict(os.environ), walls=walls)
+    sandboxed = sandbox_command(command, root=str(root), workdir="/", environment=dict(os.environ), policy=policy)
 
-    assert "--nproc=99" in made.command
-    assert "--die-with-parent" in made.command
+    assert "--nproc=99" in sandboxed.command
+    assert "--die-with-parent" in sandboxed.command
 
 
 def tree(folder: Path, controllers: str) -> Path:
@@ -107,24 +107,24 @@ def test_a_delegated_cgroup_is_taken_over_and_a_replica_gets_its_limits(tmp_path
     assert (base / "replica-abc" / "memory.oom.group").read_text() == "1"
 
 
-def test_a_replica_that_meets_a_limit_says_which(tmp_path: Path) -> None:
+def test_a_replica_that_exceeds_a_limit_names_it(tmp_path: Path) -> None:
     group = Cgroup(tmp_path, 512, 100)
-    assert group.problem() is None
+    assert group.exceeded_limit() is None
     (tmp_path / "pids.events").write_text("max 3\n")
-    assert group.problem() == "it wanted more than 100 processes and threads (bananastand up --processes)"
+    assert group.exceeded_limit() == "it wanted more than 100 processes and threads (bananastand up --processes)"
     (tmp_path / "memory.events").write_text("low 0\noom 1\noom_kill 2\n")
-    assert group.problem() == "out of memory: it needed more than 512 MiB (bananastand up --memory allows more)"
+    assert group.exceeded_limit() == "out of memory: it needed more than 512 MiB (bananastand up --memory allows more)"
 
 
 def test_a_program_enters_its_cgroup_before_it_begins(tmp_path: Path) -> None:
-    command = Cgroup(tmp_path).entering(("sh", "-c", "echo $$"))
+    command = Cgroup(tmp_path).wrap_command(("sh", "-c", "echo $$"))
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert (tmp_path / "cgroup.procs").read_text() == done.stdout
 
 
 @pytest.mark.parametrize("controllers", ["cpu\n", ""])
-def test_without_delegation_there_is_a_reason_and_no_limit(controllers: str, tmp_path: Path) -> None:
+def test_without_a_delegated_cgroup_there_is_a_reason_and_no_limit(controllers: str, tmp_path: Path) -> None:
     groups = Cgroups.delegated(tree(tmp_path, controllers))
 
     assert groups.problem is not None

@@ -25,20 +25,20 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lo
 
 async def pid_of(stand: Platform, project: Project) -> int:
     """Of the only replica, once it is ready."""
-    await until(lambda: [each.state for each in stand.pool.of(project.id)] == ["ready"])
-    pid = stand.pool.of(project.id)[0].pid
+    await until(lambda: [replica.state for replica in stand.pool.of_project(project.id)] == ["ready"])
+    pid = stand.pool.of_project(project.id)[0].pid
     assert pid is not None
     return pid
 
 
 async def gone(stand: Platform, project: Project, pid: int) -> None:
-    await until(lambda: all(each.pid != pid for each in stand.pool.of(project.id)), 30)
+    await until(lambda: all(replica.pid != pid for replica in stand.pool.of_project(project.id)), 30)
 
 
 async def begin(stand: Platform, project: Project, route: str, value: Any) -> Any:
     """A call that is in a replica."""
     pending = await stand.submit(project, route, json.dumps(value).encode())
-    await until(lambda: pending.made.id in stand.dispatcher.line(project.id).at_work)
+    await until(lambda: pending.call.id in stand.dispatcher.queue(project.id).running)
     return pending
 
 
@@ -52,7 +52,7 @@ def test_an_idle_replica_that_is_stopped_by_a_signal_is_replaced(tmp_path: Path,
             await gone(stand, project, pid)
             await called(stand, project)
             log = [row["line"] for row in stand.log_of(project).lines()]
-            assert "is ended: it is stopped by a signal" in log
+            assert "is killed: it is stopped by a signal" in log
 
     asyncio.run(scenario())
 
@@ -68,7 +68,7 @@ def test_the_call_of_a_replica_that_is_stopped_by_a_signal_is_tried_again(tmp_pa
             outcome = await pending.outcome(60)
             assert outcome is not None
             assert outcome.error is None
-            assert pending.made.attempts == 2
+            assert pending.call.attempts == 2
 
     asyncio.run(scenario())
 
@@ -79,7 +79,7 @@ def test_an_idle_server_that_answers_no_health_question_is_replaced_and_no_call_
             project = await deployed(stand, min_replicas=1)
             pid = await pid_of(stand, project)
             await called(stand, project, "/hang")
-            await until(lambda: any(each.is_suspect for each in stand.pool.of(project.id)), 30)
+            await until(lambda: any(replica.is_suspect for replica in stand.pool.of_project(project.id)), 30)
             assert (await called(stand, project, value={"n": 1}))["got"] == {"n": 1}
             await gone(stand, project, pid)
 
@@ -113,7 +113,7 @@ def test_a_handler_that_holds_the_interpreter_is_not_taken_to_hang_within_its_ti
 def test_a_handler_that_holds_the_interpreter_for_ever_costs_its_own_call_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.5)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.5)
 
     async def scenario() -> None:
         async with running(tmp_path, **QUICK_LIVENESS) as stand:
@@ -150,7 +150,10 @@ def test_replicas_start_and_the_platform_stops_though_the_fork_server_is_stopped
             stopped = fork_servers()
             assert stopped
             os.killpg(await pid_of(stand, project), signal.SIGKILL)
-            await until(lambda: not stand.pool.of(project.id) or stand.pool.of(project.id)[0].state != "ready", 30)
+            await until(
+                lambda: not stand.pool.of_project(project.id) or stand.pool.of_project(project.id)[0].state != "ready",
+                30,
+            )
             pending = await stand.submit(project, "/seen", b"{}", headers=(("content-type", "application/json"),))
             outcome = await pending.outcome(60)
             assert outcome is not None

@@ -13,7 +13,7 @@ import pytest
 
 from bananastand.platform.errors import ReplicaFailed
 from bananastand.platform.launch import Launch
-from bananastand.platform.replicas.redirection import PROGRAM, redirection_problem
+from bananastand.platform.replicas.moved_ports import PROGRAM, redirection_problem
 from bananastand.platform.replicas.replica import Replica
 from replicas import post, replica_of
 
@@ -50,7 +50,7 @@ def listeners_beyond_loopback(pid: int) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.getpgid(int(process.name)) == pid:
-                names |= {os.readlink(each) for each in (process / "fd").iterdir()}
+                names |= {os.readlink(descriptor) for descriptor in (process / "fd").iterdir()}
         except OSError:
             continue
     found = list[str]()
@@ -142,7 +142,7 @@ def moved(code: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_a_port_that_the_program_itself_holds_is_in_use() -> None:
+def test_binding_one_port_twice_fails_with_address_in_use() -> None:
     done = moved(
         "import socket\n"
         "one, two = socket.socket(), socket.socket()\n"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.platform import Platform
-from bananastand.platform.replicas.orphans import orphans
+from bananastand.platform.replicas.orphans import find_orphans
 from stands import called, deployed, running, until
 
 
 def lines(stand: Platform) -> list[str]:
-    return [each["line"] for each in stand.log_of(stand.projects.named("app")).lines()]
+    return [entry["line"] for entry in stand.log_of(stand.projects.named("app")).lines()]
 
 
 @pytest.mark.parametrize(("host", "named"), [("bananastand", "in the worker"), ("potassium", "by its own command")])
@@ -33,7 +33,7 @@ def test_an_app_answers_on_either_server(tmp_path: Path, host: str, named: str) 
             missing = await (await stand.submit(project, "/nothing", b"{}")).outcome(10)
             assert missing is not None
             assert (missing.status, missing.error) == (404, "the app answered 404")
-            assert any(each.endswith(named) for each in lines(stand))
+            assert any(line.endswith(named) for line in lines(stand))
 
     asyncio.run(scenario())
 
@@ -51,14 +51,14 @@ def test_a_background_handler_and_a_warm_up_are_understood(tmp_path: Path) -> No
     asyncio.run(scenario())
 
 
-def test_a_call_that_is_called_off_reaches_the_handler(tmp_path: Path) -> None:
+def test_a_cancelled_call_reaches_the_handler(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, source="potassium", max_replicas=1, idle_timeout=600)
             await called(stand, project)
             pending = await stand.submit(project, "/sleep", b'{"seconds": 20}')
             await asyncio.sleep(0.3)
-            assert await stand.dispatcher.cancel(pending.made.id)
+            assert await stand.dispatcher.cancel(pending.call.id)
             assert (await called(stand, project, "/seen"))["seen"] == ["the caller is gone"]
 
     asyncio.run(scenario())
@@ -81,10 +81,10 @@ def test_the_second_start_is_forked_from_a_fork_server_with_the_apps_imports(tmp
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, source="potassium", idle_timeout=0, environment={"SHOWN": "1"})
-            await until(lambda: any("is warm" in each for each in lines(stand)))
+            await until(lambda: any("is warm" in line for line in lines(stand)))
             await until(lambda: not stand.pool.replicas)
             assert (await called(stand, project, value={"n": 1}))["got"] == {"n": 1}
-            first, second = [each for each in lines(stand) if "ready after" in each]
+            first, second = [line for line in lines(stand) if "ready after" in line]
             assert "started as a process in" in first
             assert "forked from a fork server that has its imports in" in second
 
@@ -96,12 +96,12 @@ def test_a_forked_replica_dies_with_its_fork_server_and_is_started_again(tmp_pat
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, source="potassium", idle_timeout=0)
-            await until(lambda: any("is warm" in each for each in lines(stand)))
+            await until(lambda: any("is warm" in line for line in lines(stand)))
             await until(lambda: not stand.pool.replicas)
             stand.projects.change(project, {"idle_timeout": 600})
             await called(stand, project)
-            (replica,) = stand.pool.of(project.id)
-            others = [pid for pid in orphans(stand.store.id) if pid != replica.pid]
+            (replica,) = stand.pool.of_project(project.id)
+            others = [pid for pid in find_orphans(stand.store.id) if pid != replica.pid]
             for pid in others:
                 os.kill(pid, signal.SIGKILL)
             await until(lambda: replica.state == "ended")

@@ -38,11 +38,11 @@ class Bench:
     def build(self, dockerfile: str, **settings: Any) -> Launch:
         (self.source / "Dockerfile").write_text(dockerfile)
         self.count, self.lines = self.count + 1, []
-        given = {"builder": "process", **settings}
+        options = {"builder": "process", **settings}
         return asyncio.run(
             build(
                 self.source,
-                settings=BuildSettings(cache=self.folder / "cache", **given),
+                settings=BuildSettings(cache=self.folder / "cache", **options),
                 folder=self.folder / f"build{self.count}",
                 log=self.lines.append,
             )
@@ -55,22 +55,22 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    made = Bench(tmp_path)
-    made.write(app_py=APP)
-    return made
+    bench = Bench(tmp_path)
+    bench.write(app_py=APP)
+    return bench
 
 
 def ran(launch: Launch) -> str:
     """What a replica of it says."""
     assert launch.python is not None
-    command = [launch.python if each == "python3" else each for each in launch.command]
+    command = [launch.python if word == "python3" else word for word in launch.command]
     done = subprocess.run(
         command, cwd=launch.workdir, env=launch.environment, capture_output=True, text=True, check=True
     )
     return done.stdout
 
 
-def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
+def test_a_dockerfile_of_bananas_template_builds(bench: Bench) -> None:
     """The lines of its SDXL demo; the packages are those that are here."""
     bench.write(
         requirements_txt="potassium\nPillow>=1\n",
@@ -98,7 +98,7 @@ def test_bananas_own_kind_of_dockerfile(bench: Bench) -> None:
     assert Launch.from_json(launch.to_json()) == launch
 
 
-def test_arguments_variables_and_folders(bench: Bench) -> None:
+def test_arguments_variables_and_working_directories_are_those_of_the_dockerfile(bench: Bench) -> None:
     bench.write(app_py="import os; print(os.environ['B'], os.environ['WHERE'], 'A' in os.environ, os.listdir('.'))")
     text = (
         "ARG TAG=3.11\nFROM python:$TAG\nARG TAG\nARG A=one\nENV B=${A}-${TAG} C=c\nWORKDIR /srv\nWORKDIR app\n"
@@ -118,7 +118,7 @@ def test_arguments_variables_and_folders(bench: Bench) -> None:
     assert not Path("/data").exists()
 
 
-def test_stages_and_what_they_hand_on(bench: Bench) -> None:
+def test_a_stage_copies_files_of_an_earlier_stage(bench: Bench) -> None:
     bench.write(app_py="print(open('/'.join([__import__('os').getcwd(), 'made'])).read())")
     launch = bench.build(
         "FROM python:3 AS made\nWORKDIR /w\nRUN echo from-the-first > made\n"
@@ -167,7 +167,7 @@ def test_dockerignore_and_chmod(bench: Bench) -> None:
     (bench.source / ".dockerignore").write_text("secret.txt\n")
     launch = bench.build("FROM python:3\nWORKDIR /app\nCOPY --chmod=700 . .\nCMD python3 app.py\n")
 
-    assert sorted(each.name for each in Path(launch.workdir).iterdir()) == [
+    assert sorted(path.name for path in Path(launch.workdir).iterdir()) == [
         ".dockerignore",
         "Dockerfile",
         "app.py",
@@ -190,7 +190,7 @@ def test_secrets_reach_a_run_and_nothing_else(bench: Bench) -> None:
 
     assert "got *** ***" in bench.log
     assert "s3cret" not in bench.log + launch.to_json()
-    found = [each for each in bench.folder.rglob("*") if each.is_file() and b"s3cret-s3cret" in each.read_bytes()]
+    found = [path for path in bench.folder.rglob("*") if path.is_file() and b"s3cret-s3cret" in path.read_bytes()]
     assert found == []
 
 
@@ -205,12 +205,12 @@ def test_mounts_are_there_for_the_run_and_gone_after_it(bench: Bench) -> None:
 
     assert ran(launch) == "[]\n"
     assert "\n1\n" in bench.log
-    assert sorted(each.name for each in bench.source.iterdir()) == ["Dockerfile", "app.py"]
-    (kept,) = (bench.folder / "cache" / "mounts").rglob("kept")
-    assert kept.read_text() == "kept\n"
+    assert sorted(path.name for path in bench.source.iterdir()) == ["Dockerfile", "app.py"]
+    (cached,) = (bench.folder / "cache" / "mounts").rglob("kept")
+    assert cached.read_text() == "kept\n"
 
 
-def test_this_repositorys_own_dockerfile(root: Path, bench: Bench) -> None:
+def test_this_repositorys_own_dockerfile_builds(root: Path, bench: Bench) -> None:
     (bench.source / "app.py").unlink()
     bench.source.rmdir()
     bench.source.symlink_to(root)
@@ -229,7 +229,7 @@ def test_this_repositorys_own_dockerfile(root: Path, bench: Bench) -> None:
     assert launch.environment["MODEL"] == "fruitstand"
     assert launch.environment["HF_HOME"] == f"{bench.folder}/build/stage1/root/opt/huggingface"
     assert any(line.startswith("fruitstand: nothing to fetch") for line in lines)
-    assert sorted(each.name for each in Path(launch.workdir).iterdir()) == [
+    assert sorted(path.name for path in Path(launch.workdir).iterdir()) == [
         "app.py", "banana_config.json", "bananastand", "download.py", "models",
     ]  # fmt: skip
 
@@ -245,12 +245,12 @@ def test_this_repositorys_own_dockerfile(root: Path, bench: Bench) -> None:
         ("RUN --mount=type=ssh true", "line 2: a mount of type ssh"),
     ],
 )
-def test_what_matters_and_cannot_be_done_fails_with_its_line(line: str, reason: str, bench: Bench) -> None:
+def test_an_unsupported_line_fails_with_its_text(line: str, reason: str, bench: Bench) -> None:
     with pytest.raises(NotHonoured, match=reason) as raised:
         bench.build(f"FROM python:3\n{line}\nCMD python3 app.py\n")
-    told, begins = str(raised.value), " ".join(line.replace('"', "'").split()[:3])
-    assert "Build it with the container builder (--builder container)" in told
-    assert f'put skip = ["{begins}"] under [build] of bananastand.toml' in told
+    message, begins = str(raised.value), " ".join(line.replace('"', "'").split()[:3])
+    assert "Build it with the container builder (--builder container)" in message
+    assert f'put skip = ["{begins}"] under [build] of bananastand.toml' in message
 
 
 @pytest.mark.parametrize(

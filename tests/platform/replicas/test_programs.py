@@ -152,9 +152,9 @@ def test_the_first_key_is_printed_on_a_terminal_alone(tmp_path: Path) -> None:
         assert piped.key not in piped.output
         assert piped.key.replace("-", "") not in piped.output
         assert str(tmp_path / "one" / "client.toml") in piped.output
-    shown = RealPlatform(tmp_path / "two", terminal=True)
-    shown.stop()
-    assert shown.key in shown.output
+    on_terminal = RealPlatform(tmp_path / "two", terminal=True)
+    on_terminal.stop()
+    assert on_terminal.key in on_terminal.output
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_the_first_key_is_printed_on_a_terminal_alone(tmp_path: Path) -> None:
 def test_no_escape_sequence_of_an_app_reaches_a_terminal(text: str) -> None:
     cleaned = plain(f"a{text}b")
 
-    assert all(each.isprintable() for each in cleaned)
+    assert all(character.isprintable() for character in cleaned)
     assert cleaned.startswith("a")
     assert cleaned.endswith("b")
 
@@ -200,12 +200,12 @@ def test_a_status_page_of_many_projects_does_not_hold_up_the_calls(tmp_path: Pat
         quiet = waits(up)
         stop = threading.Event()
         readers = [threading.Thread(target=read_pages, args=(up, stop)) for _ in range(3)]
-        for each in readers:
-            each.start()
+        for reader in readers:
+            reader.start()
         under_pages = waits(up)
         stop.set()
-        for each in readers:
-            each.join()
+        for reader in readers:
+            reader.join()
         page = httpx2.get(f"http://127.0.0.1:{up.port}/", timeout=30).text
         assert page.count("<h2>") == 301
         assert under_pages < quiet + 0.15, (quiet, under_pages)

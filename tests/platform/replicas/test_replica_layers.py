@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bananastand.platform.replicas.sandbox import in_sandbox, why_no_sandbox
-from bananastand.platform.replicas.writable_layer import layered, remove_layer, why_no_layer, writes_files
+from bananastand.platform.launch import Launch
+from bananastand.platform.replicas.sandbox import sandbox_command, sandbox_problem
+from bananastand.platform.replicas.writable_layer import overlay_command, overlay_problem, remove_layer, writes_files
+from replicas import replica_of
 
 pytestmark = [
     pytest.mark.needs("bwrap"),
-    pytest.mark.skipif(bool(why_no_sandbox() or why_no_layer()), reason="no mount namespaces with overlayfs here"),
+    pytest.mark.skipif(bool(sandbox_problem() or overlay_problem()), reason="no mount namespaces with overlayfs here"),
 ]
 
 
@@ -28,9 +31,11 @@ def root(tmp_path: Path) -> Path:
 
 def run(root: Path, replica: str, code: str) -> tuple[str, Path]:
     """What Python prints in a replica's place, and the replica's layer."""
-    made = in_sandbox((sys.executable, "-c", code), root=str(root), workdir="/app", environment={"PATH": "/usr/bin"})
-    command, layer = layered(made.command, str(root), replica)
-    done = subprocess.run(command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=60)
+    sandboxed = sandbox_command(
+        (sys.executable, "-c", code), root=str(root), workdir="/app", environment={"PATH": "/usr/bin"}
+    )
+    command, layer = overlay_command(sandboxed.command, str(root), replica)
+    done = subprocess.run(command, cwd="/", env=sandboxed.environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), layer
 
@@ -41,8 +46,8 @@ def test_two_replicas_may_write_one_file(path: str, root: Path) -> None:
 
     for replica in ("one", "two"):
         run(root, replica, code.format(path, replica))
-        said, _ = run(root, replica, f"print(open({path!r}).read())")
-        assert said == replica
+        output, _ = run(root, replica, f"print(open({path!r}).read())")
+        assert output == replica
 
 
 @pytest.mark.parametrize(
@@ -76,8 +81,25 @@ def test_what_a_replica_wrote_goes_with_it(root: Path) -> None:
         ("print(1)", False),
     ],
 )  # fmt: skip
-def test_a_version_that_writes_files_is_known_for_one(code: str, wrote: bool, root: Path) -> None:
+def test_writes_files_is_true_after_a_replica_has_written(code: str, wrote: bool, root: Path) -> None:
     _, layer = run(root, "one", code)
     assert writes_files(str(root)) == wrote
     remove_layer(layer)
     assert writes_files(str(root)) == wrote
+
+
+def test_a_replica_that_shares_its_files_says_so_in_its_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bananastand.platform.replicas.starter.overlay_problem", lambda: "no overlayfs")
+    launch = Launch("process", (sys.executable, "-m", "http.server", "8000"), str(root / "app"), root=str(root))
+    lines = list[str]()
+
+    async def scenario() -> None:
+        async with replica_of(launch, lines):
+            pass
+
+    asyncio.run(scenario())
+
+    assert (
+        "has no writable layer of its own: overlayfs does not work here (no overlayfs); replicas share their files"
+        in lines
+    )

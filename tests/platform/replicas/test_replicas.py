@@ -15,7 +15,7 @@ import pytest
 from bananastand.platform.environment import inherited
 from bananastand.platform.launch import Launch
 from bananastand.platform.replicas.orphans import end_orphans
-from bananastand.platform.replicas.start_command import MARK, start_command, worker_words
+from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE, make_start_command, worker_arguments
 from stands import APP, called, deployed, running, until
 
 
@@ -31,21 +31,21 @@ def test_replicas_go_up_with_the_queue_and_down_to_zero(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_an_idle_stand_looks_at_nothing(tmp_path: Path) -> None:
+def test_an_idle_platform_does_no_work(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, idle_timeout=600)
             await called(stand, project)
             await asyncio.sleep(0.1)
-            before, spent = stand.scaling.looks, time.process_time()
+            before, spent = stand.scaling.runs, time.process_time()
             await asyncio.sleep(1.0)
-            assert stand.scaling.looks == before
+            assert stand.scaling.runs == before
             assert time.process_time() - spent < 0.05
 
     asyncio.run(scenario())
 
 
-def test_a_replica_that_holds_too_much_memory_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_over_its_memory_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bananastand.platform.replicas.replica.MEMORY_LOOK", 0.05)
 
     async def scenario() -> None:
@@ -59,7 +59,7 @@ def test_a_replica_that_holds_too_much_memory_is_ended(tmp_path: Path, monkeypat
     asyncio.run(scenario())
 
 
-def test_each_replica_has_a_card_and_projects_take_turns_where_there_is_one(tmp_path: Path) -> None:
+def test_each_replica_has_a_gpu_and_projects_take_turns_where_there_is_one(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, gpus=("3",)) as stand:
             first = await deployed(stand, "first", idle_timeout=600)
@@ -73,25 +73,27 @@ def test_each_replica_has_a_card_and_projects_take_turns_where_there_is_one(tmp_
     asyncio.run(scenario())
 
 
-def test_the_minimum_stands_by_and_comes_back_when_killed(tmp_path: Path) -> None:
+def test_the_minimum_of_replicas_is_ready_and_replaced_when_killed(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, min_replicas=1, idle_timeout=0)
-            (replica,) = stand.pool.of(project.id)
+            (replica,) = stand.pool.of_project(project.id)
             assert replica.pid is not None
             os.killpg(replica.pid, signal.SIGKILL)
             await until(
-                lambda: [e.id for e in stand.pool.of(project.id) if e.state == "ready"] not in ([], [replica.id])
+                lambda: (
+                    [e.id for e in stand.pool.of_project(project.id) if e.state == "ready"] not in ([], [replica.id])
+                )
             )
 
     asyncio.run(scenario())
 
 
-def test_a_replica_that_is_stopped_before_it_began_ends(tmp_path: Path) -> None:
+def test_a_replica_stopped_before_its_first_step_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, idle_timeout=600)
-            (old,) = stand.pool.of(project.id)
+            (old,) = stand.pool.of_project(project.id)
             new = stand.pool.start(project, old.deployment)
             assert new is not None
             new.stop("not wanted any more", 0.0)  # its task has not run a step
@@ -105,8 +107,8 @@ def test_a_replica_that_is_stopped_before_it_began_ends(tmp_path: Path) -> None:
 
 def test_what_a_killed_supervisor_left_is_ended_and_nothing_else() -> None:
     command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
-    orphan = subprocess.Popen(command, env={**os.environ, MARK: "this stand"}, start_new_session=True)
-    other = subprocess.Popen(command, env={**os.environ, MARK: "another"}, start_new_session=True)
+    orphan = subprocess.Popen(command, env={**os.environ, PLATFORM_VARIABLE: "this stand"}, start_new_session=True)
+    other = subprocess.Popen(command, env={**os.environ, PLATFORM_VARIABLE: "another"}, start_new_session=True)
     try:
         time.sleep(0.05)
         assert end_orphans("this stand")[0] == "ended 1 processes that a killed supervisor had left"
@@ -129,15 +131,15 @@ def test_a_replica_sees_nothing_that_could_be_a_secret_of_ours() -> None:
     assert inherited({"PIP_INDEX_URL": "https://pypi.example.com"}, "PIP_") != {}
 
 
-def test_an_app_says_how_many_calls_it_takes(tmp_path: Path) -> None:
+def test_an_app_declares_its_concurrency(tmp_path: Path) -> None:
     """All three at once in one replica, which takes them; the project says nothing of it."""
 
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, max_replicas=2, environment={"SLOTS": "3", "TAKES": "3"})
-            assert stand.builds.takes(project.live) == 3
+            assert stand.builds.concurrency_of(project) == 3
             answers = await asyncio.gather(*(called(stand, project, "/sleep", {"seconds": 0.3}) for _ in range(3)))
-            assert len({each["pid"] for each in answers}) == 1
+            assert len({answer["pid"] for answer in answers}) == 1
             assert not stand.at_limit(project)
             project = stand.projects.change(project, {"concurrency": 1})
             calls = [asyncio.create_task(called(stand, project, "/sleep", {"seconds": 0.5})) for _ in range(2)]
@@ -152,7 +154,7 @@ def test_a_background_task_beside_other_calls_keeps_its_replica(tmp_path: Path) 
         async with running(tmp_path) as stand:
             project = await deployed(stand, idle_timeout=0, max_replicas=1, environment={"SLOTS": "3", "TAKES": "3"})
             await called(stand, project, "/background", {"for": 1.0})
-            (replica,), began = stand.pool.of(project.id), time.monotonic()
+            (replica,), began = stand.pool.of_project(project.id), time.monotonic()
             while time.monotonic() < began + 0.7:
                 await called(stand, project, "/sleep", {"seconds": 0.02})
                 assert replica.state == "ready"
@@ -166,16 +168,16 @@ def test_a_python_file_runs_in_the_worker_or_by_its_own_command(monkeypatch: pyt
     monkeypatch.setenv("BANANASTAND_KEY", "not for replicas")
     launch = Launch("process", ("python3", "-u", "app.py"), "/srv", {"A": "b", "PORT": "1"}, python="/venv/bin/python")
 
-    ours = start_command(launch, stand="s", replica="r", port=9, concurrency=2, secrets={"B": "c"}, gpu="1")
-    theirs = start_command(launch, stand="s", replica="r", port=9, host="potassium")
+    ours = make_start_command(launch, platform="s", replica="r", port=9, concurrency=2, secrets={"B": "c"}, gpu="1")
+    theirs = make_start_command(launch, platform="s", replica="r", port=9, host="potassium")
 
-    assert (ours.command[0], ours.words, ours.concurrency) == ("/venv/bin/python", ("app.py",), 2)
+    assert (ours.command[0], ours.worker_arguments, ours.concurrency) == ("/venv/bin/python", ("app.py",), 2)
     assert {name: ours.environment[name] for name in ("A", "B", "CUDA_VISIBLE_DEVICES")} == {
         "A": "b", "B": "c", "CUDA_VISIBLE_DEVICES": "1",
     }  # fmt: skip
     assert ours.environment["PATH"].startswith("/venv/bin:")
     assert "BANANASTAND_KEY" not in ours.environment
-    assert (theirs.command, theirs.words) == (("/venv/bin/python", "-u", "app.py"), None)
+    assert (theirs.command, theirs.worker_arguments) == (("/venv/bin/python", "-u", "app.py"), None)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ def test_a_python_file_runs_in_the_worker_or_by_its_own_command(monkeypatch: pyt
 def test_python_files_and_modules_run_in_the_worker_and_other_programs_as_they_are(
     command: str, words: str | None
 ) -> None:
-    assert worker_words(tuple(command.split())) == (tuple(words.split()) if words else None)
+    assert worker_arguments(tuple(command.split())) == (tuple(words.split()) if words else None)
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])

@@ -46,7 +46,7 @@ def test_a_project_whose_build_failed_names_the_failure(up: Up) -> None:
     assert "broken has no live version: its build failed: line 3 of the Dockerfile" in error
 
 
-def test_a_call_waits_while_the_first_build_runs_and_is_told_so_in_the_end(up: Up) -> None:
+def test_a_call_that_waits_for_the_first_build_in_vain_says_so(up: Up) -> None:
     build = up.http.post("/stand/v1/projects/slow/deploy", json={"source": "hangs"}).json()["build_id"]
     up.http.patch("/stand/v1/projects/slow", json={"inference_timeout": 1}).raise_for_status()
 

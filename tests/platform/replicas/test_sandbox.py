@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bananastand.platform.replicas.sandbox_mounts import is_hollow, mounts_of, prepare
 
 from bananastand.platform.replicas.sandbox import in_sandbox, why_no_sandbox
-from bananastand.platform.replicas.sandbox_mounts import is_hollow, mounts_of, prepare
 
 pytestmark = pytest.mark.needs("bwrap")
 

@@ -155,7 +155,7 @@ def test_requirements_of_bananastand_toml_replace_those_of_the_dockerfile(bench:
     assert bench.ran(launch) == "1.0"
 
 
-def test_a_pin_that_is_none_is_named(bench: Bench) -> None:
+def test_an_invalid_pin_fails_with_its_text(bench: Bench) -> None:
     bench.write({"bananastand.toml": '[build]\npins = ["torch 2"]\n', "app.py": ""})
     with pytest.raises(
         BuildError, match=r"bananastand.toml: build.pins: 'torch 2' is not a requirement such as torch==2.1.0"

@@ -41,20 +41,20 @@ SANDBOX = pytest.param("sandbox", marks=pytest.mark.needs("bwrap"))
 
 @pytest.fixture(params=[SANDBOX, "led"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return made(tmp_path, monkeypatch, request.param == "sandbox")
+    return bench_in(tmp_path, monkeypatch, request.param == "sandbox")
 
 
 @pytest.fixture(params=[SANDBOX])
 def sandboxed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return made(tmp_path, monkeypatch, True)
+    return bench_in(tmp_path, monkeypatch, True)
 
 
 @pytest.fixture
 def led(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return made(tmp_path, monkeypatch, False)
+    return bench_in(tmp_path, monkeypatch, False)
 
 
-def made(folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: bool) -> Bench:
+def bench_in(folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: bool) -> Bench:
     if not sandbox:
         monkeypatch.setattr(process, "why_no_sandbox", lambda: NONE)
     elif (reason := why_no_sandbox()) is not None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ...environment import PROXIES, addresses, inherited
 from ...launch import Launch
-from ...replicas.start_command import ENGINES as ENGINE_VARIABLES
+from ...replicas.start_command import ENGINE_PREFIXES as ENGINE_VARIABLES
 from ...replicas.start_command import image_tag
 from ...store.private_files import widen
 from ..commands import output, run

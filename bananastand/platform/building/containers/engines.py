@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...environment import inherited
-from ...replicas.start_command import ENGINES as VARIABLES
+from ...replicas.start_command import ENGINE_PREFIXES as VARIABLES
 from ..commands import output, run
 
 __all__ = ["CONTAINERS", "ENGINES", "ContainerEngine", "EngineSearch", "find_engine"]

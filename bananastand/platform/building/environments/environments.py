@@ -260,7 +260,7 @@ class _EnvironmentMaker:
         if quiet:
             log = unheard.append
         python, cache = str(self.folder / "bin" / "python"), self.settings.cache / "packages"
-        installer = Installer(self.uv, python, cache, log, self._lends_pip, self.settings.walls)
+        installer = Installer(self.uv, python, cache, log, self._lends_pip, self.settings.isolation_policy)
         return await installer.run(
             call.words, cwd=call.cwd, environment=call.environment, more=more, hashed=call.is_hashed
         )

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...environment import inherited
-from ...replicas.sandbox_paths import prefixes
-from ...replicas.walls import Walls
+from ...replicas.isolation_policy import IsolationPolicy
+from ...replicas.visible_paths import installation_prefixes
 from ..commands import output, run
 from .installer_sandbox import sandbox_installer
 
@@ -84,7 +84,7 @@ class Installer:
         cache: Of packages, for uv.
         log: Called with each line.
         lends_pip: Whether this process's pip serves the environment, which has to be of the same Python.
-        walls: What the installer and setup scripts are kept from.
+        policy: What the installer and setup scripts are kept from.
     """
 
     uv: str | None
@@ -92,7 +92,7 @@ class Installer:
     cache: Path
     log: Callable[[str], None]
     lends_pip: bool = True
-    walls: Walls | None = None
+    policy: IsolationPolicy | None = None
 
     async def run(
         self,
@@ -140,7 +140,7 @@ class Installer:
         seen = [*self._installations(), *(word for word in command if word.startswith("/"))]
         folder = str(Path(self.python).parent.parent)
         writable = [str(self.cache.parent), folder, *([own["UV_CACHE_DIR"]] if "UV_CACHE_DIR" in own else [])]
-        with sandbox_installer(command, self.walls, cwd=cwd, readable=seen, writable=writable) as (
+        with sandbox_installer(command, self.policy, cwd=cwd, readable=seen, writable=writable) as (
             words,
             more_variables,
         ):
@@ -151,7 +151,11 @@ class Installer:
     def _installations(self) -> set[str]:
         """Return the installations of the interpreter, this program and the installer."""
         programs = [self.python, sys.executable, *([self.uv] if self.uv else [])]
-        return {path for program in programs for path in (*prefixes(program, self.walls), os.path.realpath(program))}
+        return {
+            path
+            for program in programs
+            for path in (*installation_prefixes(program, self.policy), os.path.realpath(program))
+        }
 
 
 def find_uv() -> str | None:

@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...replicas.sandbox_mounts import Mount
-from ...replicas.walls import Walls
+from ...replicas.bind_mounts import Mount
+from ...replicas.isolation_policy import IsolationPolicy
 
 __all__ = ["sandbox_installer"]
 
@@ -22,28 +22,33 @@ WRITTEN = (".cache/pip", ".cache/uv", ".cargo/registry")
 
 @contextmanager
 def sandbox_installer(
-    command: Sequence[str], walls: Walls | None, *, cwd: Path, readable: Sequence[str], writable: Sequence[str]
+    command: Sequence[str],
+    policy: IsolationPolicy | None,
+    *,
+    cwd: Path,
+    readable: Sequence[str],
+    writable: Sequence[str],
 ) -> Generator[tuple[tuple[str, ...], dict[str, str]]]:
-    """Yield the command in a sandbox and variables for it; both unchanged where there are no walls.
+    """Yield the command in a sandbox and variables for it; both unchanged where there are no policy.
 
     Args:
         command: The installer's.
-        walls: Of the build.
+        policy: Of the build.
         cwd: The folder it runs in; where that is a build's, the build's files are there.
         readable: Further files and folders that it reads.
         writable: Folders that it installs into.
     """
-    if walls is None:
+    if policy is None:
         yield tuple(command), {}
         return
     with tempfile.TemporaryDirectory(prefix="bananastand-tmp-") as tmp:
         home = os.path.realpath(os.path.expanduser("~"))
         words = [shutil.which("bwrap") or "bwrap", "--ro-bind", "/", "/"]
-        hidden = sorted({home, walls.data} - {"/"}, key=len)
+        hidden = sorted({home, policy.data} - {"/"}, key=len)
         for place in hidden:
             words += ["--perms", "0700", "--tmpfs", place]
-        seen = [*(f"{home}/{name}" for name in READ), *walls.user, *readable]
-        writable_paths = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, walls), *writable]
+        seen = [*(f"{home}/{name}" for name in READ), *policy.user_paths, *readable]
+        writable_paths = [*(f"{home}/{name}" for name in WRITTEN), *_of_build(cwd, policy), *writable]
         for place in (*writable_paths, tmp):
             nested = any(
                 place != folder and _is_below(place, folder) for folder in writable_paths
@@ -58,16 +63,16 @@ def sandbox_installer(
                 and any(_is_below(os.path.realpath(place), folder) for folder in hidden)
             ):
                 words += ["--ro-bind", place, place]
-        for place in _others(f"{walls.data}/cache", (*writable, *readable)):
+        for place in _others(f"{policy.data}/cache", (*writable, *readable)):
             words += ["--tmpfs", place]
-        words += walls.words((Mount("/", "/"),), "/nothing")
-        is_there = _of_build(cwd, walls) or not any(_is_below(os.path.realpath(cwd), folder) for folder in hidden)
+        words += policy.words((Mount("/", "/"),), "/nothing")
+        is_there = _of_build(cwd, policy) or not any(_is_below(os.path.realpath(cwd), folder) for folder in hidden)
         yield (*words, "--chdir", str(cwd) if is_there else "/", "--", *command), {"TMPDIR": tmp}
 
 
-def _of_build(cwd: Path, walls: Walls) -> list[str]:
+def _of_build(cwd: Path, policy: IsolationPolicy) -> list[str]:
     """Return the folder of the build that the working folder belongs to."""
-    builds, real = f"{walls.data}/builds/", os.path.realpath(cwd)
+    builds, real = f"{policy.data}/builds/", os.path.realpath(cwd)
     return [builds + real[len(builds) :].partition("/")[0]] if real.startswith(builds) else []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...environment import inherited
 from ...launch import Launch
-from ...replicas.sandbox import why_no_sandbox
+from ...replicas.sandbox import sandbox_problem
 from ..dockerfile.dockerfile import Dockerfile
 from ..dockerfile.image_command import ImageCommand, resolve_command
 from ..errors import BuildError, DockerfileError
@@ -43,7 +43,7 @@ async def build_process(
     Raises:
         BuildError: The build failed; the text says why and what to do.
     """
-    done, no_sandbox = dict[int, StageBuild](), why_no_sandbox()
+    done, no_sandbox = dict[int, StageBuild](), sandbox_problem()
     if no_sandbox:
         log(f"absolute paths: led into the build word by word, as no mount namespace can be made: {no_sandbox}")
     for stage in dockerfile.needed():

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ...environment import inherited
 from ...hub_cache import library_caches
-from ...replicas.sandbox import in_sandbox
+from ...replicas.sandbox import sandbox_command
 from ..commands import run
 from ..dockerfile.dockerfile import Instruction
 from ..dockerfile.shell import ShellCommand, ShellError, parse_commands
@@ -329,14 +329,14 @@ class RunExecutor:
         programs = write_shims(stage.settings.cache / "shims")
         environment["PATH"] = f"{programs}:{environment['PATH']}"
         visible = [str(programs), *stage.mounts.origins]
-        walls = stage.settings.walls
+        policy = stage.settings.isolation_policy
         if python is not None and not python.key.startswith("adopted"):
             visible.append(str(Path(python.bin).parent))  # `python -m spacy download` puts its models there
-        elif python is not None and walls is not None:
-            walls = dataclasses.replace(walls, user=walls.user | {str(python.bin)})
-        sandboxed = in_sandbox(
+        elif python is not None and policy is not None:
+            policy = dataclasses.replace(policy, user_paths=policy.user_paths | {str(python.bin)})
+        sandboxed = sandbox_command(
             command, root=str(stage.rootfs.root), workdir=self.folder, environment=environment, visible=visible,
-            writable=read.writes, walls=walls,
+            writable=read.writes, policy=policy,
         )  # fmt: skip
         return sandboxed.command, sandboxed.environment
 

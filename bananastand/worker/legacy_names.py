@@ -1,6 +1,6 @@
-"""Names and forms of older Potassium on a newer one: a repository that pins no version gets the newest.
+"""Adds the names and forms of older Potassium versions to a newer one: a repository without a pin gets the newest.
 
-Each is added only where the installed version lacks it, and what is used is said once in the log.
+A name is added only where the installed version lacks it, and its use is logged once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import inspect
 import sys
 from typing import Any, Callable
 
-__all__ = ["add_old_names"]
+__all__ = ["add_legacy_names"]
 
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
-def add_old_names(module: Any) -> None:
+def add_legacy_names(module: Any) -> None:
     """Give the class Potassium of a `potassium` package the names that earlier versions had."""
     kind = module.Potassium
     if getattr(kind, "_bananastand_adapted", False):
@@ -37,17 +37,17 @@ def add_old_names(module: Any) -> None:
             setattr(kind, name, function)
     for name in ("handler", "background", "async_handler"):
         if hasattr(kind, name) and "gpu" not in inspect.signature(getattr(kind, name)).parameters:
-            setattr(kind, name, _forgiving(kind, name))
+            setattr(kind, name, _tolerant_decorator(kind, name))
 
 
-def _say(text: str) -> None:
-    if text not in _said:
-        _said.add(text)
+def _log_once(text: str) -> None:
+    if text not in _logged:
+        _logged.add(text)
         sys.stderr.write(f"potassium: {text}\n")
 
 
 def _accept_mode(kind: Any) -> None:
-    """Potassium("name", mode="serve"), up to 0.0.6."""
+    """Accept Potassium("name", mode="serve"), which versions up to 0.0.6 had."""
     original = kind.__init__
     if "mode" in inspect.signature(original).parameters:
         return
@@ -62,7 +62,7 @@ def _accept_mode(kind: Any) -> None:
 
 
 def _keep_context(kind: Any) -> None:
-    """An init() that returns nothing, after set_cache or set_context, has the context that it set."""
+    """Use the context of set_cache or set_context for an init() that returns nothing."""
     original = kind.init
 
     @functools.wraps(original)
@@ -77,20 +77,20 @@ def _keep_context(kind: Any) -> None:
     kind.init = init
 
 
-def _forgiving(kind: Any, name: str) -> Callable[..., Any]:
-    """A decorator that also takes gpu= (0.0.9, 0.0.10), path= (0.0.5, 0.0.6) and the bare form (0.0.3, 0.0.4)."""
+def _tolerant_decorator(kind: Any, name: str) -> Callable[..., Any]:
+    """Return a decorator that also takes gpu= (0.0.9, 0.0.10), path= (0.0.5, 0.0.6) and no call (0.0.3, 0.0.4)."""
     original = getattr(kind, name)
-    first = next((each for each in inspect.signature(original).parameters if each != "self"), "route")
+    first = next((name for name in inspect.signature(original).parameters if name != "self"), "route")
 
     @functools.wraps(original)
     def decorator(self: Any, route: Any = "/", *args: Any, **known: Any) -> Any:
         if callable(route):
             return _bare(self, original, route)
         if known.pop("gpu", None) is not None:
-            _say(f"gpu= of @app.{name} is Potassium 0.0.9's; it changes nothing here")
-        for each in ("path", "route"):
-            if each in known:
-                route = known.pop(each)
+            _log_once(f"gpu= of @app.{name} is Potassium 0.0.9's; it changes nothing here")
+        for keyword in ("path", "route"):
+            if keyword in known:
+                route = known.pop(keyword)
         if first not in ("route", "path"):
             return original(self, route, *args, **known)
         return original(self, **{first: route}, **known)
@@ -99,10 +99,10 @@ def _forgiving(kind: Any, name: str) -> Callable[..., Any]:
 
 
 def _bare(app: Any, original: Any, function: Callable[[Any, Any], Any]) -> Any:
-    """@app.handler above a function of the cache and JSON that returns JSON."""
+    """Register a function of 0.0.3: it takes the cache and JSON, and returns JSON."""
     if not hasattr(app, "_endpoints") and not hasattr(app, "endpoints"):
         return original(app, function)
-    _say("@app.handler without parentheses is Potassium 0.0.3's form; its function gets JSON and returns JSON")
+    _log_once("@app.handler without parentheses is Potassium 0.0.3's form; its function gets JSON and returns JSON")
     response = sys.modules[type(app).__module__].Response
 
     @functools.wraps(function)
@@ -114,7 +114,7 @@ def _bare(app: Any, original: Any, function: Callable[[Any, Any], Any]) -> Any:
 
 
 def _async_handler(self: Any, path: str = "/", result_webhook: Any = None, **known: Any) -> Any:
-    _say("@app.async_handler is Potassium 0.0.5's name of @app.background")
+    _log_once("@app.async_handler is Potassium 0.0.5's name of @app.background")
     decorator = self.background(known.get("route", path))
 
     def decorate(function: Callable[[Any, Any], Any]) -> Any:
@@ -135,7 +135,7 @@ def _async_handler(self: Any, path: str = "/", result_webhook: Any = None, **kno
 
 
 def _set_context(self: Any, val: Any) -> None:
-    _say("set_cache and set_context are names of Potassium up to 0.0.8; a later init() returns the context")
+    _log_once("set_cache and set_context are names of Potassium up to 0.0.8; a later init() returns the context")
     self._bananastand_context = val
     self._context = val
     if hasattr(self, "context"):
@@ -147,5 +147,5 @@ def _get_context(self: Any) -> Any:
 
 
 def _optimize(self: Any, model: Any) -> Any:
-    _say("optimize was a build step of Banana; it returns the model as it is")
+    _log_once("optimize was a build step of Banana; it returns the model as it is")
     return model

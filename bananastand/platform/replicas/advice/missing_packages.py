@@ -1,4 +1,4 @@
-"""Names of packages: what to install for a module or a shared library that an app does not find."""
+"""The packages that bring a missing Python module or shared library."""
 
 from __future__ import annotations
 
@@ -65,28 +65,28 @@ LIBRARIES = {
 
 
 def python_package(module: str) -> str:
-    """The package that has a module: `pillow` for `PIL.Image`."""
+    """Return the package that has a module: `pillow` for `PIL.Image`."""
     top = module.partition(".")[0]
     return PACKAGES.get(module) or PACKAGES.get(top) or top.replace("_", "-")
 
 
 def library_package(library: str) -> str | None:
-    """The Debian package of a shared library, None for an unknown one."""
+    """Return the Debian package of a shared library; None for an unknown one."""
     return LIBRARIES.get(library)
 
 
 def requirement_files(source: Path) -> list[str]:
-    """The requirement files of a repository, as paths in it."""
+    """Return the requirement files of a repository, as paths in it."""
     found = [*source.glob("*requirements*.txt"), *source.glob("*/*requirements*.txt")]
-    return sorted(str(each.relative_to(source)) for each in found)
+    return sorted(str(path.relative_to(source)) for path in found)
 
 
 def requires(source: Path, file: str, package: str) -> bool:
     """Whether a requirement file names a package, in any version."""
-    wanted = _plain(re.split(r"[<>=!~\[; ]", package, maxsplit=1)[0])
+    name = _plain(re.split(r"[<>=!~\[; ]", package, maxsplit=1)[0])
     text = (source / file).read_text(encoding="utf-8", errors="replace")
-    names = (re.split(r"[<>=!~\[;@ ]", line.strip(), maxsplit=1)[0] for line in text.splitlines())
-    return wanted in {_plain(name) for name in names}
+    listed = (re.split(r"[<>=!~\[;@ ]", line.strip(), maxsplit=1)[0] for line in text.splitlines())
+    return name in {_plain(other) for other in listed}
 
 
 def _plain(name: str) -> str:

@@ -1,6 +1,6 @@
-"""Which files of this machine outside of the system folders a sandboxed program needs: interpreters, and what is named.
+"""Finds the files of this machine, outside of the system folders, that a sandboxed program needs to see.
 
-Knows environments, variables that lead to folders, and the hub's cache; mounts nothing.
+These are interpreters, the paths in environment variables, and the hub's cache.
 """
 
 from __future__ import annotations
@@ -14,64 +14,70 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .sandbox_mounts import SYSTEM, Mount
-from .walls import Walls
+from .bind_mounts import SYSTEM, Mount
+from .isolation_policy import IsolationPolicy
 
-__all__ = ["hub_mount", "needed_paths", "prefixes"]
+__all__ = ["hub_cache_mounts", "required_mounts", "installation_prefixes"]
 
 LISTS = frozenset(
     {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "MANPATH", "BANANASTAND_SHARED_HUB"}
 )
 
 
-def needed_paths(
+def required_mounts(
     command: Sequence[str],
     environment: Mapping[str, str],
     root: str,
     visible: Sequence[str],
-    walls: Walls | None = None,
+    policy: IsolationPolicy | None = None,
 ) -> list[Mount]:
-    """What a program needs of this machine outside of the system folders, at its own path.
+    """Return the mounts of what a program needs outside of the system folders, at its own path.
 
-    Its interpreter, the folders of PATH, this package, and every absolute path that a variable's value names; with
-    walls, those that they let it see.
+    These are its interpreter, the folders of PATH, this package, and every absolute path in a variable.
+
+    Args:
+        command: The program and its arguments.
+        environment: Of the program.
+        root: The build's file tree.
+        visible: Further paths, writable.
+        policy: The isolation; its `allows_reading` decides about each path.
     """
-    read, write = set[str](), {root, *(os.path.abspath(each) for each in visible)}
+    read, write = set[str](), {root, *(os.path.abspath(path) for path in visible)}
     home = os.path.realpath(environment.get("HOME") or "/")
-    homes = {"/", home, os.path.realpath(os.path.expanduser("~"))} if walls else {"/", home}
-    home = os.path.realpath(os.path.expanduser("~")) if walls else home
+    homes = {"/", home, os.path.realpath(os.path.expanduser("~"))} if policy else {"/", home}
+    home = os.path.realpath(os.path.expanduser("~")) if policy else home
     package = str(Path(__file__).resolve().parents[2])
 
-    def lets_see(part: str) -> bool:
-        return walls is None or part.startswith(package) or walls.lets_see(part, root)
+    def is_allowed(part: str) -> bool:
+        return policy is None or part.startswith(package) or policy.allows_reading(part, root)
 
-    search = ":".join(part for part in environment.get("PATH", "").split(":") if lets_see(part))
-    named = [command[0] if command[0].startswith("/") else shutil.which(command[0], path=search)] if command else []
-    for program in (*named, *(shutil.which(each, path=search) for each in ("python3", "python", "node"))):
-        for prefix in prefixes(program, walls) if program else ():
-            read |= walls.narrowed(prefix, home) if walls else {prefix}
+    search = ":".join(part for part in environment.get("PATH", "").split(":") if is_allowed(part))
+    own = [command[0] if command[0].startswith("/") else shutil.which(command[0], path=search)] if command else []
+    for program in (*own, *(shutil.which(name, path=search) for name in ("python3", "python", "node"))):
+        for prefix in installation_prefixes(program, policy) if program else ():
+            read |= policy.program_folders(prefix, home) if policy else {prefix}
     read.add(package)
     for name, value in environment.items():
         for part in value.split(":"):
             if not part.startswith("/") or name in ("HOME", "PWD", "OLDPWD", "TMPDIR") or not os.path.exists(part):
                 continue
-            if not lets_see(part):
+            if not is_allowed(part):
                 continue
             if name in LISTS:
                 folder = os.path.dirname(part) if os.path.basename(part) in ("bin", "shims") else part
-                read |= walls.narrowed(folder, home) if walls else {folder}
+                read |= policy.program_folders(folder, home) if policy else {folder}
             elif os.path.isfile(part):  # what it names may lie beside it, as the folder of a model does
-                read.add(part if walls and os.path.realpath(os.path.dirname(part)) in homes else os.path.dirname(part))
+                read.add(part if policy and os.path.realpath(os.path.dirname(part)) in homes else os.path.dirname(part))
             elif not name.startswith("XDG_"):
-                (write if walls is None or walls.lets_write(part, root) else read).add(part)
+                (write if policy is None or policy.allows_writing(part, root) else read).add(part)
     write -= homes
     found = {path: Mount(path, path) for path in read - homes} | {p: Mount(p, p, "write") for p in write}
     mounts = [found[path] for path in sorted(found, key=lambda path: (path.count("/"), path))]
-    return [mount for mount in mounts if os.path.exists(mount.source) and _is_wanted(mount, root)]
+    return [mount for mount in mounts if os.path.exists(mount.source) and _is_needed(mount, root)]
 
 
-def hub_mount(environment: Mapping[str, str], root: str, walls: Walls | None = None) -> list[Mount]:
-    """The machine's hub cache in the place of the home folder's, unless a variable names one or the build has one."""
+def hub_cache_mounts(environment: Mapping[str, str], root: str, policy: IsolationPolicy | None = None) -> list[Mount]:
+    """Return the mount of the machine's hub cache in the app's home, unless a variable or the build has a cache."""
     if any(environment.get(name) for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")):
         return []
     shared = os.path.expanduser("~/.cache/huggingface/hub")
@@ -80,11 +86,11 @@ def hub_mount(environment: Mapping[str, str], root: str, walls: Walls | None = N
         not os.path.lexists(f"{root}{target}") or _has_only_folders(f"{root}{target}")
     ):
         return []
-    return [Mount(shared, target, "write" if walls is None or walls.builds else "read")]
+    return [Mount(shared, target, "write" if policy is None or policy.is_for_builds else "read")]
 
 
-def _is_wanted(mount: Mount, root: str) -> bool:
-    """Not what the system folders bring already, what the build has itself, or what lies in the tree."""
+def _is_needed(mount: Mount, root: str) -> bool:
+    """Whether a mount adds something: not a system folder, nor what the build has itself, nor a path in the tree."""
     if mount.target == root:
         return True
     top = mount.target.split("/")[1]
@@ -100,9 +106,14 @@ def _has_only_folders(path: str) -> bool:
     return not any(names for _, _, names in os.walk(path))
 
 
-def prefixes(program: str, walls: Walls | None) -> set[str]:
-    """The installation of a program: the folder above its bin, for each link on the way, and a venv's base."""
-    found, led, path = set[str](), set[str](), os.path.abspath(program)
+def installation_prefixes(program: str, policy: IsolationPolicy | None) -> set[str]:
+    """Return the folders of a program's installation: above its bin, for each link on the way, and a venv's base.
+
+    Args:
+        program: The path of the program.
+        policy: Folders that are not installations are left out where there is a policy.
+    """
+    found, linked, path = set[str](), set[str](), os.path.abspath(program)
     for _ in range(16):
         folder = os.path.dirname(path)
         prefix = os.path.dirname(folder) if os.path.basename(folder) == "bin" else folder
@@ -113,18 +124,18 @@ def prefixes(program: str, walls: Walls | None) -> set[str]:
                 if key.strip() == "home":
                     base = os.path.dirname(value.strip())
                     found |= {base, os.path.realpath(base)}
-        if walls is None or not prefix.startswith(f"{walls.data}/"):  # what a build made leads to nothing else
+        if policy is None or not prefix.startswith(f"{policy.data}/"):  # a build's environment links to no other folder
             for site in glob.glob(f"{glob.escape(prefix)}/lib/python3*/site-packages"):
-                led |= set(_led_to(site))
+                linked |= set(_linked_folders(site))
         if not os.path.islink(path):
             break
         path = os.path.normpath(os.path.join(folder, os.readlink(path)))
-    kept = found if walls is None else {prefix for prefix in found if walls.lets_install(prefix)}
-    return (kept | led) - {"/"}
+    allowed = found if policy is None else {prefix for prefix in found if policy.allows_installation(prefix)}
+    return (allowed | linked) - {"/"}
 
 
-def _led_to(site: str) -> Iterator[str]:
-    """Folders outside of an environment that it takes packages from: by .pth files, and installed as editable."""
+def _linked_folders(site: str) -> Iterator[str]:
+    """Yield the folders outside of an environment with packages of it: from .pth files and editable installs."""
     for note in glob.glob(f"{glob.escape(site)}/*.pth"):
         with suppress(OSError, ValueError):
             lines = Path(note).read_text(encoding="utf-8").splitlines()
