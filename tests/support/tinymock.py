@@ -1,4 +1,4 @@
-"""A provider with three operations, made up for the tests of the kernel."""
+"""A provider of animals, made up for the tests of the kernel."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import ApiResponse
 from bananastand_mocks.kernel.app import ProviderApp
-from bananastand_mocks.kernel.call import Answer, Call
-from bananastand_mocks.kernel.contract import Contract
-from bananastand_mocks.kernel.errors import Problem, ProviderError
+from bananastand_mocks.kernel.call import ApiCall
 from bananastand_mocks.kernel.limits import Allowance
 from bananastand_mocks.kernel.provider import Credential, Provider
 from bananastand_mocks.kernel.world import World
@@ -90,7 +91,7 @@ UNWRITABLE = {"nan": float("nan"), "surrogate": "\ud800"}
 
 def list_animals(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     legs = parameters.get("legs")
-    return {"animals": [each for each in world.table("zoo.animals").values() if legs in (None, each["legs"])]}
+    return {"animals": [item for item in world.table("zoo.animals").values() if legs in (None, item["legs"])]}
 
 
 def create_animal(world: World, body: dict[str, Any]) -> dict[str, Any]:
@@ -115,9 +116,9 @@ async def get_animal(world: World, parameters: dict[str, Any], sound: str) -> di
     return {**found, "sound": sound}
 
 
-def delete_animal(world: World, parameters: dict[str, Any]) -> Answer:
+def delete_animal(world: World, parameters: dict[str, Any]) -> ApiResponse:
     world.table("zoo.animals").pop(parameters["id"], None)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
 def grow(world: World, details: dict[str, Any]) -> None:
@@ -135,7 +136,7 @@ class Zoo(Provider):
     title = "Zoo"
     max_body = 1000
     endpoints: Mapping[str, Any] = {
-        each.__name__: each for each in (list_animals, create_animal, get_animal, delete_animal)
+        item.__name__: item for item in (list_animals, create_animal, get_animal, delete_animal)
     }
     events = {"zoo.grow": grow}
     resources = {"sound": "moo"}
@@ -144,16 +145,16 @@ class Zoo(Provider):
     def __init__(self) -> None:
         self.contract = Contract(CONTRACT)
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         if "x-api-key" not in call.headers:
             raise ProviderError("unauthorized")
         return "zoo", call.headers["x-api-key"]
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
-        fields = [f"{each.where} {each.field} {each.rule}" for each in problem.violations]
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
+        fields = [f"{item.where} {item.field} {item.rule}" for item in problem.violations]
         status = problem.status or STATUSES[problem.condition]
         body = {"oops": problem.condition, **({"fields": fields} if fields else {})}
-        return Answer(body, status, self.limit_headers(problem.details["allowance"]) if status == 429 else {})
+        return ApiResponse(body, status, self.limit_headers(problem.details["allowance"]) if status == 429 else {})
 
     def fill(self, world: World, kind: Kind) -> None:
         if kind == "development":
@@ -174,7 +175,7 @@ class Response:
     def __init__(self, messages: list[dict[str, Any]]) -> None:
         self.status: int = messages[0]["status"]
         self.headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-        self.content = b"".join(each.get("body", b"") for each in messages[1:])
+        self.content = b"".join(item.get("body", b"") for item in messages[1:])
 
     def json(self) -> Any:
         return json.loads(self.content)

@@ -80,7 +80,7 @@ def simulated(world: World) -> Generator[None]:
             "bananastand.platform.replicas.start_command.redirection_problem", return_value="not in a simulation"
         ),
         mock.patch("bananastand.platform.replicas.pool.redirection_problem", return_value="not in a simulation"),
-        mock.patch("bananastand.platform.replicas.replica.end_left"),
+        mock.patch("bananastand.platform.replicas.replica.end_stragglers"),
         mock.patch("bananastand.platform.store.calls.SMALL", 150),
         mock.patch("bananastand.platform.scheduling.dispatcher.SMALL", 150),
         mock.patch("os.fsync"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from pathlib import Path
+
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
+
 from ..kernel.world import World
 from ..kernel.worlds import Kind
 from ..lowcodeapi.upstream import Upstream
@@ -21,12 +24,13 @@ class FalAIUpstream(Upstream):
     id = "falai"
     title = "fal.ai"
     description = "Models, prices, usage, analytics, compute instances and batches of requests"
+    contract_file = Path(__file__).parents[1] / "lowcodeapi" / "falai.yaml"
     headers = HEADERS
     credential = KEY
     endpoints = ENDPOINTS
     events = EVENTS
 
-    def render(self, problem: Problem) -> Answer:
+    def render(self, problem: Problem) -> ApiResponse:
         """fal's own error."""
         return render(problem)
 

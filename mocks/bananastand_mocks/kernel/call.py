@@ -1,35 +1,34 @@
-"""One call and its answer, as the kernel and the endpoints pass them on. Knows no transport."""
+"""One call to an operation, as the HTTP handler builds it and the providers' functions read it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bananastand.contracts.operation import Operation
+from bananastand.contracts.request import ApiRequest
+
 if TYPE_CHECKING:
-    from .contract import Operation
     from .faults import Fault
     from .limits import Allowance
     from .world import World
 
-__all__ = ["JSON", "Answer", "Call", "Endpoint"]
+__all__ = ["ApiCall", "EndpointFunction"]
 
-JSON = "application/json"
-
-Endpoint = Callable[..., Any]
+EndpointFunction = Callable[..., Any]
 
 
-class Call:
-    """A request that has found its operation.
+class ApiCall(ApiRequest):
+    """A request whose operation is known, in a world.
 
-    `path` and `query` are as they came, the parsed parameters are handed to the endpoint. `headers` are lower-case,
-    `raw` the body's bytes, `body` its JSON (None without one). `origin` is the scheme and host the caller used, `root`
-    the path below which the provider is served. World and credential are known after authentication, and `allowance` is
-    what is left of the rate limit under which the call was counted.
+    Attributes:
+        world: The world of the credential; before authentication that of the address.
+        credential: The secret that the call carries; None for an operation without one.
+        faults: The injected faults that strike this call.
+        allowance: What is left of the rate limit under which the call was counted; None where none applies.
     """
 
-    __slots__ = ("_world", "allowance", "body", "credential", "faults", "headers", "method", "operation", "origin",
-                 "path", "query", "raw", "root", "target")  # fmt: skip
+    __slots__ = ("allowance", "credential", "faults", "world")
 
     def __init__(
         self,
@@ -39,40 +38,13 @@ class Call:
         path: dict[str, str],
         query: dict[str, Any],
         headers: dict[str, str],
+        world: World,
         *,
         origin: str = "",
         root: str = "",
     ) -> None:
-        self.operation, self.method, self.target = operation, method, target
-        self.path, self.query, self.headers = path, query, headers
-        self.origin, self.root = origin, root
-        self.raw = b""
-        self.body: Any = None
+        super().__init__(operation, method, target, path, query, headers, origin=origin, root=root)
+        self.world = world
         self.credential: str | None = None
         self.faults: list[Fault] = []
         self.allowance: Allowance | None = None
-        self._world: World | None = None
-
-    @property
-    def world(self) -> World:
-        """The world the call belongs to; only after authentication."""
-        assert self._world is not None, "no world before authentication"
-        return self._world
-
-    def enter(self, world: World, credential: str | None) -> None:
-        """Place the call in a world, as the holder of a credential."""
-        self._world, self.credential = world, credential
-
-
-@dataclass(slots=True)
-class Answer:
-    """What goes back. `body` is JSON, or bytes where `content_type` is not JSON; None means no body at all.
-
-    Header names are lower-case. `pieces` is a body that is sent as it comes; it raises where it breaks off.
-    """
-
-    body: Any = None
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    content_type: str = JSON
-    pieces: AsyncGenerator[bytes] | None = None

@@ -1,0 +1,102 @@
+"""The gateway's own description of an upstream: /definition and /metadata. Knows contracts, no upstream by name.
+
+Both are generated, as LowCodeAPI generates them from its table of routes, and are poorer than the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.operation import Operation
+from bananastand.contracts.schemas import Schemas
+
+__all__ = ["definition", "literal_places", "metadata"]
+
+CATEGORY = "AI Cloud"  # A:20, C:30: the one category both documents name
+EXAMPLES: dict[str, Any] = {"string": "", "number": 0, "integer": 0, "boolean": False, "object": {}, "array": []}
+REFUSED = {"401": {"description": "API token required", "content": {"application/json": {}}}}
+
+
+def literal_places(operation: Operation) -> list[str]:
+    """Path parameters that stand in the path as literal words, their values in the query (A:96)."""
+    words = operation.template.split("/")
+    return [name for name in operation.query.required if name in words]
+
+
+def definition(provider: str, description: str, contract: Contract) -> dict[str, Any]:
+    """OpenAPI 3.0, its paths keyed by the literal addresses."""
+    schemas, paths = Schemas(contract.document), dict[str, Any]()
+    for operation in _listed(contract):
+        paths.setdefault(operation.template, {})[operation.method.lower()] = _described(operation, schemas)
+    return {
+        "openapi": "3.0.0",
+        "info": {"description": description},
+        "servers": [{"description": "LowCodeAPI", "url": f"https://api.lowcodeapi.com/{provider}"}],
+        "paths": paths,
+        "components": {"securitySchemes": {"ApiToken": {"type": "apiKey", "in": "query", "name": "api_token"}}},
+        "security": [{"ApiToken": []}],
+    }
+
+
+def metadata(provider: str, contract: Contract) -> dict[str, Any]:
+    """The addresses of an upstream by category."""
+    paths: list[str] = []
+    for operation in _listed(contract):
+        paths += [operation.template, f"{operation.template}~{operation.method.lower()}"]
+    listed = {"id": provider, "paths": list(dict.fromkeys(paths))}
+    return {"message": f"API metadata for {provider}", "res": {CATEGORY: listed}}
+
+
+def _listed(contract: Contract) -> Iterator[Operation]:
+    return (each for each in contract.by_id.values() if each.id != "get_base")
+
+
+def _described(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    spec = operation.spec
+    described: dict[str, Any] = {
+        "tags": [CATEGORY],
+        "parameters": [_parameter(operation, schemas.resolve(each), schemas) for each in spec.get("parameters", [])],
+        "responses": REFUSED,
+        "summary": spec.get("summary", ""),
+        "description": spec.get("description", spec.get("summary", "")),
+        "security": [{"ApiToken": []}],
+    }
+    if operation.takes_json:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _body(spec, schemas)}}}
+    return described
+
+
+def _parameter(operation: Operation, declared: Any, schemas: Schemas) -> dict[str, Any]:
+    kind = _type(declared.get("schema", {}), schemas)
+    return {
+        "name": declared["name"],
+        "in": "path" if declared["name"] in literal_places(operation) else "query",
+        "description": declared.get("description", ""),
+        "required": bool(declared.get("required")),
+        "schema": {"type": kind, "example": EXAMPLES[kind]},
+    }
+
+
+def _body(spec: Any, schemas: Schemas) -> dict[str, Any]:
+    schema = schemas.resolve(spec["requestBody"]["content"]["application/json"]["schema"])
+    required = schema.get("required", [])
+    properties: dict[str, dict[str, Any]] = {
+        name: {
+            "type": _type(each, schemas),
+            "description": schemas.resolve(each).get("description", ""),
+            **({"required": True} if name in required else {}),
+        }
+        for name, each in schema.get("properties", {}).items()
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "example": {name: EXAMPLES[each["type"]] for name, each in properties.items()},
+    }
+
+
+def _type(schema: Any, schemas: Schemas) -> str:
+    kind = schemas.resolve(schema).get("type", "object")
+    return kind if isinstance(kind, str) else str(kind[0])
