@@ -20,7 +20,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """Builds in the test's folder."""
     sandbox = request.param == "sandbox"
     if not sandbox:
-        monkeypatch.setattr(process, "why_no_sandbox", lambda: NO_SANDBOX)
+        monkeypatch.setattr(process, "sandbox_problem", lambda: NO_SANDBOX)
     elif (reason := sandbox_problem()) is not None:
         pytest.skip(reason)
     return Bench(tmp_path, sandboxed=sandbox)

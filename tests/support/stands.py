@@ -75,7 +75,7 @@ async def build(order: BuildRequest) -> Launch:
 @asynccontextmanager
 async def running(data: Path, *, builder: Builder = build, **settings: Any) -> AsyncGenerator[Platform]:
     """A started stand, closed in the end."""
-    stand = Platform(Settings(data=data, **{**QUICK, **settings}), builder)
+    platform = Platform(Settings(data=data, **{**QUICK, **settings}), builder)
     try:
         await platform.start()
         yield platform

@@ -42,5 +42,5 @@ def test_an_invalid_option_fails_with_its_name_and_value(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         Engine(tiny.model_file(), tiny.stable_diffusion(tmp_path_factory.mktemp("a")), **options_from_environment())

@@ -29,7 +29,7 @@ def sandbox_installer(
     readable: Sequence[str],
     writable: Sequence[str],
 ) -> Generator[tuple[tuple[str, ...], dict[str, str]]]:
-    """Yield the command in a sandbox and variables for it; both unchanged where there are no policy.
+    """Yield the command in a sandbox and variables for it; both unchanged without a policy.
 
     Args:
         command: The installer's.
@@ -65,7 +65,7 @@ def sandbox_installer(
                 words += ["--ro-bind", place, place]
         for place in _others(f"{policy.data}/cache", (*writable, *readable)):
             words += ["--tmpfs", place]
-        words += policy.words((Mount("/", "/"),), "/nothing")
+        words += policy.bwrap_arguments((Mount("/", "/"),), "/nothing")
         is_there = _of_build(cwd, policy) or not any(_is_below(os.path.realpath(cwd), folder) for folder in hidden)
         yield (*words, "--chdir", str(cwd) if is_there else "/", "--", *command), {"TMPDIR": tmp}
 
