@@ -1,7 +1,7 @@
-"""The one seam through which a host tells an engine that a caller is gone or out of time.
+"""Cancellation: how the host of an app tells an engine that a caller is gone or its time is up.
 
-Knows neither HTTP nor diffusion. A host opens a `scope` around a handler; whatever works inside asks the scope's
-token at every point where it can stop. Threads do not inherit a scope: hand the token over.
+A host opens a `scope` around a handler; code inside checks the scope's token wherever it can stop. Threads do not
+inherit a scope: pass the token to them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ __all__ = ["Cancelled", "Token", "current", "scope"]
 
 
 class Cancelled(Exception):
-    """The work was called off; the text says by what."""
+    """The work was cancelled; the text says why."""
 
 
 class Token:
-    """One caller's wish to go on. Safe to use from any thread.
+    """Whether one caller's work goes on. Safe to use from any thread.
 
-    timeout: seconds from now after which the work is called off, or None for no limit.
+    Args:
+        timeout: Seconds from now after which the work is cancelled; None for no limit.
     """
 
     def __init__(self, timeout: float | None = None) -> None:
@@ -29,11 +30,11 @@ class Token:
         self._reason: str | None = None
 
     def cancel(self, reason: str = "cancelled by the caller") -> None:
-        """Call the work off; the first reason stands."""
+        """Cancel the work; the first reason counts."""
         self._reason = self._reason or reason
 
     def check(self) -> None:
-        """Raise Cancelled if the work was called off or its time is up."""
+        """Raise Cancelled if the work was cancelled or its time is up."""
         if self._reason is None and self._deadline is not None and time.monotonic() >= self._deadline:
             self._reason = "out of time"
         if self._reason is not None:
@@ -44,13 +45,13 @@ _current: ContextVar[Token | None] = ContextVar("bananastand_cancel", default=No
 
 
 def current() -> Token | None:
-    """The token of the innermost scope, if any."""
+    """Return the token of the innermost scope, if any."""
     return _current.get()
 
 
 @contextlib.contextmanager
 def scope(token: Token) -> Generator[Token]:
-    """Make `token` the current one inside the with block."""
+    """Make `token` the current one in the with block."""
     reset = _current.set(token)
     try:
         yield token

@@ -1,7 +1,6 @@
-"""The one guarded way to post to a URL that a stranger named (webhooks).
+"""Posts to URLs that strangers choose, such as webhooks, with checked addresses, timeouts, retries and signatures.
 
-Knows addresses, time limits, attempts and signatures. Knows nothing of what is posted, nor of who asked
-for it, and keeps no record: callers store the `Attempt`s. Sync on purpose: async callers use a thread.
+Synchronous: async callers use a thread. Callers store the attempts if they need a record.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ __all__ = [
 
 logger = logging.getLogger("bananastand.outbound")
 
-CONNECT_SECONDS = 5.0  # for each address that a host resolves to
-DRAIN_SECONDS, DRAIN_BYTES = 1.0, 64 * 1024  # of the answer's body, read as a courtesy and thrown away
+CONNECT_SECONDS = 5.0  # for every address that a host resolves to
+DRAIN_SECONDS, DRAIN_BYTES = 1.0, 64 * 1024  # of the response's body, which is read as a courtesy and discarded
 FINAL_ERRORS = ("address not allowed", "invalid URL", "credentials in URL", "invalid header")
 NAT64 = IPv6Network("64:ff9b::/96")
 IPV6_UNICAST = IPv6Network("2000::/3")  # is_global also says yes to ::127.0.0.1 and fec0::1
@@ -55,33 +54,48 @@ _Rule = tuple[str | IPv4Network | IPv6Network, int | None]  # a host or a networ
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try. `ok` means a 2xx status; `error` is a fixed text that holds no part of the URL."""
+    """One attempt to deliver.
+
+    Attributes:
+        ok: Whether the status was 2xx.
+        status: The status, if there was a response.
+        error: Why it failed, a fixed text without any part of the URL.
+        seconds: How long it took.
+        address: The IP address that was tried last, or was refused.
+    """
 
     ok: bool
     status: int | None
     error: str | None
     seconds: float
-    address: str | None  # the IP address that was tried last, or that was refused
+    address: str | None
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Every attempt, in order; there is always at least one."""
+    """The attempts of one delivery, in order; at least one."""
 
     attempts: tuple[Attempt, ...]
 
     @property
     def ok(self) -> bool:
+        """Whether the last attempt succeeded."""
         return self.attempts[-1].ok
 
 
 @dataclass(frozen=True)
 class AddressPolicy:
-    """Which addresses may be connected to: those of `base`, and those that `allowed` lists.
+    """Which addresses may be connected to.
 
-    `allowed` holds hosts and IP addresses, either with `:port`, and networks; a listed host is trusted
-    with whatever it resolves to. Link-local, multicast, unspecified, broadcast and cloud metadata
-    addresses stay refused, listed or not. An entry that cannot be read raises ValueError.
+    Link-local, multicast, unspecified, broadcast and cloud metadata addresses are always refused.
+
+    Args:
+        base: "public" for globally routable addresses, "loopback" for this machine.
+        allowed: Further hosts and IP addresses, either with `:port`, and networks. A listed host is trusted with
+            whatever it resolves to.
+
+    Raises:
+        ValueError: An entry is none of these.
     """
 
     base: Literal["public", "loopback"]
@@ -89,32 +103,33 @@ class AddressPolicy:
     _rules: tuple[_Rule, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Parse the entries of `allowed`."""
         object.__setattr__(self, "_rules", tuple(map(_read_rule, self.allowed)))
 
     @classmethod
     def public(cls, allowed: Iterable[str] = ()) -> AddressPolicy:
-        """Globally routable addresses: for servers that face strangers."""
+        """Return a policy for globally routable addresses, for servers that strangers use."""
         return cls("public", tuple(allowed))
 
     @classmethod
     def loopback(cls, allowed: Iterable[str] = ()) -> AddressPolicy:
-        """This machine alone: for the mocks."""
+        """Return a policy for this machine alone, for the mocks."""
         return cls("loopback", tuple(allowed))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> AddressPolicy:
-        """`public`, and the comma separated entries of BANANASTAND_ALLOW_WEBHOOKS."""
+        """Return the public policy with the comma-separated entries of BANANASTAND_ALLOW_WEBHOOKS."""
         entries = environ.get("BANANASTAND_ALLOW_WEBHOOKS", "").split(",")
         return cls.public(entry.strip() for entry in entries if entry.strip())
 
     def permits(self, address: str, *, host: str, port: int) -> bool:
-        """Whether `address`, which `host` resolved to just now, may be connected to on `port`."""
+        """Return whether `address`, which `host` has just resolved to, may be connected to on `port`."""
         named, reached = _embedded(ip_address(address.partition("%")[0]))
         if _is_never_allowed(reached):
             return False
         host = host.lower().rstrip(".")
-        for what, on_port in self._rules:
-            if on_port in (None, port) and (host == what if isinstance(what, str) else named in what):
+        for rule, on_port in self._rules:
+            if on_port in (None, port) and (host == rule if isinstance(rule, str) else named in rule):
                 return True
         if self.base == "loopback":
             return named.is_loopback  # a gateway's translation of 127.0.0.1 is not our loopback
@@ -122,12 +137,12 @@ class AddressPolicy:
 
 
 def sign(body: bytes, secret: str) -> str:
-    """HMAC-SHA256 over the exact bytes of `body`, as 64 lower-case hex digits."""
+    """Return the HMAC-SHA256 of the exact bytes of `body`, as 64 lower-case hexadecimal digits."""
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 def verify(body: bytes, signature: str, secret: str) -> bool:
-    """Whether `signature` is `sign(body, secret)`, in time that does not tell where they differ."""
+    """Return whether `signature` is `sign(body, secret)`, compared in constant time."""
     return hmac.compare_digest(sign(body, secret).encode(), signature.encode(errors="replace"))
 
 
@@ -142,9 +157,17 @@ def deliver(
     sleep: Callable[[float], object] = time.sleep,
     on_attempt: Callable[[Attempt], object] | None = None,
 ) -> Delivery:
-    """Post at once and then, while `may_retry`, after each of `waits` (seconds).
+    """Post a body, and retry while `may_retry`.
 
-    `timeout` is for each attempt; `on_attempt` is told of each as it ends.
+    Args:
+        url: Where to post to.
+        body: The body.
+        policy: The addresses that may be connected to.
+        headers: The request's headers.
+        timeout: Seconds for one attempt.
+        waits: Seconds before every retry.
+        sleep: Waits that long.
+        on_attempt: Called with every attempt as it ends.
     """
     attempts: list[Attempt] = []
     headers = tuple(headers)
@@ -160,7 +183,7 @@ def deliver(
 
 
 def may_retry(attempt: Attempt) -> bool:
-    """True for network trouble, 408, 425, 429 and 5xx; a refused URL and any other status are final."""
+    """Return whether to retry: after network errors, 408, 425, 429 and 5xx; all else is final."""
     if attempt.status is not None:
         return attempt.status in (408, 425, 429) or attempt.status >= 500
     return attempt.error not in (None, *FINAL_ERRORS)
@@ -169,28 +192,34 @@ def may_retry(attempt: Attempt) -> bool:
 def deliver_once(
     url: str, body: bytes, *, policy: AddressPolicy, headers: Headers = (), timeout: float = 10.0
 ) -> Attempt:
-    """Post `body` once, within `timeout` seconds of wall time in all; never raises for what it meets.
+    """Post a body once, without redirects and proxies. Network errors are returned and not raised.
 
-    No redirects, no proxies. Content-Type is application/json and User-Agent bananastand unless `headers`
-    names others. The status decides: trouble while the answer's body is read does not matter.
+    The status decides: errors while the response's body is read do not matter.
+
+    Args:
+        url: Where to post to.
+        body: The body.
+        policy: The addresses that may be connected to.
+        headers: The request's headers; Content-Type is application/json and User-Agent bananastand unless given here.
+        timeout: Seconds of wall time in all.
     """
     import httpcore2
 
     started = time.monotonic()
-    line = _Line(policy, started + timeout)
+    connection = _Connection(policy, started + timeout)
     status, error, origin = None, None, "unreadable URL"
     try:
         target = _read_url(url)
         origin = f"{target.scheme}://{target.netloc.decode()}"  # no more of it: paths hold secrets too
-        status = _post(target, body, headers, line)
+        status = _post(target, body, headers, connection)
         error = None if 200 <= status < 300 else f"status {status}"
     except httpcore2.RemoteProtocolError:
         error = "no HTTP answer"
     except (_Refused, OSError, UnicodeError, httpcore2.LocalProtocolError) as caught:
         error = _explain(caught)
-    attempt = Attempt(error is None, status, error, time.monotonic() - started, line.address)
+    attempt = Attempt(error is None, status, error, time.monotonic() - started, connection.address)
     level = logging.INFO if attempt.ok else logging.WARNING
-    logger.log(level, "%s (%s): %s in %.2f s", origin, line.address, error or status, attempt.seconds)
+    logger.log(level, "%s (%s): %s in %.2f s", origin, connection.address, error or status, attempt.seconds)
     return attempt
 
 
@@ -257,24 +286,24 @@ def _read_url(url: str) -> httpx2.URL:
     return target
 
 
-def _post(target: httpx2.URL, body: bytes, headers: Headers, line: _Line) -> int:
+def _post(target: httpx2.URL, body: bytes, headers: Headers, connection: _Connection) -> int:
     """The status of the answer."""
     import httpcore2
 
-    given = [(name.encode(), value.encode()) for name, value in headers]
-    if not any(name.lower() == b"content-type" for name, _ in given):
-        given.append((b"Content-Type", b"application/json"))
+    sent = [(name.encode(), value.encode()) for name, value in headers]
+    if not any(name.lower() == b"content-type" for name, _ in sent):
+        sent.append((b"Content-Type", b"application/json"))
     own = [(b"Host", target.netloc), (b"Connection", b"close")]
-    if not any(name.lower() == b"user-agent" for name, _ in given):
+    if not any(name.lower() == b"user-agent" for name, _ in sent):
         own.append((b"User-Agent", b"bananastand"))
     url = httpcore2.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
     # Certificates never carry the dot of an absolute name.
     extensions = {"sni_hostname": target.raw_host.decode().rstrip(".")}
     with (
-        httpcore2.ConnectionPool(network_backend=cast("httpcore2.NetworkBackend", line)) as pool,
-        pool.stream("POST", url, headers=own + given, content=body, extensions=extensions) as response,
+        httpcore2.ConnectionPool(network_backend=cast("httpcore2.NetworkBackend", connection)) as pool,
+        pool.stream("POST", url, headers=own + sent, content=body, extensions=extensions) as response,
     ):
-        line.end = min(line.end, time.monotonic() + DRAIN_SECONDS)
+        connection.end = min(connection.end, time.monotonic() + DRAIN_SECONDS)
         with suppress(OSError, httpcore2.RemoteProtocolError):
             size = 0
             for chunk in response.iter_stream():
@@ -284,7 +313,7 @@ def _post(target: httpx2.URL, body: bytes, headers: Headers, line: _Line) -> int
         return response.status
 
 
-class _Line:
+class _Connection:
     """One connection: resolves once, checks every address, dials those, all before one deadline.
 
     It is the network backend and the stream of httpcore2, and so stands below the URL: Host header, SNI
@@ -296,42 +325,42 @@ class _Line:
         self.address: str | None = None
         self.sock: socket.socket  # from connect_tcp on
 
-    def left(self, at_most: float = float("inf")) -> float:
+    def remaining(self, at_most: float = float("inf")) -> float:
         """Seconds to the deadline; TimeoutError when it has passed."""
         seconds = min(self.end - time.monotonic(), at_most)
         if seconds <= 0:
             raise TimeoutError
         return seconds
 
-    def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> _Line:
-        found = _resolve(host, port, self.left())
-        for _family, sockaddr in found:
+    def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> _Connection:
+        addresses = _resolve(host, port, self.remaining())
+        for _family, sockaddr in addresses:
             self.address = str(sockaddr[0])
             if not self.policy.permits(self.address, host=host, port=port):
                 raise _Refused("address not allowed")
         failure: OSError = socket.gaierror("no address")
-        for family, sockaddr in found:
+        for family, sockaddr in addresses:
             self.address = str(sockaddr[0])
             try:
-                self.sock = _dial(family, sockaddr, self.left(CONNECT_SECONDS))
+                self.sock = _dial(family, sockaddr, self.remaining(CONNECT_SECONDS))
                 return self
             except OSError as error:
                 failure = error
         raise failure
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str, **_: object) -> _Line:
-        self.sock.settimeout(self.left())
+    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str, **_: object) -> _Connection:
+        self.sock.settimeout(self.remaining())
         self.sock = ssl_context.wrap_socket(self.sock, server_hostname=server_hostname)
         return self
 
     def read(self, max_bytes: int, **_: object) -> bytes:
-        self.sock.settimeout(self.left())
+        self.sock.settimeout(self.remaining())
         return self.sock.recv(max_bytes)
 
     def write(self, buffer: bytes, **_: object) -> None:
         import httpcore2
 
-        self.sock.settimeout(self.left())
+        self.sock.settimeout(self.remaining())
         try:
             self.sock.sendall(buffer)
         except ConnectionError as error:  # httpcore2 then looks for an early answer, such as a 413
@@ -350,8 +379,8 @@ def _resolve(host: str, port: int, seconds: float) -> list[SocketAddress]:
 
     def look_up() -> None:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            answer.set_result([(family, sockaddr) for family, _, _, _, sockaddr in found])
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.set_result([(family, sockaddr) for family, _, _, _, sockaddr in addresses])
         except Exception as error:
             answer.set_exception(error)
 

@@ -1,4 +1,4 @@
-"""Delivers webhooks from a few threads, only some of them to one host at a time. Knows no record of what was sent."""
+"""Delivers webhooks from a few threads, with a limit of concurrent deliveries to one host."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class _Webhook:
 
 
 class WebhookQueue:
-    """Threads start when there is something to send and end when there is nothing left.
+    """A queue of webhooks and the threads that deliver them, which end when the queue is empty.
 
     Args:
-        policy: Which addresses may be called.
-        threads: Deliveries at once.
-        per_host: Of these to one host.
-        length: Webhooks that are not delivered yet; `send` waits while there are so many.
-        waits: Seconds before each further attempt of a webhook.
+        policy: The addresses that may be connected to.
+        threads: Concurrent deliveries.
+        per_host: Concurrent deliveries to one host.
+        length: Undelivered webhooks at most; `send` blocks while there are so many.
+        waits: Seconds before every retry of a webhook.
     """
 
     def __init__(
@@ -48,7 +48,8 @@ class WebhookQueue:
         length: int = 256,
         waits: Sequence[float] = (1.0, 5.0, 15.0),
     ) -> None:
-        self._policy, self._most, self._per_host, self._length, self._waits = policy, threads, per_host, length, waits
+        self._policy, self._max_threads, self._per_host = policy, threads, per_host
+        self._length, self._waits = length, waits
         self._changed = threading.Condition()
         self._waiting: deque[_Webhook] = deque()
         self._later: list[tuple[float, int, _Webhook]] = []
@@ -57,31 +58,37 @@ class WebhookQueue:
         self._threads = self._undelivered = 0
 
     def send(self, url: str, body: bytes, *, failed: Callable[[Attempt], None] | None = None) -> None:
-        """Queue a webhook, once there is room; `failed` is called with its last attempt if none succeeds."""
+        """Queue a webhook, once the queue has room.
+
+        Args:
+            url: Where to post to.
+            body: The body.
+            failed: Called with the last attempt if none succeeds.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._undelivered < self._length)
             self._undelivered += 1
             self._waiting.append(_Webhook(url, body, _host(url), failed=failed))
-            if self._threads < self._most:
+            if self._threads < self._max_threads:
                 self._threads += 1
                 threading.Thread(target=self._work, name="webhook", daemon=True).start()
             self._changed.notify_all()
 
     def _work(self) -> None:
         while (webhook := self._next()) is not None:
-            is_over = True
+            is_final = True
             try:
                 attempt = deliver_once(webhook.url, webhook.body, policy=self._policy)
-                is_over = attempt.ok or not may_retry(attempt) or webhook.tries >= len(self._waits)
-                if is_over and not attempt.ok and webhook.failed is not None:
+                is_final = attempt.ok or not may_retry(attempt) or webhook.tries >= len(self._waits)
+                if is_final and not attempt.ok and webhook.failed is not None:
                     webhook.failed(attempt)
             except Exception:
-                log.exception("the webhook to %s is given up", webhook.host)
+                log.exception("the webhook to %s is dropped", webhook.host)
             finally:
-                self._leave(webhook, is_over=is_over)
+                self._settle(webhook, is_final=is_final)
 
     def _next(self) -> _Webhook | None:
-        """The next that may be sent; None when nothing is left for this thread."""
+        """Return the next webhook that may be sent; None when nothing is left for this thread."""
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -92,17 +99,17 @@ class WebhookQueue:
                         self._waiting.remove(webhook)
                         self._active[webhook.host] += 1
                         return webhook
-                if not self._waiting and len(self._later) < self._threads:  # as many threads wait for those
+                if not self._waiting and len(self._later) < self._threads:  # as many other threads wait for those
                     self._threads -= 1
                     return None
                 self._changed.wait(self._later[0][0] - now if self._later else None)
 
-    def _leave(self, webhook: _Webhook, *, is_over: bool) -> None:
+    def _settle(self, webhook: _Webhook, *, is_final: bool) -> None:
         with self._changed:
             self._active[webhook.host] -= 1
             if not self._active[webhook.host]:
                 del self._active[webhook.host]
-            if is_over:
+            if is_final:
                 self._undelivered -= 1
             else:
                 due = time.monotonic() + self._waits[webhook.tries]

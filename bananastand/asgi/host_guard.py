@@ -37,7 +37,7 @@ class HostGuard:
         cross_origin: Iterable[str] = (),
         *,
         local_names: bool = False,
-        server: str = "stand",
+        server: str = "platform",
         option: str = "--allow-host",
     ) -> None:
         self._hosts = LOOPBACK | {host.lower() for host in hosts if host}

@@ -8,7 +8,7 @@ from typing import Any
 from bananastand.asgi.bodies import BodyBudget
 from bananastand.asgi.refusals import Dialect, plain_json
 from bananastand.banana_api.service import banana_services
-from bananastand.platform.http.app import StandServer
+from bananastand.platform.http.app import PlatformServer
 from bananastand.platform.http.banana_runtime import PlatformRuntime
 from bananastand.platform.http.dialects import dialect_of_platform
 from bananastand.platform.http.pushes import GITHUB, git_app, github_app
@@ -24,7 +24,7 @@ OPEN = ("/lowcodeapi/falai", "/fal", "/gobananas", "/paperbanana", "/w")  # the 
 
 def platform_application(
     platform: Platform, options: Options, fronts: dict[int, str], url: str, secure: list[int]
-) -> tuple[StandServer, Dialect]:
+) -> tuple[PlatformServer, Dialect]:
     """Build the application of all ports.
 
     Args:
@@ -41,7 +41,7 @@ def platform_application(
     services = banana_services(runtime, runtime.is_key, BodyBudget(platform.settings.body_memory))
     mocks, others = _mocks(options) if options.mocks else (None, plain_json)
     pushes = {"/git": git_app(platform, url), GITHUB: github_app(platform, options.github_secret)}
-    application = StandServer(
+    application = PlatformServer(
         platform,
         {**services, **pushes},
         fronts=fronts,

@@ -32,7 +32,7 @@ from bananastand.platform.http.forward_proxy import ForwardProxy
 from bananastand.platform.http.node_hook import node_options, write_node_hook
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.start_command import MARK
-from bananastand.platform.settings import Settings, cards, default_data
+from bananastand.platform.settings import Settings, default_data, list_gpus
 from bananastand.platform.store.private_files import UMASK, protect_memory
 
 from ._platform_application import platform_application
@@ -66,7 +66,7 @@ def run(options: Options, builder: Builder | None = None, **changed: Any) -> int
     settings = Settings(
         data=data,
         secrets=secrets,
-        gpus=cards(),
+        gpus=list_gpus(),
         memory_mb=options.memory_mb,
         max_connections=options.max_connections,
         queue_length=options.queue,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bananastand.platform.store.disk_usage import spelled
+from bananastand.platform.store.disk_usage import format_size
 
 from ._connection import AsJson, Key, Url, as_json, connected, table
 
@@ -19,11 +19,11 @@ def df(url: Url = None, key: Key = None, json_: AsJson = False) -> None:
         disk = stand.get("/disk")
     if json_:
         return as_json(disk)
-    rows = [(each["name"], spelled(each["bytes"]), each["entries"], each["what"]) for each in disk["parts"]]
-    budget = f", of {spelled(disk['budget'])} allowed" if disk["budget"] else ""
-    rows.append(("total", spelled(disk["total"]), "", f"{disk['data']}{budget}"))
-    rows.append(("reclaimable", spelled(disk["reclaimable"]), "", "bananastand prune"))
-    rows.append(("free", spelled(disk["free"]), "", "on its disk"))
+    rows = [(each["name"], format_size(each["bytes"]), each["entries"], each["what"]) for each in disk["parts"]]
+    budget = f", of {format_size(disk['budget'])} allowed" if disk["budget"] else ""
+    rows.append(("total", format_size(disk["total"]), "", f"{disk['data']}{budget}"))
+    rows.append(("reclaimable", format_size(disk["reclaimable"]), "", "bananastand prune"))
+    rows.append(("free", format_size(disk["free"]), "", "on its disk"))
     return table(("PART", "SIZE", "ENTRIES", "WHAT"), rows)
 
 
@@ -42,7 +42,7 @@ def prune(
     if json_:
         return as_json(done)
     if done["removed"]:
-        rows = [(each["kind"], spelled(each["bytes"]), each["path"], each["reason"]) for each in done["removed"]]
+        rows = [(each["kind"], format_size(each["bytes"]), each["path"], each["reason"]) for each in done["removed"]]
         table(("KIND", "SIZE", "PATH", "REASON"), rows)
-    typer.echo(f"{spelled(done['bytes'])} {'would be given back' if dry_run else 'given back'}")
+    typer.echo(f"{format_size(done['bytes'])} {'would be given back' if dry_run else 'given back'}")
     return None

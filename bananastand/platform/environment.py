@@ -1,4 +1,4 @@
-"""What builds and replicas see of this process's own environment: nothing that could be a secret of its user."""
+"""Selects which of the platform's own environment variables reach builds and replicas: none that could be a secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 __all__ = ["PROXIES", "addresses", "inherited", "is_loopback"]
 
-PASSED = frozenset(
+INHERITED = frozenset(
     ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
     + ("SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
     + ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "TOKENIZERS_PARALLELISM")
@@ -15,7 +15,7 @@ PASSED = frozenset(
 PREFIXES = ("LC_", "HF_", "XDG_", "NVIDIA_", "OMP_", "GOMP_", "KMP_", "MKL_", "TORCH_", "TRANSFORMERS_") + (
     ("HUGGINGFACE_", "HUGGING_FACE_", "DIFFUSERS_", "DATASETS_", "SENTENCE_TRANSFORMERS_", "MODELSCOPE_")
 )
-OURS = frozenset(
+OWN = frozenset(
     f"BANANASTAND_{name}"
     for name in ("MODELS", "MODE", "POLICY", "ROWS", "QUEUE", "DEVICE", "ACCELERATION", "ALLOW_WEBHOOKS", "STAND")
 )
@@ -28,17 +28,21 @@ SECRET = ("TOKEN", "KEY", "SECRET", "PASSWORD")
 
 
 def inherited(environment: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    """Where things are, the language, proxies, and how torch, the hub and our engine behave; with these prefixes more.
+    """Return the variables for paths, language, proxies, torch, the model hub and our engine.
 
-    Whatever else a deploy needs it is given: by `--env`, by `--secret`, or by `bananastand up --pass`.
+    A deploy gets further ones by `--env`, `--secret`, or `bananastand up --pass`.
+
+    Args:
+        environment: The variables to choose from.
+        prefixes: Prefixes of further names; names that could hold a secret stay out all the same.
     """
-    return {name: value for name, value in environment.items() if _passes(name, prefixes)}
+    return {name: value for name, value in environment.items() if _is_inherited(name, prefixes)}
 
 
 def addresses(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of the inherited environment holds in a container too: the hub's addresses and switches, and proxies.
+    """Return the inherited variables that make sense in a container too: the hub's addresses and switches, and proxies.
 
-    What names a place on this machine's disk stays here.
+    Paths of this machine's disk are left out.
     """
     return {
         name: value
@@ -48,7 +52,7 @@ def addresses(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own, which a container with a network of its own does not reach.
+    """Return whether an address is on loopback, which a container with a network of its own does not reach.
 
     >>> is_loopback("http://127.0.0.1:8080/hub"), is_loopback("https://mirror.example")
     (True, False)
@@ -56,7 +60,7 @@ def is_loopback(address: str) -> bool:
     return LOOPBACK.match(address) is not None
 
 
-def _passes(name: str, prefixes: tuple[str, ...]) -> bool:
-    if name in PASSED or name in OURS:
+def _is_inherited(name: str, prefixes: tuple[str, ...]) -> bool:
+    if name in INHERITED or name in OWN:
         return True
     return name.startswith((*PREFIXES, *prefixes)) and not any(word in name.upper() for word in SECRET)

@@ -1,13 +1,13 @@
-"""What goes wrong in the local Banana. Each has a code for the stand's own API and a text a user can act on.
+"""The platform's errors. Each has a code for the platform's own API, and a text that a user can act on.
 
 PlatformError
     NotFound             there is no such project, build, key, call
-    Refused              the request makes no sense as it stands
-    Conflict             it does not fit the state of things, such as a second stand on one data directory
-    Unauthorized         no key, or a wrong one
-    TooBusy              too many calls wait, or too much is being sent; the same may pass later
-    StoreError           the database does not take or give a row
-        StoreFull        because the disk is full
+    Refused              the request is invalid
+    Conflict             the request does not fit the current state, such as a second platform on one data directory
+    Unauthorized         the API key is missing or invalid
+    TooBusy              too many calls wait, or too much is being sent; the same request may succeed later
+    StoreError           the database failed
+        StoreFull        the disk is full
     ReplicaFailed        a replica did not start, or ended
 """
 
@@ -27,38 +27,47 @@ __all__ = [
 
 
 class PlatformError(Exception):
-    """The root; `code` and `status` are what the stand's own API answers."""
+    """The root of the errors.
+
+    Attributes:
+        code: The code that the platform's own API answers.
+        status: Its HTTP status.
+    """
 
     code = "failed"
     status = 500
 
 
 class NotFound(PlatformError):
-    """There is none of that name."""
+    """There is no such project, build, key or call."""
 
     code, status = "not_found", 404
 
 
 class Refused(PlatformError):
-    """What was asked for cannot be done, whatever the state of things."""
+    """The request is invalid, whatever the current state."""
 
     code, status = "invalid", 400
 
 
 class Conflict(PlatformError):
-    """What was asked for cannot be done now."""
+    """The request does not fit the current state."""
 
     code, status = "conflict", 409
 
 
 class Unauthorized(PlatformError):
-    """No key, or none that is valid."""
+    """The API key is missing or invalid."""
 
     code, status = "unauthorized", 401
 
 
 class TooBusy(PlatformError):
-    """A limit of what waits or is being sent is reached; `retry_after` says in how many seconds to come again."""
+    """A limit of waiting calls or of uploads is reached.
+
+    Attributes:
+        retry_after: Seconds after which to try again.
+    """
 
     code, status = "too_busy", 429
 
@@ -74,12 +83,12 @@ class StoreError(PlatformError):
 
 
 class StoreFull(StoreError):
-    """The disk is full: nothing new is taken."""
+    """The disk is full: the platform accepts nothing new."""
 
     code, status = "disk_full", 503
 
 
 class ReplicaFailed(PlatformError):
-    """A replica did not get ready, or is gone; the text ends with its last words."""
+    """A replica did not get ready, or has ended; the text ends with its last log lines."""
 
     code, status = "replica_failed", 503

@@ -1,4 +1,4 @@
-"""What a build made: how a replica of it is started. The border between building and running; knows neither."""
+"""How a replica of a build is started: the result of building, and the input of running."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Launch:
     Attributes:
         kind: A process of this machine, or a container.
         command: CMD in exec form.
-        workdir: A folder of this machine for a process, of the image for a container.
-        environment: ENV lines and the deploy's environment, never secrets.
+        workdir: The working directory: a folder of this machine for a process, of the image for a container.
+        environment: Variables of ENV lines and of the deploy, without secrets.
         python: The interpreter of a process.
-        image: Of a container.
-        engine: "docker", "podman" or "buildah", of a container.
+        image: The image of a container.
+        engine: The program that runs a container: "docker", "podman" or "buildah".
         isolation: buildah's --isolation, where its default does not work.
-        volumes: Folders of this machine that a container reads, by their places in it.
+        volumes: Folders of this machine that a container reads, by their paths in it.
         port: The port the app is expected to listen on, from EXPOSE or bananastand.toml; None if neither names one.
         health: The path that answers 200 when the app is ready, from bananastand.toml; None to try the known ones.
         root: The build's file tree, whose absolute paths a process sees where a mount namespace works.
-        named: Paths of this machine that the deploy's environment names, which stay in sight.
+        named: Paths of this machine that the deploy's environment names, which stay visible.
     """
 
     kind: Literal["process", "container"]
@@ -44,12 +44,12 @@ class Launch:
     volumes: dict[str, str] = field(default_factory=dict[str, str])
 
     def to_json(self) -> str:
-        """As text for a row; from_json gives the same launch back."""
+        """Return JSON from which `from_json` makes the same launch."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError for what to_json did not write."""
+        """Return the launch that `to_json` wrote. Raises ValueError for any other text."""
         try:
             values = cast("dict[str, Any]", json.loads(text))
             values["command"] = tuple(values["command"])

@@ -1,4 +1,4 @@
-"""What the stand tells Prometheus, in a registry of its own. Reads the parts when asked, and counts what ends."""
+"""The platform's Prometheus metrics, in a registry of its own."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from .replicas.pool import Pool
 from .replicas.replica import Replica
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.pending_call import PendingCall
-from .store.builds import OVER, Build
-from .store.calls import WEBSOCKET, Outcome
+from .store.builds import FINAL_STATES, Build
+from .store.calls import WEBSOCKET, CallOutcome
 from .store.projects import Projects
 
 __all__ = ["Metrics"]
 
-SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
+BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 STATES = ("starting", "ready", "draining", "stopping")
 
 
 class Metrics:
-    """Gauges are read from the parts, counters are fed by their notices."""
+    """Gauges are read from the platform's parts at each scrape; counters and histograms follow its events.
 
-    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher, cards: int) -> None:
+    Args:
+        projects: The projects.
+        pool: The replicas.
+        dispatcher: The calls.
+        gpus: How many GPUs the platform uses.
+    """
+
+    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher, gpus: int) -> None:
         self.registry = registry = CollectorRegistry()
-        self._projects, self._cards = projects, cards
+        self._projects = projects
         self._builds = Counter("bananastand_builds", "Builds that are over", ("state",), registry=registry)
         self._calls = Counter("bananastand_calls", "Calls that are over", ("project", "state"), registry=registry)
         self._cold = Counter("bananastand_cold_starts", "Replicas that got ready", ("project",), registry=registry)
@@ -36,37 +43,37 @@ class Metrics:
             "bananastand_replica_failures", "Replicas that ended by themselves", ("project",), registry=registry
         )
         self._run = Histogram(
-            "bananastand_call_run_seconds", "In a replica", ("project",), buckets=SECONDS, registry=registry
+            "bananastand_call_run_seconds", "In a replica", ("project",), buckets=BUCKETS, registry=registry
         )
         self._wait = Histogram(
-            "bananastand_call_wait_seconds", "For a replica", ("project",), buckets=SECONDS, registry=registry
+            "bananastand_call_wait_seconds", "For a replica", ("project",), buckets=BUCKETS, registry=registry
         )
         self._start = Histogram(
-            "bananastand_start_seconds", "From start to ready", ("project",), buckets=SECONDS, registry=registry
+            "bananastand_start_seconds", "From start to ready", ("project",), buckets=BUCKETS, registry=registry
         )
-        registry.register(_Now(projects, pool, dispatcher, cards))
-        dispatcher.ended.append(self._ended)
-        pool.changed.append(self._changed)
+        registry.register(_GaugeCollector(projects, pool, dispatcher, gpus))
+        dispatcher.on_end.append(self._count_call)
+        pool.changed.append(self._count_start)
 
     def text(self) -> bytes:
-        """In Prometheus' format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def built(self, build: Build) -> None:
-        """A build has changed its state."""
-        if build.state in OVER:
+    def count_build(self, build: Build) -> None:
+        """Count a build that has reached its final state."""
+        if build.state in FINAL_STATES:
             self._builds.labels(build.state).inc()
 
-    def _ended(self, pending: PendingCall, outcome: Outcome, seconds: float) -> None:
-        call = pending.made
+    def _count_call(self, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
+        call = pending.call
         name = self._name(call.project_id)
         self._calls.labels(name, "failed" if outcome.error is not None else "succeeded").inc()
         if call.begun is not None:
-            if call.method != WEBSOCKET:  # how long one is open says nothing of how quick the app is
+            if call.method != WEBSOCKET:  # how long one is open does not say how fast the app is
                 self._run.labels(name).observe(seconds)
             self._wait.labels(name).observe(max(0.0, call.begun - call.created))
 
-    def _changed(self, replica: Replica) -> None:
+    def _count_start(self, replica: Replica) -> None:
         name = self._name(replica.project_id)
         if replica.state == "ready" and replica.took is not None:
             self._cold.labels(name).inc()
@@ -79,11 +86,11 @@ class Metrics:
         return project.name if project is not None else "removed"
 
 
-class _Now(Collector):
-    """What there is at this moment."""
+class _GaugeCollector(Collector):
+    """Reads the gauges at a scrape."""
 
-    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher, cards: int) -> None:
-        self._projects, self._pool, self._dispatcher, self._cards = projects, pool, dispatcher, cards
+    def __init__(self, projects: Projects, pool: Pool, dispatcher: Dispatcher, gpus: int) -> None:
+        self._projects, self._pool, self._dispatcher, self._gpus = projects, pool, dispatcher, gpus
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         replicas = GaugeMetricFamily("bananastand_replicas", "Replicas by state", labels=("project", "state"))
@@ -92,16 +99,16 @@ class _Now(Collector):
         memory = GaugeMetricFamily("bananastand_replica_memory_bytes", "Memory of its replicas", labels=("project",))
         for project in self._projects.list():
             own = self._pool.of(project.id)
-            tally = Tally(each.state for each in own)
+            tally = Tally(replica.state for replica in own)
             for state in STATES:
                 replicas.add_metric((project.name, state), tally[state])
-            line = self._dispatcher.line(project.id)
-            queued.add_metric((project.name,), len(line.waiting))
-            running.add_metric((project.name,), len(line.at_work))
-            memory.add_metric((project.name,), sum(each.memory for each in own))
+            queue = self._dispatcher.queue(project.id)
+            queued.add_metric((project.name,), len(queue.waiting))
+            running.add_metric((project.name,), len(queue.running))
+            memory.add_metric((project.name,), sum(replica.memory for replica in own))
         yield from (replicas, queued, running, memory)
-        cards = GaugeMetricFamily("bananastand_cards", "Cards by use", labels=("use",))
-        used = len({each.gpu for each in self._pool.replicas.values() if each.gpu is not None})
-        cards.add_metric(("used",), used)
-        cards.add_metric(("free",), self._cards - used)
-        yield cards
+        gpus = GaugeMetricFamily("bananastand_cards", "GPUs by use", labels=("use",))
+        used = len({replica.gpu for replica in self._pool.replicas.values() if replica.gpu is not None})
+        gpus.add_metric(("used",), used)
+        gpus.add_metric(("free",), self._gpus - used)
+        yield gpus

@@ -1,4 +1,4 @@
-"""The local Banana put together: what a user can ask of it, in one place. Knows no HTTP of its callers.
+"""The platform put together from its parts: what a user can do with it, without HTTP.
 
 One supervisor at a time holds a data directory. Everything runs on one event loop.
 """
@@ -20,14 +20,14 @@ from .building.deployer import Builder, Deployer
 from .building.rebuilding import rebuild_missing
 from .errors import PlatformError, Refused
 from .metrics import Metrics
-from .reclaiming import forget_project, prune_regularly
+from .reclaiming import prune_regularly, remove_project_files
 from .replicas.client import Headers
 from .replicas.orphans import end_orphans
 from .replicas.pool import Pool
 from .replicas.replica import Replica
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.pending_call import PendingCall, Session
-from .scheduling.scaling_loop import Scaling
+from .scheduling.scaling_loop import ScalingLoop
 from .settings import Settings
 from .store.blobs import Blobs
 from .store.bodies import BodyReceiver, FileBody
@@ -46,16 +46,25 @@ from .store.storable import check_text
 
 __all__ = ["Platform"]
 
-SWEEP = 600.0  # seconds between two looks for results that are too old
-REPLICA_LOG = 4 * 2**20
+EXPIRY_SECONDS = 600.0  # between two deletions of expired results
+LOG_BYTES = 4 * 2**20  # of a project's log
 PASSWORD = re.compile(r"(?<=://)[^/\s@]+(?=@)")
-NAMED_BY_USER = 200  # environment variables and secrets of one deploy
+MAX_VARIABLES = 200  # of one deploy
+MAX_SOURCE = 2000  # characters
+MAX_VARIABLE = 100_000  # characters of a value
+PRIVATE_FOLDERS = ("logs", "bodies", "uploads", "git", "modules", "proxy")
 
 
 class Platform:
-    """Open until `close`. `start` takes up what an earlier supervisor left; before it nothing runs.
+    """Projects, builds, replicas and calls of one data directory, from `start` to `close`.
 
-    Raises Conflict where another supervisor holds the directory, StoreError where its database cannot be used.
+    Args:
+        settings: How it behaves.
+        builder: Builds what is deployed.
+
+    Raises:
+        Conflict: Another supervisor holds the directory.
+        StoreError: Its database cannot be used.
     """
 
     def __init__(self, settings: Settings, builder: Builder) -> None:
@@ -76,42 +85,52 @@ class Platform:
         self._logs: dict[str, Log] = {}
         blobs = Blobs(settings.data / "bodies")
         self.calls, self.bodies = Calls(self.store, blobs), BodyReceiver(blobs, settings.max_uploads)
-        self.pool = Pool(settings, self.store.id, self._replica_says)
+        self.pool = Pool(settings, self.store.id, self._log_line)
         self.dispatcher = Dispatcher(settings, self.calls, self.projects, self.pool)
-        self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._poke)
-        self.scaling = Scaling(settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending)
+        self.deployer = Deployer(settings, self.projects, self.builds, self.pool, builder, self._notify_scaling)
+        self.scaling = ScalingLoop(
+            settings, self.projects, self.builds, self.pool, self.dispatcher, self.deployer.pending
+        )
         self.metrics = Metrics(self.projects, self.pool, self.dispatcher, len(settings.gpus))
-        self.dispatcher.changed = self._poke
-        self.pool.changed.append(self._replica_changed)
-        self.builds.changed.append(self.metrics.built)
-        self.projects.changed.append(lambda project, there: self._poke())
+        self.dispatcher.set_on_change(self._notify_scaling)
+        self.pool.changed.append(self._on_replica_change)
+        self.builds.on_change.append(self.metrics.count_build)
+        self.projects.on_change.append(lambda project, exists: self._notify_scaling())
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> list[str]:
-        """End orphans, take up calls and builds, and begin to supervise. What was found, in words."""
-        found = await asyncio.to_thread(end_orphans, self.store.id)
-        if (was := self.identity.moved_from) is not None:
-            await asyncio.to_thread(relocate, self.store, self.settings.data, was)
+        """End orphaned processes, take up unfinished calls and builds, and begin to supervise.
+
+        Returns:
+            Sentences about what an earlier supervisor left.
+        """
+        messages = await asyncio.to_thread(end_orphans, self.store.id)
+        if (earlier := self.identity.moved_from) is not None:
+            await asyncio.to_thread(relocate, self.store, self.settings.data, earlier)
             settle(self.settings.data, self.identity)
-            found.append(f"the data directory was {was} before: its paths are mended")
-        for name in ("logs", "bodies", "uploads", "git", "modules", "proxy"):  # as an earlier version left them
+            messages.append(f"the data directory was {earlier} before: its paths are mended")
+        for name in PRIVATE_FOLDERS:  # an earlier version may have left them readable
             await asyncio.to_thread(make_private, self.settings.data / name)
         self.calls.sweep()
         if calls := self.dispatcher.recover():
-            found.append(f"took up {calls} calls that were not over")
+            messages.append(f"took up {calls} calls that were not over")
         if builds := await self.deployer.recover():
-            found.append(f"took up {builds} builds that were not over")
-        found += await rebuild_missing(self)
-        self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._sweep())]
+            messages.append(f"took up {builds} builds that were not over")
+        messages += await rebuild_missing(self)
+        self._tasks = [asyncio.create_task(self.scaling.run()), asyncio.create_task(self._delete_expired_results())]
         self._tasks.append(asyncio.create_task(prune_regularly(self)))
-        return found
+        return messages
 
     def release_waiters(self) -> None:
-        """Tell all who wait that the stand is about to stop; to be followed by `close`."""
+        """End the wait of all callers, because the platform is about to stop; `close` must follow."""
         self.dispatcher.release_waiters()
 
     async def close(self, grace: float | None = None) -> None:
-        """Stop everything. Calls at work go back to the queue, and are done when a stand starts here again."""
+        """Stop everything. Running calls go back to the queue, for the next start of this data directory.
+
+        Args:
+            grace: Seconds that replicas have to stop; None for the setting.
+        """
         for task in self._tasks:
             task.cancel()
         await self.deployer.close()
@@ -134,40 +153,44 @@ class Platform:
         as_of: str | None = None,
         archive: Path | None = None,
     ) -> Build:
-        """Queue a build of a project, made if there is none of that name. An archive is taken over.
+        """Queue a build of a project, which is created if there is none of that name.
 
-        Raises Refused for a name, environment, source or day that is none, StoreError where no row can be written.
+        Args:
+            name: The project's name.
+            source: A git URL, a folder, an archive or an image.
+            environment: Variables for the build and its replicas.
+            secrets: Variables for its replicas alone.
+            builder: "process" or "container"; None for the builder that fits.
+            as_of: The day as of which open requirements are resolved, or "now".
+            archive: An uploaded archive, which takes the place of `source` and is moved.
+
+        Raises:
+            Refused: A name, variable, source or day is invalid.
+            StoreError: No row can be written.
         """
         _check_day(as_of)
         environment, secrets = _variables("environment", environment), _variables("secrets", secrets)
         secrets = {**self.settings.secrets, **secrets}
-        if not isinstance(source, str) or not source.strip() or len(source) > 2000 or "\0" in source:
+        if not isinstance(source, str) or not source.strip() or len(source) > MAX_SOURCE or "\0" in source:
             raise Refused("source: must name a git URL, a folder, an archive or an image")
-        for what, value in (
-            ("source", source),
-            ("environment", environment),
-            ("secrets", secrets),
-            ("builder", builder),
-        ):
-            check_text(what, value or "")
-        known = self.projects.find(name)
-        project = known or self.projects.create(name)
+        texts = {"source": source, "environment": environment, "secrets": secrets, "builder": builder or ""}
+        for field, value in texts.items():
+            check_text(field, value)
+        existing = self.projects.find(name)
+        project = existing or self.projects.create(name)
         id = str(uuid.uuid4())
         if archive is not None:
-            place = self.deployer.archive(id)
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            archive.replace(place)
-            source = str(place)
+            source = self._store_archive(id, archive)
         try:
             build = self.builds.create(
                 project, source, id=id, builder=builder, environment=environment, secrets=secrets, as_of=as_of
             )
         except BaseException:
             self.deployer.archive(id).unlink(missing_ok=True)
-            if known is None:
+            if existing is None:
                 self.projects.remove(project)
             raise
-        self._log_of(project).hide(secrets.values())
+        self.log_of(project).hide(secrets.values())
         self.deployer.take(build)
         return build
 
@@ -185,48 +208,47 @@ class Platform:
         durable: bool = True,
         session: Session | None = None,
     ) -> PendingCall:
-        """Queue a call; see Dispatcher.submit. Raises TooLarge, TooBusy, Conflict, StoreError."""
+        """Queue a call; see Dispatcher.submit. Raises TooLarge, TooBusy, Conflict, Refused, StoreError."""
         return await self.dispatcher.submit(
-            project, route, body, method=method, headers=headers, run_id=run_id, request_id=request_id,
-            strict=strict, durable=durable, session=session,
-        )  # fmt: skip
+            project,
+            route,
+            body,
+            method=method,
+            headers=headers,
+            run_id=run_id,
+            request_id=request_id,
+            strict=strict,
+            durable=durable,
+            session=session,
+        )
 
     async def remove(self, project: Project) -> None:
-        """A project with its builds, replicas, calls and logs."""
-        await self.deployer.abandon(project)
-        self.dispatcher.forget(project.id)
-        replicas = self.pool.of(project.id)
-        for each in replicas:
-            each.stop("the project is removed", 0.0)
-        await asyncio.gather(*(each.over for each in replicas))
+        """Delete a project with its builds, replicas, calls and logs."""
+        replicas = await self._end_work(project)
+        await asyncio.gather(*(replica.over for replica in replicas))
         await self.deployer.clear(project)
-        await forget_project(self, project)
+        await remove_project_files(self, project)
         self.projects.remove(project)
-        await self._end_latecomers(project)
-        log = self._log_of(project)
+        await self._end_work(project)  # what came meanwhile: builds, calls, and replicas that were started for them
+        log = self.log_of(project)
         log.close()
         log.remove()
         self._logs.pop(project.id, None)
 
-    async def _end_latecomers(self, project: Project) -> None:
-        """What came while a project was being removed: builds, calls, and replicas that were started for them."""
-        await self.deployer.abandon(project)
-        self.dispatcher.forget(project.id)
-        for each in self.pool.of(project.id):
-            each.stop("the project is removed", 0.0)
-
     def at_limit(self, project: Project) -> bool:
-        """Whether all replicas that the project may have are at work: then Banana refused calls on the run URL."""
-        line = self.dispatcher.line(project.id)
+        """Return whether all replicas that a project may have are busy: then Banana refused calls on the run URL."""
+        queue = self.dispatcher.queue(project.id)
         if project.live is None and not self.deployer.pending(project.id):
             return False  # such a call ends at once, with the reason
-        slots = project.concurrency or self.builds.takes(project.live)
-        return len(line.waiting) + len(line.at_work) >= project.max_replicas * slots
+        concurrency = self.builds.concurrency_of(project)
+        return len(queue.waiting) + len(queue.running) >= project.max_replicas * concurrency
 
     def problem(self, project: Project, builds: Sequence[Build] | None = None) -> str | None:
-        """Why it does not serve as it should, in words; None where nothing is known to be wrong.
+        """Return why a project does not serve as it should, in a sentence; None if nothing is known to be wrong.
 
-        builds: its builds, newest first, where they are at hand.
+        Args:
+            project: The project.
+            builds: Its builds, newest first, if the caller has them already.
         """
         if (failing := self.pool.failing.get(project.live or "")) is not None:
             return f"{failing.sentence} (its log: bananastand logs {project.name})"
@@ -239,47 +261,59 @@ class Platform:
         return f"its build failed: {reason} (its log: bananastand logs --build {last.id})"
 
     def source_of(self, build: Build) -> str:
-        """What a build is of, for people: without the password of an address."""
-        return (
-            "an upload" if build.source == str(self.deployer.archive(build.id)) else PASSWORD.sub("***", build.source)
-        )
+        """Return a build's source for people to read, without the password of an address."""
+        if build.source == str(self.deployer.archive(build.id)):
+            return "an upload"
+        return PASSWORD.sub("***", build.source)
 
     def log_of(self, project: Project) -> Log:
-        """The lines of all its replicas."""
-        return self._log_of(project)
-
-    def _log_of(self, project: Project) -> Log:
+        """Return the log of a project's replicas."""
         if project.id not in self._logs:
             secrets = [value for build in self.builds.list(project) for value in build.secrets.values()]
             path = self.settings.data / "logs" / f"project-{project.id}.ndjson"
-            self._logs[project.id] = Log(path, limit=REPLICA_LOG, turns=True, secrets=secrets)
+            self._logs[project.id] = Log(path, limit=LOG_BYTES, rotates=True, secrets=secrets)
         return self._logs[project.id]
 
-    def _replica_says(self, project_id: str, replica: str, line: str) -> None:
+    async def _end_work(self, project: Project) -> list[Replica]:
+        """Cancel the builds and calls of a project that is being removed, and stop and return its replicas."""
+        await self.deployer.abandon(project)
+        self.dispatcher.forget(project.id)
+        replicas = self.pool.of(project.id)
+        for replica in replicas:
+            replica.stop("the project is removed", 0.0)
+        return replicas
+
+    def _store_archive(self, build_id: str, archive: Path) -> str:
+        """Move an uploaded archive to where its build reads it; return that path."""
+        path = self.deployer.archive(build_id)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        archive.replace(path)
+        return str(path)
+
+    def _log_line(self, project_id: str, replica: str, line: str) -> None:
         project = self.projects.get(project_id)
         if project is not None:
-            self._log_of(project).add(line, replica=replica)
+            self.log_of(project).add(line, replica=replica)
             self.deployer.relay(replica, line)
 
-    def _replica_changed(self, replica: Replica) -> None:
+    def _on_replica_change(self, replica: Replica) -> None:
         if replica.state == "ready":
-            self.dispatcher.hand_out(replica.project_id)
-        self._poke()
+            self.dispatcher.assign(replica.project_id)
+        self._notify_scaling()
 
-    def _poke(self) -> None:
-        self.scaling.poke()
+    def _notify_scaling(self) -> None:
+        self.scaling.notify()
 
-    async def _sweep(self) -> None:
-        """Forget old results."""
+    async def _delete_expired_results(self) -> None:
         while True:
             with suppress(PlatformError):
                 while await self.calls.forget_before(time.time() - self.settings.keep_results):
                     await asyncio.sleep(0)
-            await asyncio.sleep(min(SWEEP, self.settings.keep_results))
+            await asyncio.sleep(min(EXPIRY_SECONDS, self.settings.keep_results))
 
 
 def _check_day(as_of: Any) -> None:
-    """Raises Refused."""
+    """Check the day of a deploy. Raises Refused."""
     if as_of is None or as_of == "now":
         return
     try:
@@ -288,15 +322,15 @@ def _check_day(as_of: Any) -> None:
         raise Refused(f'as_of: must be a date such as 2023-03-01, or "now", not {str(as_of)[:50]}') from None
 
 
-def _variables(what: str, given: Any) -> dict[str, str]:
-    """Environment variables by name. Raises Refused."""
-    if given is None:
+def _variables(field: str, variables: Any) -> dict[str, str]:
+    """Check the environment variables of a deploy and return them. Raises Refused."""
+    if variables is None:
         return {}
-    if not isinstance(given, Mapping) or len(given) > NAMED_BY_USER:
-        raise Refused(f"{what}: must be an object of at most {NAMED_BY_USER} names and texts")
-    for name, value in given.items():
+    if not isinstance(variables, Mapping) or len(variables) > MAX_VARIABLES:
+        raise Refused(f"{field}: must be an object of at most {MAX_VARIABLES} names and texts")
+    for name, value in variables.items():
         if not isinstance(name, str) or not name.replace("_", "a").isalnum() or name[:1].isdigit():
-            raise Refused(f"{what}: {str(name)[:50]!r} is no name of an environment variable")
-        if not isinstance(value, str) or "\0" in value or len(value) > 100_000:
-            raise Refused(f"{what}.{name}: must be text")
-    return dict(given)
+            raise Refused(f"{field}: {str(name)[:50]!r} is no name of an environment variable")
+        if not isinstance(value, str) or "\0" in value or len(value) > MAX_VARIABLE:
+            raise Refused(f"{field}.{name}: must be text")
+    return dict(variables)

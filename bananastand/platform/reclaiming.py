@@ -1,4 +1,4 @@
-"""Gives disk room back: removes what `retention` finds, at the start, regularly, and when it is asked to."""
+"""Frees disk space: deletes what `retention` selects, at the start, every hour, and on request."""
 
 from __future__ import annotations
 
@@ -12,80 +12,88 @@ from sqlalchemy import select
 
 from .building.environments.environment_cache import remove_environment
 from .errors import PlatformError
-from .http.git_wire import status_of
+from .http.git_wire import exit_status
 from .store import tables
-from .store.builds import OVER
+from .store.builds import FINAL_STATES
 from .store.disk_usage import Part, parts_of
-from .store.retention import Item, Known, needless, over_budget
+from .store.retention import Expendable, Inventory, expendable, over_budget
 
 if TYPE_CHECKING:
     from .platform import Platform
     from .store.projects import Project
 
-__all__ = ["disk_of", "forget_project", "prune", "prune_regularly"]
+__all__ = ["disk_of", "prune", "prune_regularly", "remove_project_files"]
 
-EVERY = 3600.0  # seconds
-UNREACHABLE = "1.day.ago"  # git keeps objects that a push may be about to point to
+INTERVAL = 3600.0  # seconds between two prunes
+UNREACHABLE = "1.day.ago"  # a push may be about to point to younger objects
 
 
-async def prune(stand: Platform, *, dry_run: bool = False) -> list[Item]:
-    """Remove what nobody needs; what was removed, or would be."""
-    data, settings = stand.settings.data, stand.settings
-    known = _known(stand)
-    items = await asyncio.to_thread(needless, data, known, settings)
+async def prune(platform: Platform, *, dry_run: bool = False) -> list[Expendable]:
+    """Delete what nobody needs any more.
+
+    Args:
+        platform: The platform.
+        dry_run: Whether to delete nothing.
+
+    Returns:
+        What was deleted, or would be.
+    """
+    data, settings = platform.settings.data, platform.settings
+    known = _known(platform)
+    items = await asyncio.to_thread(expendable, data, known, settings)
     if settings.disk_budget is not None:
         parts, _ = await asyncio.to_thread(parts_of, data)
-        taken = sum(each.size for each in parts)
+        taken = sum(part.size for part in parts)
         items += await asyncio.to_thread(over_budget, data, known, settings, taken, items)
     if dry_run:
         return items
-    done = list[Item]()
+    deleted = list[Expendable]()
     for item in items:
         if item.build is not None:
-            if item.build.id in _known(stand).in_use:  # since then
+            if item.build.id in _known(platform).in_use:  # it has come into use meanwhile
                 continue
-            await stand.deployer.forget(item.build)
+            await platform.deployer.forget(item.build)
         else:
             await asyncio.to_thread(_remove, item.path)
-        done.append(item)
+        deleted.append(item)
     for repository in sorted((data / "git").glob("*.git")):
-        await status_of("gc", "--quiet", f"--prune={UNREACHABLE}", at=repository)
-    return done
+        await exit_status("gc", "--quiet", f"--prune={UNREACHABLE}", at=repository)
+    return deleted
 
 
-async def prune_regularly(stand: Platform) -> None:
-    """At the start, and then every hour."""
+async def prune_regularly(platform: Platform) -> None:
+    """Prune now, and then every hour, until cancelled."""
     while True:
         with suppress(PlatformError, OSError):
-            await prune(stand)
-        await asyncio.sleep(EVERY)
+            await prune(platform)
+        await asyncio.sleep(INTERVAL)
 
 
-async def disk_of(stand: Platform) -> tuple[list[Part], int, list[Item]]:
-    """What the parts of the data directory take, what is free, and what a prune would remove."""
-    parts, free = await asyncio.to_thread(parts_of, stand.settings.data)
-    return parts, free, await prune(stand, dry_run=True)
+async def disk_of(platform: Platform) -> tuple[list[Part], int, list[Expendable]]:
+    """Return the parts of the data directory with their sizes, its disk's free bytes, and what a prune would delete."""
+    parts, free = await asyncio.to_thread(parts_of, platform.settings.data)
+    return parts, free, await prune(platform, dry_run=True)
 
 
-async def forget_project(stand: Platform, project: Project) -> None:
-    """Remove the files of a project's calls and its git repository, before its rows go."""
+async def remove_project_files(platform: Platform, project: Project) -> None:
+    """Delete the files of a project's calls and its git repository, before its rows are deleted."""
     table = tables.calls
-    with stand.store.reading() as connection:
+    with platform.store.reading() as connection:
         calls = connection.scalars(select(table.c.id).where(table.c.project_id == project.id)).all()
-    bodies = stand.settings.data / "bodies"
+    bodies = platform.settings.data / "bodies"
     await asyncio.to_thread(_remove_all, [bodies / f"{id}.{kind}" for id in calls for kind in ("body", "answer")])
-    await asyncio.to_thread(_remove, stand.settings.data / "git" / f"{project.name}.git")
+    await asyncio.to_thread(_remove, platform.settings.data / "git" / f"{project.name}.git")
 
 
-def _known(stand: Platform) -> Known:
-    builds = tuple(stand.builds.list())
-    in_use = {each.id for each in builds if each.state not in OVER}
-    in_use |= {each.live for each in stand.projects.list() if each.live}
-    in_use |= {each.deployment.id for each in stand.pool.replicas.values()}
-    with stand.store.reading() as connection:
+def _known(platform: Platform) -> Inventory:
+    builds = tuple(platform.builds.list())
+    in_use = {build.id for build in builds if build.state not in FINAL_STATES}
+    in_use |= {project.live for project in platform.projects.list() if project.live}
+    in_use |= {replica.deployment.id for replica in platform.pool.replicas.values()}
+    with platform.store.reading() as connection:
         calls = frozenset(connection.scalars(select(tables.calls.c.id)))
-    projects = {each.id: each.name for each in stand.projects.list()}
-    return Known(builds, frozenset(in_use), projects, calls, idle=all(each.state in OVER for each in builds))
+    names = {project.id: project.name for project in platform.projects.list()}
+    return Inventory(builds, frozenset(in_use), names, calls, idle=all(build.state in FINAL_STATES for build in builds))
 
 
 def _remove_all(paths: list[Path]) -> None:

@@ -1,75 +1,78 @@
-"""How a stand behaves. Knows no environment variable and no file; the command line fills it."""
+"""How a platform behaves; `bananastand up` fills it from its options and environment variables."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Settings", "cards", "default_data"]
+__all__ = ["Settings", "default_data", "list_gpus"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Times in seconds, sizes in bytes unless they say otherwise.
+    """The settings of a platform. Times are in seconds, sizes in bytes, unless a comment says otherwise.
 
-    `gpus` are what CUDA_VISIBLE_DEVICES may be set to, one for each replica; empty where there are none. `attempts` is
-    how often a call may be begun, `starts` how many starts in a row may fail before those that wait are told. `secrets`
-    reach every build and its replicas, as those that a deploy names do.
+    Attributes:
+        data: The data directory.
+        secrets: Variables for every build and its replicas, beside those of a deploy.
+        gpus: Values of CUDA_VISIBLE_DEVICES, one for each replica; empty on a machine without GPUs.
+        attempts: How often a call may be begun.
+        starts: How many starts in a row may fail before the waiting calls end.
     """
 
     data: Path
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     gpus: tuple[str, ...] = ()
     memory_mb: int | None = None  # of a replica
-    processes: int | None = 4096  # of a replica, threads too, where they can be counted
+    processes: int | None = 4096  # of a replica, with its threads, where they can be counted
     isolation: str = "auto"  # of processes: "auto", "sandbox" or "none"
-    network: bool = True  # whether replicas that are processes have the machine's
-    parents: int = 2  # that stand by with an app's imports and fork its replicas
+    network: bool = True  # whether replicas that are processes have the machine's network
+    fork_servers: int = 2  # that are warm: they have an app's imports and fork its replicas
     start_timeout: float = 600.0
-    stop_grace: float = 35.0  # a hosted app has 30 for what it is at
+    stop_grace: float = 35.0  # a hosted app has 30 of these for its running requests
     attempts: int = 3
     starts: int = 3
     backoff: float = 0.5  # after a start that failed; doubles
     backoff_most: float = 60.0
     background_timeout: float = 900.0
     drain_timeout: float = 60.0  # for a replica's other calls, once a handler in it is stuck
-    liveness_interval: float = 10.0  # between two health questions to a ready replica
+    liveness_interval: float = 10.0  # between two health checks of a ready replica
     liveness_timeout: float = 20.0  # without an answer after which an idle replica is killed
     queue_timeout: float = 3600.0  # that a call may wait for a replica
     keep_results: float = 86_400.0
     build_timeout: float = 1800.0
     build_log: int = 10 * 2**20
     builds_at_once: int = 1
-    builds_kept: int = 10  # of a project, as versions to go back to
+    builds_kept: int = 10  # of a project, for rollbacks
     failed_kept: int = 20  # builds of a project that failed or were cancelled, for their logs
-    failed_age: float = 30 * 86_400.0  # that they are kept at most
-    failed_files: float = 3600.0  # that the files of one are kept
-    cache_age: float = 30 * 86_400.0  # that an environment or the result of a RUN line is kept without a use
-    disk_budget: int | None = None  # of the data directory: beyond it old versions and caches go
+    failed_age: float = 30 * 86_400.0  # after which these are deleted
+    failed_files: float = 3600.0  # after which the files of one are deleted
+    cache_age: float = 30 * 86_400.0  # after which an unused environment or result of a RUN line is deleted
+    disk_budget: int | None = None  # of the data directory; beyond it old versions and caches are deleted
     max_body: int = 64 * 2**20
     max_uploads: int = 4 * 2**30  # of all bodies that are being received
-    queue_length: int = 10_000  # calls that may wait, of a project
-    queue_bytes: int = 4 * 2**30  # of the bodies of a project's calls that are not over
+    queue_length: int = 10_000  # waiting calls of a project
+    queue_bytes: int = 4 * 2**30  # bodies of a project's calls that are not over
     body_memory: int = 256 * 2**20  # of all bodies that are read into memory to be parsed
     max_message: int = 16 * 2**20  # of a websocket
     max_archive: int = 2 * 2**30
-    max_connections: int | None = None  # None: what the limit of open files allows
+    max_connections: int | None = None  # None for what the limit of open files allows
     scale_wait: float = 1.0  # that a call waits before one more replica is started beside others
 
 
 def default_data() -> Path:
-    """Where a stand keeps its things: BANANASTAND_DATA, or the user's data folder."""
-    if value := os.environ.get("BANANASTAND_DATA"):
-        return Path(value)
-    share = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(share) / "bananastand"
+    """Return the data directory that BANANASTAND_DATA names, else one in the user's data folder."""
+    from bananastand.settings import PlatformVariables
+
+    return PlatformVariables().data_directory
 
 
-def cards() -> tuple[str, ...]:
-    """The NVIDIA cards of this machine, within CUDA_VISIBLE_DEVICES where that is set."""
-    if (value := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return tuple(each.strip() for each in value.split(",") if each.strip() not in ("", "-1"))
-    found = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia*")]
-    return tuple(sorted((each for each in found if each.isdigit()), key=int))
+def list_gpus() -> tuple[str, ...]:
+    """Return the NVIDIA GPUs of this machine, within CUDA_VISIBLE_DEVICES if that is set."""
+    from bananastand.settings import PlatformVariables
+
+    if (gpus := PlatformVariables().gpu_list) is not None:
+        return gpus
+    numbers = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia*")]
+    return tuple(sorted((number for number in numbers if number.isdigit()), key=int))

@@ -1,4 +1,4 @@
-"""Reads Python tracebacks in what an app printed: the last error, and the line of the app's own code that led to it."""
+"""Finds the last Python error in an app's log, and the line of the app's own code that led to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Frame", "LastError", "last_error"]
+__all__ = ["LastError", "TracebackFrame", "last_error"]
 
 FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in .+)?$')
 ERROR = re.compile(r"[A-Za-z_][\w.]*(: .*|:)?$")
@@ -19,54 +19,54 @@ LONGEST = 300  # characters of an error that is quoted
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """A line of code in a traceback. code: its text, empty where Python does not know it."""
+class TracebackFrame:
+    """A line of code in a traceback; `code` is its text, empty where Python does not know it."""
 
     file: str
     line: int
     code: str = ""
 
     def path(self, source: Path | None = None) -> str:
-        """Where the file lies in the folder `source`, else its path as the app sees it."""
-        shown = STAGE.sub("", self.file)
-        parts = Path(shown).parts
+        """Return the file's path in the folder `source` if it is there, else its path as the app sees it."""
+        path = STAGE.sub("", self.file)
+        parts = Path(path).parts
         if source is not None:
             for start in range(1, len(parts)):  # the longest end of the path that is a file of the source
                 if (source / Path(*parts[start:])).is_file():
                     return str(Path(*parts[start:]))
-        return shown
+        return path
 
 
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """The last error of some lines. frame: the last line of the app's own code in its traceback."""
+    """The last error in some lines; `frame` is the last line of the app's own code in its traceback."""
 
     message: str
-    frame: Frame | None
+    frame: TracebackFrame | None
 
     def __str__(self) -> str:
-        """Such as `ValueError: no model (/app/app.py:12)`."""
+        """Return a text such as `ValueError: no model (/app/app.py:12)`."""
         return self.sentence()
 
     def sentence(self, source: Path | None = None) -> str:
-        """The error with file and line; the file as it lies in `source`."""
+        """Return the error with file and line; the file as it lies in `source`."""
         at = f" ({self.frame.path(source)}:{self.frame.line})" if self.frame is not None else ""
         return f"{self.message[:LONGEST]}{at}"
 
 
 def last_error(lines: Iterable[str]) -> LastError | None:
-    """The error of the last traceback in the lines, None if there is no traceback."""
-    found, frames, pending = None, list[Frame](), False
+    """Return the error of the last traceback in the lines; None if there is no traceback."""
+    found, frames, pending = None, list[TracebackFrame](), False
     for line in lines:
         if pending and line.strip() and found is not None:  # an error whose text begins in the next line
             found, pending = LastError(f"{found.message} {line.strip()}", found.frame), False
         elif frame := FRAME.match(line):
-            frames.append(Frame(frame["file"], int(frame["line"])))
+            frames.append(TracebackFrame(frame["file"], int(frame["line"])))
         elif frames and line.startswith((" ", "\t")):
             if not frames[-1].code and not set(line.strip()) <= set("^~ "):
-                frames[-1] = Frame(frames[-1].file, frames[-1].line, line.strip())
+                frames[-1] = TracebackFrame(frames[-1].file, frames[-1].line, line.strip())
         elif frames and ERROR.match(line):
-            own = next((each for each in reversed(frames) if not LIBRARY.search(each.file)), None)
+            own = next((frame for frame in reversed(frames) if not LIBRARY.search(frame.file)), None)
             found, pending = LastError(line.strip(), own), line.rstrip().endswith(":")
             frames.clear()
         elif line.strip():

@@ -44,10 +44,10 @@ class FakeNames:
 
     def __init__(self) -> None:
         self.answers: list[list[str]] = []
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def getaddrinfo(self, host: str, port: int, **_: object) -> list[Any]:
-        self.asked.append(host)
+        self.requested.append(host)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [
             (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
@@ -66,7 +66,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> FakeNames:
 
 @pytest.fixture
 def dialled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Where a connection was asked for; every one is refused, none leaves the process."""
+    """Where a connection was requested for; every one is refused, none leaves the process."""
     seen: list[Any] = []
 
     def connect(_: socket.socket, address: Any) -> None:
@@ -125,7 +125,7 @@ def test_an_ipv6_host_keeps_its_brackets(names: FakeNames, httpserver: HTTPServe
     httpserver.expect_request("/hook").respond_with_data()
     names.answers = [["127.0.0.1"]]
     assert deliver_once(f"http://[::1]:{httpserver.port}/hook", b"", policy=LOOPBACK).ok
-    assert names.asked == ["::1"]
+    assert names.requested == ["::1"]
     assert httpserver.log[0][0].headers["Host"] == f"[::1]:{httpserver.port}"
 
 
@@ -453,7 +453,7 @@ def test_a_listed_loopback_receiver_is_reached_under_the_public_policy(httpserve
 def test_a_rebinding_host_is_asked_once_and_the_checked_answer_is_dialled(names: FakeNames, dialled: list[Any]):
     names.answers = [["93.184.216.34"], ["127.0.0.1"]]
     attempt = deliver_once("http://rebind.example/", b"", policy=PUBLIC)
-    assert names.asked == ["rebind.example"]
+    assert names.requested == ["rebind.example"]
     assert dialled == [("93.184.216.34", 80)]
     assert attempt.address == "93.184.216.34"
 
@@ -462,7 +462,7 @@ def test_a_trailing_dot_changes_nothing(names: FakeNames, dialled: list[Any]):
     names.answers = [["127.0.0.1"]]
     attempt = deliver_once("http://LOCALHOST./", b"", policy=PUBLIC)
     assert attempt.error == "address not allowed"
-    assert names.asked == ["localhost."]
+    assert names.requested == ["localhost."]
     assert dialled == []
 
 
@@ -502,14 +502,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls_server(certificate: Path) -> Iterator[tuple[HTTPServer, list[str | None]]]:
-    """A server with that certificate, and the server names its callers asked for."""
-    asked: list[str | None] = []
+    """A server with that certificate, and the server names its callers requested for."""
+    requested: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    context.sni_callback = lambda _, name, __: asked.append(name)
+    context.sni_callback = lambda _, name, __: requested.append(name)
     with HTTPServer(ssl_context=context) as server:
         server.expect_request("/hook").respond_with_data()
-        yield server, asked
+        yield server, requested
 
 
 @pytest.mark.parametrize("host", ["hooks.example", "hooks.example."])
@@ -520,15 +520,15 @@ def test_https_checks_the_certificate_for_the_named_host_at_the_checked_address(
     names: FakeNames,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    server, asked = tls_server
+    server, requested = tls_server
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     names.answers = [["127.0.0.1"]]
 
     attempt = deliver_once(f"https://{host}:{server.port}/hook", b"{}", policy=LOOPBACK)
 
     assert (attempt.ok, attempt.error, attempt.address) == (True, None, "127.0.0.1")
-    assert asked == ["hooks.example"]
-    assert names.asked == [host]
+    assert requested == ["hooks.example"]
+    assert names.requested == [host]
     assert server.log[0][0].headers["Host"] == f"{host}:{server.port}"
 
 
@@ -559,14 +559,16 @@ def test_https_refuses_a_certificate_of_an_unknown_authority(
 def test_a_failing_receiver_is_tried_again_after_each_wait(httpserver: HTTPServer):
     httpserver.expect_request("/hook").respond_with_data(status=503)
     slept: list[float] = []
-    told: list[Attempt] = []
+    attempts: list[Attempt] = []
 
-    delivery = deliver(httpserver.url_for("/hook"), b"x", policy=LOOPBACK, sleep=slept.append, on_attempt=told.append)
+    delivery = deliver(
+        httpserver.url_for("/hook"), b"x", policy=LOOPBACK, sleep=slept.append, on_attempt=attempts.append
+    )
 
     assert not delivery.ok
     assert [attempt.status for attempt in delivery.attempts] == [503, 503, 503, 503]
     assert slept == [1.0, 5.0, 15.0]
-    assert told == list(delivery.attempts)
+    assert attempts == list(delivery.attempts)
     assert len(httpserver.log) == 4
 
 

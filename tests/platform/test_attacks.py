@@ -140,7 +140,7 @@ def test_an_app_cannot_use_the_machines_disks_or_become_more_than_it_is(up: Real
     mounted = up.run(
         "hostile", "import subprocess; out = subprocess.run(['mount', '-t', 'tmpfs', 'x', '/mnt']).returncode"
     )
-    made = up.run(
+    output = up.run(
         "hostile", "import os, stat; os.mknod('/disk', stat.S_IFBLK | 0o600, os.makedev(254, 0)); open('/disk', 'rb')"
     )
 
@@ -148,7 +148,7 @@ def test_an_app_cannot_use_the_machines_disks_or_become_more_than_it_is(up: Real
     assert "CapEff:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
     assert mounted != 0
-    assert "Error" in made
+    assert "Error" in output
     assert up.run("hostile", reads("/etc/shadow", "/etc/ssh/*")) in ([], [["/etc/shadow", ""]])
 
 

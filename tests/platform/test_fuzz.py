@@ -88,51 +88,51 @@ def request_of(chance: random.Random) -> dict[str, Any]:
     }
 
 
-async def play(stand: Platform, project: Project, chance: random.Random, ends: Counter[str]) -> None:
+async def play(platform: Platform, project: Project, chance: random.Random, ends: Counter[str]) -> None:
     """One case, and a normal call after it."""
     then = chance.choice(("close", "close", "reset", "keep" if chance.random() < 0.04 else "close"))
     body = json.dumps({"raw": base64.b64encode(answer_of(chance)).decode(), "then": then}).encode()
     request = request_of(chance)
     try:
-        pending = await stand.submit(project, request.pop("route"), body, **request)
+        pending = await platform.submit(project, request.pop("route"), body, **request)
     except Refused:
         ends["refused"] += 1
     else:
         outcome = await pending.outcome(60.0)
-        assert outcome is not None, (pending.made, body[:500])
+        assert outcome is not None, (pending.call, body[:500])
         ends["failed" if outcome.error else "succeeded"] += 1
         assert 200 <= outcome.status <= 599
-        for name, value in answer_headers(outcome.headers, pending.made.id):
+        for name, value in answer_headers(outcome.headers, pending.call.id):
             assert not set(name + value) & {10, 13, 0}
         (outcome.error or "").encode()
-        recorded = stand.calls.find(pending.made.id)
+        recorded = platform.calls.find(pending.call.id)
         assert recorded is not None
         assert (recorded.state == "failed", recorded.status) == (bool(outcome.error), outcome.status)
-        assert await stand.calls.answer(recorded) == outcome.body
-    assert await called(stand, project, value={"n": 1}) == {"fine": True}
+        assert await platform.calls.answer(recorded) == outcome.body
+    assert await called(platform, project, value={"n": 1}) == {"fine": True}
 
 
 async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
     ends: Counter[str] = Counter()
-    async with running(data, attempts=2, keep_results=20.0) as stand:
+    async with running(data, attempts=2, keep_results=20.0) as platform:
         project = await deployed(
-            stand, source="raw", concurrency=AT_ONCE, min_replicas=1, max_replicas=1, inference_timeout=15
+            platform, source="raw", concurrency=AT_ONCE, min_replicas=1, max_replicas=1, inference_timeout=15
         )
-        (replica,) = stand.pool.of(project.id)
+        (replica,) = platform.pool.of(project.id)
         numbers = iter(range(cases))
 
         async def player() -> None:
             for number in numbers:
-                await play(stand, project, random.Random(f"{seed}/{number}"), ends)
+                await play(platform, project, random.Random(f"{seed}/{number}"), ends)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(player())
-        assert [each.id for each in stand.pool.of(project.id)] == [replica.id], "no answer costs a replica"
+        assert [each.id for each in platform.pool.of(project.id)] == [replica.id], "no answer costs a replica"
         assert (replica.inflight, replica.state) == (0, "ready")
-        line = stand.dispatcher.line(project.id)
-        assert (list(line.waiting), line.at_work, line.alone) == ([], {}, set())
-        assert stand.calls.unfinished() == []
+        queue = platform.dispatcher.queue(project.id)
+        assert (list(queue.waiting), queue.running, queue.isolated) == ([], {}, set())
+        assert platform.calls.unfinished() == []
     assert ends.total() == cases
     return ends
 
@@ -140,7 +140,7 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
 @pytest.fixture
 def quick_deaths(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken connection is nobody's death here: nothing need be waited for."""
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.DEATH", 0.02)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.DEATH_SECONDS", 0.02)
 
 
 @pytest.mark.usefixtures("quick_deaths")

@@ -116,9 +116,9 @@ def test_lowcodeapi_runs_lists_and_counts(up: Up) -> None:
     begun = up.http.post(
         f"{base}/start", params=token(up), json={"modelKey": model_key(up), "modelInputs": {}, "startOnly": True}
     ).json()["result"]
-    asked = {"id": begun["callID"], "modelKey": "app"}
+    payload = {"id": begun["callID"], "modelKey": "app"}
     limit = time.monotonic() + 20
-    while (checked := up.http.post(f"{base}/check", params=token(up), json=asked).json())["message"] == "running":
+    while (checked := up.http.post(f"{base}/check", params=token(up), json=payload).json())["message"] == "running":
         assert time.monotonic() < limit
     models = up.http.get(f"{base}/models", params=token(up)).json()["result"]["models"]
     account = up.http.get(f"{base}/account", params=token(up)).json()["result"]
@@ -136,11 +136,11 @@ def test_lowcodeapi_runs_lists_and_counts(up: Up) -> None:
 
 def test_the_documents_deploy_builds_and_goes_live(up: Up) -> None:
     body = {"modelKey": "by-document", "source": "small", "environment": {"VERSION": "9"}}
-    made = up.http.post("/lowcodeapi/bananadev/v1/deploy", params=token(up), json=body).json()["result"]
-    up.http.get(f"/stand/v1/builds/{made['deploymentId']}/log?follow=true")
+    created = up.http.post("/lowcodeapi/bananadev/v1/deploy", params=token(up), json=body).json()["result"]
+    up.http.get(f"/stand/v1/builds/{created['deploymentId']}/log?follow=true")
     run = up.http.post("/stand/v1/projects/by-document/call/", json={}).json()
 
-    assert made["status"] == "queued"
+    assert created["status"] == "queued"
     assert run["version"] == "9"
     up.http.delete("/stand/v1/projects/by-document").raise_for_status()
 
@@ -279,7 +279,7 @@ def test_the_metrics_count(up: Up) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "told"),
+    ("method", "path", "body", "status", "message"),
     [
         ("GET", "/projects/nobody", None, 404, "there is no project nobody"),
         ("GET", "/builds/nothing", None, 404, "there is no build nothing"),
@@ -302,11 +302,11 @@ def test_the_metrics_count(up: Up) -> None:
         ("POST", "/keys", b'{"name": ""}', 400, "a key's name has"),
     ],
 )
-def test_a_bad_request_is_told_why(up: Up, method: str, path: str, body: Any, status: int, told: str) -> None:
+def test_a_bad_request_is_told_why(up: Up, method: str, path: str, body: Any, status: int, message: str) -> None:
     answer = up.http.request(method, f"/stand/v1{path}", content=body)
 
     assert answer.status_code == status, answer.text
-    assert answer.json()["error"]["message"].startswith(told)
+    assert answer.json()["error"]["message"].startswith(message)
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"x-banana-api-key": ""}])
@@ -323,21 +323,21 @@ def test_the_stands_own_api_wants_a_key(up: Up, headers: dict[str, str]) -> None
 
 
 def test_keys_are_made_used_and_revoked(up: Up) -> None:
-    made = up.http.post("/stand/v1/keys", json={"name": "laptop"}).json()
-    theirs = {"authorization": f"Bearer {made['key']}"}
+    created = up.http.post("/stand/v1/keys", json={"name": "laptop"}).json()
+    theirs = {"authorization": f"Bearer {created['key']}"}
     before = httpx2.get(f"http://127.0.0.1:{up.port}/stand/v1/status", headers=theirs)
-    up.http.delete(f"/stand/v1/keys/{made['id']}").raise_for_status()
+    up.http.delete(f"/stand/v1/keys/{created['id']}").raise_for_status()
     after = httpx2.get(f"http://127.0.0.1:{up.port}/stand/v1/status", headers=theirs)
 
     assert (before.status_code, after.status_code) == (200, 401)
-    assert made["key"] not in up.http.get("/stand/v1/keys").text
+    assert created["key"] not in up.http.get("/stand/v1/keys").text
 
 
 def test_an_archive_is_deployed_and_its_log_followed(up: Up) -> None:
-    made = up.http.post(
+    created = up.http.post(
         "/stand/v1/projects/packed/archive", content=archive(), headers=order({"environment": {"VERSION": "5"}})
     ).json()
-    with up.http.stream("GET", f"/stand/v1/builds/{made['build_id']}/log?follow=true") as answer:
+    with up.http.stream("GET", f"/stand/v1/builds/{created['build_id']}/log?follow=true") as answer:
         lines = [json.loads(line) for line in answer.iter_lines()]
 
     assert set(lines[0]) == {"time", "line"}
@@ -351,7 +351,7 @@ def test_an_archive_is_deployed_and_its_log_followed(up: Up) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "message"),
     [
         ("@", "x-stand-order is not base64"), ("W10=", "x-stand-order must be a JSON object"),
         ("Wy", "x-stand-order is not base64"), ("eA==", "x-stand-order is not JSON"),
@@ -359,11 +359,11 @@ def test_an_archive_is_deployed_and_its_log_followed(up: Up) -> None:
         ("eyJlbnZpcm9ubWVudCI6IFtdfQ==", "environment: must be an object"),
     ],
 )  # fmt: skip
-def test_an_archive_with_wrong_words_is_refused(up: Up, sent: str, told: str) -> None:
+def test_an_archive_with_wrong_words_is_refused(up: Up, sent: str, message: str) -> None:
     answer = up.http.post("/stand/v1/projects/app/archive", content=archive(), headers={"x-stand-order": sent})
 
     assert answer.status_code == 400, answer.text
-    assert answer.json()["error"]["message"].startswith(told)
+    assert answer.json()["error"]["message"].startswith(message)
 
 
 def order(words: dict[str, Any]) -> dict[str, str]:
@@ -371,21 +371,23 @@ def order(words: dict[str, Any]) -> dict[str, str]:
 
 
 def archive() -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+    created = io.BytesIO()
+    with tarfile.open(fileobj=created, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("app.py"))
-    return made.getvalue()
+    return created.getvalue()
 
 
 def test_those_who_wait_are_told_that_the_stand_stops_and_their_call_is_done_at_the_next_start(tmp_path: Path) -> None:
     first = Up(tmp_path / "data")
     first.deploy()
-    asked, key = {"seconds": 0.8, "prompt": "x"}, model_key(first)
+    payload, key = {"seconds": 0.8, "prompt": "x"}, model_key(first)
     call, answers = f"http://127.0.0.1:{first.port}/stand/v1/projects/app/call/", list[httpx2.Response]()
     run = f"http://127.0.0.1:{first.port}/banana/run/app/"
     headers = {"x-banana-api-key": first.key}
     threads = [
-        threading.Thread(target=lambda at=at: answers.append(httpx2.post(at, json=asked, headers=headers, timeout=20)))
+        threading.Thread(
+            target=lambda at=at: answers.append(httpx2.post(at, json=payload, headers=headers, timeout=20))
+        )
         for at in (call, run)
     ]
     for thread in threads:
@@ -402,5 +404,5 @@ def test_those_who_wait_are_told_that_the_stand_stops_and_their_call_is_done_at_
     for each in calls:
         body = {"apiKey": second.key, "modelKey": key, "callID": each, "longPoll": True}
         checked = second.http.post("/banana/check/v4/", json=body).json()
-        assert checked["modelOutputs"][0]["got"] == asked
+        assert checked["modelOutputs"][0]["got"] == payload
     assert second.stop() == 0

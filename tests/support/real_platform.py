@@ -167,10 +167,10 @@ def platform(data: Path, *options: str, **more: Any) -> Iterator[RealPlatform]:
 
 def packed(files: Mapping[str, str]) -> bytes:
     """A tar.gz of files by their names."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, text in files.items():
             about = tarfile.TarInfo(name)
             about.size, about.mode = len(text.encode()), 0o644
             tar.addfile(about, io.BytesIO(text.encode()))
-    return made.getvalue()
+    return buffer.getvalue()

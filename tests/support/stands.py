@@ -74,25 +74,25 @@ async def build(order: Order) -> Launch:
 
 @asynccontextmanager
 async def running(data: Path, **settings: Any) -> AsyncGenerator[Platform]:
-    """A started stand, closed in the end."""
-    stand = Platform(Settings(data=data, **{**QUICK, **settings}), build)
+    """Start a platform, and close it at the end of the block."""
+    platform = Platform(Settings(data=data, **{**QUICK, **settings}), build)
     try:
-        await stand.start()
-        yield stand
+        await platform.start()
+        yield platform
     finally:
-        await stand.close(1.0)
+        await platform.close(1.0)
 
 
-async def deployed(stand: Platform, name: str = "app", source: str = "small", **options: Any) -> Project:
+async def deployed(platform: Platform, name: str = "app", source: str = "small", **options: Any) -> Project:
     """The project once a build of it is live."""
     settings = {key: options.pop(key) for key in list(options) if key not in ("environment", "secrets")}
     if settings:
-        project = stand.projects.find(name) or stand.projects.create(name)
-        stand.projects.change(project, settings)
-    made = stand.deploy(name, source, **options)
-    await until(lambda: stand.builds.get(made.id).state in ("live", "failed"))
-    assert stand.builds.get(made.id).state == "live", stand.builds.get(made.id).error
-    return stand.projects.named(name)
+        project = platform.projects.find(name) or platform.projects.create(name)
+        platform.projects.change(project, settings)
+    build = platform.deploy(name, source, **options)
+    await until(lambda: platform.builds.get(build.id).state in ("live", "failed"))
+    assert platform.builds.get(build.id).state == "live", platform.builds.get(build.id).error
+    return platform.projects.named(name)
 
 
 class Up:
@@ -131,9 +131,9 @@ class Up:
 
     def deploy(self, name: str = "app", source: str = "small", **body: Any) -> dict[str, Any]:
         """The build, once it is over."""
-        made = self.http.post(f"/stand/v1/projects/{name}/deploy", json={"source": source, **body}).json()
-        self.http.get(f"/stand/v1/builds/{made['build_id']}/log?follow=true")
-        return self.http.get(f"/stand/v1/builds/{made['build_id']}").json()
+        build = self.http.post(f"/stand/v1/projects/{name}/deploy", json={"source": source, **body}).json()
+        self.http.get(f"/stand/v1/builds/{build['build_id']}/log?follow=true")
+        return self.http.get(f"/stand/v1/builds/{build['build_id']}").json()
 
     def stop(self) -> int:
         self.process.terminate()
@@ -162,10 +162,10 @@ def up(arguments: str) -> int:
     from bananastand.cli._platform_options import Options
     from bananastand.cli._platform_server import run
 
-    given = json.loads(arguments)
-    settings = {**QUICK, **given.pop("settings", {})}
-    given["fronts"] = tuple((port, name) for port, name in given.get("fronts", ()))
-    return run(Options(**{**given, "data": Path(given["data"])}), build, **settings)
+    options = json.loads(arguments)
+    settings = {**QUICK, **options.pop("settings", {})}
+    options["fronts"] = tuple((port, name) for port, name in options.get("fronts", ()))
+    return run(Options(**{**options, "data": Path(options["data"])}), build, **settings)
 
 
 async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
@@ -176,9 +176,9 @@ async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
         await asyncio.sleep(0.01)
 
 
-async def called(stand: Platform, project: Project, route: str = "/", value: Any = None, **options: Any) -> Any:
+async def called(platform: Platform, project: Project, route: str = "/", value: Any = None, **options: Any) -> Any:
     """The JSON of one call, which must succeed."""
-    pending = await stand.submit(project, route, json.dumps({} if value is None else value).encode(), **options)
+    pending = await platform.submit(project, route, json.dumps({} if value is None else value).encode(), **options)
     outcome = await pending.outcome(30.0)
     assert outcome is not None, "no answer in time"
     assert outcome.error is None, outcome

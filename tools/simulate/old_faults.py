@@ -1,4 +1,4 @@
-"""Faults that the platform once had, to be put back in: the simulator must find each."""
+"""Faults that the platform once had, for fault injection: the simulator must find every one of them."""
 
 from __future__ import annotations
 
@@ -11,70 +11,71 @@ from typing import Any
 from unittest import mock
 
 from bananastand.platform.errors import StoreError
-from bananastand.platform.scheduling.attempts import BUSY, Attempt, Attempts
-from bananastand.platform.scheduling.dispatcher import AGAIN, Dispatcher
+from bananastand.platform.scheduling.attempts import BUSY_SECONDS, AttemptResult, AttemptRunner
+from bananastand.platform.scheduling.call_runner import CallRunner
+from bananastand.platform.scheduling.recorder import RETRY_SECONDS
 
 __all__ = ["FAULTS"]
 
 
 def _jammed_replica() -> AbstractContextManager[Any]:
-    """An exception in an attempt ends its task: the place in the replica, the entry and the caller stay."""
+    """An exception in an attempt ends its task: the replica's slot is never freed and the caller waits for ever."""
 
-    async def run(self: Any, project: Any, line: Any, pending: Any, replica: Any) -> None:
+    async def run(self: Any, project: Any, queue: Any, pending: Any, replica: Any) -> None:
         pending.task, begun = asyncio.current_task(), time.monotonic()
         try:
-            pending.call = await self._calls.lease(pending.made, replica.id, project.inference_timeout)
+            pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
         except StoreError:
-            await asyncio.sleep(AGAIN)
-            self._settle(line, pending, Attempt(pending.cancelled), 0.0)
+            await asyncio.sleep(RETRY_SECONDS)
+            self._settle(queue, pending, AttemptResult(pending.cancelled), 0.0)
             replica.release()
-            self.pump(project.id)
+            self.dispatch(project.id)
             return
         try:
             attempt = await _make_without_net(self._attempts, project, pending, replica)
         except asyncio.CancelledError:
-            attempt = Attempt(pending.cancelled, counted=False)
+            attempt = AttemptResult(pending.cancelled, counted=False)
         pending.task = None
-        if attempt.outcome is None and attempt.pause and not self.closing:
+        if attempt.outcome is None and attempt.pause and not self.is_closing:
             await asyncio.sleep(attempt.pause)
-        self._settle(line, pending, attempt, time.monotonic() - begun)
-        if attempt.busy is not None and not self.closing:
-            await self._attempts.until_free(replica, attempt)
+        self._settle(queue, pending, attempt, time.monotonic() - begun)
+        if attempt.busy is not None and not self.is_closing:
+            await self._attempts.wait_until_free(replica, attempt)
         replica.release()
-        self.pump(project.id)
+        self.dispatch(project.id)
 
-    return mock.patch.object(Dispatcher, "_run", run)
+    return mock.patch.object(CallRunner, "_run", run)
 
 
-async def _make_without_net(attempts: Any, project: Any, pending: Any, replica: Any) -> Attempt:
-    attempt = await attempts.make(project, pending, replica)
+async def _make_without_net(attempts: Any, project: Any, pending: Any, replica: Any) -> AttemptResult:
+    attempt = await attempts.run(project, pending, replica)
     if attempt.outcome is not None and (attempt.outcome.error or "").startswith("the platform failed"):
         raise RuntimeError(attempt.outcome.error)
     return attempt
 
 
 def _busy_answer() -> AbstractContextManager[Any]:
-    """An app's own 503 is taken for "no handler has run"."""
-    ask = Attempts._ask  # pyright: ignore[reportPrivateUsage]
+    """An app's own 503 is mistaken for a request that no handler has run."""
+    send = AttemptRunner._send  # pyright: ignore[reportPrivateUsage]
 
-    async def repeat(self: Any, project: Any, pending: Any, replica: Any, request: Any) -> Attempt:
-        attempt = await ask(self, project, pending, replica, request)
+    async def repeat(self: Any, project: Any, pending: Any, replica: Any, request: Any) -> AttemptResult:
+        attempt = await send(self, project, pending, replica, request)
         if attempt.outcome is not None and attempt.outcome.status == 503:
-            return Attempt(None, counted=False, pause=BUSY)
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         return attempt
 
-    return mock.patch.object(Attempts, "_ask", repeat)
+    return mock.patch.object(AttemptRunner, "_send", repeat)
 
 
 def _shared_death() -> AbstractContextManager[Any]:
     """A replica's death counts for all calls in it, and they are tried again together."""
-    lost = Attempts._lost  # pyright: ignore[reportPrivateUsage]
+    lost = AttemptRunner._lost  # pyright: ignore[reportPrivateUsage]
 
-    async def count(self: Any, pending: Any, replica: Any, what: str) -> Attempt:
+    async def count(self: Any, pending: Any, replica: Any, problem: str) -> AttemptResult:
         pending.shared = False
-        return replace(await lost(self, pending, replica, what), alone=False)
+        return replace(await lost(self, pending, replica, problem), alone=False)
 
-    return mock.patch.object(Attempts, "_lost", count)
+    return mock.patch.object(AttemptRunner, "_lost", count)
 
 
 FAULTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {

@@ -1,4 +1,4 @@
-"""The real parts of the platform put together over fakes: one life of its process on a database that outlives it."""
+"""The platform's real parts over fake replicas and disks: one life of its process, on a database that outlives it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bananastand.platform.launch import Launch
 from bananastand.platform.replicas.pool import Pool
 from bananastand.platform.replicas.replica import Replica
 from bananastand.platform.scheduling.dispatcher import Dispatcher
-from bananastand.platform.scheduling.scaling_loop import Scaling
+from bananastand.platform.scheduling.scaling_loop import ScalingLoop
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.blobs import Blobs
 from bananastand.platform.store.builds import Builds
@@ -28,11 +28,11 @@ from .loop import PowerCut
 from .machines import Machines
 from .world import World
 
-__all__ = ["Platform", "prepare"]
+__all__ = ["SimulatedPlatform", "prepare"]
 
 NAME = "app"
 # Whatever code writes it: an end that is recorded never changes.
-KEEPER = """
+TRIGGER = """
 CREATE TABLE changed_ends (id TEXT);
 CREATE TRIGGER keeper AFTER UPDATE ON calls WHEN OLD.state IN ('succeeded', 'failed') AND (NEW.state != OLD.state
 OR NEW.status IS NOT OLD.status OR NEW.answer IS NOT OLD.answer OR NEW.error IS NOT OLD.error)
@@ -41,7 +41,7 @@ BEGIN INSERT INTO changed_ends VALUES (OLD.id); END;
 
 
 def prepare(data: Path, world: World) -> None:
-    """A data directory with a project and its live version."""
+    """Create a data directory with a project and its live version."""
     store = Store(data / "stand.sqlite")
     projects, builds, profile = Projects(store), Builds(store), world.profile
     project = projects.create(
@@ -51,22 +51,22 @@ def prepare(data: Path, world: World) -> None:
     build = builds.create(project, "simulated")
     for state in ("building", "deploying"):
         builds.move(build, state)
-    builds.deployed(build, Launch("process", ("python3", "app.py"), "/", python="/usr/bin/python3"))
+    builds.add_deployment(build, Launch("process", ("python3", "app.py"), "/", python="/usr/bin/python3"))
     builds.move(build, "live")
     projects.point(project, build.id)
     store.close()
     connection = sqlite3.connect(data / "stand.sqlite")
-    connection.executescript(KEEPER)
+    connection.executescript(TRIGGER)
     connection.close()
 
 
-class Platform:
-    """One life of the process. `kill_after` is the number of writes after which it is killed, if at all."""
+class SimulatedPlatform:
+    """One life of the process; it is killed after `kill_after` writes, if that is given."""
 
     def __init__(self, data: Path, world: World, kill_after: int | None = None) -> None:
         self._world, profile = world, world.profile
         self.settings = Settings(
-            data=data, parents=0, attempts=profile.attempts, start_timeout=20.0, drain_timeout=10.0,
+            data=data, fork_servers=0, attempts=profile.attempts, start_timeout=20.0, drain_timeout=10.0,
             background_timeout=20.0, liveness_interval=3.0, liveness_timeout=6.0,
         )  # fmt: skip
         self.writes, self._kill_after = 0, kill_after
@@ -77,28 +77,28 @@ class Platform:
         self.machines = Machines(world, self.is_over)
         self.pool = Pool(self.settings, self.store.id, self._say, spawn=self.machines.spawn)
         self.dispatcher = Dispatcher(self.settings, self.calls, self.projects, self.pool)
-        self.scaling = Scaling(
+        self.scaling = ScalingLoop(
             self.settings, self.projects, self.builds, self.pool, self.dispatcher, lambda project: False
         )
-        self.dispatcher.changed = self.scaling.poke
+        self.dispatcher.set_on_change(self.scaling.notify)
         self.pool.changed.append(self._replica_changed)
         self.project_id = self.project.id
         self._scaling: asyncio.Task[None] | None = None
 
     @property
     def project(self) -> Project:
-        """The only one."""
+        """The only project."""
         return self.projects.named(NAME)
 
     def start(self) -> None:
-        """Take up what an earlier life has left."""
+        """Take up what an earlier life has left, and begin to supervise."""
         self.calls.sweep()
         taken_up = self.dispatcher.recover()
         self._world.note("platform", f"starts and takes up {taken_up} calls")
         self._scaling = asyncio.create_task(self.scaling.run())
 
     async def stop(self) -> None:
-        """End in order."""
+        """Stop as on SIGTERM."""
         self._world.note("platform", "stops")
         self.dispatcher.release_waiters()
         if self._scaling is not None:
@@ -108,19 +108,19 @@ class Platform:
         self.close()
 
     def close(self) -> None:
-        """Let the database go: what a process that is dead still does reaches nothing."""
+        """Close the database, so that tasks of a dead process reach nothing."""
         self._world.dead = True
-        self.dispatcher.closing = True
+        self.dispatcher.stop_assigning()
         self.store.close()
         self._peek.close()
 
     def is_over(self, run_id: str) -> bool:
-        """Whether a call's end is recorded."""
+        """Return whether a call's end is recorded."""
         row = self._peek.execute("SELECT state FROM calls WHERE run_id = ?", (run_id,)).fetchone()
         return row is None or row[0] in ("succeeded", "failed")
 
     def written(self) -> None:
-        """Another write begins or has ended: a moment at which the process may be killed."""
+        """Count a write that begins or has ended, after which the process may be killed."""
         self.writes += 1
         if self._kill_after is not None and self.writes >= self._kill_after and not self._world.dead:
             self._world.note("platform", "is killed between two writes")
@@ -132,15 +132,15 @@ class Platform:
 
     def _replica_changed(self, replica: Replica) -> None:
         if replica.state == "ready":
-            self.dispatcher.hand_out(replica.project_id)
-        self.scaling.poke()
+            self.dispatcher.assign(replica.project_id)
+        self.scaling.notify()
 
     def _make_writer(self, connection: Connection, lock: threading.Lock) -> Writer:
         return _SimulatedWriter(connection, lock, self._world, self.written)
 
 
 class _SimulatedWriter(Writer):
-    """Writes when the disk has the time, on the loop; the disk fails now and then, and is full for a while."""
+    """Writes on the loop, a little later; the disk fails now and then, and is full for a while."""
 
     def __init__(self, connection: Connection, lock: threading.Lock, world: World, written: Callable[[], None]) -> None:
         super().__init__(connection, lock)
@@ -158,9 +158,7 @@ class _SimulatedWriter(Writer):
 
     @property
     def is_busy(self) -> bool:
-        return (
-            self._pending > 0 or self._world.chance.random() < 0.3
-        )  # so that what need not be durable takes both ways
+        return self._pending > 0 or self._world.chance.random() < 0.3  # so that leases take both ways
 
     def _commit_one(self, write: _Write) -> None:
         world = self._world

@@ -1,4 +1,4 @@
-"""One seed from its first caller to the moment at which the platform rests."""
+"""Runs one seed, from its first caller to the moment at which the platform is idle."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from .callers import Caller, callers_of
+from .callers import SimulatedCaller, callers_of
 from .invariants import check_end, check_rest, check_step
 from .loop import Idle, PowerCut, SimulatedLoop
-from .platform import Platform, prepare
+from .platform import SimulatedPlatform, prepare
 from .world import Violation, World
 
 __all__ = ["Failure", "run_seed", "simulated"]
@@ -34,24 +34,24 @@ MOST_STEPS = 400_000
 class Failure(AssertionError):
     """A seed has found a violation; the text has its trace."""
 
-    def __init__(self, seed: int, what: str, world: World) -> None:
-        super().__init__(f"{world.text()}\n\nseed {seed}: {what}\n{world.profile}")
-        self.seed, self.what, self.world = seed, what, world
+    def __init__(self, seed: int, violation: str, world: World) -> None:
+        super().__init__(f"{world.text()}\n\nseed {seed}: {violation}\n{world.profile}")
+        self.seed, self.violation, self.world = seed, violation, world
 
 
 def run_seed(seed: int, patch: Callable[[], Any] | None = None) -> World:
-    """Simulate it. Raises Failure.
+    """Simulate a seed. Raises Failure.
 
     Args:
         seed: Decides everything.
-        patch: A context manager that puts a fault in.
+        patch: Returns a context manager that injects a fault.
     """
     world = World(seed)
     data = Path(tempfile.mkdtemp(prefix="simulate-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     try:
         with simulated(world), patch() if patch is not None else contextlib.nullcontext():
             prepare(data, world)
-            _lives(world, data)
+            _run_lives(world, data)
             check_end(world, data, world.profile.attempts)
     except Violation as violation:
         raise Failure(seed, str(violation), world) from None
@@ -90,15 +90,15 @@ def simulated(world: World) -> Generator[None]:
     try:
         with contextlib.ExitStack() as stack, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for each in patches:
-                stack.enter_context(each)
+            for patch in patches:
+                stack.enter_context(patch)
             yield
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _lives(world: World, data: Path) -> None:
-    """The platform's process again and again, until one comes to its end."""
+def _run_lives(world: World, data: Path) -> None:
+    """Run the platform's process again and again, until one life is not killed."""
     callers, chance, profile = callers_of(world), world.chance, world.profile
     ends = ["kill"] * profile.kills + ["stop"] * profile.stops
     chance.shuffle(ends)
@@ -109,18 +109,20 @@ def _lives(world: World, data: Path) -> None:
         loop = SimulatedLoop(chance, now, lambda: None)
         world.clock, world.dead = loop.time, False
         try:
-            if _live(world, data, loop, callers, end, by_write):
+            if _run_life(world, data, loop, callers, end, by_write):
                 return
         finally:
             now = loop.time() + chance.uniform(0.1, 10.0)
             _abandon(loop)
 
 
-def _live(world: World, data: Path, loop: SimulatedLoop, callers: list[Caller], end: str, by_write: int | None) -> bool:
-    """One life; whether it was the last."""
+def _run_life(
+    world: World, data: Path, loop: SimulatedLoop, callers: list[SimulatedCaller], end: str, by_write: int | None
+) -> bool:
+    """Run one life of the process; return whether it was the last."""
     asyncio.set_event_loop(loop)
     loop.set_exception_handler(lambda loop, context: None)  # a task that failed shows in what does not happen
-    platform: list[Platform] = []
+    platform: list[SimulatedPlatform] = []
     steps = [0]
 
     def after_step() -> None:
@@ -133,11 +135,11 @@ def _live(world: World, data: Path, loop: SimulatedLoop, callers: list[Caller], 
     loop._after_step = after_step  # pyright: ignore[reportPrivateUsage]
 
     async def main() -> bool:
-        made = Platform(data, world, by_write)
-        platform.append(made)
-        with mock.patch("bananastand.platform.replicas.replica.is_stopped", made.machines.is_stopped):
-            made.start()
-            return await _until_end(world, made, callers, end)
+        life = SimulatedPlatform(data, world, by_write)
+        platform.append(life)
+        with mock.patch("bananastand.platform.replicas.replica.is_stopped", life.machines.is_stopped):
+            life.start()
+            return await _until_end(world, life, callers, end)
 
     try:
         return loop.run_until_complete(main())
@@ -149,15 +151,15 @@ def _live(world: World, data: Path, loop: SimulatedLoop, callers: list[Caller], 
     except Idle:
         raise Violation("nothing is scheduled any more, and calls have no end") from None
     finally:
-        for each in platform:
-            each.machines.die()
-            if not world.dead or each._peek is not None:  # pyright: ignore[reportPrivateUsage]
+        for life in platform:
+            life.machines.die()
+            if not world.dead or life._peek is not None:  # pyright: ignore[reportPrivateUsage]
                 with contextlib.suppress(Exception):
-                    each.close()
+                    life.close()
 
 
-async def _until_end(world: World, platform: Platform, callers: list[Caller], end: str) -> bool:
-    tasks = [asyncio.create_task(each.live(world, platform)) for each in callers if not each.is_done]
+async def _until_end(world: World, platform: SimulatedPlatform, callers: list[SimulatedCaller], end: str) -> bool:
+    tasks = [asyncio.create_task(caller.live(world, platform)) for caller in callers if not caller.is_done]
     clock = asyncio.create_task(_jump_clock(world))
     if end == "kill":
         await asyncio.sleep(world.chance.uniform(0.0, world.profile.spread + 20.0))
@@ -177,7 +179,7 @@ async def _until_end(world: World, platform: Platform, callers: list[Caller], en
     if tasks:
         _, left = await asyncio.wait(tasks, timeout=PATIENCE)
         if left:
-            names = [each.name for each in callers if not each.is_done]
+            names = [caller.name for caller in callers if not caller.is_done]
             raise Violation(f"{', '.join(names)} had no end {PATIENCE:g} s after the last misbehaviour")
     for task in tasks:
         task.result()
@@ -186,29 +188,29 @@ async def _until_end(world: World, platform: Platform, callers: list[Caller], en
     return True
 
 
-async def _rest(world: World, platform: Platform) -> None:
-    """Wait until nothing is left to do; then nothing may be scheduled."""
+async def _rest(world: World, platform: SimulatedPlatform) -> None:
+    """Wait until nothing is left to do, and check that nothing is scheduled then."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimulatedLoop)
     until = world.now + PATIENCE
-    while platform.calls.unfinished() or any(each.inflight for each in platform.pool.replicas.values()):
+    while platform.calls.unfinished() or any(replica.inflight for replica in platform.pool.replicas.values()):
         if world.now > until:
             check_rest(platform)
-            left = [f"{each.route} ({each.state}, {each.attempts} attempts)" for each in platform.calls.unfinished()]
+            left = [f"{call.route} ({call.state}, {call.attempts} attempts)" for call in platform.calls.unfinished()]
             raise Violation(f"calls that nobody waits for have no end: {', '.join(left)}")
         await asyncio.sleep(5.0)
     check_rest(platform)
     await asyncio.sleep(REST)
-    looks = platform.scaling.looks
+    runs = platform.scaling.runs
     await asyncio.sleep(REST)
     if not world.profile.replicas_least and (platform.pool.replicas or loop.timers):
         raise Violation(f"an idle platform has {len(platform.pool.replicas)} replicas and timers: {loop.timers}")
-    if platform.scaling.looks != looks:
-        raise Violation("the autoscaler of an idle platform looks again and again")
+    if platform.scaling.runs != runs:
+        raise Violation("the autoscaler of an idle platform runs again and again")
 
 
 async def _jump_clock(world: World) -> None:
-    """The wall clock goes wrong."""
+    """Set the wall clock wrong, now and then."""
     while world.profile.clock_jumps:
         await asyncio.sleep(world.soon(20.0))
         if world.happens(world.profile.clock_jumps):
@@ -217,7 +219,7 @@ async def _jump_clock(world: World) -> None:
 
 
 def _abandon(loop: SimulatedLoop) -> None:
-    """What a dead process was at goes nowhere."""
+    """Drop the tasks of a dead process."""
     for task in asyncio.all_tasks(loop):
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         coroutine: Any = task.get_coro()

@@ -1,4 +1,4 @@
-"""What lies outside of the platform's process and outlives it: time, chance, the trace, and what has happened."""
+"""What is outside of the platform's process and outlives it: time, chance, the trace, and what has happened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How one seed's world is and misbehaves. Rates are chances of one event, or events a virtual second."""
+    """How the world of one seed behaves. Rates are probabilities of one event, or events in a virtual second."""
 
     concurrency: int
     replicas_most: int
@@ -40,7 +40,7 @@ class Profile:
 
     @classmethod
     def of(cls, chance: random.Random) -> Profile:
-        """Each kind of misbehaviour is there in about half of the seeds, so that none hides another for good."""
+        """Return a random profile. Every kind of fault occurs in about half of the seeds."""
 
         def at_times(most: float) -> float:
             return chance.uniform(0.2, 1.0) * most if chance.random() < 0.5 else 0.0
@@ -58,7 +58,7 @@ class Profile:
 
 @dataclass(slots=True)
 class Execution:
-    """A handler's run. `alone` says whether no other was beside it at any time, `end` how it went."""
+    """One run of a handler; `alone` is whether no other ran beside it at any time, `end` how it ended."""
 
     replica: str
     began: float
@@ -68,7 +68,7 @@ class Execution:
 
 @dataclass(slots=True)
 class World:
-    """Args: seed: decides everything."""
+    """The world of one seed, which decides everything."""
 
     seed: int
     chance: random.Random = field(init=False)
@@ -80,7 +80,7 @@ class World:
     dead: bool = False  # the platform's process is
     kills: int = 0
     acknowledged: dict[str, str] = field(default_factory=dict)  # call id -> its name
-    told: dict[str, tuple[int, str | None]] = field(default_factory=dict)  # call id -> what callers were told
+    answers: dict[str, tuple[int, str | None]] = field(default_factory=dict)  # call id -> status and error
     executions: dict[str, list[Execution]] = field(default_factory=dict)  # by run id
     lost_requests: dict[str, int] = field(default_factory=dict)  # by run id: sent to a replica that had died
     violations: list[str] = field(default_factory=list)
@@ -91,39 +91,40 @@ class World:
 
     @property
     def now(self) -> float:
-        """The virtual moment."""
+        """The virtual time in seconds."""
         return self.clock()
 
     def read_clock(self) -> float:
-        """The same, for whoever asks for the time of the machine."""
+        """Return the virtual time, in place of the machine's clock."""
         return self.clock()
 
     def violate(self, what: str) -> None:
-        """Something has happened that must never happen; the simulation ends with this step."""
+        """Note a violation; the simulation ends with this step."""
         self.note("INVARIANT", what)
         self.violations.append(what)
 
     def platform_ends(self, recorded: Callable[[str], bool]) -> None:
-        """The platform's process ends: what was answered and is not recorded may run again."""
+        """Note that the platform's process ends: what was answered but not recorded may run again."""
         for run_id, executions in self.executions.items():
             if not recorded(run_id):
-                for each in executions:
-                    each.end = "killed" if each.end in ("runs", "answered", "cancelled") else each.end
+                for execution in executions:
+                    if execution.end in ("runs", "answered", "cancelled"):
+                        execution.end = "killed"
 
     def note(self, actor: str, event: str) -> None:
-        """A line of the trace."""
+        """Add a line to the trace."""
         self.trace.append((self.now, actor, event))
 
     def happens(self, rate: float) -> bool:
-        """Whether a misbehaviour of that chance takes place."""
+        """Return whether a fault of that probability occurs."""
         return not self.healing and rate > 0 and self.chance.random() < rate
 
     def soon(self, mean: float) -> float:
-        """A random wait."""
+        """Return a random wait with that mean, in seconds."""
         return self.chance.expovariate(1.0 / mean)
 
     def text(self, last: int = 400) -> str:
-        """The trace, for people."""
+        """Return the last events of the trace as text."""
         lines = [f"{moment:10.3f}  {actor:<14} {event}" for moment, actor, event in self.trace[-last:]]
         left_out = len(self.trace) - len(lines)
         return "\n".join(([f"... {left_out} earlier events"] if left_out else []) + lines)

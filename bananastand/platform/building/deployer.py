@@ -25,8 +25,8 @@ from ..replicas.redirection import redirection_problem
 from ..replicas.replica import Replica
 from ..replicas.start_command import built_image, one_at_a_time
 from ..settings import Settings
-from ..store.builds import OVER, Build, Builds, Deployment, State
-from ..store.logs import Log, hidden, plain, to_hide
+from ..store.builds import FINAL_STATES, Build, Builds, Deployment, State
+from ..store.logs import Log, mask, plain, texts_to_mask
 from ..store.projects import Project, Projects
 from ..tracebacks import last_error
 
@@ -105,7 +105,7 @@ class Deployer:
         if known is None:
             path = self._settings.data / "logs" / f"build-{build.id}.ndjson"
             known = Log(path, limit=self._settings.build_log, secrets=build.secrets.values())
-            if build.state in OVER:
+            if build.state in FINAL_STATES:
                 known.close()
             else:
                 self._logs[build.id] = known
@@ -230,7 +230,7 @@ class Deployer:
             raise Refused(f"the build took longer than {limit:g} s and was ended{during}; {more}") from None
         except OSError as error:
             raise Refused(f"the build could not be written: {error}") from error
-        deployment = self._builds.deployed(build, launch)
+        deployment = self._builds.add_deployment(build, launch)
         self._builds.move(build, "deploying")
         return deployment
 
@@ -259,7 +259,7 @@ class Deployer:
                 replica.stop("its version does not go live", 0.0)
             self._trials.pop(replica.id, None)
         try:
-            self._builds.learn(deployment, replica.takes)
+            self._builds.record_concurrency(deployment, replica.takes)
             self._point(self._projects.named(build.project_id), deployment, trial=replica)
         except PlatformError:  # the disk is full, or the project is gone
             replica.stop("its version does not go live", 0.0)
@@ -281,16 +281,16 @@ class Deployer:
 
     async def _fail(self, build: Build, reason: str) -> Build:
         """Record why, in a sentence, and what to do about it, where that is known."""
-        log, secret = self.log(build), to_hide(build.secrets.values())
+        log, secret = self.log(build), texts_to_mask(build.secrets.values())
         printed, source = _last_printed(log), self.folder(build) / "source"
         if "ended with status" in reason and (error := last_error(printed)) and error.message not in reason:
             reason = f"{reason}; its last error: {error.sentence(source)}"
-        reason = hidden(plain(reason).replace("\n", " "), secret)
+        reason = mask(plain(reason).replace("\n", " "), secret)
         log.add(f"error: {reason}")
         step = explain([*printed, reason], source, build.environment) if ADVISED not in reason else None
         if step is None:
             return await self._over(build, "failed", reason)
-        step = hidden(plain(step), secret)
+        step = mask(plain(step), secret)
         log.add(f"advice: {step}")
         return await self._over(build, "failed", f"{reason}\n{step}")
 

@@ -1,1 +1,1 @@
-"""What the platform speaks over HTTP for its apps: run URLs, their hosts, the forward proxy. Knows no replica."""
+"""The platform over HTTP: its own API, run URLs, fronts, websockets, git, GitHub's webhook and the forward proxy."""

@@ -29,7 +29,7 @@ from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
 from ..errors import PlatformError, Refused, StoreError, TooBusy
 from ..platform import Platform
 from ..scheduling.pending_call import PendingCall
-from ..store.builds import OVER, Build
+from ..store.builds import FINAL_STATES, Build
 from ..store.logs import iso
 from ..store.private_files import open_private
 from ..store.projects import Project
@@ -182,7 +182,7 @@ class PlatformRuntime:
         if platform.projects.get(build.project_id) is None:
             return None
         lines = [{"t": line["time"], "m": line["line"]} for line in platform.deployer.log(build).lines()]
-        return BuildOutput(lines, build.state in OVER)
+        return BuildOutput(lines, build.state in FINAL_STATES)
 
     def create_upload(self, project: BananaProject) -> str:
         """Return a key for one archive of the project."""
@@ -238,7 +238,7 @@ class PlatformRuntime:
         return None if pending is None else await self._run(pending, wait)
 
     async def _run(self, pending: PendingCall, wait: float) -> BananaRun:
-        outcome, call = await pending.outcome(wait), pending.made
+        outcome, call = await pending.outcome(wait), pending.call
         project = self._platform.projects.get(call.project_id)
         key, created = project.model_key if project is not None else "", int(call.created)
         if outcome is None:

@@ -1,4 +1,4 @@
-"""A certificate authority of the platform's own, which can sign for Banana's names and no others. Knows no socket."""
+"""The platform's own certificate authority, which can sign for Banana's names only, and the server's TLS contexts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOMAIN = "banana.dev"
 YEARS = 10  # of the authority
 DAYS = 90  # of the certificate that it signs
 RENEW = datetime.timedelta(days=30)  # before its end a certificate is replaced
-NAMES = 64  # that certificates of their own are kept of
+MAX_CONTEXTS = 64  # names whose own TLS contexts are cached
 RETRY = datetime.timedelta(hours=1)  # after a renewal that failed
 
 Clock = Callable[[], datetime.datetime]
@@ -51,7 +51,7 @@ class Authority:
 
     @classmethod
     def in_folder(cls, folder: Path, clock: Clock = _utc_now) -> Authority:
-        """Read the authority that the folder has, or make one where it has none that is valid for a while yet.
+        """Return the authority in a folder, which is created unless the folder has one that is valid for a while yet.
 
         Raises OSError.
         """
@@ -59,19 +59,19 @@ class Authority:
         authority = cls(folder / "ca.pem", folder / "bundle.pem", folder / "ca-key.pem")
         problem = authority._problem(clock())
         if problem is not None:
-            known = authority.certificate.exists()
+            is_replacement = authority.certificate.exists()
             _make_authority(authority.certificate, authority._key, clock())
-            if known:
+            if is_replacement:
                 advice = "start programs that trust it again, and copy it again to wherever it was installed"
                 authority = replace(authority, replaced=f"{authority.certificate} {problem}: made a new one; {advice}")
         _write(authority.bundle, _trusted_here() + authority.certificate.read_bytes())
         return authority
 
     def sign(self, now: datetime.datetime, *more: str) -> tuple[bytes, datetime.datetime]:
-        """A key and a certificate for Banana's names and more, as PEM, and its end, not after the authority's own."""
+        """Return key and certificate for Banana's names and `more` as PEM, and its end, not after the authority's."""
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         issuer_key = load_pem_private_key(self._key.read_bytes(), None)
-        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey), "in_folder has looked"
+        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey), "in_folder has checked it"
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName(name) for name in (f"*.{RUN_DOMAIN}", *API_HOSTS, *more)]
         end = min(now + datetime.timedelta(days=DAYS), issuer.not_valid_after_utc)
@@ -87,7 +87,7 @@ class Authority:
         return _pem(key) + signed.public_bytes(Encoding.PEM), end
 
     def _problem(self, now: datetime.datetime) -> str | None:
-        """Why it cannot sign, or None if it can."""
+        """Return why it cannot sign, or None if it can."""
         if not (self.certificate.exists() and self._key.exists()):
             return "had no key" if self.certificate.exists() else "was not there"
         try:
@@ -109,11 +109,12 @@ class ServerTls:
     """TLS as one of Banana's names, with a certificate that is renewed while the platform runs.
 
     Args:
-        folder: Of the authority.
-        say: Takes lines for whoever runs the platform.
-        clock: The time, in UTC.
+        folder: The folder of the authority.
+        say: Prints a line for whoever runs the platform.
+        clock: Returns the time, in UTC.
 
-    Raises OSError.
+    Raises:
+        OSError: The folder cannot be read or written.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None], clock: Clock = _utc_now) -> None:
@@ -122,7 +123,7 @@ class ServerTls:
         self.authority, self._context, self._due = self._renewed(clock())
 
     def context(self) -> ssl.SSLContext:
-        """For the next connection. A renewal that fails is said and tried again later."""
+        """Return the context for the next connection. A renewal that fails is reported and tried again later."""
         now = self._clock()
         if now >= self._due:
             try:
@@ -153,12 +154,12 @@ class ServerTls:
         return context
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-        """Name a slug with an underscore in its certificate: OpenSSL lets no wildcard stand for one."""
+        """Use a certificate that names a slug with an underscore: OpenSSL matches no wildcard with one."""
         if name is None or "_" not in name or not is_banana_host(name.lower()):
             return
         context = self._for_names.get(name.lower())
         if context is None:
-            if len(self._for_names) >= NAMES:
+            if len(self._for_names) >= MAX_CONTEXTS:
                 self._for_names.clear()
             pem, _end = self.authority.sign(self._clock(), name.lower())
             context = self._for_names[name.lower()] = self._loaded(pem)
@@ -205,7 +206,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _trusted_here() -> bytes:
-    """The certificates that this machine trusts, so that programs still reach others past the proxy."""
+    """Return the certificates that this machine trusts, so that programs still trust other servers."""
     place: str | None = ssl.get_default_verify_paths().cafile
     if not place or not os.path.exists(place):
         try:
@@ -217,7 +218,7 @@ def _trusted_here() -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """For this user alone, and whole or not at all."""
+    """Write a file that only this user can read, completely or not at all."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

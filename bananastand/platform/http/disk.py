@@ -1,4 +1,4 @@
-"""The disk of a data directory over our own HTTP API: what is taken, and what is removed when it is asked for."""
+"""The routes of the platform's own API for disk space: its use, and pruning."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from fastapi import FastAPI
 
 from ..platform import Platform
 from ..reclaiming import disk_of, prune
-from ..store.retention import Item
+from ..store.retention import Expendable
 
 __all__ = ["add_disk_routes"]
 
 
-def add_disk_routes(app: FastAPI, stand: Platform, prefix: str) -> None:
-    """GET disk, and POST prune with `dry_run`."""
+def add_disk_routes(app: FastAPI, platform: Platform, prefix: str) -> None:
+    """Add GET disk, and POST prune with `dry_run`."""
 
     @app.get(f"{prefix}/disk")
     async def disk() -> Any:
-        parts, free, items = await disk_of(stand)
+        parts, free, items = await disk_of(platform)
         return {
-            "data": str(stand.settings.data),
+            "data": str(platform.settings.data),
             "parts": [
-                {"name": each.name, "what": each.what, "entries": each.entries, "bytes": each.size} for each in parts
+                {"name": part.name, "what": part.what, "entries": part.entries, "bytes": part.size} for part in parts
             ],
-            "total": sum(each.size for each in parts),
+            "total": sum(part.size for part in parts),
             "free": free,
-            "budget": stand.settings.disk_budget,
-            "reclaimable": sum(each.size for each in items),
+            "budget": platform.settings.disk_budget,
+            "reclaimable": sum(item.size for item in items),
         }
 
     @app.post(f"{prefix}/prune")
     async def prune_now(dry_run: bool = False) -> Any:
-        items = await prune(stand, dry_run=dry_run)
-        return {"removed": [_item(stand, each) for each in items], "bytes": sum(each.size for each in items)}
+        items = await prune(platform, dry_run=dry_run)
+        return {"removed": [_item(platform, item) for item in items], "bytes": sum(item.size for item in items)}
 
 
-def _item(stand: Platform, item: Item) -> dict[str, Any]:
-    path = item.path.relative_to(stand.settings.data)
+def _item(platform: Platform, item: Expendable) -> dict[str, Any]:
+    path = item.path.relative_to(platform.settings.data)
     return {"kind": item.kind, "path": str(path), "reason": item.reason, "bytes": item.size}

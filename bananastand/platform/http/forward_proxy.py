@@ -1,4 +1,4 @@
-"""A forward proxy that answers Banana's host names by the platform, and refuses all others. Knows no project.
+"""A forward proxy that connects Banana's host names to the platform, and refuses all others.
 
 CONNECT requests are answered with TLS by the platform's own authority; absolute-form requests without TLS, also where
 they name https, as old HTTP libraries send them. A connection that begins with TLS is one to Banana's own port 443,
@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from socket import MSG_PEEK, socket
-from typing import Any
 from urllib.parse import urlsplit
 
 from bananastand.asgi.connection_limiter import ConnectionLimiter
 from bananastand.asgi.limits import ConnectionLimits
 
+from ..task_set import TaskSet
 from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
-__all__ = ["ForwardProxy", "Refusal"]
+__all__ = ["ForwardProxy", "ProxyRefusal"]
 
 HANDSHAKE = b"\x16"  # the first byte of TLS
-FULL = 0.2  # seconds to wait where this process has no file left for a connection
-PATIENCE = 30.0  # seconds for a TLS handshake
+NO_FILES_SECONDS = 0.2  # to wait where this process has no file left for a connection
+TLS_TIMEOUT = 30.0  # seconds for a TLS handshake
 LINGER = 1.0  # seconds after a refusal in which its caller may read it
 PORTS = {b"http": 80, b"https": 443}
 CHUNK = 64 * 2**10
@@ -39,8 +39,8 @@ REASONS = {
 }
 
 
-class Refusal(Exception):
-    """The request is refused: a status, and why."""
+class ProxyRefusal(Exception):
+    """The request is refused with this HTTP status and text."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -55,22 +55,22 @@ class _Head:
     lines: tuple[bytes, ...]
 
     def for_origin(self, host: bytes, path: bytes) -> bytes:
-        """The request as an origin server gets it, one to a connection."""
+        """Return the request as an origin server gets it, one to a connection."""
         names = [line.partition(b":")[0].strip().lower() for line in self.lines]
-        kept = [line for line, name in zip(self.lines, names, strict=True) if name not in OF_THIS_HOP]
+        passed = [line for line, name in zip(self.lines, names, strict=True) if name not in OF_THIS_HOP]
         after = b"connection: upgrade" if b"upgrade" in names else b"connection: close"
-        lines = [b" ".join((self.method, path, self.version)), b"host: " + host, *kept, after]
+        lines = [b" ".join((self.method, path, self.version)), b"host: " + host, *passed, after]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 class _Accepted:
-    """A connection to the proxy, as its limiter knows it. It is silent until its request's head is whole."""
+    """A connection to the proxy, as its limiter sees it; it is idle until its request's head is complete."""
 
     def __init__(self, conversation: asyncio.Task[None]) -> None:
         self._conversation = conversation
 
     def check_timeouts(self, now: float) -> None:
-        """Its first byte and its head have time limits of their own; behind it the platform's server has its limits."""
+        """Do nothing: first byte and head have timeouts of their own, and the platform's server limits the rest."""
 
     def abort(self) -> None:
         """Close at once."""
@@ -81,10 +81,10 @@ class ForwardProxy:
     """Serves one listening socket.
 
     Args:
-        plain: Where the platform answers requests that came without TLS.
-        secure: Where it answers those that came with TLS.
-        context: Gives TLS as Banana's names, for the next connection.
-        limiter: Lets connections in.
+        plain: Host and port where the platform answers requests that came without TLS.
+        secure: Host and port where it answers those that came with TLS.
+        context: Returns the TLS context for the next connection.
+        limiter: Admits connections.
     """
 
     def __init__(
@@ -95,24 +95,16 @@ class ForwardProxy:
         limiter: ConnectionLimiter,
     ) -> None:
         self._plain, self._secure, self._context, self._limiter = plain, secure, context, limiter
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet("proxy")
 
     def start(self, listener: socket) -> None:
-        """Listen from now on."""
+        """Begin to accept connections."""
         listener.setblocking(False)
-        self._begin(self._accept_all(listener))
+        self._tasks.start(self._accept_all(listener))
 
     async def close(self) -> None:
         """End all connections."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name="proxy")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._tasks.close()
 
     async def _accept_all(self, listener: socket) -> None:
         loop = asyncio.get_running_loop()
@@ -120,9 +112,9 @@ class ForwardProxy:
             try:
                 connection, _ = await loop.sock_accept(listener)
             except OSError:
-                await asyncio.sleep(FULL)
+                await asyncio.sleep(NO_FILES_SECONDS)
                 continue
-            self._begin(self._converse(connection))
+            self._tasks.start(self._converse(connection))
 
     async def _converse(self, connection: socket) -> None:
         task = asyncio.current_task()
@@ -148,7 +140,7 @@ class ForwardProxy:
                 await _tunnel(reader, writer, self._secure, b"")
             else:
                 await self._serve(reader, writer, accepted)
-        except Refusal as refusal:
+        except ProxyRefusal as refusal:
             if streams is not None:
                 await _refuse(*streams, refusal)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -174,12 +166,14 @@ class ForwardProxy:
             if port == 80:  # a websocket without TLS
                 await _tunnel(reader, writer, self._plain, b"")
                 return
-            await writer.start_tls(self._context(), ssl_handshake_timeout=PATIENCE)
+            await writer.start_tls(self._context(), ssl_handshake_timeout=TLS_TIMEOUT)
             await _tunnel(reader, writer, self._secure, b"")
             return
         url = urlsplit(head.target)
         if url.scheme not in PORTS:
-            raise Refusal(400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses")
+            raise ProxyRefusal(
+                400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses"
+            )
         _check_host(*_split(url.netloc, PORTS[url.scheme]), PORTS[url.scheme])
         path = (url.path or b"/") + (b"?" + url.query if url.query else b"")
         place = self._secure if url.scheme == b"https" else self._plain
@@ -202,31 +196,33 @@ async def _first_byte(connection: socket, patience: float) -> bytes:
 async def _streams(
     connection: socket, context: ssl.SSLContext | None, limit: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A caller's connection, with TLS as a server where there is a context. Raises OSError."""
-    loop, made = asyncio.get_running_loop(), list[asyncio.StreamWriter]()
+    """Return the streams of a caller's connection, with TLS if there is a context. Raises OSError."""
+    loop, writers = asyncio.get_running_loop(), list[asyncio.StreamWriter]()
     reader = asyncio.StreamReader(limit)
     # With a callback the streams know that they are a server's, as start_tls must.
-    protocol = asyncio.StreamReaderProtocol(reader, lambda _, writer: made.append(writer))
-    patience = PATIENCE if context is not None else None
+    protocol = asyncio.StreamReaderProtocol(reader, lambda _, writer: writers.append(writer))
+    patience = TLS_TIMEOUT if context is not None else None
     await loop.connect_accepted_socket(lambda: protocol, connection, ssl=context, ssl_handshake_timeout=patience)
-    return reader, made[0]
+    return reader, writers[0]
 
 
 async def _read_head(reader: asyncio.StreamReader, limits: ConnectionLimits) -> _Head:
-    """Raises Refusal, IncompleteReadError."""
+    """Read the request line and headers. Raises ProxyRefusal, IncompleteReadError."""
     try:
         async with asyncio.timeout(limits.head):
             raw = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
-        raise Refusal(431, f"the request's head is longer than {limits.head_bytes} bytes: send less in it") from None
+        raise ProxyRefusal(
+            431, f"the request's head is longer than {limits.head_bytes} bytes: send less in it"
+        ) from None
     except TimeoutError:
-        raise Refusal(408, f"the request's head did not arrive in {limits.head:g} s: send it again") from None
+        raise ProxyRefusal(408, f"the request's head did not arrive in {limits.head:g} s: send it again") from None
     first, *lines = raw[:-4].split(b"\r\n")
     if len(lines) > limits.head_lines:
-        raise Refusal(431, f"the request has more than {limits.head_lines} headers: send fewer")
+        raise ProxyRefusal(431, f"the request has more than {limits.head_lines} headers: send fewer")
     words = first.split(b" ")
     if len(words) != 3:
-        raise Refusal(400, "the first line is no request of HTTP/1.1")
+        raise ProxyRefusal(400, "the first line is no request of HTTP/1.1")
     return _Head(words[0], words[1], words[2], tuple(lines))
 
 
@@ -239,14 +235,16 @@ def _split(place: bytes, default: int) -> tuple[str, int]:
 
 
 def _check_host(host: str, port: int, expected: int) -> None:
-    """Raises Refusal."""
+    """Check that a host is one of Banana's. Raises ProxyRefusal."""
     if not is_banana_host(host) or port != expected:
         served = ", ".join((f"*.{RUN_DOMAIN}", *API_HOSTS))
-        raise Refusal(403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY")
+        raise ProxyRefusal(
+            403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY"
+        )
 
 
-async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: Refusal) -> None:
-    """Answer, and throw away for a moment what still comes: else the caller's answer is lost with it."""
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: ProxyRefusal) -> None:
+    """Answer, and discard for a moment what still arrives: otherwise the caller's system drops the answer."""
     body = f"{refusal}\n".encode()
     head = (
         f"HTTP/1.1 {refusal.status} {REASONS[refusal.status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -266,7 +264,7 @@ async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, re
 async def _tunnel(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: tuple[str, int], first: bytes
 ) -> None:
-    """Carry bytes both ways until one side ends. Raises OSError."""
+    """Relay bytes both ways until one side ends. Raises OSError."""
     inner_reader, inner_writer = await asyncio.open_connection(*to)
     try:
         inner_writer.write(first)
@@ -290,7 +288,7 @@ async def _both_ways(
     inner_reader: asyncio.StreamReader,
     inner_writer: asyncio.StreamWriter,
 ) -> None:
-    """Until the platform has answered. A client may end its side first and still wait, but not over TLS."""
+    """Relay until the platform has answered. A client may end its side first and still wait, but not over TLS."""
     upload = asyncio.create_task(_carry(reader, inner_writer))
     download = asyncio.create_task(_carry(inner_reader, writer))
     try:

@@ -1,4 +1,4 @@
-"""The wire of git over HTTP: packets, a push's head, bodies counted as they come, and git itself as a program."""
+"""Git's HTTP protocol: packets, the commands of a push, request bodies, and git itself as a subprocess."""
 
 from __future__ import annotations
 
@@ -13,29 +13,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bananastand.asgi.bodies import ClientDisconnected, body_chunks
+
 from ..environment import inherited
 
 __all__ = [
-    "GitRefused", "Push", "Receive", "Send", "answer", "begin", "end", "git", "keep", "more", "output_of", "packet",
-    "read_push", "status_of", "text_of",
-]  # fmt: skip
+    "GitRefused",
+    "PushCommands",
+    "Receive",
+    "Send",
+    "begin_response",
+    "end_response",
+    "exit_status",
+    "output_of",
+    "packet",
+    "printed_text",
+    "read_push",
+    "receive_body",
+    "run_git",
+    "send_chunk",
+]
 
 CHUNK = 32_768
-COMMANDS = 2**20  # bytes of what a push says it does
+MAX_COMMANDS = 2**20  # bytes of the commands of a push
 Receive = Callable[[], Any]
 Send = Callable[[dict[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
-    """What the head of a push says: (old, new, ref) of each, and what the client can."""
+class PushCommands:
+    """The commands before the pack of a push, as (old, new, ref), and whether the client reads the side band."""
 
     commands: tuple[tuple[bytes, bytes, bytes], ...]
     side_band: bool
 
 
 class GitRefused(Exception):
-    """Status and words for the client; `allow` are the methods that would do."""
+    """The request is refused.
+
+    Attributes:
+        status: The HTTP status.
+        allow: The methods that are allowed, for 405.
+    """
 
     def __init__(self, status: int, text: str, *, allow: str = "") -> None:
         super().__init__(text)
@@ -43,13 +62,14 @@ class GitRefused(Exception):
 
 
 def packet(content: bytes) -> bytes:
+    """Return content as a packet: four hexadecimal digits of its length before it."""
     return b"%04x" % (len(content) + 4) + content
 
 
-def read_push(body: Any) -> Push:
-    """The commands before the pack. Raises GitRefused."""
+def read_push(body: Any) -> PushCommands:
+    """Read the commands of a push from its body, a file. Raises GitRefused."""
     body.seek(0)
-    found, can, read = list[tuple[bytes, bytes, bytes]](), b"", 0
+    commands, capabilities, read = list[tuple[bytes, bytes, bytes]](), b"", 0
     while True:
         head = body.read(4)
         try:
@@ -59,85 +79,101 @@ def read_push(body: Any) -> Push:
         if length == 0:
             break
         read += length
-        if length < 4 or read > COMMANDS:
-            raise GitRefused(400, "the body is no push of git's")
-        line, _, more = body.read(length - 4).rstrip(b"\n").partition(b"\0")
-        can = can or more
+        if length < 4 or read > MAX_COMMANDS:
+            raise GitRefused(400, "the body is no git push")
+        line, _, options = body.read(length - 4).rstrip(b"\n").partition(b"\0")
+        capabilities = capabilities or options
         if line.startswith((b"shallow ", b"push-cert")):
             continue
         parts = line.split(b" ", 2)
         if len(parts) != 3 or len(parts[0]) != 40 or len(parts[1]) != 40:
-            raise GitRefused(400, "the body is no push of git's")
-        found.append((parts[0], parts[1], parts[2]))
-    return Push(tuple(found), b"side-band-64k" in can.split())
+            raise GitRefused(400, "the body is no git push")
+        commands.append((parts[0], parts[1], parts[2]))
+    return PushCommands(tuple(commands), b"side-band-64k" in capabilities.split())
 
 
-async def keep(body: Any, receive: Receive, headers: dict[bytes, bytes], largest: int) -> None:
-    """The request's body as a file, inflated, counted as it comes. Raises GitRefused."""
-    packed = headers.get(b"content-encoding", b"").lower()
-    if packed not in (b"", b"identity", b"gzip", b"x-gzip"):
-        raise GitRefused(415, "the body may be packed with gzip only")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed.endswith(b"gzip") else None
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise GitRefused(400, "the body is not whole")
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        while chunk:
-            try:
-                piece = inflate.decompress(chunk, CHUNK) if inflate else chunk
-            except zlib.error:
-                raise GitRefused(400, "the body is not gzip") from None
-            chunk = inflate.unconsumed_tail if inflate else b""
-            size += len(piece)
-            if size > largest:
-                raise GitRefused(413, f"the push is larger than {largest} bytes")
-            body.write(piece)
-    body.flush()
-    body.seek(0)
+async def receive_body(file: Any, receive: Receive, headers: dict[bytes, bytes], limit: int) -> None:
+    """Write a request's body to a file, decompressed.
+
+    Args:
+        file: The file.
+        receive: ASGI's, of the request.
+        headers: The request's.
+        limit: The largest allowed size in bytes, decompressed.
+
+    Raises:
+        GitRefused: The body is too long, incomplete, or compressed in another way than gzip.
+    """
+    encoding = headers.get(b"content-encoding", b"").lower()
+    if encoding not in (b"", b"identity", b"gzip", b"x-gzip"):
+        raise GitRefused(415, "the body may be compressed with gzip only")
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding.endswith(b"gzip") else None
+    size = 0
+    try:
+        async for chunk in body_chunks(receive):
+            while chunk:
+                data = inflate.decompress(chunk, CHUNK) if inflate else chunk
+                chunk = inflate.unconsumed_tail if inflate else b""
+                size += len(data)
+                if size > limit:
+                    raise GitRefused(413, f"the push is larger than {limit} bytes")
+                file.write(data)
+    except zlib.error:
+        raise GitRefused(400, "the body is not gzip") from None
+    except ClientDisconnected:
+        raise GitRefused(400, "the body is incomplete") from None
+    file.flush()
+    file.seek(0)
 
 
-async def git(
-    *arguments: str, at: Path | None = None, given: Any = None, protocol: bytes = b""
+async def run_git(
+    *arguments: str, at: Path | None = None, stdin: Any = None, protocol: bytes = b""
 ) -> asyncio.subprocess.Process:
-    """git, in a session of its own, without this machine's settings and without the caller's."""
+    """Start git in a session of its own, without the settings of the machine and the user.
+
+    Args:
+        arguments: The command and its arguments.
+        at: The folder to run in.
+        stdin: A file for its standard input.
+        protocol: The request's Git-Protocol header.
+    """
     environment = inherited(os.environ)
     environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
     if re.fullmatch(rb"version=[0-2]", protocol):
         environment["GIT_PROTOCOL"] = protocol.decode()
     safe = ["-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "receive.denyNonFastForwards=false"]
     safe += ["-c", "gc.auto=0", "-c", "receive.fsckObjects=true", "-c", "receive.autogc=false"]
-    if given is not None:
-        os.lseek(given.fileno(), 0, os.SEEK_SET)  # a seek of the file itself may stay within what it has buffered
+    if stdin is not None:
+        os.lseek(stdin.fileno(), 0, os.SEEK_SET)  # a seek of the file itself may stay within what it has buffered
     return await asyncio.create_subprocess_exec(
         "git", *safe, *(("-C", str(at)) if at else ()), *arguments,
-        stdin=given if given is not None else asyncio.subprocess.DEVNULL,
+        stdin=stdin if stdin is not None else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True,
     )  # fmt: skip
 
 
-async def status_of(*arguments: str, at: Path) -> int:
+async def exit_status(*arguments: str, at: Path) -> int:
+    """Run git and return its exit status; 127 if it is not installed."""
     try:
-        process = await git(*arguments, at=at)
+        process = await run_git(*arguments, at=at)
     except FileNotFoundError:
         return 127
     await process.communicate()
     return process.returncode or 0
 
 
-async def text_of(*arguments: str, at: Path) -> str:
-    """What git prints; nothing where it fails."""
+async def printed_text(*arguments: str, at: Path) -> str:
+    """Run git and return what it prints; an empty text if it fails."""
     try:
-        process = await git(*arguments, at=at)
+        process = await run_git(*arguments, at=at)
     except FileNotFoundError:
         return ""
-    said, _ = await process.communicate()
-    return (said or b"").decode("utf-8", "replace").strip() if process.returncode == 0 else ""
+    output, _ = await process.communicate()
+    return (output or b"").decode("utf-8", "replace").strip() if process.returncode == 0 else ""
 
 
 async def output_of(process: asyncio.subprocess.Process) -> AsyncGenerator[bytes]:
-    """What git says, as it comes; it does not outlive the one who asked."""
+    """Yield what git prints; closing the generator kills git."""
     assert process.stdout is not None
     try:
         while chunk := await process.stdout.read(CHUNK):
@@ -150,23 +186,18 @@ async def output_of(process: asyncio.subprocess.Process) -> AsyncGenerator[bytes
             await process.wait()
 
 
-async def begin(send: Send, kind: bytes) -> None:
-    headers = [(b"content-type", kind), (b"cache-control", b"no-cache")]
+async def begin_response(send: Send, content_type: bytes) -> None:
+    """Begin a response of status 200."""
+    headers = [(b"content-type", content_type), (b"cache-control", b"no-cache")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def more(send: Send, content: bytes) -> None:
+async def send_chunk(send: Send, content: bytes) -> None:
+    """Send a chunk of the response's body."""
     if content:
         await send({"type": "http.response.body", "body": content, "more_body": True})
 
 
-async def end(send: Send) -> None:
+async def end_response(send: Send) -> None:
+    """End the response."""
     await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def answer(
-    send: Send, status: int, kind: bytes, body: bytes, more: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    headers = [(b"content-type", kind), (b"cache-control", b"no-cache"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *(more or [])]})
-    await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""Deliveries of GitHub's webhook: signature, event and the payload of a push. Knows no build and no project."""
+"""Reads deliveries of GitHub's webhook: signature, event and the payload of a push."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-__all__ = ["LARGEST", "HookAnswer", "Push", "read_delivery", "refusal", "repository_of"]
+__all__ = ["MAX_PAYLOAD", "HookAnswer", "Push", "read_delivery", "refusal", "repository_of"]
 
-LARGEST = 25 * 2**20  # bytes; GitHub sends no larger ones
+MAX_PAYLOAD = 25 * 2**20  # bytes; GitHub sends no larger ones
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -22,7 +22,7 @@ DELIVERY = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class HookAnswer:
-    """Status and JSON for GitHub, which shows them beside the delivery."""
+    """Status and JSON for GitHub, which shows them with the delivery."""
 
     status: int
     body: dict[str, Any]
@@ -37,7 +37,7 @@ class Push:
         digest: SHA-256 of the body, hexadecimal. The signature covers the body alone, so a copied delivery may come
             under another id.
         repository: Host and full name, in lower case: `github.com/owner/name`.
-        project: The project's name, made from the repository's.
+        project: The project's name, derived from the repository's.
         source: The repository's address, pinned to the pushed commit.
         pushed_at: Seconds since 1970; None where the payload has no time.
     """
@@ -51,20 +51,20 @@ class Push:
 
 
 def read_delivery(body: bytes, headers: Mapping[str, str], secret: str | None) -> Push | HookAnswer:
-    """The push that a delivery tells of, or the answer to one that deploys nothing.
+    """Verify a delivery; return its push, or the answer to a delivery that deploys nothing.
 
     Args:
-        body: As it was sent.
+        body: The body as it was sent.
         headers: X-GitHub-Event, X-GitHub-Delivery and X-Hub-Signature-256, in lower case.
-        secret: Shared with GitHub. Without one every delivery is refused.
+        secret: The secret that is shared with GitHub. Without one every delivery is refused.
     """
     if not secret:
         return refusal(403, "webhooks are off: start the platform with BANANASTAND_GITHUB_SECRET=... bananastand up")
-    if len(body) > LARGEST:
-        return refusal(413, f"the payload is larger than {LARGEST} bytes")
+    if len(body) > MAX_PAYLOAD:
+        return refusal(413, f"the payload is larger than {MAX_PAYLOAD} bytes")
     expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    given = headers.get("x-hub-signature-256", "")
-    if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+    signature = headers.get("x-hub-signature-256", "")
+    if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
         return refusal(401, "X-Hub-Signature-256 is not that of this body and secret")
     event = headers.get("x-github-event", "")
     if event == "ping":
@@ -78,7 +78,7 @@ def read_delivery(body: bytes, headers: Mapping[str, str], secret: str | None) -
 
 
 def refusal(status: int, message: str, code: str = "refused") -> HookAnswer:
-    """A delivery that is refused."""
+    """Return the answer to a delivery that is refused."""
     return HookAnswer(status, {"error": {"code": code, "message": message}})
 
 
@@ -105,7 +105,7 @@ def _push(body: bytes, delivery: str) -> Push | HookAnswer:
 
 
 def repository_of(source: str) -> str | None:
-    """Host and path of an https address, in lower case, without `.git` and what follows `#`; None for another one."""
+    """Return host and path of an https URL in lower case, without `.git` and fragment; None for any other URL."""
     try:
         parts = urlsplit(source)
         host = parts.hostname
@@ -116,7 +116,7 @@ def repository_of(source: str) -> str | None:
 
 
 def _moment(pushed_at: Any, head_commit: Any) -> float | None:
-    """When the push came: `repository.pushed_at` (seconds), else the head commit's own time (ISO 8601)."""
+    """Return when the push came: `repository.pushed_at` (seconds), else the head commit's own time (ISO 8601)."""
     if isinstance(pushed_at, int | float):
         return float(pushed_at)
     stamp = cast("dict[str, Any]", head_commit).get("timestamp") if isinstance(head_commit, dict) else None

@@ -1,7 +1,7 @@
-"""Which repository on GitHub each project belongs to, and which deliveries came already.
+"""Binds projects to repositories on GitHub, and remembers deliveries.
 
-A delivery that is repeated gets its first answer again and builds nothing. A project takes pushes of one repository,
-by its full name: another one of the same name is refused, and so is a push older than the last one taken.
+A repeated delivery gets its first answer again and builds nothing. A project accepts pushes of one repository, by its
+full name: pushes of another one are refused, and so is a push older than the last accepted one.
 """
 
 from __future__ import annotations
@@ -15,23 +15,28 @@ from ..store import tables
 from ..store.database import Store
 from .github import HookAnswer, Push, refusal, repository_of
 
-__all__ = ["KEPT_DAYS", "GitHubRepositories"]
+__all__ = ["REMEMBERED_DAYS", "GitHubRepositories"]
 
-KEPT_DAYS = 7  # GitHub itself redelivers for three days
+REMEMBERED_DAYS = 7  # GitHub itself redelivers for three days
 
 
 class GitHubRepositories:
-    """Takes pushes. `now` is seconds since 1970."""
+    """Accepts pushes.
+
+    Args:
+        store: The database.
+        now: Returns the time in seconds since 1970.
+    """
 
     def __init__(self, store: Store, now: Callable[[], float] = time.time) -> None:
         self._store = store
         self._now = now
 
-    def take(self, push: Push, deploy: Callable[[str, str], str]) -> HookAnswer:
-        """Deploy a push once.
+    def accept(self, push: Push, deploy: Callable[[str, str], str]) -> HookAnswer:
+        """Deploy a push once, and return the answer.
 
         Args:
-            push: What GitHub delivered.
+            push: The push.
             deploy: Called with the project's name and the source; returns the build's id.
 
         Raises:
@@ -40,12 +45,12 @@ class GitHubRepositories:
         if (build := self._build_of(push)) is not None:
             return HookAnswer(200, {"message": "delivered before", "project": push.project, "build_id": build})
         with self._store.reading() as connection:
-            reason = _why_not(connection, push)
+            reason = _refusal_reason(connection, push)
         if reason:
             return refusal(409, reason, "conflict")
         build = deploy(push.project, push.source)
         with self._store.transaction() as connection:
-            self._keep(connection, push, build)
+            self._record(connection, push, build)
         return HookAnswer(200, {"message": "deploying", "project": push.project, "build_id": build})
 
     def _build_of(self, push: Push) -> str | None:
@@ -54,9 +59,9 @@ class GitHubRepositories:
             same = or_(table.c.id == push.delivery, table.c.digest == push.digest)
             return connection.scalar(select(table.c.build_id).where(same))
 
-    def _keep(self, connection: Connection, push: Push, build: str) -> None:
+    def _record(self, connection: Connection, push: Push, build: str) -> None:
         deliveries, bound, now = tables.github_deliveries, tables.github_repositories, self._now()
-        connection.execute(delete(deliveries).where(deliveries.c.taken < now - KEPT_DAYS * 86_400))
+        connection.execute(delete(deliveries).where(deliveries.c.taken < now - REMEMBERED_DAYS * 86_400))
         connection.execute(insert(deliveries).values(id=push.delivery, digest=push.digest, build_id=build, taken=now))
         project = connection.scalar(select(tables.builds.c.project_id).where(tables.builds.c.id == build))
         connection.execute(delete(bound).where(bound.c.project_id == project))
@@ -65,8 +70,8 @@ class GitHubRepositories:
         )
 
 
-def _why_not(connection: Connection, push: Push) -> str | None:
-    """Why a push is not for the project of its repository's name; None where it is, or where there is no project."""
+def _refusal_reason(connection: Connection, push: Push) -> str | None:
+    """Return why the project of that name refuses a push; None if it accepts it, or there is no such project."""
     project = connection.scalar(select(tables.projects.c.id).where(tables.projects.c.name == push.project))
     if project is None:
         return None
@@ -86,7 +91,7 @@ def _why_not(connection: Connection, push: Push) -> str | None:
 
 
 def _deployed_from(connection: Connection, project: str, repository: str, since: float) -> bool:
-    """Whether someone with a key deployed the project from that repository after `since`."""
+    """Return whether someone with an API key deployed the project from that repository after `since`."""
     table = tables.builds
     sources = connection.scalars(select(table.c.source).where(table.c.project_id == project, table.c.created > since))
     return any(repository_of(source) == repository for source in sources)

@@ -1,7 +1,7 @@
-"""A module for Node's --require which leads Banana's host names to the platform. Node itself heeds no HTTPS_PROXY.
+"""A module for Node's --require that redirects Banana's host names to the platform. Node itself ignores HTTPS_PROXY.
 
 Every connection of Node's own libraries (http, https, fetch) and of packages goes through one function of net.Socket.
-TLS is checked against the name that the program asked for.
+TLS is verified against the requested name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .run_hosts import API_HOSTS, RUN_DOMAIN
 
 __all__ = ["node_options", "write_node_hook"]
 
-HOOK = """// Leads Banana's host names to Bananastand: node --require THIS_FILE program.js
+HOOK = """// Redirects Banana's host names to Bananastand: node --require THIS_FILE program.js
 "use strict";
 const net = require("net");
 const places = %s;
@@ -27,16 +27,16 @@ function isBananas(host) {
 }
 
 net.Socket.prototype.connect = function (...args) {
-  const asked = Array.isArray(args[0]) ? args[0][0] : args[0];
-  if (asked && typeof asked === "object" && isBananas(asked.host)) {
-    const place = places[Number(asked.port)];
+  const options = Array.isArray(args[0]) ? args[0][0] : args[0];
+  if (options && typeof options === "object" && isBananas(options.host)) {
+    const place = places[Number(options.port)];
     if (place) {
-      const led = { ...asked, host: place[0], port: place[1] };
-      if (Array.isArray(args[0])) args[0][0] = led;
-      else args[0] = led;
+      const redirected = { ...options, host: place[0], port: place[1] };
+      if (Array.isArray(args[0])) args[0][0] = redirected;
+      else args[0] = redirected;
     }
-  } else if (isBananas(args[1]) && places[Number(asked)]) {
-    [args[1], args[0]] = places[Number(asked)];
+  } else if (isBananas(args[1]) && places[Number(options)]) {
+    [args[1], args[0]] = places[Number(options)];
   }
   return connect.apply(this, args);
 };
@@ -47,12 +47,15 @@ def write_node_hook(folder: Path, plain: tuple[str, int], secure: tuple[str, int
     """Write the module.
 
     Args:
-        folder: Where to.
-        plain: Where the platform answers without TLS, in place of port 80.
-        secure: Where the proxy answers with TLS, in place of port 443.
+        folder: The folder for the file.
+        plain: Host and port where the platform answers without TLS, in place of port 80.
+        secure: Host and port where the proxy answers with TLS, in place of port 443.
 
     Returns:
-        The file. Raises OSError.
+        The file.
+
+    Raises:
+        OSError: It cannot be written.
     """
     path = folder / "node.cjs"
     places = json.dumps({80: plain, 443: secure})
@@ -61,6 +64,6 @@ def write_node_hook(folder: Path, plain: tuple[str, int], secure: tuple[str, int
 
 
 def node_options(hook: Path) -> str:
-    """The value of NODE_OPTIONS, which takes a path in double quotes where it has a space."""
+    """Return the value of NODE_OPTIONS that loads the module; its path is in double quotes, as it may have spaces."""
     quoted = str(hook).replace("\\", "\\\\").replace('"', '\\"')
     return f'--require="{quoted}"'

@@ -1,12 +1,15 @@
-"""The status page: one HTML document without script, drawn here, dark or light as its reader's system is."""
+"""The status page: one HTML document without scripts, rendered from `templates/status.html.jinja`."""
 
 from __future__ import annotations
 
 import asyncio
-import html
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from ..platform import Platform
 from ..replicas.replica import Replica
@@ -23,155 +26,116 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-BUILDS = 5
-KEPT = 1.0  # seconds; its readers ask again after five
-BATCH = 20  # projects that are looked at before calls have their turn
-STYLE = """
-:root{color-scheme:light dark;--ground:#fffdf5;--ink:#26221a;--soft:#7a7365;--line:#e6dfca;--mark:#8a6a00;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--ground:#1b1914;--ink:#efe9d9;--soft:#a39a86;--line:#39342a;--mark:#f2c94c;
---bad:#ff8a80}}
-body{margin:2rem auto;max-width:62rem;padding:0 1rem;background:var(--ground);color:var(--ink);
-font:15px/1.5 system-ui,sans-serif}
-h1{font-size:1.4rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .3rem}
-p{margin:.2rem 0;color:var(--soft)}table{border-collapse:collapse;width:100%;margin:.5rem 0}
-th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{color:var(--soft);font-weight:500}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}
-.live,.ready{color:var(--mark);font-weight:600}.failed{color:var(--bad);font-weight:600}
-"""
+BUILDS = 5  # of a project
+CACHE_SECONDS = 1.0  # the page reloads itself every five seconds
+BATCH = 20  # projects that are read before calls have their turn
+UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _ProjectState:
     """A project as it is at one moment."""
 
     project: Project
     waiting: int
-    at_work: int
+    running: int
     problem: str | None
     replicas: tuple[Replica, ...]
-    builds: tuple[tuple[Build, str], ...]  # each with its source
+    builds: tuple[tuple[Build, str], ...]  # with their sources
 
 
 class StatusPage:
-    """The page, drawn at most once in KEPT seconds however many look at it: drawing takes time that calls would lack.
+    """Renders the page at most once in CACHE_SECONDS for an address, because rendering takes time from calls.
 
-    What it shows is read on the event loop, and drawn on another thread.
+    The state is read on the event loop; the page is rendered on another thread.
     """
 
-    def __init__(self, stand: Platform) -> None:
-        self._stand = stand
-        self._drawn: dict[str, tuple[float, asyncio.Task[str]]] = {}
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._rendered: dict[str, tuple[float, asyncio.Task[str]]] = {}
 
     async def html(self, address: str) -> str:
-        """All projects, their replicas and last builds. What others have named is escaped."""
-        now = time.monotonic()
-        self._drawn = {key: each for key, each in self._drawn.items() if now - each[0] < KEPT or not each[1].done()}
-        if address not in self._drawn:
-            self._drawn[address] = (now, asyncio.create_task(self._draw(address), name="status page"))
-        return await asyncio.shield(self._drawn[address][1])
+        """Return the page with all projects, their replicas and latest builds.
 
-    async def _draw(self, address: str) -> str:
-        builds, shown = self._stand.builds.latest(BUILDS), list[_Shown]()
-        for number, project in enumerate(self._stand.projects.list(), 1):
+        Args:
+            address: The platform's URL, for the URLs on the page.
+        """
+        now = time.monotonic()
+        self._rendered = {
+            key: (began, task)
+            for key, (began, task) in self._rendered.items()
+            if now - began < CACHE_SECONDS or not task.done()
+        }
+        if address not in self._rendered:
+            self._rendered[address] = (now, asyncio.create_task(self._render(address), name="status page"))
+        return await asyncio.shield(self._rendered[address][1])
+
+    async def _render(self, address: str) -> str:
+        builds, projects = self._platform.builds.latest(BUILDS), list[_ProjectState]()
+        for number, project in enumerate(self._platform.projects.list(), 1):
             if number % BATCH == 0:
                 await asyncio.sleep(0)  # calls go on
-            shown.append(_look(self._stand, project, builds.get(project.id, [])))
-        up, replicas = time.time() - self._stand.began, len(self._stand.pool.replicas)
-        return await asyncio.to_thread(_page, shown, address, up, replicas)
+            projects.append(_state_of(self._platform, project, builds.get(project.id, [])))
+        values = {
+            "projects": projects,
+            "address": address,
+            "replicas": len(self._platform.pool.replicas),
+            "running": sum(state.running for state in projects),
+            "waiting": sum(state.waiting for state in projects),
+            "uptime": time.time() - self._platform.began,
+            "now": time.time(),
+            "now_monotonic": time.monotonic(),
+        }
+        return await asyncio.to_thread(TEMPLATE.render, values)
 
 
-def _look(stand: Platform, project: Project, builds: list[Build]) -> _Shown:
-    line = stand.dispatcher.line(project.id)
-    problem = stand.problem(project, builds) if project.live else None  # a failed build's error is in the table
-    sources = tuple((each, stand.source_of(each)) for each in builds)
-    return _Shown(project, len(line.waiting), len(line.at_work), problem, tuple(stand.pool.of(project.id)), sources)
-
-
-def _page(shown: list[_Shown], address: str, up: float, replicas: int) -> str:
-    parts = list[str]()
-    for each in shown:
-        parts.append(_project(each, address))
-        time.sleep(0.0001)  # lets go of the interpreter: the event loop has calls to answer
-    parts = parts or [
-        "<p>Nothing is deployed yet. In a folder with an <code>app.py</code>: <code>bananastand deploy .</code></p>"
-    ]
-    running, queued = sum(each.at_work for each in shown), sum(each.waiting for each in shown)
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<meta http-equiv=refresh content=5><title>Bananastand</title><style>{STYLE}</style>"
-        f"<h1>Bananastand</h1><p>{_count(len(shown), 'project')}, {_count(replicas, 'replica')}, "
-        f"{_count(running, 'call')} at work, {queued} waiting. Up for {_span(up)}. "
-        f"Banana's APIs: <code>{_(address)}/banana</code>, <code>{_(address)}/lowcodeapi/bananadev</code>; figures: "
-        "<code>/metrics</code>.</p>" + "".join(parts) + "</html>"
+def _state_of(platform: Platform, project: Project, builds: list[Build]) -> _ProjectState:
+    queue = platform.dispatcher.queue(project.id)
+    problem = platform.problem(project, builds) if project.live else None  # a failed build's error is in the table
+    return _ProjectState(
+        project,
+        len(queue.waiting),
+        len(queue.running),
+        problem,
+        tuple(platform.pool.of(project.id)),
+        tuple((build, platform.source_of(build)) for build in builds),
     )
 
 
-def _project(shown: _Shown, address: str) -> str:
-    project = shown.project
-    paragraph = f"<p class=failed>{_(shown.problem)}</p>" if shown.problem is not None else ""
-    return (
-        f"<h2>{_(project.name)}</h2><p><code>{_(address)}/banana/run/{_(project.name)}</code> · model key "
-        f"<code>{_(project.model_key)}</code> · {project.min_replicas} to {project.max_replicas} replicas, "
-        f"idle after {project.idle_timeout} s · {_count(shown.at_work, 'call')} at work, "
-        f"{shown.waiting} waiting</p>"
-        f"{paragraph}{_replicas(shown)}{_builds(shown)}"
-    )
+def _unhurried(states: Iterable[_ProjectState]) -> Iterator[_ProjectState]:
+    """Yield the projects, and let go of the interpreter between them: the event loop has calls to answer."""
+    for state in states:
+        yield state
+        time.sleep(0.0001)
 
 
-def _replicas(shown: _Shown) -> str:
-    rows = [
-        (
-            f"<code>{_(each.id)}</code>", _state(each.state), f"<code>{_(each.deployment.id[:8])}</code>",
-            _(each.waits_for), str(each.inflight), f"{each.memory / 2**20:.0f} MiB", _(each.gpu or "none"),
-            _span(time.monotonic() - each.started),
-        )
-        for each in shown.replicas
-    ]  # fmt: skip
-    return _table(("replica", "state", "version", "readiness", "calls", "memory", "card", "age"), rows)
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _builds(shown: _Shown) -> str:
-    rows = [
-        (
-            f"<code>{_(each.id[:8])}</code>", _state(each.state) + (" ←" if each.id == shown.project.live else ""),
-            f"<code>{_(source[:120])}</code>", _span(time.time() - each.created) + " ago",
-            _error(each),
-        )
-        for each, source in shown.builds
-    ]  # fmt: skip
-    return _table(("build", "state", "source", "made", "what went wrong"), rows)
-
-
-def _error(build: Build) -> str:
-    """What went wrong, what to do about it, and where the rest is."""
-    if build.error is None:
-        return ""
-    reason, _newline, step = build.error.partition("\n")
-    advised = f"<br>{_(step[:600])}" if step else ""
-    return f"{_(reason[:500])}{advised}<br><code>bananastand logs --build {_(build.id)}</code>"
-
-
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    if not rows:
-        return ""
-    body = "".join("<tr>" + "".join(f"<td>{cell}" for cell in row) for row in rows)
-    return f"<table><tr>{''.join(f'<th>{head}' for head in heads)}{body}</table>"
-
-
-def _state(state: str) -> str:
-    return f"<span class={_(state)}>{_(state)}</span>"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+def _duration(seconds: float) -> str:
+    for unit, length in UNITS:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
 
 
-def _(value: Any) -> str:
-    return html.escape(plain(str(value)), quote=True)
+def _without_control_characters(value: Any) -> Any:
+    return value if isinstance(value, Markup) else plain(str(value))
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("bananastand.platform.http"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_without_control_characters,
+    )
+    filters: dict[str, Any] = environment.filters
+    filters.update(count=_count, duration=_duration, unhurried=_unhurried)
+    return environment.get_template("status.html.jinja")
+
+
+TEMPLATE = _template()

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from bananastand.asgi import bodies
 from bananastand.asgi.bodies import BodyBudget
@@ -17,44 +17,44 @@ from ..platform import Platform
 from ..replicas.client import Headers
 from ..scheduling import outcomes
 from ..scheduling.pending_call import PendingCall
-from ..store.bodies import AGAIN, FileBody, TooLarge
-from ..store.calls import Outcome
+from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
+from ..store.calls import CallOutcome
 from ..store.projects import Project
+from .errors import json_error
 from .headers import CALL_ID, answer_headers, app_headers
 
 __all__ = [
     "TooLarge",
     "answer_of",
-    "error_response",
     "is_safe",
     "pass_on",
-    "pieces",
     "read_body",
     "receive_body",
     "request_id_of",
+    "stream_answer",
     "submit",
 ]
 
 NO_BODY = (204, 304)
 
 
-async def read_body(request: Request, most: int, budget: BodyBudget | None = None) -> bytes:
-    """The body, counted as it comes.
+async def read_body(request: Request, limit: int, budget: BodyBudget | None = None) -> bytes:
+    """Read a request's body; see asgi.read_body.
 
     Args:
-        request: The caller's.
-        most: Its largest size in bytes.
-        budget: Memory for all bodies that are being read.
+        request: The request.
+        limit: The largest allowed size in bytes.
+        budget: Of all bodies that are being read.
 
     Raises:
-        TooLarge: It is longer.
-        TooBusy: All bodies together hold too much.
+        TooLarge: The body is longer.
+        TooBusy: The budget does not allow it.
     """
     reservation = budget.reserve() if budget is not None else None
     try:
-        return await bodies.read_body(request.receive, most, reservation)
+        return await bodies.read_body(request.receive, limit, reservation)
     except bodies.BudgetExceeded:
-        raise TooBusy(f"too much is being sent: try again in {AGAIN} s", AGAIN) from None
+        raise TooBusy(f"too much is being sent: try again in {RETRY_AFTER} s", RETRY_AFTER) from None
     except bodies.BodyTooLarge as error:
         raise TooLarge(str(error)) from None
     finally:
@@ -63,13 +63,13 @@ async def read_body(request: Request, most: int, budget: BodyBudget | None = Non
 
 
 @contextlib.asynccontextmanager
-async def receive_body(stand: Platform, project: Project, request: Request) -> AsyncGenerator[bytes | FileBody]:
-    """The body of a call to be, for the time of the block; a call that is made in it keeps it.
+async def receive_body(platform: Platform, project: Project, request: Request) -> AsyncGenerator[bytes | FileBody]:
+    """Receive the body of a call for the duration of the block; a call that is submitted in it keeps the body.
 
-    Raises TooLarge, StoreError, and TooBusy where the project's queue is full, before the body is received.
+    Raises TooLarge, StoreError, and TooBusy before the body is received if the project's queue is full.
     """
-    stand.dispatcher.check_room(project)
-    body = await stand.bodies.receive(request.stream(), stand.settings.max_body)
+    platform.dispatcher.check_capacity(project)
+    body = await platform.bodies.receive(request.stream(), platform.settings.max_body)
     try:
         yield body
     finally:
@@ -78,53 +78,43 @@ async def receive_body(stand: Platform, project: Project, request: Request) -> A
 
 
 async def pass_on(
-    stand: Platform, project: Project, target: str, request: Request, *, strict: bool = False
+    platform: Platform, project: Project, target: str, request: Request, *, strict: bool = False
 ) -> Response:
-    """The app's answer, or the stand's own words where there is none. See `submit` and `answer_of`."""
-    async with receive_body(stand, project, request) as body:
-        pending = await submit(stand, project, target, request, body, strict=strict)
-    answer = await answer_of(stand, pending, request)
+    """Return the app's answer to a request, or an error of the platform. See `submit` and `answer_of`."""
+    async with receive_body(platform, project, request) as body:
+        pending = await submit(platform, project, target, request, body, strict=strict)
+    answer = await answer_of(platform, pending, request)
     if answer is not None:
         return answer
-    message = {"error": {"code": "stopping", "message": pending.dismissal or outcomes.kept(pending.made.id)}}
-    return JSONResponse(message, 503, {CALL_ID: pending.made.id, "retry-after": "5"})
-
-
-def error_response(error: PlatformError) -> JSONResponse:
-    """An error as the platform's own API and the fronts answer it."""
-    message = {"error": {"code": error.code, "message": str(error)}}
-    headers = {"retry-after": str(error.retry_after)} if isinstance(error, TooBusy) else None
-    return JSONResponse(message, error.status, headers)
+    reason = pending.release_reason or outcomes.stopping(pending.call.id)
+    return json_error(503, "stopping", reason, {CALL_ID: pending.call.id, "retry-after": "5"})
 
 
 def is_safe(method: str) -> bool:
-    """Whether a request of this method only reads: it may be repeated freely, and is never taken for an earlier one."""
+    """Return whether a method only reads: such a request may be repeated freely, and is never an earlier one again."""
     return method in ("GET", "HEAD", "OPTIONS")
 
 
 def request_id_of(request: Request) -> str | None:
-    """The caller's id for the call, under which it may come again."""
+    """Return the caller's id for the call, under which it may retry."""
     return None if is_safe(request.method) else request.headers.get("x-banana-request-id") or None
 
 
 async def submit(
-    stand: Platform, project: Project, target: str, request: Request, body: bytes | FileBody, *, strict: bool = False
+    platform: Platform, project: Project, target: str, request: Request, body: bytes | FileBody, *, strict: bool = False
 ) -> PendingCall:
-    """Queue a request as a call.
+    """Queue a request as a call. Raises TooLarge, TooBusy, Conflict, StoreError.
 
     Args:
-        stand: Takes the call.
-        project: Whose app is asked.
+        platform: The platform.
+        project: The project whose app is called.
         target: The app's path with its query.
-        request: The caller's.
-        body: The request's.
-        strict: Refuse another call under an id that was used.
-
-    Raises:
-        TooLarge, TooBusy, Conflict, StoreError: There is no call.
+        request: The caller's request.
+        body: The request's body.
+        strict: Whether another call under the same id is refused.
     """
-    headers = app_headers(request.scope["headers"], lambda secret: stand.keys.find(secret) is not None)
-    return await stand.submit(
+    headers = app_headers(request.scope["headers"], lambda secret: platform.keys.find(secret) is not None)
+    return await platform.submit(
         project,
         target,
         body,
@@ -137,80 +127,80 @@ async def submit(
 
 
 async def answer_of(
-    stand: Platform, pending: PendingCall, request: Request, limit: float | None = None
+    platform: Platform, pending: PendingCall, request: Request, limit: float | None = None
 ) -> Response | None:
-    """What a call is answered; None where the stand stops first.
+    """Wait for the answer of a call and return it; None if the platform stops first.
 
-    A caller that leaves cancels its call, unless it has named it by a request id and so may come again.
+    A caller that leaves cancels its call, unless the call has a request id and so may be retried.
 
     Args:
-        stand: Has the call.
+        platform: The platform.
         pending: The call.
-        request: The caller's, whose body has been read.
+        request: The caller's request, whose body has been read.
         limit: Seconds to wait for an answer to begin.
 
     Raises:
-        TimeoutError: None has begun.
+        TimeoutError: No answer has begun.
     """
     request_id = request_id_of(request)
-    opened, gone = asyncio.create_task(pending.opened()), asyncio.create_task(_gone(request))
+    answered, gone = asyncio.create_task(pending.wait_for_stream()), asyncio.create_task(_disconnected(request))
     try:
-        done, _ = await asyncio.wait({opened, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        if not opened.done():
+        done, _ = await asyncio.wait({answered, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if not answered.done():
             if request_id is None:
-                await stand.dispatcher.cancel(pending.made.id)
+                await platform.dispatcher.cancel(pending.call.id)
             if not done:
                 raise TimeoutError
             return Response(status_code=499)
     finally:
-        opened.cancel()
+        answered.cancel()
         gone.cancel()
-    if pending.head is not None and not pending.done.done():
+    if pending.response_head is not None and not pending.done.done():
         pending.streamed = True
-        status, headers = pending.head
-        answer = StreamingResponse(pieces(stand, pending, request_id), status)
-        answer.raw_headers = answer_headers(headers, pending.made.id)
+        status, headers = pending.response_head
+        answer = StreamingResponse(stream_answer(platform, pending, request_id), status)
+        answer.raw_headers = answer_headers(headers, pending.call.id)
         return answer
     outcome = await pending.outcome()
-    return None if outcome is None else _whole(outcome, pending.made.id, request.method)
+    return None if outcome is None else _complete_answer(outcome, pending.call.id, request.method)
 
 
-async def pieces(stand: Platform, pending: PendingCall, request_id: str | None) -> AsyncGenerator[bytes]:
-    """What a call streams. Closed before its end it cancels the call, unless that has a name to come again by.
+async def stream_answer(platform: Platform, pending: PendingCall, request_id: str | None) -> AsyncGenerator[bytes]:
+    """Yield what a call streams. Closing it early cancels the call, unless the call has a request id to retry by.
 
-    Raises ConnectionError where the answer breaks off.
+    Raises ConnectionError if the answer breaks off.
     """
     try:
-        async for piece in pending.pieces():
-            yield piece
+        async for chunk in pending.chunks():
+            yield chunk
     finally:
-        if not pending.done.done() and not pending.dismissed.done() and request_id is None:
+        if not pending.done.done() and not pending.released.done() and request_id is None:
             with contextlib.suppress(PlatformError):
-                await stand.dispatcher.cancel(pending.made.id)
-    if not pending.done.done() or _broke_off(pending.done.result()):
+                await platform.dispatcher.cancel(pending.call.id)
+    if not pending.done.done() or _is_interrupted(pending.done.result()):
         raise ConnectionError("the app's answer broke off")  # so that the caller can tell
 
 
-def _broke_off(outcome: Outcome) -> bool:
-    """Whether what was streamed is not the whole answer: the call ended with the platform's words instead."""
+def _is_interrupted(outcome: CallOutcome) -> bool:
+    """Return whether the streamed answer is incomplete: the call ended with an error of the platform instead."""
     return outcome.error is not None and not outcome.from_app
 
 
-def _whole(outcome: Outcome, call_id: str, method: str) -> Response:
+def _complete_answer(outcome: CallOutcome, call_id: str, method: str) -> Response:
     answer = Response(outcome.body if method != "HEAD" else b"", outcome.status)
-    answer.raw_headers = answer_headers(_typed(outcome.headers, outcome.body), call_id)
+    answer.raw_headers = answer_headers(_with_content_type(outcome.headers, outcome.body), call_id)
     if outcome.status not in NO_BODY and method != "HEAD":
         answer.raw_headers.append((b"content-length", str(len(outcome.body)).encode()))
     return answer
 
 
-def _typed(headers: Headers, body: bytes) -> Headers:
-    """A body whose app names no type is bytes."""
+def _with_content_type(headers: Headers, body: bytes) -> Headers:
+    """Return the headers, with application/octet-stream for a body whose app names no type."""
     if not body or any(name == "content-type" for name, _ in headers):
         return headers
     return (*headers, ("content-type", "application/octet-stream"))
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

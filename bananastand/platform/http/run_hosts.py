@@ -1,4 +1,4 @@
-"""Banana's own host names: run URLs by `SLUG.run.banana.dev`, and its API. Knows no project.
+"""Banana's own host names: run URLs at `SLUG.run.banana.dev`, and its API.
 
 Published wrappers have these names built in; they reach the platform by the forward proxy, or by a hosts file.
 """
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from .headers import raw_path
 
-__all__ = ["API_HOSTS", "MOUNT", "RUN_DOMAIN", "host_of", "is_banana_host", "moved_to_its_path"]
+__all__ = ["API_HOSTS", "MOUNT", "RUN_DOMAIN", "host_of", "is_banana_host", "rewrite_banana_host"]
 
 RUN_DOMAIN = "run.banana.dev"
 API_HOSTS = ("api.banana.dev", "app.banana.dev", "build.banana.dev")
@@ -18,12 +18,12 @@ MOUNT = "/banana"
 
 
 def is_banana_host(host: str) -> bool:
-    """Whether this is a name of Banana's that the platform answers to."""
+    """Return whether a host is one of Banana's that the platform answers to."""
     return host in API_HOSTS or _slug(host) is not None
 
 
 def host_of(scope: Any) -> str:
-    """The host that a request names, without its port, in lower case; empty if it names none, or several."""
+    """Return a request's host in lower case, without its port; empty if it has none, or several."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     try:
         return (urlsplit(f"//{hosts[0].decode('latin-1')}").hostname or "").lower() if len(hosts) == 1 else ""
@@ -31,14 +31,14 @@ def host_of(scope: Any) -> str:
         return ""
 
 
-def moved_to_its_path(scope: Any) -> Any:
-    """The request to one of Banana's hosts as one to the platform's path for it; None for all other hosts."""
+def rewrite_banana_host(scope: Any) -> Any:
+    """Return a request to one of Banana's hosts as one to the platform's path for it; None for any other host."""
     host = host_of(scope)
     slug = _slug(host)
     if slug is None and host not in API_HOSTS:
         return None
     before = f"{MOUNT}/run/{slug}" if slug is not None else MOUNT
-    if slug is None and scope["path"].startswith(f"{MOUNT}/"):  # addresses that Banana's API gave out itself
+    if slug is None and scope["path"].startswith(f"{MOUNT}/"):  # URLs that Banana's API returned
         before = ""
     return {**scope, "path": before + scope["path"], "raw_path": before.encode() + raw_path(scope)}
 

@@ -1,6 +1,6 @@
-"""A project's run URL, in Banana's dialect: its key, its refusals, its texts. Knows no replica.
+"""A project's run URL, with Banana's API key, statuses and error texts.
 
-Banana's SDKs read the status: 400, 423 and 503 are tried again for up to five minutes, all others are raised at once.
+Banana's SDKs retry 400, 423 and 503 for up to five minutes, and raise all other statuses at once.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from .proxy import answer_of, is_safe, receive_body, request_id_of, submit
 __all__ = ["MARGIN", "RUN", "find_project", "late_message", "refusal", "serve_run_url"]
 
 RUN = re.compile(rb"/banana/run/([^/]+)(/.*)?", re.DOTALL)  # of a path as it was sent
-MARGIN = 5.0  # seconds beyond the inference timeout that a caller is held
+MARGIN = 5.0  # seconds beyond the inference timeout that a caller waits
 NO_REPLICAS = "You have no available replicas to process this request"
 TEXT = "text/plain; charset=utf-8"
 
 
-async def serve_run_url(stand: Platform, slug: bytes, path: bytes, request: Request) -> Response:
-    """What the app answers on a path of its run URL; the platform's refusals are three indented lines of text.
+async def serve_run_url(platform: Platform, slug: bytes, path: bytes, request: Request) -> Response:
+    """Return what the app answers on a path of its run URL; the platform's refusals are three indented lines of text.
 
     Args:
-        stand: Has the project.
+        platform: The platform.
         slug: The project's name, as it was sent.
-        path: Behind the slug, percent-encoded.
-        request: The caller's.
+        path: The path behind the slug, percent-encoded.
+        request: The caller's request.
     """
-    project = find_project(stand, slug, request)
+    project = find_project(platform, slug, request)
     if isinstance(project, Response):
         return project
     try:
         target = app_target(path, request.scope["query_string"])
-        async with receive_body(stand, project, request) as body:
-            if _is_full(stand, project, target, request, body):
+        async with receive_body(platform, project, request) as body:
+            if _is_full(platform, project, target, request, body):
                 return refusal(400, NO_REPLICAS)
-            pending = await submit(stand, project, target, request, body)
+            pending = await submit(platform, project, target, request, body)
     except TooBusy as error:
         busy = refusal(error.status, str(error))
         busy.headers["retry-after"] = str(error.retry_after)
@@ -55,57 +55,57 @@ async def serve_run_url(stand: Platform, slug: bytes, path: bytes, request: Requ
         return refusal(error.status, str(error))
     except PlatformError as error:
         return refusal(503, str(error))
-    return await _answer(stand, project, pending, request)
+    return await _answer(platform, project, pending, request)
 
 
-def find_project(stand: Platform, slug: bytes, request: HTTPConnection) -> Project | Response:
-    """The project of a run URL, if the request has a key; else the refusal."""
+def find_project(platform: Platform, slug: bytes, request: HTTPConnection) -> Project | Response:
+    """Return the project of a run URL if the request has a valid API key; else the refusal."""
     key = request.headers.get("x-banana-api-key", "")
-    if stand.keys.find(key) is None:
+    if platform.keys.find(key) is None:
         return refusal(401, "Invalid API key" if key else "An API key is required")
-    return stand.projects.find(unquote(slug.decode("latin-1"))) or refusal(404, "Project not found")
+    return platform.projects.find(unquote(slug.decode("latin-1"))) or refusal(404, "Project not found")
 
 
 def refusal(status: int, message: str, kind: str | None = None) -> Response:
-    """Banana's error text, as its documentation has it."""
+    """Return an error in the form that Banana's documentation shows."""
     kind = kind or ("UserError" if status < 500 else "BananaError")
     text = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {message}\n"
     return Response(text, status, media_type=TEXT)
 
 
-def _is_full(stand: Platform, project: Project, target: str, request: Request, body: bytes | FileBody) -> bool:
-    """Whether Banana would have refused the call, so that its SDK comes again. Others than SDKs wait in the queue."""
-    if is_safe(request.method) or not stand.at_limit(project):
+def _is_full(platform: Platform, project: Project, target: str, request: Request, body: bytes | FileBody) -> bool:
+    """Return whether Banana would have refused the call, so that its SDK retries. Requests that only read wait."""
+    if is_safe(request.method) or not platform.at_limit(project):
         return False
-    asked = ReplicaRequest(request.method, target, (), body)
-    return not stand.dispatcher.repeats(project, asked, request_id_of(request))
+    call = ReplicaRequest(request.method, target, (), body)
+    return not platform.dispatcher.is_repeat(project, call, request_id_of(request))
 
 
-async def _answer(stand: Platform, project: Project, pending: PendingCall, request: Request) -> Response:
+async def _answer(platform: Platform, project: Project, pending: PendingCall, request: Request) -> Response:
     try:
-        answer = await answer_of(stand, pending, request, project.inference_timeout + MARGIN)
+        answer = await answer_of(platform, pending, request, project.inference_timeout + MARGIN)
     except TimeoutError:
-        return await _late(stand, project, pending)
+        return await _late(platform, project, pending)
     if answer is None:
-        answer = refusal(503, pending.dismissal or outcomes.kept(pending.made.id))
+        answer = refusal(503, pending.release_reason or outcomes.stopping(pending.call.id))
     elif pending.done.done() and not (outcome := pending.done.result()).from_app:
         kind = "PotassiumError" if outcome.status == 500 else None
         answer = refusal(outcome.status, outcome.error or "", kind)
-    answer.headers[CALL_ID] = pending.made.id
+    answer.headers[CALL_ID] = pending.call.id
     return answer
 
 
-async def _late(stand: Platform, project: Project, pending: PendingCall) -> Response:
-    """None of the replicas has begun an answer. An SDK comes again after the first of these, not after the second."""
-    if (building := late_message(stand, project)) is not None:
+async def _late(platform: Platform, project: Project, pending: PendingCall) -> Response:
+    """Return the error for a call without an answer in time. An SDK retries after the first, not the second."""
+    if (building := late_message(platform, project)) is not None:
         return refusal(503, building)
-    await stand.dispatcher.cancel(pending.made.id)
+    await platform.dispatcher.cancel(pending.call.id)
     return refusal(504, "Gateway timeout")
 
 
-def late_message(stand: Platform, project: Project) -> str | None:
-    """What a caller is answered who has waited as long as may be for a first build; None if there is a version."""
-    now = stand.projects.get(project.id)
+def late_message(platform: Platform, project: Project) -> str | None:
+    """Return what a caller is answered who has waited too long for a first build; None if there is a version."""
+    now = platform.projects.get(project.id)
     if now is not None and now.live is None:
         return f"{project.name} has no live version yet, its first build is under way: call again later"
     return None

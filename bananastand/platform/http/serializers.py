@@ -1,4 +1,4 @@
-"""Things of the stand as its own API shows them: plain JSON. Secrets are never among it."""
+"""The JSON of the platform's own API for projects, builds, replicas and keys. It never contains a secret's value."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ..store.projects import SETTINGS, Project
 __all__ = ["build", "key", "new_key", "project", "replica", "status"]
 
 
-def project(stand: Platform, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
-    """A project, what runs of it and what waits for it. builds: its newest, where they are at hand."""
-    line, replicas = stand.dispatcher.line(row.id), stand.pool.of(row.id)
-    live = stand.builds.deployment(row.live) if row.live else None
+def project(platform: Platform, row: Project, url: str, builds: list[Build] | None = None) -> dict[str, Any]:
+    """Return a project with its replicas and queue; `builds` are its newest, if the caller has them already."""
+    queue, replicas = platform.dispatcher.queue(row.id), platform.pool.of(row.id)
+    live = platform.builds.deployment(row.live) if row.live else None
     return {
         "id": row.id,
         "name": row.name,
         "model_key": row.model_key,
         "url": url,
         **{name: getattr(row, name) for name in SETTINGS},
-        "takes": row.concurrency or stand.builds.takes(row.live),
+        "takes": platform.builds.concurrency_of(row),
         "deployment": row.live,
         "kind": live.launch.kind if live is not None else None,
         "replicas": len(replicas),
-        "ready": sum(each.state == "ready" for each in replicas),
-        "queued": len(line.waiting),
-        "running": len(line.at_work),
-        "problem": stand.problem(row, builds),
+        "ready": sum(replica.state == "ready" for replica in replicas),
+        "queued": len(queue.waiting),
+        "running": len(queue.running),
+        "problem": platform.problem(row, builds),
         "created": iso(row.created),
     }
 
 
-def build(stand: Platform, row: Build, url: str) -> dict[str, Any]:
-    """A build; the names of its secrets, not their values."""
-    owner = stand.projects.get(row.project_id)
+def build(platform: Platform, row: Build, url: str) -> dict[str, Any]:
+    """Return a build, with the names of its secrets and not their values."""
+    owner = platform.projects.get(row.project_id)
     return {
         "id": row.id,
         "number": row.number,
@@ -51,7 +51,7 @@ def build(stand: Platform, row: Build, url: str) -> dict[str, Any]:
         "live": owner is not None and owner.live == row.id,
         "error": (row.error or "").partition("\n")[0] or None,
         "advice": (row.error or "").partition("\n")[2] or None,
-        "source": stand.source_of(row),
+        "source": platform.source_of(row),
         "builder": row.builder,
         "as_of": row.as_of,
         "environment": row.environment,
@@ -63,44 +63,44 @@ def build(stand: Platform, row: Build, url: str) -> dict[str, Any]:
     }
 
 
-def replica(each: Replica) -> dict[str, Any]:
-    """A replica."""
+def replica(row: Replica) -> dict[str, Any]:
+    """Return a replica."""
     return {
-        "id": each.id,
-        "deployment": each.deployment.id,
-        "state": each.state,
-        "readiness": each.waits_for,
-        "port": each.address[1] if each.address is not None else None,
-        "pid": each.pid,
-        "card": each.gpu,
-        "running": each.inflight,
-        "answered": each.answered,
-        "memory_mb": round(each.memory / 2**20, 1),
-        "age_seconds": round(time.monotonic() - each.started, 1),
-        "start_seconds": round(each.took, 3) if each.took is not None else None,
+        "id": row.id,
+        "deployment": row.deployment.id,
+        "state": row.state,
+        "readiness": row.waits_for,
+        "port": row.address[1] if row.address is not None else None,
+        "pid": row.pid,
+        "card": row.gpu,
+        "running": row.inflight,
+        "answered": row.answered,
+        "memory_mb": round(row.memory / 2**20, 1),
+        "age_seconds": round(time.monotonic() - row.started, 1),
+        "start_seconds": round(row.took, 3) if row.took is not None else None,
     }
 
 
 def key(row: Key) -> dict[str, Any]:
-    """A key without its secret."""
+    """Return a key without its secret."""
     revoked = iso(row.revoked) if row.revoked is not None else None
     return {"id": row.id, "name": row.name, "created": iso(row.created), "revoked": revoked}
 
 
 def new_key(row: Key, secret: str) -> dict[str, Any]:
-    """The one answer that has the secret in it."""
+    """Return a new key with its secret: the one answer that contains it."""
     return {**key(row), "key": secret, "api_token": api_token(secret)}
 
 
-def status(stand: Platform) -> dict[str, Any]:
-    """The stand itself."""
+def status(platform: Platform) -> dict[str, Any]:
+    """Return the platform's version, directory and totals."""
     return {
         "version": __version__,
-        "data": str(stand.settings.data),
-        "started": iso(stand.began),
-        "projects": len(stand.projects.list()),
-        "replicas": len(stand.pool.replicas),
-        "queued": sum(len(each.waiting) for each in stand.dispatcher.lines.values()),
-        "running": sum(len(each.at_work) for each in stand.dispatcher.lines.values()),
-        "cards": list(stand.settings.gpus),
+        "data": str(platform.settings.data),
+        "started": iso(platform.began),
+        "projects": len(platform.projects.list()),
+        "replicas": len(platform.pool.replicas),
+        "queued": sum(len(queue.waiting) for queue in platform.dispatcher.queues.values()),
+        "running": sum(len(queue.running) for queue in platform.dispatcher.queues.values()),
+        "cards": list(platform.settings.gpus),
     }

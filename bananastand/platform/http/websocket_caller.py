@@ -1,7 +1,4 @@
-"""The caller's side of a websocket: what it sends, a little ahead, and whether it is gone. Knows no app.
-
-ASGI: a handshake that is not accepted is answered by an HTTP response.
-"""
+"""The caller's side of a websocket, over ASGI: its messages, read ahead, and whether it is gone."""
 
 from __future__ import annotations
 
@@ -14,31 +11,36 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["Caller", "Close"]
+__all__ = ["Close", "WebsocketCaller"]
 
-READ_AHEAD = 2**20  # bytes of messages that are kept for an app that does not take them yet
-SEND_CLOSE = 2.0  # seconds for a close frame to be taken by a caller that does not read
-LONGEST_REASON = 123  # bytes of a close frame's reason
+READ_AHEAD = 2**20  # bytes of messages that wait for an app that does not read them yet
+CLOSE_TIMEOUT = 2.0  # seconds for a close frame to a caller that does not read
+MAX_REASON = 123  # bytes of a close frame's reason
 NO_CODE = 1005  # a close frame without a code, or none
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A close frame; a code of None stands for an empty one."""
+    """A close frame; a code of None is an empty one."""
 
     code: int | None
     reason: str = ""
 
     @property
     def short_reason(self) -> str:
-        """The reason, as much of it as a frame holds."""
-        return self.reason.encode()[:LONGEST_REASON].decode("utf-8", "ignore")
+        """The reason, cut to what a frame holds."""
+        return self.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
 
 
-class Caller:
-    """One caller, from its handshake on. `gone` is done when its side is closed; messages sent before that remain.
+class WebsocketCaller:
+    """One caller, from its handshake on.
 
-    Reading ahead tells of a caller that leaves, and has its pings answered, while the app is busy.
+    Reading ahead detects that the caller leaves, and answers its pings, while the app is busy.
+
+    Attributes:
+        gone: Done when its side is closed; messages that it sent before remain.
+        accepted: Whether the handshake was completed.
+        closed: Whether this side is closed, or the handshake was denied.
     """
 
     def __init__(
@@ -53,19 +55,19 @@ class Caller:
         self._reading = asyncio.create_task(self._read(), name="websocket caller")
 
     async def stop(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._reading.cancel()
         await asyncio.wait({self._reading})
 
     async def accept(self, subprotocol: str | None, headers: list[tuple[bytes, bytes]]) -> None:
-        """Complete the handshake. Raises OSError if the caller is gone, or was denied."""
+        """Complete the handshake. Raises OSError if the caller is gone or was denied."""
         if self.closed or self.gone.done():
             raise ConnectionError("the caller is gone")
         self.accepted = True
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
 
     async def deny(self, response: Response) -> None:
-        """Answer the handshake by a response instead."""
+        """Answer the handshake with an HTTP response instead."""
         if self.accepted or self.closed or self.gone.done():
             return
         self.closed = True
@@ -73,7 +75,7 @@ class Caller:
             await response(self._scope, self._receive, self._send)
 
     async def next_message(self) -> str | bytes | None:
-        """What the caller has sent; None when it is gone and there is no more."""
+        """Return the caller's next message; None when it is gone and all are read."""
         while not self._messages:
             if self.gone.done():
                 return None
@@ -85,7 +87,7 @@ class Caller:
         return message
 
     async def send(self, message: str | bytes) -> None:
-        """Send a message once the caller has taken those before. Raises OSError if it is gone."""
+        """Send a message once the caller has read the earlier ones. Raises OSError if it is gone."""
         kind = "text" if isinstance(message, str) else "bytes"
         await self._send({"type": "websocket.send", kind: message})
 
@@ -96,7 +98,7 @@ class Caller:
         self.closed = True
         event = {"type": "websocket.close", "code": close.code, "reason": close.short_reason}
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(SEND_CLOSE):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._send(event)
 
     async def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""One websocket between a caller and a replica, from the replica's slot to its end. Knows no queue and no key."""
+"""Relays one websocket between a caller and a replica, for as long as it has the replica's slot."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ..replicas.websocket_client import Denied, NoHandshake, close_websocket, op
 from ..scheduling import outcomes
 from ..scheduling.pending_call import PendingCall
 from ..settings import Settings
-from ..store.calls import Outcome
+from ..store.calls import CallOutcome
 from ..store.projects import Project
 from .headers import answer_headers
-from .websocket_caller import Caller, Close
+from .websocket_caller import Close, WebsocketCaller
 
 __all__ = ["WebsocketSession"]
 
 LOG = logging.getLogger(__name__)
 
 REQUEST_ID = "x-banana-request-id"
-LAST = 2.0  # seconds for what a caller sent before it left to reach the app
-DEATH = 1.0  # seconds in which a replica whose connection broke is found to have ended
+DRAIN_SECONDS = 2.0  # for messages that a caller sent before it left to reach the app
+DEATH_SECONDS = 1.0  # in which it becomes known that a replica whose connection broke has ended
 GOING_AWAY, TOO_BIG, FAILURE, RESTART = 1001, 1009, 1011, 1012
 ABNORMAL = 1006  # no close frame at all
 NO_CODE = 1005
@@ -38,20 +38,22 @@ HANDSHAKE = "sec-websocket-"
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How it ends: what each side is sent, and what is recorded."""
+    """How a websocket ends: the close frame for each side, and the outcome of the call."""
 
     to_app: Close
     to_caller: Close
-    outcome: Outcome
+    outcome: CallOutcome
 
 
 class WebsocketSession:
-    """Awaited in a replica's slot (see PendingCall).
+    """The session of a websocket; see PendingCall.
 
-    `opened` is done once the caller's handshake is completed, `ended` when both sides of that websocket are closed.
+    Attributes:
+        opened: Done once the caller's handshake is completed.
+        ended: Done when both sides are closed.
     """
 
-    def __init__(self, caller: Caller, subprotocols: Sequence[str], settings: Settings) -> None:
+    def __init__(self, caller: WebsocketCaller, subprotocols: Sequence[str], settings: Settings) -> None:
         self._caller, self._subprotocols, self._settings = caller, subprotocols, settings
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -60,23 +62,23 @@ class WebsocketSession:
         self._last = time.monotonic()
 
     def stop(self) -> None:
-        """The platform stops: end it."""
+        """End the websocket, because the platform stops."""
         if not self._stopping.done():
             self._stopping.set_result(None)
 
-    async def __call__(self, project: Project, pending: PendingCall, replica: Replica) -> Outcome:
-        """Lead the caller to the replica's app until one of them is gone; the call's end.
+    async def __call__(self, project: Project, pending: PendingCall, replica: Replica) -> CallOutcome:
+        """Connect the caller to the replica's app until one of them is gone; return the outcome.
 
         Raises RequestNotDelivered if the app has seen nothing of it.
         """
         if replica.address is None:
             return outcomes.NO_WEBSOCKETS
-        timeout, headers = float(project.inference_timeout), _asked(pending, replica.address)
-        route, largest = pending.made.route, self._settings.max_message
+        timeout, headers = float(project.inference_timeout), _app_headers(pending, replica.address)
+        route, max_message = pending.call.route, self._settings.max_message
         try:
-            app = await open_websocket(replica.address, route, headers, self._subprotocols, largest, timeout)
+            app = await open_websocket(replica.address, route, headers, self._subprotocols, max_message, timeout)
         except Denied as denied:
-            return outcomes.answered(denied.answer)
+            return outcomes.from_answer(denied.answer)
         except NoHandshake as problem:
             return outcomes.no_handshake(await self._death(replica) or str(problem))
         except AnswerTooLate:
@@ -98,10 +100,10 @@ class WebsocketSession:
 
     async def _converse(
         self, app: ClientConnection, pending: PendingCall, project: Project, replica: Replica
-    ) -> Outcome:
+    ) -> CallOutcome:
         response = app.response
         assert response is not None, "a handshake that is done has a response"
-        headers = answer_headers(_answered(response.headers.raw_items()), pending.made.id)
+        headers = answer_headers(_caller_headers(response.headers.raw_items()), pending.call.id)
         try:
             await self._caller.accept(app.subprotocol, headers)
         except OSError:
@@ -117,14 +119,14 @@ class WebsocketSession:
     async def _relay(self, app: ClientConnection, project: Project, replica: Replica) -> _End:
         up = asyncio.create_task(self._to_app(app))
         down = asyncio.create_task(self._to_caller(app))
-        limits = asyncio.create_task(self._limits(project, replica))
+        limits = asyncio.create_task(self._enforce_limits(project, replica))
         gone = self._caller.gone
         try:
             await asyncio.wait({down, limits, gone, self._stopping}, return_when=asyncio.FIRST_COMPLETED)
             if down.done() and down.result():
                 return await self._app_closed(app, replica)
             if gone.done() or down.done():
-                await asyncio.wait({up}, timeout=LAST)
+                await asyncio.wait({up}, timeout=DRAIN_SECONDS)
                 return self._caller_closed(gone.result() if gone.done() else Close(None))
             if limits.done():
                 return limits.result()
@@ -135,17 +137,17 @@ class WebsocketSession:
             await asyncio.wait({up, down, limits})
 
     async def _to_app(self, app: ClientConnection) -> None:
-        """Pass on what the caller sends, until it is gone or the app is."""
+        """Pass the caller's messages on until it or the app is gone."""
         try:
             while (message := await self._caller.next_message()) is not None:
                 await app.send(message)
                 self._received += 1
                 self._last = time.monotonic()
         except ConnectionClosed:
-            pass  # the other direction says how
+            pass  # the other direction reports how
 
     async def _to_caller(self, app: ClientConnection) -> bool:
-        """Pass on what the app sends, until one of them is gone; whether it is the app."""
+        """Pass the app's messages on until one side is gone; return whether that is the app."""
         try:
             while True:
                 await self._caller.send(await app.recv())
@@ -156,14 +158,14 @@ class WebsocketSession:
         except OSError:
             return False
 
-    async def _limits(self, project: Project, replica: Replica) -> _End:
-        """The end for a websocket that is silent for too long, or whose replica leaves."""
+    async def _enforce_limits(self, project: Project, replica: Replica) -> _End:
+        """Return the end once the websocket is silent for too long, or its replica leaves."""
         timeout, grace = float(project.inference_timeout), self._settings.stop_grace
         drained: float | None = None
         while True:
             now = time.monotonic()
             if (due := self._last + timeout) <= now:
-                outcome = outcomes.silent(timeout)
+                outcome = outcomes.silent_websocket(timeout)
                 return _both(Close(GOING_AWAY, outcome.error or ""), outcome)
             if replica.leaving.done():
                 if replica.state != "draining":
@@ -177,29 +179,29 @@ class WebsocketSession:
 
     async def _app_closed(self, app: ClientConnection, replica: Replica) -> _End:
         sent, received = app.protocol.close_sent, app.protocol.close_rcvd
-        if sent is not None and not app.protocol.close_rcvd_then_sent:  # what the app sent broke the rules
-            most = self._settings.max_message
+        if sent is not None and not app.protocol.close_rcvd_then_sent:  # a frame of the app violated the protocol
+            limit = self._settings.max_message
             too_big = sent.code == TOO_BIG
-            reason = f"the app's message is longer than {most} bytes" if too_big else f"the app's frame: {sent.reason}"
+            reason = f"the app's message is longer than {limit} bytes" if too_big else f"the app's frame: {sent.reason}"
             return _both(Close(sent.code, reason), outcomes.ended_websocket(reason))
         if received is None:
             reason = await self._death(replica) or "the app broke the connection off"
             return _both(Close(FAILURE, reason), outcomes.ended_websocket(reason))
         close = Close(None if received.code == NO_CODE else received.code, received.reason)
-        return _both(close, outcomes.closed("app", close.code, close.reason, self._received, self._sent))
+        return _both(close, outcomes.closed_websocket("app", close.code, close.reason, self._received, self._sent))
 
     def _caller_closed(self, close: Close) -> _End:
-        outcome = outcomes.closed("caller", close.code, close.reason, self._received, self._sent)
+        outcome = outcomes.closed_websocket("caller", close.code, close.reason, self._received, self._sent)
         return _End(Close(GOING_AWAY) if close.code == ABNORMAL else close, close, outcome)
 
     @staticmethod
     async def _death(replica: Replica) -> str | None:
-        """Why the replica has ended, if it has."""
-        await asyncio.wait({replica.over}, timeout=DEATH)
+        """Return why the replica has ended, if it has."""
+        await asyncio.wait({replica.over}, timeout=DEATH_SECONDS)
         return replica.failure if replica.over.done() else None
 
 
-def _both(close: Close, outcome: Outcome) -> _End:
+def _both(close: Close, outcome: CallOutcome) -> _End:
     return _End(close, close, outcome)
 
 
@@ -214,20 +216,20 @@ def _cancelled(pending: PendingCall) -> Close:
     return STOPPING if cancelled is None else Close(GOING_AWAY, cancelled.error or "")
 
 
-def _asked(pending: PendingCall, address: tuple[str, int]) -> Headers:
-    """The headers for the app.
+def _app_headers(pending: PendingCall, address: tuple[str, int]) -> Headers:
+    """Return the headers for the app.
 
-    An Origin has passed the platform's guard as one of its own host; an app compares it with the Host that it sees.
+    An Origin has passed the host guard as the platform's own; an app compares it with the Host that it gets.
     """
     host, port = address
     own = f"http://localhost:{port}" if ":" in host else f"http://{host}:{port}"
-    headers = tuple((name, own if name == "origin" else value) for name, value in pending.made.headers)
+    headers = tuple((name, own if name == "origin" else value) for name, value in pending.call.headers)
     if any(name == REQUEST_ID for name, _ in headers):
         return headers
-    return (*headers, (REQUEST_ID, pending.made.run_id))
+    return (*headers, (REQUEST_ID, pending.call.run_id))
 
 
-def _answered(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Those of the app's handshake that are not the handshake's own."""
+def _caller_headers(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Return the app's headers without those of the handshake."""
     named = [(name.lower(), value) for name, value in headers]
     return tuple((name, value) for name, value in named if not name.startswith(HANDSHAKE))

@@ -214,7 +214,7 @@ def _errno(error: BaseException | None) -> int | None:
 
 
 def _content(body: bytes | FileBody) -> bytes | AsyncGenerator[bytes]:
-    return body if isinstance(body, bytes) else body.pieces()
+    return body if isinstance(body, bytes) else body.chunks()
 
 
 def _kept(headers: list[tuple[bytes, bytes]]) -> Headers:

@@ -62,7 +62,7 @@ class Pool:
             settings.isolation, settings.data, network=settings.network, processes=settings.processes
         )
         self._cgroups = Cgroups(None, "not looked for")
-        self._fork_servers = ForkServers(settings.parents)
+        self._fork_servers = ForkServers(settings.fork_servers)
         self._spawn: Spawn = spawn or self._fork_servers.start
 
     def use_cgroups(self) -> str | None:
@@ -155,7 +155,7 @@ class Pool:
     def _warm_up(self, replica: Replica, start: Start) -> None:
         """Keep what the app has imported, and have a fork server for the version's next replicas."""
         worker = replica.worker
-        if worker is None or not self._settings.parents:
+        if worker is None or not self._settings.fork_servers:
             return
         modules = self._settings.data / "modules" / f"{replica.deployment.id}.json"
         if not modules.exists():

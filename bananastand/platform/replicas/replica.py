@@ -16,7 +16,7 @@ from typing import Literal
 
 from ..errors import ReplicaFailed
 from ..store.builds import Deployment
-from ..store.logs import hidden, tail, to_hide
+from ..store.logs import mask, tail, texts_to_mask
 from .advice import explain
 from .client import ReplicaClient
 from .health import ask_health, is_reachable
@@ -250,13 +250,13 @@ class Replica:
 
     def advice(self) -> str | None:
         """What to do about its failure, where that is known."""
-        secret = to_hide(self.deployment.secrets.values())
+        secret = texts_to_mask(self.deployment.secrets.values())
         step = explain([*self._lines, self.failure or ""], environment=self.deployment.launch.environment)
-        return hidden(step, secret) if step is not None else None
+        return mask(step, secret) if step is not None else None
 
     def _tail(self) -> str:
         """The last lines, as the end of a sentence; they are told where it fails, to people without a key too."""
-        return hidden(tail(self._lines), to_hide(self.deployment.secrets.values()))
+        return mask(tail(self._lines), texts_to_mask(self.deployment.secrets.values()))
 
     def _hear(self, line: str) -> None:
         self._lines.append(line)

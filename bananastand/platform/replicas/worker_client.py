@@ -266,7 +266,7 @@ class WorkerClient:
         writer.write(PREFIX.pack(len(head), len(body)) + head)
         sent = 0
         try:
-            async for piece in body.pieces():
+            async for piece in body.chunks():
                 writer.write(piece)
                 sent += len(piece)
                 await writer.drain()

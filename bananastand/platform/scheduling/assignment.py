@@ -1,7 +1,7 @@
-"""Which waiting call goes to which replica next. A function of what is there now; hands out nothing itself.
+"""Chooses which waiting call goes to which replica next.
 
-Calls are served in the order in which they came. A call that is to be tried alone needs a replica without any other;
-where none is idle, the least busy one takes no new calls until it is.
+Calls are served in the order in which they came. A call that is to be tried alone needs an idle replica; where none is
+idle, the least busy one gets no further calls until it is.
 """
 
 from __future__ import annotations
@@ -15,26 +15,30 @@ __all__ = ["next_assignment"]
 
 
 def next_assignment(waiting: Iterable[PendingCall], replicas: Sequence[Replica]) -> tuple[PendingCall, Replica] | None:
-    """The next call and its replica, or None where nobody can be served now.
+    """Return the next call and its replica, or None if no call can be served now.
 
     Args:
-        waiting: A project's queue.
-        replicas: Those of its live version, oldest first.
+        waiting: The calls of a project's queue.
+        replicas: The replicas of its live version, oldest first.
     """
-    able = [each for each in replicas if each.free]
+    available = [replica for replica in replicas if replica.free]
     reserved: Replica | None = None
     for pending in waiting:
-        if not able:
+        if not available:
             return None
         if not pending.alone:
-            return pending, min(able, key=_load)
-        idle = [each for each in able if each.is_idle]
+            return pending, min(available, key=_load)
+        idle = [replica for replica in available if replica.is_idle]
         if idle:
             return pending, idle[0]
         if reserved is None:
-            busy = [each for each in replicas if each.state == "ready" and not each.exclusive and not each.is_dying]
+            busy = [
+                replica
+                for replica in replicas
+                if replica.state == "ready" and not replica.exclusive and not replica.is_dying
+            ]
             reserved = min(busy, key=_load, default=None)
-            able = [each for each in able if each is not reserved]
+            available = [replica for replica in available if replica is not reserved]
     return None
 
 

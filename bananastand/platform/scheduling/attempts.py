@@ -1,7 +1,7 @@
-"""One attempt of a call in one replica: asks, and reads what came of it. Knows no queue.
+"""Makes one attempt of a call in one replica, and interprets how it went.
 
-What counts as an attempt: a handler may have begun, and the replica died, or the connection to it broke, with no other
-call beside it. What died with others beside it is tried again alone, without counting.
+An attempt counts if a handler may have begun and the replica died, or the connection to it broke, with no other call
+beside it. A call whose replica died with others beside it is tried again alone, and that attempt does not count.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ from ..replicas.pool import Pool
 from ..replicas.replica import Replica
 from ..settings import Settings
 from ..store.bodies import FileBody
-from ..store.calls import Calls, Outcome
+from ..store.calls import CallOutcome, Calls
 from ..store.projects import Project
 from . import outcomes
 from .pending_call import PendingCall, Session
 
-__all__ = ["Attempt", "Attempts"]
+__all__ = ["BUSY_SECONDS", "AttemptResult", "AttemptRunner"]
 
 log = logging.getLogger("bananastand.platform")
 
 REQUEST_ID = "x-banana-request-id"
-BUSY = 0.2  # seconds before a call that a replica was too busy for is offered again
-LATE = 5.0  # seconds in which a replica that was too late must be free again
-DEATH = 1.0  # seconds after a connection broke in which a replica's end becomes known
-LAST_WORDS = 5.0  # seconds for its last lines after that
+BUSY_SECONDS = 0.2  # before a call that a replica was too busy for is offered again
+LATE_SECONDS = 5.0  # in which a replica whose response was late must be free again
+DEATH_SECONDS = 1.0  # after a connection broke, in which the replica's end becomes known
+LAST_LINES_SECONDS = 5.0  # for its last log lines after that
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What came of it: the call's end, or None where it is to be tried again.
+class AttemptResult:
+    """How an attempt went.
 
     Attributes:
-        outcome: The call's end.
+        outcome: The call's end; None if it is to be tried again.
         counted: Whether it counts against the limit of attempts.
         alone: Whether the call is to be tried alone from now on.
         pause: Seconds before it is tried again.
-        busy: Seconds for which the replica may go on after the answer, with a task in the background or with what was
-            too late; None where it is free at once.
-        background: Whether a task in the background runs.
-        request: What the replica was asked.
+        busy: Seconds for which the replica may work on after the response, on a background task or on a request that
+            was late; None if it is free at once.
+        background: Whether a background task runs.
+        request: The request that the replica got.
     """
 
-    outcome: Outcome | None
+    outcome: CallOutcome | None
     counted: bool = True
     alone: bool = False
     pause: float = 0.0
@@ -67,54 +67,55 @@ class Attempt:
     request: ReplicaRequest | None = None
 
 
-class Attempts:
-    """Makes them."""
+class AttemptRunner:
+    """Sends calls to replicas."""
 
     def __init__(self, settings: Settings, calls: Calls, pool: Pool) -> None:
         self._settings, self._calls, self._pool = settings, calls, pool
 
-    async def make(self, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
-        """Have the replica answer. When the task is cancelled the handler is asked to stop.
+    async def run(self, project: Project, pending: PendingCall, replica: Replica) -> AttemptResult:
+        """Make an attempt. When the task is cancelled the handler is cancelled too.
 
-        What nobody has foreseen ends the call with status 500, and is logged.
+        An unexpected error is logged and ends the call with status 500.
         """
         request = None
         try:
             if pending.session is not None:
                 return await self._hold(pending.session, project, pending, replica)
-            body = pending.body if pending.body is not None else await self._calls.body(pending.made)
-            request = _request(pending, body)
-            return await self._ask(project, pending, replica, request)
+            body = pending.body if pending.body is not None else await self._calls.body(pending.call)
+            request = _replica_request(pending, body)
+            return await self._send(project, pending, replica, request)
         except asyncio.CancelledError:
             cut_off = outcomes.CUT_OFF if pending.session is not None else None
             late = project.inference_timeout if pending.cancelled is not None else None
-            return Attempt(pending.cancelled or cut_off, counted=False, busy=late, request=request)
+            return AttemptResult(pending.cancelled or cut_off, counted=False, busy=late, request=request)
         except StoreError as error:
-            return Attempt(outcomes.not_readable(error))
+            return AttemptResult(outcomes.not_readable(error))
         except RequestNotDelivered as error:
             replica.retire(f"it takes no connections: {error}", self._settings.drain_timeout)
-            return Attempt(None, counted=False, pause=BUSY)
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         except RequestNotSendable as error:
-            return Attempt(outcomes.not_sendable(str(error)))
+            return AttemptResult(outcomes.not_sendable(str(error)))
         except ReplicaBusy:
-            pending.shut()
-            return Attempt(None, counted=False, pause=BUSY)
+            pending.discard_response()
+            return AttemptResult(None, counted=False, pause=BUSY_SECONDS)
         except ConnectionLost as error:
             return await self._lost(pending, replica, str(error))
         except AnswerMalformed as error:
-            return Attempt(outcomes.malformed(str(error)))
+            return AttemptResult(outcomes.malformed(str(error)))
         except AnswerTooLate:
-            return Attempt(outcomes.timed_out(project.inference_timeout), busy=LATE, request=request)
+            return AttemptResult(outcomes.timed_out(project.inference_timeout), busy=LATE_SECONDS, request=request)
         except AnswerTooLarge:
-            return Attempt(outcomes.TOO_LONG, busy=LATE, request=request)
+            return AttemptResult(outcomes.TOO_LONG, busy=LATE_SECONDS, request=request)
         except Exception as error:
-            log.exception("call %s failed inside the platform", pending.made.id)
-            return Attempt(outcomes.platform_failed(error), busy=LATE, request=request)
+            log.exception("call %s failed inside the platform", pending.call.id)
+            return AttemptResult(outcomes.platform_failed(error), busy=LATE_SECONDS, request=request)
 
-    async def until_free(self, replica: Replica, attempt: Attempt) -> None:
+    async def wait_until_free(self, replica: Replica, attempt: AttemptResult) -> None:
         """Wait until the replica is done with a call that was answered or given up.
 
-        One that is not in time takes no new calls. It is killed when its other calls are over, or their time is up.
+        A replica that is not in time gets no further calls. It is killed when its other calls are over, or their
+        time is up.
         """
         request, limit = attempt.request, attempt.busy
         if request is None or limit is None or replica.state not in ("ready", "draining"):
@@ -124,20 +125,20 @@ class Attempts:
         try:
             await asyncio.wait({done, replica.over}, return_when=asyncio.FIRST_COMPLETED)
             if not replica.over.done() and not done.result():
-                what = "after its answer" if attempt.background else "after its time was up"
-                reason = f"its handler went on for {limit:g} s {what}"
+                since = "after its answer" if attempt.background else "after its time was up"
+                reason = f"its handler went on for {limit:g} s {since}"
                 replica.retire(reason, self._settings.drain_timeout, stuck=1)
                 await asyncio.wait({replica.over})
         finally:
             done.cancel()
             replica.background -= attempt.background
 
-    async def _hold(self, session: Session, project: Project, pending: PendingCall, replica: Replica) -> Attempt:
-        """Leave the replica to a session until its end."""
+    async def _hold(self, session: Session, project: Project, pending: PendingCall, replica: Replica) -> AttemptResult:
+        """Leave the replica to a session until the session ends."""
         outcome = await session(project, pending, replica)
         if outcome.from_app:
             self._pool.answered(replica)
-        return Attempt(outcome)
+        return AttemptResult(outcome)
 
     async def _until_done(self, replica: Replica, request: ReplicaRequest, limit: float) -> bool:
         if (worker := replica.worker) is not None:
@@ -145,51 +146,53 @@ class Attempts:
         client = replica.client
         return await client.until_done(limit) if isinstance(client, HttpClient) else True
 
-    async def _ask(self, project: Project, pending: PendingCall, replica: Replica, request: ReplicaRequest) -> Attempt:
+    async def _send(
+        self, project: Project, pending: PendingCall, replica: Replica, request: ReplicaRequest
+    ) -> AttemptResult:
         try:
             answer = await replica.client.send(
-                request, project.inference_timeout, on_head=pending.open, on_chunk=pending.take
+                request, project.inference_timeout, on_head=pending.begin_response, on_chunk=pending.add_chunk
             )
         finally:
-            pending.complete()
+            pending.end_response()
         self._pool.answered(replica)
-        outcome = outcomes.answered(answer)
-        if self._goes_on(replica, request, answer):
+        outcome = outcomes.from_answer(answer)
+        if self._runs_on(replica, request, answer):
             limit = self._settings.background_timeout
-            return Attempt(outcome, busy=limit, background=True, request=request)
-        return Attempt(outcome)
+            return AttemptResult(outcome, busy=limit, background=True, request=request)
+        return AttemptResult(outcome)
 
     @staticmethod
-    def _goes_on(replica: Replica, request: ReplicaRequest, answer: ReplicaAnswer) -> bool:
-        """Whether a background handler runs behind this answer."""
+    def _runs_on(replica: Replica, request: ReplicaRequest, answer: ReplicaAnswer) -> bool:
+        """Return whether a background handler runs on after this answer."""
         if (worker := replica.worker) is not None:
             return worker.is_background(request) and worker.runs_on(request)
-        return outcomes.started(answer)
+        return outcomes.is_background_start(answer)
 
-    async def _lost(self, pending: PendingCall, replica: Replica, what: str) -> Attempt:
-        """The connection broke: wait until the replica's end is known, if it has ended.
+    async def _lost(self, pending: PendingCall, replica: Replica, problem: str) -> AttemptResult:
+        """Interpret a broken connection, once it is known whether the replica has ended.
 
-        An answer that a replica broke off and outlived is the app's own failure: the call is not tried again.
+        A response that a replica broke off and outlived is the app's own failure: the call is not tried again.
         """
-        await asyncio.wait({replica.over}, timeout=DEATH)
+        await asyncio.wait({replica.over}, timeout=DEATH_SECONDS)
         died = replica.is_dying
         if died:
-            await asyncio.wait({replica.over}, timeout=LAST_WORDS)
+            await asyncio.wait({replica.over}, timeout=LAST_LINES_SECONDS)
         reason = replica.failure or "the connection to the replica broke"
-        if pending.answering and not died:
-            return Attempt(outcomes.broke_off(what or reason))
+        if pending.has_response and not died:
+            return AttemptResult(outcomes.interrupted(problem or reason))
         if pending.streamed:
-            return Attempt(outcomes.broke_off(reason))
-        pending.shut()
+            return AttemptResult(outcomes.interrupted(reason))
+        pending.discard_response()
         if died and pending.shared:
-            return Attempt(None, counted=False, alone=True)
-        if pending.made.attempts >= self._settings.attempts:
-            return Attempt(outcomes.worn_out(pending.made.attempts, reason))
-        return Attempt(None, alone=died)
+            return AttemptResult(None, counted=False, alone=True)
+        if pending.call.attempts >= self._settings.attempts:
+            return AttemptResult(outcomes.retries_exhausted(pending.call.attempts, reason))
+        return AttemptResult(None, alone=died)
 
 
-def _request(pending: PendingCall, body: bytes | FileBody) -> ReplicaRequest:
-    call, headers = pending.made, pending.made.headers
+def _replica_request(pending: PendingCall, body: bytes | FileBody) -> ReplicaRequest:
+    call, headers = pending.call, pending.call.headers
     if not any(name == REQUEST_ID for name, _ in headers):
         headers = (*headers, (REQUEST_ID, call.run_id))
     return ReplicaRequest(call.method, call.route, headers, body)

@@ -1,8 +1,8 @@
-"""How many replicas each project should have: a function of what is seen now. Starts and stops nothing itself.
+"""Decides how many replicas each project should have, as a pure function of what is observed now.
 
-From zero with the first call; up where the queue is deep, or its first call waits; down after the idle timeout. Where
-cards are short, a project without a replica comes first: an idle replica of the project that was served longest ago
-gives way, then one of several, and after a turn also the only one of a project that is at work all the time.
+From zero with the first call; up where the queue is deep or its first call waits; down after the idle timeout. Where
+GPUs are short, a project without a replica comes first: an idle replica of the project that was served longest ago
+gives way, then one of several, and after TURN_SECONDS also the only one of a project that is busy all the time.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Decision", "Demand", "Seen", "decide"]
+__all__ = ["Decision", "Demand", "ReplicaState", "decide"]
 
-DEPTH = 2  # waiting calls for each slot at which more replicas are started without waiting
-TURN = 10.0  # seconds that a project without a replica waits before one at work gives way
+QUEUE_DEPTH = 2  # waiting calls for each slot at which more replicas are started without delay
+TURN_SECONDS = 10.0  # that a project without a replica waits before a busy one gives way
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A replica of the version that takes traffic. Moments are on one clock, `now`'s."""
+class ReplicaState:
+    """A replica of the version that takes traffic. Times are on the clock of `now`."""
 
     id: str
     state: str
@@ -29,8 +29,21 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A project as it is now. `oldest` is since when its first call has waited, `rests_until` when a version that
-    failed to start may be tried again."""
+    """A project as it is now.
+
+    Attributes:
+        project: Its id.
+        minimum: The fewest replicas it may have.
+        maximum: The most replicas it may have.
+        idle_timeout: Seconds after which an idle replica is drained.
+        concurrency: Calls that a replica runs at once.
+        waiting: Calls in its queue.
+        running: Calls in its replicas.
+        oldest: When its first waiting call was queued; None if none waits.
+        last_served: When a call was last handed to a replica.
+        rests_until: When a version that failed to start may be tried again.
+        replicas: Its replicas.
+    """
 
     project: str
     minimum: int
@@ -38,145 +51,161 @@ class Demand:
     idle_timeout: float
     concurrency: int
     waiting: int
-    at_work: int
+    running: int
     oldest: float | None
     last_served: float
     rests_until: float
-    replicas: tuple[Seen, ...]
+    replicas: tuple[ReplicaState, ...]
 
     @property
-    def standing(self) -> list[Seen]:
-        """Those that start or are ready."""
-        return [each for each in self.replicas if each.state in ("starting", "ready")]
+    def active(self) -> list[ReplicaState]:
+        """The replicas that start or are ready."""
+        return [replica for replica in self.replicas if replica.state in ("starting", "ready")]
 
 
 @dataclass(slots=True)
 class Decision:
-    """Projects to start a replica of (one may come several times), replicas to drain and why, when to look again."""
+    """What to do now.
+
+    Attributes:
+        starts: Projects to start a replica of; one may occur several times.
+        stops: Replicas to drain, and why.
+        wake: When to decide again at the latest; None if only a change matters.
+    """
 
     starts: list[str] = field(default_factory=list[str])
     stops: dict[str, str] = field(default_factory=dict[str, str])
     wake: float | None = None
 
-    def at(self, moment: float) -> None:
-        """Look again not later than that."""
+    def wake_at(self, moment: float) -> None:
+        """Decide again at that moment at the latest."""
         self.wake = moment if self.wake is None else min(self.wake, moment)
 
 
-def decide(demands: Sequence[Demand], now: float, *, cards: int | None, used: int, scale_wait: float) -> Decision:
-    """What is to be done now. `cards` is how many replicas there may be, None for any number; `used` how many there
-    are in all, those included that are being tried or are on their way out."""
+def decide(demands: Sequence[Demand], now: float, *, gpus: int | None, used: int, scale_wait: float) -> Decision:
+    """Decide which replicas to start and to drain.
+
+    Args:
+        demands: The projects that have a live version.
+        now: The current time.
+        gpus: How many replicas there may be in all; None for any number.
+        used: How many replicas there are in all, with those that are being tried or drained.
+        scale_wait: Seconds that a call waits before one more replica is started beside others.
+    """
     decision = Decision()
-    lacking = {each.project: _lack(each, now, scale_wait, decision) for each in demands}
-    for each in demands:
-        _shrink(each, now, decision)
-    if cards is None:
-        decision.starts += [project for project, count in lacking.items() for _ in range(count)]
+    missing = {demand.project: _missing(demand, now, scale_wait, decision) for demand in demands}
+    for demand in demands:
+        _shrink(demand, now, decision)
+    if gpus is None:
+        decision.starts += [project for project, count in missing.items() for _ in range(count)]
         return decision
-    _share(demands, lacking, max(0, cards - used), decision)
-    _make_room(demands, lacking, now, decision)
-    _spread(demands, used - cards, decision)
+    _share(demands, missing, max(0, gpus - used), decision)
+    _make_room(demands, missing, now, decision)
+    _spread(demands, used - gpus, decision)
     return decision
 
 
-def _lack(demand: Demand, now: float, scale_wait: float, decision: Decision) -> int:
-    """How many replicas more it should have."""
-    have, backlog = len(demand.standing), demand.waiting + demand.at_work
-    wanted = max(demand.minimum, min(demand.maximum, math.ceil(backlog / demand.concurrency)))
-    if wanted <= have:
+def _missing(demand: Demand, now: float, scale_wait: float, decision: Decision) -> int:
+    """Return how many more replicas a project should have."""
+    have, backlog = len(demand.active), demand.waiting + demand.running
+    target = max(demand.minimum, min(demand.maximum, math.ceil(backlog / demand.concurrency)))
+    if target <= have:
         return 0
     if demand.rests_until > now:
-        decision.at(demand.rests_until)
+        decision.wake_at(demand.rests_until)
         return 0
     sure = max(demand.minimum, 1)
-    deep = demand.waiting > DEPTH * demand.concurrency * max(have, 1)
+    deep = demand.waiting > QUEUE_DEPTH * demand.concurrency * max(have, 1)
     if deep:
-        return wanted - have
+        return target - have
     if have < sure:
         return sure - have
-    if not demand.waiting or demand.oldest is None or not any(each.state == "ready" for each in demand.standing):
-        return 0  # how long a first start takes says nothing of how long calls do
+    if not demand.waiting or demand.oldest is None or not any(replica.state == "ready" for replica in demand.active):
+        return 0  # while the first replica starts, calls wait for it and not because all are busy
     if now >= demand.oldest + scale_wait:
-        return wanted - have
-    decision.at(demand.oldest + scale_wait)
+        return target - have
+    decision.wake_at(demand.oldest + scale_wait)
     return 0
 
 
 def _shrink(demand: Demand, now: float, decision: Decision) -> None:
     """Drain what is above the maximum, or has been idle long enough."""
-    standing = sorted(demand.standing, key=lambda each: (each.inflight, each.idle_since))
-    for each in standing[: max(0, len(standing) - demand.maximum)]:
-        decision.stops[each.id] = f"at most {demand.maximum} replicas are wanted"
+    active = sorted(demand.active, key=lambda replica: (replica.inflight, replica.idle_since))
+    for replica in active[: max(0, len(active) - demand.maximum)]:
+        decision.stops[replica.id] = f"at most {demand.maximum} replicas are wanted"
     if demand.waiting:
         return
-    spare = len(standing) - len(decision.stops.keys() & {each.id for each in standing}) - demand.minimum
-    for each in standing:
-        if each.state != "ready" or each.inflight or each.id in decision.stops or spare <= 0:
+    spare = len(active) - len(decision.stops.keys() & {replica.id for replica in active}) - demand.minimum
+    for replica in active:
+        if replica.state != "ready" or replica.inflight or replica.id in decision.stops or spare <= 0:
             continue
-        if each.idle_since + demand.idle_timeout <= now:
-            decision.stops[each.id] = f"idle for {demand.idle_timeout:g} s"
+        if replica.idle_since + demand.idle_timeout <= now:
+            decision.stops[replica.id] = f"idle for {demand.idle_timeout:g} s"
             spare -= 1
         else:
-            decision.at(each.idle_since + demand.idle_timeout)
+            decision.wake_at(replica.idle_since + demand.idle_timeout)
 
 
-def _share(demands: Sequence[Demand], lacking: dict[str, int], free: int, decision: Decision) -> None:
-    """Give free cards one by one to the project that has fewest, then to the one that has waited longest."""
-    has = {each.project: len(each.standing) for each in demands}
-    since = {each.project: each.oldest if each.oldest is not None else math.inf for each in demands}
+def _share(demands: Sequence[Demand], missing: dict[str, int], free: int, decision: Decision) -> None:
+    """Give free GPUs one by one to the project with the fewest replicas, then to the one that has waited longest."""
+    have = {demand.project: len(demand.active) for demand in demands}
+    since = {demand.project: demand.oldest if demand.oldest is not None else math.inf for demand in demands}
     for _ in range(free):
-        hungry = [project for project, count in lacking.items() if count]
+        hungry = [project for project, count in missing.items() if count]
         if not hungry:
             return
-        chosen = min(hungry, key=lambda project: (has[project], since[project]))
+        chosen = min(hungry, key=lambda project: (have[project], since[project]))
         decision.starts.append(chosen)
-        lacking[chosen] -= 1
-        has[chosen] += 1
+        missing[chosen] -= 1
+        have[chosen] += 1
 
 
-def _make_room(demands: Sequence[Demand], lacking: dict[str, int], now: float, decision: Decision) -> None:
-    """For each project without any replica, have one of another's give way, unless one is leaving already."""
+def _make_room(demands: Sequence[Demand], missing: dict[str, int], now: float, decision: Decision) -> None:
+    """For each project without a replica, drain one of another project, unless one is leaving already."""
     leaving = _leaving(demands, decision)
-    hungry = [each for each in demands if lacking[each.project] and not each.standing and each.waiting]
-    for demand in sorted(hungry, key=lambda each: each.oldest or now)[leaving:]:
+    hungry = [demand for demand in demands if missing[demand.project] and not demand.active and demand.waiting]
+    for demand in sorted(hungry, key=lambda demand: demand.oldest or now)[leaving:]:
         waited = now - (demand.oldest if demand.oldest is not None else now)
-        victim = _victim([each for each in demands if each.project != demand.project], decision, waited >= TURN)
+        others = [other for other in demands if other.project != demand.project]
+        victim = _victim(others, decision, waited >= TURN_SECONDS)
         if victim is not None:
             decision.stops[victim.id] = "gives way to a project that has none"
-        elif waited < TURN:
-            decision.at(now + TURN - waited)
+        elif waited < TURN_SECONDS:
+            decision.wake_at(now + TURN_SECONDS - waited)
 
 
 def _spread(demands: Sequence[Demand], excess: int, decision: Decision) -> None:
-    """Where replicas share a card, as a version that is being tried does, idle ones give way."""
+    """Drain idle replicas where two share a GPU, as a version that is being tried does."""
     for _ in range(excess - _leaving(demands, decision)):
         victim = _victim(demands, decision, turn_is_over=False)
         if victim is None or victim.inflight:
             return
-        decision.stops[victim.id] = "gives way: its card is shared"
+        decision.stops[victim.id] = "gives way: its GPU is shared"
 
 
 def _leaving(demands: Sequence[Demand], decision: Decision) -> int:
-    """How many replicas are on their way out."""
-    leaving = sum(each.state in ("draining", "stopping") for demand in demands for each in demand.replicas)
+    """Return how many replicas are being drained or stopped."""
+    leaving = sum(replica.state in ("draining", "stopping") for demand in demands for replica in demand.replicas)
     return leaving + len(decision.stops)
 
 
-def _victim(others: Sequence[Demand], decision: Decision, turn_is_over: bool) -> Seen | None:
-    def can_go(demand: Demand, least: int) -> list[Seen]:
-        staying = [each for each in demand.standing if each.id not in decision.stops]
+def _victim(others: Sequence[Demand], decision: Decision, turn_is_over: bool) -> ReplicaState | None:
+    """Return the replica that should give way: an idle one, one of several, or a busy one once its turn is over."""
+
+    def can_go(demand: Demand, least: int) -> list[ReplicaState]:
+        staying = [replica for replica in demand.active if replica.id not in decision.stops]
         return staying if len(staying) > max(demand.minimum, least) else []
 
-    by_service = sorted(others, key=lambda each: each.last_served)
+    by_service = sorted(others, key=lambda demand: demand.last_served)
     for demand in by_service:
-        idle = [each for each in can_go(demand, 0) if each.state == "ready" and not each.inflight]
+        idle = [replica for replica in can_go(demand, 0) if replica.state == "ready" and not replica.inflight]
         if idle and not demand.waiting:
             return idle[0]
-    for demand in sorted(by_service, key=lambda each: -len(each.standing)):
+    for demand in sorted(by_service, key=lambda demand: -len(demand.active)):
         if several := can_go(demand, 1):
-            return min(several, key=lambda each: each.inflight)
+            return min(several, key=lambda replica: replica.inflight)
     if turn_is_over:
         for demand in by_service:
-            if busy := [each for each in can_go(demand, 0) if each.state == "ready"]:
+            if busy := [replica for replica in can_go(demand, 0) if replica.state == "ready"]:
                 return busy[0]
     return None

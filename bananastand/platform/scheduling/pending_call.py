@@ -1,4 +1,4 @@
-"""A call in memory, from its arrival until its end is recorded: who waits for it, and what it streams meanwhile."""
+"""A call in memory, from its arrival until its end is recorded: who waits for it, and what its app streams."""
 
 from __future__ import annotations
 
@@ -8,158 +8,188 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from ..replicas.client import Headers
 from ..replicas.replica import Replica
-from ..store.calls import Call, Outcome
+from ..store.calls import CallOutcome, CallRow
 from ..store.projects import Project
 
-__all__ = ["Session", "PendingCall"]
+__all__ = ["PendingCall", "Session"]
 
-Session = Callable[[Project, "PendingCall", Replica], Awaitable[Outcome]]
+Session = Callable[[Project, "PendingCall", Replica], Awaitable[CallOutcome]]
 
-EVENTS = "text/event-stream"
-WHOLE = 0.02  # seconds after its first piece in which an answer that ends goes out whole, with its length
+EVENT_STREAM = "text/event-stream"
+BUFFER_SECONDS = 0.02  # a response that ends this soon after its first chunk is sent at once, with its length
 
 
 class PendingCall:
-    """`written` is done when the call's row is there, `done` when its end is recorded.
+    """A call that is not over.
 
-    Those who wait are `dismissed` when the stand stops: their call is kept, and done when it starts again. They also
-    are when the end cannot be recorded for a while; `dismissal` says so.
+    Args:
+        call: Its row; None for a call that is not written yet.
+        body: The request's body, where it stays in memory.
+        session: Holds the replica in place of one request, such as a websocket. It is awaited in the replica's slot
+            and returns the outcome. Raises RequestNotDelivered if the app has seen nothing of it.
+        size: Bytes of the request's body.
 
     Attributes:
-        body: The request's, where it is held in memory.
-        size: Of the request's body in bytes.
-        head: Status and headers of an answer that streams, once it does.
-        answering: Whether the app has begun an answer in this attempt.
-        streamed: Whether a caller has had part of the answer.
-        replica: Where it is, while it is in one.
+        queued: When it was queued, on the monotonic clock.
+        digest: The request digest under which a repeated request finds this call.
+        cancelled: The outcome it was cancelled with.
+        task: The attempt that runs.
+        written: Done when the row is written; raises if it could not be.
+        done: Done when the end is recorded.
+        released: Done when nobody need wait any longer though the call is not over: the platform stops and does the
+            call later, or the end cannot be recorded for a while.
+        release_reason: What those who wait are answered then.
+        response_head: Status and headers of a response that streams, once it does.
+        streamed: Whether a caller has received part of the response.
+        replica: The replica it is in.
         shared: Whether another call was in that replica at any time of this attempt.
-        session: What holds the replica in place of one request, such as a websocket; it is awaited in the replica's
-            slot and returns the call's end. Raises RequestNotDelivered where the app has seen nothing of it.
     """
 
     def __init__(
-        self, call: Call | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
+        self, call: CallRow | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
     ) -> None:
         loop = asyncio.get_running_loop()
-        self.call, self.body, self.session = call, body, session
-        self.size = size
-        self.request = call.request if call is not None else None
+        self._call, self.body, self.session, self.size = call, body, session, size
         self.queued = time.monotonic()
-        self.cancelled: Outcome | None = None
+        self.cancelled: CallOutcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.written: asyncio.Future[None] = loop.create_future()
-        self.done: asyncio.Future[Outcome] = loop.create_future()
-        self.head: tuple[int, Headers] | None = None
+        self.done: asyncio.Future[CallOutcome] = loop.create_future()
+        self.released: asyncio.Future[None] = loop.create_future()
+        self.release_reason: str | None = None
+        self.response_head: tuple[int, Headers] | None = None
         self.streamed = self.shared = False
         self.replica: Replica | None = None
-        self.dismissal: str | None = None
-        self.dismissed: asyncio.Future[None] = loop.create_future()
-        self._begun: tuple[int, Headers] | None = None
+        self._received_head: tuple[int, Headers] | None = None
+        self._chunks: list[bytes] = []
+        self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._pieces: list[bytes] = []
-        self._more = asyncio.Event()
         if call is not None:
             self.written.set_result(None)
 
     @property
-    def made(self) -> Call:
-        """The call; only once it is written."""
-        assert self.call is not None, "the call has no row yet"
-        return self.call
+    def call(self) -> CallRow:
+        """The call as its row has it; only once it is written."""
+        assert self._call is not None, "the call has no row yet"
+        return self._call
+
+    @call.setter
+    def call(self, call: CallRow) -> None:
+        self._call = call
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the call has a row."""
+        return self._call is not None
+
+    @property
+    def digest(self) -> str | None:
+        """The request digest of the call's row."""
+        return self._call.request if self._call is not None else None
 
     @property
     def alone(self) -> bool:
         """Whether it is tried with no other call beside it."""
-        return self.call is not None and self.call.alone
+        return self._call is not None and self._call.alone
 
     @property
-    def answering(self) -> bool:
-        """Whether the app has begun an answer in this attempt."""
-        return self._begun is not None
+    def has_response(self) -> bool:
+        """Whether the app has begun a response in this attempt."""
+        return self._received_head is not None
 
-    def write(self, call: Call) -> None:
-        """Its row is there."""
-        self.call, self.request = call, call.request
+    def acknowledge(self, call: CallRow) -> None:
+        """Note that the call's row is written."""
+        self._call = call
         self.written.set_result(None)
 
-    def refuse(self, error: BaseException) -> None:
-        """There is no row, and no call."""
+    def reject(self, error: BaseException) -> None:
+        """Note that no row could be written: there is no call."""
         self.written.set_exception(error)
         self.written.exception()  # the submitter raises it too
 
-    def open(self, status: int, headers: Headers) -> None:
-        """An answer begins."""
+    def begin_response(self, status: int, headers: Headers) -> None:
+        """Note that the app begins a response."""
         if not self.streamed:
-            self._pieces.clear()
-            self._begun = (status, headers)
+            self._chunks.clear()
+            self._received_head = (status, headers)
 
-    async def take(self, piece: bytes) -> None:
-        """One more piece of the answer. From the first on it streams, unless it ends in the next moment."""
-        if self._begun is None:
+    async def add_chunk(self, chunk: bytes) -> None:
+        """Add a chunk of the response, which streams from then on unless it ends within BUFFER_SECONDS."""
+        if self._received_head is None:
             return
-        self._pieces.append(piece)
-        if self.head is not None:
-            self._more.set()
-        elif _is_events(self._begun[1]):
+        self._chunks.append(chunk)
+        if self.response_head is not None:
+            self._changed.set()
+        elif _is_event_stream(self._received_head[1]):
             self._stream()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(WHOLE, self._stream)
+            self._timer = asyncio.get_running_loop().call_later(BUFFER_SECONDS, self._stream)
 
-    def complete(self) -> None:
-        """The answer's last piece was there; its end is recorded next."""
+    def end_response(self) -> None:
+        """Note that the last chunk was added; the outcome has a response that did not stream."""
         self._stop_timer()
-        if self.head is None:
-            self._pieces.clear()
+        if self.response_head is None:
+            self._chunks.clear()
 
-    def shut(self) -> None:
-        """The attempt is lost; what it said is void."""
+    def discard_response(self) -> None:
+        """Forget the response of an attempt that is lost, unless a caller has part of it."""
         self._stop_timer()
         if not self.streamed:
-            self.head = self._begun = None
-            self._pieces.clear()
+            self.response_head = self._received_head = None
+            self._chunks.clear()
 
-    def end(self, outcome: Outcome) -> None:
-        """Its end, once."""
+    def end(self, outcome: CallOutcome) -> None:
+        """Give the outcome to those who wait; only the first one counts."""
         self._stop_timer()
         if not self.done.done():
             self.done.set_result(outcome)
-        self._more.set()
+        self._changed.set()
 
     def release_waiters(self, reason: str | None = None) -> None:
-        """Nobody need wait any longer, though the call is not over. reason: what those who wait are told."""
-        if not self.dismissed.done():
-            self.dismissal = reason
-            self.dismissed.set_result(None)
-        self._more.set()
+        """End the wait of all callers though the call is not over; `reason` is what they are answered."""
+        if not self.released.done():
+            self.release_reason = reason
+            self.released.set_result(None)
+        self._changed.set()
 
-    async def outcome(self, wait: float | None = None) -> Outcome | None:
-        """Its end; None where that takes longer than the wait, which None makes endless, and when it is dismissed."""
-        await asyncio.wait({self.done, self.dismissed}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+    async def outcome(self, timeout: float | None = None) -> CallOutcome | None:
+        """Wait for the outcome.
+
+        Args:
+            timeout: Seconds to wait at most; None for no limit.
+
+        Returns:
+            The outcome; None if it takes longer, or the waiters are released first.
+        """
+        await asyncio.wait({self.done, self.released}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         return self.done.result() if self.done.done() else None
 
-    async def opened(self) -> bool:
-        """Wait until an answer streams, or the call is over or dismissed; whether it streams."""
-        while self.head is None and not self.done.done() and not self.dismissed.done():
-            self._more.clear()
-            await self._more.wait()
-        return self.head is not None
+    async def wait_for_stream(self) -> bool:
+        """Wait until a response streams, the call is over or its waiters are released; return whether it streams."""
+        while self.response_head is None and not self.done.done() and not self.released.done():
+            self._changed.clear()
+            await self._changed.wait()
+        return self.response_head is not None
 
-    async def pieces(self) -> AsyncGenerator[bytes]:
-        """What streams, from its beginning. Ends with the call, and early where it broke off or is dismissed."""
-        at = 0
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield what streams, from its first chunk.
+
+        Ends with the call, and earlier where the response broke off or the waiters are released.
+        """
+        position = 0
         while True:
-            self._more.clear()
-            while at < len(self._pieces):
+            self._changed.clear()
+            while position < len(self._chunks):
                 self.streamed = True
-                yield self._pieces[at]
-                at += 1
-            if self.done.done() or self.dismissed.done():
+                yield self._chunks[position]
+                position += 1
+            if self.done.done() or self.released.done():
                 return
-            await self._more.wait()
+            await self._changed.wait()
 
     def _stream(self) -> None:
-        self.head = self._begun
-        self._more.set()
+        self.response_head = self._received_head
+        self._changed.set()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -167,5 +197,5 @@ class PendingCall:
             self._timer = None
 
 
-def _is_events(headers: Headers) -> bool:
-    return any(name == "content-type" and value.lower().startswith(EVENTS) for name, value in headers)
+def _is_event_stream(headers: Headers) -> bool:
+    return any(name == "content-type" and value.lower().startswith(EVENT_STREAM) for name, value in headers)

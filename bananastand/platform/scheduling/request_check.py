@@ -1,4 +1,4 @@
-"""Whether a request can be sent to any app at all. Checked before a call has a row."""
+"""Checks that a request can be sent to an app, before its call has a row."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ RUN_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,1022}[\x21-\x7e])?")
 
 
 def check_request(request: ReplicaRequest, run_id: str | None = None) -> None:
-    """Raise Refused for what no HTTP request to an app can carry.
+    """Check that HTTP can carry a request to an app.
 
     Args:
-        request: Its path percent-encoded. Encoded control characters in it are refused too: an app's server may decode
-            the path before it reads or logs it.
+        request: Its path is percent-encoded. Encoded control characters in it are refused too: an app's server may
+            decode the path before it reads or logs it.
         run_id: The caller's id of the run, which reaches the app as a header.
+
+    Raises:
+        Refused: Method, path, a header or the run id has characters that no request can carry.
     """
     if not TOKEN.fullmatch(request.method) or len(request.method) > 40:
-        raise Refused(f"the method {_shown(request.method)} is none: send GET, POST or another method of HTTP")
+        raise Refused(f"{_printable(request.method)} is no HTTP method: send GET, POST or another method of HTTP")
     if not TARGET.fullmatch(request.path) or CONTROL_BYTE.search(unquote_to_bytes(request.path.partition("?")[0])):
-        raise Refused(f"the path {_shown(request.path)} has control characters in it: send it without them")
+        raise Refused(f"the path {_printable(request.path)} has control characters in it: send it without them")
     for name, value in request.headers:
         if not TOKEN.fullmatch(name):
-            raise Refused(f"{_shown(name)} is no name of a header: use letters, digits and -")
-        if CONTROL.search(value) or not _is_latin(value):
+            raise Refused(f"{_printable(name)} is no name of a header: use letters, digits and -")
+        if CONTROL.search(value) or not _is_latin1(value):
             raise Refused(
                 f"the header {name} has characters that no header can carry: encode its value, or leave it out"
             )
     if run_id is not None and not RUN_ID.fullmatch(run_id):
         raise Refused(
-            f"id: {_shown(run_id)} cannot be sent to the app as a header: use 1 to 1024 printable ASCII characters"
+            f"id: {_printable(run_id)} cannot be sent to the app as a header: use 1 to 1024 printable ASCII characters"
         )
 
 
-def _is_latin(text: str) -> bool:
+def _is_latin1(text: str) -> bool:
     try:
         text.encode("latin-1")
     except UnicodeEncodeError:
@@ -50,5 +53,5 @@ def _is_latin(text: str) -> bool:
     return True
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     return ascii(text)[1:-1][:100]

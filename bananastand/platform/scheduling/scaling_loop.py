@@ -1,4 +1,4 @@
-"""Applies what the autoscaler decides, whenever something has changed and whenever something falls due. Never polls."""
+"""Applies what the autoscaler decides, when something has changed and when something falls due; it never polls."""
 
 from __future__ import annotations
 
@@ -14,61 +14,78 @@ from ..settings import Settings
 from ..store.builds import Builds
 from ..store.projects import Project, Projects
 from . import outcomes
-from .autoscaler import Demand, Seen, decide
+from .autoscaler import Demand, ReplicaState, decide
 from .dispatcher import Dispatcher
 
-__all__ = ["Scaling"]
+__all__ = ["ScalingLoop"]
 
 log = logging.getLogger("bananastand.platform")
 
-RETRY = 1.0  # seconds after the database failed
+RETRY_SECONDS = 1.0  # after the database failed
 
 
-class Scaling:
-    """`building` says whether a project has a build that may yet go live: then its calls wait for it."""
+class ScalingLoop:
+    """Starts and drains replicas, and ends calls that no replica will ever take.
+
+    Args:
+        settings: The platform's.
+        projects: Its projects.
+        builds: Its builds.
+        pool: Its replicas.
+        dispatcher: Its calls.
+        is_building: Whether a project (by id) has a build that may yet go live, for which its calls wait.
+
+    Attributes:
+        runs: How often it has run; it does not grow while the platform is idle.
+    """
 
     def __init__(
-        self, settings: Settings, projects: Projects, builds: Builds, pool: Pool, dispatcher: Dispatcher,
-        building: Callable[[str], bool],
-    ) -> None:  # fmt: skip
+        self,
+        settings: Settings,
+        projects: Projects,
+        builds: Builds,
+        pool: Pool,
+        dispatcher: Dispatcher,
+        is_building: Callable[[str], bool],
+    ) -> None:
         self._settings, self._projects, self._builds = settings, projects, builds
-        self._pool, self._dispatcher, self._building = pool, dispatcher, building
+        self._pool, self._dispatcher, self._is_building = pool, dispatcher, is_building
         self._changed = asyncio.Event()
-        self.looks = 0  # how often it has looked: an idle stand's stands still
+        self.runs = 0
 
-    def poke(self) -> None:
-        """Something has changed."""
+    def notify(self) -> None:
+        """Note that something has changed: the loop runs again."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             self._changed.clear()
-            self.looks += 1
+            self.runs += 1
             try:
-                wake = self._look()
+                wake = self._apply()
             except PlatformError as error:
                 log.error("the autoscaler waits: %s", error)
-                wake = time.monotonic() + RETRY
+                wake = time.monotonic() + RETRY_SECONDS
             except Exception:
                 log.exception("the autoscaler failed")
-                wake = time.monotonic() + RETRY
+                wake = time.monotonic() + RETRY_SECONDS
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if wake is None else max(0.0, wake - time.monotonic())):
                     await self._changed.wait()
 
-    def _look(self) -> float | None:
-        """Decide and apply; when to look again."""
+    def _apply(self) -> float | None:
+        """Decide and apply; return when to run again, on the monotonic clock."""
         projects = self._projects.list()
         for project in projects:
-            self._dispatcher.hand_out(project.id)
-            self._turn_away(project)
+            self._dispatcher.assign(project.id)
+            self._end_hopeless_calls(project)
         due = self._dispatcher.expire()
         now = time.monotonic()
-        demands = [self._demand(each) for each in projects if each.live is not None]
-        cards = len(self._settings.gpus) or None
+        demands = [self._demand(project) for project in projects if project.live is not None]
+        gpus = len(self._settings.gpus) or None
         used = len(self._pool.replicas)
-        decision = decide(demands, now, cards=cards, used=used, scale_wait=self._settings.scale_wait)
+        decision = decide(demands, now, gpus=gpus, used=used, scale_wait=self._settings.scale_wait)
         for replica, reason in decision.stops.items():
             self._pool.replicas[replica].drain(reason)
         for id in decision.starts:
@@ -76,37 +93,45 @@ class Scaling:
             deployment = self._builds.deployment(project.live) if project is not None and project.live else None
             if project is not None and deployment is not None:
                 self._pool.start(project, deployment)
-        moments = [each for each in (due, decision.wake) if each is not None]
+        moments = [moment for moment in (due, decision.wake) if moment is not None]
         return min(moments, default=None)
 
-    def _turn_away(self, project: Project) -> None:
-        """End the calls that no replica will ever take."""
-        if not self._dispatcher.line(project.id).waiting or self._pool.of(project.id):
+    def _end_hopeless_calls(self, project: Project) -> None:
+        """End the waiting calls that no replica will ever take."""
+        if not self._dispatcher.queue(project.id).waiting or self._pool.of(project.id):
             return
         failing = self._pool.failing.get(project.live or "")
-        if project.live is None and not self._building(project.id):
-            self._dispatcher.give_up(project.id, outcomes.no_deployment(project.name, self._last_failure(project)))
+        if project.live is None and not self._is_building(project.id):
+            self._dispatcher.fail_waiting(project.id, outcomes.no_deployment(project.name, self._last_failure(project)))
         elif project.max_replicas == 0:
-            self._dispatcher.give_up(project.id, outcomes.no_replicas(project.name))
+            self._dispatcher.fail_waiting(project.id, outcomes.no_replicas(project.name))
         elif failing is not None and failing.unready >= self._settings.starts:
-            self._dispatcher.give_up(project.id, outcomes.does_not_start(failing.sentence))
+            self._dispatcher.fail_waiting(project.id, outcomes.does_not_start(failing.sentence))
 
     def _last_failure(self, project: Project) -> str | None:
         last = next(iter(self._builds.list(project)), None)
         return f"its build failed: {last.error}" if last is not None and last.state == "failed" else None
 
     def _demand(self, project: Project) -> Demand:
-        line = self._dispatcher.line(project.id)
+        queue = self._dispatcher.queue(project.id)
         failing = self._pool.failing.get(project.live or "")
         replicas = tuple(
-            Seen(each.id, each.state, each.inflight, each.idle_since)
-            for each in self._pool.of(project.id)
-            if each.deployment.id == project.live
+            ReplicaState(replica.id, replica.state, replica.inflight, replica.idle_since)
+            for replica in self._pool.of(project.id)
+            if replica.deployment.id == project.live
         )
-        concurrency = project.concurrency or self._builds.takes(project.live)
-        more = len(line.alone) * (concurrency - 1)  # a call that is tried alone has a whole replica
+        concurrency = self._builds.concurrency_of(project)
+        unused_slots = len(queue.isolated) * (concurrency - 1)  # a call that is tried alone has a replica to itself
         return Demand(
-            project.id, project.min_replicas, project.max_replicas, project.idle_timeout, concurrency,
-            len(line.waiting), len(line.at_work) + more, line.oldest, line.last_served,
-            failing.until if failing is not None else 0.0, replicas,
-        )  # fmt: skip
+            project=project.id,
+            minimum=project.min_replicas,
+            maximum=project.max_replicas,
+            idle_timeout=project.idle_timeout,
+            concurrency=concurrency,
+            waiting=len(queue.waiting),
+            running=len(queue.running) + unused_slots,
+            oldest=queue.oldest,
+            last_served=queue.last_served,
+            rests_until=failing.until if failing is not None else 0.0,
+            replicas=replicas,
+        )

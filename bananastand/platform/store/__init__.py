@@ -1,1 +1,1 @@
-"""The platform's data: database, projects, builds, calls, keys, logs, and files."""
+"""The platform's data directory: the database with projects, builds, calls and keys, and the files beside it."""

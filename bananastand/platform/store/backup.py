@@ -1,7 +1,7 @@
-"""Backups of a data directory, made while it is in use, and their restoration.
+"""Backs up a data directory while it is in use, and restores backups.
 
-A backup has the database, calls, sources, git repositories, logs and keys; not what builds make of the sources: that
-is built again where it is missing. Source of the online copy: sqlite.org/backup.html.
+A backup has the database, calls, sources, git repositories, logs and keys. What builds make of the sources is left out
+and built again where it is missing. Source of the online copy: sqlite.org/backup.html.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path, PurePosixPath
 
@@ -30,19 +29,30 @@ __all__ = ["back_up", "restore"]
 DATABASE = "stand.sqlite"
 FILES = ("stand.toml", "client.toml")
 FOLDERS = ("git", "logs", "proxy", "modules")
-CHANGING = ("bodies", "uploads")  # written before the row that names them: looked at before and after the database
-ABOUT = "backup.json"
+CHANGING = ("bodies", "uploads")  # written before the row that names them: linked before and after the database
+MANIFEST = "backup.json"
 FORMAT = 1
-BROKEN = (tarfile.TarError, zlib.error, sqlite3.Error)
+BROKEN_BACKUP = (tarfile.TarError, zlib.error, sqlite3.Error)
 
 
 def back_up(data: Path, to: Path) -> int:
-    """Write a backup of the directory, which may be in use, to a new file; its size in bytes. Raises PlatformError."""
+    """Write a backup of a data directory, which may be in use.
+
+    Args:
+        data: The data directory.
+        to: A new file.
+
+    Returns:
+        The file's size in bytes.
+
+    Raises:
+        PlatformError: There is no database, the file exists, or it cannot be written.
+    """
     if not (data / DATABASE).exists():
         raise Refused(f"{data} has no database: name the directory of a platform with --data")
     if to.exists():
         raise Conflict(f"{to} is there already: name a new file")
-    aside = to.with_name(f".{to.name}.new")
+    temporary = to.with_name(f".{to.name}.new")
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=data) as folder:
         staged = Path(folder)
         try:
@@ -54,26 +64,34 @@ def back_up(data: Path, to: Path) -> int:
             for name in FILES:
                 if (data / name).is_file():
                     shutil.copy2(data / name, staged / name)
-            about = {"format": FORMAT, "folder": str(data), "made": time.time()}
-            (staged / ABOUT).write_text(json.dumps(about), encoding="utf-8")
-            with open(aside, "wb", opener=open_private) as file:
+            manifest = {"format": FORMAT, "folder": str(data), "made": time.time()}
+            (staged / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            with open(temporary, "wb", opener=open_private) as file:
                 with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
-                    for name in (ABOUT, *sorted(each for each in os.listdir(staged) if each != ABOUT)):
+                    for name in (MANIFEST, *sorted(entry for entry in os.listdir(staged) if entry != MANIFEST)):
                         tar.add(staged / name, arcname=name)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(aside, to)
+            os.link(temporary, to)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"the backup {to} cannot be written: {error}") from error
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     return to.stat().st_size
 
 
 def restore(file: Path, data: Path) -> str:
-    """Put a backup into a directory that has no database, or has lost it; says what was done. Raises PlatformError.
+    """Restore a backup into a directory that has no database, or a damaged one, which is moved to a folder beside it.
 
-    What is left of a lost database is kept in a folder beside it.
+    Args:
+        file: The backup.
+        data: The data directory.
+
+    Returns:
+        A sentence about what was restored.
+
+    Raises:
+        PlatformError: The directory has an intact database, or the file is no backup that this program can read.
     """
     lock = lock_directory(make_folder(data))
     try:
@@ -83,33 +101,33 @@ def restore(file: Path, data: Path) -> str:
 
 
 def _restore(file: Path, data: Path) -> str:
-    aside = ""
+    lost = ""
     if (data / DATABASE).exists() or (data / STARTS).exists():
-        if _is_whole(data):
+        if _is_intact(data):
             raise Conflict(f"{data} has a database that is whole: name an empty directory with --data, or move it away")
-        aside = _put_aside(data)
+        lost = _move_aside(data)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=data) as folder:
         staged = Path(folder)
         try:
             _unpack(file, staged)
-            about = json.loads((staged / ABOUT).read_text(encoding="utf-8"))
-            if about["format"] != FORMAT:
+            manifest = json.loads((staged / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT:
                 raise Refused(
-                    f"{file} is of format {about['format']}, and this program knows {FORMAT}: use a newer one"
+                    f"{file} is of format {manifest['format']}, and this program knows {FORMAT}: use a newer one"
                 )
             starts = _check(staged / DATABASE)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, *BROKEN) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, *BROKEN_BACKUP) as error:
             raise Refused(f"{file} is no backup that can be restored: {error}") from error
         for name in sorted(os.listdir(staged)):
-            if name not in (ABOUT, DATABASE):
+            if name not in (MANIFEST, DATABASE):
                 _move(staged / name, data / name)
-        place = {"id": "00000000-0000-0000-0000-000000000000", "device": 0, "inode": 0, "folder": about["folder"]}
-        _write(data / IDENTITY, place)  # another one is made for this directory, and its paths are mended
+        place = {"id": "00000000-0000-0000-0000-000000000000", "device": 0, "inode": 0, "folder": manifest["folder"]}
+        _write(data / IDENTITY, place)  # the next start makes an identity for this directory, and mends its paths
         _write(data / STARTS, {"starts": starts, "stopped": True})
         (staged / DATABASE).replace(data / DATABASE)
     make_private(data)
-    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(about["made"]))
-    return f"restored the backup of {when}" + (f"; what was left is in {aside}" if aside else "")
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(manifest["made"]))
+    return f"restored the backup of {when}" + (f"; what was left is in {lost}" if lost else "")
 
 
 def _copy_database(path: Path, to: Path) -> None:
@@ -126,9 +144,9 @@ def _link_all(data: Path, staged: Path, names: tuple[str, ...]) -> None:
 
 
 def _link_tree(source: Path, target: Path) -> None:
-    """The same files under other names: a file that is removed meanwhile stays. Logs, which grow, are copied.
+    """Hard-link a folder's files into another folder, so that a file that is deleted meanwhile stays.
 
-    Of a git repository what is pointed to comes after what points, as objects are only ever added.
+    Logs, which grow, are copied. Refs of a git repository come before its objects, which are only ever added.
     """
     for place, folders, names in os.walk(source):
         folders.sort(key=lambda name: (name == "objects", name))
@@ -176,17 +194,17 @@ def _unpack(file: Path, into: Path) -> None:
 
 
 def _check(path: Path) -> int:
-    """The number of the last start that a database knows. Raises sqlite3.Error, ValueError where it is not whole."""
+    """Check a database and return the number of its last start. Raises sqlite3.Error, ValueError if it is damaged."""
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("PRAGMA quick_check").fetchone()[0]
-        if found != "ok":
-            raise ValueError(f"its database is damaged: {found}")
+        result = connection.execute("PRAGMA quick_check").fetchone()[0]
+        if result != "ok":
+            raise ValueError(f"its database is damaged: {result}")
         connection.execute("SELECT count(*) FROM projects").fetchone()
         row = connection.execute("SELECT value FROM facts WHERE name = 'starts'").fetchone()
         return int(row[0]) if row is not None else 0
 
 
-def _is_whole(data: Path) -> bool:
+def _is_intact(data: Path) -> bool:
     try:
         check_database(data)
         return _check(data / DATABASE) >= 0
@@ -194,7 +212,7 @@ def _is_whole(data: Path) -> bool:
         return False
 
 
-def _put_aside(data: Path) -> str:
+def _move_aside(data: Path) -> str:
     folder = make_folder(data / f"lost-{time.strftime('%Y%m%d-%H%M%S')}")
     for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", STARTS):
         with suppress(FileNotFoundError):
@@ -203,18 +221,14 @@ def _put_aside(data: Path) -> str:
 
 
 def _move(source: Path, target: Path) -> None:
-    """In the place of what is there; folders are merged."""
+    """Move a file or folder, replacing what is there; folders are merged."""
     if source.is_dir() and not source.is_symlink() and target.is_dir():
-        for each in _entries(source):
-            _move(each, target / each.name)
+        for entry in sorted(source.iterdir()):
+            _move(entry, target / entry.name)
         return
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     os.replace(source, target)
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    yield from sorted(folder.iterdir())
 
 
 def _write(path: Path, value: object) -> None:

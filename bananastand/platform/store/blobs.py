@@ -1,4 +1,4 @@
-"""Bodies that are too large for a row, as files. Knows names that we made ourselves, and no call."""
+"""Files for bodies that are too large for a row of the database."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from .private_files import open_private
 
 __all__ = ["SMALL", "Blobs", "cannot_write"]
 
-SMALL = 64 * 2**10  # bytes that still lie in a row
+SMALL = 64 * 2**10  # bytes up to which a body is stored in a row
 NO_SPACE = 28  # errno of a full disk
 
 
 class Blobs:
-    """A folder of files, written aside and then renamed, so that a name never holds half a body."""
+    """A folder of files, which are written under another name and then renamed, so that none is ever incomplete."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def put(self, name: str, content: bytes) -> None:
-        """Write it. Raises StoreFull, StoreError."""
+        """Write a file, durably. Raises StoreFull, StoreError."""
         try:
             await asyncio.to_thread(self._write, name, content)
         except OSError as error:
             raise cannot_write(self._folder / name, error) from error
 
     def unfinished(self, name: str) -> Path:
-        """Where a file is written that may become a blob; what is left there is swept at the next start."""
+        """Return the path for a file that may become a blob; the next start deletes what is left there."""
         return self._folder / f".{name}.upload"
 
     def path(self, name: str) -> Path:
-        """Where it lies."""
+        """Return the path of a blob."""
         return self._folder / name
 
     async def adopt(self, name: str, file: Path) -> None:
-        """Make a whole file a blob. Raises StoreFull, StoreError."""
+        """Make a complete file a blob by renaming it. Raises StoreFull, StoreError."""
         try:
             await asyncio.to_thread(self._adopt, name, file)
         except OSError as error:
             raise cannot_write(self._folder / name, error) from error
 
     async def get(self, name: str) -> bytes:
-        """Read it. Raises StoreError."""
+        """Return the content of a blob. Raises StoreError."""
         try:
             return await asyncio.to_thread((self._folder / name).read_bytes)
         except OSError as error:
             raise StoreError(f"{self._folder / name} cannot be read: {error.strerror}") from error
 
     async def remove(self, name: str) -> None:
-        """If it is there."""
+        """Delete a blob if it exists."""
         path = self._folder / name
         if path.exists():
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def sweep(self, known: Callable[[str], bool]) -> None:
-        """Remove what no row speaks of, by the name without its end: left by a kill between the file and its row."""
+        """Delete the files whose name, without its suffix, is not known: a kill between file and row leaves them."""
         for path in self._folder.iterdir():
             if not known(path.stem):
                 path.unlink(missing_ok=True)
@@ -74,7 +74,7 @@ class Blobs:
         self._sync_folder()
 
     def _sync_folder(self) -> None:
-        """Make the names last."""
+        """Make the names of new files durable."""
         descriptor = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -82,20 +82,20 @@ class Blobs:
             os.close(descriptor)
 
     def _write(self, name: str, content: bytes) -> None:
-        aside = self._folder / f".{name}.new"
+        temporary = self._folder / f".{name}.new"
         try:
-            with open(aside, "wb", opener=open_private) as file:
+            with open(temporary, "wb", opener=open_private) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(self._folder / name)
+            temporary.replace(self._folder / name)
             self._sync_folder()
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def cannot_write(path: Path, error: OSError) -> StoreError:
-    """What is raised where a file of the data directory cannot be written."""
+    """Return the error to raise where a file of the data directory cannot be written."""
     if error.errno == NO_SPACE:
         return StoreFull("the disk is full: free some space, nothing new is taken until then")
     return StoreError(f"{path} cannot be written: {error.strerror}")

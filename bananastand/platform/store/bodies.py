@@ -1,6 +1,6 @@
-"""Bodies of requests on their way to a call: small ones in memory, the others in a file from their first bytes on.
+"""Receives the bodies of calls: small ones into memory, larger ones into a file from the first byte on.
 
-A file belongs to its request until a call takes it over, or until it is discarded.
+A file belongs to its request until a call adopts it, or until it is discarded.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .blobs import SMALL, Blobs, cannot_write
 
 __all__ = ["BodyReceiver", "FileBody", "TooLarge"]
 
-PIECE = 256 * 2**10  # bytes that are written, read and sent at once
-AGAIN = 5  # seconds after which a caller that was refused may come again
+CHUNK = 256 * 2**10  # bytes that are written, read and sent at once
+RETRY_AFTER = 5  # seconds after which a caller that was refused may try again
 
 
 class TooLarge(Refused):
-    """The body is longer than is taken."""
+    """The body is longer than its limit."""
 
     code, status = "too_large", 413
 
 
 class FileBody:
-    """A body in a file.
+    """A body in a file; its length is its size in bytes.
 
     Attributes:
-        path: Of the file.
+        path: The file.
         digest: SHA-256 of the content in hexadecimal digits; empty where it is not known.
     """
 
@@ -44,17 +44,17 @@ class FileBody:
     def __len__(self) -> int:
         return self._size
 
-    async def pieces(self) -> AsyncGenerator[bytes]:
-        """The content. Raises OSError."""
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield the content. Raises OSError."""
         file = await asyncio.to_thread(open, self.path, "rb")
         try:
-            while piece := await asyncio.to_thread(file.read, PIECE):
-                yield piece
+            while chunk := await asyncio.to_thread(file.read, CHUNK):
+                yield chunk
         finally:
             file.close()
 
     def discard(self) -> None:
-        """Remove the file, unless a call has taken it over."""
+        """Delete the file, unless a call has adopted it."""
         self.path.unlink(missing_ok=True)
 
 
@@ -62,36 +62,42 @@ class BodyReceiver:
     """Receives bodies into the folder of the blobs.
 
     Args:
-        blobs: Whose folder it is.
-        most_unfinished: Bytes of all bodies that are being received.
+        blobs: The blobs.
+        max_unfinished: Bytes of all bodies that may be received at once.
+
+    Attributes:
+        unfinished: Bytes of all bodies that are being received.
     """
 
-    def __init__(self, blobs: Blobs, most_unfinished: int) -> None:
-        self._blobs, self._most_unfinished = blobs, most_unfinished
+    def __init__(self, blobs: Blobs, max_unfinished: int) -> None:
+        self._blobs, self._max_unfinished = blobs, max_unfinished
         self.unfinished = 0
 
-    async def receive(self, stream: AsyncIterator[bytes], most: int) -> bytes | FileBody:
-        """The whole body.
+    async def receive(self, stream: AsyncIterator[bytes], limit: int) -> bytes | FileBody:
+        """Receive a whole body.
 
         Args:
-            stream: Its pieces as they come.
-            most: Its largest size in bytes.
+            stream: Its chunks as they arrive.
+            limit: Its largest allowed size in bytes.
+
+        Returns:
+            The body: bytes if it is at most SMALL, else a file.
 
         Raises:
-            TooLarge: It is longer.
+            TooLarge: It is longer than the limit.
             TooBusy: Too much is being received.
             StoreError: It cannot be written.
         """
         buffer = bytearray()
-        async for piece in stream:
-            buffer += piece
+        async for chunk in stream:
+            buffer += chunk
             if len(buffer) > SMALL:
                 break
         else:
             return bytes(buffer)
         path = self._blobs.unfinished(uuid.uuid4().hex)
         try:
-            return await self._receive_file(path, buffer, stream, most)
+            return await self._receive_file(path, buffer, stream, limit)
         except OSError as error:
             path.unlink(missing_ok=True)
             raise cannot_write(path, error) from error
@@ -99,16 +105,16 @@ class BodyReceiver:
             path.unlink(missing_ok=True)
             raise
 
-    async def _receive_file(self, path: Path, buffer: bytearray, stream: AsyncIterator[bytes], most: int) -> FileBody:
+    async def _receive_file(self, path: Path, buffer: bytearray, stream: AsyncIterator[bytes], limit: int) -> FileBody:
         size, counted, digest = len(buffer), 0, hashlib.sha256()
         file = open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
         try:
-            counted = self._count(0, size, most)
-            async for piece in stream:
-                buffer += piece
-                size += len(piece)
-                counted = self._count(counted, size, most)
-                if len(buffer) >= PIECE:
+            counted = self._count(0, size, limit)
+            async for chunk in stream:
+                buffer += chunk
+                size += len(chunk)
+                counted = self._count(counted, size, limit)
+                if len(buffer) >= CHUNK:
                     await asyncio.to_thread(_write, file, digest.update, buffer)
                     buffer = bytearray()
             await asyncio.to_thread(_write, file, digest.update, buffer)
@@ -117,13 +123,13 @@ class BodyReceiver:
             self.unfinished -= counted
             file.close()
 
-    def _count(self, counted: int, size: int, most: int) -> int:
-        if size > most:
-            raise TooLarge(f"the body is longer than {most} bytes")
+    def _count(self, counted: int, size: int, limit: int) -> int:
+        if size > limit:
+            raise TooLarge(f"the body is longer than {limit} bytes")
         self.unfinished += size - counted
-        if self.unfinished > self._most_unfinished:
+        if self.unfinished > self._max_unfinished:
             self.unfinished -= size - counted
-            raise TooBusy("too much is being uploaded: try again in a moment", AGAIN)
+            raise TooBusy("too much is being uploaded: try again in a moment", RETRY_AFTER)
         return size
 
 

@@ -1,7 +1,7 @@
-"""Builds and the deployments they make. Knows rows and states; builds nothing.
+"""The rows of builds and of the deployments that they make.
 
-queued -> building -> deploying -> live; failed or cancelled from each of the first three. A deployment is what a build
-made, under the build's id; it never changes, and a project points at the one that takes its traffic.
+queued -> building -> deploying -> live; failed or cancelled from any of the first three. A deployment is the result of
+a build, under the build's id; it never changes, and a project points at the one that takes its traffic.
 """
 
 from __future__ import annotations
@@ -20,24 +20,31 @@ from . import tables
 from .database import Store
 from .projects import Project
 
-__all__ = ["OVER", "Build", "Builds", "Deployment", "State"]
+__all__ = ["FINAL_STATES", "Build", "Builds", "Deployment", "State"]
 
 State = Literal["queued", "building", "deploying", "live", "failed", "cancelled"]
-NEXT: dict[str, tuple[str, ...]] = {
+NEXT_STATES: dict[str, tuple[str, ...]] = {
     "queued": ("building", "failed", "cancelled"),
     "building": ("building", "deploying", "failed", "cancelled"),  # again, after the supervisor was killed
     "deploying": ("live", "failed", "cancelled"),
 }
-HELD_BACK = ("environment", "secrets")
-OVER = ("live", "failed", "cancelled")
+PRIVATE_COLUMNS = ("environment", "secrets")
+FINAL_STATES = ("live", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build as it is now. `secrets` and `environment` reach the replicas, `environment` the build as well.
+    """One build as it is now.
 
-    error: why it failed, in a sentence; a second line, if there is one, is advice. as_of: the day as of which open
-    requirements are resolved, "now", or None for what the repository says.
+    Attributes:
+        number: Counts the builds of all projects.
+        error: Why it failed, in a sentence; a second line, if there is one, is advice.
+        source: A git URL, a folder, an archive or an image.
+        builder: "process", "container", or None for the builder that fits.
+        environment: Variables for the build and its replicas.
+        secrets: Variables for its replicas alone.
+        attempts: How often the build was begun.
+        as_of: The day as of which open requirements are resolved, "now", or None for what the repository says.
     """
 
     id: str
@@ -68,15 +75,19 @@ class Deployment:
 
 
 class Builds:
-    """All builds. `changed` is told of each that is made or changes its state."""
+    """All builds.
+
+    Attributes:
+        on_change: Called with every build that is created or changes its state.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.changed: list[Callable[[Build], None]] = []
+        self.on_change: list[Callable[[Build], None]] = []
         table = tables.deployments
         with store.reading() as connection:
             rows = connection.execute(select(table.c.id, table.c.takes).where(table.c.takes.is_not(None)))
-            self._takes: dict[str, int] = {row.id: row.takes for row in rows}
+            self._concurrency: dict[str, int] = {row.id: row.takes for row in rows}
 
     def create(
         self,
@@ -89,7 +100,20 @@ class Builds:
         secrets: Mapping[str, str] | None = None,
         as_of: str | None = None,
     ) -> Build:
-        """Queue one. Raises StoreError: then there is none."""
+        """Queue a build.
+
+        Args:
+            project: Its project.
+            source: What to build.
+            id: Its id, if it has one already.
+            builder: "process" or "container"; None for the builder that fits.
+            environment: Variables for the build and its replicas.
+            secrets: Variables for its replicas alone.
+            as_of: The day as of which open requirements are resolved.
+
+        Raises:
+            StoreError: No row could be written.
+        """
         table = tables.builds
         with self._store.transaction() as connection:
             last = connection.scalar(select(func.max(table.c.number)))
@@ -98,11 +122,11 @@ class Builds:
                 dict(environment or {}), dict(secrets or {}), 0, time.time(), None, None, as_of,
             )  # fmt: skip
             connection.execute(insert(table).values(_values(build)))
-        self._tell(build)
+        self._notify(build)
         return build
 
     def get(self, id: str) -> Build:
-        """The build of that id. Raises NotFound."""
+        """Return the build of that id. Raises NotFound."""
         with self._store.reading() as connection:
             row = connection.execute(select(tables.builds).where(tables.builds.c.id == id)).one_or_none()
         if row is None:
@@ -110,7 +134,7 @@ class Builds:
         return Build(*row)
 
     def list(self, project: Project | None = None, *, states: tuple[str, ...] = ()) -> list[Build]:
-        """Newest first; of one project, or in these states alone."""
+        """Return builds, newest first: of one project, and in some states alone, if these are given."""
         table = tables.builds
         query = select(table).order_by(table.c.number.desc())
         if project is not None:
@@ -121,10 +145,10 @@ class Builds:
             return [Build(*row) for row in connection.execute(query)]
 
     def latest(self, count: int) -> dict[str, list[Build]]:
-        """The newest builds of every project, by its id, in one query; without their secrets and environments."""
+        """Return the newest `count` builds of every project, by project id, without their secrets and environments."""
         table = tables.builds
         place = func.row_number().over(partition_by=table.c.project_id, order_by=table.c.number.desc()).label("place")
-        columns = [each for each in table.columns if each.name not in HELD_BACK]
+        columns = [column for column in table.columns if column.name not in PRIVATE_COLUMNS]
         numbered = select(*columns, place).subquery()
         query = select(numbered).where(numbered.c.place <= count).order_by(numbered.c.number.desc())
         found = dict[str, list[Build]]()
@@ -135,9 +159,9 @@ class Builds:
         return found
 
     def move(self, build: Build, state: State, *, error: str | None = None) -> Build:
-        """To another state. Raises Conflict where the way does not lead there."""
+        """Move a build to another state. Raises Conflict if that state cannot follow."""
         now = self.get(build.id)
-        if state not in NEXT.get(now.state, ()):
+        if state not in NEXT_STATES.get(now.state, ()):
             raise Conflict(f"the build is {now.state} and cannot become {state}")
         moment = time.time()
         moved = replace(
@@ -146,25 +170,31 @@ class Builds:
             error=error,
             attempts=now.attempts + (state == "building"),
             started=now.started or (moment if state == "building" else None),
-            finished=moment if state in OVER else None,
+            finished=moment if state in FINAL_STATES else None,
         )
         table = tables.builds
         with self._store.transaction() as connection:
             connection.execute(update(table).where(table.c.id == build.id).values(_values(moved)))
-        self._tell(moved)
+        self._notify(moved)
         return moved
 
-    def deployed(self, build: Build, launch: Launch) -> Deployment:
-        """What the build made; a build begun again after a kill makes it anew."""
-        table, made = tables.deployments, Deployment(build.id, build.project_id, launch, time.time(), build.secrets)
-        row = {"id": made.id, "project_id": made.project_id, "launch": launch.to_json(), "created": made.created}
+    def add_deployment(self, build: Build, launch: Launch) -> Deployment:
+        """Store the result of a build, in place of an earlier one of the same build, and return it."""
+        table = tables.deployments
+        deployment = Deployment(build.id, build.project_id, launch, time.time(), build.secrets)
+        row = {
+            "id": deployment.id,
+            "project_id": deployment.project_id,
+            "launch": launch.to_json(),
+            "created": deployment.created,
+        }
         with self._store.transaction() as connection:
-            connection.execute(delete(table).where(table.c.id == made.id))
+            connection.execute(delete(table).where(table.c.id == deployment.id))
             connection.execute(insert(table).values(row))
-        return made
+        return deployment
 
     def deployment(self, id: str) -> Deployment | None:
-        """The deployment of that id."""
+        """Return the deployment of that id, or None."""
         table, built = tables.deployments, tables.builds
         query = select(table, built.c.secrets).join(built, built.c.id == table.c.id).where(table.c.id == id)
         with self._store.reading() as connection:
@@ -173,26 +203,26 @@ class Builds:
             return None
         return Deployment(row.id, row.project_id, Launch.from_json(row.launch), row.created, row.secrets)
 
-    def takes(self, deployment: str | None) -> int:
-        """How many calls at once a replica of it said that it takes; 1 where none has said."""
-        return self._takes.get(deployment or "", 1)
+    def concurrency_of(self, project: Project) -> int:
+        """Return how many calls a replica of a project runs at once: its own setting, or what its app declares."""
+        return project.concurrency or self._concurrency.get(project.live or "", 1)
 
-    def learn(self, deployment: Deployment, takes: int) -> None:
-        """Keep what its first replica said, for when there is none."""
+    def record_concurrency(self, deployment: Deployment, concurrency: int) -> None:
+        """Store what the app of a deployment declares, for when no replica of it runs."""
         table = tables.deployments
         with self._store.transaction() as connection:
-            connection.execute(update(table).where(table.c.id == deployment.id).values(takes=takes))
-        self._takes[deployment.id] = takes
+            connection.execute(update(table).where(table.c.id == deployment.id).values(takes=concurrency))
+        self._concurrency[deployment.id] = concurrency
 
     def forget(self, build: Build) -> None:
-        """Remove a build and its deployment."""
+        """Delete a build and its deployment."""
         with self._store.transaction() as connection:
             connection.execute(delete(tables.builds).where(tables.builds.c.id == build.id))
-        self._takes.pop(build.id, None)
+        self._concurrency.pop(build.id, None)
 
-    def _tell(self, build: Build) -> None:
-        for tell in self.changed:
-            tell(build)
+    def _notify(self, build: Build) -> None:
+        for callback in self.on_change:
+            callback(build)
 
 
 def _values(build: Build) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The rows of calls: queued, leased, given back, ended exactly once. Knows no replica and waits for nothing.
+"""The rows of calls: queued, leased, requeued, and ended exactly once.
 
-A call is written before it is acknowledged. Whoever works on it holds its lease; a lease ends with its holder, and as
-a data directory has one supervisor at a time, all leases that are there when one starts are void. Waiting callers are
-told by the supervisor itself (`dispatcher`), not by looking here.
+A call is written before it is acknowledged. The replica that works on it holds its lease; a lease ends with its holder,
+and as a data directory has one supervisor at a time, all leases that exist when a supervisor starts are void. Callers
+who wait hear from the supervisor (`scheduling`) and do not poll these rows.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ from .projects import Project
 from .tables import header_list
 from .writer import driver_of
 
-__all__ = ["JSON_BODY", "WEBSOCKET", "Call", "Calls", "Outcome", "fingerprint", "of_request", "storable"]
+__all__ = ["JSON_BODY", "WEBSOCKET", "CallOutcome", "CallRow", "Calls", "fingerprint", "of_request", "storable"]
 
 WEBSOCKET = "WEBSOCKET"  # the method of a call that is a websocket
 JSON_BODY: Headers = (("content-type", "application/json"),)
 State = Literal["queued", "running", "succeeded", "failed"]
 T = tables.calls.c
 COLUMNS = [column for column in tables.calls.columns if column.name not in ("body", "answer")]
-ENDING = ("state", "lease", "leased_until", "finished", "status", "answer_headers", "error", "request")
-COUNTED = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
+END_COLUMNS = ("state", "lease", "leased_until", "finished", "status", "answer_headers", "error", "request")
+USAGE_COLUMNS = ("runs", "succeeded", "failed", "compute_seconds", "cold_starts")
 
-# Made once: putting a statement together takes SQLAlchemy longer than SQLite takes to run it.
-KEPT = [column.name for column in tables.calls.columns if column.name not in ("number", "answer")]
-ADD = f"INSERT INTO calls ({', '.join(KEPT)}) VALUES ({', '.join(':' + name for name in KEPT)})"
+# Prepared once: SQLAlchemy takes longer to build a statement than SQLite to run it.
+ADD_COLUMNS = [column.name for column in tables.calls.columns if column.name not in ("number", "answer")]
+ADD = f"INSERT INTO calls ({', '.join(ADD_COLUMNS)}) VALUES ({', '.join(':' + name for name in ADD_COLUMNS)})"
 CHANGE = update(tables.calls).where(T.id == bindparam("call"), T.state.in_(("queued", "running")))
 LEASE = (
     "UPDATE calls SET state = 'running', lease = :lease, leased_until = :leased_until, attempts = :attempts, "
     "begun = :begun WHERE id = :call AND state = 'queued'"
 )
 END = (
-    f"UPDATE calls SET {', '.join(f'{name} = :{name}' for name in (*ENDING, 'answer', 'body', 'headers'))} "
+    f"UPDATE calls SET {', '.join(f'{name} = :{name}' for name in (*END_COLUMNS, 'answer', 'body', 'headers'))} "
     "WHERE id = :call AND state IN ('queued', 'running')"
 )
 COUNT = (
-    f"INSERT INTO usage (day, model_key, {', '.join(COUNTED)}) "
-    f"VALUES (:day, :model_key, {', '.join(':' + name for name in COUNTED)}) ON CONFLICT (day, model_key) "
-    f"DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in COUNTED)}"
+    f"INSERT INTO usage (day, model_key, {', '.join(USAGE_COLUMNS)}) "
+    f"VALUES (:day, :model_key, {', '.join(':' + name for name in USAGE_COLUMNS)}) ON CONFLICT (day, model_key) "
+    f"DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in USAGE_COLUMNS)}"
 )
 MADE_BEFORE = select(*COLUMNS).where(T.project_id == bindparam("project"), T.request == bindparam("made"))
 FIND = (
@@ -66,15 +66,22 @@ FIND = (
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallRow:
     """A call without its bodies.
 
     Attributes:
-        method, route, headers: What is asked of the app: `route` is the path with its query, percent-encoded as sent;
-            the headers are those that the app may see. They are forgotten when the call has ended.
-        request: The digest under which a repeated call finds this one.
-        attempts: Those that count: it is in one, or one has ended with its replica while no other call was there.
-        status, answer_headers: Of the answer, once there is one.
+        number: Counts the calls of all projects, in the order in which they came.
+        id: The platform's id of the call.
+        run_id: The caller's id of the run.
+        method: The HTTP method.
+        route: Path with its query, percent-encoded as it was sent.
+        headers: The headers that the app may see, until the call has ended.
+        request: The digest under which a repeated request finds this call; None if it cannot be repeated.
+        lease: The replica that works on it.
+        attempts: The attempts that count: a running one, and those whose replica ended with no other call in it.
+        cold: Whether no replica was ready when it came.
+        status: The answer's status, once there is one.
+        answer_headers: The answer's headers.
         alone: Whether it is tried with no other call beside it, because a replica has died under it.
     """
 
@@ -101,26 +108,36 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a call ended. `error` says why it failed; `status`, `headers` and `body` are what its caller gets.
+class CallOutcome:
+    """How a call ended.
 
-    `again` means that no handler has had it for good, so that the same request may be made once more.
+    Attributes:
+        status: The status that its caller gets.
+        headers: The headers that its caller gets.
+        body: The body that its caller gets.
+        error: Why the call failed; None for a success.
+        retryable: Whether the work was not done, so that the same request is a new call.
     """
 
     status: int
     headers: Headers
     body: bytes
     error: str | None = None
-    again: bool = False
+    retryable: bool = False
 
     @property
     def from_app(self) -> bool:
-        """Whether the app gave this answer: the platform's own are the error's words."""
+        """Whether the app gave this answer; the platform's own answers have the error as their body."""
         return self.error is None or self.body != self.error.encode()
 
 
 class Calls:
-    """The calls of a data directory; bodies that are not small lie in `blobs`."""
+    """The calls of a data directory.
+
+    Args:
+        store: The database.
+        blobs: Bodies of more than SMALL bytes.
+    """
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self._store, self._blobs = store, blobs
@@ -128,22 +145,31 @@ class Calls:
     async def add(
         self,
         project: Project,
-        asked: ReplicaRequest,
+        request: ReplicaRequest,
         *,
         run_id: str | None,
-        request: str | None,
+        digest: str | None,
         cold: bool,
         durable: bool = True,
-    ) -> Call:
-        """Write a queued call. Raises StoreError: then there is none.
+    ) -> CallRow:
+        """Write a queued call.
 
-        Without `durable` a power cut before the call's end may forget it: for a caller who waits for that end.
+        Args:
+            project: The project whose app is called.
+            request: What the app gets.
+            run_id: The caller's id of the run.
+            digest: Under which a repeated request finds the call.
+            cold: Whether no replica is ready.
+            durable: Whether the call survives a power cut before its end; not needed where its caller waits.
+
+        Raises:
+            StoreError: No row could be written.
         """
-        call = Call(
-            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, asked.method, asked.path,
-            asked.headers, request, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
+        call = CallRow(
+            0, f"call_{uuid.uuid4()}", run_id or str(uuid.uuid4()), project.id, request.method, request.path,
+            request.headers, digest, "queued", None, None, 0, cold, time.time(), None, None, None, (), None, False,
         )  # fmt: skip
-        body, small = asked.body, None
+        body, small = request.body, None
         if isinstance(body, FileBody):
             await self._blobs.adopt(_body_name(call), body.path)
         elif len(body) > SMALL:
@@ -156,8 +182,8 @@ class Calls:
         )
         return replace(call, number=number or 0)
 
-    async def lease(self, call: Call, holder: str, seconds: float) -> Call:
-        """Let a replica work on it; counts as an attempt. Raises StoreError."""
+    async def lease(self, call: CallRow, holder: str, seconds: float) -> CallRow:
+        """Lease a call to a replica for `seconds`, which counts as an attempt. Raises StoreError."""
         now = time.time()
         fields: dict[str, Any] = {
             "state": "running", "lease": holder, "leased_until": now + seconds, "attempts": call.attempts + 1,
@@ -167,11 +193,11 @@ class Calls:
         await self._store.write(lambda connection: driver_of(connection).execute(LEASE, row), durable=False)
         return replace(call, **fields)
 
-    def requeue(self, call: Call, *, counted: bool, alone: bool = False) -> Call:
-        """To the queue, where it keeps its place.
+    def requeue(self, call: CallRow, *, counted: bool, alone: bool = False) -> CallRow:
+        """Put a leased call back into the queue, in its place.
 
         Args:
-            call: Leased.
+            call: The call.
             counted: Whether the attempt counts against the limit.
             alone: Whether it is to be tried alone from now on.
         """
@@ -179,8 +205,8 @@ class Calls:
         alone = alone or call.alone
         return self._write(call, state="queued", lease=None, leased_until=None, attempts=attempts, alone=alone)
 
-    async def finish(self, call: Call, outcome: Outcome, model_key: str) -> Call:
-        """The one end of a call, and its day's usage, in one transaction. An end that is recorded stays."""
+    async def finish(self, call: CallRow, outcome: CallOutcome, model_key: str) -> CallRow:
+        """Record the end of a call, and count it in its day's usage, in one transaction; a recorded end stays."""
         if len(outcome.body) > SMALL:
             await self._blobs.put(_answer_name(call), outcome.body)
         now = time.time()
@@ -189,35 +215,35 @@ class Calls:
             state="failed" if outcome.error is not None else "succeeded",
             lease=None, leased_until=None, finished=now, status=outcome.status, answer_headers=outcome.headers,
             error=None if outcome.error is None else storable(outcome.error),
-            request=None if outcome.again else call.request,
+            request=None if outcome.retryable else call.request,
         )  # fmt: skip
         answer = outcome.body if len(outcome.body) <= SMALL else None
-        end = {name: getattr(ended, name) for name in ENDING}
+        end = {name: getattr(ended, name) for name in END_COLUMNS}
         row = {
             **end, "answer_headers": header_list(ended.answer_headers), "answer": answer, "body": None, "headers": None,
             "call": call.id,
         }  # fmt: skip
-        counted = _counted(ended, model_key)
+        usage = _usage_of(ended, model_key)
 
         def write(connection: Connection) -> None:
             driver = driver_of(connection)
             if driver.execute(END, row).rowcount:
-                driver.execute(COUNT, counted)
+                driver.execute(COUNT, usage)
 
         await self._store.write(write)
         await self._blobs.remove(_body_name(call))
         return ended
 
-    def find(self, name: str) -> Call | None:
-        """By its id, or by the id of the start's answer, the newest of that id."""
+    def find(self, name: str) -> CallRow | None:
+        """Return the call of that id, or the newest of that run id; None if there is none."""
         return self._one(FIND, {"name": name})
 
-    def made_before(self, project: Project, request: str) -> Call | None:
-        """The call that was made under this digest."""
+    def made_before(self, project: Project, request: str) -> CallRow | None:
+        """Return the call that was made under this request digest."""
         return self._one(MADE_BEFORE, {"project": project.id, "made": request})
 
     def other_made_before(self, project: Project, start: str) -> bool:
-        """Whether there is a call whose digest begins so."""
+        """Return whether a call of the project has a request digest that begins with `start`."""
         table, until = tables.calls, start[:-1] + chr(ord(start[-1]) + 1)
         query = select(table.c.id).where(
             table.c.project_id == project.id, table.c.request >= start, table.c.request < until
@@ -225,8 +251,8 @@ class Calls:
         with self._store.reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    async def body(self, call: Call) -> bytes | FileBody:
-        """The request's body. Raises StoreError."""
+    async def body(self, call: CallRow) -> bytes | FileBody:
+        """Return the request's body. Raises StoreError."""
         table = tables.calls
         with self._store.reading() as connection:
             value = connection.scalar(select(table.c.body).where(table.c.id == call.id))
@@ -235,29 +261,29 @@ class Calls:
         path = self._blobs.path(_body_name(call))
         return FileBody(path, await asyncio.to_thread(_size, path))
 
-    def body_size(self, call: Call) -> int:
-        """Of the request's body in bytes, 0 where it is gone."""
+    def body_size(self, call: CallRow) -> int:
+        """Return the size of a body that lies in a file, in bytes; 0 for one that does not."""
         try:
             return _size(self._blobs.path(_body_name(call)))
         except StoreError:
             return 0
 
-    async def answer(self, call: Call) -> bytes:
-        """What the app answered. Raises StoreError."""
+    async def answer(self, call: CallRow) -> bytes:
+        """Return the body of the answer. Raises StoreError."""
         table = tables.calls
         with self._store.reading() as connection:
             value = connection.scalar(select(table.c.answer).where(table.c.id == call.id))
         return bytes(value) if value is not None else await self._blobs.get(_answer_name(call))
 
-    def unfinished(self) -> list[Call]:
-        """All that are queued or leased, in the order in which they came."""
+    def unfinished(self) -> list[CallRow]:
+        """Return the calls that are queued or leased, in the order in which they came."""
         table = tables.calls
         query = select(*COLUMNS).where(table.c.state.in_(("queued", "running"))).order_by(table.c.number)
         with self._store.reading() as connection:
-            return [Call(*row) for row in connection.execute(query)]
+            return [CallRow(*row) for row in connection.execute(query)]
 
     async def forget_before(self, moment: float) -> int:
-        """Remove what ended before that moment, answers and all; how many there were."""
+        """Delete up to 1,000 calls that ended before that moment, with their answers; return how many."""
         table = tables.calls
 
         def remove(connection: Connection) -> Sequence[str]:
@@ -271,45 +297,45 @@ class Calls:
         return len(old)
 
     def sweep(self) -> None:
-        """Remove the files that belong to no call."""
+        """Delete the files that belong to no call."""
         self._blobs.sweep(lambda name: self.find(name) is not None)
 
     def usage(self) -> list[Any]:
-        """Rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
+        """Return rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
         with self._store.reading() as connection:
             return list(connection.execute(select(tables.usage)))
 
-    def _one(self, query: Any, named: dict[str, str]) -> Call | None:
+    def _one(self, query: Any, named: dict[str, str]) -> CallRow | None:
         with self._store.reading() as connection:
             row = connection.execute(query, named).one_or_none()
-        return None if row is None else Call(*row)
+        return None if row is None else CallRow(*row)
 
-    def _write(self, call: Call, **fields: Any) -> Call:
+    def _write(self, call: CallRow, **fields: Any) -> CallRow:
         with self._store.transaction(durable=False) as connection:
             connection.execute(CHANGE, {**fields, "call": call.id})
         return replace(call, **fields)
 
 
-def fingerprint(request_id: str, asked: ReplicaRequest) -> str:
-    """What makes two calls the same: the caller's id for it, the method, the path with its query, and the body."""
-    route = asked.path if asked.method == "POST" else f"{asked.method} {asked.path}"
-    body = asked.body if isinstance(asked.body, bytes) else asked.body.digest.encode()
+def fingerprint(request_id: str, request: ReplicaRequest) -> str:
+    """Return the digest of the caller's request id, the method, the path with its query, and the body."""
+    route = request.path if request.method == "POST" else f"{request.method} {request.path}"
+    body = request.body if isinstance(request.body, bytes) else request.body.digest.encode()
     of_body = hashlib.sha256(f"{route}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
     return f"{of_request(request_id)}{of_body}"
 
 
 def of_request(request_id: str) -> str:
-    """How the digests of all calls begin that were made under this id."""
+    """Return the prefix of the digests of all requests with this id."""
     return f"{hashlib.sha256(request_id.encode('utf-8', 'surrogatepass')).hexdigest()}:"
 
 
 def storable(text: str) -> str:
-    """A text as a database and HTTP can hold it: what no encoding has becomes a question mark."""
+    """Return a text as a database and HTTP can hold it: lone surrogates become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _counted(call: Call, model_key: str) -> dict[str, Any]:
-    """One more run, on the day on which it ends."""
+def _usage_of(call: CallRow, model_key: str) -> dict[str, Any]:
+    """Return what a call adds to the usage of the day on which it ends."""
     assert call.finished is not None
     good, seconds = call.state == "succeeded", max(0.0, call.finished - (call.begun or call.finished))
     return {
@@ -318,21 +344,21 @@ def _counted(call: Call, model_key: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _values(call: Call) -> dict[str, Any]:
+def _values(call: CallRow) -> dict[str, Any]:
     return {column.name: getattr(call, column.name) for column in COLUMNS if column.name != "number"}
 
 
 def _size(path: Path) -> int:
-    """Raises StoreError."""
+    """Return the size of a file. Raises StoreError."""
     try:
         return path.stat().st_size
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _body_name(call: Call) -> str:
+def _body_name(call: CallRow) -> str:
     return f"{call.id}.body"
 
 
-def _answer_name(call: Call) -> str:
+def _answer_name(call: CallRow) -> str:
     return f"{call.id}.answer"

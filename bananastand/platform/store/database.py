@@ -1,8 +1,8 @@
-"""The database of a data directory: opens it, holds its version, runs transactions. Knows no table's meaning.
+"""The database of a data directory: opening, migrations and transactions.
 
-SQLite in WAL mode. What was committed survives a killed process, and a power cut too (synchronous=FULL). Calls are
-written by a thread of its own (`writer`), which waits for the disk and for other programs' locks; what is written
-rarely is written on the event loop, and refused where another program has the lock. Leases are bookkeeping that a
+SQLite in WAL mode. A committed transaction survives a killed process, and a power cut too (synchronous=FULL). Calls are
+written by a thread of their own (`writer`), which waits for the disk and for other programs' locks; what is rarely
+written is written on the event loop, and refused where another program has the lock. Leases are bookkeeping that a
 power cut may undo (synchronous=NORMAL): an attempt that it forgets is made once more.
 """
 
@@ -28,26 +28,26 @@ from .writer import Writer, committed, driver_of, is_locked
 
 __all__ = ["STEPS", "Store", "upgrade"]
 
-OPENING = 5.0  # seconds to wait for another program's lock at the start
-OWN = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
+OPEN_TIMEOUT = 5.0  # seconds to wait for another program's lock at the start
+LOCK_TIMEOUT = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
 
 Step = Callable[[Connection], None]
 MakeWriter = Callable[[Connection, threading.Lock], Writer]
 
 
-def _first(connection: Connection) -> None:
+def _create_tables(connection: Connection) -> None:
     tables.METADATA.create_all(connection)
 
 
-def _takes(connection: Connection) -> None:
-    """What an app takes at once is kept with its version. A new database has the column from its first step."""
+def _add_concurrency(connection: Connection) -> None:
+    """Store the concurrency of an app with its version. A new database has the column from its first step."""
     columns = connection.execute(text("PRAGMA table_info(deployments)"))
     if "takes" not in [row.name for row in columns]:
         connection.execute(text("ALTER TABLE deployments ADD COLUMN takes INTEGER"))
 
 
-def _whole_requests(connection: Connection) -> None:
-    """A call keeps its method and both lists of headers; before, the type of its answer alone."""
+def _add_requests(connection: Connection) -> None:
+    """Store method and both lists of headers of a call; before, only the type of its answer was stored."""
     columns = [row.name for row in connection.execute(text("PRAGMA table_info(calls)"))]
     if "answer_headers" in columns:
         return
@@ -56,13 +56,13 @@ def _whole_requests(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE calls ADD COLUMN answer_headers TEXT"))
     typed = "json_array(json_array('content-type', content_type))"
     connection.execute(text(f"UPDATE calls SET answer_headers = {typed} WHERE content_type IS NOT NULL"))
-    asked = "json_array(json_array('content-type', 'application/json'))"
-    connection.execute(text(f"UPDATE calls SET headers = {asked} WHERE state IN ('queued', 'running')"))
+    posted = "json_array(json_array('content-type', 'application/json'))"
+    connection.execute(text(f"UPDATE calls SET headers = {posted} WHERE state IN ('queued', 'running')"))
     connection.execute(text("ALTER TABLE calls DROP COLUMN content_type"))
 
 
-def _as_of(connection: Connection) -> None:
-    """A build keeps the day as of which its open requirements are resolved."""
+def _add_as_of(connection: Connection) -> None:
+    """Store the day as of which the open requirements of a build are resolved."""
     columns = connection.execute(text("PRAGMA table_info(builds)"))
     if "as_of" not in [row.name for row in columns]:
         connection.execute(text("ALTER TABLE builds ADD COLUMN as_of TEXT"))
@@ -71,67 +71,82 @@ def _as_of(connection: Connection) -> None:
 T = TypeVar("T")
 
 
-def _github(connection: Connection) -> None:
-    """The repository of a project, and the deliveries of GitHub's webhook."""
+def _add_github(connection: Connection) -> None:
+    """Store the repository of a project, and the deliveries of GitHub's webhook."""
     for table in (tables.github_repositories, tables.github_deliveries):
         table.create(connection, checkfirst=True)
 
 
-def _alone(connection: Connection) -> None:
-    """A call whose replica died is tried again alone, also after a restart."""
+def _add_alone(connection: Connection) -> None:
+    """Store whether a call is tried alone because its replica died, so that it is after a restart too."""
     columns = connection.execute(text("PRAGMA table_info(calls)"))
     if "alone" not in [row.name for row in columns]:
         connection.execute(text("ALTER TABLE calls ADD COLUMN alone BOOLEAN NOT NULL DEFAULT 0"))
 
 
-# Step n takes a database from version n to n + 1; those that were released stay.
-STEPS: Sequence[Step] = (_first, _takes, _as_of, _whole_requests, _github, _alone)
+# Step n migrates a database from version n to n + 1. Released steps never change.
+STEPS: Sequence[Step] = (_create_tables, _add_concurrency, _add_as_of, _add_requests, _add_github, _add_alone)
 
 
 class Store:
-    """One open database. Raises StoreError where it cannot be used, Conflict where it is newer than this program."""
+    """An open database.
+
+    Args:
+        path: Its file, which is created if it does not exist.
+        steps: The migrations.
+        make_writer: Makes the writer, for tests.
+
+    Attributes:
+        id: The identity of the data directory.
+        team: The id of Banana's one team.
+
+    Raises:
+        StoreError: The database cannot be used.
+        Conflict: It is newer than this program.
+    """
 
     def __init__(self, path: Path, steps: Sequence[Step] = STEPS, *, make_writer: MakeWriter = Writer) -> None:
         make_folder(path.parent)
         self.path = path
         self._engine = create_engine(
-            f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": OPENING}
+            f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": OPEN_TIMEOUT}
         )
-        self._lock = threading.Lock()  # whoever writes
+        self._lock = threading.Lock()  # held by whoever writes
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         try:
-            for each in (path, *path.parent.glob(f"{path.name}.version-*")):
-                os.close(open_private(each, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))  # its WAL gets the same mode
+            for file in (path, *path.parent.glob(f"{path.name}.version-*")):
+                os.close(open_private(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC))  # its WAL gets the same mode
             self._connection = self._engine.connect()
             upgrade(self._connection, path, steps)
             self._reader = self._engine.connect()
         except (DatabaseError, OSError) as error:
             self._engine.dispose()
-            raise _told(error, path) from error
+            raise _as_store_error(error, path) from error
         self.id = self._fact("stand")
         self.team = self._fact("team")
-        driver_of(self._connection).execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it
+        driver_of(self._connection).execute("PRAGMA wal_autocheckpoint = 0")  # the writer makes checkpoints
         driver_of(self._connection).execute("PRAGMA busy_timeout = 0")
         self._writer = make_writer(self._connection, self._lock)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Generator[Connection]:
-        """All or nothing, written when the block ends.
+        """Run the block as one transaction, which is committed when the block ends.
 
         Args:
             durable: Whether it survives a power cut.
 
         Raises:
-            StoreFull, StoreError: Nothing is written; the latter also where another program has the lock.
+            StoreFull: The disk is full; nothing is written.
+            StoreError: Nothing is written, because of the disk or another program's lock.
         """
-        if not self._lock.acquire(timeout=OWN):
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT):
             raise StoreError(f"the database {self.path} is busy: the disk is slow, try again")
         try:
             with committed(self._connection, durable=durable):
                 yield self._connection
         except (DBAPIError, sqlite3.Error) as error:
-            raise _told(error, self.path) from error
+            raise _as_store_error(error, self.path) from error
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
         finally:
@@ -139,22 +154,23 @@ class Store:
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        """What is committed, as it is now. Raises StoreError."""
+        """Read what is committed. Raises StoreError."""
         try:
             with self._reader.begin():
                 yield self._reader
         except DBAPIError as error:
-            raise _told(error, self.path) from error
+            raise _as_store_error(error, self.path) from error
 
     async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
-        """Have a transaction, or a part of one, written without waiting for the disk or a lock on the event loop.
+        """Run `work` in a transaction that it may share with others, without blocking the event loop.
 
         Args:
             work: Called with the connection, perhaps on another thread.
             durable: Whether it survives a power cut.
 
         Raises:
-            StoreFull, StoreError: Nothing is written; the latter also where another program has the lock for long.
+            StoreFull: The disk is full; nothing is written.
+            StoreError: Nothing is written, because of the disk or another program that holds the lock for long.
         """
         try:
             if not durable and not self._writer.is_busy and self._lock.acquire(blocking=False):
@@ -168,26 +184,26 @@ class Store:
                     self._lock.release()
             return await self._writer.write(work)
         except (DBAPIError, sqlite3.Error) as error:
-            raise _told(error, self.path) from error
+            raise _as_store_error(error, self.path) from error
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
 
     def identify(self, id: str) -> None:
-        """Take over the identity of the data directory. Raises StoreError."""
+        """Store the identity of the data directory. Raises StoreError."""
         if id != self.id:
             with self.transaction() as connection:
                 connection.execute(update(tables.facts).where(tables.facts.c.name == "stand").values(value=id))
             self.id = id
 
     def close(self) -> None:
-        """Write what is asked for; nothing may be asked of it any more."""
+        """Finish all writes and close. Nothing may be read or written afterwards."""
         self._writer.close()
         self._reader.close()
         self._connection.close()
         self._engine.dispose()
 
     def _fact(self, name: str) -> str:
-        """A uuid that this data directory keeps for good."""
+        """Return a UUID that this data directory keeps for good."""
         row = tables.facts
         with self.transaction() as connection:
             value = connection.scalar(select(row.c.value).where(row.c.name == name))
@@ -198,9 +214,18 @@ class Store:
 
 
 def upgrade(connection: Connection, path: Path, steps: Sequence[Step] = STEPS) -> int:
-    """Bring a database to the newest version, one transaction a step; a copy of the old one is left beside it.
+    """Migrate a database to the newest version, one transaction a step, and keep a copy of the old one beside it.
 
-    Returns the version. Raises Conflict for a database of a later version than this program knows.
+    Args:
+        connection: Of the database.
+        path: Its file.
+        steps: The migrations.
+
+    Returns:
+        The version.
+
+    Raises:
+        Conflict: The database is of a later version than this program knows.
     """
     version = _version(connection)
     if version > len(steps):
@@ -224,7 +249,7 @@ def _version(connection: Connection) -> int:
 
 
 def _copy(path: Path, to: Path) -> None:
-    """All of a database, what still lies in its WAL included."""
+    """Copy a database with what is still in its WAL."""
     to.unlink(missing_ok=True)
     os.close(open_private(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
@@ -232,7 +257,7 @@ def _copy(path: Path, to: Path) -> None:
 
 
 def _prepare(connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # BEGIN is ours to say, so that a change of tables is in its transaction too
+    connection.isolation_level = None  # we send BEGIN, so that a change of tables is in its transaction too
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -247,7 +272,7 @@ def _not_storable(error: UnicodeEncodeError) -> Refused:
     return Refused(f"a text has half of a character in it, {ascii(error.object[error.start])}: send the whole pair")
 
 
-def _told(error: Exception, path: Path) -> StoreError:
+def _as_store_error(error: Exception, path: Path) -> StoreError:
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:

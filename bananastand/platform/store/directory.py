@@ -1,4 +1,4 @@
-"""A data directory as a whole: who holds it, and folders of it packed for a build."""
+"""Locks a data directory, and packs folders into archives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ __all__ = ["lock_directory", "pack"]
 
 
 def lock_directory(data: Path) -> int:
-    """Hold a data directory. It ends with the process, however that ends. Raises Conflict where another holds it."""
+    """Lock a data directory until the process ends, however it ends; return the lock's descriptor.
+
+    Raises Conflict if another process has the lock.
+    """
     descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,7 +30,7 @@ def lock_directory(data: Path) -> int:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write a folder's files to a new tar.gz, for its owner alone. Raises OSError."""
+    """Write a folder's files to a new tar.gz that only its owner can read. Raises OSError."""
     make_folder(archive.parent)
     private = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(private, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:

@@ -1,7 +1,7 @@
-"""The identity of a data directory: what marks the processes and containers that its platform starts.
+"""The identity of a data directory, which marks the processes and containers that its platform starts.
 
-It belongs to the directory itself, by device and inode, and not to what is in it. A copy of the directory gets another
-one at its first start, so that it never ends what the original has running.
+It belongs to the directory by device and inode, and not by its content. A copy of the directory gets another identity
+at its first start, so that it never ends processes of the original.
 """
 
 from __future__ import annotations
@@ -22,46 +22,51 @@ FILE = "identity.json"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """id: a uuid. moved_from: where the directory, or the one that it is a copy of, was before; None if it is there."""
+    """The identity of a data directory.
+
+    Attributes:
+        id: A UUID.
+        moved_from: Where the directory, or the one that it is a copy of, was before; None if it was not moved.
+    """
 
     id: str
     moved_from: str | None = None
 
 
 def identity_of(folder: Path) -> Identity:
-    """The identity, made if there is none or if the one that is there came with a copy. Raises OSError.
+    """Return the identity of a directory, with a new one for a new directory and for a copy. Raises OSError.
 
-    `settle` has to follow once paths that lead to where the directory was are mended.
+    Call `settle` once the paths to the earlier place are mended.
     """
-    about, kept = os.stat(folder), _kept(folder)
-    was = kept.get("folder")
-    moved_from = was if isinstance(was, str) and was != str(folder) else None
-    if (kept.get("device"), kept.get("inode")) == (about.st_dev, about.st_ino):
-        return Identity(str(kept["id"]), moved_from)
-    made = Identity(str(uuid.uuid4()), moved_from)
-    _write(folder, made.id, was if moved_from else str(folder))
-    return made
+    about, record = os.stat(folder), _read(folder)
+    earlier = record.get("folder")
+    moved_from = earlier if isinstance(earlier, str) and earlier != str(folder) else None
+    if (record.get("device"), record.get("inode")) == (about.st_dev, about.st_ino):
+        return Identity(str(record["id"]), moved_from)
+    identity = Identity(str(uuid.uuid4()), moved_from)
+    _write(folder, identity.id, earlier if moved_from else str(folder))
+    return identity
 
 
 def settle(folder: Path, identity: Identity) -> None:
-    """Write down that the directory is where it is. Raises OSError."""
+    """Record the directory's current place. Raises OSError."""
     if identity.moved_from is not None:
         _write(folder, identity.id, str(folder))
 
 
-def _kept(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, Any]:
     try:
-        kept: Any = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        uuid.UUID(kept["id"])
+        record: Any = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        uuid.UUID(record["id"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return kept
+    return record
 
 
 def _write(folder: Path, id: str, place: Any) -> None:
-    about, aside = os.stat(folder), folder / f"{FILE}.new"
-    with open(aside, "w", encoding="utf-8", opener=open_private) as file:
+    about, temporary = os.stat(folder), folder / f"{FILE}.new"
+    with open(temporary, "w", encoding="utf-8", opener=open_private) as file:
         json.dump({"id": id, "device": about.st_dev, "inode": about.st_ino, "folder": place}, file)
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(folder / FILE)
+    temporary.replace(folder / FILE)

@@ -1,6 +1,6 @@
-"""API keys: random uuids, of which only a digest is stored. Knows no HTTP.
+"""API keys: random UUIDs, of which only a digest is stored.
 
-A key opens everything: Banana's APIs as it is, LowCodeAPI's as `at_r` and its 32 hexadecimal digits.
+A key is valid for Banana's APIs as it is, and for LowCodeAPI's as `at_r` and its 32 hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 import time
 import tomllib
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from .database import Store
 
 __all__ = ["CLIENT_FILE", "FIRST", "Key", "Keys", "api_token", "write_client_file"]
 
-FIRST = "first"
+FIRST = "first"  # the name of the key of a new data directory
 CLIENT_FILE = "client.toml"
 TOKEN = re.compile(r"at_r([0-9a-f]{32})(_.*)?")
 NAME = re.compile(r"[\w .@-]{1,100}")
@@ -41,11 +40,10 @@ class Key:
 
 
 class Keys:
-    """The keys of a data directory. `changed` is called when there is one more, or one less that is valid."""
+    """The keys of a data directory."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.changed: list[Callable[[], None]] = []
         self._valid: dict[str, str] = {}  # digest to id
         table = tables.keys
         with store.reading() as connection:
@@ -53,7 +51,7 @@ class Keys:
                 self._valid[row.digest] = row.id
 
     def create(self, name: str) -> tuple[Key, str]:
-        """A new key and its secret, which nobody can read again. Raises Refused for a name that is none."""
+        """Create a key; return it with its secret, which cannot be read again. Raises Refused for an invalid name."""
         if not NAME.fullmatch(name):
             raise Refused("a key's name has 1 to 100 letters, digits, spaces and . _ @ -")
         secret, key = str(uuid.uuid4()), Key(str(uuid.uuid4()), name, time.time())
@@ -61,11 +59,10 @@ class Keys:
             row = {"id": key.id, "name": key.name, "digest": _digest(secret), "created": key.created}
             connection.execute(insert(tables.keys).values(row))
         self._valid[_digest(secret)] = key.id
-        self._tell()
         return key, secret
 
     def list(self) -> list[Key]:
-        """All keys, revoked ones too, oldest first."""
+        """Return all keys, revoked ones too, oldest first."""
         table = tables.keys
         with self._store.reading() as connection:
             rows = connection.execute(
@@ -73,43 +70,47 @@ class Keys:
             )
             return [Key(*row) for row in rows]
 
-    def revoke(self, name: str) -> None:
-        """From now on the key of this id opens nothing. Raises NotFound, also for one that is revoked already."""
+    def revoke(self, id: str) -> None:
+        """Revoke the key of that id. Raises NotFound, also for a key that is revoked already."""
         table = tables.keys
         with self._store.transaction() as connection:
-            done = connection.execute(
-                update(table).where(table.c.id == name, table.c.revoked.is_(None)).values(revoked=time.time())
+            result = connection.execute(
+                update(table).where(table.c.id == id, table.c.revoked.is_(None)).values(revoked=time.time())
             )
-        if not done.rowcount:
-            raise NotFound(f"there is no valid key {name}")
-        self._valid = {digest: each for digest, each in self._valid.items() if each != name}
-        self._tell()
+        if not result.rowcount:
+            raise NotFound(f"there is no valid key {id}")
+        self._valid = {digest: key for digest, key in self._valid.items() if key != id}
 
     def find(self, secret: str) -> str | None:
-        """The id of the key whose secret or LowCodeAPI token this is. Looked up by digest: time tells nothing."""
+        """Return the id of the key with this secret or LowCodeAPI token, or None.
+
+        Looked up by digest, so that timing reveals nothing.
+        """
         if token := TOKEN.fullmatch(secret):
             secret = str(uuid.UUID(token[1]))
         return self._valid.get(_digest(secret))
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all valid keys."""
+        """Return the ids of all valid keys."""
         return list(self._valid.values())
-
-    def _tell(self) -> None:
-        for tell in self.changed:
-            tell()
 
 
 def api_token(secret: str) -> str:
-    """A key as LowCodeAPI wants it."""
+    """Return a key in the form of a LowCodeAPI token."""
     return f"at_r{uuid.UUID(secret).hex}"
 
 
 def write_client_file(folder: Path, url: str, secret: str | None = None) -> Path | None:
-    """Tell the command line of this machine where the stand is and with which key; nobody else may read it.
+    """Write the file from which this user's commands read the platform's URL and an API key.
 
-    Without a secret the one that is in the file stays; None where there is none.
+    Args:
+        folder: The data directory.
+        url: The platform's URL.
+        secret: The key's secret; None to keep the one in the file.
+
+    Returns:
+        The file; None if there is no secret to write.
     """
     path = folder / CLIENT_FILE
     if secret is None:
@@ -117,12 +118,12 @@ def write_client_file(folder: Path, url: str, secret: str | None = None) -> Path
             secret = str(tomllib.loads(path.read_text(encoding="utf-8"))["key"])
         except (OSError, ValueError, KeyError):
             return None
-    written = path.with_suffix(".new")
-    descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(descriptor, 0o600)
         file.write(f"url = {json.dumps(url)}\nkey = {json.dumps(secret)}\n")
-    written.replace(path)
+    temporary.replace(path)
     return path
 
 

@@ -1,4 +1,4 @@
-"""Logs of builds and replicas: a file of JSON lines each, and those who follow it. Knows no build and no replica."""
+"""The logs of builds and replicas: files of JSON lines, and followers that get new lines at once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 from ..tracebacks import last_error
 from .private_files import open_private
 
-__all__ = ["Log", "hidden", "iso", "plain", "tail", "to_hide"]
+__all__ = ["Log", "iso", "mask", "plain", "tail", "texts_to_mask"]
 
-LONGEST = 8 * 2**10  # characters of a line
-BEHIND = 10_000  # lines that a follower may be behind
-HIDDEN = "***"
-SHORTEST = 4  # characters of a secret that is looked for
-READ = 256 * 2**10  # bytes of a file in which its last lines are looked for
+MAX_LINE = 8 * 2**10  # characters
+MAX_BACKLOG = 10_000  # lines that a follower may be behind
+MASK = "***"
+MIN_SECRET = 4  # characters of a secret that is masked
+TAIL_BYTES = 256 * 2**10  # of a file in which its last lines are looked for
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, links, device strings
@@ -31,44 +31,53 @@ CONTROL = re.compile(
 
 
 class Log:
-    """One log. `limit` is in bytes: at twice it a log that turns keeps its newer half, any other keeps no more lines.
+    """One log. A line that cannot be written, such as on a full disk, is dropped.
 
-    Values in `secrets` never reach the file, nor a line of one. A line that cannot be written (a full disk) is dropped.
+    Args:
+        path: The file.
+        limit: Bytes of the file.
+        rotates: Whether a full file is moved aside, replacing an earlier one, and a new one begun; else further lines
+            are dropped.
+        secrets: Texts that are masked in all lines.
+
+    Attributes:
+        changed: When the last line was added, on the monotonic clock.
+        closed: Whether no further line is added.
     """
 
     def __init__(
-        self, path: Path, *, limit: int = 10 * 2**20, turns: bool = False, secrets: Iterable[str] = ()
+        self, path: Path, *, limit: int = 10 * 2**20, rotates: bool = False, secrets: Iterable[str] = ()
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path, self._limit, self._turns = path, limit, turns
+        self.path, self._limit, self._rotates = path, limit, rotates
         self._secrets = list[str]()
         self.hide(secrets)
         self.closed = self._full = False
-        self.changed = time.monotonic()  # when the last line came
+        self.changed = time.monotonic()
         self._followers: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._file: Any = None
         self._size = path.stat().st_size if path.exists() else 0
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Keep these out of it too, from now on."""
-        self._secrets = sorted({*self._secrets, *to_hide(secrets)}, key=len, reverse=True)
+        """Mask these texts too, from now on."""
+        self._secrets = sorted({*self._secrets, *texts_to_mask(secrets)}, key=len, reverse=True)
 
     def add(self, line: str, **fields: str) -> None:
-        """One more line, now. On the event loop's thread."""
+        """Add a line with the current time and these fields; on the event loop's thread."""
         if self.closed or self._full:
             return
         self.changed = time.monotonic()
-        row = {"time": iso(time.time()), **fields, "line": hidden(line, self._secrets)[:LONGEST]}
-        if self._size >= self._limit and not self._turns:
+        row = {"time": iso(time.time()), **fields, "line": mask(line, self._secrets)[:MAX_LINE]}
+        if self._size >= self._limit and not self._rotates:
             self._full = True
             row["line"] = f"the log is longer than {self._limit} bytes: the rest is not kept"
         self._write(json.dumps(row, ensure_ascii=False) + "\n")
         for follower in self._followers:
-            if follower.qsize() < BEHIND:
+            if follower.qsize() < MAX_BACKLOG:
                 follower.put_nowait(row)
 
     def lines(self) -> list[dict[str, Any]]:
-        """All that is kept, oldest first."""
+        """Return all lines that are stored, oldest first."""
         found = list[dict[str, Any]]()
         for path in (self._older, self.path):
             with suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
@@ -78,12 +87,12 @@ class Log:
         return found
 
     def last(self, count: int) -> list[dict[str, Any]]:
-        """The last lines, at most `count`, oldest first; fewer where they are long."""
+        """Return the last lines, at most `count` and at most TAIL_BYTES of a file, oldest first."""
         found = list[dict[str, Any]]()
         for path in (self.path, self._older):
             begin = 0
             with suppress(FileNotFoundError), open(path, "rb") as file:
-                begin = file.seek(max(0, path.stat().st_size - READ))
+                begin = file.seek(max(0, path.stat().st_size - TAIL_BYTES))
                 for line in reversed(file.read().splitlines()):
                     with suppress(ValueError):  # the first may be cut
                         found.append(json.loads(line))
@@ -94,14 +103,14 @@ class Log:
         return found[::-1]
 
     async def follow(self, last: int | None = None) -> AsyncGenerator[dict[str, Any]]:
-        """What is kept, or the last lines of it, and then what comes, until the log is closed."""
+        """Yield the stored lines, or the last ones of them, and then new ones, until the log is closed."""
         follower = asyncio.Queue[dict[str, Any] | None]()
-        kept = self.lines() if last is None else self.last(last)
+        stored = self.lines() if last is None else self.last(last)
         self._followers.add(follower)
         if self.closed:
             follower.put_nowait(None)
         try:
-            for row in kept:
+            for row in stored:
                 yield row
             while (row := await follower.get()) is not None:
                 yield row
@@ -109,7 +118,7 @@ class Log:
             self._followers.discard(follower)
 
     def close(self) -> None:
-        """No line follows."""
+        """Close the log: no line is added any more."""
         self.closed = True
         if self._file is not None:
             with suppress(OSError):
@@ -119,7 +128,7 @@ class Log:
             follower.put_nowait(None)
 
     def remove(self) -> None:
-        """Its files, for good."""
+        """Delete the log's files."""
         for path in (self._older, self.path):
             path.unlink(missing_ok=True)
 
@@ -135,7 +144,7 @@ class Log:
                 )
             self._file.write(text)
             self._size += len(text)
-            if self._turns and self._size >= self._limit:
+            if self._rotates and self._size >= self._limit:
                 self._file.close()
                 self._file, self._size = None, 0
                 self.path.replace(self._older)
@@ -146,31 +155,31 @@ class Log:
             self._file = None
 
 
-def to_hide(secrets: Iterable[str]) -> list[str]:
-    """What is looked for: secrets and their lines, but for very short ones; the longest first."""
+def texts_to_mask(secrets: Iterable[str]) -> list[str]:
+    """Return the secrets and their lines, without very short ones, the longest first."""
     lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
-    return sorted({each for each in lines if len(each) >= SHORTEST}, key=len, reverse=True)
+    return sorted({line for line in lines if len(line) >= MIN_SECRET}, key=len, reverse=True)
 
 
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """The text without these, which are as `to_hide` has them."""
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """Return the text with these secrets masked; they are as `texts_to_mask` returns them."""
     for secret in secrets:
-        text = text.replace(secret, HIDDEN)
+        text = text.replace(secret, MASK)
     return text
 
 
 def iso(seconds: float) -> str:
-    """A moment in UTC, to the millisecond."""
+    """Return a time in seconds since 1970 as ISO 8601 in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def plain(text: str) -> str:
-    """The text without escape sequences and control characters, which could rewrite a reader's terminal."""
+    """Return the text without escape sequences and control characters, which could rewrite a reader's terminal."""
     return CONTROL.sub("", text)
 
 
 def tail(lines: Iterable[str], count: int = 3) -> str:
-    """What the lines end with, as the end of a sentence: the last error of a traceback, else the last lines."""
+    """Return how the lines end, as the end of a sentence: the last error of a traceback, else the last lines."""
     last = [plain(line).rstrip() for line in lines]
     if (error := last_error(last)) is not None:
         return f"; its last error: {error}"

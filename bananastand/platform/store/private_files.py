@@ -1,4 +1,4 @@
-"""What their owner alone can read: files, folders of them, and the memory of this process. Knows no content."""
+"""Keeps files, folders and this process's memory private to their owner."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SET_DUMPABLE = 4  # prctl(2)
 
 
 def protect_memory() -> None:
-    """Keep other processes of this user out of this one's memory and environment, and write no core of it.
+    """Keep other processes of this user out of this one's memory and environment, and write no core dumps.
 
-    What it starts is as it always is. root reads it all the same.
+    Child processes are not affected, and root can still read both.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
@@ -27,7 +27,7 @@ def protect_memory() -> None:
 
 
 def open_private(path: str | os.PathLike[str], flags: int) -> int:
-    """An opener for `open`: a new file gets the mode 0600, and one that others could read is closed to them."""
+    """Open a file with mode 0600, as an opener for `open`; an existing file is closed to group and others."""
     descriptor = os.open(path, flags, 0o600)
     if stat.S_IMODE(os.fstat(descriptor).st_mode) & OTHERS:
         with suppress(OSError):
@@ -36,16 +36,19 @@ def open_private(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def make_folder(path: Path) -> Path:
-    """A folder of the data directory, for its owner alone; returns it."""
+    """Create a folder that only its owner can read, with its parents, and return it."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
 
 def make_private(path: Path, *, shared: bool = True) -> None:
-    """Close a file, or a folder with all below it, to group and others. Blocks for some microseconds a file.
+    """Close a file, or a folder with everything below it, to group and others. Blocks for some microseconds a file.
 
-    Symbolic links are left alone, and so is what belongs to somebody else. shared: whether files that have another
-    name elsewhere are closed too.
+    Symbolic links are left alone, and so are files of other users.
+
+    Args:
+        path: The file or folder.
+        shared: Whether files that have a second hard link are closed too.
     """
     _close(str(path), shared)
     for place, folders, names in os.walk(path):
@@ -63,14 +66,14 @@ def _close(path: str, shared: bool) -> None:
 
 
 def widen(path: Path) -> None:
-    """Give group and others what the owner may read and execute, below a folder: as a checkout of git has it.
+    """Let group and others read and execute what the owner may, in a folder: as in a checkout of git.
 
-    For what is copied into an image: there its own user reads it.
+    Files that are copied into an image are read by the image's own user.
     """
     for place, _, names in os.walk(path):
-        for each in (Path(place), *(Path(place, name) for name in names)):
+        for file in (Path(place), *(Path(place, name) for name in names)):
             with suppress(OSError):
-                mode = each.lstat().st_mode
+                mode = file.lstat().st_mode
                 if not stat.S_ISLNK(mode):
                     readable = mode & 0o500
-                    each.chmod(stat.S_IMODE(mode) | readable >> 3 | readable >> 6)
+                    file.chmod(stat.S_IMODE(mode) | readable >> 3 | readable >> 6)

@@ -1,6 +1,6 @@
-"""What of a data directory nobody needs any more: by what it belongs to, by count, by age, and by a size budget.
+"""Selects what can be deleted from a data directory: by owner, count, age and a size budget.
 
-Decides from rows and names; removes nothing. What is live, running or being built is never in its answer.
+Live versions, running ones and those being built are never selected.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..settings import Settings
-from .builds import OVER, Build
+from .builds import FINAL_STATES, Build
 from .disk_usage import size_of
 
-__all__ = ["Known", "Item", "needless", "over_budget"]
+__all__ = ["Inventory", "Expendable", "expendable", "over_budget"]
 
-RECENT = 3600.0  # seconds in which what has no row may be about to get one
+RECENT = 3600.0  # seconds in which a file without a row may be about to get one
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the database and the running platform know of.
+class Inventory:
+    """What the database and the running platform know.
 
-    builds: all, newest first. in_use: builds that are live, running or not over. projects: names by id. calls: ids.
-    idle: whether no build is at work, so that caches may be tidied.
+    Attributes:
+        builds: All builds, newest first.
+        in_use: Ids of builds that are live, running or not finished.
+        projects: Names by id.
+        calls: Ids.
+        idle: Whether no build runs, so that caches may be deleted.
     """
 
     builds: tuple[Build, ...]
@@ -35,8 +39,16 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """Something to remove. kind: such as "failed build". build: whose row goes too, where it has one."""
+class Expendable:
+    """Something to delete.
+
+    Attributes:
+        kind: Such as "failed build".
+        path: The file or folder.
+        reason: Why it can be deleted.
+        size: Bytes on disk.
+        build: The build whose row is deleted too, if any.
+    """
 
     kind: str
     path: Path
@@ -45,8 +57,15 @@ class Item:
     build: Build | None = None
 
 
-def needless(data: Path, known: Known, settings: Settings, now: float | None = None) -> list[Item]:
-    """What goes whatever room there is. Blocks while it looks."""
+def expendable(data: Path, known: Inventory, settings: Settings, now: float | None = None) -> list[Expendable]:
+    """Return what is deleted however much space is free. Blocks while it reads the disk.
+
+    Args:
+        data: The data directory.
+        known: What is in use.
+        settings: How long things are kept.
+        now: Seconds since 1970; None for the current time.
+    """
     now = time.time() if now is None else now
     old: Callable[[Path], bool] = lambda path: _age(path, now) > RECENT  # noqa: E731
     items = [*_builds(data, known, settings, now, old), *_git(data, known, old), *_uploads(data, known, old)]
@@ -56,27 +75,36 @@ def needless(data: Path, known: Known, settings: Settings, now: float | None = N
     return items
 
 
-def over_budget(data: Path, known: Known, settings: Settings, taken: int, gone: Iterable[Item]) -> list[Item]:
-    """What goes beside that, in this order, until the directory takes no more than its budget.
+def over_budget(
+    data: Path, known: Inventory, settings: Settings, taken: int, selected: Iterable[Expendable]
+) -> list[Expendable]:
+    """Return what is deleted beyond that, until the directory is within its budget.
 
-    Packages, which are fetched again; results of RUN lines and environments that no version uses, the oldest first;
-    then versions that are not live, the oldest first.
+    Packages first, which can be downloaded again; then results of RUN lines and environments that no version uses, the
+    oldest first; then versions that are not live, the oldest first.
+
+    Args:
+        data: The data directory.
+        known: What is in use.
+        settings: Its `disk_budget` in bytes; None for no limit.
+        taken: Bytes that the directory has now.
+        selected: What is deleted anyway.
     """
     if settings.disk_budget is None:
         return []
-    left, paths = taken - sum(each.size for each in gone), {each.path for each in gone}
+    remaining, paths = taken - sum(item.size for item in selected), {item.path for item in selected}
     reason = f"the directory takes more than {settings.disk_budget / 2**30:g} GiB"
-    items = list[Item]()
-    for kind, path, build in _by_worth(data, known):
-        if left <= settings.disk_budget:
+    items = list[Expendable]()
+    for kind, path, build in _by_value(data, known):
+        if remaining <= settings.disk_budget:
             break
         if path not in paths and path.exists():
-            items.append(Item(kind, path, reason, size_of(path), build))
-            left -= items[-1].size
+            items.append(Expendable(kind, path, reason, size_of(path), build))
+            remaining -= items[-1].size
     return items
 
 
-def _by_worth(data: Path, known: Known) -> Iterator[tuple[str, Path, Build | None]]:
+def _by_value(data: Path, known: Inventory) -> Iterator[tuple[str, Path, Build | None]]:
     if known.idle:
         yield "packages", data / "cache" / "packages", None
         for path in _oldest(data / "cache" / "layers"):
@@ -85,79 +113,81 @@ def _by_worth(data: Path, known: Known) -> Iterator[tuple[str, Path, Build | Non
             if path.is_dir() and not _has_users(path):
                 yield "environment", path, None
     for build in reversed(known.builds):
-        if build.id not in known.in_use and build.state in OVER:
+        if build.id not in known.in_use and build.state in FINAL_STATES:
             yield "old version", data / "builds" / build.id, build
 
 
 def _builds(
-    data: Path, known: Known, settings: Settings, now: float, old: Callable[[Path], bool]
-) -> Iterator[Item]:  # fmt: skip
-    by_id, counted = {each.id: each for each in known.builds}, dict[tuple[str, bool], int]()
+    data: Path, known: Inventory, settings: Settings, now: float, old: Callable[[Path], bool]
+) -> Iterator[Expendable]:
+    ids, counted = {build.id for build in known.builds}, dict[tuple[str, bool], int]()
     for folder in _entries(data / "builds"):
-        if folder.name not in by_id and old(folder):
-            yield Item("build", folder, "no project has it", size_of(folder))
+        if folder.name not in ids and old(folder):
+            yield Expendable("build", folder, "no project has it", size_of(folder))
     for build in known.builds:
-        if build.id in known.in_use or build.state not in OVER:
+        if build.id in known.in_use or build.state not in FINAL_STATES:
             continue
         works, ended, folder = build.state == "live", build.finished or build.created, data / "builds" / build.id
         count = counted[build.project_id, works] = counted.get((build.project_id, works), 0) + 1
         if works and count > settings.builds_kept:
-            yield Item("old version", folder, f"{settings.builds_kept} newer ones are kept", size_of(folder), build)
+            yield Expendable(
+                "old version", folder, f"{settings.builds_kept} newer ones are kept", size_of(folder), build
+            )
         elif not works and (count > settings.failed_kept or now - ended > settings.failed_age):
-            yield Item("failed build", folder, "old", size_of(folder), build)
+            yield Expendable("failed build", folder, "old", size_of(folder), build)
         elif not works and folder.exists() and now - ended > settings.failed_files:
-            yield Item("failed build's files", folder, "its log stays", size_of(folder))
+            yield Expendable("failed build's files", folder, "its log stays", size_of(folder))
 
 
-def _git(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
+def _git(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
     names = set(known.projects.values())
     for path in _entries(data / "git"):
         if path.suffix == ".git" and path.stem not in names and old(path):
-            yield Item("git repository", path, f"there is no project {path.stem}", size_of(path))
+            yield Expendable("git repository", path, f"there is no project {path.stem}", size_of(path))
     for path in _entries(data / "git" / "checkouts"):
         if old(path):
-            yield Item("checkout", path, "its build has it", size_of(path))
+            yield Expendable("checkout", path, "its build has it", size_of(path))
 
 
-def _uploads(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
-    waiting = {each.id for each in known.builds if each.state not in OVER}
+def _uploads(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
+    waiting = {build.id for build in known.builds if build.state not in FINAL_STATES}
     for path in _entries(data / "uploads"):
         if path.name.partition(".")[0] not in waiting and old(path):
-            yield Item("upload", path, "no build waits for it", size_of(path))
+            yield Expendable("upload", path, "no build waits for it", size_of(path))
 
 
-def _logs(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
-    names = {f"build-{each.id}" for each in known.builds} | {f"project-{id}" for id in known.projects}
+def _logs(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
+    names = {f"build-{build.id}" for build in known.builds} | {f"project-{id}" for id in known.projects}
     for path in _entries(data / "logs"):
         if path.name.partition(".")[0] not in names and old(path):
-            yield Item("log", path, "what it is of is gone", size_of(path))
+            yield Expendable("log", path, "what it is of is gone", size_of(path))
     for path in _entries(data / "modules"):
-        if path.stem not in {each.id for each in known.builds} and old(path):
-            yield Item("list of modules", path, "its version is gone", size_of(path))
+        if path.stem not in {build.id for build in known.builds} and old(path):
+            yield Expendable("list of modules", path, "its version is gone", size_of(path))
 
 
-def _bodies(data: Path, known: Known, old: Callable[[Path], bool]) -> Iterator[Item]:
+def _bodies(data: Path, known: Inventory, old: Callable[[Path], bool]) -> Iterator[Expendable]:
     for path in _entries(data / "bodies"):
         if path.name.lstrip(".").partition(".")[0] not in known.calls and old(path):
-            yield Item("body", path, "its call is gone", size_of(path))
+            yield Expendable("body", path, "its call is gone", size_of(path))
 
 
-def _cache(data: Path, settings: Settings, now: float) -> Iterator[Item]:
+def _cache(data: Path, settings: Settings, now: float) -> Iterator[Expendable]:
     for path in _entries(data / "cache" / "environments"):
         if path.is_dir() and not _has_users(path) and _age(path / ".bananastand", now) > settings.cache_age:
-            yield Item("environment", path, "no version uses it", size_of(path))
+            yield Expendable("environment", path, "no version uses it", size_of(path))
     for path in _entries(data / "cache" / "layers"):
         if path.is_dir() and _age(path / "layer.json", now) > settings.cache_age:
-            yield Item("RUN result", path, "not used for long", size_of(path))
+            yield Expendable("RUN result", path, "not used for long", size_of(path))
 
 
 def _has_users(environment: Path) -> bool:
-    """Whether a build that is there uses an environment; its list of builds is written once it is whole."""
+    """Return whether an existing build uses an environment; its list of builds is written once it is complete."""
     try:
         users = (environment / ".bananastand").read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
-    return any(Path(each).exists() for each in users)
+    return any(Path(user).exists() for user in users)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -172,7 +202,7 @@ def _oldest(folder: Path) -> list[Path]:
 
 
 def _age(path: Path, now: float) -> float:
-    """Seconds since it was last written; of what is gone already, none."""
+    """Return the seconds since a file was last written; 0 for one that is deleted already."""
     try:
         return now - path.lstat().st_mtime
     except OSError:

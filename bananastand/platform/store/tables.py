@@ -1,7 +1,7 @@
-"""The tables of the local Banana. Knows no query.
+"""The tables of the database.
 
-Times are seconds since 1970. A call's route is its path with the query, as sent. Its body and answer lie in the row
-where they are small, else in a file (`blobs`).
+Times are seconds since 1970. A call's route is its path with the query, as it was sent. Small bodies and answers are in
+the row, others in a file (`blobs`). `deployments.takes` is the concurrency that the app declares.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ METADATA = MetaData()
 
 
 def header_list(pairs: Any) -> str | None:
-    """Pairs of names and values as they are stored."""
+    """Return headers as they are stored: JSON, or None if there are none."""
     return json.dumps(pairs) if pairs else None
 
 
 class HeaderList(TypeDecorator[tuple[tuple[str, str], ...]]):
-    """Pairs of names and values, kept as JSON; none at all is NULL."""
+    """Pairs of names and values, stored as JSON; none at all is NULL."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Pairs to JSON."""
+        """Return the JSON of the pairs."""
         return header_list(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> tuple[tuple[str, str], ...]:
-        """JSON to pairs."""
+        """Return the pairs of the JSON."""
         return tuple((name, text) for name, text in json.loads(value)) if value else ()
 
 

@@ -1,7 +1,6 @@
-"""Writes to the database on a thread of its own, in the order in which they were asked for, several to a transaction.
+"""Writes to the database on a thread of its own, in the order of the requests, several to a transaction.
 
-Knows no table. The event loop waits for a write without being held up by it: not by a slow disk, and not by another
-program that has locked the database.
+Neither a slow disk nor another program that has locked the database blocks the event loop.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from ..errors import StoreError
 
 __all__ = ["Writer", "checkpoint", "committed", "driver_of", "is_locked"]
 
-PATIENCE = 10.0  # seconds that a write waits for another program's lock
-AGAIN = 0.02  # seconds between two tries
-MOST = 200  # writes of one transaction
-COMMITS = 300  # between two checkpoints: a thousand pages, about
+LOCK_TIMEOUT = 10.0  # seconds that a write waits for another program's lock
+RETRY_SECONDS = 0.02  # between two tries
+BATCH_SIZE = 200  # writes of one transaction at most
+CHECKPOINT_COMMITS = 300  # between two checkpoints: about a thousand pages
 BUSY, LOCKED = 5, 6  # SQLite's codes
 
 Work = Callable[[Connection], Any]
@@ -36,17 +35,17 @@ class _Write:
     work: Work
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
-    asked: float
+    requested: float
     result: Any = None
     error: BaseException | None = None
 
 
 class Writer:
-    """Has one connection.
+    """Runs writes on one thread with one connection.
 
     Args:
-        connection: To write with; nobody else may use it.
-        lock: Held while a transaction is open, by all of this process who write.
+        connection: The connection to write with.
+        lock: Held by this process's writers while a transaction is open.
     """
 
     def __init__(self, connection: Connection, lock: threading.Lock) -> None:
@@ -57,7 +56,7 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     async def write(self, work: Work) -> Any:
-        """What the work returns, once it is committed. Raises what the work raised, DBAPIError, StoreError."""
+        """Run `work` and return its result once it is committed. Raises what it raised, DBAPIError, StoreError."""
         loop = asyncio.get_running_loop()
         write = _Write(work, loop, loop.create_future(), time.monotonic())
         with self._changed:
@@ -72,11 +71,11 @@ class Writer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something waits to be written."""
+        """Whether a write waits."""
         return bool(self._waiting)
 
     def close(self) -> None:
-        """Do what was asked for, then end."""
+        """Finish all writes and end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -87,40 +86,40 @@ class Writer:
         while writes := self._next():
             while writes:
                 with self._lock:
-                    left = self._commit(writes)
-                self._report([each for each in writes if each not in left])
-                writes = left
+                    retries = self._commit(writes)
+                self._report([write for write in writes if write not in retries])
+                writes = retries
                 if writes:
-                    time.sleep(AGAIN)
+                    time.sleep(RETRY_SECONDS)
 
     def _next(self) -> list[_Write]:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            return [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+            return [self._waiting.popleft() for _ in range(min(BATCH_SIZE, len(self._waiting)))]
 
     def _commit(self, writes: list[_Write]) -> list[_Write]:
-        """Commit all; returns those that are to be tried again, because another program holds the lock."""
-        left = list[_Write]()
+        """Commit all; return those that are to be tried again, because another program holds the lock."""
+        retries = list[_Write]()
         try:
             with committed(self._connection):
                 if len(writes) == 1:
                     writes[0].result = writes[0].work(self._connection)
                 else:
-                    for each in writes:
-                        self._run(each)
+                    for write in writes:
+                        self._run(write)
             checkpoint(self._connection)
         except BaseException as error:
             if is_locked(error):
-                until = time.monotonic() - PATIENCE
-                left = [each for each in writes if each.asked > until]
-            for each in writes:
-                each.result, each.error = None, each.error if each not in left else None
-                if each not in left and each.error is None:
-                    each.error = error
-        return left
+                earliest = time.monotonic() - LOCK_TIMEOUT
+                retries = [write for write in writes if write.requested > earliest]
+            for write in writes:
+                write.result, write.error = None, write.error if write not in retries else None
+                if write not in retries and write.error is None:
+                    write.error = error
+        return retries
 
     def _run(self, write: _Write) -> None:
-        """One of several: what it fails at leaves the others as they are."""
+        """Run one of several writes in a savepoint, so that its failure does not undo the others."""
         driver = driver_of(self._connection)
         driver.execute("SAVEPOINT one")
         try:
@@ -134,15 +133,14 @@ class Writer:
 
     @staticmethod
     def _report(writes: list[_Write]) -> None:
-        loops = {each.loop for each in writes}
-        for loop in loops:
-            of_loop = [each for each in writes if each.loop is loop]
-            with suppress(RuntimeError):  # the loop is closed: nobody waits
+        for loop in {write.loop for write in writes}:
+            of_loop = [write for write in writes if write.loop is loop]
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
                 loop.call_soon_threadsafe(_resolve, of_loop)
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
-    """SQLite's own, past SQLAlchemy: several times as fast for what every call needs."""
+    """Return sqlite3's own connection, which is several times as fast as SQLAlchemy for the writes of every call."""
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection), "an open connection has one of the driver's"
     return driver
@@ -150,15 +148,21 @@ def driver_of(connection: Connection) -> sqlite3.Connection:
 
 @contextmanager
 def committed(connection: Connection, *, durable: bool = True) -> Generator[None]:
-    """A transaction: all or nothing. `durable` says whether it survives a power cut. Raises DBAPIError, sqlite3.Error.
+    """Run the block in a transaction, whose statements SQLAlchemy or the driver's connection may execute.
 
-    Statements may be executed by SQLAlchemy, or by the driver's connection.
+    Args:
+        connection: The connection.
+        durable: Whether it survives a power cut.
+
+    Raises:
+        DBAPIError: SQLAlchemy failed; nothing is written.
+        sqlite3.Error: The driver failed; nothing is written.
     """
     driver = driver_of(connection)
-    wanted = "FULL" if durable else "NORMAL"
-    if connection.info.get("synchronous") != wanted:
-        driver.execute(f"PRAGMA synchronous = {wanted}")
-        connection.info["synchronous"] = wanted
+    synchronous = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous") != synchronous:
+        driver.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.info["synchronous"] = synchronous
     driver.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -171,23 +175,23 @@ def committed(connection: Connection, *, durable: bool = True) -> Generator[None
 
 
 def checkpoint(connection: Connection) -> None:
-    """Move what was written from the log to the database, now and then, off the event loop."""
+    """Move commits from the WAL to the database, once in CHECKPOINT_COMMITS calls, off the event loop."""
     connection.info["commits"] = connection.info.get("commits", 0) + 1
-    if connection.info["commits"] % COMMITS == 0:
+    if connection.info["commits"] % CHECKPOINT_COMMITS == 0:
         driver_of(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether another program, or another connection, has the database locked."""
+    """Return whether an error says that another program or connection has locked the database."""
     cause = getattr(error, "orig", None) or error
     return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in (BUSY, LOCKED)
 
 
 def _resolve(writes: list[_Write]) -> None:
-    for each in writes:
-        if each.future.done():
+    for write in writes:
+        if write.future.done():
             continue
-        if each.error is not None:
-            each.future.set_exception(each.error)
+        if write.error is not None:
+            write.future.set_exception(write.error)
         else:
-            each.future.set_result(each.result)
+            write.future.set_result(write.result)

@@ -374,7 +374,7 @@ def test_a_project_is_removed_with_all_that_is_its(tmp_path: Path) -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand)
             pending = await stand.submit(project, "/sleep", b'{"seconds": 30}')
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
+            await until(lambda: stand.dispatcher.queue(project.id).running)
             await stand.remove(project)
             outcome = await pending.outcome(5)
             assert outcome is not None

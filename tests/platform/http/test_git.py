@@ -30,7 +30,7 @@ class Remote:
         self.folder, self.port = folder, free_port()
         self.deployed = list[tuple[str, dict[str, str]]]()
         self.fails = False
-        self.app = Git(folder / "git", lambda key: key == KEY, self.deploy, largest=300_000)
+        self.app = Git(folder / "git", lambda key: key == KEY, self.deploy, max_bytes=300_000)
         config = uvicorn.Config(self.app, host="127.0.0.1", port=self.port, lifespan="off", log_level="error")
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -67,10 +67,10 @@ class Remote:
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[Remote]:
-    made = Remote(tmp_path)
-    yield made
-    made.server.should_exit = True
-    made.thread.join(10)
+    remote = Remote(tmp_path)
+    yield remote
+    remote.server.should_exit = True
+    remote.thread.join(10)
 
 
 class Clone:

@@ -73,18 +73,18 @@ def test_without_pushed_at_the_head_commit_says_when() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("expected", "words"),
     [
         (401, {"sign": "another"}), (401, {"sign": None}), (403, {"secret": ""}), (200, {"event": "ping"}),
         (202, {"event": "issues"}), (400, {"delivery": ""}), (400, {"delivery": "x" * 65}),
     ],
 )  # fmt: skip
-def test_a_delivery_that_deploys_nothing(wanted: int, words: dict[str, Any]) -> None:
-    assert status(delivered(PUSH, **words)) == wanted
+def test_a_delivery_that_deploys_nothing(expected: int, words: dict[str, Any]) -> None:
+    assert status(delivered(PUSH, **words)) == expected
 
 
 @pytest.mark.parametrize(
-    ("wanted", "payload"),
+    ("expected", "payload"),
     [
         (202, {**PUSH, "ref": "refs/heads/draft"}), (202, {**PUSH, "ref": "refs/tags/v1"}),
         (202, {**PUSH, "deleted": True}), (202, {**PUSH, "after": "0" * 40}),
@@ -95,8 +95,8 @@ def test_a_delivery_that_deploys_nothing(wanted: int, words: dict[str, Any]) -> 
         (400, {**repository(pushed_at=None), "head_commit": {"timestamp": "yesterday"}}),
     ],
 )  # fmt: skip
-def test_a_push_that_deploys_nothing(wanted: int, payload: dict[str, Any]) -> None:
-    assert status(delivered(payload)) == wanted
+def test_a_push_that_deploys_nothing(expected: int, payload: dict[str, Any]) -> None:
+    assert status(delivered(payload)) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'"x"', b"[" * 100_000])
@@ -116,10 +116,10 @@ class Hooked:
         project = self.projects.find(name) or self.projects.create(name)
         return self.builds.create(project, source).id
 
-    def take(self, payload: dict[str, Any], delivery: str) -> HookAnswer:
+    def accept(self, payload: dict[str, Any], delivery: str) -> HookAnswer:
         push = delivered(payload, delivery=delivery)
         assert isinstance(push, Push)
-        return self.repositories.take(push, self.deploy)
+        return self.repositories.accept(push, self.deploy)
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def later(seconds: int, commit: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("again", ["d-1", "d-2"], ids=["the same id", "a copy under another id"])
 def test_a_replayed_delivery_builds_nothing_and_gets_its_build(hooked: Hooked, again: str) -> None:
-    first = hooked.take(PUSH, "d-1")
-    replayed = hooked.take(PUSH, again)
+    first = hooked.accept(PUSH, "d-1")
+    replayed = hooked.accept(PUSH, again)
 
     assert (first.status, first.body["message"]) == (200, "deploying")
     assert replayed == HookAnswer(200, {**first.body, "message": "delivered before"})
@@ -144,10 +144,10 @@ def test_a_replayed_delivery_builds_nothing_and_gets_its_build(hooked: Hooked, a
 
 
 def test_a_delivery_replayed_after_its_record_is_gone_is_older_than_what_is_live(hooked: Hooked) -> None:
-    hooked.take(PUSH, "d-1")
+    hooked.accept(PUSH, "d-1")
     hooked.later += 8 * 86_400
-    hooked.take(later(60, SECOND), "d-2")
-    replayed = hooked.take(PUSH, "d-1")
+    hooked.accept(later(60, SECOND), "d-2")
+    replayed = hooked.accept(PUSH, "d-1")
 
     assert replayed.status == 409
     assert "this one is older" in replayed.body["error"]["message"]
@@ -155,14 +155,14 @@ def test_a_delivery_replayed_after_its_record_is_gone_is_older_than_what_is_live
 
 
 def test_pushes_that_arrive_out_of_order_leave_the_newest(hooked: Hooked) -> None:
-    answers = [hooked.take(later(n, c), f"d-{n}").status for n, c in ((10, FIRST), (30, THIRD), (20, SECOND))]
+    answers = [hooked.accept(later(n, c), f"d-{n}").status for n, c in ((10, FIRST), (30, THIRD), (20, SECOND))]
 
     assert answers == [200, 200, 409]
     assert hooked.builds.list()[0].source.endswith(THIRD)
 
 
 def test_two_pushes_of_one_second_are_both_taken(hooked: Hooked) -> None:
-    assert [hooked.take(later(5, c), c).status for c in (FIRST, SECOND)] == [200, 200]
+    assert [hooked.accept(later(5, c), c).status for c in (FIRST, SECOND)] == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_two_pushes_of_one_second_are_both_taken(hooked: Hooked) -> None:
     ids=["another owner", "another name that makes the same project", "another host"],
 )
 def test_another_repository_of_the_same_name_is_refused(hooked: Hooked, other: dict[str, Any]) -> None:
-    hooked.take(PUSH, "d-1")
-    answer = hooked.take(repository(**other), "d-2")
+    hooked.accept(PUSH, "d-1")
+    answer = hooked.accept(repository(**other), "d-2")
 
     assert answer.status == 409
     assert "github.com/o/my_app" in answer.body["error"]["message"]
@@ -186,20 +186,20 @@ def test_another_repository_of_the_same_name_is_refused(hooked: Hooked, other: d
 
 def test_a_project_deployed_by_hand_takes_no_push_until_it_was_deployed_from_there(hooked: Hooked) -> None:
     hooked.deploy("my-app", "/home/me/my-app")
-    refused = hooked.take(PUSH, "d-1")
+    refused = hooked.accept(PUSH, "d-1")
     hooked.deploy("my-app", "https://github.com/o/my_app")
-    taken = hooked.take(PUSH, "d-2")
+    taken = hooked.accept(PUSH, "d-2")
 
     assert (refused.status, taken.status) == (409, 200)
 
 
 def test_a_repository_that_moved_is_followed_once_it_was_deployed_from_there(hooked: Hooked) -> None:
     moved = repository(full_name="new/My_App", clone_url="https://github.com/new/My_App.git")
-    hooked.take(PUSH, "d-1")
-    refused = hooked.take(moved, "d-2")
+    hooked.accept(PUSH, "d-1")
+    refused = hooked.accept(moved, "d-2")
     hooked.deploy("my-app", "https://github.com/new/My_App")
-    taken = hooked.take(moved, "d-3")
-    former = hooked.take(later(60, SECOND), "d-4")
+    taken = hooked.accept(moved, "d-3")
+    former = hooked.accept(later(60, SECOND), "d-4")
 
     assert (refused.status, taken.status, former.status) == (409, 200, 409)
 
@@ -212,6 +212,6 @@ def test_a_delivery_that_could_not_be_deployed_may_come_again(hooked: Hooked) ->
         raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        hooked.repositories.take(push, full)
+        hooked.repositories.accept(push, full)
 
-    assert hooked.take(PUSH, "d-1").body["message"] == "deploying"
+    assert hooked.accept(PUSH, "d-1").body["message"] == "deploying"

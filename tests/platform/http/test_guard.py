@@ -28,7 +28,7 @@ def test_other_hosts_are_refused(host: str) -> None:
     refusal = HostGuard().refusal(scope(host=host))
 
     assert refusal is not None
-    assert "is not this stand's" in refusal
+    assert "is not this platform's" in refusal
 
 
 def test_none_or_two_hosts_are_refused() -> None:
@@ -86,8 +86,8 @@ def test_a_second_start_keeps_the_key_and_tells_the_new_address(tmp_path: Path) 
 def test_a_port_or_a_directory_that_is_taken_is_one_line(tmp_path: Path) -> None:
     first = Up(tmp_path / "data")
     try:
-        for options, told in (({"port": first.port}, "cannot listen"), ({}, "another stand is running on")):
-            with pytest.raises(AssertionError, match=told) as failed:
+        for options, message in (({"port": first.port}, "cannot listen"), ({}, "another stand is running on")):
+            with pytest.raises(AssertionError, match=message) as failed:
                 Up(tmp_path / ("other" if options else "data"), **options)
             assert "Traceback" not in str(failed.value)
     finally:

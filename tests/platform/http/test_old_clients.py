@@ -40,7 +40,7 @@ def test_a_client_warms_up_and_calls(up: Up) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "project", "route", "told"),
+    ("key", "project", "route", "message"),
     [
         ("wrong", "my-app", "/", "Invalid API key"),
         (None, "nobody", "/", "StatusCode: 404"),
@@ -48,8 +48,8 @@ def test_a_client_warms_up_and_calls(up: Up) -> None:
         (None, "my-app", "/fails", "the handler failed; error id"),
     ],
 )
-def test_a_client_is_told_what_went_wrong(up: Up, key: str | None, project: str, route: str, told: str) -> None:
-    with pytest.raises(ClientException, match=told) as caught:
+def test_a_client_is_told_what_went_wrong(up: Up, key: str | None, project: str, route: str, message: str) -> None:
+    with pytest.raises(ClientException, match=message) as caught:
         client(up, key, project).call(route, {}, retry=False)
     assert "a secret of the server" not in str(caught.value)
 

@@ -230,8 +230,8 @@ def test_a_redirect_of_the_handshake_is_the_callers_to_follow(up: Up) -> None:
         ("run URL", {"x-banana-api-key": "wrong"}, 401, "Invalid API key"),
         ("run URL", {"authorization": "Bearer KEY"}, 401, "An API key is required"),
         ("host name", {}, 401, "An API key is required"),
-        ("call route", {}, 401, "a key is wanted"),
-        ("call route", {"authorization": "Bearer wrong"}, 401, "a key is wanted"),
+        ("call route", {}, 401, "an API key is required"),
+        ("call route", {"authorization": "Bearer wrong"}, 401, "an API key is required"),
     ],
 )
 def test_a_websocket_wants_the_key_that_a_request_wants(
@@ -284,7 +284,7 @@ def test_a_page_of_another_origin_is_refused_and_the_apps_own_is_of_its_host(
         with pytest.raises(InvalidStatus) as refused:
             open_(up, "front", "/seen", headers={"Origin": origin})
         assert refused.value.response.status_code == 403
-        assert b"may not use this stand" in bytes(refused.value.response.body)
+        assert b"may not use this platform" in bytes(refused.value.response.body)
         return
     with open_(up, "front", "/seen", headers={"Origin": f"http://127.0.0.1:{FRONT}"}) as websocket:
         headers = dict(json.loads(websocket.recv(timeout=30))["headers"])

@@ -76,8 +76,8 @@ def over(data: Path, route: str) -> dict[str, Any]:
 def ends(up: Up, path: str) -> list[dict[str, Any]]:
     """How the app says that its websockets of that path have ended."""
     file = up.data.parent / "ended"
-    told = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return [row for row in told if row["path"] == path]
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [row for row in rows if row["path"] == path]
 
 
 def closed(websocket: ClientConnection) -> tuple[int | None, str | None]:

@@ -38,7 +38,7 @@ async def gone(stand: Platform, project: Project, pid: int) -> None:
 async def begin(stand: Platform, project: Project, route: str, value: Any) -> Any:
     """A call that is in a replica."""
     pending = await stand.submit(project, route, json.dumps(value).encode())
-    await until(lambda: pending.made.id in stand.dispatcher.line(project.id).at_work)
+    await until(lambda: pending.call.id in stand.dispatcher.queue(project.id).running)
     return pending
 
 
@@ -68,7 +68,7 @@ def test_the_call_of_a_replica_that_is_stopped_by_a_signal_is_tried_again(tmp_pa
             outcome = await pending.outcome(60)
             assert outcome is not None
             assert outcome.error is None
-            assert pending.made.attempts == 2
+            assert pending.call.attempts == 2
 
     asyncio.run(scenario())
 
@@ -113,7 +113,7 @@ def test_a_handler_that_holds_the_interpreter_is_not_taken_to_hang_within_its_ti
 def test_a_handler_that_holds_the_interpreter_for_ever_costs_its_own_call_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.5)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.5)
 
     async def scenario() -> None:
         async with running(tmp_path, **QUICK_LIVENESS) as stand:

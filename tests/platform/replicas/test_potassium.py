@@ -58,7 +58,7 @@ def test_a_call_that_is_called_off_reaches_the_handler(tmp_path: Path) -> None:
             await called(stand, project)
             pending = await stand.submit(project, "/sleep", b'{"seconds": 20}')
             await asyncio.sleep(0.3)
-            assert await stand.dispatcher.cancel(pending.made.id)
+            assert await stand.dispatcher.cancel(pending.call.id)
             assert (await called(stand, project, "/seen"))["seen"] == ["the caller is gone"]
 
     asyncio.run(scenario())

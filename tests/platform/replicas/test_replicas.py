@@ -37,9 +37,9 @@ def test_an_idle_stand_looks_at_nothing(tmp_path: Path) -> None:
             project = await deployed(stand, idle_timeout=600)
             await called(stand, project)
             await asyncio.sleep(0.1)
-            before, spent = stand.scaling.looks, time.process_time()
+            before, spent = stand.scaling.runs, time.process_time()
             await asyncio.sleep(1.0)
-            assert stand.scaling.looks == before
+            assert stand.scaling.runs == before
             assert time.process_time() - spent < 0.05
 
     asyncio.run(scenario())
@@ -135,7 +135,7 @@ def test_an_app_says_how_many_calls_it_takes(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as stand:
             project = await deployed(stand, max_replicas=2, environment={"SLOTS": "3", "TAKES": "3"})
-            assert stand.builds.takes(project.live) == 3
+            assert stand.builds.concurrency_of(project) == 3
             answers = await asyncio.gather(*(called(stand, project, "/sleep", {"seconds": 0.3}) for _ in range(3)))
             assert len({each["pid"] for each in answers}) == 1
             assert not stand.at_limit(project)

@@ -10,19 +10,19 @@ import pytest
 
 from bananastand.platform.platform import Platform
 from bananastand.platform.scheduling.pending_call import PendingCall
-from bananastand.platform.store.calls import Outcome
+from bananastand.platform.store.calls import CallOutcome
 from bananastand.platform.store.projects import Project
 from stands import called, deployed, running, until
 
 
-async def begin(stand: Platform, project: Project, route: str, seconds: float) -> PendingCall:
+async def begin(platform: Platform, project: Project, route: str, seconds: float) -> PendingCall:
     """A call that is in a replica."""
-    pending = await stand.submit(project, route, json.dumps({"seconds": seconds}).encode())
-    await until(lambda: pending.made.id in stand.dispatcher.line(project.id).at_work)
+    pending = await platform.submit(project, route, json.dumps({"seconds": seconds}).encode())
+    await until(lambda: pending.call.id in platform.dispatcher.queue(project.id).running)
     return pending
 
 
-async def end(pending: PendingCall) -> Outcome:
+async def end(pending: PendingCall) -> CallOutcome:
     outcome = await pending.outcome(60)
     assert outcome is not None, "it did not end in time"
     return outcome
@@ -30,25 +30,25 @@ async def end(pending: PendingCall) -> Outcome:
 
 def begun(executed: Path, pending: PendingCall) -> int:
     """How often a handler has begun it."""
-    return sum(line.split()[0] == pending.made.run_id for line in executed.read_text().splitlines())
+    return sum(line.split()[0] == pending.call.run_id for line in executed.read_text().splitlines())
 
 
 def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_succeed(tmp_path: Path) -> None:
     executed = tmp_path / "executed"
 
     async def scenario() -> None:
-        async with running(tmp_path / "data", attempts=3) as stand:
+        async with running(tmp_path / "data", attempts=3) as platform:
             environment = {"EXECUTED": str(executed), "SLOTS": "4"}
-            project = await deployed(stand, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
-            good = [await begin(stand, project, "/sleep", 5.0) for _ in range(3)]
-            bad = await begin(stand, project, "/crash", 0)
+            project = await deployed(platform, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
+            good = [await begin(platform, project, "/sleep", 5.0) for _ in range(3)]
+            bad = await begin(platform, project, "/crash", 0)
             outcome = await end(bad)
             assert outcome.error is not None
             assert outcome.error.startswith("the call was given up after 3 attempts: the replica ended with status 7")
             assert [(await end(each)).error for each in good] == [None] * 3
             assert begun(executed, bad) == 4, "once beside others, and three times alone"
             assert all(begun(executed, each) <= 2 for each in good)
-            assert [each.made.attempts for each in good] == [1] * 3
+            assert [each.call.attempts for each in good] == [1] * 3
 
     asyncio.run(scenario())
 
@@ -57,16 +57,16 @@ def test_a_call_that_is_tried_alone_has_no_other_beside_it(tmp_path: Path) -> No
     executed = tmp_path / "executed"
 
     async def scenario() -> None:
-        async with running(tmp_path / "data", attempts=3) as stand:
+        async with running(tmp_path / "data", attempts=3) as platform:
             environment = {"EXECUTED": str(executed), "SLOTS": "4"}
-            project = await deployed(stand, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
-            first, second = [await begin(stand, project, "/sleep", 1.0) for _ in range(2)]
-            await begin(stand, project, "/crash", 0)
+            project = await deployed(platform, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
+            first, second = [await begin(platform, project, "/sleep", 1.0) for _ in range(2)]
+            await begin(platform, project, "/crash", 0)
             await until(lambda: first.alone and second.alone)
-            late = [await stand.submit(project, "/sleep", b'{"seconds": 0.1}') for _ in range(4)]
+            late = [await platform.submit(project, "/sleep", b'{"seconds": 0.1}') for _ in range(4)]
             at_once = 0
             while not all(each.done.done() for each in (first, second, *late)):
-                at_work = list(stand.dispatcher.line(project.id).at_work.values())
+                at_work = list(platform.dispatcher.queue(project.id).running.values())
                 if any(each.alone for each in at_work):
                     assert len(at_work) == 1
                 at_once = max(at_once, len(at_work))
@@ -81,17 +81,17 @@ def test_what_is_tried_alone_and_its_attempts_are_known_after_a_restart(tmp_path
     executed = tmp_path / "executed"
 
     async def first() -> str:
-        async with running(tmp_path / "data", attempts=3, backoff=60.0) as stand:
+        async with running(tmp_path / "data", attempts=3, backoff=60.0) as platform:
             environment = {"EXECUTED": str(executed), "SLOTS": "2"}
-            project = await deployed(stand, concurrency=2, max_replicas=1, environment=environment)
-            waits = await begin(stand, project, "/sleep", 5.0)
-            bad = await begin(stand, project, "/crash", 0)
+            project = await deployed(platform, concurrency=2, max_replicas=1, environment=environment)
+            waits = await begin(platform, project, "/sleep", 5.0)
+            bad = await begin(platform, project, "/crash", 0)
             await until(lambda: waits.alone and bad.alone)
-            return bad.made.id
+            return bad.call.id
 
     async def second(name: str) -> None:
-        async with running(tmp_path / "data", attempts=3) as stand:
-            bad = await stand.dispatcher.find(name)
+        async with running(tmp_path / "data", attempts=3) as platform:
+            bad = await platform.dispatcher.find(name)
             assert bad is not None
             assert bad.alone
             assert (await end(bad)).status == 500
@@ -103,17 +103,19 @@ def test_what_is_tried_alone_and_its_attempts_are_known_after_a_restart(tmp_path
 def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.3)
     executed = tmp_path / "executed"
 
     async def scenario() -> None:
-        async with running(tmp_path / "data") as stand:
+        async with running(tmp_path / "data") as platform:
             environment = {"EXECUTED": str(executed), "SLOTS": "2"}
-            project = await deployed(stand, concurrency=2, max_replicas=1, inference_timeout=4, environment=environment)
-            stuck = await begin(stand, project, "/sleep", 600)
-            replica = stand.pool.of(project.id)[0]
+            project = await deployed(
+                platform, concurrency=2, max_replicas=1, inference_timeout=4, environment=environment
+            )
+            stuck = await begin(platform, project, "/sleep", 600)
+            replica = platform.pool.of(project.id)[0]
             await asyncio.sleep(2.5)
-            neighbour = await begin(stand, project, "/sleep", 3.0)
+            neighbour = await begin(platform, project, "/sleep", 3.0)
             assert (await end(stuck)).status == 504
             await until(lambda: replica.state == "draining")
             assert not neighbour.done.done()
@@ -121,7 +123,7 @@ def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
             await asyncio.wait_for(asyncio.shield(replica.over), 30)
             assert replica.failure == "its handler went on for 0.3 s after its time was up"
             assert begun(executed, neighbour) == 1
-            await called(stand, project)
+            await called(platform, project)
 
     asyncio.run(scenario())
 
@@ -129,18 +131,18 @@ def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
 def test_a_replica_with_a_stuck_handler_is_ended_when_its_other_calls_take_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.3)
 
     async def scenario() -> None:
-        async with running(tmp_path / "data", drain_timeout=0.5) as stand:
+        async with running(tmp_path / "data", drain_timeout=0.5) as platform:
             project = await deployed(
-                stand, concurrency=2, max_replicas=1, inference_timeout=10, environment={"SLOTS": "2"}
+                platform, concurrency=2, max_replicas=1, inference_timeout=10, environment={"SLOTS": "2"}
             )
-            stuck = await begin(stand, project, "/sleep", 600)
+            stuck = await begin(platform, project, "/sleep", 600)
             await asyncio.sleep(6.0)
-            neighbour = await begin(stand, project, "/sleep", 7.0)
+            neighbour = await begin(platform, project, "/sleep", 7.0)
             assert (await end(stuck)).status == 504
             assert (await end(neighbour)).error is None
-            assert (neighbour.alone, neighbour.made.attempts) == (True, 1)
+            assert (neighbour.alone, neighbour.call.attempts) == (True, 1)
 
     asyncio.run(scenario())

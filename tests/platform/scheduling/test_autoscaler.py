@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bananastand.platform.scheduling.autoscaler import Decision, Demand, Seen, decide
+from bananastand.platform.scheduling.autoscaler import Decision, Demand, ReplicaState, decide
 
 NOW = 1000.0
 
@@ -12,17 +12,17 @@ NOW = 1000.0
 def demand(project: str = "a", **fields: Any) -> Demand:
     return Demand(**{
         "project": project, "minimum": 0, "maximum": 3, "idle_timeout": 30.0, "concurrency": 1, "waiting": 0,
-        "at_work": 0, "oldest": None, "last_served": NOW - 5, "rests_until": 0.0, "replicas": (), **fields,
+        "running": 0, "oldest": None, "last_served": NOW - 5, "rests_until": 0.0, "replicas": (), **fields,
     })  # fmt: skip
 
 
-def ready(id: str, inflight: int = 0, idle_since: float = NOW) -> Seen:
-    return Seen(id, "ready", inflight, idle_since)
+def ready(id: str, inflight: int = 0, idle_since: float = NOW) -> ReplicaState:
+    return ReplicaState(id, "ready", inflight, idle_since)
 
 
-def decided(*demands: Demand, cards: int | None = None, used: int | None = None) -> Decision:
-    there = sum(len(each.replicas) for each in demands) if used is None else used
-    return decide(demands, NOW, cards=cards, used=there, scale_wait=1.0)
+def decided(*demands: Demand, gpus: int | None = None, used: int | None = None) -> Decision:
+    replicas = sum(len(demand.replicas) for demand in demands)
+    return decide(demands, NOW, gpus=gpus, used=replicas if used is None else used, scale_wait=1.0)
 
 
 def test_nothing_wanted_is_nothing_done_and_nothing_to_wait_for() -> None:
@@ -40,7 +40,7 @@ def test_a_deep_queue_starts_as_many_as_it_needs_and_no_more_than_the_maximum() 
 
 
 def test_replicas_that_start_already_count() -> None:
-    starting = Seen("r", "starting", 0, NOW)
+    starting = ReplicaState("r", "starting", 0, NOW)
 
     assert decided(demand(waiting=1, oldest=NOW - 60, replicas=(starting,))).starts == []
     assert decided(demand(waiting=2, oldest=NOW - 60, replicas=(starting,))).starts == []
@@ -50,8 +50,8 @@ def test_replicas_that_start_already_count() -> None:
 def test_a_call_that_has_waited_starts_another_replica_and_one_that_has_not_is_looked_at_again() -> None:
     busy = (ready("r", inflight=1),)
 
-    assert decided(demand(waiting=1, at_work=1, oldest=NOW - 1, replicas=busy)).starts == ["a"]
-    later = decided(demand(waiting=1, at_work=1, oldest=NOW - 0.4, replicas=busy))
+    assert decided(demand(waiting=1, running=1, oldest=NOW - 1, replicas=busy)).starts == ["a"]
+    later = decided(demand(waiting=1, running=1, oldest=NOW - 0.4, replicas=busy))
     assert (later.starts, later.wake) == ([], NOW + 0.6)
 
 
@@ -67,13 +67,13 @@ def test_an_idle_replica_stops_after_its_timeout_and_not_below_the_minimum() -> 
     assert decision.stops == {"old": "idle for 30 s"}
     assert decision.wake == NOW + 20
     assert decided(demand(minimum=2, replicas=(old, young))) == Decision()
-    assert decided(demand(replicas=(ready("r", inflight=1, idle_since=NOW - 99),), at_work=1)).stops == {}
+    assert decided(demand(replicas=(ready("r", inflight=1, idle_since=NOW - 99),), running=1)).stops == {}
 
 
 def test_above_the_maximum_idle_replicas_go_first() -> None:
     replicas = (ready("busy", inflight=1), ready("idle"))
 
-    assert list(decided(demand(maximum=1, at_work=1, replicas=replicas)).stops) == ["idle"]
+    assert list(decided(demand(maximum=1, running=1, replicas=replicas)).stops) == ["idle"]
     assert sorted(decided(demand(maximum=0, replicas=replicas)).stops) == ["busy", "idle"]
 
 
@@ -84,12 +84,12 @@ def test_a_version_that_failed_to_start_rests() -> None:
 
 
 def test_scarce_cards_go_to_those_that_have_fewest_and_then_to_those_that_waited_longest() -> None:
-    first = demand("a", waiting=9, oldest=NOW - 1, replicas=(ready("r", inflight=1),), at_work=1)
+    first = demand("a", waiting=9, oldest=NOW - 1, replicas=(ready("r", inflight=1),), running=1)
     second = demand("b", waiting=9, oldest=NOW - 2)
     third = demand("c", waiting=1, oldest=NOW - 3)
 
-    assert decided(first, second, third, cards=4).starts == ["c", "b", "b"]
-    assert decided(first, second, third, cards=3).starts == ["c", "b"]
+    assert decided(first, second, third, gpus=4).starts == ["c", "b", "b"]
+    assert decided(first, second, third, gpus=3).starts == ["c", "b"]
 
 
 def test_the_idle_project_that_was_served_longest_ago_gives_way() -> None:
@@ -97,35 +97,35 @@ def test_the_idle_project_that_was_served_longest_ago_gives_way() -> None:
     lately = demand("b", last_served=NOW - 1, replicas=(ready("r2"),))
     hungry = demand("c", waiting=1, oldest=NOW)
 
-    assert decided(lately, long_ago, hungry, cards=2).stops == {"r1": "gives way to a project that has none"}
+    assert decided(lately, long_ago, hungry, gpus=2).stops == {"r1": "gives way to a project that has none"}
 
 
 def test_one_of_several_gives_way_where_none_is_idle() -> None:
-    rich = demand("a", at_work=2, waiting=5, oldest=NOW, replicas=(ready("r1", 1), ready("r2", 1)))
+    rich = demand("a", running=2, waiting=5, oldest=NOW, replicas=(ready("r1", 1), ready("r2", 1)))
 
-    assert len(decided(rich, demand("b", waiting=1, oldest=NOW), cards=2).stops) == 1
+    assert len(decided(rich, demand("b", waiting=1, oldest=NOW), gpus=2).stops) == 1
 
 
 def test_the_only_replica_of_a_project_at_work_gives_way_after_a_turn() -> None:
-    busy = demand("a", at_work=1, waiting=5, oldest=NOW - 1, replicas=(ready("r", 1),))
+    busy = demand("a", running=1, waiting=5, oldest=NOW - 1, replicas=(ready("r", 1),))
 
-    early = decided(busy, demand("b", waiting=1, oldest=NOW - 4), cards=1)
+    early = decided(busy, demand("b", waiting=1, oldest=NOW - 4), gpus=1)
     assert early.stops == {}
     assert early.wake == NOW + 6
-    assert list(decided(busy, demand("b", waiting=1, oldest=NOW - 10), cards=1).stops) == ["r"]
+    assert list(decided(busy, demand("b", waiting=1, oldest=NOW - 10), gpus=1).stops) == ["r"]
 
 
 def test_a_minimum_is_never_taken_away() -> None:
-    kept = demand("a", minimum=1, last_served=0.0, replicas=(ready("r"),))
+    busy = demand("a", minimum=1, last_served=0.0, replicas=(ready("r"),))
 
-    assert decided(kept, demand("b", waiting=1, oldest=NOW - 99), cards=1).stops == {}
+    assert decided(busy, demand("b", waiting=1, oldest=NOW - 99), gpus=1).stops == {}
 
 
 def test_one_replica_on_its_way_out_makes_room_for_one_project() -> None:
-    leaving = demand("a", replicas=(Seen("r1", "draining", 1, NOW), ready("r2")))
+    leaving = demand("a", replicas=(ReplicaState("r1", "draining", 1, NOW), ready("r2")))
 
-    assert decided(leaving, demand("b", waiting=1, oldest=NOW), cards=2).stops == {}
-    both = decided(leaving, demand("b", waiting=1, oldest=NOW), demand("c", waiting=1, oldest=NOW), cards=2)
+    assert decided(leaving, demand("b", waiting=1, oldest=NOW), gpus=2).stops == {}
+    both = decided(leaving, demand("b", waiting=1, oldest=NOW), demand("c", waiting=1, oldest=NOW), gpus=2)
     assert list(both.stops) == ["r2"]
 
 
@@ -133,5 +133,5 @@ def test_an_idle_replica_gives_way_where_a_card_is_shared() -> None:
     old = demand("a", last_served=NOW - 9, replicas=(ready("r1"),))
     new = demand("b", last_served=NOW - 1, replicas=(ready("r2"),))
 
-    assert list(decided(old, new, cards=1).stops) == ["r1"]
-    assert decided(old, new, cards=2).stops == {}
+    assert list(decided(old, new, gpus=1).stops) == ["r1"]
+    assert decided(old, new, gpus=2).stops == {}

@@ -116,9 +116,9 @@ def test_git_says_which_method_fits(up: Up) -> None:
 
 def test_a_hosted_app_says_which_method_fits() -> None:
     with hosted() as server:
-        asked = [server.request(method, path) for method, path in (("GET", "/"), ("POST", "/healthz"))]
+        answers = [server.request(method, path) for method, path in (("GET", "/"), ("POST", "/healthz"))]
 
-    assert [(status, headers["allow"]) for status, headers, _ in asked] == [
+    assert [(status, headers["allow"]) for status, headers, _ in answers] == [
         (405, "OPTIONS, POST"),
         (405, "GET, HEAD, OPTIONS"),
     ]

@@ -15,18 +15,18 @@ from stands import called, deployed, running, until
 
 def test_a_call_starts_a_replica_and_gets_its_answer(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand)
-            assert (await called(stand, project, value={"prompt": "x"}))["got"] == {"prompt": "x"}
+        async with running(tmp_path) as platform:
+            project = await deployed(platform)
+            assert (await called(platform, project, value={"prompt": "x"}))["got"] == {"prompt": "x"}
 
     asyncio.run(scenario())
 
 
 def test_an_error_of_the_app_is_the_calls_end_and_is_not_tried_again(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
-            pending = await stand.submit(project, "/fails", b"{}")
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
+            pending = await platform.submit(project, "/fails", b"{}")
             outcome = await pending.outcome(20)
             assert outcome is not None
             assert (outcome.status, outcome.error) == (500, "the app answered 500: the handler failed")
@@ -39,9 +39,9 @@ def test_the_same_request_id_runs_once_also_after_a_restart(tmp_path: Path) -> N
     executed = tmp_path / "executed"
 
     async def ask() -> object:
-        async with running(tmp_path / "data") as stand:
-            project = stand.projects.find("app") or await deployed(stand, environment={"EXECUTED": str(executed)})
-            return await called(stand, project, value={"n": 1}, request_id="one")
+        async with running(tmp_path / "data") as platform:
+            project = platform.projects.find("app") or await deployed(platform, environment={"EXECUTED": str(executed)})
+            return await called(platform, project, value={"n": 1}, request_id="one")
 
     first, second = asyncio.run(ask()), asyncio.run(ask())
 
@@ -51,11 +51,11 @@ def test_the_same_request_id_runs_once_also_after_a_restart(tmp_path: Path) -> N
 
 def test_two_callers_with_one_request_id_share_the_call(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
-            both = [called(stand, project, "/sleep", {"seconds": 0.2}, request_id="one") for _ in range(2)]
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
+            both = [called(platform, project, "/sleep", {"seconds": 0.2}, request_id="one") for _ in range(2)]
             first, second = await asyncio.gather(*both)
-            other = await called(stand, project, "/sleep", {"seconds": 0.1}, request_id="one")
+            other = await called(platform, project, "/sleep", {"seconds": 0.1}, request_id="one")
             assert first == second
             assert other["got"] == {"seconds": 0.1}, "another body is another call"
             assert len((tmp_path / "executed").read_text().splitlines()) == 2
@@ -65,9 +65,9 @@ def test_two_callers_with_one_request_id_share_the_call(tmp_path: Path) -> None:
 
 def test_a_replica_that_dies_gives_its_call_back_until_the_attempts_are_used_up(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, attempts=3) as stand:
-            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
-            pending = await stand.submit(project, "/crash", b"{}")
+        async with running(tmp_path, attempts=3) as platform:
+            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
+            pending = await platform.submit(project, "/crash", b"{}")
             outcome = await pending.outcome(30)
             assert outcome is not None
             assert outcome.status == 500
@@ -76,22 +76,22 @@ def test_a_replica_that_dies_gives_its_call_back_until_the_attempts_are_used_up(
                 "its last lines: a line of the app, no token | about to crash"
             )
             assert len((tmp_path / "executed").read_text().splitlines()) == 3
-            assert (await called(stand, project))["got"] == {}, "the next call finds a new replica"
+            assert (await called(platform, project))["got"] == {}, "the next call finds a new replica"
 
     asyncio.run(scenario())
 
 
 def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
     async def before() -> list[str]:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, max_replicas=1)
-            pending_calls = [await stand.submit(project, "/sleep", b'{"seconds": 0.3}') for _ in range(3)]
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
-            return [each.made.id for each in pending_calls]
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, max_replicas=1)
+            pending_calls = [await platform.submit(project, "/sleep", b'{"seconds": 0.3}') for _ in range(3)]
+            await until(lambda: platform.dispatcher.queue(project.id).running)
+            return [each.call.id for each in pending_calls]
 
     async def after(names: list[str]) -> list[object]:
-        async with running(tmp_path) as stand:
-            found = [await stand.dispatcher.find(name) for name in names]
+        async with running(tmp_path) as platform:
+            found = [await platform.dispatcher.find(name) for name in names]
             return [await each.outcome(20) for each in found if each is not None]
 
     outcomes = asyncio.run(after(asyncio.run(before())))
@@ -101,49 +101,49 @@ def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
 
 def test_a_call_that_is_called_off_ends_whether_it_waits_or_runs(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, max_replicas=1)
-            runs, waits = [await stand.submit(project, "/sleep", b'{"seconds": 5}') for _ in range(2)]
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, max_replicas=1)
+            runs, waits = [await platform.submit(project, "/sleep", b'{"seconds": 5}') for _ in range(2)]
+            await until(lambda: platform.dispatcher.queue(project.id).running)
             began = time.monotonic()
-            assert await stand.dispatcher.cancel(waits.made.id)
-            assert await stand.dispatcher.cancel(runs.made.run_id)
+            assert await platform.dispatcher.cancel(waits.call.id)
+            assert await platform.dispatcher.cancel(runs.call.run_id)
             for pending in (runs, waits):
                 outcome = await pending.outcome(5)
                 assert outcome is not None
                 assert outcome.error == "the run was cancelled"
             assert time.monotonic() - began < 2
-            assert not await stand.dispatcher.cancel(runs.made.id)
-            assert not await stand.dispatcher.cancel("call_of_nobody")
+            assert not await platform.dispatcher.cancel(runs.call.id)
+            assert not await platform.dispatcher.cancel("call_of_nobody")
 
     asyncio.run(scenario())
 
 
 def test_a_call_that_takes_too_long_is_a_504_and_its_replica_is_kept_once_it_is_free(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, inference_timeout=1, max_replicas=1)
-            first = await called(stand, project)
-            outcome = await (await stand.submit(project, "/sleep", b'{"seconds": 1.5}')).outcome(10)
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, inference_timeout=1, max_replicas=1)
+            first = await called(platform, project)
+            outcome = await (await platform.submit(project, "/sleep", b'{"seconds": 1.5}')).outcome(10)
             assert outcome is not None
             assert outcome.status == 504
             assert outcome.error is not None
             assert outcome.error.startswith("the app did not answer in 1 s")
-            assert (await called(stand, project))["pid"] == first["pid"]
+            assert (await called(platform, project))["pid"] == first["pid"]
 
     asyncio.run(scenario())
 
 
 def test_a_replica_whose_handler_does_not_end_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.3)
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, inference_timeout=1, max_replicas=1)
-            first = await called(stand, project)
-            late = await stand.submit(project, "/sleep", b'{"seconds": 60}')
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, inference_timeout=1, max_replicas=1)
+            first = await called(platform, project)
+            late = await platform.submit(project, "/sleep", b'{"seconds": 60}')
             await late.outcome(10)
-            assert (await called(stand, project))["pid"] != first["pid"]
+            assert (await called(platform, project))["pid"] != first["pid"]
 
     asyncio.run(scenario())
 
@@ -156,10 +156,10 @@ def test_an_apps_own_busy_answer_is_the_calls_end_and_its_handler_runs_once(
     tmp_path: Path, status: int, header: str | None
 ) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
             answer = {"status": status, "headers": [[header, "handler"]] if header else []}
-            pending = await stand.submit(project, "/answers", json.dumps(answer).encode())
+            pending = await platform.submit(project, "/answers", json.dumps(answer).encode())
             outcome = await pending.outcome(20)
             assert outcome is not None
             assert (outcome.status, outcome.from_app) == (status, True)
@@ -170,32 +170,32 @@ def test_an_apps_own_busy_answer_is_the_calls_end_and_its_handler_runs_once(
 
 def test_large_bodies_and_answers_lie_in_files_and_go_with_their_call(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand)
-            pending = await stand.submit(
+        async with running(tmp_path) as platform:
+            project = await deployed(platform)
+            pending = await platform.submit(
                 project, "/large", json.dumps({"bytes": 300_000, "pad": "y" * 100_000}).encode()
             )
             outcome = await pending.outcome(20)
             assert outcome is not None
             assert len(json.loads(outcome.body)["large"]) == 300_000
-            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{pending.made.id}.answer"]
-            again = await stand.dispatcher.find(pending.made.id)
+            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{pending.call.id}.answer"]
+            again = await platform.dispatcher.find(pending.call.id)
             assert again is not None
             assert again is not pending
             assert await again.outcome() == outcome
-            assert await stand.calls.forget_before(time.time()) == 1
+            assert await platform.calls.forget_before(time.time()) == 1
             assert list((tmp_path / "bodies").iterdir()) == []
-            assert await stand.dispatcher.find(pending.made.id) is None
+            assert await platform.dispatcher.find(pending.call.id) is None
 
     asyncio.run(scenario())
 
 
 def test_a_file_without_its_row_is_removed_at_the_next_start(tmp_path: Path) -> None:
     async def scenario(left: bytes | None) -> list[str]:
-        async with running(tmp_path) as stand:
-            project = stand.projects.find("app") or await deployed(stand)
+        async with running(tmp_path) as platform:
+            project = platform.projects.find("app") or await deployed(platform)
             if left is not None:
-                await called(stand, project, "/large", {"bytes": 100_000})
+                await called(platform, project, "/large", {"bytes": 100_000})
                 (tmp_path / "bodies" / "call_of_nobody.body").write_bytes(left)
             return sorted(path.name for path in (tmp_path / "bodies").iterdir())
 
@@ -208,11 +208,11 @@ def test_a_file_without_its_row_is_removed_at_the_next_start(tmp_path: Path) -> 
 
 def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand)
-            pending = await stand.submit(project, "/events", b'{"events": 3}')
-            assert await pending.opened()
-            pieces = [piece async for piece in pending.pieces()]
+        async with running(tmp_path) as platform:
+            project = await deployed(platform)
+            pending = await platform.submit(project, "/events", b'{"events": 3}')
+            assert await pending.wait_for_stream()
+            pieces = [piece async for piece in pending.chunks()]
             outcome = await pending.outcome(5)
             assert outcome is not None
             assert len(pieces) > 1
@@ -223,11 +223,11 @@ def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(tmp_path: P
 
 def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, idle_timeout=0, max_replicas=1)
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, idle_timeout=0, max_replicas=1)
             began = time.monotonic()
-            assert await called(stand, project, "/background", {"for": 0.5}) == {"started": True}
-            await called(stand, project)
+            assert await called(platform, project, "/background", {"for": 0.5}) == {"started": True}
+            await called(platform, project)
             assert time.monotonic() - began >= 0.5
 
     asyncio.run(scenario())
@@ -236,30 +236,30 @@ def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) ->
 def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_can_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bananastand.platform.scheduling.recorder.UNRECORDED", 0.3)
-    monkeypatch.setattr("bananastand.platform.scheduling.recorder.AGAIN", 0.05)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("bananastand.platform.scheduling.recorder.RETRY_SECONDS", 0.05)
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand)
-            pending = await stand.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
-            await until(lambda: stand.dispatcher.line(project.id).at_work)
-            pages = await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA page_count").scalar_one())
-            await stand.store.write(lambda each: each.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
+        async with running(tmp_path) as platform:
+            project = await deployed(platform)
+            pending = await platform.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
+            await until(lambda: platform.dispatcher.queue(project.id).running)
+            pages = await platform.store.write(lambda each: each.exec_driver_sql("PRAGMA page_count").scalar_one())
+            await platform.store.write(lambda each: each.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
             with pytest.raises(StoreFull, match="the disk is full"):
-                await stand.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
+                await platform.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
             assert await pending.outcome(10) is None
-            assert pending.dismissal is not None
-            assert pending.dismissal.startswith(
-                f"the end of the call {pending.made.id} cannot be stored yet, ask for it"
+            assert pending.release_reason is not None
+            assert pending.release_reason.startswith(
+                f"the end of the call {pending.call.id} cannot be stored yet, ask for it"
             )
-            assert "the disk is full" in pending.dismissal
-            await stand.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
+            assert "the disk is full" in pending.release_reason
+            await platform.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
             await until(lambda: pending.done.done())
             outcome = await pending.outcome(10)
             assert outcome is not None
             assert (outcome.error, len(outcome.body) > 60_000) == (None, True)
-            await called(stand, project)
+            await called(platform, project)
 
     asyncio.run(scenario())
 

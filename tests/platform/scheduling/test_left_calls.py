@@ -25,29 +25,29 @@ def locked(data: Path) -> Generator[None]:
 
 def test_a_call_whose_caller_leaves_before_it_is_acknowledged_is_cancelled(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, inference_timeout=60)
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, inference_timeout=60)
             with locked(tmp_path):
-                call = asyncio.create_task(stand.submit(project, "/sleep", b'{"seconds": 60}'))
+                call = asyncio.create_task(platform.submit(project, "/sleep", b'{"seconds": 60}'))
                 await asyncio.sleep(0.2)
                 call.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await call
-            await stand.store.write(lambda connection: None)  # what was asked for before is written
-            await until(lambda: stand.calls.unfinished() == [] and not stand.dispatcher.line(project.id).waiting)
+            await platform.store.write(lambda connection: None)  # what was asked for before is written
+            await until(lambda: platform.calls.unfinished() == [] and not platform.dispatcher.queue(project.id).waiting)
 
     asyncio.run(scenario())
 
 
 def test_a_call_with_a_request_id_is_done_though_its_caller_left_before_it_was_acknowledged(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
             with locked(tmp_path):
-                call = asyncio.create_task(stand.submit(project, "/", b'{"n": 1}', request_id="one"))
+                call = asyncio.create_task(platform.submit(project, "/", b'{"n": 1}', request_id="one"))
                 await asyncio.sleep(0.2)
                 call.cancel()
-            answer = await called(stand, project, value={"n": 1}, request_id="one")
+            answer = await called(platform, project, value={"n": 1}, request_id="one")
             assert answer["got"] == {"n": 1}
             assert len((tmp_path / "executed").read_text().splitlines()) == 1
 
@@ -56,11 +56,11 @@ def test_a_call_with_a_request_id_is_done_though_its_caller_left_before_it_was_a
 
 def test_a_caller_that_leaves_takes_no_other_caller_of_the_same_request_id_with_it(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand)
+        async with running(tmp_path) as platform:
+            project = await deployed(platform)
             with locked(tmp_path):
                 first, second = (
-                    asyncio.create_task(stand.submit(project, "/", b'{"n": 1}', request_id="one")) for _ in range(2)
+                    asyncio.create_task(platform.submit(project, "/", b'{"n": 1}', request_id="one")) for _ in range(2)
                 )
                 await asyncio.sleep(0.2)
                 second.cancel()
@@ -76,19 +76,19 @@ def test_a_call_that_has_used_up_its_attempts_ends_at_the_next_start_and_is_not_
     executed = tmp_path / "executed"
 
     async def first() -> str:
-        async with running(tmp_path / "data") as stand:
-            project = await deployed(stand, environment={"EXECUTED": str(executed)})
-            pending = await stand.submit(project, "/sleep", b'{"seconds": 30}')
+        async with running(tmp_path / "data") as platform:
+            project = await deployed(platform, environment={"EXECUTED": str(executed)})
+            pending = await platform.submit(project, "/sleep", b'{"seconds": 30}')
             await until(executed.exists)
-            return pending.made.id
+            return pending.call.id
 
     async def second(call: str) -> None:
-        async with running(tmp_path / "data") as stand:
-            pending = await stand.dispatcher.find(call)
+        async with running(tmp_path / "data") as platform:
+            pending = await platform.dispatcher.find(call)
             assert pending is not None
             outcome = await pending.outcome(30)
             assert outcome is not None
-            assert outcome.error == "the call was given up after 3 attempts: the stand was killed while it ran"
+            assert outcome.error == "the call was given up after 3 attempts: the platform was killed while it ran"
             assert len(executed.read_text().splitlines()) == 1
 
     call = asyncio.run(first())
@@ -100,15 +100,15 @@ def test_a_call_that_has_used_up_its_attempts_ends_at_the_next_start_and_is_not_
 
 def test_no_late_lease_and_no_late_return_to_the_queue_changes_an_end(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand)
-            pending = await stand.submit(project, "/", b"{}")
+        async with running(tmp_path) as platform:
+            project = await deployed(platform)
+            pending = await platform.submit(project, "/", b"{}")
             await pending.outcome(30)
-            call = pending.made
-            await stand.calls.lease(call, "a replica", 30.0)
-            stand.calls.requeue(call, counted=False)
-            await stand.calls.finish(call, outcomes.CANCELLED, project.model_key)
-            recorded = stand.calls.find(call.id)
+            call = pending.call
+            await platform.calls.lease(call, "a replica", 30.0)
+            platform.calls.requeue(call, counted=False)
+            await platform.calls.finish(call, outcomes.CANCELLED, project.model_key)
+            recorded = platform.calls.find(call.id)
             assert recorded is not None
             assert (recorded.state, recorded.status, recorded.error) == ("succeeded", 200, None)
 

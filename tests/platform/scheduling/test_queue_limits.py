@@ -130,19 +130,19 @@ def test_a_full_queue_is_said_in_each_apis_own_words(full: Up) -> None:
 
 def test_the_size_of_a_queues_bodies_is_limited_too(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, queue_bytes=100_000) as stand:
-            project = stand.projects.create("app")
-            stand.deploy("app", "hangs")
-            first = await stand.submit(project, "/", b"x" * 70_000)
+        async with running(tmp_path, queue_bytes=100_000) as platform:
+            project = platform.projects.create("app")
+            platform.deploy("app", "hangs")
+            first = await platform.submit(project, "/", b"x" * 70_000)
             with pytest.raises(TooBusy, match="hold 70000 bytes"):
-                await stand.submit(project, "/", b"x" * 70_000)
-            await stand.submit(project, "/", b"x" * 20_000)
-            await stand.dispatcher.cancel(first.made.id)
-            await until(lambda: stand.dispatcher.line(project.id).size == 20_000)
-            await stand.submit(project, "/", b"x" * 70_000)
-        async with running(tmp_path, queue_bytes=100_000) as stand:
-            project = stand.projects.named("app")
-            assert stand.dispatcher.line(project.id).size == 70_000, "what lies in files counts after a restart"
+                await platform.submit(project, "/", b"x" * 70_000)
+            await platform.submit(project, "/", b"x" * 20_000)
+            await platform.dispatcher.cancel(first.call.id)
+            await until(lambda: platform.dispatcher.queue(project.id).size == 20_000)
+            await platform.submit(project, "/", b"x" * 70_000)
+        async with running(tmp_path, queue_bytes=100_000) as platform:
+            project = platform.projects.named("app")
+            assert platform.dispatcher.queue(project.id).size == 70_000, "what lies in files counts after a restart"
 
     asyncio.run(scenario())
 

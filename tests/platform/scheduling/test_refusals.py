@@ -52,10 +52,10 @@ def test_a_refusal_of_an_apps_own_is_passed_on_after_one_run(
     up: Up, status: int, headers: dict[str, str], body: str, request: pytest.FixtureRequest
 ) -> None:
     path = f"/{abs(hash(request.node.name))}"
-    asked = {"status": status, "headers": headers, "body": body}
+    response = {"status": status, "headers": headers, "body": body}
 
     answer = httpx2.post(
-        f"http://127.0.0.1:{up.port}/banana/run/own{path}", json=asked, headers={"x-banana-api-key": up.key}
+        f"http://127.0.0.1:{up.port}/banana/run/own{path}", json=response, headers={"x-banana-api-key": up.key}
     )
 
     assert (answer.status_code, answer.text) == (status, body)
@@ -64,10 +64,10 @@ def test_a_refusal_of_an_apps_own_is_passed_on_after_one_run(
 
 
 def test_the_status_page_of_a_refused_call_is_a_failure_that_names_it(up: Up) -> None:
-    asked = {"status": 503, "headers": {NOT_RUN: "1"}, "body": '{"error": "out of memory"}'}
+    response = {"status": 503, "headers": {NOT_RUN: "1"}, "body": '{"error": "out of memory"}'}
     key = up.http.get("/stand/v1/projects/own").json()["model_key"]
     # The first generation's calls always go to the root route.
-    answer = up.http.post("/banana/start/v4/", json={"apiKey": up.key, "modelKey": key, "modelInputs": asked})
+    answer = up.http.post("/banana/start/v4/", json={"apiKey": up.key, "modelKey": key, "modelInputs": response})
 
     assert answer.json()["message"] == "error: the app answered 503: out of memory"
     assert runs(up, "/") == 1
@@ -87,13 +87,13 @@ def test_a_handlers_423_under_the_worker_is_its_answer(tmp_path: Path) -> None:
     """Potassium 0.1 to 0.3 set x-endpoint-type on every answer of a handler, and the worker does too."""
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, source="potassium")
-            pending = await stand.submit(project, "/locked", b"{}")
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, source="potassium")
+            pending = await platform.submit(project, "/locked", b"{}")
             outcome = await pending.outcome(20)
-            assert outcome is not None, "asked again and again"
+            assert outcome is not None, "the call is retried for ever"
             assert (outcome.status, outcome.body) == (423, b"")
-            assert await called(stand, project, "/locks") == 1
+            assert await called(platform, project, "/locks") == 1
 
     asyncio.run(scenario())
 
@@ -102,13 +102,13 @@ def test_potassiums_own_server_is_asked_again_when_it_says_that_no_handler_ran(t
     """The project's setting says that it is Potassium's own; the app here answers as 0.1 to 0.3 do."""
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, source="refuses", host="potassium")
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, source="refuses", host="potassium")
             busy = b'{"status": 423, "headers": {"x-endpoint-type": "handler"}, "times": 2}'
-            pending = await stand.submit(project, "/gpu", busy)
+            pending = await platform.submit(project, "/gpu", busy)
             outcome = await pending.outcome(30)
             assert outcome is not None
-            assert (outcome.status, pending.made.attempts) == (200, 1)
+            assert (outcome.status, pending.call.attempts) == (200, 1)
 
     asyncio.run(scenario())
 
@@ -117,10 +117,10 @@ def test_bananastand_serve_is_asked_again_when_it_says_that_no_handler_ran(tmp_p
     """With a queue of none it answers 503 to a second call; the platform, which sends two, waits for its turn."""
 
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, source="serves", concurrency=2, max_replicas=1)
-            calls = [await stand.submit(project, "/sleep", b'{"seconds": 0.5}') for _ in range(2)]
-            await until(lambda: any(each.inflight == 2 for each in stand.pool.of(project.id)))
+        async with running(tmp_path) as platform:
+            project = await deployed(platform, source="serves", concurrency=2, max_replicas=1)
+            calls = [await platform.submit(project, "/sleep", b'{"seconds": 0.5}') for _ in range(2)]
+            await until(lambda: any(each.inflight == 2 for each in platform.pool.of(project.id)))
             outcomes = [await each.outcome(30) for each in calls]
             assert [each and each.status for each in outcomes] == [200, 200]
 

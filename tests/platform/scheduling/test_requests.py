@@ -232,9 +232,9 @@ def test_a_stream_that_its_app_breaks_off_breaks_off_for_the_caller_and_is_not_t
 ) -> None:
     go = tmp_path / "go"
     url, headers = address(up, way)
-    wanted = {"type": "text/plain", "file": str(go), "then": "break"}
+    payload = {"type": "text/plain", "file": str(go), "then": "break"}
 
-    with httpx2.stream("POST", url + "/streams", json=wanted, headers=headers, timeout=30) as got:
+    with httpx2.stream("POST", url + "/streams", json=payload, headers=headers, timeout=30) as got:
         pieces = got.iter_bytes()
         assert next(pieces) == b"first\n"
         go.touch()
@@ -245,8 +245,8 @@ def test_a_stream_that_its_app_breaks_off_breaks_off_for_the_caller_and_is_not_t
 @pytest.mark.parametrize("way", WAYS)
 def test_a_potassium_generator_streams_and_one_that_fails_at_once_is_an_error(up: Up, way: str) -> None:
     url, headers = address(up, way, "hosted")
-    asked = {"chunks": 3, "pause": 0.1, "type": "text/plain"}
-    with httpx2.stream("POST", url + "/stream", json=asked, headers=headers, timeout=30) as got:
+    payload = {"chunks": 3, "pause": 0.1, "type": "text/plain"}
+    with httpx2.stream("POST", url + "/stream", json=payload, headers=headers, timeout=30) as got:
         pieces = list(got.iter_bytes())
     failed = ask(up, way, "POST", "/stream", project="hosted", json={"chunks": 1, "fails": True, "type": "text/plain"})
 

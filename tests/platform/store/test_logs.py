@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.store.logs import READ, Log, plain, tail
+from bananastand.platform.store.logs import TAIL_BYTES, Log, plain, tail
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("\x1b[31mred\x1b[0m", "red"),
         ("\x1b]0;a title\x07after", "after"),
@@ -24,12 +24,12 @@ from bananastand.platform.store.logs import READ, Log, plain, tail
         ("größe 猫", "größe 猫"),
     ],
 )
-def test_escape_sequences_and_control_characters_are_removed(text: str, shown: str) -> None:
-    assert plain(text) == shown
+def test_escape_sequences_and_control_characters_are_removed(text: str, expected: str) -> None:
+    assert plain(text) == expected
 
 
 def test_the_last_lines_of_a_log_are_read_from_its_end(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log", turns=True, limit=4 * READ)
+    log = Log(tmp_path / "log", rotates=True, limit=4 * TAIL_BYTES)
     for number in range(2000):
         log.add(f"{number} {'x' * 500}")
 
@@ -39,7 +39,7 @@ def test_the_last_lines_of_a_log_are_read_from_its_end(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_go_on_in_the_older_half(tmp_path: Path) -> None:
-    log = Log(tmp_path / "log", turns=True, limit=200)
+    log = Log(tmp_path / "log", rotates=True, limit=200)
     for number in range(5):
         log.add(f"line {number}")
 

@@ -16,7 +16,7 @@ import pytest
 from bananastand.platform.settings import Settings
 from bananastand.platform.store.builds import Build, State
 from bananastand.platform.store.disk_usage import parts_of, size_of
-from bananastand.platform.store.retention import Item, Known, needless, over_budget
+from bananastand.platform.store.retention import Expendable, Inventory, expendable, over_budget
 from real_platform import PATHS
 from stands import Up
 
@@ -70,11 +70,11 @@ def test_df_says_what_each_part_takes_and_what_could_be_given_back(up: Up) -> No
     live = up.deploy("two")
     fill(up.data / "builds" / live["id"], 3 * 2**20)
 
-    shown = command(up, "df")
+    output = command(up, "df")
     disk = json.loads(command(up, "df", "--json"))
 
-    assert "versions: sources and file trees" in shown
-    assert "cache: Python environments" in shown
+    assert "versions: sources and file trees" in output
+    assert "cache: Python environments" in output
     sizes = {each["name"]: each["bytes"] for each in disk["parts"]}
     assert sizes["builds"] >= 3 * 2**20
     assert disk["total"] == sum(sizes.values())
@@ -83,7 +83,7 @@ def test_df_says_what_each_part_takes_and_what_could_be_given_back(up: Up) -> No
 
 
 def test_a_deleted_project_leaves_neither_repository_nor_bodies_nor_logs(up: Up) -> None:
-    made = up.deploy("three")
+    build = up.deploy("three")
     repository = fill(up.data / "git" / "three.git")
     large = {"more": "x" * 200_000}
     assert up.http.post("/stand/v1/projects/three/call/", json=large).status_code == 200
@@ -92,8 +92,8 @@ def test_a_deleted_project_leaves_neither_repository_nor_bodies_nor_logs(up: Up)
 
     assert not repository.exists()
     assert list((up.data / "bodies").glob("*")) == []
-    assert not list((up.data / "logs").glob(f"*{made['id']}*"))
-    assert not (up.data / "builds" / made["id"]).exists()
+    assert not list((up.data / "logs").glob(f"*{build['id']}*"))
+    assert not (up.data / "builds" / build["id"]).exists()
 
 
 def test_versions_beyond_those_that_are_kept_go_and_the_last_can_still_be_gone_back_to(up: Up) -> None:
@@ -109,11 +109,11 @@ def build(id: str, state: State, *, project: str = "p", days: float = 0.0) -> Bu
     return Build(id, 1, project, state, None, "s", None, {}, {}, 1, moment, moment, moment)
 
 
-def known(*builds: Build, live: str = "", calls: tuple[str, ...] = (), idle: bool = True) -> Known:
-    return Known(builds, frozenset({live}), {"p": "app"}, frozenset(calls), idle)
+def known(*builds: Build, live: str = "", calls: tuple[str, ...] = (), idle: bool = True) -> Inventory:
+    return Inventory(builds, frozenset({live}), {"p": "app"}, frozenset(calls), idle)
 
 
-def names(items: list[Item], data: Path) -> dict[str, str]:
+def names(items: list[Expendable], data: Path) -> dict[str, str]:
     return {str(each.path.relative_to(data)): each.kind for each in items}
 
 
@@ -128,8 +128,14 @@ def test_what_has_no_row_goes_once_it_is_older_than_what_may_get_one(tmp_path: P
         (tmp_path / place).mkdir()
     old = ["bodies/gone.body", "bodies/.gone.answer.new", "uploads/gone.tar.gz", "uploads/x.part", "modules/gone.json",
            "logs/build-gone.ndjson", "logs/project-gone.ndjson.1"]  # fmt: skip
-    kept = ["bodies/call.answer", "logs/build-b.ndjson", "logs/project-p.ndjson", "modules/b.json", "uploads/b.tar.gz"]
-    for name in (*old, *kept):
+    retained = [
+        "bodies/call.answer",
+        "logs/build-b.ndjson",
+        "logs/project-p.ndjson",
+        "modules/b.json",
+        "uploads/b.tar.gz",
+    ]
+    for name in (*old, *retained):
         (tmp_path / name).write_text("x")
         aged(tmp_path / name, 1)
     (tmp_path / "bodies" / "new.body").write_text("x")
@@ -138,7 +144,7 @@ def test_what_has_no_row_goes_once_it_is_older_than_what_may_get_one(tmp_path: P
     aged(fill(tmp_path / "builds" / "gone"), 1)
 
     found = names(
-        needless(tmp_path, known(build("b", "queued"), live="b", calls=("call",)), Settings(tmp_path)), tmp_path
+        expendable(tmp_path, known(build("b", "queued"), live="b", calls=("call",)), Settings(tmp_path)), tmp_path
     )
 
     assert set(found) == {*old, "git/gone.git", "builds/gone"}
@@ -150,7 +156,7 @@ def test_failed_builds_are_kept_by_count_and_age_and_their_files_for_an_hour(tmp
         fill(tmp_path / "builds" / each.id)
     settings = Settings(tmp_path, failed_kept=4, failed_age=3.5 * DAY)
 
-    found = names(needless(tmp_path, known(*builds), settings), tmp_path)
+    found = names(expendable(tmp_path, known(*builds), settings), tmp_path)
 
     assert found == {
         "builds/f1": "failed build's files", "builds/f2": "failed build's files", "builds/f3": "failed build's files",
@@ -172,8 +178,8 @@ def test_caches_are_left_alone_while_a_build_is_at_work_and_where_a_version_uses
     aged(layer / "layer.json", 40)
     settings = Settings(tmp_path)
 
-    idle = names(needless(tmp_path, known(build("b", "live"), live="b"), settings), tmp_path)
-    busy = names(needless(tmp_path, known(build("b", "building"), live="b", idle=False), settings), tmp_path)
+    idle = names(expendable(tmp_path, known(build("b", "live"), live="b"), settings), tmp_path)
+    busy = names(expendable(tmp_path, known(build("b", "building"), live="b", idle=False), settings), tmp_path)
 
     assert idle == {"cache/environments/unused": "environment", "cache/layers/old": "RUN result"}
     assert busy == {}

@@ -62,32 +62,34 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> 
     store.close()
 
     newer = Store(store.path)
-    builds = Builds(newer)
-    build = builds.create(Projects(newer).create("app"), "small")
-    made = builds.deployed(build, Launch("process", ("python", "app.py"), "/srv"))
-    assert builds.takes(made.id) == 1
-    builds.learn(made, 64)
+    builds, projects = Builds(newer), Projects(newer)
+    project = projects.create("app")
+    build = builds.create(project, "small")
+    deployment = builds.add_deployment(build, Launch("process", ("python", "app.py"), "/srv"))
+    project = projects.point(project, deployment.id)
+    assert builds.concurrency_of(project) == 1
+    builds.record_concurrency(deployment, 64)
     newer.close()
 
-    assert Builds(Store(store.path)).takes(made.id) == 64
+    assert Builds(Store(store.path)).concurrency_of(project) == 64
 
 
 def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand)
-            ended = await stand.submit(project, "/", b'{"n": 1}', request_id="before")
+        async with running(tmp_path) as platform:
+            project = await deployed(platform)
+            ended = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
             await ended.outcome(20)
-            queued = await stand.calls.add(
+            queued = await platform.calls.add(
                 project, ReplicaRequest("POST", "/", (), b'{"n": 2}'), run_id="late", request=None, cold=False
             )
         _make_old(tmp_path / "stand.sqlite")
-        async with running(tmp_path) as stand:
-            again = await stand.submit(project, "/", b'{"n": 1}', request_id="before")
-            first, second = await again.outcome(1), await (await _found(stand, queued.id)).outcome(20)
+        async with running(tmp_path) as platform:
+            again = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
+            first, second = await again.outcome(1), await (await _found(platform, queued.id)).outcome(20)
             assert first is not None
             assert second is not None
-            assert again.made.id == ended.made.id
+            assert again.call.id == ended.call.id
             assert first.headers == (("content-type", "application/json"),)
             assert json.loads(second.body)["got"] == {"n": 2}
 
@@ -95,8 +97,8 @@ def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tm
     assert (tmp_path / "stand.sqlite.version-3").exists()
 
 
-async def _found(stand: Platform, id: str) -> PendingCall:
-    pending = await stand.dispatcher.find(id)
+async def _found(platform: Platform, id: str) -> PendingCall:
+    pending = await platform.dispatcher.find(id)
     assert pending is not None
     return pending
 
@@ -204,14 +206,14 @@ def test_a_wrong_setting_is_named(store: Store) -> None:
     project = projects.create("app")
 
     assert projects.change(project, {"min_replicas": 1, "idle_timeout": 5}).idle_timeout == 5
-    for changes, told in (
+    for changes, message in (
         ({"min_replicas": 4}, "min_replicas: 4 is more than max_replicas, 3"),
         ({"max_replicas": "2"}, "max_replicas: must be a whole number from 0 to 64"),
         ({"idle_timeout": True}, "idle_timeout: must be a whole number from 0 to 604800"),
         ({"host": "flask"}, "host: must be one of bananastand, potassium"),
         ({"gpu": 1}, "gpu: there is no such setting; there are"),
     ):
-        with pytest.raises(Refused, match=told):
+        with pytest.raises(Refused, match=message):
             projects.change(project, changes)
 
 
@@ -219,7 +221,7 @@ def test_a_build_goes_its_way_and_no_other(store: Store) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     seen = list[str]()
-    builds.changed.append(lambda each: seen.append(each.state))
+    builds.on_change.append(lambda each: seen.append(each.state))
 
     with pytest.raises(Conflict, match="the build is queued and cannot become live"):
         builds.move(build, "live")
@@ -239,8 +241,8 @@ def test_a_deployment_is_the_launch_it_was_made_of(store: Store) -> None:
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     launch = Launch("process", ("python", "app.py"), "/srv", {"A": "b"}, python="/usr/bin/python3", port=8000)
 
-    builds.deployed(build, launch)
+    builds.add_deployment(build, launch)
 
-    kept = builds.deployment(build.id)
-    assert kept is not None
-    assert (kept.launch, kept.secrets) == (launch, {"TOKEN": "secret"})
+    stored = builds.deployment(build.id)
+    assert stored is not None
+    assert (stored.launch, stored.secrets) == (launch, {"TOKEN": "secret"})

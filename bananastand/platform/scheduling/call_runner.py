@@ -1,0 +1,155 @@
+"""Assigns waiting calls to free replicas, follows each attempt to its end, and requeues or ends the call.
+
+Whatever an attempt raises, its call ends or goes back to the queue, and its place in the replica is free again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..errors import StoreError
+from ..replicas.pool import Pool
+from ..replicas.replica import Replica
+from ..settings import Settings
+from ..store.calls import CallOutcome, Calls
+from ..store.projects import Project, Projects
+from ..task_set import TaskSet
+from . import outcomes
+from .assignment import next_assignment
+from .attempts import AttemptResult, AttemptRunner
+from .call_registry import CallRegistry
+from .pending_call import PendingCall
+from .project_queue import ProjectQueue
+from .recorder import RETRY_SECONDS, Recorder
+
+__all__ = ["CallRunner"]
+
+log = logging.getLogger("bananastand.platform")
+
+
+class CallRunner:
+    """Runs the calls of a registry in the replicas of a pool.
+
+    Attributes:
+        on_change: Called when a call was queued or has left its replica.
+        recorder: Records how calls end.
+        is_closing: Whether no further call is assigned.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        calls: Calls,
+        projects: Projects,
+        pool: Pool,
+        registry: CallRegistry,
+        tasks: TaskSet,
+    ) -> None:
+        self._calls, self._projects, self._pool = calls, projects, pool
+        self._registry, self._tasks = registry, tasks
+        self._attempts = AttemptRunner(settings, calls, pool)
+        self.recorder = Recorder(calls, projects)
+        self.on_change: Callable[[], None] = lambda: None
+        self.is_closing = False
+
+    def dispatch(self, project_id: str) -> None:
+        """Assign waiting calls, and let the autoscaler know that something has changed."""
+        self.assign(project_id)
+        self.on_change()
+
+    def assign(self, project_id: str) -> None:
+        """Hand the waiting calls of a project to its free replicas."""
+        project, queue = self._projects.get(project_id), self._registry.queues.get(project_id)
+        while queue is not None and queue.waiting and project is not None and not self.is_closing:
+            assignment = next_assignment(queue.waiting, self._pool.live(project))
+            if assignment is None:
+                return
+            pending, replica = assignment
+            queue.waiting.remove(pending)
+            self._hand_over(project, queue, pending, replica)
+
+    def end(self, pending: PendingCall, outcome: CallOutcome, seconds: float = 0.0) -> None:
+        """Record how a call ended, then report it. `seconds` is how long it ran."""
+        self._tasks.start(self._record(pending, outcome, seconds))
+
+    def _hand_over(self, project: Project, queue: ProjectQueue, pending: PendingCall, replica: Replica) -> None:
+        pending.replica, pending.shared = replica, replica.inflight > 0
+        if pending.shared:
+            for neighbour in queue.running.values():
+                neighbour.shared = neighbour.shared or neighbour.replica is replica
+        replica.inflight += 1
+        replica.exclusive = pending.alone
+        queue.running[pending.call.id] = pending
+        queue.last_served = time.monotonic()
+        self._tasks.start(self._run(project, queue, pending, replica))
+
+    async def _run(self, project: Project, queue: ProjectQueue, pending: PendingCall, replica: Replica) -> None:
+        """Make one attempt, from its lease to the moment at which the replica is free again."""
+        try:
+            begun = time.monotonic()
+            attempt = await self._attempt(project, pending, replica)
+            seconds = time.monotonic() - begun
+            try:
+                if attempt.outcome is None and attempt.pause and not self.is_closing:
+                    await asyncio.sleep(attempt.pause)
+            finally:
+                self._settle(queue, pending, attempt, seconds)
+            if attempt.busy is not None and not self.is_closing:
+                await self._attempts.wait_until_free(replica, attempt)
+        except Exception:
+            log.exception("replica %s is ended: the platform failed to follow what it does", replica.id)
+            replica.fail("the platform failed to follow what it does")
+        finally:
+            replica.release()
+            self.dispatch(project.id)
+
+    async def _attempt(self, project: Project, pending: PendingCall, replica: Replica) -> AttemptResult:
+        """Lease the call and make the attempt. Raises nothing."""
+        if pending.cancelled is not None:
+            return AttemptResult(pending.cancelled)
+        pending.task = asyncio.current_task()
+        try:
+            pending.call = await self._calls.lease(pending.call, replica.id, project.inference_timeout)
+            return await self._attempts.run(project, pending, replica)
+        except asyncio.CancelledError:
+            return AttemptResult(pending.cancelled, counted=False)
+        except StoreError:  # there is no lease, and so nothing to take back
+            return AttemptResult(None, counted=True, pause=RETRY_SECONDS)
+        except Exception as error:
+            log.exception("call %s failed inside the platform", pending.call.id)
+            return AttemptResult(outcomes.platform_failed(error))
+        finally:
+            pending.task = None
+
+    def _settle(self, queue: ProjectQueue, pending: PendingCall, attempt: AttemptResult, seconds: float) -> None:
+        """End a call that has left its replica, or put it back into the queue."""
+        queue.running.pop(pending.call.id, None)
+        pending.replica = None
+        if outcome := attempt.outcome or pending.cancelled:
+            self.end(pending, outcome, seconds)
+        else:
+            self._requeue(queue, pending, attempt)
+
+    def _requeue(self, queue: ProjectQueue, pending: PendingCall, attempt: AttemptResult) -> None:
+        call = pending.call
+        try:
+            pending.call = self._calls.requeue(call, counted=attempt.counted, alone=attempt.alone)
+        except Exception as error:  # its row names a lease of a replica that is gone: the next start requeues it
+            if not isinstance(error, StoreError):
+                log.exception("call %s goes on, but its row could not be written", call.id)
+            attempts = call.attempts if attempt.counted else max(0, call.attempts - 1)
+            pending.call = replace(call, attempts=attempts, alone=attempt.alone or call.alone)
+        if pending.alone:
+            queue.isolated.add(call.id)
+        queue.requeue(pending)
+
+    async def _record(self, pending: PendingCall, outcome: CallOutcome, seconds: float) -> None:
+        outcome = await self.recorder.record(pending, outcome)
+        if (queue := self._registry.queues.get(pending.call.project_id)) is not None:
+            queue.isolated.discard(pending.call.id)
+        self._registry.drop(pending)
+        self.recorder.report(pending, outcome, seconds)
