@@ -25,6 +25,8 @@ __all__ = ["Source", "mutants", "sources", "watch"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MOCKS, CLIENTS = ROOT / "mocks" / "bananastand_mocks", ROOT / "bananastand" / "clients"
+SHARED = {ROOT / "bananastand" / "banana_api": "banana-native", ROOT / "bananastand" / "lowcodeapi": "bananadev"}
+OF_THE_PLATFORM = {"service.py", "api.py"}  # modules of banana_api that no mock runs
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -45,7 +47,7 @@ class Source:
 
     def __init__(self, path: Path, provider: str, side: str, *, texts: bool, calls: bool) -> None:
         self.path, self.provider, self.side, self.texts, self.calls = path, provider, side, texts, calls
-        parts = path.relative_to(MOCKS.parent if side == "mock" else ROOT).with_suffix("").parts
+        parts = path.relative_to(MOCKS.parent if path.is_relative_to(MOCKS) else ROOT).with_suffix("").parts
         self.name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         self.label = "/".join(parts[2:] if side == "client" else parts[1:])
         self.text = path.read_text(encoding="utf-8")
@@ -97,6 +99,10 @@ def sources() -> list[Source]:
     for folder, provider in MOCKED.items():
         for path in sorted((MOCKS / folder).glob("*.py")):
             if path.name not in ELSEWHERE:
+                found.append(Source(path, provider, "mock", texts=path.name in TEXTUAL, calls=False))
+    for folder, provider in SHARED.items():
+        for path in sorted(folder.glob("*.py")):
+            if path.name not in OF_THE_PLATFORM:
                 found.append(Source(path, provider, "mock", texts=path.name in TEXTUAL, calls=False))
     found += [Source(MOCKS / "kernel" / "limits.py", "gobananas", "mock", texts=False, calls=False)]
     for folder, provider in CALLED.items():
