@@ -62,7 +62,7 @@ class Parameters:
             self._schema = schemas.object_of(by_name, required, f"{where} of {operation}")
 
     def read(self, texts: Mapping[str, Any], violations: list[Violation]) -> dict[str, Any]:
-        """Return the declared parameters that were sent, as their types, and add what does not fit to the violations."""
+        """Return the declared parameters that were sent, as their types; add what does not fit to the violations."""
         if self._schema is None:
             return {}
         values = {

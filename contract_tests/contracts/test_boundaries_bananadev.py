@@ -6,6 +6,7 @@ The clock starts at 2026-01-01T00:00:00Z.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -107,7 +108,7 @@ def test_a_busy_app_answers_423_and_an_unknown_route_404(banana: InProcess) -> N
 @pytest.mark.parametrize(("status", "failed"), [(399, 0), (400, 1)])
 def test_a_forwarded_call_counts_as_failed_from_status_400(status: int, failed: int, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/").respond_with_json({}, status=status)
-    with start("bananadev", "banana-native", runtime=HttpRuntime(httpserver.url_for(""))) as server:
+    with start("bananadev", "banana-native", runtime=partial(HttpRuntime, url=httpserver.url_for(""))) as server:
         own, gateway = server.endpoint("banana-native"), server.endpoint("bananadev")
         headers = {"x-banana-api-key": own.key}
         project = httpx2.get(f"{own.base_url}/v1/projects", headers=headers).json()["results"][0]["id"]
