@@ -75,6 +75,59 @@ def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: GatewayC
     assert "no memory" in answer.json()["message"]
 
 
+def test_usage_of_one_cold_run(call: GatewayCaller) -> None:
+    call.world.tasks.finish_after_seconds(2)
+    call.result("POST", "/v1/start", RUN)
+    call.world.clock.advance(2)
+
+    counts = {"runs": 1, "succeeded": 1, "failed": 0, "computeSeconds": 2.0}
+    assert call.result("GET", "/v1/usage") == {
+        "startDate": "2025-12-03",
+        "endDate": "2026-01-01",
+        "summary": {**counts, "coldStarts": 1},
+        "daily": [{"date": "2026-01-01", **counts}],
+        "models": [{"modelKey": "value", "runs": 1, "computeSeconds": 2.0}],
+    }
+
+
+@pytest.mark.parametrize(("id", "kept"), [("mine", True), ("", False), (5, False)])
+def test_a_refused_run_keeps_the_callers_id_if_it_is_text(id: Any, kept: bool, banana: InProcess) -> None:
+    body = {"apiKey": "wrong", "modelKey": "m", "modelInputs": {}, "id": id}
+
+    refused = banana("POST", "/start/v4", json=body).json()
+
+    assert refused["message"] == "error: Invalid API key"
+    assert (refused["id"] == id) is kept
+    assert isinstance(refused["id"], str)
+    assert len(refused["id"]) > 0
+
+
+def test_a_provoked_error_of_the_queue_has_its_own_status(banana: InProcess) -> None:
+    banana.world.faults.next_calls(1, "status", status=500)
+
+    response = banana("POST", "/start/v4", json={"apiKey": KEY, "modelKey": "m", "modelInputs": {}})
+
+    assert (response.status_code, response.json()) == (500, {"message": "error: Internal server error"})
+
+
+def test_a_body_nested_deeper_than_a_hundred_levels_is_refused(banana: InProcess) -> None:
+    def create(levels: int) -> httpx2.Response:
+        content = b'{"name": "a", "more": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+        return banana("POST", "/v1/projects", content=content, headers={"content-type": "application/json"})
+
+    refused = create(101)
+
+    assert create(100).status_code == 200
+    assert (refused.status_code, refused.json()) == (400, {"message": "nested deeper than 100 levels"})
+
+
+def test_a_new_project_has_the_default_settings(banana: InProcess) -> None:
+    project = banana("GET", f"/v1/projects/{create_project(banana)}").json()
+
+    settings = {"minReplicas": 0, "maxReplicas": 3, "inferenceTimeout": 300, "idleTimeout": 30}
+    assert {name: project[name] for name in settings} == settings
+
+
 def test_the_days_and_the_models_of_usage_add_up(call: GatewayCaller) -> None:
     for _ in range(2):
         call.result("POST", "/v1/run", RUN)

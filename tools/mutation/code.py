@@ -25,8 +25,9 @@ __all__ = ["Source", "mutants", "sources", "watch"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MOCKS, CLIENTS = ROOT / "mocks" / "bananastand_mocks", ROOT / "bananastand" / "clients"
-SHARED = {ROOT / "bananastand" / "banana_api": "banana-native", ROOT / "bananastand" / "lowcodeapi": "bananadev"}
-OF_THE_PLATFORM = {"service.py", "api.py"}  # modules of banana_api that no mock runs
+BANANA_API = (
+    ROOT / "bananastand" / "banana_api"
+)  # the operations of Banana's API, which the mock and the platform serve
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -100,10 +101,8 @@ def sources() -> list[Source]:
         for path in sorted((MOCKS / folder).glob("*.py")):
             if path.name not in ELSEWHERE:
                 found.append(Source(path, provider, "mock", texts=path.name in TEXTUAL, calls=False))
-    for folder, provider in SHARED.items():
-        for path in sorted(folder.glob("*.py")):
-            if path.name not in OF_THE_PLATFORM:
-                found.append(Source(path, provider, "mock", texts=path.name in TEXTUAL, calls=False))
+    for path in sorted(BANANA_API.glob("*.py")):
+        found.append(Source(path, "banana-native", "mock", texts=path.name in TEXTUAL, calls=False))
     found += [Source(MOCKS / "kernel" / "limits.py", "gobananas", "mock", texts=False, calls=False)]
     for folder, provider in CALLED.items():
         for path in sorted((CLIENTS / folder).glob("*.py")):
