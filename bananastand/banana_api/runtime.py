@@ -117,18 +117,17 @@ class DailyUsage:
 
 
 class Runtime(Protocol):
-    """Runs models and keeps projects, deployments and usage.
-
-    Attributes:
-        hold_seconds: How long start and run wait for a run to end.
-        long_poll_seconds: How long a check with longPoll waits.
-    """
+    """Runs models and keeps projects, deployments and usage."""
 
     @property
-    def hold_seconds(self) -> float: ...
+    def hold_seconds(self) -> float:
+        """How long start and run wait for a run to end."""
+        ...
 
     @property
-    def long_poll_seconds(self) -> float: ...
+    def long_poll_seconds(self) -> float:
+        """How long a check with longPoll waits."""
+        ...
 
     def now(self) -> float:
         """Return the time in seconds since 1970."""

@@ -1,4 +1,4 @@
-"""A contract: an openapi.yaml, read once into operations with compiled checks. Knows OpenAPI 3.1, no provider.
+"""A contract: an OpenAPI 3.1 file, read once into operations with compiled checks.
 
 Extensions read here: `x-alias-of` (the same operation at another address, without an operationId) and `x-catch-all`
 (a path parameter that may contain slashes).
@@ -34,10 +34,12 @@ class Contract:
             for method in METHODS
             if method in item
         ]
-        self.by_id: dict[str, Operation] = {each.id: each for each in self.operations if not each.alias}
-        for each in self.operations:
-            if each.id not in self.by_id:
-                raise ContractError(f"{each.template}: x-alias-of names {each.id}, which is no operation")
+        self.by_id: dict[str, Operation] = {
+            operation.id: operation for operation in self.operations if not operation.alias
+        }
+        for operation in self.operations:
+            if operation.id not in self.by_id:
+                raise ContractError(f"{operation.template}: x-alias-of names {operation.id}, which is no operation")
         self.routes = Routes(self.operations)
 
 

@@ -1,4 +1,4 @@
-"""Reads JSON more strictly than the standard library. Knows no provider: what to answer is the dialect's matter."""
+"""Reads JSON more strictly than the standard library, and writes it compactly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class TooDeep(ValueError):
 
 
 def parse(raw: bytes, depth: int = MAX_DEPTH, members: int | None = MAX_MEMBERS) -> Any:
-    """The value in `raw`. Refuses NaN, numbers too large for a double, and lone surrogates, which cannot be answered.
+    """Return the value in `raw`.
+
+    Refuses NaN, numbers too large for a double, and lone surrogates, which cannot be answered.
 
     Also refused is what nests deeper than `depth`, or whose objects have more than so many members.
 

@@ -1,4 +1,4 @@
-"""Reads path, query and header parameters as the types their contract gives them. Knows no values' meaning."""
+"""Reads path, query and header parameters as the types of their contract."""
 
 from __future__ import annotations
 
@@ -52,20 +52,24 @@ class Parameters:
 
     def __init__(self, where: str, declared: list[Any], schemas: Schemas, operation: str) -> None:
         self.where = where
-        self.required = [each["name"] for each in declared if each.get("required")]
-        self.names = frozenset(self._key(each["name"]) for each in declared)
-        self._declared = [_read(self._key(each["name"]), each, schemas) for each in declared]
+        self.required = [parameter["name"] for parameter in declared if parameter.get("required")]
+        self.names = frozenset(self._key(parameter["name"]) for parameter in declared)
+        self._declared = [_read(self._key(parameter["name"]), parameter, schemas) for parameter in declared]
         self._schema: Schema | None = None
         if declared:
-            by_name = {self._key(each["name"]): each.get("schema", {}) for each in declared}
+            by_name = {self._key(parameter["name"]): parameter.get("schema", {}) for parameter in declared}
             required = [self._key(name) for name in self.required]
             self._schema = schemas.object_of(by_name, required, f"{where} of {operation}")
 
-    def read(self, given: Mapping[str, Any], violations: list[Violation]) -> dict[str, Any]:
-        """The declared parameters that were given, as their types. What does not fit is added to the violations."""
+    def read(self, texts: Mapping[str, Any], violations: list[Violation]) -> dict[str, Any]:
+        """Return the declared parameters that were sent, as their types; add what does not fit to the violations."""
         if self._schema is None:
             return {}
-        values = {each.name: _typed(each, given[each.name]) for each in self._declared if each.name in given}
+        values = {
+            parameter.name: _typed(parameter, texts[parameter.name])
+            for parameter in self._declared
+            if parameter.name in texts
+        }
         if not self._schema.fits(values):
             violations.extend(self._schema.violations(self.where, values))
         return values
@@ -85,8 +89,8 @@ def _types(schema: Any, schemas: Schemas) -> frozenset[str]:
     named = schema.get("type", ())
     types = {named} if isinstance(named, str) else set(named)
     for keyword in ("anyOf", "oneOf", "allOf"):
-        for each in schema.get(keyword, ()):
-            types |= _types(schemas.resolve(each), schemas)
+        for part in schema.get(keyword, ()):
+            types |= _types(schemas.resolve(part), schemas)
     return frozenset(types)
 
 
@@ -95,14 +99,14 @@ def _typed(parameter: _Parameter, value: Any) -> Any:
         return _scalar(parameter.types, value)
     listed: list[Any] = value if isinstance(value, list) else [value]
     if parameter.splits:
-        listed = [part for each in listed for part in (each.split(",") if isinstance(each, str) else [each])]
-    return [_scalar(parameter.items, each) for each in listed]
+        listed = [part for item in listed for part in (item.split(",") if isinstance(item, str) else [item])]
+    return [_scalar(parameter.items, item) for item in listed]
 
 
 def _scalar(types: frozenset[str], value: Any) -> Any:
     """The value as an integer, number or boolean where it is written as one and the contract wants one.
 
-    What is no text came from JSON (see `Service.dispatch`) and is what it is.
+    A value that is no text came from JSON already.
     """
     if not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""Finds the operation an address names. Knows paths and methods, no bodies."""
+"""Finds the operation that an address names."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class Routes:
         return [operation for methods in tables for operation in methods.values()]
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        """The operation and its path parameters. HEAD finds GET.
+        """Return the operation and its path parameters; HEAD finds GET.
 
-        Raises ProviderError: unknown_route, or wrong_method with the allowed ones.
+        Raises:
+            ProviderError: unknown_route, or wrong_method with the allowed methods.
         """
         methods = self._literal.get(path)
         if methods is not None:

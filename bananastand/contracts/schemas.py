@@ -1,4 +1,4 @@
-"""Compiles the schemas of one contract and says where a value breaks them. Knows JSON Schema, no HTTP."""
+"""Compiles the schemas of one contract and says where a value breaks them."""
 
 from __future__ import annotations
 

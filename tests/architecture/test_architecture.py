@@ -33,8 +33,13 @@ def dotted(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[str]:
     """Every module a file imports, in functions too; relative ones spelled out."""
+    yield from imports_of(ast.parse(path.read_text(encoding="utf-8")), path)
+
+
+def imports_of(tree: ast.AST, path: Path) -> Iterator[str]:
+    """Every module that a part of a file imports."""
     package = dotted(path) if path.name == "__init__.py" else dotted(path).rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -46,6 +51,39 @@ def imports(path: Path) -> Iterator[str]:
 
 def within(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
+
+
+def test_production_never_imports_a_mock() -> None:
+    """The command line starts the mocks; nothing else of `bananastand` imports them."""
+    paths = [path for path in modules(LIBRARY) if not path.is_relative_to(LIBRARY / "cli")]
+    assert paths
+
+    assert [(path, name) for path in paths for name in imports(path) if within(name, "bananastand_mocks")] == []
+
+
+def runtime_imports(path: Path, known: frozenset[str]) -> set[str]:
+    """The modules of ours that a file imports when it is imported: neither in functions nor for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    names = {name for node in tree.body if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+             for name in imports_of(node, path)}  # fmt: skip
+    return {name for name in names if name in known} - {dotted(path)}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {dotted(path): path for folder in (LIBRARY, MOCKS) for path in modules(folder)}
+    left = {name: runtime_imports(path, frozenset(paths)) for name, path in paths.items()}
+    assert sum(map(len, left.values())) > 500
+    packages = {dotted(path) for path in paths.values() if path.name == "__init__.py"}
+    left = {name: {other for other in others if not (other in packages and within(name, other))}
+            for name, others in left.items()}  # fmt: skip
+    while ready := [name for name, others in left.items() if not others & left.keys()]:
+        for name in ready:
+            del left[name]
+
+    assert left == {}, f"modules of import circles, or behind one: {sorted(left)}"
 
 
 PARTS = ("diffusion", "serving", "platform", "clients")

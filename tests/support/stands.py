@@ -162,10 +162,10 @@ def up(arguments: str) -> int:
     from bananastand.cli._platform_options import Options
     from bananastand.cli._platform_server import run
 
-    given = json.loads(arguments)
-    settings = {**QUICK, **given.pop("settings", {})}
-    given["fronts"] = tuple((port, name) for port, name in given.get("fronts", ()))
-    return run(Options(**{**given, "data": Path(given["data"])}), build, **settings)
+    options = json.loads(arguments)
+    settings = {**QUICK, **options.pop("settings", {})}
+    options["fronts"] = tuple((port, name) for port, name in options.get("fronts", ()))
+    return run(Options(**{**options, "data": Path(options["data"])}), build, **settings)
 
 
 async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:

@@ -12,7 +12,6 @@ import re
 import time
 import tomllib
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,15 +40,10 @@ class Key:
 
 
 class Keys:
-    """The keys of a data directory.
-
-    Attributes:
-        on_change: Called when a key was created or revoked.
-    """
+    """The keys of a data directory."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.on_change: list[Callable[[], None]] = []
         self._valid: dict[str, str] = {}  # digest to id
         table = tables.keys
         with store.reading() as connection:
@@ -65,7 +59,6 @@ class Keys:
             row = {"id": key.id, "name": key.name, "digest": _digest(secret), "created": key.created}
             connection.execute(insert(tables.keys).values(row))
         self._valid[_digest(secret)] = key.id
-        self._notify()
         return key, secret
 
     def list(self) -> list[Key]:
@@ -87,7 +80,6 @@ class Keys:
         if not result.rowcount:
             raise NotFound(f"there is no valid key {id}")
         self._valid = {digest: key for digest, key in self._valid.items() if key != id}
-        self._notify()
 
     def find(self, secret: str) -> str | None:
         """Return the id of the key with this secret or LowCodeAPI token, or None.
@@ -102,10 +94,6 @@ class Keys:
     def ids(self) -> list[str]:
         """Return the ids of all valid keys."""
         return list(self._valid.values())
-
-    def _notify(self) -> None:
-        for callback in self.on_change:
-            callback()
 
 
 def api_token(secret: str) -> str:
