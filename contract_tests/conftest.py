@@ -22,7 +22,7 @@ class HTTPCore2Mocker(HTTPCoreMocker):
     """The same below httpx2. Answers are respx's own, which httpx2 reads as it reads httpcore2's."""
 
     name = "httpcore2"
-    targets = [each.replace("httpcore.", "httpcore2.") for each in HTTPCoreMocker.targets]
+    targets = [target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets]
 
 
 @pytest.fixture

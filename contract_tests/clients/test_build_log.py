@@ -41,14 +41,14 @@ class Socket:
     async def __aexit__(self, *error: object) -> None: ...
 
     def __iter__(self) -> Iterator[Any]:
-        for each in self.frames:
-            if isinstance(each, Exception):
-                raise each
-            yield each
+        for frame in self.frames:
+            if isinstance(frame, Exception):
+                raise frame
+            yield frame
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        for each in self:
-            yield each
+        for item in self:
+            yield item
 
 
 def read(kind: str, **options: Any) -> list[Any]:
@@ -56,7 +56,7 @@ def read(kind: str, **options: Any) -> list[Any]:
         return list(Banana("key", **options).build_log("a/b"))
 
     async def lines() -> list[Any]:
-        return [each async for each in AsyncBanana("key", **options).build_log("a/b")]
+        return [item async for item in AsyncBanana("key", **options).build_log("a/b")]
 
     return asyncio.run(lines())
 
@@ -75,7 +75,7 @@ def test_where_a_log_is(kind: str, options: Any, url: str, patience: float, monk
 
     lines = read(kind, **options)
 
-    assert [(each.t, each.m) for each in lines] == [("2026-01-01T00:00:00Z", "Build queued")] * 2
+    assert [(line.t, line.m) for line in lines] == [("2026-01-01T00:00:00Z", "Build queued")] * 2
     words = {"additional_headers": {"X-Banana-API-Key": "key"}, "open_timeout": patience}
     assert socket.asked == [(url, words)]
 

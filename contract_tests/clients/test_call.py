@@ -154,30 +154,6 @@ def test_a_redirect_to_nowhere() -> None:
     assert str(caught.value).endswith(": the answer does not fit: it redirects nowhere")
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (399, errors.APIStatusError),
-        (400, errors.BadRequestError),
-        (401, errors.AuthenticationError),
-        (402, errors.PaymentRequiredError),
-        (403, errors.PermissionDeniedError),
-        (404, errors.NotFoundError),
-        (405, errors.APIStatusError),
-        (413, errors.PayloadTooLargeError),
-        (418, errors.TeapotError),
-        (422, errors.UnprocessableError),
-        (423, errors.BusyError),
-        (429, errors.RateLimitError),
-        (499, errors.APIStatusError),
-        (500, errors.ServerError),
-        (599, errors.ServerError),
-    ],
-)
-def test_the_class_of_a_status(status: int, kind: type) -> None:
-    assert errors.status_error(status) is kind
-
-
 def test_nothing_is_an_answer_where_the_status_or_the_body_says_so() -> None:
     assert read(replace(ANY, result=None), answer(204, b"")).result is None
     assert read(replace(bananadev.list_models(), result=None), answer(204, b""), session(BananaDev)).result is None
@@ -254,7 +230,7 @@ def test_a_file_of_another_type_is_said_to_be_one() -> None:
 
 def test_strictly_no_other_field_and_no_other_type() -> None:
     call = calls.delete_images([1])
-    more, text = (answer(200, each) for each in (
+    more, text = (answer(200, item) for item in (
         b'{"deleted": [1], "failed": [], "more": 1}', b'{"deleted": ["1"], "failed": []}',
     ))  # fmt: skip
 
@@ -324,8 +300,8 @@ def test_it_is_looked_at_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> No
     assert waiting_for(at, on_check=seen.append) == {"at": "end"}
 
     assert at.pauses == [4.0, 4.0]
-    assert [each.timeout for each in at.sent] == [10.0, 6.0, 2.0]
-    assert [each.kept for each in at.sent] == [False, False, False]
+    assert [request.timeout for request in at.sent] == [10.0, 6.0, 2.0]
+    assert [request.kept for request in at.sent] == [False, False, False]
     assert seen == [{"at": "work"}, {"at": "work"}, {"at": "end"}]
 
 
@@ -336,7 +312,7 @@ def test_the_last_look_is_at_the_deadline_and_has_a_second(monkeypatch: pytest.M
         waiting_for(at)
 
     assert at.pauses == [4.0, 4.0, 2.0]
-    assert [each.timeout for each in at.sent] == [10.0, 6.0, 2.0, 1.0]
+    assert [request.timeout for request in at.sent] == [10.0, 6.0, 2.0, 1.0]
     assert str(caught.value) == "it is {'at': 'work'} after 10 s"
     assert caught.value.task == {"at": "work"}
 

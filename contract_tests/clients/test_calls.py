@@ -34,8 +34,8 @@ TWICE = {
 }
 WITHOUT_A_KEY = {"bananadev.get_base", "banana-native.put_upload", "paperbanana.get_health"}
 BY_THE_ADMIN = {
-    f"paperbanana.{each}"
-    for each in ("list_keys", "create_key", "get_key", "update_key", "delete_key", "list_history", "get_history")
+    f"paperbanana.{text}"
+    for text in ("list_keys", "create_key", "get_key", "update_key", "delete_key", "list_history", "get_history")
 }
 
 

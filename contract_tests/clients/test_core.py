@@ -66,14 +66,14 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         self.pieces, self.before = pieces, before
 
     def __iter__(self) -> Iterator[bytes]:
-        for each in self.pieces:
+        for piece in self.pieces:
             self.before()
-            yield each
+            yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for each in self.pieces:
+        for piece in self.pieces:
             self.before()
-            yield each
+            yield piece
 
 
 class Wire:
@@ -96,10 +96,10 @@ class Wire:
     def send(self, *calls: Any) -> Any:
         """Make calls one after the other; the result of the last."""
         if self.kind == "sync":
-            return [self.client.send(each) for each in calls][-1]
+            return [self.client.send(item) for item in calls][-1]
 
         async def each_of_them() -> Any:
-            return [await self.client.send(each) for each in calls][-1]
+            return [await self.client.send(item) for item in calls][-1]
 
         return asyncio.run(each_of_them())
 
@@ -274,7 +274,7 @@ def test_a_redirect_is_an_answer(kind: str, clock: Clock) -> None:
     wire = Wire(kind, lambda: httpx2.Response(302, headers={"location": "https://example.com/"}))
     with pytest.raises(errors.APIStatusError, match="302 an empty body"):
         wire.send(call)
-    assert [str(each.url) for each in wire.asked] == ["https://gobananasai.com/api/profile"]
+    assert [str(request.url) for request in wire.asked] == ["https://gobananasai.com/api/profile"]
 
 
 @KINDS
@@ -283,6 +283,6 @@ def test_a_connection_of_ones_own_is_left_open(kind: str) -> None:
     of, http = made[kind]
     own, kept = of("key"), http()
     lent = of("key", http=kept)
-    for each in (own, lent):
-        each.close() if kind == "sync" else asyncio.run(each.aclose())
+    for item in (own, lent):
+        item.close() if kind == "sync" else asyncio.run(item.aclose())
     assert (own._http.is_closed, kept.is_closed) == (True, False)

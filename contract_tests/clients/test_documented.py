@@ -54,9 +54,9 @@ BANANAS_TEXT = "An error occured.\n    Type: BananaError\n    StatusCode: 503\n 
 def called(case: Case, *, full: bool = True, twin: int = 0, **options: Any) -> Any:
     """The result of a method, its client closed. A test names the keys apart: the admin's is not the other."""
     options = {"admin_key": f"{KEY}-admin", "max_retries": 0, "strict": True, **options}
-    required = ["https://store.example.com/key" if each == "/upload/key" else
-                "ab" if case.operation in ("warmup_project", "call_project") and each == "a b" else each
-                for each in case.required]  # fmt: skip
+    required = ["https://store.example.com/key" if item == "/upload/key" else
+                "ab" if case.operation in ("warmup_project", "call_project") and item == "a b" else item
+                for item in case.required]  # fmt: skip
     words = case.optional if full else {}
     if not twin:
         transport = httpx2.HTTPTransport(verify=TLS)
@@ -73,7 +73,7 @@ def called(case: Case, *, full: bool = True, twin: int = 0, **options: Any) -> A
 
 def success(found: Operation) -> tuple[int, Any]:
     """Status of the first success and its content by type."""
-    status = next(each for each in found.spec["responses"] if each[0] in "23")
+    status = next(response for response in found.spec["responses"] if response[0] in "23")
     return int(status), resolve(found.document, found.spec["responses"][status]).get("content", {})
 
 
@@ -81,11 +81,11 @@ def plain(result: Any) -> Any:
     """A result as the JSON that it was, without what was not in it."""
     if isinstance(result, BaseModel):
         return result.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return [plain(each) for each in result] if isinstance(result, list) else result
+    return [plain(item) for item in result] if isinstance(result, list) else result
 
 
 JSON_CASES = [
-    each for each in CASES if "application/json" in success(operation(contract(each.provider), each.operation))[1]
+    case for case in CASES if "application/json" in success(operation(contract(case.provider), case.operation))[1]
 ]
 
 
@@ -122,7 +122,7 @@ def test_a_client_calls_the_address_of_the_document(provider: str) -> None:
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
 @pytest.mark.parametrize("name", ["gobananas.get_file", "paperbanana.get_task_image"])
 def test_a_file_comes_back_as_it_is(name: str, twin: int, caught: respx.MockRouter) -> None:
-    case = next(each for each in CASES if str(each) == name)
+    case = next(other_case for other_case in CASES if str(other_case) == name)
     caught.route().respond(200, content=FILE, content_type="image/png")
 
     assert called(case, twin=twin) == FILE
@@ -131,7 +131,7 @@ def test_a_file_comes_back_as_it_is(name: str, twin: int, caught: respx.MockRout
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
 @pytest.mark.parametrize("name", ["gobananas.delete_image", "paperbanana.delete_key", "banana-native.put_upload"])
 def test_an_empty_answer_is_none(name: str, twin: int, caught: respx.MockRouter) -> None:
-    case = next(each for each in CASES if str(each) == name)
+    case = next(other_case for other_case in CASES if str(other_case) == name)
     caught.route().respond(200 if name.endswith("put_upload") else 204)
 
     assert called(case, twin=twin) is None

@@ -20,7 +20,7 @@ from contract_tests.clients.test_documented import JSON_CASES, KEY, called
 HTML = "<html><head><title>502 Bad Gateway</title></head></html>"
 ANY_JSON = ("banana-native.call_project", "banana-native.warmup_project")  # the app's own answer, whatever it is
 ONE_EACH = [
-    next(each for each in CASES if each.provider == provider and each.operation == operation)
+    next(case for case in CASES if case.provider == provider and case.operation == operation)
     for provider, operation in (
         ("bananadev", "list_models"), ("falai", "get_pricing"), ("banana-native", "list_projects"),
         ("gobananas", "get_profile"), ("paperbanana", "list_keys"),
@@ -43,7 +43,7 @@ ONE_EACH = [
     ],
     ids=["empty", "html", "truncated", "no text", "deep", "a word", "a number", "lists", "wrong type"],
 )
-@pytest.mark.parametrize("case", [each for each in JSON_CASES if str(each) not in ANY_JSON], ids=str)
+@pytest.mark.parametrize("case", [json_case for json_case in JSON_CASES if str(json_case) not in ANY_JSON], ids=str)
 def test_an_answer_no_contract_allows_is_said_to_be_one(
     case: Case, content: bytes, kind: str, caught: respx.MockRouter
 ) -> None:
@@ -59,14 +59,14 @@ def test_an_answer_no_contract_allows_is_said_to_be_one(
 @pytest.mark.parametrize("content", [b"", HTML.encode(), b'{"output": "iVBOR', b"\xff\xfe", b"[" * 50_000])
 @pytest.mark.parametrize("name", ANY_JSON)
 def test_an_app_may_answer_any_json_but_nothing_else(name: str, content: bytes, caught: respx.MockRouter) -> None:
-    case = next(each for each in CASES if str(each) == name)
+    case = next(other_case for other_case in CASES if str(other_case) == name)
     caught.route().respond(200, content=content, content_type="application/json")
 
     with pytest.raises(errors.APIResponseError, match="no JSON"):
         called(case)
 
 
-@pytest.mark.parametrize("case", [each for each in CASES if each.operation != "get_base"], ids=str)
+@pytest.mark.parametrize("case", [other_case for other_case in CASES if other_case.operation != "get_base"], ids=str)
 def test_a_redirect_is_an_error(case: Case, caught: respx.MockRouter) -> None:
     route = caught.route().respond(307, headers={"location": "https://elsewhere.example.com/"})
     with pytest.raises(errors.APIStatusError, match="307"):
@@ -148,4 +148,4 @@ def test_no_more_than_256_mb_are_read() -> None:
     from bananastand.clients import client
 
     assert client.LARGEST == 256 * 1024 * 1024
-    assert all(hasattr(each, "send") for pair in CLIENTS.values() for each in pair)
+    assert all(hasattr(item, "send") for pair in CLIENTS.values() for item in pair)

@@ -25,7 +25,7 @@ KEY = "at_r0123456789abcdef0123456789abcdef"
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_has_the_operations_of_its_contract(name: str) -> None:
-    wanted = {each.spec["operationId"] for each in operations(contract(name)) if "operationId" in each.spec}
+    wanted = {op.spec["operationId"] for op in operations(contract(name)) if "operationId" in op.spec}
 
     wanted -= NOT_FOR_CLIENTS.get(name, set())
     assert wanted == {case.operation for case in CASES if case.provider == name} | APART.get(name, set())
@@ -43,8 +43,8 @@ def test_both_clients_have_the_same_methods(name: str) -> None:
 def _methods(client: Any) -> dict[str, list[Any]]:
     """Names and parameters; what they return differs by kind."""
     return {
-        name: list(inspect.signature(getattr(each, "__wrapped__", each)).parameters.values())
-        for name, each in vars(client).items()
+        name: list(inspect.signature(getattr(value, "__wrapped__", value)).parameters.values())
+        for name, value in vars(client).items()
         if not name.startswith("_") and name != "provider"
     }
 
@@ -57,8 +57,8 @@ def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserv
     httpserver.no_handler_status_code = 404
     base = httpserver.url_for("").rstrip("/")
     client = CLIENTS[case.provider][twin](KEY, admin_key=KEY, base_url=base, max_retries=0)
-    required = [base + each if case.operation == "put_upload" and each == "/upload/key" else each
-                for each in case.required]  # fmt: skip
+    required = [base + item if case.operation == "put_upload" and item == "/upload/key" else item
+                for item in case.required]  # fmt: skip
 
     with suppress(APIStatusError):
         answer = getattr(client, case.operation)(*required, **(case.optional if full else {}))
@@ -75,9 +75,9 @@ def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserv
         named = iter(case.required)
         assert request.path == re.sub(r"{\w+}", lambda _: str(next(named)), found.path)
     assert request_errors(found, query, sent) == []
-    assert set(query) <= {each["name"] for each in found.parameters}
+    assert set(query) <= {parameter["name"] for parameter in found.parameters}
     if full:
-        named = {each["name"] for each in found.parameters if each["in"] in ("query", "header")}
+        named = {parameter["name"] for parameter in found.parameters if parameter["in"] in ("query", "header")}
         assert {*query, *(name for name, _ in request.headers)} >= named - {"cursor", "X-Banana-Model-Key"}
         assert set(sent or {}) >= set(_properties(found))
         told = {*_leaves(sent), *_leaves(query), *(value for _, value in request.headers)}
@@ -87,8 +87,8 @@ def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserv
 def _leaves(value: Any) -> Iterator[str]:
     """All that is no object and no list, as an address would have it."""
     if isinstance(value, dict | list | tuple):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
     else:
         yield from (str(value).lower() if isinstance(value, bool) else str(value)).split(",")
 

@@ -89,12 +89,6 @@ def test_the_admin_key_has_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch
         assert client.session.key_for(admin=True) == "from the environment"
 
 
-@pytest.mark.parametrize("key", ["schl\u00fcssel", "two\nlines", "\u0000"])
-def test_a_key_that_no_header_can_carry_is_said_before_anything_is_sent(key: str) -> None:
-    with GoBananas(key) as client, pytest.raises(errors.MissingKey, match="cannot be sent"):
-        client.get_profile()
-
-
 def test_no_key_is_shown_by_a_repr() -> None:
     with PaperBanana("pb_secret", admin_key="adm_secret") as client:
         shown = repr(client.session) + repr(client.session.prepare(calls.get_task("a")))
@@ -139,20 +133,13 @@ def test_an_address_that_is_none_is_an_error_of_ours(base: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_documented_status_has_a_class_of_its_own(name: str) -> None:
-    documented = {int(status) for each in operations(contract(name)) for status in each.spec["responses"]
+    documented = {int(status) for operation in operations(contract(name)) for status in operation.spec["responses"]
                   if status.isdigit() and int(status) >= 400}  # fmt: skip
     classes = {status: errors.status_error(status) for status in documented if status < 500}
 
     assert errors.APIStatusError not in classes.values()
     assert len(set(classes.values())) == len(classes)
     assert {errors.status_error(status) for status in documented - classes.keys()} <= {errors.ServerError}
-
-
-def test_numbers_that_json_does_not_know_are_refused_before_anything_is_sent() -> None:
-    with PaperBanana("pb_0") as client, pytest.raises(ValueError, match="JSON compliant"):
-        client.create_plot([1.0, float("nan")], "a line")
-    with BananaDev(KEY) as client, pytest.raises(ValueError, match="JSON compliant"):
-        client.run("value", {"strength": float("inf")})
 
 
 # Answers ---------------------------------------------------------------------------------------------------------
@@ -294,19 +281,6 @@ def test_waiting_looks_past_the_cache(httpserver: HTTPServer) -> None:
         assert client.wait_for_task("a", poll=0.01).status == "completed"
         assert client.get_task("a").status == "completed", "the cache has what was seen last"
     assert len(answers.at) == 2
-
-
-def test_the_last_look_is_at_the_deadline(httpserver: HTTPServer) -> None:
-    answers = Answers(TASK)
-    httpserver.expect_request("/api/tasks/a").respond_with_handler(answers)
-
-    with paper(httpserver) as client, pytest.raises(TimeoutError, match="task a is running after 0.3 s") as caught:
-        client.wait_for_task("a", poll=60, deadline=0.3)
-
-    assert isinstance(caught.value, errors.DeadlineExceeded)
-    assert caught.value.task.status == "running"
-    assert len(answers.at) == 2
-    assert 0.25 <= answers.at[1] - answers.at[0] < 2
 
 
 def test_a_look_does_not_outlast_the_deadline() -> None:

@@ -122,7 +122,7 @@ def test_banana_native_check_long_poll(mock_server: RunningServer):
         cut_short = http.post("/check/v4/", json={**asked, "longPoll": True}).json()
     mock_server.asgi.worlds.remove(stand.world)
 
-    assert [each["message"] for each in (at_once, held, cut_short)] == ["running", "success", "running"]
+    assert [row["message"] for row in (at_once, held, cut_short)] == ["running", "success", "running"]
     assert mock_server.default.world.settings["bananadev.long_poll_seconds"] == 50
 
 
@@ -148,7 +148,7 @@ def test_banana_native_deploy_all_200(call: InProcess):
     put = call("PUT", upload.json()["uploadUrl"].removeprefix("http://mock"), content=b"archive",
                headers={"x-banana-api-key": ""})  # fmt: skip
     build = call("POST", f"{where}/build", json={"key": upload.json()["key"]})
-    assert [each.status_code for each in (made, upload, put, build)] == [200, 200, 200, 200]
+    assert [response.status_code for response in (made, upload, put, build)] == [200, 200, 200, 200]
     assert set(upload.json()) == {"uploadUrl", "key"}
     assert build.json()["id"] in call.world.table("bananadev.deployments")
 
@@ -166,7 +166,7 @@ def test_banana_native_deploy_log(banana_native: Endpoint, stand: MockSession):
         rest = [json.loads(frame) for frame in log]
     assert first == {"t": "2026-01-01T00:00:00.000Z", "m": "Build queued"}
     assert rest[-1] == {"t": "2026-01-01T00:00:31.000Z", "m": "Your model is live"}
-    assert {frozenset(each) for each in rest} == {frozenset(("t", "m"))}
+    assert {frozenset(item) for item in rest} == {frozenset(("t", "m"))}
 
 
 def refused(answer: httpx2.Response) -> tuple[int, str]:

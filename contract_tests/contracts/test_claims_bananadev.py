@@ -140,7 +140,7 @@ def test_bananadev_models_unknown(call: Caller):
 def test_bananadev_models_deployments_newest_first(call: Caller):
     made = [call.result("POST", "/v1/deploy", DEPLOY)["deploymentId"] for _ in range(3)]
     listed = call.result("GET", "/v1/models/new")["deployments"]
-    assert [each["deploymentId"] for each in listed] == made[::-1]
+    assert [row["deploymentId"] for row in listed] == made[::-1]
 
 
 def test_bananadev_start_start_only(call: Caller):
@@ -212,11 +212,11 @@ def test_bananadev_usage_counts(call: Caller):
     call.result("POST", "/v1/run", RUN)
 
     usage = call.result("GET", "/v1/usage")
-    assert [(each["date"], each["runs"], each["failed"]) for each in usage["daily"]] == [
+    assert [(row["date"], row["runs"], row["failed"]) for row in usage["daily"]] == [
         ("2026-01-01", 4, 1),
         ("2026-01-02", 1, 0),
     ]
-    assert [(each["modelKey"], each["runs"]) for each in usage["models"]] == [("stable-diffusion", 1), ("value", 4)]
+    assert [(row["modelKey"], row["runs"]) for row in usage["models"]] == [("stable-diffusion", 1), ("value", 4)]
     assert (usage["summary"]["runs"], usage["summary"]["succeeded"], usage["summary"]["failed"]) == (5, 4, 1)
 
 
@@ -244,7 +244,7 @@ def test_bananadev_deploy_creates(call: Caller):
     call.result("POST", "/v1/deploy", DEPLOY)
     call.result("POST", "/v1/deploy", DEPLOY)
     call.result("POST", "/v1/deploy", {**DEPLOY, "modelKey": "value"})
-    listed = [each["modelKey"] for each in call.result("GET", "/v1/models")["models"]]
+    listed = [model["modelKey"] for model in call.result("GET", "/v1/models")["models"]]
     assert listed == ["value", "stable-diffusion", "new"]
     assert [len(call.result("GET", f"/v1/models/{key}")["deployments"]) for key in ("new", "value")] == [2, 2]
 

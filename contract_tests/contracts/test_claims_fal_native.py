@@ -28,7 +28,7 @@ def refusal(answer: httpx2.Response) -> tuple[int, str]:
 
 
 def ids(answer: httpx2.Response) -> list[str]:
-    return [each["endpoint_id"] for each in answer.json()["models"]]
+    return [model["endpoint_id"] for model in answer.json()["models"]]
 
 
 def buckets(answer: httpx2.Response) -> list[Any]:
@@ -123,8 +123,8 @@ def test_fal_native_usage_default_window(call: InProcess):
 def test_fal_native_usage_zero_filled(call: InProcess):
     default = buckets(call("GET", USAGE))
     assert len(default) == 26
-    assert [each["bucket"] for each in default] == sorted(each["bucket"] for each in default)
-    filled = [each["bucket"] for each in buckets(call("GET", f"{USAGE}?{JANUARY}")) if each["results"]]
+    assert [row["bucket"] for row in default] == sorted(row["bucket"] for row in default)
+    filled = [bucket["bucket"] for bucket in buckets(call("GET", f"{USAGE}?{JANUARY}")) if bucket["results"]]
     assert filled == ["2024-01-15T00:00:00+00:00"]
 
 
@@ -132,19 +132,19 @@ def test_fal_native_usage_limit_buckets(call: InProcess):
     first = call("GET", f"{USAGE}?{JANUARY}&limit=30").json()
     assert (len(first["time_series"]), first["has_more"]) == (30, True)
     second = call("GET", f"{USAGE}?{JANUARY}&limit=30&cursor={first['next_cursor']}").json()
-    assert [each["bucket"] for each in second["time_series"]] == ["2024-01-31T00:00:00+00:00"]
+    assert [bucket["bucket"] for bucket in second["time_series"]] == ["2024-01-31T00:00:00+00:00"]
 
 
 def test_fal_native_usage_expand(call: InProcess):
     assert set(call("GET", USAGE).json()) == {"time_series", "next_cursor", "has_more"}
     summary = call("GET", f"{USAGE}?{JANUARY}&expand=summary").json()
-    assert [each["endpoint_id"] for each in summary["summary"]] == ["fal-ai/flux-pro"]
+    assert [row["endpoint_id"] for row in summary["summary"]] == ["fal-ai/flux-pro"]
     assert "time_series" not in summary
     assert call("GET", f"{USAGE}?expand=auth_method").status_code == 400
 
 
 def test_fal_native_analytics_expand(call: InProcess):
-    (filled,) = [each for each in buckets(call("GET", f"{ANALYTICS}&{JANUARY}")) if each["results"]]
+    (filled,) = [bucket for bucket in buckets(call("GET", f"{ANALYTICS}&{JANUARY}")) if bucket["results"]]
     assert filled["results"] == [{"endpoint_id": "fal-ai/flux-pro", "request_count": 3}]
     asked = call("GET", f"{ANALYTICS}&{JANUARY}&expand=summary,p95_duration,error_count").json()
     assert asked["summary"] == [{"endpoint_id": "fal-ai/flux-pro", "p95_duration": 5.0, "error_count": 1}]

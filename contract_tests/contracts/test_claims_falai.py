@@ -30,7 +30,7 @@ def create(call: Caller, **body: Any) -> str:
 
 
 def ids(models: Any) -> list[str]:
-    return [each["endpoint_id"] for each in models["models"]]
+    return [model["endpoint_id"] for model in models["models"]]
 
 
 def fal_error(answer: httpx2.Response) -> tuple[int, str, str]:
@@ -96,7 +96,7 @@ def test_falai_models_search(call: Caller):
 
 def test_falai_models_pages(call: Caller):
     pages = [ids(call.result("GET", "/v1/models", limit=4, offset=offset)) for offset in (0, 4, 8, 12)]
-    assert [len(each) for each in pages] == [4, 4, 4, 2]
+    assert [len(page) for page in pages] == [4, 4, 4, 2]
     assert sum(pages, []) == ids(call.result("GET", "/v1/models"))
 
 
@@ -123,7 +123,7 @@ def test_falai_models_flux_pro(call: Caller):
 
 def test_falai_pricing_all(call: Caller):
     every = call.result("GET", "/v1/pricing")["prices"]
-    assert [each["endpoint_id"] for each in every] == ids(call.result("GET", "/v1/models"))
+    assert [row["endpoint_id"] for row in every] == ids(call.result("GET", "/v1/models"))
     assert call.result("GET", "/v1/pricing", model_id="fal-ai/flux-pro")["prices"] == every[:1]
 
 
@@ -155,8 +155,8 @@ def test_falai_usage_model_filter(call: Caller):
 def test_falai_usage_buckets(documents: Caller):
     window = {"start_date": "2024-01-14", "end_date": "2024-01-16"}
     buckets = documents.result("GET", "/v1/usage", **window)["time_series"]
-    assert [each["bucket"][:10] for each in buckets] == ["2024-01-14", "2024-01-15", "2024-01-16"]
-    assert [len(each["results"]) for each in buckets] == [0, 1, 0]
+    assert [bucket["bucket"][:10] for bucket in buckets] == ["2024-01-14", "2024-01-15", "2024-01-16"]
+    assert [len(bucket["results"]) for bucket in buckets] == [0, 1, 0]
 
 
 def test_falai_usage_window(documents: Caller):
@@ -205,16 +205,16 @@ def test_falai_instances_stop(documents: Caller):
 def test_falai_instances_status_filter(documents: Caller):
     new = create(documents)
     listed = documents.result("GET", INSTANCES, status="active")["instances"]
-    assert [each["id"] for each in listed] == ["abc123"]
+    assert [row["id"] for row in listed] == ["abc123"]
     listed = documents.result("GET", INSTANCES, status="provisioning")["instances"]
-    assert [each["id"] for each in listed] == [new]
+    assert [row["id"] for row in listed] == [new]
     assert documents.result("GET", INSTANCES, status="bananas")["instances"] == []
 
 
 def test_falai_instances_pages(call: Caller):
     made = [create(call) for _ in range(3)]
     pages = [call.result("GET", INSTANCES, limit=2, offset=offset)["instances"] for offset in (0, 2)]
-    assert [[each["id"] for each in page] for page in pages] == [made[:2], made[2:]]
+    assert [[row["id"] for row in page] for page in pages] == [made[:2], made[2:]]
 
 
 def test_falai_instances_unknown(call: Caller):
@@ -240,7 +240,7 @@ def test_falai_instances_config(call: Caller):
 def test_falai_monitor_metrics(documents: Caller):
     documents.world.clock.advance(90)
     two = documents.result("GET", f"{ONE}/monitor", instance_id="abc123", metrics="cpu,memory")["metrics"]
-    assert {name: len(each["points"]) for name, each in two.items()} == {"cpu": 2, "memory": 2}
+    assert {name: len(value["points"]) for name, value in two.items()} == {"cpu": 2, "memory": 2}
     every = documents.result("GET", f"{ONE}/monitor", instance_id="abc123")["metrics"]
     assert set(every) == {"cpu", "memory", "gpu", "disk", "network"}
     idle = documents.result("GET", f"{ONE}/monitor", instance_id=create(documents), metrics="gpu")["metrics"]
@@ -254,11 +254,11 @@ def answers(call: Caller, *requests: Any) -> list[Any]:
 def test_falai_batch_order(call: Caller):
     models = {"method": "GET", "path": "/v1/models", "params": {"limit": 1}}
     prices = {"method": "GET", "path": "/v1/pricing", "params": {"model_id": "fal-ai/flux-pro"}}
-    assert [set(each["body"]) & {"models", "prices"} for each in answers(call, models, prices)] == [
+    assert [set(answer["body"]) & {"models", "prices"} for answer in answers(call, models, prices)] == [
         {"models"},
         {"prices"},
     ]
-    assert [set(each["body"]) & {"models", "prices"} for each in answers(call, prices, models)] == [
+    assert [set(answer["body"]) & {"models", "prices"} for answer in answers(call, prices, models)] == [
         {"prices"},
         {"models"},
     ]
@@ -267,13 +267,13 @@ def test_falai_batch_order(call: Caller):
 def test_falai_batch_one_bad_item(call: Caller):
     good = {"method": "GET", "path": "/v1/pricing"}
     bad = {"method": "GET", "path": "/v1/models", "params": {"limit": "many"}}
-    assert [each["status"] for each in answers(call, good, bad, good)] == [200, 400, 200]
+    assert [answer["status"] for answer in answers(call, good, bad, good)] == [200, 400, 200]
 
 
 def test_falai_batch_nested(call: Caller):
     nested = {"method": "POST", "path": "/v1/batch", "body": {"requests": []}}
     outside = {"method": "GET", "path": "/definition"}
-    assert [each["status"] for each in answers(call, nested, outside)] == [400, 400]
+    assert [answer["status"] for answer in answers(call, nested, outside)] == [400, 400]
 
 
 def test_falai_batch_no_params(call: Caller):

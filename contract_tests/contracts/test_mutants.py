@@ -9,30 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from contracts import FILES, contract
+from contracts import FILES, contract, named_operations
 from tools.mutation import answers, clients, code, memory, rules
 from tools.mutation.mutant import key
 from tools.mutation.report import reasons, report
 from tools.mutation.run import Outcome, Run
-from tools.mutation.shapes import named_operations
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_operation_has_mutants_of_its_own_and_no_two_are_alike() -> None:
     """Of the mock, and of the client where there is one."""
-    mocked = {(each.provider, each.operation) for each in answers.mutants()}
-    called = {(each.provider, each.operation) for each in clients.mutants()}
-    named = {(name, each.spec["operationId"]) for name in FILES for each in named_operations(contract(name))}
+    mocked = {(mutant.provider, mutant.operation) for mutant in answers.mutants()}
+    called = {(mutant.provider, mutant.operation) for mutant in clients.mutants()}
+    named = {(name, operation.spec["operationId"]) for name in FILES for operation in named_operations(contract(name))}
     assert mocked == named
-    assert {each for each in called if each not in named} == set()
+    assert {item for item in called if item not in named} == set()
     assert {name for name, _ in called} == set(clients.PROVIDERS)
-    every = [str(each) for each in (*answers.mutants(), *rules.mutants(), *clients.mutants())]
+    every = [str(mutant) for mutant in (*answers.mutants(), *rules.mutants(), *clients.mutants())]
     assert len(every) == len(set(every))
 
 
 def test_a_reason_is_given_for_a_mutant_that_is_there() -> None:
-    every = [key(each) for each in (*answers.mutants(), *rules.mutants(), *clients.mutants(), *code.mutants())]
+    every = [key(mutant) for mutant in (*answers.mutants(), *rules.mutants(), *clients.mutants(), *code.mutants())]
     assert set(reasons()) <= set(every)
     assert len(every) == len(set(every))
 

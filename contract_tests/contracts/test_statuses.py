@@ -15,8 +15,7 @@ import pytest
 
 from asked import Asked, Stall, stall, valid
 from bananastand_mocks.paperbanana import state as paper
-from contract_tests.contracts.test_rules import EVERY as RULES
-from contract_tests.contracts.test_rules import at
+from contract_rules import rules, schema_of
 from contracts import FILES, contract, errors, operation, operations, resolve
 
 GATEWAY = ("bananadev", "falai")
@@ -28,15 +27,15 @@ RUN = ("warmup_project", "call_project")
 def statuses() -> list[Any]:
     found = []
     for name in FILES:
-        for each in operations(contract(name)):
-            for status in each.spec["responses"] if "operationId" in each.spec else ():
+        for op in operations(contract(name)):
+            for status in op.spec["responses"] if "operationId" in op.spec else ():
                 if status.isdigit():
                     found.append(
                         pytest.param(
                             name,
-                            each.spec["operationId"],
+                            op.spec["operationId"],
                             int(status),
-                            id=f"{name}.{each.spec['operationId']} {status}",
+                            id=f"{name}.{op.spec['operationId']} {status}",
                         )
                     )
     return found
@@ -53,7 +52,7 @@ def test_a_documented_status(provider: str, name: str, status: int, monkeypatch:
     found = operation(contract(provider), name)
     kind = answer.headers.get("content-type", "").partition(";")[0]
     documented = resolve(found.document, found.spec["responses"][str(status)])
-    assert {each.lower() for each in documented.get("headers", {})} <= answer.headers.keys()
+    assert {header.lower() for header in documented.get("headers", {})} <= answer.headers.keys()
     content = documented.get("content", {})
     if kind == "application/json" and "schema" in content[kind]:
         assert errors(found.document, content[kind]["schema"], answer.json()) == []
@@ -185,19 +184,16 @@ def broken(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Respons
     if asked.operation in RUN:
         return fault(at_stall, asked, status, _)
     found = operation(contract(asked.provider), asked.operation)
-    rules = [
-        each
-        for each in RULES
-        if (each.provider, each.operation, each.keyword) == (asked.provider, asked.operation, "type")
-    ]
-    for rule in rules:
+    for rule in rules(asked.provider):
+        if (rule.operation, rule.keyword) != (asked.operation, "type"):
+            continue
         kinds = [rule.value] if isinstance(rule.value, str) else rule.value
-        if rule.place == "body" and rule.path and "[]" not in rule.path and at(rule):
+        if rule.place == "body" and rule.path and "[]" not in rule.path and schema_of(rule):
             wrong: Any = 5 if "string" in kinds else "x"
             if "array" not in kinds and "object" not in kinds:
                 return at_stall(replace(asked, body={**(asked.body or {}), rule.path[0]: wrong}))
         if rule.place != "body" and kinds == ["integer"]:
-            where = next(each["in"] for each in found.parameters if each["name"] == rule.place)
+            where = next(parameter["in"] for parameter in found.parameters if parameter["name"] == rule.place)
             return at_stall(replace(asked, **{where: {**getattr(asked, where), rule.place: "x"}}))
     return fault(at_stall, asked, status, _)
 

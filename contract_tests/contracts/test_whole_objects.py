@@ -64,7 +64,7 @@ def test_a_bucket_of_analytics_has_every_metric() -> None:
 
     told = call.result("GET", "/v1/analytics", start_date="2024-01-01", end_date="2024-01-31")
 
-    (bucket,) = [each for each in told["time_series"] if each["results"]]
+    (bucket,) = [row for row in told["time_series"] if row["results"]]
     assert bucket == {
         "bucket": "2024-01-15T00:00:00+00:00",
         "results": [{"endpoint_id": "fal-ai/flux-pro", "requests": 3, "cost": 0.1, "latency": 4.0, "errors": 1}],
@@ -117,11 +117,11 @@ def test_what_fal_tells_of_some_models_only(id: str) -> None:
     )
 
     (model,) = native("GET", "/v1/models", params={"endpoint_id": id}).json()["models"]
-    listed = {each["endpoint_id"]: each for each in gateway.result("GET", "/v1/models", limit=100)["models"]}
+    listed = {row["endpoint_id"]: row for row in gateway.result("GET", "/v1/models", limit=100)["models"]}
     got = gateway.result("GET", "/v1/models/model_id", model_id=id)
 
-    for each in (model, listed[id], got):
-        assert {name: value for name, value in each["metadata"].items() if name not in ALWAYS} == RARE[id]
+    for row in (model, listed[id], got):
+        assert {name: value for name, value in row["metadata"].items() if name not in ALWAYS} == RARE[id]
 
 
 def test_usage_says_by_which_key_where_that_is_asked_for() -> None:
@@ -130,9 +130,9 @@ def test_usage_says_by_which_key_where_that_is_asked_for() -> None:
 
     buckets = call("GET", "/v1/models/usage", params=asked).json()["time_series"]
 
-    ((row,),) = [each["results"] for each in buckets if each["results"]]
+    ((row,),) = [bucket["results"] for bucket in buckets if bucket["results"]]
     plain = call("GET", "/v1/models/usage", params={**asked, "expand": "time_series"}).json()["time_series"]
-    ((bare,),) = [each["results"] for each in plain if each["results"]]
+    ((bare,),) = [item["results"] for item in plain if item["results"]]
     key = row["auth_method_structured"]["api_key_id"]
     assert row == {**bare, "auth_method": "api_key", "auth_method_structured": {"type": "api_key", "api_key_id": key}}
     assert call("GET", "/v1/models/usage", params={**asked, "api_key_id": key}).json()["time_series"] == buckets

@@ -20,7 +20,7 @@ PARAMETER = re.compile(r"\| `(\w+)` \| (\w+) \|(?: (Yes|No) \|)?")
 
 
 def every(*kinds: str) -> list[Snippet]:
-    return [each for provider in PROVIDERS for each in snippets(provider, *kinds)]
+    return [snippet for provider in PROVIDERS for snippet in snippets(provider, *kinds)]
 
 
 def of(example: Snippet) -> Operation:
@@ -49,7 +49,7 @@ def test_an_address_is_that_of_its_operation(example: Snippet):
         return
     request, found = read_url(example.text), of(example)
     assert (request.host, request.provider, request.path) == ("api.lowcodeapi.com", example.provider, found.path)
-    needed = {each["name"] for each in found.parameters if each.get("required")} | {"api_token"}
+    needed = {parameter["name"] for parameter in found.parameters if parameter.get("required")} | {"api_token"}
     assert needed <= request.query.keys()
 
 
@@ -93,7 +93,7 @@ def transcribed(found: Operation, name: str, place: str | None) -> tuple[Any, bo
         resolved = {**resolve(found.document, declared), **declared}
         return resolved, name in found.body["required"]
     # Path parameters travel in the query (A:96).
-    declared = next(each for each in found.parameters if (each["name"], each["in"]) == (name, "query"))
+    declared = next(parameter for parameter in found.parameters if (parameter["name"], parameter["in"]) == (name, "query"))
     return declared, bool(declared.get("required"))
 
 
@@ -107,20 +107,20 @@ def cites(source: str, example: Snippet) -> bool:
 def test_a_listed_status_is_in_every_operation(example: Snippet):
     status = re.findall(r"\d{3}", example.text)[0]
     without = [
-        str(each)
-        for each in operations(CONTRACTS[example.provider])
-        if status not in each.spec["responses"] and not each.anonymous
+        str(op)
+        for op in operations(CONTRACTS[example.provider])
+        if status not in op.spec["responses"] and not op.anonymous
     ]
     assert without == []
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_what_the_contract_calls_documented_has_a_section_or_an_example(provider: str):
-    shown = {each.operation for each in snippets(provider, "curl", "path")}
+    shown = {snippet.operation for snippet in snippets(provider, "curl", "path")}
     documented = {
-        each.spec["operationId"]
-        for each in operations(CONTRACTS[provider])
-        if "operationId" in each.spec and each.spec.get("x-confidence", "documented") == "documented"
+        op.spec["operationId"]
+        for op in operations(CONTRACTS[provider])
+        if "operationId" in op.spec and op.spec.get("x-confidence", "documented") == "documented"
     }
     only_in_examples = {"get_analytics", "monitor_instance"} if provider == "falai" else set[str]()
     assert shown == documented | only_in_examples

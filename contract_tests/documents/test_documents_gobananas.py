@@ -53,13 +53,13 @@ def test_a_heading_is_an_operation(example: Snippet):
 
 @pytest.mark.parametrize("example", every("parameter"), ids=str)
 def test_a_row_of_a_table_is_a_parameter(example: Snippet):
-    name, kind, third, fourth = (each.strip() for each in example.text.strip("|").split("|"))
+    name, kind, third, fourth = (part.strip() for part in example.text.strip("|").split("|"))
     if example.place == "body":
         body = resolve(CONTRACT, of(example).body)
         declared = body["properties"][name]
         assert (name in body["required"]) == (third == "Yes")
     else:
-        declared = next(each for each in of(example).parameters if each["name"] == name)
+        declared = next(parameter for parameter in of(example).parameters if parameter["name"] == name)
         schema = resolve(CONTRACT, declared["schema"])
         assert str(schema.get("default", "-")) == third
     assert declared["x-source"] == str(example)
@@ -86,33 +86,33 @@ def test_the_error_is_that_of_an_image_that_is_not_there():
 def test_deleting_an_image_answers_204_and_nothing():
     (example,) = every("answer")
     assert "204 No Content" in example.text
-    assert [each for each in of(example).spec["responses"] if each.startswith("2")] == ["204"]
+    assert [response for response in of(example).spec["responses"] if response.startswith("2")] == ["204"]
 
 
 @pytest.mark.parametrize("example", every("status"), ids=str)
 def test_a_status_is_where_it_can_be(example: Snippet):
     status = re.findall(r"\d{3}", example.text)[0]
-    having = {each.spec["operationId"] for each in operations(CONTRACT) if status in each.spec["responses"]}
+    having = {op.spec["operationId"] for op in operations(CONTRACT) if status in op.spec["responses"]}
     if status in ("401", "429", "500"):
-        assert having >= {each.spec["operationId"] for each in operations(CONTRACT) if not each.anonymous}
+        assert having >= {op.spec["operationId"] for op in operations(CONTRACT) if not op.anonymous}
     assert having >= {"400": {"create_image"}, "403": {"get_file"}, "404": {"get_image"}}.get(status, set())
 
 
 def test_a_429_has_the_documents_headers():
-    told = {each.text.partition(":")[0] for each in every("limit-header")}
+    told = {item.text.partition(":")[0] for item in every("limit-header")}
     headers = CONTRACT["components"]["responses"]["TooManyRequests"]["headers"]
     assert headers.keys() == told
-    assert all(each["required"] for each in headers.values())
+    assert all(header["required"] for header in headers.values())
 
 
 def test_what_the_contract_calls_documented_has_a_heading():
-    shown = {each.operation for each in every("path")}
+    shown = {outcome.operation for outcome in every("path")}
     assert shown == {
-        each.spec["operationId"] for each in operations(CONTRACT) if each.spec.get("x-confidence") != "inferred"
+        op.spec["operationId"] for op in operations(CONTRACT) if op.spec.get("x-confidence") != "inferred"
     }
 
 
 @pytest.mark.parametrize("example", every("header"), ids=str)
 def test_the_ways_to_send_a_key_are_security_schemes(example: Snippet):
     schemes = CONTRACT["components"]["securitySchemes"].values()
-    assert str(example) in [each["x-source"] for each in schemes]
+    assert str(example) in [scheme["x-source"] for scheme in schemes]

@@ -59,7 +59,7 @@ def transcribed(found: Operation, name: str, place: str | None) -> tuple[Any, bo
     if place == "body":
         declared = found.body["properties"][name]
         return {**resolve(CONTRACT, declared), **declared}, name in found.body.get("required", [])
-    declared = next(each for each in found.parameters if each["name"] == name)
+    declared = next(parameter for parameter in found.parameters if parameter["name"] == name)
     return {**declared["schema"], **declared}, bool(declared.get("required"))
 
 
@@ -73,10 +73,10 @@ def cites(source: str, line: int) -> bool:
 def test_an_answer_as_it_is_shown_fits_its_operation(example: Snippet):
     """The keys of D:772 and D:804 lack webhook_url, which D:739 has; the mock always sends it (see the contract)."""
     shown, found = json.loads(example.text), of(example)
-    for each in shown if isinstance(shown, list) else [shown]:
+    for row in shown if isinstance(shown, list) else [shown]:
         if example.operation in ("list_keys", "get_key"):
-            assert "webhook_url" not in each
-            each["webhook_url"] = None
+            assert "webhook_url" not in row
+            row["webhook_url"] = None
     status, response = next(iter(found.spec["responses"].items()))
     assert status.startswith("2")
     schema = resolve(CONTRACT, response)["content"]["application/json"]["schema"]
@@ -121,7 +121,7 @@ def test_the_webhook_as_it_is_shown_fits():
 def test_the_headers_of_a_delivery_are_those_shown():
     (shown,) = snippets("paperbanana", "delivery")
     told = dict(line.split(": ") for line in shown.text.splitlines()[1:])
-    declared = {each["name"]: each for each in CONTRACT["webhooks"]["task_finished"]["post"]["parameters"]}
+    declared = {parameter["name"]: parameter for parameter in CONTRACT["webhooks"]["task_finished"]["post"]["parameters"]}
     assert told.keys() - {"Content-Type"} == declared.keys()
     assert told["User-Agent"] == declared["User-Agent"]["schema"]["const"]
 
@@ -134,9 +134,9 @@ def test_an_error_as_it_is_shown_fits():
 @pytest.mark.parametrize("example", snippets("paperbanana", "status"), ids=str)
 def test_a_listed_status_is_in_the_operations_it_can_come_from(example: Snippet):
     without = {
-        each.spec["operationId"]
-        for each in operations(CONTRACT)
-        if example.text not in each.spec["responses"] and not each.anonymous
+        op.spec["operationId"]
+        for op in operations(CONTRACT)
+        if example.text not in op.spec["responses"] and not op.anonymous
     }
     expected = {
         "401": set[str](),
@@ -150,10 +150,10 @@ def test_a_listed_status_is_in_the_operations_it_can_come_from(example: Snippet)
 
 
 def test_what_the_contract_calls_documented_has_a_section():
-    shown = {each.operation for each in snippets("paperbanana", "path")}
+    shown = {snippet.operation for snippet in snippets("paperbanana", "path")}
     documented = {
-        each.spec["operationId"]
-        for each in operations(CONTRACT)
-        if each.spec.get("x-confidence", "documented") == "documented"
+        op.spec["operationId"]
+        for op in operations(CONTRACT)
+        if op.spec.get("x-confidence", "documented") == "documented"
     }
     assert shown == documented

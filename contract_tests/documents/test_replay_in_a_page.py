@@ -40,7 +40,7 @@ def yours(page: Page, httpserver: HTTPServer, tmp_path: Path) -> Page:
 def run(page: Page, operation: str, at: Endpoint) -> None:
     """The snippet with host and key replaced, as a module's top level would run it."""
     (example,) = [
-        each for each in snippets("paperbanana", "javascript") if for_a_page(each) and each.operation == operation
+        snippet for snippet in snippets("paperbanana", "javascript") if for_a_page(snippet) and snippet.operation == operation
     ]
     text = example.text.replace("https://api.paperbanana.me", at.base_url).replace("pb_your_api_key_here", at.key)
     page.evaluate(f"async () => {{ {text}\n }}")
@@ -51,7 +51,7 @@ def test_a_chosen_file_becomes_a_task(yours: Page, documents: MockSession):
     (call,) = documents.journal
     assert (call.operation, call.status) == ("create_diagram_from_pdf", 202)
     (row,) = [
-        each for each in documents.world.table("paperbanana.tasks").values() if "pdf_path" in each["input_params"]
+        value for value in documents.world.table("paperbanana.tasks").values() if "pdf_path" in value["input_params"]
     ]
     assert documents.world.blobs[row["input_params"]["pdf_path"]] == paper()
     assert documents.world.breaches == []
@@ -68,5 +68,5 @@ def test_a_picture_opens_in_a_window(yours: Page, documents: MockSession):
 
 
 def test_these_two_are_all():
-    found = [each.operation for each in snippets("paperbanana", "javascript") if for_a_page(each)]
+    found = [snippet.operation for snippet in snippets("paperbanana", "javascript") if for_a_page(snippet)]
     assert found == ["create_diagram_from_pdf", "get_task_image"]

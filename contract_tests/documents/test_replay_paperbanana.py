@@ -62,8 +62,8 @@ def assert_succeeded(stand: MockSession, example: Snippet) -> None:
     """The snippet's operation was called, and every call had the contract's first success."""
     calls = list(stand.journal)
     assert calls != []
-    assert example.operation in {each.operation for each in calls}
-    assert [each.status for each in calls if each.status >= 300] == []
+    assert example.operation in {call.operation for call in calls}
+    assert [call.status for call in calls if call.status >= 300] == []
     assert stand.world.breaches == []
 
 
@@ -88,7 +88,7 @@ def test_a_curl_gets_its_success_answer(example: Snippet, server: RunningServer,
 @pytest.mark.needs("node")
 @pytest.mark.parametrize(
     "example",
-    [each for each in snippets("paperbanana", "javascript") if each.operation is not None and not for_a_page(each)],
+    [snippet for snippet in snippets("paperbanana", "javascript") if snippet.operation is not None and not for_a_page(snippet)],
     ids=str,
 )
 def test_javascript_gets_its_success_answer(example: Snippet, server: RunningServer, stand: MockSession, folder: Path):
@@ -144,13 +144,13 @@ def posted(stand: MockSession, server: RunningServer) -> tuple[bytes, str]:
 def test_the_verifications_of_the_page_hold_for_what_the_mock_sends(server: RunningServer, stand: MockSession, folder: Path):
     body, signature = posted(stand, server)
     assert signature == "sha256=" + hmac.new(b"whsec", body, hashlib.sha256).hexdigest()
-    python = next(each for each in snippets("paperbanana", "python") if each.operation is None)
+    python = next(snippet for snippet in snippets("paperbanana", "python") if snippet.operation is None)
     namespace: dict[str, Any] = {}
     exec(compile(python.text, str(python), "exec"), namespace)
     assert namespace["verify_signature"](body, signature, "whsec") is True
     assert namespace["verify_signature"](body + b" ", signature, "whsec") is False
 
-    javascript = next(each for each in snippets("paperbanana", "javascript") if each.operation is None)
+    javascript = next(snippet for snippet in snippets("paperbanana", "javascript") if snippet.operation is None)
     (folder / "body").write_bytes(body)
     asked = 'console.log(verifySignature(require("fs").readFileSync("body"), process.argv[2], "whsec"));'
     (folder / "verify.cjs").write_text(f"{javascript.text}\n{asked}")

@@ -80,8 +80,8 @@ def test_its_client_tries_again_with_one_id(client: Client, stand: MockSession) 
 
     assert answer["images"]
     calls = stand.journal.find(operation="call_project")
-    assert [each.status for each in calls] == [423, 200]
-    assert len({each.headers["x-banana-request-id"] for each in calls}) == 1
+    assert [call.status for call in calls] == [423, 200]
+    assert len({call.headers["x-banana-request-id"] for call in calls}) == 1
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_its_old_calls_run_start_and_check(banana_native: Endpoint, stand: MockS
     assert call.startswith("call_")
     assert messages[-1] == "success"
     assert done["modelOutputs"][0]["images"][0]["width"] == 64
-    assert [each.body["startOnly"] for each in stand.journal.find(operation="start_run")] == [True, False]
+    assert [item.body["startOnly"] for item in stand.journal.find(operation="start_run")] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -146,12 +146,12 @@ def test_a_run_on_bananas_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_through_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, *(enveloped(each) for each in (STARTED, CHECKED, ENDED)))
+    at = Driven(monkeypatch, *(enveloped(item) for item in (STARTED, CHECKED, ENDED)))
 
     found = at.run(bananadev.run_and_wait(BananaDev("k").session, "m", {"a": 1}))
 
     assert found.model_outputs == [{"image": "x"}]
-    assert [each.partition("?")[0] for each in at.asked] == [
+    assert [item.partition("?")[0] for item in at.asked] == [
         "POST /bananadev/v1/run", "POST /bananadev/v1/check", "POST /bananadev/v1/check",
     ]  # fmt: skip
     assert at.bodies == [{"modelKey": "m", "modelInputs": {"a": 1}}, *[{"id": "call_1", "modelKey": "m"}] * 2]

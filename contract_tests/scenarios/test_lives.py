@@ -142,7 +142,7 @@ def test_the_life_of_an_instance(fal: Any, stand: Any) -> None:
 
     assert fal.stop_instance(made.id).status == "stopping"
     stand.clock.advance(10)
-    assert [each.id for each in fal.each_instance(status="stopped")] == [made.id]
+    assert [item.id for item in fal.each_instance(status="stopped")] == [made.id]
     assert fal.start_instance(made.id).status == "starting"
     with pytest.raises(DeadlineExceeded, match="is starting after 0 s"):
         fal.wait_for_instance(made.id, poll=0.01, deadline=0)

@@ -59,12 +59,12 @@ def test_the_life_of_an_image(bananas: Any, tmp_path: Path) -> None:
 
     edited = bananas.continue_image("in the rain", image_id=second.id).images[0]
     history = bananas.get_image(edited.id).edit_history
-    assert [(each.id, each.operation_type) for each in history] == [(second.id, "generate"), (edited.id, "edit")]
+    assert [(item.id, item.operation_type) for item in history] == [(second.id, "generate"), (edited.id, "edit")]
     session = bananas.get_session(made.session_id)
     assert (session.total_images, session.total_edits) == (3, 1)
 
     deleted = bananas.delete_images([second.id, 999_999])
-    assert (deleted.deleted, [each.id for each in deleted.failed]) == ([second.id], [999_999])
+    assert (deleted.deleted, [item.id for item in deleted.failed]) == ([second.id], [999_999])
     assert bananas.delete_image(first.id) is None
     with pytest.raises(NotFoundError):
         bananas.get_image(first.id)
@@ -95,9 +95,9 @@ def test_an_uploaded_picture_is_continued(bananas: Any) -> None:
 def test_characters_and_presets(bananas: Any) -> None:
     made = bananas.create_character("Bo", "a banana with a hat", tags=["fruit"])
     assert bananas.update_character(made.id, description="an old one").base_prompt == "a banana with a hat"
-    assert [each.id for each in bananas.each_character(search="Bo")] == [made.id]
+    assert [item.id for item in bananas.each_character(search="Bo")] == [made.id]
     preset = bananas.create_style_preset("watercolour", "in watercolour")
-    assert preset.id in [each.id for each in bananas.list_style_presets().presets]
+    assert preset.id in [item.id for item in bananas.list_style_presets().presets]
 
     image = bananas.create_image("at sea", character_id=made.id, style_preset_name="watercolour").images[0]
     found = bananas.get_image(image.id)

@@ -139,8 +139,8 @@ def placed(asked: Asked, place: str, path: tuple[str, ...], value: Any) -> Asked
     """The request with a value at a place: `body` and a path into it, or the name of a parameter."""
     if place == "body":
         return replace(asked, body=_put(copy.deepcopy(asked.body), path, value))
-    where = next(each["in"] for each in operation(contract(asked.provider), asked.operation).parameters
-                 if each["name"] == place)  # fmt: skip
+    where = next(parameter["in"] for parameter in operation(contract(asked.provider), asked.operation).parameters
+                 if parameter["name"] == place)  # fmt: skip
     value = _put(None, path, value) if path else value
     if where == "query":
         return replace(asked, query={**asked.query, place: value})

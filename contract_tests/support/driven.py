@@ -54,9 +54,9 @@ class Driven:
     @property
     def asked(self) -> list[str]:
         """Method and address of what was sent, without the host."""
-        return [f"{each.method} /{each.url.split('/', 3)[3]}" for each in self.sent]
+        return [f"{request.method} /{request.url.split('/', 3)[3]}" for request in self.sent]
 
     @property
     def bodies(self) -> list[Any]:
         """The JSON of what was sent."""
-        return [json.loads(each.content) if each.content else None for each in self.sent]
+        return [json.loads(response.content) if response.content else None for response in self.sent]

@@ -29,7 +29,7 @@ def _value(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
-        return next(each for each in schema["enum"] if each is not None) if full else schema["enum"][:2][-1]
+        return next(item for item in schema["enum"] if item is not None) if full else schema["enum"][:2][-1]
     if "allOf" in schema:
         return _value(document, _merged(document, schema), full, numbers, depth)
     for word in ("anyOf", "oneOf"):
@@ -64,7 +64,7 @@ def _value(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth
 def _object(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth: int) -> Any:
     properties = schema.get("properties", {})
     wanted = list(properties if full and depth < LONGEST else schema.get("required", ()))
-    wanted += [each for each in properties if each not in wanted][
+    wanted += [field for field in properties if field not in wanted][
         : max(0, schema.get("minProperties", 0) - len(wanted))
     ]
     found = {name: _value(document, properties.get(name, {}), full, numbers, depth + 1) for name in wanted}
@@ -78,8 +78,8 @@ def _object(document: Any, schema: Any, full: bool, numbers: Iterator[int], dept
 def _merged(document: Any, schema: Any) -> Any:
     """The schema and all of its allOf in one, objects by their properties."""
     found = _rest(schema)
-    for each in schema["allOf"]:
-        part = resolve(document, each)
+    for item in schema["allOf"]:
+        part = resolve(document, item)
         part = _merged(document, part) if "allOf" in part else part
         shared = {**found.get("properties", {})}
         for name, value in part.get("properties", {}).items():
@@ -92,4 +92,4 @@ def _merged(document: Any, schema: Any) -> Any:
 
 
 def _rest(schema: Any) -> Any:
-    return {name: each for name, each in schema.items() if name not in ("allOf", "anyOf", "oneOf")}
+    return {name: value for name, value in schema.items() if name not in ("allOf", "anyOf", "oneOf")}

@@ -59,14 +59,14 @@ def snippets(provider: str, *kinds: str) -> list[Snippet]:
         Snippet(
             data["document"],
             provider,
-            each["kind"],
-            (each["lines"][0], each["lines"][1]),
-            each["text"],
-            each.get("operation"),
-            each.get("in"),
+            example["kind"],
+            (example["lines"][0], example["lines"][1]),
+            example["text"],
+            example.get("operation"),
+            example.get("in"),
         )
-        for each in data["examples"]
-        if each["kind"] in kinds
+        for example in data["examples"]
+        if example["kind"] in kinds
     ]
 
 
@@ -109,7 +109,7 @@ def read_url(url: str, method: str = "GET", headers: dict[str, str] | None = Non
     path, _, stray = parts.path.partition("&")
     _, provider, rest = path.split("/", 2)
     target = url.partition(f"{parts.netloc}/{provider}")[2]
-    query = dict(_pair(each) for each in f"{stray}&{parts.query}".split("&") if each)
+    query = dict(_pair(part) for part in f"{stray}&{parts.query}".split("&") if part)
     return Request(target, method, parts.netloc, provider, f"/{rest}", query, headers or {}, body)
 
 

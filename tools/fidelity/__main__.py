@@ -20,12 +20,12 @@ import yaml
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 LEGS = ROOT / "contract_tests"
-PATHS = [str(ROOT / each) for each in ("", "mocks", "contract_tests/support", "tests/support")]
+PATHS = [str(ROOT / text) for text in ("", "mocks", "contract_tests/support", "tests/support")]
 sys.path[:0] = PATHS
 
 from client_calls import CLIENTS, NOT_FOR_CLIENTS  # noqa: E402
-from contract_tests.documents.test_examples_reproduced import DIFFERING, shown  # noqa: E402
 from contracts import FILES, Operation, contract, operations, resolve  # noqa: E402
+from examples import DIFFERING, answers_of_documents  # noqa: E402
 from snippets import snippets  # noqa: E402
 from tools.fidelity.evidence import RECORD, Fact, stored, write  # noqa: E402
 
@@ -42,17 +42,17 @@ def page() -> str:
     parts = [(HERE / "head.md").read_text(encoding="utf-8")]
     for name in FILES:
         document = contract(name)
-        own = [each for each in operations(document) if "operationId" in each.spec]
+        own = [operation for operation in operations(document) if "operationId" in operation.spec]
         parts += [f"## {name}", "", f"{len(own)} operations, {claimed(name)} claims, each with a test of its name.", ""]
-        parts += [_heads(AXES), *(axes(name, each, facts) for each in own), ""]
-        parts += [_heads(WORDS), *(words(each) for each in own), ""]
+        parts += [_heads(AXES), *(axes(name, item, facts) for item in own), ""]
+        parts += [_heads(WORDS), *(words(item) for item in own), ""]
     return "\n".join(parts)
 
 
 def axes(name: str, found: Operation, facts: dict[Fact, list[str]]) -> str:
     """What is shown of one operation."""
     operation = found.spec["operationId"]
-    got = {what: tests for (provider, each, what), tests in facts.items() if (provider, each) == (name, operation)}
+    got = {what: tests for (provider, value, what), tests in facts.items() if (provider, value) == (name, operation)}
     statuses = [status for status in found.spec["responses"] if status.isdigit()]
     errors = [status for status in statuses if int(status) >= 400]
     answered = [status for status in statuses if f"answered {status}" in got]
@@ -77,7 +77,7 @@ def words(found: Operation) -> str:
     """What the contract says of one operation. `-` where there is nothing to say."""
     spec = found.spec
     asked = {"parameters": found.parameters, "body": spec.get("requestBody", {})}
-    success = next(each for status, each in spec["responses"].items() if str(status)[0] in "23")
+    success = next(value for status, value in spec["responses"].items() if str(status)[0] in "23")
     cells = (
         f"`{spec['operationId']}`",
         f"`{found}`",
@@ -99,7 +99,7 @@ def record(files: set[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {RECORD: folder, "PYTHONPATH": os.pathsep.join(PATHS[1:])}
         command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
-        done = subprocess.run([*command, *(str(LEGS / each) for each in files)], cwd=ROOT, env=environment)
+        done = subprocess.run([*command, *(str(LEGS / file) for file in files)], cwd=ROOT, env=environment)
         if done.returncode:
             sys.exit("the tests must pass to be recorded")
         write(Path(folder), files)
@@ -119,15 +119,15 @@ def _snippets(name: str, operation: str, ran: bool) -> str:
     """Every replay is a test that fails if one of an operation's snippets gets no success."""
     if not (LEGS / "documents" / f"{name}.yaml").exists():
         return "-"
-    count = Counter(each.operation for each in snippets(name, "curl", "javascript", "python"))[operation]
+    count = Counter(snippet.operation for snippet in snippets(name, "curl", "javascript", "python"))[operation]
     return (f"{count}/{count}" if ran else f"0/{count}") if count else "-"
 
 
 def _example(name: str, operation: str) -> str:
-    own = [each for each in shown() if (each.provider, each.operation) == (name, operation)]
+    own = [answer for answer in answers_of_documents() if (answer.provider, answer.operation) == (name, operation)]
     if not own:
         return "-"
-    other = sorted({place for each in own for place in DIFFERING.get(str(each), ())})
+    other = sorted({place for item in own for place in DIFFERING.get(str(item), ())})
     return f"yes, but {', '.join(f'`{place}`' for place in other)}" if other else "yes"
 
 
@@ -143,32 +143,32 @@ def _of_the_whole(document: Any, part: Any) -> str:
     """What is said of a response, or of the schema of its JSON, or of the result in its envelope."""
     found = resolve(document, part)
     schema = found.get("content", {}).get("application/json", {}).get("schema", {})
-    for each in (found, resolve(document, schema), *_results(document, schema)):
-        if "x-confidence" in each:
-            return each["x-confidence"]
+    for result in (found, resolve(document, schema), *_results(document, schema)):
+        if "x-confidence" in result:
+            return result["x-confidence"]
     return "documented"
 
 
 def _results(document: Any, schema: Any) -> list[Any]:
-    inner = [each.get("properties", {}).get("result") for each in resolve(document, schema).get("allOf", ())]
-    return [resolve(document, each) for each in inner if each is not None]
+    inner = [item.get("properties", {}).get("result") for item in resolve(document, schema).get("allOf", ())]
+    return [resolve(document, item) for item in inner if item is not None]
 
 
 def _said(document: Any, value: Any, seen: set[str]) -> list[str]:
     """Every word but `documented` that stands in a value or in what it refers to."""
     if isinstance(value, list):
-        return [word for each in value for word in _said(document, each, seen)]
+        return [word for item in value for word in _said(document, item, seen)]
     if not isinstance(value, dict):
         return []
     own = [value["x-confidence"]] if value.get("x-confidence", "documented") != "documented" else []
     if "$ref" in value and value["$ref"] not in seen:
         seen.add(value["$ref"])
         own += _said(document, resolve(document, value), seen)
-    return own + [word for each in value.values() for word in _said(document, each, seen)]
+    return own + [word for item in value.values() for word in _said(document, item, seen)]
 
 
 if __name__ == "__main__":
     if "--record" in sys.argv[1:]:
-        every = {each.relative_to(LEGS).as_posix() for each in LEGS.rglob("test_*.py")} - {"contracts/test_fidelity.py"}
+        every = {path.relative_to(LEGS).as_posix() for path in LEGS.rglob("test_*.py")} - {"contracts/test_fidelity.py"}
         record(set(sys.argv[2:]) or every)
     PAGE.write_text(page(), encoding="utf-8")

@@ -55,7 +55,7 @@ def _facts(provider: str, operation: str, status: int, provoked: bool, headers: 
         return
     if headers.get("user-agent") == AGENT:
         yield provider, operation, "client"
-        if _file.startswith("test_client_lives"):
+        if _file.startswith("test_lives"):
             yield provider, operation, "life"
     if _file.startswith("test_replay"):
         yield provider, operation, "snippet"
@@ -101,14 +101,14 @@ def write_part() -> None:
 
 def write(folder: Path, files: set[str]) -> None:
     """Write the file anew: what the parts of a run have, and of tests in other files than those what it had before."""
-    shown = {fact: {each for each in tests if each.partition("::")[0] not in files} for fact, tests in stored().items()}
+    shown = {fact: {test for test in tests if test.partition("::")[0] not in files} for fact, tests in stored().items()}
     for part in sorted(folder.glob("*.json")):
         for name, facts in json.loads(part.read_text(encoding="utf-8")).items():
             for provider, operation, what in facts:
                 shown.setdefault((provider, operation, what), set()).add(name)
     rows: dict[str, Any] = {}
     for (provider, operation, what), tests in sorted(shown.items()):
-        lives = {each.replace("[async]", "[sync]") for each in tests}  # one for both kinds of client
+        lives = {test.replace("[async]", "[sync]") for test in tests}  # one for both kinds of client
         if tests:
             told = sorted(lives) if what == "life" else [min(tests)]
             rows.setdefault(provider, {}).setdefault(operation, {})[what] = told

@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / each) for each in ("", "mocks", "contract_tests/support", "tests/support")]
+sys.path[:0] = [str(ROOT / text) for text in ("", "mocks", "contract_tests/support", "tests/support")]
 
 import pytest  # noqa: E402
 
@@ -58,12 +58,12 @@ def every() -> list[Mutant]:
 def files() -> list[str]:
     """The test files that take part."""
     contract = [
-        each
-        for each in (ROOT / "contract_tests").rglob("test_*.py")
-        if not str(each.relative_to(ROOT / "contract_tests")).startswith(BLIND)
+        path
+        for path in (ROOT / "contract_tests").rglob("test_*.py")
+        if not str(path.relative_to(ROOT / "contract_tests")).startswith(BLIND)
     ]
-    mocks = [each for each in (ROOT / "tests" / "mocks").rglob("test_*.py") if not each.name.endswith(BLIND_TOO)]
-    return [str(each) for each in (*sorted(contract), *sorted(mocks), ROOT / "tests" / "outbound" / "test_outbound.py")]
+    mocks = [path for path in (ROOT / "tests" / "mocks").rglob("test_*.py") if not path.name.endswith(BLIND_TOO)]
+    return [str(mock) for mock in (*sorted(contract), *sorted(mocks), ROOT / "tests" / "outbound" / "test_outbound.py")]
 
 
 def main() -> int:
@@ -82,12 +82,12 @@ def main() -> int:
     options = asked.parse_args()
 
     chosen = [
-        each for each in every() if options.provider in (None, each.provider) and (options.only or "") in str(each)
+        item for item in every() if options.provider in (None, item.provider) and (options.only or "") in str(item)
     ]
     kept = options.out is not None and options.out.exists() and (options.again or options.provider)
     before = json.loads(options.out.read_text()) if kept else None
     if options.again:
-        chosen = [each for each in chosen if key(each) in before["survivors"]]
+        chosen = [item for item in chosen if key(item) in before["survivors"]]
     if options.sample is not None and options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     if options.list:

@@ -12,10 +12,10 @@ from typing import Any
 from bananastand.contracts.response import ApiResponse
 from bananastand_mocks.kernel.call import ApiCall
 from bananastand_mocks.kernel.http_handler import HttpHandler
-from contracts import FILES, Operation, contract, resolve
+from contracts import FILES, Operation, contract, named_operations, resolve
 
 from .mutant import Mutant, reached, site, value_at
-from .shapes import answer_schema, fields, named_operations
+from .shapes import answer_schema, fields
 
 __all__ = ["mutants", "watch"]
 
@@ -53,7 +53,7 @@ def mutants() -> Iterator[Mutant]:
 
 
 def _of(provider: str, found: Operation) -> Iterator[Mutant]:
-    for number, status in enumerate(each for each in found.spec["responses"] if each.isdigit()):
+    for number, status in enumerate(response for response in found.spec["responses"] if response.isdigit()):
 
         def made(kind: str, what: str, change: Change, status: str = status) -> Mutant:
             return _mutant(provider, found.spec["operationId"], status, kind, what, change)
@@ -67,7 +67,7 @@ def _of(provider: str, found: Operation) -> Iterator[Mutant]:
                 kind = KINDS[(i + number) % 3]
                 yield made(f"field {kind}", f"{status} {'.'.join(path)}", _field(path, kind))
             if not success:
-                told = [each for each in paths if each[-1] in WORDS and not _holds_others(each, paths)]
+                told = [file for file in paths if file[-1] in WORDS and not _holds_others(file, paths)]
                 for path in told[:1]:
                     yield made("error text", f"{status} {'.'.join(path)}", _field(path, "reworded"))
         if success or status == "429":
@@ -79,7 +79,7 @@ def _of(provider: str, found: Operation) -> Iterator[Mutant]:
 
 
 def _holds_others(path: tuple[str, ...], paths: list[tuple[str, ...]]) -> bool:
-    return any(each[: len(path)] == path and each != path for each in paths)
+    return any(file[: len(path)] == path and file != path for file in paths)
 
 
 def _mutant(provider: str, operation: str, status: str, kind: str, what: str, change: Change) -> Mutant:
@@ -130,7 +130,7 @@ def _retyped(value: Any) -> Any:
 
 def _header(name: str, value: str | None) -> Change:
     def change(answer: ApiResponse) -> None:
-        headers = {each: kept for each, kept in answer.headers.items() if each != name}
+        headers = {item: kept for item, kept in answer.headers.items() if item != name}
         answer.headers = headers if value is None or name not in answer.headers else {**headers, name: value}
 
     return change

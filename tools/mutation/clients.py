@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from bananastand.clients.call import Call, Prepared, Raw, Session
-from contracts import contract
+from contracts import contract, named_operations
 
 from .mutant import Mutant, reached, site, value_at
-from .shapes import answer_schema, fields, named_operations
+from .shapes import answer_schema, fields
 
 __all__ = ["PROVIDERS", "mutants", "watch"]
 
@@ -39,16 +39,16 @@ def _operations(provider: str) -> dict[str, tuple[str, tuple[tuple[str, ...], ..
 
     named = {case.operation for case in CASES if case.provider == provider}
     document, found = contract(provider), dict[str, Any]()
-    for each in named_operations(document):
-        if (name := each.spec["operationId"]) not in named:
+    for operation in named_operations(document):
+        if (name := operation.spec["operationId"]) not in named:
             continue
-        status = next(status for status in each.spec["responses"] if status[0] in "23")
-        schema = answer_schema(each, status)
+        status = next(status for status in operation.spec["responses"] if status[0] in "23")
+        schema = answer_schema(operation, status)
         paths = fields(document, schema) if schema is not None else []
         if provider in ("bananadev", "falai"):
             paths = [path for path in paths if path[0] == "result" and len(path) > 1]
         leaves = [path for path in paths if not any(other[: len(path)] == path for other in paths if other != path)]
-        found[name] = (status, tuple(leaves), bool(each.security))
+        found[name] = (status, tuple(leaves), bool(operation.security))
     return found
 
 
@@ -127,9 +127,9 @@ def _named(session: Session, call: Call[Any]) -> tuple[str, str] | None:
 @functools.lru_cache(maxsize=4096)
 def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
     """The operation at an address; of several the one with the fewest places in its path, then with the most words."""
-    for each in sorted(_patterns(provider), key=lambda each: (each[0], -len(each[2].pattern))):
-        if each[1] == method.lower() and each[2].fullmatch(path):
-            return provider, each[3]
+    for pattern in sorted(_patterns(provider), key=lambda row: (row[0], -len(row[2].pattern))):
+        if pattern[1] == method.lower() and pattern[2].fullmatch(path):
+            return provider, pattern[3]
     return None
 
 
@@ -137,10 +137,10 @@ def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
 def _patterns(provider: str) -> list[tuple[int, str, re.Pattern[str], str]]:
     return [
         (
-            each.path.count("{"),
-            each.method,
-            re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(each.path))),
-            each.spec["operationId"],
+            operation.path.count("{"),
+            operation.method,
+            re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(operation.path))),
+            operation.spec["operationId"],
         )
-        for each in named_operations(contract(provider))
+        for operation in named_operations(contract(provider))
     ]

@@ -61,8 +61,8 @@ class Source:
 
     def functions(self, tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
         """Its functions and methods, by qualified name."""
-        for each in tree.body:
-            prefix, within = (f"{each.name}.", each.body) if isinstance(each, ast.ClassDef) else ("", [each])
+        for node in tree.body:
+            prefix, within = (f"{node.name}.", node.body) if isinstance(node, ast.ClassDef) else ("", [node])
             for function in within:
                 if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_overload(function):
                     yield f"{prefix}{function.name}", function
@@ -81,11 +81,11 @@ class Source:
     def swap(self, functions: Iterable[str], tree: ast.Module) -> None:
         """Put the code of these functions in the tree in the place of the live ones."""
         compiled = compile(ast.fix_missing_locations(tree), str(self.path), "exec")
-        codes = {each.co_qualname: each for each in _codes(compiled)}  # of overloads the last, which is the real one
+        codes = {code.co_qualname: code for code in _codes(compiled)}  # of overloads the last, which is the real one
         for name in functions:
             found = self.live(name)
             assert found is not None
-            inner = {id(each): each.co_qualname for each in _codes(found.__code__)}
+            inner = {id(code): code.co_qualname for code in _codes(found.__code__)}
             for function in _made_of(inner):  # functions within that were made when the module was imported
                 function.__code__ = codes.get(inner[id(function.__code__)], function.__code__)
             found.__code__ = codes[name]
@@ -112,9 +112,9 @@ def sources() -> list[Source]:
 def mutants() -> Iterator[Mutant]:
     """All of them, in the order of the sources. The second of two that are alike is called so."""
     alike = Counter[str]()
-    for each in _mutants():
-        alike[key(each)] += 1
-        yield each if alike[key(each)] == 1 else replace(each, what=f"{each.what} ({alike[key(each)]})")
+    for mutant in _mutants():
+        alike[key(mutant)] += 1
+        yield mutant if alike[key(mutant)] == 1 else replace(mutant, what=f"{mutant.what} ({alike[key(mutant)]})")
 
 
 def _mutants() -> Iterator[Mutant]:
@@ -163,10 +163,10 @@ def _changes(function: ast.AST, source: Source) -> Iterator[tuple[str, str, Call
                 twice = ast.UnaryOp(ast.Not(), operand)
                 yield "logic", told(ast.unparse(node)[:60]), partial(setattr, node, "operand", twice)
             case ast.Call(keywords=keywords) if source.calls:
-                for each in keywords:
-                    if each.arg is not None:
-                        left = [other for other in keywords if other is not each]
-                        yield "argument left out", told(each.arg), partial(setattr, node, "keywords", left)
+                for keyword in keywords:
+                    if keyword.arg is not None:
+                        left = [other for other in keywords if other is not keyword]
+                        yield "argument left out", told(keyword.arg), partial(setattr, node, "keywords", left)
 
 
 def _unread(function: ast.AST) -> set[int]:
@@ -175,7 +175,7 @@ def _unread(function: ast.AST) -> set[int]:
 
     def leave(node: ast.AST | None) -> None:
         if node is not None:
-            found.update(id(each) for each in ast.walk(node))
+            found.update(id(item) for item in ast.walk(node))
 
     for node in ast.walk(function):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -183,8 +183,8 @@ def _unread(function: ast.AST) -> set[int]:
                 leave(node.body[0])
             leave(node.args)
             leave(node.returns)
-            for each in node.decorator_list:
-                leave(each)
+            for item in node.decorator_list:
+                leave(item)
         elif isinstance(node, ast.Lambda):
             leave(node.args)
         elif isinstance(node, ast.AnnAssign):
@@ -222,7 +222,7 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
 
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield made("constant", str(value), lambda n=target.id, v=value: _rebind(source.module, n, v, v + 1))
-        elif isinstance(value, tuple) and value and all(type(each) in (int, float) for each in value):
+        elif isinstance(value, tuple) and value and all(type(item) in (int, float) for item in value):
             for i in range(len(value)):
                 other = (*value[:i], value[i] + 1, *value[i + 1 :])
                 yield made(
@@ -241,7 +241,7 @@ def _users(source: Source, name: str) -> frozenset[str]:
     value, found = getattr(source.module, name, None), set[str]()
     for other in _read():
         own = vars(other.module)
-        if own.get(name) is value or any(each is source.module for each in own.values()):
+        if own.get(name) is value or any(item is source.module for item in own.values()):
             found.update(other.site(function) for function, _ in other.functions(ast.parse(other.text)))
     return frozenset(found)
 
@@ -253,8 +253,8 @@ def _read() -> tuple[Source, ...]:
 
 def _others(row: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(row, tuple):
-        for i, each in enumerate(row):
-            for what, other in _others(each):
+        for i, value in enumerate(row):
+            for what, other in _others(value):
                 yield what, (*row[:i], other, *row[i + 1 :])
     elif type(row) in (int, float):
         yield str(row), row + 1
@@ -265,39 +265,39 @@ def _others(row: Any) -> Iterator[tuple[str, Any]]:
 def _rebind(module: ModuleType, name: str, old: Any, new: Any) -> None:
     """Give a constant another value, also where it was imported to or is the default of an argument."""
     package = module.__name__.partition(".")[0]
-    for each in list(sys.modules.values()):
-        if getattr(each, "__name__", "").startswith(package) and vars(each).get(name) == old:
-            setattr(each, name, new)
+    for item in list(sys.modules.values()):
+        if getattr(item, "__name__", "").startswith(package) and vars(item).get(name) == old:
+            setattr(item, name, new)
     for function in _functions(module):
         words = function.__kwdefaults__ or {}
         for word, value in words.items():
             if value is old:
                 words[word] = new
-        function.__defaults__ = tuple(new if each is old else each for each in function.__defaults__ or ()) or None
+        function.__defaults__ = tuple(new if item is old else item for item in function.__defaults__ or ()) or None
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
     """Those of a module, and the methods of its classes."""
-    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-    for each in own:
-        within = list(vars(each).values()) if inspect.isclass(each) else [each]
+    own = [var for var in vars(module).values() if getattr(var, "__module__", "") == module.__name__]
+    for item in own:
+        within = list(vars(item).values()) if inspect.isclass(item) else [item]
         yield from (function for function in within if isinstance(function, FunctionType))
 
 
 def _made_of(inner: Mapping[int, str]) -> list[FunctionType]:
     alive = gc.get_objects() if inner else []
-    return [each for each in alive if type(each) is FunctionType and id(each.__code__) in inner]
+    return [item for item in alive if type(item) is FunctionType and id(item.__code__) in inner]
 
 
 def _is_overload(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(isinstance(each, ast.Name) and each.id == "overload" for each in function.decorator_list)
+    return any(isinstance(item, ast.Name) and item.id == "overload" for item in function.decorator_list)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            yield each
-            yield from _codes(each)
+    for co_const in code.co_consts:
+        if isinstance(co_const, CodeType):
+            yield co_const
+            yield from _codes(co_const)
 
 
 def watch() -> None:
@@ -310,11 +310,11 @@ def watch() -> None:
         for name, function in source.functions(tree):
             if source.live(name) is None:
                 continue
-            for each in ast.walk(function):
+            for node in ast.walk(function):
                 if isinstance(
-                    each, ast.FunctionDef | ast.AsyncFunctionDef
+                    node, ast.FunctionDef | ast.AsyncFunctionDef
                 ):  # it may be called long after what holds it
                     note = ast.parse(f"__mutation_reached__({source.site(name)!r})").body[0]
-                    each.body.insert(1 if ast.get_docstring(each) is not None else 0, note)
+                    node.body.insert(1 if ast.get_docstring(node) is not None else 0, note)
             noted.append(name)
         source.swap(noted, tree)

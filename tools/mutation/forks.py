@@ -41,7 +41,7 @@ def each_in_a_fork(
             running[_fork(work, job, folder)] = (job, folder, time.monotonic())
         pid, _ = os.waitpid(-1, os.WNOHANG) if running else (0, 0)
         now = time.monotonic()
-        for late in [each for each, (_, _, began) in running.items() if now - began > longest]:
+        for late in [value for value, (_, _, began) in running.items() if now - began > longest]:
             with contextlib.suppress(ProcessLookupError):  # it has ended in this very moment
                 os.killpg(late, signal.SIGKILL)
         if pid == 0:
@@ -72,8 +72,8 @@ def _fork(work: Callable[[Job], Any], job: Job, folder: Path) -> int:
     try:
         os.setpgid(0, 0)
         nowhere = os.open(os.devnull, os.O_RDWR)
-        for each in (0, 1, 2):
-            os.dup2(nowhere, each)
+        for number in (0, 1, 2):
+            os.dup2(nowhere, number)
         os.environ["PYTEST_DEBUG_TEMPROOT"], _folder = str(folder), folder
         _write(work(job))
     except BaseException:

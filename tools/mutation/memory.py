@@ -21,6 +21,6 @@ def load(path: Path = KEPT) -> dict[str, str]:
 
 def save(outcomes: Iterable[Outcome], path: Path = KEPT) -> None:
     """Add what a run has found."""
-    found = {key(each.mutant): each.test for each in outcomes if each.test is not None}
+    found = {key(outcome.mutant): outcome.test for outcome in outcomes if outcome.test is not None}
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(load(path) | found, indent=0, sort_keys=True) + "\n", encoding="utf-8")

@@ -44,9 +44,9 @@ def value_at(body: Any, path: tuple[str, ...], change: Callable[[Any, str], None
         return False
     head, rest = path[0], path[1:]
     if head == "[]":
-        return isinstance(body, list) and sum(value_at(each, rest, change) for each in body) > 0
+        return isinstance(body, list) and sum(value_at(item, rest, change) for item in body) > 0
     if head == "*":
-        return isinstance(body, dict) and sum(value_at(each, rest, change) for each in body.values()) > 0
+        return isinstance(body, dict) and sum(value_at(value, rest, change) for value in body.values()) > 0
     if not isinstance(body, dict) or head not in body:
         return False
     if rest:

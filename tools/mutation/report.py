@@ -32,9 +32,11 @@ def report(run: Run, out: Path | None, before: Any = None, *, again: bool = Fals
     unasked = len(run.mutants) - len(run.outcomes)
     if before is not None:
         rows = _merged(before, run) if again else {**_rows(before), **rows}
-        anew = {each.provider for each in run.mutants}
+        anew = {mutant.provider for mutant in run.mutants}
         survivors = {name: reason for name, reason in before["survivors"].items() if name.split()[0] not in anew}
-    survivors |= {key(each.mutant): known.get(key(each.mutant)) for each in run.outcomes if each.test is None}
+    survivors |= {
+        key(outcome.mutant): known.get(key(outcome.mutant)) for outcome in run.outcomes if outcome.test is None
+    }
     print(f"{'provider':14} {'mock':>12} {'client':>12}")
     for provider, sides in rows.items():
         print(f"{provider:14} {_said(sides.get('mock')):>12} {_said(sides.get('client')):>12}")
@@ -43,7 +45,9 @@ def report(run: Run, out: Path | None, before: Any = None, *, again: bool = Fals
     print(f"{'all':14} {seen}/{count} = {100 * seen / max(count, 1):.1f} %; not asked about: {unasked}")
     for name, reason in survivors.items():
         print(f"survived: {name}: {reason or 'no reason is known'}")
-    for name in sorted(key(each.mutant) for each in run.outcomes if each.test and key(each.mutant) in known):
+    for name in sorted(
+        key(outcome.mutant) for outcome in run.outcomes if outcome.test and key(outcome.mutant) in known
+    ):
         print(f"seen, and yet a reason is given: {name}")
     if out is not None:
         found: dict[str, Any] = {
@@ -72,8 +76,8 @@ def _rows(before: Any) -> dict[str, dict[str, tuple[int, int]]]:
 
 def _merged(before: Any, run: Run) -> dict[str, dict[str, tuple[int, int]]]:
     """All mutants of the earlier score; of the providers asked again those are not seen that survived now."""
-    left = Counter((each.mutant.provider, each.mutant.side) for each in run.outcomes if each.test is None)
-    anew = {each.provider for each in run.mutants}
+    left = Counter((outcome.mutant.provider, outcome.mutant.side) for outcome in run.outcomes if outcome.test is None)
+    anew = {mutant.provider for mutant in run.mutants}
     return {
         provider: {
             side: (of - left[provider, side] if provider in anew else seen, of) for side, (seen, of) in sides.items()

@@ -66,15 +66,15 @@ class Run:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """First every test without a mutant, to know what it comes by and how long it takes; then the mutants."""
-        self.tests = {each.nodeid: Test(each) for each in session.items}
+        self.tests = {item.nodeid: Test(item) for item in session.items}
         began = time.monotonic()
         self._first_round()
-        broken = [name for name, each in self.tests.items() if not each.passed]
+        broken = [name for name, value in self.tests.items() if not value.passed]
         self.say(f"{len(self.tests)} tests without a mutant in {time.monotonic() - began:.0f} s; not green: {broken}")
         self._put_in(self.mutants)
         if doubtful := self._doubtful():
             self.say(f"asked again: {len(doubtful)}")
-            self.outcomes = [each for each in self.outcomes if each.mutant not in doubtful]
+            self.outcomes = [outcome for outcome in self.outcomes if outcome.mutant not in doubtful]
             self._put_in(doubtful)
         return True
 
@@ -89,34 +89,34 @@ class Run:
             if outcome.test is None:
                 self.say(f"survived: {mutant}  ({outcome.asked} tests, {seconds:.1f} s)")
             if number % 100 == 0:
-                dead = sum(each.test is not None for each in self.outcomes)
+                dead = sum(item.test is not None for item in self.outcomes)
                 self.say(f"{number} of {len(mutants)}: {dead} seen, {time.monotonic() - began:.0f} s")
                 self.keep(self.outcomes)
 
     def _doubtful(self) -> list[Mutant]:
         """Mutants that were seen by a test that is red without them too, or green with them when it is run alone."""
-        seeing = sorted({each.test for each in self.outcomes if each.test in self.tests})
-        for name, (found, _) in self._each([[each] for each in seeing], self._green, LONGEST):
+        seeing = sorted({outcome.test for outcome in self.outcomes if outcome.test in self.tests})
+        for name, (found, _) in self._each([[item] for item in seeing], self._green, LONGEST):
             if not found["green"]:
                 self.tests[name[0]].passed = False
                 self.say(f"red without a mutant: {name[0]}")
         first, others = self._late()
         odd = self._seen_in_company(first)
-        self._seen_in_company([each for each in others if each.test in odd])
+        self._seen_in_company([other for other in others if other.test in odd])
         return [
-            each.mutant
-            for each in self.outcomes
-            if each.test in self.tests
-            and (not self.tests[each.test].passed or (key(each.mutant), each.test) in self._doubted)
+            outcome.mutant
+            for outcome in self.outcomes
+            if outcome.test in self.tests
+            and (not self.tests[outcome.test].passed or (key(outcome.mutant), outcome.test) in self._doubted)
         ]
 
     def _late(self) -> tuple[list[Outcome], list[Outcome]]:
         """Mutants that were seen by a test after others: two of each test, and the rest."""
         picked, first, others = Counter[str](), list[Outcome](), list[Outcome]()
-        for each in self.outcomes:
-            if each.asked > 1 and each.test in self.tests:
-                picked[each.test] += 1
-                (first if picked[each.test] <= 2 else others).append(each)
+        for outcome in self.outcomes:
+            if outcome.asked > 1 and outcome.test in self.tests:
+                picked[outcome.test] += 1
+                (first if picked[outcome.test] <= 2 else others).append(outcome)
         return first, others
 
     def _seen_in_company(self, late: Sequence[Outcome]) -> set[str]:
@@ -188,7 +188,7 @@ class Run:
             return name != known, costs / (1 + test.kills + 20 * near), name
 
         known = self.remembered.get(key(mutant))
-        able = (name for name, each in self.tests.items() if each.passed and each.sites & mutant.sites)
+        able = (name for name, value in self.tests.items() if value.passed and value.sites & mutant.sites)
         return sorted((name for name in able if (key(mutant), name) not in self._doubted), key=rank)
 
     def _in_time(self, names: Sequence[str], patience: float) -> Iterator[str]:
@@ -239,9 +239,9 @@ class _Listener:
 def score(outcomes: Sequence[Outcome]) -> dict[str, dict[str, tuple[int, int]]]:
     """For each provider and side how many were seen, of how many."""
     seen, all_ = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for each in outcomes:
-        all_[each.mutant.provider, each.mutant.side] += 1
-        seen[each.mutant.provider, each.mutant.side] += each.test is not None
+    for outcome in outcomes:
+        all_[outcome.mutant.provider, outcome.mutant.side] += 1
+        seen[outcome.mutant.provider, outcome.mutant.side] += outcome.test is not None
     found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
     for (provider, side), count in sorted(all_.items()):
         found[provider][side] = (seen[provider, side], count)

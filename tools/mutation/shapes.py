@@ -7,16 +7,9 @@ from typing import Any
 
 from contracts import Operation, resolve
 
-__all__ = ["answer_schema", "fields", "named_operations"]
+__all__ = ["answer_schema", "fields"]
 
 DEEPEST = 6
-
-
-def named_operations(document: Any) -> Iterator[Operation]:
-    """The operations with a name of their own."""
-    from contracts import operations
-
-    return (each for each in operations(document) if "operationId" in each.spec)
 
 
 def answer_schema(found: Operation, status: str) -> Any:
@@ -34,13 +27,13 @@ def _fields(document: Any, schema: Any, path: tuple[str, ...]) -> Iterator[tuple
     schema = resolve(document, schema)
     if not isinstance(schema, dict) or len(path) > DEEPEST:
         return
-    for name, each in schema.get("properties", {}).items():
+    for name, value in schema.get("properties", {}).items():
         yield (*path, name)
-        yield from _fields(document, each, (*path, name))
+        yield from _fields(document, value, (*path, name))
     if isinstance(schema.get("items"), dict):
         yield from _fields(document, schema["items"], (*path, "[]"))
     if isinstance(schema.get("additionalProperties"), dict):
         yield from _fields(document, schema["additionalProperties"], (*path, "*"))
     for word in ("allOf", "anyOf", "oneOf"):
-        for each in schema.get(word, ()):
-            yield from _fields(document, each, path)
+        for item in schema.get(word, ()):
+            yield from _fields(document, item, path)
