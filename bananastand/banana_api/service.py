@@ -11,12 +11,13 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from bananastand.asgi.bodies import BodyBudget, BodyTooLarge, BudgetExceeded, ClientDisconnected, read_body
+from bananastand.asgi.bodies import BodyBudget, ClientDisconnected
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.operation import Operation
 from bananastand.contracts.operation_route import OperationRoute
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.request import ApiRequest, check_request, parse_body
+from bananastand.contracts.request_body import read_request_body
 from bananastand.contracts.response import ApiResponse, encode
 from bananastand.contracts.response_headers import Headers, add_refusal_headers, preflight_headers, response_headers
 
@@ -30,8 +31,6 @@ __all__ = ["BananaService", "banana_services"]
 
 log = logging.getLogger("bananastand.banana_api")
 
-RETRY_SECONDS = 5  # after which a client may send again what found no memory
-DRAIN = 32 * 2**20  # bytes of a body that is too large; after them the connection is closed
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -146,16 +145,7 @@ class BananaService(Starlette):
             raise ProviderError("unknown_credential")
 
     async def _read_body(self, method: str, headers: dict[str, str], receive: Receive, reservation: Any) -> bytes:
-        if method in ("GET", "HEAD") and "content-length" not in headers and "transfer-encoding" not in headers:
-            return b""
-        limit = self.api.max_body
-        try:
-            return await read_body(receive, limit, reservation, drain=DRAIN)
-        except BodyTooLarge:
-            raise ProviderError("too_large", "request entity too large", limit=limit) from None
-        except BudgetExceeded:
-            message = "too much is being sent: try again later"
-            raise ProviderError("fault", message, status=503, retry_after=RETRY_SECONDS) from None
+        return await read_request_body(receive, method, headers, self.api.max_body, reservation)
 
     async def _serve_no_operation(self, scope: Any, receive: Receive, send: Send) -> None:
         """Refuse an address without an operation, after its body was read."""

@@ -1,4 +1,4 @@
-"""Leg 3, what the clients make of answers: documented errors, and answers that no contract allows."""
+"""How the clients read responses: documented errors, and bodies against the contract."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_status_is_an_error_of_its_own_class(status: int, kind: type, httpserv
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "text"),
     [
         (b"", "an empty body"),
         (b"<html><title>502</title></html>", "<html><title>502"),
@@ -68,17 +68,17 @@ def test_a_status_is_an_error_of_its_own_class(status: int, kind: type, httpserv
     ],
     ids=["empty", "html", "truncated", "list", "null", "string", "wrong type", "wrong row", "deep", "no text"],
 )
-def test_an_answer_that_does_not_fit_is_said_to(content: bytes, told: str, httpserver: HTTPServer) -> None:
+def test_an_invalid_answer_is_an_error_that_quotes_it(content: bytes, text: str, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/models").respond_with_data(content, content_type="application/json")
 
     with pytest.raises(errors.APIResponseError) as caught, banana(httpserver) as client:
         client.list_models()
 
-    assert told in str(caught.value)
+    assert text in str(caught.value)
     assert len(httpserver.log) == 1, "asking again does not help"
 
 
-def test_a_field_the_contract_does_not_know_is_kept_or_refused(httpserver: HTTPServer) -> None:
+def test_an_unknown_field_is_kept_or_refused_by_a_strict_client(httpserver: HTTPServer) -> None:
     answer = {**MODELS, "result": {"models": [], "total": 0}}
     httpserver.expect_request("/v1/models").respond_with_json(answer)
 

@@ -1,4 +1,4 @@
-"""The log of a build as clients read it: where they ask, with which key, and what they make of what comes."""
+"""The log of a build, as the clients read it: its address, its key, invalid lines, a broken connection."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def read(kind: str, **options: Any) -> list[Any]:
         ({"base_url": "http://127.0.0.1:8000", "timeout": 5.0}, "ws://127.0.0.1:8000/ws/logs/a%2Fb", 5.0),
     ],
 )
-def test_where_a_log_is(kind: str, options: Any, url: str, patience: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_log_has_its_own_address(
+    kind: str, options: Any, url: str, patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     socket = Socket(monkeypatch, LINE, LINE)
 
     lines = read(kind, **options)
@@ -82,7 +84,7 @@ def test_where_a_log_is(kind: str, options: Any, url: str, patience: float, monk
 
 @KINDS
 @pytest.mark.parametrize("frame", ["no JSON", '{"t": 5}', b"\xff"])
-def test_a_line_that_does_not_fit(kind: str, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_line_of_a_build_log_is_an_error(kind: str, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     Socket(monkeypatch, LINE, frame)
 
     with pytest.raises(errors.APIResponseError) as caught:
@@ -94,16 +96,18 @@ def test_a_line_that_does_not_fit(kind: str, frame: Any, monkeypatch: pytest.Mon
 
 @KINDS
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
         (ConnectionRefusedError(111, "Connection\n refused"), "ConnectionRefusedError: [Errno 111] Connection refused"),
         (ConnectionClosedError(None, None), "ConnectionClosedError: no close frame received or sent"),
     ],
 )
-def test_a_log_that_breaks_off(kind: str, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_log_that_breaks_off_is_a_connection_error(
+    kind: str, error: Exception, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Socket(monkeypatch, LINE, error)
 
     with pytest.raises(errors.APIConnectionError) as caught:
         read(kind)
 
-    assert str(caught.value) == f"GET wss://build.banana.dev/ws/logs/a%2Fb: {told}"
+    assert str(caught.value) == f"GET wss://build.banana.dev/ws/logs/a%2Fb: {text}"

@@ -1,4 +1,4 @@
-"""The pages on the clients: every example runs against the mocks, and every method has one."""
+"""The pages on the clients: every example runs against the mocks, and every method has an example."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def test_the_examples_of_a_page_run(page: str, stand: MockSession, mock_server: 
 
     if page == "README":
         return
-    wanted = {name for name in methods(page) if operation(page, name)}
+    documented = {name for name in methods(page) if operation(page, name)}
     succeeded = {call.operation for call in stand.journal if call.provider == PAGES[page] and call.status < 400}
-    assert wanted - succeeded == set()
+    assert documented - succeeded == set()
 
 
 def methods(page: str) -> list[str]:
@@ -106,10 +106,10 @@ def test_the_tree_of_errors_is_that_of_the_code() -> None:
 
 
 def test_the_keys_of_the_pages_are_the_mocks(mock_server: RunningServer) -> None:
-    told = {
+    exported = {
         name: value
         for page in PAGES
         for name, value in re.findall(r"^export (\w+)=(\S+)$", (FOLDER / f"{page}.md").read_text(), re.M)
     }
     known = mock_server.default.world.credentials
-    assert told == {name: known[kind][0] for name, kind in VARIABLES.items()}
+    assert exported == {name: known[kind][0] for name, kind in VARIABLES.items()}

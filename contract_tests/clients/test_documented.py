@@ -1,6 +1,6 @@
-"""Leg 3 without a socket: at the provider's own address, every documented answer and error is fed to every method.
+"""Every method of the clients reads every documented response and error, at the provider's own address.
 
-What is fed is made of the contract by `filled`, held to it by jsonschema-rs, and expected back whole.
+`sample` makes the bodies from the contract, jsonschema-rs checks them, and the client must return every field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from bananastand.clients import errors as raised
 from client_calls import CASES, CLIENTS, Case
 from contracts import Operation, contract, errors, operation, request_errors, resolve
-from filled import filled
+from sample_values import sample
 
 KEY = "at_r0123456789abcdef0123456789abcdef"
 BASES = {
@@ -95,7 +95,7 @@ JSON_CASES = [
 def test_a_documented_answer_comes_back_whole(case: Case, full: bool, twin: int, caught: respx.MockRouter) -> None:
     found = operation(contract(case.provider), case.operation)
     status, content = success(found)
-    body = filled(found.document, content["application/json"]["schema"], full=full)
+    body = sample(found.document, content["application/json"]["schema"], full=full)
     assert errors(found.document, content["application/json"]["schema"], body) == []
     route = caught.route().respond(status, json=body)
 
@@ -159,22 +159,22 @@ def test_a_documented_error_is_raised_with_its_text(case: Case, status: str, cau
     found = operation(contract(case.provider), case.operation)
     content = resolve(found.document, found.spec["responses"][status]).get("content", {})
     if "text/plain" in content:
-        body, told = BANANAS_TEXT, " ".join(BANANAS_TEXT.split())
+        body, text = BANANAS_TEXT, " ".join(BANANAS_TEXT.split())
         answer = httpx.Response(int(status), text=BANANAS_TEXT)
     elif "application/json" in content:
         schema = content["application/json"]["schema"]
-        body = filled(found.document, schema, full=True)
+        body = sample(found.document, schema, full=True)
         assert errors(found.document, schema, body) == []
-        told, answer = text_of(case.provider, body), httpx.Response(int(status), json=body)
+        text, answer = text_of(case.provider, body), httpx.Response(int(status), json=body)
     else:
-        body, told, answer = "", "an empty body", httpx.Response(int(status))
+        body, text, answer = "", "an empty body", httpx.Response(int(status))
     caught.route().mock(return_value=answer)
 
     with pytest.raises(CLASSES[status]) as error:
         called(case)
 
     assert type(error.value) is CLASSES[status]
-    assert (error.value.status, error.value.message, error.value.body) == (int(status), f"{status} {told}", body)
+    assert (error.value.status, error.value.message, error.value.body) == (int(status), f"{status} {text}", body)
     assert KEY not in str(error.value)
 
 

@@ -6,13 +6,17 @@ The clock starts at 2026-01-01T00:00:00Z.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
+from pytest_httpserver import HTTPServer
 
+from bananastand_mocks import start
 from bananastand_mocks.bananadev import BananaDev, BananaDevUpstream
-from callers import Caller
+from bananastand_mocks.bananadev.http_runtime import HttpRuntime
+from gateway_caller import GatewayCaller
 from in_process import InProcess
 
 KEY = "11111111-1111-1111-1111-111111111111"
@@ -21,9 +25,9 @@ DEPLOY = {"modelKey": "value", "source": "https://git.test/one"}
 
 
 @pytest.fixture
-def call() -> Caller:
+def call() -> GatewayCaller:
     """The gateway."""
-    return Caller(BananaDevUpstream(), "development")
+    return GatewayCaller(BananaDevUpstream(), "development")
 
 
 @pytest.fixture
@@ -40,7 +44,7 @@ def run(banana: InProcess, project: str, **body: Any) -> httpx2.Response:
     return banana("POST", f"/run/{project}/", json={"prompt": "a", **body})
 
 
-def usage(call: Caller) -> Any:
+def usage(call: GatewayCaller) -> Any:
     return call.result("GET", "/v1/usage")["summary"]
 
 
@@ -48,7 +52,7 @@ def usage(call: Caller) -> Any:
 
 
 @pytest.mark.parametrize(("idle", "cold_starts"), [(30, 1), (31, 2)])
-def test_a_replica_stays_warm_for_the_idle_timeout(idle: int, cold_starts: int, call: Caller) -> None:
+def test_a_replica_stays_warm_for_the_idle_timeout(idle: int, cold_starts: int, call: GatewayCaller) -> None:
     for seconds in (idle, 0):
         call.result("POST", "/v1/run", RUN)
         call.world.clock.advance(seconds)
@@ -56,7 +60,7 @@ def test_a_replica_stays_warm_for_the_idle_timeout(idle: int, cold_starts: int, 
     assert (usage(call)["runs"], usage(call)["coldStarts"]) == (2, cold_starts)
 
 
-def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: Caller) -> None:
+def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: GatewayCaller) -> None:
     call.world.tasks.finish_after_seconds(90)
     call.world.tasks.fail_next(1, "no memory")
     failing = call.result("POST", "/v1/start", RUN)["callID"]
@@ -71,7 +75,60 @@ def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: Caller) 
     assert "no memory" in answer.json()["message"]
 
 
-def test_the_days_and_the_models_of_usage_add_up(call: Caller) -> None:
+def test_usage_of_one_cold_run(call: GatewayCaller) -> None:
+    call.world.tasks.finish_after_seconds(2)
+    call.result("POST", "/v1/start", RUN)
+    call.world.clock.advance(2)
+
+    counts = {"runs": 1, "succeeded": 1, "failed": 0, "computeSeconds": 2.0}
+    assert call.result("GET", "/v1/usage") == {
+        "startDate": "2025-12-03",
+        "endDate": "2026-01-01",
+        "summary": {**counts, "coldStarts": 1},
+        "daily": [{"date": "2026-01-01", **counts}],
+        "models": [{"modelKey": "value", "runs": 1, "computeSeconds": 2.0}],
+    }
+
+
+@pytest.mark.parametrize(("id", "kept"), [("mine", True), ("", False), (5, False)])
+def test_a_refused_run_keeps_the_callers_id_if_it_is_text(id: Any, kept: bool, banana: InProcess) -> None:
+    body = {"apiKey": "wrong", "modelKey": "m", "modelInputs": {}, "id": id}
+
+    refused = banana("POST", "/start/v4", json=body).json()
+
+    assert refused["message"] == "error: Invalid API key"
+    assert (refused["id"] == id) is kept
+    assert isinstance(refused["id"], str)
+    assert len(refused["id"]) > 0
+
+
+def test_a_provoked_error_of_the_queue_has_its_own_status(banana: InProcess) -> None:
+    banana.world.faults.next_calls(1, "status", status=500)
+
+    response = banana("POST", "/start/v4", json={"apiKey": KEY, "modelKey": "m", "modelInputs": {}})
+
+    assert (response.status_code, response.json()) == (500, {"message": "error: Internal server error"})
+
+
+def test_a_body_nested_deeper_than_a_hundred_levels_is_refused(banana: InProcess) -> None:
+    def create(levels: int) -> httpx2.Response:
+        content = b'{"name": "a", "more": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+        return banana("POST", "/v1/projects", content=content, headers={"content-type": "application/json"})
+
+    refused = create(101)
+
+    assert create(100).status_code == 200
+    assert (refused.status_code, refused.json()) == (400, {"message": "nested deeper than 100 levels"})
+
+
+def test_a_new_project_has_the_default_settings(banana: InProcess) -> None:
+    project = banana("GET", f"/v1/projects/{create_project(banana)}").json()
+
+    settings = {"minReplicas": 0, "maxReplicas": 3, "inferenceTimeout": 300, "idleTimeout": 30}
+    assert {name: project[name] for name in settings} == settings
+
+
+def test_the_days_and_the_models_of_usage_add_up(call: GatewayCaller) -> None:
     for _ in range(2):
         call.result("POST", "/v1/run", RUN)
     call.world.clock.advance(86_400)
@@ -99,6 +156,20 @@ def test_a_busy_app_answers_423_and_an_unknown_route_404(banana: InProcess) -> N
     banana.world.settings["bananadev.busy"] = True
 
     assert (run(banana, project).status_code, run(banana, project).content) == (423, b"")
+
+
+@pytest.mark.parametrize(("status", "failed"), [(399, 0), (400, 1)])
+def test_a_forwarded_call_counts_as_failed_from_status_400(status: int, failed: int, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/").respond_with_json({}, status=status)
+    with start("bananadev", "banana-native", runtime=partial(HttpRuntime, url=httpserver.url_for(""))) as server:
+        own, gateway = server.endpoint("banana-native"), server.endpoint("bananadev")
+        headers = {"x-banana-api-key": own.key}
+        project = httpx2.get(f"{own.base_url}/v1/projects", headers=headers).json()["results"][0]["id"]
+        answer = httpx2.post(f"{own.base_url}/run/{project}/", json={}, headers=headers)
+        found = httpx2.get(f"{gateway.base_url}/v1/usage", params={"api_token": gateway.key}).json()["result"]
+
+    assert answer.status_code == status
+    assert (found["summary"]["runs"], found["summary"]["failed"]) == (1, failed)
 
 
 def test_a_run_url_answers_invalid_json_as_flask_does(banana: InProcess) -> None:
@@ -143,7 +214,9 @@ def test_a_provoked_status_has_bananas_text(status: int, text: str, banana: InPr
         ("no Dockerfile", ["queued", "building", "building", "failed", "failed", "failed"]),
     ],
 )
-def test_a_deployment_follows_the_timetable_of_the_settings(reason: str | None, seen: list[str], call: Caller) -> None:
+def test_a_deployment_follows_the_timetable_of_the_settings(
+    reason: str | None, seen: list[str], call: GatewayCaller
+) -> None:
     call.world.settings["bananadev.build_seconds"] = [1, 2, 3]
     if reason is not None:
         call.world.tasks.fail_next(1, reason)
@@ -159,7 +232,7 @@ def test_a_deployment_follows_the_timetable_of_the_settings(reason: str | None, 
     assert (deployments[-1]["finishedAt"], deployments[-1].get("message")) == (finished, reason)
 
 
-def test_a_model_is_addressed_by_its_key_in_lower_case_with_hyphens(call: Caller) -> None:
+def test_a_model_is_addressed_by_its_key_in_lower_case_with_hyphens(call: GatewayCaller) -> None:
     def address(key: str) -> str:
         call.result("POST", "/v1/deploy", {**DEPLOY, "modelKey": key})
         return call.result("GET", "/v1/models/model_key", model_key=key)["url"].rpartition("/")[2]

@@ -14,7 +14,7 @@ import pytest
 
 from bananastand_mocks.falai import FalAI, FalAIUpstream
 from bananastand_mocks.running import MockSession
-from callers import Caller
+from gateway_caller import GatewayCaller
 from in_process import InProcess
 
 INSTANCES = "/v1/compute/instances"
@@ -25,8 +25,8 @@ HOUR = 3600
 
 
 @pytest.fixture
-def call() -> Caller:
-    return Caller(FalAIUpstream(), "empty")
+def call() -> GatewayCaller:
+    return GatewayCaller(FalAIUpstream(), "empty")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def native() -> InProcess:
     return InProcess(FalAI(), kind="empty", headers={"authorization": "Key fal-bananastand"})
 
 
-def start_instance(call: Caller) -> str:
+def start_instance(call: GatewayCaller) -> str:
     """The id of a new instance that has just become active."""
     id = call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})["id"]
     call.world.clock.advance(30)
@@ -77,8 +77,8 @@ def test_a_window_may_be_empty_but_not_end_before_it_starts(native: InProcess) -
 def test_a_bound_window_is_widened_to_its_buckets(bound: str, quantity: list[float], stand: MockSession) -> None:
     gateway, own = stand.endpoint("falai"), stand.endpoint("fal-native")
     token = {"api_token": gateway.key}
-    made = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
-    id = made.json()["result"]["id"]
+    created = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
+    id = created.json()["result"]["id"]
     stand.clock.advance(30 + HOUR / 2)
     httpx2.post(f"{gateway.base_url}{ONE}/stop", params={**token, "instance_id": id})
     stand.clock.advance(HOUR)
@@ -99,13 +99,13 @@ def test_a_bound_window_is_widened_to_its_buckets(bound: str, quantity: list[flo
 def test_the_states_of_an_instance_in_the_words_of_either_address(stand: MockSession) -> None:
     gateway, own = stand.endpoint("falai"), stand.endpoint("fal-native")
     token = {"api_token": gateway.key}
-    made = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
-    id = made.json()["result"]["id"]
+    response = httpx2.post(f"{gateway.base_url}{INSTANCES}", params=token, json={"instance_type": "gpu-1x-a10g"})
+    id = response.json()["result"]["id"]
 
     def states() -> tuple[str, str]:
         here = httpx2.get(f"{gateway.base_url}{ONE}", params={**token, "instance_id": id})
-        there = httpx2.get(f"{own.base_url}{INSTANCES}/{id}", headers={"authorization": f"Key {own.key}"})
-        return here.json()["result"]["status"], there.json()["status"]
+        native = httpx2.get(f"{own.base_url}{INSTANCES}/{id}", headers={"authorization": f"Key {own.key}"})
+        return here.json()["result"]["status"], native.json()["status"]
 
     def change(action: str) -> None:
         httpx2.post(f"{gateway.base_url}{ONE}/{action}", params={**token, "instance_id": id})
@@ -129,7 +129,7 @@ def test_the_states_of_an_instance_in_the_words_of_either_address(stand: MockSes
     ]
 
 
-def test_the_address_of_an_instance_is_in_a_range_for_documentation(call: Caller) -> None:
+def test_the_address_of_an_instance_is_in_a_range_for_documentation(call: GatewayCaller) -> None:
     addresses = [call.result("GET", ONE, instance_id=start_instance(call))["ip"] for _ in range(5)]
 
     assert [address.rpartition(".")[0] for address in addresses] == ["203.0.113"] * 5
@@ -137,7 +137,7 @@ def test_the_address_of_an_instance_is_in_a_range_for_documentation(call: Caller
 
 
 @pytest.mark.parametrize(("minutes", "points", "first"), [(0, 1, 0), (59, 60, 0), (60, 60, 1), (90, 60, 31)])
-def test_a_meter_has_a_point_a_minute_and_the_last_sixty(minutes: int, points: int, first: int, call: Caller) -> None:
+def test_a_meter_shows_the_last_sixty_minutes(minutes: int, points: int, first: int, call: GatewayCaller) -> None:
     id = start_instance(call)
     began = call.world.clock.now()
     call.world.clock.advance(60 * minutes)
@@ -149,7 +149,7 @@ def test_a_meter_has_a_point_a_minute_and_the_last_sixty(minutes: int, points: i
     assert [point for point in found if not 0 <= point["value"] <= 100] == []
 
 
-def test_an_instance_stopped_as_soon_as_it_runs_costs_nothing(call: Caller) -> None:
+def test_an_instance_stopped_as_soon_as_it_runs_costs_nothing(call: GatewayCaller) -> None:
     id = start_instance(call)
     call.result("POST", f"{ONE}/stop", instance_id=id)
     call.result("DELETE", ONE, instance_id=id)
@@ -160,7 +160,7 @@ def test_an_instance_stopped_as_soon_as_it_runs_costs_nothing(call: Caller) -> N
 @pytest.mark.parametrize(
     ("instance_type", "hourly"), [("gpu_8x_h100_sxm5", 15.12), ("gpu_1x_h100_sxm5", 1.89), ("gpu-1x-a10g", 1.2)]
 )
-def test_an_hour_of_an_instance_costs_its_price(instance_type: str, hourly: float, call: Caller) -> None:
+def test_an_hour_of_an_instance_costs_its_price(instance_type: str, hourly: float, call: GatewayCaller) -> None:
     call.result("POST", INSTANCES, {"instance_type": instance_type})
     call.world.clock.advance(30 + HOUR)
 
@@ -172,6 +172,30 @@ def test_an_hour_of_an_instance_costs_its_price(instance_type: str, hourly: floa
         hourly,
         hourly,
     )
+
+
+def test_a_row_of_usage_has_quantity_price_and_discount(stand: MockSession) -> None:
+    own = stand.endpoint("fal-native")
+    headers = {"authorization": f"Key {own.key}"}
+    httpx2.post(f"{own.base_url}{INSTANCES}", json=NODE, headers=headers)
+    stand.clock.advance(2.5 * HOUR)  # it runs after 30 s
+
+    response = httpx2.get(f"{own.base_url}/v1/models/usage", params={"expand": "summary"}, headers=headers)
+
+    assert response.json()["summary"] == [
+        {
+            "endpoint_id": "compute/gpu_1x_h100_sxm5",
+            "unit": "hours",
+            "quantity": 2.491667,
+            "unit_price": 1.89,
+            "percent_discount": None,
+            "cost_subtotal": 4.70925,
+            "cost_discount": 0,
+            "cost_total": 4.70925,
+            "cost": 4.70925,
+            "currency": "USD",
+        }
+    ]
 
 
 def test_an_idempotency_key_is_remembered_for_ten_minutes(native: InProcess) -> None:
@@ -195,18 +219,18 @@ def cursor(number: int) -> str:
 @pytest.mark.parametrize(
     ("page", "rows", "following"), [(0, 2, 2), (1, 2, 2), (2, 2, 3), (3, 1, None), (4, 0, None), (1_000_000, 0, None)]
 )
-def test_a_cursor_holds_the_number_of_a_page(page: int, rows: int, following: int | None, call: Caller) -> None:
-    made = [call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})["id"] for _ in range(5)]
+def test_a_cursor_holds_the_number_of_a_page(page: int, rows: int, following: int | None, call: GatewayCaller) -> None:
+    ids = [call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})["id"] for _ in range(5)]
 
     found = call.result("GET", INSTANCES, limit=2, cursor=cursor(page))
 
     start = 2 * (max(page, 1) - 1)
-    assert [row["id"] for row in found["instances"]] == made[start : start + rows]
+    assert [row["id"] for row in found["instances"]] == ids[start : start + rows]
     assert found["next_cursor"] == (None if following is None else cursor(following))
     assert found["has_more"] == (following is not None)
 
 
-def test_a_page_has_fifty_rows_unless_the_query_says_otherwise(call: Caller, native: InProcess) -> None:
+def test_a_page_has_fifty_rows_unless_the_query_says_otherwise(call: GatewayCaller, native: InProcess) -> None:
     for _ in range(51):
         call.result("POST", INSTANCES, {"instance_type": "gpu-1x-a10g"})
         native("POST", INSTANCES, json=NODE)
@@ -220,7 +244,7 @@ def test_a_page_has_fifty_rows_unless_the_query_says_otherwise(call: Caller, nat
 # Prices ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_second_tier_of_a_price_begins_at_ten_thousand_and_is_a_tenth_cheaper(call: Caller) -> None:
+def test_the_second_tier_of_a_price_begins_at_ten_thousand_and_is_a_tenth_cheaper(call: GatewayCaller) -> None:
     (price,) = call.result("GET", "/v1/pricing", model_id="fal-ai/flux/dev")["prices"]
 
     assert price["usage_tiers"] == [

@@ -64,9 +64,9 @@ def test_the_definition_describes_an_operation(name: str, call: InProcess) -> No
 
 def test_the_definition_marks_a_parameter_of_the_path(name: str, call: InProcess) -> None:
     place = "model_key" if name == "bananadev" else "model_id"
-    told = call("GET", "/definition").json()["paths"][f"/v1/models/{place}"]["get"]["parameters"]
+    parameters = call("GET", "/definition").json()["paths"][f"/v1/models/{place}"]["get"]["parameters"]
 
-    assert [(row["in"], row["required"]) for row in told if row["name"] == place] == [("path", True)]
+    assert [(row["in"], row["required"]) for row in parameters if row["name"] == place] == [("path", True)]
     listed = call("GET", "/definition").json()["paths"]["/v1/models"]["get"]["parameters"]
     assert {(row["in"], row["required"]) for row in listed} <= {("query", False)}
 
@@ -83,11 +83,11 @@ def test_the_definition_marks_required_fields_of_a_body() -> None:
 
 
 def test_the_metadata_lists_each_address_once(name: str, call: InProcess) -> None:
-    told = call("GET", "/metadata").json()
+    metadata = call("GET", "/metadata").json()
 
-    assert told["message"] == f"API metadata for {name}"
-    assert told["res"]["AI Cloud"]["id"] == name
-    paths = told["res"]["AI Cloud"]["paths"]
+    assert metadata["message"] == f"API metadata for {name}"
+    assert metadata["res"]["AI Cloud"]["id"] == name
+    paths = metadata["res"]["AI Cloud"]["paths"]
     assert {"/v1/models", "/v1/models~get"} <= set(paths)
     assert len(paths) == len(set(paths))
     assert "/" not in paths
@@ -95,11 +95,11 @@ def test_the_metadata_lists_each_address_once(name: str, call: InProcess) -> Non
 
 
 def test_the_envelope_of_a_success(name: str, call: InProcess) -> None:
-    whole = call("GET", "/v1/models", params=TOKEN).json()
+    body = call("GET", "/v1/models", params=TOKEN).json()
 
-    assert list(whole) == ["message", "provider", "result", "response_headers"]
-    assert (whole["message"], whole["provider"]) == ("Request completed", name)
-    assert whole["response_headers"]["content-type"] == "application/json"
+    assert list(body) == ["message", "provider", "result", "response_headers"]
+    assert (body["message"], body["provider"]) == ("Request completed", name)
+    assert body["response_headers"]["content-type"] == "application/json"
 
 
 def test_the_envelope_of_an_error(name: str, call: InProcess) -> None:
@@ -107,20 +107,20 @@ def test_the_envelope_of_an_error(name: str, call: InProcess) -> None:
     answer = call("GET", f"/v1/models/{place}", params={**TOKEN, place: "none"})
 
     assert answer.status_code == 404
-    whole = answer.json()
-    assert list(whole) == ["message", "provider", "error", "headers"]
-    told = "Model not found" if name == "bananadev" else "Error received from the falai API"
-    assert (whole["message"], whole["provider"]) == (told, name)
-    assert call("GET", f"/v1/models/{place}", params=TOKEN).json()["error"] == whole["error"], "as of the word null"
+    body = answer.json()
+    assert list(body) == ["message", "provider", "error", "headers"]
+    message = "Model not found" if name == "bananadev" else "Error received from the falai API"
+    assert (body["message"], body["provider"]) == (message, name)
+    assert call("GET", f"/v1/models/{place}", params=TOKEN).json()["error"] == body["error"], "as of the word null"
 
 
 def test_a_401_shows_the_request(name: str, call: InProcess) -> None:
     answer = call("GET", "/v1/models", params={"search": "a"}, headers={"x-own": "b"})
 
-    told = answer.json()
-    assert told["message"] == "A valid API token is required to access this API."
-    assert (told["provider"], told["error"]["code"]) == (name, 401)
-    shown = told["error"]["logging"]
-    assert (shown["method"], shown["status_code"], shown["message"]) == ("GET", 401, told["message"])
-    assert shown["path"].endswith("/v1/models")
-    assert (shown["query"], shown["headers"]["x-own"]) == ({"search": "a"}, "b")
+    body = answer.json()
+    assert body["message"] == "A valid API token is required to access this API."
+    assert (body["provider"], body["error"]["code"]) == (name, 401)
+    logged = body["error"]["logging"]
+    assert (logged["method"], logged["status_code"], logged["message"]) == ("GET", 401, body["message"])
+    assert logged["path"].endswith("/v1/models")
+    assert (logged["query"], logged["headers"]["x-own"]) == ({"search": "a"}, "b")

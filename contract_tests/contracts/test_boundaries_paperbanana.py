@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from banana_paper import KEY, Caller, refusal
 from bananastand_mocks.paperbanana import PaperBanana
 from bananastand_mocks.paperbanana.vlm import Question, VlmError
+from paperbanana_caller import KEY, PaperBananaCaller, refusal
 
 TWO = {"source_task_ids": ["task_a", "task_b"]}
-HOOK = "https://example.com/hook"
 
 
 @pytest.fixture
-def call() -> Caller:
-    return Caller("empty")
+def call() -> PaperBananaCaller:
+    return PaperBananaCaller("empty")
 
 
 # Requests --------------------------------------------------------------------------------------------------------
@@ -35,25 +34,25 @@ def call() -> Caller:
     ],
 )
 def test_a_layout_of_another_form_is_refused(layout: str, text: str) -> None:
-    assert refusal(Caller("documents")("POST", "/api/composite", {**TWO, "layout": layout})) == (422, text)
+    assert refusal(PaperBananaCaller("documents")("POST", "/api/composite", {**TWO, "layout": layout})) == (422, text)
 
 
 @pytest.mark.parametrize("layout", ["AUTO", "1x2", "2X3"])
 def test_a_layout_is_read_in_either_case(layout: str) -> None:
-    assert Caller("documents")("POST", "/api/composite", {**TWO, "layout": layout}).status_code == 202
+    assert PaperBananaCaller("documents")("POST", "/api/composite", {**TWO, "layout": layout}).status_code == 202
 
 
 def test_a_composite_has_a_hundred_panels_at_most() -> None:
     def compose(panels: int) -> Any:
         body = {"source_task_ids": ["task_a"] * panels, "labels": [f"({number})" for number in range(panels)]}
-        return Caller("documents")("POST", "/api/composite", body)
+        return PaperBananaCaller("documents")("POST", "/api/composite", body)
 
     assert compose(100).status_code == 202
     assert refusal(compose(101)) == (422, "source_task_ids: List should have at most 100 items")
 
 
 @pytest.mark.parametrize("data", ["{}", "[1, 2]", "5", '"text"', "null"])
-def test_data_json_takes_any_json(data: str, call: Caller) -> None:
+def test_data_json_takes_any_json(data: str, call: PaperBananaCaller) -> None:
     assert call("POST", "/api/plot", {"data_json": data, "intent": "bars"}).status_code == 202
 
 
@@ -66,13 +65,13 @@ def test_data_json_takes_any_json(data: str, call: Caller) -> None:
         ("[" * 500 + "]" * 500, "nested too deeply"),
     ],
 )
-def test_data_json_that_is_no_json_is_refused_with_the_parsers_reason(data: str, text: str, call: Caller) -> None:
+def test_invalid_data_json_is_refused_with_the_parsers_reason(data: str, text: str, call: PaperBananaCaller) -> None:
     refused = call("POST", "/api/plot", {"data_json": data, "intent": "bars"})
 
     assert refusal(refused) == (422, f"Invalid JSON in data_json: {text}")
 
 
-def test_an_unknown_vlm_provider_is_quoted_in_part(call: Caller) -> None:
+def test_an_unknown_vlm_provider_is_quoted_in_part(call: PaperBananaCaller) -> None:
     refused = call("POST", "/api/plot", {"data_json": "[1]", "intent": "bars", "vlm_provider": "x" * 101})
 
     assert refusal(refused) == (
@@ -90,65 +89,23 @@ def test_an_unknown_vlm_provider_is_quoted_in_part(call: Caller) -> None:
     ],
 )
 def test_a_field_of_another_kind_is_named(name: str, text: str) -> None:
-    assert refusal(Caller("documents")("POST", "/api/composite", {**TWO, name: "left"})) == (422, text)
+    assert refusal(PaperBananaCaller("documents")("POST", "/api/composite", {**TWO, name: "left"})) == (422, text)
 
 
 # Keys ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_is_found_by_a_mask_only_if_it_fits_one_key(call: Caller) -> None:
+def test_a_key_is_found_by_a_mask_only_if_it_fits_one_key(call: PaperBananaCaller) -> None:
     key = call.new_key()
     assert call.detail(f"{key[:9]}...")["name"] == "team"
     for other in (f"{key[:8]}...", f"{key[:10]}...", key[:9], "..."):
         assert refusal(call("GET", f"/api/admin/keys/{other}")) == (404, "API key not found")
 
 
-def test_a_key_counts_its_own_use_and_shows_the_last_hundred(call: Caller) -> None:
-    call.submit()
-    call.key = call.new_key(quota=101)
-    tasks = [call.submit() for _ in range(101)]
-
-    detail = call.detail(call.key)
-
-    assert (detail["quota_remaining"], detail["quota_total"], detail["total_used"]) == (0, 101, 101)
-    log = detail["usage_log"]
-    assert [row["task_id"] for row in log] == tasks[:0:-1]
-    assert (log[0]["endpoint"], log[0]["created_at"]) == ("plot", "2026-01-01T00:00:00+00:00")
-    assert refusal(call("POST", "/api/plot", {"data_json": "[1]", "intent": "bars"})) == (403, "Quota exhausted")
-
-
-def test_an_update_of_a_key_changes_the_named_fields_only(call: Caller) -> None:
-    key = call.new_key(quota=5, webhook_url=HOOK, webhook_secret="hush")
-
-    def changed(**fields: Any) -> Any:
-        row = call.ok("PATCH", f"/api/admin/keys/{key}", fields)
-        return {name: row[name] for name in ("quota_remaining", "quota_total", "active", "webhook_url")}
-
-    row = {"quota_remaining": 5, "quota_total": 5, "active": True, "webhook_url": HOOK}
-    assert changed() == row
-    assert changed(quota_remaining=0) == {**row, "quota_remaining": 0}
-    assert changed(active=False, quota_total=9) == {**row, "quota_remaining": 0, "quota_total": 9, "active": False}
-    assert changed(webhook_url="", webhook_secret="")["webhook_url"] is None
-
-
-def test_an_exhausted_quota_blocks_polling_only_where_a_setting_says_so(call: Caller) -> None:
-    call.key = call.new_key(quota=1)
-    task = call.submit()
-
-    assert call("GET", f"/api/tasks/{task}").status_code == 200
-    call.world.settings["paperbanana.quota_blocks_polling"] = True
-    assert call("GET", f"/api/tasks/{task}").status_code == 403
-
-
-def test_a_wrong_key_of_an_admin_is_called_so(call: Caller) -> None:
-    assert refusal(call("GET", "/api/admin/keys", authorization="Bearer wrong")) == (401, "Invalid admin key")
-    assert refusal(call("GET", "/api/tasks/none", authorization="Bearer wrong")) == (401, "Invalid API key")
-
-
 # Tasks -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_task_is_pending_for_a_fifth_of_its_time(call: Caller) -> None:
+def test_a_task_is_pending_for_a_fifth_of_its_time(call: PaperBananaCaller) -> None:
     call.world.tasks.finish_after_seconds(10)
     task = call.submit()
 
@@ -160,15 +117,8 @@ def test_a_task_is_pending_for_a_fifth_of_its_time(call: Caller) -> None:
     assert seen == ["pending", "pending", "running", "running", "completed"]
 
 
-def test_a_task_finishes_after_the_polls_that_a_test_asks_for(call: Caller) -> None:
-    call.world.tasks.finish_after_polls(2)
-    task = call.submit()
-
-    assert [call.task(task)["status"] for _ in range(4)] == ["running", "running", "completed", "completed"]
-
-
 @pytest.mark.parametrize("seconds", [4.0, [4.0, 4.0]])
-def test_a_setting_says_how_long_a_task_takes(seconds: Any, call: Caller) -> None:
+def test_a_setting_says_how_long_a_task_takes(seconds: Any, call: PaperBananaCaller) -> None:
     call.world.settings["paperbanana.seconds"] = seconds
     task = call.submit()
 
@@ -178,13 +128,15 @@ def test_a_setting_says_how_long_a_task_takes(seconds: Any, call: Caller) -> Non
     assert call.task(task)["status"] == "completed"
 
 
-def test_a_task_can_be_made_to_fail_with_a_reason(call: Caller) -> None:
+def test_a_task_can_be_made_to_fail_with_a_reason(call: PaperBananaCaller) -> None:
     call.world.tasks.finish_after_seconds(10)
     call.world.tasks.fail_next(1, "no ink")
     failing, following = call.submit(), call.submit()
     call.world.clock.advance(10)
 
     assert (call.task(failing)["status"], call.task(failing)["error"]) == ("failed", "no ink")
+    detail = call.ok("GET", f"/api/admin/history/{failing}")
+    assert (detail["status"], detail["error"], detail["image_base64"]) == ("failed", "no ink", None)
     assert call.task(following)["status"] == "completed"
 
 
@@ -196,7 +148,7 @@ class Unreachable:
 
 
 def test_a_task_fails_with_the_reason_of_its_vlm(caplog: pytest.LogCaptureFixture) -> None:
-    call = Caller("empty", PaperBanana(vlm=Unreachable()))
+    call = PaperBananaCaller("empty", PaperBanana(vlm=Unreachable()))
     task = call.submit()
     call.world.clock.advance(1)
 
@@ -204,17 +156,7 @@ def test_a_task_fails_with_the_reason_of_its_vlm(caplog: pytest.LogCaptureFixtur
     assert [record.message for record in caplog.records] == [f"task {task} failed: no answer"]
 
 
-@pytest.mark.parametrize(
-    ("output_formats", "formats"),
-    [(["svg", "pdf", "svg"], ["png", "svg", "pdf"]), (["png"], ["png"]), ([], ["png"])],
-)
-def test_png_is_always_among_the_artifacts(output_formats: list[str], formats: list[str], call: Caller) -> None:
-    task = call.submit(output_formats=output_formats)
-
-    assert sorted(call.task(task)["artifacts"]) == sorted(formats)
-
-
-def test_the_history_is_paged_twenty_at_a_time_latest_first(call: Caller) -> None:
+def test_the_history_is_paged_twenty_at_a_time_latest_first(call: PaperBananaCaller) -> None:
     tasks = [call.submit() for _ in range(3)]
 
     def page(query: str = "") -> tuple[list[int], dict[str, int]]:

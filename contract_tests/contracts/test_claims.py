@@ -1,4 +1,4 @@
-"""The claims: each named once, with its source, how sure it is, and a test of its name that it holds."""
+"""The claims: each has a name, a source and a confidence, and a test of its name."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def test_a_claim_has_a_test_of_its_name(name: str):
     files = HERE.glob(f"test_claims_{name.replace('-', '_')}*.py")
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
     written = {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
-    wanted = {"test_" + re.sub("[.-]", "_", claim["id"]) for claim in claims(name)}
-    assert wanted - written == set()
+    expected = {"test_" + re.sub("[.-]", "_", claim["id"]) for claim in claims(name)}
+    assert expected - written == set()

@@ -1,4 +1,4 @@
-"""Each claim of claims/fal-native.yaml, made good by the mock over HTTP. A test has the name of its claim."""
+"""The mock keeps each claim of claims/fal-native.yaml, over HTTP. A test has the name of its claim."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def test_fal_native_pricing_flux_dev(call: InProcess):
 
 
 def test_fal_native_pricing_estimate(call: InProcess):
-    asked = {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": {"unit_quantity": 100}}}
-    assert call("POST", "/v1/models/pricing/estimate", json=asked).json()["total_cost"] == 2.5
+    body = {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": {"unit_quantity": 100}}}
+    assert call("POST", "/v1/models/pricing/estimate", json=body).json()["total_cost"] == 2.5
 
 
 def test_fal_native_pricing_unknown(call: InProcess):
@@ -146,17 +146,17 @@ def test_fal_native_usage_expand(call: InProcess):
 def test_fal_native_analytics_expand(call: InProcess):
     (filled,) = [bucket for bucket in buckets(call("GET", f"{ANALYTICS}&{JANUARY}")) if bucket["results"]]
     assert filled["results"] == [{"endpoint_id": "fal-ai/flux-pro", "request_count": 3}]
-    asked = call("GET", f"{ANALYTICS}&{JANUARY}&expand=summary,p95_duration,error_count").json()
-    assert asked["summary"] == [{"endpoint_id": "fal-ai/flux-pro", "p95_duration": 5.0, "error_count": 1}]
+    expanded = call("GET", f"{ANALYTICS}&{JANUARY}&expand=summary,p95_duration,error_count").json()
+    assert expanded["summary"] == [{"endpoint_id": "fal-ai/flux-pro", "p95_duration": 5.0, "error_count": 1}]
     assert call("GET", f"{ANALYTICS}&expand=summary,speed").status_code == 400
 
 
 def test_fal_native_instances_lifecycle(call: InProcess):
-    made = call("POST", INSTANCES, json=H100)
-    assert (made.status_code, made.json()["status"]) == (201, "provisioning")
-    assert "ip" not in made.json()
+    response = call("POST", INSTANCES, json=H100)
+    assert (response.status_code, response.json()["status"]) == (201, "provisioning")
+    assert "ip" not in response.json()
     call.world.clock.advance(30)
-    ready = call("GET", f"{INSTANCES}/{made.json()['id']}").json()
+    ready = call("GET", f"{INSTANCES}/{response.json()['id']}").json()
     assert ready["status"] == "ready"
     assert ready["ip"].startswith("203.0.113.")
 

@@ -1,4 +1,4 @@
-"""The contract files themselves: valid OpenAPI, every operation named and sourced, every wrong request refused."""
+"""The contract files: valid OpenAPI, every operation with a name and a source, every wrong request refused."""
 
 from __future__ import annotations
 

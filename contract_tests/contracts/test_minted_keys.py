@@ -1,4 +1,4 @@
-"""The keys of a fresh world, each in its provider's own form; two worlds share none."""
+"""The keys of a new world have their provider's form, and no two worlds share one."""
 
 from __future__ import annotations
 

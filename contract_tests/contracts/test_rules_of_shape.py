@@ -1,6 +1,6 @@
-"""The rules that no single keyword says (one of several forms, one field only beside another), each with its values.
+"""Rules of several keywords, such as one of several forms, or a field allowed only beside another.
 
-And the proof that none is left: what `test_rules` does not try by keyword stands in the table here, and no more.
+A test compares this table with the contracts: it has all rules that `test_rules` does not try by keyword.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asked import placed, valid
+from contract_requests import valid_request, with_value
 from contract_rules import NUMBERS, WHOLE
 from contracts import FILES, contract, operations, resolve
 from refusals import refused
@@ -62,12 +62,12 @@ SHAPES: dict[tuple[str, str, str, str], tuple[list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
-def test_a_shape(shape: tuple[str, str, str, str]) -> None:
+def test_a_rule_that_spans_several_fields_is_kept(shape: tuple[str, str, str, str]) -> None:
     provider, name, place, _ = shape
     good, bad = SHAPES[shape]
 
-    assert [item for item in good if refused(placed(valid(provider, name), place, (), item))] == []
-    assert [item for item in bad if not refused(placed(valid(provider, name), place, (), item))] == []
+    assert [item for item in good if refused(with_value(valid_request(provider, name), place, (), item))] == []
+    assert [item for item in bad if not refused(with_value(valid_request(provider, name), place, (), item))] == []
 
 
 def test_no_rule_is_without_a_test() -> None:

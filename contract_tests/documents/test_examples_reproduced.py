@@ -1,7 +1,7 @@
-"""Every answer that a document shows, got from the mock: its command is sent in the documents world.
+"""Every response that a document shows, reproduced: the document's command is sent to a mock with the document's data.
 
-The answer has the example's keys and kinds of values throughout, and its values but where DIFFERING says. A list is
-compared by its first row, and a text with an ellipsis by what stands before that. Documents A and C show no answers.
+The response has the example's keys and types, and its values except those in DIFFERING. Of a list the first row is
+compared, of a text with an ellipsis the part before it. Documents A and C show no responses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from curls import read
+from curl_commands import read
 from examples import DIFFERING, answers_of_documents
 from paper_pdf import paper
 from snippets import Snippet, snippets

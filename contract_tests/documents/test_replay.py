@@ -1,7 +1,7 @@
-"""Every curl of the documents, sent to the mock in the documents world: each gets its success answer.
+"""Every curl of the documents, sent to a mock with the documents' data, gets its success response.
 
-Host and token are replaced, and MODEL_ID and INSTANCE_ID as C:340 and C:363 say; the base URL redirects (A:159). The
-answers are checked against the contract on the way.
+Host and token are replaced, and MODEL_ID and INSTANCE_ID as C:340 and C:363 say. The base URL redirects (A:159). Every
+response is checked against the contract.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Every curl of the document on Go Bananas!, sent to the mock in the documents world: each gets its success answer."""
+"""Every curl of the document on Go Bananas! gets its success response from the mock."""
 
 from __future__ import annotations
 
 import pytest
-from curls import read
+from curl_commands import read
 from snippets import Snippet, snippets
 
 from bananastand_mocks.gobananas import GoBananas

@@ -1,6 +1,6 @@
-"""The two JavaScript snippets of document D that are meant for a page, run in one, which is not of the mock's site.
+"""The two JavaScript snippets of document D that are meant for a page, run in a page of another site than the mock's.
 
-The page has what they take for granted: an input whose file was chosen, and leave to open a window.
+The page has what the snippets expect: an input with a chosen file, and permission to open a window.
 """
 
 from __future__ import annotations
@@ -67,6 +67,6 @@ def test_a_picture_opens_in_a_window(yours: Page, documents: MockSession):
     assert documents.world.breaches == []
 
 
-def test_these_two_are_all():
+def test_two_examples_are_meant_for_a_page():
     found = [snippet.operation for snippet in snippets("paperbanana", "javascript") if for_a_page(snippet)]
     assert found == ["create_diagram_from_pdf", "get_task_image"]

@@ -1,7 +1,7 @@
-"""Leg 5, outsiders: Banana.dev's own Python package, as it was published, against the mock and against our host.
+"""Banana.dev's own Python package, as published, against the mock and against our host.
 
-Nothing of it is changed but what its users could change: the base URL of its API, the URL of a Client, and the two
-environment variables of the calls of 4.x, which 6.3.0 still brings along (`banana_dev.package`).
+Only what its users could set is set: the base URL of its API, the URL of a Client, and the two environment variables of
+the calls of 4.x, which 6.3.0 still has (`banana_dev.package`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def test_its_client_tries_again_with_one_id(client: Client, stand: MockSession) 
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "text"),
     [
         (400, "no available replicas"),
         (418, "banana is a teapot"),
@@ -95,11 +95,11 @@ def test_its_client_tries_again_with_one_id(client: Client, stand: MockSession) 
         (409, "unexpected http response code: 409"),
     ],
 )
-def test_its_client_knows_what_each_status_means(client: Client, stand: MockSession, status: int, told: str) -> None:
+def test_its_client_knows_what_each_status_means(client: Client, stand: MockSession, status: int, text: str) -> None:
     message = "You have no available replicas to process this request" if status == 400 else ""
     stand.faults.next_calls(1, "status", "call_project", status=status, message=message)
 
-    with pytest.raises(ClientException, match=told):
+    with pytest.raises(ClientException, match=text):
         client.call("/", INPUTS, retry=False)
 
 
@@ -138,13 +138,13 @@ def test_its_old_calls_run_start_and_check(banana_native: Endpoint, stand: MockS
 
 
 @pytest.mark.parametrize(
-    ("key", "model", "told"), [("wrong", "value", "error: Invalid API key"), (None, "nobody", "error: Model not found")]
+    ("key", "model", "text"), [("wrong", "value", "error: Invalid API key"), (None, "nobody", "error: Model not found")]
 )
-def test_its_old_calls_see_an_error_in_the_message(banana_native: Endpoint, key: str, model: str, told: str) -> None:
+def test_its_old_calls_see_an_error_in_the_message(banana_native: Endpoint, key: str, model: str, text: str) -> None:
     ended = legacy(f"run({key or banana_native.key!r}, {model!r}, {{}})", BANANA_URL=f"{banana_native.base_url}/")
 
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == f"Exception: {told}"
+    assert ended.stderr.splitlines()[-1] == f"Exception: {text}"
 
 
 def test_its_client_calls_an_app_under_our_host(host: Server) -> None:

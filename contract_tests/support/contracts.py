@@ -1,4 +1,4 @@
-"""The contract files as a tester reads them: with a validator that the mocks' own loading has no part in."""
+"""The contract files, read and checked with a validator that is independent of the mocks."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Operation:
     def security(self) -> set[str]:
         """Where its key goes: query, header or body; nowhere if it takes none."""
         schemes = self.document["components"]["securitySchemes"]
-        asked = self.spec.get("security", self.document.get("security", []))
+        schemes_of = self.spec.get("security", self.document.get("security", []))
         body = resolve(self.document, self.body or {}).get("properties", {})
-        places = {schemes[name].get("in", "header") for item in asked for name in item}
+        places = {schemes[name].get("in", "header") for item in schemes_of for name in item}
         return places or ({"body"} if "apiKey" in body else set())
 
     @property

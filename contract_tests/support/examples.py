@@ -1,10 +1,14 @@
-"""The answers that the documents show, and the places where the mocks' answers have other values."""
+"""The documents' examples beside the contracts: their operations, their parameters, the responses they show."""
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+from contracts import Operation, contract, named_operations, operation, resolve
 from snippets import Snippet, snippets
 
-__all__ = ["DIFFERING", "answers_of_documents"]
+__all__ = ["DIFFERING", "answers_of_documents", "cites", "declared", "documented_operations", "operation_of"]
 
 PROVIDERS = ("gobananas", "paperbanana")  # documents A and C show no answers
 TASK = {"task_id"}
@@ -31,3 +35,34 @@ def answers_of_documents() -> list[Snippet]:
         for snippet in snippets(provider, "response", "answer", "error")
         if snippet.text[0] in "{[" and snippet.operation is not None
     ]
+
+
+def operation_of(example: Snippet) -> Operation:
+    """Returns the operation that an example is about."""
+    assert example.operation is not None
+    return operation(contract(example.provider), example.operation)
+
+
+def declared(found: Operation, name: str, place: str | None) -> tuple[Any, bool]:
+    """Returns a field of the body, or a parameter, with its $ref followed, and whether it is required."""
+    if place == "body":
+        body = resolve(found.document, found.body)
+        field = body["properties"][name]
+        return {**resolve(found.document, field), **field}, name in body.get("required", ())
+    parameter = next(parameter for parameter in found.parameters if parameter["name"] == name)
+    return {**resolve(found.document, parameter["schema"]), **parameter}, bool(parameter.get("required"))
+
+
+def cites(source: str, example: Snippet) -> bool:
+    """Whether a source such as `A:94-96` or `A:30, A:36` contains the line of the example."""
+    ranges = re.findall(rf"{example.document}:(\d+)(?:-(\d+))?", source)
+    return any(int(first) <= example.lines[0] <= int(last or first) for first, last in ranges)
+
+
+def documented_operations(provider: str) -> set[str]:
+    """Returns the operations that the contract takes from the document without a doubt."""
+    return {
+        found.spec["operationId"]
+        for found in named_operations(contract(provider))
+        if found.spec.get("x-confidence", "documented") == "documented"
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import httpx2
 
-from asked import Asked, stall
+from contract_requests import ContractRequest, sender_of
 from contract_rules import Rule
 
 __all__ = ["refused"]
@@ -39,7 +39,7 @@ PATTERN_TEXTS = {"layout": "Layout must be 'RxC' (e.g. '2x3') or 'auto'."}  # D:
 QUEUE = {"start_run", "check_run"}
 
 
-def refused(request: Asked, rule: Rule | None = None) -> bool:
+def refused(request: ContractRequest, rule: Rule | None = None) -> bool:
     """Send the request to a fresh world.
 
     Args:
@@ -52,8 +52,8 @@ def refused(request: Asked, rule: Rule | None = None) -> bool:
     Raises:
         AssertionError: The refusal does not name the rule.
     """
-    provider = stall(request.provider)
-    provider.begin()
+    provider = sender_of(request.provider)
+    provider.reset()
     response = provider(request)
     if rule is not None:
         text = _message(response)

@@ -1,4 +1,4 @@
-"""Builds the providers by name; a provider is imported when it is built."""
+"""The providers by name. Imports one only when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of the clients: a wrong key, and an answer of which one field is read wrongly. The rest is in `code`."""
+"""Mutants of the clients: a wrong key, and a response of which one field is read wrongly. The others are in `code`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = {"banana": "banana-native"}  # of a client's Provider, where it is not t
 
 
 def mutants() -> Iterator[Mutant]:
-    """All of them, in the order of the contracts."""
+    """Returns the mutants of all clients, in the order of the contracts."""
     for provider in PROVIDERS:
         for name, (status, paths, keyed) in _operations(provider).items():
             if keyed:
@@ -34,7 +34,8 @@ def mutants() -> Iterator[Mutant]:
 
 @functools.lru_cache(maxsize=8)
 def _operations(provider: str) -> dict[str, tuple[str, tuple[tuple[str, ...], ...], bool]]:
-    """Operations that a client has: their success, the fields in it, whether they take a key."""
+    """Returns the operations of a client, each with its status of success, the fields of that response and whether it
+    needs a key."""
     from client_calls import CASES
 
     named = {case.operation for case in CASES if case.provider == provider}
@@ -90,7 +91,7 @@ def _parse(provider: str, name: str, path: tuple[str, ...]) -> Mutant:
 
 
 def _misread(value: Any) -> Any:
-    """Another value of the same kind, as if the field beside it had been read."""
+    """Returns another value of the same type, as if a neighbouring field had been read."""
     match value:
         case bool():
             return not value
@@ -107,7 +108,7 @@ def _misread(value: Any) -> Any:
 
 
 def watch() -> None:
-    """Note which operations are called."""
+    """Records which operations are called."""
     prepare = Session.prepare
 
     @functools.wraps(prepare)
@@ -126,7 +127,7 @@ def _named(session: Session, call: Call[Any]) -> tuple[str, str] | None:
 
 @functools.lru_cache(maxsize=4096)
 def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
-    """The operation at an address; of several the one with the fewest places in its path, then with the most words."""
+    """Returns the operation at an address; of several, the one with the fewest parameters in its path."""
     for pattern in sorted(_patterns(provider), key=lambda row: (row[0], -len(row[2].pattern))):
         if pattern[1] == method.lower() and pattern[2].fullmatch(path):
             return provider, pattern[3]

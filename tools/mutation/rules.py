@@ -1,4 +1,4 @@
-"""Mutants of what a mock asks of a request: a rule of the contract gone, or off by one."""
+"""Mutants of request validation: a rule of a contract removed, or off by one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["mutants"]
 
 
 def mutants() -> Iterator[Mutant]:
-    """One or two for each rule but the defaults, which stand in the code (see `code`)."""
+    """Returns one mutant for each rule. Defaults are applied by the code, whose mutants are in `code`."""
     for provider in FILES:
         document = contract(provider)
         by_name = {operation.spec["operationId"]: operation for operation in named_operations(document)}
@@ -28,9 +28,10 @@ def mutants() -> Iterator[Mutant]:
 
 
 def _idle(rule: Rule, found: Operation) -> bool:
-    """Whether nothing can break the rule: a parameter is text, and so of the type string, and none is no list at all.
+    """Whether no request can break the rule.
 
-    A place in the path is never empty, or the address is another.
+    A parameter is always text, an empty list is the same as no parameter, and an empty parameter of the path makes
+    another address.
     """
     if rule.place == "body":
         return False
@@ -68,7 +69,7 @@ def _mutant(rule: Rule, found: Operation) -> Mutant:
 
 
 def _compiled(genuine: Contract, rule: Rule, changed: Any) -> Compiled:
-    """The operation with the rule changed, its references written out so that no other operation is touched."""
+    """Returns the operation with the rule changed. References are written out, so that no other operation changes."""
     document = copy.deepcopy(genuine.document)
     found = next(
         operation for operation in named_operations(document) if operation.spec["operationId"] == rule.operation

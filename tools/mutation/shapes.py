@@ -1,4 +1,4 @@
-"""What the contracts say may stand in an answer or a request, as paths; read from the files, not from the mocks."""
+"""The fields of responses and requests as paths, read from the contract files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ DEEPEST = 6
 
 
 def answer_schema(found: Operation, status: str) -> Any:
-    """The schema of a JSON answer; None where the answer is something else."""
+    """Returns the schema of a JSON response, or None if the response is no JSON."""
     response = resolve(found.document, found.spec["responses"][status])
     return response.get("content", {}).get("application/json", {}).get("schema")
 
 
 def fields(document: Any, schema: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The paths of all fields, each once, in the order of the schema."""
+    """Returns the paths of all fields, each once, in the order of the schema."""
     return list(dict.fromkeys(_fields(document, schema, path)))
 
 

@@ -19,7 +19,7 @@ EndpointFunction = Callable[..., Any]
 
 
 class ApiCall(ApiRequest):
-    """A request in a world.
+    """A request whose operation is known, in a world.
 
     Attributes:
         world: The world of the credential; before authentication that of the address.

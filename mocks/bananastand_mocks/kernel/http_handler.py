@@ -13,17 +13,13 @@ import logging
 from types import CoroutineType
 from typing import Any
 
-from bananastand.asgi.bodies import BodyReservation, BodyTooLarge, BudgetExceeded, ClientDisconnected, read_body
+from bananastand.asgi.bodies import ClientDisconnected
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.request import check_request, parse_body
+from bananastand.contracts.request_body import read_request_body
 from bananastand.contracts.response import ApiResponse, encode
-from bananastand.contracts.response_headers import (
-    RETRY_AFTER,
-    add_refusal_headers,
-    preflight_headers,
-    response_headers,
-)
+from bananastand.contracts.response_headers import RETRY_AFTER, add_refusal_headers, preflight_headers, response_headers
 
 from .call import ApiCall
 from .delivery import Receive, Send, deliver, deliver_stream
@@ -38,9 +34,6 @@ from .worlds import Worlds
 __all__ = ["HttpHandler"]
 
 log = logging.getLogger("bananastand_mocks")
-
-RETRY_SECONDS = 5  # after which a client may send again what found no memory
-DRAIN = 32 * 2**20  # bytes of a body that is too large; after them the connection is closed
 
 
 class HttpHandler:
@@ -71,7 +64,9 @@ class HttpHandler:
                     try:
                         call = self._find_operation(request)
                     finally:  # a body without an operation is read too, for the journal
-                        request.body = await self._read_body(receive, request, reservation)
+                        request.body = await read_request_body(
+                            receive, request.method, request.headers, provider.max_body, reservation
+                        )
                     call.raw = request.body
                     if provider.parse_first:
                         parse_body(call, objects_only=provider.objects_only)
@@ -134,17 +129,6 @@ class HttpHandler:
             origin=request.origin,
             root=request.root,
         )
-
-    async def _read_body(self, receive: Receive, request: HttpRequest, reservation: BodyReservation) -> bytes:
-        if not request.may_have_body:
-            return b""
-        try:
-            return await read_body(receive, self.provider.max_body, reservation, drain=DRAIN)
-        except BodyTooLarge:
-            raise ProviderError("too_large", "request entity too large", limit=self.provider.max_body) from None
-        except BudgetExceeded:
-            message = "too much is being sent: try again later"
-            raise ProviderError("fault", message, status=503, retry_after=RETRY_SECONDS) from None
 
     def _authenticate(self, call: ApiCall, pinned: World | None) -> None:
         """Put the call into the world that its credential opens; one without a credential stays where it is."""

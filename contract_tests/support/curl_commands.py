@@ -1,4 +1,4 @@
-"""The requests of curl commands that name a whole address. Knows no provider."""
+"""Reads curl commands as requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PaperBanana called in process, as its contract tests do: API key and admin key, one world. Knows no expectation."""
+"""Calls PaperBanana in process, with an API key or the admin's key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLOT = {"data_json": '{"model": ["a", "b"], "accuracy": [1, 2]}', "intent": "Bar
 DIAGRAM = {"source_context": "An encoder feeds a decoder.", "caption": "Figure 1: Overview"}
 
 
-class Caller:
+class PaperBananaCaller:
     """One world; `key` is the API key that calls carry, changed at will."""
 
     def __init__(self, kind: str = "development", provider: PaperBanana | None = None) -> None:
@@ -27,36 +27,36 @@ class Caller:
         self.key = KEY
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:
-        """A call with the API key, below /api/admin with the admin's."""
+        """Sends a request with the API key, or with the admin's key below /api/admin."""
         key = ADMIN if path.startswith("/api/admin") else self.key
-        given = {"authorization": f"Bearer {key}", **headers}
-        return self.send(method, path, headers=given, **({} if body is None else {"json": body}))
+        headers_sent = {"authorization": f"Bearer {key}", **headers}
+        return self.send(method, path, headers=headers_sent, **({} if body is None else {"json": body}))
 
     def ok(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON of a call that has to succeed."""
+        """Returns the JSON of a call that must succeed."""
         answer = self(method, path, body)
         assert answer.is_success, answer.text
         return answer.json()
 
     def submit(self, path: str = "/api/plot", **body: Any) -> str:
-        """The id of a new task; a plot without any word."""
+        """Returns the id of a new task, which is a plot by default."""
         return self.ok("POST", path, {**(PLOT if path == "/api/plot" else {}), **body})["task_id"]
 
     def task(self, task_id: str) -> Any:
-        """A task as its key's holder sees it."""
+        """Returns a task as the holder of its key sees it."""
         return self.ok("GET", f"/api/tasks/{task_id}")
 
     def new_key(self, **body: Any) -> str:
-        """A key of the admin's making, in full."""
+        """Creates a key and returns it in full."""
         return self.ok("POST", "/api/admin/keys", {"name": "team", **body})["key"]
 
     def detail(self, key: str) -> Any:
-        """A key as the admin sees it."""
+        """Returns a key as the admin sees it."""
         return self.ok("GET", f"/api/admin/keys/{key}")
 
 
 def refusal(answer: httpx2.Response) -> tuple[int, str]:
-    """Status and text."""
+    """Returns status and text of an error."""
     assert list(answer.json()) == ["detail"]
     assert isinstance(answer.json()["detail"], str), json.dumps(answer.json())
     return answer.status_code, answer.json()["detail"]

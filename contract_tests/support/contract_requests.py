@@ -1,6 +1,7 @@
-"""A valid request for every operation of every contract, as short as it can be, and how to make it in process.
+"""A valid request for every operation of every contract, as short as it can be, and how to send it in process.
 
-Ids are those of the documents world. What no literal can name (a project's id, an upload's key) is made.
+Ids are those of the documents world. A word in capitals stands for what no literal can name, such as a project's id or
+the key of an upload; `RequestSender.resolve` puts it in.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
 from bananastand_mocks.providers import build
 from contracts import contract, operation
-from flat import Flat
+from flat_painter import FlatPainter
 from in_process import InProcess
 from paper_pdf import paper
 
-__all__ = ["Asked", "Stall", "placed", "stall", "valid"]
+__all__ = ["ContractRequest", "RequestSender", "with_value", "sender_of", "valid_request"]
 
 TOKEN = "at_r0123456789abcdef0123456789abcdef"
 BANANA_KEY = "11111111-1111-1111-1111-111111111111"
@@ -36,7 +37,7 @@ HEADERS = {
 RUN = {"modelKey": "value", "modelInputs": {"prompt": "a", "width": 64, "height": 64}}
 PDF = base64.b64encode(paper(("One page.",))).decode()
 FAL = "fal-ai/flux/dev"
-WANTED: dict[str, dict[str, dict[str, Any]]] = {
+REQUESTS: dict[str, dict[str, dict[str, Any]]] = {
     "bananadev": {
         "start_run": {"body": RUN},
         "check_run": {"body": {"id": "value", "modelKey": "value"}},
@@ -112,7 +113,7 @@ WANTED: dict[str, dict[str, dict[str, Any]]] = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class ContractRequest:
     """One request, by the names of the contract."""
 
     provider: str
@@ -123,30 +124,31 @@ class Asked:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def valid(provider: str, name: str) -> Asked:
-    """The shortest request of an operation that is taken."""
-    wanted = copy.deepcopy(WANTED[provider].get(name, {}))
+def valid_request(provider: str, name: str) -> ContractRequest:
+    """Returns the shortest request of an operation that its mock accepts."""
+    parts = copy.deepcopy(REQUESTS[provider].get(name, {}))
     headers = dict(HEADERS.get(provider, {}))
     if provider == "paperbanana" and operation(contract(provider), name).path.startswith("/api/admin"):
         headers = {"authorization": f"Bearer {PAPER_ADMIN}"}
     if name == "put_upload":
         headers["content-type"] = "application/gzip"
     query = {"api_token": TOKEN} if provider in ("bananadev", "falai") and name != "get_base" else {}
-    return Asked(provider, name, wanted.get("path", {}), query | wanted.get("query", {}), wanted.get("body"), headers)
+    query |= parts.get("query", {})
+    return ContractRequest(provider, name, parts.get("path", {}), query, parts.get("body"), headers)
 
 
-def placed(asked: Asked, place: str, path: tuple[str, ...], value: Any) -> Asked:
-    """The request with a value at a place: `body` and a path into it, or the name of a parameter."""
+def with_value(request: ContractRequest, place: str, path: tuple[str, ...], value: Any) -> ContractRequest:
+    """Returns the request with another value: at a path into its `body`, or of the parameter named by `place`."""
     if place == "body":
-        return replace(asked, body=_put(copy.deepcopy(asked.body), path, value))
-    where = next(parameter["in"] for parameter in operation(contract(asked.provider), asked.operation).parameters
+        return replace(request, body=_put(copy.deepcopy(request.body), path, value))
+    where = next(parameter["in"] for parameter in operation(contract(request.provider), request.operation).parameters
                  if parameter["name"] == place)  # fmt: skip
     value = _put(None, path, value) if path else value
     if where == "query":
-        return replace(asked, query={**asked.query, place: value})
+        return replace(request, query={**request.query, place: value})
     if where == "path":
-        return replace(asked, path={**asked.path, place: value})
-    return replace(asked, headers={**asked.headers, place: value})
+        return replace(request, path={**request.path, place: value})
+    return replace(request, headers={**request.headers, place: value})
 
 
 def _put(into: Any, path: tuple[str, ...], value: Any) -> Any:
@@ -159,8 +161,8 @@ def _put(into: Any, path: tuple[str, ...], value: Any) -> Any:
     return {**(into if isinstance(into, dict) else {}), head: _put((into or {}).get(head), rest, value)}
 
 
-class Stall:
-    """One provider in process; each request comes to a world that begins anew, from the same seed."""
+class RequestSender:
+    """One provider in process, with a world of the documents' data; `reset` starts it anew from the same seed."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
@@ -168,46 +170,45 @@ class Stall:
         self.world = self.send.world
         self.worlds: Worlds = self.send.worlds
 
-    def begin(self) -> None:
-        """A fresh world."""
+    def reset(self) -> None:
+        """Starts the world anew."""
         self.worlds.reset(self.world)
 
-    def __call__(self, asked: Asked) -> httpx2.Response:
-        """Make the request."""
-        found, asked = operation(contract(asked.provider), asked.operation), self.resolved(asked)
-        url = found.path.format(**asked.path)
-        json = {} if asked.body is None else {"json": asked.body}
-        if asked.operation == "put_upload":
+    def __call__(self, request: ContractRequest) -> httpx2.Response:
+        """Sends the request."""
+        found, request = operation(contract(request.provider), request.operation), self.resolve(request)
+        url = found.path.format(**request.path)
+        json = {} if request.body is None else {"json": request.body}
+        if request.operation == "put_upload":
             json = {"content": b"an archive"}
-        return self.send(found.method.upper(), url, params=asked.query, headers=asked.headers, **json)
+        return self.send(found.method.upper(), url, params=request.query, headers=request.headers, **json)
 
-    def resolved(self, asked: Asked) -> Asked:
-        """The request with what no literal can name, made in this world."""
-        path = {name: self._literal(value) for name, value in asked.path.items()}
-        body = asked.body
+    def resolve(self, request: ContractRequest) -> ContractRequest:
+        """Returns the request with ids and keys of this world in place of the words in capitals."""
+        path = {name: self._literal(value) for name, value in request.path.items()}
+        body = request.body
         if isinstance(body, dict):
             body = {name: self._literal(value) for name, value in body.items()}
-        return replace(asked, path=path, body=body)
+        return replace(request, path=path, body=body)
 
     def _literal(self, value: Any) -> Any:
         match value:
             case "PROJECT":
-                return next(iter(self.world.table("bananadev.models").values()))["id"]
+                return self(valid_request("banana-native", "list_projects")).json()["results"][0]["id"]
             case "UPLOAD":
-                asked = Asked("banana-native", "create_upload", {"id": "PROJECT"}, {}, {}, HEADERS["banana-native"])
-                return self(asked).json()["key"]
+                return self(valid_request("banana-native", "create_upload")).json()["key"]
             case "ARCHIVE":
                 key = self._literal("UPLOAD")
-                self(replace(valid("banana-native", "put_upload"), path={"key": key}))
+                self(replace(valid_request("banana-native", "put_upload"), path={"key": key}))
                 return key
             case "BUCKET" | "IMAGE":
-                shown = self(valid("gobananas", "list_images")).json()["images"][-1]["url"]
-                return shown if value == "IMAGE" else shown.partition("/r2/")[2].partition("/")[0]
+                url = self(valid_request("gobananas", "list_images")).json()["images"][-1]["url"]
+                return url if value == "IMAGE" else url.partition("/r2/")[2].partition("/")[0]
             case _:
                 return value
 
 
 @cache
-def stall(name: str) -> Stall:
-    """The stall of a provider, made once."""
-    return Stall(GoBananas(Flat()) if name == "gobananas" else build([name])[0])
+def sender_of(name: str) -> RequestSender:
+    """The sender of a provider, created once."""
+    return RequestSender(GoBananas(FlatPainter()) if name == "gobananas" else build([name])[0])

@@ -1,4 +1,4 @@
-"""Drives the flows of a client by hand: no wire, no waiting. Time goes on by what a flow pauses."""
+"""Runs the flows of a client without a connection; its clock advances by the pauses of a flow."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from bananastand.clients.call import Flow, Pause, Prepared, Raw
 
-__all__ = ["Driven"]
+__all__ = ["FlowDriver"]
 
 
-class Driven:
+class FlowDriver:
     """Gives one answer after the other, the last for ever: JSON, a Raw, or an error, which takes a second to come."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:

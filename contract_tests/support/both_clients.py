@@ -1,4 +1,4 @@
-"""One test for both kinds of a client: the asynchronous one, waited for, has the face of the blocking one."""
+"""Gives a test the blocking client, or the asynchronous client with blocking methods."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def _listed(items: Any) -> list[Any]:
 
 @contextmanager
 def client_of(kind: str, endpoint: Any, blocking: Any, asynchronous: Any, **words: Any) -> Iterator[Any]:
-    """The client of a fixture's endpoint, sync or async; strict, so that a field nobody knows is an error."""
+    """Returns a strict client of the endpoint: blocking for `sync`, otherwise asynchronous with blocking methods."""
     words |= {"base_url": endpoint.base_url, "strict": True}
     client = blocking(endpoint.key, **words) if kind == "sync" else Blocking(asynchronous(endpoint.key, **words))
     try:

@@ -1,4 +1,4 @@
-"""Calls through LowCodeAPI in process, as the tests of the claims make them."""
+"""Calls an upstream through LowCodeAPI in process."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from bananastand_mocks.lowcodeapi.gateway import Gateway
 from bananastand_mocks.lowcodeapi.upstream import Upstream
 from in_process import InProcess
 
-__all__ = ["TOKEN", "Caller"]
+__all__ = ["TOKEN", "GatewayCaller"]
 
 TOKEN = "at_r0123456789abcdef0123456789abcdef"
 
 
-class Caller:
-    """Calls one upstream with the token in the query; `send` calls as it is told."""
+class GatewayCaller:
+    """Calls one upstream with the token in the query; `send` adds no token."""
 
     def __init__(self, upstream: Upstream, kind: str) -> None:
         self.send = InProcess(Gateway(upstream), kind=kind)
@@ -27,7 +27,7 @@ class Caller:
         return self.send(method, path, params={"api_token": TOKEN, **query}, **body)
 
     def result(self, method: str, path: str, json: Any = None, **query: Any) -> Any:
-        """Of a call that has to succeed."""
+        """Returns the result of a call that must succeed."""
         answer = self(method, path, json, **query)
         assert answer.status_code == 200, answer.text
         return answer.json()["result"]

@@ -1,4 +1,4 @@
-"""Values that fit a schema: with every field there is, or as few as it takes. No two texts or numbers are alike."""
+"""Values that fit a schema, with all fields or only the required ones. No two texts or numbers are equal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts import resolve
 
-__all__ = ["filled"]
+__all__ = ["sample"]
 
 FORMATS = {"date": "2026-01-{:02}", "date-time": "2026-01-02T03:04:{:02}Z", "uri": "https://example.com/{}"}
 PATTERNS = {
@@ -19,7 +19,7 @@ PATTERNS = {
 LONGEST = 5  # levels of what refers to itself
 
 
-def filled(document: Any, schema: Any, *, full: bool) -> Any:
+def sample(document: Any, schema: Any, *, full: bool) -> Any:
     """One value for a schema of the document."""
     return _value(document, schema, full, count(3), 0)
 
@@ -43,8 +43,8 @@ def _value(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth
         case "object":
             return _object(document, schema, full, numbers, depth)
         case "array":
-            wanted = max(schema.get("minItems", 0), 1 if full and depth < LONGEST else 0)
-            return [_value(document, schema.get("items", {}), full, numbers, depth + 1) for _ in range(wanted)]
+            length = max(schema.get("minItems", 0), 1 if full and depth < LONGEST else 0)
+            return [_value(document, schema.get("items", {}), full, numbers, depth + 1) for _ in range(length)]
         case "integer":
             return min(max(schema.get("minimum", 0), 0) + next(numbers), schema.get("maximum", 2**53))
         case "number":
@@ -55,19 +55,19 @@ def _value(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth
             return None
         case "string":
             form = PATTERNS[schema["pattern"]] if "pattern" in schema else FORMATS.get(schema.get("format"), "text {}")
-            told = form.format(next(numbers) % 28 + 1 if ":02" in form else next(numbers))
-            return told.ljust(schema.get("minLength", 0), ".")
+            text = form.format(next(numbers) % 28 + 1 if ":02" in form else next(numbers))
+            return text.ljust(schema.get("minLength", 0), ".")
         case _:
             return {"anything": next(numbers)}
 
 
 def _object(document: Any, schema: Any, full: bool, numbers: Iterator[int], depth: int) -> Any:
     properties = schema.get("properties", {})
-    wanted = list(properties if full and depth < LONGEST else schema.get("required", ()))
-    wanted += [field for field in properties if field not in wanted][
-        : max(0, schema.get("minProperties", 0) - len(wanted))
+    names = list(properties if full and depth < LONGEST else schema.get("required", ()))
+    names += [field for field in properties if field not in names][
+        : max(0, schema.get("minProperties", 0) - len(names))
     ]
-    found = {name: _value(document, properties.get(name, {}), full, numbers, depth + 1) for name in wanted}
+    found = {name: _value(document, properties.get(name, {}), full, numbers, depth + 1) for name in names}
     more, least = schema.get("additionalProperties"), schema.get("minProperties", 0)
     if isinstance(more, dict) and (full or least > len(found)) and depth < LONGEST:
         named = resolve(document, schema.get("propertyNames", {})).get("enum", ["a name"])[0]
