@@ -8,25 +8,26 @@ from types import CoroutineType
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from bananastand.asgi.bodies import BodyBudget, ClientDisconnected
 from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.operation import Operation
+from bananastand.contracts.operation_route import OperationRoute
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.request import ApiRequest, check_request, parse_body
 from bananastand.contracts.request_body import read_request_body
 from bananastand.contracts.response import ApiResponse, encode
 from bananastand.contracts.response_headers import Headers, add_refusal_headers, preflight_headers, response_headers
 
-from .api import ApiFunction, BananaApi
+from .api import BananaApi
 from .build_log import PATH, stream_build_log
 from .gateway import GatewayApi
 from .native import NativeApi
 from .runtime import Runtime
 
-__all__ = ["BananaService", "OperationRoute", "banana_services"]
+__all__ = ["BananaService", "banana_services"]
 
 log = logging.getLogger("bananastand.banana_api")
 
@@ -48,30 +49,6 @@ def banana_services(runtime: Runtime, is_key: Callable[[str], bool], bodies: Bod
     """
     apis = (GatewayApi(), NativeApi())
     return {api.mount: BananaService(api, runtime, is_key, bodies) for api in apis}
-
-
-class OperationRoute(Route):
-    """An operation's address as a route; it matches as the contract does, and for its method alone.
-
-    Args:
-        operation: The operation.
-        function: The function that answers it.
-        serve: The ASGI application of the route.
-    """
-
-    def __init__(self, operation: Operation, function: ApiFunction, serve: Any) -> None:
-        super().__init__(operation.template, function, methods=[operation.method], name=operation.id)
-        self.operation, self.app = operation, serve
-
-    def matches(self, scope: Any) -> tuple[Match, Any]:
-        """Return the path parameters as text, not decoded to any type."""
-        if scope["type"] == "http" and scope["method"] in (self.methods or ()):
-            match = self.operation.pattern.fullmatch(_path(scope))
-            if match is not None:
-                places = self.operation.places
-                parameters = {name: match[number] for number, name in enumerate(places, 1)}
-                return Match.FULL, {"endpoint": self.endpoint, "path_params": parameters}
-        return Match.NONE, {}
 
 
 class BananaService(Starlette):

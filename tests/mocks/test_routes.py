@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 
 import pytest
 from starlette.applications import Starlette
 
-from bananastand_mocks.kernel.operation_route import OperationRoute
+from bananastand.contracts.operation_route import OperationRoute
 from bananastand_mocks.providers import NAMES
 from bananastand_mocks.server import create_app
 from tinymock import app, ask
@@ -38,12 +39,11 @@ def test_a_route_names_the_function_that_answers_it(name: str) -> None:
 
     assert len(routes) > 4
     for route in routes:
-        function = route.endpoint
+        function = inspect.unwrap(route.endpoint)
         owner = importlib.import_module(function.__module__)
         for part in function.__qualname__.split("."):
             owner = getattr(owner, part)
         assert owner is getattr(function, "__func__", function)
-        assert function.__module__.startswith("bananastand_mocks.")
 
 
 def test_a_route_has_summary_and_tags_of_its_operation() -> None:
@@ -57,7 +57,7 @@ def test_docs_list_every_operation_with_its_function() -> None:
 
     assert page.status == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    for text in ("GET /v1/projects/{id}", "bananastand_mocks.bananadev.projects.get_project", 'href="/openapi.json"'):
+    for text in ("GET /v1/projects/{id}", "bananastand.banana_api.projects.get_project", 'href="/openapi.json"'):
         assert text in page.content.decode()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import update_wrapper
+from functools import wraps
 from typing import Any
 
 from bananastand.banana_api.api import ApiFunction
@@ -20,9 +20,8 @@ def endpoints_of(operations: Mapping[str, ApiFunction], runtime: RuntimeFactory)
 
 
 def _endpoint(function: ApiFunction, runtime: RuntimeFactory) -> Any:
+    @wraps(function)
     def endpoint(call: ApiCall) -> Any:
         return function(runtime(call.world), call)
 
-    update_wrapper(endpoint, function)
-    del vars(endpoint)["__wrapped__"]  # the kernel binds this function's own parameters
     return endpoint

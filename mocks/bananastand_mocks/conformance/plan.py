@@ -17,13 +17,16 @@ from typing import Any, cast
 
 import yaml
 
+from bananastand import banana_api
+
 __all__ = ["FILES", "MISSING", "MissingValue", "PlanStep", "fill_in", "load_steps", "value_at"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
+BANANA_API = Path(banana_api.__file__).parent
 FILES = {
-    "bananadev": PACKAGE / "lowcodeapi" / "bananadev.yaml",
+    "bananadev": BANANA_API / "bananadev.yaml",
     "falai": PACKAGE / "lowcodeapi" / "falai.yaml",
-    "banana-native": PACKAGE / "bananadev" / "openapi.yaml",
+    "banana-native": BANANA_API / "banana.yaml",
     "fal-native": PACKAGE / "falai" / "openapi.yaml",
     "gobananas": PACKAGE / "gobananas" / "openapi.yaml",
     "paperbanana": PACKAGE / "paperbanana" / "openapi.yaml",

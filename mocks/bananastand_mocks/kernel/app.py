@@ -19,9 +19,10 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from bananastand.contracts.operation_route import OperationRoute
+
 from .http_handler import HttpHandler
 from .http_request import PINNED
-from .operation_route import OperationRoute
 from .provider import Provider, Socket
 from .worlds import Worlds
 

@@ -11,13 +11,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from bananastand.contracts.response_headers import Headers
+
 from .faults import Fault
 
-__all__ = ["Headers", "Receive", "Send", "deliver", "deliver_stream"]
+__all__ = ["Receive", "Send", "deliver", "deliver_stream"]
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 SLOW_CHUNKS = 10  # into which a slow body is cut
 

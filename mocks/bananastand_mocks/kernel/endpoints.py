@@ -49,7 +49,7 @@ def bind_endpoints(provider: Provider, dispatch: Dispatch) -> dict[str, BoundEnd
 
 
 def _bind(provider: str, function: EndpointFunction, sources: Mapping[str, Callable[[ApiCall], Any]]) -> BoundEndpoint:
-    names = list(inspect.signature(function).parameters)
+    names = list(inspect.signature(function, follow_wrapped=False).parameters)
     if unknown := [name for name in names if name not in sources]:
         raise ContractBreach(f"{provider}: {function.__name__} has unknown parameters: {', '.join(unknown)}")
     if len(names) > 1 and all(name in OF_THE_CALL for name in names):
