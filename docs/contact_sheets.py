@@ -22,7 +22,7 @@ from PIL import Image
 
 import bananastand_mocks
 
-__all__ = ["DIAGRAMS", "PICTURES", "plots"]
+__all__ = ["DIAGRAMS", "PICTURES", "plot_examples"]
 
 HERE = Path(__file__).parent
 GAP, GROUND = 20, "#E4E6E9"
@@ -85,7 +85,7 @@ DIAGRAMS = (
 )
 
 
-def plots() -> list[tuple[Any, str]]:
+def plot_examples() -> list[tuple[Any, str]]:
     """Data and intent of eight plots, one for each kind and then some."""
     chance = random.Random(3)
     sizes = [10 ** chance.uniform(6.5, 9) for _ in range(42)]
@@ -181,7 +181,8 @@ def draw(url: str) -> None:
 def figures_of(http: httpx2.Client) -> list[Image.Image]:
     """Eight plots, four diagrams, two composites, as PNGs."""
     asked: list[tuple[str, dict[str, Any]]] = [
-        ("plot", {"data_json": json.dumps(data), "intent": intent, "aspect_ratio": "4:3"}) for data, intent in plots()
+        ("plot", {"data_json": json.dumps(data), "intent": intent, "aspect_ratio": "4:3"})
+        for data, intent in plot_examples()
     ]
     asked += [
         ("generate", {"source_context": text, "caption": caption, "aspect_ratio": ratio})

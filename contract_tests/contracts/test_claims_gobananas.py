@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.gobananas.pictures import Recipe
 from in_process import InProcess
 
@@ -36,7 +36,7 @@ class Flat:
 class Caller:
     """Calls with a key, and the world's clock."""
 
-    def __init__(self, provider: GoBananas, kind: str) -> None:
+    def __init__(self, provider: GoBananasProvider, kind: str) -> None:
         self.send = InProcess(provider, kind=kind)
         self.world = self.send.world
 
@@ -63,17 +63,17 @@ class Caller:
 
 @pytest.fixture
 def call() -> Caller:
-    return Caller(GoBananas(Flat()), "development")
+    return Caller(GoBananasProvider(Flat()), "development")
 
 
 @pytest.fixture
 def drawn() -> Caller:
-    return Caller(GoBananas(), "development")
+    return Caller(GoBananasProvider(), "development")
 
 
 @pytest.fixture
 def documents() -> Iterator[Caller]:
-    caller = Caller(GoBananas(Flat()), "documents")
+    caller = Caller(GoBananasProvider(Flat()), "documents")
     yield caller
     assert caller.world.breaches == []
 
@@ -388,7 +388,7 @@ def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
     """Drawing is excluded: what paints here is a colour. The processor's time, so that a busy machine has it too."""
     best = 9.0
     for _ in range(20):
-        call = Caller(GoBananas(Flat()), "empty")
+        call = Caller(GoBananasProvider(Flat()), "empty")
         call.world.settings["gobananas.monthly_images"] = 3
         began = time.process_time()
         statuses = [call("POST", "/api/images", {"prompt": "a"}).status_code for _ in range(4)]
@@ -404,7 +404,7 @@ def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
 def test_the_window_of_a_rate_takes_less_than_fifty_milliseconds():
     best = 9.0
     for _ in range(20):
-        call = Caller(GoBananas(Flat()), "empty")
+        call = Caller(GoBananasProvider(Flat()), "empty")
         call.world.limits.set("gobananas", 10, 60)
         began = time.process_time()
         statuses = [call("GET", "/api/sessions").status_code for _ in range(11)]

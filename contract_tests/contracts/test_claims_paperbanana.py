@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from banana_paper import ADMIN, DIAGRAM, KEY, PLOT, SHOWN, Caller, refusal
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 from paper_pdf import paper
 
@@ -60,7 +60,7 @@ def test_paperbanana_auth_admin_key(call: Caller):
 
 def test_paperbanana_auth_admin_key_from_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PAPERBANANA_ADMIN_KEY", "chosen")
-    chosen = InProcess(PaperBanana(), kind="empty")
+    chosen = InProcess(PaperBananaProvider(), kind="empty")
     assert chosen("GET", "/api/admin/keys", headers={"authorization": "Bearer chosen"}).status_code == 200
     assert chosen("GET", "/api/admin/keys", headers={"authorization": f"Bearer {ADMIN}"}).status_code == 401
 

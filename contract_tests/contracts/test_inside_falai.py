@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bananastand_mocks.falai import (
-    FalAI,
+    FalAIProvider,
     analytics,
     compute,
     models,
@@ -34,7 +34,7 @@ FLUX = "fal-ai/flux-pro"
 
 @pytest.fixture
 def call() -> InProcess:
-    return InProcess(FalAI(), kind="empty", headers={"authorization": "Key fal-bananastand"})
+    return InProcess(FalAIProvider(), kind="empty", headers={"authorization": "Key fal-bananastand"})
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_states_in_fals_own_words(status: str, told: str, world: World) -> None:
 
 
 def test_what_the_document_names_is_there() -> None:
-    world = InProcess(FalAI(), kind="documents").world
+    world = InProcess(FalAIProvider(), kind="documents").world
 
     assert compute.get_instance(world, {"instance_id": "abc123"}) == {
         "id": "abc123", "instance_type": "gpu-1x-a10g", "name": "my-ai-instance", "config": {"max_workers": 4},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bananastand_mocks.gobananas import GoBananas, ledger, profile, ratios, state, uploads, usage
+from bananastand_mocks.gobananas import GoBananasProvider, ledger, profile, ratios, state, uploads, usage
 from bananastand_mocks.gobananas.multipart import find_file
 from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.faults import Fault
@@ -25,7 +25,7 @@ PIXEL = f"data:image/png;base64,{ONE_PIXEL}"
 @pytest.fixture
 def call() -> InProcess:
     """An empty tenant. The clock stands at 2026-01-01T00:00:00Z."""
-    return InProcess(GoBananas(Flat()), kind="empty", headers=HEADERS)
+    return InProcess(GoBananasProvider(Flat()), kind="empty", headers=HEADERS)
 
 
 @pytest.fixture
@@ -411,7 +411,7 @@ def test_an_address_that_is_none_of_the_tenants(url: str, call: InProcess) -> No
     ],
 )
 def test_where_a_key_may_stand(headers: dict[str, str], status: int) -> None:
-    call = InProcess(GoBananas(Flat()), kind="empty", headers=headers)
+    call = InProcess(GoBananasProvider(Flat()), kind="empty", headers=headers)
 
     assert call("GET", "/api/profile").status_code == status
 
@@ -452,7 +452,7 @@ def test_an_edit_is_made_by_the_model_that_made_the_image(call: InProcess) -> No
 
 
 def test_the_size_of_an_image_is_its_files() -> None:
-    drawn = InProcess(GoBananas(), headers=HEADERS)
+    drawn = InProcess(GoBananasProvider(), headers=HEADERS)
     shown = drawn("GET", "/api/images/42").json()
 
     assert shown["size_bytes"] == len(drawn("GET", f"/images/{shown['r2_key']}").content)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from bananastand import outbound
-from bananastand_mocks.drawing.figures import Refused
+from bananastand_mocks.drawing.figures import FigureError
 from bananastand_mocks.kernel.errors import Problem, ProviderError, Violation
 from bananastand_mocks.kernel.world import World
-from bananastand_mocks.paperbanana import PaperBanana, errors, history, keys, lifecycle, rules, state, webhooks
+from bananastand_mocks.paperbanana import PaperBananaProvider, errors, history, keys, lifecycle, rules, state, webhooks
 from bananastand_mocks.paperbanana.vlm import VlmError
 from in_process import InProcess
 
@@ -24,7 +24,7 @@ CALLER = {"authorization": f"Bearer {KEY}"}
 @pytest.fixture
 def call() -> Any:
     """An empty world. The clock stands at 2026-01-01T00:00:00Z."""
-    provider = PaperBanana()
+    provider = PaperBananaProvider()
     made: Any = InProcess(provider, kind="empty", headers=CALLER)
     made.provider = provider
     return made
@@ -390,7 +390,7 @@ def test_a_task_is_finished_once(call: Any) -> None:
 @pytest.mark.parametrize(
     ("raised", "told", "logged"),
     [
-        (Refused("too many boxes", "intent"), "too many boxes", []),
+        (FigureError("too many boxes", "intent"), "too many boxes", []),
         (VlmError("no answer"), "no answer", ["task task_a failed: no answer"]),
         (ValueError(), "ValueError", ["a drawing failed"]),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bananastand_mocks import forward
-from bananastand_mocks.paperbanana import PaperBanana, brain, vlm
+from bananastand_mocks.paperbanana import PaperBananaProvider, vlm, vlm_planner
 from bananastand_mocks.paperbanana.vlm import OpenAIVlm, Question, VlmError
 from bananastand_mocks.paperbanana.vlm_planner import VlmPlanner
 from in_process import InProcess
@@ -182,7 +182,7 @@ def test_of_a_diagram_so_much_is_sent() -> None:
 
     assert found["graph"]["boxes"][0]["label"] == "Encoder"
     (question,) = answers.asked
-    assert (question.system, question.image, question.provider, question.model) == (brain.SYSTEM, None, "kie", "large")
+    assert (question.system, question.image, question.provider, question.model) == (vlm_planner.SYSTEM, None, "kie", "large")
     assert question.text.count("x" * 60_000) == 1
     assert "x" * 60_001 not in question.text
     assert question.text.count("c" * 1000) == 1
@@ -226,7 +226,7 @@ def test_a_prompt_is_edited_and_a_composite_left_alone() -> None:
 
     assert think(answers, recipe, 3) == {**recipe, "text": "better"}
     (question,) = answers.asked
-    assert question.system == brain.EDITOR
+    assert question.system == vlm_planner.EDITOR
     assert "of a statistical plot figure" in question.text
     assert "Context: none\n" in question.text
     for letter, most in (("p", 60_000), ("c", 1000), ("g", 60_000)):
@@ -264,7 +264,7 @@ def test_a_graph_that_is_none() -> None:
 
 @pytest.mark.parametrize("asked", [Answers(), None])
 def test_thinking_has_a_queue_of_its_own(asked: Answers | None) -> None:
-    provider = PaperBanana(vlm=asked)
+    provider = PaperBananaProvider(vlm=asked)
     call = InProcess(provider, kind="empty", headers={"authorization": f"Bearer pb_{'0' * 32}"})
     call.world.tasks.finish_after_seconds(10)
     task = call("POST", "/api/plot", json={"data_json": "[1, 2]", "intent": "bars"}).json()["task_id"]

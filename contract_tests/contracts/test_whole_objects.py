@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bananastand_mocks.bananadev import BananaDevUpstream
-from bananastand_mocks.falai import FalAI, FalAIUpstream
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.falai import FalAIProvider, FalAIUpstream
+from bananastand_mocks.gobananas import GoBananasProvider
 from callers import Caller
 from flat import Flat
 from in_process import InProcess
@@ -41,7 +41,7 @@ def test_an_instance_keeps_what_it_was_made_with_at_every_address() -> None:
 
 
 def test_an_instance_of_fals_own_api_keeps_its_sector() -> None:
-    call = InProcess(FalAI(), kind="empty", headers={"authorization": "Key fal-bananastand"})
+    call = InProcess(FalAIProvider(), kind="empty", headers={"authorization": "Key fal-bananastand"})
     body = {"instance_type": "gpu_8x_h100_sxm5", "ssh_key": "ssh-ed25519 AAAA", "sector": "sector_2"}
     shown = {
         "instance_type": "gpu_8x_h100_sxm5",
@@ -112,7 +112,7 @@ ALWAYS = {"display_name", "category", "description", "status", "tags", "updated_
 @pytest.mark.parametrize("id", RARE)
 def test_what_fal_tells_of_some_models_only(id: str) -> None:
     native, gateway = (
-        InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"}),
+        InProcess(FalAIProvider(), headers={"authorization": "Key fal-bananastand"}),
         Caller(FalAIUpstream(), "empty"),
     )
 
@@ -125,7 +125,7 @@ def test_what_fal_tells_of_some_models_only(id: str) -> None:
 
 
 def test_usage_says_by_which_key_where_that_is_asked_for() -> None:
-    call = InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"})
+    call = InProcess(FalAIProvider(), headers={"authorization": "Key fal-bananastand"})
     asked = {"start": "2024-01-01", "end": "2024-02-01", "expand": "time_series,auth_method,auth_method_structured"}
 
     buckets = call("GET", "/v1/models/usage", params=asked).json()["time_series"]
@@ -140,7 +140,7 @@ def test_usage_says_by_which_key_where_that_is_asked_for() -> None:
 
 @pytest.fixture
 def gobananas() -> InProcess:
-    return InProcess(GoBananas(Flat()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
+    return InProcess(GoBananasProvider(Flat()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
 
 
 def test_a_character_has_the_addresses_of_its_pictures_at_every_address(gobananas: InProcess) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
 from bananastand_mocks.providers import build
@@ -210,4 +210,4 @@ class Stall:
 @cache
 def stall(name: str) -> Stall:
     """The stall of a provider, made once."""
-    return Stall(GoBananas(Flat()) if name == "gobananas" else build([name])[0])
+    return Stall(GoBananasProvider(Flat()) if name == "gobananas" else build([name])[0])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from bananastand_mocks.falai import FalAI
+from bananastand_mocks.falai import FalAIProvider
 from bananastand_mocks.falai.state import Tally, count
 from in_process import InProcess
 
@@ -16,7 +16,7 @@ H100 = {"instance_type": "gpu_1x_h100_sxm5", "ssh_key": "ssh-ed25519 AAAA"}
 
 @pytest.fixture
 def send() -> InProcess:
-    return InProcess(FalAI(), kind="development", headers={"authorization": "Key fal-bananastand"})
+    return InProcess(FalAIProvider(), kind="development", headers={"authorization": "Key fal-bananastand"})
 
 
 def error(kind: str, message: str) -> dict[str, str]:

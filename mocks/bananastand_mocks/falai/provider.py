@@ -15,7 +15,7 @@ from .errors import render
 from .native import ENDPOINTS
 from .state import fill
 
-__all__ = ["HEADERS", "KEY", "FalAI"]
+__all__ = ["HEADERS", "KEY", "FalAIProvider"]
 
 HEADERS = {"cache-control": "public, max-age=0, must-revalidate"}  # as recorded
 SCHEMES = ("key ", "bearer ")
@@ -28,7 +28,7 @@ def _mint(ids: Ids) -> str:
 KEY = Credential("fal", "fal-bananastand", _mint)
 
 
-class FalAI(Provider):
+class FalAIProvider(Provider):
     """fal-native, at /fal."""
 
     name = "fal-native"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..kernel.world import World
-from .paging import Page
+from .paging import PageSlice
 from .state import REQUESTS, RUNS, Tally, instances
 from .window import Window
 
@@ -28,7 +28,7 @@ def total(world: World, window: Window) -> Tallies:
     return sums
 
 
-def per_bucket(world: World, window: Window, page: Page) -> list[tuple[datetime, Tallies]]:
+def per_bucket(world: World, window: Window, page: PageSlice) -> list[tuple[datetime, Tallies]]:
     """The buckets of a page, oldest first, each with what was counted in it."""
     buckets: list[tuple[datetime, Tallies]] = [(window.bucket(n), {}) for n in range(page.start, page.stop)]
     since = max(window.since, window.bucket(page.start))

@@ -64,7 +64,7 @@ def _fit(content: bytes, width: int, height: int) -> bytes:
     """The picture cut to the shape and scaled to the size. Raises ValueError."""
     from PIL import ImageOps
 
-    from .encoding import decode, png
+    from ..drawing.pictures.encoding import decode, png
 
     return png(ImageOps.fit(decode(content).convert("RGB"), (width, height)))
 

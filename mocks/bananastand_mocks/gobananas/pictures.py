@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
+
+from ..drawing.pictures import NotAPicture, Recipe
 
 __all__ = [
     "DrawnPictures",
@@ -24,24 +25,6 @@ __all__ = [
     "size_of",
     "to_recipe",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that a picture depends on. `edits` are what was asked for after the first picture, in order."""
-
-    prompt: str
-    negative: str = ""
-    style: str = ""
-    character: str = ""
-    seed: int = 0
-    width: int = 1024
-    height: int = 1024
-    edits: tuple[str, ...] = ()
-
-
-class NotAPicture(ValueError):
-    """What came is no PNG, JPEG or WebP, a damaged one, or one of too many pixels; the text says which."""
 
 
 class Pictures(Protocol):
@@ -104,7 +87,7 @@ def size_of(content: bytes) -> tuple[int, int]:
 
 @lru_cache(maxsize=16)
 def _draw(recipe: Recipe) -> bytes:
-    from ..drawing.pictures import draw
+    from ..drawing.pictures.painter import draw
 
     return draw(recipe)
 
@@ -115,18 +98,18 @@ def _shrink(recipe: Recipe) -> bytes:
 
 
 def _thumbnail(content: bytes) -> bytes:
-    from .encoding import thumbnail
+    from ..drawing.pictures.encoding import thumbnail
 
     return thumbnail(content)
 
 
 def _redraw(content: bytes, prompt: str) -> bytes:
-    from ..drawing.pictures import redraw
+    from ..drawing.pictures.painter import redraw
 
     return redraw(content, prompt)
 
 
 def _inspect(content: bytes) -> tuple[str, int, int]:
-    from .encoding import inspect
+    from ..drawing.pictures.encoding import inspect
 
     return inspect(content)

@@ -17,7 +17,7 @@ from .pictures import DrawnPictures, Pictures
 from .seeds import fill
 from .state import BUCKET, tenant
 
-__all__ = ["KEY", "GoBananas"]
+__all__ = ["KEY", "GoBananasProvider"]
 
 PREFIXES = ("sk_live_", "sk_test_")
 PUBLIC = "get_public_file"
@@ -30,7 +30,7 @@ def _mint(ids: Ids) -> str:
 KEY = Credential("gobananas", "sk_live_bananastand", _mint, other="sk_live_other")
 
 
-class GoBananas(Provider):
+class GoBananasProvider(Provider):
     """gobananas, at /gobananas."""
 
     name = "gobananas"

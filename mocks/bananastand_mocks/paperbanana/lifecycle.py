@@ -14,7 +14,7 @@ from typing import Any
 from ..kernel.background import BackgroundJob, WorkerThreads
 from ..kernel.world import Event, World
 from . import state
-from .rendering import Plan, Recipe, Rendered, Renderer, plan
+from .rendering import FigureRecipe, Rendered, Renderer, RenderPlan, plan
 from .vlm import Vlm, VlmError
 from .vlm_planner import VlmPlanner
 from .webhooks import DELIVER, WebhookSender
@@ -23,7 +23,7 @@ __all__ = ["FINISH", "ITERATIONS", "TaskRunner"]
 
 log = logging.getLogger("bananastand_mocks")
 
-Made = tuple[Recipe, Rendered]  # what the task was drawn from in the end, and the outcome
+Made = tuple[FigureRecipe, Rendered]  # what the task was drawn from in the end, and the outcome
 
 START, FINISH = "paperbanana.start", "paperbanana.finish"
 QUEUED = 0.2  # of its time that a task is pending
@@ -86,14 +86,14 @@ class TaskRunner:
         work = self._making(plan(world, row), row["input_params"])
         return BackgroundJob(lane, work, lambda outcome: self._drawn(world, row, outcome))
 
-    def _making(self, wanted: Plan, asked: Mapping[str, Any]) -> Callable[[], Made]:
+    def _making(self, wanted: RenderPlan, asked: Mapping[str, Any]) -> Callable[[], Made]:
         """Have a brain think about the task, where there is one, and draw it; what is to be done in a thread."""
         *panels, (task, recipe) = wanted.recipes
         chosen = {name: asked.get(f"vlm_{name}") for name in ("provider", "model")}
         iterations = int(asked.get("iterations", ITERATIONS))
 
-        def render(thought: Recipe) -> Rendered:
-            return self.renderer.render(Plan((*panels, (task, thought))))
+        def render(thought: FigureRecipe) -> Rendered:
+            return self.renderer.render(RenderPlan((*panels, (task, thought))))
 
         def make() -> Made:
             thought = recipe
@@ -112,7 +112,7 @@ class TaskRunner:
             return
         if isinstance(raised, VlmError):
             log.warning("task %s failed: %s", row["task_id"], raised)
-        elif type(raised).__name__ != "Refused":  # named, not imported: figures are loaded where they are drawn
+        elif type(raised).__name__ != "FigureError":  # named, not imported: figures are loaded where they are drawn
             log.error("a drawing failed", exc_info=raised)
         self._end(world, row, "failed", error=str(raised) or type(raised).__name__)
 

@@ -17,14 +17,14 @@ from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
 from ..kernel.worlds import Kind, Worlds
 from . import health, history, keys, state, submissions, tasks
-from .documented import fill
 from .errors import is_admin, render
 from .lifecycle import TaskRunner
 from .rendering import Renderer
+from .seeds import fill
 from .vlm import Vlm
 from .webhooks import WebhookSender
 
-__all__ = ["ADMIN", "KEY", "PaperBanana"]
+__all__ = ["ADMIN", "KEY", "PaperBananaProvider"]
 
 SUBMISSIONS = frozenset(submissions.__all__)
 
@@ -41,7 +41,7 @@ KEY = Credential(state.KEY_KIND, keys.mint("0" * 32), _mint_key)
 ADMIN = Credential(state.ADMIN_KIND, "admin-bananastand", _mint_admin)
 
 
-class PaperBanana(Provider):
+class PaperBananaProvider(Provider):
     """paperbanana, at /paperbanana. `webhooks` are addresses it may post to beside those of this machine.
 
     A `vlm` is asked what figures shall show; without one the texts are read by rules.

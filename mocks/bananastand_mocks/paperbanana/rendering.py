@@ -18,11 +18,11 @@ from ..kernel.background import WorkerThreads
 from ..kernel.world import World
 from . import state
 
-__all__ = ["Plan", "Recipe", "Rendered", "Renderer", "plan"]
+__all__ = ["RenderPlan", "FigureRecipe", "Rendered", "Renderer", "plan"]
 
 BUDGET = 64 * 2**20  # bytes of files that are kept
 
-Recipe = dict[str, Any]
+FigureRecipe = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RenderPlan:
     """Recipes by task, each after those it needs; the last one is wanted."""
 
-    recipes: tuple[tuple[str, Recipe], ...]
+    recipes: tuple[tuple[str, FigureRecipe], ...]
 
 
-def plan(world: World, row: state.Row) -> Plan:
+def plan(world: World, row: state.Row) -> RenderPlan:
     """What the task's outcome is made from. Panels of panels come along, each once."""
     rows, needed, waiting = state.tasks(world), {row["task_id"]: row}, [row]
     while waiting:
@@ -49,7 +49,7 @@ def plan(world: World, row: state.Row) -> Plan:
                 needed[panel] = rows[panel]
                 waiting.append(rows[panel])
     ordered = sorted(needed.values(), key=lambda each: each["number"])
-    return Plan(tuple((each["task_id"], each["recipe"]) for each in ordered))
+    return RenderPlan(tuple((each["task_id"], each["recipe"]) for each in ordered))
 
 
 class Renderer:
@@ -62,8 +62,8 @@ class Renderer:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def render(self, wanted: Plan) -> Rendered:
-        """The outcome of a plan. Raises Refused where it is well formed and cannot be drawn."""
+    def render(self, wanted: RenderPlan) -> Rendered:
+        """The outcome of a plan. Raises FigureError where it is well formed and cannot be drawn."""
         names = _digests(wanted)
         last = wanted.recipes[-1][0]
         if (known := self._recall(names[last])) is not None:
@@ -73,7 +73,7 @@ class Renderer:
             made[task] = self._recall(names[task]) or self._make(names[task], recipe, made)
         return made[last]
 
-    def _make(self, name: str, recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
+    def _make(self, name: str, recipe: FigureRecipe, made: Mapping[str, Rendered]) -> Rendered:
         rendered = _draw(recipe, made)
         with self._lock:
             if name not in self._kept:
@@ -90,18 +90,18 @@ class Renderer:
             return self._kept.get(name)
 
 
-def _draw(recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
+def _draw(recipe: FigureRecipe, made: Mapping[str, Rendered]) -> Rendered:
     """One outcome, by the drawing of its kind; the libraries are loaded here, on first use."""
     given = {name: value for name, value in recipe.items() if name not in ("kind", "panels")}
     match recipe["kind"]:
         case "plot":
-            from ..drawing.figures import plot
+            from ..drawing.figures import plots
 
-            figure = plot.draw(given.pop("data_json"), given.pop("intent"), **given)
+            figure = plots.draw(given.pop("data_json"), given.pop("intent"), **given)
         case "diagram":
-            from ..drawing.figures import diagram
+            from ..drawing.figures import diagrams
 
-            figure = diagram.draw(given.pop("source_context"), given.pop("caption"), **given)
+            figure = diagrams.draw(given.pop("source_context"), given.pop("caption"), **given)
         case "composite":
             from ..drawing.figures import composite
 
@@ -116,7 +116,7 @@ def _draw(recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
     return Rendered(figure.files, figure.description)
 
 
-def _digests(wanted: Plan) -> dict[str, str]:
+def _digests(wanted: RenderPlan) -> dict[str, str]:
     """A name for each recipe that depends on what is drawn, and not on the task's id."""
     names: dict[str, str] = {}
     for task, recipe in wanted.recipes:

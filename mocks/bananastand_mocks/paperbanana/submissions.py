@@ -143,9 +143,9 @@ def _diagram(body: Body, text: str) -> Body:
 
 def _read(pdf: str, pages: str | None) -> Paper:
     """The text of a PDF; blocks. Raises ProviderError: invalid."""
-    from ..drawing.figures import Refused, paper
+    from ..drawing.figures import FigureError, paper
 
     try:
         return paper.read(pdf, pages)
-    except Refused as refused:
+    except FigureError as refused:
         raise ProviderError("invalid", refused.message) from None

@@ -14,9 +14,9 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .figure import Refused
+from .figure import FigureError
 
-__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "legible", "saved", "studio", "unshown"]
+__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "legible", "saved", "studio", "tint", "unshown"]
 
 DPI = 300
 FORMATS = ("png", "svg", "pdf")
@@ -68,10 +68,10 @@ def studio() -> Generator[None]:
 
 
 def saved(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
-    """The figure in each format, PNG always among them; the same figure gives the same bytes. Raises Refused."""
+    """The figure in each format, PNG always among them; the same figure gives the same bytes. Raises FigureError."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise Refused(f"output_formats may hold {', '.join(FORMATS)}; got {unknown[0]}", "output_formats")
+        raise FigureError(f"output_formats may hold {', '.join(FORMATS)}; got {unknown[0]}", "output_formats")
     files: dict[str, bytes] = {}
     for name in FORMATS:
         if name == "png" or name in formats:
@@ -101,6 +101,12 @@ def unshown(texts: Iterable[str]) -> str:
         return ""
     listed = "".join(lacking[:6]) + ("\u2026" if len(lacking) > 6 else "")
     return f"No font on this server has {listed}, shown as empty squares; one such as Noto Sans CJK has"
+
+
+def tint(colour: str, share: float) -> tuple[float, float, float]:
+    """A colour mixed with white; a share of 1 is the colour itself."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return (1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue))
 
 
 def _shapeless(char: str) -> bool:

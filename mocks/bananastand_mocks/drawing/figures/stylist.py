@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .figure import Refused
-from .graph import Graph
-from .intent import Wish, read_intent
-from .reading import read
+from .diagrams.graph import Graph
+from .diagrams.reader import read
+from .figure import FigureError
+from .plots.intent import Wish, read_intent
 from .studio import PALETTE
 
 __all__ = ["DIAGRAM_TYPES", "optimize"]
@@ -78,13 +78,13 @@ def optimize(
 ) -> str:
     """The prompt in full, its elements and their order named, and guidance on layout, palette and typography.
 
-    The same call gives the same text. Raises Refused: no words in the prompt, unknown diagram type.
+    The same call gives the same text. Raises FigureError: no words in the prompt, unknown diagram type.
     """
     if diagram_type not in DIAGRAM_TYPES:
-        raise Refused(f"diagram_type must be one of: {', '.join(DIAGRAM_TYPES)}", "diagram_type")
+        raise FigureError(f"diagram_type must be one of: {', '.join(DIAGRAM_TYPES)}", "diagram_type")
     said = _clean(prompt)
     if not re.search(r"\w", said):
-        raise Refused("description holds no words to optimize", "description")
+        raise FigureError("description holds no words to optimize", "description")
     plot = diagram_type == "statistical_plot"
     caption = _clean((caption or "")[:LISTED])
     title = f" for {caption.rstrip('.')!r}" if caption else ""
@@ -110,7 +110,7 @@ def _elements(said: str, caption: str) -> list[_Section]:
             ),
             caption,
         )
-    except Refused:
+    except FigureError:
         return []
     names = [
         box.label + (f" ({', '.join(box.details)})" if box.details else "") for box in graph.boxes if not box.implied

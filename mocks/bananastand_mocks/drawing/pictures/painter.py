@@ -6,18 +6,18 @@ from random import Random
 
 from PIL import Image, ImageOps
 
-from ...gobananas.encoding import decode, png, reduced
-from ...gobananas.pictures import Recipe
-from ...gobananas.ratios import SHORT_SIDE
 from .canvas import Canvas
+from .encoding import decode, png, reduced
 from .finishes import FINISHES
 from .palettes import Palette, palette
-from .reading import Plan, plan, plan_edit
+from .prompt import PicturePlan, plan, plan_edit
+from .recipe import Recipe
 from .scenes import HORIZON, SCENES
 from .things import ABOVE, THINGS, figure
 
 __all__ = ["draw", "redraw"]
 
+SHORT_SIDE = 1024  # pixels of an edited picture
 MOST_PIXELS = 4_000_000  # of an edited picture
 SLIMMEST = 4.0  # times as long as wide; nothing is drawn over a picture that is slimmer
 
@@ -54,7 +54,7 @@ def redraw(content: bytes, prompt: str) -> bytes:
     return png(_finish(canvas.finished(), wish))
 
 
-def _place(canvas: Canvas, colours: Palette, wish: Plan, *, above: bool) -> None:
+def _place(canvas: Canvas, colours: Palette, wish: PicturePlan, *, above: bool) -> None:
     """Draw the plan's things that hang above the land, or those that stand on it."""
     things = dict(wish.things)
     if above and colours.dark and wish.scene not in ("tiles", "waves", "table"):
@@ -68,6 +68,6 @@ def _place(canvas: Canvas, colours: Palette, wish: Plan, *, above: bool) -> None
         )
 
 
-def _finish(picture: Image.Image, wish: Plan) -> Image.Image:
+def _finish(picture: Image.Image, wish: PicturePlan) -> Image.Image:
     finish = FINISHES.get(wish.finish)
     return picture if finish is None else finish(picture, wish.lot % 2**32)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from .graph import Box, Graph, Kind
-from .lexicon import kind_of, verb
 from .phrases import MARK, Phrase, phrases, same
+from .vocabulary import kind_of, verb
 
 __all__ = ["Memory", "short"]
 

@@ -12,9 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from .figure import Refused
+from ..figure import FigureError
 
-__all__ = ["CELLS", "Table", "read_table"]
+__all__ = ["CELLS", "DataTable", "read_table"]
 
 CELLS = 100_000
 LARGEST = 1e100  # axes and margins need room above
@@ -31,7 +31,7 @@ Columns = dict[str, list[Any]]
 
 
 @dataclass
-class Table:
+class DataTable:
     """Text columns and number columns of one length (NaN where a number is missing), or samples, or a grid.
 
     `samples` holds lists of any lengths, one for each group; `grid` a rectangle, with `text` empty and its own labels.
@@ -50,18 +50,18 @@ class Table:
         return max((len(column) for column in (*self.text.values(), *self.numbers.values())), default=0)
 
 
-def read_table(data_json: str) -> Table:
-    """The table in a JSON text. Raises Refused: no JSON, no numbers, too many of them."""
+def read_table(data_json: str) -> DataTable:
+    """The table in a JSON text. Raises FigureError: no JSON, no numbers, too many of them."""
     try:
         value = json.loads(data_json, object_pairs_hook=_shortened)
         _weigh(value)
         table = _table(value)
     except RecursionError as error:
-        raise Refused("data_json is nested too deeply", "data_json") from error
+        raise FigureError("data_json is nested too deeply", "data_json") from error
     except ValueError as error:
-        raise Refused(f"Invalid JSON in data_json: {error}", "data_json") from error
+        raise FigureError(f"Invalid JSON in data_json: {error}", "data_json") from error
     if not (table.numbers or table.samples or table.grid):
-        raise Refused("data_json holds no numbers to plot", "data_json")
+        raise FigureError("data_json holds no numbers to plot", "data_json")
     return table
 
 
@@ -77,16 +77,16 @@ def _weigh(value: Any) -> None:
         each, depth = waiting.pop()
         cells += 1
         if cells > CELLS:
-            raise Refused(f"data_json holds more than {CELLS} values", "data_json")
+            raise FigureError(f"data_json holds more than {CELLS} values", "data_json")
         if depth > 12:
-            raise Refused("data_json is nested too deeply", "data_json")
+            raise FigureError("data_json is nested too deeply", "data_json")
         if isinstance(each, dict):
             waiting += [(inner, depth + 1) for inner in cast("dict[str, Any]", each).values()]
         elif isinstance(each, list):
             waiting += [(inner, depth + 1) for inner in cast("list[Any]", each)]
 
 
-def _table(value: Any) -> Table:
+def _table(value: Any) -> DataTable:
     if isinstance(value, dict):
         return _of_object(cast("dict[str, Any]", value))
     if isinstance(value, list):
@@ -94,7 +94,7 @@ def _table(value: Any) -> Table:
     return _of_columns({"value": [value]})
 
 
-def _of_object(value: dict[str, Any]) -> Table:
+def _of_object(value: dict[str, Any]) -> DataTable:
     notes = {key.lower(): each for key, each in value.items() if isinstance(each, str)}
     holders = {key: each for key, each in value.items() if isinstance(each, dict | list) and each}
     table = _of_holders(holders) if holders else _of_pairs(value)
@@ -102,7 +102,7 @@ def _of_object(value: dict[str, Any]) -> Table:
     return table
 
 
-def _of_holders(value: dict[str, Any]) -> Table:
+def _of_holders(value: dict[str, Any]) -> DataTable:
     for name in (key for key in GRIDS if _rectangle(value.get(key))):
         if not any(isinstance(each, dict) for each in value.values()) and (table := _labelled_grid(value, name)):
             return table
@@ -130,13 +130,13 @@ def _of_holders(value: dict[str, Any]) -> Table:
     return _of_columns({key: each for key, each in columns.items() if _flat(each)})
 
 
-def _of_pairs(value: dict[str, Any]) -> Table:
+def _of_pairs(value: dict[str, Any]) -> DataTable:
     """Names and one number each."""
     pairs = {key: each for key, each in value.items() if _number(each) is not None}
-    return _of_columns({"": list(pairs), "value": list(pairs.values())}) if pairs else Table()
+    return _of_columns({"": list(pairs), "value": list(pairs.values())}) if pairs else DataTable()
 
 
-def _of_list(value: list[Any]) -> Table:
+def _of_list(value: list[Any]) -> DataTable:
     if value and all(isinstance(each, dict) for each in value):
         return _of_records(cast("list[dict[str, Any]]", value))
     if value and all(isinstance(each, list) for each in value):
@@ -147,13 +147,13 @@ def _of_list(value: list[Any]) -> Table:
     return _of_columns({"value": [each for each in value if not isinstance(each, dict | list)]})
 
 
-def _of_rows(rows: list[list[Any]]) -> Table:
+def _of_rows(rows: list[list[Any]]) -> DataTable:
     """Rows with or without a heading; all numbers and more than two wide, they are a grid."""
     width = max(len(row) for row in rows)
     heading = [str(each) for each in rows[0]] if all(isinstance(each, str) for each in rows[0]) and rows[1:] else None
     if _rectangle(rows):
         if width > 2:
-            return Table(grid=_grid(rows))
+            return DataTable(grid=_grid(rows))
         heading = ["x", "y"][-width:] if width else []
         return _of_columns({name: [row[i] for row in rows] for i, name in enumerate(heading)})
     body = rows[1:] if heading else rows
@@ -164,7 +164,7 @@ def _of_rows(rows: list[list[Any]]) -> Table:
     return _of_columns({name: [row[i] if i < len(row) else None for row in body] for i, name in enumerate(names)})
 
 
-def _of_records(records: list[dict[str, Any]]) -> Table:
+def _of_records(records: list[dict[str, Any]]) -> DataTable:
     keys = list(dict.fromkeys(key for record in records for key in record))
     lists = [key for key in keys if all(isinstance(record.get(key), list) for record in records)]
     name = next((key for key in keys if isinstance(records[0].get(key), str)), None)
@@ -188,7 +188,7 @@ def _stacked(records: list[dict[str, Any]], name: str | None, lists: list[str]) 
     return columns
 
 
-def _of_series(value: dict[str, Any], name: str) -> Table | None:
+def _of_series(value: dict[str, Any], name: str) -> DataTable | None:
     """Chart libraries' shape: a list of names beside a list of series."""
     series = value[name]
     axis = next((key for key in AXES if key != name and _flat(value.get(key))), None)
@@ -208,7 +208,7 @@ def _of_series(value: dict[str, Any], name: str) -> Table | None:
     return _of_columns({axis or "": value[axis or ""], **columns})
 
 
-def _labelled_grid(value: dict[str, Any], name: str) -> Table | None:
+def _labelled_grid(value: dict[str, Any], name: str) -> DataTable | None:
     rows = value[name]
     height, width = len(rows), len(rows[0])
     across = next((value[key] for key in COLUMN_NAMES if _names(value.get(key), width)), None)
@@ -217,19 +217,19 @@ def _labelled_grid(value: dict[str, Any], name: str) -> Table | None:
         down = across
     if name in ("values", "data") and (across is None or down is None):
         return None
-    return Table(
+    return DataTable(
         grid=_grid(rows),
         grid_rows=[str(each) for each in down or ()],
         grid_columns=[str(each) for each in across or ()],
     )
 
 
-def _of_samples(groups: dict[str, Any]) -> Table:
+def _of_samples(groups: dict[str, Any]) -> DataTable:
     samples = {key: [n for each in of if (n := _number(each)) is not None] for key, of in groups.items()}
-    return Table(samples={key: of for key, of in samples.items() if of})
+    return DataTable(samples={key: of for key, of in samples.items() if of})
 
 
-def _of_columns(columns: Columns) -> Table:
+def _of_columns(columns: Columns) -> DataTable:
     """Sort columns into text and numbers; lists of different lengths, all numbers, are samples."""
     lengths = {len(each) for each in columns.values()}
     if len(lengths) > 1:
@@ -237,7 +237,7 @@ def _of_columns(columns: Columns) -> Table:
             return _of_samples(columns)
         common = Counter(len(each) for each in columns.values()).most_common(1)[0][0]
         columns = {key: each for key, each in columns.items() if len(each) == common}
-    table = Table()
+    table = DataTable()
     for key, each in columns.items():
         if _numeric(each):
             table.numbers[key] = [math.nan if (n := _number(cell)) is None else n for cell in each]
@@ -282,7 +282,7 @@ def _numeric(column: list[Any]) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, also one that is written as text; nothing else. Raises Refused: too large to draw."""
+    """A finite number, also one that is written as text; nothing else. Raises FigureError: too large to draw."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -296,5 +296,5 @@ def _number(value: Any) -> float | None:
     if abs(number) > LARGEST:
         if isinstance(value, str):
             return None
-        raise Refused(f"data_json holds a number beyond {LARGEST:g}, too large to plot", "data_json")
+        raise FigureError(f"data_json holds a number beyond {LARGEST:g}, too large to plot", "data_json")
     return number

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Any, cast, get_args
 
-from .figure import Refused
-from .graph import Box, Frame, Graph, Kind
+from ..figure import FigureError
+from .graph import Box, BoxFrame, Graph, Kind
 
-__all__ = ["MOST", "told_graph"]
+__all__ = ["MOST", "read_graph"]
 
 MOST = 30  # boxes
 ARROWS, DETAILS, FRAMES = 60, 4, 4
 FIELD = "graph"
 
 
-def told_graph(value: dict[str, Any]) -> Graph:
+def read_graph(value: dict[str, Any]) -> Graph:
     """The boxes, arrows and frames of a JSON object; an arrow from a box to itself is left out.
 
-    Raises Refused: no box, too many of anything, a label or a place that is none.
+    Raises FigureError: no box, too many of anything, a label or a place that is none.
     """
     graph = Graph([_box(each) for each in _list(value, "boxes", MOST)])
     if not graph.boxes:
-        raise Refused("there are no boxes", FIELD)
+        raise FigureError("there are no boxes", FIELD)
     for each in _list(value, "arrows", ARROWS):
         graph.join(_place(graph, each.get("source")), _place(graph, each.get("target")), _text(each, "label"))
     taken: set[int] = set()
@@ -29,7 +29,7 @@ def told_graph(value: dict[str, Any]) -> Graph:
         members = each.get("members")
         held = {_place(graph, place) for place in cast("list[Any]", members if isinstance(members, list) else [])}
         if held - taken:
-            graph.frames.append(Frame(_text(each, "title"), sorted(held - taken)))
+            graph.frames.append(BoxFrame(_text(each, "title"), sorted(held - taken)))
             taken |= held
     return graph
 
@@ -37,11 +37,11 @@ def told_graph(value: dict[str, Any]) -> Graph:
 def _box(told: dict[str, Any]) -> Box:
     label, kind, details = _text(told, "label"), told.get("kind", "step"), told.get("details") or []
     if not label:
-        raise Refused("a box has no label", FIELD)
+        raise FigureError("a box has no label", FIELD)
     if kind not in get_args(Kind):
-        raise Refused(f"the kind of a box is one of {', '.join(get_args(Kind))}", FIELD)
+        raise FigureError(f"the kind of a box is one of {', '.join(get_args(Kind))}", FIELD)
     if not isinstance(details, list):
-        raise Refused("the details of a box are a list", FIELD)
+        raise FigureError("the details of a box are a list", FIELD)
     shown = [" ".join(each.split())[:44] for each in cast("list[Any]", details) if isinstance(each, str)]
     return Box(label, kind, [each for each in shown if each][:DETAILS])
 
@@ -49,21 +49,21 @@ def _box(told: dict[str, Any]) -> Box:
 def _list(told: dict[str, Any], name: str, most: int) -> list[dict[str, Any]]:
     found = told.get(name) or []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in cast("list[Any]", found)):
-        raise Refused(f"{name} is no list of objects", FIELD)
+        raise FigureError(f"{name} is no list of objects", FIELD)
     listed = cast("list[dict[str, Any]]", found)
     if len(listed) > most:
-        raise Refused(f"there are more than {most} {name}", FIELD)
+        raise FigureError(f"there are more than {most} {name}", FIELD)
     return listed
 
 
 def _place(graph: Graph, told: Any) -> int:
     if not isinstance(told, int) or isinstance(told, bool) or not 0 <= told < len(graph.boxes):
-        raise Refused(f"{str(told)[:20]} is no place in boxes", FIELD)
+        raise FigureError(f"{str(told)[:20]} is no place in boxes", FIELD)
     return told
 
 
 def _text(told: dict[str, Any], name: str) -> str:
     value = told.get(name) or ""
     if not isinstance(value, str):
-        raise Refused(f"a {name} is no text", FIELD)
+        raise FigureError(f"a {name} is no text", FIELD)
     return " ".join(value.split())[:80]

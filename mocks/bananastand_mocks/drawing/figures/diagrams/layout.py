@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .graph import Graph
-from .layering import Layers, layered
+from .layering import Layering, layered
 from .lettering import broken, measure
-from .placing import Places, Shape, place
+from .placement import Places, Shape, place
 from .routing import Point, route, tracks
 
-__all__ = ["DETAIL", "EDGE", "LABEL", "LINE", "SMALL_LINE", "Plan", "Rectangle", "arrange"]
+__all__ = ["DETAIL", "EDGE", "LABEL", "LINE", "SMALL_LINE", "Layout", "Rectangle", "arrange"]
 
 LABEL, DETAIL, EDGE = 10.0, 7.6, 7.8  # sizes of letters before scaling
 LINE, SMALL_LINE, PADDING = 12.4, 9.6, (18.0, 15.0)
@@ -40,7 +40,7 @@ class Rectangle:
 
 
 @dataclass
-class Plan:
+class Layout:
     """Everything in points on a sheet of `size`; letters are `scale` times their size."""
 
     size: tuple[float, float]
@@ -61,7 +61,7 @@ class _Text:
     heights: list[float]
 
 
-def arrange(graph: Graph, size: tuple[float, float], iterations: int) -> Plan:
+def arrange(graph: Graph, size: tuple[float, float], iterations: int) -> Layout:
     """The best of all layouts tried; more iterations order and straighten more, the first takes all as it comes."""
     layers = layered(graph, 2 * (iterations - 1))
     options: list[tuple[float, int, _Text, int, bool]] = []
@@ -81,8 +81,8 @@ def arrange(graph: Graph, size: tuple[float, float], iterations: int) -> Plan:
 
 
 def _plan(
-    graph: Graph, layers: Layers, text: _Text, bands: int, down: bool, size: tuple[float, float], iterations: int
-) -> Plan:
+    graph: Graph, layers: Layering, text: _Text, bands: int, down: bool, size: tuple[float, float], iterations: int
+) -> Layout:
     """The layout at its scale, spread over the sheet where there is room."""
     places, shape = _placed(layers, text, graph, bands, down, iterations)
     width, height = _size(places, layers, graph, down)
@@ -115,7 +115,7 @@ def _plan(
         for box in range(len(graph.boxes))
     ]
     frames = [_around([boxes[box] for box in frame.members], scale) for frame in graph.frames]
-    return Plan(
+    return Layout(
         size,
         scale,
         boxes,
@@ -134,7 +134,7 @@ def _around(boxes: list[Rectangle], scale: float) -> tuple[float, float, float, 
     return left - FRAME * scale, top - (FRAME + LINE + 4) * scale, right + FRAME * scale, bottom + FRAME * scale
 
 
-def _bands(graph: Graph, layers: Layers) -> Sequence[int]:
+def _bands(graph: Graph, layers: Layering) -> Sequence[int]:
     """The ways to fold: into bands of two layers at least, none that an arrow back would have to leave."""
     count = len(layers.layers)
     at = {slot: i for i, layer in enumerate(layers.layers) for slot in layer}
@@ -166,7 +166,7 @@ def _text(graph: Graph, room: float) -> _Text:
 
 
 def _placed(
-    layers: Layers,
+    layers: Layering,
     text: _Text,
     graph: Graph,
     bands: int,
@@ -187,7 +187,7 @@ def _placed(
     return place(layers, shape), shape
 
 
-def _size(places: Places, layers: Layers, graph: Graph, down: bool) -> tuple[float, float]:
+def _size(places: Places, layers: Layering, graph: Graph, down: bool) -> tuple[float, float]:
     turns = 2 * max([0, *(n for i, n in enumerate(tracks(layers)) if places.band[i] != places.band[i + 1])])
     along = places.size[0] + 2 * MARGIN + turns * 9.0
     across = places.size[1] + 2 * MARGIN * 0.4
@@ -195,7 +195,7 @@ def _size(places: Places, layers: Layers, graph: Graph, down: bool) -> tuple[flo
     return (width, height + 2 * (FRAME + LINE)) if graph.frames else (width, height)
 
 
-def _reach(paths: list[list[Point]], places: Places, layers: Layers, shape: Shape) -> list[tuple[float, float]]:
+def _reach(paths: list[list[Point]], places: Places, layers: Layering, shape: Shape) -> list[tuple[float, float]]:
     """What the drawing covers, along and across."""
     found: list[tuple[float, float]] = []
     for axis, (at, sizes) in enumerate(((places.along, shape.along), (places.across, shape.across))):

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from .lexicon import ADVERBS, BE, DETERMINERS, MODALS, NOUNS, PREPOSITIONS, Act, verb
+from .vocabulary import ADVERBS, BE, DETERMINERS, MODALS, NOUNS, PREPOSITIONS, Act, verb
 
 __all__ = ["Clause", "clauses", "prepositions"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .layering import Layers
+from .layering import Layering
 
 __all__ = ["ARROW", "LANE", "TRACK", "Places", "Shape", "place"]
 
@@ -44,7 +44,7 @@ class Places:
     size: tuple[float, float] = (0.0, 0.0)
 
 
-def place(layers: Layers, shape: Shape) -> Places:
+def place(layers: Layering, shape: Shape) -> Places:
     """Centres of all slots, from (0, 0) on."""
     count = len(layers.layers)
     columns = -(-count // shape.bands)
@@ -91,7 +91,7 @@ def _columns(columns: int, band: list[int], sign: list[int], thick: float, shape
     return middle
 
 
-def _across(layers: Layers, band: list[int], shape: Shape) -> dict[int, float]:
+def _across(layers: Layering, band: list[int], shape: Shape) -> dict[int, float]:
     """Each slot as near to its neighbours' height as those beside it allow."""
     near: list[dict[int, list[int]]] = [{}, {}]
     for at, links in enumerate(layers.links):
@@ -121,7 +121,7 @@ def _wanted(slot: int, way: dict[int, list[int]], found: dict[int, float]) -> fl
     return sum(near) / len(near) if near else found[slot]
 
 
-def _steps(layer: list[int], layers: Layers, shape: Shape) -> list[float]:
+def _steps(layer: list[int], layers: Layering, shape: Shape) -> list[float]:
     """The least distance of each two neighbours' centres."""
     return [
         _half(a, layers, shape)
@@ -132,7 +132,7 @@ def _steps(layer: list[int], layers: Layers, shape: Shape) -> list[float]:
     ]
 
 
-def _half(slot: int, layers: Layers, shape: Shape) -> float:
+def _half(slot: int, layers: Layering, shape: Shape) -> float:
     return shape.across[slot] / 2 if slot < layers.boxes else 0.0
 
 

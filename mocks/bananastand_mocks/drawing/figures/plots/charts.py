@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .axes import MARKERS, STYLES, TICK, categories, colour, decimals, number, tidy, tint
-from .studio import INK, MUTED, legible
+from ..studio import INK, MUTED, legible, tint
+from .axes import MARKERS, STYLES, TICK, categories, colour, decimals, number, tidy
 
 __all__ = ["Look", "bars", "boxes", "heat_map", "histogram", "lines", "scatter"]
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..figure import Figure, FigureError
+from ..sizes import pixels
+from ..studio import DPI, MUTED, legible, saved, studio, unshown
 from . import charts
 from .axes import LABEL, TICK, categories, draw_legend, number, numeric, pretty, reference
-from .figure import Figure, Refused
+from .chart_data import Chart, chart
 from .intent import Wish, read_intent
-from .refining import refine
-from .shapes import Chart, chart
-from .sizes import pixels
-from .studio import DPI, MUTED, legible, saved, studio, unshown
+from .label_overlap import refine
 from .table import read_table
 
 __all__ = ["draw"]
@@ -38,11 +38,11 @@ def draw(
 ) -> Figure:
     """The chart that data and intent ask for, PNG always among its files; the same call gives the same bytes.
 
-    `auto` and no ratio at all are 4:3. Each iteration after the first mends labels that touch. Raises Refused: no JSON,
+    `auto` and no ratio at all are 4:3. Each iteration after the first mends labels that touch. Raises FigureError: no JSON,
     nothing to plot or too much, unknown ratio or format, iterations outside 1 to 10.
     """
     if not 1 <= iterations <= 10:
-        raise Refused("iterations must be between 1 and 10", "iterations")
+        raise FigureError("iterations must be between 1 and 10", "iterations")
     table = read_table(data_json)
     wish = read_intent(intent)
     planned = _ordered(chart(table, wish), wish)
@@ -190,13 +190,15 @@ def _ordered(planned: Chart, wish: Wish) -> Chart:
 def _bound(planned: Chart) -> None:
     """Refuse what nobody could read."""
     if not planned.grid and not any(not math.isnan(value) for of in planned.series.values() for value in of):
-        raise Refused("data_json holds no numbers to plot", "data_json")
+        raise FigureError("data_json holds no numbers to plot", "data_json")
     if len(planned.series) > MOST_SERIES:
-        raise Refused(f"a plot shows at most {MOST_SERIES} series, data_json has {len(planned.series)}", "data_json")
+        raise FigureError(
+            f"a plot shows at most {MOST_SERIES} series, data_json has {len(planned.series)}", "data_json"
+        )
     if planned.kind == "bar" and len(planned.names) * len(planned.series) > MOST_BARS:
-        raise Refused(f"a bar chart shows at most {MOST_BARS} bars; ask for a line or a histogram", "data_json")
+        raise FigureError(f"a bar chart shows at most {MOST_BARS} bars; ask for a line or a histogram", "data_json")
     if len(planned.grid) * len(planned.grid[0] if planned.grid else ()) > MOST_CELLS:
-        raise Refused(f"a heat map shows at most {MOST_CELLS} cells", "data_json")
+        raise FigureError(f"a heat map shows at most {MOST_CELLS} cells", "data_json")
 
 
 def _describe(planned: Chart, touching: int) -> str:

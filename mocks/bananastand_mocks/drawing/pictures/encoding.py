@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .pictures import NotAPicture
+from .recipe import NotAPicture
 
 __all__ = ["decode", "inspect", "png", "reduced", "thumbnail"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .graph import Arrow, Graph
 
-__all__ = ["Layers", "Link", "layered"]
+__all__ = ["Layering", "Link", "layered"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Link:
 
 
 @dataclass
-class Layers:
+class Layering:
     """Slots by layer, in order; a slot below the number of boxes is that box, one above is an arrow passing through."""
 
     layers: list[list[int]]
@@ -38,8 +38,8 @@ class Layers:
         )
 
 
-def layered(graph: Graph, sweeps: int) -> Layers:
-    """Layers by the longest way from a beginning; each sweep orders them by their neighbours, the best order stays."""
+def layered(graph: Graph, sweeps: int) -> Layering:
+    """Layering by the longest way from a beginning; each sweep orders them by their neighbours, the best order stays."""
     back = _back(graph)
     forward = [place for place in range(len(graph.arrows)) if place not in back]
     ranks = _ranks(graph, [graph.arrows[place] for place in forward])
@@ -56,7 +56,7 @@ def layered(graph: Graph, sweeps: int) -> Layers:
             links[rank - 1].append(Link(place, before, slot))
             before, slot = slot, slot + 1
         links[ranks[arrow.target] - 1].append(Link(place, before, arrow.target))
-    found = Layers(layers, links, sorted(back), len(graph.boxes))
+    found = Layering(layers, links, sorted(back), len(graph.boxes))
     _order(found, sweeps)
     return found
 
@@ -100,7 +100,7 @@ def _ranks(graph: Graph, forward: list[Arrow]) -> list[int]:
     return ranks
 
 
-def _order(found: Layers, sweeps: int) -> None:
+def _order(found: Layering, sweeps: int) -> None:
     best, fewest = [list(layer) for layer in found.layers], found.crossings()
     for sweep in range(sweeps):
         if not fewest:
@@ -126,7 +126,7 @@ def _sort(layer: list[int], fixed: list[int], links: list[Link], *, down: bool) 
     layer.sort(key=lambda slot: means[slot])
 
 
-def _swap(found: Layers) -> None:
+def _swap(found: Layering) -> None:
     """Exchange neighbours wherever that saves a crossing; only the arrows of the two can cross otherwise then."""
     for at, layer in enumerate(found.layers):
         sides = [(found.layers[side], found.links[min(at, side)]) for side in (at - 1, at + 1)

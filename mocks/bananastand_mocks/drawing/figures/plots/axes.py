@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from .studio import INK, MUTED, PALETTE, legible
+from ..studio import INK, MUTED, PALETTE, legible
 
 __all__ = [
     "LABEL",
@@ -24,7 +24,6 @@ __all__ = [
     "pretty",
     "reference",
     "tidy",
-    "tint",
 ]
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -170,12 +169,6 @@ def draw_legend(figure: Any, handles: Sequence[Any], names: Sequence[str]) -> No
         columnspacing=1.4,
         labelcolor=INK,
     )
-
-
-def tint(colour: str, share: float) -> tuple[float, float, float]:
-    """A colour mixed with white; a share of 1 is the colour itself."""
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return (1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue))
 
 
 def colour(place: int) -> str:

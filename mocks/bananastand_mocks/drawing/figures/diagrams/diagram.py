@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .arranging import DETAIL, LABEL, LINE, SMALL_LINE, Plan, Rectangle, arrange
-from .axes import tint
-from .figure import Figure, Refused
+from ..figure import Figure, FigureError
+from ..sizes import RESOLUTIONS, pixels
+from ..studio import INK, MUTED, PALETTE, legible, saved, studio, tint, unshown
+from .arrow_labels import labelled
 from .graph import Box, Graph, Kind
-from .labels import labelled
+from .graph_json import read_graph
+from .layout import DETAIL, LABEL, LINE, SMALL_LINE, Layout, Rectangle, arrange
 from .lettering import caption_lines, measure
-from .reading import read
+from .reader import read
 from .routing import Point
-from .sizes import RESOLUTIONS, pixels
-from .studio import INK, MUTED, PALETTE, legible, saved, studio, unshown
-from .told import told_graph
 
 __all__ = ["draw"]
 
@@ -57,19 +56,19 @@ def draw(
 ) -> Figure:
     """What a methodology says flows where, with its caption; PNG always among the files, same call, same bytes.
 
-    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. With a `graph`, as told_graph reads it,
-    the text is not read. Raises Refused: nothing to draw, unknown ratio, resolution or format, or iterations outside
+    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. With a `graph`, as read_graph reads it,
+    the text is not read. Raises FigureError: nothing to draw, unknown ratio, resolution or format, or iterations outside
     1 to 10.
     """
     longest = RESOLUTIONS.get(image_resolution or "2K")
     if longest is None:
-        raise Refused(f"image_resolution must be one of: {', '.join(RESOLUTIONS)}", "image_resolution")
+        raise FigureError(f"image_resolution must be one of: {', '.join(RESOLUTIONS)}", "image_resolution")
     if not 1 <= iterations <= 10:
-        raise Refused("iterations must be between 1 and 10", "iterations")
+        raise FigureError("iterations must be between 1 and 10", "iterations")
     caption = " ".join(caption[: 4 * CAPTION_LETTERS].split())[:CAPTION_LETTERS]
     names = AUTO if aspect_ratio in (None, "auto") else (aspect_ratio,)
     sizes = [pixels(name, longest) for name in names]
-    found = read(source_context, caption) if graph is None else told_graph(graph)
+    found = read(source_context, caption) if graph is None else read_graph(graph)
     with studio():
         shown = Graph(
             [_legible(box) for box in found.boxes],
@@ -90,7 +89,7 @@ def _legible(box: Box) -> Box:
 
 def _planned(
     graph: Graph, caption: str, size: tuple[int, int], iterations: int
-) -> tuple[Plan, list[Any], tuple[float, float]]:
+) -> tuple[Layout, list[Any], tuple[float, float]]:
     """The plan on what the caption leaves of the sheet, the caption's lines, and the sheet's size in points."""
     sheet = (size[0] / max(size) * INCHES * 72, size[1] / max(size) * INCHES * 72)
     lines = caption_lines(legible(caption, CAPTION_LETTERS), CAPTION, sheet[0] - 4 * BORDER, CAPTION_LINES)
@@ -100,7 +99,7 @@ def _planned(
 
 def _drawn(
     graph: Graph,
-    plan: Plan,
+    plan: Layout,
     lines: list[Any],
     sheet: tuple[float, float],
     size: tuple[int, int],
@@ -148,7 +147,7 @@ def _drawn(
     return saved(figure, formats)
 
 
-def _covered(plan: Plan) -> tuple[float, float]:
+def _covered(plan: Layout) -> tuple[float, float]:
     """The highest and the lowest point of the drawing."""
     ends = [y for path in plan.paths for _, y in path] + [y for _, top, _, bottom in plan.frames for y in (top, bottom)]
     ends += [at.y + side * at.height / 2 for at in plan.boxes for side in (-1, 1)]
@@ -296,7 +295,7 @@ def _towards(start: Point, end: Point, distance: float) -> Point:
     return start[0] + (end[0] - start[0]) * distance / length, start[1] + (end[1] - start[1]) * distance / length
 
 
-def _describe(graph: Graph, plan: Plan, caption: str, iterations: int) -> str:
+def _describe(graph: Graph, plan: Layout, caption: str, iterations: int) -> str:
     """What the diagram shows, in a few sentences."""
     names = [box.label for box in graph.boxes]
     said = [

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 
+from ..figure import FigureError
+from .architectures import opened
 from .clauses import Clause, clauses, prepositions
-from .figure import Refused
 from .graph import Graph
-from .lexicon import PEOPLE
 from .memory import Memory, short
 from .phrases import MARK, Phrase, phrases
 from .pruning import pruned
 from .sentences import Unit, units
-from .standard import opened
+from .vocabulary import PEOPLE
 
 __all__ = ["Reader", "read"]
 
@@ -63,7 +63,7 @@ PARTICIPLES = {"randomise": "Randomised", "randomize": "Randomized", "assign": "
 
 
 def read(source_context: str, caption: str) -> Graph:
-    """The boxes and arrows of a text, the caption's where the text holds none. Raises Refused: no words in either."""
+    """The boxes and arrows of a text, the caption's where the text holds none. Raises FigureError: no words in either."""
     caption = " ".join(caption[:CAPTION].split())
     reader = Reader()
     for unit in units(source_context):
@@ -80,7 +80,7 @@ def read(source_context: str, caption: str) -> Graph:
     if not reader.graph.boxes:
         words = re.findall(r"[^\W\d_][\w-]*", source_context[:2000]) or re.findall(r"[^\W_]+", source_context + caption)
         if not words:
-            raise Refused("source_context holds no words to draw", "source_context")
+            raise FigureError("source_context holds no words to draw", "source_context")
         reader.add(" ".join(words[:6]), "step")
     reader.derive()
     reader.connect()

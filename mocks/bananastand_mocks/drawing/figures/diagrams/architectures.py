@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from .graph import Arrow, Box, Frame, Graph, Kind
+from .graph import Arrow, Box, BoxFrame, Graph, Kind
 
 __all__ = ["opened"]
 
@@ -51,7 +51,7 @@ def opened(graph: Graph) -> Graph:
             boxes += [_part(name, "data", box) for name in after]
             other = [each for each in box.details if not any(each.lower() == name.lower() for name in inside)]
             title = box.label + (f" ({', '.join(other)})" if other else "")
-            return Graph(boxes, [Arrow(i, i + 1) for i in range(len(boxes) - 1)], [Frame(title, members)])
+            return Graph(boxes, [Arrow(i, i + 1) for i in range(len(boxes) - 1)], [BoxFrame(title, members)])
     ends = [Box("Input", "data", implied=True), Box("Output", "data", implied=True)]
     return Graph([ends[0], box, ends[1]], [Arrow(0, 1), Arrow(1, 2)])
 

@@ -11,11 +11,11 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Word", "broken", "caption_lines", "measure"]
+__all__ = ["CaptionWord", "broken", "caption_lines", "measure"]
 
 
 @dataclass(frozen=True)
-class Word:
+class CaptionWord:
     """A word of a caption, where it stands in its line, in points."""
 
     text: str
@@ -45,7 +45,7 @@ def broken(text: str, size: float, room: float, weight: str = "normal") -> list[
     return _filled(words, size, high, weight)
 
 
-def caption_lines(caption: str, size: float, room: float, most: int) -> list[list[Word]]:
+def caption_lines(caption: str, size: float, room: float, most: int) -> list[list[CaptionWord]]:
     """A caption's lines, centred in the room, `Figure 1:` in bold; what exceeds the lines ends in an ellipsis."""
     label = re.match(r"\s*(?:fig(?:ure)?|table|scheme)\.?\s*[\w.]{0,6}\s*[:.]", caption, re.IGNORECASE)
     bold = len(label[0].split()) if label else 0
@@ -67,7 +67,7 @@ def caption_lines(caption: str, size: float, room: float, most: int) -> list[lis
         lines[-1].append((word, heavy, width))
     if _leftward(caption):  # the words of a line then have another order, which the text's own layout knows
         whole = [" ".join(word for word, _, _ in line) for line in lines if line]
-        return [[Word(line, (room - measure(line, size)) / 2, False)] for line in whole]
+        return [[CaptionWord(line, (room - measure(line, size)) / 2, False)] for line in whole]
     return [_centred(line, room, space) for line in lines if line]
 
 
@@ -77,11 +77,11 @@ def _leftward(text: str) -> bool:
     return next((kind for kind in found if kind in ("L", "R", "AL")), "L") != "L"
 
 
-def _centred(line: list[tuple[str, bool, float]], room: float, space: float) -> list[Word]:
+def _centred(line: list[tuple[str, bool, float]], room: float, space: float) -> list[CaptionWord]:
     x = (room - sum(each[2] for each in line) - space * (len(line) - 1)) / 2
-    placed: list[Word] = []
+    placed: list[CaptionWord] = []
     for word, heavy, width in line:
-        placed.append(Word(word, x, heavy))
+        placed.append(CaptionWord(word, x, heavy))
         x += width + space
     return placed
 

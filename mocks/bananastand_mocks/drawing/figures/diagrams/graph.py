@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Arrow", "Box", "Frame", "Graph", "Kind"]
+__all__ = ["Arrow", "Box", "BoxFrame", "Graph", "Kind"]
 
 Kind = Literal["data", "model", "store", "loss", "step"]
 
@@ -30,7 +30,7 @@ class Arrow:
 
 
 @dataclass
-class Frame:
+class BoxFrame:
     """A titled frame around boxes that belong together."""
 
     title: str
@@ -41,7 +41,7 @@ class Frame:
 class Graph:
     boxes: list[Box] = field(default_factory=list[Box])
     arrows: list[Arrow] = field(default_factory=list[Arrow])
-    frames: list[Frame] = field(default_factory=list[Frame])
+    frames: list[BoxFrame] = field(default_factory=list[BoxFrame])
 
     def join(self, source: int, target: int, label: str = "") -> None:
         """One arrow between two boxes, whatever was said of them; the first label stays."""

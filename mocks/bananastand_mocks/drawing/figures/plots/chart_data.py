@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .intent import Kind, Wish
-from .table import Table
+from .table import DataTable
 
 __all__ = ["Chart", "chart"]
 
@@ -43,7 +43,7 @@ class Chart:
     said: str = ""  # what was computed on the way
 
 
-def chart(table: Table, wish: Wish) -> Chart:
+def chart(table: DataTable, wish: Wish) -> Chart:
     """The chart of a table that holds numbers."""
     if table.grid:
         return _of_grid(table, wish)
@@ -61,7 +61,7 @@ def chart(table: Table, wish: Wish) -> Chart:
     return _bare(numbers, errors, wish)
 
 
-def _of_grid(table: Table, wish: Wish) -> Chart:
+def _of_grid(table: DataTable, wish: Wish) -> Chart:
     rows = table.grid_rows or [str(i + 1) for i in range(len(table.grid))]
     columns = table.grid_columns or [str(i + 1) for i in range(len(table.grid[0]))]
     if wish.kind in (None, "heat map", "scatter"):

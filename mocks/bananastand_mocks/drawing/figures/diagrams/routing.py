@@ -9,8 +9,8 @@ from __future__ import annotations
 from itertools import permutations
 
 from .graph import Graph
-from .layering import Layers, Link
-from .placing import ARROW, LANE, TRACK, Places, Shape
+from .layering import Layering, Link
+from .placement import ARROW, LANE, TRACK, Places, Shape
 
 __all__ = ["Point", "route", "tracks"]
 
@@ -18,7 +18,7 @@ Point = tuple[float, float]
 LEAST = 0.6  # a smaller change of height is none
 
 
-def tracks(layers: Layers) -> list[int]:
+def tracks(layers: Layering) -> list[int]:
     """How many tracks each gap may need: one for each slot that an arrow leaves at a height not its target's."""
     return [
         0
@@ -28,7 +28,7 @@ def tracks(layers: Layers) -> list[int]:
     ]
 
 
-def route(graph: Graph, layers: Layers, places: Places, shape: Shape, *, careful: bool) -> list[list[Point]]:
+def route(graph: Graph, layers: Layering, places: Places, shape: Shape, *, careful: bool) -> list[list[Point]]:
     """The corners of every arrow, along and across; careful, the tracks are chosen for the fewest crossings."""
     ports = _ports(layers, places, shape)
     pieces: dict[int, list[list[Point]]] = {}
@@ -44,7 +44,7 @@ def route(graph: Graph, layers: Layers, places: Places, shape: Shape, *, careful
     ]
 
 
-def _ports(layers: Layers, places: Places, shape: Shape) -> dict[tuple[Link, bool], float]:
+def _ports(layers: Layering, places: Places, shape: Shape) -> dict[tuple[Link, bool], float]:
     """The height at which each link leaves its source and (True) reaches its target; one that can be straight is."""
     found: dict[tuple[Link, bool], float] = {}
     for at, links in enumerate(layers.links):
@@ -126,7 +126,7 @@ def _half(slot: int, places: Places, shape: Shape) -> float:
     return shape.along[slot] / 2 if slot < len(shape.along) else places.thick / 2
 
 
-def _lanes(graph: Graph, layers: Layers, places: Places, shape: Shape) -> dict[int, list[Point]]:
+def _lanes(graph: Graph, layers: Layering, places: Places, shape: Shape) -> dict[int, list[Point]]:
     """The ways back; those of one source share a lane."""
     layer_of = {slot: i for i, layer in enumerate(layers.layers) for slot in layer}
     found: dict[int, list[Point]] = {}
@@ -147,7 +147,7 @@ def _lanes(graph: Graph, layers: Layers, places: Places, shape: Shape) -> dict[i
 
 
 def _down(
-    box: int, at: int, layers: Layers, places: Places, shape: Shape, lane: float, place: int, *, out: bool
+    box: int, at: int, layers: Layering, places: Places, shape: Shape, lane: float, place: int, *, out: bool
 ) -> list[Point]:
     """From a box to the lane: straight below where it is the last, else by the gap beside it."""
     boxes = [slot for slot in layers.layers[at] if slot < layers.boxes]

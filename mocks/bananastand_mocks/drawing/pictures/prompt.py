@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from ...gobananas.pictures import Recipe
 from .palettes import COLOURS, Colour
+from .recipe import Recipe
 
-__all__ = ["Plan", "plan", "plan_edit"]
+__all__ = ["PicturePlan", "plan", "plan_edit"]
 
 
 def _table(text: str) -> Mapping[str, str]:
@@ -78,7 +78,7 @@ WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*", re.UNICODE)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PicturePlan:
     """What is to be drawn. `things` have the colour that the words give them, if they give one."""
 
     scene: str
@@ -92,7 +92,7 @@ class Plan:
     turn: float = 0.0
 
 
-def plan(recipe: Recipe) -> Plan:
+def plan(recipe: Recipe) -> PicturePlan:
     """The plan of a recipe. Edits change light, things and colours, and leave the scene as it is."""
     prompt = _words(recipe.prompt)
     said = [*prompt, *(word for edit in recipe.edits for word in _words(edit))]
@@ -110,7 +110,7 @@ def plan(recipe: Recipe) -> Plan:
     loose = [COLOURS[word] for word in wanted if word in COLOURS and word not in named]
     if person:
         things["figure"] = None
-    return Plan(
+    return PicturePlan(
         scene=scene,
         light=light,
         finish=_last(said[len(prompt) :], FINISHES) or _first([*prompt, *style], FINISHES) or "plain",
@@ -123,7 +123,7 @@ def plan(recipe: Recipe) -> Plan:
     )
 
 
-def plan_edit(prompt: str) -> Plan:
+def plan_edit(prompt: str) -> PicturePlan:
     """What an edit of a picture from outside adds to it: light, things, colours, finish."""
     words = _words(prompt)
     loose = [COLOURS[word] for word in words if word in COLOURS]
@@ -131,7 +131,7 @@ def plan_edit(prompt: str) -> Plan:
     light = _last(words, LIGHTS) or Random(lot).choice(ANYTIME)
     things = _all(words, THINGS) | _coloured(words)
     things.pop("sky", None)
-    return Plan("", light, _last(words, FINISHES) or "plain", lot, things, tint=loose[-1] if loose else None)
+    return PicturePlan("", light, _last(words, FINISHES) or "plain", lot, things, tint=loose[-1] if loose else None)
 
 
 def _words(text: str) -> list[str]:

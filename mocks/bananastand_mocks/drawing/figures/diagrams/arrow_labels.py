@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .arranging import EDGE, Plan
 from .graph import Graph
+from .layout import EDGE, Layout
 from .lettering import measure
 from .routing import Point
 
@@ -30,7 +30,7 @@ class Label:
     size: float
 
 
-def labelled(graph: Graph, plan: Plan, *, careful: bool) -> list[Label]:
+def labelled(graph: Graph, plan: Layout, *, careful: bool) -> list[Label]:
     """The labels that have a place; arrows of one source that say the same say it once."""
     size = EDGE * min(plan.scale, 1.3)
     boxes = [(b.x - b.width / 2, b.y - b.height / 2, b.x + b.width / 2, b.y + b.height / 2) for b in plan.boxes]
