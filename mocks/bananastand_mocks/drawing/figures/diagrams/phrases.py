@@ -1,142 +1,133 @@
-"""Noun phrases: what of a phrase is its name, what a detail, and when two mean the same. Knows no verbs."""
+"""Noun phrases: the name a box gets, its details, and when two phrases mean the same thing."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Phrase", "phrases", "same"]
+from .vocabulary import word_set
+
+__all__ = ["BRACKET_MARK", "Phrase", "is_same", "noun_phrases", "shorten"]
 
 LEADING = re.compile(
-    r"^(?:(?:the|a|an|this|that|these|those|its|their|our|his|her|each|every|all|both|either|same|resulting"
-    r"|proposed|above"
-    r"|corresponding|entire|whole|then|also|finally|first|firstly|second|next|subsequently|respective|such|any"
-    r"|some|several|two"
-    r"|three|four|following|given|only|just|again|another|other|whose|remaining|as|of|well|together|with|and|or|to|into"
-    r"|in|on|by|from|using|via|through|at|for|over|under|between|within|after|before|during|obtained|is"
-    r"|are)(?![-\w])[\s,:]*)+",
+    r"^(?:(?:the|a|an|this|that|these|those|its|their|our|each|every|all|both|either|same|resulting|proposed|given"
+    r"|corresponding|entire|whole|then|also|finally|first|second|next|such|any|some|several|two|three|four|following"
+    r"|only|again|another|other|remaining|as|of|together|with|and|or|to|into|in|on|by|from|using|via|through|at|for"
+    r"|over|between|after|before|during|is|are)(?![-\w])[\s,:]*)+",
     re.IGNORECASE,
 )
-CUT = re.compile(
-    r"(?:(?:^|\s)(?:that|which|where|who|whom|when|while|because|so that|if|in order|such as|e\.g\.|i\.e\.|during"
-    r"|as|without|per"
-    r"|based on|according to|due to|given|until|unless|than|along|across|within|under|after|before|among|against"
-    r"|towards?|whose"
-    r"|each|respectively|in parallel|in turn|at|in|on|from|to|into|by|using|via|through|is|are|was|were|onto|can"
-    r"|may|will)(?![-\w])|\s*[:;\u2014]).*$",
+TAIL = re.compile(
+    r"(?:(?:^|\s)(?:that|which|where|who|when|while|because|so that|if|in order|such as|during|as|without|per|based on"
+    r"|according to|due to|until|than|along|across|within|under|after|before|among|against|towards?|whose|each"
+    r"|respectively|at|in|on|from|to|into|by|using|via|through|is|are|was|were|onto|can|may|will)(?![-\w])"
+    r"|\s*[:;\u2014]).*$",
     re.IGNORECASE,
 )
-DETAIL = re.compile(
-    r"\b(?:of|with|for|over)\s+((?:a |an |the )?(?:[\d(<>\u2264\u2265~][^,]*|[A-Z]\s+\w+|up to [^,]+))$", re.IGNORECASE
+AMOUNT = re.compile(
+    r"\s*\b(?:of|with|for|over)\s+((?:an? |the )?(?:[\d(<>\u2264\u2265~][^,]*|up to [^,]+))$", re.IGNORECASE
 )
-PART = re.compile(r"\s+\b(?:with|for|over|between)\s+(.*)$", re.IGNORECASE)
-OF = re.compile(r"^(.*?)\s+of\s+(.*)$", re.IGNORECASE)
-GENERIC = {
-    "network",
-    "networks",
-    "model",
-    "models",
-    "module",
-    "modules",
-    "component",
-    "architecture",
-    "process",
-    "stage",
-}
-WEAK = {
-    "pre-trained",
-    "pretrained",
-    "frozen",
-    "trained",
-    "shared",
-    "learned",
-    "predicted",
-    "generated",
-    "produced",
-    "estimated",
-    "reconstructed",
-    "extracted",
-    "computed",
-    "retrieved",
-}
+COMPLEMENT = re.compile(r"\s+(?:with|for|over|between)\s+(.*)$", re.IGNORECASE)
 PRONOUN = re.compile(
-    r"^(?:it|they|them|this|these|those|which|that|who|(?:the )?(?:output|outputs|result|results|latter|former))$",
-    re.IGNORECASE,
+    r"^(?:it|they|them|this|these|those|which|that|who|(?:the )?(?:outputs?|results?|latter|former))$", re.IGNORECASE
 )
 AUTHORS = re.compile(
-    r"^(?:we|our (?:method|approach|model|framework|system|pipeline|work|paper)|the (?:proposed |overall |full "
-    r"|whole )?"
-    r"(?:method|approach|framework|system|pipeline|paper|authors|study)|this (?:paper|work|study)|i|you)$",
+    r"^(?:we|i|you|our (?:method|approach|model|framework|system|pipeline|work|paper)"
+    r"|th(?:e|is) (?:proposed |overall )?(?:method|approach|framework|system|pipeline|paper|work|study|authors))$",
     re.IGNORECASE,
 )
-MARK = re.compile(r"\s*\x01(\d+)\x02")  # where a bracket stood
+GENERIC = word_set("network networks model models module modules component architecture process stage")
+WEAK = word_set(
+    "pre-trained pretrained frozen trained shared learned predicted generated produced estimated reconstructed "
+    "extracted computed retrieved"
+)
+LEADS_ON = word_set("and or of to in with for by on from their its between ,")
+BRACKET_MARK = re.compile(r"\s*\x01(\d+)\x02")  # stands where a bracket stood
 
 
 @dataclass
 class Phrase:
-    """One noun phrase: the name it goes by, the words it is compared by, details, and what it may stand for."""
+    """A noun phrase.
+
+    Attributes:
+        label: The name a box of it gets; the pronoun itself for a pronoun.
+        words: What it is compared by: lower case, singular, without words that say little.
+        details: Amounts and brackets that belong to it.
+        is_pronoun: Whether it stands for something named before.
+        is_authors: Whether it names the authors or their method as a whole.
+    """
 
     label: str
     words: tuple[str, ...] = ()
     details: list[str] = field(default_factory=list[str])
-    pronoun: bool = False
-    authors: bool = False
+    is_pronoun: bool = False
+    is_authors: bool = False
 
 
-def phrases(text: str, brackets: list[str]) -> list[Phrase]:
-    """The noun phrases of a list such as `a query, the top-5 passages and z`."""
+def noun_phrases(text: str, brackets: list[str]) -> list[Phrase]:
+    """Returns the phrases of a list such as `a query, the top-5 passages and z`, six at most.
+
+    Args:
+        text: The words of the list.
+        brackets: Texts of the sentence's brackets, by the number in their mark.
+    """
     text = re.sub(r"\b(?:as well as|together with|along with|in addition to)\b", " and ", text)
     parts = re.split(r"\s*,\s*(?:and|or)\s+|\s*,\s*|\s+(?:and|or)\s+", text)
     for place, part in enumerate(parts[:-1]):  # `the predicted and the true noise`
         if re.fullmatch(r"(?:the |a )?\w+ed", part.strip()) and parts[place + 1].split():
             parts[place] = f"{part} {parts[place + 1].split()[-1]}"
-    return [each for part in parts if (each := _phrase(part.strip(), brackets)) is not None][:6]
+    phrases = [_phrase(part.strip(), brackets) for part in parts]
+    return [phrase for phrase in phrases if phrase is not None][:6]
 
 
-def same(new: Phrase, known: tuple[str, ...]) -> bool:
-    """Whether a phrase names a thing known already: the same words, or fewer of them with the same last."""
+def is_same(new: Phrase, known: tuple[str, ...]) -> bool:
+    """Returns whether a phrase names a known thing: the same words, or fewer of them with the same last word."""
     if not new.words or not known:
         return False
-    if new.words == known:
-        return True
-    return new.words[-1] == known[-1] and set(new.words) < set(known)
+    return new.words == known or (new.words[-1] == known[-1] and set(new.words) < set(known))
+
+
+def shorten(text: str, count: int) -> str:
+    """Returns the first `count` words without articles and brackets; numbers do not count as words."""
+    chosen: list[str] = []
+    for word in BRACKET_MARK.sub("", text).split():
+        if count == 0 or len(chosen) > 40:
+            break
+        if word.lower() not in ("the", "a", "an"):
+            chosen.append(word)
+            count -= re.search(r"[^\W\d_]{2}", word) is not None
+    while chosen and chosen[-1].lower() in LEADS_ON:
+        chosen.pop()
+    return re.sub(r"\s+([,;:%])", r"\1", " ".join(chosen)).strip(" ,;:")
 
 
 def _phrase(text: str, brackets: list[str]) -> Phrase | None:
-    details = [brackets[int(number)] for number in MARK.findall(text)]
-    text = " ".join(MARK.sub(" ", text).split()).strip(" ,.;:-")
+    details = [brackets[int(number)] for number in BRACKET_MARK.findall(text)]
+    text = " ".join(BRACKET_MARK.sub(" ", text).split()).strip(" ,.;:-")
     if AUTHORS.match(text):
-        return Phrase(text, authors=True)
+        return Phrase(text, is_authors=True)
+    if not PRONOUN.match(text):
+        text = LEADING.sub("", text)
+        if (amount := AMOUNT.search(text)) and amount.start() > 0:
+            details.append(LEADING.sub("", amount[1]))
+            text = text[: amount.start()]
+        text = TAIL.sub("", text).strip(" ,.;:-")
+        if (complement := COMPLEMENT.search(text)) and complement.start() > 0:
+            details += [LEADING.sub("", part) for part in re.split(r",\s*|\s+and\s+", complement[1])][:3]
+            text = text[: complement.start()]
     if PRONOUN.match(text):
-        return Phrase(text, details=details, pronoun=True)
-    text = LEADING.sub("", text)
-    if (found := DETAIL.search(text)) and found.start() > 0:
-        details.append(_detail(found[0] if not found[0].lower().startswith("of ") else found[1]))
-        text = text[: found.start()]
-    text = CUT.sub("", text).strip(" ,.;:-")
-    if (found := PART.search(text)) and found.start() > 0:
-        details += [_detail(each) for each in re.split(r",\s*|\s+and\s+", found[1])][:3]
-        text = text[: found.start()]
-    if (found := OF.match(text)) and len(text) > 30:
-        text = found[1] if found[1].lower() not in ("set", "number", "sequence", "part") else found[2]
-    if PRONOUN.match(text):
-        return Phrase(text, details=details, pronoun=True)
-    text = LEADING.sub("", text)
-    words = text.split()
-    if not words or not re.search(r"[^\W\d_]", text):
+        return Phrase(text, details=details, is_pronoun=True)
+    words = LEADING.sub("", text).split()
+    if not re.search(r"[^\W\d_]", " ".join(words)):
         return None
-    if len(words) > 6:
-        words = words[-5:]
-    label = " ".join(words)
-    label = label if re.match(r"[a-z]+[A-Z]|[a-z](?:[-\s]|$)", label) else label[0].upper() + label[1:]
-    return Phrase(label, _words(label), [each for each in details if each])
+    label = " ".join(words if len(words) <= 6 else words[-5:])
+    if not re.match(r"[a-z]+[A-Z]|[a-z](?:[-\s]|$)", label):  # `mRNA` and `z` stay as they are
+        label = label[0].upper() + label[1:]
+    return Phrase(label, _compared_words(label), [detail for detail in details if detail])
 
 
-def _words(label: str) -> tuple[str, ...]:
-    """Lower case, singular, without symbols and words that say little, unless nothing else is left."""
-    plain = [_singular(word) for word in re.findall(r"[^\W_][\w+\-/]*", label.lower())]
-    kept = [word for word in plain if len(word) > 1 and word not in WEAK and word not in GENERIC]
-    return tuple(kept or plain)
+def _compared_words(label: str) -> tuple[str, ...]:
+    words = [_singular(word) for word in re.findall(r"[^\W_][\w+\-/]*", label.lower())]
+    return tuple(word for word in words if len(word) > 1 and word not in WEAK | GENERIC) or tuple(words)
 
 
 def _singular(word: str) -> str:
@@ -145,7 +136,3 @@ def _singular(word: str) -> str:
     if word.endswith("ies"):
         return word[:-3] + "y"
     return word[:-2] if re.search(r"(?:x|ss|z|ch|sh)es$", word) else word.removesuffix("s")
-
-
-def _detail(text: str) -> str:
-    return " ".join(LEADING.sub("", text).split()).strip(" ,.;:")
