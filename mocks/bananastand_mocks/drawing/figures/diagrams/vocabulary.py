@@ -143,7 +143,8 @@ def _verb_forms() -> dict[str, tuple[str, Act, frozenset[Form]]]:
             for form, spelling in _spellings(lemma):
                 known = table.get(spelling, (lemma, act, frozenset[Form]()))
                 if known[0] == lemma:
-                    table[spelling] = (lemma, act, known[2] | {form})
+                    forms: frozenset[Form] = known[2] | frozenset((form,))
+                    table[spelling] = (lemma, act, forms)
     return table
 
 
