@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from potassium import Potassium, Request, Response
 
 from bananastand import cancel, outbound
+from bananastand.asgi.host_guard import HostGuard
 from bananastand.diffusion import Busy, Engine, GenerationRequest, InvalidRequest
 from bananastand.diffusion.answers import answer, events
 from bananastand.diffusion.environment import options_from_environment
-from bananastand.web.guard import Guard
 from bananastand.webhooks import WebhookQueue
 
 app = Potassium("bananastand")
@@ -110,7 +110,7 @@ def guard() -> None:
     from flask import request
 
     allowed = os.environ.get("BANANASTAND_ALLOW_HOSTS", "").replace(",", " ").split()
-    rules = Guard(allowed, plain=True, name="server", option="BANANASTAND_ALLOW_HOSTS")
+    rules = HostGuard(allowed, local_names=True, server="server", option="BANANASTAND_ALLOW_HOSTS")
 
     def refuse() -> tuple[dict, int] | None:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]

@@ -20,6 +20,10 @@ from typing import Any
 import uvicorn
 from rich.console import Console
 
+from bananastand.asgi.connection_limiter import ConnectionLimiter
+from bananastand.asgi.limits import ConnectionLimits
+from bananastand.asgi.listening import listen
+from bananastand.asgi.protocol import ServerConfig
 from bananastand.platform.building.builder import passed_secrets, source_builder
 from bananastand.platform.building.deployer import Builder
 from bananastand.platform.errors import PlatformError
@@ -36,9 +40,6 @@ from bananastand.platform.replicas.start_command import MARK
 from bananastand.platform.settings import Settings, cards, default_data
 from bananastand.platform.store.keys import FIRST, api_token, write_client_file
 from bananastand.platform.store.private_files import UMASK, protect_memory
-from bananastand.web.door import Door
-from bananastand.web.limits import ConnectionLimits
-from bananastand.web.protocol import ServerConfig
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.providers import NAMES
 from bananastand_mocks.server import Server, create_apps, dialect_of
@@ -104,8 +105,8 @@ def run(options: Options, builder: Builder | None = None) -> int:
         network=options.network == "machine",
     )
     try:
-        sockets = [_listen(options.host, options.port), *(_listen(LOOPBACK, port) for port, _ in options.fronts)]
-        proxy = _listen(LOOPBACK, options.proxy) if options.proxy is not None else None
+        sockets = [listen(options.host, options.port), *(listen(LOOPBACK, port) for port, _ in options.fronts)]
+        proxy = listen(LOOPBACK, options.proxy) if options.proxy is not None else None
     except OSError as error:
         console.print(f"error: cannot listen on {error.filename}: {error.strerror}; {_another_port(options, error)}",
                       style="red", markup=False)  # fmt: skip
@@ -139,21 +140,23 @@ async def _serve(
             console.print(line)
         url = f"http://{_named(options.host)}:{sockets[0].getsockname()[1]}"
         fronts = {each.getsockname()[1]: name for each, (_, name) in zip(sockets[1:], options.fronts, strict=True)}
-        secure = _listen(LOOPBACK, 0) if proxy is not None else None
+        secure = listen(LOOPBACK, 0) if proxy is not None else None
         app, providers = _application(
             stand, options, fronts, url, [secure.getsockname()[1]] if secure is not None else []
         )
         _welcome(console, stand, url, fronts, options.mocks)
-        door = Door(ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True)
+        limiter = ConnectionLimiter(
+            ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True
+        )
         dialect = dialect_of_platform(dialect_of(providers), fronts)
         config = ServerConfig(
-            app, door=door, dialect=dialect, reserved=RESERVED, lifespan="off", ws_max_size=settings.max_message
+            app, limiter=limiter, dialect=dialect, reserved=RESERVED, lifespan="off", ws_max_size=settings.max_message
         )
         server = _Server(config, stand)
         if proxy is None or secure is None:
             await server.serve(sockets)
         else:
-            async with _proxy(proxy, sockets[0], secure, options, settings, console, door):
+            async with _proxy(proxy, sockets[0], secure, options, settings, console, limiter):
                 await server.serve([*sockets, secure])
         console.print("stopping")
     finally:
@@ -168,14 +171,16 @@ async def _proxy(
     options: Options,
     settings: Settings,
     console: Console,
-    door: Door,
+    limiter: ConnectionLimiter,
 ) -> AsyncGenerator[None]:
     """Serve the forward proxy meanwhile, and say how programs are led to it."""
     tls = ServerTls(settings.data / "proxy", lambda line: console.print(line, markup=False))
     http, port = (_named(options.host).strip("[]"), plain.getsockname()[1]), listener.getsockname()[1]
     # Of a connection through the proxy there are two more behind it.
-    limits = ConnectionLimits(connections=max(16, door.most // 4), reserve=0)
-    proxy = ForwardProxy(http, (LOOPBACK, secure.getsockname()[1]), tls.context, Door(limits, name="the forward proxy"))
+    limits = ConnectionLimits(connections=max(16, limiter.max_connections // 4), reserve=0)
+    proxy = ForwardProxy(
+        http, (LOOPBACK, secure.getsockname()[1]), tls.context, ConnectionLimiter(limits, name="the forward proxy")
+    )
     hook = write_node_hook(settings.data / "proxy", http, (LOOPBACK, port))
     proxy.start(listener)
     address, authority = f"http://{LOOPBACK}:{port}", tls.authority
@@ -271,19 +276,6 @@ def _welcome(console: Console, stand: Platform, url: str, fronts: dict[int, str]
     console.print(f"  key                   [bold]{secret}[/bold]  (shown once; this machine's commands read it in")
     console.print(f"                        {path})", markup=False)
     console.print(f"  LowCodeAPI api_token  {api_token(secret)}")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, proto=socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle's delay on
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)  # what comes before the start is over waits
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
-    return listener
 
 
 def _another_port(options: Options, error: OSError) -> str:

@@ -64,9 +64,9 @@ def mocks(
     try:
         import uvicorn
 
-        from bananastand.web.door import Door
-        from bananastand.web.limits import ConnectionLimits
-        from bananastand.web.protocol import ServerConfig
+        from bananastand.asgi.connection_limiter import ConnectionLimiter
+        from bananastand.asgi.limits import ConnectionLimits
+        from bananastand.asgi.protocol import ServerConfig
         from bananastand_mocks.kernel.errors import StateError
         from bananastand_mocks.paperbanana.vlm import configured
         from bananastand_mocks.providers import NAMES
@@ -95,9 +95,9 @@ def mocks(
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)
     _welcome(server, port)
-    door = Door(ConnectionLimits(), name="mocks", raise_files=True)
+    limiter = ConnectionLimiter(ConnectionLimits(), name="mocks", raise_files=True)
     config = ServerConfig(
-        server, door=door, dialect=dialect_of(server.providers), reserved=RESERVED, host=host, port=port
+        server, limiter=limiter, dialect=dialect_of(server.providers), reserved=RESERVED, host=host, port=port
     )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run()

@@ -9,8 +9,8 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from ..web.guard import Guard
-from ..web.websockets import refuse_websocket
+from ..asgi.host_guard import HostGuard
+from ..asgi.responses import refuse_websocket
 from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.status import Status
@@ -44,7 +44,7 @@ class Host:
         self._calls: set[Exchange] = set()
         self._background = 0  # of the calls
         self._held = 0  # bytes of their bodies, and of those that come
-        self._guard = Guard(options.hosts, plain=True, name="server") if options.guarded else None
+        self._guard = HostGuard(options.hosts, local_names=True, server="server") if options.guarded else None
         self._counters: dict[tuple[str, int], Any] = {}
         metrics.QUEUED.set_function(lambda: self.status.waiting)
         metrics.RUNNING.set_function(lambda: self.status.running)

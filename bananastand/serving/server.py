@@ -6,7 +6,6 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -16,10 +15,11 @@ from typing import Any
 
 import uvicorn
 
-from ..web.door import Door
-from ..web.limits import ConnectionLimits
-from ..web.protocol import ServerConfig
-from ..web.refusals import Refusal
+from ..asgi.connection_limiter import ConnectionLimiter
+from ..asgi.limits import ConnectionLimits
+from ..asgi.listening import listen
+from ..asgi.protocol import ServerConfig
+from ..asgi.refusals import Refusal
 from ..worker.handlers import Handlers
 from ..worker.potassium_app import PotassiumApp
 from ..worker.target import TargetError, run_target
@@ -37,7 +37,7 @@ def serve(target: str, options: Options | None = None) -> int:
     """
     options = options or Options()
     try:
-        listener = _listen(options)
+        listener = listen(options.host, options.port, backlog=None)
     except OSError as error:
         _say(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
         return 1
@@ -45,7 +45,9 @@ def serve(target: str, options: Options | None = None) -> int:
     server = uvicorn.Server(
         ServerConfig(
             host,
-            door=Door(ConnectionLimits(body_window=options.body_timeout), name="the server", raise_files=True),
+            limiter=ConnectionLimiter(
+                ConnectionLimits(body_window=options.body_timeout), name="the server", raise_files=True
+            ),
             dialect=_worded,
             reserved=("/healthz", "/readyz", "/ping", "/metrics", "/_k/status", "/__status__"),
             lifespan="off",
@@ -112,18 +114,6 @@ class _Stopper:
             os._exit(128 + number)
         self._asked = True
         self._stop.set()
-
-
-def _listen(options: Options) -> socket.socket:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((options.host, options.port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def _load(host: Host, app: Any, options: Options) -> str:

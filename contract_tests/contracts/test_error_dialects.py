@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bananastand.contracts.errors import Problem, Violation
 from bananastand_mocks.bananadev import errors as banana
 from bananastand_mocks.falai import errors as falai
 from bananastand_mocks.gobananas import errors as gobananas
-from bananastand_mocks.kernel.errors import Problem, Violation
 from bananastand_mocks.lowcodeapi import errors as gateway
 from bananastand_mocks.paperbanana import errors as paperbanana
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bananastand.contracts.errors import ProviderError
 from bananastand_mocks.falai import (
     FalAIProvider,
     analytics,
@@ -24,7 +25,6 @@ from bananastand_mocks.falai import (
 )
 from bananastand_mocks.falai.state import Tally
 from bananastand_mocks.falai.window import LONGEST, STEPS, Window, moment
-from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.world import World
 from in_process import InProcess
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from bananastand.contracts.errors import ProviderError
 from bananastand_mocks.gobananas import GoBananasProvider, ledger, profile, ratios, state, uploads, usage
 from bananastand_mocks.gobananas.multipart import find_file
-from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.faults import Fault
 from bananastand_mocks.kernel.world import World
 from flat import Flat

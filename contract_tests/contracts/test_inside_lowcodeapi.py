@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bananastand.contracts.schemas import Schemas
 from bananastand_mocks.bananadev import BananaDevUpstream
 from bananastand_mocks.falai import FalAIUpstream
-from bananastand_mocks.kernel.schemas import Schemas
 from bananastand_mocks.lowcodeapi.definition import EXAMPLES, _type
 from bananastand_mocks.lowcodeapi.gateway import Gateway
 from in_process import InProcess

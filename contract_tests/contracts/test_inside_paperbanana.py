@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bananastand import outbound
+from bananastand.contracts.errors import Problem, ProviderError, Violation
 from bananastand_mocks.drawing.figures import FigureError
-from bananastand_mocks.kernel.errors import Problem, ProviderError, Violation
 from bananastand_mocks.kernel.world import World
 from bananastand_mocks.paperbanana import PaperBananaProvider, errors, history, keys, lifecycle, rules, state, webhooks
 from bananastand_mocks.paperbanana.vlm import VlmError

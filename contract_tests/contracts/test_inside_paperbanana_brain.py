@@ -182,7 +182,12 @@ def test_of_a_diagram_so_much_is_sent() -> None:
 
     assert found["graph"]["boxes"][0]["label"] == "Encoder"
     (question,) = answers.asked
-    assert (question.system, question.image, question.provider, question.model) == (vlm_planner.SYSTEM, None, "kie", "large")
+    assert (question.system, question.image, question.provider, question.model) == (
+        vlm_planner.SYSTEM,
+        None,
+        "kie",
+        "large",
+    )
     assert question.text.count("x" * 60_000) == 1
     assert "x" * 60_001 not in question.text
     assert question.text.count("c" * 1000) == 1

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from bananastand.web.door import Door
-from bananastand.web.limits import ConnectionLimits
-from bananastand.web.protocol import ServerConfig
+from bananastand.asgi.connection_limiter import ConnectionLimiter
+from bananastand.asgi.limits import ConnectionLimits
+from bananastand.asgi.protocol import ServerConfig
 
 from .kernel.clock import Clock
 from .kernel.coverage import Coverage
@@ -110,8 +110,8 @@ class RunningServer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
-        door = Door(limits or ConnectionLimits(), name="mocks")
-        config = ServerConfig(asgi, door=door, dialect=dialect_of(asgi.providers), reserved=RESERVED)
+        limiter = ConnectionLimiter(limits or ConnectionLimits(), name="mocks")
+        config = ServerConfig(asgi, limiter=limiter, dialect=dialect_of(asgi.providers), reserved=RESERVED)
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="bananastand-mocks", daemon=True)
         self._thread.start()

@@ -15,13 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bananastand.web.refusals import Dialect, Refusal, plain_json
+from bananastand.asgi.refusals import Dialect, Refusal, plain_json
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.json_body import dump
+from bananastand.contracts.response import JSON
 
 from .kernel.app import PINNED, ProviderApp, turning
-from .kernel.call import JSON
-from .kernel.errors import Problem
 from .kernel.journal import BUDGET
-from .kernel.json_body import dump
 from .kernel.state_file import StateFile
 from .kernel.world import World
 from .kernel.worlds import Kind, Worlds

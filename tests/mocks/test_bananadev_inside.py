@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from bananastand.contracts.errors import ProviderError
 from bananastand_mocks.bananadev import BananaDev, deploying, projects, runs, state
 from bananastand_mocks.bananadev.http_runtime import HttpRuntime
 from bananastand_mocks.bananadev.runtime import InstantRuntime, Reply
-from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.world import World
 from in_process import InProcess
 

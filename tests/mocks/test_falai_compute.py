@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bananastand.contracts.errors import ProviderError
 from bananastand_mocks.falai.compute import (
     ARRIVED,
     arrive,
@@ -17,7 +18,6 @@ from bananastand_mocks.falai.compute import (
     start_instance,
     stop_instance,
 )
-from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.world import World
 
 

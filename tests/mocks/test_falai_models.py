@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bananastand.contracts.errors import ProviderError
 from bananastand_mocks.falai.models import get_model, list_models
 from bananastand_mocks.falai.paging import page
 from bananastand_mocks.falai.pricing import get_pricing
-from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.world import World
 
 IDS = [

@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bananastand.contracts.errors import ProviderError
 from bananastand_mocks.falai.compute import ARRIVED, arrive, create_instance, delete_instance, stop_instance
 from bananastand_mocks.falai.models import get_model
 from bananastand_mocks.falai.state import Tally, count, fill
 from bananastand_mocks.falai.usage import get_analytics, get_usage
 from bananastand_mocks.falai.window import Window, moment
-from bananastand_mocks.kernel.errors import ProviderError
 from bananastand_mocks.kernel.world import World
 
 FLUX = {"model_id": "fal-ai/flux-pro"}

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from bananastand_mocks.kernel.contract import Contract
-from bananastand_mocks.kernel.errors import ContractBreach, ProviderError, Violation
-from bananastand_mocks.kernel.json_body import MAX_MEMBERS, MalformedJson, parse
-from bananastand_mocks.kernel.parameters import Parameters
-from bananastand_mocks.kernel.schemas import Schemas
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.errors import ProviderError, Violation
+from bananastand.contracts.json_body import MAX_MEMBERS, MalformedJson, parse
+from bananastand.contracts.parameters import Parameters
+from bananastand.contracts.schemas import Schemas
+from bananastand_mocks.kernel.errors import ContractBreach
 from tinymock import CONTRACT, KEY, Response, Zoo, app, ask
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from bananastand.web.door import Door
-from bananastand.web.limits import ConnectionLimits, connections_for
-from bananastand.web.protocol import ServerConfig
+from bananastand.asgi.connection_limiter import ConnectionLimiter
+from bananastand.asgi.limits import ConnectionLimits, connections_for
+from bananastand.asgi.protocol import ServerConfig
 from servers import free_port
 
 QUICK = ConnectionLimits(
@@ -39,10 +39,10 @@ class Running:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        door = Door(self.limits, name="the test's server")
+        limiter = ConnectionLimiter(self.limits, name="the test's server")
         config = ServerConfig(
             self.app,
-            door=door,
+            limiter=limiter,
             reserved=("/healthz",),
             host="127.0.0.1",
             port=self.port,
@@ -196,16 +196,16 @@ def test_where_every_connection_is_at_work_health_is_answered_and_others_get_503
 
 def test_refused_connections_are_logged_once_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
     class Silent:
-        def look(self, now: float) -> None: ...
+        def check_timeouts(self, now: float) -> None: ...
 
-        def drop(self) -> None: ...
+        def abort(self) -> None: ...
 
-    async def enter_ten() -> None:
-        door = Door(ConnectionLimits(connections=2, reserve=0), name="the test's server")
+    async def admit_ten() -> None:
+        limiter = ConnectionLimiter(ConnectionLimits(connections=2, reserve=0), name="the test's server")
         for _ in range(10):
-            door.enter(Silent())
+            limiter.admit(Silent())
 
-    asyncio.run(enter_ten())
+    asyncio.run(admit_ten())
 
     (record,) = caplog.records
     assert record.getMessage().startswith("the test's server has 2 connections, its limit: 1 silent ones were closed")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bananastand.web.guard import Guard
+from bananastand.asgi.host_guard import HostGuard
 from servers import JSON, Server, hosted
 
 
@@ -48,7 +48,7 @@ def test_other_sites_and_rebound_names_are_refused(server: Server, headers: dict
 
 
 def test_a_star_lets_in_every_host_and_no_foreign_origin() -> None:
-    guard = Guard(["*"])
+    guard = HostGuard(["*"])
 
     assert guard.refusal({"path": "/a", "headers": [(b"host", b"any.example")]}) is None
     foreign = [(b"host", b"any.example"), (b"origin", b"http://evil.test")]

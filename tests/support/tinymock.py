@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import ApiResponse
 from bananastand_mocks.kernel.app import ProviderApp
-from bananastand_mocks.kernel.call import Answer, Call
-from bananastand_mocks.kernel.contract import Contract
-from bananastand_mocks.kernel.errors import Problem, ProviderError
+from bananastand_mocks.kernel.call import ApiCall
 from bananastand_mocks.kernel.limits import Allowance
 from bananastand_mocks.kernel.provider import Credential, Provider
 from bananastand_mocks.kernel.world import World
@@ -115,9 +116,9 @@ async def get_animal(world: World, parameters: dict[str, Any], sound: str) -> di
     return {**found, "sound": sound}
 
 
-def delete_animal(world: World, parameters: dict[str, Any]) -> Answer:
+def delete_animal(world: World, parameters: dict[str, Any]) -> ApiResponse:
     world.table("zoo.animals").pop(parameters["id"], None)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
 def grow(world: World, details: dict[str, Any]) -> None:
@@ -144,16 +145,16 @@ class Zoo(Provider):
     def __init__(self) -> None:
         self.contract = Contract(CONTRACT)
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         if "x-api-key" not in call.headers:
             raise ProviderError("unauthorized")
         return "zoo", call.headers["x-api-key"]
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         fields = [f"{each.where} {each.field} {each.rule}" for each in problem.violations]
         status = problem.status or STATUSES[problem.condition]
         body = {"oops": problem.condition, **({"fields": fields} if fields else {})}
-        return Answer(body, status, self.limit_headers(problem.details["allowance"]) if status == 429 else {})
+        return ApiResponse(body, status, self.limit_headers(problem.details["allowance"]) if status == 429 else {})
 
     def fill(self, world: World, kind: Kind) -> None:
         if kind == "development":

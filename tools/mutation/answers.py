@@ -9,7 +9,8 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bananastand_mocks.kernel.call import Answer, Call
+from bananastand.contracts.response import ApiResponse
+from bananastand_mocks.kernel.call import ApiCall
 from bananastand_mocks.kernel.service import Service
 from contracts import FILES, Operation, contract, resolve
 
@@ -40,7 +41,7 @@ OTHER = {
     "503": 500,
     "504": 503,
 }
-Change = Callable[[Answer], None]
+Change = Callable[[ApiResponse], None]
 
 
 def mutants() -> Iterator[Mutant]:
@@ -85,7 +86,7 @@ def _mutant(provider: str, operation: str, status: str, kind: str, what: str, ch
     def apply() -> None:
         check = Service.check
 
-        def mutated(self: Service, call: Call, answer: Answer, *, provoked: bool) -> None:
+        def mutated(self: Service, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
             check(self, call, answer, provoked=provoked)
             if (self.provider.name, call.operation.id, str(answer.status)) == (provider, operation, status):
                 change(answer)
@@ -98,7 +99,7 @@ def _mutant(provider: str, operation: str, status: str, kind: str, what: str, ch
 
 
 def _status(status: int) -> Change:
-    def change(answer: Answer) -> None:
+    def change(answer: ApiResponse) -> None:
         answer.status = status
 
     return change
@@ -114,7 +115,7 @@ def _field(path: tuple[str, ...], kind: str) -> Change:
         elif kind == "reworded":
             holder[key] = f"{value} indeed" if isinstance(value, str) else value
 
-    def change(answer: Answer) -> None:
+    def change(answer: ApiResponse) -> None:
         answer.body = copy.deepcopy(answer.body)
         value_at(answer.body, path, alter)
 
@@ -128,17 +129,17 @@ def _retyped(value: Any) -> Any:
 
 
 def _header(name: str, value: str | None) -> Change:
-    def change(answer: Answer) -> None:
+    def change(answer: ApiResponse) -> None:
         headers = {each: kept for each, kept in answer.headers.items() if each != name}
         answer.headers = headers if value is None or name not in answer.headers else {**headers, name: value}
 
     return change
 
 
-def _content_type(answer: Answer) -> None:
+def _content_type(answer: ApiResponse) -> None:
     answer.content_type = "text/plain" if answer.content_type != "text/plain" else "text/html"
     if not isinstance(answer.body, bytes) and answer.body is not None:
-        from bananastand_mocks.kernel.json_body import dump
+        from bananastand.contracts.json_body import dump
 
         answer.body = dump(answer.body)
 
@@ -147,7 +148,7 @@ def watch() -> None:
     """Note which operations are answered, and how."""
     check = Service.check
 
-    def watched(self: Service, call: Call, answer: Answer, *, provoked: bool) -> None:
+    def watched(self: Service, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
         reached.add(site("mock", self.provider.name, call.operation.id))
         reached.add(site("mock", self.provider.name, call.operation.id, answer.status))
         check(self, call, answer, provoked=provoked)

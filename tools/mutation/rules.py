@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bananastand_mocks.kernel.contract import Contract, load
-from bananastand_mocks.kernel.contract import Operation as Compiled
-from bananastand_mocks.kernel.schemas import Schemas
+from bananastand.contracts.contract import Contract, load
+from bananastand.contracts.operation import Operation as Compiled
+from bananastand.contracts.schemas import Schemas
 from contracts import FILES, Operation, contract, resolve
 
 from .mutant import Mutant, site

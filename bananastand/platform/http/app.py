@@ -13,10 +13,12 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from bananastand.asgi.bodies import ClientDisconnected
+from bananastand.asgi.host_guard import HostGuard
+
 from ..errors import PlatformError
 from ..platform import Platform
 from .api import CALL, PREFIX, call_handler, stand_api
-from .guard import Guard
 from .headers import app_target, raw_path, upgrade_problem
 from .page import HEADERS, StatusPage
 from .proxy import error_response, pass_on
@@ -45,7 +47,7 @@ class StandServer:
         rest: Any = None, secure: Iterable[int] = (),
     ) -> None:  # fmt: skip
         self._stand, self._mounts, self._fronts = stand, dict(mounts), dict(fronts or {})
-        self._guard, self._private = Guard(hosts, open_to), private
+        self._guard, self._private = HostGuard(hosts, open_to), private
         self._secure = frozenset(secure)  # ports behind the forward proxy's TLS
         self._api = stand_api(stand)
         self._page = StatusPage(stand)
@@ -53,7 +55,7 @@ class StandServer:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer, or hand on."""
-        with contextlib.suppress(ClientDisconnect):  # it left before its request was whole
+        with contextlib.suppress(ClientDisconnect, ClientDisconnected):  # it left before its request was whole
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:

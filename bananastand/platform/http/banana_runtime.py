@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand_mocks.bananadev import state
 from bananastand_mocks.bananadev.runtime import Run
-from bananastand_mocks.kernel.errors import ProviderError
-from bananastand_mocks.kernel.json_body import MalformedJson, TooDeep, dump, parse
 from bananastand_mocks.kernel.world import World
 
 from ..errors import PlatformError, Refused, StoreError, TooBusy

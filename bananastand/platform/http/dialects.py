@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import replace
 
-from bananastand.web.refusals import Dialect, Refusal, plain_json
+from bananastand.asgi.refusals import Dialect, Refusal, plain_json
 
 from .run_hosts import API_HOSTS, MOUNT, RUN_DOMAIN
 from .run_url import refusal as run_refusal

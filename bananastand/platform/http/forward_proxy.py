@@ -16,8 +16,8 @@ from socket import MSG_PEEK, socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from bananastand.web.door import Door
-from bananastand.web.limits import ConnectionLimits
+from bananastand.asgi.connection_limiter import ConnectionLimiter
+from bananastand.asgi.limits import ConnectionLimits
 
 from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
 
@@ -64,15 +64,15 @@ class _Head:
 
 
 class _Accepted:
-    """A connection to the proxy, as its door knows it. It is silent until its request's head is whole."""
+    """A connection to the proxy, as its limiter knows it. It is silent until its request's head is whole."""
 
     def __init__(self, conversation: asyncio.Task[None]) -> None:
         self._conversation = conversation
 
-    def look(self, now: float) -> None:
+    def check_timeouts(self, now: float) -> None:
         """Its first byte and its head have time limits of their own; behind it the platform's server has its limits."""
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         """Close at once."""
         self._conversation.cancel()
 
@@ -84,7 +84,7 @@ class ForwardProxy:
         plain: Where the platform answers requests that came without TLS.
         secure: Where it answers those that came with TLS.
         context: Gives TLS as Banana's names, for the next connection.
-        door: Lets connections in.
+        limiter: Lets connections in.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class ForwardProxy:
         plain: tuple[str, int],
         secure: tuple[str, int],
         context: Callable[[], ssl.SSLContext],
-        door: Door,
+        limiter: ConnectionLimiter,
     ) -> None:
-        self._plain, self._secure, self._context, self._door = plain, secure, context, door
+        self._plain, self._secure, self._context, self._limiter = plain, secure, context, limiter
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, listener: socket) -> None:
@@ -128,23 +128,23 @@ class ForwardProxy:
         task = asyncio.current_task()
         assert task is not None, "each connection has a task"
         accepted = _Accepted(task)
-        if self._door.enter(accepted) == "full":
+        if self._limiter.admit(accepted) == "full":
             connection.close()
             return
         try:
             await self._serve_connection(connection, accepted)
         finally:
-            self._door.leave(accepted)
+            self._limiter.release(accepted)
 
     async def _serve_connection(self, connection: socket, accepted: _Accepted) -> None:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        limits = self._door.limits
+        limits = self._limiter.limits
         try:
             secure = await _first_byte(connection, limits.first_byte) == HANDSHAKE
             streams = await _streams(connection, self._context() if secure else None, limits.head_bytes)
             reader, writer = streams
             if secure:
-                self._door.speaking(accepted)
+                self._limiter.mark_busy(accepted)
                 await _tunnel(reader, writer, self._secure, b"")
             else:
                 await self._serve(reader, writer, accepted)
@@ -164,8 +164,8 @@ class ForwardProxy:
                     await streams[1].wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, accepted: _Accepted) -> None:
-        head = await _read_head(reader, self._door.limits)
-        self._door.speaking(accepted)
+        head = await _read_head(reader, self._limiter.limits)
+        self._limiter.mark_busy(accepted)
         if head.method == b"CONNECT":
             host, port = _split(head.target, 443)
             _check_host(host, port, 80 if port == 80 else 443)

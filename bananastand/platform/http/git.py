@@ -7,8 +7,6 @@ back to the pusher as lines that begin with "remote:". Only pushing is served, a
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import re
 import shutil
 import tempfile
@@ -17,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from bananastand.web.websockets import refuse_websocket
+from bananastand.asgi.credentials import basic_credentials
+from bananastand.asgi.responses import refuse_websocket
 
 from ..building.sources.last_commit import date_files
 from .git_wire import (
@@ -87,13 +86,10 @@ class Git:
             await answer(send, refused.status, b"text/plain; charset=utf-8", f"{refused}\n".encode(), more)
 
     def _may(self, header: bytes) -> bool:
-        scheme, _, value = header.partition(b" ")
-        if scheme.lower() != b"basic":
+        credentials = basic_credentials(header.decode("latin-1"))
+        if credentials is None:
             return False
-        try:
-            user, _, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError, ValueError):
-            return False
+        user, password = credentials
         return self._opens(password) or (not password and self._opens(user))
 
     async def _serve(

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from bananastand.web.budget import BodyBudget
+from bananastand.asgi import bodies
+from bananastand.asgi.bodies import BodyBudget
 
 from ..errors import PlatformError, TooBusy
 from ..platform import Platform
@@ -49,19 +50,16 @@ async def read_body(request: Request, most: int, budget: BodyBudget | None = Non
         TooLarge: It is longer.
         TooBusy: All bodies together hold too much.
     """
-    chunks, size = list[bytes](), 0
+    reservation = budget.reserve() if budget is not None else None
     try:
-        async for chunk in request.stream():
-            if budget is not None and not budget.take(size, len(chunk)):
-                raise TooBusy(f"too much is being sent: try again in {AGAIN} s", AGAIN)
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > most:
-                raise TooLarge(f"the body is longer than {most} bytes")
-        return b"".join(chunks)
+        return await bodies.read_body(request.receive, most, reservation)
+    except bodies.BudgetExceeded:
+        raise TooBusy(f"too much is being sent: try again in {AGAIN} s", AGAIN) from None
+    except bodies.BodyTooLarge as error:
+        raise TooLarge(str(error)) from None
     finally:
-        if budget is not None:
-            budget.free(size)
+        if reservation is not None:
+            reservation.release()
 
 
 @contextlib.asynccontextmanager

@@ -12,8 +12,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from bananastand.web.budget import BodyBudget
-from bananastand.web.websockets import refuse_websocket
+from bananastand.asgi.bodies import BodyBudget
+from bananastand.asgi.responses import refuse_websocket
 
 from ..errors import PlatformError
 from ..platform import Platform

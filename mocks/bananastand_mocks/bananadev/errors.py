@@ -7,8 +7,8 @@ first two are inferred, those of the third are Banana's own.
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
 
 __all__ = ["render", "render_queue", "render_run", "text_of"]
 
@@ -56,32 +56,32 @@ def text_of(problem: Problem) -> tuple[int, str]:
     return status, text
 
 
-def render(problem: Problem) -> Answer:
+def render(problem: Problem) -> ApiResponse:
     """JSON with a message."""
     status, text = text_of(problem)
-    return Answer({"message": text}, status)
+    return ApiResponse({"message": text}, status)
 
 
-def render_queue(problem: Problem, answer: dict[str, object]) -> Answer:
+def render_queue(problem: Problem, answer: dict[str, object]) -> ApiResponse:
     """The given answer of start or check, with the error as its message: the queue never says anything but 200.
 
     Except where it takes no more calls: that has its own status, so that a client which knows Retry-After waits.
     """
     status, text = text_of(problem)
     if problem.condition == "fault":
-        return Answer({"message": f"error: {text}"}, status)
+        return ApiResponse({"message": f"error: {text}"}, status)
     if problem.condition == "queue_full":
-        return Answer({**answer, "message": f"error: {text}"}, status)
-    return Answer({**answer, "message": f"error: {text}"})
+        return ApiResponse({**answer, "message": f"error: {text}"}, status)
+    return ApiResponse({**answer, "message": f"error: {text}"})
 
 
-def render_run(problem: Problem) -> Answer:
+def render_run(problem: Problem) -> ApiResponse:
     """Plain text; what Potassium itself answers is empty or a page of Flask's."""
     status, text = text_of(problem)
     if status == 423:
-        return Answer(None, status)
+        return ApiResponse(None, status)
     if problem.condition in ("malformed_json", "too_deep"):
-        return Answer(b"", 400, content_type="text/html; charset=utf-8")
+        return ApiResponse(b"", 400, content_type="text/html; charset=utf-8")
     kind = TYPES.get(problem.condition, "UserError" if status < 500 else "BananaError")
     told = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {text}\n"
-    return Answer(told.encode(), status, content_type="text/plain; charset=utf-8")
+    return ApiResponse(told.encode(), status, content_type="text/plain; charset=utf-8")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.json_body import MalformedJson, TooDeep, parse
+from bananastand.contracts.response import JSON
+
 from .. import forward
-from ..kernel.call import JSON
-from ..kernel.errors import ProviderError
-from ..kernel.json_body import MalformedJson, TooDeep, parse
 from ..kernel.world import World
 from . import state
 from .runtime import Finished, InstantRuntime, Reply

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Call
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .runtime import Runtime
@@ -12,20 +12,20 @@ from .runtime import Runtime
 __all__ = ["get_model", "list_models", "run_url"]
 
 
-def list_models(world: World, call: Call, runtime: Runtime) -> dict[str, Any]:
+def list_models(world: World, call: ApiCall, runtime: Runtime) -> dict[str, Any]:
     """Every model, in the order they were made; no paging is documented (A:75-86)."""
     deployed = _deployments(world)
     return {"models": [_model(call, row, deployed.get(row["modelKey"], [])) for row in runtime.list(world)]}
 
 
-def get_model(world: World, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
+def get_model(world: World, parameters: dict[str, Any], call: ApiCall) -> dict[str, Any]:
     """One model and its deployments, newest first (A:88-102). Raises ProviderError: model_not_found."""
     row = state.model(world, parameters["model_key"])
     deployed = _deployments(world).get(row["modelKey"], [])
     return {**_model(call, row, deployed), "deployments": deployed}
 
 
-def run_url(call: Call, row: state.Row) -> str:
+def run_url(call: ApiCall, row: state.Row) -> str:
     """Where the model is called directly: the run URL of Banana's own API, on this server."""
     root = call.root
     for mount in ("/lowcodeapi/bananadev", "/banana"):
@@ -33,7 +33,7 @@ def run_url(call: Call, row: state.Row) -> str:
     return f"{call.origin}{root}/banana/run/{row['slug']}"
 
 
-def _model(call: Call, row: state.Row, deployed: list[dict[str, Any]]) -> dict[str, Any]:
+def _model(call: ApiCall, row: state.Row, deployed: list[dict[str, Any]]) -> dict[str, Any]:
     pointed = [each for each in deployed if each["deploymentId"] == row.get("live")]
     live = [each for each in deployed if each["status"] == "live"]
     current = next(iter([*pointed, *live, *deployed]), None)

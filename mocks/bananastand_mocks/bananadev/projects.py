@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .runtime import Runtime
@@ -49,7 +51,7 @@ def update_project(world: World, parameters: dict[str, Any], body: dict[str, Any
     return _project(runtime.change(world, _find(world, parameters), body))
 
 
-def create_upload(world: World, parameters: dict[str, Any], call: Call) -> dict[str, Any]:
+def create_upload(world: World, parameters: dict[str, Any], call: ApiCall) -> dict[str, Any]:
     """An address for one archive, which needs no other key than its own. Raises ProviderError: project_not_found."""
     row = _find(world, parameters)
     key = f"{row['id']}/{world.ids.hex(32)}.tar.gz"
@@ -60,7 +62,7 @@ def create_upload(world: World, parameters: dict[str, Any], call: Call) -> dict[
     return {"uploadUrl": f"{call.origin}{call.root}/upload/{key}", "key": key}
 
 
-def put_upload(world: World, parameters: dict[str, Any], call: Call) -> Answer:
+def put_upload(world: World, parameters: dict[str, Any], call: ApiCall) -> ApiResponse:
     """Keep the archive. Raises ProviderError: upload_refused."""
     key = parameters["key"]
     upload = world.table("bananadev.uploads").get(key)
@@ -69,7 +71,7 @@ def put_upload(world: World, parameters: dict[str, Any], call: Call) -> Answer:
     upload["bytes"] = len(call.raw)
     world.blobs[f"bananadev/{key}"] = call.raw
     _forget_oldest(world)
-    return Answer(status=200)
+    return ApiResponse(status=200)
 
 
 def build_project(world: World, parameters: dict[str, Any], body: dict[str, Any], runtime: Runtime) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -63,7 +65,7 @@ class BananaDev(Provider):
         self.resources = {"runtime": runtime or InstantRuntime()}
         self.sockets = {"/ws/logs/{build}": partial(stream_log, runtime=self.resources["runtime"])}
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """apiKey in the body of start and check, the header elsewhere; an upload's key is its own.
 
         A check without apiKey is let through: one published client sends none.
@@ -80,7 +82,7 @@ class BananaDev(Provider):
             raise ProviderError("unauthorized")
         return KEY.kind, key
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """In the dialect of the address."""
         operation = call.operation.id if call is not None else ""
         if call is not None and operation in QUEUE:

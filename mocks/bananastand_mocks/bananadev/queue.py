@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .runs import API_VERSION, checked, started
@@ -20,7 +21,7 @@ __all__ = ["check_run", "refused", "start_run"]
 SECOND_VERSION = ("id", "message", "created", "apiVersion", "callID")
 
 
-async def start_run(world: World, body: dict[str, Any], call: Call, runtime: Runtime) -> dict[str, Any]:
+async def start_run(world: World, body: dict[str, Any], call: ApiCall, runtime: Runtime) -> dict[str, Any]:
     """Begin a run; without startOnly the call is held for up to a minute and may bring the outputs."""
     only = body.get("startOnly", False) or _is_second(call)
     wait = None if only else state.setting(world, "hold_seconds")
@@ -37,7 +38,7 @@ async def check_run(world: World, body: dict[str, Any], runtime: Runtime) -> dic
     return {**checked(run), "id": body.get("id") or run.id}
 
 
-def refused(call: Call) -> dict[str, Any]:
+def refused(call: ApiCall) -> dict[str, Any]:
     """The answer of the called operation around an error, its message still to be set."""
     world = call.world
     sent = call.body.get("id") if isinstance(call.body, dict) else None
@@ -52,10 +53,10 @@ def refused(call: Call) -> dict[str, Any]:
     return _of_version(call, {**answer, "callID": "", "finished": False, "modelOutputs": None})
 
 
-def _is_second(call: Call) -> bool:
+def _is_second(call: ApiCall) -> bool:
     return call.operation.template.startswith("/start/v2")
 
 
-def _of_version(call: Call, answer: dict[str, Any]) -> dict[str, Any]:
+def _of_version(call: ApiCall, answer: dict[str, Any]) -> dict[str, Any]:
     """Version 2 knew no finished and no modelOutputs; its caller always asks with check."""
     return {name: answer[name] for name in SECOND_VERSION} if _is_second(call) else answer

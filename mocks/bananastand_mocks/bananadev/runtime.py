@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.world import World
 from . import deploying, state
 from .drawing import draw

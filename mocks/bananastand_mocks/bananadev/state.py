@@ -10,8 +10,9 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from ..kernel.errors import ProviderError
-from ..kernel.json_body import dump
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.json_body import dump
+
 from ..kernel.world import World
 from ..kernel.worlds import Kind
 

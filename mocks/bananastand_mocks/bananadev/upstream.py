@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
+
 from ..kernel.world import World
 from ..kernel.worlds import Kind
 from ..lowcodeapi.upstream import Upstream
@@ -40,7 +41,7 @@ class BananaDevUpstream(Upstream):
     def __init__(self, runtime: Runtime | None = None) -> None:
         self.resources = {"runtime": runtime or InstantRuntime()}
 
-    def render(self, problem: Problem) -> Answer:
+    def render(self, problem: Problem) -> ApiResponse:
         """Banana's JSON error."""
         return render(problem)
 

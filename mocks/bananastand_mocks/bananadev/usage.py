@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.world import World
 from . import state
 

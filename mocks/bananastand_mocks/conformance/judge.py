@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from ..kernel.contract import Operation
+from bananastand.contracts.operation import Operation
+
 from .outcome import Difference, normal
 from .plan import MISSING, at
 
@@ -42,10 +43,10 @@ def parts(operation: Operation, statuses: Sequence[int], got: Got) -> Iterator[D
     """Where an answer and the contract part. `statuses` are those that the request must have."""
     if got.status not in statuses:
         yield Difference("status", " or ".join(map(str, statuses)), str(got.status))
-    expected = operation.answers.get(str(got.status)) or operation.answers.get("default")
+    expected = operation.responses.get(str(got.status)) or operation.responses.get("default")
     if expected is None:
         if got.status in statuses:
-            yield Difference("status", f"one of {', '.join(operation.answers)}", str(got.status))
+            yield Difference("status", f"one of {', '.join(operation.responses)}", str(got.status))
         return
     for name in expected.headers:
         if name not in got.headers:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..kernel.contract import Contract, Operation, load
+from bananastand.contracts.contract import Contract, load
+from bananastand.contracts.operation import Operation
+
 from .judge import Got, met, parts
 from .outcome import Difference, Outcome
 from .plan import FILES, MISSING, NotKept, Step, at, filled, steps

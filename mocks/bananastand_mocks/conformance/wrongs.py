@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..kernel.contract import Contract, Operation
-from ..kernel.schemas import Schemas
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.operation import Operation
+from bananastand.contracts.schemas import Schemas
+
 from .plan import MISSING, Step
 
 __all__ = ["Wrong", "anonymous", "declared", "wrongs"]
@@ -39,7 +41,7 @@ def anonymous(contract: Contract, operation: Operation) -> bool:
 def wrongs(contract: Contract, operation: Operation, step: Step) -> Iterator[Wrong]:
     """The step with one thing wrong at a time, where the contract names a status for it."""
     for each in _all(contract, operation, replace(step, status=None, expect={}, until={}, keep={})):
-        named = tuple(status for status in each.statuses if str(status) in operation.answers)
+        named = tuple(status for status in each.statuses if str(status) in operation.responses)
         if named:
             yield replace(each, statuses=named)
 
@@ -53,7 +55,7 @@ def _all(contract: Contract, operation: Operation, step: Step) -> Iterator[Wrong
         name, schema = each["name"], schemas.resolve(each.get("schema", {}))
         if each["in"] == "header":
             continue
-        if each.get("required") and 404 in map(_number, operation.answers) and not each.get("x-catch-all"):
+        if each.get("required") and 404 in map(_number, operation.responses) and not each.get("x-catch-all"):
             unknown = {**step.parameters, name: NOBODY.get(schema.get("type", "string"), "nobody-has-this-id")}
             yield Wrong(replace(step, name=f"with a {name} that nobody has", parameters=unknown), UNKNOWN)
             if schema.get("type") == "integer":

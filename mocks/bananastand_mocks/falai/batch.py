@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
+
 from .errors import render
 
 __all__ = ["batch"]
 
-Dispatch = Callable[[str, str, dict[str, Any], Any], Awaitable[Answer]]
+Dispatch = Callable[[str, str, dict[str, Any], Any], Awaitable[ApiResponse]]
 
 
 async def batch(body: dict[str, Any], dispatch: Dispatch) -> dict[str, Any]:

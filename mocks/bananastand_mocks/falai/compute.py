@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ..kernel.call import Answer
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
 from ..kernel.world import World
 from .monitor import METRICS, points
 from .paging import page
@@ -45,7 +46,7 @@ def list_instances(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     return page(len(rows), parameters, PAGE).around("instances", rows, _shown)
 
 
-def create_instance(world: World, body: dict[str, Any]) -> Answer:
+def create_instance(world: World, body: dict[str, Any]) -> ApiResponse:
     """A new instance on its way to active, with the status 201 of fal's own API."""
     row: Row = {
         "id": f"inst_{world.ids.letters(9)}",
@@ -65,7 +66,7 @@ def create_instance(world: World, body: dict[str, Any]) -> Answer:
         row["sector"] = body["sector"]
     instances(world)[row["id"]] = row
     _begin(world, row, "provisioning")
-    return Answer(_shown(row), 201)
+    return ApiResponse(_shown(row), 201)
 
 
 def get_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -73,14 +74,14 @@ def get_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     return _shown(of(world, parameters["instance_id"]))
 
 
-def delete_instance(world: World, parameters: dict[str, Any]) -> Answer:
+def delete_instance(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """The instance is gone, its hours stay counted. Raises ProviderError: not_found."""
     row = of(world, parameters["instance_id"])
     _stop_running(world, row)
     if row["runs"]:
         world.table(RUNS).setdefault(row["instance_type"], []).extend(row["runs"])
     del instances(world)[row["id"]]
-    return Answer(None, 204)
+    return ApiResponse(None, 204)
 
 
 def start_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:

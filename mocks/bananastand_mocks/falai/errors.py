@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
 
 __all__ = ["render"]
 
@@ -41,7 +41,7 @@ STATUSES = {
 }
 
 
-def render(problem: Problem, request_id: str | None = None) -> Answer:
+def render(problem: Problem, request_id: str | None = None) -> ApiResponse:
     """The answer to a problem: `{"error": {"type", "message", "request_id"?}}`, the texts as fal publishes them.
 
     A fault has the status it was given; one that fal does not publish is told in the words of 400 or 500.
@@ -51,7 +51,7 @@ def render(problem: Problem, request_id: str | None = None) -> Answer:
     error: dict[str, Any] = {"type": kind, "message": problem.message if _chosen(problem) else text}
     if request_id is not None:
         error["request_id"] = request_id
-    answer = Answer({"error": error}, status)
+    answer = ApiResponse({"error": error}, status)
     if "allowed" in problem.details:
         answer.headers["allow"] = ", ".join(problem.details["allowed"])
     return answer

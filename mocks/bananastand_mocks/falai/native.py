@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..kernel.call import Answer, Call, Endpoint
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall, Endpoint
 from ..kernel.world import World
 from . import compute
 from .analytics import METRICS, metrics_row
@@ -49,7 +51,7 @@ FIELDS = ("id", "instance_type", "region", "sector", "ip", "creator_user_nicknam
 Parameters = dict[str, Any]
 
 
-def list_models(call: Call, parameters: Parameters) -> dict[str, Any]:
+def list_models(call: ApiCall, parameters: Parameters) -> dict[str, Any]:
     """Models by id, text, category and status, a page at a time. Raises ProviderError: invalid."""
     wanted = _ids(parameters)
     kept = [
@@ -125,7 +127,7 @@ def list_instances(world: World, parameters: Parameters) -> dict[str, Any]:
     return page(len(kept), parameters, compute.PAGE).around("instances", kept, show)
 
 
-def create_instance(world: World, parameters: Parameters, body: dict[str, Any]) -> Answer:
+def create_instance(world: World, parameters: Parameters, body: dict[str, Any]) -> ApiResponse:
     """A new instance, or the first answer to the same Idempotency-Key. Raises ProviderError: forbidden."""
     _admin(world)
     now, remembered = world.clock.now(), world.table(IDEMPOTENCY)
@@ -133,11 +135,11 @@ def create_instance(world: World, parameters: Parameters, body: dict[str, Any]) 
         del remembered[next(iter(remembered))]
     key = parameters.get("idempotency-key")
     if key in remembered:
-        return Answer(remembered[key]["answer"], 201)
+        return ApiResponse(remembered[key]["answer"], 201)
     answer = _native(compute.create_instance(world, body).body)
     if key is not None:
         remembered[key] = {"at": now, "answer": answer}
-    return Answer(answer, 201)
+    return ApiResponse(answer, 201)
 
 
 def get_instance(world: World, parameters: Parameters) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def get_instance(world: World, parameters: Parameters) -> dict[str, Any]:
     return _native(compute.get_instance(world, {"instance_id": parameters["id"]}))
 
 
-def delete_instance(world: World, parameters: Parameters) -> Answer:
+def delete_instance(world: World, parameters: Parameters) -> ApiResponse:
     """The instance is gone; 204 without a body. Raises ProviderError: forbidden, not_found."""
     _admin(world)
     return compute.delete_instance(world, {"instance_id": parameters["id"]})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -40,7 +42,7 @@ class FalAIProvider(Provider):
     def __init__(self) -> None:
         self.endpoints, self.events, self.credentials = ENDPOINTS, EVENTS, (KEY,)
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The key after the word Key, or Bearer as C:24 has it; the list of models needs none."""
         given = call.headers.get("authorization", "")
         if not given and call.operation.id == "list_models":
@@ -49,12 +51,12 @@ class FalAIProvider(Provider):
             raise ProviderError("unauthorized")
         return KEY.kind, given.partition(" ")[2].strip()
 
-    def success(self, call: Call, answer: Answer) -> Answer:
+    def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
         """The answer with the header that fal sends."""
         answer.headers |= HEADERS
         return answer
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """fal's envelope, with an id of the request where the call is known."""
         answer = render(problem, None if call is None else call.world.ids.uuid())
         answer.headers |= HEADERS

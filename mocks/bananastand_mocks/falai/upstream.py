@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
+
 from ..kernel.world import World
 from ..kernel.worlds import Kind
 from ..lowcodeapi.upstream import Upstream
@@ -26,7 +27,7 @@ class FalAIUpstream(Upstream):
     endpoints = ENDPOINTS
     events = EVENTS
 
-    def render(self, problem: Problem) -> Answer:
+    def render(self, problem: Problem) -> ApiResponse:
         """fal's own error."""
         return render(problem)
 

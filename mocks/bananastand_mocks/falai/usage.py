@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.world import World
 from .paging import page
 from .pricing import hourly

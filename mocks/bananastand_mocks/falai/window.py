@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal, get_args
 
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
 
 __all__ = ["Timeframe", "Window", "moment"]
 

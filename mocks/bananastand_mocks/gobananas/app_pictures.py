@@ -8,8 +8,9 @@ import binascii
 import logging
 from typing import Any
 
+from bananastand.contracts.errors import ProviderError
+
 from .. import forward
-from ..kernel.errors import ProviderError
 from .pictures import Recipe
 
 __all__ = ["AppPictures"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from .serializers import addresses
 from .state import CHARACTERS, Row, find_image, images, next_id, told
@@ -32,7 +34,7 @@ FIELDS = (
 )
 
 
-def list_characters(world: World, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def list_characters(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict[str, Any]:
     """A page of characters, oldest first, found by a part of the name or, with `exact`, by all of it."""
     wanted, exact = parameters.get("search", "").casefold(), parameters.get("exact", False)
     names = [(row["character_name"].casefold(), row) for row in world.table(CHARACTERS).values()]
@@ -44,20 +46,20 @@ def list_characters(world: World, call: Call, parameters: dict[str, Any]) -> dic
     return {"characters": page, "data": page, "pagination": pagination}
 
 
-def create_character(world: World, call: Call, body: dict[str, Any]) -> Answer:
+def create_character(world: World, call: ApiCall, body: dict[str, Any]) -> ApiResponse:
     """A new character. Raises ProviderError: not_found, for a reference image."""
     fields = _given(world, body)
     row = {"id": next_id(world, "character"), "created": world.clock.now(), **fields}
     world.table(CHARACTERS)[str(row["id"])] = row
-    return Answer(_shown(world, call, row), 201)
+    return ApiResponse(_shown(world, call, row), 201)
 
 
-def get_character(world: World, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def get_character(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict[str, Any]:
     """One character. Raises ProviderError: not_found."""
     return _shown(world, call, find_character(world, parameters["id"]))
 
 
-def update_character(world: World, call: Call, parameters: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def update_character(world: World, call: ApiCall, parameters: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """Change what is given. Raises ProviderError: not_found."""
     row = find_character(world, parameters["id"])
     row.update(_given(world, body))
@@ -86,7 +88,7 @@ def _given(world: World, body: dict[str, Any]) -> Row:
     return {name: body[name] for name in FIELDS if name in body}
 
 
-def _shown(world: World, call: Call, row: Row) -> dict[str, Any]:
+def _shown(world: World, call: ApiCall, row: Row) -> dict[str, Any]:
     there = [images(world).get(str(int(each))) for each in row.get("reference_image_ids", ())]
     return {
         **{name: value for name, value in row.items() if name != "created"},

@@ -6,8 +6,8 @@ Of the codes only NOT_FOUND is documented (B:349). `invalid`, `not_found`, `forb
 
 from __future__ import annotations
 
-from ..kernel.call import Answer
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
 
 __all__ = ["MINUTE", "render"]
 
@@ -42,7 +42,7 @@ STATUSES = {
 }
 
 
-def render(problem: Problem, reset: float) -> Answer:
+def render(problem: Problem, reset: float) -> ApiResponse:
     """The answer to a problem: `{"error", "code"}` (B:346-351); a 429 says when to come again (B:371-375).
 
     `reset` is when, in seconds since 1970, where the problem does not say so itself. A fault of a status that is not
@@ -52,7 +52,7 @@ def render(problem: Problem, reset: float) -> Answer:
     code, text = KINDS.get(status, KINDS[400 if status < 500 else 500])
     if problem.condition == "quota_exceeded":
         code, text = KINDS[402]
-    answer = Answer({"error": _text(problem, text), "code": code}, status)
+    answer = ApiResponse({"error": _text(problem, text), "code": code}, status)
     if status == 429:
         answer.headers["x-ratelimit-remaining"] = "0"
         answer.headers["x-ratelimit-reset"] = str(int(problem.details.get("reset", reset)))

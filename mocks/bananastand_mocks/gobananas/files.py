@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
 from ..kernel.world import World
 from .pictures import drawn, shrink, shrunk, to_recipe
 from .state import Row, find_file, tenant
@@ -18,7 +19,7 @@ __all__ = ["get_file", "get_public_file", "measure", "read"]
 MISSING = "Image not found"
 
 
-async def get_file(world: World, parameters: dict[str, Any]) -> Answer:
+async def get_file(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """A file of the tenant; with `download` it has a name to be saved as.
 
     Raises ProviderError: not_found, below the tenant's own name; forbidden, below any other.
@@ -35,7 +36,7 @@ async def get_file(world: World, parameters: dict[str, Any]) -> Answer:
     return answer
 
 
-async def get_public_file(world: World, parameters: dict[str, Any]) -> Answer:
+async def get_public_file(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """A file at the address that an answer named. Raises ProviderError: not_found."""
     found = find_file(world, parameters["r2Key"])
     if found is None:
@@ -43,16 +44,16 @@ async def get_public_file(world: World, parameters: dict[str, Any]) -> Answer:
     return await read(world, *found)
 
 
-async def read(world: World, row: Row, thumbnail: bool) -> Answer:
+async def read(world: World, row: Row, thumbnail: bool) -> ApiResponse:
     """An image's file, or its thumbnail's. Raises ProviderError: not_found, where its bytes had to make room."""
     kind = "image/jpeg" if thumbnail else f"image/{row['format']}"
     if row["recipe"] is not None and not row["kept"]:
         recipe = to_recipe(row["recipe"])
-        return Answer(await (shrunk(recipe) if thumbnail else drawn(recipe)), 200, {}, kind)
+        return ApiResponse(await (shrunk(recipe) if thumbnail else drawn(recipe)), 200, {}, kind)
     content = world.blobs.get(row["r2_key"])
     if content is None:
         raise ProviderError("not_found", MISSING)
-    return Answer(await shrink(content) if thumbnail else content, 200, {}, kind)
+    return ApiResponse(await shrink(content) if thumbnail else content, 200, {}, kind)
 
 
 async def measure(world: World, row: Row) -> None:

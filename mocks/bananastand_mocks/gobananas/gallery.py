@@ -9,7 +9,9 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
-from ..kernel.call import Answer, Call
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import ledger
 from .images import matching
@@ -54,7 +56,7 @@ DETAILS = {
 }
 
 
-def show_gallery(world: World, call: Call, parameters: dict[str, Any]) -> Answer:
+def show_gallery(world: World, call: ApiCall, parameters: dict[str, Any]) -> ApiResponse:
     """A page of the images whose prompts hold `search`, newest first, with what of the quota is used."""
     search, number = parameters.get("search", ""), parameters.get("page", 1)
     found = matching(world, search)
@@ -72,7 +74,7 @@ def show_gallery(world: World, call: Call, parameters: dict[str, Any]) -> Answer
         "<button>Search</button></form></header>"
         f"<main><p class=soft>{_count(len(found))}</p>{body}</main>{_pages(search, number, len(found))}</html>"
     )
-    return Answer(page.encode("utf-8", "replace"), 200, dict(HEADERS), "text/html; charset=utf-8")
+    return ApiResponse(page.encode("utf-8", "replace"), 200, dict(HEADERS), "text/html; charset=utf-8")
 
 
 def _quota(world: World) -> str:
@@ -84,7 +86,7 @@ def _quota(world: World) -> str:
     )
 
 
-def _card(call: Call, row: Row) -> str:
+def _card(call: ApiCall, row: Row) -> str:
     where = addresses(call, row)
     title = row["prompt"] or "Uploaded picture"
     told_of = {"Size": f"{row['width']} x {row['height']} {row['format']}"}
@@ -99,7 +101,7 @@ def _card(call: Call, row: Row) -> str:
     )
 
 
-def _path(call: Call, url: str) -> str:
+def _path(call: ApiCall, url: str) -> str:
     """The address without its host, so that the page works behind any."""
     return url.removeprefix(call.origin)
 

@@ -6,8 +6,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from ..kernel.call import Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import ledger, sessions
 from .characters import find_character
@@ -22,7 +23,7 @@ __all__ = ["continue_image", "create_image"]
 MODEL = "gemini-flash-image"
 
 
-async def create_image(world: World, call: Call, body: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
+async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
     """`n` images of one prompt, picture i from seed + i, and their session.
 
     Raises ProviderError: invalid, not_found (preset, character or session), quota_exceeded, painting_failed.
@@ -72,7 +73,7 @@ async def create_image(world: World, call: Call, body: dict[str, Any], pictures:
     return {"images": [generated(call, row) for row in rows], "session_id": session}
 
 
-async def continue_image(world: World, call: Call, body: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
+async def continue_image(world: World, call: ApiCall, body: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
     """Edit an image: the one that is named, else the last of the session or the tenant. The old one stays.
 
     Raises ProviderError: not_found, quota_exceeded, painting_failed.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer, Call
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import files
 from .serializers import generated, listed
@@ -27,7 +29,7 @@ DETAILS = (
 )
 
 
-def list_images(world: World, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def list_images(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict[str, Any]:
     """A page of the images whose prompts hold `search`, newest first (B:123-128)."""
     limit, offset = min(parameters.get("limit", PAGE), MOST), parameters.get("offset", 0)
     found = matching(world, parameters.get("search", ""))
@@ -42,7 +44,7 @@ def list_images(world: World, call: Call, parameters: dict[str, Any]) -> dict[st
     }
 
 
-async def get_image(world: World, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+async def get_image(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict[str, Any]:
     """Everything that is known of an image, with the edits that led to it. Raises ProviderError: not_found."""
     row = find_image(world, parameters["id"])
     await files.measure(world, row)
@@ -57,11 +59,11 @@ async def get_image(world: World, call: Call, parameters: dict[str, Any]) -> dic
     }
 
 
-def delete_image(world: World, parameters: dict[str, Any]) -> Answer:
+def delete_image(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """The image and its files are gone. Raises ProviderError: not_found."""
     find_image(world, parameters["id"])
     forget_image(world, parameters["id"])
-    return Answer(None, 204)
+    return ApiResponse(None, 204)
 
 
 def delete_images(world: World, body: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def matching(world: World, search: str) -> list[Row]:
     return [row for row in reversed(images(world).values()) if wanted in row["prompt"].casefold()]
 
 
-def _history(call: Call, row: Row) -> list[dict[str, Any]]:
+def _history(call: ApiCall, row: Row) -> list[dict[str, Any]]:
     """From the first image to this one. An image that was deleted meanwhile ends the way back."""
     chain: list[Row] = []
     step: Row | None = row

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.world import World
 from .state import MEGABYTE, setting
 

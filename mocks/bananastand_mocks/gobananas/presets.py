@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Answer
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
 from ..kernel.world import World
 from .state import PRESETS, Row, next_id, told
 
@@ -20,12 +21,12 @@ def list_style_presets(world: World) -> dict[str, Any]:
     return {"presets": [_shown(row) for row in world.table(PRESETS).values()]}
 
 
-def create_style_preset(world: World, body: dict[str, Any]) -> Answer:
+def create_style_preset(world: World, body: dict[str, Any]) -> ApiResponse:
     """A new preset."""
     row = {name: body[name] for name in FIELDS if name in body}
     row |= {"id": next_id(world, "preset"), "created": world.clock.now()}
     world.table(PRESETS)[str(row["id"])] = row
-    return Answer(_shown(row), 201)
+    return ApiResponse(_shown(row), 201)
 
 
 def delete_style_preset(world: World, parameters: dict[str, Any]) -> dict[str, Any]:

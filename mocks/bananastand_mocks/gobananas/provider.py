@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.ids import Ids
 from ..kernel.limits import Allowance
 from ..kernel.provider import Credential, Provider
@@ -70,7 +72,7 @@ class GoBananasProvider(Provider):
     def __init__(self, pictures: Pictures | None = None) -> None:
         self.resources = {"pictures": pictures or DrawnPictures()}
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """X-API-Key or a bearer (B:9-15); a public file's bucket is its own key, the gallery page needs none."""
         if call.operation.id == PUBLIC:
             return BUCKET, call.path["bucket"]
@@ -84,7 +86,7 @@ class GoBananasProvider(Provider):
             raise ProviderError("unauthorized")
         return KEY.kind, key
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """The envelope; a public file under an unknown bucket is not found."""
         if call is not None and call.operation.id == PUBLIC and problem.condition == "unknown_credential":
             problem = Problem("not_found")
@@ -96,7 +98,7 @@ class GoBananasProvider(Provider):
         """Tenant, settings and the default rate limit; in other kinds than empty, what is there to be seen."""
         fill(world, kind)
 
-    def subject(self, call: Call) -> str | None:
+    def subject(self, call: ApiCall) -> str | None:
         """The tenant (B:367); what needs no key is not counted."""
         return tenant(call.world)["tenantId"] if call.credential and call.operation.id != PUBLIC else None
 

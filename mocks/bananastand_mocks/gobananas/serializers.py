@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kernel.call import Call
+from ..kernel.call import ApiCall
 from .state import Row, bucket, told
 
 __all__ = ["addresses", "generated", "listed"]
 
 
-def addresses(call: Call, row: Row) -> dict[str, str]:
+def addresses(call: ApiCall, row: Row) -> dict[str, str]:
     """Where the picture and its thumbnail are, for whoever is told; no key is needed there."""
     base = f"{call.origin}{call.root}/r2/{bucket(call.world)}"
     return {"url": f"{base}/{row['r2_key']}", "thumbnail_url": f"{base}/{row['thumbnail_key']}"}
 
 
-def generated(call: Call, row: Row) -> dict[str, Any]:
+def generated(call: ApiCall, row: Row) -> dict[str, Any]:
     """An image that was just made (B:92-100)."""
     return {
         "id": row["id"],
@@ -25,7 +25,7 @@ def generated(call: Call, row: Row) -> dict[str, Any]:
     }
 
 
-def listed(call: Call, row: Row) -> dict[str, Any]:
+def listed(call: ApiCall, row: Row) -> dict[str, Any]:
     """An image in a list (B:134-141)."""
     return {
         "id": row["id"],

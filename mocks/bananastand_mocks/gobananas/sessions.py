@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from ..kernel.call import Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from .serializers import listed
 from .state import SESSIONS, Row, images, setting, told
@@ -26,7 +27,7 @@ def list_sessions(world: World) -> dict[str, Any]:
     return {"sessions": [_summary(each, by_session.get(each["id"], [])) for each in recent]}
 
 
-def get_session(world: World, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+def get_session(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict[str, Any]:
     """One session and its images in the order they were made. Raises ProviderError: not_found."""
     session = known(world, parameters["id"])
     within = members(world, session["id"])
@@ -41,7 +42,7 @@ def known(world: World, session_id: str) -> Row:
     return session
 
 
-def join(world: World, call: Call, session_id: str | None) -> str:
+def join(world: World, call: ApiCall, session_id: str | None) -> str:
     """The session that is named, else the key's open one, else a new one; something is made in it now."""
     if session_id is not None:
         return touch(world, session_id)

@@ -10,7 +10,8 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.world import World
 
 __all__ = [

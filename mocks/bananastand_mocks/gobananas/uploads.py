@@ -11,8 +11,9 @@ import binascii
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..kernel.call import Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import files, ledger, multipart, sessions
 from .pictures import NotAPicture, inspect
@@ -24,7 +25,7 @@ __all__ = ["upload_for_editing", "upload_image"]
 LARGEST = 20 * MEGABYTE
 
 
-async def upload_image(world: World, call: Call, body: dict[str, Any] | None) -> dict[str, Any]:
+async def upload_image(world: World, call: ApiCall, body: dict[str, Any] | None) -> dict[str, Any]:
     """Keep a picture, sent as a file or by `image_url`. Raises ProviderError: invalid, too_large, quota_exceeded."""
     if body is None:
         content = multipart.find_file(call.headers["content-type"], call.raw, "file")
@@ -36,13 +37,13 @@ async def upload_image(world: World, call: Call, body: dict[str, Any] | None) ->
     return {"image_id": shown.pop("id"), **shown}
 
 
-async def upload_for_editing(world: World, call: Call, body: dict[str, Any]) -> dict[str, Any]:
+async def upload_for_editing(world: World, call: ApiCall, body: dict[str, Any]) -> dict[str, Any]:
     """Keep a picture, which is then the last. Raises ProviderError: invalid, too_large, quota_exceeded."""
     row = await _keep(world, call, await _named(world, body["image_url"]))
     return {"image_id": row["id"]}
 
 
-async def _keep(world: World, call: Call, content: bytes) -> Row:
+async def _keep(world: World, call: ApiCall, content: bytes) -> Row:
     if len(content) > LARGEST:
         raise ProviderError("too_large")
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
 from ..kernel.world import World
 from . import ledger
 

@@ -1,25 +1,23 @@
-"""One call and its answer, as the kernel and the endpoints pass them on. Knows no transport."""
+"""One call, as the kernel and the endpoints pass it on. Knows no transport."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .contract import Operation
+    from bananastand.contracts.operation import Operation
+
     from .faults import Fault
     from .limits import Allowance
     from .world import World
 
-__all__ = ["JSON", "Answer", "Call", "Endpoint"]
-
-JSON = "application/json"
+__all__ = ["ApiCall", "Endpoint"]
 
 Endpoint = Callable[..., Any]
 
 
-class Call:
+class ApiCall:
     """A request that has found its operation.
 
     `path` and `query` are as they came, the parsed parameters are handed to the endpoint. `headers` are lower-case,
@@ -62,17 +60,3 @@ class Call:
     def enter(self, world: World, credential: str | None) -> None:
         """Place the call in a world, as the holder of a credential."""
         self._world, self.credential = world, credential
-
-
-@dataclass(slots=True)
-class Answer:
-    """What goes back. `body` is JSON, or bytes where `content_type` is not JSON; None means no body at all.
-
-    Header names are lower-case. `pieces` is a body that is sent as it comes; it raises where it breaks off.
-    """
-
-    body: Any = None
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    content_type: str = JSON
-    pieces: AsyncGenerator[bytes] | None = None

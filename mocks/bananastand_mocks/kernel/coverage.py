@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .contract import Contract
+from bananastand.contracts.contract import Contract
 
 __all__ = ["Coverage"]
 

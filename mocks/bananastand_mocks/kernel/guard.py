@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from bananastand.web.budget import BodyBudget
-
-from .json_body import MAX_DEPTH, MalformedJson, TooDeep, parse
+from bananastand.asgi.bodies import BodyBudget
+from bananastand.contracts.json_body import MAX_DEPTH, MalformedJson, TooDeep, parse
 
 __all__ = ["Guard"]
 

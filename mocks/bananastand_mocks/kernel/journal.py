@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .json_body import dump
+from bananastand.contracts.json_body import dump
+
 from .matching import Difference, differences, known
 
 __all__ = ["BUDGET", "Deliveries", "Entry", "Journal", "Sent", "Verdict"]

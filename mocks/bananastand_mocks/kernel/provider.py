@@ -3,7 +3,8 @@
 A provider is a contract, one function for each operationId, its errors and its credentials. The functions are handed
 what their parameter names ask for: `world`, `parameters` (path, query and header parameters in one), `body` (parsed
 JSON), `call`, `dispatch` (make another call of the same provider, in process), or a resource such as `runtime`. They
-return the body of the contract's first success, or an `Answer`, and refuse with `ProviderError`. They may be async.
+return the body of the contract's first success, or an `ApiResponse`, and refuse with `ProviderError`. They may be
+async.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Any, ClassVar
 
 from starlette.websockets import WebSocket
 
-from .call import Answer, Call, Endpoint
-from .contract import Contract, load
-from .errors import Problem
+from bananastand.contracts.contract import Contract, load
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
+
+from .call import ApiCall, Endpoint
 from .ids import Ids
 from .limits import Allowance
 from .world import Event, World
@@ -78,17 +81,17 @@ class Provider(ABC):
         return load(self.contract_file)
 
     @abstractmethod
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The kind and value of the credential a call carries; None where the operation needs none.
 
         Raises ProviderError: unauthorized, where one is needed and missing or of a wrong form.
         """
 
     @abstractmethod
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """The provider's own status and body for a problem; `call` is None where no operation was found."""
 
-    def success(self, call: Call, answer: Answer) -> Answer:
+    def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
         """The answer as this provider sends it."""
         return answer
 
@@ -96,22 +99,22 @@ class Provider(ABC):
     def fill(self, world: World, kind: Kind) -> None:
         """Put into a new world what a world of that kind holds; nothing where another provider has done so."""
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
+    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
         """What is answered before anything else is looked at: the contract itself, at /openapi.json."""
-        return Answer(self.contract.document) if path == "/openapi.json" and method == "GET" else None
+        return ApiResponse(self.contract.document) if path == "/openapi.json" and method == "GET" else None
 
     def rewrite(self, path: str, query: str, pinned: World) -> tuple[str, str]:
         """Path and query string as they are to be read. `pinned` is the world of the address."""
         return path, query
 
-    def refusal(self, call: Call | None, problem: Problem) -> Answer:
+    def refusal(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """The error as `dispatch` gives it to an endpoint: without what a gateway puts around it."""
         return self.failure(call, problem)
 
-    def prepare(self, call: Call) -> None:  # noqa: B027
+    def prepare(self, call: ApiCall) -> None:  # noqa: B027
         """Change an authenticated call before it is checked against the contract."""
 
-    def subject(self, call: Call) -> str | None:
+    def subject(self, call: ApiCall) -> str | None:
         """Whose calls are counted together under a rate limit; None for a call that is not counted."""
         return call.credential or ""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from .contract import Contract, Operation
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.operation import Operation
 
 __all__ = ["reference_page"]
 

@@ -12,11 +12,14 @@ from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from typing import Any
 
-from .call import Answer, Call
-from .errors import ContractBreach, Problem, ProviderError, Violation
+from bananastand.contracts.errors import Problem, ProviderError, Violation
+from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
+from bananastand.contracts.parameters import parse_query
+from bananastand.contracts.response import ApiResponse
+
+from .call import ApiCall
+from .errors import ContractBreach
 from .faults import Fault
-from .json_body import MalformedJson, TooDeep, dump, parse
-from .parameters import parse_query
 from .provider import Provider
 from .world import World
 from .worlds import Worlds
@@ -43,13 +46,13 @@ class Service:
         if missing or unknown:
             raise ContractBreach(f"{provider.name}: no endpoint for {missing}, no operation for {unknown}")
 
-    def find(self, method: str, path: str, query: str, headers: dict[str, str], pinned: World | None) -> Call:
+    def find(self, method: str, path: str, query: str, headers: dict[str, str], pinned: World | None) -> ApiCall:
         """The call that is being made, without its body. Raises ProviderError."""
         path, query = self.provider.rewrite(path, query, pinned or self.worlds.default)
         operation, places = self.provider.contract.routes.find(method, path)
-        return Call(operation, method, path, dict(places), parse_query(query) if query else {}, headers)
+        return ApiCall(operation, method, path, dict(places), parse_query(query) if query else {}, headers)
 
-    def read(self, call: Call) -> None:
+    def read(self, call: ApiCall) -> None:
         """Parse the body. Raises ProviderError."""
         if not call.operation.takes_json or self._as_bytes(call):
             return
@@ -68,7 +71,7 @@ class Service:
         if self.provider.objects_only and not isinstance(call.body, dict | list):
             raise ProviderError("malformed_json", "Unexpected token: an object or an array is expected")
 
-    def authenticate(self, call: Call, pinned: World | None) -> None:
+    def authenticate(self, call: ApiCall, pinned: World | None) -> None:
         """Find the call's world. Raises ProviderError, the call then being in the pinned or default world."""
         call.enter(pinned or self.worlds.default, None)
         if (carried := self.provider.secret(call)) is None:
@@ -78,7 +81,7 @@ class Service:
             raise ProviderError("unknown_credential")
         call.enter(world, carried[1])
 
-    async def perform(self, call: Call) -> Answer:
+    async def perform(self, call: ApiCall) -> ApiResponse:
         """Everything between authentication and the answer on the wire. Raises ProviderError."""
         world = call.world
         if world.clock.run_due() and self.worlds.keep is not None:
@@ -93,7 +96,7 @@ class Service:
             _strike(call.faults)
         return self.provider.success(call, await self._endpoint(call))
 
-    async def _endpoint(self, call: Call) -> Answer:
+    async def _endpoint(self, call: ApiCall) -> ApiResponse:
         """Check the call against the contract and have its endpoint answer."""
         operation = call.operation
         self.provider.prepare(call)
@@ -113,25 +116,27 @@ class Service:
         result = self._bound[operation.id](exchange)
         if isinstance(result, Awaitable):
             result = await result
-        return result if isinstance(result, Answer) else Answer(result, operation.status)
+        return result if isinstance(result, ApiResponse) else ApiResponse(result, operation.status)
 
-    async def dispatch(self, call: Call, method: str, path: str, query: dict[str, Any], body: Any) -> Answer:
+    async def dispatch(self, call: ApiCall, method: str, path: str, query: dict[str, Any], body: Any) -> ApiResponse:
         """Make another call in the same world, in process; errors are answers too. No limit or fault applies."""
-        inner: Call | None = None
+        inner: ApiCall | None = None
         try:
             operation, places = self.provider.contract.routes.find(method, path)
-            inner = Call(operation, method, path, dict(places), query, call.headers, origin=call.origin, root=call.root)
+            inner = ApiCall(
+                operation, method, path, dict(places), query, call.headers, origin=call.origin, root=call.root
+            )
             inner.body = {} if body is None and not operation.body_required else body
             inner.enter(call.world, call.credential)
             return await self._endpoint(inner)
         except ProviderError as error:
             return self.provider.refusal(inner, error.problem)
 
-    def check(self, call: Call, answer: Answer, *, provoked: bool) -> None:
+    def check(self, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
         """Hold an answer to the contract. A provoked fault may have a status the contract does not know."""
         if provoked and not call.operation.names(answer.status):
             return
-        breach = call.operation.check_answer(answer)
+        breach = call.operation.check_response(answer)
         if breach is None:
             return
         told = f"{self.provider.name} {call.operation.id}: {breach}"
@@ -140,13 +145,13 @@ class Service:
         if self.strict:
             raise ContractBreach(told)
 
-    def encode(self, answer: Answer) -> bytes:
+    def encode(self, answer: ApiResponse) -> bytes:
         """The body's bytes."""
         if answer.body is None:
             return b""
         return answer.body if isinstance(answer.body, bytes) else dump(answer.body)
 
-    def crashed(self, call: Call | None, error: Exception) -> Answer:
+    def crashed(self, call: ApiCall | None, error: Exception) -> ApiResponse:
         """The provider's own 500 for a mistake of ours, which is logged; raised where `strict`."""
         log.exception("an endpoint of %s failed", self.provider.name, exc_info=error)
         if self.strict:
@@ -155,7 +160,7 @@ class Service:
             call.world.breach(f"{self.provider.name} {call.operation.id}: {error!r}")
         return self.provider.failure(call, Problem("server_error"))
 
-    def _as_bytes(self, call: Call) -> bool:
+    def _as_bytes(self, call: ApiCall) -> bool:
         """Whether the body is of another type than JSON that the contract names."""
         kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
         return bool(call.raw) and kind in call.operation.body_types and "json" not in kind
@@ -180,7 +185,7 @@ class _Exchange:
 
     __slots__ = ("_service", "call", "parameters")
 
-    def __init__(self, service: Service, call: Call) -> None:
+    def __init__(self, service: Service, call: ApiCall) -> None:
         self._service, self.call = service, call
         self.parameters: dict[str, Any] = {}
 
@@ -192,7 +197,7 @@ class _Exchange:
     def body(self) -> Any:
         return self.call.body
 
-    async def dispatch(self, method: str, path: str, query: dict[str, Any], body: Any) -> Answer:
+    async def dispatch(self, method: str, path: str, query: dict[str, Any], body: Any) -> ApiResponse:
         return await self._service.dispatch(self.call, method, path, query, body)
 
 

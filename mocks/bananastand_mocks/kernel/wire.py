@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bananastand.web.budget import BodyBudget
+from bananastand.asgi.bodies import BodyBudget
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.parameters import parse_query
+from bananastand.contracts.response import JSON, ApiResponse
 
-from .call import JSON, Answer, Call
+from .call import ApiCall
 from .delivery import Headers, Receive, Send, deliver, deliver_pieces, stall
-from .errors import ContractBreach, ProviderError
-from .parameters import parse_query
+from .errors import ContractBreach
 from .provider import Provider
 from .redaction import hide, redact, redact_text
 from .service import Service
@@ -61,7 +63,7 @@ class Wire:
         method: str = scope["method"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
-        call: Call | None = None
+        call: ApiCall | None = None
         raw, taken = b"", _Taken(self._budget)
         try:
             if method == "OPTIONS" and "access-control-request-method" in headers:
@@ -97,7 +99,7 @@ class Wire:
             return
         await deliver(send, answer.status, heads, b"" if method == "HEAD" else body, faults)
 
-    def _refused(self, call: Call | None, error: ProviderError) -> Answer:
+    def _refused(self, call: ApiCall | None, error: ProviderError) -> ApiResponse:
         try:
             answer = self._provider.failure(call, error.problem)
         except Exception as mistake:
@@ -108,7 +110,7 @@ class Wire:
             answer.headers = {**answer.headers, "allow": ", ".join(allowed)}
         return answer
 
-    def _finished(self, call: Call | None, answer: Answer) -> tuple[Answer, bytes]:
+    def _finished(self, call: ApiCall | None, answer: ApiResponse) -> tuple[ApiResponse, bytes]:
         """The answer and its bytes, held to the contract and its world written; or a 500 where one of these fails."""
         try:
             if call is not None and call.allowance is not None:
@@ -127,8 +129,8 @@ class Wire:
         return answer, body
 
     async def _answer(
-        self, call: Call, method: str, headers: dict[str, str], receive: Receive, pinned: World | None, taken: _Taken
-    ) -> Answer:
+        self, call: ApiCall, method: str, headers: dict[str, str], receive: Receive, pinned: World | None, taken: _Taken
+    ) -> ApiResponse:
         service = self._service
         call.enter(pinned or service.worlds.default, None)
         call.raw = await self._body(method, headers, receive, taken)
@@ -170,7 +172,7 @@ class Wire:
             raise ProviderError("too_large", "request entity too large", limit=limit)
         return b"".join(chunks)
 
-    def _headers(self, answer: Answer, body: bytes, asked: dict[str, str]) -> Headers:
+    def _headers(self, answer: ApiResponse, body: bytes, asked: dict[str, str]) -> Headers:
         headers = self._base.copy()
         if answer.pieces is None and not (answer.body is None and answer.status == 204):
             headers.append((b"content-length", str(len(body)).encode()))
@@ -192,13 +194,13 @@ class Wire:
 
     def _record(
         self,
-        call: Call | None,
+        call: ApiCall | None,
         method: str,
         path: str,
         query: str,
         headers: dict[str, str],
         raw: bytes,
-        answer: Answer,
+        answer: ApiResponse,
         body: bytes,
         pinned: World | None,
     ) -> None:
@@ -236,7 +238,7 @@ class Wire:
         )
 
 
-def _content(call: Call | None, raw: bytes) -> Any:
+def _content(call: ApiCall | None, raw: bytes) -> Any:
     """A body as the journal keeps it: JSON, or text without secrets; bytes only by their number."""
     if not raw:
         return None

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from bananastand.contracts.schemas import Schema, Schemas
+
 from .clock import FASTEST, LATEST
 from .errors import StateError
-from .schemas import Schema, Schemas
 from .settings import MOST
 
 __all__ = ["VERSION", "check"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bananastand.web.budget import BodyBudget
+from bananastand.asgi.bodies import BodyBudget
 
 from .errors import StateError
 from .ids import Ids

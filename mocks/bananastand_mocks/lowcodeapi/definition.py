@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..kernel.contract import Contract, Operation
-from ..kernel.schemas import Schemas
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.operation import Operation
+from bananastand.contracts.schemas import Schemas
 
 __all__ = ["definition", "literal_places", "metadata"]
 

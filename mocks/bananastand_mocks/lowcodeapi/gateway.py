@@ -12,8 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..kernel.call import JSON, Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import JSON, ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.ids import Ids
 from ..kernel.limits import Allowance
 from ..kernel.provider import Credential, Provider
@@ -55,7 +57,7 @@ class Gateway(Provider):
         self.events, self.resources = upstream.events, upstream.resources
         self.credentials = (TOKEN, upstream.credential)
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The query's api_token, whatever else may be in the body or a header (C:54, C:198)."""
         if call.operation.id == "get_base":
             return None
@@ -64,20 +66,20 @@ class Gateway(Provider):
             raise ProviderError("unauthorized")
         return TOKEN.kind, token
 
-    def prepare(self, call: Call) -> None:
+    def prepare(self, call: ApiCall) -> None:
         """Refuse an account without the upstream's key, and write null for path parameters that were left out."""
         if not call.world.credentials.get(self.upstream.credential.kind):
             raise ProviderError("not_connected")
         for name in literal_places(call.operation):
             call.query.setdefault(name, "null")
 
-    def success(self, call: Call, answer: Answer) -> Answer:
+    def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
         """The envelope around JSON; anything else goes through as it is, and redirects are the gateway's own."""
         if answer.content_type != JSON or answer.status == 302:
             return answer
         body: Any = "" if answer.body is None else answer.body
         told = body.get("message") if isinstance(body, dict) else None
-        return Answer(
+        return ApiResponse(
             {
                 "message": told or COMPLETED,
                 "provider": self.upstream.id,
@@ -86,7 +88,7 @@ class Gateway(Provider):
             }
         )
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """The gateway's own refusal, or the upstream's error in its envelope, with its status."""
         if own := refuse(self.upstream.id, call, problem):
             return own
@@ -98,18 +100,18 @@ class Gateway(Provider):
             "error": answer.body,
             "headers": self._headers(answer),
         }
-        return Answer(envelope, answer.status)
+        return ApiResponse(envelope, answer.status)
 
-    def refusal(self, call: Call | None, problem: Problem) -> Answer:
+    def refusal(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """The upstream's error without the envelope."""
         return self.upstream.render(problem)
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
+    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
         """The definition, the metadata, and the base address in every method but GET, which the contract has."""
         if path == "/definition" and method in ("GET", "POST"):
-            return Answer(self._definition)
+            return ApiResponse(self._definition)
         if path == "/metadata" and method == "GET":
-            return Answer(metadata(self.upstream.id, self.contract))
+            return ApiResponse(metadata(self.upstream.id, self.contract))
         if path == "/" and method in ("POST", "PUT", "PATCH", "DELETE"):
             return self._redirect(headers)
         if path == "/" and method == "GET" and not self.upstream.base:
@@ -136,13 +138,13 @@ class Gateway(Provider):
     def _definition(self) -> dict[str, Any]:
         return definition(self.upstream.id, self.upstream.description, self.contract)
 
-    def _base(self, call: Call) -> Answer:
+    def _base(self, call: ApiCall) -> ApiResponse:
         return self._redirect(call.headers)
 
-    def _redirect(self, headers: Mapping[str, str]) -> Answer:
+    def _redirect(self, headers: Mapping[str, str]) -> ApiResponse:
         """To LowCodeAPI's site, before any token is looked at (A:159)."""
         where = f"{SITE}?redirected_from={headers.get('host', 'localhost')}/{self.upstream.id}"
-        return Answer(None, 302, {"location": where})
+        return ApiResponse(None, 302, {"location": where})
 
-    def _headers(self, answer: Answer) -> dict[str, str]:
+    def _headers(self, answer: ApiResponse) -> dict[str, str]:
         return {"content-type": answer.content_type, **self.upstream.headers, **answer.headers}

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ..kernel.call import Answer, Endpoint
-from ..kernel.errors import Problem
+from bananastand.contracts.errors import Problem
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import Endpoint
 from ..kernel.provider import Credential
 from ..kernel.world import Event, World
 from ..kernel.worlds import Kind
@@ -34,7 +36,7 @@ class Upstream(ABC):
     resources: Mapping[str, Any] = {}
 
     @abstractmethod
-    def render(self, problem: Problem) -> Answer:
+    def render(self, problem: Problem) -> ApiResponse:
         """The upstream's own status and body for a problem."""
 
     @abstractmethod

@@ -9,8 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, Violation
+from bananastand.contracts.errors import Problem, Violation
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from .rules import ASPECT_RATIOS, CHOICES, VLM_PROVIDERS, layout_error
 
 __all__ = ["is_admin", "render"]
@@ -48,7 +50,7 @@ BOUNDS = {
 }
 
 
-def render(problem: Problem, call: Call | None) -> Answer:
+def render(problem: Problem, call: ApiCall | None) -> ApiResponse:
     """The answer to a problem: `{"detail": text}`."""
     if problem.condition == "fault":
         status = problem.status or 500
@@ -63,18 +65,18 @@ def render(problem: Problem, call: Call | None) -> Answer:
             text = f"{text}: {problem.message}"
         elif problem.condition == "invalid":
             text = problem.message
-    answer = Answer({"detail": text}, status)
+    answer = ApiResponse({"detail": text}, status)
     if "allowed" in problem.details:
         answer.headers["allow"] = ", ".join(problem.details["allowed"])
     return answer
 
 
-def is_admin(call: Call) -> bool:
+def is_admin(call: ApiCall) -> bool:
     """Whether the call is to an address that asks for the admin key (D:35)."""
     return call.operation.template.startswith("/api/admin/")
 
 
-def _told(violation: Violation, call: Call | None) -> str:
+def _told(violation: Violation, call: ApiCall | None) -> str:
     """The field and the rule it breaks, in a sentence."""
     field, name = violation.field or violation.where, violation.field.partition(".")[0]
     if violation.rule == "required":
@@ -92,7 +94,7 @@ def _told(violation: Violation, call: Call | None) -> str:
     return f"{field}: {violation.message}"
 
 
-def _choice(name: str, violation: Violation, call: Call | None) -> str:
+def _choice(name: str, violation: Violation, call: ApiCall | None) -> str:
     """What is wrong with a value that is none of those there are."""
     if name == "aspect_ratio":
         return f"aspect_ratio must be one of: {', '.join(sorted(ASPECT_RATIOS))}"
@@ -104,5 +106,5 @@ def _choice(name: str, violation: Violation, call: Call | None) -> str:
     return f"{name} must be one of: {', '.join(CHOICES[name])}" if name in CHOICES else f"{name}: {violation.message}"
 
 
-def _given(call: Call, name: str) -> Any:
+def _given(call: ApiCall, name: str) -> Any:
     return str(call.body[name])[:100]

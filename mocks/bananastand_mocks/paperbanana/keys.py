@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from ..kernel.call import Answer
+from bananastand.contracts.response import ApiResponse
+
 from ..kernel.world import World
 from . import state
 
@@ -56,11 +57,11 @@ def update_key(world: World, parameters: dict[str, Any], body: dict[str, Any]) -
     return _shown(state.mask(key), row)
 
 
-def delete_key(world: World, parameters: dict[str, Any]) -> Answer:
+def delete_key(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """The key and its usage log are gone (D:861). Raises ProviderError: key_not_found."""
     key, _ = state.find_key(world, parameters["key"])
     state.remove_key(world, key)
-    return Answer(None, 204)
+    return ApiResponse(None, 204)
 
 
 def _shown(key: str, row: state.Row) -> dict[str, Any]:

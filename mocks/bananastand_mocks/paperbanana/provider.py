@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bananastand.contracts.errors import Problem, ProviderError
+from bananastand.contracts.response import ApiResponse
 from bananastand.outbound import AddressPolicy
 
 from ..kernel.app import PINNED
-from ..kernel.call import Answer, Call
-from ..kernel.errors import Problem, ProviderError
+from ..kernel.call import ApiCall
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -80,7 +81,7 @@ class PaperBananaProvider(Provider):
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35
         self.credentials = (KEY, Credential(ADMIN.kind, admin, ADMIN.mint))
 
-    def secret(self, call: Call) -> tuple[str, str] | None:
+    def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The Bearer token; below /api/admin it is the admin's (D:28-35)."""
         if call.operation.id == "get_health":
             return None
@@ -92,7 +93,7 @@ class PaperBananaProvider(Provider):
             raise ProviderError("unauthorized")
         return ADMIN.kind if admin else KEY.kind, given.removeprefix("Bearer ")
 
-    def prepare(self, call: Call) -> None:
+    def prepare(self, call: ApiCall) -> None:
         """Refuse a key that is gone, disabled or exhausted, in this order and before the body is looked at."""
         if call.operation.id == "get_health" or is_admin(call):
             return
@@ -105,7 +106,7 @@ class PaperBananaProvider(Provider):
         if counted and row["quota_remaining"] is not None and row["quota_remaining"] <= 0:
             raise ProviderError("quota_exhausted")
 
-    def failure(self, call: Call | None, problem: Problem) -> Answer:
+    def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """A text in `detail`."""
         return render(problem, call)
 

@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..kernel.errors import ProviderError
-from ..kernel.json_body import TooDeep, parse
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.json_body import TooDeep, parse
 
 __all__ = [
     "ASPECT_RATIOS",

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..kernel.call import Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .lifecycle import ITERATIONS, TaskRunner
@@ -27,13 +28,13 @@ UNTOLD = ("pdf_base64", "webhook_url", "webhook_include_image")  # of a request,
 Body = dict[str, Any]
 
 
-def create_diagram(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
+def create_diagram(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
     """A methodology figure from a text (D:87-207). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
     return _accept(world, body, call, workshop, "generate", "methodology", _diagram(body, body["source_context"]))
 
 
-async def create_diagram_from_pdf(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
+async def create_diagram_from_pdf(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
     """The same from pages of a PDF (D:209-287). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
     reading = workshop.reading.start(lambda: _read(body["pdf_base64"], body.get("pages")))
@@ -46,7 +47,7 @@ async def create_diagram_from_pdf(world: World, body: Body, call: Call, workshop
     return task
 
 
-def optimize_prompt(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
+def optimize_prompt(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
     """A prompt in a better form, as text (D:289-348). Raises ProviderError: quota_exhausted."""
     recipe = {
         "kind": "prompt",
@@ -59,7 +60,7 @@ def optimize_prompt(world: World, body: Body, call: Call, workshop: TaskRunner) 
     return _accept(world, body, call, workshop, "optimize-prompt", "prompt_optimization", recipe)
 
 
-def create_plot(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
+def create_plot(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
     """A chart of data (D:350-438). Raises ProviderError: invalid, quota_exhausted."""
     check_data(body["data_json"])
     recipe = {
@@ -73,7 +74,7 @@ def create_plot(world: World, body: Body, call: Call, workshop: TaskRunner) -> B
     return _accept(world, body, call, workshop, "plot", "statistical_plot", recipe)
 
 
-async def create_composite(world: World, body: Body, call: Call, workshop: TaskRunner) -> Body:
+async def create_composite(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
     """One figure of several (D:440-503). Raises ProviderError: task_not_found, invalid, quota_exhausted."""
     layout, labels, sources = body.get("layout", "auto"), body.get("labels"), body["source_task_ids"]
     rows = [state.task_of(world, call.credential, each) for each in sources]
@@ -98,7 +99,7 @@ async def create_composite(world: World, body: Body, call: Call, workshop: TaskR
 
 
 def _accept(
-    world: World, body: Body, call: Call, workshop: TaskRunner, endpoint: str, diagram_type: str, recipe: Body
+    world: World, body: Body, call: ApiCall, workshop: TaskRunner, endpoint: str, diagram_type: str, recipe: Body
 ) -> Body:
     """The task is there, its unit of quota gone. Raises ProviderError: quota_exhausted."""
     key = call.credential or ""

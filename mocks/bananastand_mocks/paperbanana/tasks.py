@@ -6,8 +6,10 @@ import asyncio
 import base64
 from typing import Any
 
-from ..kernel.call import Answer, Call
-from ..kernel.errors import ProviderError
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .lifecycle import TaskRunner
@@ -18,7 +20,7 @@ __all__ = ["MEDIA_TYPES", "get_task", "get_task_image", "rendered"]
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 
 
-async def get_task(world: World, parameters: dict[str, Any], call: Call, workshop: TaskRunner) -> dict[str, Any]:
+async def get_task(world: World, parameters: dict[str, Any], call: ApiCall, workshop: TaskRunner) -> dict[str, Any]:
     """The task as it stands, with its picture once it has one (D:621-657). Raises ProviderError: task_not_found."""
     row = state.task_of(world, call.credential, parameters["task_id"])
     await workshop.poll(world, row)
@@ -32,7 +34,7 @@ async def get_task(world: World, parameters: dict[str, Any], call: Call, worksho
     return shown
 
 
-async def get_task_image(world: World, parameters: dict[str, Any], call: Call, workshop: TaskRunner) -> Answer:
+async def get_task_image(world: World, parameters: dict[str, Any], call: ApiCall, workshop: TaskRunner) -> ApiResponse:
     """A file of the task (D:680-694). Raises ProviderError: task_not_found, no_image."""
     row = state.task_of(world, call.credential, parameters["task_id"])
     await workshop.settle(world, row)
@@ -41,7 +43,7 @@ async def get_task_image(world: World, parameters: dict[str, Any], call: Call, w
         raise ProviderError("no_image")
     outcome = await rendered(world, row, workshop)
     named = {"content-disposition": f'attachment; filename="{row["task_id"]}.{wanted}"'}
-    return Answer(outcome.files[wanted], 200, named, MEDIA_TYPES[wanted])
+    return ApiResponse(outcome.files[wanted], 200, named, MEDIA_TYPES[wanted])
 
 
 async def rendered(world: World, row: state.Row, workshop: TaskRunner) -> Rendered:
@@ -51,7 +53,7 @@ async def rendered(world: World, row: state.Row, workshop: TaskRunner) -> Render
     return await asyncio.wrap_future(renderer.lane.start(lambda: renderer.render(wanted)))
 
 
-def _artifact(call: Call, task_id: str, name: str) -> dict[str, str]:
+def _artifact(call: ApiCall, task_id: str, name: str) -> dict[str, str]:
     """Where a file is (D:638-652); png is what the address gives by itself."""
     query = "" if name == "png" else f"?format={name}"
     url = f"{call.origin}{call.root}/api/tasks/{task_id}/image{query}"

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand.platform.http.guard import Guard
+from bananastand.asgi.host_guard import HostGuard
 from stands import Up
 
 
@@ -19,29 +19,29 @@ def scope(path: str = "/", **headers: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8750", "localhost", "LOCALHOST:1", "[::1]:8750", "gpu.example:8750"])
 def test_this_machines_names_and_those_that_are_listed_are_let_in(host: str) -> None:
-    assert Guard(["gpu.example"]).refusal(scope(host=host)) is None
-    assert Guard(["gpu.example"]).refusal(scope(host=host, origin=f"http://{host}".lower())) is None
+    assert HostGuard(["gpu.example"]).refusal(scope(host=host)) is None
+    assert HostGuard(["gpu.example"]).refusal(scope(host=host, origin=f"http://{host}".lower())) is None
 
 
 @pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "2130706433", "", "127.0.0.1@evil.test", "[::1"])
 def test_other_hosts_are_refused(host: str) -> None:
-    refusal = Guard().refusal(scope(host=host))
+    refusal = HostGuard().refusal(scope(host=host))
 
     assert refusal is not None
     assert "is not this stand's" in refusal
 
 
 def test_none_or_two_hosts_are_refused() -> None:
-    assert Guard().refusal({"path": "/", "headers": []}) is not None
+    assert HostGuard().refusal({"path": "/", "headers": []}) is not None
     twice = [(b"host", b"localhost"), (b"host", b"localhost")]
-    assert Guard().refusal({"path": "/", "headers": twice}) is not None
+    assert HostGuard().refusal({"path": "/", "headers": twice}) is not None
 
 
 @pytest.mark.parametrize(
     "origin", ["http://evil.test", "null", "http://localhost:3000", "http://127.0.0.1:8750.evil.test"]
 )
 def test_a_foreign_origin_is_refused_but_where_cors_is_open(origin: str) -> None:
-    guard = Guard(open_to=["/paperbanana"])
+    guard = HostGuard(cross_origin=["/paperbanana"])
 
     assert guard.refusal(scope("/stand/v1/keys", host="127.0.0.1:8750", origin=origin)) is not None
     assert guard.refusal(scope("/paperbanana/api", host="127.0.0.1:8750", origin=origin)) is None
@@ -50,7 +50,7 @@ def test_a_foreign_origin_is_refused_but_where_cors_is_open(origin: str) -> None
 
 
 def test_a_page_elsewhere_may_link_to_the_status_page_and_do_nothing_more() -> None:
-    guard, host = Guard(), "127.0.0.1:8750"
+    guard, host = HostGuard(), "127.0.0.1:8750"
 
     assert guard.refusal(scope("/", host=host, sec_fetch_site="cross-site")) is None
     assert guard.refusal(scope("/metrics", host=host, sec_fetch_site="cross-site")) is not None

@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from ...kernel.contract import Contract
-from ...kernel.errors import Problem, Violation
+from bananastand.contracts.contract import Contract
+from bananastand.contracts.errors import Problem, Violation
+
 from ...kernel.world import World
 from ...kernel.worlds import Worlds
 from .. import keys, state

@@ -127,7 +127,10 @@ SYMBOL = re.compile(r"(?:\s+(?:[A-Za-z]|[A-Z]_\w+|\u0398|[\u03b1-\u03c9]))+$")  
 def noun_kind(label: str) -> Kind:
     """Returns the kind of box for a noun phrase, decided by its last word; a symbol after it does not count."""
     plain = SYMBOL.sub("", label)
-    return next((kind for kind, words in KINDS if re.search(rf"\b(?:{words})$", plain, re.IGNORECASE)), "data")
+    for kind, words in KINDS:
+        if re.search(rf"\b(?:{words})$", plain, re.IGNORECASE):
+            return kind
+    return "data"
 
 
 def verb(word: str) -> tuple[str, Act, frozenset[Form]] | None:

@@ -1,27 +1,20 @@
-"""A contract: an openapi.yaml, read once into operations with compiled checks. Knows OpenAPI 3.1, no provider.
-
-Extensions read here: `x-alias-of` (the same operation at another address, without an operationId) and `x-catch-all`
-(a path parameter that may contain slashes).
-"""
+"""One operation of a contract, with its checks of parameters, bodies and responses compiled."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-import yaml
-
-from .call import Answer
 from .errors import ContractError, Violation
 from .parameters import Parameters
-from .routes import PLACE, Routes
+from .response import ApiResponse
 from .schemas import Schema, Schemas
 
-__all__ = ["Contract", "Expected", "Operation", "load"]
+__all__ = ["PLACE", "ExpectedResponse", "Operation"]
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+PLACE = re.compile(r"\{([^{}]+)\}")  # a path parameter in a template
 
 
 class Operation:
@@ -52,9 +45,9 @@ class Operation:
         self._schemas = schemas
 
     @cached_property
-    def answers(self) -> dict[str, Expected]:
+    def responses(self) -> dict[str, ExpectedResponse]:
         """By status."""
-        return dict(_answers(self, self._schemas))
+        return dict(_responses(self, self._schemas))
 
     def check_body(self, body: Any, violations: list[Violation]) -> None:
         """Add what is wrong with a JSON body."""
@@ -65,9 +58,9 @@ class Operation:
         """Whether the contract says anything about this status."""
         return str(status) in self.statuses or "default" in self.statuses
 
-    def check_answer(self, answer: Answer) -> str | None:
+    def check_answer(self, answer: ApiResponse) -> str | None:
         """What of the answer is against the contract, in words; None if nothing is."""
-        expected = self.answers.get(str(answer.status)) or self.answers.get("default")
+        expected = self.responses.get(str(answer.status)) or self.responses.get("default")
         if expected is None:
             return f"status {answer.status} is not in the contract"
         for name in expected.headers:
@@ -84,42 +77,13 @@ class Operation:
         return "; ".join(f"{each.field or 'body'}: {each.message}" for each in schema.violations("body", answer.body))
 
 
-class Expected:
+class ExpectedResponse:
     """What an answer of one status must have: a body of one of the content types, and headers."""
 
     __slots__ = ("content", "headers")
 
     def __init__(self, content: dict[str, Schema | None], headers: list[str]) -> None:
         self.content, self.headers = content, headers
-
-
-class Contract:
-    """A document, its operations and its route table."""
-
-    def __init__(self, document: Any) -> None:
-        self.document = document
-        schemas = Schemas(document)
-        self.operations: list[Operation] = [
-            Operation(template, method, item[method], item.get("parameters", []), schemas)
-            for template, item in document["paths"].items()
-            for method in METHODS
-            if method in item
-        ]
-        self.by_id: dict[str, Operation] = {each.id: each for each in self.operations if not each.alias}
-        for each in self.operations:
-            if each.id not in self.by_id:
-                raise ContractError(f"{each.template}: x-alias-of names {each.id}, which is no operation")
-        self.routes = Routes(self.operations)
-
-
-@lru_cache(maxsize=16)
-def load(path: Path) -> Contract:
-    """Read and compile a contract file, once in a process: it is never changed. Raises ContractError."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster, where it is there
-    try:
-        return Contract(yaml.load(path.read_text(encoding="utf-8"), loader))
-    except (yaml.YAMLError, KeyError) as error:
-        raise ContractError(f"{path.name}: {error}") from error
 
 
 def _declared(shared: list[Any], own: list[Any], schemas: Schemas) -> list[Any]:
@@ -147,7 +111,7 @@ def _parameter_names(operation: Operation, declared: list[Any], schemas: Schemas
     return names
 
 
-def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, Expected]]:
+def _responses(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, ExpectedResponse]]:
     for status in operation.spec["responses"]:
         keys, response = _at(
             ("paths", operation.template, operation.method.lower(), "responses", status), operation, schemas
@@ -158,7 +122,7 @@ def _answers(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, Expe
         }
         headers = response.get("headers", {})
         required = [name.lower() for name, each in headers.items() if schemas.resolve(each).get("required")]
-        yield str(status), Expected(content, required)
+        yield str(status), ExpectedResponse(content, required)
 
 
 def _at(keys: tuple[str, ...], operation: Operation, schemas: Schemas) -> tuple[tuple[str, ...], Any]:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from .errors import ProviderError
-
-if TYPE_CHECKING:
-    from .contract import Operation
+from .operation import PLACE, Operation
 
 __all__ = ["Routes"]
-
-PLACE = re.compile(r"\{([^{}]+)\}")
 
 
 class Routes:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 connections of every server of ours: uvicorn's, with limits of time, of headers and of connections.
+"""The HTTP/1.1 connections of every server of ours: uvicorn's, with limits of time, of headers and of connections.
 
 A request that breaks a limit is answered before any application sees it, in the server's dialect; what its caller
-still sends is thrown away for a moment, so that the answer can be read.
+still sends is discarded for a moment, so that the answer can be read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from .door import Door
+from .connection_limiter import ConnectionLimiter
 from .refusals import Dialect, Refusal, plain_json, response
 
 __all__ = ["LimitedProtocol", "ServerConfig"]
@@ -28,25 +28,31 @@ LINGER = 2.0  # seconds after a refusal in which its caller may read it
 
 
 class ServerConfig(Config):
-    """uvicorn's settings, the door of the server, and how it words its refusals.
+    """uvicorn's settings, the server's connection limiter, and the dialect of its refusals.
 
     Args:
         app: The ASGI application.
-        door: Lets its connections in.
-        dialect: How refusals are worded.
-        reserved: Beginnings of paths that are answered beyond the usual number of connections.
-        options: uvicorn's own.
+        limiter: Admits its connections.
+        dialect: Writes the bodies of refusals.
+        reserved: Path prefixes that are answered beyond the usual number of connections.
+        options: Further options of uvicorn's.
     """
 
     def __init__(
-        self, app: Any, *, door: Door, dialect: Dialect = plain_json, reserved: tuple[str, ...] = (), **options: Any
+        self,
+        app: Any,
+        *,
+        limiter: ConnectionLimiter,
+        dialect: Dialect = plain_json,
+        reserved: tuple[str, ...] = (),
+        **options: Any,
     ) -> None:
-        usual: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "log_level": "warning", "access_log": False, "server_header": False, "proxy_headers": False,
-            "timeout_keep_alive": round(door.limits.keep_alive), "timeout_graceful_shutdown": 1,
+            "timeout_keep_alive": round(limiter.limits.keep_alive), "timeout_graceful_shutdown": 1,
         }  # fmt: skip
-        super().__init__(app, http=LimitedProtocol, **{**usual, **options})
-        self.door, self.dialect, self.reserved = door, dialect, reserved
+        super().__init__(app, http=LimitedProtocol, **{**defaults, **options})
+        self.limiter, self.dialect, self.reserved = limiter, dialect, reserved
 
 
 class _Refused(Exception):
@@ -65,8 +71,8 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         assert isinstance(config, ServerConfig), "it serves our own configuration only"
-        self._door, self._dialect, self._reserved = config.door, config.dialect, config.reserved
-        self._limits = config.door.limits
+        self._limiter, self._dialect, self._reserved = config.limiter, config.dialect, config.reserved
+        self._limits = config.limiter.limits
         self._phase: Phase = "first"
         self._is_reserve = False
         self._refusal: Refusal | None = None
@@ -77,17 +83,17 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._received = 0  # of a body
         self._discarded = 0
-        self._seen: tuple[Phase, int] = ("first", 0)  # phase and request at the last look
+        self._last_check: tuple[Phase, int] = ("first", 0)  # phase and request at the last check
         self._since = self._body_mark = 0.0
         self._write_mark, self._write_since = 0, 0.0
 
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let in, or closed."""
+        """Admit the connection, or refuse and close it."""
         super().connection_made(transport)
         self._since = self._write_since = self.loop.time()
-        admission = self._door.enter(self)
+        admission = self._limiter.admit(self)
         self._is_reserve = admission == "reserve"
         if admission == "full":
             self._phase = "closing"
@@ -95,16 +101,16 @@ class LimitedProtocol(HttpToolsProtocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Over."""
-        self._door.leave(self)
+        """Release the connection."""
+        self._limiter.release(self)
         super().connection_lost(exc)
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         """Close at once."""
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and hold what came against the limits."""
+        """Parse what arrived, and compare it with the limits."""
         if self._phase == "closing":
             self._discard(data)
             return
@@ -138,13 +144,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self._unsupported_upgrade_warning()
             return
         self._phase = "websocket"
-        self._door.speaking(self)
+        self._limiter.mark_busy(self)
         self.handle_websocket_upgrade()
 
     # The parser's events
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         self._events += 1
         self._requests += 1
         self._head_size = self._lines = 0
@@ -152,16 +158,16 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the request's target."""
+        """Add a piece of the request's target."""
         self._events += 1
         self._head_size += len(url)
         super().on_url(url)
         if self._head_size > self._limits.target_bytes:
-            most = self._limits.target_bytes
-            self._stop(414, "target_too_long", f"the address is longer than {most} bytes: send the values in the body")
+            limit = self._limits.target_bytes
+            self._stop(414, "target_too_long", f"the address is longer than {limit} bytes: send the values in the body")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which no application gets: it could be taken for a header."""
+        """Add a header. A trailer is counted and dropped, as an application could take it for a header."""
         self._lines += 1
         self._head_size += len(name) + len(value) + 4
         if self._lines > self._limits.head_lines or self._head_size > self._limits.head_bytes:
@@ -173,27 +179,27 @@ class LimitedProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def _refuse_headers(self) -> None:
-        most = self._limits.head_lines
-        if self._lines > most:
-            self._stop(431, "too_many_headers", f"the request has more than {most} headers: send fewer")
+        limit = self._limits.head_lines
+        if self._lines > limit:
+            self._stop(431, "too_many_headers", f"the request has more than {limit} headers: send fewer")
         self._refusal = self._too_long()
         raise _Refused
 
     def on_headers_complete(self) -> None:
-        """The request can be answered."""
+        """Check the headers, and hand the request to the application."""
         self._events += 1
         self._phase, self._received, self._body_mark, self._discarded = "body", 0, 0, 0
         if not self.url.startswith((b"/", b"http://", b"https://")):
-            shown = ascii(self.url[:100].decode("latin-1"))[1:-1]
-            self._stop(400, "invalid_target", f"the target {shown} is not a path: send one that begins with /")
+            target = ascii(self.url[:100].decode("latin-1"))[1:-1]
+            self._stop(400, "invalid_target", f"the target {target} is not a path: send one that begins with /")
         if self._is_reserve and not self._is_for_reserve():
-            self._door.refused()
+            self._limiter.count_refusal()
             self._refusal = self._full()
             raise _Refused
         if len(self.pipeline) >= self._limits.pipelined:
-            most = self._limits.pipelined
-            self._stop(400, "pipelined", f"more than {most} requests came before the first was answered: wait for it")
-        self._door.speaking(self)
+            limit = self._limits.pipelined
+            self._stop(400, "pipelined", f"more than {limit} requests came before the first was answered: wait for it")
+        self._limiter.mark_busy(self)
         earlier = self.cycle
         super().on_headers_complete()
         if self.cycle is not earlier:
@@ -201,38 +207,38 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = self.cycle.keep_alive and not self._is_reserve
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the request's body."""
+        """Add a piece of the request's body."""
         self._events += 1
         self._received += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """Note that the request is complete."""
         self._events += 1
         super().on_message_complete()
         self._phase = "answer"
         if not self._unanswered:
-            self._rest()
+            self._wait_for_request()
 
     def on_response_complete(self) -> None:
-        """The answer is written."""
+        """Note that the response is written."""
         self._unanswered.popleft()
         super().on_response_complete()
         if self._phase == "answer" and not self._unanswered:
-            self._rest()
+            self._wait_for_request()
 
-    def _rest(self) -> None:
+    def _wait_for_request(self) -> None:
         self._phase = "idle"
-        self._door.silent(self)
+        self._limiter.mark_idle(self)
 
-    # Time
+    # Timeouts
 
-    def look(self, now: float) -> None:
-        """Hold the time against the limits."""
-        self._look_at_answer(now)
-        seen = (self._phase, self._requests)
-        if seen != self._seen:
-            self._seen, self._since, self._body_mark = seen, now, self._received
+    def check_timeouts(self, now: float) -> None:
+        """Compare the loop's time with the limits, and close or refuse what exceeds them."""
+        self._check_response(now)
+        current = (self._phase, self._requests)
+        if current != self._last_check:
+            self._last_check, self._since, self._body_mark = current, now, self._received
             return
         age, limits = now - self._since, self._limits
         silence = {"first": self._patience(limits.first_byte), "idle": limits.keep_alive}.get(self._phase)
@@ -242,16 +248,16 @@ class LimitedProtocol(HttpToolsProtocol):
             message = f"the headers did not arrive in {limits.head:g} s: send the request again"
             self._refuse(self._refused(408, "headers_timeout", message))
         elif self._phase == "body":
-            self._look_at_body(now, age)
+            self._check_body_rate(now, age)
         elif self._phase == "closing" and age > LINGER:
             self.transport.abort()
         elif self._phase == "websocket" and self.transport.is_closing():
-            self._door.leave(self)
+            self._limiter.release(self)
 
     def _patience(self, seconds: float) -> float:
         return min(LINGER, seconds) if self._is_reserve else seconds
 
-    def _look_at_body(self, now: float, age: float) -> None:
+    def _check_body_rate(self, now: float, age: float) -> None:
         limits = self._limits
         if self.flow.read_paused:  # the application does not read
             self._since, self._body_mark = now, self._received
@@ -265,7 +271,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._refuse(self._refused(408, "body_timeout", f"{message}: send the request again"))
             self._since, self._body_mark = now, self._received
 
-    def _look_at_answer(self, now: float) -> None:
+    def _check_response(self, now: float) -> None:
         """Close a connection whose caller takes nothing of what waits to be sent."""
         waiting = self.transport.get_write_buffer_size()
         is_stuck = waiting and (self.flow.write_paused or self.transport.is_closing()) and waiting >= self._write_mark
@@ -289,15 +295,17 @@ class LimitedProtocol(HttpToolsProtocol):
         return Refusal(status, code, message, path.decode("latin-1"), port, host.decode("latin-1"), retry_after)
 
     def _too_long(self) -> Refusal:
-        most = self._limits.head_bytes
-        return self._refused(431, "headers_too_large", f"the headers are longer than {most} bytes: send less in them")
+        limit = self._limits.head_bytes
+        return self._refused(431, "headers_too_large", f"the headers are longer than {limit} bytes: send less in them")
 
     def _full(self) -> Refusal:
         return self._refused(503, "too_many_connections", "too many connections are open: try again in a moment", 1)
 
     def _is_for_reserve(self) -> bool:
         path = self.url.partition(b"?")[0].decode("latin-1")
-        return any(path == each or (path.startswith(f"{each}/") and "/call/" not in path) for each in self._reserved)
+        return any(
+            path == prefix or (path.startswith(f"{prefix}/") and "/call/" not in path) for prefix in self._reserved
+        )
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer, unless an earlier request is being answered: then the connection is closed behind that."""
@@ -308,10 +316,10 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self._phase = "closing"
         self._since = self.loop.time()
-        self._seen = ("closing", self._requests)
-        self._door.silent(self)
+        self._last_check = ("closing", self._requests)
+        self._limiter.mark_idle(self)
         for cycle in self._unanswered:
-            cycle.disconnected = True  # the application is told that its caller left
+            cycle.disconnected = True  # for the application its caller has left
             cycle.message_event.set()
         self.flow.resume_reading()
         self.transport.write(response(refusal, self._dialect))

@@ -1,4 +1,4 @@
-"""What a server answers before any application has the request: a status, a code and a text, in some dialect."""
+"""Responses to requests that a server refuses before its application sees them: status, code and text, in a dialect."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+
+from .responses import error_body
 
 __all__ = ["Dialect", "Refusal", "plain_json", "response"]
 
@@ -15,13 +17,13 @@ class Refusal:
     """Why a request is refused.
 
     Attributes:
-        status: Of HTTP.
-        code: In one word.
-        message: What happened and what to do next.
-        path: Of the request, as far as it is known.
-        port: Where the request came in.
-        host: Of the request, empty where it is not known.
-        retry_after: Seconds after which the same request may pass.
+        status: The HTTP status.
+        code: The error's code, one word.
+        message: What happened, and what to do next.
+        path: The request's path, as far as it is known.
+        port: The port where the request came in.
+        host: The request's Host, empty where it is not known.
+        retry_after: Seconds after which the same request may succeed.
     """
 
     status: int
@@ -37,16 +39,16 @@ Dialect = Callable[[Refusal], tuple[str, bytes]]  # content type and body
 
 
 def plain_json(refusal: Refusal) -> tuple[str, bytes]:
-    """{"error": {"code", "message"}}, as our own APIs answer."""
-    return "application/json", json.dumps({"error": {"code": refusal.code, "message": refusal.message}}).encode()
+    """Return content type and body of a refusal as our own APIs write errors; see `error_body`."""
+    return "application/json", json.dumps(error_body(refusal.code, refusal.message)).encode()
 
 
 def response(refusal: Refusal, dialect: Dialect) -> bytes:
-    """The whole response, after which the connection is closed."""
-    kind, body = dialect(refusal)
+    """Return the bytes of the response, after which the server closes the connection."""
+    content_type, body = dialect(refusal)
     lines = [
         f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}",
-        f"content-type: {kind}",
+        f"content-type: {content_type}",
         f"content-length: {len(body)}",
         "connection: close",
     ]
