@@ -72,7 +72,7 @@ class AdminSite:
             return self._let_in(root, form.get("key", ""), pinned)
         world = self._world(request.cookies.get(COOKIE, ""), pinned)
         if world is None:
-            return HTMLResponse(views.login(root), 401)
+            return HTMLResponse(views.login_page(root), 401)
         if form is None:
             return await self._show(request, world, root, parts)
         response = self._act(world, root, parts, form)
@@ -82,7 +82,7 @@ class AdminSite:
 
     def _let_in(self, root: str, key: str, pinned: World | None) -> Response:
         if self._world(key, pinned) is None:
-            return HTMLResponse(views.login(root, "This is not the admin key."), 401)
+            return HTMLResponse(views.login_page(root, "This is not the admin key."), 401)
         response = RedirectResponse(f"{root}/adm", 303)
         response.set_cookie(COOKIE, key, path=f"{root}/adm", httponly=True, samesite="strict")
         return response
@@ -101,7 +101,7 @@ class AdminSite:
             case ["keys", number] if found := _key(world, number):
                 return HTMLResponse(views.key_page(world, root, *found))
             case ["keys", number, "delete"] if found := _key(world, number):
-                return HTMLResponse(views.confirm(root, found[1]))
+                return HTMLResponse(views.delete_key_page(root, found[1]))
             case ["tasks"]:
                 turn = query.get("page", "1")
                 number = int(turn) if turn.isdecimal() and len(turn) < 9 else 1
@@ -113,7 +113,7 @@ class AdminSite:
             case ["tasks", task_id, file] if row := state.tasks(world).get(task_id):
                 return await self._file(world, row, file.removeprefix("figure."))
             case _:
-                return HTMLResponse(views.login(root, "There is no such page."), 404)
+                return HTMLResponse(views.login_page(root, "There is no such page."), 404)
 
     async def _file(self, world: World, row: state.Row, kind: str) -> Response:
         if row["status"] != "completed" or kind not in row["formats"]:
@@ -141,7 +141,7 @@ class AdminSite:
                 state.remove_key(world, found[0])
                 return home
             case _:
-                return HTMLResponse(views.login(root, "There is no such page."), 404)
+                return HTMLResponse(views.login_page(root, "There is no such page."), 404)
 
     def _create(self, world: World, root: str, form: Form) -> Response:
         body = _body({name: value for name, value in form.items() if value})
