@@ -10,7 +10,7 @@ from bananastand.contracts.response import ApiResponse
 from ..kernel.call import ApiCall
 from ..kernel.world import World
 from .serializers import addresses
-from .state import CHARACTERS, Row, find_image, images, next_id, told
+from .state import CHARACTERS, Row, find_image, images, iso, next_id
 
 __all__ = [
     "create_character",
@@ -92,6 +92,6 @@ def _shown(world: World, call: ApiCall, row: Row) -> dict[str, Any]:
     there = [images(world).get(str(int(each))) for each in row.get("reference_image_ids", ())]
     return {
         **{name: value for name, value in row.items() if name != "created"},
-        "created_at": told(row["created"]),
+        "created_at": iso(row["created"]),
         "reference_images": [{"id": each["id"], **addresses(call, each)} for each in there if each is not None],
     }

@@ -8,7 +8,7 @@ from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.response import ApiResponse
 
 from ..kernel.world import World
-from .state import PRESETS, Row, next_id, told
+from .state import PRESETS, Row, iso, next_id
 
 __all__ = ["chosen", "create_style_preset", "delete_style_preset", "list_style_presets"]
 
@@ -50,4 +50,4 @@ def chosen(world: World, body: dict[str, Any]) -> Row:
 
 
 def _shown(row: Row) -> dict[str, Any]:
-    return {**{name: value for name, value in row.items() if name != "created"}, "created_at": told(row["created"])}
+    return {**{name: value for name, value in row.items() if name != "created"}, "created_at": iso(row["created"])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..kernel.call import ApiCall
-from .state import Row, bucket, told
+from .state import Row, bucket, iso
 
 __all__ = ["addresses", "generated", "listed"]
 
@@ -31,6 +31,6 @@ def listed(call: ApiCall, row: Row) -> dict[str, Any]:
         "id": row["id"],
         **addresses(call, row),
         "prompt": row["prompt"],
-        "created_at": told(row["created"]),
+        "created_at": iso(row["created"]),
         "operation_type": row["operation_type"],
     }

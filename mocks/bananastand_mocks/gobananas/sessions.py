@@ -13,7 +13,7 @@ from bananastand.contracts.errors import ProviderError
 from ..kernel.call import ApiCall
 from ..kernel.world import World
 from .serializers import listed
-from .state import SESSIONS, Row, images, setting, told
+from .state import SESSIONS, Row, images, iso, setting
 
 __all__ = ["get_session", "join", "known", "list_sessions", "members", "touch"]
 
@@ -74,5 +74,5 @@ def _summary(session: Row, within: list[Row]) -> dict[str, Any]:
         "session_id": session["id"],
         "total_images": len(within),
         "total_edits": sum(row["operation_type"] == "edit" for row in within),
-        "last_activity_at": told(session["last"]),
+        "last_activity_at": iso(session["last"]),
     }

@@ -36,7 +36,7 @@ __all__ = [
     "place",
     "setting",
     "tenant",
-    "told",
+    "iso",
 ]
 
 Row = dict[str, Any]
@@ -143,6 +143,6 @@ def bucket(world: World) -> str:
     return world.credentials[BUCKET][0]
 
 
-def told(seconds: float) -> str:
+def iso(seconds: float) -> str:
     """A moment as B:139 writes it."""
     return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

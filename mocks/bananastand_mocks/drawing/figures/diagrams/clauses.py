@@ -103,7 +103,7 @@ def _find_verbs(words: list[str]) -> list[_Verb]:
     found: list[_Verb] = []
     place = 0
     while place < len(words):
-        previous = next((item.voice for item in reversed(found) if item.voice != "copula"), None)
+        previous: Voice | None = next((item.voice for item in reversed(found) if item.voice != "copula"), None)
         item = _verb_at(words, place, previous)
         place = item.end if item else place + 1
         found += [item] if item else []
