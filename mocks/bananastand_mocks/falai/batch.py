@@ -21,7 +21,7 @@ Dispatch = Callable[[str, str, dict[str, Any], Any], Awaitable[ApiResponse]]
 
 async def batch(body: dict[str, Any], dispatch: Dispatch) -> dict[str, Any]:
     """Each request's own status and body, in their order; a bad one is refused in its place."""
-    return {"responses": [await _answer(each, dispatch) for each in body["requests"]]}
+    return {"responses": [await _answer(request, dispatch) for request in body["requests"]]}
 
 
 async def _answer(item: Any, dispatch: Dispatch) -> dict[str, Any]:

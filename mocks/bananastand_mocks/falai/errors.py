@@ -48,7 +48,7 @@ def render(problem: Problem, request_id: str | None = None) -> ApiResponse:
     """
     status = problem.status or STATUSES.get(problem.condition, 500)
     kind, text = TEXTS.get(status, TEXTS[400 if status < 500 else 500])
-    error: dict[str, Any] = {"type": kind, "message": problem.message if _chosen(problem) else text}
+    error: dict[str, Any] = {"type": kind, "message": problem.message if _has_own_text(problem) else text}
     if request_id is not None:
         error["request_id"] = request_id
     answer = ApiResponse({"error": error}, status)
@@ -57,6 +57,6 @@ def render(problem: Problem, request_id: str | None = None) -> ApiResponse:
     return answer
 
 
-def _chosen(problem: Problem) -> bool:
+def _has_own_text(problem: Problem) -> bool:
     """Whether a test chose the text of a fault."""
     return problem.condition == "fault" and bool(problem.message)

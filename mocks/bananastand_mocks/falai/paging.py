@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["PageSlice", "page", "whole"]
+__all__ = ["PageSlice", "page", "single_page"]
 
 Row = TypeVar("Row")
 
@@ -25,10 +25,10 @@ class PageSlice:
         """Whether another page follows."""
         return self.next_cursor is not None
 
-    def around(self, name: str, rows: Sequence[Row], show: Callable[[Row], Any]) -> dict[str, Any]:
+    def to_response(self, name: str, rows: Sequence[Row], serialize: Callable[[Row], Any]) -> dict[str, Any]:
         """The rows of this page under a name, as they are shown, with next_cursor and has_more."""
-        shown = [show(row) for row in rows[self.start : self.stop]]
-        return {name: shown, "next_cursor": self.next_cursor, "has_more": self.has_more}
+        items = [serialize(row) for row in rows[self.start : self.stop]]
+        return {name: items, "next_cursor": self.next_cursor, "has_more": self.has_more}
 
 
 def page(total: int, parameters: dict[str, Any], size: int, *, most: int | None = None) -> PageSlice:
@@ -44,7 +44,7 @@ def page(total: int, parameters: dict[str, Any], size: int, *, most: int | None 
     return PageSlice(start, stop, _write(number + 1) if stop < total else None)
 
 
-def whole(total: int) -> PageSlice:
+def single_page(total: int) -> PageSlice:
     """Everything on one page."""
     return PageSlice(0, total, None)
 

@@ -44,12 +44,12 @@ class FalAIProvider(Provider):
 
     def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The key after the word Key, or Bearer as C:24 has it; the list of models needs none."""
-        given = call.headers.get("authorization", "")
-        if not given and call.operation.id == "list_models":
+        authorization = call.headers.get("authorization", "")
+        if not authorization and call.operation.id == "list_models":
             return None
-        if not given.lower().startswith(SCHEMES):
+        if not authorization.lower().startswith(SCHEMES):
             raise ProviderError("unauthorized")
-        return KEY.kind, given.partition(" ")[2].strip()
+        return KEY.kind, authorization.partition(" ")[2].strip()
 
     def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
         """The answer with the header that fal sends."""

@@ -57,7 +57,7 @@ def _requests(world: World, since: datetime, until: datetime) -> Iterator[tuple[
 def _hours(world: World, since: datetime, until: datetime) -> Iterator[tuple[str, datetime, datetime]]:
     """When instances ran, deleted ones too, cut to the window."""
     for instance_type, start, end in _runs(world):
-        begun, ended = (datetime.fromtimestamp(each, UTC) for each in (start, end))
+        begun, ended = (datetime.fromtimestamp(moment, UTC) for moment in (start, end))
         begun, ended = max(begun, since), min(ended, until)
         if begun < ended:
             yield COMPUTE + instance_type, begun, ended

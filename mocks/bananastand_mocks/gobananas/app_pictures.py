@@ -32,7 +32,7 @@ class AppPictures:
     async def paint(self, recipe: Recipe) -> bytes:
         """The app's picture, scaled to the recipe's size. Raises ProviderError: painting_failed."""
         try:
-            answer = await forward.post(f"{self._url}/", json=_asked(recipe), timeout=self._timeout)
+            answer = await forward.post(f"{self._url}/", json=_inputs(recipe), timeout=self._timeout)
         except forward.Unreachable as error:
             raise _failed(f"the app at {self._url} does not answer: {error}") from error
         if answer.status != 200:
@@ -43,11 +43,11 @@ class AppPictures:
             raise _failed(f"the app at {self._url} answered with no picture: {error}") from error
 
 
-def _asked(recipe: Recipe) -> dict[str, Any]:
+def _inputs(recipe: Recipe) -> dict[str, Any]:
     """The inputs of a Potassium template: all that is wanted in one prompt."""
-    wanted = ", ".join(each for each in (recipe.prompt, recipe.character, recipe.style, *recipe.edits) if each)
-    asked: dict[str, Any] = {"prompt": wanted[:LONGEST], "seed": recipe.seed}
-    return {**asked, "negative_prompt": recipe.negative[:LONGEST]} if recipe.negative else asked
+    prompt = ", ".join(part for part in (recipe.prompt, recipe.character, recipe.style, *recipe.edits) if part)
+    inputs: dict[str, Any] = {"prompt": prompt[:LONGEST], "seed": recipe.seed}
+    return {**inputs, "negative_prompt": recipe.negative[:LONGEST]} if recipe.negative else inputs
 
 
 def _picture(answer: Any) -> bytes:

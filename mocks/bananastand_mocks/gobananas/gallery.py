@@ -16,7 +16,7 @@ from ..kernel.world import World
 from ..templates import render_template
 from . import ledger
 from .images import matching
-from .serializers import addresses
+from .serializers import image_urls
 from .state import Row, iso, setting, tenant
 
 __all__ = ["show_gallery"]
@@ -64,7 +64,7 @@ def _quota(world: World) -> str:
 
 def _image(call: ApiCall, row: Row) -> dict[str, Any]:
     """What the page shows of an image; its addresses without a host, so that the page works behind any."""
-    urls = addresses(call, row)
+    urls = image_urls(call, row)
     size = f"{row['width']} x {row['height']} {row['format']}"
     return {
         "id": row["id"],

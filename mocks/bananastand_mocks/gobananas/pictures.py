@@ -49,9 +49,9 @@ class DrawnPictures:
         return content
 
 
-def to_recipe(kept: dict[str, Any]) -> Recipe:
+def to_recipe(row: dict[str, Any]) -> Recipe:
     """The recipe as it was before it became JSON."""
-    fields: dict[str, Any] = {**kept, "edits": tuple(kept["edits"])}
+    fields: dict[str, Any] = {**row, "edits": tuple(row["edits"])}
     return Recipe(**fields)
 
 

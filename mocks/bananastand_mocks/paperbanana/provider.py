@@ -75,8 +75,8 @@ class PaperBananaProvider(Provider):
     def __init__(
         self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None, vlm: Vlm | None = None
     ) -> None:
-        self.workshop = TaskRunner(renderer or Renderer(), WebhookSender(AddressPolicy.loopback(webhooks)), vlm)
-        self.events, self.resources = self.workshop.events, {"workshop": self.workshop}
+        self.runner = TaskRunner(renderer or Renderer(), WebhookSender(AddressPolicy.loopback(webhooks)), vlm)
+        self.events, self.resources = self.runner.events, {"runner": self.runner}
         self.pages = {"adm": self._admin_site}
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35
         self.credentials = (KEY, Credential(ADMIN.kind, admin, ADMIN.mint))
@@ -88,10 +88,10 @@ class PaperBananaProvider(Provider):
         admin = is_admin(call)
         if admin and not state.setting(call.world, "admin_key_configured"):
             raise ProviderError("not_configured")
-        given = call.headers.get("authorization", "")
-        if not given.startswith("Bearer "):
+        authorization = call.headers.get("authorization", "")
+        if not authorization.startswith("Bearer "):
             raise ProviderError("unauthorized")
-        return ADMIN.kind if admin else KEY.kind, given.removeprefix("Bearer ")
+        return ADMIN.kind if admin else KEY.kind, authorization.removeprefix("Bearer ")
 
     def prepare(self, call: ApiCall) -> None:
         """Refuse a key that is gone, disabled or exhausted, in this order and before the body is looked at."""
@@ -117,4 +117,4 @@ class PaperBananaProvider(Provider):
     def _admin_site(self, worlds: Worlds) -> Any:
         from .pages import AdminSite
 
-        return AdminSite(worlds, self.workshop, self.contract, PINNED)
+        return AdminSite(worlds, self.runner, self.contract, PINNED)
