@@ -84,11 +84,12 @@ def estimate_pricing(body: dict[str, Any]) -> dict[str, Any]:
     No history of real calls is known here, so a call counts as one unit.
     """
     unit = "call_quantity" if body["estimate_type"] == "historical_api_price" else "unit_quantity"
-    costs = [
-        find_model(endpoint_id)["unit_price"] * quantities[unit]
-        for endpoint_id, quantities in body["endpoints"].items()
-    ]
-    return {"estimate_type": body["estimate_type"], "total_cost": round(sum(costs), 6), "currency": "USD"}
+    prices = ((find_model(name)["unit_price"], quantities[unit]) for name, quantities in body["endpoints"].items())
+    return {
+        "estimate_type": body["estimate_type"],
+        "total_cost": round(sum(price * quantity for price, quantity in prices), 6),
+        "currency": "USD",
+    }
 
 
 def get_usage(world: World, parameters: Parameters) -> dict[str, Any]:

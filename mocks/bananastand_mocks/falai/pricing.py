@@ -22,9 +22,11 @@ def get_pricing(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     rows = list(catalogue().values()) if model_id is None else [find_model(model_id)]
     if model_id is not None:
         count(world, model_id)
-    return single_page(len(rows)).to_response(
-        "prices", rows, lambda row: {**serialize_price(row), **_documented_fields(row)}
-    )
+
+    def serialize(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**serialize_price(row), **_documented_fields(row)}
+
+    return single_page(len(rows)).to_response("prices", rows, serialize)
 
 
 def serialize_price(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,5 @@ def _serialize(world: World, call: ApiCall, row: Row) -> dict[str, Any]:
     return {
         **{name: value for name, value in row.items() if name != "created"},
         "created_at": iso(row["created"]),
-        "reference_images": [
-            {"id": image["id"], **image_urls(call, image)} for image in references if image is not None
-        ],
+        "reference_images": [{"id": image["id"], **image_urls(call, image)} for image in references if image],
     }

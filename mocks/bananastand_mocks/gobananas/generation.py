@@ -21,6 +21,8 @@ from .state import Row, add_image, find_image, images, keep_bytes, setting
 __all__ = ["continue_image", "create_image"]
 
 MODEL = "gemini-flash-image"
+# What an edit has of the image it began with.
+INHERITED = ("negative_prompt", "system_instruction", "style_preset_id", "character_id", "aspect_ratio", "seed")
 
 
 async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
@@ -52,7 +54,7 @@ async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictur
         height=height,
     )
     recipes = [replace(recipe, seed=recipe.seed + i) for i in range(count)]
-    painted = await _paint(world, [pictures.paint(recipe_of_image) for recipe_of_image in recipes])
+    painted = await _paint(world, [pictures.paint(numbered) for numbered in recipes])
     session = sessions.join(world, call, body.get("session_id"))
     details = {
         "operation_type": "generate",
@@ -67,8 +69,8 @@ async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictur
         "aspect_ratio": ratio,
     }
     rows = [
-        _keep(world, {**details, "seed": recipe_of_image.seed}, content, recipe_of_image, keeps_bytes=pictures.keeps)
-        for recipe_of_image, content in zip(recipes, painted, strict=True)
+        _keep(world, {**details, "seed": numbered.seed}, content, numbered, keeps_bytes=pictures.keeps)
+        for numbered, content in zip(recipes, painted, strict=True)
     ]
     return {"images": [serialize_generated(call, row) for row in rows], "session_id": session}
 
@@ -90,16 +92,8 @@ async def continue_image(world: World, call: ApiCall, body: dict[str, Any], pict
         if original is None:
             raise ProviderError("not_found", "Image not found")
         (content,) = await _paint(world, [alter(original, body["prompt"])], edits=1)
-    inherited_fields = (
-        "negative_prompt",
-        "system_instruction",
-        "style_preset_id",
-        "character_id",
-        "aspect_ratio",
-        "seed",
-    )
     details = {
-        **{name: parent[name] for name in inherited_fields},
+        **{name: parent[name] for name in INHERITED},
         "operation_type": "edit",
         "parent_id": parent["id"],
         "session_id": sessions.touch(world, parent["session_id"]),

@@ -70,7 +70,7 @@ def delete_images(world: World, body: dict[str, Any]) -> dict[str, Any]:
     """Delete up to 20 images; the others are named with the reason (B:171-186)."""
     deleted: list[int] = []
     failed: list[dict[str, Any]] = []
-    for image_id in dict.fromkeys(int(each) for each in body["ids"]):
+    for image_id in dict.fromkeys(int(number) for number in body["ids"]):
         if forget_image(world, image_id):
             deleted.append(image_id)
         else:

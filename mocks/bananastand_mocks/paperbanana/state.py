@@ -87,9 +87,8 @@ def find_key(world: World, key_or_mask: str) -> tuple[str, Row]:
 
     Raises ProviderError: key_not_found.
     """
-    prefix = (
-        key_or_mask.removesuffix("...") if key_or_mask.endswith("...") and len(key_or_mask) == MASK_LENGTH + 3 else None
-    )
+    is_mask = key_or_mask.endswith("...") and len(key_or_mask) == MASK_LENGTH + 3
+    prefix = key_or_mask.removesuffix("...") if is_mask else None
     encoded = key_or_mask.encode("utf-8", "surrogatepass")
     found = [
         (key, row)
@@ -173,9 +172,7 @@ def keep_task(world: World, row: Row) -> None:
     rows = tasks(world)
     rows[row["task_id"]] = row
     if len(rows) > TASKS_KEPT:
-        finished = next(
-            (name for name, row_of_task in rows.items() if row_of_task["status"] in ("completed", "failed")), None
-        )
+        finished = next((name for name, task in rows.items() if task["status"] in ("completed", "failed")), None)
         if finished is not None:
             del rows[finished]
 

@@ -78,9 +78,7 @@ class VlmPlanner:
         """Ask, draw and show, so often as iterations say or until the brain is content."""
         planned = {**recipe, field: _read_plan(self.vlm.ask(question), field)}
         for _ in range(iterations - 1):
-            request = LOOK.format(
-                plan_rendering=json.dumps({field: planned[field]} if field == "intent" else planned[field])
-            )
+            request = LOOK.format(plan=json.dumps({field: planned[field]} if field == "intent" else planned[field]))
             text = f"{question.text}\n\n{request}"
             answer = self.vlm.ask(replace(question, text=text, image=self.draw(planned)))
             if _json_object(answer).get("done") is True:
