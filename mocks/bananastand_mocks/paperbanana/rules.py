@@ -83,7 +83,7 @@ def check_layout(panels: int, layout: str, labels: Sequence[str] | None) -> None
     from ..drawing.figures import FigureError, composite
 
     try:
-        composite.grid(layout, panels)
+        composite.grid_shape(layout, panels)
         composite.panel_labels(labels, panels)
     except FigureError as refused:
         raise ProviderError("invalid", refused.message) from None

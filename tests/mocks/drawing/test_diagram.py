@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from bananastand_mocks.drawing.figures import FigureError, diagrams
-from bananastand_mocks.drawing.figures.diagrams.arrow_labels import labelled
+from bananastand_mocks.drawing.figures.diagrams.arrow_labels import place_labels
 from bananastand_mocks.drawing.figures.diagrams.graph import Arrow, Box, Graph
 from bananastand_mocks.drawing.figures.diagrams.layering import layered
 from bananastand_mocks.drawing.figures.diagrams.layout import DETAIL, LABEL, Layout, arrange
 from bananastand_mocks.drawing.figures.diagrams.lettering import caption_lines, measure
 from bananastand_mocks.drawing.figures.diagrams.reader import read
-from bananastand_mocks.drawing.figures.studio import legible, studio
+from bananastand_mocks.drawing.figures.studio import displayable, studio
 from docs.contact_sheets import DIAGRAMS
 
 RAG, GAN, DIFFUSION, TRIAL = (text for text, _, _ in DIAGRAMS)
@@ -224,7 +224,7 @@ def test_nothing_overlaps_whatever_the_graph(seed: int):
             assert max(widths) * plan.scale < at.width
         for path in plan.paths:
             assert all(-1 <= x <= size[0] + 1 and -1 <= y <= size[1] + 1 for x, y in path)
-        for label in labelled(graph, plan, careful=True):
+        for label in place_labels(graph, plan, careful=True):
             half = measure(label.text, label.size, style="italic") / 2
             assert not any(
                 abs(label.x - b.x) < b.width / 2 + half - 1 and abs(label.y - b.y) < b.height / 2 for b in plan.boxes
@@ -284,7 +284,7 @@ def test_letters_without_a_font_are_told_of():
     said = diagrams.draw("\U00012000\U00012001 reads \U00012002.", "Figure 1").description  # cuneiform
     assert "shown as empty squares" in said
     with studio():
-        cjk = legible("编") == "编"
+        cjk = displayable("编") == "编"
     assert ("No font on this server has" in diagrams.draw(CHINESE, "图 1").description) != cjk
 
 

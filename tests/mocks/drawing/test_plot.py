@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bananastand_mocks.drawing.figures import FigureError, plots
-from bananastand_mocks.drawing.figures.plots.chart_data import chart
+from bananastand_mocks.drawing.figures.plots.chart_data import choose_chart
 from bananastand_mocks.drawing.figures.plots.intent import read_intent
 from bananastand_mocks.drawing.figures.plots.table import read_table
 from bananastand_mocks.drawing.figures.sizes import RATIOS
@@ -25,7 +25,7 @@ INTENT = "Bar chart comparing model accuracy with value labels"
 
 
 def planned(data: object, intent: str = ""):
-    return chart(read_table(json.dumps(data)), read_intent(intent))
+    return choose_chart(read_table(json.dumps(data)), read_intent(intent))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 from .figure import Figure, FigureError
 
-__all__ = ["draw", "grid", "panel_labels"]
+__all__ = ["draw", "grid_shape", "panel_labels"]
 
 TALLEST, LABEL_GAP, LABEL_ROOM = 1200, 2, 8
 MOST_PIXELS, MOST_PICTURES = 40_000_000, 26 * 4  # of one picture before it is decoded, and of the whole
@@ -38,7 +38,7 @@ def draw(
     """
     if len(images) < 2:
         raise FigureError("source_task_ids must hold at least two tasks", "source_task_ids")
-    rows, columns = grid(layout, len(images))
+    rows, columns = grid_shape(layout, len(images))
     names = panel_labels(labels, len(images))
     if not 0 <= spacing <= MOST_SPACING:
         raise FigureError(f"spacing must be between 0 and {MOST_SPACING}", "spacing")
@@ -50,7 +50,7 @@ def draw(
     return _composed(panels, names, rows, columns, spacing, label_position == "top", label_font_size)
 
 
-def grid(layout: str, count: int) -> tuple[int, int]:
+def grid_shape(layout: str, count: int) -> tuple[int, int]:
     """Rows and columns for so many pictures. Raises FigureError, in the provider's words."""
     if layout.lower() == "auto":
         if count <= 3:
@@ -88,7 +88,7 @@ def _scaled(images: Sequence[bytes]) -> list[Any]:
     from PIL import Image
 
     sizes = [_size(data) for data in images]
-    height = min(TALLEST, *(each[1] for each in sizes))
+    height = min(TALLEST, *(size[1] for size in sizes))
     widths = [max(1, round(width * height / tall)) for width, tall in sizes]
     if sum(widths) * height > MOST_PIXELS:
         raise FigureError(f"the panels would have more than {MOST_PIXELS} pixels", "source_task_ids")
@@ -158,11 +158,15 @@ def _composed(
         box = pen.textbbox((0, 0), name, font=font)
         x = left + (wide[column] - (box[2] - box[0])) // 2
         pen.text((x, top + LABEL_GAP if above else top + tall + LABEL_GAP), name, fill="black", font=font)
-    kept = io.BytesIO()
-    sheet.save(kept, "PNG", compress_level=6)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", compress_level=6)
     listed = ", ".join(name for name in names if name)
-    said = f"Composite figure of {len(panels)} panels in {rows} row{'' if rows == 1 else 's'} and {columns} columns"
-    return Figure({"png": kept.getvalue()}, f"{said}{f', labelled {listed}' if listed else ''}.", width, height)
+    description = (
+        f"Composite figure of {len(panels)} panels in {rows} row{'' if rows == 1 else 's'} and {columns} columns"
+    )
+    return Figure(
+        {"png": buffer.getvalue()}, f"{description}{f', labelled {listed}' if listed else ''}.", width, height
+    )
 
 
 def _font(letters: int, fonts: Any) -> Any:

@@ -38,18 +38,24 @@ class Paper:
 
 
 def read(pdf_base64: str, pages: str | None = None, *, seconds: float = SECONDS) -> Paper:
-    """The text of the pages selected, such as `1,3-5` or `5-3`; of all of them without a selection.
+    """Returns the text of a paper's pages. Blocks until the PDF is read.
 
-    Blocks until it is read. Raises FigureError: no base64, no PDF, encrypted, damaged, too large, pages that are not there.
+    Args:
+        pdf_base64: The PDF in base64, or a data URL of it.
+        pages: The selection, such as `1,3-5` or `5-3`; None for all pages.
+        seconds: Processor time that reading may take.
+
+    Raises:
+        FigureError: Not base64, not a PDF, encrypted, damaged or too large, or a page out of range.
     """
     pdf = decode(pdf_base64)
     arguments = [sys.executable, "-P", str(READER)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    asked = json.dumps({"pages": pages or "", "most_pages": MOST_PAGES, "seconds": seconds}).encode()
+    request = json.dumps({"pages": pages or "", "most_pages": MOST_PAGES, "seconds": seconds}).encode()
     try:
         done = subprocess.run(
             arguments,
-            input=asked + b"\n" + pdf,
+            input=request + b"\n" + pdf,
             capture_output=True,
             timeout=PATIENCE * seconds,
             env=environment,

@@ -16,7 +16,7 @@ from typing import Any
 
 from .figure import FigureError
 
-__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "legible", "saved", "studio", "tint", "unshown"]
+__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "displayable", "save", "studio", "tint", "missing_glyphs_note"]
 
 DPI = 300
 FORMATS = ("png", "svg", "pdf")
@@ -67,7 +67,7 @@ def studio() -> Generator[None]:
         yield
 
 
-def saved(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
+def save(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
     """The figure in each format, PNG always among them; the same figure gives the same bytes. Raises FigureError."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -75,27 +75,27 @@ def saved(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for name in FORMATS:
         if name == "png" or name in formats:
-            kept = io.BytesIO()
-            figure.savefig(kept, format=name, metadata=NO_DATES[name])
-            files[name] = kept.getvalue()
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=name, metadata=NO_DATES[name])
+            files[name] = buffer.getvalue()
     return files
 
 
-def legible(text: str, most: int = 400) -> str:
+def displayable(text: str, most: int = 400) -> str:
     """One line of what our fonts can show; what they lack becomes an empty square, what has no shape is dropped."""
-    shown = "".join(
+    visible = "".join(
         char if ord(char) in _glyphs() else MISSING
         for char in " ".join(text[: 4 * most].split())
-        if not _shapeless(char) or (unicodedata.category(char) == "Mn" and ord(char) in _glyphs())
+        if not _has_no_shape(char) or (unicodedata.category(char) == "Mn" and ord(char) in _glyphs())
     )
-    return shown if len(shown) <= most else shown[: most - 1].rstrip() + "\u2026"
+    return visible if len(visible) <= most else visible[: most - 1].rstrip() + "\u2026"
 
 
-def unshown(texts: Iterable[str]) -> str:
+def missing_glyphs_note(texts: Iterable[str]) -> str:
     """What to say of letters that no font here has; nothing where they all have a shape."""
     letters = set[str]().union(*texts)
     lacking = sorted(
-        char for char in letters if not char.isspace() and ord(char) not in _glyphs() and not _shapeless(char)
+        char for char in letters if not char.isspace() and ord(char) not in _glyphs() and not _has_no_shape(char)
     )
     if not lacking:
         return ""
@@ -109,7 +109,7 @@ def tint(colour: str, share: float) -> tuple[float, float, float]:
     return (1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue))
 
 
-def _shapeless(char: str) -> bool:
+def _has_no_shape(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me")
 
 

@@ -67,16 +67,16 @@ def thumbnail(content: bytes) -> bytes:
     """A JPEG of at most 320 pixels a side."""
     small = reduced(decode(content, THUMBNAIL), THUMBNAIL)
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    kept = io.BytesIO()
-    small.save(kept, "JPEG", quality=86)
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=86)
+    return buffer.getvalue()
 
 
 def png(picture: Image.Image) -> bytes:
     """The picture as PNG."""
-    kept = io.BytesIO()
-    picture.save(kept, "PNG", compress_level=3)
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from .canvas import Canvas
 from .encoding import decode, png, reduced
 from .finishes import FINISHES
 from .palettes import Palette, palette
-from .prompt import PicturePlan, plan, plan_edit
+from .prompt import PicturePlan, plan_edit, plan_picture
 from .recipe import Recipe
 from .scenes import HORIZON, SCENES
 from .things import ABOVE, THINGS, figure
@@ -24,15 +24,15 @@ SLIMMEST = 4.0  # times as long as wide; nothing is drawn over a picture that is
 
 def draw(recipe: Recipe) -> bytes:
     """The picture of a recipe, as PNG of its size."""
-    wish = plan(recipe)
+    plan = plan_picture(recipe)
     canvas = Canvas(recipe.width, recipe.height)
-    colours = palette(wish.light, wish.turn, wish.tint, wish.sky)
+    colours = palette(plan.light, plan.turn, plan.tint, plan.sky)
     sky = ((0.0, colours.top), (0.55, colours.middle), (1.0, colours.horizon))
-    canvas.image.paste(canvas.fade(sky, 0.0, HORIZON.get(wish.scene, 0.7)))
-    _place(canvas, colours, wish, above=True)
-    SCENES[wish.scene](canvas, colours, Random(wish.lot))
-    _place(canvas, colours, wish, above=False)
-    return png(_finish(canvas.finished(), wish))
+    canvas.image.paste(canvas.fade(sky, 0.0, HORIZON.get(plan.scene, 0.7)))
+    _place(canvas, colours, plan, above=True)
+    SCENES[plan.scene](canvas, colours, Random(plan.lot))
+    _place(canvas, colours, plan, above=False)
+    return png(_finish(canvas.finished(), plan))
 
 
 def redraw(content: bytes, prompt: str) -> bytes:
@@ -41,33 +41,33 @@ def redraw(content: bytes, prompt: str) -> bytes:
     share = min(1.0, SHORT_SIDE / min(original.size), (MOST_PIXELS / (original.width * original.height)) ** 0.5)
     if share < 1:
         original = original.resize([max(1, round(side * share)) for side in original.size])
-    wish = plan_edit(prompt)
-    colours = palette(wish.light, 0.0, wish.tint, None)
+    plan = plan_edit(prompt)
+    colours = palette(plan.light, 0.0, plan.tint, None)
     toned = ImageOps.colorize(
-        ImageOps.grayscale(original), colours.near, colours.horizon, mid=wish.tint or colours.middle
+        ImageOps.grayscale(original), colours.near, colours.horizon, mid=plan.tint or colours.middle
     )
     canvas = Canvas(*original.size)
     canvas.image.paste(Image.blend(original, toned, 0.55).resize(canvas.image.size))
     if 1 / SLIMMEST <= canvas.wide <= SLIMMEST:
-        _place(canvas, colours, wish, above=True)
-        _place(canvas, colours, wish, above=False)
-    return png(_finish(canvas.finished(), wish))
+        _place(canvas, colours, plan, above=True)
+        _place(canvas, colours, plan, above=False)
+    return png(_finish(canvas.finished(), plan))
 
 
-def _place(canvas: Canvas, colours: Palette, wish: PicturePlan, *, above: bool) -> None:
+def _place(canvas: Canvas, colours: Palette, plan: PicturePlan, *, above: bool) -> None:
     """Draw the plan's things that hang above the land, or those that stand on it."""
-    things = dict(wish.things)
-    if above and colours.dark and wish.scene not in ("tiles", "waves", "table"):
+    things = dict(plan.things)
+    if above and colours.dark and plan.scene not in ("tiles", "waves", "table"):
         things.setdefault("stars", None)
     for name, stroke in THINGS.items():
         if name in things and (name in ABOVE) == above:
-            stroke(canvas, colours, Random(f"{wish.lot} {name}"), things[name])
+            stroke(canvas, colours, Random(f"{plan.lot} {name}"), things[name])
     if "figure" in things and not above:
         figure(
-            canvas, colours, Random(f"{wish.lot} figure"), wish.figure or [colours.near, colours.accent, colours.far]
+            canvas, colours, Random(f"{plan.lot} figure"), plan.figure or [colours.near, colours.accent, colours.far]
         )
 
 
-def _finish(picture: Image.Image, wish: PicturePlan) -> Image.Image:
-    finish = FINISHES.get(wish.finish)
-    return picture if finish is None else finish(picture, wish.lot % 2**32)
+def _finish(picture: Image.Image, plan: PicturePlan) -> Image.Image:
+    finish = FINISHES.get(plan.finish)
+    return picture if finish is None else finish(picture, plan.lot % 2**32)

@@ -14,7 +14,7 @@ from random import Random
 from .palettes import COLOURS, Colour
 from .recipe import Recipe
 
-__all__ = ["PicturePlan", "plan", "plan_edit"]
+__all__ = ["PicturePlan", "plan_edit", "plan_picture"]
 
 
 def _table(text: str) -> Mapping[str, str]:
@@ -92,34 +92,34 @@ class PicturePlan:
     turn: float = 0.0
 
 
-def plan(recipe: Recipe) -> PicturePlan:
+def plan_picture(recipe: Recipe) -> PicturePlan:
     """The plan of a recipe. Edits change light, things and colours, and leave the scene as it is."""
     prompt = _words(recipe.prompt)
-    said = [*prompt, *(word for edit in recipe.edits for word in _words(edit))]
+    all_words = [*prompt, *(word for edit in recipe.edits for word in _words(edit))]
     refused = set(_words(recipe.negative))
-    wanted = [word for word in said if word not in refused and word.rstrip("s") not in refused]
+    words = [word for word in all_words if word not in refused and word.rstrip("s") not in refused]
     style, person = _words(recipe.style), _words(recipe.character)
     lot = _number(recipe.prompt.strip().casefold(), str(recipe.seed))
     chance = Random(lot)
-    things = _all(wanted, THINGS) | _coloured(wanted)
+    things = _all(words, THINGS) | _coloured(words)
     tables = {"bananas", "fruit"} & things.keys()
     scene = _first(prompt, SCENES) or ("table" if tables else chance.choice(ANYWHERE))
-    light = _last([*style, *wanted], LIGHTS) or chance.choice(ANYTIME)
+    light = _last([*style, *words], LIGHTS) or chance.choice(ANYTIME)
     sky = things.pop("sky", None)
-    named = {word for pair in zip(wanted, wanted[1:], strict=False) if _pair(pair) for word in pair}
-    loose = [COLOURS[word] for word in wanted if word in COLOURS and word not in named]
+    named = {word for pair in zip(words, words[1:], strict=False) if _pair(pair) for word in pair}
+    loose = [COLOURS[word] for word in words if word in COLOURS and word not in named]
     if person:
         things["figure"] = None
     return PicturePlan(
         scene=scene,
         light=light,
-        finish=_last(said[len(prompt) :], FINISHES) or _first([*prompt, *style], FINISHES) or "plain",
+        finish=_last(all_words[len(prompt) :], FINISHES) or _first([*prompt, *style], FINISHES) or "plain",
         lot=lot,
         things=things,
         tint=loose[-1] if loose else None,
         sky=sky,
         figure=[COLOURS[word] for word in person if word in COLOURS] or _lot_colours(recipe.character),
-        turn=_turn(recipe, wanted),
+        turn=_turn(recipe, words),
     )
 
 
@@ -169,7 +169,7 @@ def _coloured(words: Sequence[str]) -> dict[str, Colour | None]:
     return found
 
 
-def _turn(recipe: Recipe, wanted: Sequence[str]) -> float:
+def _turn(recipe: Recipe, words: Sequence[str]) -> float:
     """By how much of a circle all hues are turned: a little, by what no table knows; more by an edit of that kind."""
     turn = (_number(recipe.prompt, recipe.style, recipe.negative, recipe.character) % 1000 / 1000 - 0.5) * 0.06
     known = SCENES.keys() | LIGHTS.keys() | THINGS.keys() | COLOURS.keys() | FINISHES.keys()

@@ -14,7 +14,7 @@ from .layout import EDGE, Layout
 from .lettering import measure
 from .routing import Point
 
-__all__ = ["Label", "labelled"]
+__all__ = ["Label", "place_labels"]
 
 Area = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -30,15 +30,15 @@ class Label:
     size: float
 
 
-def labelled(graph: Graph, plan: Layout, *, careful: bool) -> list[Label]:
+def place_labels(graph: Graph, plan: Layout, *, careful: bool) -> list[Label]:
     """The labels that have a place; arrows of one source that say the same say it once."""
     size = EDGE * min(plan.scale, 1.3)
     boxes = [(b.x - b.width / 2, b.y - b.height / 2, b.x + b.width / 2, b.y + b.height / 2) for b in plan.boxes]
     taken: list[Area] = []
     found: list[Label] = []
-    said: set[tuple[int, str]] = set()
+    placed: set[tuple[int, str]] = set()
     for place, arrow in enumerate(graph.arrows):
-        if not arrow.label or (arrow.source, arrow.label) in said:
+        if not arrow.label or (arrow.source, arrow.label) in placed:
             continue
         width, height = measure(arrow.label, size, style="italic") + 3, size * 1.25
         lines = (
@@ -49,10 +49,10 @@ def labelled(graph: Graph, plan: Layout, *, careful: bool) -> list[Label]:
         for x, y in _candidates(plan.paths[place], width, height, careful=careful):
             area = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
             inside = area[0] >= 1 and area[2] <= plan.size[0] - 1 and area[1] >= 1 and area[3] <= plan.size[1] - 1
-            if inside and not any(_meet(area, other) for other in (*boxes, *taken, *lines)):
+            if inside and not any(_intersect(area, other) for other in (*boxes, *taken, *lines)):
                 found.append(Label(place, arrow.label, x, y, size))
                 taken.append(area)
-                said.add((arrow.source, arrow.label))
+                placed.add((arrow.source, arrow.label))
                 break
     return found
 
@@ -81,5 +81,5 @@ def _area(a: Point, b: Point, wide: float) -> Area:
     return (min(a[0], b[0]) - wide, min(a[1], b[1]) - wide, max(a[0], b[0]) + wide, max(a[1], b[1]) + wide)
 
 
-def _meet(a: Area, b: Area) -> bool:
+def _intersect(a: Area, b: Area) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..figure import Figure, FigureError
 from ..sizes import RESOLUTIONS, pixels
-from ..studio import INK, MUTED, PALETTE, legible, saved, studio, tint, unshown
-from .arrow_labels import labelled
+from ..studio import INK, MUTED, PALETTE, displayable, missing_glyphs_note, save, studio, tint
+from .arrow_labels import place_labels
 from .graph import Box, Graph, Kind
 from .graph_json import read_graph
 from .layout import DETAIL, LABEL, LINE, SMALL_LINE, Layout, Rectangle, arrange
@@ -54,11 +54,19 @@ def draw(
     formats: Sequence[str] = ("png",),
     graph: dict[str, Any] | None = None,
 ) -> Figure:
-    """What a methodology says flows where, with its caption; PNG always among the files, same call, same bytes.
+    """Draws a method as boxes and arrows above its caption; the same call gives the same bytes.
 
-    No ratio, or `auto`: the one that shows it largest. No resolution: 2K. With a `graph`, as read_graph reads it,
-    the text is not read. Raises FigureError: nothing to draw, unknown ratio, resolution or format, or iterations outside
-    1 to 10.
+    Args:
+        source_context: The method's description.
+        caption: The figure's caption.
+        aspect_ratio: One of RATIOS; None or `auto` for the one that shows the diagram largest.
+        image_resolution: One of RESOLUTIONS; None for 2K.
+        iterations: Rounds of layout, 1 to 10.
+        formats: Files beside the PNG: svg, pdf.
+        graph: Boxes and arrows as `read_graph` takes them; with it the text is not read.
+
+    Raises:
+        FigureError: Nothing to draw, or an option that is unknown or out of range.
     """
     longest = RESOLUTIONS.get(image_resolution or "2K")
     if longest is None:
@@ -68,31 +76,33 @@ def draw(
     caption = " ".join(caption[: 4 * CAPTION_LETTERS].split())[:CAPTION_LETTERS]
     names = AUTO if aspect_ratio in (None, "auto") else (aspect_ratio,)
     sizes = [pixels(name, longest) for name in names]
-    found = read(source_context, caption) if graph is None else read_graph(graph)
+    full_graph = read(source_context, caption) if graph is None else read_graph(graph)
     with studio():
-        shown = Graph(
-            [_legible(box) for box in found.boxes],
-            [replace(a, label=legible(a.label, 24)) for a in found.arrows],
-            [replace(frame, title=legible(frame.title, 80)) for frame in found.frames],
+        graph_shown = Graph(
+            [_displayable_box(box) for box in full_graph.boxes],
+            [replace(a, label=displayable(a.label, 24)) for a in full_graph.arrows],
+            [replace(frame, title=displayable(frame.title, 80)) for frame in full_graph.frames],
         )
-        plans = [_planned(shown, caption, size, iterations) for size in sizes]
+        plans = [_lay_out(graph_shown, caption, size, iterations) for size in sizes]
         best = max(range(len(plans)), key=lambda i: plans[i][0].scale * (1 - 0.02 * i))
-        files = _drawn(shown, *plans[best], sizes[best], iterations, formats)
-        lacking = unshown((caption, *(text for box in found.boxes for text in (box.label, *box.details))))
-    said = _describe(found, plans[best][0], caption, iterations)
-    return Figure(files, f"{said} {lacking}." if lacking else said, *sizes[best])
+        files = _drawn(graph_shown, *plans[best], sizes[best], iterations, formats)
+        lacking = missing_glyphs_note(
+            (caption, *(text for box in full_graph.boxes for text in (box.label, *box.details)))
+        )
+    description = _describe(full_graph, plans[best][0], caption, iterations)
+    return Figure(files, f"{description} {lacking}." if lacking else description, *sizes[best])
 
 
-def _legible(box: Box) -> Box:
-    return replace(box, label=legible(box.label, 60), details=[legible(each, 48) for each in box.details])
+def _displayable_box(box: Box) -> Box:
+    return replace(box, label=displayable(box.label, 60), details=[displayable(detail, 48) for detail in box.details])
 
 
-def _planned(
+def _lay_out(
     graph: Graph, caption: str, size: tuple[int, int], iterations: int
 ) -> tuple[Layout, list[Any], tuple[float, float]]:
     """The plan on what the caption leaves of the sheet, the caption's lines, and the sheet's size in points."""
     sheet = (size[0] / max(size) * INCHES * 72, size[1] / max(size) * INCHES * 72)
-    lines = caption_lines(legible(caption, CAPTION_LETTERS), CAPTION, sheet[0] - 4 * BORDER, CAPTION_LINES)
+    lines = caption_lines(displayable(caption, CAPTION_LETTERS), CAPTION, sheet[0] - 4 * BORDER, CAPTION_LINES)
     free = (sheet[0] - 2 * BORDER, sheet[1] - 2 * BORDER - (len(lines) * CAPTION_LINE + CAPTION_GAP if lines else 0))
     return arrange(graph, free, iterations), lines, sheet
 
@@ -112,7 +122,7 @@ def _drawn(
     figure: Any = Sheet(figsize=(sheet[0] / 72, sheet[1] / 72), dpi=max(size) / INCHES)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    top, bottom = _covered(plan)
+    top, bottom = _vertical_extent(plan)
     below = bottom + CAPTION_GAP + CAPTION_LINE * len(lines) if lines else bottom
     shift = (top + below - sheet[1]) / 2  # drawing and caption stand in the middle together
     axes.set_xlim(-BORDER, sheet[0] - BORDER)
@@ -126,7 +136,7 @@ def _drawn(
     for place, (box, rectangle) in enumerate(zip(graph.boxes, plan.boxes, strict=True)):
         last = box.kind == "data" and place not in ends and bool(graph.arrows)
         _box(axes, box, rectangle, plan.scale, last=last and not box.implied)
-    for label in labelled(graph, plan, careful=iterations > 1):
+    for label in place_labels(graph, plan, careful=iterations > 1):
         axes.text(
             label.x,
             label.y,
@@ -144,10 +154,10 @@ def _drawn(
             axes.text(
                 word.x + BORDER, y, word.text, fontsize=CAPTION, weight="bold" if word.bold else "normal", va="baseline"
             )
-    return saved(figure, formats)
+    return save(figure, formats)
 
 
-def _covered(plan: Layout) -> tuple[float, float]:
+def _vertical_extent(plan: Layout) -> tuple[float, float]:
     """The highest and the lowest point of the drawing."""
     ends = [y for path in plan.paths for _, y in path] + [y for _, top, _, bottom in plan.frames for y in (top, bottom)]
     ends += [at.y + side * at.height / 2 for at in plan.boxes for side in (-1, 1)]
@@ -257,8 +267,8 @@ def _arrow(axes: Any, path: list[Point], scale: float, *, back: bool) -> None:
     shaft = [*path[:-1], (x - dx * size * 0.8, y - dy * size * 0.8)]
     points, codes = [shaft[0]], [Path.MOVETO]
     for before, corner, after in zip(shaft, shaft[1:], shaft[2:], strict=False):
-        radius = min(4.5 * scale, _far(before, corner) / 2, _far(corner, after) / 2)
-        points += [_towards(corner, before, radius), corner, _towards(corner, after, radius)]
+        radius = min(4.5 * scale, _distance(before, corner) / 2, _distance(corner, after) / 2)
+        points += [_point_towards(corner, before, radius), corner, _point_towards(corner, after, radius)]
         codes += [Path.LINETO, Path.CURVE3, Path.CURVE3]
     points.append(shaft[-1])
     codes.append(Path.LINETO)
@@ -286,33 +296,35 @@ def _arrow(axes: Any, path: list[Point], scale: float, *, back: bool) -> None:
     )
 
 
-def _far(a: Point, b: Point) -> float:
+def _distance(a: Point, b: Point) -> float:
     return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
-def _towards(start: Point, end: Point, distance: float) -> Point:
-    length = max(_far(start, end), 0.01)
+def _point_towards(start: Point, end: Point, distance: float) -> Point:
+    length = max(_distance(start, end), 0.01)
     return start[0] + (end[0] - start[0]) * distance / length, start[1] + (end[1] - start[1]) * distance / length
 
 
 def _describe(graph: Graph, plan: Layout, caption: str, iterations: int) -> str:
     """What the diagram shows, in a few sentences."""
     names = [box.label for box in graph.boxes]
-    said = [
+    sentences = [
         f"The diagram shows {len(names)} {'box' if len(names) == 1 else 'boxes'} and {len(graph.arrows)} "
         f"{'arrow' if len(graph.arrows) == 1 else 'arrows'} for {caption!r}"
     ]
     for kind, name in NAMES.items():
         if of := [box.label for box in graph.boxes if box.kind == kind and not box.implied]:
-            said.append(f"{name[0].upper() + name[1:]}: {', '.join(of)}")
-    said += [f"A frame, {frame.title}, holds {', '.join(names[i] for i in frame.members)}" for frame in graph.frames]
+            sentences.append(f"{name[0].upper() + name[1:]}: {', '.join(of)}")
+    sentences += [
+        f"A frame, {frame.title}, holds {', '.join(names[i] for i in frame.members)}" for frame in graph.frames
+    ]
     if implied := [box.label for box in graph.boxes if box.implied]:
-        said.append(f"Implied, not named by the text: {', '.join(implied)}")
+        sentences.append(f"Implied, not named by the text: {', '.join(implied)}")
     flows = [f"{names[a.source]} -> {names[a.target]}{f' ({a.label})' if a.label else ''}" for a in graph.arrows]
-    said += [f"Flow: {'; '.join(flows)}"] if flows else []
+    sentences += [f"Flow: {'; '.join(flows)}"] if flows else []
     crossed = f"{plan.crossings} crossing{'' if plan.crossings == 1 else 's'} of arrows left"
-    said.append(
+    sentences.append(
         f"Laid out {'downwards' if plan.down else 'to the right'} in {iterations} iteration"
         f"{'' if iterations == 1 else 's'}, {crossed}"
     )
-    return ". ".join(said) + "."
+    return ". ".join(sentences) + "."

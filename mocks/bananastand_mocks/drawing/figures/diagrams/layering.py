@@ -39,7 +39,12 @@ class Layering:
 
 
 def layered(graph: Graph, sweeps: int) -> Layering:
-    """Layering by the longest way from a beginning; each sweep orders them by their neighbours, the best order stays."""
+    """Assigns layers by the longest path from a start and orders them for few crossings.
+
+    Args:
+        graph: The boxes and arrows.
+        sweeps: How often layers are sorted by their neighbours; the best order is used.
+    """
     back = _back(graph)
     forward = [place for place in range(len(graph.arrows)) if place not in back]
     ranks = _ranks(graph, [graph.arrows[place] for place in forward])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .graph import Graph
 from .layering import Layering, layered
-from .lettering import broken, measure
+from .lettering import break_lines, measure
 from .placement import Places, Shape, place
 from .routing import Point, route, tracks
 
@@ -76,7 +76,7 @@ def arrange(graph: Graph, size: tuple[float, float], iterations: int) -> Layout:
                 fill = width * height * scale**2 / (size[0] * size[1])
                 worth = scale * (FOLD_DOWN if down else FOLD) ** (bands - 1) * TURNED**turned * (0.97 if down else 1)
                 options.append((worth * (0.8 + 0.2 * fill), -number, text, bands, down))
-    _, _, text, bands, down = max(options, key=lambda each: each[:2])
+    _, _, text, bands, down = max(options, key=lambda option: option[:2])
     return _plan(graph, layers, text, bands, down, size, iterations)
 
 
@@ -150,8 +150,8 @@ def _bands(graph: Graph, layers: Layering) -> Sequence[int]:
 def _text(graph: Graph, room: float) -> _Text:
     words = [(word, "bold" if box.kind == "model" else "normal") for box in graph.boxes for word in box.label.split()]
     room = max(room, min(WIDEST, max(measure(word, LABEL, weight) for word, weight in words) + 1))
-    lines = [broken(box.label, LABEL, room, "bold" if box.kind == "model" else "normal") for box in graph.boxes]
-    details = [[line for detail in box.details for line in broken(detail, DETAIL, room)] for box in graph.boxes]
+    lines = [break_lines(box.label, LABEL, room, "bold" if box.kind == "model" else "normal") for box in graph.boxes]
+    details = [[line for detail in box.details for line in break_lines(detail, DETAIL, room)] for box in graph.boxes]
     widest = max(
         [
             measure(line, LABEL, "bold" if box.kind == "model" else "normal")
@@ -162,7 +162,7 @@ def _text(graph: Graph, room: float) -> _Text:
     )
     heights = [LINE * len(of) + SMALL_LINE * len(small) + PADDING[1] for of, small in zip(lines, details, strict=True)]
     usual = sorted(heights)[len(heights) // 2]
-    return _Text(lines, details, widest + PADDING[0], [max(each, usual) for each in heights])
+    return _Text(lines, details, widest + PADDING[0], [max(height, usual) for height in heights])
 
 
 def _placed(

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CaptionWord", "broken", "caption_lines", "measure"]
+__all__ = ["CaptionWord", "break_lines", "caption_lines", "measure"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ def measure(text: str, size: float, weight: str = "normal", style: Literal["norm
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
 
 
-def broken(text: str, size: float, room: float, weight: str = "normal") -> list[str]:
+def break_lines(text: str, size: float, room: float, weight: str = "normal") -> list[str]:
     """Lines no wider than the room, broken between words, in words only where one alone is too wide; about equal."""
-    words = [piece for word in text.split() for piece in _pieces(word, size, room, weight)]
-    lines = _filled(words, size, room, weight)
+    words = [piece for word in text.split() for piece in _split_word(word, size, room, weight)]
+    lines = _fill_lines(words, size, room, weight)
     low, high = max((measure(word, size, weight) for word in words), default=0.0), room
     while len(lines) > 1 and high - low > 2:  # as narrow as the same number of lines allows
         middle = (low + high) / 2
-        fitted = _filled(words, size, middle, weight)
+        fitted = _fill_lines(words, size, middle, weight)
         low, high = (low, middle) if len(fitted) == len(lines) else (middle, high)
-    return _filled(words, size, high, weight)
+    return _fill_lines(words, size, high, weight)
 
 
 def caption_lines(caption: str, size: float, room: float, most: int) -> list[list[CaptionWord]]:
@@ -52,33 +52,33 @@ def caption_lines(caption: str, size: float, room: float, most: int) -> list[lis
     words = [
         (piece, place < bold)
         for place, word in enumerate(caption.split())
-        for piece in _pieces(word, size, room, "bold")
+        for piece in _split_word(word, size, room, "bold")
     ]
     space = measure("n n", size) - measure("nn", size)
     lines: list[list[tuple[str, bool, float]]] = [[]]
     for word, heavy in words:
         width = measure(word, size, "bold" if heavy else "normal")
-        if lines[-1] and sum(each[2] + space for each in lines[-1]) + width > room:
+        if lines[-1] and sum(word_of_line[2] + space for word_of_line in lines[-1]) + width > room:
             if len(lines) == most:
                 last, last_heavy, last_width = lines[-1][-1]
                 lines[-1][-1] = (last.rstrip(",.;") + "\u2026", last_heavy, last_width)
                 break
             lines.append([])
         lines[-1].append((word, heavy, width))
-    if _leftward(caption):  # the words of a line then have another order, which the text's own layout knows
-        whole = [" ".join(word for word, _, _ in line) for line in lines if line]
-        return [[CaptionWord(line, (room - measure(line, size)) / 2, False)] for line in whole]
-    return [_centred(line, room, space) for line in lines if line]
+    if _reads_leftward(caption):  # the words of a line then have another order, which the text's own layout knows
+        texts = [" ".join(word for word, _, _ in line) for line in lines if line]
+        return [[CaptionWord(line, (room - measure(line, size)) / 2, False)] for line in texts]
+    return [_centre(line, room, space) for line in lines if line]
 
 
-def _leftward(text: str) -> bool:
+def _reads_leftward(text: str) -> bool:
     """Whether a text is read from right to left, which its first letter of any direction decides."""
     found = (unicodedata.bidirectional(char) for char in text)
     return next((kind for kind in found if kind in ("L", "R", "AL")), "L") != "L"
 
 
-def _centred(line: list[tuple[str, bool, float]], room: float, space: float) -> list[CaptionWord]:
-    x = (room - sum(each[2] for each in line) - space * (len(line) - 1)) / 2
+def _centre(line: list[tuple[str, bool, float]], room: float, space: float) -> list[CaptionWord]:
+    x = (room - sum(word[2] for word in line) - space * (len(line) - 1)) / 2
     placed: list[CaptionWord] = []
     for word, heavy, width in line:
         placed.append(CaptionWord(word, x, heavy))
@@ -86,7 +86,7 @@ def _centred(line: list[tuple[str, bool, float]], room: float, space: float) -> 
     return placed
 
 
-def _filled(words: list[str], size: float, room: float, weight: str) -> list[str]:
+def _fill_lines(words: list[str], size: float, room: float, weight: str) -> list[str]:
     lines: list[str] = []
     for word in words:
         longer = f"{lines[-1]} {word}" if lines else word
@@ -97,7 +97,7 @@ def _filled(words: list[str], size: float, room: float, weight: str) -> list[str
     return lines
 
 
-def _pieces(word: str, size: float, room: float, weight: str) -> list[str]:
+def _split_word(word: str, size: float, room: float, weight: str) -> list[str]:
     """A word, cut after hyphens or anywhere if it is wider than the room."""
     if measure(word, size, weight) <= room:
         return [word]

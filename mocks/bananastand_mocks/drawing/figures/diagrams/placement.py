@@ -49,28 +49,28 @@ def place(layers: Layering, shape: Shape) -> Places:
     count = len(layers.layers)
     columns = -(-count // shape.bands)
     band = [i // columns for i in range(count)]
-    sign = [1 if each % 2 == 0 else -1 for each in band]
+    sign = [1 if band_number % 2 == 0 else -1 for band_number in band]
     thick = max(shape.along[box] for box in range(layers.boxes))
     middle = _columns(columns, band, sign, thick, shape)
     across = _across(layers, band, shape)
-    found = Places({}, {}, sign, band, thick)
+    places = Places({}, {}, sign, band, thick)
     top = bottom = 0.0
-    for each in range(band[-1] + 1):
-        rows = [i for i in range(count) if band[i] == each]
+    for band_number in range(band[-1] + 1):
+        rows = [i for i in range(count) if band[i] == band_number]
         slots = [slot for i in rows for slot in layers.layers[i]]
-        low = min(across[slot] - _half(slot, layers, shape) for slot in slots)
-        high = max(across[slot] + _half(slot, layers, shape) for slot in slots)
+        low = min(across[slot] - _half_size(slot, layers, shape) for slot in slots)
+        high = max(across[slot] + _half_size(slot, layers, shape) for slot in slots)
         for i in rows:
             column = i % columns if sign[i] > 0 else columns - 1 - i % columns
             for slot in layers.layers[i]:
-                found.along[slot] = middle[column]
-                found.across[slot] = across[slot] - low + top
-        found.ends.append((top, top + high - low))
+                places.along[slot] = middle[column]
+                places.across[slot] = across[slot] - low + top
+        places.ends.append((top, top + high - low))
         below = LANE * sum(shape.lanes[i] for i in rows)
         bottom = top + high - low + below
         top = bottom + APART + 8 + shape.air[1]
-    found.size = (middle[-1] + thick / 2, bottom)
-    return found
+    places.size = (middle[-1] + thick / 2, bottom)
+    return places
 
 
 def _gap(shape: Shape, at: int) -> float:
@@ -86,8 +86,8 @@ def _columns(columns: int, band: list[int], sign: list[int], thick: float, shape
             column = at % columns if sign[at] > 0 else columns - 2 - at % columns
             gaps[column] = max(gaps[column], _gap(shape, at))
     middle = [thick / 2]
-    for each in gaps:
-        middle.append(middle[-1] + thick + each)
+    for gap in gaps:
+        middle.append(middle[-1] + thick + gap)
     return middle
 
 
@@ -99,48 +99,48 @@ def _across(layers: Layering, band: list[int], shape: Shape) -> dict[int, float]
             if band[at] == band[at + 1]:
                 near[0].setdefault(link.target, []).append(link.source)
                 near[1].setdefault(link.source, []).append(link.target)
-    found: dict[int, float] = {}
+    positions: dict[int, float] = {}
     for layer in layers.layers:
         steps = _steps(layer, layers, shape)
         start = -sum(steps) / 2
         for slot, step in zip(layer, [0.0, *steps], strict=True):
             start += step
-            found[slot] = start
+            positions[slot] = start
     for turn in range(shape.rounds):
         order = layers.layers if turn % 2 == 0 else layers.layers[::-1]
         for layer in order:
-            wanted = [_wanted(slot, near[turn % 2], found) for slot in layer]
+            targets = [_target(slot, near[turn % 2], positions) for slot in layer]
             weights = [4.0 if slot >= layers.boxes else 1.0 for slot in layer]
-            for slot, at in zip(layer, _apart(wanted, weights, _steps(layer, layers, shape)), strict=True):
-                found[slot] = at
-    return found
+            for slot, at in zip(layer, _spread_apart(targets, weights, _steps(layer, layers, shape)), strict=True):
+                positions[slot] = at
+    return positions
 
 
-def _wanted(slot: int, way: dict[int, list[int]], found: dict[int, float]) -> float:
-    near = [found[other] for other in way.get(slot, ())]
-    return sum(near) / len(near) if near else found[slot]
+def _target(slot: int, way: dict[int, list[int]], positions: dict[int, float]) -> float:
+    near = [positions[other] for other in way.get(slot, ())]
+    return sum(near) / len(near) if near else positions[slot]
 
 
 def _steps(layer: list[int], layers: Layering, shape: Shape) -> list[float]:
     """The least distance of each two neighbours' centres."""
     return [
-        _half(a, layers, shape)
-        + _half(b, layers, shape)
+        _half_size(a, layers, shape)
+        + _half_size(b, layers, shape)
         + shape.air[1] / 2
         + (APART if max(a, b) < layers.boxes else BESIDE)
         for a, b in zip(layer, layer[1:], strict=False)
     ]
 
 
-def _half(slot: int, layers: Layering, shape: Shape) -> float:
+def _half_size(slot: int, layers: Layering, shape: Shape) -> float:
     return shape.across[slot] / 2 if slot < layers.boxes else 0.0
 
 
-def _apart(wanted: list[float], weights: list[float], steps: list[float]) -> list[float]:
+def _spread_apart(targets: list[float], weights: list[float], steps: list[float]) -> list[float]:
     """The places nearest to those wanted that keep the order and the distances (pool adjacent violators)."""
     shift, pools = 0.0, list[tuple[float, float, int]]()  # mean, weight, members
     shifts: list[float] = []
-    for i, (at, weight) in enumerate(zip(wanted, weights, strict=True)):
+    for i, (at, weight) in enumerate(zip(targets, weights, strict=True)):
         shift += steps[i - 1] if i else 0.0
         shifts.append(shift)
         pools.append((at - shift, weight, 1))

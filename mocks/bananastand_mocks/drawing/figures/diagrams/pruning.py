@@ -41,10 +41,10 @@ def _without(graph: Graph, place: int) -> Graph:
     """The graph without one box; what led to it leads on to what came after."""
     into = [a.source for a in graph.arrows if a.target == place]
     out = [a.target for a in graph.arrows if a.source == place]
-    kept = Graph(graph.boxes, [a for a in graph.arrows if place not in (a.source, a.target)])
+    remaining = Graph(graph.boxes, [a for a in graph.arrows if place not in (a.source, a.target)])
     box = graph.boxes[place]
     for source in into:
         for target in out:
-            kept.join(source, target, box.label if box.kind == "data" and len(box.label) <= 22 else "")
-    moved = [Arrow(a.source - (a.source > place), a.target - (a.target > place), a.label) for a in kept.arrows]
-    return Graph([each for i, each in enumerate(graph.boxes) if i != place], moved)
+            remaining.join(source, target, box.label if box.kind == "data" and len(box.label) <= 22 else "")
+    moved = [Arrow(a.source - (a.source > place), a.target - (a.target > place), a.label) for a in remaining.arrows]
+    return Graph([other for i, other in enumerate(graph.boxes) if i != place], moved)

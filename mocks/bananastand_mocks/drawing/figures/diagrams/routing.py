@@ -39,7 +39,7 @@ def route(graph: Graph, layers: Layering, places: Places, shape: Shape, *, caref
             pieces.setdefault(link.arrow, []).append(_piece(link, at, order, ports, places, shape, turn=turn))
     lanes = _lanes(graph, layers, places, shape)
     return [
-        lanes[i] if i in lanes else _straight([point for piece in pieces[i] for point in piece])
+        lanes[i] if i in lanes else _without_straight_points([point for piece in pieces[i] for point in piece])
         for i in range(len(graph.arrows))
     ]
 
@@ -142,7 +142,7 @@ def _lanes(graph: Graph, layers: Layering, places: Places, shape: Shape) -> dict
         entered[target] = entered.get(target, 0) + 1
         start = _down(source, layer_of[source], layers, places, shape, lane, 0, out=True)
         end = _down(target, layer_of[target], layers, places, shape, lane, entered[target] - 1, out=False)
-        found[i] = _straight([*start, *end[::-1]])
+        found[i] = _without_straight_points([*start, *end[::-1]])
     return found
 
 
@@ -161,15 +161,15 @@ def _down(
     return [(along + side * shape.along[box] / 2, height), (track, height), (track, lane)]
 
 
-def _straight(points: list[Point]) -> list[Point]:
+def _without_straight_points(points: list[Point]) -> list[Point]:
     """Without points that are no corners."""
-    kept: list[Point] = []
+    corners: list[Point] = []
     for point in points:
-        if kept and abs(kept[-1][0] - point[0]) < 0.01 and abs(kept[-1][1] - point[1]) < 0.01:
+        if corners and abs(corners[-1][0] - point[0]) < 0.01 and abs(corners[-1][1] - point[1]) < 0.01:
             continue
-        while len(kept) > 1 and any(
-            abs(kept[-2][k] - kept[-1][k]) < 0.01 and abs(kept[-1][k] - point[k]) < 0.01 for k in (0, 1)
+        while len(corners) > 1 and any(
+            abs(corners[-2][k] - corners[-1][k]) < 0.01 and abs(corners[-1][k] - point[k]) < 0.01 for k in (0, 1)
         ):
-            kept.pop()
-        kept.append(point)
-    return kept
+            corners.pop()
+        corners.append(point)
+    return corners

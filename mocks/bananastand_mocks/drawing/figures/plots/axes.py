@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from ..studio import INK, MUTED, PALETTE, legible
+from ..studio import INK, MUTED, PALETTE, displayable
 
 __all__ = [
     "LABEL",
@@ -70,12 +70,12 @@ def tidy(axes: Any, *, grid: str | None = "y") -> None:
 def pretty(name: str) -> str:
     """A column's name as an axis carries it: `val_loss` becomes Validation loss."""
     if not re.fullmatch(r"[a-z0-9_ ]+|[a-z]+(?:[A-Z][a-z0-9]+)+", name):
-        return legible(name, 80)
+        return displayable(name, 80)
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").split()
     words = [ABBREVIATIONS.get(word.lower(), word.lower()) for word in words]
     if words and words[0].islower() and words[0] not in SMALL_WORDS and len(words[0]) > 1:
         words[0] = words[0].capitalize()
-    return legible(" ".join(words), 80)
+    return displayable(" ".join(words), 80)
 
 
 def number(value: float, places: int | None = None) -> str:
@@ -96,11 +96,11 @@ def number(value: float, places: int | None = None) -> str:
 
 def decimals(values: Sequence[float]) -> int:
     """The decimals that show every value as it was given, three at most."""
-    held = [value for value in values if not math.isnan(value)]
+    numbers = [value for value in values if not math.isnan(value)]
     for places in range(3):
-        if all(math.isclose(value, round(value, places), rel_tol=1e-9, abs_tol=1e-12) for value in held):
+        if all(math.isclose(value, round(value, places), rel_tol=1e-9, abs_tol=1e-12) for value in numbers):
             return places
-    return 3 if max((abs(value) for value in held), default=0) < 10 else 1
+    return 3 if max((abs(value) for value in numbers), default=0) < 10 else 1
 
 
 def numeric(axis: Any, *, logarithmic: bool = False) -> None:
@@ -132,21 +132,21 @@ def _power(value: float, _: Any) -> str:
 def categories(axes: Any, names: Sequence[str], *, horizontal: bool = False, width: float = 6.0) -> None:
     """One tick a name, wrapped or slanted so that neighbours do not touch; of very many, every so manieth."""
     step = max(1, math.ceil(len(names) / (40 if horizontal else 30)))
-    shown = [(place, legible(name, 42)) for place, name in enumerate(names) if place % step == 0]
-    places = [place for place, _ in shown]
-    longest = max((len(name) for _, name in shown), default=1)
+    labels = [(place, displayable(name, 42)) for place, name in enumerate(names) if place % step == 0]
+    places = [place for place, _ in labels]
+    longest = max((len(name) for _, name in labels), default=1)
     if horizontal:
-        axes.set_yticks(places, [textwrap.fill(name, 24) for _, name in shown])
+        axes.set_yticks(places, [textwrap.fill(name, 24) for _, name in labels])
         return
-    room = max(3, int(width * 72 / max(1, len(shown)) / (TICK * 0.62)))  # letters below one tick
+    room = max(3, int(width * 72 / max(1, len(labels)) / (TICK * 0.62)))  # letters below one tick
     if longest <= room:
-        axes.set_xticks(places, [name for _, name in shown])
-    elif max(len(word) for _, name in shown for word in name.split() or [""]) <= room and longest <= 3 * room:
-        axes.set_xticks(places, [textwrap.fill(name, room) for _, name in shown])
+        axes.set_xticks(places, [name for _, name in labels])
+    elif max(len(word) for _, name in labels for word in name.split() or [""]) <= room and longest <= 3 * room:
+        axes.set_xticks(places, [textwrap.fill(name, room) for _, name in labels])
     else:
         axes.set_xticks(
             places,
-            [textwrap.shorten(name, 28, placeholder="\u2026") or name[:28] for _, name in shown],
+            [textwrap.shorten(name, 28, placeholder="\u2026") or name[:28] for _, name in labels],
             rotation=35,
             ha="right",
             rotation_mode="anchor",
@@ -155,12 +155,12 @@ def categories(axes: Any, names: Sequence[str], *, horizontal: bool = False, wid
 
 def draw_legend(figure: Any, handles: Sequence[Any], names: Sequence[str]) -> None:
     """Above the axes, in one row where it fits, so that it never covers data."""
-    shown = [legible(name, 32) for name in names]
-    letters = max(len(name) for name in shown) + 5
-    across = max(1, min(len(shown), int(figure.get_size_inches()[0] * 72 / (letters * TICK * 0.6))))
+    labels = [displayable(name, 32) for name in names]
+    letters = max(len(name) for name in labels) + 5
+    across = max(1, min(len(labels), int(figure.get_size_inches()[0] * 72 / (letters * TICK * 0.6))))
     figure.legend(
         handles,
-        shown,
+        labels,
         loc="outside upper center",
         ncols=across,
         frameon=False,

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .intent import Kind, Wish
+from .intent import Kind, PlotIntent
 from .table import DataTable
 
-__all__ = ["Chart", "chart"]
+__all__ = ["Chart", "choose_chart"]
 
 ERROR = re.compile(r"[ _-]?(?:std|sd|err|errors?|se|sem|stderr|std_?dev|ci|ci95|stdev|uncertainty)$", re.IGNORECASE)
 OVER = re.compile(
@@ -40,43 +40,43 @@ class Chart:
     grid: list[list[float]] = field(default_factory=list[list[float]])
     x_name: str = ""
     y_name: str = ""
-    said: str = ""  # what was computed on the way
+    note: str = ""  # what was computed on the way
 
 
-def chart(table: DataTable, wish: Wish) -> Chart:
+def choose_chart(table: DataTable, intent: PlotIntent) -> Chart:
     """The chart of a table that holds numbers."""
     if table.grid:
-        return _of_grid(table, wish)
+        return _grid_chart(table, intent)
     if table.samples:
-        return _of_samples(table.samples, wish, "", "value")
-    numbers, errors = _errors(table.numbers)
+        return _samples_chart(table.samples, intent, "", "value")
+    numbers, errors = _split_errors(table.numbers)
     text = dict(table.text)
-    if len(text) >= 2 and (pivoted := _pivot(text, numbers, wish)):
+    if len(text) >= 2 and (pivoted := _grouped_chart(text, numbers, intent)):
         return pivoted
     if text:
         name = next((key for key, column in text.items() if len(set(column)) == len(column)), next(iter(text)))
         if len(set(text[name])) < len(text[name]):
-            return _repeated(name, text[name], numbers, wish)
-        return _named(name, text[name], numbers, errors, wish)
-    return _bare(numbers, errors, wish)
+            return _series_chart(name, text[name], numbers, intent)
+        return _named_chart(name, text[name], numbers, errors, intent)
+    return _numbers_chart(numbers, errors, intent)
 
 
-def _of_grid(table: DataTable, wish: Wish) -> Chart:
+def _grid_chart(table: DataTable, intent: PlotIntent) -> Chart:
     rows = table.grid_rows or [str(i + 1) for i in range(len(table.grid))]
     columns = table.grid_columns or [str(i + 1) for i in range(len(table.grid[0]))]
-    if wish.kind in (None, "heat map", "scatter"):
+    if intent.kind in (None, "heat map", "scatter"):
         return Chart("heat map", names=rows, columns=columns, grid=table.grid)
-    if wish.kind == "bar":
+    if intent.kind == "bar":
         return Chart("bar", names=columns, series=dict(zip(rows, table.grid, strict=True)))
-    if wish.kind == "line":
+    if intent.kind == "line":
         over = [float(i + 1) for i in range(len(columns))]
         return Chart("line", series=dict(zip(rows, table.grid, strict=True)), xs=dict.fromkeys(rows, over))
-    return _of_samples(dict(zip(rows, table.grid, strict=True)), wish, "", "value")
+    return _samples_chart(dict(zip(rows, table.grid, strict=True)), intent, "", "value")
 
 
-def _of_samples(samples: Series, wish: Wish, x_name: str, y_name: str) -> Chart:
+def _samples_chart(samples: Series, intent: PlotIntent, x_name: str, y_name: str) -> Chart:
     """Distributions: means with their spread as bars, in order as lines, else histogram or boxes."""
-    if wish.kind == "bar":
+    if intent.kind == "bar":
         means = [sum(of) / len(of) for of in samples.values()]
         spreads = [_deviation(of) for of in samples.values()]
         return Chart(
@@ -86,19 +86,19 @@ def _of_samples(samples: Series, wish: Wish, x_name: str, y_name: str) -> Chart:
             errors={y_name: spreads},
             x_name=x_name,
             y_name=f"mean {y_name}",
-            said="bars are means, whiskers standard deviations",
+            note="bars are means, whiskers standard deviations",
         )
-    if wish.kind in ("line", "scatter"):
+    if intent.kind in ("line", "scatter"):
         xs = {name: [float(i + 1) for i in range(len(of))] for name, of in samples.items()}
-        return Chart(wish.kind, series=samples, xs=xs, x_name="index", y_name=y_name)
-    kind = wish.kind if wish.kind in ("histogram", "box") else "box" if len(samples) > 1 else "histogram"
+        return Chart(intent.kind, series=samples, xs=xs, x_name="index", y_name=y_name)
+    kind = intent.kind if intent.kind in ("histogram", "box") else "box" if len(samples) > 1 else "histogram"
     alone = next(iter(samples)) if len(samples) == 1 else y_name
     if kind == "histogram":
         return Chart(kind, series=samples, x_name=alone, y_name="count")
     return Chart(kind, series=samples, x_name=x_name, y_name=y_name)
 
 
-def _pivot(text: dict[str, list[str]], numbers: Series, wish: Wish) -> Chart | None:
+def _grouped_chart(text: dict[str, list[str]], numbers: Series, intent: PlotIntent) -> Chart | None:
     """Two text columns and a number each: a series for each name of the second."""
     (first, rows), (second, names) = list(text.items())[:2]
     if not numbers:
@@ -109,46 +109,46 @@ def _pivot(text: dict[str, list[str]], numbers: Series, wish: Wish) -> Chart | N
     if len(cells) < len(rows) or len(set(rows)) == len(rows):
         return None
     series = {name: [cells.get((row, name), math.nan) for row in row_names] for name in series_names}
-    if wish.kind == "heat map":
+    if intent.kind == "heat map":
         grid = [[series[name][i] for name in series_names] for i in range(len(row_names))]
-        return Chart("heat map", row_names, series_names, grid=grid, x_name=second, y_name=first, said=measure)
-    if wish.kind == "box":
+        return Chart("heat map", row_names, series_names, grid=grid, x_name=second, y_name=first, note=measure)
+    if intent.kind == "box":
         return None
-    kind = "line" if wish.kind == "line" else "bar"
+    kind = "line" if intent.kind == "line" else "bar"
     over = [float(i) for i in range(len(row_names))]
     return Chart(kind, row_names, series=series, xs=dict.fromkeys(series, over), x_name=first, y_name=measure)
 
 
-def _repeated(name: str, column: list[str], numbers: Series, wish: Wish) -> Chart:
+def _series_chart(name: str, column: list[str], numbers: Series, intent: PlotIntent) -> Chart:
     """One text column that names groups: curves or clouds where there are two numbers, else samples."""
     groups = list(dict.fromkeys(column))
     keys = list(numbers)
-    if len(keys) >= 2 and wish.kind not in ("box", "histogram", "bar"):
-        x, y = _axis(numbers) or keys[0], next(key for key in keys if key != (_axis(numbers) or keys[0]))
+    if len(keys) >= 2 and intent.kind not in ("box", "histogram", "bar"):
+        x, y = _axis_column(numbers) or keys[0], next(key for key in keys if key != (_axis_column(numbers) or keys[0]))
         xs = {group: [v for v, g in zip(numbers[x], column, strict=True) if g == group] for group in groups}
         series = {group: [v for v, g in zip(numbers[y], column, strict=True) if g == group] for group in groups}
-        rising = all(_rising(of) for of in xs.values())
-        kind: Kind = "line" if wish.kind == "line" or (wish.kind is None and rising) else "scatter"
+        rising = all(_is_rising(of) for of in xs.values())
+        kind: Kind = "line" if intent.kind == "line" or (intent.kind is None and rising) else "scatter"
         return Chart(kind, series=series, xs=xs, x_name=x, y_name=y)
     measure, values = next(iter(numbers.items())) if numbers else ("", [])
     pairs = list(zip(values, column, strict=True))
     samples = {group: [v for v, g in pairs if g == group and not math.isnan(v)] for group in groups}
-    return _of_samples({key: of for key, of in samples.items() if of}, wish, name, measure)
+    return _samples_chart({key: of for key, of in samples.items() if of}, intent, name, measure)
 
 
-def _named(name: str, column: list[str], numbers: Series, errors: Series, wish: Wish) -> Chart:
+def _named_chart(name: str, column: list[str], numbers: Series, errors: Series, intent: PlotIntent) -> Chart:
     """One number or more for each name."""
-    if wish.kind == "scatter" and len(numbers) >= 2:
+    if intent.kind == "scatter" and len(numbers) >= 2:
         (x, xs), (y, ys) = list(numbers.items())[:2]
         few = column if len(column) <= 25 else []
         return Chart("scatter", few, series={y: ys}, xs={y: xs}, x_name=x, y_name=y)
-    if wish.kind == "heat map":
+    if intent.kind == "heat map":
         return Chart("heat map", column, list(numbers), grid=[list(row) for row in zip(*numbers.values(), strict=True)])
-    if wish.kind in ("histogram", "box"):
-        return _of_samples(numbers, wish, "", next(iter(numbers)) if len(numbers) == 1 else "value")
+    if intent.kind in ("histogram", "box"):
+        return _samples_chart(numbers, intent, "", next(iter(numbers)) if len(numbers) == 1 else "value")
     y_name = next(iter(numbers)) if len(numbers) == 1 else ""
-    dated = all(DATE.fullmatch(each) for each in column)
-    if wish.kind == "line" or (wish.kind is None and dated and len(column) > 3):
+    dated = all(DATE.fullmatch(label) for label in column)
+    if intent.kind == "line" or (intent.kind is None and dated and len(column) > 3):
         over = [float(i) for i in range(len(column))]
         return Chart(
             "line", column, series=numbers, errors=errors, xs=dict.fromkeys(numbers, over), x_name=name, y_name=y_name
@@ -156,13 +156,13 @@ def _named(name: str, column: list[str], numbers: Series, errors: Series, wish: 
     return Chart("bar", column, series=numbers, errors=errors, x_name=name, y_name=y_name)
 
 
-def _bare(numbers: Series, errors: Series, wish: Wish) -> Chart:
+def _numbers_chart(numbers: Series, errors: Series, intent: PlotIntent) -> Chart:
     """Numbers alone: over an axis among them, else over their places, or as samples."""
-    if wish.kind == "heat map":
-        if wish.correlation and len(numbers) > 1:
+    if intent.kind == "heat map":
+        if intent.correlation and len(numbers) > 1:
             names = list(numbers)
             grid = [[_correlation(numbers[a], numbers[b]) for b in names] for a in names]
-            return Chart("heat map", names, names, grid=grid, said="Pearson's correlation")
+            return Chart("heat map", names, names, grid=grid, note="Pearson's correlation")
         return Chart(
             "heat map",
             list(numbers),
@@ -170,19 +170,23 @@ def _bare(numbers: Series, errors: Series, wish: Wish) -> Chart:
             grid=list(numbers.values()),
         )
     long = max(len(of) for of in numbers.values()) > 30
-    if wish.kind in ("histogram", "box") or (wish.kind is None and len(numbers) == 1 and long):
-        held = {key: kept for key, of in numbers.items() if (kept := [v for v in of if not math.isnan(v)])}
-        return _of_samples(held, wish, "", next(iter(numbers)) if len(numbers) == 1 else "value")
-    axis = _axis(numbers)
-    if wish.kind == "scatter" and axis is None and len(numbers) >= 2:
+    if intent.kind in ("histogram", "box") or (intent.kind is None and len(numbers) == 1 and long):
+        samples = {
+            key: numbers_of_column
+            for key, of in numbers.items()
+            if (numbers_of_column := [v for v in of if not math.isnan(v)])
+        }
+        return _samples_chart(samples, intent, "", next(iter(numbers)) if len(numbers) == 1 else "value")
+    axis = _axis_column(numbers)
+    if intent.kind == "scatter" and axis is None and len(numbers) >= 2:
         axis = next(iter(numbers))
     series = {key: of for key, of in numbers.items() if key != axis}
     y_name = next(iter(series)) if len(series) == 1 else ""
     over = numbers[axis] if axis else [float(i + 1) for i in range(len(next(iter(series.values()))))]
-    if wish.kind == "bar":
+    if intent.kind == "bar":
         names = [f"{value:g}" for value in over]
         return Chart("bar", names, series=series, errors=errors, x_name=axis or "", y_name=y_name)
-    if wish.kind == "scatter" or (wish.kind is None and axis is None and len(numbers) == 2):
+    if intent.kind == "scatter" or (intent.kind is None and axis is None and len(numbers) == 2):
         if axis is None and len(numbers) == 2:
             (axis, over), (y_name, ys) = numbers.items()
             series = {y_name: ys}
@@ -197,13 +201,13 @@ def _bare(numbers: Series, errors: Series, wish: Wish) -> Chart:
     )
 
 
-def _errors(numbers: Series) -> tuple[Series, Series]:
+def _split_errors(numbers: Series) -> tuple[Series, Series]:
     """The columns, and those that are the spread of another, under that one's name."""
     spreads = {key: ERROR.sub("", key) for key in numbers if ERROR.search(key)}
     measured = {key: of for key, of in numbers.items() if key not in spreads}
     errors: Series = {}
     for key, base in spreads.items():
-        plain = [each for each in measured if re.sub(r"[ _-]?mean$", "", each) == base or each == base]
+        plain = [column for column in measured if re.sub(r"[ _-]?mean$", "", column) == base or column == base]
         owner = plain[0] if plain else next(iter(measured)) if len(measured) == 1 and not base else None
         if owner is None:
             measured[key] = numbers[key]
@@ -212,16 +216,16 @@ def _errors(numbers: Series) -> tuple[Series, Series]:
     return measured, errors
 
 
-def _axis(numbers: Series) -> str | None:
+def _axis_column(numbers: Series) -> str | None:
     """The column the others are measured over: one with such a name, else a first one that rises."""
     if len(numbers) < 2:
         return None
     first, values = next(iter(numbers.items()))
     named = next((key for key in numbers if OVER.fullmatch(key)), None)
-    return named or (first if _rising(values) else None)
+    return named or (first if _is_rising(values) else None)
 
 
-def _rising(values: Sequence[float]) -> bool:
+def _is_rising(values: Sequence[float]) -> bool:
     return all(a < b for a, b in zip(values, values[1:], strict=False)) and len(values) > 1
 
 

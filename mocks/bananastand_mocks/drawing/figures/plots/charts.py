@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..studio import INK, MUTED, legible, tint
+from ..studio import INK, MUTED, displayable, tint
 from .axes import MARKERS, STYLES, TICK, categories, colour, decimals, number, tidy
 
 __all__ = ["Look", "bars", "boxes", "heat_map", "histogram", "lines", "scatter"]
@@ -48,15 +48,15 @@ def bars(axes: Any, names: Sequence[str], series: Series, errors: Series, look: 
     for place, (name, values) in enumerate(series.items()):
         shift = 0 if look.stacked else (place - (count - 1) / 2) * breadth
         centres = [i + shift for i in range(len(names))]
-        held = [0.0 if math.isnan(value) else value for value in values]
-        base = [(tops if value >= 0 else bottoms)[i] if look.stacked else 0.0 for i, value in enumerate(held)]
+        lengths = [0.0 if math.isnan(value) else value for value in values]
+        base = [(tops if value >= 0 else bottoms)[i] if look.stacked else 0.0 for i, value in enumerate(lengths)]
         draw = axes.barh if look.horizontal else axes.bar
         thick = {"height" if look.horizontal else "width": breadth * (1 if len(series) == 1 else 0.92)}
         start = {"left" if look.horizontal else "bottom": base}
         spread = {"xerr" if look.horizontal else "yerr": errors[name]} if name in errors and not look.stacked else {}
         drawn = draw(
             centres,
-            held,
+            lengths,
             **thick,
             **start,
             **spread,
@@ -66,7 +66,7 @@ def bars(axes: Any, names: Sequence[str], series: Series, errors: Series, look: 
             error_kw={"elinewidth": 1, "ecolor": "#333333", "capthick": 1},
         )
         handles[name] = drawn
-        for i, value in enumerate(held):
+        for i, value in enumerate(lengths):
             if look.stacked:
                 (tops if value >= 0 else bottoms)[i] += value
         if look.values:
@@ -151,7 +151,7 @@ def scatter(
         (x, y) = next(iter(groups.values()))
         for name, at, value in zip(names, x, y, strict=True):
             axes.annotate(
-                legible(name, 28),
+                displayable(name, 28),
                 (at, value),
                 xytext=(0, 6),
                 textcoords="offset points",
@@ -168,15 +168,15 @@ def histogram(axes: Any, samples: Series, look: Look) -> Handles:
     """Counts in bins that all samples share."""
     import numpy as np
 
-    every = np.concatenate([np.asarray(of, dtype=float) for of in samples.values()])
-    every = every[~np.isnan(every)]
-    low, high = float(every.min()), float(every.max())
+    values = np.concatenate([np.asarray(of, dtype=float) for of in samples.values()])
+    values = values[~np.isnan(values)]
+    low, high = float(values.min()), float(values.max())
     low, high = (low, high) if high > low else (low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1))
-    edges = np.linspace(low, high, min(look.bins or _bins(every, low, high), MOST_BINS // len(samples)) + 1)
+    edges = np.linspace(low, high, min(look.bins or _bins(values, low, high), MOST_BINS // len(samples)) + 1)
     handles: Handles = {}
     for place, (name, of) in enumerate(samples.items()):
-        held = np.asarray([value for value in of if not math.isnan(value)], dtype=float)
-        counts, _ = np.histogram(held, edges)
+        sample = np.asarray([value for value in of if not math.isnan(value)], dtype=float)
+        counts, _ = np.histogram(sample, edges)
         many = len(samples) > 1
         handles[name] = axes.bar(
             edges[:-1],
@@ -198,10 +198,10 @@ def histogram(axes: Any, samples: Series, look: Look) -> Handles:
 
 def boxes(axes: Any, samples: Series, look: Look) -> Handles:
     """Median, quartiles, whiskers of 1.5 times their distance, and what lies beyond; few samples are shown too."""
-    held = [[value for value in of if not math.isnan(value)] for of in samples.values()]
+    groups = [[value for value in of if not math.isnan(value)] for of in samples.values()]
     drawn = axes.boxplot(
-        held,
-        positions=range(len(held)),
+        groups,
+        positions=range(len(groups)),
         widths=0.5,
         patch_artist=True,
         orientation="horizontal" if look.horizontal else "vertical",
@@ -215,8 +215,8 @@ def boxes(axes: Any, samples: Series, look: Look) -> Handles:
         box.set_facecolor(tint(colour(place), 0.45))
         box.set_edgecolor(colour(place))
     if look.values:
-        places = decimals([value for of in held for value in of])
-        for place, of in enumerate(held):
+        places = decimals([value for of in groups for value in of])
+        for place, of in enumerate(groups):
             median = (
                 sorted(of)[len(of) // 2] if len(of) % 2 else sum(sorted(of)[len(of) // 2 - 1 : len(of) // 2 + 1]) / 2
             )
@@ -259,8 +259,8 @@ def heat_map(
     axes.invert_yaxis()
     categories(axes, columns, width=look.width * 0.72)
     categories(axes, rows, horizontal=True)
-    axes.set_xticks([tick + 0.5 for tick in axes.get_xticks()], [each.get_text() for each in axes.get_xticklabels()])
-    axes.set_yticks([tick + 0.5 for tick in axes.get_yticks()], [each.get_text() for each in axes.get_yticklabels()])
+    axes.set_xticks([tick + 0.5 for tick in axes.get_xticks()], [label.get_text() for label in axes.get_xticklabels()])
+    axes.set_yticks([tick + 0.5 for tick in axes.get_yticks()], [label.get_text() for label in axes.get_yticklabels()])
     axes.tick_params(length=0, labelsize=TICK)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -300,7 +300,7 @@ def _trend(axes: Any, x: Sequence[float], y: Sequence[float], shade: str, look: 
     pairs = np.asarray([(a, b) for a, b in zip(x, y, strict=True) if not (math.isnan(a) or math.isnan(b))])
     if len(pairs) < 2 or np.ptp(pairs[:, 0]) == 0:
         return
-    logs = [asked and bool((pairs[:, i] > 0).all()) for i, asked in enumerate((look.log_x, look.log_y))]
+    logs = [is_log and bool((pairs[:, i] > 0).all()) for i, is_log in enumerate((look.log_x, look.log_y))]
     scaled = [np.log10(pairs[:, i]) if logs[i] else pairs[:, i] for i in range(2)]
     slope, start = np.polyfit(scaled[0], scaled[1], 1)
     ends = np.linspace(scaled[0].min(), scaled[0].max(), 50)
@@ -309,10 +309,10 @@ def _trend(axes: Any, x: Sequence[float], y: Sequence[float], shade: str, look: 
     axes.plot(*drawn, color=shade, linewidth=1.4, linestyle=(0, (5, 2)), zorder=2)
 
 
-def _bins(every: Any, low: float, high: float) -> int:
+def _bins(values: Any, low: float, high: float) -> int:
     """Freedman and Diaconis's width, between 6 and 40 bins."""
     import numpy as np
 
-    first, third = np.percentile(every, [25, 75])
-    width = 2 * (third - first) / len(every) ** (1 / 3)
+    first, third = np.percentile(values, [25, 75])
+    width = 2 * (third - first) / len(values) ** (1 / 3)
     return int(min(40, max(6, math.ceil((high - low) / width)))) if width > 0 else 10

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Kind", "Wish", "read_intent"]
+__all__ = ["Kind", "PlotIntent", "read_intent"]
 
 Kind = Literal["bar", "line", "histogram", "scatter", "box", "heat map"]
 
@@ -23,7 +23,7 @@ BARE = r"""([^,;.()\n"']{1,60}?)(?=\s*(?:[,;.()\n]|$|\band\b|\bwith\b|\bon the\b
 
 
 @dataclass(frozen=True)
-class Wish:
+class PlotIntent:
     """None where the intent says nothing."""
 
     kind: Kind | None
@@ -44,23 +44,23 @@ class Wish:
     baseline: float | None
 
 
-def read_intent(intent: str) -> Wish:
+def read_intent(intent: str) -> PlotIntent:
     """What is asked for, in English; of two kinds of chart the one named first."""
     text = " ".join(intent[:4000].split())
     low = text.lower()
-    return Wish(
+    return PlotIntent(
         kind=_kind(low),
-        values=_asked(
+        values=_is_requested(
             low,
             r"value labels?|data labels?|label(?:l?ed|s)? (?:each|the|every|all) (?:bars?|points?|values?)"
             r"|annotat\w+|(?:show|with|display|print)\w* (?:the |exact |numeric(?:al)? )*(?:values|numbers)",
         )
         or False,
-        legend=_asked(low, r"legends?|key box"),
-        grid=_asked(low, r"grid ?(?:lines?)?\b"),
-        title=_named(text, r"titled?|headed|heading"),
-        x_label=_named(text, r"x[- ]?(?:axis|label)(?: label(?:l?ed)?)?"),
-        y_label=_named(text, r"y[- ]?(?:axis|label)(?: label(?:l?ed)?)?"),
+        legend=_is_requested(low, r"legends?|key box"),
+        grid=_is_requested(low, r"grid ?(?:lines?)?\b"),
+        title=_label(text, r"titled?|headed|heading"),
+        x_label=_label(text, r"x[- ]?(?:axis|label)(?: label(?:l?ed)?)?"),
+        y_label=_label(text, r"y[- ]?(?:axis|label)(?: label(?:l?ed)?)?"),
         log_x=bool(
             re.search(r"log(?:arithmic)?(?:[- ]scaled?)?(?: on the)? x|log-log|x[- ]axis (?:\w+ ){0,3}log", low)
         ),
@@ -91,24 +91,24 @@ def _kind(low: str) -> Kind | None:
         for rank, (kind, pattern) in enumerate(KINDS)
         for match in re.finditer(rf"\b(?:{pattern})\b", low)
     ]
-    exact = [each for each in found if re.search(r"chart|plot|graph|map|histogram|scatter|matri", each[3])]
+    exact = [match for match in found if re.search(r"chart|plot|graph|map|histogram|scatter|matri", match[3])]
     return min(exact or found)[2] if found else None
 
 
-def _asked(low: str, pattern: str) -> bool | None:
+def _is_requested(low: str, pattern: str) -> bool | None:
     """Asked for, asked to be left out, or not spoken of."""
     if re.search(rf"\b(?:no|without|omit|hide|remove|drop)(?: (?:the|a|any|all))? (?:{pattern})", low):
         return False
     return True if re.search(rf"\b(?:{pattern})", low) else None
 
 
-def _named(text: str, what: str) -> str | None:
+def _label(text: str, keywords: str) -> str | None:
     """What follows such as `x-axis:`; without quotes, up to the next comma or full stop."""
     for ending in (QUOTED, BARE):
         link = (
             r"\s*(?:is|as|of|shows?|should be|for|=|:)?\s*" if ending is QUOTED else r"\s*(?:is|shows?|=|:)\s*(?:the )?"
         )
-        match = re.search(rf"\b(?:{what}){link}{ending}", text, re.IGNORECASE)
+        match = re.search(rf"\b(?:{keywords}){link}{ending}", text, re.IGNORECASE)
         if match and not re.search(r"\blog", match[1].lower()):
             return match[1].strip()
     return None
