@@ -39,7 +39,7 @@ def opened(figure: Figure) -> Image.Image:
     ],
 )
 def test_the_automatic_grid(count: int, grid: tuple[int, int]):
-    assert composite.grid_shape("auto", count) == composite.grid("AUTO", count) == grid
+    assert composite.grid_shape("auto", count) == composite.grid_shape("AUTO", count) == grid
 
 
 def test_the_size_is_that_of_columns_labels_and_spacing():
