@@ -126,16 +126,17 @@ async def read_body(
         BudgetExceeded: The server's budget does not allow it.
         ClientDisconnected: The client left first.
     """
-    chunks, size = list[bytes](), 0
-    async for chunk in body_chunks(receive):
+    chunks, size, more = list[bytes](), 0, True
+    while more and size <= limit + drain:
+        message = await receive()  # not body_chunks: a generator costs as much as the rest of a small body
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
-        if size > limit:
-            if size > limit + drain:
-                break
-            continue
-        if reservation is not None:
-            reservation.add(len(chunk))
-        chunks.append(chunk)
+        if size <= limit:
+            if reservation is not None:
+                reservation.add(len(chunk))
+            chunks.append(chunk)
     if size > limit:
         raise BodyTooLarge(limit)
     return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""`bananastand conform`: hold any implementation of a provider to its contract. The checks are the mocks' own."""
+"""`bananastand conform`: check any implementation of a provider against its contract."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import typer
 from ._ends import USAGE, fail
 
 if TYPE_CHECKING:
-    from bananastand_mocks.conformance import Outcome
+    from bananastand_mocks.conformance import CheckOutcome
 
 __all__ = ["conform"]
 
-# The environment variables of a key and of an admin's.
-KEYS = {
+KEYS = {  # the environment variables of a key and of an admin's key
     "bananadev": ("LOWCODEAPI_TOKEN", None),
     "falai": ("LOWCODEAPI_TOKEN", None),
     "banana-native": ("BANANA_API_KEY", None),
@@ -49,9 +48,9 @@ def conform(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one answer.")] = 60.0,
     patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a rate limit or a task.")] = 120.0,
 ) -> None:
-    """Hold what answers at a URL to a provider's contract, in any language, a live service included.
+    """Check what answers at a URL against a provider's contract: a program in any language, or the live service.
 
-    Only reads unless told to --write. Exit status 0 if every check passed, 1 if one did not or nothing answers.
+    Only reads unless --write is given. Exit status 0 if every check passed, 1 if one did not or nothing answers.
     """
     if provider not in KEYS:
         fail(f"there is no provider {provider}; there are {', '.join(KEYS)}", USAGE)
@@ -60,11 +59,11 @@ def conform(
     if not key:
         fail(f"no key for {provider}: give --key, or set {variable}", USAGE)
     admin_key = admin_key or (os.environ.get(admin_variable) if admin_variable else None)
-    named = {name: value for name, _, value in (each.partition("=") for each in use or ())}
+    named = {name: value for name, _, value in (pair.partition("=") for pair in use or ())}
     if not all(named.values()):
         fail("--use wants NAME=VALUE", USAGE)
     try:
-        from bananastand_mocks.conformance import Unreachable
+        from bananastand_mocks.conformance import ServiceUnreachable
         from bananastand_mocks.conformance import conform as checks
         from bananastand_mocks.conformance.report import as_diff, as_json, as_junit
     except ImportError as error:
@@ -72,37 +71,37 @@ def conform(
     options = {"key": key, "admin_key": admin_key, "write": write, "timeout": timeout, "patience": patience}
     try:
         outcomes = list(checks(provider, base_url, use=named, **options))  # type: ignore[arg-type]
-    except Unreachable as error:
+    except ServiceUnreachable as error:
         fail(str(error))
     _table(provider, base_url, outcomes)
-    if diff and (told := as_diff(outcomes)):
-        typer.echo(f"\n--- contract of {provider}\n+++ {base_url}\n{told}")
+    if diff and (lines := as_diff(outcomes)):
+        typer.echo(f"\n--- contract of {provider}\n+++ {base_url}\n{lines}")
     if json_file is not None:
         report = as_json(provider, base_url, outcomes, write=write)
         json_file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if junit is not None:
         junit.write_text(as_junit(provider, outcomes), encoding="utf-8")
-    if any(each.result == "failed" for each in outcomes):
+    if any(outcome.result == "failed" for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def _table(provider: str, base_url: str, outcomes: list[Outcome]) -> None:
-    """A row for each operation, then the sum, then what failed and what was not asked."""
+def _table(provider: str, base_url: str, outcomes: list[CheckOutcome]) -> None:
+    """Print a row for each operation, the sum, what failed, and why checks were skipped."""
     from rich.console import Console
     from rich.table import Table
 
     console, table = Console(highlight=False, markup=False), Table("operation", "passed", "failed", "skipped")
-    for operation in dict.fromkeys(each.operation for each in outcomes):
-        counted = Counter(each.result for each in outcomes if each.operation == operation)
-        table.add_row(operation, *(str(counted[result] or "-") for result in ("passed", "failed", "skipped")))
+    for operation in dict.fromkeys(outcome.operation for outcome in outcomes):
+        counts = Counter(outcome.result for outcome in outcomes if outcome.operation == operation)
+        table.add_row(operation, *(str(counts[result] or "-") for result in ("passed", "failed", "skipped")))
     console.print(table)
-    counted = Counter(each.result for each in outcomes)
-    told = ", ".join(f"{counted[result]} {result}" for result in ("passed", "failed", "skipped"))
-    console.print(f"{provider} at {base_url}: {told}", soft_wrap=True)
-    for each in outcomes:
-        for part in each.differences:
-            line = f"{each.operation}, {each.title}: {part.where} is {part.answer}; the contract has {part.contract}"
-            console.print(line, soft_wrap=True)
-    for reason, count in Counter(each.reason for each in outcomes if each.reason).items():
-        told = "writes, which only --write does" if reason == "writes" else reason
-        console.print(f"{count} not asked: {told}", soft_wrap=True)
+    counts = Counter(outcome.result for outcome in outcomes)
+    summary = ", ".join(f"{counts[result]} {result}" for result in ("passed", "failed", "skipped"))
+    console.print(f"{provider} at {base_url}: {summary}", soft_wrap=True)
+    for outcome in outcomes:
+        for part in outcome.differences:
+            place = f"{outcome.operation}, {outcome.title}: {part.where}"
+            console.print(f"{place} is {part.answer}; the contract has {part.contract}", soft_wrap=True)
+    for reason, count in Counter(outcome.reason for outcome in outcomes if outcome.reason).items():
+        text = "writes, which only --write does" if reason == "writes" else reason
+        console.print(f"{count} not asked: {text}", soft_wrap=True)

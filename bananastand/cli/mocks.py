@@ -1,4 +1,4 @@
-"""`bananastand mocks`: all mock servers on one port; `bananastand coverage`: what of them was called."""
+"""`bananastand mocks` serves all mocks on one port; `bananastand coverage` shows which operations were called."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ def mocks(
     world: Annotated[
         Literal["development", "documents", "empty"], typer.Option(help="What the world of the fixed keys holds.")
     ] = "development",
-    time: Annotated[Literal["real", "virtual"], typer.Option(help="A virtual clock moves only when told.")] = "real",
+    time: Annotated[
+        Literal["real", "virtual"], typer.Option(help="A virtual clock moves only when it is advanced.")
+    ] = "real",
     speed: Annotated[
-        float, typer.Option(min=0.001, max=1e6, help="How much faster than the wall's the real clock runs.")
+        float, typer.Option(min=0.001, max=1e6, help="How many times faster than real time the real clock runs.")
     ] = 1.0,
     allow_webhook: Annotated[
         list[str] | None,
@@ -57,7 +59,7 @@ def mocks(
         str | None, typer.Option(envvar="BANANASTAND_VLM_MODEL", help="The model where a request names none.")
     ] = None,
 ) -> None:
-    """Serve the mocks of all providers, on this machine alone unless told, with fixed keys, until Ctrl-C.
+    """Serve the mocks of all providers with fixed keys, by default on this machine alone, until Ctrl-C.
 
     The index page lists addresses, keys and contracts.
     """
@@ -107,7 +109,7 @@ def coverage(
     url: Annotated[str, typer.Option(help="Where the mocks listen.")] = f"http://{HOST}:8750",
     world: Annotated[str, typer.Option(help="The world's name.")] = "default",
 ) -> None:
-    """Show which operations of the running mocks were called, with which answers."""
+    """Show which operations of the running mocks were called, and with which statuses they answered."""
     from urllib.error import URLError
     from urllib.request import urlopen
 
@@ -115,13 +117,13 @@ def coverage(
         with urlopen(f"{url.rstrip('/')}/_stand/worlds/{world}/coverage.txt", timeout=10) as answer:
             typer.echo(answer.read().decode(), nl=False)
     except (URLError, ValueError) as error:
-        fail(f"{url} does not tell: {error}; are the mocks running?")
+        fail(f"cannot read the coverage from {url}: {error}; are the mocks running?")
 
 
 def _welcome(server: Server, port: int) -> None:
     typer.secho("Bananastand mocks", bold=True, nl=False)
     typer.echo(f" at http://{HOST}:{port}/  (control plane: /_stand/)")
-    for each in server.providers.values():
-        typer.echo(f"  {each.title:<28} http://{HOST}:{port}{each.mount}")
+    for provider in server.providers.values():
+        typer.echo(f"  {provider.title:<28} http://{HOST}:{port}{provider.mount}")
     for kind, secrets in server.worlds.default.credentials.items():
         typer.echo(f"  key for {kind:<20} {secrets[0]}")

@@ -22,7 +22,7 @@ from werkzeug import Request, Response
 
 import bananastand_mocks
 from banana_paper import DIAGRAM, PLOT, Caller
-from bananastand_mocks.kernel.journal import Deliveries
+from bananastand_mocks.kernel.deliveries import Deliveries
 from bananastand_mocks.running import Endpoint, MockSession
 from contracts import contract, errors
 from paper_pdf import paper

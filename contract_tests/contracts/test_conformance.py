@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from werkzeug import Request, Response
 
 from bananastand.cli._app import build
-from bananastand_mocks.conformance import Difference, Outcome, Unreachable, conform
-from bananastand_mocks.conformance.outcome import normal
+from bananastand_mocks.conformance import CheckOutcome, ContractDifference, ServiceUnreachable, conform
+from bananastand_mocks.conformance.outcome import normalize
 from bananastand_mocks.conformance.plan import FILES as OURS
-from bananastand_mocks.conformance.plan import steps
+from bananastand_mocks.conformance.plan import load_steps
 from bananastand_mocks.conformance.report import as_diff, as_junit
 from bananastand_mocks.providers import build as served
 from contracts import FILES, contract, operations
@@ -31,7 +31,7 @@ def run(*words: str) -> Any:
     return CliRunner().invoke(build(), ["conform", *words], env={"COLUMNS": "200"})
 
 
-def all_of(stand: Any, provider: str, **options: Any) -> list[Outcome]:
+def all_of(stand: Any, provider: str, **options: Any) -> list[CheckOutcome]:
     stand.tasks.finish_immediately()
     stand.limits.unset("gobananas")  # sixty a minute, and the test's minute never ends
     at = stand.endpoint(provider)
@@ -65,8 +65,8 @@ def test_without_write_only_gets_are_sent(provider: str, stand: Any) -> None:
 def test_nothing_is_changed_or_deleted_but_what_was_made_in_the_run(provider: str) -> None:
     """What a GET found is somebody's, on a live service."""
     methods = {each.spec.get("operationId"): each.method for each in operations(contract(provider))}
-    found = {name for step in steps(provider) if methods[step.call] == "get" for name in step.keep}
-    for step in steps(provider):
+    found = {name for step in load_steps(provider) if methods[step.call] == "get" for name in step.keep}
+    for step in load_steps(provider):
         if methods[step.call] in ("put", "patch", "delete") or "delete" in step.call or "stop" in step.call:
             named = set(re.findall(r"\{(\w+)\}", f"{dict(step.parameters)} {step.body}"))
             assert named & found == set(), step
@@ -75,7 +75,7 @@ def test_nothing_is_changed_or_deleted_but_what_was_made_in_the_run(provider: st
 def test_contracts_and_plans_are_those_of_the_same_names() -> None:
     assert OURS == FILES
     for name in FILES:
-        assert {each.call for each in steps(name)} <= {
+        assert {each.call for each in load_steps(name)} <= {
             each.spec.get("operationId") for each in operations(contract(name))
         }
 
@@ -88,7 +88,7 @@ def test_a_mock_that_begins_to_lie_is_caught(stand: Any) -> None:
     outcomes = conform("paperbanana", at.base_url, key=at.key, admin_key=at.admin_key, write=True, patience=0.2)
     failed = [each for each in outcomes if each.result == "failed"]
 
-    assert Difference("body.status", "completed", "failed") in failed[0].differences
+    assert ContractDifference("body.status", "completed", "failed") in failed[0].differences
     assert {each.operation for each in failed} == {"get_task", "get_task_image", "create_composite"}
 
 
@@ -153,7 +153,7 @@ def profile(httpserver: HTTPServer, body: Any, status: int = 200, kind: str = "a
     httpserver.expect_request("/api/profile").respond_with_data(text, status, LIMITS, content_type=kind)
 
 
-def told(differences: tuple[Difference, ...]) -> dict[str, tuple[str, str]]:
+def told(differences: tuple[ContractDifference, ...]) -> dict[str, tuple[str, str]]:
     return {each.where: (each.contract, each.answer) for each in differences}
 
 
@@ -253,7 +253,7 @@ def test_a_server_that_forgets_is_named(httpserver: HTTPServer) -> None:
 
     assert told(found(httpserver, "create_character", write=True)) == {}
     assert told(found(httpserver, "update_character", write=True)) == {"body.description": ("an old one", "nothing")}
-    assert found(httpserver, "get_character", write=True)[0] == Difference("status", "200", "404")
+    assert found(httpserver, "get_character", write=True)[0] == ContractDifference("status", "200", "404")
 
 
 def test_a_picture_that_is_none_is_named(httpserver: HTTPServer) -> None:
@@ -282,7 +282,7 @@ def test_a_limit_is_waited_for(httpserver: HTTPServer) -> None:
 def test_an_address_where_nobody_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Unreachable, match=f"nothing answers at {url}"):
+    with pytest.raises(ServiceUnreachable, match=f"nothing answers at {url}"):
         list(conform("paperbanana", url, **PB))
 
     done = run("--base-url", url, "--provider", "paperbanana", "--key", "pb_0")
@@ -389,14 +389,14 @@ def test_ids_and_times_are_shown_by_their_kind() -> None:
         "2026-01-02T03:04:05.678Z 2026-01-02 0b5f4d0c-8d0e-4a53-9a53-2c7f1f1f7a11 http://127.0.0.1:8750/a"
         " pb_0123456789abcdef0123456789abcdef 1735689600 1735689600123 42 deadbeef facade"
     )
-    assert normal(text) == (
+    assert normalize(text) == (
         "<time> <date> <uuid> <host>/a pb_0123456789abcdef0123456789abcdef <unix time> <unix time> 42 deadbeef facade"
     ).replace("pb_0123456789abcdef0123456789abcdef", "pb_<id>")
-    assert len(normal("a" * 1000)) == 160
+    assert len(normalize("a" * 1000)) == 160
 
 
 def test_junit_holds_what_xml_cannot() -> None:
-    outcome = Outcome("a", "its success", "GET /", 200, (Difference("body", "JSON", "\x00\x1b<&"),))
+    outcome = CheckOutcome("a", "its success", "GET /", 200, (ContractDifference("body", "JSON", "\x00\x1b<&"),))
 
     assert ElementTree.fromstring(as_junit("gobananas", [outcome]))[0][0].text == (
         "@@ a, its success (GET /) @@\n- body: JSON\n+ body: ??<&"

@@ -23,11 +23,11 @@ class Asked:
         self.sent, self.status, self.json = list[Any](), status, json
         monkeypatch.setattr(forward, "post", self)
 
-    async def __call__(self, url: str, **words: Any) -> forward.AppAnswer:
+    async def __call__(self, url: str, **words: Any) -> forward.AppResponse:
         self.sent.append((url, words))
         if isinstance(self.json, Exception):
             raise self.json
-        return forward.AppAnswer(self.status, "application/json", b"", self.json)
+        return forward.AppResponse(self.status, "application/json", b"", self.json)
 
 
 def ask(question: Question | None = None, **options: Any) -> str:
@@ -96,7 +96,7 @@ def test_who_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         (200, {"choices": [{"message": {"content": " \n"}}]}, "the VLM answered without a text"),
         (200, {"choices": [{"message": {"content": 5}}]}, "the VLM answered without a text"),
         (200, [], "the VLM answered without a text"),
-        (200, forward.Unreachable("ConnectError"), "the VLM does not answer: ConnectError"),
+        (200, forward.AppUnreachable("ConnectError"), "the VLM does not answer: ConnectError"),
     ],
 )
 def test_what_goes_wrong(status: int, json: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:

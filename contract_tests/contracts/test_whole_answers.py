@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from bananastand_mocks.conformance import conform
-from bananastand_mocks.conformance.judge import Got
-from bananastand_mocks.conformance.wire import Wire
+from bananastand_mocks.conformance.judge import ReceivedResponse
+from bananastand_mocks.conformance.session import ConformanceSession
 from bananastand_mocks.running import MockSession
 from contracts import FILES
 from kept import kept
@@ -44,14 +44,14 @@ class Heard:
         self.answers: list[dict[str, Any]] = []
         self._secrets = secrets
 
-    def note(self, method: str, url: str, got: Got) -> None:
+    def note(self, method: str, url: str, got: ReceivedResponse) -> None:
         """One exchange."""
         headers = {name: self._plain(value) for name, value in sorted(got.headers.items()) if HEADERS.fullmatch(name)}
         self.answers.append(
             {"asked": f"{method} {self._plain(url)}", "status": got.status, "headers": headers, "body": self._body(got)}
         )
 
-    def _body(self, got: Got) -> Any:
+    def _body(self, got: ReceivedResponse) -> Any:
         kind = got.headers.get("content-type", "")
         if kind.startswith(("image/", "application/pdf", "application/octet-stream")):
             return None
@@ -72,14 +72,16 @@ def test_answers_are_what_they_were(provider: str, stand: MockSession, monkeypat
     stand.limits.unset("gobananas")
     at = stand.endpoint(provider)
     heard = Heard({value: mark for name, mark in MARKS.items() if (value := getattr(at, name))})
-    send = Wire.send
+    send = ConformanceSession.send
 
-    def listening(self: Wire, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Got:
+    def listening(
+        self: ConformanceSession, method: str, url: str, headers: Mapping[str, str], content: bytes | None
+    ) -> ReceivedResponse:
         got = send(self, method, url, headers, content)
         heard.note(method, url, got)
         return got
 
-    monkeypatch.setattr(Wire, "send", listening)
+    monkeypatch.setattr(ConformanceSession, "send", listening)
     list(conform(provider, at.base_url, key=at.key, admin_key=at.admin_key or None, patience=20, write=True))
 
     assert heard.answers == [kept(provider, f"{number:03}", now) for number, now in enumerate(heard.answers)]

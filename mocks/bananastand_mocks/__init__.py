@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RunningServer", "Server", "create_app", "start"]
 
-PLACES = {"Server": "server", "create_app": "server", "RunningServer": "running", "start": "running"}
+MODULES = {"Server": "server", "create_app": "server", "RunningServer": "running", "start": "running"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is asked for: pytest loads this package in every run."""
-    if name not in PLACES:
+    """Import a name on first use, because pytest loads this package in every run."""
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".{PLACES[name]}", __name__), name)
+    return getattr(import_module(f".{MODULES[name]}", __name__), name)

@@ -1,7 +1,7 @@
-"""pytest fixtures: `stand` is a world of the test's own; `bananadev` and the like say where to call it, and how.
+"""pytest fixtures: `stand` is the test's own world; `bananadev` and the like are the providers' addresses in it.
 
-One server for each process of a test run, on a free port, started when the first test asks for it. Nothing is imported
-before that: pytest loads this module in every run of everybody who has the package.
+Each process of a test run has one server on a free port, started for the first test that needs it. Nothing is imported
+before, because pytest loads this module in every run where the package is installed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def mock_server() -> Iterator[RunningServer]:
 
 @pytest.fixture
 def stand(mock_server: RunningServer) -> Iterator[MockSession]:
-    """A fresh world: virtual clock, seed 0. The test fails if an answer in it was against its contract."""
-    fresh = mock_server.stand()
-    yield fresh
-    breaches = fresh.world.breaches
-    mock_server.asgi.worlds.remove(fresh.world)
+    """A new world with a virtual clock and seed 0. The test fails if a response in it did not fit its contract."""
+    session = mock_server.stand()
+    yield session
+    breaches = session.world.breaches
+    mock_server.asgi.worlds.remove(session.world)
     assert not breaches, "the mock answered against its own contract: " + "; ".join(breaches)
 
 

@@ -1,4 +1,4 @@
-"""The providers by name. Imports one only when it is asked for."""
+"""Builds the providers by name; a provider is imported when it is built."""
 
 from __future__ import annotations
 
@@ -23,19 +23,28 @@ def build(
     images: str | None = None,
     vlm: Vlm | None = None,
 ) -> list[Provider]:
-    """The providers of these names; those of Banana.dev share one runtime. Raises ValueError for an unknown name.
+    """Build providers; those of Banana.dev share one runtime.
 
-    `webhooks` are addresses that may be posted to beside those of this machine; `images` is the address of a Potassium
-    app that paints the images of Go Bananas!, which else are drawn; `vlm` is asked what PaperBanana's figures show.
+    Args:
+        names: Of `NAMES`.
+        runtime: What runs Banana.dev's models; by default they are pretended.
+        webhooks: Addresses beside this machine's that PaperBanana may post to.
+        images: The address of a Potassium app that paints the images of Go Bananas!; by default they are drawn.
+        vlm: The language model that says what PaperBanana's figures show; by default rules read the texts.
+
+    Raises:
+        ValueError: There is no provider of one of the names.
     """
     if {"bananadev", "banana-native"} & set(names) and runtime is None:
         from .bananadev.runtime import InstantRuntime
 
         runtime = InstantRuntime()
-    return [_one(name, runtime, webhooks, images, vlm) for name in names]
+    return [_build_one(name, runtime, webhooks, images, vlm) for name in names]
 
 
-def _one(name: str, runtime: Runtime | None, webhooks: Iterable[str], images: str | None, vlm: Vlm | None) -> Provider:
+def _build_one(
+    name: str, runtime: Runtime | None, webhooks: Iterable[str], images: str | None, vlm: Vlm | None
+) -> Provider:
     match name:
         case "bananadev":
             from .bananadev import BananaDevUpstream

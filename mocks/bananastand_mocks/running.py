@@ -1,4 +1,4 @@
-"""A server of the mocks in a thread of this process, for tests, unittest and notebooks. Knows no operation."""
+"""Runs a server of the mocks in a thread of this process, for tests and notebooks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .kernel.clock import Clock
 from .kernel.coverage import Coverage
 from .kernel.faults import Faults
 from .kernel.journal import Journal
-from .kernel.limits import Limits
+from .kernel.limits import RateLimits
 from .kernel.provider import Provider
 from .kernel.tasks import Tasks
 from .kernel.world import World
@@ -43,12 +43,18 @@ KEYS = {
     "paperbanana": "paperbanana",
 }
 ADMIN_KEYS = {"paperbanana": "paperbanana-admin"}
-PATIENCE = 30.0  # seconds for a start
+START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a provider answers, a key that it takes, and its admin's key where there is one."""
+    """Where a provider answers.
+
+    Attributes:
+        base_url: The address.
+        key: A valid key.
+        admin_key: A valid key of its admin; empty for a provider without one.
+    """
 
     base_url: str
     key: str
@@ -56,7 +62,7 @@ class Endpoint:
 
 
 class MockSession:
-    """One world of a running server, in the hands of a test."""
+    """One world of a running server, as a test uses it."""
 
     def __init__(self, server: RunningServer, world: World) -> None:
         self._server, self.world = server, world
@@ -82,7 +88,7 @@ class MockSession:
         return self.world.journal
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> RateLimits:
         """Rate limits: `stand.limits.set("bananadev", calls=10, seconds=60)`."""
         return self.world.limits
 
@@ -92,17 +98,26 @@ class MockSession:
         return self.world.coverage
 
     def endpoint(self, provider: str) -> Endpoint:
-        """Where a provider answers in this world alone, and this world's key."""
+        """Return where a provider answers in this world, with this world's key. Raises KeyError for an unserved one."""
         mount = self._server.provider(provider).mount
         return _endpoint(f"{self._server.url}/w/{self.world.name}{mount}", provider, self.world)
 
     def reset(self, **options: Any) -> None:
-        """Begin anew; `kind` and `seed` as for a new world."""
+        """Start the world anew; `kind` and `seed` as for a new world."""
         self._server.asgi.worlds.reset(self.world, **options)
 
 
 class RunningServer:
-    """A started server; stop it, or use it in a `with`."""
+    """A server that listens on 127.0.0.1 and is started when it is made; stop it, or use it in a `with`.
+
+    Args:
+        asgi: What it serves.
+        port: Where it listens; 0 for a free port.
+        limits: The limits of its connections.
+
+    Raises:
+        RuntimeError: It did not start.
+    """
 
     def __init__(self, asgi: Server, port: int = 0, limits: ConnectionLimits | None = None) -> None:
         self.asgi = asgi
@@ -119,7 +134,7 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        """The address of the index page, without a slash at its end."""
+        """The address of the index page, without a final slash."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -128,19 +143,19 @@ class RunningServer:
         return MockSession(self, self.asgi.worlds.default)
 
     def stand(self, *, kind: Kind = "development", seed: int | None = 0, virtual: bool = True) -> MockSession:
-        """A new world of its own. `seed` 0 makes tests repeat themselves; None draws one."""
+        """Make a new world. With the same `seed` a test repeats itself; None draws one."""
         return MockSession(self, self.asgi.worlds.create(kind=kind, seed=seed, virtual=virtual))
 
     def endpoint(self, provider: str) -> Endpoint:
-        """Where a provider answers in the world of the well-known keys."""
+        """Return where a provider answers in the world of the well-known keys. Raises KeyError for an unserved one."""
         return _endpoint(f"{self.url}{self.provider(provider).mount}", provider, self.asgi.worlds.default)
 
     def provider(self, name: str) -> Provider:
-        """The provider of that name. Raises KeyError where it is not served."""
-        return {each.name: each for each in self.asgi.providers.values()}[name]
+        """Return the provider of that name. Raises KeyError where it is not served."""
+        return {provider.name: provider for provider in self.asgi.providers.values()}[name]
 
     def stop(self) -> None:
-        """End it; answers under way have a second."""
+        """Stop the server; running responses have a second to end."""
         self._uvicorn.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -157,7 +172,7 @@ class RunningServer:
         self._uvicorn.run(sockets=[self._socket])
 
     def _wait(self) -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_SECONDS
         while not self._uvicorn.started:
             if not self._thread.is_alive() or time.monotonic() > until:
                 raise RuntimeError("the mock server did not start")
@@ -174,7 +189,20 @@ def start(
     images: str | None = None,
     vlm: Vlm | None = None,
 ) -> RunningServer:
-    """Start the mocks in this process, all of them or those named, on a free port.
+    """Start the mocks in this process.
+
+    Args:
+        names: The providers, of `providers.NAMES`; all without any.
+        port: Where they listen; 0 for a free port.
+        kind: What the default world holds.
+        seed: Of the default world's ids and randomness; None draws one.
+        virtual: Whether its clock moves only when it is advanced.
+        runtime: What runs Banana.dev's models; by default they are pretended.
+        images: The address of a Potassium app that paints the images of Go Bananas!.
+        vlm: The language model that PaperBanana asks.
+
+    Raises:
+        ValueError: There is no provider of one of the names.
 
     >>> with bananastand_mocks.start() as server:
     ...     server.endpoint("bananadev").base_url

@@ -1,14 +1,13 @@
-"""All providers on one port: their mounts, the index page, the control plane. Knows no operation.
+"""All providers on one port.
 
 /lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /gobananas, /paperbanana    the providers
 /w/{world}/lowcodeapi/...                                  the same, in the world of that name
 /_stand/                                                   the control plane
-/                                                          what is served, with which keys
+/                                                          the index page: what is served, with which keys
 """
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -16,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bananastand.asgi.refusals import Dialect, Refusal, plain_json
+from bananastand.asgi.responses import send_response
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.json_body import dump
 from bananastand.contracts.response import JSON
 
-from .kernel.app import PINNED, ProviderApp, turning
+from .kernel.app import PINNED, ProviderApp, running_events
 from .kernel.journal import BUDGET
 from .kernel.state_file import StateFile
-from .kernel.world import World
 from .kernel.worlds import Kind, Worlds
 from .providers import NAMES, build
 
@@ -35,11 +34,32 @@ if TYPE_CHECKING:
 __all__ = ["RESERVED", "Server", "create_app", "create_apps", "dialect_of", "mount_of"]
 
 GATEWAY = "/lowcodeapi"
+GATEWAY_TYPE = b"application/json; charset=utf-8"
 RESERVED = ("/_stand",)  # answered also where there are too many connections
+POLICY_VIOLATION = 1008  # close code of a websocket
 
 
 class Server:
-    """An ASGI application. `worlds` is open to whoever runs it in process."""
+    """An ASGI application that serves providers, control plane and index page.
+
+    Args:
+        names: The providers, of `providers.NAMES`.
+        kind: What the default world holds.
+        seed: Of the default world's ids and randomness; drawn where it is None.
+        virtual: Whether its clock moves only when it is advanced.
+        speed: How many times faster than real time its real clock runs.
+        state: The file that stores the worlds; None for none.
+        hosts: Names beside localhost by which the control plane may be called.
+        runtime: What runs Banana.dev's models; by default they are pretended.
+        webhooks: Addresses beside this machine's that may be posted to.
+        images: The address of a Potassium app that paints the images of Go Bananas!.
+        vlm: The language model that PaperBanana asks.
+        strict: As for `HttpHandler`.
+
+    Attributes:
+        worlds: All worlds; who runs the server in process may change them.
+        providers: The providers by mount.
+    """
 
     def __init__(
         self,
@@ -62,14 +82,14 @@ class Server:
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
             self.state.restore(self.worlds)
-        self.providers = {each.mount: each for each in providers}
+        self.providers = {provider.mount: provider for provider in providers}
         self._apps, self._strict = dict[str, ProviderApp](), strict
         self._hosts = tuple(hosts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Find the provider by the beginning of the path, and the world too where the path names one."""
+        """Pass a request on to the provider at the beginning of its path, in the world that the path may name."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._lifespan(receive, send)
             return
         path: str = scope["path"]
         prefix, world = "", None
@@ -77,48 +97,49 @@ class Server:
             name, _, rest = path[3:].partition("/")
             world = self.worlds.named(name)
             if world is None:
-                await _say(scope, receive, send, 404, {"detail": f"there is no world {name}"})
+                await _answer(scope, receive, send, 404, {"detail": f"there is no world {name}"})
                 return
             prefix, path = f"/w/{name}", f"/{rest}"
         mount = mount_of(path)
         if (app := self.app(mount)) is not None:
-            inner = {**scope, "root_path": prefix + mount, PINNED: world}
-            await app(inner, receive, send)
+            await app({**scope, "root_path": prefix + mount, PINNED: world}, receive, send)
         elif path.startswith(GATEWAY):
-            status, body = _gateway(path)
-            await _say(scope, receive, send, status, body)
+            await _answer(scope, receive, send, *_gateway(path))
         elif prefix:
-            await _say(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
+            await _answer(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
         else:
             await self._control(scope, receive, send)
 
     def app(self, mount: str) -> ProviderApp | None:
-        """What answers there, made when first asked for."""
+        """Return the application at a mount, which is built on first use; None where nothing is mounted."""
         if mount not in self._apps and mount in self.providers:
             self._apps[mount] = ProviderApp(self.providers[mount], self.worlds, strict=self._strict)
         return self._apps.get(mount)
 
-    async def _live(self, receive: Any, send: Any) -> None:
-        """Keep the clocks turning from start to end."""
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        """Run due events from the server's start to its end."""
         await receive()
-        async with turning(self.worlds):
+        async with running_events(self.worlds):
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
 
     @cached_property
     def _control(self) -> Any:
-        """Control plane and index page; made when first asked for, because FastAPI takes its time over many routes."""
-        from .kernel.control import control_plane
-
-        app = control_plane(self.worlds, hosts=self._hosts)
-        app.get("/", include_in_schema=False)(self._index)
-        return app
-
-    async def _index(self) -> Any:
+        """Control plane and index page; built on first use, because FastAPI is slow to add many routes."""
         from fastapi.responses import HTMLResponse
 
-        return HTMLResponse(_page(self.providers.values(), self.worlds.default))
+        from .kernel.control import control_plane
+        from .kernel.pages import render
+
+        providers = list(self.providers.values())
+        app = control_plane(providers, self.worlds, hosts=self._hosts)
+
+        @app.get("/", include_in_schema=False, response_class=HTMLResponse)
+        async def index() -> str:
+            return render("index.html", providers=providers, credentials=self.worlds.default.credentials)
+
+        return app
 
 
 def create_app(
@@ -133,10 +154,21 @@ def create_app(
     journal: int = BUDGET,
     strict: bool = False,
 ) -> ProviderApp:
-    """One provider as an ASGI application of its own: one of `providers.NAMES`.
+    """Build one provider as an ASGI application of its own.
 
-    `keys` replace the well-known credentials, by kind, such as lowcodeapi, banana or fal. `journal` is its budget in
-    bytes, 0 for none. Raises ValueError for an unknown name.
+    Args:
+        name: One of `providers.NAMES`.
+        runtime: As for `Server`, like the next.
+        images: As for `Server`.
+        keys: Secrets that replace the well-known ones, by kind, such as lowcodeapi, banana or fal.
+        kind: What its world holds.
+        seed: As for `Server`, like the next.
+        virtual: As for `Server`.
+        journal: Bytes that the journal may hold; 0 for none.
+        strict: As for `HttpHandler`.
+
+    Raises:
+        ValueError: There is no provider of that name.
     """
     (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
@@ -150,35 +182,44 @@ def create_apps(
     lookup: Callable[[str, str], bool] | None = None,
     body_memory: int = 256 * 2**20,
 ) -> tuple[Worlds, dict[str, ProviderApp]]:
-    """Providers that share one world in real time, by mount, for a server that keeps its own keys and no journal.
+    """Build providers that share one world in real time, for a server with its own keys and without a journal.
 
-    `lookup` says whether a secret of a kind (lowcodeapi, banana) is valid. `body_memory` is for the bodies of all
-    requests that are not answered, in bytes. Raises ValueError for an unknown name.
+    Args:
+        names: Of `providers.NAMES`.
+        runtime: As for `Server`.
+        lookup: Whether a secret of a kind (lowcodeapi, banana) is valid.
+        body_memory: Bytes that the bodies of all unanswered requests may hold together.
+
+    Returns:
+        The worlds, and the applications by mount.
+
+    Raises:
+        ValueError: There is no provider of one of the names.
     """
     providers = build(names, runtime=runtime)
     worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup, body_memory=body_memory)
-    return worlds, {each.mount: ProviderApp(each, worlds) for each in providers}
+    return worlds, {provider.mount: ProviderApp(provider, worlds) for provider in providers}
 
 
 def dialect_of(providers: Mapping[str, Provider]) -> Dialect:
-    """How the server words what it refuses before a provider has the request: as the provider of the path does."""
+    """Return how the server words what it refuses before a provider sees the request: as the path's provider does."""
 
-    def worded(refusal: Refusal) -> tuple[str, bytes]:
+    def render(refusal: Refusal) -> tuple[str, bytes]:
         path = refusal.path
         if path.startswith("/w/"):
             path = f"/{path[3:].partition('/')[2]}"
         provider = providers.get(mount_of(path))
         if provider is None:
             return plain_json(refusal)
-        answer = provider.failure(None, Problem("fault", refusal.message, status=refusal.status))
-        body = answer.body if isinstance(answer.body, bytes) else dump(answer.body)
-        return provider.json_type if answer.content_type == JSON else answer.content_type, body
+        response = provider.failure(None, Problem("fault", refusal.message, status=refusal.status))
+        body = response.body if isinstance(response.body, bytes) else dump(response.body)
+        return provider.json_type if response.content_type == JSON else response.content_type, body
 
-    return worded
+    return render
 
 
 def mount_of(path: str) -> str:
-    """The first part of a path; the first two of a gateway's, where a stray & may follow without a slash."""
+    """Return the first part of a path, for a gateway's the first two; it is the mount of the path's provider."""
     parts = path.split("/", 3)
     if len(parts) < 2:  # the target of OPTIONS * is no path
         return ""
@@ -188,7 +229,7 @@ def mount_of(path: str) -> str:
 
 
 def _gateway(path: str) -> tuple[int, dict[str, Any]]:
-    """LowCodeAPI's own addresses, as its published source has them."""
+    """Return status and body of LowCodeAPI's own addresses, as its published source has them."""
     rest = path.removeprefix(GATEWAY).strip("/")
     if rest == "":
         return 200, {"res": {"message": "LowCodeAPI"}}
@@ -201,34 +242,10 @@ def _gateway(path: str) -> tuple[int, dict[str, Any]]:
     return 404, {"message": "Not Found"}
 
 
-async def _say(scope: Any, receive: Any, send: Any, status: int, body: dict[str, Any]) -> None:
+async def _answer(scope: Any, receive: Any, send: Any, status: int, body: dict[str, Any]) -> None:
+    """Answer a path that belongs to no provider; a websocket is refused."""
     if scope["type"] == "websocket":
         await receive()
-        await send({"type": "websocket.close", "code": 1008})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         return
-    raw = json.dumps(body, separators=(",", ":")).encode()
-    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(raw)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": raw})
-
-
-def _page(providers: Iterable[Provider], world: World) -> str:
-    rows = "".join(
-        f"<tr><td><a href=/_stand/contracts/{each.name}>{html.escape(each.title)}</a>"
-        f" (<a href={each.mount}/openapi.json>OpenAPI</a>)"
-        f"<td><code>{each.mount}</code><td>{html.escape(each.summary)}"
-        + "".join(f" <a href={each.mount}/{page}>/{page}</a>" for page in each.pages)
-        + f"<td>{len(each.contract.by_id)}"
-        for each in providers
-    )
-    keys = "".join(
-        f"<tr><td>{html.escape(kind)}<td><code>{html.escape(secrets[0])}</code>"
-        for kind, secrets in world.credentials.items()
-        if secrets
-    )
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Bananastand mocks</title><h1>Bananastand mocks</h1>"
-        f"<table><tr><th>API<th>at<th>what<th>operations{rows}</table>"
-        f"<h2>Keys</h2><table>{keys}</table>"
-        "<p>Each API's name leads to its reference. Tests use the <a href=/_stand/>control plane</a>.</p>"
-    )
+    await send_response(send, status, json.dumps(body, separators=(",", ":")).encode(), GATEWAY_TYPE)

@@ -107,7 +107,7 @@ def test_http_is_spoken_in_one_module_of_each_part() -> None:
         "bananastand.outbound",
         "bananastand.clients.client",
         "bananastand.clients.potassium",  # streams, which the providers do not
-        "bananastand_mocks.conformance.wire",
+        "bananastand_mocks.conformance.session",
         "bananastand.clients.platform",  # streams too
         "bananastand_mocks.forward",
     }

@@ -1,4 +1,4 @@
-"""The control plane, over HTTP and as an outsider sees it."""
+"""The control plane over HTTP."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def call(server: Any, method: str, target: str, body: Any = None, **headers: str
     return asyncio.run(ask(server, method, target, body, key=None, headers={**LOCAL, **headers}))
 
 
-def test_a_world_is_made_used_and_ended(server: Server) -> None:
-    made = call(server, "POST", "/_stand/worlds", {"name": "mine", "seed": 5})
-    token = made.json()["credentials"]["lowcodeapi"][0]
+def test_a_world_is_created_used_and_deleted(server: Server) -> None:
+    created = call(server, "POST", "/_stand/worlds", {"name": "mine", "seed": 5})
+    token = created.json()["credentials"]["lowcodeapi"][0]
     used = call(server, "GET", f"/w/mine/lowcodeapi/bananadev/v1/models?api_token={token}")
     foreign = call(server, "GET", f"/w/mine/lowcodeapi/bananadev/v1/models?api_token={TOKEN}")
-    told = call(server, "GET", "/_stand/worlds/mine").json()
-    ended = call(server, "DELETE", "/_stand/worlds/mine")
+    described = call(server, "GET", "/_stand/worlds/mine").json()
+    deleted = call(server, "DELETE", "/_stand/worlds/mine")
 
-    assert (made.status, used.status, foreign.status, ended.status) == (201, 200, 403, 204)
-    assert (told["seed"], told["calls"], told["prefix"]) == (5, 2, "/w/mine")
+    assert (created.status, used.status, foreign.status, deleted.status) == (201, 200, 403, 204)
+    assert (described["seed"], described["calls"], described["prefix"]) == (5, 2, "/w/mine")
     assert call(server, "GET", "/w/mine/banana/v1/projects").status == 404
     assert call(server, "GET", "/_stand/worlds/mine").json() == {"detail": "there is no world mine"}
     assert call(server, "DELETE", "/_stand/worlds/default").status == 409
@@ -65,7 +65,7 @@ def test_the_journal_is_read_verified_and_cleared(server: Server) -> None:
     calls = call(server, "GET", f"{world}/journal?operation=get_model").json()["calls"]
     verdict = call(server, "POST", f"{world}/journal/verify", {"expected": {"path": "/v1/models/VALUE"}}).json()
 
-    assert [each["path"] for each in calls] == ["/v1/models/value"]
+    assert [entry["path"] for entry in calls] == ["/v1/models/value"]
     assert calls[0]["query"] == {"api_token": "[redacted]"}
     assert verdict["verified"] is False
     assert verdict["near_misses"][0]["differences"] == [
@@ -76,7 +76,7 @@ def test_the_journal_is_read_verified_and_cleared(server: Server) -> None:
     assert call(server, "GET", f"{world}/journal").json() == {"calls": []}
 
 
-def test_a_world_travels_as_json_and_begins_anew(server: Server) -> None:
+def test_a_world_is_exported_reset_and_imported(server: Server) -> None:
     world = "/_stand/worlds/default"
     call(server, "POST", f"/lowcodeapi/bananadev/v1/deploy?api_token={TOKEN}", {"modelKey": "new", "source": "x"})
     exported = call(server, "GET", f"{world}/export").json()
@@ -88,7 +88,7 @@ def test_a_world_travels_as_json_and_begins_anew(server: Server) -> None:
     assert call(server, "POST", f"{world}/import", {"version": 7}).status == 422
 
 
-def test_settings_that_there_are_can_be_changed(server: Server) -> None:
+def test_existing_settings_can_be_changed(server: Server) -> None:
     world = "/_stand/worlds/default"
 
     assert call(server, "PATCH", f"{world}/settings", {"bananadev.hold_seconds": 0}).status == 200
@@ -114,21 +114,21 @@ def test_other_hosts_are_refused(server: Server, host: str) -> None:
     assert call(server, "GET", "/_stand/worlds", host=host).status == 403
 
 
-def test_pages_of_other_sites_are_refused_and_given_no_cors(server: Server) -> None:
+def test_pages_of_other_sites_are_refused_without_cors_headers(server: Server) -> None:
     foreign = call(server, "POST", "/_stand/worlds", {}, origin="http://evil.test")
     preflight = {"origin": "http://evil.test", "access-control-request-method": "POST"}
-    asked = call(server, "OPTIONS", "/_stand/worlds", **preflight)
+    preflighted = call(server, "OPTIONS", "/_stand/worlds", **preflight)
     own = call(server, "GET", "/_stand/worlds", origin="http://127.0.0.1:8750")
 
-    assert (foreign.status, asked.status, own.status) == (403, 403, 200)
-    assert not [name for answer in (foreign, asked, own) for name in answer.headers if name.startswith("access-")]
+    assert (foreign.status, preflighted.status, own.status) == (403, 403, 200)
+    assert not [name for answer in (foreign, preflighted, own) for name in answer.headers if name.startswith("access-")]
 
 
 def test_hosts_can_be_listed() -> None:
     assert call(Server(hosts=["stand.test"]), "GET", "/_stand/health", host="stand.test:1").json() == {"status": "ok"}
 
 
-def test_the_pages_say_what_there_is(server: Server) -> None:
+def test_the_pages_list_providers_operations_and_routes(server: Server) -> None:
     index = call(server, "GET", "/").content.decode()
     reference = call(server, "GET", "/_stand/").content.decode()
 
@@ -139,7 +139,7 @@ def test_the_pages_say_what_there_is(server: Server) -> None:
         page = call(server, "GET", f"/_stand/contracts/{provider}")
         assert f"/_stand/contracts/{provider}" in index
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        contract = next(each for each in server.worlds.providers if each.name == provider).contract
-        assert [name for name in contract.by_id if f"<h2 id={name}>" not in page.content.decode()] == []
+        contract = next(served for served in server.providers.values() if served.name == provider).contract
+        assert [name for name in contract.by_id if f'<h2 id="{name}">' not in page.content.decode()] == []
     assert TOKEN in index
     assert "POST /_stand/worlds/{name}/clock" in reference

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bananastand_mocks.kernel.guard import Guard
+from bananastand_mocks.kernel.control.guard import ControlGuard
 from bananastand_mocks.server import Server
 from tinymock import Response, ask
 
@@ -40,9 +40,9 @@ def call(
 def detail(answer: Response) -> str:
     assert answer.headers["content-type"] == "application/json"
     assert 400 <= answer.status < 500
-    told = answer.json()["detail"]
-    assert isinstance(told, str)
-    return told
+    message = answer.json()["detail"]
+    assert isinstance(message, str)
+    return message
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_wrong_value_is_a_4xx_that_names_its_field(
     assert shared.worlds.default.dump() == before
 
 
-def test_after_it_the_providers_still_answer(server: Server) -> None:
+def test_providers_still_answer_after_refused_settings(server: Server) -> None:
     for wrong in ({"bananadev.hold_seconds": "5"}, {"bananadev.routes": [1]}, {"bananadev.build_seconds": [1]}):
         detail(call(server, "PATCH", f"{WORLD}/settings", wrong))
     assert call(server, "POST", f"/lowcodeapi/bananadev/v1/run?api_token={TOKEN}", RUN).status == 200
@@ -132,17 +132,17 @@ def test_after_it_the_providers_still_answer(server: Server) -> None:
      b"[" * 5000 + b"]" * 5000, b'{"expected": ' + b'{"a": ' * 200 + b"1" + b"}" * 201],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/_stand/worlds", f"{WORLD}/clock", f"{WORLD}/import", f"{WORLD}/journal/verify"])
-def test_what_is_not_json_or_too_deep_is_400(shared: Server, path: str, raw: bytes) -> None:
+def test_a_body_that_is_not_json_or_too_deep_is_400(shared: Server, path: str, raw: bytes) -> None:
     answer = call(shared, "POST", path, raw)
 
     assert (answer.status, "body" in detail(answer)) == (400, True)
 
 
-def test_a_body_is_counted_while_it_arrives() -> None:
+def test_a_body_that_is_too_long_is_refused_while_it_arrives() -> None:
     async def never(scope: Any, receive: Any, send: Any) -> None:
-        raise AssertionError("the control plane is not asked")
+        raise AssertionError("the control plane is not called")
 
-    answer = call(Guard(never, most=1000), "POST", "/", chunks=[b" " * 600] * 3)
+    answer = call(ControlGuard(never, max_body=1000), "POST", "/", chunks=[b" " * 600] * 3)
 
     assert (answer.status, "longer than 1000 bytes" in detail(answer)) == (413, True)
 
@@ -173,7 +173,7 @@ WRONG = [None, True, -1, 10**30, "x", [1], {}, {"a": {"b": 1}}, [{}]]
 
 @pytest.mark.parametrize("field", [*EXPORTED, "clock.now", "clock.virtual", "clock.speed", "clock.pending"])
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
-def test_no_part_of_an_import_breaks_anything(shared: Server, field: str, wrong: Any) -> None:
+def test_a_damaged_import_is_refused_and_the_world_still_works(shared: Server, field: str, wrong: Any) -> None:
     world = shared.worlds.create("mine", seed=1)
     before = world.dump()
     state = json.loads(json.dumps(before))
@@ -232,7 +232,7 @@ JSONS = st.recursive(
 BODIES = st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), JSONS, max_size=4) | JSONS
 
 
-def test_every_route_of_the_control_plane_is_tried(shared: Server) -> None:
+def test_every_route_of_the_control_plane_is_fuzzed(shared: Server) -> None:
     described = call(shared, "GET", "/_stand/openapi.json").json()["paths"]
     known = {
         (method.upper(), path.replace("{name}", "default").replace("{provider}", "bananadev"))

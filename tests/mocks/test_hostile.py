@@ -1,8 +1,7 @@
-"""Everything hostile that hostile_corpus.py sends: a clear answer of the provider's within a second and 200 MB.
+"""Hostile calls of hostile_corpus.py: a clear response of the provider within a second and 200 MB.
 
-Both are measured call by call, in a process that does nothing else: the processor's time, and the most memory beyond
-what was taken before. The processor's time of a call doubles where other work shares the core, so what takes too long
-is measured again, and the shortest of three counts.
+Each call's CPU time and additional memory are measured in a process of its own. Because CPU time doubles where other
+work shares the core, a slow call is measured again, and the shortest of three times counts.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ EDIT = 2.0  # seconds for an edited picture: it is a new one of a megapixel, dra
 
 
 def calls(step: int) -> list[dict[str, Any]]:
-    """Every so manieth of them, as they went."""
+    """Return the measurements of every `step`th call."""
     done = subprocess.run(
         [sys.executable, SUPPORT / "hostile_corpus.py", str(step)],
         capture_output=True,
@@ -35,23 +34,23 @@ def calls(step: int) -> list[dict[str, Any]]:
 
 
 def overdue(found: list[dict[str, Any]]) -> list[str]:
-    """Those that took too long."""
-    return [each["name"] for each in found if each["seconds"] >= (EDIT if each["name"].endswith("edited") else SECONDS)]
+    """Return the names of the calls that took too long."""
+    return [item["name"] for item in found if item["seconds"] >= (EDIT if item["name"].endswith("edited") else SECONDS)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
-def test_each_is_answered_clearly_soon_and_in_little_memory(step: int):
+def test_every_hostile_call_is_answered_clearly_soon_and_in_little_memory(step: int) -> None:
     found = calls(step)
-    for each in found:
-        assert each["megabytes"] < MEGABYTES, each
-        assert each["status"] in (200, 202, 400, 401, 403, 404, 413, 422), each
-        assert (each["error"] != "") == (each["status"] >= 400 or each["task"] == "failed"), each
+    for item in found:
+        assert item["megabytes"] < MEGABYTES, item
+        assert item["status"] in (200, 202, 400, 401, 403, 404, 413, 422), item
+        assert (item["error"] != "") == (item["status"] >= 400 or item["task"] == "failed"), item
     assert len(found) > 150 / step
     slow = set(overdue(found))
     for _ in range(2):
         slow = slow and slow.intersection(overdue(calls(step)))
-    assert not slow, [each for each in found if each["name"] in slow]
-    refused = {each["name"] for each in found if each["name"].startswith("upload") and each["status"] == 400}
+    assert not slow, [item for item in found if item["name"] in slow]
+    refused = {item["name"] for item in found if item["name"].startswith("upload") and item["status"] == 400}
     if step == 1:  # all others of 8K are taken
         assert refused == {"upload: 8K JPEG, progressive", "upload: WebP of more", "upload: longer PNG"}

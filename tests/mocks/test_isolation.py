@@ -1,4 +1,4 @@
-"""Eight workers at once, each in a world of its own, and pytest's own workers: none sees what happens in another."""
+"""Eight threads and the workers of pytest-xdist, each in a world of its own: none sees what happens in another."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ import pytest
 
 @pytest.mark.parametrize("number", range(12))
 def test_alone(bananadev, stand, number):
-    asked = {"params": {"api_token": bananadev.key}}
-    httpx2.post(f"{bananadev.base_url}/v1/deploy", json={"modelKey": f"mine-{number}", "source": "x"}, **asked)
-    listed = httpx2.get(f"{bananadev.base_url}/v1/models", **asked).json()["result"]["models"]
-    assert [each["modelKey"] for each in listed] == ["value", "stable-diffusion", f"mine-{number}"]
+    options = {"params": {"api_token": bananadev.key}}
+    httpx2.post(f"{bananadev.base_url}/v1/deploy", json={"modelKey": f"mine-{number}", "source": "x"}, **options)
+    listed = httpx2.get(f"{bananadev.base_url}/v1/models", **options).json()["result"]["models"]
+    assert [model["modelKey"] for model in listed] == ["value", "stable-diffusion", f"mine-{number}"]
     assert len(stand.journal) == 2
     with Path(__file__).with_name("servers").open("a") as file:
         file.write(bananadev.base_url.split("/")[2] + "\\n")
@@ -78,7 +78,7 @@ def work(server: RunningServer, number: int) -> int:
                     http.get("/v1/account")
                 case _:
                     listed = http.get("/v1/models").json()["result"]["models"]
-                    assert [each["modelKey"] for each in listed] == models
+                    assert [model["modelKey"] for model in listed] == models
     assert stand.world.breaches == []
     seen = len(stand.journal)
     server.asgi.worlds.remove(stand.world)

@@ -1,4 +1,4 @@
-"""The state file: what was answered is there after a restart, whatever the call, and whoever is served."""
+"""The state file: every change that was answered survives a restart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def restarted(path: Path, *names: str, **options: Any) -> Server:
     return Server(names, state=path, virtual=True, **options) if names else Server(state=path, virtual=True, **options)
 
 
-def test_what_a_get_changed_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_a_change_by_a_get_survives_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     before = restarted(path)
     call(before, "GET", f"/lowcodeapi/falai/v1/models/fal-ai/flux/dev?api_token={TOKEN}")
@@ -42,11 +42,11 @@ def test_what_a_get_changed_is_there_after_a_restart(tmp_path: Path) -> None:
     usage = call(after, "GET", f"/lowcodeapi/falai/v1/usage?api_token={TOKEN}").json()["result"]["summary"]
     again = call(after, "GET", "/fal/v1/compute/instances/none", authorization="Key fal-bananastand").json()
 
-    assert [(each["endpoint_id"], each["requests"]) for each in usage] == [("fal-ai/flux/dev", 1)]
+    assert [(row["endpoint_id"], row["requests"]) for row in usage] == [("fal-ai/flux/dev", 1)]
     assert again["error"]["request_id"] != failed["error"]["request_id"], "no id is given twice"
 
 
-def test_a_world_keeps_its_kind_over_a_restart(tmp_path: Path) -> None:
+def test_a_worlds_kind_survives_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     call(restarted(path, kind="documents"), "GET", f"/lowcodeapi/bananadev/v1/models?api_token={TOKEN}")
     after = restarted(path)
@@ -67,7 +67,7 @@ def test_a_file_of_one_provider_serves_the_others_too(tmp_path: Path) -> None:
     assert call(after, "GET", "/banana/v1/projects", **KEY).status == 200
 
 
-def test_archives_are_written_once_and_come_back(tmp_path: Path) -> None:
+def test_archives_are_written_once_and_survive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     before = restarted(path, "banana-native")
     project = call(before, "GET", "/banana/v1/projects", **KEY).json()["results"][0]["id"]
@@ -87,7 +87,7 @@ def test_archives_are_written_once_and_come_back(tmp_path: Path) -> None:
     assert before.state._connection.total_changes == changes + 1, "one row, and no blob again"
 
 
-def test_a_world_that_ended_is_gone_with_its_archives(tmp_path: Path) -> None:
+def test_a_deleted_world_is_deleted_from_the_file_with_its_blobs(tmp_path: Path) -> None:
     zoo, file = app(), StateFile(tmp_path / "state.db")
     file.restore(zoo.worlds)
     world = zoo.worlds.create("mine")
@@ -116,34 +116,34 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path: Path, state: str) -> 
         restarted(path)
 
 
-def test_a_reset_takes_back_keys_that_were_given_out(tmp_path: Path) -> None:
+def test_a_reset_revokes_keys_that_were_added(tmp_path: Path) -> None:
     zoo = app()
     world = zoo.worlds.default
-    world.admit("zoo", "given-out")
-    assert asyncio.run(ask(zoo, "GET", "/animals", key="given-out")).status == 200
+    world.admit("zoo", "added-key")
+    assert asyncio.run(ask(zoo, "GET", "/animals", key="added-key")).status == 200
 
     zoo.worlds.reset(world)
 
-    assert asyncio.run(ask(zoo, "GET", "/animals", key="given-out")).status == 401
+    assert asyncio.run(ask(zoo, "GET", "/animals", key="added-key")).status == 401
     assert asyncio.run(ask(zoo, "GET", "/animals")).status == 200
     exported = json.loads(json.dumps(world.dump()))
     zoo.worlds.restore(world, exported)
     assert world.credentials == world.issued == {"zoo": ["zoo-key"]}
 
 
-def test_an_event_runs_once_however_many_threads_ask() -> None:
+def test_an_event_runs_once_when_many_threads_look() -> None:
     seen: list[int] = []
     clock = Clock(lambda event, details: seen.append(details["n"]), virtual=True)
     for n in range(20_000):
         clock.after(n / 1000, "tick", n=n)
     stop = threading.Event()
 
-    def ask_often() -> None:
+    def look_often() -> None:
         while not stop.is_set():
             clock.run_due()
             time.sleep(0.0001)
 
-    threads = [threading.Thread(target=ask_often) for _ in range(3)]
+    threads = [threading.Thread(target=look_often) for _ in range(3)]
     for thread in threads:
         thread.start()
     for _ in range(200):

@@ -1,7 +1,7 @@
-"""Calls Go Bananas! and PaperBanana with everything hostile, and prints what each call came to, as lines of JSON.
+"""Sends hostile calls to Go Bananas! and PaperBanana, and prints the measurements of each as a line of JSON.
 
-test_mocks_hostile.py runs it in a process of its own, whose memory can be measured call by call. Linux only. Its
-argument n means every nth.
+tests/mocks/test_hostile.py runs it in a process of its own, so that memory can be measured call by call. Linux only.
+With the argument n it sends every nth call.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ def form(head: bytes, boundary: str = "a") -> dict[str, Any]:
 
 
 def picture(kind: str, mode: str = "RGB", size: tuple[int, int] = SIZE_8K, **options: Any) -> dict[str, Any]:
-    made, kept = Image.new("L", (256, 256)), io.BytesIO()
-    made.putdata([(x * y) % 251 for y in range(256) for x in range(256)])
-    whole = made.resize(size).convert("RGB") if mode in ("P", "CMYK") else made.resize(size)
-    whole = whole.convert(mode) if mode != "I;16" else Image.new("I;16", size, 4711)
-    whole.save(kept, kind, **options)
+    tile, content = Image.new("L", (256, 256)), io.BytesIO()
+    tile.putdata([(x * y) % 251 for y in range(256) for x in range(256)])
+    image = tile.resize(size).convert("RGB") if mode in ("P", "CMYK") else tile.resize(size)
+    image = image.convert(mode) if mode != "I;16" else Image.new("I;16", size, 4711)
+    image.save(content, kind, **options)
     head = b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    return form(head + kept.getvalue() + b"\r\n--mark--", "mark")
+    return form(head + content.getvalue() + b"\r\n--mark--", "mark")
 
 
 def upload(name: str, kind: str, mode: str = "RGB", size: tuple[int, int] = SIZE_8K, **options: Any) -> Item:
@@ -164,8 +164,8 @@ def calls(send: InProcess, item: Item) -> Iterator[tuple[str, Any, float, float]
     elif answer.status_code == 200 and item.name.startswith("upload"):
         thumbnail = answer.json()["thumbnail_url"].removeprefix("http://mock")
         yield f"{item.name}, thumbnail", *measured(send, "GET", thumbnail, {})
-        asked = {"json": {"prompt": "at night"}, "headers": GO}
-        yield f"{item.name}, edited", *measured(send, "POST", "/api/images/continue", asked)
+        options = {"json": {"prompt": "at night"}, "headers": GO}
+        yield f"{item.name}, edited", *measured(send, "POST", "/api/images/continue", options)
 
 
 def main() -> None:
@@ -177,9 +177,9 @@ def main() -> None:
     for send, items in ((paper, PAPERS), (images, PICTURES)):
         for item in items[:: int(sys.argv[1])]:
             for name, answer, seconds, megabytes in calls(send, item):
-                told = answer.json() if "json" in answer.headers["content-type"] else {}
-                error = told.get("detail") or told.get("error") or ""
-                line = {"name": name, "status": answer.status_code, "error": error[:120], "task": told.get("status"),
+                body = answer.json() if "json" in answer.headers["content-type"] else {}
+                error = body.get("detail") or body.get("error") or ""
+                line = {"name": name, "status": answer.status_code, "error": error[:120], "task": body.get("status"),
                         "seconds": round(seconds, 2), "megabytes": round(megabytes)}  # fmt: skip
                 sys.stdout.write(f"{json.dumps(line)}\n")
 

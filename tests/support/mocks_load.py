@@ -38,20 +38,20 @@ def calls(chance: random.Random) -> Iterator[tuple[str, str, Any, dict[str, str]
         )
 
 
-async def send(server: Server, count: int, made: Iterator[tuple[str, str, Any, dict[str, str]]]) -> None:
-    """That many of them, one after the other."""
+async def send(server: Server, count: int, requests: Iterator[tuple[str, str, Any, dict[str, str]]]) -> None:
+    """Send that many requests, one after the other."""
     for _ in range(count):
-        method, target, body, headers = next(made)
+        method, target, body, headers = next(requests)
         await ask(server, method, target, body, key=None, headers=headers)
 
 
 def main(count: int) -> None:
-    """Warm up, measure, send, measure again."""
-    server, made, process = Server(virtual=True, seed=1), calls(random.Random(1)), psutil.Process()
-    asyncio.run(send(server, WARM_UP, made))
+    """Print by how many megabytes the memory grows while the requests are served."""
+    server, requests, process = Server(virtual=True, seed=1), calls(random.Random(1)), psutil.Process()
+    asyncio.run(send(server, WARM_UP, requests))
     gc.collect()
     before = process.memory_info().rss
-    asyncio.run(send(server, count, made))
+    asyncio.run(send(server, count, requests))
     gc.collect()
     assert server.worlds.default.breaches == []
     sys.stdout.write(f"{(process.memory_info().rss - before) / 2**20:.1f}\n")

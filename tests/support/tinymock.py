@@ -1,4 +1,4 @@
-"""A provider with three operations, made up for the tests of the kernel."""
+"""A provider of animals, made up for the tests of the kernel."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ UNWRITABLE = {"nan": float("nan"), "surrogate": "\ud800"}
 
 def list_animals(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     legs = parameters.get("legs")
-    return {"animals": [each for each in world.table("zoo.animals").values() if legs in (None, each["legs"])]}
+    return {"animals": [item for item in world.table("zoo.animals").values() if legs in (None, item["legs"])]}
 
 
 def create_animal(world: World, body: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Zoo(Provider):
     title = "Zoo"
     max_body = 1000
     endpoints: Mapping[str, Any] = {
-        each.__name__: each for each in (list_animals, create_animal, get_animal, delete_animal)
+        item.__name__: item for item in (list_animals, create_animal, get_animal, delete_animal)
     }
     events = {"zoo.grow": grow}
     resources = {"sound": "moo"}
@@ -151,7 +151,7 @@ class Zoo(Provider):
         return "zoo", call.headers["x-api-key"]
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
-        fields = [f"{each.where} {each.field} {each.rule}" for each in problem.violations]
+        fields = [f"{item.where} {item.field} {item.rule}" for item in problem.violations]
         status = problem.status or STATUSES[problem.condition]
         body = {"oops": problem.condition, **({"fields": fields} if fields else {})}
         return ApiResponse(body, status, self.limit_headers(problem.details["allowance"]) if status == 429 else {})
@@ -175,7 +175,7 @@ class Response:
     def __init__(self, messages: list[dict[str, Any]]) -> None:
         self.status: int = messages[0]["status"]
         self.headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-        self.content = b"".join(each.get("body", b"") for each in messages[1:])
+        self.content = b"".join(item.get("body", b"") for item in messages[1:])
 
     def json(self) -> Any:
         return json.loads(self.content)

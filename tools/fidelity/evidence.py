@@ -35,11 +35,13 @@ _seen: dict[str, set[Fact]] = {}
 
 
 def _note(record: Any) -> Any:
-    def noting_record(self: Journal, at: float, provider: str, operation: str | None, *rest: Any, **words: Any) -> None:
-        if _noted is not None and operation is not None:
-            _, _, _, headers, _, _, status, _, *faults = rest
-            _noted.update(_facts(provider, operation, status, bool(faults and faults[0]), headers))
-        record(self, at, provider, operation, *rest, **words)
+    def noting_record(self: Journal, **fields: Any) -> None:
+        if _noted is not None and fields["operation"] is not None:
+            provoked = bool(fields.get("faults"))
+            _noted.update(
+                _facts(fields["provider"], fields["operation"], fields["status"], provoked, fields["headers"])
+            )
+        record(self, **fields)
 
     return noting_record
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bananastand.contracts.response import ApiResponse
 from bananastand_mocks.kernel.call import ApiCall
-from bananastand_mocks.kernel.service import Service
+from bananastand_mocks.kernel.http_handler import HttpHandler
 from contracts import FILES, Operation, contract, resolve
 
 from .mutant import Mutant, reached, site, value_at
@@ -84,14 +84,14 @@ def _holds_others(path: tuple[str, ...], paths: list[tuple[str, ...]]) -> bool:
 
 def _mutant(provider: str, operation: str, status: str, kind: str, what: str, change: Change) -> Mutant:
     def apply() -> None:
-        check = Service.check
+        check = HttpHandler.check_response
 
-        def mutated(self: Service, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
+        def mutated(self: HttpHandler, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
             check(self, call, answer, provoked=provoked)
             if (self.provider.name, call.operation.id, str(answer.status)) == (provider, operation, status):
                 change(answer)
 
-        Service.check = mutated  # type: ignore[method-assign]
+        HttpHandler.check_response = mutated  # type: ignore[method-assign]
 
     return Mutant(
         provider, "mock", operation, kind, what, frozenset([site("mock", provider, operation, status)]), apply
@@ -146,11 +146,11 @@ def _content_type(answer: ApiResponse) -> None:
 
 def watch() -> None:
     """Note which operations are answered, and how."""
-    check = Service.check
+    check = HttpHandler.check_response
 
-    def watched(self: Service, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
+    def watched(self: HttpHandler, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:
         reached.add(site("mock", self.provider.name, call.operation.id))
         reached.add(site("mock", self.provider.name, call.operation.id, answer.status))
         check(self, call, answer, provoked=provoked)
 
-    Service.check = watched  # type: ignore[method-assign]
+    HttpHandler.check_response = watched  # type: ignore[method-assign]

@@ -34,7 +34,7 @@ class HttpRuntime(InstantRuntime):
         """POST the inputs to the app's root handler."""
         try:
             answer = await forward.post(f"{self._url}/", json=inputs, timeout=self._timeout)
-        except forward.Unreachable as error:
+        except forward.AppUnreachable as error:
             return Finished(error=f"the app at {self._url} does not answer: {error}")
         try:
             output: Any = parse(answer.content, members=None)
@@ -67,9 +67,9 @@ class HttpRuntime(InstantRuntime):
     async def _handle(self, world: World, project: state.Row, route: str, body: Any, raw: bytes) -> Reply:
         try:
             answer = await forward.post(f"{self._url}{route}", content=raw, timeout=project["inferenceTimeout"] or None)
-        except forward.Late:
+        except forward.AppTimeout:
             raise ProviderError("timed_out") from None
-        except forward.Unreachable:
+        except forward.AppUnreachable:
             raise ProviderError("failed", "the app does not answer") from None
         if answer.status == 423:
             raise ProviderError("busy")

@@ -1,15 +1,15 @@
-"""Holds any implementation of a provider to its contract, over HTTP: a mock, ours or another's, or the live service.
+"""Checks any implementation of a provider against its contract, over HTTP: a mock, ours or another's, or the service.
 
 >>> from bananastand_mocks.conformance import conform
 >>> for outcome in conform("paperbanana", "http://127.0.0.1:8750/paperbanana", key="pb_..."):
 ...     print(outcome.title, outcome.result)
 
-Knows the contracts and what is asked of whom (`plans/`); knows no implementation, and nothing of the mocks' worlds.
+The requests come from `plans/` and from the contracts.
 """
 
 from __future__ import annotations
 
-from .outcome import Difference, Outcome
-from .run import Unreachable, conform
+from .outcome import CheckOutcome, ContractDifference
+from .run import ServiceUnreachable, conform
 
-__all__ = ["Difference", "Outcome", "Unreachable", "conform"]
+__all__ = ["CheckOutcome", "ContractDifference", "ServiceUnreachable", "conform"]

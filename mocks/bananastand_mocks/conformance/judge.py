@@ -1,4 +1,4 @@
-"""Whether an answer is what the contract and a step expect. Knows no HTTP library."""
+"""Compares a response with the contract and with what a step of the plan expects."""
 
 from __future__ import annotations
 
@@ -10,81 +10,86 @@ from typing import Any, cast
 
 from bananastand.contracts.operation import Operation
 
-from .outcome import Difference, normal
-from .plan import MISSING, at
+from .outcome import ContractDifference, normalize
+from .plan import MISSING, value_at
 
-__all__ = ["Got", "met", "parts"]
+__all__ = ["ReceivedResponse", "contract_differences", "expectation_differences"]
 
-BEGINNINGS = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "application/pdf": b"%PDF-"}
+MAGIC_BYTES = {"image/png": b"\x89PNG\r\n", "image/jpeg": b"\xff\xd8\xff", "application/pdf": b"%PDF-"}
 
 
 @dataclass(frozen=True)
-class Got:
-    """An answer; header names in lower case."""
+class ReceivedResponse:
+    """A response; the names of its headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
 
     @property
-    def kind(self) -> str:
+    def media_type(self) -> str:
+        """The content type without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @cached_property
     def json(self) -> Any:
-        """MISSING where it is none."""
+        """The body's value; MISSING where it is no JSON."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
             return MISSING
 
 
-def parts(operation: Operation, statuses: Sequence[int], got: Got) -> Iterator[Difference]:
-    """Where an answer and the contract part. `statuses` are those that the request must have."""
-    if got.status not in statuses:
-        yield Difference("status", " or ".join(map(str, statuses)), str(got.status))
-    expected = operation.responses.get(str(got.status)) or operation.responses.get("default")
+def contract_differences(
+    operation: Operation, statuses: Sequence[int], response: ReceivedResponse
+) -> Iterator[ContractDifference]:
+    """Yield where a response differs from the contract; it must have one of the statuses."""
+    if response.status not in statuses:
+        yield ContractDifference("status", " or ".join(map(str, statuses)), str(response.status))
+    expected = operation.responses.get(str(response.status)) or operation.responses.get("default")
     if expected is None:
-        if got.status in statuses:
-            yield Difference("status", f"one of {', '.join(operation.responses)}", str(got.status))
+        if response.status in statuses:
+            yield ContractDifference("status", f"one of {', '.join(operation.responses)}", str(response.status))
         return
     for name in expected.headers:
-        if name not in got.headers:
-            yield Difference(f"header {name}", "is there", "is not there")
+        if name not in response.headers:
+            yield ContractDifference(f"header {name}", "is there", "is not there")
     if not expected.content:
-        if got.content and got.status == 204:
-            yield Difference("body", "is empty", normal(got.content[:200].decode("utf-8", "replace")))
+        if response.content and response.status == 204:
+            yield ContractDifference("body", "is empty", normalize(response.content[:200].decode("utf-8", "replace")))
         return
-    if got.kind not in expected.content:
-        yield Difference("content-type", " or ".join(expected.content), got.kind or "none")
+    media_type = response.media_type
+    if media_type not in expected.content:
+        yield ContractDifference("content-type", " or ".join(expected.content), media_type or "none")
+    elif (schema := expected.content[media_type]) is not None:
+        yield from _schema_differences(schema, response)
+    elif not response.content.startswith(MAGIC_BYTES.get(media_type, b"")):
+        yield ContractDifference("body", media_type, normalize(response.content[:40].decode("latin-1")))
+
+
+def expectation_differences(
+    expectations: Mapping[str, Any], response: ReceivedResponse
+) -> Iterator[ContractDifference]:
+    """Yield where a response differs from what a step expects."""
+    for place, expected in expectations.items():
+        value = value_at(response.json, place)
+        if isinstance(expected, dict):
+            text = cast("dict[str, str]", expected)["contains"]
+            if not isinstance(value, str) or text not in value.lower():
+                yield ContractDifference(f"body.{place}", f"contains {text!r}", _describe(value))
+        elif value != expected or isinstance(value, bool) != isinstance(expected, bool):
+            yield ContractDifference(f"body.{place}", normalize(expected), _describe(value))
+
+
+def _schema_differences(schema: Any, response: ReceivedResponse) -> Iterator[ContractDifference]:
+    if response.json is MISSING:
+        yield ContractDifference("body", "JSON", normalize(response.content[:400].decode("utf-8", "replace")))
         return
-    if (schema := expected.content[got.kind]) is not None:
-        yield from _json(schema, got)
-    elif not got.content.startswith(BEGINNINGS.get(got.kind, b"")):
-        yield Difference("body", got.kind, normal(got.content[:40].decode("latin-1")))
+    for violation in schema.violations("body", response.json):
+        value = value_at(response.json, violation.field) if violation.field else response.json
+        where = f"body.{violation.field}".rstrip(".")
+        yield ContractDifference(where, normalize(f"{violation.rule}: {violation.message}"), _describe(value))
 
 
-def _json(schema: Any, got: Got) -> Iterator[Difference]:
-    if got.json is MISSING:
-        yield Difference("body", "JSON", normal(got.content[:400].decode("utf-8", "replace")))
-        return
-    for each in schema.violations("body", got.json):
-        value = at(got.json, each.field) if each.field else got.json
-        told = "nothing" if value is MISSING else normal(value)
-        yield Difference(f"body.{each.field}".rstrip("."), normal(f"{each.rule}: {each.message}"), told)
-
-
-def met(expect: Mapping[str, Any], got: Got) -> Iterator[Difference]:
-    """Where the answer is not what the step expects."""
-    for place, wanted in expect.items():
-        found = at(got.json, place)
-        if isinstance(wanted, dict):
-            text = cast("dict[str, str]", wanted)["contains"]
-            if not isinstance(found, str) or text not in found.lower():
-                yield Difference(f"body.{place}", f"contains {text!r}", _shown(found))
-        elif found != wanted or isinstance(found, bool) != isinstance(wanted, bool):
-            yield Difference(f"body.{place}", normal(wanted), _shown(found))
-
-
-def _shown(found: Any) -> str:
-    return "nothing" if found is MISSING else normal(found)
+def _describe(value: Any) -> str:
+    return "nothing" if value is MISSING else normalize(value)

@@ -1,4 +1,4 @@
-"""What a check found. Knows no HTTP."""
+"""The outcome of one check."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Difference", "Outcome", "normal"]
+__all__ = ["CheckOutcome", "ContractDifference", "normalize"]
 
-LONGEST = 160  # characters of a value that is shown
+MAX_LENGTH = 160  # characters of a value in a report
 
-# What differs between two runs that found the same. The order counts: a uuid holds hexadecimal digits.
-ALIKE = (
+# What differs between two runs with the same result. The order counts: a uuid holds hexadecimal digits.
+VARIABLE_PARTS = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I), "<uuid>"),
@@ -23,8 +23,14 @@ ALIKE = (
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One place where an answer and the contract part: what the contract has there, and what was answered."""
+class ContractDifference:
+    """One place where a response differs from the contract.
+
+    Attributes:
+        where: The place, such as status or body.images.0.id.
+        contract: What the contract has there.
+        answer: What the response has there.
+    """
 
     where: str
     contract: str
@@ -32,26 +38,36 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One check: a request, and what of its answer is not as the contract has it. `reason` is why it was skipped."""
+class CheckOutcome:
+    """One check.
+
+    Attributes:
+        operation: The operationId.
+        title: What is checked.
+        request: Method and path template.
+        status: The status of the response; None without one.
+        differences: Where the response differs from the contract.
+        reason: Why the check was skipped; None where it was not.
+    """
 
     operation: str
     title: str
     request: str
     status: int | None = None
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[ContractDifference, ...] = ()
     reason: str | None = None
 
     @property
     def result(self) -> Literal["passed", "failed", "skipped"]:
+        """The result in one word."""
         if self.reason is not None:
             return "skipped"
         return "failed" if self.differences else "passed"
 
 
-def normal(value: Any) -> str:
-    """A value of JSON as text, short, with ids and times by their kind alone."""
+def normalize(value: Any) -> str:
+    """Return a JSON value as short text in which ids and times are replaced by their kind."""
     text = " ".join((value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).split())
-    for pattern, kind in ALIKE:
+    for pattern, kind in VARIABLE_PARTS:
         text = pattern.sub(kind, text)
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 3] + "..."

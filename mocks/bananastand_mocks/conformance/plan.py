@@ -1,10 +1,11 @@
-"""What is asked of an implementation, step by step: reads `plans/*.yaml`. Knows no HTTP.
+"""The plan of requests for each provider, read from `plans/*.yaml`.
 
-A step calls one operation: `with` holds its parameters, `body` its JSON, `content` bytes as text. `"{name}"` is what an
-earlier step kept under that name; a step that names something nobody kept is skipped. `key` is right (the default),
-none, wrong or one that was kept. `status` is else the contract's success. `expect` has literal values by their place in
-the answer, `#` for a length and `{contains: text}` for part of a text; `until` the same, waited for. `keep` names
-places. What is no GET is left out of a run that only reads.
+A step calls one operation: `with` holds its parameters, `body` its JSON, `content` bytes as text. `"{name}"` is a value
+that an earlier step stored under that name; a step whose value is missing is skipped. `key` is right (the default),
+none, wrong or a stored one. `status` is by default the contract's success. `expect` has literal values by their place
+in the response, `#` for a length and `{contains: text}` for part of a text; `until` has the same, and the request is
+repeated until they are met. `keep` names the places of values to store. A run that only reads leaves out all methods
+but GET.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, cast
 
 import yaml
 
-__all__ = ["FILES", "MISSING", "NotKept", "Step", "at", "filled", "steps"]
+__all__ = ["FILES", "MISSING", "MissingValue", "PlanStep", "fill_in", "load_steps", "value_at"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FILES = {
@@ -27,16 +28,16 @@ FILES = {
     "gobananas": PACKAGE / "gobananas" / "openapi.yaml",
     "paperbanana": PACKAGE / "paperbanana" / "openapi.yaml",
 }
-MISSING = object()  # where an answer has nothing, and for a step without a body
+MISSING = object()  # where a response has nothing, and for a step without a body
 
 
-class NotKept(LookupError):
-    """A step names what no step before it kept."""
+class MissingValue(LookupError):
+    """A step uses a value that no earlier step stored."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One call with what is expected of its answer."""
+class PlanStep:
+    """One request, and what is expected of its response. The attributes are described above."""
 
     call: str
     name: str = "its success"
@@ -50,25 +51,25 @@ class Step:
     keep: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def steps(provider: str) -> list[Step]:
-    """The plan for a provider, in its order."""
+def load_steps(provider: str) -> list[PlanStep]:
+    """Return the steps for a provider in their order."""
     rows = yaml.safe_load((Path(__file__).parent / "plans" / f"{provider}.yaml").read_text(encoding="utf-8"))
-    return [Step(**{"parameters" if key == "with" else key: value for key, value in row.items()}) for row in rows]
+    return [PlanStep(**{"parameters" if key == "with" else key: value for key, value in row.items()}) for row in rows]
 
 
-def filled(value: Any, kept: Mapping[str, Any]) -> Any:
-    """A value with what was kept in the places that name it. Raises NotKept."""
+def fill_in(value: Any, stored: Mapping[str, Any]) -> Any:
+    """Return a value with stored values in the places that name them. Raises MissingValue."""
     if isinstance(value, str) and value.startswith("{") and value.endswith("}") and value[1:-1].isidentifier():
-        if value[1:-1] not in kept:
-            raise NotKept(value[1:-1])
-        return kept[value[1:-1]]
+        if value[1:-1] not in stored:
+            raise MissingValue(value[1:-1])
+        return stored[value[1:-1]]
     if isinstance(value, dict):
-        return {key: filled(each, kept) for key, each in cast("dict[str, Any]", value).items()}
-    return [filled(each, kept) for each in cast("list[Any]", value)] if isinstance(value, list) else value
+        return {key: fill_in(item, stored) for key, item in cast("dict[str, Any]", value).items()}
+    return [fill_in(item, stored) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
-def at(body: Any, place: str) -> Any:
-    """What stands at a place such as `images.0.id`; MISSING where nothing does."""
+def value_at(body: Any, place: str) -> Any:
+    """Return the value at a place such as `images.0.id`; MISSING where there is none."""
     for part in place.split("."):
         if part == "#" and isinstance(body, list):
             body = len(cast("list[Any]", body))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..kernel.call import Endpoint
-from ..kernel.world import Event
+from ..kernel.call import EndpointFunction
+from ..kernel.world import EventHandler
 from . import batch, compute, models, pricing, usage
 
 __all__ = ["ENDPOINTS", "EVENTS"]
 
-ENDPOINTS: Mapping[str, Endpoint] = {
+ENDPOINTS: Mapping[str, EndpointFunction] = {
     "list_models": models.list_models,
     "get_model": models.get_model,
     "get_pricing": pricing.get_pricing,
@@ -26,4 +26,4 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "batch": batch.batch,
 }
 
-EVENTS: Mapping[str, Event] = {compute.ARRIVED: compute.arrive}
+EVENTS: Mapping[str, EventHandler] = {compute.ARRIVED: compute.arrive}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.call import ApiCall, Endpoint
+from ..kernel.call import ApiCall, EndpointFunction
 from ..kernel.world import World
 from . import compute
 from .analytics import METRICS, metrics_row
@@ -158,7 +158,7 @@ def delete_instance(world: World, parameters: Parameters) -> ApiResponse:
     return compute.delete_instance(world, {"instance_id": parameters["id"]})
 
 
-ENDPOINTS: Mapping[str, Endpoint] = {
+ENDPOINTS: Mapping[str, EndpointFunction] = {
     "list_models": list_models,
     "get_pricing": get_pricing,
     "estimate_pricing": estimate_pricing,

@@ -51,10 +51,10 @@ class FalAIProvider(Provider):
             raise ProviderError("unauthorized")
         return KEY.kind, authorization.partition(" ")[2].strip()
 
-    def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
-        """The answer with the header that fal sends."""
-        answer.headers |= HEADERS
-        return answer
+    def success(self, call: ApiCall, response: ApiResponse) -> ApiResponse:
+        """The response with the header that fal sends."""
+        response.headers |= HEADERS
+        return response
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """fal's envelope, with an id of the request where the call is known."""

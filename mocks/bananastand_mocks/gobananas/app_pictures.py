@@ -33,7 +33,7 @@ class AppPictures:
         """The app's picture, scaled to the recipe's size. Raises ProviderError: painting_failed."""
         try:
             answer = await forward.post(f"{self._url}/", json=_inputs(recipe), timeout=self._timeout)
-        except forward.Unreachable as error:
+        except forward.AppUnreachable as error:
             raise _failed(f"the app at {self._url} does not answer: {error}") from error
         if answer.status != 200:
             raise _failed(f"the app at {self._url} answered {answer.status}: {answer.content[:300]!r}")

@@ -1,7 +1,8 @@
-"""The FastAPI application of one provider. Knows the kernel's service and no provider.
+"""The FastAPI application of one provider.
 
-Its routes are registered from the contract, which is also its OpenAPI document. HTTP calls go past FastAPI's own
-routing straight to the wire, so that no answer of FastAPI's own (a 422 with a list, a 405) can come of a mock.
+Each operation of the contract is a route, named by its operationId, whose `endpoint` is the provider's function; the
+contract is the application's OpenAPI document, at /openapi.json and, as a page, at /docs. Calls go past FastAPI's own
+routing straight to the `HttpHandler` behind the routes, so that every error has the provider's own form.
 """
 
 from __future__ import annotations
@@ -13,83 +14,102 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from .http_handler import HttpHandler
+from .http_request import PINNED
+from .operation_route import OperationRoute
 from .provider import Provider, Socket
-from .service import Service
-from .wire import Wire
 from .worlds import Worlds
 
-__all__ = ["PINNED", "ProviderApp", "turning"]
+__all__ = ["PINNED", "ProviderApp", "running_events"]
 
 log = logging.getLogger("bananastand_mocks")
 
-PINNED = "bananastand.world"  # in an ASGI scope: the world that the address names
+DOCS = "/docs"
 PERIOD = 0.02  # seconds between two looks at the clocks of worlds in real time
 
 
 @asynccontextmanager
-async def turning(worlds: Worlds) -> AsyncGenerator[None]:
-    """While it lasts, what falls due in real time happens without a call."""
-    turner = asyncio.create_task(_turn(worlds))
+async def running_events(worlds: Worlds) -> AsyncGenerator[None]:
+    """Run what falls due in real time without waiting for a call, as long as the context lasts."""
+    runner = asyncio.create_task(_run_events(worlds))
     try:
         yield
     finally:
-        turner.cancel()
+        runner.cancel()
         with suppress(asyncio.CancelledError):
-            await turner
+            await runner
 
 
 class ProviderApp(FastAPI):
-    """One provider, by itself or mounted; `worlds` are shared with the other providers of a server."""
+    """One provider, by itself or mounted.
+
+    Args:
+        provider: The provider.
+        worlds: Its worlds; the other providers of a server share them.
+        strict: As for `HttpHandler`.
+    """
 
     def __init__(self, provider: Provider, worlds: Worlds, *, strict: bool = False) -> None:
         info = provider.contract.document["info"]
         super().__init__(
-            title=info["title"], version=info["version"], openapi_url=None, docs_url=None, redoc_url=None,
-            lifespan=lambda app: turning(worlds),
-        )  # fmt: skip
+            title=info["title"],
+            version=info["version"],
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            lifespan=lambda app: running_events(worlds),
+        )
         self.provider, self.worlds = provider, worlds
-        self._wire = Wire(Service(provider, worlds, strict=strict))
-        for operation in provider.contract.operations:
-            self.router.routes.append(Route(operation.template, self._http, methods=[operation.method]))
-        for path, socket in provider.sockets.items():
-            self.router.routes.append(WebSocketRoute(path, _socket(socket, worlds)))
+        self._handler = HttpHandler(provider, worlds, strict=strict)
         self._pages = {f"/{first}": make(worlds) for first, make in provider.pages.items()}
+        self.router.routes += [
+            *(
+                OperationRoute(operation, provider.endpoints[operation.id], self._handler)
+                for operation in provider.contract.operations
+            ),
+            *(WebSocketRoute(path, _bound_socket(socket, worlds)) for path, socket in provider.sockets.items()),
+            Route("/openapi.json", self._handler, methods=["GET"], name="openapi"),
+            Route(DOCS, self._docs, name="docs"),
+        ]
 
     def openapi(self) -> dict[str, Any]:
-        """The contract."""
+        """Return the contract."""
         return self.provider.contract.document
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """HTTP goes to the wire, the rest to FastAPI."""
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        else:
+        """Serve HTTP with the handler or one of the provider's pages, and the rest with FastAPI."""
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-
-    async def _http(self, scope: Any, receive: Any, send: Any) -> None:
-        root: str = scope.get("root_path", "")
-        path: str = scope["path"]
-        if root and path.startswith(root):
-            path = path[len(root) :]
-        if self._pages and (pages := self._pages.get(f"/{path[1:].partition('/')[0]}")) is not None:
-            await pages(scope, receive, send)
             return
-        await self._wire(scope, receive, send, path or "/", root, scope.get(PINNED))
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path == DOCS and scope["method"] in ("GET", "HEAD"):
+            await self._docs(Request(scope))(scope, receive, send)
+        elif self._pages and (page := self._pages.get(f"/{path[1:].partition('/')[0]}")) is not None:
+            await page(scope, receive, send)
+        else:
+            await self._handler(scope, receive, send)
+
+    def _docs(self, request: Request) -> HTMLResponse:
+        from .reference import reference_page
+
+        return HTMLResponse(reference_page(self.provider, request.scope.get("root_path", "")))
 
 
-async def _turn(worlds: Worlds) -> None:
+async def _run_events(worlds: Worlds) -> None:
     while True:
         try:
             worlds.turn()
         except Exception:
-            log.exception("an event failed")
+            log.exception("event failed")
         await asyncio.sleep(PERIOD)
 
 
-def _socket(socket: Socket, worlds: Worlds) -> Any:
+def _bound_socket(socket: Socket, worlds: Worlds) -> Any:
     async def serve(websocket: WebSocket) -> None:
         await socket(websocket, worlds)
 

@@ -1,7 +1,4 @@
-"""Blocking work that an event starts, such as drawing or posting: done off the event loop, its outcome taken on a turn.
-
-Knows threads, no world. An errand's `work` sees no world; its `done` does, and runs on whichever turn comes first.
-"""
+"""Blocking work that an event starts, such as drawing or posting: done in threads, off the event loop."""
 
 from __future__ import annotations
 
@@ -14,58 +11,62 @@ from typing import Any
 
 __all__ = ["BackgroundJob", "WorkerThreads"]
 
+Item = tuple[Future[Any], Callable[[], Any]]
 
-_Work = tuple[Future[Any], Callable[[], Any]]
-
-IDLE = 10.0  # seconds after which a thread without work ends
+IDLE_SECONDS = 10.0  # after which a thread without work ends
 
 
 class WorkerThreads:
-    """A few daemon threads that start when there is work and end some time after; they hold up no exit."""
+    """A few daemon threads, which start when there is work and never hold up the exit of the process.
+
+    Args:
+        name: The threads' name.
+        width: How many of them may run at once.
+    """
 
     def __init__(self, name: str, width: int) -> None:
         self.name, self.width = name, width
-        self._waiting: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
-        self._idle = 0  # threads that wait, less the work that is there for them
-        self._left = 0  # work for which no thread was free
+        self._idle = 0  # threads that wait, less the items that are queued for them
+        self._unclaimed = 0  # items for which no thread was free
 
     def start(self, work: Callable[[], Any]) -> Future[Any]:
-        """Have the work done; the future has its outcome."""
+        """Queue the work; the future gets its result or its exception."""
         future: Future[Any] = Future()
         with self._lock:
-            self._waiting.put((future, work))
+            self._queue.put((future, work))
             if self._idle:
                 self._idle -= 1
             elif self._threads < self.width:
                 self._threads += 1
-                threading.Thread(target=self._serve, name=self.name, daemon=True).start()
+                threading.Thread(target=self._run, name=self.name, daemon=True).start()
             else:
-                self._left += 1
+                self._unclaimed += 1
         return future
 
-    def _serve(self) -> None:
-        found: _Work | None = self._waiting.get()
-        while found is not None:
-            future, work = found
+    def _run(self) -> None:
+        item: Item | None = self._queue.get()
+        while item is not None:
+            future, work = item
             try:
                 future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
-            del found, future, work
-            found = self._next()
+            del item, future, work
+            item = self._next()
 
-    def _next(self) -> _Work | None:
-        """What is to be done; None where nothing came for a while, and the thread is to end."""
+    def _next(self) -> Item | None:
+        """Return the next item; None where nothing came for a while, and the thread is to end."""
         with self._lock:
-            if self._left:
-                self._left -= 1
+            if self._unclaimed:
+                self._unclaimed -= 1
             else:
                 self._idle += 1
         while True:
             try:
-                return self._waiting.get(timeout=IDLE)
+                return self._queue.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 with self._lock:
                     if self._idle:
@@ -76,8 +77,14 @@ class WorkerThreads:
 
 @dataclass(frozen=True, slots=True)
 class BackgroundJob:
-    """`done` is given a future that is over: the outcome of `work`, or what it raised."""
+    """Work for threads, and what follows from it on the clock's own thread.
 
-    lane: WorkerThreads
+    Attributes:
+        threads: Where the work is done.
+        work: The work; it must not touch the world.
+        done: Takes the finished future, with the result of the work or its exception; it may change the world.
+    """
+
+    threads: WorkerThreads
     work: Callable[[], Any]
     done: Callable[[Future[Any]], None]

@@ -1,4 +1,4 @@
-"""One call, as the kernel and the endpoints pass it on. Knows no transport."""
+"""One call to an operation, as the HTTP handler builds it and the providers' functions read it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,49 @@ if TYPE_CHECKING:
     from .limits import Allowance
     from .world import World
 
-__all__ = ["ApiCall", "Endpoint"]
+__all__ = ["ApiCall", "EndpointFunction"]
 
-Endpoint = Callable[..., Any]
+EndpointFunction = Callable[..., Any]
 
 
 class ApiCall:
-    """A request that has found its operation.
+    """A request whose operation is known.
 
-    `path` and `query` are as they came, the parsed parameters are handed to the endpoint. `headers` are lower-case,
-    `raw` the body's bytes, `body` its JSON (None without one). `origin` is the scheme and host the caller used, `root`
-    the path below which the provider is served. World and credential are known after authentication, and `allowance` is
-    what is left of the rate limit under which the call was counted.
+    Attributes:
+        operation: The operation of the contract that the address names.
+        method: The HTTP method.
+        target: The path below the provider's mount, as it came.
+        path: The path parameters as text.
+        query: The query parameters as text; a name that comes twice has a list.
+        headers: The headers, their names in lower case.
+        raw: The bytes of the body.
+        body: The body's JSON value; None without a body.
+        parameters: Path, query and header parameters as the types of the contract, once the request was checked.
+        origin: Scheme and host that the client used.
+        root: The path below which the provider is mounted.
+        world: The world of the credential; before authentication that of the address.
+        credential: The secret that the call carries; None for an operation without one.
+        faults: The injected faults that strike this call.
+        allowance: What is left of the rate limit under which the call was counted; None where none applies.
     """
 
-    __slots__ = ("_world", "allowance", "body", "credential", "faults", "headers", "method", "operation", "origin",
-                 "path", "query", "raw", "root", "target")  # fmt: skip
+    __slots__ = (
+        "allowance",
+        "body",
+        "credential",
+        "faults",
+        "headers",
+        "method",
+        "operation",
+        "origin",
+        "parameters",
+        "path",
+        "query",
+        "raw",
+        "root",
+        "target",
+        "world",
+    )
 
     def __init__(
         self,
@@ -37,26 +64,17 @@ class ApiCall:
         path: dict[str, str],
         query: dict[str, Any],
         headers: dict[str, str],
+        world: World,
         *,
         origin: str = "",
         root: str = "",
     ) -> None:
         self.operation, self.method, self.target = operation, method, target
         self.path, self.query, self.headers = path, query, headers
-        self.origin, self.root = origin, root
+        self.origin, self.root, self.world = origin, root, world
         self.raw = b""
         self.body: Any = None
+        self.parameters: dict[str, Any] = {}
         self.credential: str | None = None
         self.faults: list[Fault] = []
         self.allowance: Allowance | None = None
-        self._world: World | None = None
-
-    @property
-    def world(self) -> World:
-        """The world the call belongs to; only after authentication."""
-        assert self._world is not None, "no world before authentication"
-        return self._world
-
-    def enter(self, world: World, credential: str | None) -> None:
-        """Place the call in a world, as the holder of a credential."""
-        self._world, self.credential = world, credential

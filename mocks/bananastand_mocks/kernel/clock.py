@@ -1,11 +1,11 @@
-"""A world's clock and what is due on it. Knows no event's meaning.
+"""A world's clock and the events that are due on it.
 
-A real clock runs by itself, `speed` times as fast as the wall's, and can also be moved forward. A virtual clock moves
-only when told. Either way what was scheduled runs in order of its due time, and sees that time as now.
+A real clock runs by itself, `speed` times as fast as real time, and can also be moved forward. A virtual clock moves
+only when it is advanced. Either way events run in the order of their due times, and see their due time as now.
 
-An event may ask for an errand: work that blocks. Where time is moved by hand the errand is run there and then, so that
-what follows from it happens at its proper time; else it runs in a thread, and its outcome is taken on a later turn. An
-event whose errand is under way counts as pending: a clock that is dumped and loaded begins it again.
+An event may return a background job: work that blocks. While the clock is advanced, the job runs at once, so that what
+follows from it happens at the event's due time; otherwise it runs in a thread, and its outcome is taken later. An event
+whose job is running counts as pending: a clock that is dumped and loaded starts the job again.
 """
 
 from __future__ import annotations
@@ -24,23 +24,30 @@ from .background import BackgroundJob
 
 __all__ = ["EPOCH", "FASTEST", "LATEST", "Clock"]
 
-FASTEST = 1e6  # times as fast as the wall's
+FASTEST = 1e6  # times as fast as real time
 LATEST = 221_845_392_000.0  # where clocks end: 9000-01-01T00:00:00Z, well before datetime does
 EPOCH = 1_767_225_600.0  # where virtual clocks start: 2026-01-01T00:00:00Z
 
 Deliver = Callable[[str, dict[str, Any]], BackgroundJob | None]
 
 
-class _UnderWay(NamedTuple):
+class _RunningJob(NamedTuple):
     due: float
     event: str
     details: dict[str, Any]
-    errand: BackgroundJob
+    job: BackgroundJob
     outcome: Future[Any]
 
 
 class Clock:
-    """Seconds since 1970 for one world, and a queue of events that are plain data, so that they can be exported."""
+    """Seconds since 1970 for one world, and a queue of events that are plain data, so that they can be exported.
+
+    Args:
+        deliver: Lets an event happen, given its name and details; returns a background job or None.
+        virtual: Whether the clock moves only when it is advanced.
+        start: The first time; by default the present, for a virtual clock `EPOCH`.
+        speed: How many times faster than real time a real clock runs.
+    """
 
     def __init__(self, deliver: Deliver, *, virtual: bool, start: float | None = None, speed: float = 1.0) -> None:
         self.virtual, self.speed = virtual, speed
@@ -48,12 +55,12 @@ class Clock:
         self._queue: list[tuple[float, int, str, dict[str, Any]]] = []
         self._order = count()
         self._frozen: float | None = None
-        self._under_way: dict[int, _UnderWay] = {}
+        self._running: dict[int, _RunningJob] = {}
         self._turn = threading.RLock()
         self._set(start if start is not None else EPOCH if virtual else time.time())
 
     def now(self) -> float:
-        """Seconds since 1970; while an event runs, its due time."""
+        """Return seconds since 1970; while an event runs, its due time."""
         if self._frozen is not None:
             return self._frozen
         if self.virtual:
@@ -61,17 +68,26 @@ class Clock:
         return min(LATEST, self._base + (time.monotonic() - self._started) * self.speed)
 
     def moment(self) -> datetime:
-        """Now, in UTC."""
+        """Return the present time in UTC."""
         return datetime.fromtimestamp(self.now(), UTC)
 
     def after(self, seconds: float, event: str, **details: Any) -> None:
-        """Have an event happen later. Details must be JSON."""
+        """Schedule an event. Its details must be JSON."""
         heapq.heappush(self._queue, (self.now() + seconds, next(self._order), event, details))
 
     def advance(self, seconds: float) -> int:
-        """Move forward and run what falls due on the way, events that those events schedule too; how many ran.
+        """Move forward and run what falls due on the way, also events that those events schedule.
 
-        Errands are waited for, so this may block: not for the event loop's own thread.
+        Background jobs are waited for, so this may block; do not call it on the event loop's thread.
+
+        Args:
+            seconds: How far to move, at least 0.
+
+        Returns:
+            How many events ran.
+
+        Raises:
+            ValueError: The clock would go back, or beyond its end.
         """
         if not seconds >= 0:
             raise ValueError("a clock cannot go back")
@@ -80,25 +96,25 @@ class Clock:
             raise ValueError("a clock ends with the year 8999")
         ran = 0
         while True:
-            for each in list(self._under_way.values()):
-                each.outcome.exception()
+            for running in list(self._running.values()):
+                running.outcome.exception()  # waits
             ran += self.take_outcomes()
             with self._turn:
                 if not self._queue or self._queue[0][0] > until:
                     break
                 if self.virtual:
                     self._base = max(self._base, self._queue[0][0])
-                order, under_way = self._begin(in_thread=False)
+                order, job = self._begin(in_thread=False)
             ran += 1
-            if under_way is not None:
-                _run_here(under_way)
-                self._finish(order, under_way)
+            if job is not None:
+                _run_here(job)
+                self._finish(order, job)
         self._set(until)
         return ran
 
     def run_due(self) -> int:
-        """Run what is due by now, and take the outcomes that are there; how many events ran or ended."""
-        ran = self.take_outcomes() if self._under_way else 0
+        """Run what is due by now and take the outcomes of finished jobs; return how many events ran or ended."""
+        ran = self.take_outcomes() if self._running else 0
         if not self._queue or self._queue[0][0] > self.now():
             return ran
         until = self.now()
@@ -110,61 +126,61 @@ class Clock:
             ran += 1
 
     def take_outcomes(self) -> int:
-        """Let the errands that are done have their effect; how many were."""
-        ready = [(order, each) for order, each in list(self._under_way.items()) if each.outcome.done()]
-        return sum(self._finish(order, each) for order, each in ready)
+        """Let finished background jobs have their effect; return how many there were."""
+        finished = [(order, job) for order, job in list(self._running.items()) if job.outcome.done()]
+        return sum(self._finish(order, job) for order, job in finished)
 
     async def settle(self, event: str, **details: Any) -> None:
-        """Wait for the errands of such an event that are under way, and let them have their effect."""
-        waited = [each for each in self._under_way.values() if each.event == event and each.details == details]
-        for each in waited:
-            future = asyncio.wrap_future(each.outcome)
+        """Wait for the running background jobs of an event with these details, and let them have their effect."""
+        jobs = [job for job in self._running.values() if job.event == event and job.details == details]
+        for job in jobs:
+            future = asyncio.wrap_future(job.outcome)
             await asyncio.wait([future])
-            future.exception()  # is the errand's own matter
-        if waited:
+            future.exception()  # the job's own `done` handles it
+        if jobs:
             self.take_outcomes()
 
     @property
     def pending(self) -> list[dict[str, Any]]:
-        """What is still to come or still under way, soonest first."""
+        """The events that are scheduled or whose jobs are running, soonest first."""
         with self._turn:
-            under_way = [(each.due, order, each.event, each.details) for order, each in self._under_way.items()]
+            running = [(job.due, order, job.event, job.details) for order, job in self._running.items()]
             return [
                 {"due": due, "event": event, "details": details}
-                for due, _, event, details in sorted([*self._queue, *under_way], key=lambda each: each[:2])
+                for due, _, event, details in sorted([*self._queue, *running], key=lambda item: item[:2])
             ]
 
     def dump(self) -> dict[str, Any]:
-        """The clock as JSON."""
+        """Return the clock as JSON."""
         return {"virtual": self.virtual, "speed": self.speed, "now": self.now(), "pending": self.pending}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over a dumped clock. A real clock keeps its own time: what fell due in between runs at the next call."""
+        """Take over a dumped clock. A real clock shows its own time: what fell due in between runs at the next call."""
         self.virtual, self.speed = bool(state["virtual"]), float(state["speed"])
         self._set(float(state["now"]) if self.virtual else max(time.time(), float(state["now"])))
-        self._queue, self._under_way = [], {}
-        for each in state["pending"]:
-            heapq.heappush(self._queue, (float(each["due"]), next(self._order), each["event"], each["details"]))
+        self._queue, self._running = [], {}
+        for row in state["pending"]:
+            heapq.heappush(self._queue, (float(row["due"]), next(self._order), row["event"], row["details"]))
 
-    def _begin(self, *, in_thread: bool) -> tuple[int, _UnderWay | None]:
-        """Run the next event. Only in a turn."""
+    def _begin(self, *, in_thread: bool) -> tuple[int, _RunningJob | None]:
+        """Run the next event, with the turn's lock held."""
         due, order, event, details = heapq.heappop(self._queue)
-        errand = self._at(due, lambda: self._deliver(event, details))
-        if errand is None:
+        job = self._at(due, lambda: self._deliver(event, details))
+        if job is None:
             return order, None
-        outcome = errand.lane.start(errand.work) if in_thread else Future[Any]()
-        self._under_way[order] = _UnderWay(due, event, details, errand, outcome)
-        return order, self._under_way[order]
+        outcome = job.threads.start(job.work) if in_thread else Future[Any]()
+        self._running[order] = _RunningJob(due, event, details, job, outcome)
+        return order, self._running[order]
 
-    def _finish(self, order: int, each: _UnderWay) -> bool:
-        """Let an errand have its effect, once: at its event's time where time is virtual, else now."""
+    def _finish(self, order: int, running: _RunningJob) -> bool:
+        """Let a job have its effect once: at its event's time where time is virtual, else now."""
         with self._turn:
-            if self._under_way.get(order) is not each:
+            if self._running.get(order) is not running:
                 return False
             try:
-                self._at(each.due if self.virtual else self.now(), lambda: each.errand.done(each.outcome))
+                self._at(running.due if self.virtual else self.now(), lambda: running.job.done(running.outcome))
             finally:
-                del self._under_way[order]
+                del self._running[order]
         return True
 
     def _at(self, moment: float, act: Callable[[], BackgroundJob | None]) -> BackgroundJob | None:
@@ -178,8 +194,8 @@ class Clock:
         self._base, self._started = now, time.monotonic()
 
 
-def _run_here(each: _UnderWay) -> None:
+def _run_here(running: _RunningJob) -> None:
     try:
-        each.outcome.set_result(each.errand.work())
+        running.outcome.set_result(running.job.work())
     except Exception as error:
-        each.outcome.set_exception(error)
+        running.outcome.set_exception(error)

@@ -1,4 +1,4 @@
-"""Counts which operations, parameters and statuses a caller exercised. Knows contracts, no world."""
+"""Counts which operations, parameters and statuses the calls of a world exercised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Coverage:
         self._parameters: dict[tuple[str, str], set[str]] = {}
 
     def record(self, provider: str, operation: str, status: int, parameters: Iterable[str]) -> None:
-        """Count one call; the parameters are those of the contract that it set."""
+        """Count one call; `parameters` are those of the contract that it set."""
         key = (provider, operation)
         if key not in self._calls:
             self._calls[key], self._parameters[key] = {}, set()
@@ -27,12 +27,12 @@ class Coverage:
         self._parameters[key].update(parameters)
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Count anew."""
         self._calls.clear()
         self._parameters.clear()
 
     def report(self, contracts: Mapping[str, Contract]) -> list[dict[str, Any]]:
-        """One row for each operation of the contracts, called or not: parameters and statuses seen and missing."""
+        """Return a row for each operation of the contracts: parameters and statuses that were seen or are missing."""
         return [
             self._row(provider, operation)
             for provider, contract in contracts.items()

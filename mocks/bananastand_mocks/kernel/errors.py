@@ -1,6 +1,6 @@
-"""Mistakes of the mocks themselves.
+"""Errors of the mocks themselves.
 
-ContractBreach         an answer of the mock does not fit its own contract
+ContractBreach         a mock's response does not fit its own contract
 StateError             a world that cannot be imported, or a state file that is not one
 """
 
@@ -10,7 +10,7 @@ __all__ = ["ContractBreach", "StateError"]
 
 
 class ContractBreach(AssertionError):
-    """The mock answered something that its own contract does not allow: a mistake of ours, never of the caller."""
+    """A mock's response does not fit its own contract: a defect of the mock, never of its caller."""
 
 
 class StateError(ValueError):

@@ -1,4 +1,4 @@
-"""Faults that a test asks for, counted per operation. Knows no provider's error body and no transport."""
+"""Fault injection: what a test wants to go wrong, counted per operation."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any, Literal, get_args
 
-__all__ = ["Fault", "Faults", "Kind"]
+__all__ = ["Fault", "FaultKind", "Faults"]
 
-Kind = Literal["status", "latency", "slow_body", "truncated_body", "reset", "malformed_json"]
+FaultKind = Literal["status", "latency", "slow_body", "truncated_body", "reset", "malformed_json"]
 
 COUNTERS = ("seen", "struck")
-KEPT = 100
+MAX_FAULTS = 100  # from here on those that are over are dropped
 
 
 @dataclass(slots=True)
 class Fault:
     """What goes wrong, and for which calls.
 
-    `operation` is an operationId or "*". It strikes calls `first` to `last`, counted from 1 over the calls of that
-    operation since the fault was set; `last` None means for good. With `probability` it strikes some of them, drawn
-    from the world's seed. `status` is for status faults, `seconds` for latency (before the answer, real time) and
-    slow_body (spread over the body).
+    Attributes:
+        kind: What goes wrong.
+        operation: An operationId, or "*" for all operations.
+        first: The first call that it strikes, counted from 1 over the operation's calls since it was set.
+        last: The last such call; None for no end.
+        status: The HTTP status of a status fault, 400 to 599.
+        message: The message of a status fault.
+        seconds: Of latency (before the response, in real time) or slow_body (spread over the body); 0 to 600.
+        probability: Of a strike, 0 to 1, drawn from the world's seed.
+        seen: How many calls it was compared with.
+        struck: How many of them it struck.
     """
 
-    kind: Kind
+    kind: FaultKind
     operation: str = "*"
     first: int = 1
     last: int | None = None
@@ -36,14 +43,24 @@ class Fault:
     struck: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind is one of {', '.join(get_args(Kind))}")
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"kind is one of {', '.join(get_args(FaultKind))}")
         if self.first < 1 or (self.last is not None and self.last < self.first):
             raise ValueError("first is counted from 1, and last is not before first")
         if not 400 <= self.status <= 599:
             raise ValueError("status is 400 to 599")
         if not 0 <= self.probability <= 1 or not 0 <= self.seconds <= 600:
             raise ValueError("probability is 0 to 1, seconds 0 to 600")
+
+    def strikes(self, random: Random) -> bool:
+        """Count a call, and return whether the fault strikes it."""
+        self.seen += 1
+        if self.seen < self.first or (self.last is not None and self.seen > self.last):
+            return False
+        if self.probability < 1 and random.random() >= self.probability:
+            return False
+        self.struck += 1
+        return True
 
 
 class Faults:
@@ -56,45 +73,35 @@ class Faults:
     def __len__(self) -> int:
         return len(self._faults)
 
-    def next_calls(self, count: int, kind: Kind, operation: str = "*", **details: Any) -> Fault:
-        """Strike the next `count` calls."""
+    def next_calls(self, count: int, kind: FaultKind, operation: str = "*", **details: Any) -> Fault:
+        """Set a fault that strikes the next `count` calls; `details` are further attributes of it."""
         return self.add(Fault(kind, operation, last=count, **details))
 
     def add(self, fault: Fault) -> Fault:
-        """Set a fault. Those that are over are kept, to tell what they struck, until there are too many."""
-        if len(self._faults) >= KEPT:
-            self._faults = [each for each in self._faults if each.last is None or each.seen < each.last]
+        """Set a fault. Those that are over stay in the list with their counters until there are too many."""
+        if len(self._faults) >= MAX_FAULTS:
+            self._faults = [other for other in self._faults if other.last is None or other.seen < other.last]
         self._faults.append(fault)
         return fault
 
     def clear(self) -> None:
-        """No more faults."""
+        """Remove all faults."""
         self._faults.clear()
 
     def strike(self, operation: str) -> list[Fault]:
-        """The faults of the call that is now made to an operation."""
-        return [each for each in self._faults if each.operation in ("*", operation) and self._strikes(each)]
+        """Count a call to an operation, and return the faults that strike it."""
+        return [fault for fault in self._faults if fault.operation in ("*", operation) and fault.strikes(self._random)]
 
     def dump(self) -> list[dict[str, Any]]:
-        """The faults as JSON, with how many calls they have seen and struck."""
-        return [asdict(each) for each in self._faults]
+        """Return the faults as JSON, with how many calls they have seen and struck."""
+        return [asdict(fault) for fault in self._faults]
 
     def load(self, state: list[dict[str, Any]]) -> None:
         """Take over dumped faults."""
-        self._faults = [_loaded(each) for each in state]
-
-    def _strikes(self, fault: Fault) -> bool:
-        fault.seen += 1
-        if fault.seen < fault.first or (fault.last is not None and fault.seen > fault.last):
-            return False
-        if fault.probability < 1 and self._random.random() >= fault.probability:
-            return False
-        fault.struck += 1
-        return True
+        self._faults = [_loaded(row) for row in state]
 
 
 def _loaded(state: dict[str, Any]) -> Fault:
-    asked = {name: value for name, value in state.items() if name not in COUNTERS}
-    fault = Fault(**asked)
+    fault = Fault(**{name: value for name, value in state.items() if name not in COUNTERS})
     fault.seen, fault.struck = (int(state.get(name, 0)) for name in COUNTERS)
     return fault

@@ -1,16 +1,23 @@
-"""Rate limits that count. Knows no provider's header names; without a rule nothing is limited."""
+"""Rate limits: fixed windows that count calls. Without a rule nothing is limited."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Allowance", "Limits"]
+__all__ = ["Allowance", "RateLimits"]
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left of a window after this call; `reset` is when the next begins, in seconds since 1970."""
+    """What is left of a window after a call.
+
+    Attributes:
+        allowed: Whether the call may pass.
+        limit: Calls in a window.
+        remaining: Calls that are left.
+        reset: When the next window begins, in seconds since 1970.
+    """
 
     allowed: bool
     limit: int
@@ -18,26 +25,35 @@ class Allowance:
     reset: float
 
 
-class Limits:
-    """Fixed windows: so many calls in so many seconds, for each rule and subject (a key or a tenant)."""
+class RateLimits:
+    """The limits of one world: calls in a window of seconds, for each rule and subject (a key or a tenant)."""
 
     def __init__(self) -> None:
         self._rules: dict[str, tuple[int, float]] = {}
         self._windows: dict[str, tuple[float, int]] = {}
 
     def set(self, rule: str, calls: int, seconds: float) -> None:
-        """Allow `calls` in `seconds`, counted anew from now."""
+        """Allow `calls` in `seconds`, counted anew from now. Raises ValueError for a negative or empty window."""
         if calls < 0 or seconds <= 0:
             raise ValueError("calls is 0 or more, seconds more than 0")
         self._rules[rule] = (calls, seconds)
         self._windows.clear()
 
     def unset(self, rule: str) -> None:
-        """No limit any more."""
+        """Remove a rule."""
         self._rules.pop(rule, None)
 
     def take(self, rule: str, subject: str, now: float) -> Allowance | None:
-        """Count a call; None where no rule is set. A refused call is not counted."""
+        """Count a call; a refused one does not count.
+
+        Args:
+            rule: The rule's name.
+            subject: Whose calls are counted together.
+            now: Seconds since 1970.
+
+        Returns:
+            What is left, or None where no rule has that name.
+        """
         if rule not in self._rules:
             return None
         calls, seconds = self._rules[rule]
@@ -50,7 +66,7 @@ class Limits:
         return Allowance(allowed, calls, calls - used, begun + seconds)
 
     def dump(self) -> dict[str, Any]:
-        """Rules and running windows as JSON."""
+        """Return rules and running windows as JSON."""
         return {
             "rules": {rule: {"calls": calls, "seconds": seconds} for rule, (calls, seconds) in self._rules.items()},
             "windows": {key: {"begun": begun, "used": used} for key, (begun, used) in self._windows.items()},
@@ -58,5 +74,5 @@ class Limits:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over dumped limits."""
-        self._rules = {rule: (int(each["calls"]), float(each["seconds"])) for rule, each in state["rules"].items()}
-        self._windows = {key: (float(each["begun"]), int(each["used"])) for key, each in state["windows"].items()}
+        self._rules = {rule: (int(row["calls"]), float(row["seconds"])) for rule, row in state["rules"].items()}
+        self._windows = {key: (float(row["begun"]), int(row["used"])) for key, row in state["windows"].items()}

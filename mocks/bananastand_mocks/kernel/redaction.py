@@ -1,4 +1,4 @@
-"""Takes secrets out of what is about to be stored, by their common names and by their values. Knows no world."""
+"""Takes secrets out of what is about to be stored, by their common names and by their values."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 __all__ = ["REDACTED", "hide", "redact", "redact_text"]
 
 REDACTED = "[redacted]"
-NAMES = frozenset(
+SECRET_NAMES = frozenset(
     ("authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key", "x-banana-api-key", "x-admin-key")
     + ("x-credential-value", "api_token", "apikey", "api_key", "webhook_secret", "ssh_key", "password")
 )
-IN_TEXT = re.compile(r'(?i)("?(?:api_token|api_?key|webhook_secret|ssh_key|password)"?\s*[=:]\s*)("?)[^"&,\s/}]*')
+SECRET_IN_TEXT = re.compile(
+    r'(?i)("?(?:api_token|api_?key|webhook_secret|ssh_key|password)"?\s*[=:]\s*)("?)[^"&,\s/}]*'
+)
 
 
 def redact(value: Any) -> Any:
-    """A copy without secrets; the very value where there are none."""
+    """Return a copy of a JSON value without secrets; the value itself where it has none."""
     if isinstance(value, Mapping):
-        changed = {key: REDACTED if str(key).lower() in NAMES else redact(item) for key, item in value.items()}
+        changed = {key: REDACTED if str(key).lower() in SECRET_NAMES else redact(item) for key, item in value.items()}
         return changed if any(changed[key] is not item for key, item in value.items()) else value
     if isinstance(value, list):
         items = [redact(item) for item in value]
@@ -28,12 +30,12 @@ def redact(value: Any) -> Any:
 
 
 def redact_text(text: str) -> str:
-    """A path or a body that is not JSON, without what follows a secret's name."""
-    return IN_TEXT.sub(rf"\1\2{REDACTED}", text)
+    """Return a path, or a body that is not JSON, without what follows the name of a secret."""
+    return SECRET_IN_TEXT.sub(rf"\1\2{REDACTED}", text)
 
 
 def hide(value: Any, secrets: Iterable[str]) -> Any:
-    """A copy in which no text or bytes holds one of the secrets."""
+    """Return a copy of a JSON value or of bytes in which none of the secrets occurs."""
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, REDACTED)

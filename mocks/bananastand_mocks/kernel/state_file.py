@@ -1,7 +1,7 @@
-"""Keeps worlds in a file that survives restarts. Knows worlds only as JSON.
+"""Stores worlds in a SQLite file, so that they survive restarts.
 
-One row for each world, rewritten after each call that has changed it and before that call is answered; one for each of
-its blobs, written once. SQLite from the standard library: two tables ask for no more.
+A world is one row, rewritten after every call that has changed it and before that call is answered. Each of its blobs
+is a row of its own and is written once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ __all__ = ["StateFile"]
 
 
 class StateFile:
-    """A SQLite file in WAL mode, which a killed process leaves whole. Raises StateError where it cannot be one."""
+    """A SQLite file in WAL mode, which is intact after its process was killed.
+
+    Raises:
+        StateError: The file cannot be opened, or is no database.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,22 +46,22 @@ class StateFile:
         self._lock = threading.Lock()
 
     def keep(self, world: World) -> None:
-        """Write a world, and what is new or gone of its blobs; nothing where nothing changed."""
+        """Write a world with its new blobs, and delete the blobs that it lost; unchanged worlds are not written."""
         state = json.dumps(world.dump(blobs=False), ensure_ascii=False)
         digest = hashlib.blake2b(state.encode("utf-8", "surrogatepass")).digest()
         blobs, written = dict(world.blobs), self._written.get(world.name, {})
-        new = [(world.name, name, blob) for name, blob in blobs.items() if written.get(name) is not blob]
-        gone = [(world.name, name) for name in written if name not in blobs]
-        if digest == self._digests.get(world.name) and not new and not gone:
+        added = [(world.name, name, blob) for name, blob in blobs.items() if written.get(name) is not blob]
+        removed = [(world.name, name) for name in written if name not in blobs]
+        if digest == self._digests.get(world.name) and not added and not removed:
             return
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO worlds VALUES (?, ?)", (world.name, state))
-            self._connection.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", new)
-            self._connection.executemany("DELETE FROM blobs WHERE world = ? AND name = ?", gone)
+            self._connection.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", added)
+            self._connection.executemany("DELETE FROM blobs WHERE world = ? AND name = ?", removed)
         self._written[world.name], self._digests[world.name] = blobs, digest
 
     def forget(self, world: World) -> None:
-        """A world is no more."""
+        """Delete a world."""
         with self._transaction():
             self._connection.execute("DELETE FROM worlds WHERE name = ?", (world.name,))
             self._connection.execute("DELETE FROM blobs WHERE world = ?", (world.name,))
@@ -65,7 +69,14 @@ class StateFile:
         self._digests.pop(world.name, None)
 
     def restore(self, worlds: Worlds) -> int:
-        """Bring back every world of the file, and keep them from now on; how many there were. Raises StateError."""
+        """Restore every world of the file, and save them from now on.
+
+        Returns:
+            How many worlds there were.
+
+        Raises:
+            StateError: The file holds something that is no world.
+        """
         try:
             rows = self._connection.execute("SELECT name, state FROM worlds ORDER BY rowid").fetchall()
             for name, state in rows:
@@ -80,17 +91,17 @@ class StateFile:
             raise StateError(f"the world {name} is no object")
         world = worlds.named(name) or worlds.create(name, kind="empty")
         worlds.restore(world, state)
-        found = self._connection.execute("SELECT name, blob FROM blobs WHERE world = ? ORDER BY rowid", (name,))
-        world.blobs.update(found.fetchall())
+        blobs = self._connection.execute("SELECT name, blob FROM blobs WHERE world = ? ORDER BY rowid", (name,))
+        world.blobs.update(blobs.fetchall())
         self._written[name] = dict(world.blobs)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
-        """All or nothing; one at a time, because the control plane writes from other threads."""
+        """Run one transaction at a time, because the control plane writes from other threads."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -1,4 +1,4 @@
-"""How long the work behind a call takes, as a test wants it. Knows no kind of work."""
+"""How long the work behind a call takes, and whether it fails, as a test sets it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ __all__ = ["Tasks"]
 
 @dataclass(slots=True)
 class Tasks:
-    """When work that begins from now on is done, and how the next pieces of it end.
+    """The settings of work that begins from now on.
 
-    `immediately` is the default; `after_polls` lets it be asked for `polls` times first; `after_seconds` takes that
-    long on the world's clock.
+    Attributes:
+        mode: When work is done: at once, after it was polled `polls` times, or after `seconds` on the world's clock.
+        polls: See `mode`.
+        seconds: See `mode`.
+        failures: How many of the next tasks fail.
+        failure: The message with which they fail.
     """
 
     mode: Literal["immediately", "after_polls", "after_seconds"] = "immediately"
@@ -23,30 +27,30 @@ class Tasks:
     failure: str = ""
 
     def finish_immediately(self) -> None:
-        """Work is done as soon as it begins."""
+        """Let work be done as soon as it begins."""
         self.mode = "immediately"
 
     def finish_after_polls(self, polls: int) -> None:
-        """Work is seen running that many times."""
+        """Let work be seen running `polls` times."""
         self.mode, self.polls = "after_polls", polls
 
     def finish_after_seconds(self, seconds: float) -> None:
-        """Work takes that long on the world's clock."""
+        """Let work take `seconds` on the world's clock."""
         self.mode, self.seconds = "after_seconds", seconds
 
     def fail_next(self, count: int = 1, message: str = "the task was told to fail") -> None:
-        """The next pieces of work end badly."""
+        """Let the next `count` tasks fail with this message."""
         self.failures, self.failure = count, message
 
     def take_failure(self) -> str | None:
-        """The message with which the work at hand is to fail, if it is."""
+        """Return the message with which the next task fails, or None if it does not fail."""
         if self.failures == 0:
             return None
         self.failures -= 1
         return self.failure
 
     def dump(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the settings as JSON."""
         return asdict(self)
 
     def load(self, state: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""A world: one set of credentials and everything that happens under them. Knows no provider and no HTTP.
+"""A world: one set of credentials and everything that happens under them.
 
-Nothing in one world is seen from another. Endpoints take time, ids and chance from their world and from nowhere else,
-so that the same seed and the same calls give the same answers.
+Nothing in one world is seen from another. Endpoints take time, ids and randomness from their world alone, so that the
+same seed and the same calls give the same responses.
 """
 
 from __future__ import annotations
@@ -20,32 +20,44 @@ from .errors import StateError
 from .faults import Faults
 from .ids import Ids
 from .journal import BUDGET, Journal
-from .limits import Limits
-from .settings import refused
+from .limits import RateLimits
+from .settings import setting_problem
 from .tasks import Tasks
-from .world_schema import VERSION, check
+from .world_schema import VERSION, check_world
 
-__all__ = ["Event", "Kind", "World"]
+__all__ = ["EventHandler", "Kind", "World"]
 
 Kind = Literal["development", "documents", "empty"]
-Event = Callable[["World", dict[str, Any]], BackgroundJob | None]
+EventHandler = Callable[["World", dict[str, Any]], BackgroundJob | None]
 Register = Callable[["World", str, str, bool], None]
 Table = dict[str, Any]
 
 log = logging.getLogger("bananastand_mocks")
 
-BREACHES_KEPT = 100
-SECRETS = 64  # of the newest are looked for in what is stored
-SHORTEST = 6  # characters of a secret that is looked for
+MAX_BREACHES = 100
+NEWEST_SECRETS = 64  # of each kind are looked for in what the journal stores
+SHORTEST_SECRET = 6  # characters; shorter ones are part of ordinary words
 
 
 class World:
     """Store, clock, seed, faults, journal, limits and coverage of one set of credentials.
 
-    `credentials` has secrets by kind; `tables` hold plain JSON by name and key, `blobs` bytes by name; `settings` are
-    what a test may turn, named `provider.setting`. `breaches` are mistakes of ours: answers that did not fit their
-    contract, and what was raised where nothing should be. `live` is for what cannot be exported, such as work that is
-    under way; it ends with the world's present life. `issued` are the credentials that the world begins with.
+    Args:
+        name: Its name in the control plane.
+        seed: Of its ids and its randomness; drawn where it is None.
+        virtual: Whether its clock moves only when a test moves it.
+        speed: How many times faster than real time its real clock runs.
+        journal: Bytes that its journal may hold.
+        events: The handlers of due events by name.
+
+    Attributes:
+        credentials: The valid secrets by kind.
+        issued: The secrets that the world began with, by kind.
+        tables: Plain JSON by table name and key.
+        blobs: Bytes by name.
+        settings: What a test may change, named `provider.setting`.
+        breaches: Defects of the mocks: responses that did not fit their contract, and unexpected exceptions.
+        live: What cannot be exported, such as work under way; it ends with a reset or an import.
     """
 
     def __init__(
@@ -56,7 +68,7 @@ class World:
         virtual: bool = True,
         speed: float = 1.0,
         journal: int = BUDGET,
-        events: Mapping[str, Event] | None = None,
+        events: Mapping[str, EventHandler] | None = None,
     ) -> None:
         self.name = name
         self._journal_budget = journal
@@ -64,18 +76,18 @@ class World:
         self.kind: Kind = "development"
         self.credentials: dict[str, list[str]] = {}
         self.issued: dict[str, list[str]] = {}
-        self.register: Register = _keep_to_itself
+        self.register: Register = _register_nowhere
         self.begin(seed=seed, virtual=virtual, speed=speed)
 
     def begin(self, *, seed: int | None, virtual: bool, speed: float) -> None:
-        """Start anew, empty but for the credentials."""
+        """Start anew with empty tables; the credentials stay."""
         self.seed = seed if seed is not None else int.from_bytes(os.urandom(6))
         self.random = Random(self.seed)
         self.ids = Ids(self.random)
         self.clock = Clock(self._deliver, virtual=virtual, speed=speed)
         self.faults = Faults(Random(self.seed + 1))
         self.journal = Journal(self._journal_budget)
-        self.limits = Limits()
+        self.limits = RateLimits()
         self.tasks = Tasks()
         self.coverage = Coverage()
         self.settings: dict[str, Any] = {}
@@ -84,32 +96,32 @@ class World:
         self.live: dict[str, Any] = {}
         self.breaches: list[str] = []
 
-    def breach(self, told: str) -> None:
-        """Note a mistake of ours; the first of them, as one mistake may come with every call."""
-        if len(self.breaches) < BREACHES_KEPT:
-            self.breaches.append(told)
+    def note_breach(self, message: str) -> None:
+        """Note a defect of the mocks. Only the first ones are stored, because every call may repeat one."""
+        if len(self.breaches) < MAX_BREACHES:
+            self.breaches.append(message)
 
     def admit(self, kind: str, secret: str) -> None:
-        """One more credential opens this world."""
+        """Make a secret open this world."""
         self.credentials.setdefault(kind, []).append(secret)
         self.register(self, kind, secret, True)
 
     def expel(self, kind: str, secret: str) -> None:
-        """A credential is no longer valid."""
+        """Revoke a secret."""
         self.credentials[kind].remove(secret)
         self.register(self, kind, secret, False)
 
     def secrets(self) -> list[str]:
-        """The newest of its secrets, for taking them out of what is stored; too short ones are in every other word."""
-        every = [secret for secrets in self.credentials.values() for secret in secrets[-SECRETS:]]
-        return [secret for secret in every if len(secret) >= SHORTEST]
+        """Return the newest secrets that are long enough to be taken out of stored texts."""
+        newest = [secret for secrets in self.credentials.values() for secret in secrets[-NEWEST_SECRETS:]]
+        return [secret for secret in newest if len(secret) >= SHORTEST_SECRET]
 
     def table(self, name: str) -> Table:
-        """A table, by `provider.name`; empty at first. Rows must be JSON."""
+        """Return the table named `provider.name`; it is empty at first. Its rows must be JSON."""
         return self.tables.setdefault(name, {})
 
     def dump(self, *, blobs: bool = True) -> dict[str, Any]:
-        """The whole world as JSON, but for its journal and coverage; on wish without its blobs."""
+        """Return the world as JSON, without journal and coverage, and without its blobs unless `blobs`."""
         version, internal, gauss = self.random.getstate()
         encoded = {name: base64.b64encode(blob).decode() for name, blob in self.blobs.items()} if blobs else {}
         return {
@@ -130,13 +142,17 @@ class World:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Become the dumped world, credentials and all, but keep the name. Raises StateError and stays as it was."""
-        check(state)
-        if wrong := refused(self.settings, state["settings"]):
-            raise StateError(f"settings.{wrong}")
-        for each in state["clock"]["pending"]:
-            if each["event"] not in self._events:
-                raise StateError(f"clock.pending: there is no event {each['event'][:100]}")
+        """Become the dumped world with its credentials, under this world's name.
+
+        Raises:
+            StateError: The state is no world of this server; this world is unchanged.
+        """
+        check_world(state)
+        if problem := setting_problem(self.settings, state["settings"]):
+            raise StateError(f"settings.{problem}")
+        for pending in state["clock"]["pending"]:
+            if pending["event"] not in self._events:
+                raise StateError(f"clock.pending: there is no event {pending['event'][:100]}")
         before = self.dump()
         try:
             self._load(state)
@@ -160,14 +176,14 @@ class World:
         self.blobs = {str(name): base64.b64decode(blob, validate=True) for name, blob in state["blobs"].items()}
 
     def _deliver(self, event: str, details: dict[str, Any]) -> BackgroundJob | None:
-        """Have an event happen. One that fails is a mistake of ours, and not the answer of the call it fell due in."""
+        """Let an event happen. One that fails is a breach, and does not fail the call in which it fell due."""
         try:
             return self._events[event](self, details)
         except Exception as error:
             log.exception("the event %s failed", event)
-            self.breach(f"event {event}: {error!r}")
+            self.note_breach(f"event {event}: {error!r}")
             return None
 
 
-def _keep_to_itself(world: World, kind: str, secret: str, valid: bool) -> None:
-    """A world outside a server is found by nobody."""
+def _register_nowhere(world: World, kind: str, secret: str, valid: bool) -> None:
+    """Leave a world outside of a server without an index of its secrets."""

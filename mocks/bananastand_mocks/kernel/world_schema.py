@@ -1,4 +1,4 @@
-"""The shape of an exported world, and where a state breaks it. Knows no provider's rows."""
+"""The JSON Schema of an exported world; the rows of its tables are the providers' own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bananastand.contracts.schemas import Schema, Schemas
 
 from .clock import FASTEST, LATEST
 from .errors import StateError
-from .settings import MOST
+from .settings import MAX_NUMBER
 
-__all__ = ["VERSION", "check"]
+__all__ = ["VERSION", "check_world"]
 
 VERSION = 1
 
 COUNT = {"type": "integer", "minimum": 0}
-SECONDS = {"type": "number", "minimum": 0, "maximum": MOST}
+SECONDS = {"type": "number", "minimum": 0, "maximum": MAX_NUMBER}
 MOMENT = {"type": "number", "minimum": 0, "maximum": LATEST}
 SECRETS = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string", "minLength": 1}}}
 
@@ -35,7 +35,7 @@ WORLD: dict[str, Any] = {
         "settings",
         "tables",
         "blobs",
-    ],  # fmt: skip
+    ],
     "properties": {
         "version": {"const": VERSION},
         "kind": {"enum": ["development", "documents", "empty"]},
@@ -68,7 +68,7 @@ WORLD: dict[str, Any] = {
                         "type": "object",
                         "required": ["due", "event", "details"],
                         "properties": {
-                            "due": {"type": "number", "minimum": 0, "maximum": LATEST + MOST},
+                            "due": {"type": "number", "minimum": 0, "maximum": LATEST + MAX_NUMBER},
                             "event": {"type": "string"},
                             "details": {"type": "object"},
                         },
@@ -138,8 +138,8 @@ WORLD: dict[str, Any] = {
 }
 
 
-def check(state: Mapping[str, Any]) -> None:
-    """Raise StateError, naming the field, where this is no world."""
+def check_world(state: Mapping[str, Any]) -> None:
+    """Raise StateError with the name of the field where a state is no exported world."""
     if "version" in state and state["version"] != VERSION:
         raise StateError(f"version: a world of version {VERSION} is wanted, this is {str(state['version'])[:40]}")
     if not _schema().fits(state):

@@ -1,4 +1,4 @@
-"""All worlds of one server, and who belongs to which. Knows providers only as a sequence of them."""
+"""All worlds of one server, and which credential opens which."""
 
 from __future__ import annotations
 
@@ -6,35 +6,60 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from bananastand.asgi.bodies import BodyBudget
 
+from .credentials import Credential
 from .errors import StateError
 from .ids import Ids
 from .journal import BUDGET
-from .world import Event, Kind, World
-from .world_schema import check
+from .world import EventHandler, Kind, World
+from .world_schema import check_world
 
-if TYPE_CHECKING:
-    from .provider import Provider
-
-__all__ = ["DEFAULT", "OTHER", "Kind", "Worlds"]
+__all__ = ["DEFAULT", "OTHER", "Kind", "WorldFiller", "Worlds"]
 
 DEFAULT, OTHER = "default", "other"
 
 
-class Worlds:
-    """The worlds, found by name or by the credential a call carries.
+class WorldFiller(Protocol):
+    """What worlds use of a provider."""
 
-    A world of the development, documents or empty kind is filled by each provider. The default world has the
-    well-known credentials, every other one its own. Where a provider has a well-known credential for a second tenant,
-    the world `other` is there from the start to hold it.
+    @property
+    def credentials(self) -> Sequence[Credential]:
+        """The kinds of secret that it takes."""
+        ...
+
+    @property
+    def events(self) -> Mapping[str, EventHandler]:
+        """What happens when an event falls due, by the event's name."""
+        ...
+
+    def fill(self, world: World, kind: Kind) -> None:
+        """Put into a new world what a world of that kind holds."""
+
+
+class Worlds:
+    """The worlds, found by name or by the credential of a call.
+
+    The default world has the well-known credentials, every other one its own. Where a provider has a well-known
+    credential for a second tenant, the world `other` exists from the start and holds it.
+
+    Args:
+        providers: What fills each world.
+        kind: What the default world holds.
+        seed: Of the default world; drawn where it is None.
+        virtual: Whether the clock of the default world moves only when a test moves it.
+        speed: How many times faster than real time its real clock runs.
+        journal: Bytes that each world's journal may hold.
+        keys: Secrets that replace the well-known ones, by kind.
+        lookup: Whether a secret of a kind is valid; where given, all valid secrets open the default world.
+        body_memory: Bytes that the bodies of all unanswered requests may hold together.
     """
 
     def __init__(
         self,
-        providers: Sequence[Provider],
+        providers: Sequence[WorldFiller],
         *,
         kind: Kind = "development",
         seed: int | None = None,
@@ -45,49 +70,54 @@ class Worlds:
         lookup: Callable[[str, str], bool] | None = None,
         body_memory: int = 256 * 2**20,
     ) -> None:
-        self.providers, self._lookup = providers, lookup
-        self.bodies = BodyBudget(body_memory)  # of all requests that are not answered
-        self._events: dict[str, Event] = {
-            name: each for provider in providers for name, each in provider.events.items()
+        self._providers, self._lookup = providers, lookup
+        self.bodies = BodyBudget(body_memory)
+        self._events: dict[str, EventHandler] = {
+            name: handler for provider in providers for name, handler in provider.events.items()
         }
         self._by_name: dict[str, World] = {}
         self._by_secret: dict[bytes, World] = {}
         self._journal = journal
-        self.keep: Callable[[World], None] | None = None  # set where worlds are written to a file
+        self.keep: Callable[[World], None] | None = None  # writes a world to the state file, where there is one
         self.forget: Callable[[World], None] | None = None
-        known = [each for provider in providers for each in provider.credentials]
-        well_known = {each.kind: [each.well_known] if lookup is None else [] for each in known}
+        credentials = [credential for provider in providers for credential in provider.credentials]
+        well_known = {known.kind: [known.well_known] if lookup is None else [] for known in credentials}
         own = {name: [key] for name, key in (keys or {}).items()}
         self.default = self._build(DEFAULT, kind, seed, virtual, speed, {**well_known, **own})
-        others = {each.kind: [each.other] for provider in providers for each in provider.credentials if each.other}
+        others = {credential.kind: [credential.other] for credential in credentials if credential.other}
         if others and not own and lookup is None:
             self._build(OTHER, kind, seed, virtual, speed, {**self._minted(), **others})
 
     def create(
-        self, name: str = "", *, kind: Kind = "development", seed: int | None = None, virtual: bool = True,
+        self,
+        name: str = "",
+        *,
+        kind: Kind = "development",
+        seed: int | None = None,
+        virtual: bool = True,
         speed: float = 1.0,
-    ) -> World:  # fmt: skip
-        """A new world with credentials of its own. Raises ValueError where the name is taken."""
+    ) -> World:
+        """Make a world with credentials of its own. Raises ValueError where the name is taken."""
         if name in self._by_name:
             raise ValueError(f"there is a world {name} already")
-        drawn = Ids(Random())
-        return self._build(name or f"w{drawn.hex(12)}", kind, seed, virtual, speed, self._minted())
+        name = name or f"w{Ids(Random()).hex(12)}"
+        return self._build(name, kind, seed, virtual, speed, self._minted())
 
     def named(self, name: str) -> World | None:
-        """The world of that name."""
+        """Return the world of that name, or None if there is none."""
         return self._by_name.get(name)
 
     def holding(self, kind: str, secret: str) -> World | None:
-        """The world in which the secret is valid. Secrets are compared by digest, so that time tells nothing.
+        """Return the world in which the secret is valid, or None.
 
-        Where keys are kept elsewhere, `lookup` knows them, and they open the default world.
+        Secrets are compared by digest, so that the time of a comparison reveals nothing.
         """
         if self._lookup is not None and self._lookup(kind, secret):
             return self.default
         return self._by_secret.get(_digest(kind, secret))
 
     def reset(self, world: World, *, kind: Kind | None = None, seed: int | None = None) -> None:
-        """The world as it was made, with the credentials it was made with, and its journal and coverage empty."""
+        """Start a world anew, with the credentials that it began with and an empty journal and coverage."""
         clock = world.clock
         self._forget(world)
         world.begin(seed=world.seed if seed is None else seed, virtual=clock.virtual, speed=clock.speed)
@@ -97,11 +127,14 @@ class Worlds:
         self._remember(world)
 
     def restore(self, world: World, state: Mapping[str, Any]) -> None:
-        """Import a dumped world over this one. Raises StateError, also where another world holds its credentials.
+        """Replace a world by an exported one.
 
-        What was dumped where fewer providers are served begins anew for the others, with the keys they have here.
+        If the export comes from a server of fewer providers, the others begin anew with the keys that they have here.
+
+        Raises:
+            StateError: The state is no world, or another world holds one of its credentials.
         """
-        check(state)
+        check_world(state)
         for kind, secrets in state["credentials"].items():
             for secret in secrets:
                 holder = self.holding(kind, secret)
@@ -116,7 +149,7 @@ class Worlds:
             self._remember(world)
 
     def remove(self, world: World) -> None:
-        """A world ends. The default one cannot; raises ValueError."""
+        """End a world. Raises ValueError for the default one."""
         if world is self.default:
             raise ValueError("the default world stays")
         self._forget(world)
@@ -125,7 +158,7 @@ class Worlds:
             self.forget(world)
 
     def turn(self) -> None:
-        """Run what is due where time runs by itself, and keep what that changed."""
+        """Run what is due in the worlds in real time, and save what that changed."""
         for world in self:
             if not world.clock.virtual and world.clock.run_due() and self.keep is not None:
                 self.keep(world)
@@ -146,13 +179,13 @@ class Worlds:
         return world
 
     def _fill(self, world: World) -> None:
-        for provider in self.providers:
+        for provider in self._providers:
             provider.fill(world, world.kind)
         world.settings = copy.deepcopy(world.settings)  # lists among them are the providers' own
 
     def _complete(self, world: World, issued: Mapping[str, list[str]]) -> None:
-        for provider in self.providers:
-            missing = [each.kind for each in provider.credentials if each.kind not in world.issued]
+        for provider in self._providers:
+            missing = [known.kind for known in provider.credentials if known.kind not in world.issued]
             for kind in missing:
                 world.issued[kind] = list(issued[kind])
                 world.credentials.setdefault(kind, list(issued[kind]))
@@ -160,9 +193,9 @@ class Worlds:
                 provider.fill(world, world.kind)
 
     def _minted(self) -> dict[str, list[str]]:
-        """Credentials of every kind that nobody has yet."""
+        """Make a new secret of each kind."""
         ids = Ids(Random())
-        return {each.kind: [each.mint(ids)] for provider in self.providers for each in provider.credentials}
+        return {known.kind: [known.mint(ids)] for provider in self._providers for known in provider.credentials}
 
     def _register(self, world: World, kind: str, secret: str, valid: bool) -> None:
         if valid:

@@ -73,18 +73,18 @@ class Gateway(Provider):
         for name in literal_places(call.operation):
             call.query.setdefault(name, "null")
 
-    def success(self, call: ApiCall, answer: ApiResponse) -> ApiResponse:
+    def success(self, call: ApiCall, response: ApiResponse) -> ApiResponse:
         """The envelope around JSON; anything else goes through as it is, and redirects are the gateway's own."""
-        if answer.content_type != JSON or answer.status == 302:
-            return answer
-        body: Any = "" if answer.body is None else answer.body
+        if response.content_type != JSON or response.status == 302:
+            return response
+        body: Any = "" if response.body is None else response.body
         told = body.get("message") if isinstance(body, dict) else None
         return ApiResponse(
             {
                 "message": told or COMPLETED,
                 "provider": self.upstream.id,
                 "result": body,
-                "response_headers": self._headers(answer),
+                "response_headers": self._headers(response),
             }
         )
 
@@ -118,10 +118,10 @@ class Gateway(Provider):
             return self._redirect(headers)
         return super().early(method, path, headers)
 
-    def rewrite(self, path: str, query: str, pinned: World) -> tuple[str, str]:
+    def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:
         """Take `/v1/models&api_token=...`, which the document writes (A:26, A:83), for what it means."""
         literal, ampersand, stray = path.partition("&")
-        if not ampersand or pinned.settings.get(STRICT):
+        if not ampersand or world.settings.get(STRICT):
             return path, query
         return literal, f"{stray}&{query}"
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.call import Endpoint
+from ..kernel.call import EndpointFunction
 from ..kernel.provider import Credential
-from ..kernel.world import Event, World
+from ..kernel.world import EventHandler, World
 from ..kernel.worlds import Kind
 
 __all__ = ["Upstream"]
@@ -31,8 +31,8 @@ class Upstream(ABC):
     headers: ClassVar[Mapping[str, str]] = {}
     base: ClassVar[bool] = False
     credential: Credential
-    endpoints: Mapping[str, Endpoint]
-    events: Mapping[str, Event] = {}
+    endpoints: Mapping[str, EndpointFunction]
+    events: Mapping[str, EventHandler] = {}
     resources: Mapping[str, Any] = {}
 
     @abstractmethod

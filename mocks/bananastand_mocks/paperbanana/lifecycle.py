@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ..kernel.background import BackgroundJob, WorkerThreads
-from ..kernel.world import Event, World
+from ..kernel.world import EventHandler, World
 from . import state
 from .rendering import FigureRecipe, Rendered, Renderer, RenderPlan, plan_rendering
 from .vlm import Vlm, VlmError
@@ -37,7 +37,7 @@ class TaskRunner:
         self.renderer, self.sender, self.vlm = renderer, sender, vlm
         self.reading_threads = WorkerThreads("paperbanana-reading", 2)
         self.vlm_threads = WorkerThreads("paperbanana-thinking", 8)
-        self.events: Mapping[str, Event] = {START: self._start, FINISH: self._finish, DELIVER: self._deliver}
+        self.events: Mapping[str, EventHandler] = {START: self._start, FINISH: self._finish, DELIVER: self._deliver}
 
     def begin(self, world: World, row: state.Row) -> None:
         """Keep a new task, and plan its life."""

@@ -77,7 +77,7 @@ class OpenAIVlm:
             answer = asyncio.run(
                 forward.post(f"{url}/chat/completions", json=payload, headers=headers, timeout=self._timeout)
             )
-        except forward.Unreachable as error:
+        except forward.AppUnreachable as error:
             raise VlmError(f"{label} does not answer: {error}") from error
         if answer.status != 200:
             reason = _reason(answer.json)

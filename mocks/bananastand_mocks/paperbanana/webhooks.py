@@ -89,7 +89,7 @@ class WebhookSender:
         status, error = _judge(outcome)
         now = world.clock.now()
         hook["tries"].append({"at": now, "status": status, "error": error})
-        world.journal.sent(now, row["task_id"], redact_text(hook["url"]), status, error)
+        world.journal.record_delivery(now, row["task_id"], redact_text(hook["url"]), status, error)
         left = len(hook["tries"]) <= len(waits)
         hook["status"] = "delivered" if error is None else "retrying" if left else "failed"
         if hook["status"] == "retrying":

@@ -1,4 +1,4 @@
-"""What the control plane tells of calls: journal and coverage. Knows worlds only by the function that finds them."""
+"""The control plane's routes for what was called: journal and coverage."""
 
 from __future__ import annotations
 
@@ -7,36 +7,39 @@ from typing import Any
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import PlainTextResponse
 
-from .control_bodies import Verify
-from .worlds import Worlds
+from .bodies import Verify
+from .context import ControlContext
 
-__all__ = ["of_calls"]
+__all__ = ["add_call_routes"]
 
 
-def of_calls(app: FastAPI, worlds: Worlds, found: Any) -> None:
-    """Give the application its routes for journal and coverage."""
-    contracts = {provider.name: provider.contract for provider in worlds.providers}
+def add_call_routes(app: FastAPI, context: ControlContext) -> None:
+    """Give the application these routes."""
+    _add_journal(app, context)
+    _add_coverage(app, context)
 
+
+def _add_journal(app: FastAPI, context: ControlContext) -> None:
     @app.get("/_stand/worlds/{name}/journal")
     async def read_journal(
         name: str, provider: str | None = None, operation: str | None = None, status: int | None = None
     ) -> dict[str, Any]:
         """The calls, oldest first."""
-        asked = {"provider": provider, "operation": operation, "status": status}
-        wanted = {field: value for field, value in asked.items() if value is not None}
-        return {"calls": [entry.dump() for entry in found(name).journal.find(**wanted)]}
+        fields = {"provider": provider, "operation": operation, "status": status}
+        expected = {field: value for field, value in fields.items() if value is not None}
+        return {"calls": [entry.dump() for entry in context.world(name).journal.find(**expected)]}
 
     @app.delete("/_stand/worlds/{name}/journal", status_code=204)
     async def clear_journal(name: str) -> None:
-        """Forget the calls."""
-        found(name).journal.clear()
+        """Delete the recorded calls."""
+        context.world(name).journal.clear()
 
     @app.post("/_stand/worlds/{name}/journal/verify")
-    async def verify_journal(name: str, asked: Verify) -> dict[str, Any]:
-        """Whether as many calls as expected fitted; if not, those that came nearest, and where they differ."""
+    async def verify_journal(name: str, body: Verify) -> dict[str, Any]:
+        """Whether as many calls matched as expected; if not, those that came nearest, and where they differ."""
         try:
-            verdict = found(name).journal.verify(
-                exactly=asked.exactly, at_least=asked.at_least, at_most=asked.at_most, **asked.expected
+            verdict = context.world(name).journal.verify(
+                exactly=body.exactly, at_least=body.at_least, at_most=body.at_most, **body.expected
             )
         except (TypeError, ValueError) as error:
             raise HTTPException(422, str(error)) from None
@@ -45,20 +48,24 @@ def of_calls(app: FastAPI, worlds: Worlds, found: Any) -> None:
             "matched": verdict.matched,
             "expected": verdict.expected,
             "near_misses": [
-                {"call": entry.dump(), "differences": [each._asdict() for each in differences]}
-                for entry, differences in verdict.near_misses
+                {"call": entry.dump(), "differences": [mismatch._asdict() for mismatch in mismatches]}
+                for entry, mismatches in verdict.near_misses
             ],
         }
+
+
+def _add_coverage(app: FastAPI, context: ControlContext) -> None:
+    contracts = {provider.name: provider.contract for provider in context.providers}
 
     @app.get("/_stand/worlds/{name}/coverage")
     async def read_coverage(name: str) -> dict[str, Any]:
         """Which operations, parameters and statuses were exercised."""
-        return {"operations": found(name).coverage.report(contracts)}
+        return {"operations": context.world(name).coverage.report(contracts)}
 
     @app.get("/_stand/worlds/{name}/coverage.txt", response_class=PlainTextResponse)
     async def coverage_table(name: str) -> str:
         """The coverage as a table."""
-        rows = found(name).coverage.report(contracts)
+        rows = context.world(name).coverage.report(contracts)
         lines = [
             f"{row['provider']:<14} {row['operation']:<18} {row['calls']:>6}  "
             f"{' '.join(f'{status}:{count}' for status, count in row['statuses'].items()) or '-'}"
@@ -70,4 +77,4 @@ def of_calls(app: FastAPI, worlds: Worlds, found: Any) -> None:
     @app.delete("/_stand/worlds/{name}/coverage", status_code=204)
     async def reset_coverage(name: str) -> None:
         """Count anew."""
-        found(name).coverage.reset()
+        context.world(name).coverage.reset()

@@ -1,4 +1,4 @@
-"""What the control plane takes, as types that name the field of a wrong value. Knows no route."""
+"""The request bodies of the control plane."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .clock import FASTEST
-from .faults import Kind as FaultKind
-from .settings import MOST
-from .worlds import Kind
+from ..clock import FASTEST
+from ..faults import FaultKind
+from ..settings import MAX_NUMBER
+from ..worlds import Kind
 
 __all__ = ["Advance", "NewFault", "NewLimit", "NewTasks", "NewWorld", "Reset", "Verify"]
 
@@ -64,17 +64,17 @@ class Verify(_Body):
 
 
 class NewLimit(_Body):
-    """So many calls in so many seconds."""
+    """How many calls are allowed in a window of seconds."""
 
-    calls: int = Field(ge=0, le=int(MOST))
-    seconds: float = Field(gt=0, le=MOST)
+    calls: int = Field(ge=0, le=int(MAX_NUMBER))
+    seconds: float = Field(gt=0, le=MAX_NUMBER)
 
 
 class NewTasks(_Body):
-    """How long work takes, and how the next pieces of it end."""
+    """How long work takes, and how many of the next tasks fail."""
 
     mode: Literal["immediately", "after_polls", "after_seconds"] = "immediately"
-    polls: int = Field(0, ge=0, le=int(MOST))
-    seconds: float = Field(0.0, ge=0, le=MOST)
-    failures: int = Field(0, ge=0, le=int(MOST))
+    polls: int = Field(0, ge=0, le=int(MAX_NUMBER))
+    seconds: float = Field(0.0, ge=0, le=MAX_NUMBER)
+    failures: int = Field(0, ge=0, le=int(MAX_NUMBER))
     failure: str = "the task was told to fail"

@@ -1,0 +1,92 @@
+"""The FastAPI application of the control plane.
+
+It is not for browsers of other sites (see `guard`) and sends no CORS headers. A refusal is {"detail": text}, and the
+text names the field. All but the clock runs on the event loop, as the calls to providers do, so that no call sees a
+world half changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from ..pages import render
+from ..provider import Provider
+from ..reference import reference_page
+from ..worlds import Worlds
+from .behaviour import add_behaviour_routes
+from .calls import add_call_routes
+from .context import ControlContext
+from .guard import ControlGuard
+from .worlds import add_world_routes
+
+__all__ = ["control_plane"]
+
+
+def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Iterable[str] = ()) -> FastAPI:
+    """Build the API, with all routes below /_stand.
+
+    Args:
+        providers: The providers that are served.
+        worlds: Their worlds.
+        hosts: Names of this machine, beside localhost, by which it may be called.
+    """
+    app = FastAPI(
+        title="Bananastand control plane",
+        openapi_url="/_stand/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(_refuse_unknown_parameters)],
+        exception_handlers={RequestValidationError: _name_wrong_fields},
+    )
+    app.add_middleware(ControlGuard, hosts=tuple(hosts), budget=worlds.bodies)
+    context = ControlContext(providers, worlds)
+    _add_pages(app, providers)
+    add_world_routes(app, context)
+    add_behaviour_routes(app, context)
+    add_call_routes(app, context)
+    return app
+
+
+def _add_pages(app: FastAPI, providers: Sequence[Provider]) -> None:
+    @app.get("/_stand/", response_class=HTMLResponse, include_in_schema=False)
+    @app.get("/_stand", response_class=HTMLResponse, include_in_schema=False)
+    async def reference() -> str:
+        routes = [
+            (method.upper(), path, operation.get("description", ""))
+            for path, methods in app.openapi()["paths"].items()
+            for method, operation in methods.items()
+        ]
+        return render("control_plane.html", routes=routes)
+
+    @app.get("/_stand/contracts/{provider}", response_class=HTMLResponse)
+    async def contract_page(provider: str) -> str:
+        """A provider's contract as a page."""
+        for served in providers:
+            if served.name == provider:
+                return reference_page(served, served.mount)
+        raise HTTPException(404, f"there is no provider {provider}")
+
+    @app.get("/_stand/health")
+    async def health() -> dict[str, str]:
+        """Answers when the server does."""
+        return {"status": "ok"}
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    if unknown := sorted(request.query_params.keys() - known):
+        raise HTTPException(422, f"no parameter {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
+
+
+async def _name_wrong_fields(request: Request, error: Exception) -> JSONResponse:
+    """Answer 422 with each wrong field and why; `body` is the field where the whole body is wrong."""
+    assert isinstance(error, RequestValidationError)
+    details = [
+        f"{'.'.join(str(part) for part in wrong['loc'][1:]) or wrong['loc'][0]}: {wrong['msg']}"
+        for wrong in error.errors()
+    ]
+    return JSONResponse({"detail": "; ".join(details)}, 422)

@@ -1,0 +1,292 @@
+"""Serves one provider over HTTP: `HttpHandler` takes a request from its first byte to the last byte of its response.
+
+Any step may refuse the call with ProviderError; the provider renders the error's condition with its own status and
+body. The kernel's own conditions are unknown_route, wrong_method, malformed_json, too_deep, too_large, unauthorized,
+unknown_credential, rate_limited, violation, fault and server_error.
+
+This is the hot path: plain ASGI, without middleware and without FastAPI's routing.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import CoroutineType
+from typing import Any
+
+from bananastand.asgi.bodies import BodyReservation, BodyTooLarge, BudgetExceeded, ClientDisconnected, read_body
+from bananastand.contracts.errors import Problem, ProviderError, Violation
+from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
+from bananastand.contracts.parameters import parse_query
+from bananastand.contracts.response import ApiResponse
+
+from .call import ApiCall
+from .delivery import Receive, Send, deliver, deliver_stream
+from .endpoints import bind_endpoints
+from .errors import ContractBreach
+from .http_request import HttpRequest
+from .provider import Provider
+from .recording import record
+from .response_headers import RETRY_AFTER, preflight_headers, response_headers
+from .world import World
+from .worlds import Worlds
+
+__all__ = ["HttpHandler"]
+
+log = logging.getLogger("bananastand_mocks")
+
+RETRY_SECONDS = 5  # after which a client may send again what found no memory
+DRAIN = 32 * 2**20  # bytes of a body that is too large; after them the connection is closed
+
+
+class HttpHandler:
+    """An ASGI application for one provider over all worlds of a server.
+
+    Args:
+        provider: The provider.
+        worlds: The worlds that the credentials of calls open.
+        strict: Raise what is otherwise logged and answered with the provider's 500: a response that does not fit the
+            contract (ContractBreach), and any other exception of an endpoint. Both are noted in the world's `breaches`.
+    """
+
+    def __init__(self, provider: Provider, worlds: Worlds, *, strict: bool = False) -> None:
+        self.provider, self.worlds, self.strict = provider, worlds, strict
+        self._endpoints = bind_endpoints(provider, self._dispatch)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        provider, call = self.provider, None
+        request = HttpRequest(scope, self.worlds.default)
+        if request.is_preflight:
+            await deliver(send, 204, preflight_headers(provider, request), b"")
+            return
+        try:
+            with self.worlds.bodies.reserve() as reservation:
+                response = provider.early(request.method, request.path, request.headers)
+                if response is None:
+                    try:
+                        call = self._find_operation(request)
+                    finally:  # a body without an operation is read too, for the journal
+                        request.body = await self._read_body(receive, request, reservation)
+                    call.raw = request.body
+                    if provider.parse_first:
+                        self._parse_body(call)
+                    self._authenticate(call, request.pinned)
+                    call.faults = call.world.faults.strike(call.operation.id)
+                    if not provider.parse_first:
+                        self._parse_body(call)
+                    self._run_due_events(call.world)
+                    self._count_against_limit(call)
+                    self._raise_status_fault(call)
+                    response = provider.success(call, await self._answer(call))
+        except ClientDisconnected:
+            return
+        except ProviderError as error:
+            response = self._refuse(call, error.problem)
+        except Exception as error:
+            response = self._fail(call, error)
+        response, content = self._complete(call, response)
+        record(provider.name, request, call, response, content)
+        headers = response_headers(provider, request, response, content)
+        faults = call.faults if call is not None else ()
+        if response.pieces is not None:
+            await deliver_stream(send, receive, response.status, headers, response.pieces, faults)
+        else:
+            await deliver(send, response.status, headers, b"" if request.method == "HEAD" else content, faults)
+
+    def check_response(self, call: ApiCall, response: ApiResponse, *, provoked: bool) -> None:
+        """Hold a response to the contract.
+
+        Args:
+            call: The call.
+            response: Its response.
+            provoked: Whether a test provoked it, so that the contract need not know its status.
+
+        Raises:
+            ContractBreach: The response does not fit, and the handler is strict.
+        """
+        if provoked and not call.operation.names(response.status):
+            return
+        difference = call.operation.check_answer(response)
+        if difference is None:
+            return
+        message = f"{self.provider.name} {call.operation.id}: {difference}"
+        call.world.note_breach(message)
+        log.error("%s %s response does not fit its contract: %s", self.provider.name, call.operation.id, difference)
+        if self.strict:
+            raise ContractBreach(message)
+
+    def _find_operation(self, request: HttpRequest) -> ApiCall:
+        path, query = self.provider.rewrite(request.path, request.query, request.world)
+        operation, path_parameters = self.provider.contract.routes.find(request.method, path)
+        return ApiCall(
+            operation,
+            request.method,
+            path,
+            path_parameters,
+            parse_query(query) if query else {},
+            request.headers,
+            request.world,
+            origin=request.origin,
+            root=request.root,
+        )
+
+    async def _read_body(self, receive: Receive, request: HttpRequest, reservation: BodyReservation) -> bytes:
+        if not request.may_have_body:
+            return b""
+        try:
+            return await read_body(receive, self.provider.max_body, reservation, drain=DRAIN)
+        except BodyTooLarge:
+            raise ProviderError("too_large", "request entity too large", limit=self.provider.max_body) from None
+        except BudgetExceeded:
+            message = "too much is being sent: try again later"
+            raise ProviderError("fault", message, status=503, retry_after=RETRY_SECONDS) from None
+
+    def _parse_body(self, call: ApiCall) -> None:
+        if not call.operation.takes_json or _is_other_type(call):
+            return
+        if not call.raw:
+            call.body = None if call.operation.body_required else {}
+            return
+        if "json" not in call.headers.get("content-type", "json"):
+            call.body = {}  # what Express's and Flask's parsers leave where they do not parse
+            return
+        try:
+            call.body = parse(call.raw)
+        except TooDeep as error:
+            raise ProviderError("too_deep", str(error)) from None
+        except MalformedJson as error:
+            raise ProviderError("malformed_json", str(error)) from None
+        if self.provider.objects_only and not isinstance(call.body, dict | list):
+            raise ProviderError("malformed_json", "Unexpected token: an object or an array is expected")
+
+    def _authenticate(self, call: ApiCall, pinned: World | None) -> None:
+        """Put the call into the world that its credential opens; one without a credential stays where it is."""
+        credential = self.provider.secret(call)
+        if credential is None:
+            return
+        world = self.worlds.holding(*credential)
+        if world is None or (pinned is not None and world is not pinned):
+            raise ProviderError("unknown_credential")
+        call.world, call.credential = world, credential[1]
+
+    def _run_due_events(self, world: World) -> None:
+        if world.clock.run_due() and self.worlds.keep is not None:
+            self.worlds.keep(world)
+
+    def _count_against_limit(self, call: ApiCall) -> None:
+        # An operation without a credential, such as a health check, has no limit unless its contract names one.
+        if call.credential is None and not call.operation.names(429):
+            return
+        if (subject := self.provider.subject(call)) is None:
+            return
+        call.allowance = call.world.limits.take(self.provider.name, subject, call.world.clock.now())
+        if call.allowance is not None and not call.allowance.allowed:
+            raise ProviderError("rate_limited", allowance=call.allowance)
+
+    def _raise_status_fault(self, call: ApiCall) -> None:
+        for fault in call.faults:
+            if fault.kind == "status":
+                raise ProviderError("fault", fault.message, status=fault.status)
+
+    async def _answer(self, call: ApiCall) -> ApiResponse:
+        """Check the call against the contract and let its endpoint answer."""
+        self.provider.prepare(call)
+        _check_request(call)
+        result = self._endpoints[call.operation.id](call)
+        if isinstance(result, CoroutineType):
+            result = await result
+        return result if isinstance(result, ApiResponse) else ApiResponse(result, call.operation.status)
+
+    async def _dispatch(self, outer: ApiCall, method: str, path: str, query: dict[str, Any], body: Any) -> ApiResponse:
+        """Make another call in the world of the outer one, without limits and faults; an error is a response too."""
+        call = None
+        try:
+            operation, path_parameters = self.provider.contract.routes.find(method, path)
+            call = ApiCall(
+                operation,
+                method,
+                path,
+                path_parameters,
+                query,
+                outer.headers,
+                outer.world,
+                origin=outer.origin,
+                root=outer.root,
+            )
+            call.credential = outer.credential
+            call.body = {} if body is None and not operation.body_required else body
+            return await self._answer(call)
+        except ProviderError as error:
+            return self.provider.refusal(call, error.problem)
+
+    def _refuse(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
+        """Render a problem as the provider does."""
+        try:
+            response = self.provider.failure(call, problem)
+        except Exception as error:
+            return self._fail(call, error)
+        if (seconds := problem.details.get("retry_after")) is not None:
+            response.headers = {**response.headers, RETRY_AFTER: str(seconds)}
+        if response.status == 405 and (allowed := problem.details.get("allowed")):
+            response.headers = {**response.headers, "allow": ", ".join(allowed)}
+        return response
+
+    def _fail(self, call: ApiCall | None, error: Exception) -> ApiResponse:
+        """Log an exception that is no refusal, and answer with the provider's 500; raise it where strict."""
+        log.exception("%s call failed", self.provider.name, exc_info=error)
+        if self.strict:
+            raise error
+        if call is not None:
+            call.world.note_breach(f"{self.provider.name} {call.operation.id}: {error!r}")
+        return self.provider.failure(call, Problem("server_error"))
+
+    def _complete(self, call: ApiCall | None, response: ApiResponse) -> tuple[ApiResponse, bytes]:
+        """Add the headers of the rate limit, check the response, encode it and save the world.
+
+        Where one of these fails, the response is the provider's 500.
+        """
+        try:
+            if call is not None:
+                if call.allowance is not None:
+                    response.headers = {**self.provider.limit_headers(call.allowance), **response.headers}
+                # Any operation may ask the client to retry later, even where its contract does not name that status.
+                self.check_response(call, response, provoked=bool(call.faults) or RETRY_AFTER in response.headers)
+            content = _encode(response)
+            if call is not None and self.worlds.keep is not None:
+                self.worlds.keep(call.world)
+        except ContractBreach:
+            raise
+        except Exception as error:
+            response = self._fail(call, error)
+            content = _encode(response)
+        return response, content
+
+
+def _check_request(call: ApiCall) -> None:
+    """Read the call's parameters as the contract types them, and hold them and the body to the contract."""
+    operation = call.operation
+    violations: list[Violation] = []
+    call.parameters.update(operation.path.read(call.path, violations))
+    call.parameters.update(operation.query.read(call.query, violations))
+    call.parameters.update(operation.headers.read(call.headers, violations))
+    if operation.takes_json and not _is_other_type(call):
+        if call.body is None and operation.body_required:
+            violations.append(Violation("body", "", "required", "a body is required"))
+        else:
+            operation.check_body(call.body, violations)
+    if violations:
+        error = ProviderError("violation", violations[0].message)
+        error.problem = Problem("violation", violations[0].message, tuple(violations))
+        raise error
+
+
+def _is_other_type(call: ApiCall) -> bool:
+    """Whether the body has a type other than JSON that the contract names; the endpoint reads its bytes."""
+    media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return bool(call.raw) and media_type in call.operation.body_types and "json" not in media_type
+
+
+def _encode(response: ApiResponse) -> bytes:
+    if response.body is None:
+        return b""
+    return response.body if isinstance(response.body, bytes) else dump(response.body)

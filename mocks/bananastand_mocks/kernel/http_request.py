@@ -1,0 +1,54 @@
+"""An HTTP request to a provider, before its operation is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .world import World
+
+__all__ = ["PINNED", "HttpRequest"]
+
+PINNED = "bananastand.world"  # in an ASGI scope: the world that the address names
+
+
+class HttpRequest:
+    """The parts of an ASGI scope that the handler uses.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path below the provider's mount; at least a slash.
+        query: The query string.
+        headers: The headers, their names in lower case.
+        origin: Scheme and host that the client used.
+        root: The path below which the provider is mounted.
+        pinned: The world that the address names; None where it names none.
+        world: The pinned world, else the default one.
+        body: The bytes of the body, once they are read.
+    """
+
+    __slots__ = ("body", "headers", "method", "origin", "path", "pinned", "query", "root", "world")
+
+    def __init__(self, scope: Any, default: World) -> None:
+        self.method: str = scope["method"]
+        self.root: str = scope.get("root_path", "")
+        path: str = scope["path"]
+        self.path = (path.removeprefix(self.root) if self.root else path) or "/"
+        self.query: str = scope["query_string"].decode("latin-1")
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.origin = f"{scope.get('scheme', 'http')}://{self.headers.get('host', 'localhost')}"
+        self.pinned: World | None = scope.get(PINNED)
+        self.world = self.pinned or default
+        self.body = b""
+
+    @property
+    def is_preflight(self) -> bool:
+        """Whether a browser asks for permission to send another request."""
+        return self.method == "OPTIONS" and "access-control-request-method" in self.headers
+
+    @property
+    def may_have_body(self) -> bool:
+        """Whether a body can follow; a GET has one only where its headers announce it."""
+        if self.method not in ("GET", "HEAD"):
+            return True
+        return "content-length" in self.headers or "transfer-encoding" in self.headers
