@@ -58,7 +58,7 @@ class Operation:
         """Whether the contract says anything about this status."""
         return str(status) in self.statuses or "default" in self.statuses
 
-    def check_response(self, answer: ApiResponse) -> str | None:
+    def check_answer(self, answer: ApiResponse) -> str | None:
         """What of the answer is against the contract, in words; None if nothing is."""
         expected = self.responses.get(str(answer.status)) or self.responses.get("default")
         if expected is None:
