@@ -1,4 +1,4 @@
-"""Many requests in one (C:279-324). Knows no operation: it has each of them made.
+"""Many requests in one (C:279-324).
 
 fal's own API has no such operation, and document C does not say what an item is: it is a method, a path below /v1/,
 params for the query (C:309-320) and a body for those that take one.

@@ -1,6 +1,6 @@
-"""Compute instances (C:152-275, C:366-368): their life on the world's clock. Knows no prices.
+"""Compute instances (C:152-275, C:366-368): their life on the world's clock.
 
-provisioning -> active -> stopping -> stopped -> starting -> active; each passing state takes the seconds of the world's
+provisioning -> active -> stopping -> stopped -> starting -> active; each transition takes the seconds of the world's
 setting of its name, such as falai.provisioning_seconds.
 """
 
@@ -102,7 +102,11 @@ def stop_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def monitor_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
-    """A series for each of the `metrics`, all without a wish, over the last hour. Raises ProviderError: not_found."""
+    """Returns a series for each of the `metrics` over the last hour, by default all five.
+
+    Raises:
+        ProviderError: not_found.
+    """
     row = find_instance(world, parameters["instance_id"])
     names = parameters["metrics"].split(",") if "metrics" in parameters else list(METRICS)
     now = world.clock.now()

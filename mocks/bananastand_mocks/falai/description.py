@@ -1,4 +1,4 @@
-"""A model's own API as OpenAPI 3.0, which `expand=openapi-3.0` adds to it. Knows the catalogue's words, no HTTP.
+"""A model's own API as OpenAPI 3.0, which `expand=openapi-3.0` adds to it.
 
 fal's documents of its models are not held here: this one is made of what the catalogue says a model can do.
 """

@@ -1,4 +1,4 @@
-"""fal's errors: condition to status, type and exact text, and the one renderer of the envelope. Knows no operation.
+"""fal's errors: condition to status, type and exact text, and the one renderer of the envelope.
 
 The conditions below `not_found` are the kernel's; `invalid`, `not_found` and `forbidden` are raised here.
 """
@@ -44,7 +44,7 @@ STATUSES = {
 def render(problem: Problem, request_id: str | None = None) -> ApiResponse:
     """The answer to a problem: `{"error": {"type", "message", "request_id"?}}`, the texts as fal publishes them.
 
-    A fault has the status it was given; one that fal does not publish is told in the words of 400 or 500.
+    A fault keeps its status; one that fal does not publish has the text of 400 or 500.
     """
     status = problem.status or STATUSES.get(problem.condition, 500)
     kind, text = TEXTS.get(status, TEXTS[400 if status < 500 else 500])

@@ -1,4 +1,4 @@
-"""The models of the catalogue (C:34-88). Knows no prices."""
+"""The models of the catalogue (C:34-88)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an instance's meters show (C:366-368). Knows no instance beyond its id and when it ran.
+"""What an instance's meters show (C:366-368).
 
 The values are a function of instance, metric and moment alone: the same question has the same answer.
 """

@@ -1,4 +1,4 @@
-"""fal's own names for what document C calls otherwise: endpoint_id, cursor, start and end, expand. Knows no HTTP."""
+"""fal's own names for what document C calls otherwise: endpoint_id, cursor, start and end, expand."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ ENDPOINTS: Mapping[str, EndpointFunction] = {
 def _respond(
     world: World, parameters: Parameters, expand: list[str], endpoint_ids: set[str], serialize: Serialize
 ) -> dict[str, Any]:
-    """The parts that `expand` names, of which one must be time_series or summary; of all endpoints without a wish."""
+    """The parts that `expand` names, of which one must be time_series or summary; all endpoints if there are no ids."""
     if not {"time_series", "summary"} & set(expand):
         raise ProviderError("invalid", "expand needs time_series or summary")
     window = _requested_window(world, parameters)

@@ -1,4 +1,4 @@
-"""Pages: limit, offset, and fal's cursor, the number of a page in base64. Knows no rows."""
+"""Pages: limit, offset, and fal's cursor, the number of a page in base64."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PageSlice:
         return self.next_cursor is not None
 
     def to_response(self, name: str, rows: Sequence[Row], serialize: Callable[[Row], Any]) -> dict[str, Any]:
-        """The rows of this page under a name, as they are shown, with next_cursor and has_more."""
+        """Returns the serialized rows of this page under a name, with next_cursor and has_more."""
         items = [serialize(row) for row in rows[self.start : self.stop]]
         return {name: items, "next_cursor": self.next_cursor, "has_more": self.has_more}
 

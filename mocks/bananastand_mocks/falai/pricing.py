@@ -1,4 +1,4 @@
-"""Prices of models (C:92-117) and of instances. Knows no usage."""
+"""Prices of models (C:92-117) and of instances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fal's Platform API at its own address: keys, headers, error envelope. Knows no operation."""
+"""fal's Platform API at its own address: keys, headers, error envelope."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FalAIProvider(Provider):
         return response
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
-        """fal's envelope, with an id of the request where the call is known."""
+        """Fal's envelope, with an id of the request where the call is known."""
         answer = render(problem, None if call is None else call.world.ids.uuid())
         answer.headers |= HEADERS
         return answer

@@ -1,4 +1,4 @@
-"""fal's part of a world: counted requests, instances, and the catalogue, which every world shares. Knows no answer.
+"""fal's part of a world: counted requests, instances, and the catalogue, which every world shares.
 
 Requests are counted by the minute and the model, so that a long test does not fill the memory. Nothing behind this API
 runs a model: what is counted are the requests that name one, at no cost, and the hours of instances.

@@ -1,4 +1,4 @@
-"""Sums what a world has counted over windows of time. Knows no prices and no answer."""
+"""Sums what a world has counted over windows of time."""
 
 from __future__ import annotations
 

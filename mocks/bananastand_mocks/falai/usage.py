@@ -1,4 +1,4 @@
-"""Usage (C:121-148) and analytics (C:384-386), computed from what was called. Knows no way of counting."""
+"""Usage (C:121-148) and analytics (C:384-386), computed from what was called."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def series(
 
 
 def rows(sums: Tallies, endpoint_ids: set[str], serialize: Serialize) -> list[dict[str, Any]]:
-    """A row for each endpoint that is wanted (all without a wish), by name."""
+    """Returns a row for each of the endpoints, all if there are no ids, in the order of their names."""
     return [serialize(name, sums[name]) for name in sorted(sums) if not endpoint_ids or name in endpoint_ids]
 
 
@@ -86,7 +86,7 @@ def usage_row(endpoint_id: str, tally: Tally) -> dict[str, Any]:
 
 
 def _respond(world: World, parameters: dict[str, Any], serialize: Serialize) -> dict[str, Any]:
-    """Document C's answer: both the series and the summary. Days are included whole (C:138-139)."""
+    """Document C's response: the series and the summary. Both days are included (C:138-139)."""
     start = moment(parameters["start_date"]) if "start_date" in parameters else None
     end = _end(parameters["end_date"]) if "end_date" in parameters else None
     first, last, open_end = requested_range(world, start, end)

@@ -1,4 +1,4 @@
-"""Has a running Potassium app paint, and brings what it paints to the size that was asked for. Knows no endpoint."""
+"""Has a running Potassium app paint, and scales its pictures to the requested size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AppPictures:
 
 
 def _inputs(recipe: Recipe) -> dict[str, Any]:
-    """The inputs of a Potassium template: all that is wanted in one prompt."""
+    """The inputs of a Potassium template, with all words in one prompt."""
     prompt = ", ".join(part for part in (recipe.prompt, recipe.character, recipe.style, *recipe.edits) if part)
     inputs: dict[str, Any] = {"prompt": prompt[:LONGEST], "seed": recipe.seed}
     return {**inputs, "negative_prompt": recipe.negative[:LONGEST]} if recipe.negative else inputs
@@ -54,7 +54,7 @@ def _picture(answer: Any) -> bytes:
     """The first picture of an answer {"output": base64}. Raises ValueError."""
     output = answer.get("output") if isinstance(answer, dict) else None
     if not isinstance(output, str):
-        raise ValueError("there is no output")
+        raise ValueError("the answer has no output")
     try:
         return base64.b64decode(output, validate=True)
     except binascii.Error:

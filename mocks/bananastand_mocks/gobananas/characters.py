@@ -1,4 +1,4 @@
-"""Characters (B:257-286): who returns from picture to picture. Knows no drawing."""
+"""Characters (B:257-286): who returns from picture to picture."""
 
 from __future__ import annotations
 

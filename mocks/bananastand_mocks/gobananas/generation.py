@@ -1,4 +1,4 @@
-"""Generating images and continuing them (B:62-104). Knows no drawing: `pictures` makes the files."""
+"""Generating images and continuing them (B:62-104)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def continue_image(world: World, call: ApiCall, body: dict[str, Any], pict
 
 
 async def _paint(world: World, works: Sequence[Coroutine[Any, Any, bytes]], *, edits: int = 0) -> list[bytes]:
-    """The files, counted; what was claimed of the quota is given back where one of them fails."""
+    """Paints files and counts them; if one fails, the quota that was claimed is returned."""
     try:
         since = ledger.claim(world, images=len(works), edits=edits)
         try:

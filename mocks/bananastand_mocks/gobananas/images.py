@@ -1,4 +1,4 @@
-"""The gallery (B:110-186): list, read and delete images. Knows no drawing."""
+"""The gallery (B:110-186): list, read and delete images."""
 
 from __future__ import annotations
 

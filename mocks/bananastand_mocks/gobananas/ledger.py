@@ -1,4 +1,4 @@
-"""What the tenant made, by the day, and the month's quotas over it. Knows no image.
+"""What the tenant made, by the day, and the month's quotas over it.
 
 The month is the calendar's, in UTC. What was made stays counted when it is deleted.
 """
@@ -40,7 +40,7 @@ def claim(world: World, *, images: int = 0, edits: int = 0) -> float:
 
 
 def take_back(world: World, moment: float, *, images: int = 0, edits: int = 0) -> None:
-    """What was claimed then was not made."""
+    """Returns a claim whose images were not painted."""
     add(world, moment, images=-images, edits=-edits)
 
 

@@ -1,4 +1,4 @@
-"""Makes the files of images, off the event loop. Knows Pillow only through the modules that draw, loaded on first use.
+"""Makes the files of images, off the event loop.
 
 Whatever paints follows the `Pictures` protocol: here what draws, in `app_pictures` what asks a running app.
 """
@@ -43,7 +43,7 @@ class DrawnPictures:
     keeps = False
 
     async def paint(self, recipe: Recipe) -> bytes:
-        """The file, and its thumbnail at once, which is asked for next."""
+        """Draws the file and its thumbnail, which is requested next."""
         content = await drawn(recipe)
         await shrunk(recipe)
         return content

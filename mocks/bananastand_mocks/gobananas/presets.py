@@ -1,4 +1,4 @@
-"""Style presets (B:290-320). Knows no image."""
+"""Style presets (B:290-320)."""
 
 from __future__ import annotations
 

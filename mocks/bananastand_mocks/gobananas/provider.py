@@ -1,4 +1,4 @@
-"""Go Bananas! at its own address: keys, tenant, headers, error envelope. Knows no operation."""
+"""Go Bananas! at its own address: keys, tenant, headers, error envelope."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class GoBananasProvider(Provider):
         return render(problem, call.allowance.reset if call.allowance else call.world.clock.now() + MINUTE)
 
     def fill(self, world: World, kind: Kind) -> None:
-        """Tenant, settings and the default rate limit; in other kinds than empty, what is there to be seen."""
+        """Adds tenant, settings, the default rate limit, and by kind of world some images."""
         fill(world, kind)
 
     def subject(self, call: ApiCall) -> str | None:

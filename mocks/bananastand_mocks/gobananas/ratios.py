@@ -1,4 +1,4 @@
-"""Aspect ratios by their names, and the pixels they stand for. Knows no picture."""
+"""Aspect ratios by their names, and the pixels they stand for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images as answers show them. Knows rows, no file."""
+"""Images as answers show them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["image_urls", "serialize_generated", "serialize_listed"]
 
 
 def image_urls(call: ApiCall, row: Row) -> dict[str, str]:
-    """Where the picture and its thumbnail are, for whoever is told; no key is needed there."""
+    """Returns the public addresses of a picture and its thumbnail."""
     base = f"{call.origin}{call.root}/r2/{bucket(call.world)}"
     return {"url": f"{base}/{row['r2_key']}", "thumbnail_url": f"{base}/{row['thumbnail_key']}"}
 

@@ -1,4 +1,4 @@
-"""Sessions (B:192-220): which images were made in one go. Knows no picture.
+"""Sessions (B:192-220): which images were made in one go.
 
 Each key has one open session; it ends after half an hour without anything made in it.
 """

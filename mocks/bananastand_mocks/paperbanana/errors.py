@@ -1,4 +1,4 @@
-"""PaperBanana's errors: condition to status and exact text. Knows no operation.
+"""PaperBanana's errors: condition to status and exact text.
 
 The real service answers a wrong body with a list; the document promises a text in `detail` (D:60-64), and it wins.
 """
@@ -95,7 +95,7 @@ def _violation_text(violation: Violation, call: ApiCall | None) -> str:
 
 
 def _choice_text(name: str, violation: Violation, call: ApiCall | None) -> str:
-    """What is wrong with a value that is none of those there are."""
+    """The text for a value outside of its choices."""
     if name == "aspect_ratio":
         return f"aspect_ratio must be one of: {', '.join(sorted(ASPECT_RATIOS))}"
     if name == "vlm_provider" and call is not None:

@@ -1,4 +1,4 @@
-"""API keys (D:715-873): create, list, detail, update, delete. Knows the admin has been let in."""
+"""API keys (D:715-873): create, list, detail, update, delete."""
 
 from __future__ import annotations
 

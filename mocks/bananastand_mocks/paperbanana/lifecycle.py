@@ -1,4 +1,4 @@
-"""The life of a task (D:659-665): pending, running, completed or failed, on the world's clock. Knows no HTTP.
+"""The life of a task (D:659-665): pending, running, completed or failed, on the world's clock.
 
 How long it takes is the world's matter: so many polls or seconds where a test says so, else the setting
 paperbanana.seconds. Drawing takes no time of a virtual clock; where time is real, a task is done when it is drawn.

@@ -1,4 +1,4 @@
-"""PaperBanana at its address: keys, errors, what a world holds. Knows no operation."""
+"""PaperBanana at its address: keys, errors, what a world holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a task's row to its files and its text. Knows what figures there are, and neither keys nor time.
+"""From a task's row to its files and its text.
 
 A plan is what a picture is drawn from, as plain data: one recipe, or for a composite also those of its panels. The same
 plan gives the same files, so that they are kept in memory only, the latest of them, and drawn again when asked for.

@@ -1,4 +1,4 @@
-"""Rules on parameters that span fields or settings, with their texts. Knows no world and no drawing.
+"""Rules on parameters that span fields or settings, with their texts.
 
 Texts of the aspect ratio, the VLM provider, data_json and the layout are the provider's; the others are ours, since no
 document has them.

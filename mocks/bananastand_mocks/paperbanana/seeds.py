@@ -1,4 +1,4 @@
-"""What a new world holds: the ready-made key, and in the documents world all that document D names. Draws nothing."""
+"""What a new world holds: the ready-made key, and in the documents world all that document D names."""
 
 from __future__ import annotations
 

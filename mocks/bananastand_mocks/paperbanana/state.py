@@ -1,4 +1,4 @@
-"""PaperBanana's part of a world: keys, usage, tasks and settings. Knows no answer and no drawing.
+"""PaperBanana's part of a world: keys, usage, tasks and settings.
 
 Keys are rows by their full value; which of them lead to this world is the kernel's matter. Pictures are not kept: a row
 holds what its picture was drawn from, and the same inputs give the same picture.

@@ -1,4 +1,4 @@
-"""The five workflows (D:87-503): what is asked for is checked, taken from the quota and made a task. Draws nothing.
+"""The five workflows (D:87-503): what is asked for is checked, taken from the quota and made a task.
 
 A request that is refused costs nothing (D:36): quota is taken in the same breath in which the task is kept.
 """

@@ -1,7 +1,7 @@
-"""An optional brain: a vision language model, asked what a figure shall show. Knows no task and no drawing.
+"""An optional vision language model (VLM) that plans what a figure shows.
 
 Whatever answers follows the `Vlm` protocol. `OpenAIVlm` asks any server that speaks OpenAI's chat completions, which
-is how gemini, openrouter, kie and apimart are reached. Without a brain nobody is asked.
+is how gemini, openrouter, kie and apimart are reached. Without one the texts are read by rules.
 """
 
 from __future__ import annotations

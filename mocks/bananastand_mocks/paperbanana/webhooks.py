@@ -1,4 +1,4 @@
-"""Webhooks (D:505-617): what is sent, how it is signed, when it is tried again. Knows no drawing and no key's rules.
+"""Webhooks (D:505-617): what is sent, how it is signed, when it is tried again.
 
 The row of a task is the outbox: each try is noted there before the next is planned, and one that is noted as delivered
 is never made again. A try that was under way when the process died is made again, because nothing tells how it ended.

@@ -1,4 +1,4 @@
-"""Puts finished figures into one, to the pixel as PaperBanana does it (FACTS 5.5). Knows no task.
+"""Puts finished figures into one, to the pixel as PaperBanana does it (FACTS 5.5).
 
 Every picture becomes white-backed RGB of one height, the smallest there is and 1200 at most; columns are as wide as
 their widest picture; each panel has its label below or above.

@@ -1,4 +1,4 @@
-"""What a drawing gives, and how it is refused. Knows no way of drawing."""
+"""What a drawing gives, and how it is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the text of a paper's pages. Knows no diagram and no task.
+"""Reads the text of a paper's pages.
 
 A PDF is a program of sorts, so it is read in a process of its own that may use so much memory and so much time, and is
 ended when it asks for more. What the text says is not judged here.

@@ -1,4 +1,4 @@
-"""Where matplotlib works: settings, fonts and files. Knows no kind of figure.
+"""Where matplotlib works: settings, fonts and files.
 
 matplotlib's settings belong to the process and its drawing is not safe in threads, so one figure is drawn at a time,
 from matplotlib's own defaults whatever the user's file says, and the settings are put back afterwards. No pyplot.
@@ -56,7 +56,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def studio() -> Generator[None]:
-    """matplotlib for one thread at a time, with settings that depend on nobody's file."""
+    """Gives one thread at a time matplotlib with settings that do not depend on a user's file."""
     import matplotlib
 
     with _lock, matplotlib.rc_context():
@@ -82,7 +82,7 @@ def save(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
 
 
 def displayable(text: str, most: int = 400) -> str:
-    """One line of what our fonts can show; what they lack becomes an empty square, what has no shape is dropped."""
+    """Returns one line that our fonts can draw: missing letters become empty squares, shapeless ones are dropped."""
     visible = "".join(
         char if ord(char) in _glyphs() else MISSING
         for char in " ".join(text[: 4 * most].split())
@@ -92,7 +92,7 @@ def displayable(text: str, most: int = 400) -> str:
 
 
 def missing_glyphs_note(texts: Iterable[str]) -> str:
-    """What to say of letters that no font here has; nothing where they all have a shape."""
+    """A note on letters that no font here has; empty if all can be drawn."""
     letters = set[str]().union(*texts)
     lacking = sorted(
         char for char in letters if not char.isspace() and ord(char) not in _glyphs() and not _has_no_shape(char)

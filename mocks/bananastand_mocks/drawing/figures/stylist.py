@@ -1,4 +1,4 @@
-"""Polishes a prompt for an illustration by rules. Draws nothing, and knows no model.
+"""Polishes a prompt for an illustration by rules.
 
 What the prompt says stays as it was said, so that no entity and no number is lost; what is added is order, and guidance
 on layout, colour and letters. A guideline of the caller's takes the place of ours on its subject.

@@ -1,4 +1,4 @@
-"""Colours by name, and the palettes of the times of day. Knows no picture."""
+"""Colours by name, and the palettes of the times of day."""
 
 from __future__ import annotations
 

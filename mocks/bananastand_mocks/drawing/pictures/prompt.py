@@ -1,4 +1,4 @@
-"""Reads a recipe's words: which scene, what light, which things and colours, which finish. Knows no pixel.
+"""Reads a recipe's words: which scene, what light, which things and colours, which finish.
 
 What no word says is drawn by lot, from the words themselves, so that two prompts differ and one repeats.
 """

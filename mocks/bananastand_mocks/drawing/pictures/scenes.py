@@ -1,4 +1,4 @@
-"""The scenes: what lies under the sky. Each draws on a canvas whose sky is there already. Knows no words."""
+"""The scenes: what lies under the sky. Each draws on a canvas whose sky is there already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Things that stand in a scene or hang above it, one function each. Knows no words."""
+"""Things that stand in a scene or hang above it, one function each."""
 
 from __future__ import annotations
 

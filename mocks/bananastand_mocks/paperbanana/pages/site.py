@@ -1,4 +1,4 @@
-"""The admin's pages over HTTP: who is let in, which page, which action. Knows HTML only through `views`.
+"""The admin's pages over HTTP: who is let in, which page, which action.
 
 The admin key lies in a cookie that no script and no other site can use. A page is for the world whose admin key it is.
 Host must be this machine's, so that no name of a stranger leads here, and a form of another site is refused.

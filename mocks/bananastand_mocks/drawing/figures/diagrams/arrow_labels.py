@@ -1,4 +1,4 @@
-"""Finds places for the words on arrows. Knows no graph's meaning and no colour.
+"""Finds places for the words on arrows.
 
 A careful search leaves out what would lie on a box, a line or another word; a careless one takes the middle of the
 longest piece, as a first draft does.

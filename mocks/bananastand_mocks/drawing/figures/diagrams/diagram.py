@@ -1,4 +1,4 @@
-"""Methodology diagrams: a text becomes boxes and arrows on a sheet. Knows no task and no request."""
+"""Methodology diagrams: a text becomes boxes and arrows on a sheet."""
 
 from __future__ import annotations
 

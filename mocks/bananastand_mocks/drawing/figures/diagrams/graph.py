@@ -1,4 +1,4 @@
-"""Boxes and arrows before they have a place: what a text was read as. Knows no text and no layout."""
+"""Boxes and arrows before they have a place: what a text was read as."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class BoxFrame:
 
 @dataclass
 class Graph:
+    """The boxes of a diagram, the arrows between them, and the frames around some."""
+
     boxes: list[Box] = field(default_factory=list[Box])
     arrows: list[Arrow] = field(default_factory=list[Arrow])
     frames: list[BoxFrame] = field(default_factory=list[BoxFrame])
@@ -54,4 +56,5 @@ class Graph:
         self.arrows.append(Arrow(source, target, label))
 
     def neighbours(self, box: int) -> set[int]:
+        """Returns the boxes that an arrow joins to this one, in either direction."""
         return {a.target for a in self.arrows if a.source == box} | {a.source for a in self.arrows if a.target == box}

@@ -1,4 +1,4 @@
-"""A graph that is told as JSON, by somebody who read the text in our place. Knows no text and no layout."""
+"""Reads a graph from the JSON of a vision language model."""
 
 from __future__ import annotations
 

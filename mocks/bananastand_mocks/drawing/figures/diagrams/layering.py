@@ -1,4 +1,4 @@
-"""Puts a graph's boxes into layers and the layers into an order with few crossings. Knows no sizes and no places.
+"""Puts a graph's boxes into layers and the layers into an order with few crossings.
 
 An arrow that passes over layers has a slot in each of them, so that its way is kept free. Arrows that lead back are
 left out here: they run outside.
@@ -32,6 +32,7 @@ class Layering:
     boxes: int
 
     def crossings(self) -> int:
+        """Counts the crossings of arrows between neighbouring layers."""
         return sum(
             _crossings(above, below, links)
             for above, below, links in zip(self.layers, self.layers[1:], self.links, strict=False)

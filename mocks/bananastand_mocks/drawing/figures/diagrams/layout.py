@@ -1,4 +1,4 @@
-"""Chooses the layout that shows a graph largest on a given sheet. Knows no colours and no file.
+"""Chooses the layout that shows a graph largest on a given sheet.
 
 Tried are flows to the right and downwards, in one band or several, with texts broken at several widths.
 """

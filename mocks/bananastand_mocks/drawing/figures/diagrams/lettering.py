@@ -1,4 +1,4 @@
-"""Measures and breaks text, so that it fits its box before anything is drawn. Knows no boxes and no graph.
+"""Measures and breaks text, so that it fits its box before anything is drawn.
 
 Everything here is called inside the studio: it measures with matplotlib's fonts.
 """

@@ -1,4 +1,4 @@
-"""Gives layered boxes their places. Knows no text, no colour and no arrow's way.
+"""Gives layered boxes their places.
 
 Everything is measured along the flow and across it; who draws decides which of the two is horizontal. Long flows are
 folded into bands, like the lines of a text that is read to and fro, so that the arrow at the end of a band is short.

@@ -1,4 +1,4 @@
-"""Keeps a graph small enough to read. Knows no text and no layout."""
+"""Keeps a graph small enough to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leads each arrow from box to box through the room that is kept free for it. Knows no text and no colour.
+"""Leads each arrow from box to box through the room that is kept free for it.
 
 Between two layers an arrow runs along, changes its height on a track of its own and runs along again, so it never meets
 a box. An arrow that leads back leaves its layer's last box below, or by the gap, and runs in a lane beside the band.

@@ -47,7 +47,7 @@ CLEANING: tuple[tuple[str, str], ...] = (
 
 @dataclass
 class Unit:
-    """A piece of text.
+    r"""A piece of text.
 
     Attributes:
         kind: Whether it is a sentence, a list item or a chain of arrows.

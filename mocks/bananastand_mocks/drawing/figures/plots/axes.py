@@ -1,4 +1,4 @@
-"""What every chart's axes share: names, numbers, ticks, legend, reference lines. Knows no kind of chart."""
+"""What every chart's axes share: names, numbers, ticks, legend, reference lines."""
 
 from __future__ import annotations
 

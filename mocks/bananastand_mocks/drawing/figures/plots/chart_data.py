@@ -1,4 +1,4 @@
-"""Decides which chart a table becomes, and turns it into that chart's data. Knows no drawing.
+"""Decides which chart a table becomes, and turns it into that chart's data.
 
 The intent's kind wins where the data allow it; else the data's shape decides.
 """

@@ -1,4 +1,4 @@
-"""Draws one chart on an axes. Knows no JSON and no intent's words: it is told what is wanted.
+"""Draws one chart on an axes.
 
 Each function takes the axes, the data and a Look, and returns the legend's handles by name.
 """

@@ -1,4 +1,4 @@
-"""Reads what a plot's intent asks for. Knows no data: what the data allow is decided by the plot."""
+"""Reads what a plot's intent asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at a chart as it will stand on the page and mends labels that touch, some in each round. Knows no data.
+"""Separates labels of a chart that touch, some in each round.
 
 Words below the axis are slanted, numbers there get fewer, values on bars get smaller, and names of points move to the
 side that is free.

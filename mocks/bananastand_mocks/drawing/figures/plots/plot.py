@@ -1,4 +1,4 @@
-"""Statistical plots: a table and an intent become a figure. Knows no task and no request."""
+"""Statistical plots: a table and an intent become a figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads any JSON into a table of named columns. Knows nothing of charts.
+"""Reads any JSON into a table of named columns.
 
 Taken are columns, records, nested objects, lists, pairs, matrices, and the shapes of chart libraries (labels with
 datasets, categories with series). What a table has no place for, such as a note beside the columns, is left out.
@@ -47,6 +47,7 @@ class DataTable:
 
     @property
     def length(self) -> int:
+        """The number of rows."""
         return max((len(column) for column in (*self.text.values(), *self.numbers.values())), default=0)
 
 
