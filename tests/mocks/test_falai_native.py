@@ -14,6 +14,45 @@ from in_process import InProcess
 H100 = {"instance_type": "gpu_1x_h100_sxm5", "ssh_key": "ssh-ed25519 AAAA"}
 
 
+@pytest.fixture
+def send() -> InProcess:
+    return InProcess(FalAIProvider(), kind="development", headers={"authorization": "Key fal-bananastand"})
+
+
+def error(kind: str, message: str) -> dict[str, str]:
+    return {"type": kind, "message": message}
+
+
+def told(answer: Any) -> dict[str, str]:
+    return {name: answer.json()["error"][name] for name in ("type", "message")}
+
+
+def test_the_key_follows_key_or_bearer(send: InProcess):
+    assert send("GET", "/v1/compute/instances").status_code == 200
+    bearer = send("GET", "/v1/compute/instances", headers={"authorization": "Bearer fal-bananastand"})
+    assert bearer.status_code == 200
+    for wrong in ("fal-bananastand", "Key other", "Basic fal-bananastand", ""):
+        answer = send("GET", "/v1/compute/instances", headers={"authorization": wrong})
+        assert answer.status_code == 401
+        assert told(answer) == error("authorization_error", "Authentication required")
+
+
+def test_models_need_no_key_and_then_know_no_favourites(send: InProcess):
+    with_key = send("GET", "/v1/models").json()["models"][0]
+    without = send("GET", "/v1/models", headers={"authorization": ""}).json()["models"][0]
+    assert with_key["metadata"]["is_favorited"] is False
+    assert without["metadata"]["is_favorited"] is None
+
+
+def test_a_key_that_is_no_admins_is_denied_usage_analytics_and_compute(send: InProcess):
+    send.world.settings["falai.admin_key"] = False
+    for path in ("/v1/models/usage", "/v1/models/analytics?endpoint_id=fal-ai/flux-pro", "/v1/compute/instances"):
+        answer = send("GET", path)
+        assert answer.status_code == 403
+        assert told(answer) == error("authorization_error", "Access denied")
+    assert send("GET", "/v1/models/pricing?endpoint_id=fal-ai/flux-pro").status_code == 200
+
+
 def test_a_fault_is_told_in_fals_words(send: InProcess):
     send.world.faults.next_calls(1, "status", "list_models", status=500)
     answer = send("GET", "/v1/models")
@@ -85,6 +124,15 @@ def test_prices_are_as_recorded(send: InProcess):
     assert send("GET", "/v1/models/pricing?endpoint_id=fal-ai/none").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("kind", "quantity"), [("unit_price", {"unit_quantity": 100}), ("historical_api_price", {"call_quantity": 100})]
+)
+def test_an_estimate_is_as_recorded(send: InProcess, kind: str, quantity: dict[str, int]):
+    asked = {"estimate_type": kind, "endpoints": {"fal-ai/flux/dev": quantity}}
+    answer = send("POST", "/v1/models/pricing/estimate", json=asked)
+    assert answer.json() == {"estimate_type": kind, "total_cost": 2.5, "currency": "USD"}
+
+
 def test_a_long_window_of_minutes_is_cut_into_pages(send: InProcess):
     send("POST", "/v1/compute/instances", json=H100)
     answer = send("GET", "/v1/models/usage?start=1970-01-01&end=2199-01-01&timeframe=minute").json()
@@ -148,28 +196,6 @@ def test_analytics_refuses_what_it_does_not_know(send: InProcess):
     flux = "/v1/models/analytics?endpoint_id=fal-ai/flux-pro"
     assert send("GET", f"{flux}&expand=time_series,speed").status_code == 400
     assert send("GET", f"{flux}&expand=request_count").status_code == 400
-
-
-def test_the_life_of_an_instance_in_fals_words(send: InProcess):
-    made = send("POST", "/v1/compute/instances", json=H100)
-    assert made.status_code == 201
-    instance = made.json()
-    assert instance == {
-        "id": instance["id"],
-        "instance_type": "gpu_1x_h100_sxm5",
-        "region": "us-west",
-        "creator_user_nickname": "bananastand",
-        "status": "provisioning",
-    }
-    send.world.clock.advance(30)
-    path = f"/v1/compute/instances/{instance['id']}"
-    ready = send("GET", path).json()
-    assert (ready["status"], ready["ip"][:10]) == ("ready", "203.0.113.")
-    assert send("GET", "/v1/compute/instances").json()["instances"] == [ready]
-    gone = send("DELETE", path)
-    assert (gone.status_code, gone.content) == (204, b"")
-    assert send("GET", path).status_code == 404
-    assert send("DELETE", path).status_code == 404
 
 
 def test_a_sector_is_kept_for_the_eight_fold_type(send: InProcess):
