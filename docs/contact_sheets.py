@@ -180,15 +180,15 @@ def draw(url: str) -> None:
 
 def figures_of(http: httpx2.Client) -> list[Image.Image]:
     """Eight plots, four diagrams, two composites, as PNGs."""
-    asked: list[tuple[str, dict[str, Any]]] = [
+    requests: list[tuple[str, dict[str, Any]]] = [
         ("plot", {"data_json": json.dumps(data), "intent": intent, "aspect_ratio": "4:3"})
         for data, intent in plot_examples()
     ]
-    asked += [
+    requests += [
         ("generate", {"source_context": text, "caption": caption, "aspect_ratio": ratio})
         for text, caption, ratio in DIAGRAMS
     ]
-    tasks = [finished(http, path, body) for path, body in asked]
+    tasks = [finished(http, path, body) for path, body in requests]
     for panels, place in ((tasks[:3], "bottom"), ([tasks[8], tasks[4], tasks[6]], "top")):
         body = {"source_task_ids": panels, "layout": "1x3", "label_position": place, "label_font_size": 48}
         tasks.append(finished(http, "composite", body))
@@ -221,24 +221,24 @@ def opened(answer: httpx2.Response) -> Image.Image:
 def sheet(pictures: Sequence[Image.Image], widths: Sequence[int], columns: int) -> Image.Image:
     """All of them in rows, each at its width; a row is full when its widths are those of `columns` narrow ones."""
     tiles = [
-        each.resize((width, round(each.height * width / each.width)), Image.Resampling.LANCZOS)
-        for each, width in zip(pictures, widths, strict=True)
+        picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+        for picture, width in zip(pictures, widths, strict=True)
     ]
     full = columns * (widths[0] + GAP) + GAP
     rows: list[list[Image.Image]] = [[]]
     for tile in tiles:
-        if sum(each.width + GAP for each in rows[-1]) + tile.width + 2 * GAP > full:
+        if sum(placed.width + GAP for placed in rows[-1]) + tile.width + 2 * GAP > full:
             rows.append([])
         rows[-1].append(tile)
-    whole = Image.new("RGB", (full, sum(max(tile.height for tile in row) + GAP for row in rows) + GAP), GROUND)
+    canvas = Image.new("RGB", (full, sum(max(tile.height for tile in row) + GAP for row in rows) + GAP), GROUND)
     top = GAP
     for row in rows:
         left = GAP
         for tile in row:
-            whole.paste(tile, (left, top))
+            canvas.paste(tile, (left, top))
             left += tile.width + GAP
         top += max(tile.height for tile in row) + GAP
-    return whole
+    return canvas
 
 
 if __name__ == "__main__":

@@ -42,6 +42,6 @@ def open_architecture(graph: Graph) -> Graph:
     return Graph([ends[0], box, ends[1]], [Arrow(0, 1), Arrow(1, 2)])
 
 
-def _part(name: str, kind: Kind, whole: Box) -> Box:
+def _part(name: str, kind: Kind, architecture: Box) -> Box:
     """A part; implied unless a detail of the whole names it."""
-    return Box(name, kind, implied=not any(detail.lower() in name.lower() for detail in whole.details))
+    return Box(name, kind, implied=not any(detail.lower() in name.lower() for detail in architecture.details))
