@@ -33,7 +33,7 @@ from ._machine import ROOT, command, machine, quantile
 from ._servers import end, free_port, started
 
 BARE = Path(__file__).parent / "hosts" / "fastapi_mock.py"
-CONTRACT = ROOT / "mocks" / "bananastand_mocks" / "lowcodeapi" / "bananadev.yaml"
+CONTRACT = ROOT / "bananastand" / "banana_api" / "bananadev.yaml"
 TOKEN = "at_r0123456789abcdef0123456789abcdef"
 CONNECTIONS = 16
 START = 60.0

@@ -222,10 +222,10 @@ def stand(**options: Any) -> Any:
 
 def serve(given: dict[str, Any]) -> int:
     """The stand's process: a build is a launch of the file that the source names."""
-    from bananastand.cli import _stand
+    from bananastand.cli._platform_options import Options
+    from bananastand.cli._platform_server import run
     from bananastand.platform.building.deployer import Order
     from bananastand.platform.launch import Launch
-    from bananastand.platform.settings import Settings
 
     async def build(order: Order) -> Launch:
         file = Path(order.source)
@@ -233,9 +233,8 @@ def serve(given: dict[str, Any]) -> int:
         return Launch("process", ("python", "-u", file.name), str(file.parent), environment, python=sys.executable)
 
     changed = given.pop("settings", {})
-    _stand.Settings = lambda **known: Settings(**{**known, **changed})  # type: ignore[assignment, misc]
     fronts = tuple((port, name) for port, name in given.pop("fronts", ()))
-    return _stand.run(_stand.Options(**{**given, "data": Path(given["data"]), "fronts": fronts}), build)
+    return run(Options(**{**given, "data": Path(given["data"]), "fronts": fronts}), build, **changed)
 
 
 def by_itself() -> float:

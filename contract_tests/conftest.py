@@ -1,6 +1,6 @@
-"""Shared by the contract tests: the `needs` marker, the browser, and respx for our clients; what tests do is noted.
+"""Fixtures of the contract tests: the browser, respx below our clients, and recorded evidence for docs/fidelity.md.
 
-respx stands in for httpcore; the clients' is httpcore2.
+respx replaces httpcore; the clients use httpcore2, so that respx gets that as another target.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from respx.mocks import HTTPCoreMocker
 
 from browser import chromium, page
 from needs import pytest_runtest_setup
-from tools.fidelity.evidence import noting, write_part
+from tools.fidelity.evidence import recording, write_part
 
 __all__ = ["HTTPCore2Mocker", "caught", "chromium", "page", "pytest_runtest_setup"]
 
 
 class HTTPCore2Mocker(HTTPCoreMocker):
-    """The same below httpx2. Answers are respx's own, which httpx2 reads as it reads httpcore2's."""
+    """respx for httpx2. Responses are respx's own, which httpx2 reads like httpcore2's."""
 
     name = "httpcore2"
-    targets = [each.replace("httpcore.", "httpcore2.") for each in HTTPCoreMocker.targets]
+    targets = [target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets]
 
 
 @pytest.fixture
 def caught() -> Iterator[respx.MockRouter]:
-    """Nothing leaves the process: every request is answered here, or is an error."""
+    """Answers every request in the process; a request without a route is an error."""
     with respx.mock(using="httpcore2", assert_all_called=False) as router:
         yield router
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    with noting(item):
+    with recording(item):
         return (yield)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -79,7 +80,7 @@ def mocks(
     if banana_url is not None:
         from bananastand_mocks.bananadev.http_runtime import HttpRuntime
 
-        runtime = HttpRuntime(banana_url)
+        runtime = partial(HttpRuntime, url=banana_url)
     try:
         server = Server(
             only or NAMES,

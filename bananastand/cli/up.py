@@ -78,7 +78,7 @@ def up(
     other commands read. Ctrl-C stops it; waiting calls and builds go on at the next start.
     """
     try:
-        from ._stand import Options, run
+        from ._platform_server import Options, run
     except ImportError as error:
         fail(f"the package {error.name} is not installed: pip install 'bananastand[stand]'")
     try:

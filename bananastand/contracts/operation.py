@@ -36,6 +36,7 @@ class Operation:
         self.headers = Parameters("header", [each for each in declared if each["in"] == "header"], schemas, self.id)
         self.places: tuple[str, ...] = tuple(PLACE.findall(template))
         self.catch_all = frozenset(each["name"] for each in declared if each.get("x-catch-all"))
+        self.pattern = _pattern(template, self.catch_all)
         self.body_required, self.body_types, self.body = _body(self, schemas)
         self.takes_body = bool(self.body_types)
         self.takes_json = any(_is_json(each) for each in self.body_types)
@@ -58,7 +59,7 @@ class Operation:
         """Whether the contract says anything about this status."""
         return str(status) in self.statuses or "default" in self.statuses
 
-    def check_answer(self, answer: ApiResponse) -> str | None:
+    def check_response(self, answer: ApiResponse) -> str | None:
         """What of the answer is against the contract, in words; None if nothing is."""
         expected = self.responses.get(str(answer.status)) or self.responses.get("default")
         if expected is None:
@@ -138,3 +139,15 @@ def _at(keys: tuple[str, ...], operation: Operation, schemas: Schemas) -> tuple[
 
 def _is_json(content_type: str) -> bool:
     return content_type == "application/json" or content_type.endswith("+json")
+
+
+def _pattern(template: str, catch_all: frozenset[str]) -> re.Pattern[str]:
+    """A pattern with a group for each path parameter; a catch-all parameter may contain slashes."""
+    pieces = PLACE.split(template)
+    return re.compile(
+        "".join(
+            re.escape(piece) if number % 2 == 0 else ("(.+)" if piece in catch_all else "([^/]+)")
+            for number, piece in enumerate(pieces)
+        ),
+        re.DOTALL,
+    )

@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["JSON", "ApiResponse"]
+from .json_body import dump
+
+__all__ = ["JSON", "ApiResponse", "encode"]
 
 JSON = "application/json"
 
@@ -23,3 +25,10 @@ class ApiResponse:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     content_type: str = JSON
     pieces: AsyncGenerator[bytes] | None = None
+
+
+def encode(response: ApiResponse) -> bytes:
+    """Encode the body: JSON is written compactly, bytes stay as they are."""
+    if response.body is None:
+        return b""
+    return response.body if isinstance(response.body, bytes) else dump(response.body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from .errors import ProviderError
@@ -21,7 +20,13 @@ class Routes:
             table = templates if "{" in operation.template else self._literal
             table.setdefault(operation.template, {})[operation.method] = operation
         ordered = sorted(templates.items(), key=lambda item: _precedence(item[0], item[1]))
-        self._patterns = [(_pattern(template, methods), methods) for template, methods in ordered]
+        self._patterns = [(next(iter(methods.values())).pattern, methods) for _, methods in ordered]
+
+    @property
+    def operations(self) -> list[Operation]:
+        """All operations at all addresses, in the order in which their addresses are tried."""
+        tables = [*self._literal.values(), *(methods for _, methods in self._patterns)]
+        return [operation for methods in tables for operation in methods.values()]
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
         """The operation and its path parameters. HEAD finds GET.
@@ -51,15 +56,3 @@ def _for_method(methods: dict[str, Operation], method: str) -> Operation | None:
 def _precedence(template: str, methods: dict[str, Operation]) -> tuple[bool, int, str]:
     """Templates that may take slashes come last, so that they do not shadow what stands below them."""
     return any(operation.catch_all for operation in methods.values()), -len(PLACE.sub("", template)), template
-
-
-def _pattern(template: str, methods: dict[str, Operation]) -> re.Pattern[str]:
-    catch_all = {name for operation in methods.values() for name in operation.catch_all}
-    pieces = PLACE.split(template)
-    return re.compile(
-        "".join(
-            re.escape(piece) if i % 2 == 0 else ("(.+)" if piece in catch_all else "([^/]+)")
-            for i, piece in enumerate(pieces)
-        ),
-        re.DOTALL,
-    )

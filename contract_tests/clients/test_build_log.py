@@ -1,4 +1,4 @@
-"""The log of a build as clients read it: where they ask, with which key, and what they make of what comes."""
+"""The log of a build, as the clients read it: its address, its key, invalid lines, a broken connection."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Socket:
     async def __aexit__(self, *error: object) -> None: ...
 
     def __iter__(self) -> Iterator[Any]:
-        for each in self.frames:
-            if isinstance(each, Exception):
-                raise each
-            yield each
+        for frame in self.frames:
+            if isinstance(frame, Exception):
+                raise frame
+            yield frame
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        for each in self:
-            yield each
+        for item in self:
+            yield item
 
 
 def read(kind: str, **options: Any) -> list[Any]:
@@ -56,7 +56,7 @@ def read(kind: str, **options: Any) -> list[Any]:
         return list(Banana("key", **options).build_log("a/b"))
 
     async def lines() -> list[Any]:
-        return [each async for each in AsyncBanana("key", **options).build_log("a/b")]
+        return [item async for item in AsyncBanana("key", **options).build_log("a/b")]
 
     return asyncio.run(lines())
 
@@ -70,19 +70,21 @@ def read(kind: str, **options: Any) -> list[Any]:
         ({"base_url": "http://127.0.0.1:8000", "timeout": 5.0}, "ws://127.0.0.1:8000/ws/logs/a%2Fb", 5.0),
     ],
 )
-def test_where_a_log_is(kind: str, options: Any, url: str, patience: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_log_has_its_own_address(
+    kind: str, options: Any, url: str, patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     socket = Socket(monkeypatch, LINE, LINE)
 
     lines = read(kind, **options)
 
-    assert [(each.t, each.m) for each in lines] == [("2026-01-01T00:00:00Z", "Build queued")] * 2
+    assert [(line.t, line.m) for line in lines] == [("2026-01-01T00:00:00Z", "Build queued")] * 2
     words = {"additional_headers": {"X-Banana-API-Key": "key"}, "open_timeout": patience}
     assert socket.asked == [(url, words)]
 
 
 @KINDS
 @pytest.mark.parametrize("frame", ["no JSON", '{"t": 5}', b"\xff"])
-def test_a_line_that_does_not_fit(kind: str, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_line_of_a_build_log_is_an_error(kind: str, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     Socket(monkeypatch, LINE, frame)
 
     with pytest.raises(errors.APIResponseError) as caught:
@@ -94,16 +96,18 @@ def test_a_line_that_does_not_fit(kind: str, frame: Any, monkeypatch: pytest.Mon
 
 @KINDS
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "text"),
     [
         (ConnectionRefusedError(111, "Connection\n refused"), "ConnectionRefusedError: [Errno 111] Connection refused"),
         (ConnectionClosedError(None, None), "ConnectionClosedError: no close frame received or sent"),
     ],
 )
-def test_a_log_that_breaks_off(kind: str, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_log_that_breaks_off_is_a_connection_error(
+    kind: str, error: Exception, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Socket(monkeypatch, LINE, error)
 
     with pytest.raises(errors.APIConnectionError) as caught:
         read(kind)
 
-    assert str(caught.value) == f"GET wss://build.banana.dev/ws/logs/a%2Fb: {told}"
+    assert str(caught.value) == f"GET wss://build.banana.dev/ws/logs/a%2Fb: {text}"

@@ -1,4 +1,4 @@
-"""What a call says beside its request: how long it is waited for, whether it may be sent twice, with which key."""
+"""The options of each call: its timeout, whether it is retried, which key it uses."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ TWICE = {
 }
 WITHOUT_A_KEY = {"bananadev.get_base", "banana-native.put_upload", "paperbanana.get_health"}
 BY_THE_ADMIN = {
-    f"paperbanana.{each}"
-    for each in ("list_keys", "create_key", "get_key", "update_key", "delete_key", "list_history", "get_history")
+    f"paperbanana.{text}"
+    for text in ("list_keys", "create_key", "get_key", "update_key", "delete_key", "list_history", "get_history")
 }
 
 
@@ -46,26 +46,26 @@ def built(case: Case) -> Call[object]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_call_is_waited_for_as_long_as_it_may_take(case: Case) -> None:
+def test_a_slow_operation_has_a_longer_timeout(case: Case) -> None:
     assert built(case).timeout == TIMEOUTS.get(str(case))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_call_that_may_have_been_done_is_not_sent_twice(case: Case) -> None:
+def test_only_idempotent_operations_are_retried(case: Case) -> None:
     call = built(case)
 
     assert call.repeatable == (call.method == "GET" or str(case) in TWICE)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_call_goes_with_the_key_it_wants(case: Case) -> None:
+def test_an_admin_operation_uses_the_admin_key(case: Case) -> None:
     call = built(case)
 
     assert (call.unsigned, call.admin) == (str(case) in WITHOUT_A_KEY, str(case) in BY_THE_ADMIN)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_only_run_urls_have_a_table_of_their_own(case: Case) -> None:
+def test_only_run_urls_have_their_own_retry_table(case: Case) -> None:
     call = built(case)
 
     if case.operation in ("warmup_project", "call_project"):

@@ -1,4 +1,4 @@
-"""`bananastand call`: the clients' own builders of calls from a shell, against the mocks."""
+"""`bananastand call` against the mocks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def run(*words: str) -> Any:
 
 
 def test_the_providers_are_listed() -> None:
-    told = run().stdout
+    output = run().stdout
 
-    assert [name for name in PROVIDERS if f"  {name} " in told] == list(PROVIDERS)
+    assert [name for name in PROVIDERS if f"  {name} " in output] == list(PROVIDERS)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -29,13 +29,13 @@ def test_every_operation_is_listed_and_explained(provider: str) -> None:
     listed = [line.split()[0] for line in run(provider).stdout.splitlines()]
 
     contract = {"banana": "banana-native"}.get(provider, provider)
-    wanted = {case.operation for case in CASES if case.provider == contract}
-    wanted |= {"upload_image"} if provider == "gobananas" else set()
-    assert listed == sorted(name.replace("_", "-") for name in wanted)
+    documented = {case.operation for case in CASES if case.provider == contract}
+    documented |= {"upload_image"} if provider == "gobananas" else set()
+    assert listed == sorted(name.replace("_", "-") for name in documented)
     for name in listed:
-        told = run(provider, name, "--help")
-        assert told.exit_code == 0
-        assert f"usage: bananastand call {provider} {name}" in told.stdout
+        help_page = run(provider, name, "--help")
+        assert help_page.exit_code == 0
+        assert f"usage: bananastand call {provider} {name}" in help_page.stdout
 
 
 def test_an_answer_is_printed_as_json(bananadev: Any) -> None:
@@ -60,7 +60,7 @@ def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "text"),
     [
         (("nobody",), "there is no provider nobody"),
         (("falai", "nothing"), "falai has no operation nothing"),
@@ -73,14 +73,14 @@ def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_two(
-    words: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LOWCODEAPI_TOKEN", raising=False)
 
     done = run(*words)
 
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert text in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""How every client waits, keeps and gives up, to the hundredth of a second: time is the test's own."""
+"""Caching, retries, timeouts and limits of every client, with a clock of the test."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         self.pieces, self.before = pieces, before
 
     def __iter__(self) -> Iterator[bytes]:
-        for each in self.pieces:
+        for piece in self.pieces:
             self.before()
-            yield each
+            yield piece
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for each in self.pieces:
+        for piece in self.pieces:
             self.before()
-            yield each
+            yield piece
 
 
 class Wire:
@@ -81,8 +81,8 @@ class Wire:
 
     def __init__(self, kind: str, *answers: Any, **options: Any) -> None:
         self.kind, self.answers, self.asked = kind, answers, list[httpx2.Request]()
-        made = GoBananas if kind == "sync" else AsyncGoBananas
-        self.client: Any = made("key", transport=httpx2.MockTransport(self._answer), **options)
+        client = GoBananas if kind == "sync" else AsyncGoBananas
+        self.client: Any = client("key", transport=httpx2.MockTransport(self._answer), **options)
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request)
@@ -96,10 +96,10 @@ class Wire:
     def send(self, *calls: Any) -> Any:
         """Make calls one after the other; the result of the last."""
         if self.kind == "sync":
-            return [self.client.send(each) for each in calls][-1]
+            return [self.client.send(item) for item in calls][-1]
 
         async def each_of_them() -> Any:
-            return [await self.client.send(each) for each in calls][-1]
+            return [await self.client.send(item) for item in calls][-1]
 
         return asyncio.run(each_of_them())
 
@@ -119,7 +119,7 @@ change = replace(calls.delete_image(1), result=dict[str, Any])
 
 
 @KINDS
-def test_an_answer_is_kept_for_its_time_and_no_longer(kind: str, clock: Clock) -> None:
+def test_a_cached_answer_expires_after_its_ttl(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, cache_ttl=10)
     wire.send(call)
     clock.now += 9.99
@@ -131,14 +131,14 @@ def test_an_answer_is_kept_for_its_time_and_no_longer(kind: str, clock: Clock) -
 
 
 @KINDS
-def test_nothing_is_kept_unless_that_is_asked_for(kind: str, clock: Clock) -> None:
+def test_nothing_is_cached_by_default(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY)
     wire.send(call, call)
     assert len(wire.asked) == 2
 
 
 @KINDS
-def test_a_fresh_answer_is_asked_for_whatever_is_kept(kind: str, clock: Clock) -> None:
+def test_a_fresh_call_bypasses_the_cache_and_fills_it(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, cache_ttl=10)
     wire.send(call, replace(call, fresh=True))
     assert len(wire.asked) == 2
@@ -147,7 +147,7 @@ def test_a_fresh_answer_is_asked_for_whatever_is_kept(kind: str, clock: Clock) -
 
 
 @KINDS
-def test_each_address_is_kept_apart_and_a_change_ends_them_all(kind: str, clock: Clock) -> None:
+def test_the_cache_is_keyed_by_address_and_cleared_by_a_change(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, cache_ttl=10)
     wire.send(call, other, call, other)
     assert len(wire.asked) == 2
@@ -156,14 +156,14 @@ def test_each_address_is_kept_apart_and_a_change_ends_them_all(kind: str, clock:
 
 
 @KINDS
-def test_what_a_change_answered_is_not_what_a_read_does(kind: str, clock: Clock) -> None:
+def test_the_answer_of_a_change_is_not_cached(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, cache_ttl=10)
     wire.send(replace(call, method="POST"), call)
     assert len(wire.asked) == 2
 
 
 @KINDS
-def test_a_refusal_is_not_kept_and_ends_nothing(kind: str, clock: Clock) -> None:
+def test_an_error_is_neither_cached_nor_clears_the_cache(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, 404, cache_ttl=10)
     wire.send(call)
     for _ in range(2):
@@ -177,14 +177,14 @@ def test_a_refusal_is_not_kept_and_ends_nothing(kind: str, clock: Clock) -> None
 
 
 @KINDS
-def test_a_pause_is_slept_in_one(kind: str, clock: Clock) -> None:
+def test_a_pause_sleeps_once(kind: str, clock: Clock) -> None:
     Wire(kind).wait(Pause(0.25))
     Wire(kind).wait(Pause(0.0))
     assert clock.slept == [0.25]
 
 
 @KINDS
-def test_a_pause_that_may_be_cancelled_looks_ten_times_a_second(kind: str, clock: Clock) -> None:
+def test_a_pause_checks_for_cancellation_ten_times_a_second(kind: str, clock: Clock) -> None:
     Wire(kind).wait(Pause(0.25, lambda: False))
     assert clock.slept == [0.1, 0.1, 0.05]
     Wire(kind).wait(Pause(5.0, lambda: len(clock.slept) > 4))
@@ -194,7 +194,7 @@ def test_a_pause_that_may_be_cancelled_looks_ten_times_a_second(kind: str, clock
 
 
 @KINDS
-def test_two_more_tries_are_made_where_nobody_says_how_many(kind: str, clock: Clock) -> None:
+def test_a_call_is_retried_twice_by_default(kind: str, clock: Clock) -> None:
     wire = Wire(kind, 503)
     with pytest.raises(errors.ServerError):
         wire.send(call)
@@ -205,7 +205,7 @@ def test_two_more_tries_are_made_where_nobody_says_how_many(kind: str, clock: Cl
 
 @KINDS
 @pytest.mark.parametrize("broken", [httpx2.ConnectError("gone"), httpx2.ReadTimeout("late")])
-def test_a_broken_connection_is_tried_again(kind: str, broken: Exception, clock: Clock) -> None:
+def test_a_broken_connection_is_retried(kind: str, broken: Exception, clock: Clock) -> None:
     wire = Wire(kind, broken, broken, ANY)
     assert wire.send(call) == ANY
     assert len(wire.asked) == 3
@@ -213,7 +213,7 @@ def test_a_broken_connection_is_tried_again(kind: str, broken: Exception, clock:
 
 @KINDS
 @pytest.mark.parametrize(("status", "tries"), [(400, 1), (428, 1), (429, 2), (430, 1), (499, 1), (500, 2), (599, 2)])
-def test_which_statuses_are_tried_again(kind: str, status: int, tries: int, clock: Clock) -> None:
+def test_429_and_500_and_above_are_retried(kind: str, status: int, tries: int, clock: Clock) -> None:
     wire = Wire(kind, status, max_retries=1)
     with pytest.raises(errors.APIStatusError):
         wire.send(call)
@@ -221,7 +221,7 @@ def test_which_statuses_are_tried_again(kind: str, status: int, tries: int, cloc
 
 
 @KINDS
-def test_a_call_is_not_made_again_that_may_have_been_done(kind: str, clock: Clock) -> None:
+def test_a_call_that_may_have_succeeded_is_not_retried(kind: str, clock: Clock) -> None:
     wire = Wire(kind, 503)
     with pytest.raises(errors.ServerError):
         wire.send(calls.create_image("a stand"))
@@ -232,16 +232,18 @@ def test_a_call_is_not_made_again_that_may_have_been_done(kind: str, clock: Cloc
 
 
 @KINDS
-@pytest.mark.parametrize(("asked", "own", "given"), [(None, None, 60.0), (None, 5.0, 5.0), (70.0, 5.0, 70.0)])
-def test_how_long_an_answer_is_waited_for(kind: str, asked: Any, own: Any, given: float, clock: Clock) -> None:
+@pytest.mark.parametrize(("of_call", "own", "expected"), [(None, None, 60.0), (None, 5.0, 5.0), (70.0, 5.0, 70.0)])
+def test_the_timeout_of_a_call_goes_before_the_clients(
+    kind: str, of_call: Any, own: Any, expected: float, clock: Clock
+) -> None:
     wire = Wire(kind, ANY, **({} if own is None else {"timeout": own}))
-    wire.send(replace(call, timeout=asked))
-    assert wire.asked[0].extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), given)
+    wire.send(replace(call, timeout=of_call))
+    assert wire.asked[0].extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), expected)
 
 
 @KINDS
 @pytest.mark.parametrize(("late", "in_time"), [(5.0, True), (5.01, False)])
-def test_the_whole_of_an_answer_has_to_be_there_in_time(kind: str, late: float, in_time: bool, clock: Clock) -> None:
+def test_the_timeout_covers_the_whole_body(kind: str, late: float, in_time: bool, clock: Clock) -> None:
     def pass_by() -> None:
         clock.now += late / 2
 
@@ -256,7 +258,7 @@ def test_the_whole_of_an_answer_has_to_be_there_in_time(kind: str, late: float, 
 
 @KINDS
 @pytest.mark.parametrize(("spare", "taken"), [(0, True), (-1, False)])
-def test_an_answer_may_be_as_large_as_it_may(
+def test_a_body_above_the_largest_size_is_an_error(
     kind: str, spare: int, taken: bool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert module.LARGEST == 268_435_456
@@ -270,19 +272,19 @@ def test_an_answer_may_be_as_large_as_it_may(
 
 
 @KINDS
-def test_a_redirect_is_an_answer(kind: str, clock: Clock) -> None:
+def test_a_redirect_is_not_followed(kind: str, clock: Clock) -> None:
     wire = Wire(kind, lambda: httpx2.Response(302, headers={"location": "https://example.com/"}))
     with pytest.raises(errors.APIStatusError, match="302 an empty body"):
         wire.send(call)
-    assert [str(each.url) for each in wire.asked] == ["https://gobananasai.com/api/profile"]
+    assert [str(request.url) for request in wire.asked] == ["https://gobananasai.com/api/profile"]
 
 
 @KINDS
-def test_a_connection_of_ones_own_is_left_open(kind: str) -> None:
-    made: dict[str, Any] = {"sync": (GoBananas, httpx2.Client), "async": (AsyncGoBananas, httpx2.AsyncClient)}
-    of, http = made[kind]
-    own, kept = of("key"), http()
-    lent = of("key", http=kept)
-    for each in (own, lent):
-        each.close() if kind == "sync" else asyncio.run(each.aclose())
-    assert (own._http.is_closed, kept.is_closed) == (True, False)
+def test_closing_a_client_leaves_a_shared_connection_open(kind: str) -> None:
+    classes: dict[str, Any] = {"sync": (GoBananas, httpx2.Client), "async": (AsyncGoBananas, httpx2.AsyncClient)}
+    of, http = classes[kind]
+    own, shared = of("key"), http()
+    lent = of("key", http=shared)
+    for item in (own, lent):
+        item.close() if kind == "sync" else asyncio.run(item.aclose())
+    assert (own._http.is_closed, shared.is_closed) == (True, False)

@@ -1,4 +1,4 @@
-"""The pages on the clients: every example runs against the mocks, and every method has one."""
+"""The pages on the clients: every example runs against the mocks, and every method has an example."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from bananastand.clients import errors
 from bananastand.clients.call import Pause
 from bananastand.clients.client import AsyncClient, Client
-from bananastand_mocks.running import PlatformClient, RunningServer
+from bananastand_mocks.running import MockSession, RunningServer
 from client_calls import CLIENTS
 from paper_pdf import paper
 
@@ -43,7 +43,7 @@ def stand(mock_server: RunningServer, monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(AsyncClient, "_sleep", staticmethod(lambda pause: asyncio.sleep(briefly(pause))))
     (tmp_path / "paper.pdf").write_bytes(paper())
     monkeypatch.chdir(tmp_path)
-    yield PlatformClient(mock_server, world)
+    yield MockSession(mock_server, world)
     breaches = world.breaches
     mock_server.asgi.worlds.remove(world)
     assert breaches == []
@@ -53,7 +53,7 @@ def briefly(pause: Pause) -> float:
     return min(pause.seconds, 0.02)
 
 
-def executed(page: str, stand: PlatformClient, server: RunningServer) -> None:
+def executed(page: str, stand: MockSession, server: RunningServer) -> None:
     """All blocks of a page, one after the other, as a reader would type them."""
     namespace: dict[str, Any] = {"__name__": "page"}
     here = f"{server.url}/w/{stand.world.name}"
@@ -63,14 +63,14 @@ def executed(page: str, stand: PlatformClient, server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("page", ["README", *PAGES])
-def test_the_examples_of_a_page_run(page: str, stand: PlatformClient, mock_server: RunningServer) -> None:
+def test_the_examples_of_a_page_run(page: str, stand: MockSession, mock_server: RunningServer) -> None:
     executed(page, stand, mock_server)
 
     if page == "README":
         return
-    wanted = {name for name in methods(page) if operation(page, name)}
+    documented = {name for name in methods(page) if operation(page, name)}
     succeeded = {call.operation for call in stand.journal if call.provider == PAGES[page] and call.status < 400}
-    assert wanted - succeeded == set()
+    assert documented - succeeded == set()
 
 
 def methods(page: str) -> list[str]:
@@ -81,7 +81,7 @@ def operation(page: str, name: str) -> bool:
     """Whether a method is one operation, and no wait, no iterator and no way to save."""
     from contracts import contract, operations
 
-    return name in {each.spec.get("operationId") for each in operations(contract(PAGES[page]))}
+    return name in {op.spec.get("operationId") for op in operations(contract(PAGES[page]))}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -94,8 +94,10 @@ def test_every_method_is_named_and_called_on_its_page(page: str) -> None:
 
 @pytest.mark.parametrize("page", ["README", *PAGES])
 def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (FOLDER / f"{page}.md").read_text(encoding="utf-8")):
-        assert (FOLDER / target).exists(), target
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", (FOLDER / f"{page}.md").read_text(encoding="utf-8"))
+
+    assert targets
+    assert [target for target in targets if not (FOLDER / target).exists()] == []
 
 
 def test_the_tree_of_errors_is_that_of_the_code() -> None:
@@ -104,10 +106,10 @@ def test_the_tree_of_errors_is_that_of_the_code() -> None:
 
 
 def test_the_keys_of_the_pages_are_the_mocks(mock_server: RunningServer) -> None:
-    told = {
+    exported = {
         name: value
         for page in PAGES
         for name, value in re.findall(r"^export (\w+)=(\S+)$", (FOLDER / f"{page}.md").read_text(), re.M)
     }
     known = mock_server.default.world.credentials
-    assert told == {name: known[kind][0] for name, kind in VARIABLES.items()}
+    assert exported == {name: known[kind][0] for name, kind in VARIABLES.items()}

@@ -1,6 +1,6 @@
-"""Leg 3 without a socket: at the provider's own address, every documented answer and error is fed to every method.
+"""Every method of the clients reads every documented response and error, at the provider's own address.
 
-What is fed is made of the contract by `filled`, held to it by jsonschema-rs, and expected back whole.
+`sample` makes the bodies from the contract, jsonschema-rs checks them, and the client must return every field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from bananastand.clients import errors as raised
 from client_calls import CASES, CLIENTS, Case
 from contracts import Operation, contract, errors, operation, request_errors, resolve
-from filled import filled
+from sample_values import sample
 
 KEY = "at_r0123456789abcdef0123456789abcdef"
 BASES = {
@@ -54,9 +54,9 @@ BANANAS_TEXT = "An error occured.\n    Type: BananaError\n    StatusCode: 503\n 
 def called(case: Case, *, full: bool = True, twin: int = 0, **options: Any) -> Any:
     """The result of a method, its client closed. A test names the keys apart: the admin's is not the other."""
     options = {"admin_key": f"{KEY}-admin", "max_retries": 0, "strict": True, **options}
-    required = ["https://store.example.com/key" if each == "/upload/key" else
-                "ab" if case.operation in ("warmup_project", "call_project") and each == "a b" else each
-                for each in case.required]  # fmt: skip
+    required = ["https://store.example.com/key" if item == "/upload/key" else
+                "ab" if case.operation in ("warmup_project", "call_project") and item == "a b" else item
+                for item in case.required]  # fmt: skip
     words = case.optional if full else {}
     if not twin:
         transport = httpx2.HTTPTransport(verify=TLS)
@@ -73,7 +73,7 @@ def called(case: Case, *, full: bool = True, twin: int = 0, **options: Any) -> A
 
 def success(found: Operation) -> tuple[int, Any]:
     """Status of the first success and its content by type."""
-    status = next(each for each in found.spec["responses"] if each[0] in "23")
+    status = next(response for response in found.spec["responses"] if response[0] in "23")
     return int(status), resolve(found.document, found.spec["responses"][status]).get("content", {})
 
 
@@ -81,11 +81,11 @@ def plain(result: Any) -> Any:
     """A result as the JSON that it was, without what was not in it."""
     if isinstance(result, BaseModel):
         return result.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return [plain(each) for each in result] if isinstance(result, list) else result
+    return [plain(item) for item in result] if isinstance(result, list) else result
 
 
 JSON_CASES = [
-    each for each in CASES if "application/json" in success(operation(contract(each.provider), each.operation))[1]
+    case for case in CASES if "application/json" in success(operation(contract(case.provider), case.operation))[1]
 ]
 
 
@@ -95,7 +95,7 @@ JSON_CASES = [
 def test_a_documented_answer_comes_back_whole(case: Case, full: bool, twin: int, caught: respx.MockRouter) -> None:
     found = operation(contract(case.provider), case.operation)
     status, content = success(found)
-    body = filled(found.document, content["application/json"]["schema"], full=full)
+    body = sample(found.document, content["application/json"]["schema"], full=full)
     assert errors(found.document, content["application/json"]["schema"], body) == []
     route = caught.route().respond(status, json=body)
 
@@ -122,7 +122,7 @@ def test_a_client_calls_the_address_of_the_document(provider: str) -> None:
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
 @pytest.mark.parametrize("name", ["gobananas.get_file", "paperbanana.get_task_image"])
 def test_a_file_comes_back_as_it_is(name: str, twin: int, caught: respx.MockRouter) -> None:
-    case = next(each for each in CASES if str(each) == name)
+    case = next(other_case for other_case in CASES if str(other_case) == name)
     caught.route().respond(200, content=FILE, content_type="image/png")
 
     assert called(case, twin=twin) == FILE
@@ -131,7 +131,7 @@ def test_a_file_comes_back_as_it_is(name: str, twin: int, caught: respx.MockRout
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
 @pytest.mark.parametrize("name", ["gobananas.delete_image", "paperbanana.delete_key", "banana-native.put_upload"])
 def test_an_empty_answer_is_none(name: str, twin: int, caught: respx.MockRouter) -> None:
-    case = next(each for each in CASES if str(each) == name)
+    case = next(other_case for other_case in CASES if str(other_case) == name)
     caught.route().respond(200 if name.endswith("put_upload") else 204)
 
     assert called(case, twin=twin) is None
@@ -159,22 +159,22 @@ def test_a_documented_error_is_raised_with_its_text(case: Case, status: str, cau
     found = operation(contract(case.provider), case.operation)
     content = resolve(found.document, found.spec["responses"][status]).get("content", {})
     if "text/plain" in content:
-        body, told = BANANAS_TEXT, " ".join(BANANAS_TEXT.split())
+        body, text = BANANAS_TEXT, " ".join(BANANAS_TEXT.split())
         answer = httpx.Response(int(status), text=BANANAS_TEXT)
     elif "application/json" in content:
         schema = content["application/json"]["schema"]
-        body = filled(found.document, schema, full=True)
+        body = sample(found.document, schema, full=True)
         assert errors(found.document, schema, body) == []
-        told, answer = text_of(case.provider, body), httpx.Response(int(status), json=body)
+        text, answer = text_of(case.provider, body), httpx.Response(int(status), json=body)
     else:
-        body, told, answer = "", "an empty body", httpx.Response(int(status))
+        body, text, answer = "", "an empty body", httpx.Response(int(status))
     caught.route().mock(return_value=answer)
 
     with pytest.raises(CLASSES[status]) as error:
         called(case)
 
     assert type(error.value) is CLASSES[status]
-    assert (error.value.status, error.value.message, error.value.body) == (int(status), f"{status} {told}", body)
+    assert (error.value.status, error.value.message, error.value.body) == (int(status), f"{status} {text}", body)
     assert KEY not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""Leg 3, answers that no contract allows, fed to every method: each ends in an error of ours, and in time."""
+"""Every method of the clients turns a response against the contract into an error of ours, in time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from contract_tests.clients.test_documented import JSON_CASES, KEY, called
 HTML = "<html><head><title>502 Bad Gateway</title></head></html>"
 ANY_JSON = ("banana-native.call_project", "banana-native.warmup_project")  # the app's own answer, whatever it is
 ONE_EACH = [
-    next(each for each in CASES if each.provider == provider and each.operation == operation)
+    next(case for case in CASES if case.provider == provider and case.operation == operation)
     for provider, operation in (
         ("bananadev", "list_models"), ("falai", "get_pricing"), ("banana-native", "list_projects"),
         ("gobananas", "get_profile"), ("paperbanana", "list_keys"),
@@ -43,8 +43,8 @@ ONE_EACH = [
     ],
     ids=["empty", "html", "truncated", "no text", "deep", "a word", "a number", "lists", "wrong type"],
 )
-@pytest.mark.parametrize("case", [each for each in JSON_CASES if str(each) not in ANY_JSON], ids=str)
-def test_an_answer_no_contract_allows_is_said_to_be_one(
+@pytest.mark.parametrize("case", [json_case for json_case in JSON_CASES if str(json_case) not in ANY_JSON], ids=str)
+def test_an_answer_against_the_contract_is_an_error(
     case: Case, content: bytes, kind: str, caught: respx.MockRouter
 ) -> None:
     route = caught.route().respond(200, content=content, content_type=kind)
@@ -58,15 +58,15 @@ def test_an_answer_no_contract_allows_is_said_to_be_one(
 
 @pytest.mark.parametrize("content", [b"", HTML.encode(), b'{"output": "iVBOR', b"\xff\xfe", b"[" * 50_000])
 @pytest.mark.parametrize("name", ANY_JSON)
-def test_an_app_may_answer_any_json_but_nothing_else(name: str, content: bytes, caught: respx.MockRouter) -> None:
-    case = next(each for each in CASES if str(each) == name)
+def test_a_run_url_returns_any_json_but_only_json(name: str, content: bytes, caught: respx.MockRouter) -> None:
+    case = next(other_case for other_case in CASES if str(other_case) == name)
     caught.route().respond(200, content=content, content_type="application/json")
 
     with pytest.raises(errors.APIResponseError, match="no JSON"):
         called(case)
 
 
-@pytest.mark.parametrize("case", [each for each in CASES if each.operation != "get_base"], ids=str)
+@pytest.mark.parametrize("case", [other_case for other_case in CASES if other_case.operation != "get_base"], ids=str)
 def test_a_redirect_is_an_error(case: Case, caught: respx.MockRouter) -> None:
     route = caught.route().respond(307, headers={"location": "https://elsewhere.example.com/"})
     with pytest.raises(errors.APIStatusError, match="307"):
@@ -122,7 +122,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999
 
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
 @pytest.mark.parametrize("case", ONE_EACH, ids=str)
-def test_a_slow_answer_is_not_waited_for(case: Case, twin: int) -> None:
+def test_a_slow_answer_is_a_timeout(case: Case, twin: int) -> None:
     began = time.monotonic()
     with answering(OK, b" ", 0.02) as url, pytest.raises(errors.APITimeoutError):
         called(case, twin=twin, base_url=url, timeout=0.1)
@@ -138,7 +138,7 @@ def test_a_reset_is_an_error(case: Case, twin: int) -> None:
 
 @pytest.mark.parametrize("twin", [0, 1], ids=["sync", "async"])
 @pytest.mark.parametrize("case", ONE_EACH, ids=str)
-def test_a_huge_answer_is_let_go(case: Case, twin: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_answer_is_an_error(case: Case, twin: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bananastand.clients.client.LARGEST", 300_000)
     with answering(OK, b" " * 65536, 0.0) as url, pytest.raises(errors.APIResponseError, match="larger than 300000"):
         called(case, twin=twin, base_url=url)
@@ -148,4 +148,4 @@ def test_no_more_than_256_mb_are_read() -> None:
     from bananastand.clients import client
 
     assert client.LARGEST == 256 * 1024 * 1024
-    assert all(hasattr(each, "send") for pair in CLIENTS.values() for each in pair)
+    assert all(hasattr(item, "send") for pair in CLIENTS.values() for item in pair)

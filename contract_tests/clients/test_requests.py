@@ -1,4 +1,4 @@
-"""Leg 3, what the clients send: every method's request is caught on a real socket and held to the contract."""
+"""Every request of the clients, caught on a real socket, fits the contract."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ KEY = "at_r0123456789abcdef0123456789abcdef"
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_has_the_operations_of_its_contract(name: str) -> None:
-    wanted = {each.spec["operationId"] for each in operations(contract(name)) if "operationId" in each.spec}
+    documented = {op.spec["operationId"] for op in operations(contract(name)) if "operationId" in op.spec}
 
-    wanted -= NOT_FOR_CLIENTS.get(name, set())
-    assert wanted == {case.operation for case in CASES if case.provider == name} | APART.get(name, set())
-    assert all(hasattr(client, method) for client in CLIENTS[name] for method in wanted)
+    documented -= NOT_FOR_CLIENTS.get(name, set())
+    assert documented == {case.operation for case in CASES if case.provider == name} | APART.get(name, set())
+    assert all(hasattr(client, method) for client in CLIENTS[name] for method in documented)
 
 
 @pytest.mark.parametrize("name", CLIENTS)
@@ -43,8 +43,8 @@ def test_both_clients_have_the_same_methods(name: str) -> None:
 def _methods(client: Any) -> dict[str, list[Any]]:
     """Names and parameters; what they return differs by kind."""
     return {
-        name: list(inspect.signature(getattr(each, "__wrapped__", each)).parameters.values())
-        for name, each in vars(client).items()
+        name: list(inspect.signature(getattr(value, "__wrapped__", value)).parameters.values())
+        for name, value in vars(client).items()
         if not name.startswith("_") and name != "provider"
     }
 
@@ -57,8 +57,8 @@ def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserv
     httpserver.no_handler_status_code = 404
     base = httpserver.url_for("").rstrip("/")
     client = CLIENTS[case.provider][twin](KEY, admin_key=KEY, base_url=base, max_retries=0)
-    required = [base + each if case.operation == "put_upload" and each == "/upload/key" else each
-                for each in case.required]  # fmt: skip
+    required = [base + item if case.operation == "put_upload" and item == "/upload/key" else item
+                for item in case.required]  # fmt: skip
 
     with suppress(APIStatusError):
         answer = getattr(client, case.operation)(*required, **(case.optional if full else {}))
@@ -75,20 +75,20 @@ def test_a_request_fits_the_contract(case: Case, full: bool, twin: int, httpserv
         named = iter(case.required)
         assert request.path == re.sub(r"{\w+}", lambda _: str(next(named)), found.path)
     assert request_errors(found, query, sent) == []
-    assert set(query) <= {each["name"] for each in found.parameters}
+    assert set(query) <= {parameter["name"] for parameter in found.parameters}
     if full:
-        named = {each["name"] for each in found.parameters if each["in"] in ("query", "header")}
+        named = {parameter["name"] for parameter in found.parameters if parameter["in"] in ("query", "header")}
         assert {*query, *(name for name, _ in request.headers)} >= named - {"cursor", "X-Banana-Model-Key"}
         assert set(sent or {}) >= set(_properties(found))
-        told = {*_leaves(sent), *_leaves(query), *(value for _, value in request.headers)}
-        assert set(_leaves(case.optional)) <= told
+        sent_values = {*_leaves(sent), *_leaves(query), *(value for _, value in request.headers)}
+        assert set(_leaves(case.optional)) <= sent_values
 
 
 def _leaves(value: Any) -> Iterator[str]:
     """All that is no object and no list, as an address would have it."""
     if isinstance(value, dict | list | tuple):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
     else:
         yield from (str(value).lower() if isinstance(value, bool) else str(value)).split(",")
 
@@ -112,7 +112,7 @@ def _leaves(value: Any) -> Iterator[str]:
         ("paperbanana", "get_history", ("a/b?c",), "/api/admin/history/a%2Fb%3Fc"),
     ],
 )
-def test_what_is_named_stays_one_part_of_the_path(
+def test_an_id_stays_one_segment_of_the_path(
     provider: str, method: str, words: tuple[str, ...], path: str, httpserver: HTTPServer
 ) -> None:
     client = CLIENTS[provider][0](KEY, admin_key=KEY, base_url=httpserver.url_for("").rstrip("/"), max_retries=0)
@@ -177,5 +177,5 @@ def _holds_the_key(found: Operation, request: Request, query: dict[str, str], bo
 
 
 def _bearer(request: Request) -> str | None:
-    given = request.headers.get("Authorization", "")
-    return given.removeprefix("Bearer ") if given.startswith("Bearer ") else None
+    header = request.headers.get("Authorization", "")
+    return header.removeprefix("Bearer ") if header.startswith("Bearer ") else None

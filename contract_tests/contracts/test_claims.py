@@ -1,4 +1,4 @@
-"""The claims: each named once, with its source, how sure it is, and a test of its name that it holds."""
+"""The claims: each has a name, a source and a confidence, and a test of its name."""
 
 from __future__ import annotations
 
@@ -22,30 +22,32 @@ def claims(name: str) -> list[Any]:
     return yaml.safe_load((CLAIMS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", [each.stem for each in FILES])
+@pytest.mark.parametrize("name", [key.stem for key in FILES])
 def test_a_claim_has_five_fields_and_a_name_of_its_own(name: str):
     rows = claims(name)
-    assert [each for each in rows if set(each) != {"id", "says", "source", "kind", "status"}] == []
-    assert {each["status"] for each in rows} <= STATUSES
-    ids = [each["id"] for each in rows]
+    assert [row for row in rows if set(row) != {"id", "says", "source", "kind", "status"}] == []
+    assert {row["status"] for row in rows} <= STATUSES
+    ids = [row["id"] for row in rows]
     assert len(ids) == len(set(ids))
-    assert [each for each in ids if not re.fullmatch(rf"{name}(\.[a-z0-9-]+)+", each)] == []
+    assert [item for item in ids if not re.fullmatch(rf"{name}(\.[a-z0-9-]+)+", item)] == []
 
 
-@pytest.mark.parametrize("name", [each.stem for each in FILES if each.stem in DOCUMENTS])
+@pytest.mark.parametrize("name", [key.stem for key in FILES if key.stem in DOCUMENTS])
 def test_a_claim_on_a_document_cites_lines_that_exist(name: str):
     document = DOCUMENTS[name]
-    for each in claims(name):
-        lines = re.fullmatch(rf"{document}:\d+(-\d+)?(, {document}:\d+(-\d+)?)*", each["source"])
-        assert lines is not None, each["id"]
-        assert max(int(line) for line in re.findall(r"\d+", each["source"])) <= LAST_LINES[document]
+    rows = claims(name)
+    assert rows
+    for claim in rows:
+        lines = re.fullmatch(rf"{document}:\d+(-\d+)?(, {document}:\d+(-\d+)?)*", claim["source"])
+        assert lines is not None, claim["id"]
+        assert max(int(line) for line in re.findall(r"\d+", claim["source"])) <= LAST_LINES[document]
 
 
-@pytest.mark.parametrize("name", [each.stem for each in FILES])
+@pytest.mark.parametrize("name", [key.stem for key in FILES])
 def test_a_claim_has_a_test_of_its_name(name: str):
     """In test_claims_<name>.py, or in a file whose name begins so."""
     files = HERE.glob(f"test_claims_{name.replace('-', '_')}*.py")
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
-    written = {each.name for tree in trees for each in tree.body if isinstance(each, ast.FunctionDef)}
-    wanted = {"test_" + re.sub("[.-]", "_", each["id"]) for each in claims(name)}
-    assert wanted - written == set()
+    written = {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+    expected = {"test_" + re.sub("[.-]", "_", claim["id"]) for claim in claims(name)}
+    assert expected - written == set()

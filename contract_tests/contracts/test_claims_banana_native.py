@@ -1,4 +1,4 @@
-"""Each claim of claims/banana-native.yaml, made good by the mock over HTTP. A test has the name of its claim."""
+"""The mock keeps each claim of claims/banana-native.yaml, over HTTP. A test has the name of its claim."""
 
 from __future__ import annotations
 
@@ -114,15 +114,15 @@ def test_banana_native_check_long_poll(mock_server: RunningServer):
     stand.tasks.finish_after_seconds(0.3)
     with httpx2.Client(base_url=where.base_url) as http:
         body = {**RUN, "apiKey": where.key, "startOnly": True}
-        asked = {"apiKey": where.key, "callID": http.post("/start/v4/", json=body).json()["callID"]}
-        at_once = http.post("/check/v4/", json=asked).json()
-        held = http.post("/check/v4/", json={**asked, "longPoll": True}).json()
+        query_body = {"apiKey": where.key, "callID": http.post("/start/v4/", json=body).json()["callID"]}
+        at_once = http.post("/check/v4/", json=query_body).json()
+        held = http.post("/check/v4/", json={**query_body, "longPoll": True}).json()
         stand.world.settings["bananadev.long_poll_seconds"] = 0.05
-        asked["callID"] = http.post("/start/v4/", json=body).json()["callID"]
-        cut_short = http.post("/check/v4/", json={**asked, "longPoll": True}).json()
+        query_body["callID"] = http.post("/start/v4/", json=body).json()["callID"]
+        cut_short = http.post("/check/v4/", json={**query_body, "longPoll": True}).json()
     mock_server.asgi.worlds.remove(stand.world)
 
-    assert [each["message"] for each in (at_once, held, cut_short)] == ["running", "success", "running"]
+    assert [row["message"] for row in (at_once, held, cut_short)] == ["running", "success", "running"]
     assert mock_server.default.world.settings["bananadev.long_poll_seconds"] == 50
 
 
@@ -142,13 +142,13 @@ def test_banana_native_projects_partial_update(call: InProcess):
 
 
 def test_banana_native_deploy_all_200(call: InProcess):
-    made = call("POST", "/v1/projects", json={"name": "my-app"})
-    where = f"/v1/projects/{made.json()['id']}"
+    project = call("POST", "/v1/projects", json={"name": "my-app"})
+    where = f"/v1/projects/{project.json()['id']}"
     upload = call("POST", f"{where}/upload", json={})
     put = call("PUT", upload.json()["uploadUrl"].removeprefix("http://mock"), content=b"archive",
                headers={"x-banana-api-key": ""})  # fmt: skip
     build = call("POST", f"{where}/build", json={"key": upload.json()["key"]})
-    assert [each.status_code for each in (made, upload, put, build)] == [200, 200, 200, 200]
+    assert [response.status_code for response in (project, upload, put, build)] == [200, 200, 200, 200]
     assert set(upload.json()) == {"uploadUrl", "key"}
     assert build.json()["id"] in call.world.table("bananadev.deployments")
 
@@ -166,7 +166,7 @@ def test_banana_native_deploy_log(banana_native: Endpoint, stand: MockSession):
         rest = [json.loads(frame) for frame in log]
     assert first == {"t": "2026-01-01T00:00:00.000Z", "m": "Build queued"}
     assert rest[-1] == {"t": "2026-01-01T00:00:31.000Z", "m": "Your model is live"}
-    assert {frozenset(each) for each in rest} == {frozenset(("t", "m"))}
+    assert {frozenset(item) for item in rest} == {frozenset(("t", "m"))}
 
 
 def refused(answer: httpx2.Response) -> tuple[int, str]:
@@ -224,8 +224,8 @@ def test_banana_native_run_unknown_key(call: InProcess):
 def test_banana_native_run_error_text(call: InProcess, status: int, kind: str, text: str):
     call.world.faults.next_calls(1, "status", "call_project", status=status)
     answer = call("POST", "/run/value/", json={})
-    told = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {text}\n"
-    assert refused(answer) == (status, told)
+    expected = f"An error occured.\n    Type: {kind}\n    StatusCode: {status}\n    Message: {text}\n"
+    assert refused(answer) == (status, expected)
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     call.world.tasks.fail_next(1)
     assert "Type: PotassiumError\n    StatusCode: 500" in call("POST", "/run/value/", json={}).text

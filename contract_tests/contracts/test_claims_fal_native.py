@@ -1,4 +1,4 @@
-"""Each claim of claims/fal-native.yaml, made good by the mock over HTTP. A test has the name of its claim."""
+"""The mock keeps each claim of claims/fal-native.yaml, over HTTP. A test has the name of its claim."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refusal(answer: httpx2.Response) -> tuple[int, str]:
 
 
 def ids(answer: httpx2.Response) -> list[str]:
-    return [each["endpoint_id"] for each in answer.json()["models"]]
+    return [model["endpoint_id"] for model in answer.json()["models"]]
 
 
 def buckets(answer: httpx2.Response) -> list[Any]:
@@ -90,8 +90,8 @@ def test_fal_native_pricing_flux_dev(call: InProcess):
 
 
 def test_fal_native_pricing_estimate(call: InProcess):
-    asked = {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": {"unit_quantity": 100}}}
-    assert call("POST", "/v1/models/pricing/estimate", json=asked).json()["total_cost"] == 2.5
+    body = {"estimate_type": "unit_price", "endpoints": {"fal-ai/flux/dev": {"unit_quantity": 100}}}
+    assert call("POST", "/v1/models/pricing/estimate", json=body).json()["total_cost"] == 2.5
 
 
 def test_fal_native_pricing_unknown(call: InProcess):
@@ -123,8 +123,8 @@ def test_fal_native_usage_default_window(call: InProcess):
 def test_fal_native_usage_zero_filled(call: InProcess):
     default = buckets(call("GET", USAGE))
     assert len(default) == 26
-    assert [each["bucket"] for each in default] == sorted(each["bucket"] for each in default)
-    filled = [each["bucket"] for each in buckets(call("GET", f"{USAGE}?{JANUARY}")) if each["results"]]
+    assert [row["bucket"] for row in default] == sorted(row["bucket"] for row in default)
+    filled = [bucket["bucket"] for bucket in buckets(call("GET", f"{USAGE}?{JANUARY}")) if bucket["results"]]
     assert filled == ["2024-01-15T00:00:00+00:00"]
 
 
@@ -132,31 +132,31 @@ def test_fal_native_usage_limit_buckets(call: InProcess):
     first = call("GET", f"{USAGE}?{JANUARY}&limit=30").json()
     assert (len(first["time_series"]), first["has_more"]) == (30, True)
     second = call("GET", f"{USAGE}?{JANUARY}&limit=30&cursor={first['next_cursor']}").json()
-    assert [each["bucket"] for each in second["time_series"]] == ["2024-01-31T00:00:00+00:00"]
+    assert [bucket["bucket"] for bucket in second["time_series"]] == ["2024-01-31T00:00:00+00:00"]
 
 
 def test_fal_native_usage_expand(call: InProcess):
     assert set(call("GET", USAGE).json()) == {"time_series", "next_cursor", "has_more"}
     summary = call("GET", f"{USAGE}?{JANUARY}&expand=summary").json()
-    assert [each["endpoint_id"] for each in summary["summary"]] == ["fal-ai/flux-pro"]
+    assert [row["endpoint_id"] for row in summary["summary"]] == ["fal-ai/flux-pro"]
     assert "time_series" not in summary
     assert call("GET", f"{USAGE}?expand=auth_method").status_code == 400
 
 
 def test_fal_native_analytics_expand(call: InProcess):
-    (filled,) = [each for each in buckets(call("GET", f"{ANALYTICS}&{JANUARY}")) if each["results"]]
+    (filled,) = [bucket for bucket in buckets(call("GET", f"{ANALYTICS}&{JANUARY}")) if bucket["results"]]
     assert filled["results"] == [{"endpoint_id": "fal-ai/flux-pro", "request_count": 3}]
-    asked = call("GET", f"{ANALYTICS}&{JANUARY}&expand=summary,p95_duration,error_count").json()
-    assert asked["summary"] == [{"endpoint_id": "fal-ai/flux-pro", "p95_duration": 5.0, "error_count": 1}]
+    expanded = call("GET", f"{ANALYTICS}&{JANUARY}&expand=summary,p95_duration,error_count").json()
+    assert expanded["summary"] == [{"endpoint_id": "fal-ai/flux-pro", "p95_duration": 5.0, "error_count": 1}]
     assert call("GET", f"{ANALYTICS}&expand=summary,speed").status_code == 400
 
 
 def test_fal_native_instances_lifecycle(call: InProcess):
-    made = call("POST", INSTANCES, json=H100)
-    assert (made.status_code, made.json()["status"]) == (201, "provisioning")
-    assert "ip" not in made.json()
+    response = call("POST", INSTANCES, json=H100)
+    assert (response.status_code, response.json()["status"]) == (201, "provisioning")
+    assert "ip" not in response.json()
     call.world.clock.advance(30)
-    ready = call("GET", f"{INSTANCES}/{made.json()['id']}").json()
+    ready = call("GET", f"{INSTANCES}/{response.json()['id']}").json()
     assert ready["status"] == "ready"
     assert ready["ip"].startswith("203.0.113.")
 

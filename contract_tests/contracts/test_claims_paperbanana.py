@@ -1,61 +1,53 @@
-"""Each claim of claims/paperbanana.yaml but those on webhooks, made good by the mock over HTTP, by its name."""
+"""The mock keeps each claim of claims/paperbanana.yaml, over HTTP; those on webhooks are in a file of their own."""
 
 from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from PIL import Image
 
-from banana_paper import ADMIN, DIAGRAM, KEY, PLOT, SHOWN, Caller, refusal
 from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 from paper_pdf import paper
+from paperbanana_caller import ADMIN, DIAGRAM, KEY, PLOT, SHOWN, PaperBananaCaller, refusal
 
 MONTH = 31 * 86400
 
 
 @pytest.fixture
-def call() -> Caller:
-    return Caller()
+def call() -> PaperBananaCaller:
+    return PaperBananaCaller()
 
 
 def pdf(**body: Any) -> dict[str, Any]:
     return {"pdf_base64": base64.b64encode(paper()).decode(), "caption": "Figure 1: Overview", **body}
 
 
-def test_every_claim_has_a_test_of_its_name():
-    rows = yaml.safe_load((Path(__file__).parent / "claims" / "paperbanana.yaml").read_text(encoding="utf-8"))
-    wanted = {"test_" + each["id"].replace(".", "_").replace("-", "_") for each in rows}
-    assert {each for each in wanted if "_webhook_" not in each} - globals().keys() == set()
-
-
 # Keys, and who is let in
 
 
-def test_paperbanana_auth_bearer(call: Caller):
-    wanted = (401, "Missing or invalid Authorization header")
-    for given in ("", KEY, f"bearer {KEY}", f"Basic {KEY}"):
-        assert refusal(call("GET", "/api/tasks/a", authorization=given)) == wanted
-        assert refusal(call("GET", "/api/admin/keys", authorization=given)) == wanted
+def test_paperbanana_auth_bearer(call: PaperBananaCaller):
+    refused = (401, "Missing or invalid Authorization header")
+    for header in ("", KEY, f"bearer {KEY}", f"Basic {KEY}"):
+        assert refusal(call("GET", "/api/tasks/a", authorization=header)) == refused
+        assert refusal(call("GET", "/api/admin/keys", authorization=header)) == refused
 
 
-def test_paperbanana_auth_unknown_key(call: Caller):
+def test_paperbanana_auth_unknown_key(call: PaperBananaCaller):
     for unknown in (ADMIN, "pb_" + "1" * 32, "", KEY + " "):
         call.key = unknown
         assert refusal(call("GET", "/api/tasks/a")) == (401, "Invalid API key")
         assert refusal(call("POST", "/api/plot", PLOT)) == (401, "Invalid API key")
 
 
-def test_paperbanana_auth_admin_key(call: Caller):
+def test_paperbanana_auth_admin_key(call: PaperBananaCaller):
     for unknown in (KEY, "admin"):
-        given = f"Bearer {unknown}"
-        assert refusal(call("GET", "/api/admin/keys", authorization=given)) == (401, "Invalid admin key")
-        assert refusal(call("GET", "/api/admin/history", authorization=given)) == (401, "Invalid admin key")
+        header = f"Bearer {unknown}"
+        assert refusal(call("GET", "/api/admin/keys", authorization=header)) == (401, "Invalid admin key")
+        assert refusal(call("GET", "/api/admin/history", authorization=header)) == (401, "Invalid admin key")
 
 
 def test_paperbanana_auth_admin_key_from_environment(monkeypatch: pytest.MonkeyPatch):
@@ -65,17 +57,17 @@ def test_paperbanana_auth_admin_key_from_environment(monkeypatch: pytest.MonkeyP
     assert chosen("GET", "/api/admin/keys", headers={"authorization": f"Bearer {ADMIN}"}).status_code == 401
 
 
-def test_paperbanana_auth_admin_key_not_configured(call: Caller):
+def test_paperbanana_auth_admin_key_not_configured(call: PaperBananaCaller):
     call.world.settings["paperbanana.admin_key_configured"] = False
     assert refusal(call("GET", "/api/admin/keys")) == (500, "PAPERBANANA_ADMIN_KEY not configured")
     assert call("GET", "/api/tasks/a").status_code == 404
 
 
-def test_paperbanana_auth_health_open(call: Caller):
+def test_paperbanana_auth_health_open(call: PaperBananaCaller):
     assert call("GET", "/api/health", authorization="").json() == {"status": "ok", "version": "0.1.2"}
 
 
-def test_paperbanana_auth_order(call: Caller):
+def test_paperbanana_auth_order(call: PaperBananaCaller):
     broken = {"headers": {"authorization": "", "content-type": "application/json"}, "content": b"{"}
     status, text = refusal(call.send("POST", "/api/plot", **broken))
     assert (status, text[:18]) == (422, "JSON decode error:")
@@ -88,7 +80,7 @@ def test_paperbanana_auth_order(call: Caller):
 # Errors
 
 
-def test_paperbanana_errors_detail_is_text(call: Caller):
+def test_paperbanana_errors_detail_is_text(call: PaperBananaCaller):
     wrong = {
         "source_context: Field required": {"caption": "a"},
         "caption: Input should be a valid string": {**DIAGRAM, "caption": 1},
@@ -108,7 +100,7 @@ def test_paperbanana_errors_detail_is_text(call: Caller):
     assert refusal(call("PUT", "/api/plot", PLOT)) == (405, "Method Not Allowed")
 
 
-def test_paperbanana_errors_data_json(call: Caller):
+def test_paperbanana_errors_data_json(call: PaperBananaCaller):
     expected = "Invalid JSON in data_json: Expecting ',' delimiter: line 1 column 4 (char 3)"
     assert refusal(call("POST", "/api/plot", {**PLOT, "data_json": "[1 2]"})) == (422, expected)
     status, text = refusal(call("POST", "/api/plot", {**PLOT, "data_json": "[" * 100_000}))
@@ -117,7 +109,7 @@ def test_paperbanana_errors_data_json(call: Caller):
     assert refusal(call("POST", "/api/plot", object_given)) == (422, "data_json: Input should be a valid string")
 
 
-def test_paperbanana_errors_aspect_ratio(call: Caller):
+def test_paperbanana_errors_aspect_ratio(call: PaperBananaCaller):
     listed = "16:9, 1:1, 21:9, 2:3, 3:2, 3:4, 4:3, 4:5, 5:4, 9:16, auto"
     for path, body in (("/api/plot", PLOT), ("/api/generate", DIAGRAM)):
         answer = call("POST", path, {**body, "aspect_ratio": "16:10"})
@@ -125,9 +117,9 @@ def test_paperbanana_errors_aspect_ratio(call: Caller):
         assert call("POST", path, {**body, "aspect_ratio": "auto"}).status_code == 202
 
 
-def test_paperbanana_errors_vlm_provider(call: Caller):
-    wanted = "Unknown VLM provider: openai. Available: apimart, gemini, kie, openrouter"
-    assert refusal(call("POST", "/api/plot", {**PLOT, "vlm_provider": "openai"})) == (422, wanted)
+def test_paperbanana_errors_vlm_provider(call: PaperBananaCaller):
+    text = "Unknown VLM provider: openai. Available: apimart, gemini, kie, openrouter"
+    assert refusal(call("POST", "/api/plot", {**PLOT, "vlm_provider": "openai"})) == (422, text)
     for name in ("gemini", "openrouter", "kie", "apimart"):
         assert call("POST", "/api/plot", {**PLOT, "vlm_provider": name, "vlm_model": "any"}).status_code == 202
 
@@ -135,7 +127,7 @@ def test_paperbanana_errors_vlm_provider(call: Caller):
 # Quotas
 
 
-def test_paperbanana_quota_at_acceptance(call: Caller):
+def test_paperbanana_quota_at_acceptance(call: PaperBananaCaller):
     call.key = call.new_key(quota=5)
     call.world.tasks.finish_after_seconds(60)
     call.world.tasks.fail_next()
@@ -147,7 +139,7 @@ def test_paperbanana_quota_at_acceptance(call: Caller):
     assert call.detail(call.key)["total_used"] == 1
 
 
-def test_paperbanana_quota_refused_is_free(call: Caller):
+def test_paperbanana_quota_refused_is_free(call: PaperBananaCaller):
     call.key = call.new_key(quota=5)
     refused = [
         ("/api/generate", {"caption": "a"}, 422),
@@ -163,7 +155,7 @@ def test_paperbanana_quota_refused_is_free(call: Caller):
     assert (detail["quota_remaining"], detail["total_used"], detail["usage_log"]) == (5, 0, [])
 
 
-def test_paperbanana_quota_exhausted(call: Caller):
+def test_paperbanana_quota_exhausted(call: PaperBananaCaller):
     call.key = call.new_key(quota=1)
     task = call.submit()
     for path, body in (("/api/plot", PLOT), ("/api/generate", DIAGRAM), ("/api/generate-from-pdf", pdf())):
@@ -171,14 +163,14 @@ def test_paperbanana_quota_exhausted(call: Caller):
     assert call.task(task)["status"] == "completed"
 
 
-def test_paperbanana_quota_exhausted_blocks_polling(call: Caller):
+def test_paperbanana_quota_exhausted_blocks_polling(call: PaperBananaCaller):
     call.world.settings["paperbanana.quota_blocks_polling"] = True
     call.key = call.new_key(quota=1)
     task = call.submit()
     assert refusal(call("GET", f"/api/tasks/{task}")) == (403, "Quota exhausted")
 
 
-def test_paperbanana_quota_does_not_come_back(call: Caller):
+def test_paperbanana_quota_does_not_come_back(call: PaperBananaCaller):
     call.key = call.new_key(quota=3)
     assert [call("POST", "/api/plot", PLOT).status_code for _ in range(4)] == [202, 202, 202, 403]
     call.world.clock.advance(MONTH)
@@ -188,14 +180,14 @@ def test_paperbanana_quota_does_not_come_back(call: Caller):
     assert [call("POST", "/api/plot", PLOT).status_code for _ in range(2)] == [202, 403]
 
 
-def test_paperbanana_quota_unlimited(call: Caller):
+def test_paperbanana_quota_unlimited(call: PaperBananaCaller):
     call.key = call.new_key()
     call.submit()
     detail = call.detail(call.key)
     assert (detail["quota_remaining"], detail["quota_total"], detail["total_used"]) == (None, None, 1)
 
 
-def test_paperbanana_key_disabled(call: Caller):
+def test_paperbanana_key_disabled(call: PaperBananaCaller):
     call.key = call.new_key(quota=1)
     task = call.submit()
     call.ok("PATCH", f"/api/admin/keys/{call.key}", {"active": False})
@@ -208,7 +200,7 @@ def test_paperbanana_key_disabled(call: Caller):
 # Tasks and their files
 
 
-def test_paperbanana_task_lifecycle(call: Caller):
+def test_paperbanana_task_lifecycle(call: PaperBananaCaller):
     call.world.tasks.finish_after_seconds(60)
     task, seen = call.submit(), list[str]()
     for _ in range(4):
@@ -218,7 +210,7 @@ def test_paperbanana_task_lifecycle(call: Caller):
     assert call.ok("GET", f"/api/admin/history/{task}")["completed_at"] == "2026-01-01T00:01:00+00:00"
 
 
-def test_a_task_may_take_as_long_as_the_document_tells(call: Caller):
+def test_a_task_may_take_as_long_as_the_document_tells(call: PaperBananaCaller):
     """Most jobs take 30 to 120 seconds (D:20)."""
     call.world.settings["paperbanana.seconds"] = [30, 120]
     tasks = [call.submit("/api/optimize-prompt", description="Draw a box.") for _ in range(20)]
@@ -229,17 +221,17 @@ def test_a_task_may_take_as_long_as_the_document_tells(call: Caller):
     assert len(ended) == 20
 
 
-def test_paperbanana_task_polls(call: Caller):
+def test_paperbanana_task_polls(call: PaperBananaCaller):
     call.world.tasks.finish_after_polls(2)
     task = call.submit()
     assert [call.task(task)["status"] for _ in range(4)] == ["running", "running", "completed", "completed"]
 
 
-def test_paperbanana_task_failed(call: Caller):
+def test_paperbanana_task_failed(call: PaperBananaCaller):
     call.world.tasks.fail_next(1, "no brush at hand")
-    told, undrawable = call.submit(), call.submit(data_json='"a word"')
-    shown = call.task(told)
-    assert {name: shown[name] for name in shown if name != "task_id"} == {
+    failing, undrawable = call.submit(), call.submit(data_json='"a word"')
+    row = call.task(failing)
+    assert {name: row[name] for name in row if name != "task_id"} == {
         "status": "failed", "diagram_type": "statistical_plot", "image_base64": None, "artifacts": {},
         "description": None, "error": "no brush at hand",
     }  # fmt: skip
@@ -247,13 +239,18 @@ def test_paperbanana_task_failed(call: Caller):
     assert call.task(undrawable)["error"] != ""
 
 
-def test_paperbanana_task_before_completion(call: Caller):
+def test_paperbanana_task_before_completion(call: PaperBananaCaller):
     call.world.tasks.finish_after_seconds(60)
-    shown = call.task(call.submit())
-    assert (shown["image_base64"], shown["artifacts"], shown["description"], shown["error"]) == (None, {}, None, None)
+    row = call.task(call.submit())
+    assert (row["image_base64"], row["artifacts"], row["description"], row["error"]) == (
+        None,
+        {},
+        None,
+        None,
+    )
 
 
-def test_paperbanana_task_own_key(call: Caller):
+def test_paperbanana_task_own_key(call: PaperBananaCaller):
     task = call.submit()
     call.key = call.new_key()
     assert refusal(call("GET", f"/api/tasks/{task}")) == (404, "Task not found")
@@ -262,7 +259,7 @@ def test_paperbanana_task_own_key(call: Caller):
 
 
 @pytest.mark.parametrize(
-    ("asked", "made"),
+    ("output_formats", "formats"),
     [
         (None, ["png"]),
         ([], ["png"]),
@@ -270,32 +267,37 @@ def test_paperbanana_task_own_key(call: Caller):
         (["png", "pdf", "svg", "svg"], ["png", "pdf", "svg"]),
     ],
 )
-def test_paperbanana_task_artifacts(call: Caller, asked: list[str] | None, made: list[str]):
-    task = call.submit(output_formats=asked)
+def test_paperbanana_task_artifacts(call: PaperBananaCaller, output_formats: list[str] | None, formats: list[str]):
+    task = call.submit(output_formats=output_formats)
     artifacts = call.task(task)["artifacts"]
-    assert list(artifacts) == made
+    assert list(artifacts) == formats
     assert artifacts["png"] == {
         "format": "png", "media_type": "image/png", "download_url": f"http://mock/api/tasks/{task}/image",
     }  # fmt: skip
-    for name in made:
+    for name in formats:
         file = call("GET", artifacts[name]["download_url"].removeprefix("http://mock"))
         assert (file.status_code, file.headers["content-type"]) == (200, artifacts[name]["media_type"])
 
 
-def test_paperbanana_task_text_only(call: Caller):
+def test_paperbanana_task_text_only(call: PaperBananaCaller):
     task = call.submit("/api/optimize-prompt", description="Draw an encoder with 6 blocks.")
-    shown = call.task(task)
-    assert (shown["status"], shown["diagram_type"]) == ("completed", "prompt_optimization")
-    assert (shown["image_base64"], shown["artifacts"]) == (None, {})
-    assert "encoder" in shown["description"]
-    assert "6" in shown["description"]
+    row = call.task(task)
+    assert (row["status"], row["diagram_type"]) == ("completed", "prompt_optimization")
+    assert (row["image_base64"], row["artifacts"]) == (None, {})
+    assert "encoder" in row["description"]
+    assert "6" in row["description"]
     assert refusal(call("GET", f"/api/tasks/{task}/image")) == (404, "Image not available yet")
 
 
-def test_paperbanana_image_formats(call: Caller):
+def test_paperbanana_image_formats(call: PaperBananaCaller):
     task = call.submit(output_formats=["png", "svg", "pdf"], aspect_ratio="16:9")
     files = {name: call("GET", f"/api/tasks/{task}/image?format={name}") for name in ("png", "svg", "pdf")}
     plain = call("GET", f"/api/tasks/{task}/image")
+    assert {name: file.headers["content-type"] for name, file in files.items()} == {
+        "png": "image/png",
+        "svg": "image/svg+xml",
+        "pdf": "application/pdf",
+    }
     assert plain.content == files["png"].content == base64.b64decode(call.task(task)["image_base64"])
     assert plain.headers["content-disposition"] == f'attachment; filename="{task}.png"'
     picture = Image.open(io.BytesIO(plain.content))
@@ -305,7 +307,7 @@ def test_paperbanana_image_formats(call: Caller):
     assert files["pdf"].content.startswith(b"%PDF-")
 
 
-def test_paperbanana_image_not_available(call: Caller):
+def test_paperbanana_image_not_available(call: PaperBananaCaller):
     task = call.submit()
     for name in ("svg", "pdf"):
         assert refusal(call("GET", f"/api/tasks/{task}/image?format={name}")) == (404, "Image not available yet")
@@ -321,20 +323,20 @@ def test_paperbanana_image_not_available(call: Caller):
 # Diagrams, PDFs, composites
 
 
-def test_paperbanana_diagram_image_provider(call: Caller):
+def test_paperbanana_diagram_image_provider(call: PaperBananaCaller):
     call.world.settings["paperbanana.image_provider"] = "gemini_imagen"
     for name, value in (("image_model", "nano-banana-pro"), ("image_resolution", "1K")):
-        wanted = f"{name} only works when the image provider is kie_imagen"
-        assert refusal(call("POST", "/api/generate", {**DIAGRAM, name: value})) == (422, wanted)
-        assert refusal(call("POST", "/api/generate-from-pdf", pdf(**{name: value}))) == (422, wanted)
+        text = f"{name} only works when the image provider is kie_imagen"
+        assert refusal(call("POST", "/api/generate", {**DIAGRAM, name: value})) == (422, text)
+        assert refusal(call("POST", "/api/generate-from-pdf", pdf(**{name: value}))) == (422, text)
     assert call("POST", "/api/generate", DIAGRAM).status_code == 202
 
 
-def accepted(call: Caller, **options: str) -> bool:
+def accepted(call: PaperBananaCaller, **options: str) -> bool:
     return call("POST", "/api/generate", {**DIAGRAM, **options}).status_code == 202
 
 
-def test_paperbanana_diagram_resolution_of_nano_banana(call: Caller):
+def test_paperbanana_diagram_resolution_of_nano_banana(call: PaperBananaCaller):
     assert accepted(call, image_model="google/nano-banana")
     assert not accepted(call, image_model="google/nano-banana", image_resolution="1K")
     assert accepted(call, image_model="nano-banana-pro", image_resolution="4K")
@@ -342,7 +344,7 @@ def test_paperbanana_diagram_resolution_of_nano_banana(call: Caller):
     assert accepted(call, image_resolution="4K")
 
 
-def test_paperbanana_diagram_resolution_of_gpt_image(call: Caller):
+def test_paperbanana_diagram_resolution_of_gpt_image(call: PaperBananaCaller):
     gpt = {"image_model": "gpt-image-2-text-to-image"}
     assert accepted(call, **gpt, aspect_ratio="auto", image_resolution="1K")
     assert not accepted(call, **gpt, aspect_ratio="auto", image_resolution="2K")
@@ -354,25 +356,25 @@ def test_paperbanana_diagram_resolution_of_gpt_image(call: Caller):
     assert accepted(call, **gpt, image_resolution="4K")
 
 
-def told_of(call: Caller, **body: Any) -> Any:
+def told_of(call: PaperBananaCaller, **body: Any) -> Any:
     task = call.submit("/api/generate-from-pdf", **pdf(**body))
     return call.ok("GET", f"/api/admin/history/{task}")["input_params"]
 
 
-def test_paperbanana_pdf_data_url(call: Caller):
+def test_paperbanana_pdf_data_url(call: PaperBananaCaller):
     url = "data:application/pdf;base64," + base64.b64encode(paper()).decode()
     assert told_of(call, pdf_base64=url)["text_length"] == told_of(call)["text_length"] > 300
     task = call.submit("/api/generate-from-pdf", **pdf(pdf_base64=url))
     assert call.world.blobs[f"paperbanana/{task}/input.pdf"] == paper()
 
 
-def test_paperbanana_pdf_pages(call: Caller):
+def test_paperbanana_pdf_pages(call: PaperBananaCaller):
     lengths = {pages: told_of(call, pages=pages)["text_length"] for pages in ("3", "5-3", "3-5", "1,3-5", "", "1-5")}
     assert lengths["5-3"] == lengths["3-5"] < lengths["1,3-5"] < lengths["1-5"] == lengths[""]
     assert lengths["3"] < lengths["3-5"]
 
 
-def test_paperbanana_pdf_refused(call: Caller):
+def test_paperbanana_pdf_refused(call: PaperBananaCaller):
     missing = "Page 9 is out of range for this PDF (1\u20135)"
     assert refusal(call("POST", "/api/generate-from-pdf", pdf(pages="9"))) == (422, missing)
     for wrong in (pdf(pages="a"), pdf(pages="1-2-3"), pdf(pdf_base64="%%%"), pdf(pdf_base64="aGVsbG8=")):
@@ -380,17 +382,17 @@ def test_paperbanana_pdf_refused(call: Caller):
         assert (status, text != "") == (422, True)
 
 
-def test_paperbanana_pdf_history(call: Caller):
+def test_paperbanana_pdf_history(call: PaperBananaCaller):
     task = call.submit("/api/generate-from-pdf", **pdf(pages="2-4"))
-    told = call.ok("GET", f"/api/admin/history/{task}")["input_params"]
-    assert told.pop("text_length") > 100
-    assert told == {
+    params = call.ok("GET", f"/api/admin/history/{task}")["input_params"]
+    assert params.pop("text_length") > 100
+    assert params == {
         "caption": "Figure 1: Overview", "pages": "2-4", "pdf_path": f"paperbanana/{task}/input.pdf",
     }  # fmt: skip
     assert call.world.blobs[f"paperbanana/{task}/input.pdf"] == paper()
 
 
-def test_paperbanana_composite_sources(call: Caller):
+def test_paperbanana_composite_sources(call: PaperBananaCaller):
     first, second = call.submit(), call.submit()
     text = call.submit("/api/optimize-prompt", description="Draw.")
     other = call.new_key()
@@ -418,24 +420,24 @@ def test_paperbanana_composite_sources(call: Caller):
     ],
 )
 def test_paperbanana_composite_layout(layout: str, text: str):
-    call = Caller("documents")
+    call = PaperBananaCaller("documents")
     answer = call("POST", "/api/composite", {"source_task_ids": ["task_a", "task_b"], "layout": layout})
     assert refusal(answer) == (422, text)
 
 
 def test_paperbanana_composite_labels():
-    call = Caller("documents")
+    call = PaperBananaCaller("documents")
     answer = call("POST", "/api/composite", {"source_task_ids": ["task_a", "task_b"], "labels": ["(a)"]})
     assert refusal(answer) == (422, "Expected 2 labels, got 1")
     assert call("POST", "/api/composite", {"source_task_ids": ["task_a", "task_b"]}).status_code == 202
 
 
-def size(call: Caller, task: str) -> tuple[int, int]:
+def size(call: PaperBananaCaller, task: str) -> tuple[int, int]:
     return Image.open(io.BytesIO(call("GET", f"/api/tasks/{task}/image").content)).size
 
 
 def test_paperbanana_composite_geometry():
-    call = Caller("documents")
+    call = PaperBananaCaller("documents")
     sources = ["task_a", "task_b", "task_c"]
     width, height = size(call, "task_a")
     scaled = min(height, 1200)
@@ -448,7 +450,7 @@ def test_paperbanana_composite_geometry():
 # Keys
 
 
-def test_paperbanana_keys_shown_once(call: Caller):
+def test_paperbanana_keys_shown_once(call: PaperBananaCaller):
     created = call.ok("POST", "/api/admin/keys", {"name": "my-app", "quota": 100})
     assert len(created["key"]) == 35
     assert created["key"].startswith("pb_")
@@ -459,20 +461,20 @@ def test_paperbanana_keys_shown_once(call: Caller):
 
 
 def test_paperbanana_keys_named_by_mask():
-    call = Caller("documents")
+    call = PaperBananaCaller("documents")
     assert call.detail("pb_a1b2c3...") == call.detail(SHOWN)
     unknown = (404, "API key not found")
-    for told in ("pb_a1b2c4...", "pb_a1b2...", "pb_a1b2c3", SHOWN[:-1]):
-        assert refusal(call("GET", f"/api/admin/keys/{told}")) == unknown
-        assert refusal(call("PATCH", f"/api/admin/keys/{told}", {})) == unknown
-        assert refusal(call("DELETE", f"/api/admin/keys/{told}")) == unknown
+    for mask in ("pb_a1b2c4...", "pb_a1b2...", "pb_a1b2c3", SHOWN[:-1]):
+        assert refusal(call("GET", f"/api/admin/keys/{mask}")) == unknown
+        assert refusal(call("PATCH", f"/api/admin/keys/{mask}", {})) == unknown
+        assert refusal(call("DELETE", f"/api/admin/keys/{mask}")) == unknown
     twin = call.world.table("paperbanana.keys")
     twin["pb_a1b2c3" + "0" * 26] = dict(twin[SHOWN])
     assert refusal(call("GET", "/api/admin/keys/pb_a1b2c3...")) == unknown
     assert call.detail(SHOWN)["name"] == "my-app"
 
 
-def test_paperbanana_keys_usage_log(call: Caller):
+def test_paperbanana_keys_usage_log(call: PaperBananaCaller):
     call.key = call.new_key()
     call.world.tasks.finish_after_seconds(3600)
     first = call.submit()
@@ -482,11 +484,11 @@ def test_paperbanana_keys_usage_log(call: Caller):
     log = call.detail(call.key)["usage_log"]
     assert len(log) == 100
     assert (log[0]["task_id"], log[0]["endpoint"], log[0]["id"]) == (last, "optimize-prompt", 101)
-    assert first not in [each["task_id"] for each in log]
+    assert first not in [entry["task_id"] for entry in log]
     assert call.detail(KEY)["usage_log"] == []
 
 
-def test_paperbanana_keys_patch(call: Caller):
+def test_paperbanana_keys_patch(call: PaperBananaCaller):
     key = call.new_key(quota=5, webhook_url="http://127.0.0.1:9/a", webhook_secret="s")
     path = f"/api/admin/keys/{key}"
     assert call.ok("PATCH", path, {"quota_remaining": 150, "quota_total": 200})["quota_remaining"] == 150
@@ -497,7 +499,7 @@ def test_paperbanana_keys_patch(call: Caller):
     assert call.world.table("paperbanana.keys")[key]["webhook_secret"] is None
 
 
-def test_paperbanana_keys_delete(call: Caller):
+def test_paperbanana_keys_delete(call: PaperBananaCaller):
     key = call.key = call.new_key()
     task = call.submit()
     assert call("DELETE", f"/api/admin/keys/{key}").content == b""
@@ -507,26 +509,26 @@ def test_paperbanana_keys_delete(call: Caller):
     assert call.ok("GET", f"/api/admin/history/{task}")["key_name"] == "team"
 
 
-def test_paperbanana_keys_newest_first(call: Caller):
+def test_paperbanana_keys_newest_first(call: PaperBananaCaller):
     call.new_key(name="one", webhook_secret="hidden")
     call.new_key(name="two")
     listed = call("GET", "/api/admin/keys")
-    assert [each["name"] for each in listed.json()] == ["two", "one", "ready-made"]
+    assert [row["name"] for row in listed.json()] == ["two", "one", "ready-made"]
     assert "hidden" not in listed.text
 
 
-def test_paperbanana_history_pages(call: Caller):
+def test_paperbanana_history_pages(call: PaperBananaCaller):
     call.world.tasks.finish_after_seconds(60)
     tasks = [call.submit() for _ in range(21)]
     call.key = call.new_key()
     other = call.submit("/api/optimize-prompt", description="Draw.")
     first = call.ok("GET", "/api/admin/history")
-    assert [each["task_id"] for each in first["items"]] == [other, *reversed(tasks[2:])]
+    assert [item["task_id"] for item in first["items"]] == [other, *reversed(tasks[2:])]
     assert {name: first[name] for name in ("total", "page", "size", "pages")} == {
         "total": 22, "page": 1, "size": 20, "pages": 2,
     }  # fmt: skip
     assert len(call.ok("GET", "/api/admin/history?page=2")["items"]) == 2
-    for wanted in (f"api_key={call.key}", f"api_key={call.key[:9]}...", "endpoint=optimize-prompt"):
-        assert [each["task_id"] for each in call.ok("GET", f"/api/admin/history?{wanted}")["items"]] == [other]
+    for filter_ in (f"api_key={call.key}", f"api_key={call.key[:9]}...", "endpoint=optimize-prompt"):
+        assert [item["task_id"] for item in call.ok("GET", f"/api/admin/history?{filter_}")["items"]] == [other]
     assert call.ok("GET", "/api/admin/history?status=completed")["pages"] == 1
     assert refusal(call("GET", "/api/admin/history/none")) == (404, "Task not found in history")

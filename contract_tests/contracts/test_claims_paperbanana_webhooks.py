@@ -1,4 +1,4 @@
-"""Each claim of claims/paperbanana.yaml on webhooks, made good by the mock over HTTP, by its name; time is virtual."""
+"""The mock keeps each claim of claims/paperbanana.yaml on webhooks, over HTTP and in virtual time."""
 
 from __future__ import annotations
 
@@ -11,33 +11,31 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import yaml
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 import bananastand_mocks
-from banana_paper import DIAGRAM, PLOT, Caller
 from bananastand_mocks.kernel.deliveries import Deliveries
 from bananastand_mocks.running import Endpoint, MockSession
 from contracts import contract, errors
 from paper_pdf import paper
+from paperbanana_caller import DIAGRAM, PLOT, PaperBananaCaller
 
 CONTRACT = contract("paperbanana")
 SCHEMA = CONTRACT["components"]["schemas"]["WebhookPayload"]
 
 
 @pytest.fixture
-def call() -> Caller:
-    return Caller()
+def call() -> PaperBananaCaller:
+    return PaperBananaCaller()
 
 
 class Receiver:
-    """Somebody's own server: what it got, and what it answers, the last status for good."""
+    """A webhook's receiver: keeps what it gets, and answers with these statuses, then always with the last."""
 
     def __init__(self, server: HTTPServer, *statuses: int) -> None:
         self.url = server.url_for("/hook")
@@ -58,22 +56,16 @@ class Receiver:
         return json.loads(body)
 
 
-def history(call: Caller, task: str) -> tuple[Any, ...]:
-    shown = call.ok("GET", f"/api/admin/history/{task}")
-    return tuple(shown[f"webhook_{name}"] for name in ("status", "attempts", "last_error"))
+def history(call: PaperBananaCaller, task: str) -> tuple[Any, ...]:
+    row = call.ok("GET", f"/api/admin/history/{task}")
+    return tuple(row[f"webhook_{name}"] for name in ("status", "attempts", "last_error"))
 
 
-def waits(call: Caller, task: str) -> list[float]:
+def waits(call: PaperBananaCaller, task: str) -> list[float]:
     return call.world.journal.deliveries(task).waits
 
 
-def test_every_claim_has_a_test_of_its_name():
-    rows = yaml.safe_load((Path(__file__).parent / "claims" / "paperbanana.yaml").read_text(encoding="utf-8"))
-    wanted = {"test_" + each["id"].replace(".", "_").replace("-", "_") for each in rows}
-    assert {each for each in wanted if "_webhook_" in each} - globals().keys() == set()
-
-
-def test_paperbanana_webhook_key_default(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_key_default(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver)
     call.key = call.new_key(webhook_url=receiver.url)
     task = call.submit()
@@ -82,12 +74,12 @@ def test_paperbanana_webhook_key_default(call: Caller, httpserver: HTTPServer):
     assert [json.loads(body)["task_id"] == task for body in receiver.bodies] == [True, False]
 
 
-def test_paperbanana_webhook_request_override(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_request_override(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver)
     call.key = call.new_key(webhook_url="http://127.0.0.1:9/")
-    asked = {"/api/plot": PLOT, "/api/generate": DIAGRAM, "/api/optimize-prompt": {"description": "Draw."},
+    bodies = {"/api/plot": PLOT, "/api/generate": DIAGRAM, "/api/optimize-prompt": {"description": "Draw."},
              "/api/generate-from-pdf": {"pdf_base64": base64.b64encode(paper()).decode(), "caption": "a"}}  # fmt: skip
-    tasks = [call.submit(path, **body, webhook_url=receiver.url) for path, body in asked.items()]
+    tasks = [call.submit(path, **body, webhook_url=receiver.url) for path, body in bodies.items()]
     call.world.clock.advance(0)
     tasks.append(call.submit("/api/composite", source_task_ids=tasks[:2], webhook_url=receiver.url))
     call.world.clock.advance(0)
@@ -96,7 +88,7 @@ def test_paperbanana_webhook_request_override(call: Caller, httpserver: HTTPServ
     assert [json.loads(body)["diagram_type"] for body in receiver.bodies] == kinds
 
 
-def test_paperbanana_webhook_payload(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_payload(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver)
     call.world.tasks.finish_after_seconds(85)
     task = call.submit(webhook_url=receiver.url)
@@ -120,7 +112,7 @@ def test_paperbanana_webhook_payload(call: Caller, httpserver: HTTPServer):
     assert receiver.bodies == [json.dumps(receiver.payload).encode()]
 
 
-def test_paperbanana_webhook_headers(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_headers(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver)
     call.submit(webhook_url=receiver.url)
     call.world.clock.advance(0)
@@ -132,7 +124,7 @@ def test_paperbanana_webhook_headers(call: Caller, httpserver: HTTPServer):
     assert "Authorization" not in headers
 
 
-def test_paperbanana_webhook_signature(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_signature(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver, 500, 200)
     call.key = call.new_key(webhook_url=receiver.url, webhook_secret="first")
     call.submit()
@@ -148,7 +140,7 @@ def test_paperbanana_webhook_signature(call: Caller, httpserver: HTTPServer):
     assert "X-PaperBanana-Signature" not in receiver.requests[2].headers
 
 
-def test_paperbanana_webhook_include_image(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_include_image(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver)
     drawn = call.submit(webhook_url=receiver.url, webhook_include_image=True)
     text = {"description": "Draw.", "webhook_url": receiver.url, "webhook_include_image": True}
@@ -160,19 +152,19 @@ def test_paperbanana_webhook_include_image(call: Caller, httpserver: HTTPServer)
     assert (without["image_base64"], without["image_url"]) == (None, None)
 
 
-def test_paperbanana_webhook_failed_task(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_failed_task(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver)
     call.world.tasks.fail_next(1, "no brush at hand")
     call.submit(webhook_url=receiver.url, webhook_include_image=True)
     call.world.clock.advance(0)
-    told = receiver.payload
-    assert (told["event"], told["status"], told["error"]) == ("task.failed", "failed", "no brush at hand")
-    assert (told["image_url"], told["image_base64"], told["description"]) == (None, None, None)
+    payload = receiver.payload
+    assert (payload["event"], payload["status"], payload["error"]) == ("task.failed", "failed", "no brush at hand")
+    assert (payload["image_url"], payload["image_base64"], payload["description"]) == (None, None, None)
     assert receiver.requests[0].headers["X-PaperBanana-Event"] == "task.failed"
-    assert errors(CONTRACT, SCHEMA, told) == []
+    assert errors(CONTRACT, SCHEMA, payload) == []
 
 
-def test_paperbanana_webhook_retry_1(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_retry_1(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver, 500, 200)
     task = call.submit(webhook_url=receiver.url)
     call.world.clock.advance(4.9)
@@ -182,7 +174,7 @@ def test_paperbanana_webhook_retry_1(call: Caller, httpserver: HTTPServer):
     assert receiver.bodies[0] == receiver.bodies[1]
 
 
-def test_paperbanana_webhook_retry_2(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_retry_2(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver, 500, 503, 200)
     task = call.submit(webhook_url=receiver.url)
     call.world.clock.advance(19.9)
@@ -191,7 +183,7 @@ def test_paperbanana_webhook_retry_2(call: Caller, httpserver: HTTPServer):
     assert waits(call, task) == [0, 5, 15]
 
 
-def test_paperbanana_webhook_retry_3(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_retry_3(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver, 500)
     task = call.submit(webhook_url=receiver.url)
     call.world.clock.advance(79.9)
@@ -201,7 +193,7 @@ def test_paperbanana_webhook_retry_3(call: Caller, httpserver: HTTPServer):
     assert len(receiver.bodies) == 4
 
 
-def test_paperbanana_webhook_retry_when(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_retry_when(call: PaperBananaCaller, httpserver: HTTPServer):
     for status, tries in ((399, 1), (204, 1), (302, 1), (400, 4), (404, 4), (410, 4), (500, 4)):
         httpserver.clear()
         receiver = Receiver(httpserver, status)
@@ -226,14 +218,14 @@ def test_paperbanana_webhook_retry_when(call: Caller, httpserver: HTTPServer):
         ("http://user:secret@127.0.0.1/", "credentials in URL"),
     ],
 )
-def test_paperbanana_webhook_address(call: Caller, url: str, error: str):
+def test_paperbanana_webhook_address(call: PaperBananaCaller, url: str, error: str):
     task = call.submit(webhook_url=url)
     call.world.clock.advance(80)
     assert history(call, task) == ("failed", 4, error)
-    assert {each.error for each in call.world.journal.deliveries(task)} == {error}
+    assert {delivery.error for delivery in call.world.journal.deliveries(task)} == {error}
 
 
-def test_paperbanana_webhook_history(call: Caller, httpserver: HTTPServer):
+def test_paperbanana_webhook_history(call: PaperBananaCaller, httpserver: HTTPServer):
     receiver = Receiver(httpserver, 502, 200)
     without = call.submit()
     task = call.submit(webhook_url=receiver.url)
@@ -243,13 +235,13 @@ def test_paperbanana_webhook_history(call: Caller, httpserver: HTTPServer):
     call.world.clock.advance(5)
     assert history(call, task) == ("delivered", 2, None)
     assert history(call, without) == (None, 0, None)
-    shown = call.ok("GET", f"/api/admin/history/{task}")
-    assert (shown["webhook_url"], shown["webhook_include_image"]) == (receiver.url, 0)
+    row = call.ok("GET", f"/api/admin/history/{task}")
+    assert (row["webhook_url"], row["webhook_include_image"]) == (receiver.url, 0)
 
 
 @pytest.fixture
 def refuser() -> Iterator[str]:
-    """A receiver that costs next to nothing: it answers 500 to whatever comes."""
+    """A cheap receiver that answers every request with 500."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -265,7 +257,7 @@ def refuser() -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_the_whole_schedule_takes_less_than_fifty_milliseconds(call: Caller, refuser: str):
+def test_the_whole_schedule_takes_less_than_fifty_milliseconds(call: PaperBananaCaller, refuser: str):
     """Drawing is excluded: the same plot was drawn before."""
     call.submit(webhook_url=refuser)
     call.world.clock.advance(80)
@@ -279,7 +271,7 @@ def test_the_whole_schedule_takes_less_than_fifty_milliseconds(call: Caller, ref
     assert best < 0.05
 
 
-def test_a_quota_of_three_over_a_month_takes_less_than_fifty_milliseconds(call: Caller):
+def test_a_quota_of_three_over_a_month_takes_less_than_fifty_milliseconds(call: PaperBananaCaller):
     """Drawing is excluded: the plot was drawn before."""
     call.task(call.submit())
     best = 9.0
@@ -297,8 +289,8 @@ def test_a_quota_of_three_over_a_month_takes_less_than_fifty_milliseconds(call: 
 def deliveries(at: Endpoint, stand: MockSession, hook: str, count: int, seconds: float) -> Deliveries:
     """Those of a new task, awaited in real time, and by nothing but waiting."""
     headers = {"authorization": f"Bearer {at.key}"}
-    asked = {"description": "Draw a box.", "webhook_url": hook}
-    task = httpx2.post(f"{at.base_url}/api/optimize-prompt", json=asked, headers=headers).json()["task_id"]
+    body = {"description": "Draw a box.", "webhook_url": hook}
+    task = httpx2.post(f"{at.base_url}/api/optimize-prompt", json=body, headers=headers).json()["task_id"]
     until = time.monotonic() + seconds
     while len(found := stand.journal.deliveries(task)) < count:
         assert time.monotonic() < until
@@ -306,7 +298,7 @@ def deliveries(at: Endpoint, stand: MockSession, hook: str, count: int, seconds:
     return found
 
 
-def test_in_real_time_webhooks_go_out_without_a_call(refuser: str):
+def test_webhooks_are_sent_in_real_time_without_a_request(refuser: str):
     with bananastand_mocks.start("paperbanana", virtual=False) as server:
         stand, at = server.default, server.endpoint("paperbanana")
         stand.world.settings |= {"paperbanana.seconds": [0.1, 0.1], "paperbanana.webhook_waits": [0.2, 0.1]}
@@ -318,6 +310,6 @@ def test_in_real_time_webhooks_go_out_without_a_call(refuser: str):
 def test_the_schedule_in_real_time(refuser: str):
     with bananastand_mocks.start("paperbanana", virtual=False) as server:
         found = deliveries(server.endpoint("paperbanana"), server.default, refuser, 4, 120)
-    assert [each.status for each in found] == [500] * 4
-    for waited, wanted in zip(found.waits, [0, 5, 15, 60], strict=True):
-        assert 0 <= waited - wanted < 2
+    assert [item.status for item in found] == [500] * 4
+    for waited, expected in zip(found.waits, [0, 5, 15, 60], strict=True):
+        assert 0 <= waited - expected < 2

@@ -1,4 +1,4 @@
-"""The keys of a fresh world, each in its provider's own form; two worlds share none."""
+"""The keys of a new world have their provider's form, and no two worlds share one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ FORMS = {
     "paperbanana-admin": r"admin-[0-9a-f]{24}",
 }
 MADE: list[Any] = [
-    pytest.param(each, id=f"{name} {each.kind}") for name in NAMES for each in build([name])[0].credentials
+    pytest.param(credential, id=f"{name} {credential.kind}")
+    for name in NAMES
+    for credential in build([name])[0].credentials
 ]
 
 

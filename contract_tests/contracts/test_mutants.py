@@ -1,4 +1,4 @@
-"""A seeded sample of the mutants; `make mutants` is all of them."""
+"""Mutation testing: its mutants, its score, and a seeded sample. `make mutants` runs all mutants."""
 
 from __future__ import annotations
 
@@ -9,36 +9,35 @@ from pathlib import Path
 
 import pytest
 
-from contracts import FILES, contract
+from contracts import FILES, contract, named_operations
 from tools.mutation import answers, clients, code, memory, rules
 from tools.mutation.mutant import key
 from tools.mutation.report import reasons, report
 from tools.mutation.run import Outcome, Run
-from tools.mutation.shapes import named_operations
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_operation_has_mutants_of_its_own_and_no_two_are_alike() -> None:
     """Of the mock, and of the client where there is one."""
-    mocked = {(each.provider, each.operation) for each in answers.mutants()}
-    called = {(each.provider, each.operation) for each in clients.mutants()}
-    named = {(name, each.spec["operationId"]) for name in FILES for each in named_operations(contract(name))}
+    mocked = {(mutant.provider, mutant.operation) for mutant in answers.mutants()}
+    called = {(mutant.provider, mutant.operation) for mutant in clients.mutants()}
+    named = {(name, operation.spec["operationId"]) for name in FILES for operation in named_operations(contract(name))}
     assert mocked == named
-    assert {each for each in called if each not in named} == set()
+    assert {item for item in called if item not in named} == set()
     assert {name for name, _ in called} == set(clients.PROVIDERS)
-    every = [str(each) for each in (*answers.mutants(), *rules.mutants(), *clients.mutants())]
+    every = [str(mutant) for mutant in (*answers.mutants(), *rules.mutants(), *clients.mutants())]
     assert len(every) == len(set(every))
 
 
-def test_a_reason_is_given_for_a_mutant_that_is_there() -> None:
-    every = [key(each) for each in (*answers.mutants(), *rules.mutants(), *clients.mutants(), *code.mutants())]
+def test_every_reason_belongs_to_a_mutant() -> None:
+    every = [key(mutant) for mutant in (*answers.mutants(), *rules.mutants(), *clients.mutants(), *code.mutants())]
     assert set(reasons()) <= set(every)
     assert len(every) == len(set(every))
 
 
 @pytest.mark.slow
-def test_a_sample_of_mutants_is_seen(tmp_path: Path) -> None:
+def test_a_sample_of_mutants_is_detected(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools.mutation", "--sample", "60", "--out", str(tmp_path / "score.json")]
 
     subprocess.run(command, cwd=ROOT, check=False, capture_output=True, timeout=1200)
@@ -46,28 +45,28 @@ def test_a_sample_of_mutants_is_seen(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "score.json").read_text())["per cent"] >= 90
 
 
-def test_what_was_seen_before_stays_seen_when_survivors_are_asked_again(tmp_path: Path) -> None:
+def test_detected_mutants_stay_detected_when_survivors_are_tested_again(tmp_path: Path) -> None:
     first, second, third = list(rules.mutants())[:3]
-    run = Run([second, third], 1, 1.0, 1.0, say=lambda text: None)
+    run = Run([second, third], 1, 1.0, 1.0, log=lambda text: None)
     run.outcomes = [Outcome(second, "test_one", 1, 0.1), Outcome(third, None, 5, 0.1)]
-    before = {"providers": {first.provider: {"mock": {"seen": 8, "of": 10}}}, "survivors": {}}
+    before = {"providers": {first.provider: {"mock": {"detected": 8, "of": 10}}}, "survivors": {}}
 
     status = report(run, tmp_path / "score.json", before, again=True)
 
     found = json.loads((tmp_path / "score.json").read_text())
-    assert (found["seen"], found["mutants"], found["per cent"]) == (9, 10, 90.0)
-    assert found["providers"] == {first.provider: {"mock": {"seen": 9, "of": 10, "per cent": 90.0}}}
+    assert (found["detected"], found["mutants"], found["per cent"]) == (9, 10, 90.0)
+    assert found["providers"] == {first.provider: {"mock": {"detected": 9, "of": 10, "per cent": 90.0}}}
     assert found["survivors"] == {key(third): None}
     assert status == 1
 
 
 def test_a_run_of_one_provider_leaves_the_others_in_the_score(tmp_path: Path) -> None:
     mutant = next(rules.mutants())
-    run = Run([mutant], 1, 1.0, 1.0, say=lambda text: None)
+    run = Run([mutant], 1, 1.0, 1.0, log=lambda text: None)
     run.outcomes = [Outcome(mutant, "test_one", 1, 0.1)]
     assert mutant.provider == "bananadev"
     before = {
-        "providers": {"bananadev": {"mock": {"seen": 8, "of": 10}}, "falai": {"client": {"seen": 3, "of": 4}}},
+        "providers": {"bananadev": {"mock": {"detected": 8, "of": 10}}, "falai": {"client": {"detected": 3, "of": 4}}},
         "survivors": {"bananadev mock run: status": None, "falai client batch: key is another": "a reason"},
     }
 
@@ -75,22 +74,22 @@ def test_a_run_of_one_provider_leaves_the_others_in_the_score(tmp_path: Path) ->
 
     found = json.loads((tmp_path / "score.json").read_text())
     assert found["providers"] == {
-        "bananadev": {"mock": {"seen": 1, "of": 1, "per cent": 100.0}},
-        "falai": {"client": {"seen": 3, "of": 4, "per cent": 75.0}},
+        "bananadev": {"mock": {"detected": 1, "of": 1, "per cent": 100.0}},
+        "falai": {"client": {"detected": 3, "of": 4, "per cent": 75.0}},
     }
     assert found["survivors"] == {"falai client batch: key is another": "a reason"}
     assert status == 0
 
 
-def test_a_mutant_that_was_not_asked_about_leaves_a_run_unfinished() -> None:
+def test_an_untested_mutant_leaves_a_run_unfinished() -> None:
     one, other = list(rules.mutants())[:2]
-    run = Run([one, other], 1, 1.0, 1.0, say=lambda text: None)
+    run = Run([one, other], 1, 1.0, 1.0, log=lambda text: None)
     run.outcomes = [Outcome(one, "test_one", 1, 0.1)]
 
     assert report(run, None) == 1
 
 
-def test_who_saw_a_mutant_is_remembered(tmp_path: Path) -> None:
+def test_the_test_that_detected_a_mutant_is_remembered(tmp_path: Path) -> None:
     one, other = list(rules.mutants())[:2]
 
     memory.save([Outcome(one, "test_one", 3, 0.1), Outcome(other, None, 5, 0.1)], tmp_path / "out" / "seen.json")

@@ -1,6 +1,6 @@
-"""Property tests of the mocks from their contracts alone: each operation, and walks along the contract's links.
+"""Property tests of the mocks, generated from their contracts: single operations, and walks along the contracts' links.
 
-All of schemathesis' checks are on, and no answer of 500 or above is allowed. What it finds and is meant so is named:
+All checks of Schemathesis are on, and no response of 500 or above is allowed. These exceptions are intended:
 
 - Behind LowCodeAPI an unknown method is 404, never 405 (observed); Banana's own API does the same here.
 - Behind LowCodeAPI a & ends the path (A:26): with an id in the path that begins with one, the 404 is LowCodeAPI's own.
@@ -40,7 +40,7 @@ from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
 from bananastand_mocks.lowcodeapi.gateway import Gateway
 from bananastand_mocks.paperbanana import PaperBananaProvider
-from flat import Flat
+from flat_painter import FlatPainter
 
 DATES = {"startDate", "endDate", "start_date", "end_date", "start", "end"}
 ZONES = available_timezones()
@@ -54,7 +54,7 @@ PROVIDERS = (
     Gateway(FalAIUpstream()),
     BananaDev(),
     FalAIProvider(),
-    GoBananasProvider(Flat()),
+    GoBananasProvider(FlatPainter()),
     PaperBananaProvider(),
 )
 WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)

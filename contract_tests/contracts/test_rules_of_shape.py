@@ -1,6 +1,6 @@
-"""The rules that no single keyword says (one of several forms, one field only beside another), each with its values.
+"""Rules of several keywords, such as one of several forms, or a field allowed only beside another.
 
-And the proof that none is left: what `test_rules` does not try by keyword stands in the table here, and no more.
+A test compares this table with the contracts: it has all rules that `test_rules` does not try by keyword.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from asked import placed, valid
-from contract_tests.contracts.test_rules import refused
+from contract_requests import valid_request, with_value
+from contract_rules import NUMBERS, WHOLE
 from contracts import FILES, contract, operations, resolve
-from tools.mutation.rules import NUMBERS, WHOLE
+from refusals import refused
 
 PLAIN = {*NUMBERS, *WHOLE, "default", "properties", "items", "description", "$ref", "x-source", "x-confidence"}
 DATES = ["2024-01-02", "2024-01-02T03:04:05Z"], ["yesterday", "2024-13-45", "2024"]
@@ -62,16 +62,16 @@ SHAPES: dict[tuple[str, str, str, str], tuple[list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=" ".join)
-def test_a_shape(shape: tuple[str, str, str, str]) -> None:
+def test_a_rule_that_spans_several_fields_is_kept(shape: tuple[str, str, str, str]) -> None:
     provider, name, place, _ = shape
     good, bad = SHAPES[shape]
 
-    assert [each for each in good if refused(placed(valid(provider, name), place, (), each))] == []
-    assert [each for each in bad if not refused(placed(valid(provider, name), place, (), each))] == []
+    assert [item for item in good if refused(with_value(valid_request(provider, name), place, (), item))] == []
+    assert [item for item in bad if not refused(with_value(valid_request(provider, name), place, (), item))] == []
 
 
 def test_no_rule_is_without_a_test() -> None:
-    assert {each for name in FILES for each in shapes(name)} == set(SHAPES)
+    assert {shape for name in FILES for shape in shapes(name)} == set(SHAPES)
 
 
 def shapes(provider: str) -> Iterator[tuple[str, str, str, str]]:
@@ -79,9 +79,9 @@ def shapes(provider: str) -> Iterator[tuple[str, str, str, str]]:
     document = contract(provider)
     for found in operations(document):
         if "operationId" in found.spec:
-            for each in found.parameters:
-                for keyword in _keywords(document, each["schema"]):
-                    yield provider, found.spec["operationId"], each["name"], keyword
+            for parameter in found.parameters:
+                for keyword in _keywords(document, parameter["schema"]):
+                    yield provider, found.spec["operationId"], parameter["name"], keyword
             if found.body is not None:
                 for keyword in _keywords(document, found.body):
                     yield provider, found.spec["operationId"], "body", keyword
@@ -89,9 +89,9 @@ def shapes(provider: str) -> Iterator[tuple[str, str, str, str]]:
 
 def _keywords(document: Any, schema: Any, depth: int = 0) -> Iterator[str]:
     schema = resolve(document, schema)
-    yield from (each for each in schema if each not in PLAIN)
+    yield from (item for item in schema if item not in PLAIN)
     if depth < 8:
-        for each in schema.get("properties", {}).values():
-            yield from _keywords(document, each, depth + 1)
+        for field in schema.get("properties", {}).values():
+            yield from _keywords(document, field, depth + 1)
         if isinstance(schema.get("items"), dict):
             yield from _keywords(document, schema["items"], depth + 1)

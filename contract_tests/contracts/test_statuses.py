@@ -1,7 +1,7 @@
-"""Every documented status of every operation, had from the mock for a reason, with its exact body and headers.
+"""Every documented status of every operation, with its body and headers.
 
-Real reasons: a wrong key or none, a limit reached, a body too large, what is not there, a rule broken. What no
-caller can bring about (a teapot, a fault of the service) is asked for as a fault.
+Where a caller can cause the status, the test does: no key, a reached limit, a large body, an unknown id, a broken rule.
+Other statuses, such as an error of the service, are provoked by a fault.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from asked import Asked, Stall, stall, valid
-from bananastand_mocks.paperbanana import state as paper
-from contract_tests.contracts.test_rules import EVERY as RULES
-from contract_tests.contracts.test_rules import at
+from contract_requests import PAPER_KEY, ContractRequest, RequestSender, sender_of, valid_request
+from contract_rules import rules, schema_of
 from contracts import FILES, contract, errors, operation, operations, resolve
 
 GATEWAY = ("bananadev", "falai")
@@ -28,48 +26,50 @@ RUN = ("warmup_project", "call_project")
 def statuses() -> list[Any]:
     found = []
     for name in FILES:
-        for each in operations(contract(name)):
-            for status in each.spec["responses"] if "operationId" in each.spec else ():
+        for op in operations(contract(name)):
+            for status in op.spec["responses"] if "operationId" in op.spec else ():
                 if status.isdigit():
                     found.append(
                         pytest.param(
                             name,
-                            each.spec["operationId"],
+                            op.spec["operationId"],
                             int(status),
-                            id=f"{name}.{each.spec['operationId']} {status}",
+                            id=f"{name}.{op.spec['operationId']} {status}",
                         )
                     )
     return found
 
 
 @pytest.mark.parametrize(("provider", "name", "status"), statuses())
-def test_a_documented_status(provider: str, name: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    at_stall, asked = stall(provider), valid(provider, name)
-    at_stall.begin()
-    answer = (succeed if status < 400 else REASONS.get(status, fault))(at_stall, asked, status, monkeypatch)
-    at_stall.begin()
+def test_each_documented_status_can_be_provoked(
+    provider: str, name: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, request = sender_of(provider), valid_request(provider, name)
+    send.reset()
+    answer = (succeed if status < 400 else REASONS.get(status, fault))(send, request, status, monkeypatch)
+    send.reset()
 
     assert answer.status_code == status
     found = operation(contract(provider), name)
     kind = answer.headers.get("content-type", "").partition(";")[0]
     documented = resolve(found.document, found.spec["responses"][str(status)])
-    assert {each.lower() for each in documented.get("headers", {})} <= answer.headers.keys()
+    assert {header.lower() for header in documented.get("headers", {})} <= answer.headers.keys()
     content = documented.get("content", {})
     if kind == "application/json" and "schema" in content[kind]:
         assert errors(found.document, content[kind]["schema"], answer.json()) == []
     expected = body_of(provider, name, status) if status >= 400 else None
     if isinstance(expected, re.Pattern):
-        said = told(answer)
-        assert expected.fullmatch(said if isinstance(said, str) else " ".join(said)), said
+        text = message_of(answer)
+        assert expected.fullmatch(text if isinstance(text, str) else " ".join(text)), text
     elif status >= 400:
-        assert told(answer) == expected
+        assert message_of(answer) == expected
     if provider == "gobananas" and "x-ratelimit-remaining" in answer.headers:
         assert 0 <= int(answer.headers["x-ratelimit-remaining"]) < 60
-        assert 0 < int(answer.headers["x-ratelimit-reset"]) - at_stall.world.clock.now() <= 32 * 86400
+        assert 0 < int(answer.headers["x-ratelimit-reset"]) - send.world.clock.now() <= 32 * 86400
     assert answer.headers.get("content-type", "none") in content_types(provider, name, status, answer)
 
 
-def told(answer: httpx2.Response) -> Any:
+def message_of(answer: httpx2.Response) -> Any:
     """The text of an error, and the code beside it where there is one."""
     if not answer.content or not answer.headers["content-type"].startswith("application/json"):
         return answer.text
@@ -101,117 +101,126 @@ def content_types(provider: str, name: str, status: int, answer: httpx2.Response
 # How each is brought about ---------------------------------------------------------------------------------------
 
 
-def succeed(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
-    return at_stall(asked)
+def succeed(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    return send(request)
 
 
-def without_key(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
-    if asked.provider == "fal-native" and asked.operation == "list_models":
-        return at_stall(replace(asked, headers={"authorization": "Basic no"}))
-    query = {name: value for name, value in asked.query.items() if name != "api_token"}
-    return at_stall(replace(asked, query=query, headers={}))
+def without_key(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    if request.provider == "fal-native" and request.operation == "list_models":
+        return send(replace(request, headers={"authorization": "Basic no"}))
+    query = {name: value for name, value in request.query.items() if name != "api_token"}
+    return send(replace(request, query=query, headers={}))
 
 
-def forbidden(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
-    if asked.provider in GATEWAY:
-        return at_stall(replace(asked, query={**asked.query, "api_token": "at_r" + "9" * 32}))
-    if asked.provider == "paperbanana":
-        if asked.operation not in ("get_task", "get_task_image"):
-            paper.keys(at_stall.world)["pb_" + "0" * 32]["quota_remaining"] = 0
-        else:
-            paper.keys(at_stall.world)["pb_" + "0" * 32]["active"] = False
-        return at_stall(asked)
-    if asked.provider == "fal-native":
-        at_stall.world.settings["falai.admin_key"] = False
-        if asked.operation in ("get_pricing", "estimate_pricing"):
-            return fault(at_stall, asked, status, _)
-        return at_stall(asked)
-    if asked.operation == "put_upload":
-        return at_stall(replace(asked, path={"key": "never-asked-for"}))
-    return at_stall(replace(asked, path={"r2Key": "another/2025-01-15/image.png"}))
+def forbidden(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    if request.provider in GATEWAY:
+        return send(replace(request, query={**request.query, "api_token": "at_r" + "9" * 32}))
+    if request.provider == "paperbanana":
+        polls = request.operation in ("get_task", "get_task_image")
+        change = {"active": False} if polls else {"quota_remaining": 0}
+        send(replace(valid_request("paperbanana", "update_key"), path={"key": PAPER_KEY}, body=change))
+        return send(request)
+    if request.provider == "fal-native":
+        send.world.settings["falai.admin_key"] = False
+        if request.operation in ("get_pricing", "estimate_pricing"):
+            return fault(send, request, status, _)
+        return send(request)
+    if request.operation == "put_upload":
+        return send(replace(request, path={"key": "never-request-for"}))
+    return send(replace(request, path={"r2Key": "another/2025-01-15/image.png"}))
 
 
-def absent(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
-    if asked.provider == "paperbanana" and asked.operation == "create_composite":
-        return at_stall(replace(asked, body={"source_task_ids": ["task_a", "nobody"]}))
-    if asked.provider == "fal-native" and asked.operation in ("list_models", "get_usage"):
-        return fault(at_stall, asked, status, _)  # one that is not there is left out of the list
+ABSENT_FIELDS = {
+    "create_image": "style_preset_id",
+    "continue_image": "image_id",
+    "create_character": "reference_image_ids",
+}
+
+
+def absent(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    if request.provider == "paperbanana" and request.operation == "create_composite":
+        return send(replace(request, body={"source_task_ids": ["task_a", "nobody"]}))
+    if request.provider == "fal-native" and request.operation in ("list_models", "get_usage"):
+        return fault(send, request, status, _)  # one that is not there is left out of the list
     changed = {
         "model_id": "nobody/nothing", "model_key": "nobody", "instance_id": "nobody", "modelKey": "nobody",
         "endpoint_id": "nobody/nothing", "task_id": "nobody", "key": "nobody", "project": "nobody",
         "r2Key": "acme-corp/nothing.png", "style_preset_id": 99, "image_id": 9999,
         "reference_image_ids": [9999],
     }  # fmt: skip
-    path = {name: changed.get(name, 9999 if isinstance(value, int) else "nobody") for name, value in asked.path.items()}
-    query = {name: changed.get(name, value) for name, value in asked.query.items()}
-    body = asked.body
-    if asked.provider == "bananadev" and body is not None:
+    path = {
+        name: changed.get(name, 9999 if isinstance(value, int) else "nobody") for name, value in request.path.items()
+    }
+    query = {name: changed.get(name, value) for name, value in request.query.items()}
+    body = request.body
+    if request.provider == "bananadev" and body is not None:
         body = {**body, "modelKey": "nobody"}
-    elif asked.operation == "estimate_pricing":
+    elif request.operation == "estimate_pricing":
         body = {**body, "endpoints": {"nobody/nothing": {"call_quantity": 1}}}
-    elif asked.provider == "falai" and asked.operation in ("get_pricing", "get_usage", "get_analytics"):
+    elif request.provider == "falai" and request.operation in ("get_pricing", "get_usage", "get_analytics"):
         query["model_id"] = "nobody/nothing"
-    elif asked.provider == "gobananas" and asked.operation in ("create_image", "continue_image", "create_character"):
+    elif request.provider == "gobananas" and request.operation in (
+        "create_image",
+        "continue_image",
+        "create_character",
+    ):
         name = {"create_image": "style_preset_id", "continue_image": "image_id"}.get(
-            asked.operation, "reference_image_ids"
+            request.operation, "reference_image_ids"
         )
         body = {**body, name: changed[name]}
-    return at_stall(
+    return send(
         replace(
-            asked,
-            path=path if asked.operation != "get_public_file" else {**asked.path, "r2Key": "nothing.png"},
+            request,
+            path=path if request.operation != "get_public_file" else {**request.path, "r2Key": "nothing.png"},
             query=query,
             body=body,
         )
     )
 
 
-def too_large(at_stall: Stall, asked: Asked, status: int, patch: pytest.MonkeyPatch) -> httpx2.Response:
-    asked = at_stall.resolved(asked)
-    patch.setattr(at_stall.provider, "max_body", 8, raising=False)
-    if asked.operation != "put_upload" and len(str(asked.body)) < 20:
-        asked = replace(asked, body={"much": "too long a body"})
-    return at_stall(asked)
+def too_large(send: RequestSender, request: ContractRequest, status: int, patch: pytest.MonkeyPatch) -> httpx2.Response:
+    request = send.resolve(request)
+    patch.setattr(send.provider, "max_body", 8, raising=False)
+    if request.operation != "put_upload" and len(str(request.body)) < 20:
+        request = replace(request, body={"much": "too long a body"})
+    return send(request)
 
 
-def limited(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
-    asked = at_stall.resolved(asked)
-    at_stall.world.limits.set(asked.provider, 0, 60.0)
-    return at_stall(asked)
+def limited(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    request = send.resolve(request)
+    send.world.limits.set(request.provider, 0, 60.0)
+    return send(request)
 
 
-def broken(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
+def broken(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
     """A rule broken; where there is none, a body that is no JSON, or a fault."""
-    if asked.operation in RUN:
-        return fault(at_stall, asked, status, _)
-    found = operation(contract(asked.provider), asked.operation)
-    rules = [
-        each
-        for each in RULES
-        if (each.provider, each.operation, each.keyword) == (asked.provider, asked.operation, "type")
-    ]
-    for rule in rules:
+    if request.operation in RUN:
+        return fault(send, request, status, _)
+    found = operation(contract(request.provider), request.operation)
+    for rule in rules(request.provider):
+        if (rule.operation, rule.keyword) != (request.operation, "type"):
+            continue
         kinds = [rule.value] if isinstance(rule.value, str) else rule.value
-        if rule.place == "body" and rule.path and "[]" not in rule.path and at(rule):
+        if rule.place == "body" and rule.path and "[]" not in rule.path and schema_of(rule):
             wrong: Any = 5 if "string" in kinds else "x"
             if "array" not in kinds and "object" not in kinds:
-                return at_stall(replace(asked, body={**(asked.body or {}), rule.path[0]: wrong}))
+                return send(replace(request, body={**(request.body or {}), rule.path[0]: wrong}))
         if rule.place != "body" and kinds == ["integer"]:
-            where = next(each["in"] for each in found.parameters if each["name"] == rule.place)
-            return at_stall(replace(asked, **{where: {**getattr(asked, where), rule.place: "x"}}))
-    return fault(at_stall, asked, status, _)
+            where = next(parameter["in"] for parameter in found.parameters if parameter["name"] == rule.place)
+            return send(replace(request, **{where: {**getattr(request, where), rule.place: "x"}}))
+    return fault(send, request, status, _)
 
 
-def used_up(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
-    asked = at_stall.resolved(asked)
-    at_stall.world.settings |= {"gobananas.quota_status": 402, "gobananas.monthly_images": 0, "gobananas.monthly_mb": 0}
-    return at_stall(asked)
+def used_up(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    request = send.resolve(request)
+    send.world.settings |= {"gobananas.quota_status": 402, "gobananas.monthly_images": 0, "gobananas.monthly_mb": 0}
+    return send(request)
 
 
-def fault(at_stall: Stall, asked: Asked, status: int, _: Any) -> httpx2.Response:
-    asked = at_stall.resolved(asked)
-    at_stall.world.faults.next_calls(1, "status", asked.operation, status=status)
-    return at_stall(asked)
+def fault(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    request = send.resolve(request)
+    send.world.faults.next_calls(1, "status", request.operation, status=status)
+    return send(request)
 
 
 REASONS = {400: broken, 401: without_key, 402: used_up, 403: forbidden, 404: absent, 413: too_large, 422: broken,

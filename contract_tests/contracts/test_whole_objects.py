@@ -1,4 +1,4 @@
-"""Whole answers where something is there that most answers do not have: a name, an address, a failure's message."""
+"""Complete objects with the fields that most responses leave out: a name, an address, the reason of a failure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import pytest
 from bananastand_mocks.bananadev import BananaDevUpstream
 from bananastand_mocks.falai import FalAIProvider, FalAIUpstream
 from bananastand_mocks.gobananas import GoBananasProvider
-from callers import Caller
-from flat import Flat
+from flat_painter import FlatPainter
+from gateway_caller import GatewayCaller
 from in_process import InProcess
 
 INSTANCES = "/v1/compute/instances"
 ONE = f"{INSTANCES}/instance_id"
 
 
-def test_an_instance_keeps_what_it_was_made_with_at_every_address() -> None:
-    call = Caller(FalAIUpstream(), "empty")
-    made = {"instance_type": "gpu-1x-a10g", "name": "stand", "config": {"max_workers": 4}, "sector": "sector_1"}
-    shown = {
-        **made,
+def test_an_instance_shows_its_settings_at_every_address() -> None:
+    call = GatewayCaller(FalAIUpstream(), "empty")
+    request = {"instance_type": "gpu-1x-a10g", "name": "stand", "config": {"max_workers": 4}, "sector": "sector_1"}
+    instance = {
+        **request,
         "region": "us-west",
         "creator_user_nickname": "bananastand",
         "created_at": "2026-01-01T00:00:00.000Z",
@@ -27,23 +27,24 @@ def test_an_instance_keeps_what_it_was_made_with_at_every_address() -> None:
         "stopped_at": None,
     }
 
-    created = call.result("POST", INSTANCES, made)
-    id, address = created["id"], call.world.table("falai.instances")[created["id"]]["ip"]
+    created = call.result("POST", INSTANCES, request)
+    id = created["id"]
     call.world.clock.advance(30)
+    address = call.result("GET", ONE, instance_id=id)["ip"]
 
-    assert created == {**shown, "id": id, "status": "provisioning"}
-    active = {**shown, "id": id, "status": "active", "ip": address, "started_at": "2026-01-01T00:00:30.000Z"}
+    assert created == {**instance, "id": id, "status": "provisioning"}
+    active = {**instance, "id": id, "status": "active", "ip": address, "started_at": "2026-01-01T00:00:30.000Z"}
     assert call.result("GET", ONE, instance_id=id) == active
     assert call.result("GET", INSTANCES)["instances"] == [active]
     assert call.result("POST", f"{ONE}/start", {}, instance_id=id) == active
-    stopping = {**shown, "id": id, "status": "stopping", "started_at": "2026-01-01T00:00:30.000Z"}
+    stopping = {**instance, "id": id, "status": "stopping", "started_at": "2026-01-01T00:00:30.000Z"}
     assert call.result("POST", f"{ONE}/stop", {}, instance_id=id) == stopping
 
 
 def test_an_instance_of_fals_own_api_keeps_its_sector() -> None:
     call = InProcess(FalAIProvider(), kind="empty", headers={"authorization": "Key fal-bananastand"})
     body = {"instance_type": "gpu_8x_h100_sxm5", "ssh_key": "ssh-ed25519 AAAA", "sector": "sector_2"}
-    shown = {
+    instance = {
         "instance_type": "gpu_8x_h100_sxm5",
         "region": "us-west",
         "sector": "sector_2",
@@ -51,20 +52,21 @@ def test_an_instance_of_fals_own_api_keeps_its_sector() -> None:
     }
 
     created = call("POST", INSTANCES, json=body).json()
-    id, address = created["id"], call.world.table("falai.instances")[created["id"]]["ip"]
+    id = created["id"]
     call.world.clock.advance(30)
+    address = call("GET", f"{INSTANCES}/{id}").json()["ip"]
 
-    assert created == {**shown, "id": id, "status": "provisioning"}
-    assert call("GET", f"{INSTANCES}/{id}").json() == {**shown, "id": id, "status": "ready", "ip": address}
-    assert call("GET", INSTANCES).json()["instances"] == [{**shown, "id": id, "status": "ready", "ip": address}]
+    assert created == {**instance, "id": id, "status": "provisioning"}
+    assert call("GET", f"{INSTANCES}/{id}").json() == {**instance, "id": id, "status": "ready", "ip": address}
+    assert call("GET", INSTANCES).json()["instances"] == [{**instance, "id": id, "status": "ready", "ip": address}]
 
 
 def test_a_bucket_of_analytics_has_every_metric() -> None:
-    call = Caller(FalAIUpstream(), "documents")
+    call = GatewayCaller(FalAIUpstream(), "documents")
 
-    told = call.result("GET", "/v1/analytics", start_date="2024-01-01", end_date="2024-01-31")
+    analytics = call.result("GET", "/v1/analytics", start_date="2024-01-01", end_date="2024-01-31")
 
-    (bucket,) = [each for each in told["time_series"] if each["results"]]
+    (bucket,) = [row for row in analytics["time_series"] if row["results"]]
     assert bucket == {
         "bucket": "2024-01-15T00:00:00+00:00",
         "results": [{"endpoint_id": "fal-ai/flux-pro", "requests": 3, "cost": 0.1, "latency": 4.0, "errors": 1}],
@@ -73,15 +75,15 @@ def test_a_bucket_of_analytics_has_every_metric() -> None:
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/model_key"])
 def test_a_failed_deployment_says_why(path: str) -> None:
-    call = Caller(BananaDevUpstream(), "empty")
+    call = GatewayCaller(BananaDevUpstream(), "empty")
     call.world.tasks.fail_next(1, "no Dockerfile")
 
     begun = call.result("POST", "/v1/deploy", {"modelKey": "new", "source": "https://git.test/new"})
     call.world.clock.advance(3600)
 
     words = {"model_key": "new"} if "model_key" in path else {}
-    told = call.result("GET", path, **words)
-    model = told if words else told["models"][0]
+    result = call.result("GET", path, **words)
+    model = result if words else result["models"][0]
     assert model["deployment"] == {
         "deploymentId": begun["deploymentId"],
         "status": "failed",
@@ -110,37 +112,38 @@ ALWAYS = {"display_name", "category", "description", "status", "tags", "updated_
 
 
 @pytest.mark.parametrize("id", RARE)
-def test_what_fal_tells_of_some_models_only(id: str) -> None:
+def test_optional_fields_of_a_model_are_there_for_some_models(id: str) -> None:
     native, gateway = (
         InProcess(FalAIProvider(), headers={"authorization": "Key fal-bananastand"}),
-        Caller(FalAIUpstream(), "empty"),
+        GatewayCaller(FalAIUpstream(), "empty"),
     )
 
     (model,) = native("GET", "/v1/models", params={"endpoint_id": id}).json()["models"]
-    listed = {each["endpoint_id"]: each for each in gateway.result("GET", "/v1/models", limit=100)["models"]}
+    listed = {row["endpoint_id"]: row for row in gateway.result("GET", "/v1/models", limit=100)["models"]}
     got = gateway.result("GET", "/v1/models/model_id", model_id=id)
 
-    for each in (model, listed[id], got):
-        assert {name: value for name, value in each["metadata"].items() if name not in ALWAYS} == RARE[id]
+    assert set(model["metadata"]) == ALWAYS | RARE[id].keys()
+    for row in (model, listed[id], got):
+        assert {name: value for name, value in row["metadata"].items() if name not in ALWAYS} == RARE[id]
 
 
-def test_usage_says_by_which_key_where_that_is_asked_for() -> None:
+def test_usage_can_be_expanded_by_key() -> None:
     call = InProcess(FalAIProvider(), headers={"authorization": "Key fal-bananastand"})
-    asked = {"start": "2024-01-01", "end": "2024-02-01", "expand": "time_series,auth_method,auth_method_structured"}
+    query = {"start": "2024-01-01", "end": "2024-02-01", "expand": "time_series,auth_method,auth_method_structured"}
 
-    buckets = call("GET", "/v1/models/usage", params=asked).json()["time_series"]
+    buckets = call("GET", "/v1/models/usage", params=query).json()["time_series"]
 
-    ((row,),) = [each["results"] for each in buckets if each["results"]]
-    plain = call("GET", "/v1/models/usage", params={**asked, "expand": "time_series"}).json()["time_series"]
-    ((bare,),) = [each["results"] for each in plain if each["results"]]
+    ((row,),) = [bucket["results"] for bucket in buckets if bucket["results"]]
+    plain = call("GET", "/v1/models/usage", params={**query, "expand": "time_series"}).json()["time_series"]
+    ((bare,),) = [item["results"] for item in plain if item["results"]]
     key = row["auth_method_structured"]["api_key_id"]
     assert row == {**bare, "auth_method": "api_key", "auth_method_structured": {"type": "api_key", "api_key_id": key}}
-    assert call("GET", "/v1/models/usage", params={**asked, "api_key_id": key}).json()["time_series"] == buckets
+    assert call("GET", "/v1/models/usage", params={**query, "api_key_id": key}).json()["time_series"] == buckets
 
 
 @pytest.fixture
 def gobananas() -> InProcess:
-    return InProcess(GoBananasProvider(Flat()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
+    return InProcess(GoBananasProvider(FlatPainter()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
 
 
 def test_a_character_has_the_addresses_of_its_pictures_at_every_address(gobananas: InProcess) -> None:
@@ -156,19 +159,19 @@ def test_a_character_has_the_addresses_of_its_pictures_at_every_address(gobanana
         "tags": ["fruit"],
     }
 
-    made = gobananas("POST", "/api/characters", json=body).json()
+    character = gobananas("POST", "/api/characters", json=body).json()
 
     pictures = [{name: image[name] for name in ("id", "url", "thumbnail_url")}]
-    path = f"/api/characters/{made['id']}"
-    assert made == {**made, **body, "created_at": "2026-01-01T00:00:00Z", "reference_images": pictures}
-    assert gobananas("GET", path).json() == made
+    path = f"/api/characters/{character['id']}"
+    assert character == {**character, **body, "created_at": "2026-01-01T00:00:00Z", "reference_images": pictures}
+    assert gobananas("GET", path).json() == character
     listed = gobananas("GET", "/api/characters").json()
-    assert (listed["characters"], listed["data"]) == ([made], [made])
+    assert (listed["characters"], listed["data"]) == ([character], [character])
     changed = gobananas("PATCH", path, json={"tags": ["fruit", "yellow"]}).json()
-    assert changed == {**made, "tags": ["fruit", "yellow"]}
+    assert changed == {**character, "tags": ["fruit", "yellow"]}
 
 
-def test_a_style_preset_has_all_it_was_made_with(gobananas: InProcess) -> None:
+def test_a_style_preset_shows_all_its_fields(gobananas: InProcess) -> None:
     body = {
         "name": "Ink",
         "prompt": "ink drawing",
@@ -177,7 +180,7 @@ def test_a_style_preset_has_all_it_was_made_with(gobananas: InProcess) -> None:
         "aspect_ratio": "9:16",
     }
 
-    made = gobananas("POST", "/api/style-presets", json=body).json()
+    preset = gobananas("POST", "/api/style-presets", json=body).json()
 
-    assert made == {**body, "id": made["id"], "created_at": "2026-01-01T00:00:00Z"}
-    assert gobananas("GET", "/api/style-presets").json()["presets"] == [made]
+    assert preset == {**body, "id": preset["id"], "created_at": "2026-01-01T00:00:00Z"}
+    assert gobananas("GET", "/api/style-presets").json()["presets"] == [preset]

@@ -1,4 +1,4 @@
-"""Every example of the document on Go Bananas!, held against the contract that was transcribed from it."""
+"""Every example of the document on Go Bananas! fits the contract transcribed from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from contracts import Operation, contract, errors, operation, operations, request_errors, resolve
-from curls import read
+from curl_commands import read
+from examples import operation_of
 from snippets import Snippet, snippets
 
 CONTRACT = contract("gobananas")
@@ -18,11 +19,6 @@ COUNTS = {"curl": 19, "path": 16, "parameter": 11, "response": 6, "status": 6, "
 
 def every(*kinds: str) -> list[Snippet]:
     return snippets("gobananas", *kinds)
-
-
-def of(example: Snippet) -> Operation:
-    assert example.operation is not None
-    return operation(CONTRACT, example.operation)
 
 
 def schema_of(found: Operation, status: str) -> Any:
@@ -35,7 +31,7 @@ def test_all_examples_are_stored():
 
 @pytest.mark.parametrize("example", every("curl"), ids=str)
 def test_a_curl_is_a_request_of_its_operation(example: Snippet):
-    request, found = read(example.text), of(example)
+    request, found = read(example.text), operation_of(example)
     assert request.host == "gobananasai.com"
     assert request.method.lower() == found.method
     pattern = re.sub(r"\\\{\w+\\\}", ".+", re.escape(found.path))
@@ -48,18 +44,18 @@ def test_a_curl_is_a_request_of_its_operation(example: Snippet):
 @pytest.mark.parametrize("example", every("path"), ids=str)
 def test_a_heading_is_an_operation(example: Snippet):
     _, method, path = example.text.split()
-    assert (of(example).method, of(example).path) == (method.lower(), re.sub(r":(\w+)", r"{\1}", path))
+    assert (operation_of(example).method, operation_of(example).path) == (method.lower(), re.sub(r":(\w+)", r"{\1}", path))
 
 
 @pytest.mark.parametrize("example", every("parameter"), ids=str)
 def test_a_row_of_a_table_is_a_parameter(example: Snippet):
-    name, kind, third, fourth = (each.strip() for each in example.text.strip("|").split("|"))
+    name, kind, third, fourth = (part.strip() for part in example.text.strip("|").split("|"))
     if example.place == "body":
-        body = resolve(CONTRACT, of(example).body)
+        body = resolve(CONTRACT, operation_of(example).body)
         declared = body["properties"][name]
         assert (name in body["required"]) == (third == "Yes")
     else:
-        declared = next(each for each in of(example).parameters if each["name"] == name)
+        declared = next(parameter for parameter in operation_of(example).parameters if parameter["name"] == name)
         schema = resolve(CONTRACT, declared["schema"])
         assert str(schema.get("default", "-")) == third
     assert declared["x-source"] == str(example)
@@ -69,14 +65,14 @@ def test_a_row_of_a_table_is_a_parameter(example: Snippet):
 
 @pytest.mark.parametrize("example", every("response"), ids=str)
 def test_a_response_fits_and_with_another_key_it_does_not(example: Snippet):
-    schema, body = schema_of(of(example), "200"), json.loads(example.text)
+    schema, body = schema_of(operation_of(example), "200"), json.loads(example.text)
     assert errors(CONTRACT, schema, body) == []
     assert errors(CONTRACT, schema, {**body, "bogus": 1}) != []
     for key in body:
         assert errors(CONTRACT, schema, {name: value for name, value in body.items() if name != key}) != []
 
 
-def test_the_error_is_that_of_an_image_that_is_not_there():
+def test_the_documented_error_is_that_of_a_missing_image():
     (example,) = every("error")
     schema = schema_of(operation(CONTRACT, "get_image"), "404")
     assert errors(CONTRACT, schema, json.loads(example.text)) == []
@@ -86,33 +82,33 @@ def test_the_error_is_that_of_an_image_that_is_not_there():
 def test_deleting_an_image_answers_204_and_nothing():
     (example,) = every("answer")
     assert "204 No Content" in example.text
-    assert [each for each in of(example).spec["responses"] if each.startswith("2")] == ["204"]
+    assert [response for response in operation_of(example).spec["responses"] if response.startswith("2")] == ["204"]
 
 
 @pytest.mark.parametrize("example", every("status"), ids=str)
 def test_a_status_is_where_it_can_be(example: Snippet):
     status = re.findall(r"\d{3}", example.text)[0]
-    having = {each.spec["operationId"] for each in operations(CONTRACT) if status in each.spec["responses"]}
+    having = {op.spec["operationId"] for op in operations(CONTRACT) if status in op.spec["responses"]}
     if status in ("401", "429", "500"):
-        assert having >= {each.spec["operationId"] for each in operations(CONTRACT) if not each.anonymous}
+        assert having >= {op.spec["operationId"] for op in operations(CONTRACT) if not op.anonymous}
     assert having >= {"400": {"create_image"}, "403": {"get_file"}, "404": {"get_image"}}.get(status, set())
 
 
 def test_a_429_has_the_documents_headers():
-    told = {each.text.partition(":")[0] for each in every("limit-header")}
+    documented = {item.text.partition(":")[0] for item in every("limit-header")}
     headers = CONTRACT["components"]["responses"]["TooManyRequests"]["headers"]
-    assert headers.keys() == told
-    assert all(each["required"] for each in headers.values())
+    assert headers.keys() == documented
+    assert all(header["required"] for header in headers.values())
 
 
-def test_what_the_contract_calls_documented_has_a_heading():
-    shown = {each.operation for each in every("path")}
-    assert shown == {
-        each.spec["operationId"] for each in operations(CONTRACT) if each.spec.get("x-confidence") != "inferred"
+def test_an_operation_called_documented_has_a_heading():
+    in_document = {outcome.operation for outcome in every("path")}
+    assert in_document == {
+        op.spec["operationId"] for op in operations(CONTRACT) if op.spec.get("x-confidence") != "inferred"
     }
 
 
 @pytest.mark.parametrize("example", every("header"), ids=str)
 def test_the_ways_to_send_a_key_are_security_schemes(example: Snippet):
     schemes = CONTRACT["components"]["securitySchemes"].values()
-    assert str(example) in [each["x-source"] for each in schemes]
+    assert str(example) in [scheme["x-source"] for scheme in schemes]

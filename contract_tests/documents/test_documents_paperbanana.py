@@ -1,14 +1,13 @@
-"""Every example of document D (PaperBanana), held against the contract that was transcribed from it."""
+"""Every example of document D (PaperBanana) fits the contract transcribed from it."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-from typing import Any
-
 import pytest
-from contracts import Operation, contract, errors, operation, operations, resolve
+from contracts import contract, errors, operations, resolve
+from examples import cites, declared, documented_operations, operation_of
 from snippets import Snippet, snippets
 
 CONTRACT = contract("paperbanana")
@@ -17,11 +16,6 @@ COUNTS = {"url": 1, "header": 1, "status": 5, "error": 1, "path": 13, "parameter
 PARAMETER = re.compile(r"([a-z_0-9]+?)(string|integer|boolean|array\[string\])(Yes|No)?")
 KEYWORDS = {"string": "string", "integer": "integer", "boolean": "boolean", "array[string]": "array"}
 ADMIN = {"create_key", "list_keys", "get_key", "update_key", "delete_key"}
-
-
-def of(example: Snippet) -> Operation:
-    assert example.operation is not None
-    return operation(CONTRACT, example.operation)
 
 
 def test_all_examples_of_the_document_are_stored():
@@ -36,7 +30,7 @@ def test_the_base_url_is_the_contracts_server():
 @pytest.mark.parametrize("example", snippets("paperbanana", "path"), ids=str)
 def test_a_section_is_an_operation(example: Snippet):
     method, path = re.fullmatch(r"([A-Z]+)(/.*)", example.text).groups()  # type: ignore[union-attr]
-    found = of(example)
+    found = operation_of(example)
     assert (found.method, found.path) == (method.lower(), path)
     first, last = (int(line) for line in re.fullmatch(r"D:(\d+)-(\d+)", found.spec["x-source"]).groups())  # type: ignore[union-attr]
     assert first < example.lines[0] < last
@@ -47,45 +41,30 @@ def test_a_row_of_a_table_is_a_parameter(example: Snippet):
     match = PARAMETER.fullmatch(example.text)
     assert match is not None
     name, kind, required = match.groups()
-    declared, needed = transcribed(of(example), name, example.place)
+    parameter, needed = declared(operation_of(example), name, example.place)
     assert needed == (required != "No")
-    assert cites(declared["x-source"], example.lines[0])
-    kinds = declared.get("type", "string" if "enum" in declared else None)
+    assert cites(parameter["x-source"], example)
+    kinds = parameter.get("type", "string" if "enum" in parameter else None)
     assert KEYWORDS[kind] in ([kinds] if isinstance(kinds, str) else kinds)
 
 
-def transcribed(found: Operation, name: str, place: str | None) -> tuple[Any, bool]:
-    """The parameter or property as the contract has it, its $ref followed, and whether it is required."""
-    if place == "body":
-        declared = found.body["properties"][name]
-        return {**resolve(CONTRACT, declared), **declared}, name in found.body.get("required", [])
-    declared = next(each for each in found.parameters if each["name"] == name)
-    return {**declared["schema"], **declared}, bool(declared.get("required"))
-
-
-def cites(source: str, line: int) -> bool:
-    """Whether a source such as `D:94-96` or `D:30, D:36` holds the line."""
-    ranges = re.findall(r"D:(\d+)(?:-(\d+))?", source)
-    return any(int(first) <= line <= int(last or first) for first, last in ranges)
-
-
 @pytest.mark.parametrize("example", snippets("paperbanana", "answer"), ids=str)
-def test_an_answer_as_it_is_shown_fits_its_operation(example: Snippet):
+def test_a_documented_answer_fits_its_operation(example: Snippet):
     """The keys of D:772 and D:804 lack webhook_url, which D:739 has; the mock always sends it (see the contract)."""
-    shown, found = json.loads(example.text), of(example)
-    for each in shown if isinstance(shown, list) else [shown]:
+    body, found = json.loads(example.text), operation_of(example)
+    for row in body if isinstance(body, list) else [body]:
         if example.operation in ("list_keys", "get_key"):
-            assert "webhook_url" not in each
-            each["webhook_url"] = None
+            assert "webhook_url" not in row
+            row["webhook_url"] = None
     status, response = next(iter(found.spec["responses"].items()))
     assert status.startswith("2")
     schema = resolve(CONTRACT, response)["content"]["application/json"]["schema"]
-    assert errors(CONTRACT, schema, shown) == []
+    assert errors(CONTRACT, schema, body) == []
 
 
 @pytest.mark.parametrize("example", snippets("paperbanana", "fragment"), ids=str)
 def test_a_fragment_is_part_of_a_body(example: Snippet):
-    found, fragment = of(example), json.loads(example.text)
+    found, fragment = operation_of(example), json.loads(example.text)
     required = dict.fromkeys(found.body["required"], "a")
     assert fragment.keys() <= found.body["properties"].keys()
     assert errors(CONTRACT, found.body, {**required, **fragment}) == []
@@ -93,25 +72,25 @@ def test_a_fragment_is_part_of_a_body(example: Snippet):
 
 @pytest.mark.parametrize("example", snippets("paperbanana", "curl"), ids=str)
 def test_a_curl_is_a_request_of_its_operation(example: Snippet):
-    found = of(example)
+    found = operation_of(example)
     text = example.text.partition("\n")[2] if example.text.startswith("PDF_B64=") else example.text
     words = shlex.split(text.replace("\\\n", " ").replace("${PDF_B64}", "JVBERi0="))
-    given = {flag: words[i + 1] for i, flag in enumerate(words) if flag in ("-X", "-d", "-o")}
+    flags = {flag: words[i + 1] for i, flag in enumerate(words) if flag in ("-X", "-d", "-o")}
     url = next(word for word in words if word.startswith("https://"))
     path = url.removeprefix("https://api.paperbanana.me").partition("?")[0]
-    assert given.get("-X", "GET").lower() == found.method
+    assert flags.get("-X", "GET").lower() == found.method
     assert re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", found.path), path)
-    wanted = None if found.anonymous else f"Bearer {'YOUR_ADMIN_KEY' if example.operation in ADMIN else 'pb_'}"
+    authorization = None if found.anonymous else f"Bearer {'YOUR_ADMIN_KEY' if example.operation in ADMIN else 'pb_'}"
     sent = next((word for word in words if word.startswith("Authorization: ")), None)
-    assert sent is None if wanted is None else sent is not None and sent.startswith(f"Authorization: {wanted}")
+    assert sent is None if authorization is None else sent is not None and sent.startswith(f"Authorization: {authorization}")
     if found.body is not None:
-        assert errors(CONTRACT, found.body, json.loads(given["-d"])) == []
+        assert errors(CONTRACT, found.body, json.loads(flags["-d"])) == []
 
 
-def test_the_webhook_as_it_is_shown_fits():
-    (shown,) = snippets("paperbanana", "webhook")
+def test_the_documented_webhook_fits():
+    (snippet,) = snippets("paperbanana", "webhook")
     schema = CONTRACT["components"]["schemas"]["WebhookPayload"]
-    payload = json.loads(shown.text)
+    payload = json.loads(snippet.text)
     assert errors(CONTRACT, schema, payload) == []
     assert list(payload) == list(schema["properties"])
     for key in payload:
@@ -119,24 +98,24 @@ def test_the_webhook_as_it_is_shown_fits():
 
 
 def test_the_headers_of_a_delivery_are_those_shown():
-    (shown,) = snippets("paperbanana", "delivery")
-    told = dict(line.split(": ") for line in shown.text.splitlines()[1:])
-    declared = {each["name"]: each for each in CONTRACT["webhooks"]["task_finished"]["post"]["parameters"]}
-    assert told.keys() - {"Content-Type"} == declared.keys()
-    assert told["User-Agent"] == declared["User-Agent"]["schema"]["const"]
+    (snippet,) = snippets("paperbanana", "delivery")
+    headers = dict(line.split(": ") for line in snippet.text.splitlines()[1:])
+    headers_declared = {parameter["name"]: parameter for parameter in CONTRACT["webhooks"]["task_finished"]["post"]["parameters"]}
+    assert headers.keys() - {"Content-Type"} == headers_declared.keys()
+    assert headers["User-Agent"] == headers_declared["User-Agent"]["schema"]["const"]
 
 
-def test_an_error_as_it_is_shown_fits():
-    (shown,) = snippets("paperbanana", "error")
-    assert errors(CONTRACT, CONTRACT["components"]["schemas"]["Error"], json.loads(shown.text)) == []
+def test_a_documented_error_fits():
+    (snippet,) = snippets("paperbanana", "error")
+    assert errors(CONTRACT, CONTRACT["components"]["schemas"]["Error"], json.loads(snippet.text)) == []
 
 
 @pytest.mark.parametrize("example", snippets("paperbanana", "status"), ids=str)
 def test_a_listed_status_is_in_the_operations_it_can_come_from(example: Snippet):
     without = {
-        each.spec["operationId"]
-        for each in operations(CONTRACT)
-        if example.text not in each.spec["responses"] and not each.anonymous
+        op.spec["operationId"]
+        for op in operations(CONTRACT)
+        if example.text not in op.spec["responses"] and not op.anonymous
     }
     expected = {
         "401": set[str](),
@@ -149,11 +128,6 @@ def test_a_listed_status_is_in_the_operations_it_can_come_from(example: Snippet)
     assert without == expected[example.text]
 
 
-def test_what_the_contract_calls_documented_has_a_section():
-    shown = {each.operation for each in snippets("paperbanana", "path")}
-    documented = {
-        each.spec["operationId"]
-        for each in operations(CONTRACT)
-        if each.spec.get("x-confidence", "documented") == "documented"
-    }
-    assert shown == documented
+def test_an_operation_called_documented_has_a_section():
+    in_document = {snippet.operation for snippet in snippets("paperbanana", "path")}
+    assert in_document == documented_operations("paperbanana")

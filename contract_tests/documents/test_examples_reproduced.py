@@ -1,7 +1,7 @@
-"""Every answer that a document shows, got from the mock: its command is sent in the documents world.
+"""Every response that a document shows, reproduced: the document's command is sent to a mock with the document's data.
 
-The answer has the example's keys and kinds of values throughout, and its values but where DIFFERING says. A list is
-compared by its first row, and a text with an ellipsis by what stands before that. Documents A and C show no answers.
+The response has the example's keys and types, and its values except those in DIFFERING. Of a list the first row is
+compared, of a text with an ellipsis the part before it. Documents A and C show no responses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import json
 from typing import Any
 
 import pytest
-from curls import read
+
+from curl_commands import read
+from examples import DIFFERING, answers_of_documents
 from paper_pdf import paper
 from snippets import Snippet, snippets
 
@@ -27,31 +29,12 @@ KEYS = {
     "YOUR_ADMIN_KEY": "admin-bananastand",
     "${PDF_B64}": base64.b64encode(paper()).decode(),
 }
-TASK = {"task_id"}
-DIFFERING: dict[str, set[str]] = {
-    "B:90": {"images.0.id", "images.0.url", "images.0.thumbnail_url", "images.0.size_bytes", "session_id"},
-    "B:132": {"images.0.url", "images.0.thumbnail_url", "pagination.limit", "pagination.total", "pagination.has_more"},
-    "B:202": {"sessions.0.total_images", "sessions.0.total_edits"},
-    "B:241": {"daily.0.date", "daily.0.images", "daily.0.edits", "daily.0.size_mb"},
-    "D:110": TASK,
-    "D:233": TASK,
-    "D:310": TASK,
-    "D:371": TASK,
-    "D:460": TASK,
-    "D:632": {"description", *(f"artifacts.{kind}.download_url" for kind in ("png", "svg", "pdf"))},
-    "D:731": {"key", "created_at", "webhook_url"},
-}
-
-
-def shown() -> list[Snippet]:
-    return [each for name in PROVIDERS for each in snippets(name, "response", "answer", "error") if each.text[0] in "{["
-            and each.operation is not None]  # fmt: skip
 
 
 def sent(example: Snippet) -> Snippet:
     """The command before an answer, or the first one of its operation."""
-    own = [each for each in snippets(example.provider, "curl") if each.operation == example.operation]
-    before = [each for each in own if each.lines[0] < example.lines[0]]
+    own = [snippet for snippet in snippets(example.provider, "curl") if snippet.operation == example.operation]
+    before = [item for item in own if item.lines[0] < example.lines[0]]
     return before[-1] if before else own[0]
 
 
@@ -71,13 +54,14 @@ def differing(example: Any, answer: Any, where: str = "") -> set[str]:
     if example is None or answer is None:
         return set() if answer == example else {where}
     numbers = isinstance(example, int | float) and isinstance(answer, int | float)
-    assert numbers or type(answer) is type(example), where
+    if not numbers:
+        assert type(answer) is type(example), where
     if isinstance(example, str) and "..." in example:
         return set() if answer.startswith(example.partition("...")[0]) else {where}
     return set() if answer == example else {where}
 
 
-@pytest.mark.parametrize("example", shown(), ids=str)
+@pytest.mark.parametrize("example", answers_of_documents(), ids=str)
 def test_an_answer_of_a_document_is_what_the_mock_answers(example: Snippet) -> None:
     text = sent(example).text
     for placeholder, value in KEYS.items():

@@ -1,7 +1,7 @@
-"""Every curl of the documents, sent to the mock in the documents world: each gets its success answer.
+"""Every curl of the documents, sent to a mock with the documents' data, gets its success response.
 
-Host and token are replaced, and MODEL_ID and INSTANCE_ID as C:340 and C:363 say; the base URL redirects (A:159). The
-answers are checked against the contract on the way.
+Host and token are replaced, and MODEL_ID and INSTANCE_ID as C:340 and C:363 say. The base URL redirects (A:159). Every
+response is checked against the contract.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REPLACED = {"YOUR_API_TOKEN": TOKEN, "MODEL_ID": "fal-ai/flux-pro", "INSTANCE_ID
 UPSTREAMS: dict[str, type[Upstream]] = {"bananadev": BananaDevUpstream, "falai": FalAIUpstream}
 
 
-@pytest.mark.parametrize("example", [each for name in UPSTREAMS for each in snippets(name, "curl")], ids=str)
+@pytest.mark.parametrize("example", [snippet for name in UPSTREAMS for snippet in snippets(name, "curl")], ids=str)
 def test_a_curl_gets_its_success_answer(example: Snippet):
     text = example.text
     for placeholder, value in REPLACED.items():
@@ -41,9 +41,10 @@ def test_a_curl_gets_its_success_answer(example: Snippet):
     "steps", [["C:337", "C:341", "C:345"], ["C:355", "C:364", "C:368", "C:372"], ["C:382", "C:386", "C:390"]], ids=str
 )
 def test_the_steps_of_an_example_work_one_after_another(steps: list[str]):
-    by_line = {str(each): each for each in snippets("falai", "curl")}
+    by_line = {str(snippet): snippet for snippet in snippets("falai", "curl")}
     send = InProcess(Gateway(FalAIUpstream()), kind="documents")
     found = {"YOUR_API_TOKEN": TOKEN}
+    assert steps
     for step in steps:
         text = by_line[step].text
         for placeholder, value in found.items():

@@ -1,9 +1,9 @@
-"""Every curl of the document on Go Bananas!, sent to the mock in the documents world: each gets its success answer."""
+"""Every curl of the document on Go Bananas! gets its success response from the mock."""
 
 from __future__ import annotations
 
 import pytest
-from curls import read
+from curl_commands import read
 from snippets import Snippet, snippets
 
 from bananastand_mocks.gobananas import GoBananasProvider
@@ -29,7 +29,7 @@ def test_a_curl_gets_its_success_answer(example: Snippet, way: str):
     if example.operation == "get_profile":
         assert answer.json()["tenant"]["quotas"] == {"monthly_mb": 1000, "used_mb": 125, "remaining_mb": 875}
     if example.operation == "create_image":
-        sizes = [(each["width"], each["height"], each["format"]) for each in answer.json()["images"]]
+        sizes = [(image["width"], image["height"], image["format"]) for image in answer.json()["images"]]
         assert sizes == [(1820, 1024, "png")] * 2
     if example.operation == "get_file":
         assert answer.headers["content-type"] == "image/png"

@@ -1,6 +1,6 @@
-"""The two JavaScript snippets of document D that are meant for a page, run in one, which is not of the mock's site.
+"""The two JavaScript snippets of document D that are meant for a page, run in a page of another site than the mock's.
 
-The page has what they take for granted: an input whose file was chosen, and leave to open a window.
+The page has what the snippets expect: an input with a chosen file, and permission to open a window.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def yours(page: Page, httpserver: HTTPServer, tmp_path: Path) -> Page:
 def run(page: Page, operation: str, at: Endpoint) -> None:
     """The snippet with host and key replaced, as a module's top level would run it."""
     (example,) = [
-        each for each in snippets("paperbanana", "javascript") if for_a_page(each) and each.operation == operation
+        snippet for snippet in snippets("paperbanana", "javascript") if for_a_page(snippet) and snippet.operation == operation
     ]
     text = example.text.replace("https://api.paperbanana.me", at.base_url).replace("pb_your_api_key_here", at.key)
     page.evaluate(f"async () => {{ {text}\n }}")
@@ -51,7 +51,7 @@ def test_a_chosen_file_becomes_a_task(yours: Page, documents: MockSession):
     (call,) = documents.journal
     assert (call.operation, call.status) == ("create_diagram_from_pdf", 202)
     (row,) = [
-        each for each in documents.world.table("paperbanana.tasks").values() if "pdf_path" in each["input_params"]
+        value for value in documents.world.table("paperbanana.tasks").values() if "pdf_path" in value["input_params"]
     ]
     assert documents.world.blobs[row["input_params"]["pdf_path"]] == paper()
     assert documents.world.breaches == []
@@ -67,6 +67,6 @@ def test_a_picture_opens_in_a_window(yours: Page, documents: MockSession):
     assert documents.world.breaches == []
 
 
-def test_these_two_are_all():
-    found = [each.operation for each in snippets("paperbanana", "javascript") if for_a_page(each)]
+def test_two_examples_are_meant_for_a_page():
+    found = [snippet.operation for snippet in snippets("paperbanana", "javascript") if for_a_page(snippet)]
     assert found == ["create_diagram_from_pdf", "get_task_image"]

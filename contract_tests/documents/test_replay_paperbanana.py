@@ -1,7 +1,7 @@
-"""Every snippet of document D, run as it stands against the mock in the documents world: each gets its success answer.
+"""Every snippet of document D, run unchanged against a mock with the document's data, gets its success response.
 
-Host and keys are replaced. The curls are run by bash, the JavaScript by Node, the Python in one namespace for the whole
-page. Two JavaScript snippets are meant for a page: test_replay_in_a_page.py.
+Host and keys are replaced. Bash runs the curls, Node the JavaScript, and one namespace all Python of the page. Two
+JavaScript snippets are meant for a page: test_replay_in_a_page.py.
 """
 
 from __future__ import annotations
@@ -62,41 +62,41 @@ def assert_succeeded(stand: MockSession, example: Snippet) -> None:
     """The snippet's operation was called, and every call had the contract's first success."""
     calls = list(stand.journal)
     assert calls != []
-    assert example.operation in {each.operation for each in calls}
-    assert [each.status for each in calls if each.status >= 300] == []
+    assert example.operation in {call.operation for call in calls}
+    assert [call.status for call in calls if call.status >= 300] == []
     assert stand.world.breaches == []
 
 
 @pytest.mark.needs("bash", "curl", "base64")
 @pytest.mark.parametrize("example", snippets("paperbanana", "curl"), ids=str)
 def test_a_curl_gets_its_success_answer(example: Snippet, server: RunningServer, stand: MockSession, folder: Path):
-    said = run("bash", "-c", here(example, server))
+    output = run("bash", "-c", here(example, server))
     assert_succeeded(stand, example)
     if example.operation == "get_task_image":
         drawn = next(folder / name for name in ("plot.svg", "diagram.png") if name in example.text)
         assert drawn.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r")
     elif example.operation == "delete_key":
-        assert said == ""
+        assert output == ""
     else:
-        kept = json.loads(list(stand.journal)[-1].answer)
-        shown = json.loads(said)
+        recorded = json.loads(list(stand.journal)[-1].answer)
+        printed = json.loads(output)
         if example.operation == "create_key":  # shown in full this once, and never in the journal
-            assert (shown.pop("key")[:3], kept.pop("key")) == ("pb_", "[redacted]")
-        assert shown == kept
+            assert (printed.pop("key")[:3], recorded.pop("key")) == ("pb_", "[redacted]")
+        assert printed == recorded
 
 
 @pytest.mark.needs("node")
 @pytest.mark.parametrize(
     "example",
-    [each for each in snippets("paperbanana", "javascript") if each.operation is not None and not for_a_page(each)],
+    [snippet for snippet in snippets("paperbanana", "javascript") if snippet.operation is not None and not for_a_page(snippet)],
     ids=str,
 )
 def test_javascript_gets_its_success_answer(example: Snippet, server: RunningServer, stand: MockSession, folder: Path):
     (folder / "snippet.mjs").write_text(here(example, server))
-    said = run("node", "snippet.mjs")
+    output = run("node", "snippet.mjs")
     assert_succeeded(stand, example)
     if "console.log" in example.text:
-        assert said.strip() != ""
+        assert output.strip() != ""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # D:279 leaves its file open
@@ -118,8 +118,8 @@ def posted(stand: MockSession, server: RunningServer) -> tuple[bytes, str]:
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        told = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.splitlines()[1:])}
-        got.append((await reader.readexactly(int(told["content-length"])), told["x-paperbanana-signature"]))
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.splitlines()[1:])}
+        got.append((await reader.readexactly(int(headers["content-length"])), headers["x-paperbanana-signature"]))
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
         writer.close()
@@ -130,9 +130,9 @@ def posted(stand: MockSession, server: RunningServer) -> tuple[bytes, str]:
         row = stand.world.table("paperbanana.keys")[server.endpoint("paperbanana").key]
         row |= {"webhook_url": url, "webhook_secret": "whsec"}
         at = server.endpoint("paperbanana")
-        asked = json.dumps({"data_json": "[1, 2]", "intent": "line"})
-        told = ["-H", f"Authorization: Bearer {at.key}", "-H", "Content-Type: application/json", "-d", asked]
-        await asyncio.to_thread(run, "curl", "-s", *told, f"{at.base_url}/api/plot")
+        plot = json.dumps({"data_json": "[1, 2]", "intent": "line"})
+        headers = ["-H", f"Authorization: Bearer {at.key}", "-H", "Content-Type: application/json", "-d", plot]
+        await asyncio.to_thread(run, "curl", "-s", *headers, f"{at.base_url}/api/plot")
         await asyncio.to_thread(stand.clock.advance, 0)
         receiver.close()
 
@@ -144,15 +144,15 @@ def posted(stand: MockSession, server: RunningServer) -> tuple[bytes, str]:
 def test_the_verifications_of_the_page_hold_for_what_the_mock_sends(server: RunningServer, stand: MockSession, folder: Path):
     body, signature = posted(stand, server)
     assert signature == "sha256=" + hmac.new(b"whsec", body, hashlib.sha256).hexdigest()
-    python = next(each for each in snippets("paperbanana", "python") if each.operation is None)
+    python = next(snippet for snippet in snippets("paperbanana", "python") if snippet.operation is None)
     namespace: dict[str, Any] = {}
     exec(compile(python.text, str(python), "exec"), namespace)
     assert namespace["verify_signature"](body, signature, "whsec") is True
     assert namespace["verify_signature"](body + b" ", signature, "whsec") is False
 
-    javascript = next(each for each in snippets("paperbanana", "javascript") if each.operation is None)
+    javascript = next(snippet for snippet in snippets("paperbanana", "javascript") if snippet.operation is None)
     (folder / "body").write_bytes(body)
-    asked = 'console.log(verifySignature(require("fs").readFileSync("body"), process.argv[2], "whsec"));'
-    (folder / "verify.cjs").write_text(f"{javascript.text}\n{asked}")
+    script = 'console.log(verifySignature(require("fs").readFileSync("body"), process.argv[2], "whsec"));'
+    (folder / "verify.cjs").write_text(f"{javascript.text}\n{script}")
     assert run("node", "verify.cjs", signature) == "true\n"
     assert run("node", "verify.cjs", "sha256=" + "0" * 64) == "false\n"

@@ -1,7 +1,7 @@
-"""Leg 5, outsiders: Banana.dev's own Python package, as it was published, against the mock and against our host.
+"""Banana.dev's own Python package, as published, against the mock and against our host.
 
-Nothing of it is changed but what its users could change: the base URL of its API, the URL of a Client, and the two
-environment variables of the calls of 4.x, which 6.3.0 still brings along (`banana_dev.package`).
+Only what its users could set is set: the base URL of its API, the URL of a Client, and the two environment variables of
+the calls of 4.x, which 6.3.0 still has (`banana_dev.package`).
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ def test_its_client_tries_again_with_one_id(client: Client, stand: MockSession) 
 
     assert answer["images"]
     calls = stand.journal.find(operation="call_project")
-    assert [each.status for each in calls] == [423, 200]
-    assert len({each.headers["x-banana-request-id"] for each in calls}) == 1
+    assert [call.status for call in calls] == [423, 200]
+    assert len({call.headers["x-banana-request-id"] for call in calls}) == 1
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "text"),
     [
         (400, "no available replicas"),
         (418, "banana is a teapot"),
@@ -95,11 +95,11 @@ def test_its_client_tries_again_with_one_id(client: Client, stand: MockSession) 
         (409, "unexpected http response code: 409"),
     ],
 )
-def test_its_client_knows_what_each_status_means(client: Client, stand: MockSession, status: int, told: str) -> None:
+def test_its_client_knows_what_each_status_means(client: Client, stand: MockSession, status: int, text: str) -> None:
     message = "You have no available replicas to process this request" if status == 400 else ""
     stand.faults.next_calls(1, "status", "call_project", status=status, message=message)
 
-    with pytest.raises(ClientException, match=told):
+    with pytest.raises(ClientException, match=text):
         client.call("/", INPUTS, retry=False)
 
 
@@ -134,17 +134,17 @@ def test_its_old_calls_run_start_and_check(banana_native: Endpoint, stand: MockS
     assert call.startswith("call_")
     assert messages[-1] == "success"
     assert done["modelOutputs"][0]["images"][0]["width"] == 64
-    assert [each.body["startOnly"] for each in stand.journal.find(operation="start_run")] == [True, False]
+    assert [item.body["startOnly"] for item in stand.journal.find(operation="start_run")] == [True, False]
 
 
 @pytest.mark.parametrize(
-    ("key", "model", "told"), [("wrong", "value", "error: Invalid API key"), (None, "nobody", "error: Model not found")]
+    ("key", "model", "text"), [("wrong", "value", "error: Invalid API key"), (None, "nobody", "error: Model not found")]
 )
-def test_its_old_calls_see_an_error_in_the_message(banana_native: Endpoint, key: str, model: str, told: str) -> None:
+def test_its_old_calls_see_an_error_in_the_message(banana_native: Endpoint, key: str, model: str, text: str) -> None:
     ended = legacy(f"run({key or banana_native.key!r}, {model!r}, {{}})", BANANA_URL=f"{banana_native.base_url}/")
 
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == f"Exception: {told}"
+    assert ended.stderr.splitlines()[-1] == f"Exception: {text}"
 
 
 def test_its_client_calls_an_app_under_our_host(host: Server) -> None:

@@ -1,4 +1,4 @@
-"""What takes several calls: runs and tasks that are waited for, deployments, files, pages; each driven by hand."""
+"""Methods of the clients that make several calls: waiting for runs and tasks, deployments, files, pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bananastand.clients.falai import calls as falai
 from bananastand.clients.gobananas import calls as gobananas
 from bananastand.clients.gobananas.answers import GeneratedImage
 from bananastand.clients.paperbanana import calls as paperbanana
-from driven import Driven
+from flow_driver import FlowDriver
 
 CHECKED = {"id": "a", "message": "running", "created": 1, "apiVersion": "v4", "modelOutputs": None}
 ENDED = {**CHECKED, "message": "success", "modelOutputs": [{"image": "x"}]}
@@ -68,9 +68,9 @@ WAYS: dict[str, tuple[Any, list[Any], Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_it_is_looked_at_every_four_seconds(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_polls_every_four_seconds(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, first, meanwhile, end, _ = WAYS[way]
-    at, seen = Driven(monkeypatch, *first, meanwhile, meanwhile, end), list[Any]()
+    at, seen = FlowDriver(monkeypatch, *first, meanwhile, meanwhile, end), list[Any]()
 
     found = at.run(begin(on_check=seen.append))
 
@@ -80,23 +80,23 @@ def test_it_is_looked_at_every_four_seconds(way: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_or_as_often_and_as_long_as_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, first, meanwhile, _, told = WAYS[way]
-    at = Driven(monkeypatch, *first, meanwhile)
+def test_poll_and_deadline_can_be_chosen(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, first, meanwhile, _, text = WAYS[way]
+    at = FlowDriver(monkeypatch, *first, meanwhile)
 
     with pytest.raises(errors.DeadlineExceeded) as caught:
         at.run(begin(poll=7.0, deadline=20.0))
 
     assert at.pauses == [7.0, 7.0, 6.0]
-    assert str(caught.value) == f"{told} after 20 s"
+    assert str(caught.value) == f"{text} after 20 s"
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, first, meanwhile, _, told = WAYS[way]
-    at = Driven(monkeypatch, *first, meanwhile)
+def test_waiting_ends_after_ten_minutes_by_default(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, first, meanwhile, _, text = WAYS[way]
+    at = FlowDriver(monkeypatch, *first, meanwhile)
 
-    with pytest.raises(errors.DeadlineExceeded, match=f"{told} after 600 s"):
+    with pytest.raises(errors.DeadlineExceeded, match=f"{text} after 600 s"):
         at.run(begin())
 
     assert at.now == 600.0
@@ -104,28 +104,30 @@ def test_for_ten_minutes_where_nothing_is_said(way: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_and_no_longer_than_is_wished(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, first, meanwhile, _, told = WAYS[way]
-    at = Driven(monkeypatch, *first, meanwhile)
+def test_waiting_ends_when_it_is_cancelled(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, first, meanwhile, _, text = WAYS[way]
+    at = FlowDriver(monkeypatch, *first, meanwhile)
 
     with pytest.raises(errors.CallCancelled) as caught:
         at.run(begin(cancelled=lambda: at.now > 0))
 
     assert at.pauses == [4.0]
-    assert str(caught.value) == f"{told} and no longer waited for"
+    assert str(caught.value) == f"{text} and no longer waited for"
 
 
 @pytest.mark.parametrize(
-    ("begin", "told"),
+    ("begin", "text"),
     [
         (lambda **words: falai.wait_for_instance(FalAI("k").session, "abc123", **words), "instance abc123 is not seen"),
         (lambda **words: paperbanana.wait_for_task(PaperBanana("k").session, "a", **words), "task a is not seen"),
     ],
 )
-def test_what_was_never_looked_at_is_not_seen(begin: Any, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch)
+def test_a_wait_cancelled_before_the_first_poll_says_not_seen(
+    begin: Any, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = FlowDriver(monkeypatch)
 
-    with pytest.raises(errors.CallCancelled, match=f"{told} and no longer waited for"):
+    with pytest.raises(errors.CallCancelled, match=f"{text} and no longer waited for"):
         at.run(begin(cancelled=lambda: True))
     assert at.sent == []
 
@@ -134,7 +136,7 @@ def test_what_was_never_looked_at_is_not_seen(begin: Any, told: str, monkeypatch
 
 
 def test_a_run_on_bananas_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, STARTED, CHECKED, ENDED)
+    at = FlowDriver(monkeypatch, STARTED, CHECKED, ENDED)
 
     found = at.run(banana.run_and_wait(Banana("k").session, "m", {"a": 1}))
 
@@ -146,12 +148,12 @@ def test_a_run_on_bananas_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_through_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, *(enveloped(each) for each in (STARTED, CHECKED, ENDED)))
+    at = FlowDriver(monkeypatch, *(enveloped(item) for item in (STARTED, CHECKED, ENDED)))
 
     found = at.run(bananadev.run_and_wait(BananaDev("k").session, "m", {"a": 1}))
 
     assert found.model_outputs == [{"image": "x"}]
-    assert [each.partition("?")[0] for each in at.asked] == [
+    assert [item.partition("?")[0] for item in at.asked] == [
         "POST /bananadev/v1/run", "POST /bananadev/v1/check", "POST /bananadev/v1/check",
     ]  # fmt: skip
     assert at.bodies == [{"modelKey": "m", "modelInputs": {"a": 1}}, *[{"id": "call_1", "modelKey": "m"}] * 2]
@@ -165,7 +167,7 @@ def test_a_run_through_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_run_that_is_done_at_once_is_not_checked(flow: Any, wrapped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, wrapped(DONE))
+    at = FlowDriver(monkeypatch, wrapped(DONE))
 
     assert at.run(flow()).model_outputs == [{"image": "x"}]
     assert (len(at.sent), at.pauses) == (1, [])
@@ -178,11 +180,11 @@ def test_a_run_that_is_done_at_once_is_not_checked(flow: Any, wrapped: Any, monk
         (lambda: bananadev.run_and_wait(BananaDev("k").session, "m", {}), enveloped, "POST /v1/run"),
     ],
 )
-def test_a_run_that_can_be_neither_had_nor_checked(
+def test_a_run_without_outputs_or_call_id_is_an_error(
     flow: Any, wrapped: Any, request_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(errors.APIRefusedError) as caught:
-        Driven(monkeypatch, wrapped({**STARTED, "callID": ""})).run(flow())
+        FlowDriver(monkeypatch, wrapped({**STARTED, "callID": ""})).run(flow())
 
     assert str(caught.value) == f"{request_}: neither finished nor to be checked"
     assert caught.value.body == {
@@ -204,7 +206,7 @@ UPLOAD = {"uploadUrl": "https://store.test/upload/key", "key": "key"}
      ({"name": ""}, "POST /v1/projects"), ({"project": ""}, "GET /v1/projects/")],
 )  # fmt: skip
 def test_an_archive_is_put_and_built(words: Any, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, PROJECT, UPLOAD, Raw(200, {}, b""), {"id": "build_1"})
+    at = FlowDriver(monkeypatch, PROJECT, UPLOAD, Raw(200, {}, b""), {"id": "build_1"})
 
     found = at.run(banana.deploy(Banana("k").session, b"archive", **words))
 
@@ -222,7 +224,7 @@ def test_an_archive_is_put_and_built(words: Any, first: str, monkeypatch: pytest
 @pytest.mark.parametrize("words", [{}, {"name": "new", "project": "p/1"}])
 def test_a_project_is_named_in_one_way(words: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"^name a new project or give the id of one that is there$"):
-        Driven(monkeypatch).run(banana.deploy(Banana("k").session, b"", **words))
+        FlowDriver(monkeypatch).run(banana.deploy(Banana("k").session, b"", **words))
 
 
 def test_a_run_url_is_a_host_of_its_own_on_the_real_service_only() -> None:
@@ -242,19 +244,19 @@ def test_a_run_url_is_a_host_of_its_own_on_the_real_service_only() -> None:
 # Tasks and files -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("error", "told"), [("no data", "no data"), (None, "failed")])
-def test_a_task_that_failed_says_why(error: str | None, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, {**TASK, "status": "failed", "error": error})
+@pytest.mark.parametrize(("error", "text"), [("no data", "no data"), (None, "failed")])
+def test_a_task_that_failed_says_why(error: str | None, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = FlowDriver(monkeypatch, {**TASK, "status": "failed", "error": error})
 
     with pytest.raises(errors.TaskFailed) as caught:
         at.run(paperbanana.wait_for_task(PaperBanana("k").session, "a"))
 
-    assert str(caught.value) == told
+    assert str(caught.value) == text
     assert caught.value.task.status == "failed"
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "asked"),
+    ("name", "words", "path"),
     [
         ("a.svg", {}, "GET /api/tasks/a/image?format=svg"),
         ("a.PDF", {}, "GET /api/tasks/a/image?format=pdf"),
@@ -264,13 +266,13 @@ def test_a_task_that_failed_says_why(error: str | None, told: str, monkeypatch: 
     ],
 )
 def test_a_picture_of_a_task_is_written(
-    name: str, words: Any, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, words: Any, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = Driven(monkeypatch, Raw(200, {"content-type": "image/png"}, b"picture"))
+    at = FlowDriver(monkeypatch, Raw(200, {"content-type": "image/png"}, b"picture"))
 
     found = at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / name, **words))
 
-    assert (found, found.read_bytes(), at.asked) == (tmp_path / name, b"picture", [asked])
+    assert (found, found.read_bytes(), at.asked) == (tmp_path / name, b"picture", [path])
 
 
 @pytest.mark.parametrize("kind", ["image/webp", "application/octet-stream"])
@@ -280,7 +282,7 @@ def test_a_picture_of_go_bananas_is_written_from_its_address(
     image = GeneratedImage(
         id=1, url="https://cdn.test/r2/a.png", thumbnail_url="t", width=1, height=1, format="png", size_bytes=7
     )
-    at = Driven(monkeypatch, Raw(200, {"content-type": kind}, b"picture"))
+    at = FlowDriver(monkeypatch, Raw(200, {"content-type": kind}, b"picture"))
 
     found = at.run(gobananas.save(GoBananas("k").session, image, str(tmp_path / "a.png")))
 
@@ -289,7 +291,7 @@ def test_a_picture_of_go_bananas_is_written_from_its_address(
 
 
 def test_a_file_that_is_no_picture_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = Driven(monkeypatch, Raw(200, {"content-type": "text/html"}, b"gone"))
+    at = FlowDriver(monkeypatch, Raw(200, {"content-type": "text/html"}, b"gone"))
 
     with pytest.raises(errors.APIResponseError, match="text/html is not image/ or application/pdf"):
         at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / "a.png"))
@@ -316,8 +318,8 @@ def test_a_pdf_goes_as_base64() -> None:
     assert call.json["pdf_base64"] == base64.b64encode(b"%PDF-1.4").decode()
     plot: Any = paperbanana.create_plot({"a": [1, 2]}, "bars")
     assert plot.json == {"data_json": '{"a": [1, 2]}', "intent": "bars"}
-    told: Any = paperbanana.create_plot('{"a": 1}', "bars")
-    assert told.json["data_json"] == '{"a": 1}'
+    a_plot: Any = paperbanana.create_plot('{"a": 1}', "bars")
+    assert a_plot.json["data_json"] == '{"a": 1}'
 
 
 # Pages -----------------------------------------------------------------------------------------------------------
@@ -376,10 +378,10 @@ def test_the_pages_of_go_bananas() -> None:
 
 
 def test_the_pages_of_paperbananas_history() -> None:
-    asked = {"size": 2, "endpoint": "plot", "status": "failed", "api_key": "pb_0"}
+    filters = {"size": 2, "endpoint": "plot", "status": "failed", "api_key": "pb_0"}
     first, last, empty = Page(items=[1, 2], pages=2), Page(items=[3], pages=2), Page(items=[], pages=9)
 
     book = paperbanana.each_history_item(size=2, endpoint="plot", status="failed", api_key="pb_0")
-    assert turned(book, first, last) == ([1, 2, 3], [asked, {**asked, "page": 2}])
+    assert turned(book, first, last) == ([1, 2, 3], [filters, {**filters, "page": 2}])
     assert turned(paperbanana.each_history_item(), empty) == ([], [{}])
     assert turned(paperbanana.each_history_item(), Page(items=[1], pages=1)) == ([1], [{}])

@@ -1,4 +1,4 @@
-"""Leg 4, client with mock: whole lives of runs, deployments and instances, literal values, both kinds of client."""
+"""Clients and mocks together: runs, deployments and instances, with blocking and asynchronous clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bananastand.clients.bananadev import AsyncBananaDev, BananaDev
 from bananastand.clients.bananadev.answers import CheckedRun
 from bananastand.clients.errors import APIRefusedError, CallCancelled, DeadlineExceeded, NotFoundError
 from bananastand.clients.falai import AsyncFalAI, FalAI
-from twins import client_of
+from both_clients import client_of
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -80,7 +80,7 @@ def test_a_run_that_takes_too_long(banana: Any, stand: Any) -> None:
     assert caught.value.task.message == "running"
 
 
-def test_a_run_that_is_no_longer_wanted(banana: Any, stand: Any) -> None:
+def test_a_run_can_be_cancelled(banana: Any, stand: Any) -> None:
     stand.tasks.finish_after_polls(1000)
     looks = iter([False, False, True, True, True])
 
@@ -104,7 +104,7 @@ def test_the_life_of_a_deployment(banana: Any, stand: Any) -> None:
     assert "fresh" in [model.model_key for model in banana.list_models().models]
 
 
-def test_what_is_run_is_counted(banana: Any) -> None:
+def test_usage_counts_runs(banana: Any) -> None:
     before = banana.get_usage().summary.runs
 
     banana.run("value", {"prompt": "a"})
@@ -117,36 +117,36 @@ def test_what_is_run_is_counted(banana: Any) -> None:
     assert usage.models[0].model_key == "value"
 
 
-def test_a_model_that_is_not_there(banana: Any) -> None:
+def test_an_unknown_model_is_an_error(banana: Any) -> None:
     with pytest.raises(NotFoundError, match="Model not found"):
         banana.get_model("nobody's")
 
 
-def test_the_account_and_the_base(banana: Any) -> None:
+def test_the_account_and_the_base_are_read(banana: Any) -> None:
     assert banana.get_account().limits.max_replicas > 0
     assert banana.get_base().endswith("/bananadev")
 
 
 def test_the_life_of_an_instance(fal: Any, stand: Any) -> None:
-    made = fal.create_instance("gpu-1x-a10g", name="mine", config={"disk": 10})
-    assert (made.status, made.name, made.config, made.ip) == ("provisioning", "mine", {"disk": 10}, None)
+    created = fal.create_instance("gpu-1x-a10g", name="mine", config={"disk": 10})
+    assert (created.status, created.name, created.config, created.ip) == ("provisioning", "mine", {"disk": 10}, None)
 
     stand.clock.advance(30)
-    active = fal.wait_for_instance(made.id, poll=0.01)
+    active = fal.wait_for_instance(created.id, poll=0.01)
     assert active.status == "active"
     assert active.ip
     stand.clock.advance(3600)
-    readings = fal.monitor_instance(made.id, metrics=["cpu", "gpu"])
+    readings = fal.monitor_instance(created.id, metrics=["cpu", "gpu"])
     assert set(readings.metrics) == {"cpu", "gpu"}
     assert readings.metrics["gpu"].points
 
-    assert fal.stop_instance(made.id).status == "stopping"
+    assert fal.stop_instance(created.id).status == "stopping"
     stand.clock.advance(10)
-    assert [each.id for each in fal.each_instance(status="stopped")] == [made.id]
-    assert fal.start_instance(made.id).status == "starting"
+    assert [item.id for item in fal.each_instance(status="stopped")] == [created.id]
+    assert fal.start_instance(created.id).status == "starting"
     with pytest.raises(DeadlineExceeded, match="is starting after 0 s"):
-        fal.wait_for_instance(made.id, poll=0.01, deadline=0)
-    assert fal.delete_instance(made.id) == ""
+        fal.wait_for_instance(created.id, poll=0.01, deadline=0)
+    assert fal.delete_instance(created.id) == ""
     assert fal.list_instances().instances == []
     hours = {row.endpoint_id: row.quantity for row in fal.get_usage().summary}
     assert hours["compute/gpu-1x-a10g"] >= 1
@@ -214,7 +214,7 @@ def test_the_life_of_a_project(native: Any, stand: Any) -> None:
     assert native.call_project(deployed.project.id, "", {"prompt": "a ripe banana"})
 
 
-def test_a_busy_app_is_called_until_it_answers(native: Any, stand: Any) -> None:
+def test_a_busy_app_is_retried_until_it_answers(native: Any, stand: Any) -> None:
     stand.faults.next_calls(2, "status", "call_project", status=423)
 
     assert native.call_project("value", "", {"prompt": "a ripe banana"})
@@ -224,7 +224,7 @@ def test_a_busy_app_is_called_until_it_answers(native: Any, stand: Any) -> None:
     assert len({call.headers["x-banana-request-id"] for call in calls}) == 1
 
 
-def test_a_handler_that_is_not_there_is_not_called_again(native: Any, stand: Any) -> None:
+def test_an_unknown_handler_is_not_retried(native: Any, stand: Any) -> None:
     with pytest.raises(NotFoundError):
         native.call_project("value", "nowhere", {})
 
@@ -233,10 +233,10 @@ def test_a_handler_that_is_not_there_is_not_called_again(native: Any, stand: Any
 
 def archive() -> bytes:
     """A repository of Banana's: an app and its Dockerfile, as a tar.gz."""
-    with io.BytesIO() as whole:
-        with tarfile.open(fileobj=whole, mode="w:gz") as packed:
+    with io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
             for name, text in (("app.py", b"import potassium"), ("Dockerfile", b"FROM scratch")):
                 entry = tarfile.TarInfo(name)
                 entry.size = len(text)
                 packed.addfile(entry, io.BytesIO(text))
-        return whole.getvalue()
+        return buffer.getvalue()

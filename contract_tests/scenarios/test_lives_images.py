@@ -1,4 +1,4 @@
-"""Leg 4, client with mock: image sessions, characters and presets, tasks, keys and webhooks, both kinds of client."""
+"""Clients and mocks together: images, characters, tasks, keys and webhooks, with both kinds of client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bananastand.clients.errors import (
 )
 from bananastand.clients.gobananas import AsyncGoBananas, GoBananas
 from bananastand.clients.paperbanana import AsyncPaperBanana, PaperBanana, calls, verify_webhook
-from twins import client_of
+from both_clients import client_of
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -44,8 +44,8 @@ def paper(request: pytest.FixtureRequest, paperbanana: Any) -> Iterator[Any]:
 
 
 def test_the_life_of_an_image(bananas: Any, tmp_path: Path) -> None:
-    made = bananas.create_image("a banana stand by the sea", n=2, aspect_ratio="16:9", seed=7)
-    first, second = made.images
+    created = bananas.create_image("a banana stand by the sea", n=2, aspect_ratio="16:9", seed=7)
+    first, second = created.images
     assert (first.width, first.height) == (1820, 1024)
 
     saved = bananas.save(first, tmp_path / "stand.png")
@@ -59,12 +59,12 @@ def test_the_life_of_an_image(bananas: Any, tmp_path: Path) -> None:
 
     edited = bananas.continue_image("in the rain", image_id=second.id).images[0]
     history = bananas.get_image(edited.id).edit_history
-    assert [(each.id, each.operation_type) for each in history] == [(second.id, "generate"), (edited.id, "edit")]
-    session = bananas.get_session(made.session_id)
+    assert [(item.id, item.operation_type) for item in history] == [(second.id, "generate"), (edited.id, "edit")]
+    session = bananas.get_session(created.session_id)
     assert (session.total_images, session.total_edits) == (3, 1)
 
     deleted = bananas.delete_images([second.id, 999_999])
-    assert (deleted.deleted, [each.id for each in deleted.failed]) == ([second.id], [999_999])
+    assert (deleted.deleted, [item.id for item in deleted.failed]) == ([second.id], [999_999])
     assert bananas.delete_image(first.id) is None
     with pytest.raises(NotFoundError):
         bananas.get_image(first.id)
@@ -93,32 +93,32 @@ def test_an_uploaded_picture_is_continued(bananas: Any) -> None:
 
 
 def test_characters_and_presets(bananas: Any) -> None:
-    made = bananas.create_character("Bo", "a banana with a hat", tags=["fruit"])
-    assert bananas.update_character(made.id, description="an old one").base_prompt == "a banana with a hat"
-    assert [each.id for each in bananas.each_character(search="Bo")] == [made.id]
+    created = bananas.create_character("Bo", "a banana with a hat", tags=["fruit"])
+    assert bananas.update_character(created.id, description="an old one").base_prompt == "a banana with a hat"
+    assert [item.id for item in bananas.each_character(search="Bo")] == [created.id]
     preset = bananas.create_style_preset("watercolour", "in watercolour")
-    assert preset.id in [each.id for each in bananas.list_style_presets().presets]
+    assert preset.id in [item.id for item in bananas.list_style_presets().presets]
 
-    image = bananas.create_image("at sea", character_id=made.id, style_preset_name="watercolour").images[0]
+    image = bananas.create_image("at sea", character_id=created.id, style_preset_name="watercolour").images[0]
     found = bananas.get_image(image.id)
-    assert (found.character_id, found.style_preset_id) == (made.id, preset.id)
+    assert (found.character_id, found.style_preset_id) == (created.id, preset.id)
 
-    assert bananas.delete_character(made.id).deleted is True
+    assert bananas.delete_character(created.id).deleted is True
     assert bananas.delete_style_preset(preset.id).id == preset.id
 
 
-def test_what_is_made_counts(bananas: Any) -> None:
+def test_usage_counts_images(bananas: Any) -> None:
     before = bananas.get_profile().tenant.quotas
-    made = bananas.create_image("a pear", n=2)
+    created = bananas.create_image("a pear", n=2)
 
     usage = bananas.get_usage(days=1)
     after = bananas.get_profile().tenant.quotas
     assert usage.summary.total_images == 2
     assert after.used_mb > before.used_mb
-    assert made.session_id in [session.session_id for session in bananas.list_sessions().sessions]
+    assert created.session_id in [session.session_id for session in bananas.list_sessions().sessions]
 
 
-def test_a_quota_that_is_spent(bananas: Any, stand: Any) -> None:
+def test_a_spent_quota_is_an_error(bananas: Any, stand: Any) -> None:
     image = bananas.get_image(bananas.create_image("a pear").images[0].id)
     stand.world.settings |= {"gobananas.monthly_mb": 0, "gobananas.quota_status": 402}
 
@@ -132,7 +132,7 @@ def test_a_quota_that_is_spent(bananas: Any, stand: Any) -> None:
         bananas.upload_for_editing(image.url)
 
 
-def test_a_limit_is_waited_for_as_long_as_its_reset_says(bananas: Any, stand: Any) -> None:
+def test_a_rate_limit_is_waited_for_until_its_reset(bananas: Any, stand: Any) -> None:
     stand.limits.set("gobananas", 1, 3600)
     bananas.get_profile()
 
@@ -207,24 +207,24 @@ def test_a_task_that_takes_too_long(paper: Any, stand: Any) -> None:
 
 
 def test_the_life_of_a_key_with_a_quota(paper: Any, paperbanana: Any, stand: Any) -> None:
-    made = paper.create_key("mine", quota=2)
-    assert made.quota_remaining == 2
-    with PaperBanana(made.key, base_url=paperbanana.base_url, strict=True) as mine:
+    new_key = paper.create_key("mine", quota=2)
+    assert new_key.quota_remaining == 2
+    with PaperBanana(new_key.key, base_url=paperbanana.base_url, strict=True) as mine:
         for _ in range(2):
             mine.create_plot([1, 2], "a line")
         with pytest.raises(PermissionDeniedError, match="Quota exhausted"):
             mine.create_plot([1, 2], "a line")
-        paper.update_key(made.key, quota_remaining=1)
+        paper.update_key(new_key.key, quota_remaining=1)
         mine.create_plot([1, 2], "a line")
-        assert len(paper.get_key(made.key).usage_log) == 3
-        assert [item.endpoint for item in paper.each_history_item(api_key=made.key, size=2)] == ["plot"] * 3
-        paper.update_key(made.key, active=False)
+        assert len(paper.get_key(new_key.key).usage_log) == 3
+        assert [item.endpoint for item in paper.each_history_item(api_key=new_key.key, size=2)] == ["plot"] * 3
+        paper.update_key(new_key.key, active=False)
         with pytest.raises(PermissionDeniedError, match="API key is disabled"):
             mine.create_plot([1, 2], "a line")
-        assert paper.delete_key(made.key) is None
+        assert paper.delete_key(new_key.key) is None
         with pytest.raises(AuthenticationError, match="Invalid API key"):
             mine.create_plot([1, 2], "a line")
-    assert made.name not in [key.name for key in paper.list_keys()]
+    assert new_key.name not in [key.name for key in paper.list_keys()]
 
 
 def test_a_task_tells_its_webhook_and_the_signature_holds(paper: Any, paperbanana: Any, stand: Any,
@@ -237,9 +237,9 @@ def test_a_task_tells_its_webhook_and_the_signature_holds(paper: Any, paperbanan
         return Response(status=500 if len(got) == 1 else 204)
 
     httpserver.expect_request("/hook").respond_with_handler(take)
-    made = paper.create_key("hooked", webhook_url=httpserver.url_for("/hook"), webhook_secret="hush")
+    key = paper.create_key("hooked", webhook_url=httpserver.url_for("/hook"), webhook_secret="hush")
     stand.tasks.finish_immediately()
-    with PaperBanana(made.key, base_url=paperbanana.base_url) as mine:
+    with PaperBanana(key.key, base_url=paperbanana.base_url) as mine:
         task_id = mine.create_plot([1, 2], "a line").task_id
     stand.clock.advance(10)
 
@@ -251,6 +251,6 @@ def test_a_task_tells_its_webhook_and_the_signature_holds(paper: Any, paperbanan
     assert paper.get_history(task_id).webhook_status == "delivered"
 
 
-def test_the_service_is_there(paperbanana: Any) -> None:
+def test_the_health_check_answers(paperbanana: Any) -> None:
     with PaperBanana(base_url=paperbanana.base_url) as nobody:
         assert nobody.get_health().status == "ok"

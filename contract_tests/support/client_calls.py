@@ -1,4 +1,4 @@
-"""Every operation of every client with the arguments to call it: as few as it takes, and all there are."""
+"""Every operation of every client with its arguments: the required ones, and all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract files as a tester reads them: with a validator that the mocks' own loading has no part in."""
+"""The contract files, read and checked with a validator that is independent of the mocks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
+import bananastand
 import bananastand_mocks
 
 PACKAGE = Path(bananastand_mocks.__file__).parent
+BANANA_API = Path(bananastand.__file__).parent / "banana_api"
 FILES = {
-    "bananadev": PACKAGE / "lowcodeapi" / "bananadev.yaml",
+    "bananadev": BANANA_API / "bananadev.yaml",
     "falai": PACKAGE / "lowcodeapi" / "falai.yaml",
-    "banana-native": PACKAGE / "bananadev" / "openapi.yaml",
+    "banana-native": BANANA_API / "banana.yaml",
     "fal-native": PACKAGE / "falai" / "openapi.yaml",
     "paperbanana": PACKAGE / "paperbanana" / "openapi.yaml",
     "gobananas": PACKAGE / "gobananas" / "openapi.yaml",
@@ -41,7 +43,7 @@ class Operation:
     def parameters(self) -> list[Any]:
         """Its own parameters and those of its path."""
         shared = self.document["paths"][self.path].get("parameters", [])
-        return [resolve(self.document, each) for each in [*shared, *self.spec.get("parameters", [])]]
+        return [resolve(self.document, parameter) for parameter in [*shared, *self.spec.get("parameters", [])]]
 
     @property
     def body(self) -> Any:
@@ -53,9 +55,9 @@ class Operation:
     def security(self) -> set[str]:
         """Where its key goes: query, header or body; nowhere if it takes none."""
         schemes = self.document["components"]["securitySchemes"]
-        asked = self.spec.get("security", self.document.get("security", []))
+        schemes_of = self.spec.get("security", self.document.get("security", []))
         body = resolve(self.document, self.body or {}).get("properties", {})
-        places = {schemes[name].get("in", "header") for each in asked for name in each}
+        places = {schemes[name].get("in", "header") for item in schemes_of for name in item}
         return places or ({"body"} if "apiKey" in body else set())
 
     @property
@@ -79,9 +81,14 @@ def operations(document: Any) -> Iterator[Operation]:
                 yield Operation(document, path, method, item[method])
 
 
+def named_operations(document: Any) -> Iterator[Operation]:
+    """The operations with an operationId: no aliases."""
+    return (found for found in operations(document) if "operationId" in found.spec)
+
+
 def operation(document: Any, name: str) -> Operation:
     """The operation with this operationId."""
-    return next(each for each in operations(document) if each.spec.get("operationId") == name)
+    return next(op for op in operations(document) if op.spec.get("operationId") == name)
 
 
 def resolve(document: Any, value: Any) -> Any:
@@ -99,7 +106,7 @@ def errors(document: Any, schema: Any, value: Any) -> list[str]:
     validator = jsonschema_rs.Draft202012Validator(
         _absolute(schema), registry=_registry(_Held(document)), validate_formats=True, offline=True
     )
-    return [each.message for each in validator.iter_errors(value)]
+    return [error.message for error in validator.iter_errors(value)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +131,17 @@ def request_errors(found: Operation, query: dict[str, str], body: Any = None) ->
     """What of a request does not fit its operation. Whole numbers and true and
     false in the query count as what they are where one is due."""
     wrong: list[str] = []
-    for each in found.parameters:
-        if each["in"] != "query":
+    for parameter in found.parameters:
+        if parameter["in"] != "query":
             continue
-        if each["name"] in query:
-            wrong += errors(found.document, each["schema"], _typed(found.document, each["schema"], query[each["name"]]))
-        elif each.get("required"):
-            wrong.append(f"{each['name']} is missing")
+        if parameter["name"] in query:
+            wrong += errors(
+                found.document,
+                parameter["schema"],
+                _typed(found.document, parameter["schema"], query[parameter["name"]]),
+            )
+        elif parameter.get("required"):
+            wrong.append(f"{parameter['name']} is missing")
     if found.body is not None:
         wrong += errors(found.document, found.body, body)
     return wrong
@@ -145,5 +156,5 @@ def _typed(document: Any, schema: Any, value: str) -> Any:
 
 def _absolute(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: f"contract:///{each}" if key == "$ref" else _absolute(each) for key, each in value.items()}
-    return [_absolute(each) for each in value] if isinstance(value, list) else value
+        return {key: f"contract:///{item}" if key == "$ref" else _absolute(item) for key, item in value.items()}
+    return [_absolute(item) for item in value] if isinstance(value, list) else value

@@ -27,9 +27,9 @@ def paper(pages: tuple[str, ...] = PAGES) -> bytes:
         )
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
     written, places = b"%PDF-1.4\n", list[int]()
-    for number, each in enumerate(objects, 1):
+    for number, value in enumerate(objects, 1):
         places.append(len(written))
-        written += b"%d 0 obj\n%s\nendobj\n" % (number, each)
+        written += b"%d 0 obj\n%s\nendobj\n" % (number, value)
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
     size = len(objects) + 1
     end = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(written))

@@ -1,9 +1,7 @@
-"""The examples of the provider documents, as data, and the requests that its curl snippets are. Knows no contract."""
+"""The examples of the provider documents as data, and their curl commands as requests."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 import yaml
+
+from curl_commands import read
 
 DOCUMENTS = Path(__file__).parents[1] / "documents"
 
@@ -59,14 +59,14 @@ def snippets(provider: str, *kinds: str) -> list[Snippet]:
         Snippet(
             data["document"],
             provider,
-            each["kind"],
-            (each["lines"][0], each["lines"][1]),
-            each["text"],
-            each.get("operation"),
-            each.get("in"),
+            example["kind"],
+            (example["lines"][0], example["lines"][1]),
+            example["text"],
+            example.get("operation"),
+            example.get("in"),
         )
-        for each in data["examples"]
-        if each["kind"] in kinds
+        for example in data["examples"]
+        if example["kind"] in kinds
     ]
 
 
@@ -82,22 +82,9 @@ def for_a_page(example: Snippet) -> bool:
 
 
 def read_curl(text: str) -> Request:
-    """The request of a curl command as the documents write them: -X, -H, -d and one address."""
-    words = shlex.split(text.replace("\\\n", " "))
-    assert words[0] == "curl", text
-    method, url, headers, body = "GET", "", dict[str, str](), None
-    rest = iter(words[1:])
-    for word in rest:
-        if word == "-X":
-            method = next(rest)
-        elif word == "-H":
-            name, _, value = next(rest).partition(":")
-            headers[name.strip().lower()] = value.strip()
-        elif word == "-d":
-            body = json.loads(next(rest))
-        else:
-            url = word
-    return read_url(url, method, headers, body)
+    """Reads a curl command as a request to LowCodeAPI."""
+    curl = read(text)
+    return read_url(f"https://{curl.host}{curl.target}", curl.method, curl.headers, curl.body)
 
 
 def read_url(url: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None) -> Request:
@@ -109,7 +96,7 @@ def read_url(url: str, method: str = "GET", headers: dict[str, str] | None = Non
     path, _, stray = parts.path.partition("&")
     _, provider, rest = path.split("/", 2)
     target = url.partition(f"{parts.netloc}/{provider}")[2]
-    query = dict(_pair(each) for each in f"{stray}&{parts.query}".split("&") if each)
+    query = dict(_pair(part) for part in f"{stray}&{parts.query}".split("&") if part)
     return Request(target, method, parts.netloc, provider, f"/{rest}", query, headers or {}, body)
 
 

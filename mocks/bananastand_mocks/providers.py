@@ -1,4 +1,4 @@
-"""Builds the providers by name; a provider is imported when it is built."""
+"""The providers by name. Imports one only when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bananadev.runtime import Runtime
+    from .bananadev.runtime import RuntimeFactory
     from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
@@ -18,39 +18,35 @@ NAMES = ("bananadev", "falai", "banana-native", "fal-native", "gobananas", "pape
 def build(
     names: Sequence[str] = NAMES,
     *,
-    runtime: Runtime | None = None,
+    runtime: RuntimeFactory | None = None,
     webhooks: Iterable[str] = (),
     images: str | None = None,
     vlm: Vlm | None = None,
 ) -> list[Provider]:
-    """Build providers; those of Banana.dev share one runtime.
+    """Build the providers of these names.
 
     Args:
-        names: Of `NAMES`.
-        runtime: What runs Banana.dev's models; by default they are pretended.
-        webhooks: Addresses beside this machine's that PaperBanana may post to.
-        images: The address of a Potassium app that paints the images of Go Bananas!; by default they are drawn.
-        vlm: The language model that says what PaperBanana's figures show; by default rules read the texts.
+        names: Some of NAMES.
+        runtime: Makes the runtime of Banana.dev's models for a world; None for the one that draws.
+        webhooks: Addresses that may be posted to beside those of this machine.
+        images: Address of a Potassium app that paints the images of Go Bananas!; None to draw them.
+        vlm: Answers what PaperBanana's figures show; None to read it from the text.
 
     Raises:
-        ValueError: There is no provider of one of the names.
+        ValueError: A name is unknown.
     """
-    if {"bananadev", "banana-native"} & set(names) and runtime is None:
-        from .bananadev.runtime import InstantRuntime
-
-        runtime = InstantRuntime()
     return [_build_one(name, runtime, webhooks, images, vlm) for name in names]
 
 
 def _build_one(
-    name: str, runtime: Runtime | None, webhooks: Iterable[str], images: str | None, vlm: Vlm | None
+    name: str, runtime: RuntimeFactory | None, webhooks: Iterable[str], images: str | None, vlm: Vlm | None
 ) -> Provider:
     match name:
         case "bananadev":
             from .bananadev import BananaDevUpstream
             from .lowcodeapi.gateway import Gateway
 
-            return Gateway(BananaDevUpstream(runtime))
+            return Gateway(BananaDevUpstream(runtime) if runtime is not None else BananaDevUpstream())
         case "falai":
             from .falai import FalAIUpstream
             from .lowcodeapi.gateway import Gateway
@@ -59,7 +55,7 @@ def _build_one(
         case "banana-native":
             from .bananadev import BananaDev
 
-            return BananaDev(runtime)
+            return BananaDev(runtime) if runtime is not None else BananaDev()
         case "fal-native":
             from .falai import FalAIProvider
 

@@ -29,7 +29,7 @@ from .providers import NAMES
 from .server import RESERVED, Server, dialect_of
 
 if TYPE_CHECKING:
-    from .bananadev.runtime import Runtime
+    from .bananadev.runtime import RuntimeFactory
     from .paperbanana.vlm import Vlm
 
 __all__ = ["Endpoint", "RunningServer", "MockSession", "start"]
@@ -185,7 +185,7 @@ def start(
     kind: Kind = "development",
     seed: int | None = 0,
     virtual: bool = True,
-    runtime: Runtime | None = None,
+    runtime: RuntimeFactory | None = None,
     images: str | None = None,
     vlm: Vlm | None = None,
 ) -> RunningServer:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,11 @@ from .kernel.worlds import Kind, Worlds
 from .providers import NAMES, build
 
 if TYPE_CHECKING:
-    from .bananadev.runtime import Runtime
+    from .bananadev.runtime import RuntimeFactory
     from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
-__all__ = ["RESERVED", "Server", "create_app", "create_apps", "dialect_of", "mount_of"]
+__all__ = ["RESERVED", "Server", "create_app", "dialect_of", "mount_of"]
 
 GATEWAY = "/lowcodeapi"
 GATEWAY_TYPE = b"application/json; charset=utf-8"
@@ -71,7 +71,7 @@ class Server:
         speed: float = 1.0,
         state: Path | None = None,
         hosts: Iterable[str] = (),
-        runtime: Runtime | None = None,
+        runtime: RuntimeFactory | None = None,
         webhooks: Iterable[str] = (),
         images: str | None = None,
         vlm: Vlm | None = None,
@@ -145,7 +145,7 @@ class Server:
 def create_app(
     name: str,
     *,
-    runtime: Runtime | None = None,
+    runtime: RuntimeFactory | None = None,
     images: str | None = None,
     keys: Mapping[str, str] | None = None,
     kind: Kind = "development",
@@ -173,32 +173,6 @@ def create_app(
     (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
     return ProviderApp(provider, worlds, strict=strict)
-
-
-def create_apps(
-    names: Sequence[str],
-    *,
-    runtime: Runtime | None = None,
-    lookup: Callable[[str, str], bool] | None = None,
-    body_memory: int = 256 * 2**20,
-) -> tuple[Worlds, dict[str, ProviderApp]]:
-    """Build providers that share one world in real time, for a server with its own keys and without a journal.
-
-    Args:
-        names: Of `providers.NAMES`.
-        runtime: As for `Server`.
-        lookup: Whether a secret of a kind (lowcodeapi, banana) is valid.
-        body_memory: Bytes that the bodies of all unanswered requests may hold together.
-
-    Returns:
-        The worlds, and the applications by mount.
-
-    Raises:
-        ValueError: There is no provider of one of the names.
-    """
-    providers = build(names, runtime=runtime)
-    worlds = Worlds(providers, kind="empty", journal=0, lookup=lookup, body_memory=body_memory)
-    return worlds, {provider.mount: ProviderApp(provider, worlds) for provider in providers}
 
 
 def dialect_of(providers: Mapping[str, Provider]) -> Dialect:

@@ -15,7 +15,8 @@ import httpx2
 import pytest
 from websockets.sync.client import connect
 
-from bananastand_mocks.bananadev import projects, state
+from bananastand.banana_api import uploads
+from bananastand_mocks.bananadev import state
 from bananastand_mocks.running import Endpoint, MockSession, RunningServer
 
 
@@ -275,7 +276,7 @@ def test_what_a_world_keeps_is_bounded(
     http: httpx2.Client, stand: MockSession, bananadev: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "RUNS_BYTES", 100_000)
-    monkeypatch.setattr(projects, "UPLOADS_BYTES", 2500)
+    monkeypatch.setattr(uploads, "UPLOADS_BYTES", 2500)
     for _ in range(20):
         start(http, modelInputs={"prompt": "x" * 2000}, startOnly=True)
     large = start(http, modelInputs={"prompt": "x" * 200_000}, startOnly=True)

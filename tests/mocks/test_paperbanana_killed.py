@@ -140,7 +140,8 @@ def test_nothing_accepted_is_lost_and_nothing_noted_is_delivered_again(kills: in
         process.wait(10)
 
     assert len(accepted) > kills
-    assert kills < 50 or min(in_the_middle, between) > kills / 3
+    if kills >= 50:
+        assert min(in_the_middle, between) > kills / 3
     assert noted != []
     assert [name for name, came in noted if receiver.got[name] != came] == []
     assert [task for task in accepted if receiver.got[task] == 0] == []

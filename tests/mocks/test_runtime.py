@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def server(httpserver: HTTPServer) -> Iterator[RunningServer]:
-    with start(runtime=HttpRuntime(httpserver.url_for(""))) as running:
+    with start(runtime=partial(HttpRuntime, url=httpserver.url_for(""))) as running:
         yield running
 
 
@@ -175,7 +176,7 @@ def test_a_run_through_lowcodeapi_is_painted_by_the_embedded_model(tmp_path: Pat
             assert app.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < until, (tmp_path / "log").read_text()
             time.sleep(0.2)
-        with start("bananadev", runtime=HttpRuntime(f"http://127.0.0.1:{port}")) as server:
+        with start("bananadev", runtime=partial(HttpRuntime, url=f"http://127.0.0.1:{port}")) as server:
             inputs = {"prompt": "a large yellow banana on a purple background", "seed": 1}
             answer = post(server, "/v1/run", {"modelKey": "value", "modelInputs": inputs})
     finally:

@@ -134,7 +134,8 @@ def verify(data: Path, executed: Path, acknowledged: dict[str, int]) -> None:
     assert len({row[0] for row in rows}) == len(rows)
     for call, run, state, answer, error, finished, attempts in rows:
         if state == "succeeded":
-            assert call not in acknowledged or json.loads(answer)["got"]["n"] == acknowledged[call]
+            if call in acknowledged:
+                assert json.loads(answer)["got"]["n"] == acknowledged[call]
             assert began[run], "it was answered by nobody"
             assert max(began[run]) <= finished, "it was run again after its success was recorded"
         else:

@@ -159,13 +159,13 @@ class Up:
 
 def up(arguments: str) -> int:
     """The process of `Up`: the options, and what of the settings a test wants otherwise."""
-    from bananastand.cli import _stand
+    from bananastand.cli._platform_options import Options
+    from bananastand.cli._platform_server import run
 
     given = json.loads(arguments)
     settings = {**QUICK, **given.pop("settings", {})}
-    _stand.Settings = lambda **known: Settings(**{**known, **settings})  # type: ignore[assignment, misc]
     given["fronts"] = tuple((port, name) for port, name in given.get("fronts", ()))
-    return _stand.run(_stand.Options(**{**given, "data": Path(given["data"])}), build)
+    return run(Options(**{**given, "data": Path(given["data"])}), build, **settings)
 
 
 async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:

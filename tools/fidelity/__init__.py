@@ -1,1 +1,1 @@
-"""The fidelity page, and the evidence behind it."""
+"""Writes docs/fidelity.md, and records the evidence behind it."""

@@ -1,8 +1,7 @@
-"""docs/fidelity.md, made of the contracts, their claims, the documents' examples and what the tests really did.
+"""Writes docs/fidelity.md from the contracts, their claims, the documents' examples and what the tests did.
 
-`python -m tools.fidelity` writes it anew, with `--record` after running the tests and noting what each does
-(evidence.py). A test holds the page to this, and the tests that it names to what they do. The axes stand side by side
-and are never summed.
+`python -m tools.fidelity` writes the page. With `--record` it first runs the tests and records what each does
+(evidence.py); with names of test files behind that, it runs those only. A test checks that the page is up to date.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ import yaml
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 LEGS = ROOT / "contract_tests"
-PATHS = [str(ROOT / each) for each in ("", "mocks", "contract_tests/support", "tests/support")]
+PATHS = [str(ROOT / text) for text in ("", "mocks", "contract_tests/support", "tests/support")]
 sys.path[:0] = PATHS
 
 from client_calls import CLIENTS, NOT_FOR_CLIENTS  # noqa: E402
-from contract_tests.documents.test_examples_reproduced import DIFFERING, shown  # noqa: E402
 from contracts import FILES, Operation, contract, operations, resolve  # noqa: E402
+from examples import DIFFERING, answers_of_documents  # noqa: E402
 from snippets import snippets  # noqa: E402
 from tools.fidelity.evidence import RECORD, Fact, stored, write  # noqa: E402
 
@@ -33,26 +32,26 @@ __all__ = ["PAGE", "page"]
 
 PAGE = ROOT / "docs" / "fidelity.md"
 AXES = ("operation", "served", "our client", "its snippets", "example", "schema", "errors got", "lives", "live")
-WORDS = ("operation", "at", "its request is", "its answer is", "what it remembers", "what is made up")
+WORDS = ("operation", "address", "request", "response", "state that it keeps", "invented by the mock")
 
 
 def page() -> str:
-    """All contracts, one after the other, in the order of their files."""
+    """Returns the page: all contracts, in the order of their files."""
     facts = stored()
     parts = [(HERE / "head.md").read_text(encoding="utf-8")]
     for name in FILES:
         document = contract(name)
-        own = [each for each in operations(document) if "operationId" in each.spec]
-        parts += [f"## {name}", "", f"{len(own)} operations, {claimed(name)} claims, each with a test of its name.", ""]
-        parts += [_heads(AXES), *(axes(name, each, facts) for each in own), ""]
-        parts += [_heads(WORDS), *(words(each) for each in own), ""]
+        own = [operation for operation in operations(document) if "operationId" in operation.spec]
+        parts += [f"## {name}", "", f"{len(own)} operations, {claimed(name)} claims, each with a test.", ""]
+        parts += [_heads(AXES), *(axes(name, item, facts) for item in own), ""]
+        parts += [_heads(WORDS), *(words(item) for item in own), ""]
     return "\n".join(parts)
 
 
 def axes(name: str, found: Operation, facts: dict[Fact, list[str]]) -> str:
-    """What is shown of one operation."""
+    """Returns the row of an operation in the table of evidence."""
     operation = found.spec["operationId"]
-    got = {what: tests for (provider, each, what), tests in facts.items() if (provider, each) == (name, operation)}
+    got = {what: tests for (provider, value, what), tests in facts.items() if (provider, value) == (name, operation)}
     statuses = [status for status in found.spec["responses"] if status.isdigit()]
     errors = [status for status in statuses if int(status) >= 400]
     answered = [status for status in statuses if f"answered {status}" in got]
@@ -74,14 +73,14 @@ def axes(name: str, found: Operation, facts: dict[Fact, list[str]]) -> str:
 
 
 def words(found: Operation) -> str:
-    """What the contract says of one operation. `-` where there is nothing to say."""
+    """Returns the row of an operation in the table of what its contract says; `-` where it says nothing."""
     spec = found.spec
-    asked = {"parameters": found.parameters, "body": spec.get("requestBody", {})}
-    success = next(each for status, each in spec["responses"].items() if str(status)[0] in "23")
+    request = {"parameters": found.parameters, "body": spec.get("requestBody", {})}
+    success = next(value for status, value in spec["responses"].items() if str(status)[0] in "23")
     cells = (
         f"`{spec['operationId']}`",
         f"`{found}`",
-        _confidence(found.document, spec, asked),
+        _confidence(found.document, spec, request),
         _confidence(found.document, spec, success),
         spec.get("x-remembers", "-"),
         spec.get("x-made-up", "-"),
@@ -90,16 +89,16 @@ def words(found: Operation) -> str:
 
 
 def claimed(name: str) -> int:
-    """How many claims there are on a provider; each has a test of its name."""
+    """Returns the number of claims on a provider."""
     return len(yaml.safe_load((LEGS / "contracts" / "claims" / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
 def record(files: set[str]) -> None:
-    """Run the tests of these files, and write down what they did."""
+    """Runs the tests of these files and records what they did."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {RECORD: folder, "PYTHONPATH": os.pathsep.join(PATHS[1:])}
         command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
-        done = subprocess.run([*command, *(str(LEGS / each) for each in files)], cwd=ROOT, env=environment)
+        done = subprocess.run([*command, *(str(LEGS / file) for file in files)], cwd=ROOT, env=environment)
         if done.returncode:
             sys.exit("the tests must pass to be recorded")
         write(Path(folder), files)
@@ -111,64 +110,64 @@ def _heads(names: tuple[str, ...]) -> str:
 
 def _of(some: list[str], every: list[str]) -> str:
     missing = [status for status in every if status not in some]
-    told = f"{len(some)}/{len(every)}"
-    return f"{told}, not {', '.join(missing)}" if missing else told
+    count = f"{len(some)}/{len(every)}"
+    return f"{count}, not {', '.join(missing)}" if missing else count
 
 
 def _snippets(name: str, operation: str, ran: bool) -> str:
-    """Every replay is a test that fails if one of an operation's snippets gets no success."""
+    """Returns how many snippets ran. A replay test fails if one of its snippets gets no success."""
     if not (LEGS / "documents" / f"{name}.yaml").exists():
         return "-"
-    count = Counter(each.operation for each in snippets(name, "curl", "javascript", "python"))[operation]
+    count = Counter(snippet.operation for snippet in snippets(name, "curl", "javascript", "python"))[operation]
     return (f"{count}/{count}" if ran else f"0/{count}") if count else "-"
 
 
 def _example(name: str, operation: str) -> str:
-    own = [each for each in shown() if (each.provider, each.operation) == (name, operation)]
+    own = [answer for answer in answers_of_documents() if (answer.provider, answer.operation) == (name, operation)]
     if not own:
         return "-"
-    other = sorted({place for each in own for place in DIFFERING.get(str(each), ())})
+    other = sorted({place for item in own for place in DIFFERING.get(str(item), ())})
     return f"yes, but {', '.join(f'`{place}`' for place in other)}" if other else "yes"
 
 
 def _confidence(document: Any, operation: Any, part: Any) -> str:
-    """How sure the contract is of a part of an operation: the weakest word on the whole, and on what is within."""
-    said = set(_said(document, part, set()))
-    if operation.get("x-confidence") == "inferred" or _of_the_whole(document, part) == "inferred":
+    """Returns how sure the contract is of a request or response: the weakest word on it, and on its parts."""
+    levels = set(_confidences_within(document, part, set()))
+    if operation.get("x-confidence") == "inferred" or _overall(document, part) == "inferred":
         return "inferred"
-    return f"documented, {' and '.join(sorted(said))} in part" if said else "documented"
+    return f"documented, {' and '.join(sorted(levels))} in part" if levels else "documented"
 
 
-def _of_the_whole(document: Any, part: Any) -> str:
-    """What is said of a response, or of the schema of its JSON, or of the result in its envelope."""
+def _overall(document: Any, part: Any) -> str:
+    """Returns the confidence in a response, in the schema of its JSON, or in the result in its envelope."""
     found = resolve(document, part)
     schema = found.get("content", {}).get("application/json", {}).get("schema", {})
-    for each in (found, resolve(document, schema), *_results(document, schema)):
-        if "x-confidence" in each:
-            return each["x-confidence"]
+    for result in (found, resolve(document, schema), *_results(document, schema)):
+        if "x-confidence" in result:
+            return result["x-confidence"]
     return "documented"
 
 
 def _results(document: Any, schema: Any) -> list[Any]:
-    inner = [each.get("properties", {}).get("result") for each in resolve(document, schema).get("allOf", ())]
-    return [resolve(document, each) for each in inner if each is not None]
+    inner = [item.get("properties", {}).get("result") for item in resolve(document, schema).get("allOf", ())]
+    return [resolve(document, item) for item in inner if item is not None]
 
 
-def _said(document: Any, value: Any, seen: set[str]) -> list[str]:
-    """Every word but `documented` that stands in a value or in what it refers to."""
+def _confidences_within(document: Any, value: Any, seen: set[str]) -> list[str]:
+    """Returns every confidence but `documented` in a value and in what it refers to."""
     if isinstance(value, list):
-        return [word for each in value for word in _said(document, each, seen)]
+        return [word for item in value for word in _confidences_within(document, item, seen)]
     if not isinstance(value, dict):
         return []
     own = [value["x-confidence"]] if value.get("x-confidence", "documented") != "documented" else []
     if "$ref" in value and value["$ref"] not in seen:
         seen.add(value["$ref"])
-        own += _said(document, resolve(document, value), seen)
-    return own + [word for each in value.values() for word in _said(document, each, seen)]
+        own += _confidences_within(document, resolve(document, value), seen)
+    return own + [word for item in value.values() for word in _confidences_within(document, item, seen)]
 
 
 if __name__ == "__main__":
     if "--record" in sys.argv[1:]:
-        every = {each.relative_to(LEGS).as_posix() for each in LEGS.rglob("test_*.py")} - {"contracts/test_fidelity.py"}
+        every = {path.relative_to(LEGS).as_posix() for path in LEGS.rglob("test_*.py")} - {"contracts/test_fidelity.py"}
         record(set(sys.argv[2:]) or every)
     PAGE.write_text(page(), encoding="utf-8")

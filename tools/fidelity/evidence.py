@@ -1,8 +1,7 @@
-"""What the tests really did to the mocks, noted while they run, and held against what docs/fidelity.md says they do.
+"""Records what the tests do to the mocks, and checks it against what docs/fidelity.md says they do.
 
-`evidence.json` names, for each operation and each thing the page says of it, one test. That test fails where it passes
-and no longer does it. `python -m tools.fidelity --record` runs the tests and writes the file anew;
-with names of test files behind it, it runs those alone.
+`evidence.json` names a test for each fact of the page. The test fails if it no longer shows that fact.
+`python -m tools.fidelity --record` runs the tests and writes the file.
 """
 
 from __future__ import annotations
@@ -19,34 +18,34 @@ import pytest
 from bananastand.clients.call import AGENT
 from bananastand_mocks.kernel.journal import Journal
 
-__all__ = ["FILE", "RECORD", "Fact", "noting", "stored", "write", "write_part"]
+__all__ = ["FILE", "RECORD", "Fact", "recording", "stored", "write", "write_part"]
 
 FILE = Path(__file__).parent / "evidence.json"
 LEGS = Path(__file__).resolve().parents[2] / "contract_tests"
-RECORD = "FIDELITY_RECORD"  # the folder that a run which records writes to
-LEFT_OUT = ("test_properties",)  # what Hypothesis sends is not the same in every version of it
+RECORD = "FIDELITY_RECORD"  # an environment variable: the folder that a recording run writes to
+LEFT_OUT = ("test_properties",)  # what Hypothesis sends differs between its versions
 
 # (provider, operation, what): "answered 404", "provoked 500", "client", "snippet" or "life".
 Fact = tuple[str, str, str]
 
-_noted: set[Fact] | None = None
+_recorded: set[Fact] | None = None
 _file = ""
 _seen: dict[str, set[Fact]] = {}
 
 
-def _note(record: Any) -> Any:
-    def noting_record(self: Journal, **fields: Any) -> None:
-        if _noted is not None and fields["operation"] is not None:
+def _record_calls(record: Any) -> Any:
+    def recording_journal(self: Journal, **fields: Any) -> None:
+        if _recorded is not None and fields["operation"] is not None:
             provoked = bool(fields.get("faults"))
-            _noted.update(
+            _recorded.update(
                 _facts(fields["provider"], fields["operation"], fields["status"], provoked, fields["headers"])
             )
         record(self, **fields)
 
-    return noting_record
+    return recording_journal
 
 
-Journal.record = _note(Journal.record)  # type: ignore[method-assign]
+Journal.record = _record_calls(Journal.record)  # type: ignore[method-assign]
 
 
 def _facts(provider: str, operation: str, status: int, provoked: bool, headers: Any) -> Iterator[Fact]:
@@ -55,34 +54,38 @@ def _facts(provider: str, operation: str, status: int, provoked: bool, headers: 
         return
     if headers.get("user-agent") == AGENT:
         yield provider, operation, "client"
-        if _file.startswith("test_client_lives"):
+        if _file.startswith("test_lives"):
             yield provider, operation, "life"
     if _file.startswith("test_replay"):
         yield provider, operation, "snippet"
 
 
 @contextmanager
-def noting(item: pytest.Item) -> Iterator[None]:
-    """Note what is called while the test runs. Raises AssertionError if it is not what the page says it does."""
-    global _noted, _file
-    _noted, _file = set(), item.path.name
+def recording(item: pytest.Item) -> Iterator[None]:
+    """Records the operations that a test calls.
+
+    Raises:
+        AssertionError: The test did not do what docs/fidelity.md says.
+    """
+    global _recorded, _file
+    _recorded, _file = set(), item.path.name
     try:
         yield
-        done = _noted
+        done = _recorded
     finally:
-        _noted = None
+        _recorded = None
     if item.path.name.startswith(LEFT_OUT):
         return
     name = f"{item.path.relative_to(LEGS).as_posix()}::{item.nodeid.partition('::')[2]}"
     if os.environ.get(RECORD):
         _seen[name] = done
         return
-    missing = [what for what in _wanted().get(name, ()) if what not in done]
+    missing = [what for what in _facts_by_test().get(name, ()) if what not in done]
     assert not missing, f"docs/fidelity.md says that this test does {missing}; python -m tools.fidelity --record"
 
 
 def stored() -> dict[Fact, list[str]]:
-    """The facts of the file, each with the tests that show it: one, and every one of a life."""
+    """Returns the facts of evidence.json, each with the test that shows it; a scenario has all its tests."""
     rows = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     return {
         (provider, operation, what): tests
@@ -93,29 +96,31 @@ def stored() -> dict[Fact, list[str]]:
 
 
 def write_part() -> None:
-    """What this process noted, into the folder of the run."""
+    """Writes what this process recorded into the folder of the run."""
     if (folder := os.environ.get(RECORD)) and _seen:
         rows = {name: sorted(facts) for name, facts in _seen.items()}
         (Path(folder) / f"{os.getpid()}.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
 def write(folder: Path, files: set[str]) -> None:
-    """Write the file anew: what the parts of a run have, and of tests in other files than those what it had before."""
-    shown = {fact: {each for each in tests if each.partition("::")[0] not in files} for fact, tests in stored().items()}
+    """Writes evidence.json from the parts of a run; of tests in other files it keeps the earlier evidence."""
+    evidence = {
+        fact: {test for test in tests if test.partition("::")[0] not in files} for fact, tests in stored().items()
+    }
     for part in sorted(folder.glob("*.json")):
         for name, facts in json.loads(part.read_text(encoding="utf-8")).items():
             for provider, operation, what in facts:
-                shown.setdefault((provider, operation, what), set()).add(name)
+                evidence.setdefault((provider, operation, what), set()).add(name)
     rows: dict[str, Any] = {}
-    for (provider, operation, what), tests in sorted(shown.items()):
-        lives = {each.replace("[async]", "[sync]") for each in tests}  # one for both kinds of client
+    for (provider, operation, what), tests in sorted(evidence.items()):
+        lives = {test.replace("[async]", "[sync]") for test in tests}  # one row for both kinds of client
         if tests:
-            told = sorted(lives) if what == "life" else [min(tests)]
-            rows.setdefault(provider, {}).setdefault(operation, {})[what] = told
+            named_tests = sorted(lives) if what == "life" else [min(tests)]
+            rows.setdefault(provider, {}).setdefault(operation, {})[what] = named_tests
     FILE.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def _wanted() -> dict[str, set[Fact]]:
+def _facts_by_test() -> dict[str, set[Fact]]:
     global _by_test
     if _by_test is None:
         _by_test = {}

@@ -1,1 +1,1 @@
-"""Faults put into mocks and clients on purpose, and whether a test sees them. `mutants.py` is its front."""
+"""Mutation testing of the mocks and the clients. `python -m tools.mutation` runs it."""

@@ -1,6 +1,6 @@
-"""Mutants of what a mock answers: a field dropped, renamed or retyped, another status, code, text or header.
+"""Mutants of a mock's responses: a field dropped, renamed or retyped, another status, code, text or header.
 
-They take hold after the mock has held its answer to its own contract: what is asked here is whether anybody else sees.
+A mutant takes effect after the mock has checked the response against its own contract, so that only a test detects it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 from bananastand.contracts.response import ApiResponse
 from bananastand_mocks.kernel.call import ApiCall
 from bananastand_mocks.kernel.http_handler import HttpHandler
-from contracts import FILES, Operation, contract, resolve
+from contracts import FILES, Operation, contract, named_operations, resolve
 
 from .mutant import Mutant, reached, site, value_at
-from .shapes import answer_schema, fields, named_operations
+from .shapes import answer_schema, fields
 
 __all__ = ["mutants", "watch"]
 
@@ -45,7 +45,7 @@ Change = Callable[[ApiResponse], None]
 
 
 def mutants() -> Iterator[Mutant]:
-    """All of them, in the order of the contracts."""
+    """Returns the mutants of all mocks, in the order of the contracts."""
     for provider in FILES:
         document = contract(provider)
         for found in named_operations(document):
@@ -53,33 +53,33 @@ def mutants() -> Iterator[Mutant]:
 
 
 def _of(provider: str, found: Operation) -> Iterator[Mutant]:
-    for number, status in enumerate(each for each in found.spec["responses"] if each.isdigit()):
+    for number, status in enumerate(response for response in found.spec["responses"] if response.isdigit()):
 
-        def made(kind: str, what: str, change: Change, status: str = status) -> Mutant:
+        def mutant_of(kind: str, what: str, change: Change, status: str = status) -> Mutant:
             return _mutant(provider, found.spec["operationId"], status, kind, what, change)
 
-        yield made("status", f"{status} is {OTHER[status]}", _status(OTHER[status]))
+        yield mutant_of("status", f"{status} is {OTHER[status]}", _status(OTHER[status]))
         schema = answer_schema(found, status)
         success = status[0] == "2"
         if schema is not None:
             paths = fields(found.document, schema)
             for i, path in enumerate(paths if success else ()):
                 kind = KINDS[(i + number) % 3]
-                yield made(f"field {kind}", f"{status} {'.'.join(path)}", _field(path, kind))
+                yield mutant_of(f"field {kind}", f"{status} {'.'.join(path)}", _field(path, kind))
             if not success:
-                told = [each for each in paths if each[-1] in WORDS and not _holds_others(each, paths)]
-                for path in told[:1]:
-                    yield made("error text", f"{status} {'.'.join(path)}", _field(path, "reworded"))
+                texts = [file for file in paths if file[-1] in WORDS and not _holds_others(file, paths)]
+                for path in texts[:1]:
+                    yield mutant_of("error text", f"{status} {'.'.join(path)}", _field(path, "reworded"))
         if success or status == "429":
             for name in resolve(found.document, found.spec["responses"][status]).get("headers", {}):
-                yield made("header dropped", f"{status} {name}", _header(name.lower(), None))
-                yield made("header changed", f"{status} {name}", _header(name.lower(), "12345678"))
+                yield mutant_of("header dropped", f"{status} {name}", _header(name.lower(), None))
+                yield mutant_of("header changed", f"{status} {name}", _header(name.lower(), "12345678"))
         if success and status != "204":
-            yield made("content type", status, _content_type)
+            yield mutant_of("content type", status, _content_type)
 
 
 def _holds_others(path: tuple[str, ...], paths: list[tuple[str, ...]]) -> bool:
-    return any(each[: len(path)] == path and each != path for each in paths)
+    return any(file[: len(path)] == path and file != path for file in paths)
 
 
 def _mutant(provider: str, operation: str, status: str, kind: str, what: str, change: Change) -> Mutant:
@@ -130,7 +130,7 @@ def _retyped(value: Any) -> Any:
 
 def _header(name: str, value: str | None) -> Change:
     def change(answer: ApiResponse) -> None:
-        headers = {each: kept for each, kept in answer.headers.items() if each != name}
+        headers = {item: value_kept for item, value_kept in answer.headers.items() if item != name}
         answer.headers = headers if value is None or name not in answer.headers else {**headers, name: value}
 
     return change
@@ -145,7 +145,7 @@ def _content_type(answer: ApiResponse) -> None:
 
 
 def watch() -> None:
-    """Note which operations are answered, and how."""
+    """Records which operations respond, and with which status."""
     check = HttpHandler.check_response
 
     def watched(self: HttpHandler, call: ApiCall, answer: ApiResponse, *, provoked: bool) -> None:

@@ -1,4 +1,4 @@
-"""Mutants of the clients: a wrong key, and an answer of which one field is read wrongly. The rest is in `code`."""
+"""Mutants of the clients: a wrong key, and a response of which one field is read wrongly. The others are in `code`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from bananastand.clients.call import Call, Prepared, Raw, Session
-from contracts import contract
+from contracts import contract, named_operations
 
 from .mutant import Mutant, reached, site, value_at
-from .shapes import answer_schema, fields, named_operations
+from .shapes import answer_schema, fields
 
 __all__ = ["PROVIDERS", "mutants", "watch"]
 
@@ -22,7 +22,7 @@ NAMES = {"banana": "banana-native"}  # of a client's Provider, where it is not t
 
 
 def mutants() -> Iterator[Mutant]:
-    """All of them, in the order of the contracts."""
+    """Returns the mutants of all clients, in the order of the contracts."""
     for provider in PROVIDERS:
         for name, (status, paths, keyed) in _operations(provider).items():
             if keyed:
@@ -34,21 +34,22 @@ def mutants() -> Iterator[Mutant]:
 
 @functools.lru_cache(maxsize=8)
 def _operations(provider: str) -> dict[str, tuple[str, tuple[tuple[str, ...], ...], bool]]:
-    """Operations that a client has: their success, the fields in it, whether they take a key."""
+    """Returns the operations of a client, each with its status of success, the fields of that response and whether it
+    needs a key."""
     from client_calls import CASES
 
     named = {case.operation for case in CASES if case.provider == provider}
     document, found = contract(provider), dict[str, Any]()
-    for each in named_operations(document):
-        if (name := each.spec["operationId"]) not in named:
+    for operation in named_operations(document):
+        if (name := operation.spec["operationId"]) not in named:
             continue
-        status = next(status for status in each.spec["responses"] if status[0] in "23")
-        schema = answer_schema(each, status)
+        status = next(status for status in operation.spec["responses"] if status[0] in "23")
+        schema = answer_schema(operation, status)
         paths = fields(document, schema) if schema is not None else []
         if provider in ("bananadev", "falai"):
             paths = [path for path in paths if path[0] == "result" and len(path) > 1]
         leaves = [path for path in paths if not any(other[: len(path)] == path for other in paths if other != path)]
-        found[name] = (status, tuple(leaves), bool(each.security))
+        found[name] = (status, tuple(leaves), bool(operation.security))
     return found
 
 
@@ -90,7 +91,7 @@ def _parse(provider: str, name: str, path: tuple[str, ...]) -> Mutant:
 
 
 def _misread(value: Any) -> Any:
-    """Another value of the same kind, as if the field beside it had been read."""
+    """Returns another value of the same type, as if a neighbouring field had been read."""
     match value:
         case bool():
             return not value
@@ -107,7 +108,7 @@ def _misread(value: Any) -> Any:
 
 
 def watch() -> None:
-    """Note which operations are called."""
+    """Records which operations are called."""
     prepare = Session.prepare
 
     @functools.wraps(prepare)
@@ -126,10 +127,10 @@ def _named(session: Session, call: Call[Any]) -> tuple[str, str] | None:
 
 @functools.lru_cache(maxsize=4096)
 def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
-    """The operation at an address; of several the one with the fewest places in its path, then with the most words."""
-    for each in sorted(_patterns(provider), key=lambda each: (each[0], -len(each[2].pattern))):
-        if each[1] == method.lower() and each[2].fullmatch(path):
-            return provider, each[3]
+    """Returns the operation at an address; of several, the one with the fewest parameters in its path."""
+    for pattern in sorted(_patterns(provider), key=lambda row: (row[0], -len(row[2].pattern))):
+        if pattern[1] == method.lower() and pattern[2].fullmatch(path):
+            return provider, pattern[3]
     return None
 
 
@@ -137,10 +138,10 @@ def _found(provider: str, method: str, path: str) -> tuple[str, str] | None:
 def _patterns(provider: str) -> list[tuple[int, str, re.Pattern[str], str]]:
     return [
         (
-            each.path.count("{"),
-            each.method,
-            re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(each.path))),
-            each.spec["operationId"],
+            operation.path.count("{"),
+            operation.method,
+            re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(operation.path))),
+            operation.spec["operationId"],
         )
-        for each in named_operations(contract(provider))
+        for operation in named_operations(contract(provider))
     ]

@@ -1,7 +1,7 @@
-"""Mutants of the code: a number off by one, a comparison turned, a flag flipped, a word changed, an argument left out.
+"""Mutants of the code: a number off by one, a comparison changed, a flag flipped, a word changed, an argument left out.
 
-A function is changed where it is: its compiled code is replaced, so that whoever has hold of it has the mutant. Tables
-and constants of a module are changed in place, and wherever they were imported to.
+A function is changed in place: its code object is replaced, so that every reference to it has the mutant. Tables and
+constants of a module are changed in place, and in every module that imported them.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
 }  # fmt: skip
-# What draws, what talks to an app, a page for people, and what ready-made worlds hold: not the API of a provider.
+# Modules outside a provider's API: drawing, calls to an app, pages for people, and the data of ready-made worlds.
 ELSEWHERE = {"drawing.py", "pictures.py", "app_pictures.py", "http_runtime.py", "encoding.py", "rendering.py",
              "gallery.py", "seeds.py", "documented.py", "description.py"}  # fmt: skip
 MOCKED = {"bananadev": "banana-native", "falai": "falai", "gobananas": "gobananas", "paperbanana": "paperbanana",
           "lowcodeapi": "bananadev"}  # fmt: skip
 CALLED = {"banana": "banana-native", "bananadev": "bananadev", "falai": "falai", "gobananas": "gobananas",
           "paperbanana": "paperbanana"}  # fmt: skip
-TEXTUAL = {"webhooks.py", "errors.py"}  # modules of the mocks in which words are the matter
+TEXTUAL = {"webhooks.py", "errors.py"}  # modules of the mocks whose texts are mutated too
 Place = tuple[int, int]
 
 
 class Source:
-    """A module whose code is changed. `texts`: words too; `calls`: arguments too."""
+    """A module whose code is mutated; with `texts` its strings too, with `calls` the arguments of its calls."""
 
     def __init__(self, path: Path, provider: str, side: str, *, texts: bool, calls: bool) -> None:
         self.path, self.provider, self.side, self.texts, self.calls = path, provider, side, texts, calls
@@ -51,7 +51,7 @@ class Source:
         self.text = path.read_text(encoding="utf-8")
 
     def site(self, function: str) -> str:
-        """The name of a function as a place that tests come by."""
+        """Returns the name of a function as a site that tests reach."""
         return f"code {self.name}:{function}"
 
     @property
@@ -60,15 +60,15 @@ class Source:
         return importlib.import_module(self.name)
 
     def functions(self, tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-        """Its functions and methods, by qualified name."""
-        for each in tree.body:
-            prefix, within = (f"{each.name}.", each.body) if isinstance(each, ast.ClassDef) else ("", [each])
+        """Returns its functions and methods, by qualified name."""
+        for node in tree.body:
+            prefix, within = (f"{node.name}.", node.body) if isinstance(node, ast.ClassDef) else ("", [node])
             for function in within:
                 if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and not _is_overload(function):
                     yield f"{prefix}{function.name}", function
 
     def live(self, function: str) -> FunctionType | None:
-        """The function itself, beneath decorators; None where it cannot be had."""
+        """Returns the function without its decorators, or None if it cannot be found."""
         found: Any = self.module
         for part in function.split("."):
             found = vars(found).get(part) if inspect.isclass(found) or inspect.ismodule(found) else None
@@ -79,20 +79,20 @@ class Source:
         return None if found is None else inspect.unwrap(found)
 
     def swap(self, functions: Iterable[str], tree: ast.Module) -> None:
-        """Put the code of these functions in the tree in the place of the live ones."""
+        """Replaces the code of these functions by their code in the tree."""
         compiled = compile(ast.fix_missing_locations(tree), str(self.path), "exec")
-        codes = {each.co_qualname: each for each in _codes(compiled)}  # of overloads the last, which is the real one
+        codes = {code.co_qualname: code for code in _codes(compiled)}  # of overloads the last, which is the real one
         for name in functions:
             found = self.live(name)
             assert found is not None
-            inner = {id(each): each.co_qualname for each in _codes(found.__code__)}
-            for function in _made_of(inner):  # functions within that were made when the module was imported
+            inner = {id(code): code.co_qualname for code in _codes(found.__code__)}
+            for function in _made_of(inner):  # inner functions that were created when the module was imported
                 function.__code__ = codes.get(inner[id(function.__code__)], function.__code__)
             found.__code__ = codes[name]
 
 
 def sources() -> list[Source]:
-    """The modules of the mocks that hold a provider's rules, and all of the clients'."""
+    """Returns the modules of the mocks that hold a provider's rules, and all modules of the clients."""
     found: list[Source] = []
     for folder, provider in MOCKED.items():
         for path in sorted((MOCKS / folder).glob("*.py")):
@@ -110,11 +110,11 @@ def sources() -> list[Source]:
 
 
 def mutants() -> Iterator[Mutant]:
-    """All of them, in the order of the sources. The second of two that are alike is called so."""
+    """Returns the mutants of all sources, in their order. Equal names get a number."""
     alike = Counter[str]()
-    for each in _mutants():
-        alike[key(each)] += 1
-        yield each if alike[key(each)] == 1 else replace(each, what=f"{each.what} ({alike[key(each)]})")
+    for mutant in _mutants():
+        alike[key(mutant)] += 1
+        yield mutant if alike[key(mutant)] == 1 else replace(mutant, what=f"{mutant.what} ({alike[key(mutant)]})")
 
 
 def _mutants() -> Iterator[Mutant]:
@@ -140,42 +140,42 @@ def _in_function(source: Source, name: str, number: int, kind: str, what: str) -
 
 
 def _changes(function: ast.AST, source: Source) -> Iterator[tuple[str, str, Callable[[], None]]]:
-    """Kind, description and deed of each change to one function."""
+    """Returns kind, description and action of each change to one function."""
     skipped = _unread(function)
     for node in ast.walk(function):
         if id(node) in skipped:
             continue
-        told = f"line {getattr(node, 'lineno', 0)}: {{}}".format
+        describe = f"line {getattr(node, 'lineno', 0)}: {{}}".format
         match node:
             case ast.Constant(value=bool(value)):
-                yield "flag", told(value), partial(setattr, node, "value", not value)
+                yield "flag", describe(value), partial(setattr, node, "value", not value)
             case ast.Constant(value=int(value) | float(value)):
-                yield "number", told(value), partial(setattr, node, "value", value + 1)
+                yield "number", describe(value), partial(setattr, node, "value", value + 1)
             case ast.Constant(value=str(value)) if source.texts and value.strip():
-                yield "word", told(repr(value[:40])), partial(setattr, node, "value", f"{value}x")
+                yield "word", describe(repr(value[:40])), partial(setattr, node, "value", f"{value}x")
             case ast.Compare(ops=[first, *rest]) if type(first) in SWAPS:
                 swapped = [SWAPS[type(first)](), *rest]
-                yield "comparison", told(ast.unparse(node)[:60]), partial(setattr, node, "ops", swapped)
+                yield "comparison", describe(ast.unparse(node)[:60]), partial(setattr, node, "ops", swapped)
             case ast.BoolOp(op=op):
                 other = ast.Or() if isinstance(op, ast.And) else ast.And()
-                yield "logic", told(ast.unparse(node)[:60]), partial(setattr, node, "op", other)
+                yield "logic", describe(ast.unparse(node)[:60]), partial(setattr, node, "op", other)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 twice = ast.UnaryOp(ast.Not(), operand)
-                yield "logic", told(ast.unparse(node)[:60]), partial(setattr, node, "operand", twice)
+                yield "logic", describe(ast.unparse(node)[:60]), partial(setattr, node, "operand", twice)
             case ast.Call(keywords=keywords) if source.calls:
-                for each in keywords:
-                    if each.arg is not None:
-                        left = [other for other in keywords if other is not each]
-                        yield "argument left out", told(each.arg), partial(setattr, node, "keywords", left)
+                for keyword in keywords:
+                    if keyword.arg is not None:
+                        left = [other for other in keywords if other is not keyword]
+                        yield "argument left out", describe(keyword.arg), partial(setattr, node, "keywords", left)
 
 
 def _unread(function: ast.AST) -> set[int]:
-    """Nodes that are no code: docstrings, annotations, messages for people."""
+    """Returns the ids of nodes without behaviour: docstrings, annotations, defaults, decorators, assertions."""
     found: set[int] = set()
 
     def leave(node: ast.AST | None) -> None:
         if node is not None:
-            found.update(id(each) for each in ast.walk(node))
+            found.update(id(item) for item in ast.walk(node))
 
     for node in ast.walk(function):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -183,8 +183,8 @@ def _unread(function: ast.AST) -> set[int]:
                 leave(node.body[0])
             leave(node.args)
             leave(node.returns)
-            for each in node.decorator_list:
-                leave(each)
+            for item in node.decorator_list:
+                leave(item)
         elif isinstance(node, ast.Lambda):
             leave(node.args)
         elif isinstance(node, ast.AnnAssign):
@@ -200,7 +200,7 @@ def _unread(function: ast.AST) -> set[int]:
 
 
 def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
-    """Constants and tables: each number, and each row of a dictionary of numbers and words."""
+    """Returns the mutants of constants and tables: each number, and each entry of a dictionary."""
     for statement in tree.body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", None)
         if not isinstance(target, ast.Name) or target.id.startswith("__"):
@@ -208,7 +208,7 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
         value = getattr(source.module, target.id, None)
         line, functions = statement.lineno, _users(source, target.id)
 
-        def made(
+        def mutant_of(
             kind: str,
             what: str,
             apply: Callable[[], None],
@@ -221,11 +221,11 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
             )
 
         if isinstance(value, int | float) and not isinstance(value, bool):
-            yield made("constant", str(value), lambda n=target.id, v=value: _rebind(source.module, n, v, v + 1))
-        elif isinstance(value, tuple) and value and all(type(each) in (int, float) for each in value):
+            yield mutant_of("constant", str(value), lambda n=target.id, v=value: _rebind(source.module, n, v, v + 1))
+        elif isinstance(value, tuple) and value and all(type(item) in (int, float) for item in value):
             for i in range(len(value)):
                 other = (*value[:i], value[i] + 1, *value[i + 1 :])
-                yield made(
+                yield mutant_of(
                     "constant",
                     f"[{i}] {value[i]}",
                     lambda n=target.id, v=value, o=other: _rebind(source.module, n, v, o),
@@ -233,15 +233,15 @@ def _of_module(source: Source, tree: ast.Module) -> Iterator[Mutant]:
         elif isinstance(value, dict) and isinstance(getattr(statement, "value", None), ast.Dict):
             for key, row in value.items():
                 for what, other in _others(row):
-                    yield made("table", f"{key!r} {what}", lambda v=value, k=key, o=other: v.__setitem__(k, o))
+                    yield mutant_of("table", f"{key!r} {what}", lambda v=value, k=key, o=other: v.__setitem__(k, o))
 
 
 def _users(source: Source, name: str) -> frozenset[str]:
-    """Every function that may read a constant: those of its module, and of others that import it or the module."""
+    """Returns the sites of functions that may read a constant: those of its module and of modules that import it."""
     value, found = getattr(source.module, name, None), set[str]()
     for other in _read():
         own = vars(other.module)
-        if own.get(name) is value or any(each is source.module for each in own.values()):
+        if own.get(name) is value or any(item is source.module for item in own.values()):
             found.update(other.site(function) for function, _ in other.functions(ast.parse(other.text)))
     return frozenset(found)
 
@@ -253,8 +253,8 @@ def _read() -> tuple[Source, ...]:
 
 def _others(row: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(row, tuple):
-        for i, each in enumerate(row):
-            for what, other in _others(each):
+        for i, value in enumerate(row):
+            for what, other in _others(value):
                 yield what, (*row[:i], other, *row[i + 1 :])
     elif type(row) in (int, float):
         yield str(row), row + 1
@@ -263,45 +263,45 @@ def _others(row: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _rebind(module: ModuleType, name: str, old: Any, new: Any) -> None:
-    """Give a constant another value, also where it was imported to or is the default of an argument."""
+    """Gives a constant another value, also in modules that imported it and as the default of an argument."""
     package = module.__name__.partition(".")[0]
-    for each in list(sys.modules.values()):
-        if getattr(each, "__name__", "").startswith(package) and vars(each).get(name) == old:
-            setattr(each, name, new)
+    for item in list(sys.modules.values()):
+        if getattr(item, "__name__", "").startswith(package) and vars(item).get(name) == old:
+            setattr(item, name, new)
     for function in _functions(module):
         words = function.__kwdefaults__ or {}
         for word, value in words.items():
             if value is old:
                 words[word] = new
-        function.__defaults__ = tuple(new if each is old else each for each in function.__defaults__ or ()) or None
+        function.__defaults__ = tuple(new if item is old else item for item in function.__defaults__ or ()) or None
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """Those of a module, and the methods of its classes."""
-    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
-    for each in own:
-        within = list(vars(each).values()) if inspect.isclass(each) else [each]
+    """Returns the functions of a module and the methods of its classes."""
+    own = [var for var in vars(module).values() if getattr(var, "__module__", "") == module.__name__]
+    for item in own:
+        within = list(vars(item).values()) if inspect.isclass(item) else [item]
         yield from (function for function in within if isinstance(function, FunctionType))
 
 
 def _made_of(inner: Mapping[int, str]) -> list[FunctionType]:
     alive = gc.get_objects() if inner else []
-    return [each for each in alive if type(each) is FunctionType and id(each.__code__) in inner]
+    return [item for item in alive if type(item) is FunctionType and id(item.__code__) in inner]
 
 
 def _is_overload(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(isinstance(each, ast.Name) and each.id == "overload" for each in function.decorator_list)
+    return any(isinstance(item, ast.Name) and item.id == "overload" for item in function.decorator_list)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            yield each
-            yield from _codes(each)
+    for co_const in code.co_consts:
+        if isinstance(co_const, CodeType):
+            yield co_const
+            yield from _codes(co_const)
 
 
 def watch() -> None:
-    """Note which functions of the sources are come by."""
+    """Records which functions of the sources are called."""
     import builtins
 
     builtins.__mutation_reached__ = reached.add  # type: ignore[attr-defined]
@@ -310,11 +310,9 @@ def watch() -> None:
         for name, function in source.functions(tree):
             if source.live(name) is None:
                 continue
-            for each in ast.walk(function):
-                if isinstance(
-                    each, ast.FunctionDef | ast.AsyncFunctionDef
-                ):  # it may be called long after what holds it
+            for node in ast.walk(function):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):  # an inner function may be called later
                     note = ast.parse(f"__mutation_reached__({source.site(name)!r})").body[0]
-                    each.body.insert(1 if ast.get_docstring(each) is not None else 0, note)
+                    node.body.insert(1 if ast.get_docstring(node) is not None else 0, note)
             noted.append(name)
         source.swap(noted, tree)

@@ -1,6 +1,6 @@
-"""Jobs in forks of this process, so many at once. Knows no test and no mutant.
+"""Runs jobs in forks of this process, several at once.
 
-Nothing is started before the forks but imports: no thread, no server, no event loop.
+The process must not have started a thread, a server or an event loop before.
 """
 
 from __future__ import annotations
@@ -27,9 +27,18 @@ _folder: Path | None = None  # of this fork
 def each_in_a_fork(
     jobs: Sequence[Job], work: Callable[[Job], Any], workers: int, longest: float, until: float
 ) -> Iterator[tuple[Job, Any, float]]:
-    """Every job with what its fork found and its seconds, as they end.
+    """Runs each job in a fork.
 
-    None has more than the longest, and none is begun after `until`. Of a fork that died there is {"died": why}.
+    Args:
+        jobs: What is passed to `work`.
+        work: Runs in the fork and returns JSON.
+        workers: How many forks run at once.
+        longest: Seconds after which a fork is killed.
+        until: The monotonic time after which no further job is started.
+
+    Yields:
+        Each job with the result of its fork and its seconds, in the order in which they end. The result of a fork that
+        died is `{"died": reason}`.
     """
     left, running = list(reversed(jobs)), dict[int, tuple[Job, Path, float]]()
     while left or running:
@@ -41,7 +50,7 @@ def each_in_a_fork(
             running[_fork(work, job, folder)] = (job, folder, time.monotonic())
         pid, _ = os.waitpid(-1, os.WNOHANG) if running else (0, 0)
         now = time.monotonic()
-        for late in [each for each, (_, _, began) in running.items() if now - began > longest]:
+        for late in [value for value, (_, _, began) in running.items() if now - began > longest]:
             with contextlib.suppress(ProcessLookupError):  # it has ended in this very moment
                 os.killpg(late, signal.SIGKILL)
         if pid == 0:
@@ -54,7 +63,7 @@ def each_in_a_fork(
 
 
 def ends_after(seconds: float, found: Any) -> None:
-    """In a fork: what it found, if it is not done or has not asked for more after so long."""
+    """Ends this fork with the result `found` unless it ends, or calls this again, within so many seconds."""
 
     def end(number: int, frame: object) -> None:
         _write(found)
@@ -72,8 +81,8 @@ def _fork(work: Callable[[Job], Any], job: Job, folder: Path) -> int:
     try:
         os.setpgid(0, 0)
         nowhere = os.open(os.devnull, os.O_RDWR)
-        for each in (0, 1, 2):
-            os.dup2(nowhere, each)
+        for number in (0, 1, 2):
+            os.dup2(nowhere, number)
         os.environ["PYTEST_DEBUG_TEMPROOT"], _folder = str(folder), folder
         _write(work(job))
     except BaseException:

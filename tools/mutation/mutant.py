@@ -1,4 +1,4 @@
-"""A mutant, and the sites by which the tests that can see it are found. Knows no provider."""
+"""A mutant, and the sites that connect it with the tests that can detect it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 __all__ = ["Mutant", "key", "reached", "site", "value_at"]
 
-reached: set[str] = set()  # the sites that this process came by since it was cleared
+reached: set[str] = set()  # the sites that this process reached since the set was cleared
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault. A test can see it if it comes by one of its `sites`; `apply` puts it into this process."""
+    """One fault. A test can detect it if it reaches one of its `sites`; `apply` puts it into this process."""
 
     provider: str
     side: str
@@ -29,24 +29,28 @@ class Mutant:
 
 
 def site(side: str, provider: str, operation: str, status: object = "") -> str:
-    """The name of a place that tests come by."""
+    """Returns the name of a place that tests reach."""
     return f"{side} {provider} {operation} {status}".rstrip()
 
 
 def key(mutant: Mutant) -> str:
-    """The name of a mutant as reasons are kept: without its line, which moves."""
+    """Returns the name of a mutant in survivors.yaml: without its line, which changes."""
     return re.sub(r"line \d+: ", "", str(mutant))
 
 
 def value_at(body: Any, path: tuple[str, ...], change: Callable[[Any, str], None]) -> bool:
-    """Call `change(holder, key)` for every value at a path, in which [] is each item and * each value of a map."""
+    """Calls `change(holder, key)` for every value at a path, in which [] is every item and * every value of a map.
+
+    Returns:
+        Whether there was such a value.
+    """
     if not path:
         return False
     head, rest = path[0], path[1:]
     if head == "[]":
-        return isinstance(body, list) and sum(value_at(each, rest, change) for each in body) > 0
+        return isinstance(body, list) and sum(value_at(item, rest, change) for item in body) > 0
     if head == "*":
-        return isinstance(body, dict) and sum(value_at(each, rest, change) for each in body.values()) > 0
+        return isinstance(body, dict) and sum(value_at(value, rest, change) for value in body.values()) > 0
     if not isinstance(body, dict) or head not in body:
         return False
     if rest:

@@ -1,4 +1,4 @@
-"""What the contracts say may stand in an answer or a request, as paths; read from the files, not from the mocks."""
+"""The fields of responses and requests as paths, read from the contract files."""
 
 from __future__ import annotations
 
@@ -7,26 +7,19 @@ from typing import Any
 
 from contracts import Operation, resolve
 
-__all__ = ["answer_schema", "fields", "named_operations"]
+__all__ = ["answer_schema", "fields"]
 
 DEEPEST = 6
 
 
-def named_operations(document: Any) -> Iterator[Operation]:
-    """The operations with a name of their own."""
-    from contracts import operations
-
-    return (each for each in operations(document) if "operationId" in each.spec)
-
-
 def answer_schema(found: Operation, status: str) -> Any:
-    """The schema of a JSON answer; None where the answer is something else."""
+    """Returns the schema of a JSON response, or None if the response is no JSON."""
     response = resolve(found.document, found.spec["responses"][status])
     return response.get("content", {}).get("application/json", {}).get("schema")
 
 
 def fields(document: Any, schema: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The paths of all fields, each once, in the order of the schema."""
+    """Returns the paths of all fields, each once, in the order of the schema."""
     return list(dict.fromkeys(_fields(document, schema, path)))
 
 
@@ -34,13 +27,13 @@ def _fields(document: Any, schema: Any, path: tuple[str, ...]) -> Iterator[tuple
     schema = resolve(document, schema)
     if not isinstance(schema, dict) or len(path) > DEEPEST:
         return
-    for name, each in schema.get("properties", {}).items():
+    for name, value in schema.get("properties", {}).items():
         yield (*path, name)
-        yield from _fields(document, each, (*path, name))
+        yield from _fields(document, value, (*path, name))
     if isinstance(schema.get("items"), dict):
         yield from _fields(document, schema["items"], (*path, "[]"))
     if isinstance(schema.get("additionalProperties"), dict):
         yield from _fields(document, schema["additionalProperties"], (*path, "*"))
     for word in ("allOf", "anyOf", "oneOf"):
-        for each in schema.get(word, ()):
-            yield from _fields(document, each, path)
+        for item in schema.get(word, ()):
+            yield from _fields(document, item, path)

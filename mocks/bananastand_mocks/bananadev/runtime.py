@@ -1,121 +1,191 @@
-"""What runs models behind the API: the protocol, and the runtime that draws instead. Knows worlds, no HTTP.
+"""The mock's runtime of Banana's API: its state is in a world, its models draw pictures.
 
-Three runtimes stand behind the same endpoints: this one, `http_runtime.HttpRuntime`, which forwards to a running
-Potassium app, and the local Banana, which builds and runs apps.
+`http_runtime.HttpRuntime` forwards to a running Potassium app instead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from datetime import date
+from typing import Any, ClassVar
 
+from bananastand.banana_api.runtime import (
+    WARMUP,
+    BananaAccount,
+    BananaDeployment,
+    BananaProject,
+    BananaRun,
+    BuildOutput,
+    DailyUsage,
+)
+from bananastand.banana_api.uploads import expired_uploads
 from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import JSON, ApiResponse
 
 from ..kernel.world import World
 from . import deploying, state
 from .drawing import draw
 
-__all__ = ["WARMUP", "Finished", "InstantRuntime", "Reply", "Run", "RunUrls", "Runtime"]
+__all__ = ["UPLOAD_KEY", "Finished", "InstantRuntime", "RuntimeFactory"]
+
+UPLOAD_KEY = "banana-upload"  # the kind of credential that an upload's key is
+LOOK = 0.05  # seconds between two looks at a clock
+NO_HANDLER = (
+    b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n"
+    b"<p>The requested URL was not found on the server. If you entered the URL manually please check your spelling "
+    b"and try again.</p>\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The outcome of one piece of work: the app's JSON, or why there is none."""
+    """The outcome of a run: the app's JSON, or why there is none."""
 
     output: Any = None
     error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run as a caller sees it. `output` is the app's JSON once the run succeeded, `error` says why it failed."""
-
-    call_id: str
-    id: str
-    model_key: str
-    created: int
-    status: Literal["running", "succeeded", "failed"]
-    output: Any = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What an app answered on its run URL; `pieces` is what it streams."""
-
-    status: int
-    content_type: str
-    body: bytes | Any
-    pieces: AsyncGenerator[bytes] | None = None
-
-
-class Runtime(Protocol):
-    """Runs models. `wait` is how many seconds a call may be held for its outputs, 0 for not at all."""
-
-    async def submit(self, world: World, model_key: str, inputs: Any, *, id: str | None, wait: float | None) -> Run:
-        """Begin a run; with a wait of None its outputs are not wanted. Raises ProviderError: model_not_found."""
-        ...
-
-    async def check(self, world: World, call: str, *, wait: float) -> Run | None:
-        """The run whose callID or id this is; None if there is none."""
-        ...
-
-    async def cancel(self, world: World, call: str) -> bool:
-        """Call a run off; False if there is none, or it is over."""
-        ...
-
-    def deploy(self, world: World, model_key: str, source: str, environment: Any) -> str:
-        """Build a source as a model, made if there is none of that key; the deployment's id."""
-        ...
-
-    def list(self, world: World) -> list[state.Row]:
-        """All models."""
-        ...
-
-    def create(self, world: World, name: str) -> state.Row:
-        """A new project."""
-        ...
-
-    def change(self, world: World, row: state.Row, changes: state.Row) -> state.Row:
-        """The project with other settings. Raises ProviderError: violation."""
-        ...
-
-    def log_lines(self, world: World, build: str) -> list[state.Row]:
-        """The log of a build so far: {"t": ISO time, "m": text}."""
-        ...
-
-
-@runtime_checkable
-class RunUrls(Protocol):
-    """What a runtime has beside, if it answers run URLs behind these endpoints. The local Banana does so itself."""
-
-    async def call(
-        self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None
-    ) -> Reply:
-        """Call a handler of an app directly; a call of the same request id may be that call again.
-
-        Raises ProviderError: no_replicas, busy, timed_out, failed, unavailable.
-        """
-        ...
 
 
 class InstantRuntime:
-    """Answers at once with a drawn picture, or as soon or late as the world's tasks are told to take.
+    """Answers at once with a drawn picture, or as soon or late as the world's tasks are set to.
 
-    `keeps_outputs` says whether outputs are stored with their run: pictures are not, they are drawn again, because the
-    same inputs give the same picture.
+    Args:
+        world: Keeps the state; a runtime is made for each call.
+
+    Attributes:
+        keeps_outputs: Whether outputs are stored with their run. Pictures are not: they are drawn again, because the
+            same inputs give the same picture.
     """
 
-    keeps_outputs = False
+    keeps_outputs: ClassVar[bool] = False
 
-    async def submit(self, world: World, model_key: str, inputs: Any, *, id: str | None, wait: float | None) -> Run:
-        """Begin a run; its row is written before anything is waited for. With None no outputs are shown."""
-        model = state.model(world, model_key)
-        now = world.clock.now()
-        tasks = world.tasks
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long start and run wait for their outputs."""
+        return state.setting(self._world, "hold_seconds")
+
+    @property
+    def long_poll_seconds(self) -> float:
+        """How long a check with longPoll waits."""
+        return state.setting(self._world, "long_poll_seconds")
+
+    def now(self) -> float:
+        """Return the world's time."""
+        return self._world.clock.now()
+
+    def new_id(self) -> str:
+        """Return a UUID drawn from the world's seed."""
+        return self._world.ids.uuid()
+
+    def account(self) -> BananaAccount:
+        """Return the world's account."""
+        row = state.account(self._world)
+        return BananaAccount(
+            id=row["id"],
+            team_id=row["teamId"],
+            team_name=row["teamName"],
+            email=row["email"],
+            plan=row["plan"],
+            created_at=row["createdAt"],
+            max_replicas=row["limits"]["maxReplicas"],
+            concurrent_builds=row["limits"]["concurrentBuilds"],
+            api_keys=len(self._world.credentials.get("banana", [])),
+        )
+
+    def projects(self) -> Sequence[BananaProject]:
+        """Return all projects, oldest first."""
+        return [_project(row) for row in state.models(self._world).values()]
+
+    def find_project(self, name: str) -> BananaProject | None:
+        """Return the project of that id, model key or slug."""
+        row = state.find_model(self._world, name)
+        return None if row is None else _project(row)
+
+    def find_model(self, key: str) -> BananaProject | None:
+        """Return the project of that model key."""
+        row = state.models(self._world).get(key)
+        return None if row is None else _project(row)
+
+    def create_project(self, name: str) -> BananaProject:
+        """Create a project whose id is its key too; names may repeat."""
+        key = self._world.ids.uuid()
+        return _project(state.add_model(self._world, key, name, id=key))
+
+    def change_project(self, project: BananaProject, changes: Mapping[str, int]) -> BananaProject:
+        """Change the settings, whatever their values."""
+        row = state.models(self._world)[project.model_key]
+        row.update({SETTINGS[name]: value for name, value in changes.items()})
+        return _project(row)
+
+    def deployments(self) -> Mapping[str, Sequence[BananaDeployment]]:
+        """Return the deployments of all projects, newest first, by model key."""
+        by_model = dict[str, list[BananaDeployment]]()
+        for id, row in reversed(state.deployments(self._world).items()):
+            by_model.setdefault(row["modelKey"], []).append(_deployment(id, row))
+        return by_model
+
+    def deploy(self, model_key: str, source: str, environment: Any) -> BananaDeployment:
+        """Queue a deployment, which is built on the world's clock."""
+        id = deploying.begin(self._world, model_key, source, environment)
+        return _deployment(id, state.deployments(self._world)[id])
+
+    def build_output(self, deployment: str) -> BuildOutput | None:
+        """Return what the pretended build has written."""
+        self._world.clock.run_due()
+        row = state.deployments(self._world).get(deployment)
+        if row is None:
+            return None
+        return BuildOutput(state.log_lines(self._world, deployment), row["status"] in ("live", "failed"))
+
+    def create_upload(self, project: BananaProject) -> str:
+        """Return a key, which is a credential of the world."""
+        key = f"{project.id}/{self._world.ids.hex(32)}.tar.gz"
+        state.uploads(self._world)[key] = {"project": project.id, "bytes": None}
+        self._world.admit(UPLOAD_KEY, key)
+        self._forget_uploads()
+        return key
+
+    def put_upload(self, key: str, content: bytes) -> None:
+        """Store an archive. Raises ProviderError: upload_refused."""
+        upload = state.uploads(self._world).get(key)
+        if upload is None:
+            raise ProviderError("upload_refused")
+        upload["bytes"] = len(content)
+        self._world.blobs[f"bananadev/{key}"] = content
+        self._forget_uploads()
+
+    def has_upload(self, key: str, project: BananaProject) -> bool:
+        """Return whether an archive of the project was stored under the key."""
+        upload = state.uploads(self._world).get(key)
+        return upload is not None and upload["bytes"] is not None and upload["project"] == project.id
+
+    def usage(self) -> Iterable[DailyUsage]:
+        """Return the usage of every day and model."""
+        for name, row in state.usage_rows(self._world).items():
+            day, _, key = name.partition(" ")
+            yield DailyUsage(
+                date.fromisoformat(day),
+                key,
+                row["runs"],
+                row["succeeded"],
+                row["failed"],
+                row["computeSeconds"],
+                row["coldStarts"],
+            )
+
+    async def submit(self, model_key: str, inputs: Any, *, id: str | None, wait: float | None) -> BananaRun:
+        """Begin a run; its row is written before anything is waited for.
+
+        Raises:
+            ProviderError: model_not_found.
+        """
+        world = self._world
+        model, now, tasks = state.model(world, model_key), world.clock.now(), world.tasks
         row: state.Row = {
             "callID": f"call_{world.ids.uuid()}",
             "id": id or world.ids.uuid(),
@@ -134,144 +204,146 @@ class InstantRuntime:
         if row["due"] is not None and not self.keeps_outputs:
             world.clock.after(tasks.seconds, state.RUN_DUE, call=row["callID"])
         if not row["polls"]:
-            await self._settle(world, row, wait or 0.0)
-        return await self._seen(world, row, outputs=wait is not None)
+            await self._settle(row, wait or 0.0)
+        return await self._run(row, outputs=wait is not None)
 
-    async def check(self, world: World, call: str, *, wait: float) -> Run | None:
-        """The run, a poll nearer to its end."""
-        row = state.find_run(world, call)
+    async def check(self, call: str, *, wait: float) -> BananaRun | None:
+        """Return the run, a poll nearer to its end."""
+        row = state.find_run(self._world, call)
         if row is None:
             return None
         if row["polls"] > 0:
             row["polls"] -= 1
         else:
-            await self._settle(world, row, wait)
-        return await self._seen(world, row)
-
-    async def cancel(self, world: World, call: str) -> bool:
-        """Call a run off."""
-        row = state.find_run(world, call)
-        if row is None or row["state"] != "running":
-            return False
-        row["error"] = "the run was cancelled"
-        state.end_run(world, row, "failed")
-        state.drop_work(world, row["callID"])
-        return True
-
-    def deploy(self, world: World, model_key: str, source: str, environment: Any) -> str:
-        """Put a deployment on its way through building and deploying, on the world's clock."""
-        return deploying.begin(world, model_key, source, environment)
-
-    def list(self, world: World) -> list[state.Row]:
-        """All models, oldest first."""
-        return list(state.models(world).values())
-
-    def create(self, world: World, name: str) -> state.Row:
-        """A project whose id is its key too; names may come twice."""
-        key = world.ids.uuid()
-        return state.add_model(world, key, name, id=key)
-
-    def change(self, world: World, row: state.Row, changes: state.Row) -> state.Row:
-        """Change the settings that are named, whatever their values."""
-        state.models_changed(world, row, changes)
-        return row
-
-    def log_lines(self, world: World, build: str) -> list[state.Row]:
-        """What the pretended build has said."""
-        return state.log_lines(world, build)
+            await self._settle(row, wait)
+        return await self._run(row)
 
     async def call(
-        self, world: World, project: state.Row, route: str, body: Any, raw: bytes, *, request_id: str | None = None
-    ) -> Reply:
-        """Answer as the app's handler would."""
-        at_work: dict[str, int] = world.live.setdefault("bananadev.at_work", {})
-        key = project["modelKey"]
-        if at_work.get(key, 0) >= project["maxReplicas"]:
+        self, project: BananaProject, route: str, body: Any, raw: bytes, *, request_id: str | None = None
+    ) -> ApiResponse:
+        """Answer as the app's handler would.
+
+        Raises:
+            ProviderError: no_replicas, busy, timed_out, failed.
+        """
+        world, key = self._world, project.model_key
+        running: dict[str, int] = world.live.setdefault("bananadev.at_work", {})
+        if running.get(key, 0) >= project.max_replicas:
             raise ProviderError("no_replicas")
         if state.setting(world, "busy"):
             raise ProviderError("busy")
-        at_work[key] = at_work.get(key, 0) + 1
+        running[key] = running.get(key, 0) + 1
         try:
-            reply = await self._handle(world, project, route, body, raw)
+            response = await self._handle(project, route, body, raw)
         finally:
-            at_work[key] -= 1
+            running[key] -= 1
+        row = state.model(world, key)
         if route != WARMUP:
-            cold = state.is_cold(world, project)
-            state.count_run(world, project["modelKey"], succeeded=reply.status < 400, seconds=0.0, cold=cold)
-        project["lastRun"] = world.clock.now()
-        return reply
+            succeeded = response.status < 400
+            state.count_run(world, key, succeeded=succeeded, seconds=0.0, cold=state.is_cold(world, row))
+        row["lastRun"] = world.clock.now()
+        return response
 
-    async def work(self, world: World, model_key: str, inputs: Any) -> Finished:
-        """The model's own work; off the event loop, because drawing takes milliseconds."""
+    async def work(self, model_key: str, inputs: Any) -> Finished:
+        """Do the model's work; off the event loop, because drawing takes milliseconds."""
         return Finished(await asyncio.to_thread(draw, model_key, inputs))
 
-    async def _handle(self, world: World, project: state.Row, route: str, body: Any, raw: bytes) -> Reply:
+    async def _handle(self, project: BananaProject, route: str, body: Any, raw: bytes) -> ApiResponse:
         if route == WARMUP:
-            return Reply(200, "application/json", {"warm": True})
-        if route not in state.setting(world, "routes"):
-            return Reply(404, "text/html; charset=utf-8", NO_HANDLER)
-        if failure := world.tasks.take_failure():
+            return ApiResponse({"warm": True})
+        if route not in state.setting(self._world, "routes"):
+            return ApiResponse(NO_HANDLER, 404, content_type="text/html; charset=utf-8")
+        if failure := self._world.tasks.take_failure():
             raise ProviderError("failed", failure)
-        await _take_time(world, project)
-        finished = await self.work(world, project["modelKey"], body)
-        return Reply(200, "application/json", finished.output)
+        await self._take_time(project)
+        finished = await self.work(project.model_key, body)
+        return ApiResponse(finished.output, content_type=JSON)
 
-    async def _settle(self, world: World, row: state.Row, wait: float) -> None:
+    async def _take_time(self, project: BananaProject) -> None:
+        """Wait as long as the world's tasks take; a call that outlives the project's inferenceTimeout is a 504."""
+        world, limit = self._world, project.inference_timeout
+        if world.tasks.mode != "after_seconds":
+            return
+        seconds = min(world.tasks.seconds, limit)
+        await self._wait_until(world.clock.now() + seconds, seconds / world.clock.speed)
+        if world.tasks.seconds > limit:
+            raise ProviderError("timed_out")
+
+    async def _settle(self, row: state.Row, wait: float) -> None:
         """Finish the run if it is due by now, or within the wait."""
         if row["state"] != "running":
             return
-        if row["due"] is not None and not await _wait_until(world, row["due"], wait):
+        if row["due"] is not None and not await self._wait_until(row["due"], wait):
             return
-        if row["state"] != "running" or state.runs(world).get(row["callID"]) is not row:
-            return  # somebody else waited too, or the world began anew
+        if row["state"] != "running" or state.runs(self._world).get(row["callID"]) is not row:
+            return  # another caller waited too, or the world was reset
         if row["error"] is not None:
-            state.end_run(world, row, "failed")
+            state.end_run(self._world, row, "failed")
             return
-        await self._finish(world, row, wait)
+        await self._finish(row, wait)
 
-    async def _finish(self, world: World, row: state.Row, wait: float) -> None:
-        """Do the work, if it takes no longer than the wait; drawing is put off until somebody asks."""
-        state.end_run(world, row, "succeeded")
+    async def _finish(self, row: state.Row, wait: float) -> None:
+        """Do the work, if it takes no longer than the wait; drawing is put off until its output is read."""
+        state.end_run(self._world, row, "succeeded")
 
-    async def _seen(self, world: World, row: state.Row, *, outputs: bool = True) -> Run:
+    async def _run(self, row: state.Row, *, outputs: bool = True) -> BananaRun:
         output = None
         if outputs and row["state"] == "succeeded":
-            output = row["output"] if "output" in row else await self._again(world, row)
+            output = row["output"] if "output" in row else (await self.work(row["modelKey"], row["inputs"])).output
         error = row["error"] if row["state"] == "failed" else None
-        return Run(row["callID"], row["id"], row["modelKey"], row["created"], row["state"], output, error)
+        return BananaRun(row["callID"], row["id"], row["modelKey"], row["created"], row["state"], output, error)
 
-    async def _again(self, world: World, row: state.Row) -> Any:
-        return (await self.work(world, row["modelKey"], row["inputs"])).output
+    async def _wait_until(self, due: float, wait: float) -> bool:
+        """Wait until a moment of the world's clock, for `wait` real seconds at most; return whether it has come.
 
+        A virtual clock is never waited for. A real one may be moved meanwhile, and so is looked at again and again.
+        """
+        clock, until = self._world.clock, time.monotonic() + wait
+        while (left := due - clock.now()) > 0:
+            seconds = until - time.monotonic()
+            if clock.virtual or seconds <= 0 or self._world.clock is not clock:
+                return False
+            await asyncio.sleep(min(seconds, left / clock.speed, LOOK))
+        return True
 
-WARMUP = "/_k/warmup"
-LOOK = 0.05  # seconds between two looks at a clock
-NO_HANDLER = (
-    b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n"
-    b"<p>The requested URL was not found on the server. If you entered the URL manually please check your spelling "
-    b"and try again.</p>\n"
-)
-
-
-async def _wait_until(world: World, due: float, wait: float) -> bool:
-    """Whether it is due, after waiting for it where time runs by itself. A virtual clock is never waited for.
-
-    A real one may be moved meanwhile, and so is looked at again and again.
-    """
-    clock, until = world.clock, time.monotonic() + wait
-    while (left := due - clock.now()) > 0:
-        seconds = until - time.monotonic()
-        if clock.virtual or seconds <= 0 or world.clock is not clock:
-            return False
-        await asyncio.sleep(min(seconds, left / clock.speed, LOOK))
-    return True
+    def _forget_uploads(self) -> None:
+        uploads = state.uploads(self._world)
+        for key in expired_uploads({key: upload["bytes"] or 0 for key, upload in uploads.items()}):
+            del uploads[key]
+            self._world.blobs.pop(f"bananadev/{key}", None)
+            self._world.expel(UPLOAD_KEY, key)
 
 
-async def _take_time(world: World, project: state.Row) -> None:
-    """As long as the world's tasks take; a call that outlives the project's inferenceTimeout is a 504."""
-    if world.tasks.mode != "after_seconds":
-        return
-    seconds, most = world.tasks.seconds, project["inferenceTimeout"]
-    await _wait_until(world, world.clock.now() + min(seconds, most), min(seconds, most) / world.clock.speed)
-    if seconds > most:
-        raise ProviderError("timed_out")
+RuntimeFactory = Callable[[World], InstantRuntime]
+
+SETTINGS = {
+    "min_replicas": "minReplicas",
+    "max_replicas": "maxReplicas",
+    "inference_timeout": "inferenceTimeout",
+    "idle_timeout": "idleTimeout",
+}
+
+
+def _project(row: state.Row) -> BananaProject:
+    return BananaProject(
+        id=row["id"],
+        team_id=row["teamId"],
+        model_key=row["modelKey"],
+        name=row["name"],
+        slug=row["slug"],
+        created_at=row["createdAt"],
+        **{attribute: row[name] for attribute, name in SETTINGS.items()},
+    )
+
+
+def _deployment(id: str, row: state.Row) -> BananaDeployment:
+    return BananaDeployment(
+        id,
+        row["modelKey"],
+        row["status"],
+        row["source"],
+        row["environment"],
+        row["createdAt"],
+        row.get("finishedAt"),
+        row.get("message"),
+    )

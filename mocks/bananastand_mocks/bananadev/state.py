@@ -1,4 +1,4 @@
-"""What Banana keeps in a world: account, models with their deployments, runs, usage, uploads. Knows no HTTP.
+"""What Banana keeps in a world: account, models with their deployments, runs, usage, uploads.
 
 A model is a project of Banana's own API: the same row, seen with the words of either.
 """
@@ -36,10 +36,10 @@ __all__ = [
     "log_lines",
     "model",
     "models",
-    "models_changed",
     "run_is_due",
     "runs",
     "setting",
+    "uploads",
     "usage_rows",
     "work",
 ]
@@ -115,6 +115,11 @@ def runs(world: World) -> dict[str, Row]:
 def usage_rows(world: World) -> dict[str, Row]:
     """What was run, by day and modelKey: `2026-01-31 value`."""
     return world.table("bananadev.usage")
+
+
+def uploads(world: World) -> dict[str, Row]:
+    """Return the uploads by key: {"project": id, "bytes": int or None}."""
+    return world.table("bananadev.uploads")
 
 
 def log_lines(world: World, build: str) -> list[Row]:
@@ -241,11 +246,6 @@ def is_cold(world: World, model: Row) -> bool:
     if model["minReplicas"] > 0:
         return False
     return model["lastRun"] is None or world.clock.now() - model["lastRun"] > model["idleTimeout"]
-
-
-def models_changed(world: World, row: Row, changes: Row) -> None:
-    """Change settings of a model; unknown names are left alone."""
-    row.update({name: value for name, value in changes.items() if name in PROJECT})
 
 
 def setting(world: World, name: str) -> Any:

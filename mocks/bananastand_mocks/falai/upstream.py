@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.response import ApiResponse
 
@@ -22,6 +24,7 @@ class FalAIUpstream(Upstream):
     id = "falai"
     title = "fal.ai"
     description = "Models, prices, usage, analytics, compute instances and batches of requests"
+    contract_file = Path(__file__).parents[1] / "lowcodeapi" / "falai.yaml"
     headers = HEADERS
     credential = KEY
     endpoints = ENDPOINTS

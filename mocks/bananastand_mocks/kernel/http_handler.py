@@ -13,11 +13,13 @@ import logging
 from types import CoroutineType
 from typing import Any
 
-from bananastand.asgi.bodies import BodyReservation, BodyTooLarge, BudgetExceeded, ClientDisconnected, read_body
-from bananastand.contracts.errors import Problem, ProviderError, Violation
-from bananastand.contracts.json_body import MalformedJson, TooDeep, dump, parse
+from bananastand.asgi.bodies import ClientDisconnected
+from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.parameters import parse_query
-from bananastand.contracts.response import ApiResponse
+from bananastand.contracts.request import check_request, parse_body
+from bananastand.contracts.request_body import read_request_body
+from bananastand.contracts.response import ApiResponse, encode
+from bananastand.contracts.response_headers import RETRY_AFTER, add_refusal_headers, preflight_headers, response_headers
 
 from .call import ApiCall
 from .delivery import Receive, Send, deliver, deliver_stream
@@ -26,16 +28,12 @@ from .errors import ContractBreach
 from .http_request import HttpRequest
 from .provider import Provider
 from .recording import record
-from .response_headers import RETRY_AFTER, preflight_headers, response_headers
 from .world import World
 from .worlds import Worlds
 
 __all__ = ["HttpHandler"]
 
 log = logging.getLogger("bananastand_mocks")
-
-RETRY_SECONDS = 5  # after which a client may send again what found no memory
-DRAIN = 32 * 2**20  # bytes of a body that is too large; after them the connection is closed
 
 
 class HttpHandler:
@@ -57,7 +55,7 @@ class HttpHandler:
         provider, call = self.provider, None
         request = HttpRequest(scope, self.worlds.default)
         if request.is_preflight:
-            await deliver(send, 204, preflight_headers(provider, request), b"")
+            await deliver(send, 204, preflight_headers(request.headers, cors=provider.cors), b"")
             return
         try:
             with self.worlds.bodies.reserve() as reservation:
@@ -66,14 +64,16 @@ class HttpHandler:
                     try:
                         call = self._find_operation(request)
                     finally:  # a body without an operation is read too, for the journal
-                        request.body = await self._read_body(receive, request, reservation)
+                        request.body = await read_request_body(
+                            receive, request.method, request.headers, provider.max_body, reservation
+                        )
                     call.raw = request.body
                     if provider.parse_first:
-                        self._parse_body(call)
+                        parse_body(call, objects_only=provider.objects_only)
                     self._authenticate(call, request.pinned)
                     call.faults = call.world.faults.strike(call.operation.id)
                     if not provider.parse_first:
-                        self._parse_body(call)
+                        parse_body(call, objects_only=provider.objects_only)
                     self._run_due_events(call.world)
                     self._count_against_limit(call)
                     self._raise_status_fault(call)
@@ -86,7 +86,7 @@ class HttpHandler:
             response = self._fail(call, error)
         response, content = self._complete(call, response)
         record(provider.name, request, call, response, content)
-        headers = response_headers(provider, request, response, content)
+        headers = response_headers(response, content, request.headers, json_type=provider.json_type, cors=provider.cors)
         faults = call.faults if call is not None else ()
         if response.pieces is not None:
             await deliver_stream(send, receive, response.status, headers, response.pieces, faults)
@@ -106,7 +106,7 @@ class HttpHandler:
         """
         if provoked and not call.operation.names(response.status):
             return
-        difference = call.operation.check_answer(response)
+        difference = call.operation.check_response(response)
         if difference is None:
             return
         message = f"{self.provider.name} {call.operation.id}: {difference}"
@@ -129,35 +129,6 @@ class HttpHandler:
             origin=request.origin,
             root=request.root,
         )
-
-    async def _read_body(self, receive: Receive, request: HttpRequest, reservation: BodyReservation) -> bytes:
-        if not request.may_have_body:
-            return b""
-        try:
-            return await read_body(receive, self.provider.max_body, reservation, drain=DRAIN)
-        except BodyTooLarge:
-            raise ProviderError("too_large", "request entity too large", limit=self.provider.max_body) from None
-        except BudgetExceeded:
-            message = "too much is being sent: try again later"
-            raise ProviderError("fault", message, status=503, retry_after=RETRY_SECONDS) from None
-
-    def _parse_body(self, call: ApiCall) -> None:
-        if not call.operation.takes_json or _is_other_type(call):
-            return
-        if not call.raw:
-            call.body = None if call.operation.body_required else {}
-            return
-        if "json" not in call.headers.get("content-type", "json"):
-            call.body = {}  # what Express's and Flask's parsers leave where they do not parse
-            return
-        try:
-            call.body = parse(call.raw)
-        except TooDeep as error:
-            raise ProviderError("too_deep", str(error)) from None
-        except MalformedJson as error:
-            raise ProviderError("malformed_json", str(error)) from None
-        if self.provider.objects_only and not isinstance(call.body, dict | list):
-            raise ProviderError("malformed_json", "Unexpected token: an object or an array is expected")
 
     def _authenticate(self, call: ApiCall, pinned: World | None) -> None:
         """Put the call into the world that its credential opens; one without a credential stays where it is."""
@@ -191,7 +162,7 @@ class HttpHandler:
     async def _answer(self, call: ApiCall) -> ApiResponse:
         """Check the call against the contract and let its endpoint answer."""
         self.provider.prepare(call)
-        _check_request(call)
+        check_request(call)
         result = self._endpoints[call.operation.id](call)
         if isinstance(result, CoroutineType):
             result = await result
@@ -225,10 +196,7 @@ class HttpHandler:
             response = self.provider.failure(call, problem)
         except Exception as error:
             return self._fail(call, error)
-        if (seconds := problem.details.get("retry_after")) is not None:
-            response.headers = {**response.headers, RETRY_AFTER: str(seconds)}
-        if response.status == 405 and (allowed := problem.details.get("allowed")):
-            response.headers = {**response.headers, "allow": ", ".join(allowed)}
+        add_refusal_headers(response, problem)
         return response
 
     def _fail(self, call: ApiCall | None, error: Exception) -> ApiResponse:
@@ -251,42 +219,12 @@ class HttpHandler:
                     response.headers = {**self.provider.limit_headers(call.allowance), **response.headers}
                 # Any operation may ask the client to retry later, even where its contract does not name that status.
                 self.check_response(call, response, provoked=bool(call.faults) or RETRY_AFTER in response.headers)
-            content = _encode(response)
+            content = encode(response)
             if call is not None and self.worlds.keep is not None:
                 self.worlds.keep(call.world)
         except ContractBreach:
             raise
         except Exception as error:
             response = self._fail(call, error)
-            content = _encode(response)
+            content = encode(response)
         return response, content
-
-
-def _check_request(call: ApiCall) -> None:
-    """Read the call's parameters as the contract types them, and hold them and the body to the contract."""
-    operation = call.operation
-    violations: list[Violation] = []
-    call.parameters.update(operation.path.read(call.path, violations))
-    call.parameters.update(operation.query.read(call.query, violations))
-    call.parameters.update(operation.headers.read(call.headers, violations))
-    if operation.takes_json and not _is_other_type(call):
-        if call.body is None and operation.body_required:
-            violations.append(Violation("body", "", "required", "a body is required"))
-        else:
-            operation.check_body(call.body, violations)
-    if violations:
-        error = ProviderError("violation", violations[0].message)
-        error.problem = Problem("violation", violations[0].message, tuple(violations))
-        raise error
-
-
-def _is_other_type(call: ApiCall) -> bool:
-    """Whether the body has a type other than JSON that the contract names; the endpoint reads its bytes."""
-    media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return bool(call.raw) and media_type in call.operation.body_types and "json" not in media_type
-
-
-def _encode(response: ApiResponse) -> bytes:
-    if response.body is None:
-        return b""
-    return response.body if isinstance(response.body, bytes) else dump(response.body)

@@ -45,10 +45,3 @@ class HttpRequest:
     def is_preflight(self) -> bool:
         """Whether a browser asks for permission to send another request."""
         return self.method == "OPTIONS" and "access-control-request-method" in self.headers
-
-    @property
-    def may_have_body(self) -> bool:
-        """Whether a body can follow; a GET has one only where its headers announce it."""
-        if self.method not in ("GET", "HEAD"):
-            return True
-        return "content-length" in self.headers or "transfer-encoding" in self.headers

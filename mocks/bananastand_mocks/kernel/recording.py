@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bananastand.contracts.parameters import parse_query
+from bananastand.contracts.redaction import hide, redact, redact_text
 from bananastand.contracts.response import ApiResponse
 
 from .call import ApiCall
 from .http_request import HttpRequest
-from .redaction import hide, redact, redact_text
 
 __all__ = ["record"]
 

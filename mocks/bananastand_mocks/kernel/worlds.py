@@ -20,6 +20,7 @@ from .world_schema import check_world
 __all__ = ["DEFAULT", "OTHER", "Kind", "WorldFiller", "Worlds"]
 
 DEFAULT, OTHER = "default", "other"
+BODY_MEMORY = 256 * 2**20  # bytes that the bodies of all unanswered requests may hold together
 
 
 class WorldFiller(Protocol):
@@ -53,8 +54,6 @@ class Worlds:
         speed: How many times faster than real time its real clock runs.
         journal: Bytes that each world's journal may hold.
         keys: Secrets that replace the well-known ones, by kind.
-        lookup: Whether a secret of a kind is valid; where given, all valid secrets open the default world.
-        body_memory: Bytes that the bodies of all unanswered requests may hold together.
     """
 
     def __init__(
@@ -67,11 +66,9 @@ class Worlds:
         speed: float = 1.0,
         journal: int = BUDGET,
         keys: Mapping[str, str] | None = None,
-        lookup: Callable[[str, str], bool] | None = None,
-        body_memory: int = 256 * 2**20,
     ) -> None:
-        self._providers, self._lookup = providers, lookup
-        self.bodies = BodyBudget(body_memory)
+        self._providers = providers
+        self.bodies = BodyBudget(BODY_MEMORY)
         self._events: dict[str, EventHandler] = {
             name: handler for provider in providers for name, handler in provider.events.items()
         }
@@ -81,11 +78,11 @@ class Worlds:
         self.keep: Callable[[World], None] | None = None  # writes a world to the state file, where there is one
         self.forget: Callable[[World], None] | None = None
         credentials = [credential for provider in providers for credential in provider.credentials]
-        well_known = {known.kind: [known.well_known] if lookup is None else [] for known in credentials}
+        well_known = {known.kind: [known.well_known] for known in credentials}
         own = {name: [key] for name, key in (keys or {}).items()}
         self.default = self._build(DEFAULT, kind, seed, virtual, speed, {**well_known, **own})
         others = {credential.kind: [credential.other] for credential in credentials if credential.other}
-        if others and not own and lookup is None:
+        if others and not own:
             self._build(OTHER, kind, seed, virtual, speed, {**self._minted(), **others})
 
     def create(
@@ -112,8 +109,6 @@ class Worlds:
 
         Secrets are compared by digest, so that the time of a comparison reveals nothing.
         """
-        if self._lookup is not None and self._lookup(kind, secret):
-            return self.default
         return self._by_secret.get(_digest(kind, secret))
 
     def reset(self, world: World, *, kind: Kind | None = None, seed: int | None = None) -> None:

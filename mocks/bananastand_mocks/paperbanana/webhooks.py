@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from bananastand import outbound
+from bananastand.contracts.redaction import redact_text
 
 from ..kernel.background import BackgroundJob, WorkerThreads
-from ..kernel.redaction import redact_text
 from ..kernel.world import World
 from . import state
 from .health import VERSION

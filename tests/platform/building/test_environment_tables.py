@@ -156,7 +156,8 @@ def test_an_h100_needs_torch_2_with_cuda_11_8() -> None:
 def test_lines_that_choose_a_python(line: str, version: str | None) -> None:
     found = of_lines([(7, line)])
     assert (None if found is None else found.version) == version
-    assert found is None or (found.reason, found.exact) == ("Dockerfile line 7", True)
+    if found is not None:
+        assert (found.reason, found.exact) == ("Dockerfile line 7", True)
 
 
 def test_the_last_line_decides_and_arguments_have_their_values() -> None:

@@ -94,7 +94,9 @@ def link_sources(tmp_path: Path, target: str) -> list[str]:
 @pytest.mark.parametrize("target", ["sub/weights.txt", "sub", "./sub/../sub/weights.txt", "missing.txt"])
 def test_a_link_within_a_source_is_taken_whichever_way_the_source_comes(target: str, tmp_path: Path) -> None:
     settings = BuildSettings(cache=tmp_path / "cache", roots=(tmp_path,))
-    for number, source in enumerate(link_sources(tmp_path, target)):
+    sources = link_sources(tmp_path, target)
+    assert len(sources) == 3
+    for number, source in enumerate(sources):
         into = tmp_path / f"into{number}"
         asyncio.run(fetch(source, into, settings=settings, log=lambda line: None))
         assert os.readlink(into / "link") == target, source
@@ -106,7 +108,9 @@ def test_a_link_within_a_source_is_taken_whichever_way_the_source_comes(target: 
 def test_a_link_out_of_a_source_is_refused_whichever_way_the_source_comes(target: str, tmp_path: Path) -> None:
     settings = BuildSettings(cache=tmp_path / "cache", roots=(tmp_path,))
     (tmp_path / "outside").write_text("secret")
-    for number, source in enumerate(link_sources(tmp_path, target)):
+    sources = link_sources(tmp_path, target)
+    assert len(sources) == 3
+    for number, source in enumerate(sources):
         with pytest.raises(SourceRefused, match="is a link to "):
             asyncio.run(fetch(source, tmp_path / f"into{number}", settings=settings, log=lambda line: None))
 

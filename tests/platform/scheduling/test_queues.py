@@ -275,7 +275,8 @@ def test_conda_is_read_for_its_python_and_packages(bench: Bench) -> None:
     assert launch.command == ("python", "app.py")
     assert f"read as Python {PYTHON}; peel==1.0.*, stone==1.0, ffmpeg; left out: cudatoolkit" in bench.log
     assert "needs these Debian packages: ffmpeg" in bench.log
-    assert not (Path.home() / ".bashrc").exists() or "ldm" not in (Path.home() / ".bashrc").read_text()
+    if (Path.home() / ".bashrc").exists():
+        assert "ldm" not in (Path.home() / ".bashrc").read_text()
 
 
 def test_an_environment_file_that_is_missing_is_named(bench: Bench) -> None:

@@ -1,0 +1,227 @@
+"""Runs the platform for `bananastand up`: its data directory, its application, one uvicorn for all its ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from rich.console import Console
+
+from bananastand.asgi.connection_limiter import ConnectionLimiter
+from bananastand.asgi.limits import ConnectionLimits
+from bananastand.asgi.listening import listen
+from bananastand.asgi.protocol import ServerConfig
+from bananastand.platform.building.builder import passed_secrets, source_builder
+from bananastand.platform.building.deployer import Builder
+from bananastand.platform.errors import PlatformError
+from bananastand.platform.http.certificates import ServerTls
+from bananastand.platform.http.dialects import RESERVED
+from bananastand.platform.http.forward_proxy import ForwardProxy
+from bananastand.platform.http.node_hook import node_options, write_node_hook
+from bananastand.platform.platform import Platform
+from bananastand.platform.replicas.start_command import MARK
+from bananastand.platform.settings import Settings, cards, default_data
+from bananastand.platform.store.private_files import UMASK, protect_memory
+
+from ._platform_application import platform_application
+from ._platform_options import LOOPBACK, Options
+from ._platform_welcome import print_welcome
+
+__all__ = ["Options", "run"]
+
+
+def run(options: Options, builder: Builder | None = None, **changed: Any) -> int:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        options: The command line's.
+        builder: Builds apps; None for the one that the options name.
+        changed: Settings that have no option.
+
+    Returns:
+        The exit status.
+    """
+    os.umask(UMASK)
+    protect_memory()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    data = (options.data or default_data()).expanduser().resolve()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        secrets = passed_secrets(data, options.passed)
+    except PlatformError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 1
+    settings = Settings(
+        data=data,
+        secrets=secrets,
+        gpus=cards(),
+        memory_mb=options.memory_mb,
+        max_connections=options.max_connections,
+        queue_length=options.queue,
+        queue_bytes=options.queue_mb * 2**20,
+        build_timeout=options.build_timeout,
+        start_timeout=options.start_timeout,
+        processes=options.processes,
+        disk_budget=options.disk_gb * 2**30 if options.disk_gb is not None else None,
+        isolation=options.isolation,
+        network=options.network == "machine",
+    )
+    settings = replace(settings, **changed)
+    try:
+        sockets = [listen(options.host, options.port), *(listen(LOOPBACK, port) for port, _ in options.fronts)]
+        proxy = listen(LOOPBACK, options.proxy) if options.proxy is not None else None
+    except OSError as error:
+        advice = _another_port(options, error)
+        message = f"error: cannot listen on {error.filename}: {error.strerror}; {advice}"
+        console.print(message, style="red", markup=False)
+        return 1
+    try:
+        roots = options.roots or (Path.home(), Path.cwd())
+        builder = builder or source_builder(settings.data, roots, options.isolation)
+        _runner()(_serve(options, settings, builder, sockets, proxy, console))
+    except KeyboardInterrupt:
+        return 130
+    except PlatformError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 1
+    finally:
+        for listener in (*sockets, *((proxy,) if proxy is not None else ())):
+            listener.close()
+    return 0
+
+
+async def _serve(
+    options: Options,
+    settings: Settings,
+    builder: Builder,
+    sockets: list[socket.socket],
+    proxy: socket.socket | None,
+    console: Console,
+) -> None:
+    platform = Platform(settings, builder)
+    os.environ[MARK] = platform.store.id  # processes of builds are orphans too, once this process is killed
+    try:
+        for line in await platform.start():
+            console.print(line)
+        url = f"http://{_local_name(options.host)}:{sockets[0].getsockname()[1]}"
+        projects = [name for _, name in options.fronts]
+        fronts = {listener.getsockname()[1]: project for listener, project in zip(sockets[1:], projects, strict=True)}
+        secure = listen(LOOPBACK, 0) if proxy is not None else None
+        app, dialect = platform_application(
+            platform, options, fronts, url, [secure.getsockname()[1]] if secure is not None else []
+        )
+        print_welcome(console, platform, url, fronts, options.mocks)
+        limiter = ConnectionLimiter(
+            ConnectionLimits(connections=settings.max_connections), name="the platform", raise_files=True
+        )
+        config = ServerConfig(
+            app, limiter=limiter, dialect=dialect, reserved=RESERVED, lifespan="off", ws_max_size=settings.max_message
+        )
+        server = _Server(config, platform)
+        if proxy is None or secure is None:
+            await server.serve(sockets)
+        else:
+            async with _proxy(proxy, sockets[0], secure, options, settings, console, limiter):
+                await server.serve([*sockets, secure])
+        console.print("stopping")
+    finally:
+        await platform.close()
+
+
+@contextlib.asynccontextmanager
+async def _proxy(
+    listener: socket.socket,
+    plain: socket.socket,
+    secure: socket.socket,
+    options: Options,
+    settings: Settings,
+    console: Console,
+    limiter: ConnectionLimiter,
+) -> AsyncGenerator[None]:
+    """Serve the forward proxy, and print the variables that lead programs to it."""
+    tls = ServerTls(settings.data / "proxy", lambda line: console.print(line, markup=False))
+    http, port = (_local_name(options.host).strip("[]"), plain.getsockname()[1]), listener.getsockname()[1]
+    # Each connection through the proxy opens two more behind it.
+    limits = ConnectionLimits(connections=max(16, limiter.max_connections // 4), reserve=0)
+    proxy = ForwardProxy(
+        http, (LOOPBACK, secure.getsockname()[1]), tls.context, ConnectionLimiter(limits, name="the forward proxy")
+    )
+    hook = write_node_hook(settings.data / "proxy", http, (LOOPBACK, port))
+    proxy.start(listener)
+    address, authority = f"http://{LOOPBACK}:{port}", tls.authority
+    console.print("  Banana's own names, for programs that have them built in:")
+    for name, value in (
+        *((name, address) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")),
+        ("SSL_CERT_FILE", authority.bundle),
+        ("REQUESTS_CA_BUNDLE", authority.bundle),
+        ("NODE_EXTRA_CA_CERTS", authority.certificate),
+    ):
+        console.print(f"    export {name}={shlex.quote(str(value))}", markup=False)
+    more = '"${NODE_OPTIONS:+ $NODE_OPTIONS}"'
+    console.print(f"    export NODE_OPTIONS={shlex.quote(node_options(hook))}{more}", markup=False)
+    try:
+        yield
+    finally:
+        await proxy.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that releases waiting callers on a signal, so that it need not wait for them."""
+
+    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
+        super().__init__(config)
+        self._platform = platform
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Release waiting callers, and stop."""
+        self._platform.release_waiters()
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Handle signals on the event loop; replicas have sessions of their own and receive none of them."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def _another_port(options: Options, error: OSError) -> str:
+    """The command that takes the next port instead of the one in use."""
+    port = int(str(error.filename).rpartition(":")[2])
+    fronts = dict(options.fronts)
+    if port != options.port and port in fronts:
+        return f"take another: bananastand up --front {port + 1}={fronts[port]}"
+    return f"take another: bananastand up --port {port + 1}"
+
+
+def _runner() -> Any:
+    """Return uvloop's `run` where it is installed, else asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+def _local_name(host: str) -> str:
+    """The host as this machine's own commands write it in a URL."""
+    if host in ("0.0.0.0", "::"):
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host
