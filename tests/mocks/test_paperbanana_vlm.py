@@ -175,8 +175,8 @@ def test_what_goes_wrong_with_the_brain_fails_the_task(
 
 
 def test_a_brain_that_takes_too_long_fails_the_task(httpserver: HTTPServer):
-    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: time.sleep(0.3) or Response())
-    vlm = OpenAIVlm({"": httpserver.url_for("/v1")}, timeout=0.05)
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: time.sleep(2) or Response())
+    vlm = OpenAIVlm({"": httpserver.url_for("/v1")}, timeout=0.5)
     send = InProcess(PaperBananaProvider(vlm=vlm), kind="empty")
     assert task(send, submit(send, "generate", **DIAGRAM))["error"] == "the VLM does not answer: ReadTimeout"
 
