@@ -6,6 +6,7 @@ The clock starts at 2026-01-01T00:00:00Z.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -74,6 +75,59 @@ def test_a_run_is_counted_when_it_is_due_even_if_nobody_checks_it(call: GatewayC
     assert "no memory" in answer.json()["message"]
 
 
+def test_usage_of_one_cold_run(call: GatewayCaller) -> None:
+    call.world.tasks.finish_after_seconds(2)
+    call.result("POST", "/v1/start", RUN)
+    call.world.clock.advance(2)
+
+    counts = {"runs": 1, "succeeded": 1, "failed": 0, "computeSeconds": 2.0}
+    assert call.result("GET", "/v1/usage") == {
+        "startDate": "2025-12-03",
+        "endDate": "2026-01-01",
+        "summary": {**counts, "coldStarts": 1},
+        "daily": [{"date": "2026-01-01", **counts}],
+        "models": [{"modelKey": "value", "runs": 1, "computeSeconds": 2.0}],
+    }
+
+
+@pytest.mark.parametrize(("id", "kept"), [("mine", True), ("", False), (5, False)])
+def test_a_refused_run_keeps_the_callers_id_if_it_is_text(id: Any, kept: bool, banana: InProcess) -> None:
+    body = {"apiKey": "wrong", "modelKey": "m", "modelInputs": {}, "id": id}
+
+    refused = banana("POST", "/start/v4", json=body).json()
+
+    assert refused["message"] == "error: Invalid API key"
+    assert (refused["id"] == id) is kept
+    assert isinstance(refused["id"], str)
+    assert len(refused["id"]) > 0
+
+
+def test_a_provoked_error_of_the_queue_has_its_own_status(banana: InProcess) -> None:
+    banana.world.faults.next_calls(1, "status", status=500)
+
+    response = banana("POST", "/start/v4", json={"apiKey": KEY, "modelKey": "m", "modelInputs": {}})
+
+    assert (response.status_code, response.json()) == (500, {"message": "error: Internal server error"})
+
+
+def test_a_body_nested_deeper_than_a_hundred_levels_is_refused(banana: InProcess) -> None:
+    def create(levels: int) -> httpx2.Response:
+        content = b'{"name": "a", "more": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+        return banana("POST", "/v1/projects", content=content, headers={"content-type": "application/json"})
+
+    refused = create(101)
+
+    assert create(100).status_code == 200
+    assert (refused.status_code, refused.json()) == (400, {"message": "nested deeper than 100 levels"})
+
+
+def test_a_new_project_has_the_default_settings(banana: InProcess) -> None:
+    project = banana("GET", f"/v1/projects/{create_project(banana)}").json()
+
+    settings = {"minReplicas": 0, "maxReplicas": 3, "inferenceTimeout": 300, "idleTimeout": 30}
+    assert {name: project[name] for name in settings} == settings
+
+
 def test_the_days_and_the_models_of_usage_add_up(call: GatewayCaller) -> None:
     for _ in range(2):
         call.result("POST", "/v1/run", RUN)
@@ -107,7 +161,7 @@ def test_a_busy_app_answers_423_and_an_unknown_route_404(banana: InProcess) -> N
 @pytest.mark.parametrize(("status", "failed"), [(399, 0), (400, 1)])
 def test_a_forwarded_call_counts_as_failed_from_status_400(status: int, failed: int, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/").respond_with_json({}, status=status)
-    with start("bananadev", "banana-native", runtime=HttpRuntime(httpserver.url_for(""))) as server:
+    with start("bananadev", "banana-native", runtime=partial(HttpRuntime, url=httpserver.url_for(""))) as server:
         own, gateway = server.endpoint("banana-native"), server.endpoint("bananadev")
         headers = {"x-banana-api-key": own.key}
         project = httpx2.get(f"{own.base_url}/v1/projects", headers=headers).json()["results"][0]["id"]

@@ -25,6 +25,9 @@ __all__ = ["Source", "mutants", "sources", "watch"]
 
 ROOT = Path(__file__).resolve().parents[2]
 MOCKS, CLIENTS = ROOT / "mocks" / "bananastand_mocks", ROOT / "bananastand" / "clients"
+BANANA_API = (
+    ROOT / "bananastand" / "banana_api"
+)  # the operations of Banana's API, which the mock and the platform serve
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -45,7 +48,7 @@ class Source:
 
     def __init__(self, path: Path, provider: str, side: str, *, texts: bool, calls: bool) -> None:
         self.path, self.provider, self.side, self.texts, self.calls = path, provider, side, texts, calls
-        parts = path.relative_to(MOCKS.parent if side == "mock" else ROOT).with_suffix("").parts
+        parts = path.relative_to(MOCKS.parent if path.is_relative_to(MOCKS) else ROOT).with_suffix("").parts
         self.name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         self.label = "/".join(parts[2:] if side == "client" else parts[1:])
         self.text = path.read_text(encoding="utf-8")
@@ -98,6 +101,8 @@ def sources() -> list[Source]:
         for path in sorted((MOCKS / folder).glob("*.py")):
             if path.name not in ELSEWHERE:
                 found.append(Source(path, provider, "mock", texts=path.name in TEXTUAL, calls=False))
+    for path in sorted(BANANA_API.glob("*.py")):
+        found.append(Source(path, "banana-native", "mock", texts=path.name in TEXTUAL, calls=False))
     found += [Source(MOCKS / "kernel" / "limits.py", "gobananas", "mock", texts=False, calls=False)]
     for folder, provider in CALLED.items():
         for path in sorted((CLIENTS / folder).glob("*.py")):
