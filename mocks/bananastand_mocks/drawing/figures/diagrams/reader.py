@@ -1,6 +1,6 @@
 """Reads a method's description into boxes and arrows: lists, chains of arrows, and plain English sentences.
 
-A Reader takes in one unit of text after the other. It remembers the boxes by their names, and where the flow stands. It
+A reader takes in one unit of text after the other. It remembers the boxes by their names, and where the flow stands. It
 leaves out what it cannot make sense of.
 """
 
@@ -42,7 +42,7 @@ def read(source_context: str, caption: str) -> Graph:
     Raises:
         FigureError: There is no word in either.
     """
-    reader = Reader()
+    reader = _Reader()
     text = units(source_context)
     for unit in text:
         reader.read_unit(unit)
@@ -68,7 +68,7 @@ def read(source_context: str, caption: str) -> Graph:
     return open_architecture(pruned(reader.graph))
 
 
-class Reader:
+class _Reader:
     """Collects boxes and arrows; `flow` are the boxes at which the description has arrived."""
 
     def __init__(self) -> None:
