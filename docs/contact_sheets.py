@@ -22,7 +22,7 @@ from PIL import Image
 
 import bananastand_mocks
 
-__all__ = ["DIAGRAMS", "PICTURES", "plots"]
+__all__ = ["DIAGRAMS", "PICTURES", "plot_examples"]
 
 HERE = Path(__file__).parent
 GAP, GROUND = 20, "#E4E6E9"
@@ -85,7 +85,7 @@ DIAGRAMS = (
 )
 
 
-def plots() -> list[tuple[Any, str]]:
+def plot_examples() -> list[tuple[Any, str]]:
     """Data and intent of eight plots, one for each kind and then some."""
     chance = random.Random(3)
     sizes = [10 ** chance.uniform(6.5, 9) for _ in range(42)]
@@ -180,14 +180,15 @@ def draw(url: str) -> None:
 
 def figures_of(http: httpx2.Client) -> list[Image.Image]:
     """Eight plots, four diagrams, two composites, as PNGs."""
-    submissions: list[tuple[str, dict[str, Any]]] = [
-        ("plot", {"data_json": json.dumps(data), "intent": intent, "aspect_ratio": "4:3"}) for data, intent in plots()
+    requests: list[tuple[str, dict[str, Any]]] = [
+        ("plot", {"data_json": json.dumps(data), "intent": intent, "aspect_ratio": "4:3"})
+        for data, intent in plot_examples()
     ]
-    submissions += [
+    requests += [
         ("generate", {"source_context": text, "caption": caption, "aspect_ratio": ratio})
         for text, caption, ratio in DIAGRAMS
     ]
-    tasks = [finished(http, path, body) for path, body in submissions]
+    tasks = [finished(http, path, body) for path, body in requests]
     for panels, place in ((tasks[:3], "bottom"), ([tasks[8], tasks[4], tasks[6]], "top")):
         body = {"source_task_ids": panels, "layout": "1x3", "label_position": place, "label_font_size": 48}
         tasks.append(finished(http, "composite", body))
@@ -220,13 +221,13 @@ def opened(answer: httpx2.Response) -> Image.Image:
 def sheet(pictures: Sequence[Image.Image], widths: Sequence[int], columns: int) -> Image.Image:
     """All of them in rows, each at its width; a row is full when its widths are those of `columns` narrow ones."""
     tiles = [
-        image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-        for image, width in zip(pictures, widths, strict=True)
+        picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+        for picture, width in zip(pictures, widths, strict=True)
     ]
     full = columns * (widths[0] + GAP) + GAP
     rows: list[list[Image.Image]] = [[]]
     for tile in tiles:
-        if sum(image.width + GAP for image in rows[-1]) + tile.width + 2 * GAP > full:
+        if sum(placed.width + GAP for placed in rows[-1]) + tile.width + 2 * GAP > full:
             rows.append([])
         rows[-1].append(tile)
     canvas = Image.new("RGB", (full, sum(max(tile.height for tile in row) + GAP for row in rows) + GAP), GROUND)

@@ -42,7 +42,7 @@ def main() -> None:
 
 def admin(browser: Browser, server: RunningServer) -> None:
     """The keys, a task whose webhook is being retried, and the same on a phone in the dark."""
-    at, stand = server.endpoint("paperbanana"), server.default
+    at, session = server.endpoint("paperbanana"), server.default
     with httpx2.Client(base_url=at.base_url) as http:
         as_admin = {"authorization": f"Bearer {at.admin_key}"}
         for name, quota in (("research-team", 100), ("thesis", 3)):
@@ -50,17 +50,17 @@ def admin(browser: Browser, server: RunningServer) -> None:
         body = {**ABLATION, "webhook_url": "http://127.0.0.1:9/figures"}
         key = {"authorization": f"Bearer {created['key']}"}
         task = http.post("/api/plot", json=body, headers=key).json()["task_id"]
-        described = {"description": "Draw an encoder with 6 blocks."}
-        http.post("/api/optimize-prompt", json=described, headers=key)
-        stand.clock.advance(6)
+        prompt = {"description": "Draw an encoder with 6 blocks."}
+        http.post("/api/optimize-prompt", json=prompt, headers=key)
+        session.clock.advance(6)
     page = window(browser, DESKTOP, "light")
     log_in(page, at)
-    keep(page, "paperbanana-keys.png")
+    save(page, "paperbanana-keys.png")
     page.goto(f"{at.base_url}/adm/tasks/{task}?still=1")
-    keep(page, "paperbanana-task.png", whole=True)
+    save(page, "paperbanana-task.png", full_page=True)
     page = window(browser, PHONE, "dark")
     log_in(page, at)
-    keep(page, "paperbanana-phone.png")
+    save(page, "paperbanana-phone.png")
 
 
 def gallery(browser: Browser, at: Endpoint) -> None:
@@ -70,7 +70,7 @@ def gallery(browser: Browser, at: Endpoint) -> None:
             http.post("/api/images", json={"prompt": prompt, "aspect_ratio": "4:3"}).raise_for_status()
     page = window(browser, DESKTOP, "light")
     page.goto(f"{at.base_url}/gallery", wait_until="networkidle")
-    keep(page, "gobananas-gallery.png")
+    save(page, "gobananas-gallery.png")
 
 
 def window(browser: Browser, size: Any, scheme: Any) -> Page:
@@ -84,9 +84,9 @@ def log_in(page: Page, at: Endpoint) -> None:
     page.get_by_role("heading", name="New key").wait_for()
 
 
-def keep(page: Page, name: str, *, whole: bool = False) -> None:
+def save(page: Page, name: str, *, full_page: bool = False) -> None:
     """The page as a small PNG."""
-    Image.open(io.BytesIO(page.screenshot(full_page=whole))).convert("RGB").quantize(192).save(
+    Image.open(io.BytesIO(page.screenshot(full_page=full_page))).convert("RGB").quantize(192).save(
         HERE / name, optimize=True
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand_mocks.falai import FalAI, FalAIUpstream
+from bananastand_mocks.falai import FalAIProvider, FalAIUpstream
 from bananastand_mocks.running import MockSession
 from gateway_caller import GatewayCaller
 from in_process import InProcess
@@ -31,7 +31,7 @@ def call() -> GatewayCaller:
 
 @pytest.fixture
 def native() -> InProcess:
-    return InProcess(FalAI(), kind="empty", headers={"authorization": "Key fal-bananastand"})
+    return InProcess(FalAIProvider(), kind="empty", headers={"authorization": "Key fal-bananastand"})
 
 
 def start_instance(call: GatewayCaller) -> str:

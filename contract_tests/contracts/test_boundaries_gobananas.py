@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.faults import Fault
 from flat_painter import FlatPainter
 from in_process import InProcess
@@ -26,7 +26,7 @@ CHARACTER = {"character_name": "Bo", "base_prompt": "a banana in a hat"}
 
 @pytest.fixture
 def call() -> InProcess:
-    return InProcess(GoBananas(FlatPainter()), kind="empty", headers=HEADERS)
+    return InProcess(GoBananasProvider(FlatPainter()), kind="empty", headers=HEADERS)
 
 
 def create(call: InProcess, **body: Any) -> Any:
@@ -310,7 +310,7 @@ def test_images_are_paged_fifty_at_a_time_and_two_hundred_at_most(call: InProces
     ],
 )
 def test_x_api_key_goes_before_a_bearer_key(headers: dict[str, str], status: int) -> None:
-    call = InProcess(GoBananas(FlatPainter()), kind="empty", headers=headers)
+    call = InProcess(GoBananasProvider(FlatPainter()), kind="empty", headers=headers)
 
     assert call("GET", "/api/profile").status_code == status
 

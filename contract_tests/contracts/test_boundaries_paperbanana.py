@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from bananastand_mocks.paperbanana.vlm import Question, VlmError
 from paperbanana_caller import KEY, PaperBananaCaller, refusal
 
@@ -148,7 +148,7 @@ class Unreachable:
 
 
 def test_a_task_fails_with_the_reason_of_its_vlm(caplog: pytest.LogCaptureFixture) -> None:
-    call = PaperBananaCaller("empty", PaperBanana(vlm=Unreachable()))
+    call = PaperBananaCaller("empty", PaperBananaProvider(vlm=Unreachable()))
     task = call.submit()
     call.world.clock.advance(1)
 

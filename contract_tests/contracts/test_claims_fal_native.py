@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand_mocks.falai import FalAI
+from bananastand_mocks.falai import FalAIProvider
 from in_process import InProcess
 
 KEY = {"authorization": "Key fal-bananastand"}
@@ -20,7 +20,7 @@ JANUARY = "start=2024-01-01&end=2024-02-01"
 
 @pytest.fixture
 def call() -> InProcess:
-    return InProcess(FalAI(), kind="documents", headers=KEY)
+    return InProcess(FalAIProvider(), kind="documents", headers=KEY)
 
 
 def refusal(answer: httpx2.Response) -> tuple[int, str]:

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from flat_painter import FlatPainter
 from in_process import InProcess
 
@@ -23,7 +23,7 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 class GoBananasCaller:
     """Calls with a key, and the world's clock."""
 
-    def __init__(self, provider: GoBananas, kind: str) -> None:
+    def __init__(self, provider: GoBananasProvider, kind: str) -> None:
         self.send = InProcess(provider, kind=kind)
         self.world = self.send.world
 
@@ -50,17 +50,17 @@ class GoBananasCaller:
 
 @pytest.fixture
 def call() -> GoBananasCaller:
-    return GoBananasCaller(GoBananas(FlatPainter()), "development")
+    return GoBananasCaller(GoBananasProvider(FlatPainter()), "development")
 
 
 @pytest.fixture
 def drawn() -> GoBananasCaller:
-    return GoBananasCaller(GoBananas(), "development")
+    return GoBananasCaller(GoBananasProvider(), "development")
 
 
 @pytest.fixture
 def documents() -> Iterator[GoBananasCaller]:
-    caller = GoBananasCaller(GoBananas(FlatPainter()), "documents")
+    caller = GoBananasCaller(GoBananasProvider(FlatPainter()), "documents")
     yield caller
     assert caller.world.breaches == []
 
@@ -369,7 +369,7 @@ def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
     """Drawing is excluded: what paints here is a colour. The processor's time, so that a busy machine has it too."""
     best = 9.0
     for _ in range(20):
-        call = GoBananasCaller(GoBananas(FlatPainter()), "empty")
+        call = GoBananasCaller(GoBananasProvider(FlatPainter()), "empty")
         call.world.settings["gobananas.monthly_images"] = 3
         began = time.process_time()
         statuses = [call("POST", "/api/images", {"prompt": "a"}).status_code for _ in range(4)]
@@ -385,7 +385,7 @@ def test_the_month_of_a_quota_takes_less_than_fifty_milliseconds():
 def test_the_window_of_a_rate_takes_less_than_fifty_milliseconds():
     best = 9.0
     for _ in range(20):
-        call = GoBananasCaller(GoBananas(FlatPainter()), "empty")
+        call = GoBananasCaller(GoBananasProvider(FlatPainter()), "empty")
         call.world.limits.set("gobananas", 10, 60)
         began = time.process_time()
         statuses = [call("GET", "/api/sessions").status_code for _ in range(11)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 from paper_pdf import paper
 from paperbanana_caller import ADMIN, DIAGRAM, KEY, PLOT, SHOWN, PaperBananaCaller, refusal
@@ -52,7 +52,7 @@ def test_paperbanana_auth_admin_key(call: PaperBananaCaller):
 
 def test_paperbanana_auth_admin_key_from_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PAPERBANANA_ADMIN_KEY", "chosen")
-    chosen = InProcess(PaperBanana(), kind="empty")
+    chosen = InProcess(PaperBananaProvider(), kind="empty")
     assert chosen("GET", "/api/admin/keys", headers={"authorization": "Bearer chosen"}).status_code == 200
     assert chosen("GET", "/api/admin/keys", headers={"authorization": f"Bearer {ADMIN}"}).status_code == 401
 

@@ -33,13 +33,13 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from bananastand_mocks.bananadev import BananaDev, BananaDevUpstream
-from bananastand_mocks.falai import FalAI, FalAIUpstream
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.falai import FalAIProvider, FalAIUpstream
+from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
 from bananastand_mocks.lowcodeapi.gateway import Gateway
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from flat_painter import FlatPainter
 
 DATES = {"startDate", "endDate", "start_date", "end_date", "start", "end"}
@@ -53,9 +53,9 @@ PROVIDERS = (
     Gateway(BananaDevUpstream()),
     Gateway(FalAIUpstream()),
     BananaDev(),
-    FalAI(),
-    GoBananas(FlatPainter()),
-    PaperBanana(),
+    FalAIProvider(),
+    GoBananasProvider(FlatPainter()),
+    PaperBananaProvider(),
 )
 WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bananastand_mocks.bananadev import BananaDevUpstream
-from bananastand_mocks.falai import FalAI, FalAIUpstream
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.falai import FalAIProvider, FalAIUpstream
+from bananastand_mocks.gobananas import GoBananasProvider
 from flat_painter import FlatPainter
 from gateway_caller import GatewayCaller
 from in_process import InProcess
@@ -42,7 +42,7 @@ def test_an_instance_shows_its_settings_at_every_address() -> None:
 
 
 def test_an_instance_of_fals_own_api_keeps_its_sector() -> None:
-    call = InProcess(FalAI(), kind="empty", headers={"authorization": "Key fal-bananastand"})
+    call = InProcess(FalAIProvider(), kind="empty", headers={"authorization": "Key fal-bananastand"})
     body = {"instance_type": "gpu_8x_h100_sxm5", "ssh_key": "ssh-ed25519 AAAA", "sector": "sector_2"}
     instance = {
         "instance_type": "gpu_8x_h100_sxm5",
@@ -114,7 +114,7 @@ ALWAYS = {"display_name", "category", "description", "status", "tags", "updated_
 @pytest.mark.parametrize("id", RARE)
 def test_optional_fields_of_a_model_are_there_for_some_models(id: str) -> None:
     native, gateway = (
-        InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"}),
+        InProcess(FalAIProvider(), headers={"authorization": "Key fal-bananastand"}),
         GatewayCaller(FalAIUpstream(), "empty"),
     )
 
@@ -128,7 +128,7 @@ def test_optional_fields_of_a_model_are_there_for_some_models(id: str) -> None:
 
 
 def test_usage_can_be_expanded_by_key() -> None:
-    call = InProcess(FalAI(), headers={"authorization": "Key fal-bananastand"})
+    call = InProcess(FalAIProvider(), headers={"authorization": "Key fal-bananastand"})
     query = {"start": "2024-01-01", "end": "2024-02-01", "expand": "time_series,auth_method,auth_method_structured"}
 
     buckets = call("GET", "/v1/models/usage", params=query).json()["time_series"]
@@ -143,7 +143,7 @@ def test_usage_can_be_expanded_by_key() -> None:
 
 @pytest.fixture
 def gobananas() -> InProcess:
-    return InProcess(GoBananas(FlatPainter()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
+    return InProcess(GoBananasProvider(FlatPainter()), kind="empty", headers={"x-api-key": "sk_live_bananastand"})
 
 
 def test_a_character_has_the_addresses_of_its_pictures_at_every_address(gobananas: InProcess) -> None:

@@ -17,9 +17,9 @@ from examples import DIFFERING, answers_of_documents
 from paper_pdf import paper
 from snippets import Snippet, snippets
 
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.provider import Provider
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 
 PROVIDERS: dict[str, type[Provider]] = {"gobananas": GoBananas, "paperbanana": PaperBanana}

@@ -6,7 +6,7 @@ import pytest
 from curl_commands import read
 from snippets import Snippet, snippets
 
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from in_process import InProcess
 
 KEY = "sk_live_bananastand"
@@ -17,7 +17,7 @@ DELETED = {"delete_image": 204, "create_character": 201, "create_style_preset": 
 @pytest.mark.parametrize("way", ["X-API-Key", "Authorization"])
 def test_a_curl_gets_its_success_answer(example: Snippet, way: str):
     request = read(example.text)
-    send = InProcess(GoBananas(), kind="documents")
+    send = InProcess(GoBananasProvider(), kind="documents")
     headers = {"content-type": "application/json"} if request.body is not None else {}
     headers[way] = KEY if way == "X-API-Key" else f"Bearer {KEY}"
     content = {} if request.body is None else {"json": request.body}

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
 from bananastand_mocks.providers import build
@@ -211,4 +211,4 @@ class RequestSender:
 @cache
 def sender_of(name: str) -> RequestSender:
     """The sender of a provider, created once."""
-    return RequestSender(GoBananas(FlatPainter()) if name == "gobananas" else build([name])[0])
+    return RequestSender(GoBananasProvider(FlatPainter()) if name == "gobananas" else build([name])[0])

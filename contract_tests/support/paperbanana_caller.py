@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from bananastand_mocks.kernel.world import World
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 
 KEY = "pb_" + "0" * 32
@@ -21,8 +21,8 @@ DIAGRAM = {"source_context": "An encoder feeds a decoder.", "caption": "Figure 1
 class PaperBananaCaller:
     """One world; `key` is the API key that calls carry, changed at will."""
 
-    def __init__(self, kind: str = "development", provider: PaperBanana | None = None) -> None:
-        self.send = InProcess(provider or PaperBanana(), kind=kind)
+    def __init__(self, kind: str = "development", provider: PaperBananaProvider | None = None) -> None:
+        self.send = InProcess(provider or PaperBananaProvider(), kind=kind)
         self.world: World = self.send.world
         self.key = KEY
 

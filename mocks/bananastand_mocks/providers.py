@@ -57,20 +57,20 @@ def _build_one(
 
             return BananaDev(runtime) if runtime is not None else BananaDev()
         case "fal-native":
-            from .falai import FalAI
+            from .falai import FalAIProvider
 
-            return FalAI()
+            return FalAIProvider()
         case "gobananas":
-            from .gobananas import GoBananas
+            from .gobananas import GoBananasProvider
 
             if images is None:
-                return GoBananas()
+                return GoBananasProvider()
             from .gobananas.app_pictures import AppPictures
 
-            return GoBananas(AppPictures(images))
+            return GoBananasProvider(AppPictures(images))
         case "paperbanana":
-            from .paperbanana import PaperBanana
+            from .paperbanana import PaperBananaProvider
 
-            return PaperBanana(webhooks=webhooks, vlm=vlm)
+            return PaperBananaProvider(webhooks=webhooks, vlm=vlm)
         case _:
             raise ValueError(f"there is no provider {name}; there are {', '.join(NAMES)}")

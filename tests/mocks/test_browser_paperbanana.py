@@ -64,6 +64,7 @@ def test_from_a_new_key_to_its_picture_and_back(page: Page, stand: MockSession, 
     assert download.value.suggested_filename == "figure.pdf"
 
     tries = page.get_by_role("row").filter(has_text="connection refused")
+    tries.first.wait_for()
     assert (tries.count(), page.get_by_text("retrying").count()) == (1, 1)
     assert "00:01:05" in page.get_by_text("Next try").locator("xpath=following-sibling::dd[1]").inner_text()
     stand.clock.advance(5)

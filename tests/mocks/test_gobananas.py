@@ -20,7 +20,7 @@ from PIL import Image
 from pytest_httpserver import HTTPServer
 
 from bananastand_mocks import start
-from bananastand_mocks.gobananas import GoBananas
+from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.state_file import StateFile
 from bananastand_mocks.kernel.worlds import Worlds
@@ -106,7 +106,7 @@ class Page(HTMLParser):
 
 
 def test_the_gallery_shows_pictures_safely_and_without_a_script() -> None:
-    send = InProcess(GoBananas(), headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), headers={"X-API-Key": KEY})
     send("POST", "/api/images", json={"prompt": '<script>alert("a")</script> & sea', "n": 2})
     answer = send("GET", "/gallery?search=%3Cscript")
     page = Page(answer.text)
@@ -125,7 +125,7 @@ def test_the_gallery_shows_pictures_safely_and_without_a_script() -> None:
 
 
 def test_the_gallery_has_pages() -> None:
-    send = InProcess(GoBananas(), kind="development", headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), kind="development", headers={"X-API-Key": KEY})
     (first,) = [send("POST", "/api/images/upload", files={"file": png()}) for _ in range(1)]
     assert first.status_code == 200
     for _ in range(24):
@@ -135,7 +135,7 @@ def test_the_gallery_has_pages() -> None:
     assert (len(newest.all("img")), len(oldest.all("img"))) == (24, 1)
     assert [each["href"] for each in newest.all("a")][-1] == "?page=2"
     assert [each["href"] for each in oldest.all("a")][-1] == "?page=1"
-    assert "No images yet." in InProcess(GoBananas(), kind="empty")("GET", "/gallery").text
+    assert "No images yet." in InProcess(GoBananasProvider(), kind="empty")("GET", "/gallery").text
 
 
 def opened(content: bytes) -> Image.Image:
@@ -215,7 +215,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_picture_is_a_clear_400_at_once(name: str) -> None:
-    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
     opened(png())  # Pillow is loaded
     began = time.process_time()
     answer = send("POST", "/api/images/upload", files={"file": ("a.png", HOSTILE[name], "image/png")})
@@ -236,7 +236,7 @@ def test_a_hostile_picture_is_a_clear_400_at_once(name: str) -> None:
     ],
 )
 def test_a_broken_form_is_a_400(content_type: str, body: bytes) -> None:
-    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
     answer = send("POST", "/api/images/upload", content=body, headers={"content-type": content_type})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
@@ -244,7 +244,7 @@ def test_a_broken_form_is_a_400(content_type: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"form-data;" * 2_000_000, b"\r\n--a" * 4_000_000, b'name="' * 3_000_000])
 def test_a_form_made_to_take_long_does_not(body: bytes) -> None:
-    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
     began = time.process_time()
     headers = {"content-type": "multipart/form-data; boundary=a"}
     answer = send("POST", "/api/images/upload", content=b"--a\r\n" + body + b"\r\n\r\n", headers=headers)
@@ -254,7 +254,7 @@ def test_a_form_made_to_take_long_does_not(body: bytes) -> None:
 
 
 def test_a_thumbnail_stands_upright_and_16_bits_become_8() -> None:
-    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
     turned, grey = io.BytesIO(), io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
@@ -268,7 +268,7 @@ def test_a_thumbnail_stands_upright_and_16_bits_become_8() -> None:
 
 
 def test_what_is_too_large_is_a_413() -> None:
-    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
     picture = send("POST", "/api/images/upload", files={"file": png() + b"\0" * 20_000_000})
     body = send("POST", "/api/images", content=b" " * 30_000_000, headers={"content-type": "application/json"})
 
@@ -278,7 +278,7 @@ def test_what_is_too_large_is_a_413() -> None:
 
 def test_pictures_are_there_after_a_restart(tmp_path: Path) -> None:
     def begin() -> tuple[StateFile, InProcess]:
-        send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+        send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
         state = StateFile(tmp_path / "state")
         state.restore(send.worlds)
         return state, send
@@ -297,7 +297,7 @@ def test_pictures_are_there_after_a_restart(tmp_path: Path) -> None:
 
 def test_uploads_make_room_for_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bananastand_mocks.gobananas.state.KEPT", 2 * len(png()))
-    send = InProcess(GoBananas(), kind="empty", headers={"X-API-Key": KEY})
+    send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
     sent = [send("POST", "/api/images/upload", files={"file": png()}).json()["url"] for _ in range(3)]
 
     assert [send("GET", each).status_code for each in sent] == [404, 200, 200]
@@ -314,10 +314,10 @@ def test_a_server_that_draws_nothing_loads_no_pillow() -> None:
 
 
 def test_a_world_with_a_picture_of_another_tenant_is_filled_in_time() -> None:
-    worlds = Worlds([GoBananas()])
+    worlds = Worlds([GoBananasProvider()])
     began = time.process_time()
     for _ in range(20):
         worlds.create(kind="documents")
 
     assert (time.process_time() - began) / 20 < 0.015
-    assert ProviderApp(GoBananas(), worlds).openapi()["info"]["title"] == "Go Bananas!"
+    assert ProviderApp(GoBananasProvider(), worlds).openapi()["info"]["title"] == "Go Bananas!"

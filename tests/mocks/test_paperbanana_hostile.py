@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 
 KEY = {"authorization": "Bearer pb_" + "0" * 32}
@@ -24,7 +24,7 @@ MEMORY = 200 * 2**20
 @pytest.fixture(scope="module")
 def warm() -> InProcess:
     """A world whose drawing libraries are loaded, with two finished tasks."""
-    send = InProcess(PaperBanana(), kind="documents")
+    send = InProcess(PaperBananaProvider(), kind="documents")
     for path in ("task_a", "task_b"):
         assert send("GET", f"/api/tasks/{path}", headers=KEY).status_code == 200
     return send
@@ -71,7 +71,7 @@ def test_a_hostile_body_is_422(warm: InProcess, raw: bytes):
 
 
 def test_a_body_too_large_is_413(warm: InProcess):
-    answer = warm("POST", "/api/plot", content=b"x" * (PaperBanana.max_body + 1), headers=KEY)
+    answer = warm("POST", "/api/plot", content=b"x" * (PaperBananaProvider.max_body + 1), headers=KEY)
     assert refused(answer, 413) == "Request body too large"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 
 HERE = {"host": "127.0.0.1:8750"}
@@ -52,7 +52,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture
 def send() -> InProcess:
-    return InProcess(PaperBanana(), kind="documents")
+    return InProcess(PaperBananaProvider(), kind="documents")
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from bananastand_mocks.drawing.figures import Refused
-from bananastand_mocks.drawing.figures.told import told_graph
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.drawing.figures import FigureError
+from bananastand_mocks.drawing.figures.diagrams.graph_json import read_graph
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from bananastand_mocks.paperbanana.vlm import OpenAIVlm, Question, VlmError, configured
 from in_process import InProcess
 
@@ -48,7 +48,7 @@ class Fake:
 
 
 def mock(*urls: str, **environ: str) -> InProcess:
-    return InProcess(PaperBanana(vlm=configured(urls, environ)), kind="empty")
+    return InProcess(PaperBananaProvider(vlm=configured(urls, environ)), kind="empty")
 
 
 def submit(send: InProcess, path: str, **body: Any) -> str:
@@ -82,7 +82,7 @@ def test_a_diagram_shows_what_the_brain_read_and_saw(httpserver: HTTPServer):
     assert "Reranker" in second[0]["text"]
 
     httpserver.stop()  # what was drawn once is drawn again without asking
-    fresh = InProcess(PaperBanana(), kind="empty")
+    fresh = InProcess(PaperBananaProvider(), kind="empty")
     row = send.world.table("paperbanana.tasks")[name]
     fresh.world.table("paperbanana.tasks")[name] = json.loads(json.dumps(row))
     assert task(fresh, name) == shown
@@ -175,9 +175,9 @@ def test_what_goes_wrong_with_the_brain_fails_the_task(
 
 
 def test_a_brain_that_takes_too_long_fails_the_task(httpserver: HTTPServer):
-    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: time.sleep(0.3) or Response())
-    vlm = OpenAIVlm({"": httpserver.url_for("/v1")}, timeout=0.05)
-    send = InProcess(PaperBanana(vlm=vlm), kind="empty")
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: time.sleep(2) or Response())
+    vlm = OpenAIVlm({"": httpserver.url_for("/v1")}, timeout=0.5)
+    send = InProcess(PaperBananaProvider(vlm=vlm), kind="empty")
     assert task(send, submit(send, "generate", **DIAGRAM))["error"] == "the VLM does not answer: ReadTimeout"
 
 
@@ -200,8 +200,8 @@ def test_a_brain_that_takes_too_long_fails_the_task(httpserver: HTTPServer):
     ],
 )
 def test_a_graph_that_is_none_is_refused(told: dict[str, Any]):
-    with pytest.raises(Refused):
-        told_graph(told)
+    with pytest.raises(FigureError):
+        read_graph(told)
 
 
 def test_a_brain_is_configured_by_option_or_environment_and_off_without_either():

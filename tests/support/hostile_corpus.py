@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from bananastand_mocks.gobananas import GoBananas
-from bananastand_mocks.paperbanana import PaperBanana
+from bananastand_mocks.gobananas import GoBananasProvider
+from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 
 KEY = {"authorization": "Bearer pb_" + "0" * 32}
@@ -169,7 +169,7 @@ def calls(send: InProcess, item: Item) -> Iterator[tuple[str, Any, float, float]
 
 
 def main() -> None:
-    paper, images = InProcess(PaperBanana(), kind="documents"), InProcess(GoBananas(), kind="documents")
+    paper, images = InProcess(PaperBananaProvider(), kind="documents"), InProcess(GoBananasProvider(), kind="documents")
     paper("GET", "/api/tasks/task_a", headers=KEY)  # what draws is loaded
     paper("POST", "/api/generate", headers=KEY, json={"source_context": "A reader reads.", "caption": "a"})
     images("POST", "/api/images", headers=GO, json={"prompt": "a"})

@@ -1,6 +1,6 @@
-"""fal.ai's Platform API: at its own address (`FalAI`), and as LowCodeAPI finds it (`FalAIUpstream`)."""
+"""fal.ai's Platform API: at its own address (`FalAIProvider`), and as LowCodeAPI finds it (`FalAIUpstream`)."""
 
-from .provider import FalAI
+from .provider import FalAIProvider
 from .upstream import FalAIUpstream
 
-__all__ = ["FalAI", "FalAIUpstream"]
+__all__ = ["FalAIProvider", "FalAIUpstream"]

@@ -1,4 +1,4 @@
-"""The metrics of fal's own analytics. Knows how a tally becomes a number, no window.
+"""The metrics of fal's own analytics.
 
 Nothing here starts, waits or breaks on a machine: what was not measured is null, what did not happen is 0.
 """
@@ -18,7 +18,7 @@ Metric = Callable[[Tally], float | None]
 
 
 def metrics_row(endpoint_id: str, tally: Tally, metrics: list[str]) -> dict[str, Any]:
-    """A row with the metrics that were asked for and no others."""
+    """Returns a row with the requested metrics."""
     return {"endpoint_id": endpoint_id, **{name: METRICS[name](tally) for name in metrics}}
 
 

@@ -1,4 +1,4 @@
-"""Many requests in one (C:279-324). Knows no operation: it has each of them made.
+"""Many requests in one (C:279-324).
 
 fal's own API has no such operation, and document C does not say what an item is: it is a method, a path below /v1/,
 params for the query (C:309-320) and a body for those that take one.
@@ -21,7 +21,7 @@ Dispatch = Callable[[str, str, dict[str, Any], Any], Awaitable[ApiResponse]]
 
 async def batch(body: dict[str, Any], dispatch: Dispatch) -> dict[str, Any]:
     """Each request's own status and body, in their order; a bad one is refused in its place."""
-    return {"responses": [await _answer(each, dispatch) for each in body["requests"]]}
+    return {"responses": [await _answer(request, dispatch) for request in body["requests"]]}
 
 
 async def _answer(item: Any, dispatch: Dispatch) -> dict[str, Any]:

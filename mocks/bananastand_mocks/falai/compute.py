@@ -1,6 +1,6 @@
-"""Compute instances (C:152-275, C:366-368): their life on the world's clock. Knows no prices.
+"""Compute instances (C:152-275, C:366-368): their life on the world's clock.
 
-provisioning -> active -> stopping -> stopped -> starting -> active; each passing state takes the seconds of the world's
+provisioning -> active -> stopping -> stopped -> starting -> active; each transition takes the seconds of the world's
 setting of its name, such as falai.provisioning_seconds.
 """
 
@@ -26,7 +26,7 @@ __all__ = [
     "get_instance",
     "list_instances",
     "monitor_instance",
-    "of",
+    "find_instance",
     "start_instance",
     "stop_instance",
 ]
@@ -43,7 +43,7 @@ def list_instances(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     """Instances with a `status`, oldest first; a page of them by `limit`, `offset` or `cursor` (C:169-171)."""
     status = parameters.get("status")
     rows = [row for row in instances(world).values() if status in (None, row["status"])]
-    return page(len(rows), parameters, PAGE).around("instances", rows, _shown)
+    return page(len(rows), parameters, PAGE).to_response("instances", rows, _serialize)
 
 
 def create_instance(world: World, body: dict[str, Any]) -> ApiResponse:
@@ -65,18 +65,18 @@ def create_instance(world: World, body: dict[str, Any]) -> ApiResponse:
     if "sector" in body:
         row["sector"] = body["sector"]
     instances(world)[row["id"]] = row
-    _begin(world, row, "provisioning")
-    return ApiResponse(_shown(row), 201)
+    _enter_state(world, row, "provisioning")
+    return ApiResponse(_serialize(row), 201)
 
 
 def get_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     """One instance as it stands. Raises ProviderError: not_found."""
-    return _shown(of(world, parameters["instance_id"]))
+    return _serialize(find_instance(world, parameters["instance_id"]))
 
 
 def delete_instance(world: World, parameters: dict[str, Any]) -> ApiResponse:
     """The instance is gone, its hours stay counted. Raises ProviderError: not_found."""
-    row = of(world, parameters["instance_id"])
+    row = find_instance(world, parameters["instance_id"])
     _stop_running(world, row)
     if row["runs"]:
         world.table(RUNS).setdefault(row["instance_type"], []).extend(row["runs"])
@@ -86,32 +86,36 @@ def delete_instance(world: World, parameters: dict[str, Any]) -> ApiResponse:
 
 def start_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     """A stopped instance is on its way to active; any other stays as it is. Raises ProviderError: not_found."""
-    row = of(world, parameters["instance_id"])
+    row = find_instance(world, parameters["instance_id"])
     if row["status"] in ("stopped", "stopping"):
-        _begin(world, row, "starting")
-    return _shown(row)
+        _enter_state(world, row, "starting")
+    return _serialize(row)
 
 
 def stop_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     """A running instance is on its way to stopped; a stopped one stays as it is. Raises ProviderError: not_found."""
-    row = of(world, parameters["instance_id"])
+    row = find_instance(world, parameters["instance_id"])
     if row["status"] not in ("stopped", "stopping"):
         _stop_running(world, row)
-        _begin(world, row, "stopping")
-    return _shown(row)
+        _enter_state(world, row, "stopping")
+    return _serialize(row)
 
 
 def monitor_instance(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
-    """A series for each of the `metrics`, all without a wish, over the last hour. Raises ProviderError: not_found."""
-    row = of(world, parameters["instance_id"])
-    asked = parameters["metrics"].split(",") if "metrics" in parameters else list(METRICS)
+    """Returns a series for each of the `metrics` over the last hour, by default all five.
+
+    Raises:
+        ProviderError: not_found.
+    """
+    row = find_instance(world, parameters["instance_id"])
+    names = parameters["metrics"].split(",") if "metrics" in parameters else list(METRICS)
     now = world.clock.now()
     runs = [*row["runs"], *([[row["running_since"], now]] if row["running_since"] is not None else [])]
     return {
         "instance_id": row["id"],
         "interval_seconds": 60,
         "metrics": {
-            name: {"unit": METRICS[name].unit, "points": points(row["id"], METRICS[name], runs, now)} for name in asked
+            name: {"unit": METRICS[name].unit, "points": points(row["id"], METRICS[name], runs, now)} for name in names
         },
     }
 
@@ -129,7 +133,7 @@ def arrive(world: World, details: dict[str, Any]) -> None:
         row["stopped_at"] = now
 
 
-def of(world: World, instance_id: str) -> Row:
+def find_instance(world: World, instance_id: str) -> Row:
     """The instance with this id. Raises ProviderError: not_found."""
     row = instances(world).get(instance_id)
     if row is None:
@@ -137,7 +141,7 @@ def of(world: World, instance_id: str) -> Row:
     return row
 
 
-def _begin(world: World, row: Row, status: str) -> None:
+def _enter_state(world: World, row: Row, status: str) -> None:
     row["status"] = status
     row["step"] += 1
     world.clock.after(setting(world, f"falai.{status}_seconds"), ARRIVED, instance_id=row["id"], step=row["step"])
@@ -150,19 +154,19 @@ def _stop_running(world: World, row: Row) -> None:
         row["runs"].append([since, now])
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def _serialize(row: Row) -> dict[str, Any]:
     """An instance with the configuration and lifecycle that C:163 promises; its address only while it is active."""
-    shown: dict[str, Any] = {name: row[name] for name in ("id", "instance_type", "name", "config", "status")}
-    shown |= {"region": REGION, "creator_user_nickname": "bananastand"}
-    shown |= {name: _told(row[name]) for name in ("created_at", "started_at", "stopped_at")}
+    fields: dict[str, Any] = {name: row[name] for name in ("id", "instance_type", "name", "config", "status")}
+    fields |= {"region": REGION, "creator_user_nickname": "bananastand"}
+    fields |= {name: _iso(row[name]) for name in ("created_at", "started_at", "stopped_at")}
     if row["status"] == "active":
-        shown["ip"] = row["ip"]
+        fields["ip"] = row["ip"]
     if "sector" in row:
-        shown["sector"] = row["sector"]
-    return shown
+        fields["sector"] = row["sector"]
+    return fields
 
 
-def _told(seconds: float | None) -> str | None:
+def _iso(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

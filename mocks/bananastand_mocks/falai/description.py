@@ -1,4 +1,4 @@
-"""A model's own API as OpenAPI 3.0, which `expand=openapi-3.0` adds to it. Knows the catalogue's words, no HTTP.
+"""A model's own API as OpenAPI 3.0, which `expand=openapi-3.0` adds to it.
 
 fal's documents of its models are not held here: this one is made of what the catalogue says a model can do.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["described_as_openapi"]
+__all__ = ["openapi_document"]
 
 TEXT: dict[str, Any] = {"type": "string"}
 FIELDS: dict[str, tuple[str, dict[str, Any]]] = {  # by capability
@@ -31,9 +31,9 @@ REQUIRED = ("prompt", "image_url", "audio_url", "images_data_url")
 OUTPUTS = {"text-to-video": "video", "speech-to-text": "text", "training": "lora_file"}
 
 
-def described_as_openapi(row: Mapping[str, Any]) -> dict[str, Any]:
+def openapi_document(row: Mapping[str, Any]) -> dict[str, Any]:
     """One POST at https://queue.fal.run/{endpoint_id}."""
-    fields = dict(FIELDS[each] for each in row["capabilities"])
+    fields = dict(FIELDS[capability] for capability in row["capabilities"])
     configured: Mapping[str, Any] = row["configuration"]
     if "max_images" in configured:
         fields["num_images"] = {"type": "integer", "minimum": 1, "maximum": configured["max_images"]}
@@ -42,7 +42,7 @@ def described_as_openapi(row: Mapping[str, Any]) -> dict[str, Any]:
     body = {"type": "object", "required": [name for name in fields if name in REQUIRED], "properties": fields}
     output = OUTPUTS.get(row["category"], "images")
     shape = {"type": "array", "items": {"type": "object"}} if output == "images" else {}
-    answer = {"type": "object", "required": [output], "properties": {output: shape}}
+    response = {"type": "object", "required": [output], "properties": {output: shape}}
     return {
         "openapi": "3.0.4",
         "info": {"title": row["display_name"], "description": row["description"], "version": "1.0.0"},
@@ -52,7 +52,7 @@ def described_as_openapi(row: Mapping[str, Any]) -> dict[str, Any]:
                 "post": {
                     "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
                     "responses": {
-                        "200": {"description": "The result.", "content": {"application/json": {"schema": answer}}}
+                        "200": {"description": "The result.", "content": {"application/json": {"schema": response}}}
                     },
                 }
             }

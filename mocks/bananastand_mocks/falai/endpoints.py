@@ -1,4 +1,4 @@
-"""Which function answers which operation of document C. Knows no answer."""
+"""Which function answers which operation of document C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fal's errors: condition to status, type and exact text, and the one renderer of the envelope. Knows no operation.
+"""fal's errors: condition to status, type and exact text, and the one renderer of the envelope.
 
 The conditions below `not_found` are the kernel's; `invalid`, `not_found` and `forbidden` are raised here.
 """
@@ -44,11 +44,11 @@ STATUSES = {
 def render(problem: Problem, request_id: str | None = None) -> ApiResponse:
     """The answer to a problem: `{"error": {"type", "message", "request_id"?}}`, the texts as fal publishes them.
 
-    A fault has the status it was given; one that fal does not publish is told in the words of 400 or 500.
+    A fault keeps its status; one that fal does not publish has the text of 400 or 500.
     """
     status = problem.status or STATUSES.get(problem.condition, 500)
     kind, text = TEXTS.get(status, TEXTS[400 if status < 500 else 500])
-    error: dict[str, Any] = {"type": kind, "message": problem.message if _chosen(problem) else text}
+    error: dict[str, Any] = {"type": kind, "message": problem.message if _has_own_text(problem) else text}
     if request_id is not None:
         error["request_id"] = request_id
     answer = ApiResponse({"error": error}, status)
@@ -57,6 +57,6 @@ def render(problem: Problem, request_id: str | None = None) -> ApiResponse:
     return answer
 
 
-def _chosen(problem: Problem) -> bool:
+def _has_own_text(problem: Problem) -> bool:
     """Whether a test chose the text of a fault."""
     return problem.condition == "fault" and bool(problem.message)

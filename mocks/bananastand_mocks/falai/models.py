@@ -1,4 +1,4 @@
-"""The models of the catalogue (C:34-88). Knows no prices."""
+"""The models of the catalogue (C:34-88)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from ..kernel.world import World
 from .paging import page
-from .state import catalogue, count, known
+from .state import catalogue, count, find_model
 
-__all__ = ["PAGE", "described", "found", "get_model", "list_models"]
+__all__ = ["PAGE", "serialize_model", "search_models", "get_model", "list_models"]
 
 PAGE = 50
 
@@ -18,31 +18,31 @@ Model = Mapping[str, Any]
 
 def list_models(parameters: dict[str, Any]) -> dict[str, Any]:
     """Models by `search`, a page of them by `limit`, `offset` or `cursor` (C:51-53)."""
-    rows = found(catalogue().values(), parameters.get("search", ""))
-    return page(len(rows), parameters, PAGE).around("models", rows, described)
+    rows = search_models(catalogue().values(), parameters.get("search", ""))
+    return page(len(rows), parameters, PAGE).to_response("models", rows, serialize_model)
 
 
 def get_model(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     """One model with its metadata, capabilities and configuration (C:74). Raises ProviderError: not_found."""
-    row = known(parameters["model_id"])
+    row = find_model(parameters["model_id"])
     count(world, row["endpoint_id"])
     return {
-        **described(row),
+        **serialize_model(row),
         "capabilities": row["capabilities"],
         "configuration": row["configuration"],
     }
 
 
-def found(rows: Iterable[Model], search: str) -> list[Model]:
+def search_models(rows: Iterable[Model], search: str) -> list[Model]:
     """The models with the text in their id, name or description, in any case of letters (C:53)."""
-    wanted = search.casefold()
+    text = search.casefold()
     return [
         row for row in rows
-        if wanted in f"{row['endpoint_id']}\n{row['display_name']}\n{row['description']}".casefold()
+        if text in f"{row['endpoint_id']}\n{row['display_name']}\n{row['description']}".casefold()
     ]  # fmt: skip
 
 
-def described(row: Model, *, favourites: bool = True) -> dict[str, Any]:
+def serialize_model(row: Model, *, favourites: bool = True) -> dict[str, Any]:
     """A model as fal shows it; whether it is a favourite is null for a caller without a key."""
     endpoint_id = row["endpoint_id"]
     return {

@@ -1,4 +1,4 @@
-"""What an instance's meters show (C:366-368). Knows no instance beyond its id and when it ran.
+"""What an instance's meters show (C:366-368).
 
 The values are a function of instance, metric and moment alone: the same question has the same answer.
 """
@@ -15,7 +15,7 @@ from typing import Any
 __all__ = ["INTERVAL", "METRICS", "Metric", "points"]
 
 INTERVAL = 60  # seconds between two points
-SHOWN = 60  # points at most
+MOST_POINTS = 60  # points at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Metric:
 
 
 METRICS: Mapping[str, Metric] = {
-    each.name: each
-    for each in (
+    metric.name: metric
+    for metric in (
         Metric("cpu", "percent", 5, 85),
         Metric("memory", "percent", 30, 70),
         Metric("gpu", "percent", 0, 100),
@@ -44,14 +44,14 @@ def points(instance_id: str, metric: Metric, runs: Sequence[Sequence[float]], no
     """A point a minute from the beginning of each run to its end, the latest of them, oldest first."""
     moments: list[float] = []
     for start, end in runs:
-        skipped = max(0, math.floor((end - start) / INTERVAL) + 1 - SHOWN)
+        skipped = max(0, math.floor((end - start) / INTERVAL) + 1 - MOST_POINTS)
         at = start + skipped * INTERVAL
         while at <= min(end, now):
             moments.append(at)
             at += INTERVAL
     return [
         {"timestamp": datetime.fromtimestamp(at, UTC).isoformat(), "value": _value(instance_id, metric, at)}
-        for at in moments[-SHOWN:]
+        for at in moments[-MOST_POINTS:]
     ]
 
 

@@ -1,4 +1,4 @@
-"""fal's own names for what document C calls otherwise: endpoint_id, cursor, start and end, expand. Knows no HTTP."""
+"""fal's own names for what document C calls otherwise: endpoint_id, cursor, start and end, expand."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..kernel.call import ApiCall, EndpointFunction
 from ..kernel.world import World
 from . import compute
 from .analytics import METRICS, metrics_row
-from .description import described_as_openapi
-from .models import PAGE, described, found
-from .paging import page, whole
-from .pricing import price
-from .state import catalogue, count, instances, key_id, known, setting
+from .description import openapi_document
+from .models import PAGE, search_models, serialize_model
+from .paging import page, single_page
+from .pricing import serialize_price
+from .state import catalogue, count, find_model, instances, key_id, setting
 from .tallies import total
-from .usage import Show, asked, rows, series, usage_row
+from .usage import Serialize, requested_range, rows, series, usage_row
 from .window import Window, moment
 
 __all__ = [
@@ -53,29 +53,29 @@ Parameters = dict[str, Any]
 
 def list_models(call: ApiCall, parameters: Parameters) -> dict[str, Any]:
     """Models by id, text, category and status, a page at a time. Raises ProviderError: invalid."""
-    wanted = _ids(parameters)
-    kept = [
-        row for row in found(catalogue().values(), parameters.get("q", ""))
-        if (not wanted or row["endpoint_id"] in wanted)
+    endpoint_ids = _endpoint_ids(parameters)
+    models = [
+        row for row in search_models(catalogue().values(), parameters.get("q", ""))
+        if (not endpoint_ids or row["endpoint_id"] in endpoint_ids)
         and parameters.get("category") in (None, row["category"])
         and parameters.get("status") in (None, row.get("status", "active"))
     ]  # fmt: skip
     expand = _split(parameters, "expand")
 
-    def show(row: Mapping[str, Any]) -> dict[str, Any]:
-        return {**described(row, favourites=call.credential is not None), **_expanded(row, expand)}
+    def serialize(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**serialize_model(row, favourites=call.credential is not None), **_expanded(row, expand)}
 
-    return page(len(kept), parameters, PAGE).around("models", kept, show)
+    return page(len(models), parameters, PAGE).to_response("models", models, serialize)
 
 
 def get_pricing(world: World, parameters: Parameters) -> dict[str, Any]:
     """Prices in the order of the ids. Raises ProviderError: invalid, not_found."""
-    wanted = [known(endpoint_id) for endpoint_id in _ids(parameters)]
-    if not wanted:
+    models = [find_model(endpoint_id) for endpoint_id in _endpoint_ids(parameters)]
+    if not models:
         raise ProviderError("invalid", "endpoint_id is empty")
-    for row in wanted:
+    for row in models:
         count(world, row["endpoint_id"])
-    return whole(len(wanted)).around("prices", wanted, price)
+    return single_page(len(models)).to_response("prices", models, serialize_price)
 
 
 def estimate_pricing(body: dict[str, Any]) -> dict[str, Any]:
@@ -84,13 +84,17 @@ def estimate_pricing(body: dict[str, Any]) -> dict[str, Any]:
     No history of real calls is known here, so a call counts as one unit.
     """
     unit = "call_quantity" if body["estimate_type"] == "historical_api_price" else "unit_quantity"
-    costs = [known(endpoint_id)["unit_price"] * each[unit] for endpoint_id, each in body["endpoints"].items()]
-    return {"estimate_type": body["estimate_type"], "total_cost": round(sum(costs), 6), "currency": "USD"}
+    prices = ((find_model(name)["unit_price"], quantities[unit]) for name, quantities in body["endpoints"].items())
+    return {
+        "estimate_type": body["estimate_type"],
+        "total_cost": round(sum(price * quantity for price, quantity in prices), 6),
+        "currency": "USD",
+    }
 
 
 def get_usage(world: World, parameters: Parameters) -> dict[str, Any]:
     """Quantities and costs, all of them by the world's one key. Raises ProviderError: invalid, forbidden."""
-    _admin(world)
+    _require_admin(world)
     expand = _split(parameters, "expand") or ["time_series"]
     key = key_id(world)
     method: dict[str, Any] = {}
@@ -98,45 +102,45 @@ def get_usage(world: World, parameters: Parameters) -> dict[str, Any]:
         method["auth_method"] = "api_key"
     if "auth_method_structured" in expand:
         method["auth_method_structured"] = {"type": "api_key", "api_key_id": key}
-    nothing = parameters.get("api_key_id", key) != key
-    wanted = {NO_ENDPOINT} if nothing else set(_ids(parameters))
-    return _answer(world, parameters, expand, wanted, lambda name, tally: {**usage_row(name, tally), **method})
+    is_other_key = parameters.get("api_key_id", key) != key
+    endpoint_ids = {NO_ENDPOINT} if is_other_key else set(_endpoint_ids(parameters))
+    return _respond(world, parameters, expand, endpoint_ids, lambda name, tally: {**usage_row(name, tally), **method})
 
 
 def get_analytics(world: World, parameters: Parameters) -> dict[str, Any]:
     """The metrics that `expand` names. Raises ProviderError: invalid, forbidden, not_found."""
-    _admin(world)
-    for endpoint_id in _ids(parameters):
-        known(endpoint_id)
+    _require_admin(world)
+    for endpoint_id in _endpoint_ids(parameters):
+        find_model(endpoint_id)
     expand = _split(parameters, "expand") or ["time_series", "request_count"]
-    metrics = [each for each in expand if each not in ("time_series", "summary")]
+    metrics = [name for name in expand if name not in ("time_series", "summary")]
     if unknown := set(metrics) - METRICS.keys():
         raise ProviderError("invalid", f"no metric {min(unknown)}")
-    wanted = set(_ids(parameters))
-    return _answer(world, parameters, expand, wanted, lambda name, tally: metrics_row(name, tally, metrics))
+    endpoint_ids = set(_endpoint_ids(parameters))
+    return _respond(world, parameters, expand, endpoint_ids, lambda name, tally: metrics_row(name, tally, metrics))
 
 
 def list_instances(world: World, parameters: Parameters) -> dict[str, Any]:
     """A page of instances. Raises ProviderError: forbidden."""
-    _admin(world)
-    kept = list(instances(world))
+    _require_admin(world)
+    ids = list(instances(world))
 
-    def show(instance_id: str) -> dict[str, Any]:
-        return _native(compute.get_instance(world, {"instance_id": instance_id}))
+    def serialize(instance_id: str) -> dict[str, Any]:
+        return _serialize_instance(compute.get_instance(world, {"instance_id": instance_id}))
 
-    return page(len(kept), parameters, compute.PAGE).around("instances", kept, show)
+    return page(len(ids), parameters, compute.PAGE).to_response("instances", ids, serialize)
 
 
 def create_instance(world: World, parameters: Parameters, body: dict[str, Any]) -> ApiResponse:
     """A new instance, or the first answer to the same Idempotency-Key. Raises ProviderError: forbidden."""
-    _admin(world)
+    _require_admin(world)
     now, remembered = world.clock.now(), world.table(IDEMPOTENCY)
     while remembered and remembered[next(iter(remembered))]["at"] + REMEMBERED <= now:
         del remembered[next(iter(remembered))]
     key = parameters.get("idempotency-key")
     if key in remembered:
         return ApiResponse(remembered[key]["answer"], 201)
-    answer = _native(compute.create_instance(world, body).body)
+    answer = _serialize_instance(compute.create_instance(world, body).body)
     if key is not None:
         remembered[key] = {"at": now, "answer": answer}
     return ApiResponse(answer, 201)
@@ -144,13 +148,13 @@ def create_instance(world: World, parameters: Parameters, body: dict[str, Any]) 
 
 def get_instance(world: World, parameters: Parameters) -> dict[str, Any]:
     """One instance. Raises ProviderError: forbidden, not_found."""
-    _admin(world)
-    return _native(compute.get_instance(world, {"instance_id": parameters["id"]}))
+    _require_admin(world)
+    return _serialize_instance(compute.get_instance(world, {"instance_id": parameters["id"]}))
 
 
 def delete_instance(world: World, parameters: Parameters) -> ApiResponse:
     """The instance is gone; 204 without a body. Raises ProviderError: forbidden, not_found."""
-    _admin(world)
+    _require_admin(world)
     return compute.delete_instance(world, {"instance_id": parameters["id"]})
 
 
@@ -167,31 +171,33 @@ ENDPOINTS: Mapping[str, EndpointFunction] = {
 }
 
 
-def _answer(world: World, parameters: Parameters, expand: list[str], wanted: set[str], show: Show) -> dict[str, Any]:
-    """The parts that `expand` names, of which one must be time_series or summary; of all endpoints without a wish."""
+def _respond(
+    world: World, parameters: Parameters, expand: list[str], endpoint_ids: set[str], serialize: Serialize
+) -> dict[str, Any]:
+    """The parts that `expand` names, of which one must be time_series or summary; all endpoints if there are no ids."""
     if not {"time_series", "summary"} & set(expand):
         raise ProviderError("invalid", "expand needs time_series or summary")
-    window = _window(world, parameters)
+    window = _requested_window(world, parameters)
     answer: dict[str, Any] = {"next_cursor": None, "has_more": False}
     if "time_series" in expand:
-        answer |= series(world, window, parameters, wanted, show)
+        answer |= series(world, window, parameters, endpoint_ids, serialize)
     if "summary" in expand:
-        answer["summary"] = rows(total(world, window), wanted, show)
+        answer["summary"] = rows(total(world, window), endpoint_ids, serialize)
     return answer
 
 
-def _window(world: World, parameters: Parameters) -> Window:
+def _requested_window(world: World, parameters: Parameters) -> Window:
     try:
         zone = ZoneInfo(parameters.get("timezone", "UTC"))
     except (ValueError, OSError, KeyError):
         raise ProviderError("invalid", "no such timezone") from None
     ends = [moment(parameters[name], zone) if name in parameters else None for name in ("start", "end")]
-    start, end, open_end = asked(world, *ends)
+    start, end, open_end = requested_range(world, *ends)
     bound = parameters.get("bound_to_timeframe", "true") == "true"
     return Window(start, end, parameters.get("timeframe"), zone, bound=bound, open_end=open_end)
 
 
-def _ids(parameters: Parameters) -> list[str]:
+def _endpoint_ids(parameters: Parameters) -> list[str]:
     """Each endpoint_id once. Raises ProviderError: invalid, for more than 50."""
     ids = _split(parameters, "endpoint_id")
     if len(ids) > MOST_IDS:
@@ -209,19 +215,19 @@ def _expanded(row: Mapping[str, Any], expand: list[str]) -> dict[str, Any]:
     """What `expand` adds to a model."""
     added: dict[str, Any] = {}
     if "openapi-3.0" in expand:
-        added["openapi"] = described_as_openapi(row)
+        added["openapi"] = openapi_document(row)
     if "enterprise_status" in expand:
         added["enterprise_status"] = "ready"
     return added
 
 
-def _native(instance: dict[str, Any]) -> dict[str, Any]:
+def _serialize_instance(instance: dict[str, Any]) -> dict[str, Any]:
     """An instance in fal's own words."""
-    kept = {name: instance[name] for name in FIELDS if name in instance}
-    return {**kept, "status": STATUSES[instance["status"]]}
+    fields = {name: instance[name] for name in FIELDS if name in instance}
+    return {**fields, "status": STATUSES[instance["status"]]}
 
 
-def _admin(world: World) -> None:
+def _require_admin(world: World) -> None:
     """Usage, analytics and compute need an admin's key; a world's setting says whether its key is one."""
     if not setting(world, "falai.admin_key"):
         raise ProviderError("forbidden")

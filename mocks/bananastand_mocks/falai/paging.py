@@ -1,4 +1,4 @@
-"""Pages: limit, offset, and fal's cursor, the number of a page in base64. Knows no rows."""
+"""Pages: limit, offset, and fal's cursor, the number of a page in base64."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["Page", "page", "whole"]
+__all__ = ["PageSlice", "page", "single_page"]
 
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageSlice:
     """Rows `start` to `stop` of `total`, and the cursor of the page after it (None on the last)."""
 
     start: int
@@ -25,13 +25,13 @@ class Page:
         """Whether another page follows."""
         return self.next_cursor is not None
 
-    def around(self, name: str, rows: Sequence[Row], show: Callable[[Row], Any]) -> dict[str, Any]:
-        """The rows of this page under a name, as they are shown, with next_cursor and has_more."""
-        shown = [show(row) for row in rows[self.start : self.stop]]
-        return {name: shown, "next_cursor": self.next_cursor, "has_more": self.has_more}
+    def to_response(self, name: str, rows: Sequence[Row], serialize: Callable[[Row], Any]) -> dict[str, Any]:
+        """Returns the serialized rows of this page under a name, with next_cursor and has_more."""
+        items = [serialize(row) for row in rows[self.start : self.stop]]
+        return {name: items, "next_cursor": self.next_cursor, "has_more": self.has_more}
 
 
-def page(total: int, parameters: dict[str, Any], size: int, *, most: int | None = None) -> Page:
+def page(total: int, parameters: dict[str, Any], size: int, *, most: int | None = None) -> PageSlice:
     """The page that `limit`, `offset` and `cursor` ask for; `size` is its length without a limit, `most` its greatest.
 
     A cursor counts pages from the offset, so that C:52's offset and fal's own cursor go together.
@@ -41,12 +41,12 @@ def page(total: int, parameters: dict[str, Any], size: int, *, most: int | None 
     number = _read(parameters["cursor"]) if "cursor" in parameters else 1
     start = min(total, int(parameters.get("offset", 0)) + (number - 1) * limit)
     stop = min(total, start + limit)
-    return Page(start, stop, _write(number + 1) if stop < total else None)
+    return PageSlice(start, stop, _write(number + 1) if stop < total else None)
 
 
-def whole(total: int) -> Page:
+def single_page(total: int) -> PageSlice:
     """Everything on one page."""
-    return Page(0, total, None)
+    return PageSlice(0, total, None)
 
 
 def _read(cursor: str) -> int:

@@ -1,4 +1,4 @@
-"""Prices of models (C:92-117) and of instances. Knows no usage."""
+"""Prices of models (C:92-117) and of instances."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..kernel.world import World
-from .paging import whole
-from .state import catalogue, count, known
+from .paging import single_page
+from .state import catalogue, count, find_model
 
-__all__ = ["get_pricing", "hourly", "price"]
+__all__ = ["get_pricing", "hourly", "serialize_price"]
 
 HOURLY = {"gpu_8x_h100_sxm5": 15.12, "gpu_1x_h100_sxm5": 1.89}
 OTHER_HOURLY = 1.2
@@ -19,13 +19,17 @@ TIERS = ((0, 1.0), (10_000, 0.9))  # from this quantity on, this part of the uni
 def get_pricing(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     """The price of one model, or of all of them (C:109). Raises ProviderError: not_found."""
     model_id = parameters.get("model_id")
-    rows = list(catalogue().values()) if model_id is None else [known(model_id)]
+    rows = list(catalogue().values()) if model_id is None else [find_model(model_id)]
     if model_id is not None:
         count(world, model_id)
-    return whole(len(rows)).around("prices", rows, lambda row: {**price(row), **_promised(row)})
+
+    def serialize(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {**serialize_price(row), **_documented_fields(row)}
+
+    return single_page(len(rows)).to_response("prices", rows, serialize)
 
 
-def price(row: Mapping[str, Any]) -> dict[str, Any]:
+def serialize_price(row: Mapping[str, Any]) -> dict[str, Any]:
     """A price as fal's own API gives it."""
     return {
         "endpoint_id": row["endpoint_id"],
@@ -40,7 +44,7 @@ def hourly(instance_type: str) -> float:
     return HOURLY.get(instance_type, OTHER_HOURLY)
 
 
-def _promised(row: Mapping[str, Any]) -> dict[str, Any]:
+def _documented_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """Cost per request, usage tiers and billing details, which C:103 names and fal's own API does not have."""
     unit_price = row["unit_price"]
     return {

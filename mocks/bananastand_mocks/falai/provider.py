@@ -1,4 +1,4 @@
-"""fal's Platform API at its own address: keys, headers, error envelope. Knows no operation."""
+"""fal's Platform API at its own address: keys, headers, error envelope."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .errors import render
 from .native import ENDPOINTS
 from .state import fill
 
-__all__ = ["HEADERS", "KEY", "FalAI"]
+__all__ = ["HEADERS", "KEY", "FalAIProvider"]
 
 HEADERS = {"cache-control": "public, max-age=0, must-revalidate"}  # as recorded
 SCHEMES = ("key ", "bearer ")
@@ -30,7 +30,7 @@ def _mint(ids: Ids) -> str:
 KEY = Credential("fal", "fal-bananastand", _mint)
 
 
-class FalAI(Provider):
+class FalAIProvider(Provider):
     """fal-native, at /fal."""
 
     name = "fal-native"
@@ -44,12 +44,12 @@ class FalAI(Provider):
 
     def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """The key after the word Key, or Bearer as C:24 has it; the list of models needs none."""
-        given = call.headers.get("authorization", "")
-        if not given and call.operation.id == "list_models":
+        authorization = call.headers.get("authorization", "")
+        if not authorization and call.operation.id == "list_models":
             return None
-        if not given.lower().startswith(SCHEMES):
+        if not authorization.lower().startswith(SCHEMES):
             raise ProviderError("unauthorized")
-        return KEY.kind, given.partition(" ")[2].strip()
+        return KEY.kind, authorization.partition(" ")[2].strip()
 
     def success(self, call: ApiCall, response: ApiResponse) -> ApiResponse:
         """The response with the header that fal sends."""
@@ -57,7 +57,7 @@ class FalAI(Provider):
         return response
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
-        """fal's envelope, with an id of the request where the call is known."""
+        """Fal's envelope, with an id of the request where the call is known."""
         answer = render(problem, None if call is None else call.world.ids.uuid())
         answer.headers |= HEADERS
         return answer

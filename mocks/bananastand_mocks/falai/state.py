@@ -1,4 +1,4 @@
-"""fal's part of a world: counted requests, instances, and the catalogue, which every world shares. Knows no answer.
+"""fal's part of a world: counted requests, instances, and the catalogue, which every world shares.
 
 Requests are counted by the minute and the model, so that a long test does not fill the memory. Nothing behind this API
 runs a model: what is counted are the requests that name one, at no cost, and the hours of instances.
@@ -30,7 +30,7 @@ __all__ = [
     "fill",
     "instances",
     "key_id",
-    "known",
+    "find_model",
     "setting",
 ]
 
@@ -68,11 +68,11 @@ class Tally:
 def catalogue() -> Mapping[str, Mapping[str, Any]]:
     """The models by id, in the catalogue's order."""
     with Path(__file__).with_name("catalogue.toml").open("rb") as file:
-        read = tomllib.load(file)
-    return {row["endpoint_id"]: {"date": read["date"], **row} for row in read["models"]}
+        content = tomllib.load(file)
+    return {row["endpoint_id"]: {"date": content["date"], **row} for row in content["models"]}
 
 
-def known(model_id: str) -> Mapping[str, Any]:
+def find_model(model_id: str) -> Mapping[str, Any]:
     """The model with this id. Raises ProviderError: not_found."""
     if model_id not in catalogue():
         raise ProviderError("not_found", f"no model {model_id}")

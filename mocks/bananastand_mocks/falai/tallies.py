@@ -1,4 +1,4 @@
-"""Sums what a world has counted over windows of time. Knows no prices and no answer."""
+"""Sums what a world has counted over windows of time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..kernel.world import World
-from .paging import Page
+from .paging import PageSlice
 from .state import REQUESTS, RUNS, Tally, instances
 from .window import Window
 
@@ -28,7 +28,7 @@ def total(world: World, window: Window) -> Tallies:
     return sums
 
 
-def per_bucket(world: World, window: Window, page: Page) -> list[tuple[datetime, Tallies]]:
+def per_bucket(world: World, window: Window, page: PageSlice) -> list[tuple[datetime, Tallies]]:
     """The buckets of a page, oldest first, each with what was counted in it."""
     buckets: list[tuple[datetime, Tallies]] = [(window.bucket(n), {}) for n in range(page.start, page.stop)]
     since = max(window.since, window.bucket(page.start))
@@ -57,7 +57,7 @@ def _requests(world: World, since: datetime, until: datetime) -> Iterator[tuple[
 def _hours(world: World, since: datetime, until: datetime) -> Iterator[tuple[str, datetime, datetime]]:
     """When instances ran, deleted ones too, cut to the window."""
     for instance_type, start, end in _runs(world):
-        begun, ended = (datetime.fromtimestamp(each, UTC) for each in (start, end))
+        begun, ended = (datetime.fromtimestamp(moment, UTC) for moment in (start, end))
         begun, ended = max(begun, since), min(ended, until)
         if begun < ended:
             yield COMPUTE + instance_type, begun, ended

@@ -1,4 +1,4 @@
-"""fal.ai as LowCodeAPI calls it. Knows the gateway's side of the door and nothing behind it."""
+"""fal.ai as LowCodeAPI calls it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FalAIUpstream(Upstream):
     events = EVENTS
 
     def render(self, problem: Problem) -> ApiResponse:
-        """fal's own error."""
+        """Fal's own error."""
         return render(problem)
 
     def fill(self, world: World, kind: Kind) -> None:

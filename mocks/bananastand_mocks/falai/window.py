@@ -1,4 +1,4 @@
-"""Windows of time cut into buckets, in a time zone. Knows no rows."""
+"""Windows of time cut into buckets, in a time zone."""
 
 from __future__ import annotations
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .provider import GoBananas
+from .provider import GoBananasProvider
 
-__all__ = ["GoBananas"]
+__all__ = ["GoBananasProvider"]

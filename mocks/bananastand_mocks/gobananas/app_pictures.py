@@ -1,4 +1,4 @@
-"""Has a running Potassium app paint, and brings what it paints to the size that was asked for. Knows no endpoint."""
+"""Has a running Potassium app paint, and scales its pictures to the requested size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AppPictures:
     async def paint(self, recipe: Recipe) -> bytes:
         """The app's picture, scaled to the recipe's size. Raises ProviderError: painting_failed."""
         try:
-            answer = await forward.post(f"{self._url}/", json=_asked(recipe), timeout=self._timeout)
+            answer = await forward.post(f"{self._url}/", json=_inputs(recipe), timeout=self._timeout)
         except forward.AppUnreachable as error:
             raise _failed(f"the app at {self._url} does not answer: {error}") from error
         if answer.status != 200:
@@ -43,18 +43,18 @@ class AppPictures:
             raise _failed(f"the app at {self._url} answered with no picture: {error}") from error
 
 
-def _asked(recipe: Recipe) -> dict[str, Any]:
-    """The inputs of a Potassium template: all that is wanted in one prompt."""
-    wanted = ", ".join(each for each in (recipe.prompt, recipe.character, recipe.style, *recipe.edits) if each)
-    asked: dict[str, Any] = {"prompt": wanted[:LONGEST], "seed": recipe.seed}
-    return {**asked, "negative_prompt": recipe.negative[:LONGEST]} if recipe.negative else asked
+def _inputs(recipe: Recipe) -> dict[str, Any]:
+    """The inputs of a Potassium template, with all words in one prompt."""
+    prompt = ", ".join(part for part in (recipe.prompt, recipe.character, recipe.style, *recipe.edits) if part)
+    inputs: dict[str, Any] = {"prompt": prompt[:LONGEST], "seed": recipe.seed}
+    return {**inputs, "negative_prompt": recipe.negative[:LONGEST]} if recipe.negative else inputs
 
 
 def _picture(answer: Any) -> bytes:
     """The first picture of an answer {"output": base64}. Raises ValueError."""
     output = answer.get("output") if isinstance(answer, dict) else None
     if not isinstance(output, str):
-        raise ValueError("there is no output")
+        raise ValueError("the answer has no output")
     try:
         return base64.b64decode(output, validate=True)
     except binascii.Error:
@@ -65,7 +65,7 @@ def _fit(content: bytes, width: int, height: int) -> bytes:
     """The picture cut to the shape and scaled to the size. Raises ValueError."""
     from PIL import ImageOps
 
-    from .encoding import decode, png
+    from ..drawing.pictures.encoding import decode, png
 
     return png(ImageOps.fit(decode(content).convert("RGB"), (width, height)))
 

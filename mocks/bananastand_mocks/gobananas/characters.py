@@ -1,4 +1,4 @@
-"""Characters (B:257-286): who returns from picture to picture. Knows no drawing."""
+"""Characters (B:257-286): who returns from picture to picture."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import ApiCall
 from ..kernel.world import World
-from .serializers import addresses
-from .state import CHARACTERS, Row, find_image, images, next_id, told
+from .serializers import image_urls
+from .state import CHARACTERS, Row, find_image, images, iso, next_id
 
 __all__ = [
     "create_character",
@@ -36,11 +36,11 @@ FIELDS = (
 
 def list_characters(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict[str, Any]:
     """A page of characters, oldest first, found by a part of the name or, with `exact`, by all of it."""
-    wanted, exact = parameters.get("search", "").casefold(), parameters.get("exact", False)
+    search, exact = parameters.get("search", "").casefold(), parameters.get("exact", False)
     names = [(row["character_name"].casefold(), row) for row in world.table(CHARACTERS).values()]
-    found = [row for name, row in names if not wanted or (name == wanted if exact else wanted in name)]
+    found = [row for name, row in names if not search or (name == search if exact else search in name)]
     limit, offset = min(parameters.get("limit", MOST), MOST), parameters.get("offset", 0)
-    page = [_shown(world, call, row) for row in found[offset : offset + limit]]
+    page = [_serialize(world, call, row) for row in found[offset : offset + limit]]
     more = offset + limit < len(found)
     pagination = {"total": len(found), "limit": limit, "offset": offset, "has_more": more, "hasMore": more}
     return {"characters": page, "data": page, "pagination": pagination}
@@ -48,22 +48,22 @@ def list_characters(world: World, call: ApiCall, parameters: dict[str, Any]) -> 
 
 def create_character(world: World, call: ApiCall, body: dict[str, Any]) -> ApiResponse:
     """A new character. Raises ProviderError: not_found, for a reference image."""
-    fields = _given(world, body)
+    fields = _known_fields(world, body)
     row = {"id": next_id(world, "character"), "created": world.clock.now(), **fields}
     world.table(CHARACTERS)[str(row["id"])] = row
-    return ApiResponse(_shown(world, call, row), 201)
+    return ApiResponse(_serialize(world, call, row), 201)
 
 
 def get_character(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict[str, Any]:
     """One character. Raises ProviderError: not_found."""
-    return _shown(world, call, find_character(world, parameters["id"]))
+    return _serialize(world, call, find_character(world, parameters["id"]))
 
 
 def update_character(world: World, call: ApiCall, parameters: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """Change what is given. Raises ProviderError: not_found."""
     row = find_character(world, parameters["id"])
-    row.update(_given(world, body))
-    return _shown(world, call, row)
+    row.update(_known_fields(world, body))
+    return _serialize(world, call, row)
 
 
 def delete_character(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -81,17 +81,17 @@ def find_character(world: World, character_id: int) -> Row:
     return row
 
 
-def _given(world: World, body: dict[str, Any]) -> Row:
+def _known_fields(world: World, body: dict[str, Any]) -> Row:
     """The fields that are known. Raises ProviderError: not_found, for a reference image."""
     for image_id in body.get("reference_image_ids", ()):
         find_image(world, int(image_id))
     return {name: body[name] for name in FIELDS if name in body}
 
 
-def _shown(world: World, call: ApiCall, row: Row) -> dict[str, Any]:
-    there = [images(world).get(str(int(each))) for each in row.get("reference_image_ids", ())]
+def _serialize(world: World, call: ApiCall, row: Row) -> dict[str, Any]:
+    references = [images(world).get(str(int(image))) for image in row.get("reference_image_ids", ())]
     return {
         **{name: value for name, value in row.items() if name != "created"},
-        "created_at": told(row["created"]),
-        "reference_images": [{"id": each["id"], **addresses(call, each)} for each in there if each is not None],
+        "created_at": iso(row["created"]),
+        "reference_images": [{"id": image["id"], **image_urls(call, image)} for image in references if image],
     }

@@ -1,4 +1,4 @@
-"""Go Bananas!' errors: condition to status, code and text, and the one renderer of the envelope. Knows no operation.
+"""Go Bananas!' errors: condition to status, code and text, and the one renderer of the envelope.
 
 Of the codes only NOT_FOUND is documented (B:349). `invalid`, `not_found`, `forbidden`, `quota_exceeded` and
 `painting_failed` are raised here, the other conditions are the kernel's.
@@ -62,7 +62,7 @@ def render(problem: Problem, reset: float) -> ApiResponse:
 
 
 def _text(problem: Problem, usual: str) -> str:
-    """What the caller is told: the usual text, with what is wrong where that is the caller's to mend."""
+    """The status's text, with the violation if the caller can correct it."""
     if problem.condition == "violation":
         first = problem.violations[0]
         return f"{usual}: {first.field or first.where}: {first.message}"

@@ -1,4 +1,4 @@
-"""The files of images: behind the proxy (B:326-338) and at their public addresses. Knows no disk: a key is looked up.
+"""The files of images: behind the proxy (B:326-338) and at their public addresses.
 
 A key is never joined to a path, so `..`, backslashes and null bytes in it are letters like others.
 """

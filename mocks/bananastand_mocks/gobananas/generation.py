@@ -1,4 +1,4 @@
-"""Generating images and continuing them (B:62-104). Knows no drawing: `pictures` makes the files."""
+"""Generating images and continuing them (B:62-104)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from ..kernel.world import World
 from . import ledger, sessions
 from .characters import find_character
 from .pictures import Pictures, Recipe, alter, size_of, to_recipe
-from .presets import chosen
+from .presets import find_preset
 from .ratios import pixels
-from .serializers import generated
+from .serializers import serialize_generated
 from .state import Row, add_image, find_image, images, keep_bytes, setting
 
 __all__ = ["continue_image", "create_image"]
 
 MODEL = "gemini-flash-image"
+# What an edit has of the image it began with.
+INHERITED = ("negative_prompt", "system_instruction", "style_preset_id", "character_id", "aspect_ratio", "seed")
 
 
 async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
@@ -31,9 +33,9 @@ async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictur
     count, most = int(body.get("n", 1)), setting(world, "gobananas.max_images_per_generation")
     if count > most:
         raise ProviderError("invalid", f"Invalid parameters: n: this tenant may generate {most} images at once")
-    preset, character = chosen(world, body), _character(world, body)
+    preset, character = find_preset(world, body), _character(world, body)
     if "session_id" in body:
-        sessions.known(world, body["session_id"])
+        sessions.find_session(world, body["session_id"])
     ratio: str = (
         body.get("aspect_ratio")
         or preset.get("aspect_ratio")
@@ -44,15 +46,15 @@ async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictur
     width, height = pixels(ratio)
     recipe = Recipe(
         body["prompt"],
-        negative=_joined(source.get("negative_prompt") for source in (body, preset, character)),
-        style=_joined((preset.get("prompt"), instruction)),
+        negative=_join(source.get("negative_prompt") for source in (body, preset, character)),
+        style=_join((preset.get("prompt"), instruction)),
         character=character.get("base_prompt", ""),
         seed=int(body.get("seed", 0)),
         width=width,
         height=height,
     )
     recipes = [replace(recipe, seed=recipe.seed + i) for i in range(count)]
-    painted = await _made(world, [pictures.paint(each) for each in recipes])
+    painted = await _paint(world, [pictures.paint(numbered) for numbered in recipes])
     session = sessions.join(world, call, body.get("session_id"))
     details = {
         "operation_type": "generate",
@@ -67,10 +69,10 @@ async def create_image(world: World, call: ApiCall, body: dict[str, Any], pictur
         "aspect_ratio": ratio,
     }
     rows = [
-        _keep(world, {**details, "seed": each.seed}, content, each, kept=pictures.keeps)
-        for each, content in zip(recipes, painted, strict=True)
+        _keep(world, {**details, "seed": numbered.seed}, content, numbered, keeps_bytes=pictures.keeps)
+        for numbered, content in zip(recipes, painted, strict=True)
     ]
-    return {"images": [generated(call, row) for row in rows], "session_id": session}
+    return {"images": [serialize_generated(call, row) for row in rows], "session_id": session}
 
 
 async def continue_image(world: World, call: ApiCall, body: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
@@ -78,69 +80,68 @@ async def continue_image(world: World, call: ApiCall, body: dict[str, Any], pict
 
     Raises ProviderError: not_found, quota_exceeded, painting_failed.
     """
-    parent = _last(world, body)
+    parent = _image_to_edit(world, body)
     if parent["recipe"] is not None:
-        before = to_recipe(parent["recipe"])
-        recipe = replace(before, edits=(*before.edits, body["prompt"]))
-        (content,) = await _made(world, [pictures.paint(recipe)], edits=1)
-        kept = pictures.keeps
+        previous = to_recipe(parent["recipe"])
+        recipe = replace(previous, edits=(*previous.edits, body["prompt"]))
+        (content,) = await _paint(world, [pictures.paint(recipe)], edits=1)
+        keeps_bytes = pictures.keeps
     else:
-        recipe, kept = None, True
+        recipe, keeps_bytes = None, True
         original = world.blobs.get(parent["r2_key"])
         if original is None:
             raise ProviderError("not_found", "Image not found")
-        (content,) = await _made(world, [alter(original, body["prompt"])], edits=1)
-    inherited = ("negative_prompt", "system_instruction", "style_preset_id", "character_id", "aspect_ratio", "seed")
+        (content,) = await _paint(world, [alter(original, body["prompt"])], edits=1)
     details = {
-        **{name: parent[name] for name in inherited},
+        **{name: parent[name] for name in INHERITED},
         "operation_type": "edit",
         "parent_id": parent["id"],
         "session_id": sessions.touch(world, parent["session_id"]),
         "prompt": body["prompt"],
         "model_id": parent["model_id"] or MODEL,
     }
-    row = _keep(world, details, content, recipe, kept=kept)
-    return {"images": [generated(call, row)], "session_id": row["session_id"]}
+    row = _keep(world, details, content, recipe, keeps_bytes=keeps_bytes)
+    return {"images": [serialize_generated(call, row)], "session_id": row["session_id"]}
 
 
-async def _made(world: World, works: Sequence[Coroutine[Any, Any, bytes]], *, edits: int = 0) -> list[bytes]:
-    """The files, counted; what was claimed of the quota is given back where one of them fails."""
+async def _paint(world: World, works: Sequence[Coroutine[Any, Any, bytes]], *, edits: int = 0) -> list[bytes]:
+    """Paints files and counts them; if one fails, the quota that was claimed is returned."""
     try:
         since = ledger.claim(world, images=len(works), edits=edits)
         try:
-            made = [await each for each in works]
+            files = [await work for work in works]
         except BaseException:
             ledger.take_back(world, since, images=len(works), edits=edits)
             raise
     finally:
-        for each in works:
-            each.close()
-    ledger.add(world, since, size=sum(len(each) for each in made))
-    return made
+        for work in works:
+            work.close()
+    ledger.add(world, since, size=sum(len(work) for work in files))
+    return files
 
 
-def _keep(world: World, details: Row, content: bytes, recipe: Recipe | None, *, kept: bool) -> Row:
+def _keep(world: World, details: Row, content: bytes, recipe: Recipe | None, *, keeps_bytes: bool) -> Row:
     width, height = (recipe.width, recipe.height) if recipe is not None else size_of(content)
     measured = {"width": width, "height": height, "format": "png", "size_bytes": len(content)}
     row = add_image(
-        world, {**details, **measured, "recipe": asdict(recipe) if recipe is not None else None, "kept": kept}
+        world, {**details, **measured, "recipe": asdict(recipe) if recipe is not None else None, "kept": keeps_bytes}
     )
-    if kept:
+    if keeps_bytes:
         keep_bytes(world, row, content)
     return row
 
 
-def _last(world: World, body: dict[str, Any]) -> Row:
+def _image_to_edit(world: World, body: dict[str, Any]) -> Row:
     """The image to be edited. Raises ProviderError: not_found."""
     if "image_id" in body:
         return find_image(world, int(body["image_id"]))
     if "session_id" in body:
-        within = sessions.members(world, sessions.known(world, body["session_id"])["id"])
+        candidates = sessions.session_images(world, sessions.find_session(world, body["session_id"])["id"])
     else:
-        within = list(images(world).values())
-    if not within:
+        candidates = list(images(world).values())
+    if not candidates:
         raise ProviderError("not_found", "Image not found")
-    return within[-1]
+    return candidates[-1]
 
 
 def _character(world: World, body: dict[str, Any]) -> Row:
@@ -148,5 +149,5 @@ def _character(world: World, body: dict[str, Any]) -> Row:
     return find_character(world, int(body["character_id"])) if "character_id" in body else {}
 
 
-def _joined(parts: Any) -> str:
+def _join(parts: Any) -> str:
     return ", ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""The gallery (B:110-186): list, read and delete images. Knows no drawing."""
+"""The gallery (B:110-186): list, read and delete images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bananastand.contracts.response import ApiResponse
 from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import files
-from .serializers import generated, listed
+from .serializers import serialize_generated, serialize_listed
 from .state import Row, find_image, forget_image, images
 
 __all__ = ["delete_image", "delete_images", "get_image", "list_images", "matching"]
@@ -34,7 +34,7 @@ def list_images(world: World, call: ApiCall, parameters: dict[str, Any]) -> dict
     limit, offset = min(parameters.get("limit", PAGE), MOST), parameters.get("offset", 0)
     found = matching(world, parameters.get("search", ""))
     return {
-        "images": [listed(call, row) for row in found[offset : offset + limit]],
+        "images": [serialize_listed(call, row) for row in found[offset : offset + limit]],
         "pagination": {
             "total": len(found),
             "limit": limit,
@@ -49,11 +49,11 @@ async def get_image(world: World, call: ApiCall, parameters: dict[str, Any]) -> 
     row = find_image(world, parameters["id"])
     await files.measure(world, row)
     steps = [
-        {name: each[name] for name in ("id", "prompt", "created_at", "operation_type")} for each in _history(call, row)
+        {name: step[name] for name in ("id", "prompt", "created_at", "operation_type")} for step in _history(call, row)
     ]
     return {
-        **listed(call, row),
-        **generated(call, row),
+        **serialize_listed(call, row),
+        **serialize_generated(call, row),
         **{name: row[name] for name in DETAILS},
         "edit_history": steps,
     }
@@ -70,7 +70,7 @@ def delete_images(world: World, body: dict[str, Any]) -> dict[str, Any]:
     """Delete up to 20 images; the others are named with the reason (B:171-186)."""
     deleted: list[int] = []
     failed: list[dict[str, Any]] = []
-    for image_id in dict.fromkeys(int(each) for each in body["ids"]):
+    for image_id in dict.fromkeys(int(number) for number in body["ids"]):
         if forget_image(world, image_id):
             deleted.append(image_id)
         else:
@@ -80,8 +80,8 @@ def delete_images(world: World, body: dict[str, Any]) -> dict[str, Any]:
 
 def matching(world: World, search: str) -> list[Row]:
     """The images whose prompts hold these words, newest first."""
-    wanted = search.casefold()
-    return [row for row in reversed(images(world).values()) if wanted in row["prompt"].casefold()]
+    text = search.casefold()
+    return [row for row in reversed(images(world).values()) if text in row["prompt"].casefold()]
 
 
 def _history(call: ApiCall, row: Row) -> list[dict[str, Any]]:
@@ -91,4 +91,4 @@ def _history(call: ApiCall, row: Row) -> list[dict[str, Any]]:
     while step is not None:
         chain.append(step)
         step = images(call.world).get(str(step["parent_id"]))
-    return [listed(call, each) for each in reversed(chain)]
+    return [serialize_listed(call, step_row) for step_row in reversed(chain)]

@@ -1,4 +1,4 @@
-"""What the tenant made, by the day, and the month's quotas over it. Knows no image.
+"""What the tenant made, by the day, and the month's quotas over it.
 
 The month is the calendar's, in UTC. What was made stays counted when it is deleted.
 """
@@ -29,9 +29,9 @@ def add(world: World, moment: float, *, images: int = 0, edits: int = 0, size: i
 
 def claim(world: World, *, images: int = 0, edits: int = 0) -> float:
     """Count images that are about to be made, and say when that was. Raises ProviderError: quota_exceeded."""
-    made, now = month(world), world.clock.now()
-    full = made["images"] + images > setting(world, "gobananas.monthly_images") and images
-    if full or made["bytes"] >= setting(world, "gobananas.monthly_mb") * MEGABYTE:
+    used, now = month(world), world.clock.now()
+    full = used["images"] + images > setting(world, "gobananas.monthly_images") and images
+    if full or used["bytes"] >= setting(world, "gobananas.monthly_mb") * MEGABYTE:
         raise ProviderError(
             "quota_exceeded", status=setting(world, "gobananas.quota_status"), reset=_next_month(today(world))
         )
@@ -40,7 +40,7 @@ def claim(world: World, *, images: int = 0, edits: int = 0) -> float:
 
 
 def take_back(world: World, moment: float, *, images: int = 0, edits: int = 0) -> None:
-    """What was claimed then was not made."""
+    """Returns a claim whose images were not painted."""
     add(world, moment, images=-images, edits=-edits)
 
 
@@ -65,8 +65,8 @@ def today(world: World) -> date:
 
 def megabytes(size: int) -> int | float:
     """Bytes in millions, as the document writes them: 125, 5.2."""
-    told = round(size / MEGABYTE, 2)
-    return int(told) if told.is_integer() else told
+    rounded = round(size / MEGABYTE, 2)
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _sum(rows: Any) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Makes the files of images, off the event loop. Knows Pillow only through the modules that draw, loaded on first use.
+"""Makes the files of images, off the event loop.
 
 Whatever paints follows the `Pictures` protocol: here what draws, in `app_pictures` what asks a running app.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
+
+from ..drawing.pictures import NotAPicture, Recipe
 
 __all__ = [
     "DrawnPictures",
@@ -24,24 +25,6 @@ __all__ = [
     "size_of",
     "to_recipe",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that a picture depends on. `edits` are what was asked for after the first picture, in order."""
-
-    prompt: str
-    negative: str = ""
-    style: str = ""
-    character: str = ""
-    seed: int = 0
-    width: int = 1024
-    height: int = 1024
-    edits: tuple[str, ...] = ()
-
-
-class NotAPicture(ValueError):
-    """What came is no PNG, JPEG or WebP, a damaged one, or one of too many pixels; the text says which."""
 
 
 class Pictures(Protocol):
@@ -60,15 +43,15 @@ class DrawnPictures:
     keeps = False
 
     async def paint(self, recipe: Recipe) -> bytes:
-        """The file, and its thumbnail at once, which is asked for next."""
+        """Draws the file and its thumbnail, which is requested next."""
         content = await drawn(recipe)
         await shrunk(recipe)
         return content
 
 
-def to_recipe(kept: dict[str, Any]) -> Recipe:
+def to_recipe(row: dict[str, Any]) -> Recipe:
     """The recipe as it was before it became JSON."""
-    fields: dict[str, Any] = {**kept, "edits": tuple(kept["edits"])}
+    fields: dict[str, Any] = {**row, "edits": tuple(row["edits"])}
     return Recipe(**fields)
 
 
@@ -104,7 +87,7 @@ def size_of(content: bytes) -> tuple[int, int]:
 
 @lru_cache(maxsize=16)
 def _draw(recipe: Recipe) -> bytes:
-    from ..drawing.pictures import draw
+    from ..drawing.pictures.painter import draw
 
     return draw(recipe)
 
@@ -115,18 +98,18 @@ def _shrink(recipe: Recipe) -> bytes:
 
 
 def _thumbnail(content: bytes) -> bytes:
-    from .encoding import thumbnail
+    from ..drawing.pictures.encoding import thumbnail
 
     return thumbnail(content)
 
 
 def _redraw(content: bytes, prompt: str) -> bytes:
-    from ..drawing.pictures import redraw
+    from ..drawing.pictures.painter import redraw
 
     return redraw(content, prompt)
 
 
 def _inspect(content: bytes) -> tuple[str, int, int]:
-    from .encoding import inspect
+    from ..drawing.pictures.encoding import inspect
 
     return inspect(content)

@@ -1,4 +1,4 @@
-"""Style presets (B:290-320). Knows no image."""
+"""Style presets (B:290-320)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from bananastand.contracts.errors import ProviderError
 from bananastand.contracts.response import ApiResponse
 
 from ..kernel.world import World
-from .state import PRESETS, Row, next_id, told
+from .state import PRESETS, Row, iso, next_id
 
-__all__ = ["chosen", "create_style_preset", "delete_style_preset", "list_style_presets"]
+__all__ = ["find_preset", "create_style_preset", "delete_style_preset", "list_style_presets"]
 
 FIELDS = ("name", "prompt", "negative_prompt", "system_instruction", "aspect_ratio")
 MISSING = "Style preset not found"
@@ -18,7 +18,7 @@ MISSING = "Style preset not found"
 
 def list_style_presets(world: World) -> dict[str, Any]:
     """All presets, oldest first."""
-    return {"presets": [_shown(row) for row in world.table(PRESETS).values()]}
+    return {"presets": [_serialize(row) for row in world.table(PRESETS).values()]}
 
 
 def create_style_preset(world: World, body: dict[str, Any]) -> ApiResponse:
@@ -26,7 +26,7 @@ def create_style_preset(world: World, body: dict[str, Any]) -> ApiResponse:
     row = {name: body[name] for name in FIELDS if name in body}
     row |= {"id": next_id(world, "preset"), "created": world.clock.now()}
     world.table(PRESETS)[str(row["id"])] = row
-    return ApiResponse(_shown(row), 201)
+    return ApiResponse(_serialize(row), 201)
 
 
 def delete_style_preset(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def delete_style_preset(world: World, parameters: dict[str, Any]) -> dict[str, A
     return {"deleted": True, "id": parameters["id"]}
 
 
-def chosen(world: World, body: dict[str, Any]) -> Row:
+def find_preset(world: World, body: dict[str, Any]) -> Row:
     """The preset a generation names, by id first (B:84-85); nothing where it names none. Raises: not_found."""
     if "style_preset_id" in body:
         found = world.table(PRESETS).get(str(int(body["style_preset_id"])))
@@ -49,5 +49,5 @@ def chosen(world: World, body: dict[str, Any]) -> Row:
     return found
 
 
-def _shown(row: Row) -> dict[str, Any]:
-    return {**{name: value for name, value in row.items() if name != "created"}, "created_at": told(row["created"])}
+def _serialize(row: Row) -> dict[str, Any]:
+    return {**{name: value for name, value in row.items() if name != "created"}, "created_at": iso(row["created"])}

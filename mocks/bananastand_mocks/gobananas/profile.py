@@ -1,4 +1,4 @@
-"""The tenant and its quota (B:31-56). Knows no image."""
+"""The tenant and its quota (B:31-56)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Go Bananas! at its own address: keys, tenant, headers, error envelope. Knows no operation."""
+"""Go Bananas! at its own address: keys, tenant, headers, error envelope."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .pictures import DrawnPictures, Pictures
 from .seeds import fill
 from .state import BUCKET, tenant
 
-__all__ = ["KEY", "GoBananas"]
+__all__ = ["KEY", "GoBananasProvider"]
 
 PREFIXES = ("sk_live_", "sk_test_")
 PUBLIC = "get_public_file"
@@ -32,7 +32,7 @@ def _mint(ids: Ids) -> str:
 KEY = Credential("gobananas", "sk_live_bananastand", _mint, other="sk_live_other")
 
 
-class GoBananas(Provider):
+class GoBananasProvider(Provider):
     """gobananas, at /gobananas."""
 
     name = "gobananas"
@@ -95,7 +95,7 @@ class GoBananas(Provider):
         return render(problem, call.allowance.reset if call.allowance else call.world.clock.now() + MINUTE)
 
     def fill(self, world: World, kind: Kind) -> None:
-        """Tenant, settings and the default rate limit; in other kinds than empty, what is there to be seen."""
+        """Adds tenant, settings, the default rate limit, and by kind of world some images."""
         fill(world, kind)
 
     def subject(self, call: ApiCall) -> str | None:

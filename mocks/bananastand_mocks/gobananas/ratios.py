@@ -1,4 +1,4 @@
-"""Aspect ratios by their names, and the pixels they stand for. Knows no picture."""
+"""Aspect ratios by their names, and the pixels they stand for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ NAMED = {"square": "1:1", "portrait": "9:16", "landscape": "16:9"}
 
 def pixels(ratio: str) -> tuple[int, int]:
     """Width and height; the shorter side has 1024 pixels, as in B:96-97."""
-    wide, high = (int(each) for each in NAMED.get(ratio, ratio).split(":"))
+    wide, high = (int(side) for side in NAMED.get(ratio, ratio).split(":"))
     unit = SHORT_SIDE / min(wide, high)
     return round(wide * unit), round(high * unit)

@@ -26,7 +26,7 @@ WATERCOLOR = {
     "system_instruction": "Soft artistic watercolor aesthetic",
 }
 CAPTAIN = {"character_name": "Captain Banana", "base_prompt": "A cheerful banana with a blue cap and a red scarf"}
-SHOWN = datetime(2025, 1, 15, 10, 30, tzinfo=UTC).timestamp()  # B:139
+DOCUMENTED_AT = datetime(2025, 1, 15, 10, 30, tzinfo=UTC).timestamp()  # B:139
 PROMPT = "A sunset over mountains"  # B:138
 
 
@@ -53,12 +53,12 @@ def _begin(world: World, character: int, preset: int) -> None:
 
 def _documented(world: World) -> None:
     """Images 42 and 43 but not 44 (B:184), session-abc, the file of B:331, the usage of B:242-250 and B:47."""
-    world.table(SESSIONS)["session-abc"] = {"id": "session-abc", "holder": "", "last": SHOWN}
+    world.table(SESSIONS)["session-abc"] = {"id": "session-abc", "holder": "", "last": DOCUMENTED_AT}
     place(world, _image(42, ()), "tenant/2025-01-15/image")
     place(world, _image(43, ("Make the sky green",)), "tenant/2025-01-15/image-2")
     world.table(COUNTERS)["image"] = 44
-    ledger.add(world, SHOWN - 86400, images=498, edits=179, size=120_300_000)
-    ledger.add(world, SHOWN, images=25, edits=10, size=5_200_000)
+    ledger.add(world, DOCUMENTED_AT - 86400, images=498, edits=179, size=120_300_000)
+    ledger.add(world, DOCUMENTED_AT, images=25, edits=10, size=5_200_000)
     ledger.add(world, world.clock.now(), images=100, edits=20, size=125 * MEGABYTE)
 
 
@@ -69,7 +69,7 @@ def _image(image_id: int, edits: tuple[str, ...]) -> Row:
     return {
         **empty,
         "id": image_id,
-        "created": SHOWN,
+        "created": DOCUMENTED_AT,
         "prompt": edits[-1] if edits else PROMPT,
         "operation_type": "edit" if edits else "generate",
         "parent_id": 42 if edits else None,

@@ -1,4 +1,4 @@
-"""Go Bananas!' part of a world: tenant, settings, counters, images and their files. Knows no answer and no picture.
+"""Go Bananas!' part of a world: tenant, settings, counters, images and their files.
 
 Drawn images keep the recipe they are drawn from, because the same recipe gives the same file; what was uploaded or
 painted by an app is kept as bytes, the oldest of which go when there are too many.
@@ -36,7 +36,7 @@ __all__ = [
     "place",
     "setting",
     "tenant",
-    "told",
+    "iso",
 ]
 
 Row = dict[str, Any]
@@ -65,7 +65,7 @@ def setting(world: World, name: str) -> Any:
 
 
 def tenant(world: World) -> Row:
-    """tenantId and tenantName."""
+    """TenantId and tenantName."""
     return world.table(TENANT)
 
 
@@ -143,6 +143,6 @@ def bucket(world: World) -> str:
     return world.credentials[BUCKET][0]
 
 
-def told(seconds: float) -> str:
+def iso(seconds: float) -> str:
     """A moment as B:139 writes it."""
     return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

@@ -17,7 +17,7 @@ from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import files, ledger, multipart, sessions
 from .pictures import NotAPicture, inspect
-from .serializers import generated
+from .serializers import serialize_generated
 from .state import MEGABYTE, Row, add_image, bucket, find_file, keep_bytes
 
 __all__ = ["upload_for_editing", "upload_image"]
@@ -32,14 +32,14 @@ async def upload_image(world: World, call: ApiCall, body: dict[str, Any] | None)
         if content is None:
             raise ProviderError("invalid", "Invalid parameters: file is missing")
     else:
-        content = await _named(world, body["image_url"])
-    shown = generated(call, await _keep(world, call, content))
-    return {"image_id": shown.pop("id"), **shown}
+        content = await _content_at(world, body["image_url"])
+    fields = serialize_generated(call, await _keep(world, call, content))
+    return {"image_id": fields.pop("id"), **fields}
 
 
 async def upload_for_editing(world: World, call: ApiCall, body: dict[str, Any]) -> dict[str, Any]:
     """Keep a picture, which is then the last. Raises ProviderError: invalid, too_large, quota_exceeded."""
-    row = await _keep(world, call, await _named(world, body["image_url"]))
+    row = await _keep(world, call, await _content_at(world, body["image_url"]))
     return {"image_id": row["id"]}
 
 
@@ -52,22 +52,22 @@ async def _keep(world: World, call: ApiCall, content: bytes) -> Row:
         raise ProviderError("invalid", f"Invalid parameters: {error}") from None
     since = ledger.claim(world)
     ledger.add(world, since, size=len(content))
-    unknown: Row = dict.fromkeys(
+    empty: Row = dict.fromkeys(
         ("parent_id", "negative_prompt", "system_instruction", "style_preset_id", "character_id", "model_id", "seed")
         + ("aspect_ratio", "recipe")
     )
     measured = {"width": width, "height": height, "format": kind, "size_bytes": len(content), "kept": True}
     session = sessions.join(world, call, None)
-    row = add_image(world, {**unknown, **measured, "operation_type": "upload", "prompt": "", "session_id": session})
+    row = add_image(world, {**empty, **measured, "operation_type": "upload", "prompt": "", "session_id": session})
     keep_bytes(world, row, content)
     return row
 
 
-async def _named(world: World, url: str) -> bytes:
+async def _content_at(world: World, url: str) -> bytes:
     """The picture that an address stands for. Raises ProviderError: invalid."""
     if url.startswith("data:"):
-        return await asyncio.to_thread(_data, url)
-    found = find_file(world, _key(world, url))
+        return await asyncio.to_thread(_decode_data_url, url)
+    found = find_file(world, _file_key(world, url))
     if found is None:
         raise ProviderError(
             "invalid", "Invalid parameters: image_url is neither a data URL nor a picture of this tenant"
@@ -75,7 +75,7 @@ async def _named(world: World, url: str) -> bytes:
     return (await files.read(world, *found)).body
 
 
-def _data(url: str) -> bytes:
+def _decode_data_url(url: str) -> bytes:
     """The bytes of a data URL in base64. Raises ProviderError: invalid."""
     head, _, encoded = url.partition(",")
     try:
@@ -86,7 +86,7 @@ def _data(url: str) -> bytes:
         raise ProviderError("invalid", "Invalid parameters: image_url is not a data URL in base64") from None
 
 
-def _key(world: World, url: str) -> str:
+def _file_key(world: World, url: str) -> str:
     """The key of a file in an address of ours, of whatever host; nothing where it is none."""
     try:
         path = unquote(urlsplit(url).path)

@@ -1,4 +1,4 @@
-"""Usage by days and by range (B:226-253). Knows no image, only what was counted."""
+"""Usage by days and by range (B:226-253)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def get_usage(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _period(today: date, parameters: dict[str, Any]) -> tuple[date, date]:
-    """start to end where one of them is given, else the last `days`; the range of one end alone is 30 days."""
+    """Start to end where one of them is given, else the last `days`; the range of one end alone is 30 days."""
     if "start" not in parameters and "end" not in parameters:
         return today - timedelta(days=parameters.get("days", DAYS) - 1), today
     end = _date(parameters["end"]) if "end" in parameters else today

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .provider import ADMIN, KEY, PaperBanana
+from .provider import ADMIN, KEY, PaperBananaProvider
 
-__all__ = ["ADMIN", "KEY", "PaperBanana"]
+__all__ = ["ADMIN", "KEY", "PaperBananaProvider"]

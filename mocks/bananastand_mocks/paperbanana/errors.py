@@ -1,4 +1,4 @@
-"""PaperBanana's errors: condition to status and exact text. Knows no operation.
+"""PaperBanana's errors: condition to status and exact text.
 
 The real service answers a wrong body with a list; the document promises a text in `detail` (D:60-64), and it wins.
 """
@@ -58,7 +58,7 @@ def render(problem: Problem, call: ApiCall | None) -> ApiResponse:
     elif problem.condition == "unknown_credential":
         status, text = TEXTS["wrong_admin_key" if call is not None and is_admin(call) else "unknown_key"]
     elif problem.condition == "violation":
-        status, text = 422, _told(problem.violations[0], call)
+        status, text = 422, _violation_text(problem.violations[0], call)
     else:
         status, text = TEXTS[problem.condition]
         if problem.condition == "malformed_json":
@@ -76,7 +76,7 @@ def is_admin(call: ApiCall) -> bool:
     return call.operation.template.startswith("/api/admin/")
 
 
-def _told(violation: Violation, call: ApiCall | None) -> str:
+def _violation_text(violation: Violation, call: ApiCall | None) -> str:
     """The field and the rule it breaks, in a sentence."""
     field, name = violation.field or violation.where, violation.field.partition(".")[0]
     if violation.rule == "required":
@@ -84,27 +84,27 @@ def _told(violation: Violation, call: ApiCall | None) -> str:
     if name == "layout" and violation.rule == "pattern" and call is not None:
         return layout_error(call.body["layout"]) or "layout: String should match RxC"
     if violation.rule in ("enum", "const"):
-        return _choice(name, violation, call)
+        return _choice_text(name, violation, call)
     if violation.rule == "type":
-        wanted = TYPES.findall(violation.message.rpartition(" of type")[2])
-        kind = next((each for each in wanted if each != "null"), "value")
+        types = TYPES.findall(violation.message.rpartition(" of type")[2])
+        kind = next((name_of_type for name_of_type in types if name_of_type != "null"), "value")
         return f"{field}: Input should be a valid {WORDS.get(kind, kind)}"
     if violation.rule in BOUNDS:
         return f"{field}: {BOUNDS[violation.rule].format(re.findall(r'[0-9]+', violation.message)[-1])}"
     return f"{field}: {violation.message}"
 
 
-def _choice(name: str, violation: Violation, call: ApiCall | None) -> str:
-    """What is wrong with a value that is none of those there are."""
+def _choice_text(name: str, violation: Violation, call: ApiCall | None) -> str:
+    """The text for a value outside of its choices."""
     if name == "aspect_ratio":
         return f"aspect_ratio must be one of: {', '.join(sorted(ASPECT_RATIOS))}"
     if name == "vlm_provider" and call is not None:
-        return f"Unknown VLM provider: {_given(call, name)}. Available: {', '.join(sorted(VLM_PROVIDERS))}"
+        return f"Unknown VLM provider: {_body_value(call, name)}. Available: {', '.join(sorted(VLM_PROVIDERS))}"
     if name == "output_formats":
         allowed = ("pdf", "png", "svg") if call is not None and call.operation.id == "create_plot" else ("png",)
         return f"{violation.field}: output_formats may hold {', '.join(allowed)}"
     return f"{name} must be one of: {', '.join(CHOICES[name])}" if name in CHOICES else f"{name}: {violation.message}"
 
 
-def _given(call: ApiCall, name: str) -> Any:
+def _body_value(call: ApiCall, name: str) -> Any:
     return str(call.body[name])[:100]

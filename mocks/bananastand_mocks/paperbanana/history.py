@@ -20,20 +20,20 @@ SIZE = 20
 def list_history(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     """A page of tasks, newest first, of one endpoint, status or key where asked."""
     page, size = parameters.get("page", 1), parameters.get("size", SIZE)
-    found = matching(world, **{name: parameters.get(name) for name in ("endpoint", "status", "api_key")})
-    shown = [_item(row) for row in found[(page - 1) * size : page * size]]
-    pages = max(1, -(-len(found) // size))
-    return {"items": shown, "total": len(found), "page": page, "size": size, "pages": pages}
+    tasks = matching(world, **{name: parameters.get(name) for name in ("endpoint", "status", "api_key")})
+    items = [_item(row) for row in tasks[(page - 1) * size : page * size]]
+    pages = max(1, -(-len(tasks) // size))
+    return {"items": items, "total": len(tasks), "page": page, "size": size, "pages": pages}
 
 
-async def get_history(world: World, parameters: dict[str, Any], workshop: TaskRunner) -> dict[str, Any]:
+async def get_history(world: World, parameters: dict[str, Any], runner: TaskRunner) -> dict[str, Any]:
     """Everything about one task. Raises ProviderError: not_in_history."""
     row = state.tasks(world).get(parameters["task_id"])
     if row is None:
         raise ProviderError("not_in_history")
-    await workshop.settle(world, row)
+    await runner.settle(world, row)
     hook: state.Row = row["webhook"] or {"url": None, "include_image": False, "status": None, "tries": []}
-    shown = {
+    fields = {
         **_item(row),
         "input_params": row["input_params"],
         "description": row["description"],
@@ -47,11 +47,11 @@ async def get_history(world: World, parameters: dict[str, Any], workshop: TaskRu
         "webhook_last_error": hook["tries"][-1]["error"] if hook["tries"] else None,
     }
     if row["status"] == "completed" and row["formats"]:
-        outcome = await rendered(world, row, workshop)
-        shown["image_path"] = f"paperbanana/{row['task_id']}/figure.png"
-        shown["image_base64"] = base64.b64encode(outcome.files["png"]).decode()
-        shown["description"] = outcome.description
-    return shown
+        outcome = await rendered(world, row, runner)
+        fields["image_path"] = f"paperbanana/{row['task_id']}/figure.png"
+        fields["image_base64"] = base64.b64encode(outcome.files["png"]).decode()
+        fields["description"] = outcome.description
+    return fields
 
 
 def matching(
@@ -68,6 +68,6 @@ def matching(
 
 
 def _item(row: state.Row) -> dict[str, Any]:
-    shown = {name: row[name] for name in ("task_id", "key_name", "endpoint", "diagram_type", "status")}
+    fields = {name: row[name] for name in ("task_id", "key_name", "endpoint", "diagram_type", "status")}
     moments = {name: state.iso(row[name]) for name in ("created_at", "completed_at")}
-    return {**shown, **moments, "api_key": state.mask(row["api_key"])}
+    return {**fields, **moments, "api_key": state.mask(row["api_key"])}

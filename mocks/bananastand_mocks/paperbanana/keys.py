@@ -1,4 +1,4 @@
-"""API keys (D:715-873): create, list, detail, update, delete. Knows the admin has been let in."""
+"""API keys (D:715-873): create, list, detail, update, delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import state
 
 __all__ = ["create_key", "delete_key", "get_key", "list_keys", "mint", "update_key"]
 
-LOGGED = 100  # usages that a detail shows
+USAGE_LOG = 100  # usages that a detail shows
 CLEARED = ("webhook_url", "webhook_secret")
 
 
@@ -27,12 +27,12 @@ def create_key(world: World, body: dict[str, Any]) -> dict[str, Any]:
     webhook = {name: body.get(name) or None for name in CLEARED}
     row = state.add_key(world, key, body["name"], quota=body.get("quota"), **webhook)
     world.admit(state.KEY_KIND, key)
-    return _shown(key, row)
+    return _serialize(key, row)
 
 
 def list_keys(world: World) -> list[dict[str, Any]]:
     """All keys, masked, newest first."""
-    return [_shown(state.mask(key), row) for key, row in reversed(state.keys(world).items())]
+    return [_serialize(state.mask(key), row) for key, row in reversed(state.keys(world).items())]
 
 
 def get_key(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def get_key(world: World, parameters: dict[str, Any]) -> dict[str, Any]:
     key, row = state.find_key(world, parameters["key"])
     log = [
         {**{name: used[name] for name in ("id", "task_id", "endpoint")}, "created_at": state.iso(used["created_at"])}
-        for used in islice(state.usage_of(world, key), LOGGED)
+        for used in islice(state.usage_of(world, key), USAGE_LOG)
     ]
-    return {**_shown(state.mask(key), row), "usage_log": log}
+    return {**_serialize(state.mask(key), row), "usage_log": log}
 
 
 def update_key(world: World, parameters: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def update_key(world: World, parameters: dict[str, Any], body: dict[str, Any]) -
     for name in ("quota_remaining", "quota_total", "active", *CLEARED):
         if body.get(name) is not None:
             row[name] = body[name] if name not in CLEARED else body[name] or None
-    return _shown(state.mask(key), row)
+    return _serialize(state.mask(key), row)
 
 
 def delete_key(world: World, parameters: dict[str, Any]) -> ApiResponse:
@@ -64,8 +64,8 @@ def delete_key(world: World, parameters: dict[str, Any]) -> ApiResponse:
     return ApiResponse(None, 204)
 
 
-def _shown(key: str, row: state.Row) -> dict[str, Any]:
+def _serialize(key: str, row: state.Row) -> dict[str, Any]:
     """A key's record; its webhook_secret is never told."""
     names = ("name", "quota_remaining", "quota_total", "total_used", "active")
-    told = {name: row[name] for name in names}
-    return {"key": key, **told, "created_at": state.iso(row["created_at"]), "webhook_url": row["webhook_url"]}
+    fields = {name: row[name] for name in names}
+    return {"key": key, **fields, "created_at": state.iso(row["created_at"]), "webhook_url": row["webhook_url"]}

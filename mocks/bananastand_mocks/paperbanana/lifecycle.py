@@ -1,4 +1,4 @@
-"""The life of a task (D:659-665): pending, running, completed or failed, on the world's clock. Knows no HTTP.
+"""The life of a task (D:659-665): pending, running, completed or failed, on the world's clock.
 
 How long it takes is the world's matter: so many polls or seconds where a test says so, else the setting
 paperbanana.seconds. Drawing takes no time of a virtual clock; where time is real, a task is done when it is drawn.
@@ -14,7 +14,7 @@ from typing import Any
 from ..kernel.background import BackgroundJob, WorkerThreads
 from ..kernel.world import EventHandler, World
 from . import state
-from .rendering import Plan, Recipe, Rendered, Renderer, plan
+from .rendering import FigureRecipe, Rendered, Renderer, RenderPlan, plan_rendering
 from .vlm import Vlm, VlmError
 from .vlm_planner import VlmPlanner
 from .webhooks import DELIVER, WebhookSender
@@ -23,7 +23,7 @@ __all__ = ["FINISH", "ITERATIONS", "TaskRunner"]
 
 log = logging.getLogger("bananastand_mocks")
 
-Made = tuple[Recipe, Rendered]  # what the task was drawn from in the end, and the outcome
+PlannedFigure = tuple[FigureRecipe, Rendered]  # what the task was drawn from in the end, and the outcome
 
 START, FINISH = "paperbanana.start", "paperbanana.finish"
 QUEUED = 0.2  # of its time that a task is pending
@@ -33,10 +33,10 @@ ITERATIONS = 3
 class TaskRunner:
     """Begins tasks, carries them out, and has their webhooks delivered."""
 
-    def __init__(self, renderer: Renderer, courier: WebhookSender, vlm: Vlm | None = None) -> None:
-        self.renderer, self.courier, self.vlm = renderer, courier, vlm
-        self.reading = WorkerThreads("paperbanana-reading", 2)
-        self.thinking = WorkerThreads("paperbanana-thinking", 8)
+    def __init__(self, renderer: Renderer, sender: WebhookSender, vlm: Vlm | None = None) -> None:
+        self.renderer, self.sender, self.vlm = renderer, sender, vlm
+        self.reading_threads = WorkerThreads("paperbanana-reading", 2)
+        self.vlm_threads = WorkerThreads("paperbanana-thinking", 8)
         self.events: Mapping[str, EventHandler] = {START: self._start, FINISH: self._finish, DELIVER: self._deliver}
 
     def begin(self, world: World, row: state.Row) -> None:
@@ -82,29 +82,29 @@ class TaskRunner:
         if row["failure"] is not None:
             self._end(world, row, "failed", error=row["failure"])
             return None
-        lane = self.renderer.lane if self.vlm is None else self.thinking
-        work = self._making(plan(world, row), row["input_params"])
-        return BackgroundJob(lane, work, lambda outcome: self._drawn(world, row, outcome))
+        threads = self.renderer.threads if self.vlm is None else self.vlm_threads
+        work = self._drawing_work(plan_rendering(world, row), row["input_params"])
+        return BackgroundJob(threads, work, lambda outcome: self._store_outcome(world, row, outcome))
 
-    def _making(self, wanted: Plan, asked: Mapping[str, Any]) -> Callable[[], Made]:
+    def _drawing_work(self, plan: RenderPlan, parameters: Mapping[str, Any]) -> Callable[[], PlannedFigure]:
         """Have a brain think about the task, where there is one, and draw it; what is to be done in a thread."""
-        *panels, (task, recipe) = wanted.recipes
-        chosen = {name: asked.get(f"vlm_{name}") for name in ("provider", "model")}
-        iterations = int(asked.get("iterations", ITERATIONS))
+        *panels, (task, recipe) = plan.recipes
+        vlm_choice = {name: parameters.get(f"vlm_{name}") for name in ("provider", "model")}
+        iterations = int(parameters.get("iterations", ITERATIONS))
 
-        def render(thought: Recipe) -> Rendered:
-            return self.renderer.render(Plan((*panels, (task, thought))))
+        def render(planned_recipe: FigureRecipe) -> Rendered:
+            return self.renderer.render(RenderPlan((*panels, (task, planned_recipe))))
 
-        def make() -> Made:
-            thought = recipe
+        def make() -> PlannedFigure:
+            planned_recipe = recipe
             if self.vlm is not None:
-                brain = VlmPlanner(self.vlm, lambda planned: render(planned).files["png"])
-                thought = brain.think(recipe, iterations=iterations, **chosen)
-            return thought, render(thought)
+                planner = VlmPlanner(self.vlm, lambda recipe_to_show: render(recipe_to_show).files["png"])
+                planned_recipe = planner.plan(recipe, iterations=iterations, **vlm_choice)
+            return planned_recipe, render(planned_recipe)
 
         return make
 
-    def _drawn(self, world: World, row: state.Row, outcome: Future[Made]) -> None:
+    def _store_outcome(self, world: World, row: state.Row, outcome: Future[PlannedFigure]) -> None:
         raised = outcome.exception()
         if raised is None:
             row["recipe"], rendered = outcome.result()
@@ -112,25 +112,25 @@ class TaskRunner:
             return
         if isinstance(raised, VlmError):
             log.warning("task %s failed: %s", row["task_id"], raised)
-        elif type(raised).__name__ != "Refused":  # named, not imported: figures are loaded where they are drawn
+        elif type(raised).__name__ != "FigureError":  # named, not imported: figures are loaded where they are drawn
             log.error("a drawing failed", exc_info=raised)
         self._end(world, row, "failed", error=str(raised) or type(raised).__name__)
 
-    def _end(self, world: World, row: state.Row, status: str, **told: str) -> None:
-        row.update(told, status=status, completed_at=world.clock.now())
-        self.courier.begin(world, row)
+    def _end(self, world: World, row: state.Row, status: str, **result: str) -> None:
+        row.update(result, status=status, completed_at=world.clock.now())
+        self.sender.begin(world, row)
 
     def _deliver(self, world: World, details: dict[str, Any]) -> BackgroundJob | None:
         def picture(row: state.Row) -> Callable[[], bytes]:
-            wanted = plan(world, row)
-            return lambda: self.renderer.render(wanted).files["png"]
+            figure_plan = plan_rendering(world, row)
+            return lambda: self.renderer.render(figure_plan).files["png"]
 
-        return self.courier.deliver(world, details, picture)
+        return self.sender.deliver(world, details, picture)
 
 
 def _seconds(world: World) -> float:
     if world.tasks.mode == "after_seconds":
         return world.tasks.seconds
-    told = state.setting(world, "seconds")
-    least, most = told if isinstance(told, list) else (told, told)
+    seconds = state.setting(world, "seconds")
+    least, most = seconds if isinstance(seconds, list) else (seconds, seconds)
     return least if least == most else world.random.uniform(least, most)

@@ -1,4 +1,4 @@
-"""PaperBanana at its address: keys, errors, what a world holds. Knows no operation."""
+"""PaperBanana at its address: keys, errors, what a world holds."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
 from ..kernel.worlds import Kind, Worlds
 from . import health, history, keys, state, submissions, tasks
-from .documented import fill
 from .errors import is_admin, render
 from .lifecycle import TaskRunner
 from .rendering import Renderer
+from .seeds import fill
 from .vlm import Vlm
 from .webhooks import WebhookSender
 
-__all__ = ["ADMIN", "KEY", "PaperBanana"]
+__all__ = ["ADMIN", "KEY", "PaperBananaProvider"]
 
 SUBMISSIONS = frozenset(submissions.__all__)
 
@@ -42,7 +42,7 @@ KEY = Credential(state.KEY_KIND, keys.mint("0" * 32), _mint_key)
 ADMIN = Credential(state.ADMIN_KIND, "admin-bananastand", _mint_admin)
 
 
-class PaperBanana(Provider):
+class PaperBananaProvider(Provider):
     """paperbanana, at /paperbanana. `webhooks` are addresses it may post to beside those of this machine.
 
     A `vlm` is asked what figures shall show; without one the texts are read by rules.
@@ -75,8 +75,8 @@ class PaperBanana(Provider):
     def __init__(
         self, *, webhooks: Iterable[str] = (), renderer: Renderer | None = None, vlm: Vlm | None = None
     ) -> None:
-        self.workshop = TaskRunner(renderer or Renderer(), WebhookSender(AddressPolicy.loopback(webhooks)), vlm)
-        self.events, self.resources = self.workshop.events, {"workshop": self.workshop}
+        self.runner = TaskRunner(renderer or Renderer(), WebhookSender(AddressPolicy.loopback(webhooks)), vlm)
+        self.events, self.resources = self.runner.events, {"runner": self.runner}
         self.pages = {"adm": self._admin_site}
         admin = os.environ.get("PAPERBANANA_ADMIN_KEY") or ADMIN.well_known  # D:35
         self.credentials = (KEY, Credential(ADMIN.kind, admin, ADMIN.mint))
@@ -88,10 +88,10 @@ class PaperBanana(Provider):
         admin = is_admin(call)
         if admin and not state.setting(call.world, "admin_key_configured"):
             raise ProviderError("not_configured")
-        given = call.headers.get("authorization", "")
-        if not given.startswith("Bearer "):
+        authorization = call.headers.get("authorization", "")
+        if not authorization.startswith("Bearer "):
             raise ProviderError("unauthorized")
-        return ADMIN.kind if admin else KEY.kind, given.removeprefix("Bearer ")
+        return ADMIN.kind if admin else KEY.kind, authorization.removeprefix("Bearer ")
 
     def prepare(self, call: ApiCall) -> None:
         """Refuse a key that is gone, disabled or exhausted, in this order and before the body is looked at."""
@@ -117,4 +117,4 @@ class PaperBanana(Provider):
     def _admin_site(self, worlds: Worlds) -> Any:
         from .pages import AdminSite
 
-        return AdminSite(worlds, self.workshop, self.contract, PINNED)
+        return AdminSite(worlds, self.runner, self.contract, PINNED)

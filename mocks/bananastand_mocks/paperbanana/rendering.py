@@ -1,4 +1,4 @@
-"""From a task's row to its files and its text. Knows what figures there are, and neither keys nor time.
+"""From a task's row to its files and its text.
 
 A plan is what a picture is drawn from, as plain data: one recipe, or for a composite also those of its panels. The same
 plan gives the same files, so that they are kept in memory only, the latest of them, and drawn again when asked for.
@@ -18,11 +18,11 @@ from ..kernel.background import WorkerThreads
 from ..kernel.world import World
 from . import state
 
-__all__ = ["Plan", "Recipe", "Rendered", "Renderer", "plan"]
+__all__ = ["RenderPlan", "FigureRecipe", "Rendered", "Renderer", "plan_rendering"]
 
 BUDGET = 64 * 2**20  # bytes of files that are kept
 
-Recipe = dict[str, Any]
+FigureRecipe = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RenderPlan:
     """Recipes by task, each after those it needs; the last one is wanted."""
 
-    recipes: tuple[tuple[str, Recipe], ...]
+    recipes: tuple[tuple[str, FigureRecipe], ...]
 
 
-def plan(world: World, row: state.Row) -> Plan:
+def plan_rendering(world: World, row: state.Row) -> RenderPlan:
     """What the task's outcome is made from. Panels of panels come along, each once."""
     rows, needed, waiting = state.tasks(world), {row["task_id"]: row}, [row]
     while waiting:
@@ -48,78 +48,78 @@ def plan(world: World, row: state.Row) -> Plan:
             if panel not in needed:
                 needed[panel] = rows[panel]
                 waiting.append(rows[panel])
-    ordered = sorted(needed.values(), key=lambda each: each["number"])
-    return Plan(tuple((each["task_id"], each["recipe"]) for each in ordered))
+    ordered = sorted(needed.values(), key=lambda needed_row: needed_row["number"])
+    return RenderPlan(tuple((needed_row["task_id"], needed_row["recipe"]) for needed_row in ordered))
 
 
 class Renderer:
     """Draws, and remembers the latest files. All of it blocks, and is for a thread of the `lane`."""
 
     def __init__(self, budget: int = BUDGET) -> None:
-        self.lane = WorkerThreads("paperbanana-drawing", 2)
+        self.threads = WorkerThreads("paperbanana-drawing", 2)
         self._budget = budget
-        self._kept: OrderedDict[str, Rendered] = OrderedDict()
+        self._cache: OrderedDict[str, Rendered] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def render(self, wanted: Plan) -> Rendered:
-        """The outcome of a plan. Raises Refused where it is well formed and cannot be drawn."""
-        names = _digests(wanted)
-        last = wanted.recipes[-1][0]
+    def render(self, plan: RenderPlan) -> Rendered:
+        """The outcome of a plan. Raises FigureError where it is well formed and cannot be drawn."""
+        names = _digests(plan)
+        last = plan.recipes[-1][0]
         if (known := self._recall(names[last])) is not None:
             return known
-        made: dict[str, Rendered] = {}
-        for task, recipe in wanted.recipes:
-            made[task] = self._recall(names[task]) or self._make(names[task], recipe, made)
-        return made[last]
+        rendered: dict[str, Rendered] = {}
+        for task, recipe in plan.recipes:
+            rendered[task] = self._recall(names[task]) or self._render_recipe(names[task], recipe, rendered)
+        return rendered[last]
 
-    def _make(self, name: str, recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
-        rendered = _draw(recipe, made)
+    def _render_recipe(self, name: str, recipe: FigureRecipe, panels: Mapping[str, Rendered]) -> Rendered:
+        rendered = _draw(recipe, panels)
         with self._lock:
-            if name not in self._kept:
-                self._kept[name] = rendered
+            if name not in self._cache:
+                self._cache[name] = rendered
                 self._bytes += _size(rendered)
-            while self._bytes > self._budget and len(self._kept) > 1:
-                self._bytes -= _size(self._kept.popitem(last=False)[1])
+            while self._bytes > self._budget and len(self._cache) > 1:
+                self._bytes -= _size(self._cache.popitem(last=False)[1])
         return rendered
 
     def _recall(self, name: str) -> Rendered | None:
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-            return self._kept.get(name)
+            if name in self._cache:
+                self._cache.move_to_end(name)
+            return self._cache.get(name)
 
 
-def _draw(recipe: Recipe, made: Mapping[str, Rendered]) -> Rendered:
+def _draw(recipe: FigureRecipe, panels: Mapping[str, Rendered]) -> Rendered:
     """One outcome, by the drawing of its kind; the libraries are loaded here, on first use."""
-    given = {name: value for name, value in recipe.items() if name not in ("kind", "panels")}
+    options = {name: value for name, value in recipe.items() if name not in ("kind", "panels")}
     match recipe["kind"]:
         case "plot":
-            from ..drawing.figures import plot
+            from ..drawing.figures import plots
 
-            figure = plot.draw(given.pop("data_json"), given.pop("intent"), **given)
+            figure = plots.draw(options.pop("data_json"), options.pop("intent"), **options)
         case "diagram":
-            from ..drawing.figures import diagram
+            from ..drawing.figures import diagrams
 
-            figure = diagram.draw(given.pop("source_context"), given.pop("caption"), **given)
+            figure = diagrams.draw(options.pop("source_context"), options.pop("caption"), **options)
         case "composite":
             from ..drawing.figures import composite
 
-            del given["formats"]  # a composite is a PNG (D:444)
-            figure = composite.draw([made[panel].files["png"] for panel in recipe["panels"]], **given)
-        case _ if "text" in given:  # a brain's words
-            return Rendered({}, given["text"])
+            del options["formats"]  # a composite is a PNG (D:444)
+            figure = composite.draw([panels[panel].files["png"] for panel in recipe["panels"]], **options)
+        case _ if "text" in options:  # a brain's words
+            return Rendered({}, options["text"])
         case _:
             from ..drawing.figures import stylist
 
-            return Rendered({}, stylist.optimize(given.pop("prompt"), **given))
+            return Rendered({}, stylist.optimize(options.pop("prompt"), **options))
     return Rendered(figure.files, figure.description)
 
 
-def _digests(wanted: Plan) -> dict[str, str]:
+def _digests(plan: RenderPlan) -> dict[str, str]:
     """A name for each recipe that depends on what is drawn, and not on the task's id."""
     names: dict[str, str] = {}
-    for task, recipe in wanted.recipes:
+    for task, recipe in plan.recipes:
         content = {**recipe, "panels": [names[panel] for panel in recipe.get("panels", ())]}
         names[task] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return names

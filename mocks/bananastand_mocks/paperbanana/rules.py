@@ -1,4 +1,4 @@
-"""Rules on parameters that span fields or settings, with their texts. Knows no world and no drawing.
+"""Rules on parameters that span fields or settings, with their texts.
 
 Texts of the aspect ratio, the VLM provider, data_json and the layout are the provider's; the others are ours, since no
 document has them.
@@ -80,12 +80,12 @@ def check_layout(panels: int, layout: str, labels: Sequence[str] | None) -> None
     """Whether so many panels fit a layout and their labels. Raises ProviderError: invalid."""
     if panels > MOST_PANELS:
         raise ProviderError("invalid", f"source_task_ids: List should have at most {MOST_PANELS} items")
-    from ..drawing.figures import Refused, composite
+    from ..drawing.figures import FigureError, composite
 
     try:
-        composite.grid(layout, panels)
+        composite.grid_shape(layout, panels)
         composite.panel_labels(labels, panels)
-    except Refused as refused:
+    except FigureError as refused:
         raise ProviderError("invalid", refused.message) from None
 
 

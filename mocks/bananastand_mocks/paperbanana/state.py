@@ -1,4 +1,4 @@
-"""PaperBanana's part of a world: keys, usage, tasks and settings. Knows no answer and no drawing.
+"""PaperBanana's part of a world: keys, usage, tasks and settings.
 
 Keys are rows by their full value; which of them lead to this world is the kernel's matter. Pictures are not kept: a row
 holds what its picture was drawn from, and the same inputs give the same picture.
@@ -41,7 +41,7 @@ __all__ = [
 
 KEY_KIND, ADMIN_KIND = "paperbanana", "paperbanana-admin"
 KEYS, USAGE, TASKS, COUNTS = "paperbanana.keys", "paperbanana.usage", "paperbanana.tasks", "paperbanana.counts"
-SHOWN = 9  # characters of a key that its mask shows (D:773)
+MASK_LENGTH = 9  # characters of a key that its mask shows (D:773)
 TASKS_KEPT = 10_000  # then the oldest that are over are forgotten
 PDF_BYTES = 64 * 2**20  # of PDFs that are kept; then the oldest are forgotten
 SETTINGS: dict[str, Any] = {
@@ -79,20 +79,21 @@ def keys(world: World) -> dict[str, Row]:
 
 def mask(key: str) -> str:
     """The beginning of a key, as lists show it (D:773)."""
-    return f"{key[:SHOWN]}..."
+    return f"{key[:MASK_LENGTH]}..."
 
 
-def find_key(world: World, told: str) -> tuple[str, Row]:
+def find_key(world: World, key_or_mask: str) -> tuple[str, Row]:
     """A key by its full value (D:800) or by its mask, if that fits one key only (D:846).
 
     Raises ProviderError: key_not_found.
     """
-    begun = told.removesuffix("...") if told.endswith("...") and len(told) == SHOWN + 3 else None
-    given = told.encode("utf-8", "surrogatepass")
+    is_mask = key_or_mask.endswith("...") and len(key_or_mask) == MASK_LENGTH + 3
+    prefix = key_or_mask.removesuffix("...") if is_mask else None
+    encoded = key_or_mask.encode("utf-8", "surrogatepass")
     found = [
         (key, row)
         for key, row in keys(world).items()
-        if hmac.compare_digest(key.encode(), given) or (begun is not None and key.startswith(begun))
+        if hmac.compare_digest(key.encode(), encoded) or (prefix is not None and key.startswith(prefix))
     ]
     if len(found) != 1:
         raise ProviderError("key_not_found")
@@ -168,21 +169,21 @@ def task_of(world: World, key: str | None, task_id: str) -> Row:
 
 def keep_task(world: World, row: Row) -> None:
     """Keep a task, and forget the oldest that is over where there are too many."""
-    kept = tasks(world)
-    kept[row["task_id"]] = row
-    if len(kept) > TASKS_KEPT:
-        over = next((name for name, each in kept.items() if each["status"] in ("completed", "failed")), None)
-        if over is not None:
-            del kept[over]
+    rows = tasks(world)
+    rows[row["task_id"]] = row
+    if len(rows) > TASKS_KEPT:
+        finished = next((name for name, task in rows.items() if task["status"] in ("completed", "failed")), None)
+        if finished is not None:
+            del rows[finished]
 
 
 def keep_pdf(world: World, task_id: str, pdf: bytes) -> str:
     """Keep a PDF; its path in the history (D:237)."""
-    mine = {name: len(blob) for name, blob in world.blobs.items() if name.startswith("paperbanana/")}
-    for name in list(mine):
-        if sum(mine.values()) + len(pdf) <= PDF_BYTES:
+    sizes = {name: len(blob) for name, blob in world.blobs.items() if name.startswith("paperbanana/")}
+    for name in list(sizes):
+        if sum(sizes.values()) + len(pdf) <= PDF_BYTES:
             break
-        del world.blobs[name], mine[name]
+        del world.blobs[name], sizes[name]
     path = f"paperbanana/{task_id}/input.pdf"
     world.blobs[path] = pdf
     return path

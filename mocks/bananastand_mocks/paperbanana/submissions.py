@@ -1,4 +1,4 @@
-"""The five workflows (D:87-503): what is asked for is checked, taken from the quota and made a task. Draws nothing.
+"""The five workflows (D:87-503): what is asked for is checked, taken from the quota and made a task.
 
 A request that is refused costs nothing (D:36): quota is taken in the same breath in which the task is kept.
 """
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 __all__ = ["create_composite", "create_diagram", "create_diagram_from_pdf", "create_plot", "optimize_prompt"]
 
 TEXT_KEPT = 200_000  # characters of a PDF that a figure is drawn from
-UNTOLD = ("pdf_base64", "webhook_url", "webhook_include_image")  # of a request, in the history
+NOT_IN_HISTORY = ("pdf_base64", "webhook_url", "webhook_include_image")  # of a request, in the history
 
 Body = dict[str, Any]
 
 
-def create_diagram(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
+def create_diagram(world: World, body: Body, call: ApiCall, runner: TaskRunner) -> Body:
     """A methodology figure from a text (D:87-207). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
-    return _accept(world, body, call, workshop, "generate", "methodology", _diagram(body, body["source_context"]))
+    return _accept(world, body, call, runner, "generate", "methodology", _diagram(body, body["source_context"]))
 
 
-async def create_diagram_from_pdf(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
+async def create_diagram_from_pdf(world: World, body: Body, call: ApiCall, runner: TaskRunner) -> Body:
     """The same from pages of a PDF (D:209-287). Raises ProviderError: invalid, quota_exhausted."""
     check_image_options(body, state.setting(world, "image_provider"))
-    reading = workshop.reading.start(lambda: _read(body["pdf_base64"], body.get("pages")))
+    reading = runner.reading_threads.start(lambda: _read(body["pdf_base64"], body.get("pages")))
     paper = await asyncio.wrap_future(reading)
     recipe = _diagram(body, paper.text[:TEXT_KEPT])
-    task = _accept(world, body, call, workshop, "generate-from-pdf", "methodology", recipe)
+    task = _accept(world, body, call, runner, "generate-from-pdf", "methodology", recipe)
     path = state.keep_pdf(world, task["task_id"], paper.pdf)
-    told = state.tasks(world)[task["task_id"]]["input_params"]
-    told |= {"pdf_path": path, "pages": body.get("pages"), "text_length": len(paper.text)}
+    parameters = state.tasks(world)[task["task_id"]]["input_params"]
+    parameters |= {"pdf_path": path, "pages": body.get("pages"), "text_length": len(paper.text)}
     return task
 
 
-def optimize_prompt(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
+def optimize_prompt(world: World, body: Body, call: ApiCall, runner: TaskRunner) -> Body:
     """A prompt in a better form, as text (D:289-348). Raises ProviderError: quota_exhausted."""
     recipe = {
         "kind": "prompt",
@@ -57,10 +57,10 @@ def optimize_prompt(world: World, body: Body, call: ApiCall, workshop: TaskRunne
         "caption": body.get("caption"),
         "guidelines": body.get("guidelines"),
     }
-    return _accept(world, body, call, workshop, "optimize-prompt", "prompt_optimization", recipe)
+    return _accept(world, body, call, runner, "optimize-prompt", "prompt_optimization", recipe)
 
 
-def create_plot(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
+def create_plot(world: World, body: Body, call: ApiCall, runner: TaskRunner) -> Body:
     """A chart of data (D:350-438). Raises ProviderError: invalid, quota_exhausted."""
     check_data(body["data_json"])
     recipe = {
@@ -71,15 +71,15 @@ def create_plot(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -
         "iterations": int(body.get("iterations", ITERATIONS)),
         "formats": formats(body),
     }
-    return _accept(world, body, call, workshop, "plot", "statistical_plot", recipe)
+    return _accept(world, body, call, runner, "plot", "statistical_plot", recipe)
 
 
-async def create_composite(world: World, body: Body, call: ApiCall, workshop: TaskRunner) -> Body:
+async def create_composite(world: World, body: Body, call: ApiCall, runner: TaskRunner) -> Body:
     """One figure of several (D:440-503). Raises ProviderError: task_not_found, invalid, quota_exhausted."""
     layout, labels, sources = body.get("layout", "auto"), body.get("labels"), body["source_task_ids"]
-    rows = [state.task_of(world, call.credential, each) for each in sources]
+    rows = [state.task_of(world, call.credential, task_id) for task_id in sources]
     for row in rows:
-        await workshop.settle(world, row)
+        await runner.settle(world, row)
         if row["status"] != "completed":
             raise ProviderError("invalid", f"Task {row['task_id']} is not completed")
         if not row["formats"]:
@@ -95,11 +95,11 @@ async def create_composite(world: World, body: Body, call: ApiCall, workshop: Ta
         "label_font_size": int(body.get("label_font_size", 32)),
         "formats": ["png"],
     }
-    return _accept(world, body, call, workshop, "composite", "composite", recipe)
+    return _accept(world, body, call, runner, "composite", "composite", recipe)
 
 
 def _accept(
-    world: World, body: Body, call: ApiCall, workshop: TaskRunner, endpoint: str, diagram_type: str, recipe: Body
+    world: World, body: Body, call: ApiCall, runner: TaskRunner, endpoint: str, diagram_type: str, recipe: Body
 ) -> Body:
     """The task is there, its unit of quota gone. Raises ProviderError: quota_exhausted."""
     key = call.credential or ""
@@ -121,12 +121,12 @@ def _accept(
         "error": None,
         "formats": recipe.get("formats", []),
         "recipe": recipe,
-        "input_params": {name: value for name, value in body.items() if name not in UNTOLD},
+        "input_params": {name: value for name, value in body.items() if name not in NOT_IN_HISTORY},
         "base": f"{call.origin}{call.root}",
         "webhook": outbox(url, include_image=body.get("webhook_include_image", False)) if url else None,
     }
     state.use(world, key, endpoint, row["task_id"])
-    workshop.begin(world, row)
+    runner.begin(world, row)
     return {"task_id": row["task_id"], "status": "pending"}
 
 
@@ -144,9 +144,9 @@ def _diagram(body: Body, text: str) -> Body:
 
 def _read(pdf: str, pages: str | None) -> Paper:
     """The text of a PDF; blocks. Raises ProviderError: invalid."""
-    from ..drawing.figures import Refused, paper
+    from ..drawing.figures import FigureError, paper
 
     try:
         return paper.read(pdf, pages)
-    except Refused as refused:
+    except FigureError as refused:
         raise ProviderError("invalid", refused.message) from None

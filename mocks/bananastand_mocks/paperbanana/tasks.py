@@ -13,44 +13,44 @@ from ..kernel.call import ApiCall
 from ..kernel.world import World
 from . import state
 from .lifecycle import TaskRunner
-from .rendering import Rendered, plan
+from .rendering import Rendered, plan_rendering
 
 __all__ = ["MEDIA_TYPES", "get_task", "get_task_image", "rendered"]
 
 MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 
 
-async def get_task(world: World, parameters: dict[str, Any], call: ApiCall, workshop: TaskRunner) -> dict[str, Any]:
+async def get_task(world: World, parameters: dict[str, Any], call: ApiCall, runner: TaskRunner) -> dict[str, Any]:
     """The task as it stands, with its picture once it has one (D:621-657). Raises ProviderError: task_not_found."""
     row = state.task_of(world, call.credential, parameters["task_id"])
-    await workshop.poll(world, row)
-    shown: dict[str, Any] = {name: row[name] for name in ("task_id", "status", "diagram_type")}
-    shown |= {"image_base64": None, "artifacts": {}, "description": row["description"], "error": row["error"]}
+    await runner.poll(world, row)
+    fields: dict[str, Any] = {name: row[name] for name in ("task_id", "status", "diagram_type")}
+    fields |= {"image_base64": None, "artifacts": {}, "description": row["description"], "error": row["error"]}
     if row["status"] == "completed" and row["formats"]:
-        outcome = await rendered(world, row, workshop)
-        shown["image_base64"] = base64.b64encode(outcome.files["png"]).decode()
-        shown["artifacts"] = {name: _artifact(call, row["task_id"], name) for name in row["formats"]}
-        shown["description"] = outcome.description
-    return shown
+        outcome = await rendered(world, row, runner)
+        fields["image_base64"] = base64.b64encode(outcome.files["png"]).decode()
+        fields["artifacts"] = {name: _artifact(call, row["task_id"], name) for name in row["formats"]}
+        fields["description"] = outcome.description
+    return fields
 
 
-async def get_task_image(world: World, parameters: dict[str, Any], call: ApiCall, workshop: TaskRunner) -> ApiResponse:
+async def get_task_image(world: World, parameters: dict[str, Any], call: ApiCall, runner: TaskRunner) -> ApiResponse:
     """A file of the task (D:680-694). Raises ProviderError: task_not_found, no_image."""
     row = state.task_of(world, call.credential, parameters["task_id"])
-    await workshop.settle(world, row)
-    wanted = parameters.get("format", "png")
-    if row["status"] != "completed" or wanted not in row["formats"]:
+    await runner.settle(world, row)
+    format_name = parameters.get("format", "png")
+    if row["status"] != "completed" or format_name not in row["formats"]:
         raise ProviderError("no_image")
-    outcome = await rendered(world, row, workshop)
-    named = {"content-disposition": f'attachment; filename="{row["task_id"]}.{wanted}"'}
-    return ApiResponse(outcome.files[wanted], 200, named, MEDIA_TYPES[wanted])
+    outcome = await rendered(world, row, runner)
+    headers = {"content-disposition": f'attachment; filename="{row["task_id"]}.{format_name}"'}
+    return ApiResponse(outcome.files[format_name], 200, headers, MEDIA_TYPES[format_name])
 
 
-async def rendered(world: World, row: state.Row, workshop: TaskRunner) -> Rendered:
+async def rendered(world: World, row: state.Row, runner: TaskRunner) -> Rendered:
     """What a completed task came to; drawn again where it is no longer in memory."""
-    wanted = plan(world, row)
-    renderer = workshop.renderer
-    return await asyncio.wrap_future(renderer.lane.start(lambda: renderer.render(wanted)))
+    plan = plan_rendering(world, row)
+    renderer = runner.renderer
+    return await asyncio.wrap_future(renderer.threads.start(lambda: renderer.render(plan)))
 
 
 def _artifact(call: ApiCall, task_id: str, name: str) -> dict[str, str]:

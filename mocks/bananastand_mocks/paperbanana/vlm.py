@@ -1,7 +1,7 @@
-"""An optional brain: a vision language model, asked what a figure shall show. Knows no task and no drawing.
+"""An optional vision language model (VLM) that plans what a figure shows.
 
 Whatever answers follows the `Vlm` protocol. `OpenAIVlm` asks any server that speaks OpenAI's chat completions, which
-is how gemini, openrouter, kie and apimart are reached. Without a brain nobody is asked.
+is how gemini, openrouter, kie and apimart are reached. Without one the texts are read by rules.
 """
 
 from __future__ import annotations
@@ -67,24 +67,24 @@ class OpenAIVlm:
 
         name = question.provider or ("" if "" in self._urls else next(iter(self._urls)))
         url = self._urls.get(name) or self._urls.get("")
-        told = name or "the VLM"
+        label = name or "the VLM"
         if url is None:
             raise VlmError(f"VLM provider {name} is not configured on this server")
         key = self._keys.get(name) or self._keys.get("", "")
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        asked = {"model": question.model or self._model, "messages": _messages(question)}
+        payload = {"model": question.model or self._model, "messages": _messages(question)}
         try:
             answer = asyncio.run(
-                forward.post(f"{url}/chat/completions", json=asked, headers=headers, timeout=self._timeout)
+                forward.post(f"{url}/chat/completions", json=payload, headers=headers, timeout=self._timeout)
             )
         except forward.AppUnreachable as error:
-            raise VlmError(f"{told} does not answer: {error}") from error
+            raise VlmError(f"{label} does not answer: {error}") from error
         if answer.status != 200:
             reason = _reason(answer.json)
-            raise VlmError(f"{told} answered {answer.status}{': ' if reason else ''}{_without(reason, key)}")
+            raise VlmError(f"{label} answered {answer.status}{': ' if reason else ''}{_without(reason, key)}")
         text = _text(answer.json)
         if not text.strip():
-            raise VlmError(f"{told} answered without a text")
+            raise VlmError(f"{label} answered without a text")
         return text[:LONGEST]
 
 
@@ -94,8 +94,8 @@ def configured(entries: Iterable[str], environ: Mapping[str, str], *, model: str
     The key is BANANASTAND_VLM_KEY, a provider's own BANANASTAND_VLM_KEY_KIE and the like. Raises ValueError for an
     entry that cannot be read.
     """
-    given = [*entries] or environ.get(URL, "").replace(",", " ").split()
-    urls = dict(_entry(each) for each in given)
+    specifications = [*entries] or environ.get(URL, "").replace(",", " ").split()
+    urls = dict(_entry(entry) for entry in specifications)
     if not urls:
         return None
     keys = {name: environ[f"{KEY}_{name.upper()}"] for name in VLM_PROVIDERS if environ.get(f"{KEY}_{name.upper()}")}
@@ -121,8 +121,8 @@ def _entry(entry: str) -> tuple[str, str]:
 def _messages(question: Question) -> list[dict[str, Any]]:
     content: Any = question.text
     if question.image is not None:
-        shown = f"data:image/png;base64,{base64.b64encode(question.image).decode()}"
-        content = [{"type": "text", "text": question.text}, {"type": "image_url", "image_url": {"url": shown}}]
+        data_url = f"data:image/png;base64,{base64.b64encode(question.image).decode()}"
+        content = [{"type": "text", "text": question.text}, {"type": "image_url", "image_url": {"url": data_url}}]
     return [{"role": "system", "content": question.system}, {"role": "user", "content": content}]
 
 

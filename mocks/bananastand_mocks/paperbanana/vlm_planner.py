@@ -16,7 +16,7 @@ from .vlm import Question, Vlm, VlmError
 
 __all__ = ["VlmPlanner"]
 
-Recipe = dict[str, Any]
+FigureRecipe = dict[str, Any]
 
 SYSTEM = "You plan figures for scientific papers. You answer with one JSON object and nothing else."
 EDITOR = "You edit descriptions of figures for scientific papers. You answer with the edited description alone."
@@ -55,18 +55,18 @@ class VlmPlanner:
     """A vision language model, and how a recipe is drawn for it to look at."""
 
     vlm: Vlm
-    draw: Callable[[Recipe], bytes]
+    draw: Callable[[FigureRecipe], bytes]
 
-    def think(self, recipe: Recipe, *, iterations: int, provider: str | None, model: str | None) -> Recipe:
-        """The recipe with what the brain has to say. Blocks. Raises VlmError, and Refused by a drawing."""
+    def plan(self, recipe: FigureRecipe, *, iterations: int, provider: str | None, model: str | None) -> FigureRecipe:
+        """The recipe with what the brain has to say. Blocks. Raises VlmError, and FigureError by a drawing."""
         question = Question(SYSTEM, "", None, provider, model)
         match recipe["kind"]:
             case "diagram":
                 text = DIAGRAM.format(**_short(recipe, source_context=TEXT, caption=1000))
-                return self._plan(recipe, replace(question, text=text), "graph", iterations)
+                return self._plan_figure(recipe, replace(question, text=text), "graph", iterations)
             case "plot":
                 text = PLOT.format(**_short(recipe, intent=4000, data_json=DATA))
-                return self._plan(recipe, replace(question, text=text), "intent", iterations)
+                return self._plan_figure(recipe, replace(question, text=text), "intent", iterations)
             case "prompt":
                 limits = {"prompt": TEXT, "source_context": TEXT, "caption": 1000, "guidelines": TEXT}
                 text = PROMPT.format(diagram_type=recipe["diagram_type"].replace("_", " "), **_short(recipe, **limits))
@@ -74,37 +74,37 @@ class VlmPlanner:
             case _:
                 return recipe
 
-    def _plan(self, recipe: Recipe, question: Question, field: str, iterations: int) -> Recipe:
+    def _plan_figure(self, recipe: FigureRecipe, question: Question, field: str, iterations: int) -> FigureRecipe:
         """Ask, draw and show, so often as iterations say or until the brain is content."""
-        planned = {**recipe, field: _told(self.vlm.ask(question), field)}
+        planned = {**recipe, field: _read_plan(self.vlm.ask(question), field)}
         for _ in range(iterations - 1):
-            shown = LOOK.format(plan=json.dumps({field: planned[field]} if field == "intent" else planned[field]))
-            text = f"{question.text}\n\n{shown}"
+            request = LOOK.format(plan=json.dumps({field: planned[field]} if field == "intent" else planned[field]))
+            text = f"{question.text}\n\n{request}"
             answer = self.vlm.ask(replace(question, text=text, image=self.draw(planned)))
-            if _object(answer).get("done") is True:
+            if _json_object(answer).get("done") is True:
                 break
-            planned = {**recipe, field: _told(answer, field)}
+            planned = {**recipe, field: _read_plan(answer, field)}
         return planned
 
 
-def _told(answer: str, field: str) -> Any:
+def _read_plan(answer: str, field: str) -> Any:
     """The graph as JSON, or the intent. Raises VlmError."""
-    value = _object(answer)
+    value = _json_object(answer)
     if field == "intent":
         if not isinstance(value.get("intent"), str):
             raise VlmError("The VLM's answer has no intent")
         return value["intent"][:4000]
-    from ..drawing.figures import Refused
-    from ..drawing.figures.told import told_graph
+    from ..drawing.figures import FigureError
+    from ..drawing.figures.diagrams.graph_json import read_graph
 
     try:
-        told_graph(value)
-    except Refused as refused:
+        read_graph(value)
+    except FigureError as refused:
         raise VlmError(f"The VLM's answer is no diagram: {refused.message}") from refused
     return value
 
 
-def _object(answer: str) -> dict[str, Any]:
+def _json_object(answer: str) -> dict[str, Any]:
     """The JSON object in an answer, with or without a fence around it. Raises VlmError."""
     begin, end = answer.find("{"), answer.rfind("}")
     try:
@@ -116,5 +116,5 @@ def _object(answer: str) -> dict[str, Any]:
     return value
 
 
-def _short(recipe: Recipe, **limits: int) -> dict[str, str]:
+def _short(recipe: FigureRecipe, **limits: int) -> dict[str, str]:
     return {name: str(recipe[name] or "none")[:most] for name, most in limits.items()}

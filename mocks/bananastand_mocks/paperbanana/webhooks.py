@@ -1,4 +1,4 @@
-"""Webhooks (D:505-617): what is sent, how it is signed, when it is tried again. Knows no drawing and no key's rules.
+"""Webhooks (D:505-617): what is sent, how it is signed, when it is tried again.
 
 The row of a task is the outbox: each try is noted there before the next is planned, and one that is noted as delivered
 is never made again. A try that was under way when the process died is made again, because nothing tells how it ended.
@@ -56,7 +56,7 @@ class WebhookSender:
 
     def __init__(self, policy: outbound.AddressPolicy) -> None:
         self.policy = policy
-        self.lane = WorkerThreads("paperbanana-posting", 16)
+        self.threads = WorkerThreads("paperbanana-posting", 16)
 
     def begin(self, world: World, row: state.Row) -> None:
         """Have a finished task's webhook delivered, if it has one."""
@@ -70,20 +70,20 @@ class WebhookSender:
         row = state.tasks(world).get(details["task_id"])
         if row is None or len(row["webhook"]["tries"]) != details["tried"]:
             return None
-        hook, told = row["webhook"], dict(row)
+        hook, snapshot = row["webhook"], dict(row)
         secret = state.keys(world).get(row["api_key"], {}).get("webhook_secret")
         pictured = hook["include_image"] and row["status"] == "completed" and row["formats"]
         image = picture(row) if pictured else lambda: None
 
         def work() -> outbound.Attempt:
-            body = json.dumps(payload(told, image())).encode()
+            body = json.dumps(payload(snapshot, image())).encode()
             return outbound.deliver_once(
-                hook["url"], body, policy=self.policy, headers=_headers(told, body, secret), timeout=TIMEOUT
+                hook["url"], body, policy=self.policy, headers=_headers(snapshot, body, secret), timeout=TIMEOUT
             )
 
-        return BackgroundJob(self.lane, work, lambda outcome: self._note(world, row, outcome))
+        return BackgroundJob(self.threads, work, lambda outcome: self._record_try(world, row, outcome))
 
-    def _note(self, world: World, row: state.Row, outcome: Future[outbound.Attempt]) -> None:
+    def _record_try(self, world: World, row: state.Row, outcome: Future[outbound.Attempt]) -> None:
         """Write the try down, and plan the next where it failed and one is left (D:570-577)."""
         hook, waits = row["webhook"], state.setting(world, "webhook_waits")
         status, error = _judge(outcome)

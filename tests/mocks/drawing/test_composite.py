@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bananastand_mocks.drawing.figures import Figure, Refused, composite
+from bananastand_mocks.drawing.figures import Figure, FigureError, composite
 
 
 def picture(width: int, height: int, colour: str = "red", kind: str = "PNG", mode: str = "RGB") -> bytes:
@@ -39,7 +39,7 @@ def opened(figure: Figure) -> Image.Image:
     ],
 )
 def test_the_automatic_grid(count: int, grid: tuple[int, int]):
-    assert composite.grid("auto", count) == composite.grid("AUTO", count) == grid
+    assert composite.grid_shape("auto", count) == composite.grid_shape("AUTO", count) == grid
 
 
 def test_the_size_is_that_of_columns_labels_and_spacing():
@@ -117,15 +117,15 @@ def test_the_description_names_the_labels():
     ],
 )
 def test_a_layout_that_does_not_fit_is_refused_in_the_providers_words(layout: str, message: str):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(FigureError) as refused:
         composite.draw([picture(9, 9)] * 3, layout=layout)
     assert (refused.value.message, refused.value.field) == (message, "layout")
 
 
 def test_labels_must_be_as_many_as_pictures():
-    with pytest.raises(Refused, match="Expected 3 labels, got 2"):
+    with pytest.raises(FigureError, match="Expected 3 labels, got 2"):
         composite.draw([picture(9, 9)] * 3, labels=["a", "b"])
-    with pytest.raises(Refused, match=r"end at \(z\)"):
+    with pytest.raises(FigureError, match=r"end at \(z\)"):
         composite.draw([picture(9, 9)] * 27)
     assert composite.panel_labels(None, 26)[-1] == "(z)"
 
@@ -142,7 +142,7 @@ def test_labels_must_be_as_many_as_pictures():
     ],
 )
 def test_sizes_out_of_range_are_refused(keywords: dict[str, Any], field: str):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(FigureError) as refused:
         composite.draw([picture(9, 9)] * 2, **keywords)
     assert refused.value.field == field
 
@@ -173,7 +173,7 @@ def claimed(width: int, height: int) -> bytes:
 )
 def test_a_hostile_picture_is_refused_at_once(data: bytes):
     begun = time.process_time()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(FigureError) as refused:
         composite.draw([picture(9, 9), data])
     assert refused.value.field == "source_task_ids"
     assert time.process_time() - begun < 1

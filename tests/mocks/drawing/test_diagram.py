@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bananastand_mocks.drawing.figures import Refused, diagram
-from bananastand_mocks.drawing.figures.arranging import DETAIL, LABEL, Plan, arrange
-from bananastand_mocks.drawing.figures.graph import Arrow, Box, Graph
-from bananastand_mocks.drawing.figures.labels import labelled
-from bananastand_mocks.drawing.figures.layering import layered
-from bananastand_mocks.drawing.figures.lettering import caption_lines, measure
-from bananastand_mocks.drawing.figures.reading import read
-from bananastand_mocks.drawing.figures.studio import legible, studio
+from bananastand_mocks.drawing.figures import FigureError, diagrams
+from bananastand_mocks.drawing.figures.diagrams.arrow_labels import place_labels
+from bananastand_mocks.drawing.figures.diagrams.graph import Arrow, Box, Graph
+from bananastand_mocks.drawing.figures.diagrams.layering import layered
+from bananastand_mocks.drawing.figures.diagrams.layout import DETAIL, LABEL, Layout, arrange
+from bananastand_mocks.drawing.figures.diagrams.lettering import caption_lines, measure
+from bananastand_mocks.drawing.figures.diagrams.reader import read
+from bananastand_mocks.drawing.figures.studio import displayable, studio
 from docs.contact_sheets import DIAGRAMS
 
 RAG, GAN, DIFFUSION, TRIAL = (text for text, _, _ in DIAGRAMS)
@@ -114,15 +114,15 @@ def test_of_a_paper_the_method_is_read():
 
 
 def test_a_text_without_words_is_refused_and_a_caption_may_help_out():
-    with pytest.raises(Refused) as refused:
-        diagram.draw(" \n\u200b--- ", "!!")
+    with pytest.raises(FigureError) as refused:
+        diagrams.draw(" \n\u200b--- ", "!!")
     assert refused.value.field == "source_context"
-    assert diagram.draw("...", "Figure 2: Overall pipeline").files["png"]
+    assert diagrams.draw("...", "Figure 2: Overall pipeline").files["png"]
 
 
 @pytest.mark.parametrize("ratio", ["1:1", "5:4", "2:3", "3:2", "3:4", "4:5", "4:3", "9:16", "16:9", "21:9"])
 def test_the_picture_has_the_ratio_and_the_resolution(ratio: str):
-    figure = diagram.draw(GAN, "Figure 1: GAN", aspect_ratio=ratio, image_resolution="1K")
+    figure = diagrams.draw(GAN, "Figure 1: GAN", aspect_ratio=ratio, image_resolution="1K")
     width, height = Image.open(io.BytesIO(figure.files["png"])).size
     wide, high = (int(side) for side in ratio.split(":"))
     assert width * high == height * wide
@@ -131,8 +131,8 @@ def test_the_picture_has_the_ratio_and_the_resolution(ratio: str):
 
 
 def test_resolutions_are_longer_sides_and_2k_is_the_default():
-    assert diagram.draw(GAN, "F", aspect_ratio="16:9").width == 2048
-    assert diagram.draw(GAN, "F", aspect_ratio="16:9", image_resolution="4K").width == 4096
+    assert diagrams.draw(GAN, "F", aspect_ratio="16:9").width == 2048
+    assert diagrams.draw(GAN, "F", aspect_ratio="16:9", image_resolution="4K").width == 4096
 
 
 @pytest.mark.parametrize(
@@ -146,20 +146,20 @@ def test_resolutions_are_longer_sides_and_2k_is_the_default():
     ],
 )
 def test_unknown_values_are_refused(keywords: dict[str, Any], field: str):
-    with pytest.raises(Refused) as refused:
-        diagram.draw(GAN, "Figure 1", **keywords)
+    with pytest.raises(FigureError) as refused:
+        diagrams.draw(GAN, "Figure 1", **keywords)
     assert refused.value.field == field
 
 
 def test_the_same_call_gives_the_same_bytes_and_every_format():
-    first = diagram.draw(TRIAL, "Figure 1: Trial", image_resolution="1K", formats=["png", "svg", "pdf"])
-    assert first == diagram.draw(TRIAL, "Figure 1: Trial", image_resolution="1K", formats=["png", "svg", "pdf"])
+    first = diagrams.draw(TRIAL, "Figure 1: Trial", image_resolution="1K", formats=["png", "svg", "pdf"])
+    assert first == diagrams.draw(TRIAL, "Figure 1: Trial", image_resolution="1K", formats=["png", "svg", "pdf"])
     assert first.files["svg"].startswith(b"<?xml")
     assert first.files["pdf"].startswith(b"%PDF-")
 
 
 def test_the_description_names_boxes_and_flow():
-    description = diagram.draw(RAG, "Figure 1: RAG", image_resolution="1K").description
+    description = diagrams.draw(RAG, "Figure 1: RAG", image_resolution="1K").description
     assert description.startswith("The diagram shows 12 boxes and 12 arrows for 'Figure 1: RAG'.")
     assert "FAISS index -> Top-k passages (retrieve)" in description
 
@@ -167,7 +167,7 @@ def test_the_description_names_boxes_and_flow():
 def test_iterations_refine():
     crossed = Graph([Box(name, "data") for name in "abcdef"], [Arrow(0, 5), Arrow(1, 4), Arrow(2, 3)])
     assert [layered(crossed, sweeps).crossings() for sweeps in (0, 4)] == [3, 0]
-    drawn = {diagram.draw(DIFFUSION, "F", image_resolution="1K", iterations=n).files["png"] for n in (1, 3)}
+    drawn = {diagrams.draw(DIFFUSION, "F", image_resolution="1K", iterations=n).files["png"] for n in (1, 3)}
     assert len(drawn) == 2
 
 
@@ -190,7 +190,7 @@ def random_graph(seed: int) -> Graph:
     return graph
 
 
-def hits(plan: Plan) -> list[tuple[int, int]]:
+def hits(plan: Layout) -> list[tuple[int, int]]:
     """Arrows that pass through a box's inside."""
     found: list[tuple[int, int]] = []
     for i, path in enumerate(plan.paths):
@@ -224,7 +224,7 @@ def test_nothing_overlaps_whatever_the_graph(seed: int):
             assert max(widths) * plan.scale < at.width
         for path in plan.paths:
             assert all(-1 <= x <= size[0] + 1 and -1 <= y <= size[1] + 1 for x, y in path)
-        for label in labelled(graph, plan, careful=True):
+        for label in place_labels(graph, plan, careful=True):
             half = measure(label.text, label.size, style="italic") / 2
             assert not any(
                 abs(label.x - b.x) < b.width / 2 + half - 1 and abs(label.y - b.y) < b.height / 2 for b in plan.boxes
@@ -254,8 +254,8 @@ def test_nothing_overlaps_whatever_the_graph(seed: int):
 )
 def test_a_hostile_text_is_drawn_or_refused_in_no_time(text: str):
     begun = time.process_time()
-    with contextlib.suppress(Refused):
-        assert diagram.draw(text, text[:400], image_resolution="1K").files["png"]
+    with contextlib.suppress(FigureError):
+        assert diagrams.draw(text, text[:400], image_resolution="1K").files["png"]
     assert time.process_time() - begun < 3
 
 
@@ -280,12 +280,12 @@ def test_a_text_in_another_language_is_drawn_sentence_by_sentence(text: str, lab
 
 def test_letters_without_a_font_are_told_of():
     for text in (GERMAN, HEBREW):
-        assert "No font" not in diagram.draw(text, "Abbildung 1: Übersicht").description
-    said = diagram.draw("\U00012000\U00012001 reads \U00012002.", "Figure 1").description  # cuneiform
+        assert "No font" not in diagrams.draw(text, "Abbildung 1: Übersicht").description
+    said = diagrams.draw("\U00012000\U00012001 reads \U00012002.", "Figure 1").description  # cuneiform
     assert "shown as empty squares" in said
     with studio():
-        cjk = legible("编") == "编"
-    assert ("No font on this server has" in diagram.draw(CHINESE, "图 1").description) != cjk
+        cjk = displayable("编") == "编"
+    assert ("No font on this server has" in diagrams.draw(CHINESE, "图 1").description) != cjk
 
 
 def test_a_caption_from_right_to_left_is_one_run_a_line_and_others_are_words():

@@ -12,7 +12,7 @@ import zlib
 import pypdf
 import pytest
 
-from bananastand_mocks.drawing.figures import Refused, paper
+from bananastand_mocks.drawing.figures import FigureError, paper
 
 FONT = b"/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>"
 CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
@@ -93,7 +93,7 @@ def test_the_selection(selection: str, numbers: list[int]):
     ],
 )
 def test_a_selection_that_is_none_is_refused(selection: str, message: str):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(FigureError) as refused:
         paper.read(encoded(FOUR), selection)
     assert (refused.value.message, refused.value.field) == (message, "pages")
 
@@ -116,7 +116,7 @@ def test_a_data_url_and_broken_lines_are_read_too():
     ],
 )
 def test_what_is_no_pdf_is_refused_before_any_reading(text: str, message: str):
-    with pytest.raises(Refused, match=message) as refused:
+    with pytest.raises(FigureError, match=message) as refused:
         paper.decode(text)
     assert refused.value.field == "pdf_base64"
 
@@ -199,7 +199,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 def test_a_hostile_pdf_is_refused_in_under_a_second(name: str):
     pdf, message = HOSTILE.get(name, (b"", "encrypted"))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with pytest.raises(Refused, match=message) as refused:
+    with pytest.raises(FigureError, match=message) as refused:
         paper.read(encoded(pdf or encrypted()))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert refused.value.field == "pdf_base64"
@@ -208,17 +208,17 @@ def test_a_hostile_pdf_is_refused_in_under_a_second(name: str):
 
 def test_a_page_that_would_take_for_ever_is_ended():
     words = content(zlib.compress(b"BT /F1 1 Tf (a) Tj ET " * 20_000), b"/Filter/FlateDecode")
-    with pytest.raises(Refused, match="takes more than|memory or time|too long"):
+    with pytest.raises(FigureError, match="takes more than|memory or time|too long"):
         paper.read(encoded(words), seconds=0.01)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not hold a process to its memory")
 def test_the_reader_stays_below_200_mb():
     script = (
-        "import base64, resource, sys, zlib; from bananastand_mocks.drawing.figures import Refused, paper\n"
+        "import base64, resource, sys, zlib; from bananastand_mocks.drawing.figures import FigureError, paper\n"
         "text = sys.stdin.read()\n"
         "try: paper.read(text)\n"
-        "except Refused: print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        "except FigureError: print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     for name in ("bomb in a bomb", "run lengths", "one long array"):
         done = subprocess.run(

@@ -13,19 +13,19 @@ import pypdf
 import pytest
 from PIL import Image
 
-from bananastand_mocks.drawing.figures import Refused, plot
-from bananastand_mocks.drawing.figures.intent import read_intent
-from bananastand_mocks.drawing.figures.shapes import chart
+from bananastand_mocks.drawing.figures import FigureError, plots
+from bananastand_mocks.drawing.figures.plots.chart_data import choose_chart
+from bananastand_mocks.drawing.figures.plots.intent import read_intent
+from bananastand_mocks.drawing.figures.plots.table import read_table
 from bananastand_mocks.drawing.figures.sizes import RATIOS
-from bananastand_mocks.drawing.figures.table import read_table
-from docs.contact_sheets import plots
+from docs.contact_sheets import plot_examples
 
 MODELS = json.dumps({"models": ["ResNet-50", "ViT-B/16", "EfficientNet-B4"], "accuracy": [76.1, 81.8, 82.9]})
 INTENT = "Bar chart comparing model accuracy with value labels"
 
 
 def planned(data: object, intent: str = ""):
-    return chart(read_table(json.dumps(data)), read_intent(intent))
+    return choose_chart(read_table(json.dumps(data)), read_intent(intent))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_chart_fits_the_data_and_the_intent(data: object, intent: str, kind:
 
 
 def test_the_contact_sheet_shows_every_kind():
-    kinds = {planned(data, intent).kind for data, intent in plots()}
+    kinds = {planned(data, intent).kind for data, intent in plot_examples()}
     assert kinds == {"bar", "line", "histogram", "scatter", "box", "heat map"}
 
 
@@ -100,7 +100,7 @@ def test_an_intent_is_read_for_labels_scales_order_and_lines():
 
 
 def test_each_format_is_that_format_and_shows_the_values():
-    figure = plot.draw(MODELS, INTENT, aspect_ratio="4:3", formats=["png", "svg", "pdf"])
+    figure = plots.draw(MODELS, INTENT, aspect_ratio="4:3", formats=["png", "svg", "pdf"])
     assert set(figure.files) == {"png", "svg", "pdf"}
     assert Image.open(io.BytesIO(figure.files["png"])).size == (figure.width, figure.height) == (1920, 1440)
     root = ElementTree.fromstring(figure.files["svg"])
@@ -114,18 +114,18 @@ def test_each_format_is_that_format_and_shows_the_values():
 
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_every_ratio_is_met_exactly(ratio: str):
-    figure = plot.draw("[1, 2]", "line", aspect_ratio=ratio)
+    figure = plots.draw("[1, 2]", "line", aspect_ratio=ratio)
     width, height = Image.open(io.BytesIO(figure.files["png"])).size
     wide, high = ratio.split(":")
     assert width * int(high) == height * int(wide)
 
 
 def test_the_same_call_gives_the_same_bytes_in_any_thread():
-    alone = plot.draw(MODELS, INTENT, formats=["png", "svg", "pdf"]).files
+    alone = plots.draw(MODELS, INTENT, formats=["png", "svg", "pdf"]).files
     with ThreadPoolExecutor(4) as pool:
         drawn = [
             each.result().files
-            for each in [pool.submit(plot.draw, MODELS, INTENT, formats=["png", "svg", "pdf"]) for _ in range(4)]
+            for each in [pool.submit(plots.draw, MODELS, INTENT, formats=["png", "svg", "pdf"]) for _ in range(4)]
         ]
     assert drawn == [alone] * 4
 
@@ -133,15 +133,15 @@ def test_the_same_call_gives_the_same_bytes_in_any_thread():
 def test_a_callers_settings_neither_change_nor_show():
     import matplotlib
 
-    plain = plot.draw(MODELS, INTENT).files
+    plain = plots.draw(MODELS, INTENT).files
     with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30, "text.usetex": True}):
-        assert plot.draw(MODELS, INTENT).files == plain
+        assert plots.draw(MODELS, INTENT).files == plain
         assert (matplotlib.rcParams["axes.facecolor"], matplotlib.rcParams["font.size"]) == ("red", 30)
 
 
 @pytest.mark.parametrize("name", ["$5 and $6", "$\\frac{", "日本語", "\U0001f34c", "\u202eabc", "x" * 500, ""])
 def test_any_name_is_drawn_as_text(name: str):
-    figure = plot.draw(json.dumps({"names": [name, "b"], "values": [1, 2]}), "bar chart", aspect_ratio="1:1")
+    figure = plots.draw(json.dumps({"names": [name, "b"], "values": [1, 2]}), "bar chart", aspect_ratio="1:1")
     assert figure.files["png"].startswith(b"\x89PNG")
 
 
@@ -162,8 +162,8 @@ def test_any_name_is_drawn_as_text(name: str):
     ],
 )
 def test_what_cannot_be_plotted_is_refused(data: str, message: str):
-    with pytest.raises(Refused, match=message) as refused:
-        plot.draw(data, "bar chart")
+    with pytest.raises(FigureError, match=message) as refused:
+        plots.draw(data, "bar chart")
     assert refused.value.field == "data_json"
 
 
@@ -171,15 +171,15 @@ def test_what_cannot_be_plotted_is_refused(data: str, message: str):
     ("keywords", "field"), [({"aspect_ratio": "7:3"}, "aspect_ratio"), ({"formats": ["gif"]}, "output_formats")]
 )
 def test_an_unknown_ratio_or_format_is_refused(keywords: dict[str, Any], field: str):
-    with pytest.raises(Refused) as refused:
-        plot.draw("[1, 2]", "line", **keywords)
+    with pytest.raises(FigureError) as refused:
+        plots.draw("[1, 2]", "line", **keywords)
     assert refused.value.field == field
 
 
 def test_numbers_at_the_edges_of_floats_are_drawn():
     for data in ([1e99, -1e99, 0], [5e-324, 1e-320], [0, 0, 0], [7], [math.nan, 1]):
         for intent in ("bar chart with value labels", "log scale line", "histogram", "box plot"):
-            assert plot.draw(json.dumps(data), intent).files["png"]
+            assert plots.draw(json.dumps(data), intent).files["png"]
 
 
 CROWDED = {
@@ -213,17 +213,17 @@ CROWDED = {
 def test_iterations_mend_labels_that_touch(name: str):
     data, intent, ratio = CROWDED[name]
     first, third, tenth = (
-        plot.draw(json.dumps(data), intent, aspect_ratio=ratio, iterations=number) for number in (1, 3, 10)
+        plots.draw(json.dumps(data), intent, aspect_ratio=ratio, iterations=number) for number in (1, 3, 10)
     )
     assert "labels still touch others" in first.description
     assert "still touch" not in tenth.description
     assert first.files["png"] != third.files["png"]
-    assert third == plot.draw(json.dumps(data), intent, aspect_ratio=ratio)  # three is the default
+    assert third == plots.draw(json.dumps(data), intent, aspect_ratio=ratio)  # three is the default
 
 
 def test_a_chart_with_nothing_to_mend_is_the_same_at_any_iteration():
-    drawn = {plot.draw(MODELS, INTENT, iterations=number).files["png"] for number in (1, 2, 10)}
+    drawn = {plots.draw(MODELS, INTENT, iterations=number).files["png"] for number in (1, 2, 10)}
     assert len(drawn) == 1
     for wrong in (0, 11):
-        with pytest.raises(Refused, match="iterations must be between 1 and 10"):
-            plot.draw(MODELS, INTENT, iterations=wrong)
+        with pytest.raises(FigureError, match="iterations must be between 1 and 10"):
+            plots.draw(MODELS, INTENT, iterations=wrong)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bananastand_mocks.drawing.figures import Refused, stylist
+from bananastand_mocks.drawing.figures import FigureError, stylist
 
 PROMPT = (
     "Draw a transformer encoder with token embeddings, positional encoding, 6 encoder blocks, and a classifier head."
@@ -65,9 +65,9 @@ def test_every_word_and_number_of_the_prompt_is_kept(prompt: str):
 
 
 def test_nothing_to_say_and_an_unknown_type_are_refused():
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(FigureError) as refused:
         stylist.optimize(" ... ")
     assert refused.value.field == "description"
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(FigureError) as refused:
         stylist.optimize(PROMPT, diagram_type="poster")
     assert refused.value.field == "diagram_type"

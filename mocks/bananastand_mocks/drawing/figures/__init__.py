@@ -1,9 +1,9 @@
-"""What PaperBanana draws and reads, as functions of plain values. Knows no task, key, world or HTTP.
+"""Figures for papers as functions of plain values.
 
-`plot.draw`, `diagram.draw` and `composite.draw` give a Figure, `paper.read` a Paper, `stylist.optimize` a text. What is
-well formed and still cannot be drawn or read is Refused. Drawing libraries are imported when first needed.
+`plots.draw`, `diagrams.draw` and `composite.draw` return a Figure, `paper.read` a Paper, `stylist.optimize` a text; all
+raise FigureError. Drawing libraries are imported when first needed.
 """
 
-from .figure import Figure, Refused
+from .figure import Figure, FigureError
 
-__all__ = ["Figure", "Refused"]
+__all__ = ["Figure", "FigureError"]

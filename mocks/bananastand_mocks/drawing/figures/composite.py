@@ -1,4 +1,4 @@
-"""Puts finished figures into one, to the pixel as PaperBanana does it (FACTS 5.5). Knows no task.
+"""Puts finished figures into one, to the pixel as PaperBanana does it (FACTS 5.5).
 
 Every picture becomes white-backed RGB of one height, the smallest there is and 1200 at most; columns are as wide as
 their widest picture; each panel has its label below or above.
@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from .figure import Figure, Refused
+from .figure import Figure, FigureError
 
-__all__ = ["draw", "grid", "panel_labels"]
+__all__ = ["draw", "grid_shape", "panel_labels"]
 
 TALLEST, LABEL_GAP, LABEL_ROOM = 1200, 2, 8
 MOST_PIXELS, MOST_PICTURES = 40_000_000, 26 * 4  # of one picture before it is decoded, and of the whole
@@ -34,24 +34,24 @@ def draw(
 ) -> Figure:
     """One PNG of all pictures in their order, row by row.
 
-    Raises Refused: layout or labels that do not fit, sizes out of range, a picture that is none or too large.
+    Raises FigureError: layout or labels that do not fit, sizes out of range, a picture that is none or too large.
     """
     if len(images) < 2:
-        raise Refused("source_task_ids must hold at least two tasks", "source_task_ids")
-    rows, columns = grid(layout, len(images))
+        raise FigureError("source_task_ids must hold at least two tasks", "source_task_ids")
+    rows, columns = grid_shape(layout, len(images))
     names = panel_labels(labels, len(images))
     if not 0 <= spacing <= MOST_SPACING:
-        raise Refused(f"spacing must be between 0 and {MOST_SPACING}", "spacing")
+        raise FigureError(f"spacing must be between 0 and {MOST_SPACING}", "spacing")
     if not LETTERS[0] <= label_font_size <= LETTERS[1]:
-        raise Refused(f"label_font_size must be between {LETTERS[0]} and {LETTERS[1]}", "label_font_size")
+        raise FigureError(f"label_font_size must be between {LETTERS[0]} and {LETTERS[1]}", "label_font_size")
     if label_position not in POSITIONS:
-        raise Refused(f"label_position must be one of: {', '.join(POSITIONS)}", "label_position")
+        raise FigureError(f"label_position must be one of: {', '.join(POSITIONS)}", "label_position")
     panels = _scaled(images)
     return _composed(panels, names, rows, columns, spacing, label_position == "top", label_font_size)
 
 
-def grid(layout: str, count: int) -> tuple[int, int]:
-    """Rows and columns for so many pictures. Raises Refused, in the provider's words."""
+def grid_shape(layout: str, count: int) -> tuple[int, int]:
+    """Rows and columns for so many pictures. Raises FigureError, in the provider's words."""
     if layout.lower() == "auto":
         if count <= 3:
             return 1, count
@@ -61,25 +61,25 @@ def grid(layout: str, count: int) -> tuple[int, int]:
         return rows, columns
     parts = layout.lower().split("x")
     if len(parts) != 2:
-        raise Refused(f"Layout must be 'RxC' (e.g. '2x3') or 'auto'. Got: '{layout[:40]}'", "layout")
+        raise FigureError(f"Layout must be 'RxC' (e.g. '2x3') or 'auto'. Got: '{layout[:40]}'", "layout")
     if not all(re.fullmatch(r"\s*[+-]?[0-9]{1,9}\s*", part) for part in parts):
-        raise Refused(f"Layout must be 'RxC' with integers. Got: '{layout[:40]}'", "layout")
+        raise FigureError(f"Layout must be 'RxC' with integers. Got: '{layout[:40]}'", "layout")
     rows, columns = (int(part) for part in parts)
     if rows < 1 or columns < 1:
-        raise Refused(f"Layout rows and cols must be >= 1. Got: {rows}x{columns}", "layout")
+        raise FigureError(f"Layout rows and cols must be >= 1. Got: {rows}x{columns}", "layout")
     if rows * columns < count:
-        raise Refused(f"Layout {rows}x{columns} ({rows * columns} cells) cannot fit {count} images", "layout")
+        raise FigureError(f"Layout {rows}x{columns} ({rows * columns} cells) cannot fit {count} images", "layout")
     return rows, columns
 
 
 def panel_labels(labels: Sequence[str] | None, count: int) -> list[str]:
-    """The labels given, or (a), (b), (c) up to (z). Raises Refused."""
+    """The labels given, or (a), (b), (c) up to (z). Raises FigureError."""
     if labels is None:
         if count > 26:
-            raise Refused(f"Auto labels end at (z); give {count} labels", "labels")
+            raise FigureError(f"Auto labels end at (z); give {count} labels", "labels")
         return [f"({chr(ord('a') + place)})" for place in range(count)]
     if len(labels) != count:
-        raise Refused(f"Expected {count} labels, got {len(labels)}", "labels")
+        raise FigureError(f"Expected {count} labels, got {len(labels)}", "labels")
     return [" ".join(label.split())[:200] for label in labels]
 
 
@@ -88,10 +88,10 @@ def _scaled(images: Sequence[bytes]) -> list[Any]:
     from PIL import Image
 
     sizes = [_size(data) for data in images]
-    height = min(TALLEST, *(each[1] for each in sizes))
+    height = min(TALLEST, *(size[1] for size in sizes))
     widths = [max(1, round(width * height / tall)) for width, tall in sizes]
     if sum(widths) * height > MOST_PIXELS:
-        raise Refused(f"the panels would have more than {MOST_PIXELS} pixels", "source_task_ids")
+        raise FigureError(f"the panels would have more than {MOST_PIXELS} pixels", "source_task_ids")
     panels: list[Any] = []
     for data, width in zip(images, widths, strict=True):
         try:
@@ -100,7 +100,7 @@ def _scaled(images: Sequence[bytes]) -> list[Any]:
                 with Image.open(io.BytesIO(data)) as opened:
                     flat = _flat(opened)
         except (OSError, ValueError, SyntaxError) as error:
-            raise Refused("a source image cannot be decoded", "source_task_ids") from error
+            raise FigureError("a source image cannot be decoded", "source_task_ids") from error
         panels.append(flat.resize((width, height), Image.Resampling.LANCZOS) if flat.size != (width, height) else flat)
     return panels
 
@@ -109,16 +109,16 @@ def _size(data: bytes) -> tuple[int, int]:
     from PIL import Image
 
     if len(data) > MOST_BYTES:
-        raise Refused(f"a source image has more than {MOST_BYTES} bytes", "source_task_ids")
+        raise FigureError(f"a source image has more than {MOST_BYTES} bytes", "source_task_ids")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as opened:
                 width, height = opened.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Refused("a source image cannot be decoded", "source_task_ids") from error
+        raise FigureError("a source image cannot be decoded", "source_task_ids") from error
     if width * height > MOST_PIXELS or min(width, height) < 1 or width > 200 * height:
-        raise Refused(f"a source image of {width}x{height} pixels cannot be composed", "source_task_ids")
+        raise FigureError(f"a source image of {width}x{height} pixels cannot be composed", "source_task_ids")
     return width, height
 
 
@@ -145,7 +145,7 @@ def _composed(
     width = sum(wide) + spacing * (columns + 1)
     height = (tall + room) * rows + spacing * (rows + 1)
     if width * height > 2 * MOST_PIXELS:
-        raise Refused(f"a composite of {width}x{height} pixels is too large", "layout")
+        raise FigureError(f"a composite of {width}x{height} pixels is too large", "layout")
     sheet = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(sheet)
     font = _font(letters, ImageFont)
@@ -158,11 +158,15 @@ def _composed(
         box = pen.textbbox((0, 0), name, font=font)
         x = left + (wide[column] - (box[2] - box[0])) // 2
         pen.text((x, top + LABEL_GAP if above else top + tall + LABEL_GAP), name, fill="black", font=font)
-    kept = io.BytesIO()
-    sheet.save(kept, "PNG", compress_level=6)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", compress_level=6)
     listed = ", ".join(name for name in names if name)
-    said = f"Composite figure of {len(panels)} panels in {rows} row{'' if rows == 1 else 's'} and {columns} columns"
-    return Figure({"png": kept.getvalue()}, f"{said}{f', labelled {listed}' if listed else ''}.", width, height)
+    description = (
+        f"Composite figure of {len(panels)} panels in {rows} row{'' if rows == 1 else 's'} and {columns} columns"
+    )
+    return Figure(
+        {"png": buffer.getvalue()}, f"{description}{f', labelled {listed}' if listed else ''}.", width, height
+    )
 
 
 def _font(letters: int, fonts: Any) -> Any:

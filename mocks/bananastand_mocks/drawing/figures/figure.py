@@ -1,10 +1,10 @@
-"""What a drawing gives, and how it is refused. Knows no way of drawing."""
+"""What a drawing gives, and how it is refused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Figure", "Refused"]
+__all__ = ["Figure", "FigureError"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Figure:
     height: int
 
 
-class Refused(Exception):
+class FigureError(Exception):
     """A well-formed input that cannot be drawn or read; `field` is the request's field that holds it."""
 
     def __init__(self, message: str, field: str) -> None:

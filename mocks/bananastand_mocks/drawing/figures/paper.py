@@ -1,4 +1,4 @@
-"""Reads the text of a paper's pages. Knows no diagram and no task.
+"""Reads the text of a paper's pages.
 
 A PDF is a program of sorts, so it is read in a process of its own that may use so much memory and so much time, and is
 ended when it asks for more. What the text says is not judged here.
@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .figure import Refused
+from .figure import FigureError
 
 __all__ = ["MOST_BYTES", "MOST_PAGES", "SECONDS", "Paper", "decode", "read"]
 
@@ -38,47 +38,53 @@ class Paper:
 
 
 def read(pdf_base64: str, pages: str | None = None, *, seconds: float = SECONDS) -> Paper:
-    """The text of the pages selected, such as `1,3-5` or `5-3`; of all of them without a selection.
+    """Returns the text of a paper's pages. Blocks until the PDF is read.
 
-    Blocks until it is read. Raises Refused: no base64, no PDF, encrypted, damaged, too large, pages that are not there.
+    Args:
+        pdf_base64: The PDF in base64, or a data URL of it.
+        pages: The selection, such as `1,3-5` or `5-3`; None for all pages.
+        seconds: Processor time that reading may take.
+
+    Raises:
+        FigureError: Not base64, not a PDF, encrypted, damaged or too large, or a page out of range.
     """
     pdf = decode(pdf_base64)
     arguments = [sys.executable, "-P", str(READER)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    asked = json.dumps({"pages": pages or "", "most_pages": MOST_PAGES, "seconds": seconds}).encode()
+    request = json.dumps({"pages": pages or "", "most_pages": MOST_PAGES, "seconds": seconds}).encode()
     try:
         done = subprocess.run(
             arguments,
-            input=asked + b"\n" + pdf,
+            input=request + b"\n" + pdf,
             capture_output=True,
             timeout=PATIENCE * seconds,
             env=environment,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise Refused(f"The PDF takes more than {seconds:g} seconds to read", "pdf_base64") from error
+        raise FigureError(f"The PDF takes more than {seconds:g} seconds to read", "pdf_base64") from error
     if done.returncode != 0 or not done.stdout:
-        raise Refused("The PDF needs more memory or time to read than is allowed", "pdf_base64")
+        raise FigureError("The PDF needs more memory or time to read than is allowed", "pdf_base64")
     answer = json.loads(done.stdout)
     if "refused" in answer:
-        raise Refused(answer["refused"], answer["field"])
+        raise FigureError(answer["refused"], answer["field"])
     return Paper(answer["text"], answer["pages"], pdf)
 
 
 def decode(pdf_base64: str) -> bytes:
-    """The bytes of a base64 text or data URL that begin like a PDF. Raises Refused."""
+    """The bytes of a base64 text or data URL that begin like a PDF. Raises FigureError."""
     head = DATA_URL.match(pdf_base64[:200])
     if head is None and pdf_base64[:5].lower() == "data:":
-        raise Refused("pdf_base64 must be base64 or a data:application/pdf;base64, URL", "pdf_base64")
+        raise FigureError("pdf_base64 must be base64 or a data:application/pdf;base64, URL", "pdf_base64")
     if len(pdf_base64) > MOST_BYTES * 4 // 3 * 1.1 + 200:
-        raise Refused(f"The PDF has more than {MOST_BYTES} bytes", "pdf_base64")
+        raise FigureError(f"The PDF has more than {MOST_BYTES} bytes", "pdf_base64")
     text = "".join(pdf_base64[head.end() if head else 0 :].split())
     try:
         pdf = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refused("pdf_base64 is not valid base64", "pdf_base64") from error
+        raise FigureError("pdf_base64 is not valid base64", "pdf_base64") from error
     if len(pdf) > MOST_BYTES:
-        raise Refused(f"The PDF has more than {MOST_BYTES} bytes", "pdf_base64")
+        raise FigureError(f"The PDF has more than {MOST_BYTES} bytes", "pdf_base64")
     if b"%PDF-" not in pdf[:1024]:
-        raise Refused("pdf_base64 does not hold a PDF", "pdf_base64")
+        raise FigureError("pdf_base64 does not hold a PDF", "pdf_base64")
     return pdf

@@ -16,7 +16,7 @@ import time
 import zlib
 from typing import Any
 
-__all__ = ["Unreadable", "selected"]
+__all__ = ["Unreadable", "selected_pages"]
 
 MEMORY = 160 * 2**20  # of address space beyond what the interpreter itself has taken
 STREAM, INFLATED = 16 * 2**20, 64 * 2**20  # of one stream, and of all of them together
@@ -30,17 +30,17 @@ class Unreadable(Exception):
     """The reason, and the field it concerns."""
 
 
-def selected(pages: str, count: int) -> list[int]:
+def selected_pages(pages: str, count: int) -> list[int]:
     """Page numbers from 1 on, sorted, each once; all of them for a blank text. Raises Unreadable."""
     if not count:
         raise Unreadable("PDF has no pages", "pdf_base64")
     found: set[int] = set()
-    for token in (each.strip() for each in pages.split(",")):
+    for token in (token_text.strip() for token_text in pages.split(",")):
         if not token:
             continue
         ends = token.split("-", 1) if "-" in token[1:] else [token]
         try:
-            low, high = sorted((_whole(ends[0]), _whole(ends[-1])))
+            low, high = sorted((_page_number(ends[0]), _page_number(ends[-1])))
         except ValueError as error:
             raise Unreadable(str(error), "pages") from error
         for page in (low, high):
@@ -50,7 +50,7 @@ def selected(pages: str, count: int) -> list[int]:
     return sorted(found) or list(range(1, count + 1))
 
 
-def _whole(text: str) -> int:
+def _page_number(text: str) -> int:
     """An int as Python reads it, with Python's own words where it is none."""
     if len(text) > 12:
         raise ValueError(f"invalid literal for int() with base 10: {text[:12]!r}")
@@ -69,11 +69,11 @@ class _Complaints(logging.Handler):
 
 
 def _main() -> None:
-    asked = json.loads(sys.stdin.buffer.readline(4096))
+    request = json.loads(sys.stdin.buffer.readline(4096))
     pdf = sys.stdin.buffer.read()
-    _limit(asked["seconds"])
+    _limit_resources(request["seconds"])
     try:
-        answer = _read(pdf, asked["pages"], asked["most_pages"], asked["seconds"])
+        answer = _read(pdf, request["pages"], request["most_pages"], request["seconds"])
     except Unreadable as error:
         reason, field = error.args
         answer = {"refused": reason, "field": field}
@@ -82,7 +82,7 @@ def _main() -> None:
     sys.stdout.write(json.dumps(answer))
 
 
-def _limit(seconds: float) -> None:
+def _limit_resources(seconds: float) -> None:
     """Hold the process to its memory and time where the system can."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
@@ -96,12 +96,12 @@ def _limit(seconds: float) -> None:
 def _read(pdf: bytes, pages: str, most_pages: int, seconds: float) -> dict[str, Any]:
     start = re.findall(rb"startxref\s{1,8}(\d{1,12})", pdf[-65536:])
     if not start:
-        pdf, start = _ended(pdf), [b"0"]
+        pdf, start = _with_end(pdf), [b"0"]
     if len(pdf) > MENDED and not re.match(rb"\s*(?:xref|\d+\s+\d+\s+obj)", pdf[int(start[-1]) :][:64]):
         raise Unreadable("The PDF is damaged: startxref points nowhere", "pdf_base64")
     if pdf.count(b" obj") > OBJECTS:
         raise Unreadable(f"The PDF has more than {OBJECTS} objects", "pdf_base64")
-    _inflate(pdf)
+    _check_inflated_size(pdf)
     complaints = _Complaints()
     logging.getLogger().addHandler(complaints)
     from pypdf import PdfReader, overwrite_configuration
@@ -125,8 +125,8 @@ def _read(pdf: bytes, pages: str, most_pages: int, seconds: float) -> dict[str, 
         if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("The PDF is encrypted", "pdf_base64")
         count = _count(reader, most_pages)
-        wanted = selected(pages, count)
-        return {"text": "\n\n".join(_texts(reader, wanted, seconds, complaints)), "pages": wanted}
+        page_numbers = selected_pages(pages, count)
+        return {"text": "\n\n".join(_texts(reader, page_numbers, seconds, complaints)), "pages": page_numbers}
     except FileNotDecryptedError as error:
         raise Unreadable("The PDF is encrypted", "pdf_base64") from error
     except (Unreadable, MemoryError, RecursionError):
@@ -139,7 +139,7 @@ def _read(pdf: bytes, pages: str, most_pages: int, seconds: float) -> dict[str, 
         raise Unreadable(f"The PDF is damaged ({type(error).__name__})", "pdf_base64") from error
 
 
-def _ended(pdf: bytes) -> bytes:
+def _with_end(pdf: bytes) -> bytes:
     """A PDF that was cut off, with an end: pypdf then makes its table of objects anew. Raises Unreadable."""
     if len(pdf) > MENDED:
         raise Unreadable("The PDF is truncated: it has no startxref at its end", "pdf_base64")
@@ -157,22 +157,22 @@ def _count(reader: Any, most_pages: int) -> int:
     return count
 
 
-def _texts(reader: Any, wanted: list[int], seconds: float, complaints: _Complaints) -> list[str]:
+def _texts(reader: Any, page_numbers: list[int], seconds: float, complaints: _Complaints) -> list[str]:
     found: list[str] = []
     end = time.process_time() + 0.8 * seconds
-    for page in wanted:
+    for page in page_numbers:
         if time.process_time() > end:
             raise Unreadable("The pages take too long to read; select fewer", "pages")
         text = reader.pages[page - 1].extract_text().strip()[:PAGE_TEXT]
         if complaints.limit:
             raise Unreadable(f"Page {page} of the PDF holds more than is allowed", "pdf_base64")
         found.append(f"--- Page {page} ---\n\n{text or '[no extractable text on this page]'}")
-        if sum(len(each) for each in found) > ALL_TEXT:
+        if sum(len(text_of_page) for text_of_page in found) > ALL_TEXT:
             raise Unreadable(f"The pages hold more than {ALL_TEXT} characters; select fewer", "pages")
     return found
 
 
-def _inflate(pdf: bytes) -> None:
+def _check_inflated_size(pdf: bytes) -> None:
     """Count what the compressed streams hold before any is kept, whatever their dictionaries say of them."""
     total, at = 0, 0
     while (at := pdf.find(b"stream", at)) >= 0:

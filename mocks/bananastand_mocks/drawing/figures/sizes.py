@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .figure import Refused
+from .figure import FigureError
 
 __all__ = ["RATIOS", "RESOLUTIONS", "pixels", "ratio"]
 
@@ -11,15 +11,15 @@ RESOLUTIONS = {"1K": 1024, "2K": 2048, "4K": 4096}  # the longer side has at mos
 
 
 def ratio(name: str) -> tuple[int, int]:
-    """Width and height of a ratio such as 16:9. Raises Refused."""
+    """Width and height of a ratio such as 16:9. Raises FigureError."""
     if name not in RATIOS:
-        raise Refused(f"aspect_ratio must be one of: auto, {', '.join(RATIOS)}", "aspect_ratio")
+        raise FigureError(f"aspect_ratio must be one of: auto, {', '.join(RATIOS)}", "aspect_ratio")
     width, height = name.split(":")
     return int(width), int(height)
 
 
 def pixels(name: str, longest: int) -> tuple[int, int]:
-    """The largest size of the ratio with even sides that are not longer than `longest`. Raises Refused."""
+    """The largest size of the ratio with even sides that are not longer than `longest`. Raises FigureError."""
     width, height = ratio(name)
     unit = longest // max(width, height)
     unit -= unit % 2

@@ -1,4 +1,4 @@
-"""Where matplotlib works: settings, fonts and files. Knows no kind of figure.
+"""Where matplotlib works: settings, fonts and files.
 
 matplotlib's settings belong to the process and its drawing is not safe in threads, so one figure is drawn at a time,
 from matplotlib's own defaults whatever the user's file says, and the settings are put back afterwards. No pyplot.
@@ -14,9 +14,9 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .figure import Refused
+from .figure import FigureError
 
-__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "legible", "saved", "studio", "unshown"]
+__all__ = ["DPI", "FORMATS", "INK", "MUTED", "PALETTE", "displayable", "save", "studio", "tint", "missing_glyphs_note"]
 
 DPI = 300
 FORMATS = ("png", "svg", "pdf")
@@ -56,7 +56,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def studio() -> Generator[None]:
-    """matplotlib for one thread at a time, with settings that depend on nobody's file."""
+    """Gives one thread at a time matplotlib with settings that do not depend on a user's file."""
     import matplotlib
 
     with _lock, matplotlib.rc_context():
@@ -67,35 +67,35 @@ def studio() -> Generator[None]:
         yield
 
 
-def saved(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
-    """The figure in each format, PNG always among them; the same figure gives the same bytes. Raises Refused."""
+def save(figure: Any, formats: Sequence[str]) -> dict[str, bytes]:
+    """The figure in each format, PNG always among them; the same figure gives the same bytes. Raises FigureError."""
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise Refused(f"output_formats may hold {', '.join(FORMATS)}; got {unknown[0]}", "output_formats")
+        raise FigureError(f"output_formats may hold {', '.join(FORMATS)}; got {unknown[0]}", "output_formats")
     files: dict[str, bytes] = {}
     for name in FORMATS:
         if name == "png" or name in formats:
-            kept = io.BytesIO()
-            figure.savefig(kept, format=name, metadata=NO_DATES[name])
-            files[name] = kept.getvalue()
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=name, metadata=NO_DATES[name])
+            files[name] = buffer.getvalue()
     return files
 
 
-def legible(text: str, most: int = 400) -> str:
-    """One line of what our fonts can show; what they lack becomes an empty square, what has no shape is dropped."""
-    shown = "".join(
+def displayable(text: str, most: int = 400) -> str:
+    """Returns one line that our fonts can draw: missing letters become empty squares, shapeless ones are dropped."""
+    visible = "".join(
         char if ord(char) in _glyphs() else MISSING
         for char in " ".join(text[: 4 * most].split())
-        if not _shapeless(char) or (unicodedata.category(char) == "Mn" and ord(char) in _glyphs())
+        if not _has_no_shape(char) or (unicodedata.category(char) == "Mn" and ord(char) in _glyphs())
     )
-    return shown if len(shown) <= most else shown[: most - 1].rstrip() + "\u2026"
+    return visible if len(visible) <= most else visible[: most - 1].rstrip() + "\u2026"
 
 
-def unshown(texts: Iterable[str]) -> str:
-    """What to say of letters that no font here has; nothing where they all have a shape."""
+def missing_glyphs_note(texts: Iterable[str]) -> str:
+    """A note on letters that no font here has; empty if all can be drawn."""
     letters = set[str]().union(*texts)
     lacking = sorted(
-        char for char in letters if not char.isspace() and ord(char) not in _glyphs() and not _shapeless(char)
+        char for char in letters if not char.isspace() and ord(char) not in _glyphs() and not _has_no_shape(char)
     )
     if not lacking:
         return ""
@@ -103,7 +103,13 @@ def unshown(texts: Iterable[str]) -> str:
     return f"No font on this server has {listed}, shown as empty squares; one such as Noto Sans CJK has"
 
 
-def _shapeless(char: str) -> bool:
+def tint(colour: str, share: float) -> tuple[float, float, float]:
+    """A colour mixed with white; a share of 1 is the colour itself."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return (1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue))
+
+
+def _has_no_shape(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me")
 
 

@@ -1,4 +1,4 @@
-"""Polishes a prompt for an illustration by rules. Draws nothing, and knows no model.
+"""Polishes a prompt for an illustration by rules.
 
 What the prompt says stays as it was said, so that no entity and no number is lost; what is added is order, and guidance
 on layout, colour and letters. A guideline of the caller's takes the place of ours on its subject.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .figure import Refused
-from .graph import Graph
-from .intent import Wish, read_intent
-from .reading import read
+from .diagrams.graph import Graph
+from .diagrams.reader import read
+from .figure import FigureError
+from .plots.intent import PlotIntent, read_intent
 from .studio import PALETTE
 
 __all__ = ["DIAGRAM_TYPES", "optimize"]
@@ -28,7 +28,7 @@ SUBJECTS = {
     r"|orange|pastel|tint",
     "Typography": r"fonts?|typograph\w*|serif|sans|letters?|text size|labels?|bold|italic|\d+ ?pt|points?",
 }
-SMALL = {
+SMALL_WORDS = {
     "the",
     "and",
     "with",
@@ -78,59 +78,59 @@ def optimize(
 ) -> str:
     """The prompt in full, its elements and their order named, and guidance on layout, palette and typography.
 
-    The same call gives the same text. Raises Refused: no words in the prompt, unknown diagram type.
+    The same call gives the same text. Raises FigureError: no words in the prompt, unknown diagram type.
     """
     if diagram_type not in DIAGRAM_TYPES:
-        raise Refused(f"diagram_type must be one of: {', '.join(DIAGRAM_TYPES)}", "diagram_type")
-    said = _clean(prompt)
-    if not re.search(r"\w", said):
-        raise Refused("description holds no words to optimize", "description")
+        raise FigureError(f"diagram_type must be one of: {', '.join(DIAGRAM_TYPES)}", "diagram_type")
+    content = _clean(prompt)
+    if not re.search(r"\w", content):
+        raise FigureError("description holds no words to optimize", "description")
     plot = diagram_type == "statistical_plot"
     caption = _clean((caption or "")[:LISTED])
     title = f" for {caption.rstrip('.')!r}" if caption else ""
     opening = f"{'Statistical plot' if plot else 'Methodology diagram'}{title}, ready for print in an academic paper."
-    sections = [_Section("Content", said if re.search(r"[.!?]$", said) else f"{said}.")]
-    said = said[:LETTERS]
-    sections += _elements_of_plot(said) if plot else _elements(said, caption)
-    if facts := _facts(said, source_context or ""):
+    sections = [_Section("Content", content if re.search(r"[.!?]$", content) else f"{content}.")]
+    content = content[:LETTERS]
+    sections += _plot_elements(content) if plot else _elements(content, caption)
+    if facts := _relevant_sentences(content, source_context or ""):
         sections.append(_Section("Grounded in the paper", " ".join(facts)))
-    sections += _guidance(read_intent(said) if plot else None, _guided(guidelines or ""), said)
-    return "\n\n".join([opening, *(f"{each.name}: {each.text}" for each in sections)])
+    sections += _guidance(read_intent(content) if plot else None, _by_subject(guidelines or ""), content)
+    return "\n\n".join([opening, *(f"{section.name}: {section.text}" for section in sections)])
 
 
-def _elements(said: str, caption: str) -> list[_Section]:
+def _elements(prompt: str, caption: str) -> list[_Section]:
     """What a reader of the prompt would draw as boxes and arrows."""
     try:
         graph = read(
             re.sub(
                 r"^\s*(?:please\s+)?(?:draw|show|illustrate|create|depict|sketch|make)\s+",
                 "",
-                said,
+                prompt,
                 flags=re.IGNORECASE,
             ),
             caption,
         )
-    except Refused:
+    except FigureError:
         return []
     names = [
         box.label + (f" ({', '.join(box.details)})" if box.details else "") for box in graph.boxes if not box.implied
     ]
-    listed = _listed(said)
-    names += [each for each in listed if not any(each.lower() in name.lower() for name in names)]
+    members = _list_members(prompt)
+    names += [member for member in members if not any(member.lower() in name.lower() for name in names)]
     sections = [_Section("Elements", f"{'; '.join(names)}.")] if names else []
-    return sections + ([_Section("Connections", f"{flow}.")] if (flow := _flow(graph)) else [])
+    return sections + ([_Section("Connections", f"{flow}.")] if (flow := _connections(graph)) else [])
 
 
-def _listed(said: str) -> list[str]:
+def _list_members(prompt: str) -> list[str]:
     """The members of a list such as `with token embeddings, 6 encoder blocks, and a classifier head`."""
     match = re.search(
-        r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", said[:LISTED]
+        r"\b(?:with|including|containing|of|shows?|from)\s+((?:[^,.;:]+,\s*){1,12}(?:and\s+)?[^,.;:]+)", prompt[:LISTED]
     )
     parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", match[1]) if match else []
     return [re.sub(r"^(?:a|an|the)\s+", "", part.strip()) for part in parts if part.strip()]
 
 
-def _flow(graph: Graph) -> str:
+def _connections(graph: Graph) -> str:
     names = [box.label for box in graph.boxes]
     return "; ".join(
         f"{names[a.source]} \u2192 {names[a.target]}" + (f" ({a.label})" if a.label else "")
@@ -139,47 +139,49 @@ def _flow(graph: Graph) -> str:
     )
 
 
-def _elements_of_plot(said: str) -> list[_Section]:
-    wish = read_intent(said)
-    asked = [f"{wish.kind} chart" if wish.kind in ("bar", "line") else wish.kind or "chart that fits the data"]
-    asked += ["a value label on each mark"] if wish.values else []
-    asked += [f"x axis {wish.x_label!r}"] if wish.x_label else []
-    asked += [f"y axis {wish.y_label!r}"] if wish.y_label else []
-    asked += ["logarithmic x axis"] if wish.log_x else []
-    asked += ["logarithmic y axis"] if wish.log_y else []
-    asked += ["a fitted trend line"] if wish.trend else []
-    asked += [f"a dashed reference line at {wish.baseline:g}"] if wish.baseline is not None else []
-    return [_Section("Elements", f"{'; '.join(asked)}.")]
+def _plot_elements(prompt: str) -> list[_Section]:
+    intent = read_intent(prompt)
+    elements = [f"{intent.kind} chart" if intent.kind in ("bar", "line") else intent.kind or "chart that fits the data"]
+    elements += ["a value label on each mark"] if intent.values else []
+    elements += [f"x axis {intent.x_label!r}"] if intent.x_label else []
+    elements += [f"y axis {intent.y_label!r}"] if intent.y_label else []
+    elements += ["logarithmic x axis"] if intent.log_x else []
+    elements += ["logarithmic y axis"] if intent.log_y else []
+    elements += ["a fitted trend line"] if intent.trend else []
+    elements += [f"a dashed reference line at {intent.baseline:g}"] if intent.baseline is not None else []
+    return [_Section("Elements", f"{'; '.join(elements)}.")]
 
 
-def _facts(said: str, context: str) -> list[str]:
+def _relevant_sentences(prompt: str, context: str) -> list[str]:
     """The sentences of the context that share most words with the prompt, in their order."""
-    wanted = _words(said)
+    words = _content_words(prompt)
     sentences = [
-        each.strip() for each in re.split(r"(?<=[.!?])\s+", _clean(context[:20_000])) if re.search(r"\w", each)
+        sentence.strip()
+        for sentence in re.split(r"(?<=[.!?])\s+", _clean(context[:20_000]))
+        if re.search(r"\w", sentence)
     ][:200]
-    ranked = sorted(range(len(sentences)), key=lambda i: (-len(wanted & _words(sentences[i])), i))
-    chosen = sorted(i for i in ranked[:FACTS] if wanted & _words(sentences[i]) and len(sentences[i]) <= 400)
+    ranked = sorted(range(len(sentences)), key=lambda i: (-len(words & _content_words(sentences[i])), i))
+    chosen = sorted(i for i in ranked[:FACTS] if words & _content_words(sentences[i]) and len(sentences[i]) <= 400)
     return [sentences[i] for i in chosen]
 
 
-def _guidance(wish: Wish | None, guided: dict[str, str], said: str) -> list[_Section]:
+def _guidance(intent: PlotIntent | None, guidelines: dict[str, str], prompt: str) -> list[_Section]:
     """Ours where the caller's guidelines say nothing of a subject."""
-    ours = _plot_guidance(wish) if wish else _diagram_guidance(said)
-    sections = [_Section(name, guided.get(name) or text) for name, text in ours.items()]
-    if guided.get("Style"):
-        sections.append(_Section("Style", guided["Style"]))
+    defaults = _plot_guidance(intent) if intent else _diagram_guidance(prompt)
+    sections = [_Section(name, guidelines.get(name) or text) for name, text in defaults.items()]
+    if guidelines.get("Style"):
+        sections.append(_Section("Style", guidelines["Style"]))
     avoid = "three dimensions, shadows, gradients, decoration, and text that repeats the caption"
     return [*sections, _Section("Avoid", f"{avoid}.")]
 
 
-def _diagram_guidance(said: str) -> dict[str, str]:
+def _diagram_guidance(prompt: str) -> dict[str, str]:
     across = not re.search(
-        r"\b(?:vertical|top[- ]down|top to bottom|hierarch\w+|flow ?chart|CONSORT)\b", said, re.IGNORECASE
+        r"\b(?:vertical|top[- ]down|top to bottom|hierarch\w+|flow ?chart|CONSORT)\b", prompt, re.IGNORECASE
     )
     way = "from left to right" if across else "from top to bottom"
-    loop = re.search(r"\b(?:loop|feedback|iterat\w+|backpropagat\w+|recurr\w+|update[sd]?)\b", said, re.IGNORECASE)
-    stacks = re.search(r"\b(?:blocks?|layers?|stack(?:ed)?)\b", said, re.IGNORECASE)
+    loop = re.search(r"\b(?:loop|feedback|iterat\w+|backpropagat\w+|recurr\w+|update[sd]?)\b", prompt, re.IGNORECASE)
+    stacks = re.search(r"\b(?:blocks?|layers?|stack(?:ed)?)\b", prompt, re.IGNORECASE)
     return {
         "Layout": f"One flow {way}, boxes on a grid with equal gaps, related parts in one frame"
         + (", repeated blocks drawn once with their count beside them" if stacks else "")
@@ -194,10 +196,10 @@ def _diagram_guidance(said: str) -> dict[str, str]:
     }
 
 
-def _plot_guidance(wish: Wish) -> dict[str, str]:
-    legend = "No legend." if wish.legend is False else "A legend above the axes where there is more than one series."
+def _plot_guidance(intent: PlotIntent) -> dict[str, str]:
+    legend = "No legend." if intent.legend is False else "A legend above the axes where there is more than one series."
     return {
-        "Layout": f"{CHARTS[wish.kind]} Spines left and below only, a light grid behind the data, axes named with "
+        "Layout": f"{CHARTS[intent.kind]} Spines left and below only, a light grid behind the data, axes named with "
         f"their units. {legend}",
         "Palette": f"Colours the colour-blind can tell apart, in this order: {', '.join(PALETTE[:5])}; white ground.",
         "Typography": "One sans-serif family, axis names 10 to 11 pt, ticks and value labels 8 to 9 pt, as many "
@@ -206,7 +208,7 @@ def _plot_guidance(wish: Wish) -> dict[str, str]:
     }
 
 
-def _guided(guidelines: str) -> dict[str, str]:
+def _by_subject(guidelines: str) -> dict[str, str]:
     """The caller's guidelines by subject; those on none are Style."""
     found: dict[str, list[str]] = {}
     for sentence in re.split(r"(?<=[.!?;])\s+|\n+", guidelines.replace("\r", "\n")[:20_000]):
@@ -220,8 +222,8 @@ def _guided(guidelines: str) -> dict[str, str]:
     return {name: " ".join(texts) for name, texts in found.items()}
 
 
-def _words(text: str) -> set[str]:
-    return {word for word in re.findall(r"[a-z][\w-]{2,}", text.lower()) if word not in SMALL}
+def _content_words(text: str) -> set[str]:
+    return {word for word in re.findall(r"[a-z][\w-]{2,}", text.lower()) if word not in SMALL_WORDS}
 
 
 def _clean(text: str | None) -> str:

@@ -101,8 +101,8 @@ def jagged(chance: Random, wide: float, base: float, height: float, rough: float
         heights = [*halved, heights[-1]]
     low, high = min(heights), max(heights)
     return [
-        (x, base - height * (each - low) / (high - low))
-        for x, each in zip(_across(wide, len(heights) - 1), heights, strict=True)
+        (x, base - height * (height_of_point - low) / (high - low))
+        for x, height_of_point in zip(_across(wide, len(heights) - 1), heights, strict=True)
     ]
 
 

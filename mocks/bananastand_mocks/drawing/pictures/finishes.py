@@ -1,4 +1,4 @@
-"""Finishes: what a style does to a drawn picture. Knows no scene."""
+"""Finishes: what a style does to a drawn picture."""
 
 from __future__ import annotations
 

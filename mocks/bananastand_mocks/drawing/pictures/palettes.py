@@ -1,4 +1,4 @@
-"""Colours by name, and the palettes of the times of day. Knows no picture."""
+"""Colours by name, and the palettes of the times of day."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Palette:
 
 
 LIGHTS: dict[str, Palette] = {
-    name: Palette(*(_hex(each) for each in values.split()), dark=name in ("night", "neon"))
+    name: Palette(*(_hex(value) for value in values.split()), dark=name in ("night", "neon"))
     for name, values in {
         "sunset": "46356f c9567a fbb06a ffe3a0 a8587f 2e2347 f2785c",
         "dawn": "6f9bd1 f2b7b0 fde3c0 fff3cf b39ac0 43506f f08d77",
@@ -69,8 +69,8 @@ def palette(light: str, turn: float, tint: Colour | None, sky: Colour | None) ->
     """The palette of a light, its hues turned, leaning to a tint, under a sky of a colour of its own."""
     base = LIGHTS[light]
     top, middle, horizon, sun, far, near, accent = (
-        _turned(each, turn)
-        for each in (base.top, base.middle, base.horizon, base.sun, base.far, base.near, base.accent)
+        _turned(value, turn)
+        for value in (base.top, base.middle, base.horizon, base.sun, base.far, base.near, base.accent)
     )
     if tint is not None:
         middle, far, near = mix(middle, tint, 0.35), mix(far, tint, 0.5), mix(near, _dim(tint), 0.45)
@@ -81,7 +81,7 @@ def palette(light: str, turn: float, tint: Colour | None, sky: Colour | None) ->
 
 
 def _turned(colour: Colour, turn: float) -> Colour:
-    hue, light, strength = colorsys.rgb_to_hls(*(each / 255 for each in colour))
+    hue, light, strength = colorsys.rgb_to_hls(*(value / 255 for value in colour))
     red, green, blue = colorsys.hls_to_rgb((hue + turn) % 1, light, strength)
     return round(red * 255), round(green * 255), round(blue * 255)
 

@@ -1,4 +1,4 @@
-"""The scenes: what lies under the sky. Each draws on a canvas whose sky is there already. Knows no words."""
+"""The scenes: what lies under the sky. Each draws on a canvas whose sky is there already."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _forest(canvas: Canvas, palette: Palette, chance: Random) -> None:
         colour = mix(mix(palette.far, palette.horizon, 0.5), palette.near, i / 3)
         ground = rolling(chance, canvas.wide, 0.74 + 0.08 * i, 0.03)
         canvas.land(ground, colour, mix(colour, palette.near, 0.5))
-        for x, y in sorted(chance.sample(ground, round((16 - 2 * i) * canvas.wide)), key=lambda each: each[1]):
+        for x, y in sorted(chance.sample(ground, round((16 - 2 * i) * canvas.wide)), key=lambda point: point[1]):
             shade = mix(colour, palette.accent if chance.random() < 0.2 else (20, 40, 30), 0.22)
             tree(canvas, x, y + 0.02, chance.uniform(0.22, 0.34) * (0.8 + 0.3 * i), shade, pine=chance.random() < 0.7)
         canvas.veil(canvas.wide / 2, 0.76 + 0.08 * i, canvas.wide * 0.7, palette.horizon, 0.3 - 0.07 * i, flat=0.12)
@@ -188,10 +188,10 @@ def _motif(
         canvas.disc(left + side / 2, top + side / 2, side * 0.2, spot)
     elif kind == 1:
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-        canvas.polygon([each for i, each in enumerate(corners) if i != corner], ink)
+        canvas.polygon([point for i, point in enumerate(corners) if i != corner], ink)
     elif kind == 2:
         start = 180 * corner
-        box = tuple(round(each * canvas.unit) for each in (left, top, right, bottom))
+        box = tuple(round(edge * canvas.unit) for edge in (left, top, right, bottom))
         canvas.draw.pieslice(box, start, start + 180, fill=ink)
     elif kind == 3:
         for i in range(3):

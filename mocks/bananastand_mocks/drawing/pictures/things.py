@@ -1,4 +1,4 @@
-"""Things that stand in a scene or hang above it, one function each. Knows no words."""
+"""Things that stand in a scene or hang above it, one function each."""
 
 from __future__ import annotations
 
@@ -213,8 +213,8 @@ def _banana(canvas: Canvas, x: float, y: float, size: float, lean: float, tone: 
         return x + far * math.cos(angle), y + far * 0.85 * math.sin(angle)
 
     steps = [i / 40 for i in range(41)]
-    canvas.polygon([*(along(each, 0.17) for each in steps), *(along(each, -0.2) for each in reversed(steps))], tone)
-    band = [*(along(each, 0.02) for each in steps[3:-3]), *(along(each, -0.08) for each in reversed(steps[3:-3]))]
+    canvas.polygon([*(along(step, 0.17) for step in steps), *(along(step, -0.2) for step in reversed(steps))], tone)
+    band = [*(along(step, 0.02) for step in steps[3:-3]), *(along(step, -0.08) for step in reversed(steps[3:-3]))]
     canvas.polygon(band, mix(tone, (255, 250, 215), 0.45))
     canvas.disc(*along(0.99, 0), size * 0.055, (88, 62, 38))
     canvas.disc(*along(0.01, 0), size * 0.06, (110, 96, 40))
