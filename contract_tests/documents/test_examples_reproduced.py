@@ -22,7 +22,7 @@ from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.paperbanana import PaperBananaProvider
 from in_process import InProcess
 
-PROVIDERS: dict[str, type[Provider]] = {"gobananas": GoBananas, "paperbanana": PaperBanana}
+PROVIDERS: dict[str, type[Provider]] = {"gobananas": GoBananasProvider, "paperbanana": PaperBananaProvider}
 KEYS = {
     "sk_live_xxx": "sk_live_bananastand",
     "pb_your_api_key_here": "pb_" + "0" * 32,

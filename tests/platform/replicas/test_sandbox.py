@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bananastand.platform.replicas.sandbox_mounts import is_hollow, mounts_of, prepare
+from bananastand.platform.replicas.bind_mounts import is_hollow, mounts_of, prepare
 
-from bananastand.platform.replicas.sandbox import in_sandbox, why_no_sandbox
+from bananastand.platform.replicas.sandbox import sandbox_command, sandbox_problem
 
 pytestmark = pytest.mark.needs("bwrap")
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.needs("bwrap")
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A tree with an app's folder. Skips where the machine allows no mount namespace."""
-    if why_no_sandbox() is not None:
-        pytest.skip(str(why_no_sandbox()))
+    if sandbox_problem() is not None:
+        pytest.skip(str(sandbox_problem()))
     folder = tmp_path / "build" / "root"
     (folder / "app").mkdir(parents=True)
     return folder
@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 def run(root: Path, *command: str, workdir: str = "/app", **options: Any) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **options.pop("environment", {})}
-    made = in_sandbox(command, root=str(root), workdir=workdir, environment=environment, **options)
+    made = sandbox_command(command, root=str(root), workdir=workdir, environment=environment, **options)
     return subprocess.run(made.command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=60)
 
 
@@ -68,7 +68,7 @@ def test_home_is_the_images_and_the_users_own_is_not_seen(root: Path) -> None:
 
 
 def test_paths_of_the_tree_in_variables_are_the_images(root: Path) -> None:
-    made = in_sandbox(
+    made = sandbox_command(
         ("python3", f"{root}/app/x.py"), root=str(root), workdir=f"{root}/app",
         environment={"HF_HOME": f"{root}/opt/hf", "PATH": f"{root}/app/bin:/usr/bin", "URL": "http://a/b",
                      "ROOTED": str(root)},
@@ -136,7 +136,7 @@ def test_folders_of_the_machine_that_are_named_are_there(root: Path, tmp_path: P
 def test_file_descriptors_and_the_exit_status_come_through(root: Path) -> None:
     reader, writer = os.pipe()
     code = f"import os; os.write({writer}, b'hello'); raise SystemExit(9)"
-    made = in_sandbox((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
+    made = sandbox_command((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
     done = subprocess.run(made.command, env=made.environment, pass_fds=(writer,), timeout=60, check=False)
     os.close(writer)
 
@@ -151,7 +151,7 @@ def test_a_sigterm_to_the_group_lets_the_app_drain(root: Path) -> None:
         "def drain(*_): time.sleep(0.5); print('drained', flush=True); sys.exit(3)\n"
         "signal.signal(signal.SIGTERM, drain); print('ready', flush=True); time.sleep(60)\n"
     )
-    made = in_sandbox((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
+    made = sandbox_command((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
     with subprocess.Popen(
         made.command, env=made.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as app:
@@ -163,7 +163,7 @@ def test_a_sigterm_to_the_group_lets_the_app_drain(root: Path) -> None:
 
 
 def test_an_app_without_a_handler_ends_at_sigterm(root: Path) -> None:
-    made = in_sandbox(("sleep", "60"), root=str(root), workdir="/", environment=dict(os.environ))
+    made = sandbox_command(("sleep", "60"), root=str(root), workdir="/", environment=dict(os.environ))
     with subprocess.Popen(made.command, env=made.environment, start_new_session=True) as app:
         time.sleep(0.3)
         os.killpg(app.pid, signal.SIGTERM)

@@ -17,7 +17,7 @@ import pytest
 from bananastand.platform.building import BuildError
 from bananastand.platform.building.processes import process
 from bananastand.platform.building.processes.system_packages import missing_packages
-from bananastand.platform.replicas.sandbox import why_no_sandbox
+from bananastand.platform.replicas.sandbox import sandbox_problem
 from platform_builds import Bench, served, wheel
 
 # What builds a package, for a project that brings its own.
@@ -56,8 +56,8 @@ def led(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def bench_in(folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: bool) -> Bench:
     if not sandbox:
-        monkeypatch.setattr(process, "why_no_sandbox", lambda: NONE)
-    elif (reason := why_no_sandbox()) is not None:
+        monkeypatch.setattr(process, "sandbox_problem", lambda: NONE)
+    elif (reason := sandbox_problem()) is not None:
         pytest.skip(reason)
     return Bench(folder, sandboxed=sandbox)
 
