@@ -232,8 +232,9 @@ def test_links_of_the_docs_lead_somewhere() -> None:
 def named_in(page: Path) -> list[str]:
     """Words in backticks of a page, and the words of its shell examples."""
     text = page.read_text(encoding="utf-8")
-    examples = [block for kind, block in FENCE.findall(text) if kind in ("sh", "text", "")]
-    return " ".join([*re.findall(r"`([^`\n]+)`", FENCE.sub("", text)), *examples]).replace(",", " ").split()
+    passages: list[str] = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    passages += [block for kind, block in FENCE.findall(text) if kind in ("sh", "text", "")]
+    return [word for passage in passages for word in passage.replace(",", " ").split()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
