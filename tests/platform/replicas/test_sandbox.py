@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bananastand.platform.replicas.bind_mounts import is_hollow, mounts_of, prepare
 
+from bananastand.platform.replicas.bind_mounts import is_hollow, mounts_of, prepare
 from bananastand.platform.replicas.sandbox import sandbox_command, sandbox_problem
 
 pytestmark = pytest.mark.needs("bwrap")
