@@ -95,11 +95,11 @@ class PendingCall:
 
     def acknowledge(self, call: CallRow) -> None:
         """Note that the call's row is written."""
-        self._call = call
+        self._call, self.digest = call, call.request
         self.written.set_result(None)
 
     def reject(self, error: BaseException) -> None:
-        self._call, self.digest = call, call.request
+        """Note that no row could be written: there is no call."""
         self.written.set_exception(error)
         self.written.exception()  # the submitter raises it too
 
