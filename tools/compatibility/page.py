@@ -46,7 +46,7 @@ def write_page(repositories: list[CorpusRepository], measured: dict[str, dict[st
         "```",
         "",
         "`tests/corpus/` has small copies of repositories like those of Banana's users. The command deploys each one",
-        "unchanged on its own platform, with a last commit on its day, and tests every step of its life. Each failed",
+        "unchanged on its own platform, with a last commit on its day, and tests every step of its life. Each red",
         "cell has its reason below. This page is generated.",
         "",
         f"**{green} of {tried} cells are green ({share:.1f} %)**.",
