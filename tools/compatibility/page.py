@@ -10,8 +10,8 @@ from .lifecycle import CELLS, NO_BACKGROUND
 __all__ = ["score", "together", "write_page"]
 
 IMAGES = (
-    "The containers' base images are stand-ins, made on the machine: Debian with the Python or Node that the published",
-    "image has, mapped by `[images]` of `stand.toml`. They have no CUDA and no torch.",
+    "The containers' base images are substitutes, made on the machine: Debian with the Python or Node of the published",
+    "image, mapped by `[images]` of `stand.toml`. They have no CUDA and no torch.",
 )
 MARKS = {True: "yes", False: "**no**", None: "-"}
 
@@ -45,9 +45,9 @@ def write_page(repositories: list[CorpusRepository], measured: dict[str, dict[st
         "python -m tools.compatibility --potassium # Potassium's versions against their own servers",
         "```",
         "",
-        "`tests/corpus/` holds repositories as Banana's users kept them, rebuilt small. The command deploys each as it",
-        "is on a platform of its own, with a last commit on its day, and takes it through its life. A red cell has its",
-        "reason below. This page is generated.",
+        "`tests/corpus/` has small copies of repositories like those of Banana's users. The command deploys each one",
+        "unchanged on its own platform, with a last commit on its day, and tests every step of its life. Each red",
+        "cell has its reason below. This page is generated.",
         "",
         f"**{green} of {tried} cells are green ({share:.1f} %)**.",
         "",
