@@ -128,7 +128,9 @@ async def fuzz(data: Path, cases: int, seed: int) -> Counter[str]:
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(player())
-        assert [each.id for each in platform.pool.of_project(project.id)] == [replica.id], "no answer costs a replica"
+        assert [survivor.id for survivor in platform.pool.of_project(project.id)] == [replica.id], (
+            "no answer costs a replica"
+        )
         assert (replica.inflight, replica.state) == (0, "ready")
         queue = platform.dispatcher.queue(project.id)
         assert (list(queue.waiting), queue.running, queue.isolated) == ([], {}, set())

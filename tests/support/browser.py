@@ -93,7 +93,9 @@ def page(chromium: Browser) -> Iterator[Page]:
     context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     yield page
     context.close()
-    assert [each for each in complaints if not each.startswith("Failed to load resource: ")] == []  # a 401, say
+    assert [
+        complaint for complaint in complaints if not complaint.startswith("Failed to load resource: ")
+    ] == []  # a 401, say
     assert hosts <= {"127.0.0.1", "localhost", ""}
 
 
@@ -107,7 +109,7 @@ def faults(page: Page) -> list[str]:
         page.set_viewport_size(window)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            found += [f"{window['width']} {scheme}: {each}" for each in page.evaluate(FAULTS)]
+            found += [f"{window['width']} {scheme}: {fault}" for fault in page.evaluate(FAULTS)]
             ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
             if (sum(map(int, re.findall(r"\d+", ground)[:3])) > 600) != (scheme == "light"):
                 found.append(f"{window['width']} {scheme}: the ground is {ground}")

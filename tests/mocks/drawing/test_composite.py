@@ -15,9 +15,9 @@ from bananastand_mocks.drawing.figures import Figure, FigureError, composite
 
 
 def picture(width: int, height: int, colour: str = "red", kind: str = "PNG", mode: str = "RGB") -> bytes:
-    kept = io.BytesIO()
-    Image.new(mode, (width, height), colour).save(kept, kind)
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    Image.new(mode, (width, height), colour).save(buffer, kind)
+    return buffer.getvalue()
 
 
 def opened(figure: Figure) -> Image.Image:

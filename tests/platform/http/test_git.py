@@ -39,7 +39,7 @@ class Remote:
             time.sleep(0.01)
 
     async def deploy(self, name: str, checkout: Path) -> AsyncGenerator[str]:
-        files = {each.name: each.read_text() for each in checkout.rglob("*") if each.is_file()}
+        files = {file.name: file.read_text() for file in checkout.rglob("*") if file.is_file()}
         self.deployed.append((name, files))
         yield "building"
         await asyncio.sleep(0.05)

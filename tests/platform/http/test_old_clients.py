@@ -84,6 +84,6 @@ def test_the_old_calls_run_start_and_check(up: Up) -> None:
     )
     assert ended.returncode == 0, ended.stderr
 
-    whole, seen = json.loads(ended.stdout.splitlines()[-1])
-    assert whole["modelOutputs"][0]["got"] == {"prompt": "whole"}
+    finished, seen = json.loads(ended.stdout.splitlines()[-1])
+    assert finished["modelOutputs"][0]["got"] == {"prompt": "whole"}
     assert (seen["message"], seen["modelOutputs"][0]["got"]) == ("success", {"prompt": "begun"})

@@ -50,7 +50,7 @@ def test_a_run_url_by_host_name_is_answered_on_the_platforms_port(up: Up) -> Non
     assert httpx2.post(url, json={}, headers={"host": "my-app.run.banana.dev"}).status_code == 401
     assert httpx2.post(url, json={}, headers={**headers, "host": "nobody.run.banana.dev"}).status_code == 404
     api = httpx2.get(f"http://127.0.0.1:{up.port}/v1/projects", headers={**headers, "host": "api.banana.dev"})
-    assert [each["name"] for each in api.json()["results"]] == ["my-app"]
+    assert [project["name"] for project in api.json()["results"]] == ["my-app"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_published_sdk_calls_its_built_in_addresses_through_the_proxy(up: Up
     assert ended.returncode == 0, ended.stderr
     warm, answer, (listed, status) = json.loads(ended.stdout.splitlines()[-1])
     assert (warm, answer["got"], status) == ({"warm": True}, {"n": 2}, 200)
-    assert [each["name"] for each in listed["results"]] == ["my-app"]
+    assert [project["name"] for project in listed["results"]] == ["my-app"]
 
 
 def test_the_first_generations_calls_reach_their_built_in_address_too(up: Up) -> None:

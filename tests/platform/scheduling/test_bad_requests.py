@@ -43,7 +43,7 @@ def test_half_of_a_character_is_refused_and_leaves_nothing(up: Up, method: str, 
     answer = up.http.request(method, path, content=(body % HALF).encode())
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid"), answer.text
-    assert [each["name"] for each in up.http.get("/stand/v1/projects").json()["projects"]] == ["known"]
+    assert [project["name"] for project in up.http.get("/stand/v1/projects").json()["projects"]] == ["known"]
 
 
 @pytest.mark.parametrize("field", ["modelKey", "source"])
@@ -56,7 +56,7 @@ def test_half_of_a_character_is_refused_by_lowcodeapi_too(up: Up, field: str) ->
     )  # fmt: skip
 
     assert answer.status_code == 400, answer.text
-    assert [each["name"] for each in up.http.get("/stand/v1/projects").json()["projects"]] in ([], ["known"])
+    assert [project["name"] for project in up.http.get("/stand/v1/projects").json()["projects"]] in ([], ["known"])
 
 
 @pytest.mark.parametrize(

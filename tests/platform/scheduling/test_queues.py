@@ -183,8 +183,8 @@ def test_pip_between_two_commands_sees_what_the_first_made_and_is_there_for_the_
     assert bench.ran(launch).split()[0] == "1.0"
 
 
-@pytest.mark.parametrize(("value", "there"), [("1", True), ("0", False)])
-def test_pip_inside_an_if_depends_on_its_condition(value: str, there: bool, bench: Bench) -> None:
+@pytest.mark.parametrize(("value", "installed"), [("1", True), ("0", False)])
+def test_pip_inside_an_if_depends_on_its_condition(value: str, installed: bool, bench: Bench) -> None:
     wheel(bench.wheels, "fruitbowl", "1.0")
     bench.write({"app.py": "import importlib.util; print(importlib.util.find_spec('fruitbowl') is not None)"})
     launch = bench.build(
@@ -192,7 +192,7 @@ def test_pip_inside_an_if_depends_on_its_condition(value: str, there: bool, benc
         'RUN if [ "$EXTRA" = "1" ] ; then pip install fruitbowl ; fi\nCOPY . .\nCMD python3 app.py\n'
     )
 
-    assert bench.ran(launch) == str(there)
+    assert bench.ran(launch) == str(installed)
 
 
 @pytest.mark.needs("git")
