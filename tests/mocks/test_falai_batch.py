@@ -93,7 +93,7 @@ def test_an_empty_batch_is_a_bad_request(send: InProcess):
     assert answer.json()["error"] == REFUSED
 
 
-def test_a_batch_has_a_most(send: InProcess):
+def test_batch_takes_at_most_100_requests(send: InProcess):
     item = {"method": "GET", "path": "/v1/pricing"}
     assert len(batch(send, *[item] * 100)) == 100
     assert send("POST", "/v1/batch", params=TOKEN, json={"requests": [item] * 101}).status_code == 400

@@ -144,7 +144,7 @@ def test_a_long_window_of_minutes_is_cut_into_pages(send: InProcess):
     assert (len(answer["time_series"]), answer["next_cursor"]) == (1000, "Mg")
 
 
-def test_expand_of_usage(send: InProcess):
+def test_usage_expand_selects_summary_and_auth_method(send: InProcess):
     count(send.world, "fal-ai/flux/dev", Tally(requests=1, quantity=100))
     answer = send("GET", "/v1/models/usage?expand=summary,auth_method").json()
     assert set(answer) == {"summary", "next_cursor", "has_more"}
@@ -160,7 +160,7 @@ def test_the_end_of_a_window_is_not_included(send: InProcess):
     assert len(two["summary"]) == 1
 
 
-def test_timezones(send: InProcess):
+def test_usage_buckets_follow_the_timezone(send: InProcess):
     answer = send("GET", "/v1/models/usage?start=2024-07-01&end=2024-07-04&timezone=Europe/Berlin").json()
     assert [bucket["bucket"] for bucket in answer["time_series"]] == [
         "2024-07-01T00:00:00+02:00",

@@ -191,7 +191,7 @@ RUN cat {up.data}/client.toml {private}/key && exit 9; true
     up.http.delete("/stand/v1/projects/named").raise_for_status()
 
 
-def test_a_step_of_a_build_is_kept_from_the_same(up: RealPlatform) -> None:
+def test_build_step_cannot_read_secrets_or_kill_processes(up: RealPlatform) -> None:
     (theirs,) = up.replicas("neighbour")
     run = (
         f"RUN ls {up.data}; cat {up.data}/client.toml; cat /proc/*/environ | tr '\\0' '\\n'; "
@@ -208,7 +208,7 @@ def test_a_step_of_a_build_is_kept_from_the_same(up: RealPlatform) -> None:
     up.http.delete("/stand/v1/projects/builds").raise_for_status()
 
 
-def test_a_forked_replica_is_kept_apart_as_well(up: RealPlatform) -> None:
+def test_forked_replica_is_isolated_like_a_started_one(up: RealPlatform) -> None:
     """Of a version whose replicas write no files: others are not forked."""
     assert up.deploy("quiet", APP)["state"] == "live"
     up.http.patch("/stand/v1/projects/quiet", json={"min_replicas": 1})

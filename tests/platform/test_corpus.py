@@ -147,7 +147,7 @@ def test_the_corpus_has_every_kind_of_repository() -> None:
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda repository: repository.name)
-def test_a_repository_of_the_corpus_is_whole(repository: CorpusRepository) -> None:
+def test_corpus_repository_has_dockerfile_calls_and_weights(repository: CorpusRepository) -> None:
     files = {path.name for path in repository.folder.rglob("*")}
 
     assert {"Dockerfile", "test.py"} <= files

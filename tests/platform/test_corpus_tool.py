@@ -136,7 +136,7 @@ def test_the_requests_for_a_repository_of_the_hub_are_told_apart() -> None:
     assert fetches(requests, "openai/clip") == []
 
 
-def test_an_sdk_is_asked_what_it_can_ask() -> None:
+def test_calls_are_chosen_by_sdk_version() -> None:
     by_name = {repository.name: repository for repository in read_manifest()}
     first = by_name["potassium-021-routes"].calls[0]
 

@@ -51,7 +51,7 @@ def test_the_first_start_writes_a_key_for_this_user_alone_and_prints_none_withou
     assert f'url = "http://127.0.0.1:{up.port}"' in path.read_text()
 
 
-def test_bananas_own_queue(up: Up) -> None:
+def test_banana_start_and_check_finish_calls(up: Up) -> None:
     body = {"apiKey": up.key, "modelKey": model_key(up), "modelInputs": {"prompt": "x"}, "id": "mine"}
 
     finished = up.http.post("/banana/start/v4/", json=body).json()
@@ -264,7 +264,7 @@ def test_the_page_tells_what_there_is_and_escapes_it(up: Up) -> None:
     assert "hush-hush" not in page.text
 
 
-def test_the_metrics_count(up: Up) -> None:
+def test_metrics_count_builds_and_calls(up: Up) -> None:
     up.http.post("/stand/v1/projects/app/call/", json={}).raise_for_status()
     text = httpx2.get(f"http://127.0.0.1:{up.port}/metrics").text
 
@@ -304,7 +304,9 @@ def test_the_metrics_count(up: Up) -> None:
         ("POST", "/keys", b'{"name": ""}', 400, "a key's name has"),
     ],
 )
-def test_a_bad_request_is_told_why(up: Up, method: str, path: str, body: Any, status: int, message: str) -> None:
+def test_bad_request_error_states_the_reason(
+    up: Up, method: str, path: str, body: Any, status: int, message: str
+) -> None:
     answer = up.http.request(method, f"/stand/v1{path}", content=body)
 
     assert answer.status_code == status, answer.text

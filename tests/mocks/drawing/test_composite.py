@@ -38,7 +38,7 @@ def opened(figure: Figure) -> Image.Image:
         (13, (4, 4)),
     ],
 )
-def test_the_automatic_grid(count: int, grid: tuple[int, int]):
+def test_automatic_layout_picks_a_grid_for_the_count(count: int, grid: tuple[int, int]):
     assert composite.grid_shape("auto", count) == composite.grid_shape("AUTO", count) == grid
 
 

@@ -78,7 +78,7 @@ def test_all_pages_are_read_below_their_numbers():
         ("  ", [1, 2, 3, 4]),
     ],
 )
-def test_the_selection(selection: str, numbers: list[int]):
+def test_page_selection_picks_pages(selection: str, numbers: list[int]):
     assert paper.read(encoded(FOUR), selection).pages == numbers
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.replicas.bind_mounts import is_hollow, mounts_of, prepare
+from bananastand.platform.replicas.bind_mounts import create_mount_points, is_placeholder, system_mounts
 from bananastand.platform.replicas.sandbox import sandbox_command, sandbox_problem
 
 pytestmark = pytest.mark.needs("bwrap")
@@ -171,10 +171,10 @@ def test_an_app_without_a_handler_ends_at_sigterm(root: Path) -> None:
 
 
 def test_folders_that_only_carry_mounts_are_not_the_builds(root: Path) -> None:
-    before = [mount for mount in mounts_of(str(root)) if mount.kind != "link"]
-    prepare(str(root), before)
+    before = [mount for mount in system_mounts(str(root)) if mount.kind != "link"]
+    create_mount_points(str(root), before)
 
-    assert [mount for mount in mounts_of(str(root)) if mount.kind != "link"] == before
-    assert is_hollow(str(root / "usr"), "/usr")
+    assert [mount for mount in system_mounts(str(root)) if mount.kind != "link"] == before
+    assert is_placeholder(str(root / "usr"), "/usr")
     (root / "usr" / "src" / "app").mkdir(parents=True)
-    assert not is_hollow(str(root / "usr"), "/usr")
+    assert not is_placeholder(str(root / "usr"), "/usr")

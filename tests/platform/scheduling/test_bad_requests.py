@@ -108,7 +108,7 @@ def test_a_method_that_does_not_fit_is_told_those_that_do(up: Up, method: str, p
         assert (answer.status_code, answer.headers["allow"]) == (405, allow)
 
 
-def test_git_says_which_method_fits(up: Up) -> None:
+def test_git_address_with_a_wrong_method_names_the_allowed_one(up: Up) -> None:
     answer = up.http.post("/git/app.git/info/refs", auth=("any", up.key))
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")

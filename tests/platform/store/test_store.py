@@ -217,7 +217,7 @@ def test_a_wrong_setting_is_named(store: Store) -> None:
             projects.change(project, changes)
 
 
-def test_a_build_goes_its_way_and_no_other(store: Store) -> None:
+def test_build_moves_only_through_its_states_in_order(store: Store) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     seen = list[str]()
@@ -236,7 +236,7 @@ def test_a_build_goes_its_way_and_no_other(store: Store) -> None:
         builds.get("nothing")
 
 
-def test_a_deployment_is_the_launch_it_was_made_of(store: Store) -> None:
+def test_deployment_stores_its_launch_and_secrets(store: Store) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     launch = Launch("process", ("python", "app.py"), "/srv", {"A": "b"}, python="/usr/bin/python3", port=8000)
