@@ -7,7 +7,7 @@ STAMPS := pyproject.toml constraints.txt
 
 .PHONY: run app test slow gpu lint bench mutants simulate image image-mocks locks release clean
 
-run: .venv/serve  ## start the stand on the embedded model and paint a first picture
+run: .venv/serve  ## start the platform on the embedded model and paint a first picture
 	@$(BIN)/bananastand demo
 
 app: .venv/serve  ## app.py alone

@@ -148,7 +148,7 @@ def byte_equality() -> str:
     """Exact mode's promise, counted."""
     found = json.loads((RESULTS / "byte_equality.json").read_text())
     return (
-        f"{found['requests']} requests, {found['cancelled']} of them called off; {found['pictures']} pictures and "
+        f"{found['requests']} requests, {found['cancelled']} of them cancelled; {found['pictures']} pictures and "
         f"{found['bytes_compared']:,} bytes compared, {found['bytes_that_differ']} differ. {_measured(found)}"
     )
 

@@ -22,7 +22,7 @@ PYTHON = "3.11"
 BUILD = ("hatchling", "editables")  # what pip builds the project with, where it may fetch nothing itself
 RELEASE = ("build", "cyclonedx-bom", *BUILD)
 MOCKS = ("httpcore2", "httpx2", "numpy", "pillow", "rich", "typer")  # of the dependencies, what the mocks need
-CUDA = re.compile(r"(nvidia|cuda)-.*|triton")
+CUDA = re.compile(r"(nvidia|cuda)-(?!ml-py).*|triton")
 ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 HEADERS = {
     "constraints": "# Every version that the tests ran with; pip takes these where make installs something.",

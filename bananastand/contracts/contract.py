@@ -45,9 +45,15 @@ class Contract:
 
 @lru_cache(maxsize=16)
 def load(path: Path) -> Contract:
-    """Read and compile a contract file, once in a process: it is never changed. Raises ContractError."""
+    """Read and compile a contract file, once in a process: it is never changed.
+
+    Raises:
+        ContractError: The file is no contract; the message names the file.
+    """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster, where it is there
     try:
         return Contract(yaml.load(path.read_text(encoding="utf-8"), loader))
-    except (yaml.YAMLError, KeyError) as error:
-        raise ContractError(f"{path.name}: {error}") from error
+    except KeyError as error:
+        raise ContractError(f"{path}: the key {error} is missing") from error
+    except (yaml.YAMLError, ContractError) as error:
+        raise ContractError(f"{path}: {error}") from error

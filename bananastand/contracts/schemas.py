@@ -59,7 +59,7 @@ class Schemas:
             for key in reference.removeprefix("#/").split("/"):
                 found = found[key.replace("~1", "/").replace("~0", "~")]
         except (KeyError, TypeError):
-            raise ContractError(f"{reference} names nothing") from None
+            raise ContractError(f"$ref {reference} names nothing in the contract") from None
         return found
 
     def _compile(self, schema: Any, name: str) -> Schema:

@@ -67,7 +67,15 @@ def test_what_the_page_says_to_type_works(copy: Path, test: str, passed: int) ->
 
 
 def test_the_toy_provider_is_served_by_its_name(copy: Path) -> None:
-    code = "from bananastand_mocks.providers import NAMES, build; print(NAMES[0], build(['fruitshop'])[0].mount)"
+    code = """
+from starlette.testclient import TestClient
+from bananastand_mocks import create_app
+
+with TestClient(create_app("fruitshop")) as client:
+    print(client.get("/fruits/cherry", headers={"X-Shop-Key": "shop-key"}).json()["price"])
+    print("bananastand_mocks.fruitshop.fruits.get_fruit" in client.get("/docs").text)
+    print(*client.get("/openapi.json").json()["paths"])
+"""
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": os.pathsep.join((str(copy), str(copy / "mocks")))},
@@ -76,4 +84,4 @@ def test_the_toy_provider_is_served_by_its_name(copy: Path) -> None:
         timeout=120,
     )
 
-    assert done.stdout == "fruitshop /fruitshop\n", done.stderr
+    assert done.stdout == "0.1\nTrue\n/fruits/{name}\n", done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -24,8 +25,20 @@ from benchmarks import tables
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "models" / "README.md",
          ROOT / "models" / "fruitstand" / "README.md", ROOT / "training" / "fruitstand" / "README.md",
-         ROOT / "mocks" / "README.md", ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]  # fmt: skip
+         ROOT / "mocks" / "README.md", ROOT / "contract_tests" / "README.md", ROOT / "SECURITY.md",
+         ROOT / "CONTRIBUTING.md"]  # fmt: skip
 PYTHONPATH = os.pathsep.join((str(ROOT), str(ROOT / "mocks")))
+CODE_PAGES = [
+    ROOT / name
+    for name in (
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/decisions.md",
+        "mocks/README.md",
+        "contract_tests/README.md",
+    )
+]
+PACKAGES = ("bananastand", "bananastand_mocks", "benchmarks", "contract_tests", "tests", "tools", "training")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
@@ -114,9 +127,9 @@ def test_a_command_of_the_docs_works(command: str, request: pytest.FixtureReques
             | "keys",
             *_,
         ]:
-            command_has_options(words[1:])  # test_cli_stand.py does what they say
+            command_has_options(words[1:])  # tests/cli/test_platform.py does what they say
         case ["git", "remote", "add", "stand", url] | ["git", "push", "stand", url]:
-            assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # test_platform_git.py pushes
+            assert url in ("main", "http://127.0.0.1:8750/git/my-app.git")  # tests/platform/http/test_git.py pushes
         case ["systemd-run", *_, "bananastand", "up", "--memory", _]:
             command_has_options(["up", "--memory"])
         case ["ssh", *_] | ["sudo", "apt-get", "install", *_] | ["sudo", "useradd", *_]:
@@ -146,7 +159,7 @@ def command_has_options(words: list[str]) -> None:
 
 
 def serve_gets_ready(target: str) -> None:
-    """The host gets the app ready and stops when output."""
+    """The host gets the app ready and stops at a signal."""
     command = [sys.executable, "-c", "from bananastand.cli import main; main()", "serve", target, "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
@@ -159,7 +172,7 @@ def serve_gets_ready(target: str) -> None:
 
 
 def mocks_listen() -> None:
-    """The mocks listen, say where, and stop when output."""
+    """The mocks listen, say where, and stop at a signal."""
     command = [sys.executable, "-c", "from bananastand.cli import main; main()", "mocks", "--port", "0"]
     environment = os.environ | {"PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -214,6 +227,56 @@ def test_links_of_the_docs_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def named_in(page: Path) -> list[str]:
+    """Words in backticks of a page, and the words of its shell examples."""
+    text = page.read_text(encoding="utf-8")
+    passages: list[str] = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    passages += [block for kind, block in FENCE.findall(text) if kind in ("sh", "text", "")]
+    return [word for passage in passages for word in passage.replace(",", " ").split()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_that_the_docs_name_exist(page: Path) -> None:
+    """Pages on the code name nothing but paths of the repository; other pages name paths of users and routes too."""
+    folders = [ROOT, page.parent, page.parent / "bananastand_mocks"]
+    for word in named_in(page):
+        is_path = re.fullmatch(r"[\w.*-]+(/[\w.*<>-]*)+", word) and not is_made_by_the_reader(word)
+        is_file = re.fullmatch(r"\w+\.(py|yaml)", word) and page in CODE_PAGES
+        if is_file:
+            assert any(ROOT.glob(word)) or any(found(word)), f"{page.name}: no file is called {word}"
+        elif is_path and (page in CODE_PAGES or (ROOT / word.split("/")[0]).is_dir()):
+            pattern = re.sub(r"\b(NAME|PROVIDER)\b|<\w+>", "*", word).rstrip("/")
+            assert any(any(folder.glob(pattern)) for folder in folders), f"{page.name}: {word} does not exist"
+
+
+def is_made_by_the_reader(path: str) -> bool:
+    """Whether a path is that of a build's output, of the virtual environment, or of a file that CONTRIBUTING types."""
+    typed = re.findall(r"^# (\S+/\S+)$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
+    return path.startswith((".venv/", "dist/")) or path in typed
+
+
+def found(name: str) -> Iterator[Path]:
+    for package in (*PACKAGES, "mocks"):
+        yield from (ROOT / package).rglob(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_the_docs_name_exist(page: Path) -> None:
+    for word in named_in(page):
+        name = re.match(r"\w+(\.\w+)+", word)
+        if name is None or name[0].split(".")[0] not in PACKAGES or name[0].endswith((".toml", ".git", ".gz")):
+            continue
+        module, _, attribute = name[0].rpartition(".")
+        if not exists(name[0]):
+            assert exists(module), f"{page.name}: there is no module {module}"
+            assert hasattr(importlib.import_module(module), attribute), f"{page.name}: {module} has no {attribute}"
+
+
+def exists(module: str) -> bool:
+    path = module.replace(".", "/")
+    return any((root / f"{path}.py").is_file() or (root / path).is_dir() for root in (ROOT, ROOT / "mocks"))
 
 
 def test_the_readme_is_short() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CODE = """
 import torch
-from bananastand.worker.cpu_only import lead_to_cpu
-lead_to_cpu(torch)
+from bananastand.worker.cpu_only import redirect_cuda_to_cpu
+redirect_cuda_to_cpu(torch)
 model = torch.nn.Linear(2, 2).cuda().to("cuda:0")
 numbers = torch.zeros(1, 2, device="cuda").cuda().to(torch.device("cuda"))
 generator = torch.Generator("cuda").manual_seed(3)

@@ -176,7 +176,7 @@ class SourceCode:
         found = list[tuple[SourceModule, ast.expr]]()
         for other, call in self.callers.get(scope.name, []):
             positional = at - (1 if names[:1] == ["self"] else 0) if at is not None else None
-            if positional is not None and positional < len(call.args):
+            if positional is not None and 0 <= positional < len(call.args):
                 found.append((other, call.args[positional]))
             found += [(other, keyword.value) for keyword in call.keywords if keyword.arg == name]
         if at is not None and (missing := at - (len(names) - len(scope.args.defaults))) >= 0:

@@ -50,6 +50,7 @@ class PendingCall:
     ) -> None:
         loop = asyncio.get_running_loop()
         self._call, self.body, self.session, self.size = call, body, session, size
+        self.digest = call.request if call is not None else None
         self.queued = time.monotonic()
         self.cancelled: CallOutcome | None = None
         self.task: asyncio.Task[None] | None = None
@@ -83,11 +84,6 @@ class PendingCall:
         return self._call is not None
 
     @property
-    def digest(self) -> str | None:
-        """The request digest of the call's row."""
-        return self._call.request if self._call is not None else None
-
-    @property
     def alone(self) -> bool:
         """Whether it is tried with no other call beside it."""
         return self._call is not None and self._call.alone
@@ -103,7 +99,7 @@ class PendingCall:
         self.written.set_result(None)
 
     def reject(self, error: BaseException) -> None:
-        """Note that no row could be written: there is no call."""
+        self._call, self.digest = call, call.request
         self.written.set_exception(error)
         self.written.exception()  # the submitter raises it too
 

@@ -38,7 +38,10 @@ def bind_endpoints(provider: Provider, dispatch: Dispatch) -> dict[str, BoundEnd
     operations, functions = provider.contract.by_id.keys(), provider.endpoints.keys()
     if operations != functions:
         missing, unknown = sorted(operations - functions), sorted(functions - operations)
-        raise ContractBreach(f"{provider.name}: no endpoint for {missing}, no operation for {unknown}")
+        raise ContractBreach(
+            f"{provider.name}: the operations {missing} of {provider.contract_file.name} have no function, and the "
+            f"functions {unknown} no operation; give `endpoints` of the provider one function for each operationId"
+        )
     sources: dict[str, Callable[[ApiCall], Any]] = {
         **{name: _constant(resource) for name, resource in provider.resources.items()},
         **{name: attrgetter(name) for name in OF_THE_CALL},
@@ -51,7 +54,9 @@ def bind_endpoints(provider: Provider, dispatch: Dispatch) -> dict[str, BoundEnd
 def _bind(provider: str, function: EndpointFunction, sources: Mapping[str, Callable[[ApiCall], Any]]) -> BoundEndpoint:
     names = list(inspect.signature(function, follow_wrapped=False).parameters)
     if unknown := [name for name in names if name not in sources]:
-        raise ContractBreach(f"{provider}: {function.__name__} has unknown parameters: {', '.join(unknown)}")
+        raise ContractBreach(
+            f"{provider}: {function.__name__} has unknown parameters: {', '.join(unknown)}; use {', '.join(sources)}"
+        )
     if len(names) > 1 and all(name in OF_THE_CALL for name in names):
         fetch_all = attrgetter(*names)
         return lambda call: function(*fetch_all(call))

@@ -49,7 +49,9 @@ def test_an_app_finds_its_files_where_the_image_had_them(root: Path) -> None:
     assert output == "/app w ['app.py']"
 
 
-@pytest.mark.parametrize("path", ["/new.txt", "/root/.cache/torch/x", "/opt/w/x", "/data/x", "/var/log/x", "/tmp/x"])
+@pytest.mark.parametrize(
+    "path", ["/new.txt", "/root/.cache/torch/x", "/opt/w/x", "/data/x", "/var/log/x", "/tmp/written-by-a-sandboxed-app"]
+)
 def test_what_an_app_writes_stays_in_the_build(path: str, root: Path) -> None:
     python(root, f"import os; p = {path!r}; os.makedirs(os.path.dirname(p), exist_ok=True); open(p, 'w').write('1')")
 
