@@ -30,7 +30,7 @@ def test_a_seed_is_the_same_each_time() -> None:
 @pytest.mark.parametrize(
     ("fault", "findings"),
     [
-        ("jammed-replica", ("had no end 3600 s after the last misbehaviour", "still holds a place for")),
+        ("jammed-replica", ("had no end 3600 s after the last misbehaviour", "still has slots taken by")),
         ("busy-answer", ("begins though an earlier one has answered",)),
         ("shared-death", ("was given up after",)),
     ],
