@@ -34,7 +34,7 @@ def load(port: int, connections: int, seconds: float, request: bytes, word: byte
     taken, failed, started = list[float](), 0, time.perf_counter()
     until = started + seconds
     with select.epoll() as ready:
-        connections_by_number = dict(_asked(port, request, ready) for _ in range(connections))
+        connections_by_number = dict(_send(port, request, ready) for _ in range(connections))
         while connections_by_number:
             events = ready.poll(PATIENCE / 10)
             now = time.perf_counter()
@@ -59,7 +59,7 @@ def load(port: int, connections: int, seconds: float, request: bytes, word: byte
                     continue
                 connections_by_number.pop(number).socket.close()
                 if now < until:
-                    connections_by_number.update([_asked(port, request, ready)])
+                    connections_by_number.update([_send(port, request, ready)])
     spent, ordered = time.perf_counter() - started, sorted(taken)
     return {
         "requests_per_second": round(len(ordered) / spent, 1),
@@ -69,7 +69,7 @@ def load(port: int, connections: int, seconds: float, request: bytes, word: byte
     }
 
 
-def _asked(port: int, request: bytes, ready: select.epoll) -> tuple[int, _Connection]:
+def _send(port: int, request: bytes, ready: select.epoll) -> tuple[int, _Connection]:
     """A new connection with the request on its way; its time begins when it is open."""
     opened = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -80,8 +80,8 @@ def measure_router(options: argparse.Namespace) -> dict[str, Any]:
             for name, way in ways.items():
                 taken[name] += asyncio.run(calls(*way, 100))
     row: dict[str, Any] = {"calls": options.calls}
-    for name, each in taken.items():
-        ordered = sorted(each)
+    for name, times in taken.items():
+        ordered = sorted(times)
         row[name] = {f"p{share}_ms": round(quantile(ordered, share / 100) * 1000, 3) for share in (50, 99)}
     for name in ("front", "stand", "banana"):
         row[f"{name}_adds_p50_ms"] = round(row[name]["p50_ms"] - row["direct"]["p50_ms"], 3)
@@ -145,9 +145,9 @@ def measure_start(options: argparse.Namespace) -> dict[str, Any]:
                 answer = up.http.post("/stand/v1/projects/embedded/call/", json=PROMPT)
                 assert answer.status_code == 200, answer.text
                 taken.append(time.perf_counter() - began)
-            row[name] = sorted(round(each, 3) for each in taken)
+            row[name] = sorted(round(seconds, 3) for seconds in taken)
             lines = up.http.get("/stand/v1/projects/embedded/logs").text.splitlines()
-            row[f"{name} says"] = [text for each in lines if "ready after" in (text := json.loads(each)["line"])][-2:]
+            row[f"{name} says"] = [text for line in lines if "ready after" in (text := json.loads(line)["line"])][-2:]
     middle = options.starts // 2
     row["times_faster"] = round(row["python app.py"][middle] / row["forked"][middle], 2)
     return row
@@ -176,9 +176,9 @@ class Up:
 
     def __init__(self, data: Path, **options: Any) -> None:
         self.data, self.port = data, free_port()
-        given = json.dumps({"data": str(data), "port": self.port, **options})
+        encoded = json.dumps({"data": str(data), "port": self.port, **options})
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.platform", "--serve", given],
+            [sys.executable, "-m", "benchmarks.platform", "--serve", encoded],
             cwd=ROOT, env={**os.environ, "PYTHONPATH": PATHS}, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE, trust_env=False)
@@ -197,9 +197,11 @@ class Up:
         raise TimeoutError
 
     def deploy(self, name: str, file: Path) -> None:
-        made = self.http.post(f"/stand/v1/projects/{name}/deploy", json={"source": str(file)}).json()
-        self.wait(lambda: self.http.get(f"/stand/v1/builds/{made['build_id']}").json()["state"] in ("live", "failed"))
-        built = self.http.get(f"/stand/v1/builds/{made['build_id']}").json()
+        deployment = self.http.post(f"/stand/v1/projects/{name}/deploy", json={"source": str(file)}).json()
+        self.wait(
+            lambda: self.http.get(f"/stand/v1/builds/{deployment['build_id']}").json()["state"] in ("live", "failed")
+        )
+        built = self.http.get(f"/stand/v1/builds/{deployment['build_id']}").json()
         assert built["state"] == "live", built["error"]
 
     def settings(self, name: str, **changes: int) -> None:
@@ -220,7 +222,7 @@ def stand(**options: Any) -> Any:
             end(up.process)
 
 
-def serve(given: dict[str, Any]) -> int:
+def serve(options: dict[str, Any]) -> int:
     """The stand's process: a build is a launch of the file that the source names."""
     from bananastand.cli._platform_options import Options
     from bananastand.cli._platform_server import run
@@ -232,9 +234,9 @@ def serve(given: dict[str, Any]) -> int:
         environment = {"PYTHONPATH": PATHS, "BANANASTAND_DEVICE": "cpu"}
         return Launch("process", ("python", "-u", file.name), str(file.parent), environment, python=sys.executable)
 
-    changed = given.pop("settings", {})
-    fronts = tuple((port, name) for port, name in given.pop("fronts", ()))
-    return run(Options(**{**given, "data": Path(given["data"]), "fronts": fronts}), build, **changed)
+    changed = options.pop("settings", {})
+    fronts = tuple((port, name) for port, name in options.pop("fronts", ()))
+    return run(Options(**{**options, "data": Path(options["data"]), "fronts": fronts}), build, **changed)
 
 
 def by_itself() -> float:

@@ -31,18 +31,24 @@ class Operation:
         if not self.id:
             raise ContractError(f"{self.method} {template} has neither operationId nor x-alias-of")
         declared = _declared(shared, spec.get("parameters", []), schemas)
-        self.path = Parameters("path", [each for each in declared if each["in"] == "path"], schemas, self.id)
-        self.query = Parameters("query", [each for each in declared if each["in"] == "query"], schemas, self.id)
-        self.headers = Parameters("header", [each for each in declared if each["in"] == "header"], schemas, self.id)
+        self.path = Parameters(
+            "path", [parameter for parameter in declared if parameter["in"] == "path"], schemas, self.id
+        )
+        self.query = Parameters(
+            "query", [parameter for parameter in declared if parameter["in"] == "query"], schemas, self.id
+        )
+        self.headers = Parameters(
+            "header", [parameter for parameter in declared if parameter["in"] == "header"], schemas, self.id
+        )
         self.places: tuple[str, ...] = tuple(PLACE.findall(template))
-        self.catch_all = frozenset(each["name"] for each in declared if each.get("x-catch-all"))
+        self.catch_all = frozenset(parameter["name"] for parameter in declared if parameter.get("x-catch-all"))
         self.pattern = _pattern(template, self.catch_all)
         self.body_required, self.body_types, self.body = _body(self, schemas)
         self.takes_body = bool(self.body_types)
-        self.takes_json = any(_is_json(each) for each in self.body_types)
+        self.takes_json = any(_is_json(media_type) for media_type in self.body_types)
         self.parameters = frozenset(_parameter_names(self, declared, schemas))
         self.statuses = tuple(map(str, spec["responses"]))
-        self.status = next((int(each) for each in self.statuses if each.startswith(("2", "3"))), 200)
+        self.status = next((int(status) for status in self.statuses if status.startswith(("2", "3"))), 200)
         self._schemas = schemas
 
     @cached_property
@@ -75,7 +81,9 @@ class Operation:
         schema = expected.content[kind]
         if schema is None or isinstance(answer.body, bytes) or schema.fits(answer.body):
             return None
-        return "; ".join(f"{each.field or 'body'}: {each.message}" for each in schema.violations("body", answer.body))
+        return "; ".join(
+            f"{violation.field or 'body'}: {violation.message}" for violation in schema.violations("body", answer.body)
+        )
 
 
 class ExpectedResponse:
@@ -88,8 +96,8 @@ class ExpectedResponse:
 
 
 def _declared(shared: list[Any], own: list[Any], schemas: Schemas) -> list[Any]:
-    resolved = [schemas.resolve(each) for each in [*shared, *own]]
-    return list({(each["in"], each["name"]): each for each in resolved}.values())
+    resolved = [schemas.resolve(parameter) for parameter in [*shared, *own]]
+    return list({(parameter["in"], parameter["name"]): parameter for parameter in resolved}.values())
 
 
 def _body(operation: Operation, schemas: Schemas) -> tuple[bool, tuple[str, ...], Schema | None]:
@@ -97,14 +105,16 @@ def _body(operation: Operation, schemas: Schemas) -> tuple[bool, tuple[str, ...]
         return False, (), None
     keys, body = _at(("paths", operation.template, operation.method.lower(), "requestBody"), operation, schemas)
     content = body.get("content", {})
-    json_type = next((each for each in content if _is_json(each) and "schema" in content[each]), None)
+    json_type = next(
+        (media_type for media_type in content if _is_json(media_type) and "schema" in content[media_type]), None
+    )
     schema = schemas.at(*keys, "content", json_type, "schema") if json_type else None
     return bool(body.get("required")), tuple(content), schema
 
 
 def _parameter_names(operation: Operation, declared: list[Any], schemas: Schemas) -> list[str]:
     """Every name a caller may set: path, query and header parameters (in lower case) and the top of a JSON body."""
-    names = [each["name"].lower() if each["in"] == "header" else each["name"] for each in declared]
+    names = [parameter["name"].lower() if parameter["in"] == "header" else parameter["name"] for parameter in declared]
     if operation.body is not None:
         _, body = _at(("paths", operation.template, operation.method.lower(), "requestBody"), operation, schemas)
         for media in body["content"].values():
@@ -122,7 +132,7 @@ def _responses(operation: Operation, schemas: Schemas) -> Iterator[tuple[str, Ex
             for kind, media in response.get("content", {}).items()
         }
         headers = response.get("headers", {})
-        required = [name.lower() for name, each in headers.items() if schemas.resolve(each).get("required")]
+        required = [name.lower() for name, header in headers.items() if schemas.resolve(header).get("required")]
         yield str(status), ExpectedResponse(content, required)
 
 

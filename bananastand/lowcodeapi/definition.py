@@ -50,14 +50,16 @@ def metadata(provider: str, contract: Contract) -> dict[str, Any]:
 
 
 def _listed(contract: Contract) -> Iterator[Operation]:
-    return (each for each in contract.by_id.values() if each.id != "get_base")
+    return (operation for operation in contract.by_id.values() if operation.id != "get_base")
 
 
 def _described(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     spec = operation.spec
     described: dict[str, Any] = {
         "tags": [CATEGORY],
-        "parameters": [_parameter(operation, schemas.resolve(each), schemas) for each in spec.get("parameters", [])],
+        "parameters": [
+            _parameter(operation, schemas.resolve(parameter), schemas) for parameter in spec.get("parameters", [])
+        ],
         "responses": REFUSED,
         "summary": spec.get("summary", ""),
         "description": spec.get("description", spec.get("summary", "")),
@@ -84,16 +86,16 @@ def _body(spec: Any, schemas: Schemas) -> dict[str, Any]:
     required = schema.get("required", [])
     properties: dict[str, dict[str, Any]] = {
         name: {
-            "type": _type(each, schemas),
-            "description": schemas.resolve(each).get("description", ""),
+            "type": _type(property_schema, schemas),
+            "description": schemas.resolve(property_schema).get("description", ""),
             **({"required": True} if name in required else {}),
         }
-        for name, each in schema.get("properties", {}).items()
+        for name, property_schema in schema.get("properties", {}).items()
     }
     return {
         "type": "object",
         "properties": properties,
-        "example": {name: EXAMPLES[each["type"]] for name, each in properties.items()},
+        "example": {name: EXAMPLES[property_schema["type"]] for name, property_schema in properties.items()},
     }
 
 

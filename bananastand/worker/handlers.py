@@ -18,7 +18,7 @@ MAX_CHUNKS = 16  # of a stream that may wait for a slow client
 
 
 class CallListener:
-    """Is told what becomes of a call, on the handler's thread."""
+    """Receives the events of a call, on the handler's thread."""
 
     def began(self) -> None:
         """The handler starts."""
@@ -47,7 +47,7 @@ class HandlerCall:
     Args:
         function: Called with the context; returns the response, whose attribute `body` may be a generator of chunks.
         token: See `cancellation`.
-        listener: Is told what becomes of the call. The call drops it and the error's traceback when it ends: they refer
+        listener: Receives the events of the call. The call drops it and the error's traceback when it ends: they refer
             to each other, and would keep the response until the next garbage collection.
     """
 

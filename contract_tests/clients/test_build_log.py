@@ -22,12 +22,12 @@ class Socket:
     """In the place of `connect`: frames as they come, or an error."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *frames: Any) -> None:
-        self.frames, self.asked = frames, list[tuple[str, dict[str, Any]]]()
+        self.frames, self.requests = frames, list[tuple[str, dict[str, Any]]]()
         monkeypatch.setattr(websockets.sync.client, "connect", self)
         monkeypatch.setattr(websockets.asyncio.client, "connect", self)
 
     def __call__(self, url: str, **words: Any) -> Socket:
-        self.asked.append((url, words))
+        self.requests.append((url, words))
         return self
 
     def __enter__(self) -> Socket:
@@ -79,7 +79,7 @@ def test_a_build_log_has_its_own_address(
 
     assert [(line.t, line.m) for line in lines] == [("2026-01-01T00:00:00Z", "Build queued")] * 2
     words = {"additional_headers": {"X-Banana-API-Key": "key"}, "open_timeout": patience}
-    assert socket.asked == [(url, words)]
+    assert socket.requests == [(url, words)]
 
 
 @KINDS

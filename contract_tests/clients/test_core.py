@@ -80,13 +80,13 @@ class Wire:
     """A client without a network. `answers` are given one after the other, the last for ever."""
 
     def __init__(self, kind: str, *answers: Any, **options: Any) -> None:
-        self.kind, self.answers, self.asked = kind, answers, list[httpx2.Request]()
+        self.kind, self.answers, self.requests = kind, answers, list[httpx2.Request]()
         client = GoBananas if kind == "sync" else AsyncGoBananas
         self.client: Any = client("key", transport=httpx2.MockTransport(self._answer), **options)
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked.append(request)
-        answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
+        self.requests.append(request)
+        answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, int):
@@ -124,42 +124,42 @@ def test_a_cached_answer_expires_after_its_ttl(kind: str, clock: Clock) -> None:
     wire.send(call)
     clock.now += 9.99
     wire.send(call)
-    assert len(wire.asked) == 1
+    assert len(wire.requests) == 1
     clock.now += 0.01
     wire.send(call)
-    assert len(wire.asked) == 2
+    assert len(wire.requests) == 2
 
 
 @KINDS
 def test_nothing_is_cached_by_default(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY)
     wire.send(call, call)
-    assert len(wire.asked) == 2
+    assert len(wire.requests) == 2
 
 
 @KINDS
 def test_a_fresh_call_bypasses_the_cache_and_fills_it(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, cache_ttl=10)
     wire.send(call, replace(call, fresh=True))
-    assert len(wire.asked) == 2
+    assert len(wire.requests) == 2
     wire.send(call)
-    assert len(wire.asked) == 2, "and is kept in its turn"
+    assert len(wire.requests) == 2, "and is kept in its turn"
 
 
 @KINDS
 def test_the_cache_is_keyed_by_address_and_cleared_by_a_change(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, cache_ttl=10)
     wire.send(call, other, call, other)
-    assert len(wire.asked) == 2
+    assert len(wire.requests) == 2
     wire.send(change, call, other)
-    assert len(wire.asked) == 5
+    assert len(wire.requests) == 5
 
 
 @KINDS
 def test_the_answer_of_a_change_is_not_cached(kind: str, clock: Clock) -> None:
     wire = Wire(kind, ANY, cache_ttl=10)
     wire.send(replace(call, method="POST"), call)
-    assert len(wire.asked) == 2
+    assert len(wire.requests) == 2
 
 
 @KINDS
@@ -170,7 +170,7 @@ def test_an_error_is_neither_cached_nor_clears_the_cache(kind: str, clock: Clock
         with pytest.raises(errors.NotFoundError):
             wire.send(GONE)
     wire.send(call)
-    assert len(wire.asked) == 3
+    assert len(wire.requests) == 3
 
 
 # Waiting ---------------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_a_call_is_retried_twice_by_default(kind: str, clock: Clock) -> None:
     wire = Wire(kind, 503)
     with pytest.raises(errors.ServerError):
         wire.send(call)
-    assert len(wire.asked) == 3
+    assert len(wire.requests) == 3
     first, second = clock.slept
     assert 0.25 <= first <= 0.5 <= second <= 1.0
 
@@ -208,7 +208,7 @@ def test_a_call_is_retried_twice_by_default(kind: str, clock: Clock) -> None:
 def test_a_broken_connection_is_retried(kind: str, broken: Exception, clock: Clock) -> None:
     wire = Wire(kind, broken, broken, ANY)
     assert wire.send(call) == ANY
-    assert len(wire.asked) == 3
+    assert len(wire.requests) == 3
 
 
 @KINDS
@@ -217,7 +217,7 @@ def test_429_and_500_and_above_are_retried(kind: str, status: int, tries: int, c
     wire = Wire(kind, status, max_retries=1)
     with pytest.raises(errors.APIStatusError):
         wire.send(call)
-    assert len(wire.asked) == tries
+    assert len(wire.requests) == tries
 
 
 @KINDS
@@ -225,7 +225,7 @@ def test_a_call_that_may_have_succeeded_is_not_retried(kind: str, clock: Clock) 
     wire = Wire(kind, 503)
     with pytest.raises(errors.ServerError):
         wire.send(calls.create_image("a stand"))
-    assert (len(wire.asked), clock.slept) == (1, [])
+    assert (len(wire.requests), clock.slept) == (1, [])
 
 
 # How long, and how much ------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_the_timeout_of_a_call_goes_before_the_clients(
 ) -> None:
     wire = Wire(kind, ANY, **({} if own is None else {"timeout": own}))
     wire.send(replace(call, timeout=of_call))
-    assert wire.asked[0].extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), expected)
+    assert wire.requests[0].extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), expected)
 
 
 @KINDS
@@ -276,7 +276,7 @@ def test_a_redirect_is_not_followed(kind: str, clock: Clock) -> None:
     wire = Wire(kind, lambda: httpx2.Response(302, headers={"location": "https://example.com/"}))
     with pytest.raises(errors.APIStatusError, match="302 an empty body"):
         wire.send(call)
-    assert [str(request.url) for request in wire.asked] == ["https://gobananasai.com/api/profile"]
+    assert [str(request.url) for request in wire.requests] == ["https://gobananasai.com/api/profile"]
 
 
 @KINDS

@@ -90,14 +90,14 @@ def test_usage_of_one_cold_run(call: GatewayCaller) -> None:
     }
 
 
-@pytest.mark.parametrize(("id", "kept"), [("mine", True), ("", False), (5, False)])
-def test_a_refused_run_keeps_the_callers_id_if_it_is_text(id: Any, kept: bool, banana: InProcess) -> None:
+@pytest.mark.parametrize(("id", "is_kept"), [("mine", True), ("", False), (5, False)])
+def test_a_refused_run_keeps_the_callers_id_if_it_is_text(id: Any, is_kept: bool, banana: InProcess) -> None:
     body = {"apiKey": "wrong", "modelKey": "m", "modelInputs": {}, "id": id}
 
     refused = banana("POST", "/start/v4", json=body).json()
 
     assert refused["message"] == "error: Invalid API key"
-    assert (refused["id"] == id) is kept
+    assert (refused["id"] == id) is is_kept
     assert isinstance(refused["id"], str)
     assert len(refused["id"]) > 0
 

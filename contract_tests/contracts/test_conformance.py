@@ -43,10 +43,12 @@ def test_our_mocks_pass_every_check(provider: str, stand: Any) -> None:
     outcomes = all_of(stand, provider, write=True)
 
     assert as_diff(outcomes) == ""
-    assert [each for each in outcomes if each.reason is not None] == []
-    succeeded = {each.operation for each in outcomes if each.title == "its success"}
+    assert [outcome for outcome in outcomes if outcome.reason is not None] == []
+    succeeded = {outcome.operation for outcome in outcomes if outcome.title == "its success"}
     not_asked = {"get_public_file"} if provider == "gobananas" else set()  # its address is the real service's own
-    everything = {each.spec["operationId"] for each in operations(contract(provider)) if "operationId" in each.spec}
+    everything = {
+        operation.spec["operationId"] for operation in operations(contract(provider)) if "operationId" in operation.spec
+    }
     assert succeeded == everything - not_asked
 
 
@@ -56,9 +58,9 @@ def test_without_write_only_gets_are_sent(provider: str, stand: Any) -> None:
 
     assert {call.method for call in stand.journal} == {"GET"}
     assert as_diff(outcomes) == ""
-    skipped = [each for each in outcomes if each.reason == "writes"]
+    skipped = [outcome for outcome in outcomes if outcome.reason == "writes"]
     assert skipped
-    assert all(not each.request.startswith("GET ") for each in skipped)
+    assert all(not outcome.request.startswith("GET ") for outcome in skipped)
 
 
 @pytest.mark.parametrize("provider", FILES)
@@ -77,8 +79,8 @@ def test_a_run_changes_only_what_it_created(provider: str) -> None:
 def test_contracts_and_plans_are_those_of_the_same_names() -> None:
     assert OURS == FILES
     for name in FILES:
-        assert {each.call for each in load_steps(name)} <= {
-            each.spec.get("operationId") for each in operations(contract(name))
+        assert {step.call for step in load_steps(name)} <= {
+            operation.spec.get("operationId") for operation in operations(contract(name))
         }
 
 
@@ -88,10 +90,10 @@ def test_a_mock_that_breaks_its_contract_is_found(stand: Any) -> None:
     at = stand.endpoint("paperbanana")
 
     outcomes = conform("paperbanana", at.base_url, key=at.key, admin_key=at.admin_key, write=True, patience=0.2)
-    failed = [each for each in outcomes if each.result == "failed"]
+    failed = [outcome for outcome in outcomes if outcome.result == "failed"]
 
     assert ContractDifference("body.status", "completed", "failed") in failed[0].differences
-    assert {each.operation for each in failed} == {"get_task", "get_task_image", "create_composite"}
+    assert {outcome.operation for outcome in failed} == {"get_task", "get_task_image", "create_composite"}
 
 
 NAMED = dict.fromkeys(("image", "second", "first", "edited", "uploaded", "editing", "character", "preset", "hat"), "7")
@@ -101,8 +103,8 @@ NAMED |= {name: f"a-{name}" for name in ("model", "project", "session", "file", 
 
 def documented(provider: str, status: int) -> set[str]:
     """The operations whose contract has a status."""
-    every = [each for each in operations(contract(provider)) if str(status) in each.spec["responses"]]
-    return {each.spec["operationId"] for each in every if "operationId" in each.spec}
+    every = [operation for operation in operations(contract(provider)) if str(status) in operation.spec["responses"]]
+    return {operation.spec["operationId"] for operation in every if "operationId" in operation.spec}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_every_operation_refuses_as_its_contract_says(
 
     outcomes = conform(provider, at.base_url, write=True, refusals=False, **options)
 
-    refused = {each.operation for each in outcomes if each.status == status}
+    refused = {outcome.operation for outcome in outcomes if outcome.status == status}
     assert documented(provider, status) - refused <= {"get_public_file"}
 
 
@@ -146,7 +148,7 @@ def found(httpserver: HTTPServer, operation: str, title: str = "its success", **
     """The differences of one check of a wrong Go Bananas!, whose other addresses all answer 404."""
     httpserver.no_handler_status_code = 404
     outcomes = conform("gobananas", httpserver.url_for(""), key="k", patience=0, **options)
-    (outcome,) = [each for each in outcomes if (each.operation, each.title) == (operation, title)]
+    (outcome,) = [candidate for candidate in outcomes if (candidate.operation, candidate.title) == (operation, title)]
     return outcome.differences
 
 

@@ -125,7 +125,7 @@ def test_its_old_calls_run_start_and_check(banana_native: Endpoint, stand: MockS
         f"call = start({banana_native.key!r}, 'value', {INPUTS!r})\n"
         f"seen = [check({banana_native.key!r}, call) for _ in range(2)]\n"
         f"done = run({banana_native.key!r}, 'value', {INPUTS!r})\n"
-        "print(json.dumps([call, [each['message'] for each in seen], done]))",
+        "print(json.dumps([call, [message['message'] for message in seen], done]))",
         BANANA_URL=f"{banana_native.base_url}/",
     )
     assert ended.returncode == 0, ended.stderr

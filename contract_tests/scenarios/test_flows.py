@@ -141,7 +141,7 @@ def test_a_run_on_bananas_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
     found = at.run(banana.run_and_wait(Banana("k").session, "m", {"a": 1}))
 
     assert found.model_outputs == [{"image": "x"}]
-    assert at.asked == ["POST /start/v4", "POST /check/v4", "POST /check/v4"]
+    assert at.targets == ["POST /start/v4", "POST /check/v4", "POST /check/v4"]
     created = at.bodies[0]["created"]
     assert at.bodies[0] == {"modelKey": "m", "modelInputs": {"a": 1}, "created": created, "apiKey": "k"}
     assert at.bodies[1] == {"callID": "call_1", "created": at.bodies[1]["created"], "apiKey": "k"}
@@ -153,7 +153,7 @@ def test_a_run_through_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     found = at.run(bananadev.run_and_wait(BananaDev("k").session, "m", {"a": 1}))
 
     assert found.model_outputs == [{"image": "x"}]
-    assert [item.partition("?")[0] for item in at.asked] == [
+    assert [item.partition("?")[0] for item in at.targets] == [
         "POST /bananadev/v1/run", "POST /bananadev/v1/check", "POST /bananadev/v1/check",
     ]  # fmt: skip
     assert at.bodies == [{"modelKey": "m", "modelInputs": {"a": 1}}, *[{"id": "call_1", "modelKey": "m"}] * 2]
@@ -211,7 +211,7 @@ def test_an_archive_is_put_and_built(words: Any, first: str, monkeypatch: pytest
     found = at.run(banana.deploy(Banana("k").session, b"archive", **words))
 
     assert (found.project.id, found.build.id) == ("p/1", "build_1")
-    assert at.asked == [
+    assert at.targets == [
         first, "POST /v1/projects/p%2F1/upload", "PUT /upload/key", "POST /v1/projects/p%2F1/build",
     ]  # fmt: skip
     assert at.sent[2].url == "https://store.test/upload/key"
@@ -272,7 +272,7 @@ def test_a_picture_of_a_task_is_written(
 
     found = at.run(paperbanana.save(PaperBanana("k").session, "a", tmp_path / name, **words))
 
-    assert (found, found.read_bytes(), at.asked) == (tmp_path / name, b"picture", [path])
+    assert (found, found.read_bytes(), at.targets) == (tmp_path / name, b"picture", [path])
 
 
 @pytest.mark.parametrize("kind", ["image/webp", "application/octet-stream"])

@@ -54,7 +54,7 @@ class FlowDriver:
         return flow.send(raw)
 
     @property
-    def asked(self) -> list[str]:
+    def targets(self) -> list[str]:
         """Method and address of what was sent, without the host."""
         return [f"{request.method} /{request.url.split('/', 3)[3]}" for request in self.sent]
 

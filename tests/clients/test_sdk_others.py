@@ -170,11 +170,11 @@ from aiobananas.generics import Session
 
 async def calls():
     async with Session({key!r}) as session:
-        whole = await session.run_main({model!r}, {{"prompt": "all at once"}})
+        finished = await session.run_main({model!r}, {{"prompt": "all at once"}})
         call = await session.start_main({model!r}, {{"prompt": "a start"}})
         while (checked := await session.check_api(call)).message != "success":
             pass
-        return [whole.modelOutputs[0]["words"], checked.modelOutputs[0]["words"]]
+        return [finished.modelOutputs[0]["words"], checked.modelOutputs[0]["words"]]
 
 print(json.dumps(asyncio.run(calls())))
 """

@@ -100,15 +100,15 @@ def test_the_cli_deploys_with_nothing_but_200(http: httpx2.Client, stand: MockSe
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("app.py"))
-    made = http.post("/v1/projects", json={"name": "my app"})
-    project = made.json()["id"]
+    created = http.post("/v1/projects", json={"name": "my app"})
+    project = created.json()["id"]
     upload = http.post(f"/v1/projects/{project}/upload", json={})
     early = http.post(f"/v1/projects/{project}/build", json={"key": upload.json()["key"]})
     put = httpx2.put(upload.json()["uploadUrl"], content=archive.getvalue())
     build = http.post(f"/v1/projects/{project}/build", json={"key": upload.json()["key"]})
     stand.clock.advance(60)
 
-    assert [each.status_code for each in (made, upload, put, build)] == [200, 200, 200, 200]
+    assert [response.status_code for response in (created, upload, put, build)] == [200, 200, 200, 200]
     assert early.status_code == 404
     assert list(stand.world.blobs.values()) == [archive.getvalue()]
     url = banana_native.base_url.replace("http:", "ws:") + f"/ws/logs/{build.json()['id']}"
@@ -191,7 +191,7 @@ def test_a_run_that_many_wait_for_is_counted_once(mock_server: RunningServer, fa
     (day,) = stand.world.table("bananadev.usage").values()
     mock_server.asgi.worlds.remove(stand.world)
 
-    assert set(seen) == {"error: the task was told to fail" if failing else "success"}
+    assert set(seen) == {"error: the task was set to fail" if failing else "success"}
     assert day["runs"] == 1
 
 
@@ -285,14 +285,14 @@ def test_what_a_world_keeps_is_bounded(
     project = http.get("/v1/projects").json()["results"][0]["id"]
     for _ in range(4):
         httpx2.put(http.post(f"/v1/projects/{project}/upload", json={}).json()["uploadUrl"], content=b"x" * 1000)
-    assert [len(each) for each in stand.world.blobs.values()] == [1000, 1000]
+    assert [len(blob) for blob in stand.world.blobs.values()] == [1000, 1000]
 
-    asked = {"params": {"api_token": bananadev.key}, "json": {"modelKey": "value", "source": "x"}}
+    request = {"params": {"api_token": bananadev.key}, "json": {"modelKey": "value", "source": "x"}}
     for _ in range(60):
-        httpx2.post(f"{bananadev.base_url}/v1/deploy", **asked)
+        httpx2.post(f"{bananadev.base_url}/v1/deploy", **request)
         stand.clock.advance(60)
-    kept = [row for row in state.deployments(stand.world).values() if row["modelKey"] == "value"]
-    assert len(kept) == 50
+    stored = [row for row in state.deployments(stand.world).values() if row["modelKey"] == "value"]
+    assert len(stored) == 50
     assert set(stand.world.table("bananadev.logs")) <= set(state.deployments(stand.world))
 
 

@@ -21,8 +21,8 @@ def call(bananadev: Endpoint) -> Iterator[Call]:
     with httpx2.Client() as http:
 
         def send(method: str, path: str, body: Any = None, **query: str) -> httpx2.Response:
-            asked = {"params": {**query, "api_token": bananadev.key}}
-            return http.request(method, f"{bananadev.base_url}{path}", json=body, **asked)
+            options = {"params": {**query, "api_token": bananadev.key}}
+            return http.request(method, f"{bananadev.base_url}{path}", json=body, **options)
 
         yield send
 
@@ -75,13 +75,13 @@ def test_a_started_run_is_found_by_id_and_by_call_id(call: Call, stand: MockSess
 def test_a_run_that_takes_long_is_done_when_the_clock_says_so(call: Call, stand: MockSession) -> None:
     stand.tasks.finish_after_seconds(90)
     started = call("POST", "/v1/start", {"modelKey": "value", "modelInputs": {"prompt": "x"}}).json()["result"]
-    asked = {"modelKey": "value", "id": started["callID"]}
+    body = {"modelKey": "value", "id": started["callID"]}
 
     assert started["finished"] is False
     stand.clock.advance(89)
-    assert call("POST", "/v1/check", asked).json()["message"] == "running"
+    assert call("POST", "/v1/check", body).json()["message"] == "running"
     stand.clock.advance(1)
-    assert call("POST", "/v1/check", asked).json()["message"] == "success"
+    assert call("POST", "/v1/check", body).json()["message"] == "success"
     assert call("GET", "/v1/usage").json()["result"]["summary"]["computeSeconds"] == 90
 
 
@@ -152,7 +152,7 @@ def test_a_deployment_that_is_told_to_fail_does_so_while_building(call: Call, st
 
     detail = call("GET", "/v1/models/value").json()["result"]
 
-    assert [each["status"] for each in detail["deployments"]] == ["failed", "live"]
+    assert [deployment["status"] for deployment in detail["deployments"]] == ["failed", "live"]
     assert detail["deployments"][0]["message"] == "no Dockerfile"
     assert detail["status"] == "live"
 
@@ -168,8 +168,8 @@ def test_usage_counts_by_day_and_model_within_the_window(call: Call, stand: Mock
     second = call("GET", "/v1/usage", startDate="2026-01-02").json()["result"]
 
     assert both["summary"] == {"runs": 4, "succeeded": 3, "failed": 1, "computeSeconds": 0, "coldStarts": 3}
-    assert [(each["date"], each["runs"]) for each in both["daily"]] == [("2026-01-01", 3), ("2026-01-02", 1)]
-    assert [(each["modelKey"], each["runs"]) for each in both["models"]] == [("stable-diffusion", 1), ("value", 3)]
+    assert [(day["date"], day["runs"]) for day in both["daily"]] == [("2026-01-01", 3), ("2026-01-02", 1)]
+    assert [(model["modelKey"], model["runs"]) for model in both["models"]] == [("stable-diffusion", 1), ("value", 3)]
     assert second["summary"]["runs"] == 1
     assert call("GET", "/v1/usage").json()["result"]["startDate"] == "2025-12-04"
 
@@ -209,7 +209,7 @@ def test_a_limit_that_is_set_answers_429_in_the_envelope(call: Call, stand: Mock
 
     answers = [call("GET", "/v1/models") for _ in range(2)]
 
-    assert [each.status_code for each in answers] == [200, 429]
+    assert [answer.status_code for answer in answers] == [200, 429]
     assert answers[1].json()["error"] == {"message": "Rate limit exceeded"}
 
 
@@ -218,7 +218,7 @@ def test_a_fault_comes_in_the_envelope_with_its_status(call: Call, stand: MockSe
 
     answers = [call("GET", "/v1/models") for _ in range(2)]
 
-    assert [each.status_code for each in answers] == [503, 200]
+    assert [answer.status_code for answer in answers] == [503, 200]
     assert answers[0].json()["error"] == {"message": "Request failed."}
 
 
@@ -241,7 +241,7 @@ def test_a_near_miss_names_field_expected_and_got(call: Call, stand: MockSession
 
     assert good.verified
     assert not bad.verified
-    assert [tuple(each) for each in bad.near_misses[0][1]] == [
+    assert [tuple(difference) for difference in bad.near_misses[0][1]] == [
         ("body.modelInputs.prompt", "an apple", "a banana"),
         ("body.modelInputs.seed", 1, "(missing)"),
     ]

@@ -25,8 +25,8 @@ def gallery(mock_server: RunningServer) -> str:
     at = mock_server.stand().endpoint("gobananas")
     with httpx2.Client(base_url=at.base_url, headers={"X-API-Key": at.key}, timeout=60) as http:
         for prompt, ratio in PROMPTS.items():
-            asked = {"prompt": prompt, "aspect_ratio": ratio, "negative_prompt": "people"}
-            assert http.post("/api/images", json=asked).status_code == 200
+            body = {"prompt": prompt, "aspect_ratio": ratio, "negative_prompt": "people"}
+            assert http.post("/api/images", json=body).status_code == 200
         assert http.post("/api/images/continue", json={"prompt": "with a moon"}).status_code == 200
     return f"{at.base_url}/gallery"
 
@@ -62,6 +62,6 @@ def test_the_keyboard_alone_is_enough(page: Page, gallery: str):
 def test_the_page_can_be_read(page: Page, gallery: str):
     for address in (gallery, f"{gallery}?search=nothing", f"{gallery}?page=9"):
         page.goto(address)
-        for each in page.get_by_text("Details").all():
-            each.click()
+        for summary in page.get_by_text("Details").all():
+            summary.click()
         assert faults(page) == []

@@ -25,9 +25,9 @@ PLOT = {
 
 
 def submit(at: Endpoint, key: str, **more: Any) -> str:
-    asked = httpx2.post(f"{at.base_url}/api/plot", json={**PLOT, **more}, headers={"authorization": f"Bearer {key}"})
-    assert asked.status_code == 202
-    return asked.json()["task_id"]
+    response = httpx2.post(f"{at.base_url}/api/plot", json={**PLOT, **more}, headers={"authorization": f"Bearer {key}"})
+    assert response.status_code == 202
+    return response.json()["task_id"]
 
 
 def log_in(page: Page, at: Endpoint) -> None:

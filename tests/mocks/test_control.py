@@ -124,7 +124,7 @@ def test_pages_of_other_sites_are_refused_without_cors_headers(server: Server) -
     assert not [name for answer in (foreign, preflighted, own) for name in answer.headers if name.startswith("access-")]
 
 
-def test_hosts_can_be_listed() -> None:
+def test_configured_host_is_served() -> None:
     assert call(Server(hosts=["stand.test"]), "GET", "/_stand/health", host="stand.test:1").json() == {"status": "ok"}
 
 

@@ -31,8 +31,8 @@ def test_items_are_answered_in_their_order(send: InProcess):
         {"method": "GET", "path": "/v1/models", "params": {"limit": 2}},
         {"method": "GET", "path": "/v1/pricing", "params": {"model_id": "fal-ai/flux-pro"}},
     )
-    assert [each["endpoint_id"] for each in models["body"]["models"]] == ["fal-ai/flux-pro", "fal-ai/flux/dev"]
-    assert [each["endpoint_id"] for each in pricing["body"]["prices"]] == ["fal-ai/flux-pro"]
+    assert [model["endpoint_id"] for model in models["body"]["models"]] == ["fal-ai/flux-pro", "fal-ai/flux/dev"]
+    assert [price["endpoint_id"] for price in pricing["body"]["prices"]] == ["fal-ai/flux-pro"]
     assert (models["status"], pricing["status"]) == (200, 200)
 
 
@@ -48,7 +48,7 @@ def test_a_bad_item_leaves_the_others_as_they_are(send: InProcess):
         {"method": "GET", "path": "/v1/models/model_id", "params": {"model_id": "fal-ai/none"}},
         {"method": "GET", "path": "/v1/pricing"},
     )
-    assert [each["status"] for each in answers] == [400, 404, 200]
+    assert [answer["status"] for answer in answers] == [400, 404, 200]
     assert answers[0]["body"] == REFUSED
     assert answers[1]["body"] == {"error": {"type": "not_found", "message": "Resource not found"}}
 
@@ -83,8 +83,8 @@ def test_an_item_can_carry_a_body_and_changes_the_world(send: InProcess):
         {"method": "post", "path": "/v1/compute/instances", "body": {"instance_type": "gpu-1x-a10g"}},
         {"method": "GET", "path": "/v1/compute/instances"},
     )
-    assert [each["status"] for each in answers] == [201, 200]
-    assert [each["id"] for each in answers[1]["body"]["instances"]] == ["abc123", answers[0]["body"]["id"]]
+    assert [answer["status"] for answer in answers] == [201, 200]
+    assert [instance["id"] for instance in answers[1]["body"]["instances"]] == ["abc123", answers[0]["body"]["id"]]
 
 
 def test_an_empty_batch_is_a_bad_request(send: InProcess):
@@ -93,7 +93,7 @@ def test_an_empty_batch_is_a_bad_request(send: InProcess):
     assert answer.json()["error"] == REFUSED
 
 
-def test_a_batch_has_a_most(send: InProcess):
+def test_batch_takes_at_most_100_requests(send: InProcess):
     item = {"method": "GET", "path": "/v1/pricing"}
     assert len(batch(send, *[item] * 100)) == 100
     assert send("POST", "/v1/batch", params=TOKEN, json={"requests": [item] * 101}).status_code == 400
@@ -110,4 +110,4 @@ def test_params_of_any_type_are_no_mistake_of_ours(send: InProcess, name: str, w
         {"method": "GET", "path": "/v1/usage", "params": {name: wrong}},
         {"method": "GET", "path": "/v1/models/model_id", "params": {name: wrong}},
     )
-    assert {each["status"] for each in answers} <= {200, 400, 404}
+    assert {answer["status"] for answer in answers} <= {200, 400, 404}

@@ -23,7 +23,7 @@ def error(kind: str, message: str) -> dict[str, str]:
     return {"type": kind, "message": message}
 
 
-def told(answer: Any) -> dict[str, str]:
+def reported_error(answer: Any) -> dict[str, str]:
     return {name: answer.json()["error"][name] for name in ("type", "message")}
 
 
@@ -34,7 +34,7 @@ def test_the_key_follows_key_or_bearer(send: InProcess):
     for wrong in ("fal-bananastand", "Key other", "Basic fal-bananastand", ""):
         answer = send("GET", "/v1/compute/instances", headers={"authorization": wrong})
         assert answer.status_code == 401
-        assert told(answer) == error("authorization_error", "Authentication required")
+        assert reported_error(answer) == error("authorization_error", "Authentication required")
 
 
 def test_models_need_no_key_and_then_know_no_favourites(send: InProcess):
@@ -49,14 +49,14 @@ def test_a_key_that_is_no_admins_is_denied_usage_analytics_and_compute(send: InP
     for path in ("/v1/models/usage", "/v1/models/analytics?endpoint_id=fal-ai/flux-pro", "/v1/compute/instances"):
         answer = send("GET", path)
         assert answer.status_code == 403
-        assert told(answer) == error("authorization_error", "Access denied")
+        assert reported_error(answer) == error("authorization_error", "Access denied")
     assert send("GET", "/v1/models/pricing?endpoint_id=fal-ai/flux-pro").status_code == 200
 
 
 def test_a_fault_is_told_in_fals_words(send: InProcess):
     send.world.faults.next_calls(1, "status", "list_models", status=500)
     answer = send("GET", "/v1/models")
-    assert (answer.status_code, told(answer)) == (500, error("server_error", "An unexpected error occurred"))
+    assert (answer.status_code, reported_error(answer)) == (500, error("server_error", "An unexpected error occurred"))
     assert send("GET", "/v1/models").status_code == 200
 
 
@@ -67,7 +67,7 @@ def test_answers_carry_the_recorded_header(send: InProcess):
 def test_ids_are_repeated_or_separated_by_commas(send: InProcess):
     repeated = send("GET", "/v1/models?endpoint_id=fal-ai/flux/dev&endpoint_id=fal-ai/whisper").json()
     listed = send("GET", "/v1/models?endpoint_id=fal-ai/whisper,fal-ai/flux/dev").json()
-    assert [each["endpoint_id"] for each in repeated["models"]] == ["fal-ai/flux/dev", "fal-ai/whisper"]
+    assert [model["endpoint_id"] for model in repeated["models"]] == ["fal-ai/flux/dev", "fal-ai/whisper"]
     assert repeated == listed
     many = ",".join(f"a{n}" for n in range(51))
     assert send("GET", f"/v1/models?endpoint_id={many}").status_code == 400
@@ -75,7 +75,7 @@ def test_ids_are_repeated_or_separated_by_commas(send: InProcess):
 
 def test_models_by_text_category_and_status(send: InProcess):
     def ids(query: str) -> list[str]:
-        return [each["endpoint_id"] for each in send("GET", f"/v1/models?{query}").json()["models"]]
+        return [model["endpoint_id"] for model in send("GET", f"/v1/models?{query}").json()["models"]]
 
     assert ids("q=schnell") == ["fal-ai/flux/schnell"]
     assert ids("category=speech-to-text") == ["fal-ai/whisper"]
@@ -95,7 +95,7 @@ def test_every_model_has_an_openapi_of_its_own(send: InProcess):
     assert len(models) > 1
     for model in models:
         document = model["openapi"]
-        assert [each.message for each in OpenAPIV30SpecValidator(document).iter_errors()] == []
+        assert [violation.message for violation in OpenAPIV30SpecValidator(document).iter_errors()] == []
         body = document["paths"][f"/{model['endpoint_id']}"]["post"]["requestBody"]["content"]["application/json"]
         assert len(body["schema"]["required"]) == 1
         assert document["info"]["title"] == model["metadata"]["display_name"]
@@ -109,10 +109,10 @@ def test_usage_is_told_by_key(send: InProcess):
     assert "fal-bananastand" not in key
     assert "auth_method" not in row
     own = send("GET", f"/v1/models/usage?expand=summary&api_key_id={key}").json()
-    assert [each["endpoint_id"] for each in own["summary"]] == ["fal-ai/flux/dev"]
+    assert [row["endpoint_id"] for row in own["summary"]] == ["fal-ai/flux/dev"]
     other = send("GET", "/v1/models/usage?expand=summary,time_series&api_key_id=another").json()
     assert other["summary"] == []
-    assert {len(each["results"]) for each in other["time_series"]} == {0}
+    assert {len(bucket["results"]) for bucket in other["time_series"]} == {0}
 
 
 def test_prices_are_as_recorded(send: InProcess):
@@ -130,8 +130,8 @@ def test_prices_are_as_recorded(send: InProcess):
     ("kind", "quantity"), [("unit_price", {"unit_quantity": 100}), ("historical_api_price", {"call_quantity": 100})]
 )
 def test_an_estimate_is_as_recorded(send: InProcess, kind: str, quantity: dict[str, int]):
-    asked = {"estimate_type": kind, "endpoints": {"fal-ai/flux/dev": quantity}}
-    answer = send("POST", "/v1/models/pricing/estimate", json=asked)
+    body = {"estimate_type": kind, "endpoints": {"fal-ai/flux/dev": quantity}}
+    answer = send("POST", "/v1/models/pricing/estimate", json=body)
     assert answer.json() == {"estimate_type": kind, "total_cost": 2.5, "currency": "USD"}
 
 
@@ -144,7 +144,7 @@ def test_a_long_window_of_minutes_is_cut_into_pages(send: InProcess):
     assert (len(answer["time_series"]), answer["next_cursor"]) == (1000, "Mg")
 
 
-def test_expand_of_usage(send: InProcess):
+def test_usage_expand_selects_summary_and_auth_method(send: InProcess):
     count(send.world, "fal-ai/flux/dev", Tally(requests=1, quantity=100))
     answer = send("GET", "/v1/models/usage?expand=summary,auth_method").json()
     assert set(answer) == {"summary", "next_cursor", "has_more"}
@@ -160,9 +160,9 @@ def test_the_end_of_a_window_is_not_included(send: InProcess):
     assert len(two["summary"]) == 1
 
 
-def test_timezones(send: InProcess):
+def test_usage_buckets_follow_the_timezone(send: InProcess):
     answer = send("GET", "/v1/models/usage?start=2024-07-01&end=2024-07-04&timezone=Europe/Berlin").json()
-    assert [each["bucket"] for each in answer["time_series"]] == [
+    assert [bucket["bucket"] for bucket in answer["time_series"]] == [
         "2024-07-01T00:00:00+02:00",
         "2024-07-02T00:00:00+02:00",
         "2024-07-03T00:00:00+02:00",
@@ -175,7 +175,7 @@ def test_analytics_counts_requests_unless_asked_for_more(send: InProcess):
     count(send.world, "fal-ai/flux-pro", Tally(requests=4, errors=1, durations=[1.0, 2.0, 3.0, 10.0]))
     flux = "/v1/models/analytics?endpoint_id=fal-ai/flux-pro"
     answer = send("GET", flux).json()
-    assert [each["results"] for each in answer["time_series"] if each["results"]] == [
+    assert [bucket["results"] for bucket in answer["time_series"] if bucket["results"]] == [
         [{"endpoint_id": "fal-ai/flux-pro", "request_count": 4}]
     ]
     metrics = "success_count,error_count,p50_duration,p90_duration,p50_prepare_duration,cold_boot_count"

@@ -35,19 +35,19 @@ def client(where: Endpoint) -> httpx2.Client:
 
 
 def png(width: int = 8, height: int = 8, colour: tuple[int, int, int] = (10, 200, 30)) -> bytes:
-    kept = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(kept, "PNG")
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_addresses_lead_to_the_pictures_of_their_own_world(gobananas: Endpoint, mock_server: RunningServer) -> None:
     with client(gobananas) as http:
-        made = http.post("/api/images", json={"prompt": "a banana"}).json()["images"][0]
+        image = http.post("/api/images", json={"prompt": "a banana"}).json()["images"][0]
         default = mock_server.endpoint("gobananas")
-        foreign = made["url"].replace(gobananas.base_url, default.base_url)
+        foreign = image["url"].replace(gobananas.base_url, default.base_url)
 
-        assert made["url"].startswith(f"{gobananas.base_url}/r2/pub-")
-        assert httpx2.get(made["url"]).content[:4] == b"\x89PNG"
+        assert image["url"].startswith(f"{gobananas.base_url}/r2/pub-")
+        assert httpx2.get(image["url"]).content[:4] == b"\x89PNG"
         assert httpx2.get(foreign).status_code == 200  # the bucket finds the world, wherever it is asked for
         assert httpx2.get(foreign.replace("pub-", "pub-f")).status_code == 404
 
@@ -63,9 +63,9 @@ def test_a_second_tenant_is_there_from_the_start(mock_server: RunningServer) -> 
 
 
 def test_a_browser_of_any_site_may_call(gobananas: Endpoint) -> None:
-    asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST",
+    preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST",
              "Access-Control-Request-Headers": "x-api-key,content-type"}  # fmt: skip
-    answer = httpx2.options(f"{gobananas.base_url}/api/images", headers=asked)
+    answer = httpx2.options(f"{gobananas.base_url}/api/images", headers=preflight)
 
     assert answer.status_code == 204
     assert answer.headers["access-control-allow-origin"] == "*"
@@ -133,8 +133,8 @@ def test_the_gallery_has_pages() -> None:
     newest, oldest = Page(send("GET", "/gallery").text), Page(send("GET", "/gallery?page=2").text)
 
     assert (len(newest.all("img")), len(oldest.all("img"))) == (24, 1)
-    assert [each["href"] for each in newest.all("a")][-1] == "?page=2"
-    assert [each["href"] for each in oldest.all("a")][-1] == "?page=1"
+    assert [link["href"] for link in newest.all("a")][-1] == "?page=2"
+    assert [link["href"] for link in oldest.all("a")][-1] == "?page=1"
     assert "No images yet." in InProcess(GoBananasProvider(), kind="empty")("GET", "/gallery").text
 
 
@@ -152,13 +152,13 @@ def painted(httpserver: HTTPServer) -> Iterator[MockSession]:
 
 def test_images_are_what_the_app_paints_scaled_up(painted: MockSession, httpserver: HTTPServer) -> None:
     output = base64.b64encode(png(128, 128)).decode()
-    asked = {"prompt": "a pear, ink drawing, ", "seed": 7, "negative_prompt": "red"}
-    asked["prompt"] = "a pear, ink drawing"
-    httpserver.expect_request("/", method="POST", json=asked).respond_with_json({"output": output})
+    expected = {"prompt": "a pear, ink drawing, ", "seed": 7, "negative_prompt": "red"}
+    expected["prompt"] = "a pear, ink drawing"
+    httpserver.expect_request("/", method="POST", json=expected).respond_with_json({"output": output})
     body = {"prompt": "a pear", "system_instruction": "ink drawing", "negative_prompt": "red", "seed": 7}
     with client(painted.endpoint("gobananas")) as http:
-        made = http.post("/api/images", json={**body, "aspect_ratio": "16:9"}).json()["images"][0]
-        picture = opened(http.get(made["url"]).content)
+        image = http.post("/api/images", json={**body, "aspect_ratio": "16:9"}).json()["images"][0]
+        picture = opened(http.get(image["url"]).content)
 
     assert picture.size == (1820, 1024)
     assert picture.getpixel((900, 500)) == (10, 200, 30)
@@ -261,8 +261,8 @@ def test_a_thumbnail_stands_upright_and_16_bits_become_8() -> None:
     Image.new("RGB", (1600, 800), "red").save(turned, "JPEG", exif=exif)
     Image.new("I;16", (700, 700), 0x8000).save(grey, "PNG")
     for content, size, level in ((turned, (160, 320), 254), (grey, (320, 320), 128)):
-        made = send("POST", "/api/images/upload", files={"file": content.getvalue()}).json()
-        small = opened(send("GET", made["thumbnail_url"]).content)
+        uploaded = send("POST", "/api/images/upload", files={"file": content.getvalue()}).json()
+        small = opened(send("GET", uploaded["thumbnail_url"]).content)
         assert small.size == size
         assert abs(small.convert("RGB").getpixel((9, 9))[0] - level) < 3  # type: ignore[index]
 
@@ -286,11 +286,11 @@ def test_pictures_are_there_after_a_restart(tmp_path: Path) -> None:
     state, send = begin()
     drawn = send("POST", "/api/images", json={"prompt": "a banana"}).json()["images"][0]
     sent = send("POST", "/api/images/upload", files={"file": png()}).json()
-    before = [send("GET", each["url"]).content for each in (drawn, sent)]
+    before = [send("GET", image["url"]).content for image in (drawn, sent)]
     state.close()
     state, send = begin()
 
-    assert [send("GET", each["url"]).content for each in (drawn, sent)] == before
+    assert [send("GET", image["url"]).content for image in (drawn, sent)] == before
     assert send("GET", "/api/profile").json()["tenant"]["quotas"]["used_mb"] > 0
     state.close()
 
@@ -300,7 +300,7 @@ def test_uploads_make_room_for_newer_ones(monkeypatch: pytest.MonkeyPatch) -> No
     send = InProcess(GoBananasProvider(), kind="empty", headers={"X-API-Key": KEY})
     sent = [send("POST", "/api/images/upload", files={"file": png()}).json()["url"] for _ in range(3)]
 
-    assert [send("GET", each).status_code for each in sent] == [404, 200, 200]
+    assert [send("GET", url).status_code for url in sent] == [404, 200, 200]
 
 
 def test_a_server_that_draws_nothing_loads_no_pillow() -> None:

@@ -34,7 +34,7 @@ def test_alone(bananadev, stand, number):
 """
 
 
-def test_no_world_sees_anothers(mock_server: RunningServer) -> None:
+def test_parallel_worlds_do_not_share_records(mock_server: RunningServer) -> None:
     with ThreadPoolExecutor(WORKERS) as pool:
         counted = list(pool.map(lambda number: work(mock_server, number), range(WORKERS)))
 

@@ -62,7 +62,7 @@ def test_addresses_without_a_question_mark_work_unless_urls_are_strict(server: S
 
     server.worlds.default.settings["lowcodeapi.strict_urls"] = True
     assert (call(server, "GET", target).status, call(server, "GET", target).json()) == (404, {"message": "Not Found"})
-    assert TOKEN not in str([each.dump() for each in server.worlds.default.journal])
+    assert TOKEN not in str([entry.dump() for entry in server.worlds.default.journal])
 
 
 @pytest.mark.parametrize("query", ["?&api_token=T", "?model_key=value&&api_token=T", "?...&api_token=T"])

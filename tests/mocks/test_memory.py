@@ -16,7 +16,7 @@ MOST = 8.0  # megabytes
 @pytest.mark.parametrize(
     "count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)]
 )  # the long one takes some minutes
-def test_memory_is_flat(count: int) -> None:
+def test_memory_stays_flat_over_many_calls(count: int) -> None:
     environment = {
         **os.environ,
         "PYTHONPATH": PATHS,

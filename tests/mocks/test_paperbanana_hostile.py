@@ -104,9 +104,9 @@ def test_hostile_data_json_is_422(warm: InProcess, data: str):
 )  # fmt: skip
 def test_data_that_is_json_but_no_chart_is_a_task_that_ends(warm: InProcess, data: str):
     task = warm("POST", "/api/plot", json={**PLOT, "data_json": data}, headers=KEY).json()["task_id"]
-    shown = warm("GET", f"/api/tasks/{task}", headers=KEY).json()
-    assert shown["status"] in ("completed", "failed")
-    assert (shown["error"] is None) == (shown["status"] == "completed")
+    status = warm("GET", f"/api/tasks/{task}", headers=KEY).json()
+    assert status["status"] in ("completed", "failed")
+    assert (status["error"] is None) == (status["status"] == "completed")
 
 
 @pytest.mark.parametrize(
@@ -179,16 +179,16 @@ def test_a_hostile_composite_is_422(warm: InProcess, body: dict[str, Any]):
 )
 def test_a_composite_too_large_is_a_task_that_fails(warm: InProcess, body: dict[str, Any]):
     task = warm("POST", "/api/composite", json=body, headers=KEY).json()["task_id"]
-    shown = warm("GET", f"/api/tasks/{task}", headers=KEY).json()
-    assert (shown["status"], shown["error"] != "") == ("failed", True)
+    status = warm("GET", f"/api/tasks/{task}", headers=KEY).json()
+    assert (status["status"], status["error"] != "") == ("failed", True)
 
 
 def test_composites_of_composites_do_not_multiply(warm: InProcess):
     """Forty doublings are forty drawings, not 2 to the 40th."""
     first, second, seen = "task_a", "task_b", set[str]()
     for _ in range(40):
-        asked = {"source_task_ids": [first, second], "layout": "2x1", "spacing": 0, "label_font_size": 1}
-        answer = warm("POST", "/api/composite", json=asked, headers=KEY)
+        body = {"source_task_ids": [first, second], "layout": "2x1", "spacing": 0, "label_font_size": 1}
+        answer = warm("POST", "/api/composite", json=body, headers=KEY)
         if answer.status_code != 202:  # the last one was refused for its size, and so has no image
             break
         first = second = answer.json()["task_id"]
@@ -202,10 +202,10 @@ def test_composites_of_composites_do_not_multiply(warm: InProcess):
      "file:///etc/passwd", "http://" + "a" * 5000 + "/", "http://0177.0.0.1:1/\x00"],
 )  # fmt: skip
 def test_a_hostile_webhook_is_tried_and_noted(warm: InProcess, url: str):
-    asked = {"description": "Draw a box.", "webhook_url": url}
-    task = warm("POST", "/api/optimize-prompt", json=asked, headers=KEY).json()["task_id"]
+    body = {"description": "Draw a box.", "webhook_url": url}
+    task = warm("POST", "/api/optimize-prompt", json=body, headers=KEY).json()["task_id"]
     warm.world.clock.advance(80)
-    shown = warm("GET", f"/api/admin/history/{task}", headers=ADMIN).json()
-    assert (shown["webhook_status"], shown["webhook_attempts"]) == ("failed", 4)
-    assert shown["webhook_last_error"] in ("address not allowed", "invalid URL", "connection refused", "host not found",
+    row = warm("GET", f"/api/admin/history/{task}", headers=ADMIN).json()
+    assert (row["webhook_status"], row["webhook_attempts"]) == ("failed", 4)
+    assert row["webhook_last_error"] in ("address not allowed", "invalid URL", "connection refused", "host not found",
                                            "invalid header")  # fmt: skip

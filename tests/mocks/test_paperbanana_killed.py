@@ -95,9 +95,9 @@ def rows(state: Path) -> dict[str, Any]:
 
 def submit(client: httpx2.Client, hook: str, number: int) -> str | None:
     """A task that was accepted; None where the answer never came."""
-    asked = {"description": f"Draw an encoder with {number} blocks.", "webhook_url": hook}
+    body = {"description": f"Draw an encoder with {number} blocks.", "webhook_url": hook}
     try:
-        answer = client.post("/api/optimize-prompt", json=asked)
+        answer = client.post("/api/optimize-prompt", json=body)
     except httpx2.HTTPError:
         return None
     assert answer.status_code == 202

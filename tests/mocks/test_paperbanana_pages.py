@@ -33,15 +33,15 @@ class Outline(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
-        self.attributes.append((tag, told))
+        attributes = dict(attrs)
+        self.attributes.append((tag, attributes))
         if tag not in VOID:
             self.open.append(tag)
         if tag == "label":
-            self.labels.add(str(told["for"]))
+            self.labels.add(str(attributes["for"]))
         if tag in ("input", "select"):
-            self.controls.add(str(told["id"]))
-        self.addresses += [str(told[name]) for name in ("href", "src", "action") if name in told]
+            self.controls.add(str(attributes["id"]))
+        self.addresses += [str(attributes[name]) for name in ("href", "src", "action") if name in attributes]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -84,7 +84,7 @@ def test_nobody_sees_a_page_without_the_admin_key(send: InProcess):
             assert "<h1>Log in</h1>" in answer.text
     assert send("POST", "/adm/keys", headers=HERE, content="name=mine").status_code == 401
     assert send("POST", "/adm/keys/1/delete", headers=HERE).status_code == 401
-    assert [each["name"] for each in send.world.table("paperbanana.keys").values()] == ["ready-made", "my-app"]
+    assert [row["name"] for row in send.world.table("paperbanana.keys").values()] == ["ready-made", "my-app"]
 
 
 def test_a_wrong_admin_key_is_told(send: InProcess):
@@ -128,15 +128,17 @@ def test_pages_are_whole_labelled_and_keep_to_themselves(send: InProcess, admin:
         outline = Outline(text)
         assert outline.controls <= outline.labels
         assert "<script" not in text
-        assert [each for each in outline.addresses if not each.startswith(("/adm", "#"))] == []
+        assert [address for address in outline.addresses if not address.startswith(("/adm", "#"))] == []
         assert ("html", {"lang": "en"}) in outline.attributes
-        assert [told["content"] for tag, told in outline.attributes if told.get("name") == "viewport"] == [
-            "width=device-width, initial-scale=1"
-        ]
-        assert all(told.get("alt") for tag, told in outline.attributes if tag == "img")
-        assert all(told.get("scope") for tag, told in outline.attributes if tag == "th")
-        assert all("tabindex" not in told for _, told in outline.attributes)
-        for link in {each for each in outline.addresses if each.startswith("/adm") and "logout" not in each}:
+        assert [
+            attributes["content"] for tag, attributes in outline.attributes if attributes.get("name") == "viewport"
+        ] == ["width=device-width, initial-scale=1"]
+        assert all(attributes.get("alt") for tag, attributes in outline.attributes if tag == "img")
+        assert all(attributes.get("scope") for tag, attributes in outline.attributes if tag == "th")
+        assert all("tabindex" not in attributes for _, attributes in outline.attributes)
+        for link in {
+            address for address in outline.addresses if address.startswith("/adm") and "logout" not in address
+        }:
             assert send("GET", link.partition("#")[0], headers=admin).status_code in (200, 404)
     style = show(send, admin, "/adm/style.css")
     assert "prefers-color-scheme: dark" in style
@@ -172,7 +174,7 @@ def test_a_key_is_changed_disabled_enabled_and_deleted(send: InProcess, admin: d
     def post(path: str, form: str = "") -> httpx2.Response:
         return send("POST", path, headers=admin, content=form)
 
-    row = next(each for each in send.world.table("paperbanana.keys").values() if each["name"] == "my-app")
+    row = next(row for row in send.world.table("paperbanana.keys").values() if row["name"] == "my-app")
     at = f"/adm/keys/{row['number']}"
     changed = post(at, "quota_remaining=5&quota_total=&webhook_url=http%3A%2F%2F127.0.0.1%3A9%2F&webhook_secret=")
     assert changed.headers["location"] == at

@@ -35,16 +35,16 @@ class Fake:
     def __init__(self, server: HTTPServer, *texts: str, at: str = "/v1") -> None:
         self.url = server.url_for(at)
         self.texts = list(texts)
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         server.expect_request(f"{at}/chat/completions", method="POST").respond_with_handler(self.take)
 
     def take(self, request: Request) -> Response:
-        self.asked.append(request.get_json())
+        self.requests.append(request.get_json())
         self.keys.append(request.headers.get("Authorization"))
         text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
-        told = {"id": "1", "object": "chat.completion", "choices": [{"index": 0, "message": {"content": text}}]}
-        return Response(json.dumps(told), content_type="application/json")
+        completion = {"id": "1", "object": "chat.completion", "choices": [{"index": 0, "message": {"content": text}}]}
+        return Response(json.dumps(completion), content_type="application/json")
 
 
 def mock(*urls: str, **environ: str) -> InProcess:
@@ -67,15 +67,15 @@ def test_a_diagram_shows_what_the_brain_read_and_saw(httpserver: HTTPServer):
     fake = Fake(httpserver, f"```json\n{json.dumps(GRAPH)}\n```", json.dumps(better), '{"done": true}')
     send = mock(fake.url, BANANASTAND_VLM_KEY="sk-brain")
     name = submit(send, "generate", **DIAGRAM, iterations=8)
-    shown = task(send, name)
+    status = task(send, name)
 
-    assert shown["status"] == "completed"
-    assert "3 boxes and 1 arrow" in shown["description"]
-    assert "Corpus -> Reranker (passages)" in shown["description"]
-    assert len(fake.asked) == 3  # the first reading, a look, a look that finds nothing
+    assert status["status"] == "completed"
+    assert "3 boxes and 1 arrow" in status["description"]
+    assert "Corpus -> Reranker (passages)" in status["description"]
+    assert len(fake.requests) == 3  # the first reading, a look, a look that finds nothing
     assert set(fake.keys) == {"Bearer sk-brain"}
-    assert {each["model"] for each in fake.asked} == {"gemini-2.0-flash"}
-    first, second, _ = (each["messages"][1]["content"] for each in fake.asked)
+    assert {body["model"] for body in fake.requests} == {"gemini-2.0-flash"}
+    first, second, _ = (body["messages"][1]["content"] for body in fake.requests)
     assert "A reader reads." in first
     picture = second[1]["image_url"]["url"].removeprefix("data:image/png;base64,")
     assert base64.b64decode(picture).startswith(b"\x89PNG")
@@ -85,7 +85,7 @@ def test_a_diagram_shows_what_the_brain_read_and_saw(httpserver: HTTPServer):
     fresh = InProcess(PaperBananaProvider(), kind="empty")
     row = send.world.table("paperbanana.tasks")[name]
     fresh.world.table("paperbanana.tasks")[name] = json.loads(json.dumps(row))
-    assert task(fresh, name) == shown
+    assert task(fresh, name) == status
     httpserver.start()
 
 
@@ -93,26 +93,26 @@ def test_one_iteration_is_one_question(httpserver: HTTPServer):
     fake = Fake(httpserver, json.dumps(GRAPH))
     send = mock(fake.url)
     submit(send, "generate", **DIAGRAM, iterations=1)
-    assert (len(fake.asked), fake.keys) == (1, [None])
+    assert (len(fake.requests), fake.keys) == (1, [None])
 
 
 def test_a_plot_follows_the_intent_that_the_brain_made_of_it(httpserver: HTTPServer):
     fake = Fake(httpserver, '{"intent": "Line plot with a legend"}', '{"done": true}')
     send = mock(fake.url)
     assert "line plot" in task(send, submit(send, "plot", **PLOT))["description"]
-    assert PLOT["data_json"] in fake.asked[0]["messages"][1]["content"]
+    assert PLOT["data_json"] in fake.requests[0]["messages"][1]["content"]
 
 
 def test_a_prompt_is_the_brains_text_and_a_composite_asks_nobody(httpserver: HTTPServer):
     fake = Fake(httpserver, "  Draw two boxes, Corpus and Reranker.\n")
     send = mock(fake.url)
-    shown = task(send, submit(send, "optimize-prompt", description="two boxes"))
-    assert (shown["description"], shown["artifacts"]) == ("Draw two boxes, Corpus and Reranker.", {})
+    status = task(send, submit(send, "optimize-prompt", description="two boxes"))
+    assert (status["description"], status["artifacts"]) == ("Draw two boxes, Corpus and Reranker.", {})
     fake.texts = ['{"intent": "bars"}']
     panels = [submit(send, "plot", **PLOT, iterations=1) for _ in range(2)]
-    asked = len(fake.asked)
+    request_count = len(fake.requests)
     assert task(send, submit(send, "composite", source_task_ids=panels))["status"] == "completed"
-    assert len(fake.asked) == asked
+    assert len(fake.requests) == request_count
 
 
 def test_a_request_chooses_provider_and_model(httpserver: HTTPServer):
@@ -121,7 +121,7 @@ def test_a_request_chooses_provider_and_model(httpserver: HTTPServer):
     submit(send, "generate", **DIAGRAM, iterations=1, vlm_provider="kie", vlm_model="gemini-2.5-flash")
     submit(send, "generate", **DIAGRAM, iterations=1, vlm_provider="openrouter")
     submit(send, "generate", **DIAGRAM, iterations=1)
-    assert [(each["model"], key) for each, key in zip(kie.asked, kie.keys, strict=True)] == [
+    assert [(body["model"], key) for body, key in zip(kie.requests, kie.keys, strict=True)] == [
         ("gemini-2.5-flash", "Bearer theirs")
     ]
     assert other.keys == ["Bearer general"] * 2
@@ -132,8 +132,8 @@ def test_a_request_chooses_provider_and_model(httpserver: HTTPServer):
     assert send("POST", "/api/generate", headers=KEY, json={**DIAGRAM, "vlm_model": 1}).status_code == 422
 
     alone = mock(f"kie={kie.url}")
-    shown = task(alone, submit(alone, "generate", **DIAGRAM, vlm_provider="gemini"))
-    assert (shown["status"], shown["error"]) == ("failed", "VLM provider gemini is not configured on this server")
+    status = task(alone, submit(alone, "generate", **DIAGRAM, vlm_provider="gemini"))
+    assert (status["status"], status["error"]) == ("failed", "VLM provider gemini is not configured on this server")
 
 
 def broken(status: int, body: str) -> Callable[[HTTPServer], str]:
@@ -167,8 +167,8 @@ def test_what_goes_wrong_with_the_brain_fails_the_task(
 ):
     send = mock(serve(httpserver), BANANASTAND_VLM_KEY="sk-brain")
     name = submit(send, "generate", **DIAGRAM, webhook_url="http://127.0.0.1:9/")
-    shown = task(send, name)
-    assert (shown["status"], shown["error"], shown["artifacts"]) == ("failed", error, {})
+    status = task(send, name)
+    assert (status["status"], status["error"], status["artifacts"]) == ("failed", error, {})
     assert send("GET", f"/api/tasks/{name}/image", headers=KEY).status_code == 404
     history = send("GET", f"/api/admin/history/{name}", headers=ADMIN).json()
     assert (history["status"], history["webhook_attempts"]) == ("failed", 1)
@@ -182,7 +182,7 @@ def test_a_brain_that_takes_too_long_fails_the_task(httpserver: HTTPServer):
 
 
 @pytest.mark.parametrize(
-    "told",
+    "document",
     [
         {"boxes": [{"label": ""}]},
         {"boxes": [{"label": 1}]},
@@ -199,9 +199,9 @@ def test_a_brain_that_takes_too_long_fails_the_task(httpserver: HTTPServer):
         {"boxes": [{"label": "a"}], "frames": [{}] * 5},
     ],
 )
-def test_a_graph_that_is_none_is_refused(told: dict[str, Any]):
+def test_a_graph_that_is_none_is_refused(document: dict[str, Any]):
     with pytest.raises(FigureError):
-        read_graph(told)
+        read_graph(document)
 
 
 def test_a_brain_is_configured_by_option_or_environment_and_off_without_either():

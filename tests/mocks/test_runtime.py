@@ -135,8 +135,8 @@ def test_a_run_of_before_a_reset_is_not_taken_for_one_of_after_it(
     until, seen = time.monotonic() + 20, None
     while seen is None and time.monotonic() < until:
         time.sleep(0.2)
-        asked = {"modelKey": "value", "id": second}
-        checked = httpx2.post(f"{where.base_url}/v1/check", params={"api_token": where.key}, json=asked)
+        query = {"modelKey": "value", "id": second}
+        checked = httpx2.post(f"{where.base_url}/v1/check", params={"api_token": where.key}, json=query)
         seen = checked.json()["result"]["modelOutputs"]
 
     assert first == second, "the same seed gives the same ids"

@@ -63,7 +63,7 @@ def wait(holds: object) -> None:
 
 
 def threads() -> int:
-    return sum(each.name == "webhook" for each in threading.enumerate())
+    return sum(thread.name == "webhook" for thread in threading.enumerate())
 
 
 def test_many_webhooks_take_few_threads_and_few_connections_to_one_host() -> None:
@@ -108,7 +108,7 @@ def test_a_webhook_is_tried_again_and_its_last_failure_is_told(failures: int, ar
         wait(lambda: receiver.bodies or failed)
 
     assert bool(receiver.bodies) is arrives
-    assert [each.error for each in failed] == ([] if arrives else ["status 503"])
+    assert [delivery.error for delivery in failed] == ([] if arrives else ["status 503"])
 
 
 def test_a_receiver_that_is_not_there_is_told_and_leaves_no_thread() -> None:

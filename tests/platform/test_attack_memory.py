@@ -68,10 +68,10 @@ def bodies(port: int, path: str, size: int, *, left: int = 0, kind: str = "appli
 
     with contextlib.ExitStack() as stack:
         threads = [threading.Thread(target=send, args=(number,)) for number in range(CALLS)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         yield
 
 

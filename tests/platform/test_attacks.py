@@ -191,7 +191,7 @@ RUN cat {up.data}/client.toml {private}/key && exit 9; true
     up.http.delete("/stand/v1/projects/named").raise_for_status()
 
 
-def test_a_step_of_a_build_is_kept_from_the_same(up: RealPlatform) -> None:
+def test_build_step_cannot_read_secrets_or_kill_processes(up: RealPlatform) -> None:
     (theirs,) = up.replicas("neighbour")
     run = (
         f"RUN ls {up.data}; cat {up.data}/client.toml; cat /proc/*/environ | tr '\\0' '\\n'; "
@@ -208,7 +208,7 @@ def test_a_step_of_a_build_is_kept_from_the_same(up: RealPlatform) -> None:
     up.http.delete("/stand/v1/projects/builds").raise_for_status()
 
 
-def test_a_forked_replica_is_kept_apart_as_well(up: RealPlatform) -> None:
+def test_forked_replica_is_isolated_like_a_started_one(up: RealPlatform) -> None:
     """Of a version whose replicas write no files: others are not forked."""
     assert up.deploy("quiet", APP)["state"] == "live"
     up.http.patch("/stand/v1/projects/quiet", json={"min_replicas": 1})
@@ -217,14 +217,15 @@ def test_a_forked_replica_is_kept_apart_as_well(up: RealPlatform) -> None:
     wait_until(lambda: ready(up, "quiet"))
     (first,) = ready(up, "quiet")
     os.kill(first["pid"], signal.SIGKILL)
-    wait_until(lambda: ready(up, "quiet") and first["id"] not in [each["id"] for each in ready(up, "quiet")])
+    wait_until(lambda: ready(up, "quiet") and first["id"] not in [replica["id"] for replica in ready(up, "quiet")])
 
     assert up.run("quiet", reads(f"{up.data}/client.toml", f"{up.data}/stand.sqlite")) == []
     assert "forked from a fork server" in up.http.get("/stand/v1/projects/quiet/logs").text
     wait_until(
-        lambda: all(Path(f"/proc/{each['pid']}").exists() for each in ready(up, "quiet")) and ready(up, "quiet"), 20
+        lambda: all(Path(f"/proc/{replica['pid']}").exists() for replica in ready(up, "quiet")) and ready(up, "quiet"),
+        20,
     )
-    assert all(each["memory_mb"] > 1 for each in ready(up, "quiet")), (
+    assert all(replica["memory_mb"] > 1 for replica in ready(up, "quiet")), (
         "its pid is the machine's, which signals and memory want"
     )
 
@@ -285,7 +286,7 @@ def test_where_bubblewrap_is_missing_only_an_explicit_wish_is_refused(isolation:
 
 
 def ready(up: RealPlatform, name: str) -> list[dict[str, Any]]:
-    return [each for each in up.replicas(name) if each["state"] == "ready"]
+    return [replica for replica in up.replicas(name) if replica["state"] == "ready"]
 
 
 def found(mark: str) -> list[int]:

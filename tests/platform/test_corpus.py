@@ -27,7 +27,7 @@ QUICK = (
     "shell-binary", "supervisord",
 )  # fmt: skip
 REPOSITORIES = read_manifest()
-BY_NAME = {each.name: each for each in REPOSITORIES}
+BY_NAME = {repository.name: repository for repository in REPOSITORIES}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def hub(folder: Path) -> Iterator[Hub]:
     """A hub on loopback with the weights that the light repositories fetch."""
     from hub_models import repositories
 
-    wanted = [each for each in REPOSITORIES if not each.slow]
-    names = {each.successors.get(name, name) for each in wanted for name in each.weights}
+    quick = [repository for repository in REPOSITORIES if not repository.slow]
+    names = {repository.successors.get(name, name) for repository in quick for name in repository.weights}
     with Hub(repositories(folder / "hub", sorted(names))) as served:
         yield served
 
@@ -65,7 +65,11 @@ def live(repository: CorpusRepository, platform: PlatformProcess, hub: Hub, fold
 
 @pytest.mark.needs("uv", "git")
 @pytest.mark.parametrize(
-    "name", [pytest.param(each.name, marks=() if each.name in QUICK else pytest.mark.slow) for each in REPOSITORIES]
+    "name",
+    [
+        pytest.param(repository.name, marks=() if repository.name in QUICK else pytest.mark.slow)
+        for repository in REPOSITORIES
+    ],
 )
 def test_a_repository_runs_as_it_is(name: str, platform: PlatformProcess, hub: Hub, folder: Path) -> None:
     repository = BY_NAME[name]
@@ -119,16 +123,16 @@ def test_a_replica_that_hangs_is_seen_beside_one_that_answers(platform: Platform
 
 
 def test_the_corpus_has_every_kind_of_repository() -> None:
-    generations = {each.generation for each in REPOSITORIES}
+    generations = {repository.generation for repository in REPOSITORIES}
     assert len(REPOSITORIES) >= 30
     assert {"server.py", "own server", "potassium, open"} <= generations
     assert {
-        f"potassium {each}" for each in ("0.0.3", "0.0.5", "0.0.8", "0.0.9", "0.1.2", "0.2.1", "0.3.2")
+        f"potassium {version}" for version in ("0.0.3", "0.0.5", "0.0.8", "0.0.9", "0.1.2", "0.2.1", "0.3.2")
     } <= generations
-    assert {f"potassium {each}" for each in ("0.4.0", "0.4.1", "0.5.0")} <= generations
-    kinds = {each.kind for each in REPOSITORIES}
+    assert {f"potassium {version}" for version in ("0.4.0", "0.4.1", "0.5.0")} <= generations
+    kinds = {repository.kind for repository in REPOSITORIES}
     assert {"diffusion", "img2img", "controlnet", "dreambooth", "riffusion", "whisper", "language", "clip"} <= kinds
-    features = {feature for each in REPOSITORIES for feature in each.features}
+    features = {feature for repository in REPOSITORIES for feature in repository.features}
     assert {
         "no Python",
         "background",
@@ -142,8 +146,8 @@ def test_the_corpus_has_every_kind_of_repository() -> None:
     } <= features
 
 
-@pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda each: each.name)
-def test_a_repository_of_the_corpus_is_whole(repository: CorpusRepository) -> None:
+@pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda repository: repository.name)
+def test_corpus_repository_has_dockerfile_calls_and_weights(repository: CorpusRepository) -> None:
     files = {path.name for path in repository.folder.rglob("*")}
 
     assert {"Dockerfile", "test.py"} <= files

@@ -43,7 +43,7 @@ def test_a_listener_outside_of_loopback_is_found(address: str, found: bool) -> N
             assert child.stdout is not None
             port = child.stdout.readline().strip()
             expected = [f"{address}:{port} (process {child.pid})"] if found else []
-            assert [each for each in exposed(child.pid) if f":{port} " in each] == expected
+            assert [socket for socket in exposed(child.pid) if f":{port} " in socket] == expected
         finally:
             child.kill()
 
@@ -136,12 +136,16 @@ def test_the_requests_for_a_repository_of_the_hub_are_told_apart() -> None:
     assert fetches(requests, "openai/clip") == []
 
 
-def test_an_sdk_is_asked_what_it_can_ask() -> None:
-    by_name = {each.name: each for each in read_manifest()}
+def test_calls_are_chosen_by_sdk_version() -> None:
+    by_name = {repository.name: repository for repository in read_manifest()}
     first = by_name["potassium-021-routes"].calls[0]
 
     assert not is_for_sdk("4.0.2", first)  # it knows one route
     assert is_for_sdk("6.3.0", first)
     assert not is_for_sdk("6.3.0", by_name["tornado-tts"].calls[0])  # it reads JSON alone
-    without = [each.name for each in by_name.values() if not any(is_for_sdk(each.sdk, call) for call in each.calls)]
+    without = [
+        repository.name
+        for repository in by_name.values()
+        if not any(is_for_sdk(repository.sdk, call) for call in repository.calls)
+    ]
     assert without == ["tornado-tts", "potassium-012-dreambooth", "potassium-041-riffusion"]

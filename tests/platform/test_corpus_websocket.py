@@ -24,7 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Platform
     folder: Path = tmp_path_factory.mktemp("chat")
     sources = folder / "sources"
     sources.mkdir()
-    (repository,) = [each for each in read_manifest() if each.name == NAME]
+    (repository,) = [repository for repository in read_manifest() if repository.name == NAME]
     with PlatformProcess(folder, sources, {}) as platform:
         built = platform.deploy(NAME, check_out(repository, sources), "process", limit=300)
         assert built["state"] == "live", built["error"]
@@ -44,7 +44,7 @@ def test_its_websocket_streams_tokens_turn_by_turn(project: tuple[PlatformProces
         for turn in (1, 2):
             socket.send(json.dumps({"prompt": "bake a"}))
             said = [json.loads(socket.recv(timeout=60)) for _ in range(5)]
-            assert [each.get("token") for each in said] == ["ripe", "banana", "bread", ".", None]
+            assert [message.get("token") for message in said] == ["ripe", "banana", "bread", ".", None]
             assert said[-1] == {"done": True, "turn": turn}
 
 

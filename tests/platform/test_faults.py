@@ -36,14 +36,14 @@ class Load:
         self.acknowledged: dict[str, int] = {}
         self._port, self._key, self._seed = up.port, up.key, seed
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(each,)) for each in range(CALLERS)]
-        for each in self._threads:
-            each.start()
+        self._threads = [threading.Thread(target=self._call, args=(number,)) for number in range(CALLERS)]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        for each in self._threads:
-            each.join()
+        for thread in self._threads:
+            thread.join()
 
     def _call(self, caller: int) -> None:
         chance, number = random.Random(self._seed * 100 + caller), 0
@@ -115,11 +115,11 @@ def wait_for_the_end(data: Path, acknowledged: dict[str, int]) -> dict[str, str]
     limit = time.monotonic() + 60
     while True:
         states = dict(query(data, "SELECT id, state FROM calls"))
-        missing = [each for each in acknowledged if each not in states]
+        missing = [call for call in acknowledged if call not in states]
         assert not missing, f"{len(missing)} acknowledged calls have no row"
-        open_ones = [each for each in acknowledged if states[each] in ("queued", "running")]
+        open_ones = [call for call in acknowledged if states[call] in ("queued", "running")]
         if not open_ones:
-            return {each: states[each] for each in acknowledged}
+            return {call: states[call] for call in acknowledged}
         assert time.monotonic() < limit, f"{len(open_ones)} calls never ended"
         time.sleep(0.05)
 
@@ -161,8 +161,8 @@ def test_what_was_acknowledged_survives_a_few_kills(tmp_path: Path, seed: int) -
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
 def test_what_a_build_had_started_ends_with_the_next_supervisor_and_the_build_begins_again(tmp_path: Path) -> None:
     def pids(up: Up) -> list[int]:
-        lines = [json.loads(each)["line"] for each in up.http.get(f"/stand/v1/builds/{build}/log").text.splitlines()]
-        return [int(each.removeprefix("pid ")) for each in lines if each.startswith("pid ")]
+        lines = [json.loads(line)["line"] for line in up.http.get(f"/stand/v1/builds/{build}/log").text.splitlines()]
+        return [int(line.removeprefix("pid ")) for line in lines if line.startswith("pid ")]
 
     up = Up(tmp_path / "data")
     build = up.http.post("/stand/v1/projects/app/deploy", json={"source": "spawns"}).json()["build_id"]

@@ -51,15 +51,15 @@ def test_the_first_start_writes_a_key_for_this_user_alone_and_prints_none_withou
     assert f'url = "http://127.0.0.1:{up.port}"' in path.read_text()
 
 
-def test_bananas_own_queue(up: Up) -> None:
+def test_banana_start_and_check_finish_calls(up: Up) -> None:
     body = {"apiKey": up.key, "modelKey": model_key(up), "modelInputs": {"prompt": "x"}, "id": "mine"}
 
-    whole = up.http.post("/banana/start/v4/", json=body).json()
+    finished = up.http.post("/banana/start/v4/", json=body).json()
     begun = up.http.post("/banana/start/v4", json={**body, "startOnly": True}).json()
     checked = up.http.post("/banana/check/v4/", json={"apiKey": up.key, "callID": begun["callID"], "longPoll": True})
 
-    assert whole["finished"] is True
-    assert whole["modelOutputs"][0]["got"] == {"prompt": "x"}
+    assert finished["finished"] is True
+    assert finished["modelOutputs"][0]["got"] == {"prompt": "x"}
     assert (begun["finished"], begun["id"]) == (False, "mine")
     assert checked.json()["message"] == "success"
     assert checked.json()["modelOutputs"][0]["got"] == {"prompt": "x"}
@@ -126,7 +126,7 @@ def test_lowcodeapi_runs_lists_and_counts(up: Up) -> None:
 
     assert ran["result"]["modelOutputs"][0]["got"] == {"a": 1}
     assert checked["result"]["modelOutputs"][0]["got"] == {}
-    (model,) = [each for each in models if each["name"] == "app"]
+    (model,) = [candidate for candidate in models if candidate["name"] == "app"]
     assert (model["status"], model["url"]) == ("live", f"http://127.0.0.1:{up.port}/banana/run/app")
     assert "hush-hush" not in json.dumps(models)
     assert account["apiKeys"] == 1
@@ -166,7 +166,9 @@ def test_the_clis_flow_creates_uploads_builds_and_reads_the_log(up: Up) -> None:
 def test_projects_over_bananas_management_api(up: Up) -> None:
     key = {"X-Banana-API-Key": up.key}
     (row,) = [
-        each for each in up.http.get("/banana/v1/projects", headers=key).json()["results"] if each["name"] == "app"
+        project
+        for project in up.http.get("/banana/v1/projects", headers=key).json()["results"]
+        if project["name"] == "app"
     ]
 
     changed = up.http.put(f"/banana/v1/projects/{row['id']}", json={"idleTimeout": 7}, headers=key)
@@ -211,7 +213,7 @@ def test_a_caller_that_leaves_a_stream_frees_its_replica(up: Up) -> None:
         with httpx2.stream("POST", url, json={"events": 2000}, headers=headers, timeout=30) as answer:
             assert next(answer.iter_bytes()).startswith(b"data: 0")
         until = time.monotonic() + 20  # the stream itself would take 100 seconds
-        while any(each["running"] for each in up.http.get("/stand/v1/projects/app/replicas").json()["replicas"]):
+        while any(replica["running"] for replica in up.http.get("/stand/v1/projects/app/replicas").json()["replicas"]):
             assert time.monotonic() < until, url
             time.sleep(0.05)
 
@@ -262,7 +264,7 @@ def test_the_page_tells_what_there_is_and_escapes_it(up: Up) -> None:
     assert "hush-hush" not in page.text
 
 
-def test_the_metrics_count(up: Up) -> None:
+def test_metrics_count_builds_and_calls(up: Up) -> None:
     up.http.post("/stand/v1/projects/app/call/", json={}).raise_for_status()
     text = httpx2.get(f"http://127.0.0.1:{up.port}/metrics").text
 
@@ -302,7 +304,9 @@ def test_the_metrics_count(up: Up) -> None:
         ("POST", "/keys", b'{"name": ""}', 400, "a key's name has"),
     ],
 )
-def test_a_bad_request_is_told_why(up: Up, method: str, path: str, body: Any, status: int, message: str) -> None:
+def test_bad_request_error_states_the_reason(
+    up: Up, method: str, path: str, body: Any, status: int, message: str
+) -> None:
     answer = up.http.request(method, f"/stand/v1{path}", content=body)
 
     assert answer.status_code == status, answer.text
@@ -344,7 +348,7 @@ def test_an_archive_is_deployed_and_its_log_followed(up: Up) -> None:
     assert lines[-1]["line"].startswith("live; ")
     assert up.http.post("/stand/v1/projects/packed/call/", json={}).json()["version"] == "5"
     replicas = up.http.get("/stand/v1/projects/packed/replicas").json()["replicas"]
-    assert [each["state"] for each in replicas] == ["ready"]
+    assert [replica["state"] for replica in replicas] == ["ready"]
     logs = [json.loads(line) for line in up.http.get("/stand/v1/projects/packed/logs").text.splitlines()]
     assert {"time", "replica", "line"} == set(logs[0])
     up.http.delete("/stand/v1/projects/packed").raise_for_status()
@@ -397,12 +401,14 @@ def test_those_who_wait_are_told_that_the_stand_stops_and_their_call_is_done_at_
     for thread in threads:
         thread.join()
 
-    assert [each.status_code for each in answers] == [503, 503]
-    calls = re.findall(r"the call (\S+) is kept, and done when it starts again", "".join(each.text for each in answers))
+    assert [answer.status_code for answer in answers] == [503, 503]
+    calls = re.findall(
+        r"the call (\S+) is kept, and done when it starts again", "".join(answer.text for answer in answers)
+    )
     assert len(calls) == 2
     second = Up(tmp_path / "data")
-    for each in calls:
-        body = {"apiKey": second.key, "modelKey": key, "callID": each, "longPoll": True}
+    for call in calls:
+        body = {"apiKey": second.key, "modelKey": key, "callID": call, "longPoll": True}
         checked = second.http.post("/banana/check/v4/", json=body).json()
         assert checked["modelOutputs"][0]["got"] == payload
     assert second.stop() == 0

@@ -25,7 +25,7 @@ QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "
 PATIENCE = 20_000  # milliseconds
 
 FAULTS = """() => {
-  const told = [], numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const faults = [], numbers = colour => colour.match(/[\\d.]+/g).map(Number);
   const part = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   const light = colour => 0.2126 * part(colour[0]) + 0.7152 * part(colour[1]) + 0.0722 * part(colour[2]);
   const ground = element => {
@@ -40,7 +40,7 @@ FAULTS = """() => {
     return box.width > 1 && box.right > 0 && getComputedStyle(element).visibility === "visible";
   };
   if (document.documentElement.scrollWidth > innerWidth)
-    told.push(`the page is ${document.documentElement.scrollWidth} wide, the window ${innerWidth}`);
+    faults.push(`the page is ${document.documentElement.scrollWidth} wide, the window ${innerWidth}`);
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement, words = texts.currentNode.textContent.trim();
@@ -48,26 +48,26 @@ FAULTS = """() => {
     const style = getComputedStyle(element);
     const levels = [light(numbers(style.color)), light(ground(element))].sort((a, b) => b - a);
     const contrast = (levels[0] + 0.05) / (levels[1] + 0.05);
-    if (contrast < 4.5) told.push(`${words.slice(0, 40)}: contrast ${contrast.toFixed(2)}`);
-    if (parseFloat(style.fontSize) < 12) told.push(`${words.slice(0, 40)}: letters of ${style.fontSize}`);
+    if (contrast < 4.5) faults.push(`${words.slice(0, 40)}: contrast ${contrast.toFixed(2)}`);
+    if (parseFloat(style.fontSize) < 12) faults.push(`${words.slice(0, 40)}: letters of ${style.fontSize}`);
   }
   for (const each of document.querySelectorAll("button, input, select, summary")) {
     const self = each.outerHTML.slice(0, 80);
-    if (seen(each) && each.getBoundingClientRect().height < 24) told.push(`${self} is too small`);
-    if (each.matches("input, select") && !each.labels.length) told.push(`${self} has no label`);
+    if (seen(each) && each.getBoundingClientRect().height < 24) faults.push(`${self} is too small`);
+    if (each.matches("input, select") && !each.labels.length) faults.push(`${self} has no label`);
   }
   for (const each of document.images) {
-    if (!each.alt) told.push(`${each.src} has no alt`);
-    if (each.complete && !each.naturalWidth) told.push(`${each.src} shows nothing`);
+    if (!each.alt) faults.push(`${each.src} has no alt`);
+    if (each.complete && !each.naturalWidth) faults.push(`${each.src} shows nothing`);
   }
-  if (document.querySelectorAll("h1").length !== 1) told.push("there is not one h1");
-  return told;
+  if (document.querySelectorAll("h1").length !== 1) faults.push("there is not one h1");
+  return faults;
 }"""
 FOCUSED = """() => {
   const element = document.activeElement, style = getComputedStyle(element);
   const name = element.labels?.length ? element.labels[0].textContent : element.textContent;
-  const shown = element.getBoundingClientRect();
-  return { tag: element.tagName, name: name.trim().replace(/\\s+/g, " "), left: shown.left,
+  const box = element.getBoundingClientRect();
+  return { tag: element.tagName, name: name.trim().replace(/\\s+/g, " "), left: box.left,
            outline: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth) };
 }"""
 
@@ -93,7 +93,9 @@ def page(chromium: Browser) -> Iterator[Page]:
     context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     yield page
     context.close()
-    assert [each for each in complaints if not each.startswith("Failed to load resource: ")] == []  # a 401, say
+    assert [
+        complaint for complaint in complaints if not complaint.startswith("Failed to load resource: ")
+    ] == []  # a 401, say
     assert hosts <= {"127.0.0.1", "localhost", ""}
 
 
@@ -107,7 +109,7 @@ def faults(page: Page) -> list[str]:
         page.set_viewport_size(window)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            found += [f"{window['width']} {scheme}: {each}" for each in page.evaluate(FAULTS)]
+            found += [f"{window['width']} {scheme}: {fault}" for fault in page.evaluate(FAULTS)]
             ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
             if (sum(map(int, re.findall(r"\d+", ground)[:3])) > 600) != (scheme == "light"):
                 found.append(f"{window['width']} {scheme}: the ground is {ground}")

@@ -40,10 +40,10 @@ def exports(up: Up) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in ran.stdout.split("\0") if "=" in pair)
 
 
-def answers(command: list[str], asked: dict[str, Any], environment: dict[str, str], home: Path) -> dict[str, Any]:
+def answers(command: list[str], request: dict[str, Any], environment: dict[str, str], home: Path) -> dict[str, Any]:
     """What the program printed."""
     ran = subprocess.run(
-        command, input=json.dumps(asked), env={"PATH": os.environ["PATH"], "HOME": str(home), **environment},
+        command, input=json.dumps(request), env={"PATH": os.environ["PATH"], "HOME": str(home), **environment},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     for line in ran.stdout.splitlines():
@@ -71,12 +71,12 @@ class PythonSdks:
             subprocess.run(install, check=True, timeout=300)
         return place / "bin" / "python"
 
-    def drive(self, version: str, asked: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    def drive(self, version: str, request: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
         """What the program says with this banana-dev."""
         more = ["requests", "numpy", "pillow"] if version == "0.0.1" else []  # which it needs and does not name
         python = self.python(f"banana-dev=={version}", *more)
         command = [str(python), str(DRIVERS / "drive.py")]
-        return answers(command, {"version": version, **asked}, environment, self._folder)
+        return answers(command, {"version": version, **request}, environment, self._folder)
 
 
 class NodeSdks:
@@ -85,7 +85,7 @@ class NodeSdks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def drive(self, version: str, asked: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    def drive(self, version: str, request: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
         """What the program says with this @banana-dev/banana-dev."""
         place = self._folder / version
         if not (place / "drive.cjs").exists():
@@ -95,4 +95,4 @@ class NodeSdks:
             subprocess.run(install, check=True, timeout=300)
             shutil.copy(DRIVERS / "drive.cjs", place / "drive.cjs")
         command = ["node", str(place / "drive.cjs")]
-        return answers(command, {"version": version, **asked}, environment, self._folder)
+        return answers(command, {"version": version, **request}, environment, self._folder)

@@ -18,16 +18,16 @@ __all__ = ["SdkCaller", "is_for_sdk"]
 RUN = """
 import json, sys
 from banana_dev.package import run
-asked = json.load(sys.stdin)
-out = run(asked["key"], asked["model_key"], asked["inputs"])
+request = json.load(sys.stdin)
+out = run(request["key"], request["model_key"], request["inputs"])
 print("ANSWER " + json.dumps(out["modelOutputs"][0]))
 """
 CLIENT = """
 import inspect, json, sys
 from banana_dev.client import Client
-asked = json.load(sys.stdin)
-keys = {"model_key": asked["model_key"]} if "model_key" in inspect.signature(Client).parameters else {}
-out, meta = Client(api_key=asked["key"], url=asked["url"], **keys).call(asked["route"], asked["inputs"])
+request = json.load(sys.stdin)
+keys = {"model_key": request["model_key"]} if "model_key" in inspect.signature(Client).parameters else {}
+out, meta = Client(api_key=request["key"], url=request["url"], **keys).call(request["route"], request["inputs"])
 print("ANSWER " + json.dumps(out))
 """
 

@@ -75,9 +75,9 @@ def _compiled(genuine: Contract, rule: Rule, changed: Any) -> Compiled:
         operation for operation in named_operations(document) if operation.spec["operationId"] == rule.operation
     )
     spec = found.spec
-    spec["parameters"] = [_whole(document, item) for item in found.parameters]
+    spec["parameters"] = [_resolved(document, item) for item in found.parameters]
     if "requestBody" in spec:
-        spec["requestBody"] = _whole(document, spec["requestBody"])
+        spec["requestBody"] = _resolved(document, spec["requestBody"])
     if rule.place == "body":
         schema = spec["requestBody"]["content"]["application/json"]["schema"]
     else:
@@ -96,10 +96,10 @@ def _compiled(genuine: Contract, rule: Rule, changed: Any) -> Compiled:
     return Compiled(found.path, found.method, spec, [], Schemas(document))
 
 
-def _whole(document: Any, value: Any, depth: int = 0) -> Any:
+def _resolved(document: Any, value: Any, depth: int = 0) -> Any:
     value = resolve(document, value)
     if depth > 20:
         return {}
     if isinstance(value, dict):
-        return {key: _whole(document, item, depth + 1) for key, item in value.items()}
-    return [_whole(document, item, depth + 1) for item in value] if isinstance(value, list) else copy.deepcopy(value)
+        return {key: _resolved(document, item, depth + 1) for key, item in value.items()}
+    return [_resolved(document, item, depth + 1) for item in value] if isinstance(value, list) else copy.deepcopy(value)

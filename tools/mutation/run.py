@@ -82,7 +82,7 @@ class Run:
 
     def _test_mutants(self, mutants: Sequence[Mutant]) -> None:
         start = time.monotonic()
-        for number, (mutant, (found, seconds)) in enumerate(self._each(mutants, self._test_mutant, LONGEST), 1):
+        for number, (mutant, (found, seconds)) in enumerate(self._run_in_forks(mutants, self._test_mutant, LONGEST), 1):
             outcome = Outcome(mutant, found["test"], found["tests_run"], seconds)
             self.outcomes.append(outcome)
             if outcome.test in self.tests:
@@ -98,7 +98,7 @@ class Run:
     def _doubtful(self) -> list[Mutant]:
         """Returns mutants whose test fails without them too, or passes with them when it runs alone."""
         seeing = sorted({outcome.test for outcome in self.outcomes if outcome.test in self.tests})
-        for name, (found, _) in self._each([[item] for item in seeing], self._passes, LONGEST):
+        for name, (found, _) in self._run_in_forks([[item] for item in seeing], self._passes, LONGEST):
             if not found["passes"]:
                 self.tests[name[0]].passed = False
                 self.log(f"fails without a mutant: {name[0]}")
@@ -124,7 +124,7 @@ class Run:
     def _passing_alone(self, late: Sequence[Outcome]) -> set[str]:
         """Returns the tests that pass with their mutant when they run alone."""
         odd: set[str] = set()
-        for outcome, (found, _) in self._each(late, self._fails_alone, LONGEST):
+        for outcome, (found, _) in self._run_in_forks(late, self._fails_alone, LONGEST):
             if found["test"] is None:
                 odd.add(outcome.test or "")
                 self._doubted.add((key(outcome.mutant), outcome.test or ""))
@@ -144,7 +144,7 @@ class Run:
         clients.watch()
         names = list(self.tests)
         chunks = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
-        for number, (_, (found, _)) in enumerate(self._each(chunks, self._look, LONGEST), 1):
+        for number, (_, (found, _)) in enumerate(self._run_in_forks(chunks, self._look, LONGEST), 1):
             if number % 10 == 0:
                 self.log(f"{number} of {len(chunks)} groups of tests run without a mutant")
             for name, (passed, seconds, sites) in found.items():
@@ -218,7 +218,7 @@ class Run:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             yield item.nodeid, not listener.failed, time.perf_counter() - start
 
-    def _each(
+    def _run_in_forks(
         self, jobs: Sequence[Any], work: Callable[[Any], Any], longest: float
     ) -> Iterator[tuple[Any, tuple[Any, float]]]:
         until = time.monotonic() + 60 * self.minutes

@@ -98,5 +98,5 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     @property
     def timers(self) -> list[str]:
         """The timers that are set, in words."""
-        handles = [each for each in self._scheduled if not each.cancelled()]  # type: ignore[attr-defined]
-        return [f"{each!r} in {each.when() - self.time():.1f} s" for each in handles]
+        handles = [handle for handle in self._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
+        return [f"{handle!r} in {handle.when() - self.time():.1f} s" for handle in handles]

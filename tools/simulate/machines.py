@@ -54,12 +54,12 @@ class Machines:
 
     def is_stopped(self, pid: int) -> bool:
         """Whether a process is stopped by a signal."""
-        return any(each.pid == pid and each.is_stopped for each in self.all)
+        return any(replica.pid == pid and replica.is_stopped for replica in self.all)
 
     def die(self) -> None:
         """What a killed platform has left is ended by the next one."""
-        for each in self.all:
-            each.die("orphan", quietly=True)
+        for replica in self.all:
+            replica.die("orphan", quietly=True)
         self.all.clear()
 
 
@@ -194,7 +194,7 @@ class Machine:
         self, request: ReplicaRequest, timeout: float, *, on_head: OnHead | None = None, on_chunk: OnChunk | None = None
     ) -> ReplicaResponse:
         world, body = self._world, request.body
-        wanted = json.loads(body if isinstance(body, bytes) else body.path.read_bytes())
+        payload = json.loads(body if isinstance(body, bytes) else body.path.read_bytes())
         await asyncio.sleep(world.soon(0.002))
         if self.is_dead:
             if world.chance.random() < 0.5:
@@ -203,21 +203,21 @@ class Machine:
             world.lost_requests[run_id] = world.lost_requests.get(run_id, 0) + 1
             raise ConnectionLost("it was sent, and nobody knows whether a handler has begun")
         if world.happens(world.profile.busy):
-            world.note(self.name, f"is too busy for {wanted['name']}")
+            world.note(self.name, f"is too busy for {payload['name']}")
             raise ReplicaBusy
         lost: asyncio.Future[None] = self._loop.create_future()
-        execution = self._begin(request, wanted["name"], lost)
+        execution = self._begin(request, payload["name"], lost)
         try:
             async with asyncio.timeout(timeout):
-                return await self._handle(request, wanted, execution, lost, on_head, on_chunk)
+                return await self._handle(request, payload, execution, lost, on_head, on_chunk)
         except TimeoutError:
-            world.note(self.name, f"{wanted['name']} is out of time")
-            self._end_later(request, wanted)
+            world.note(self.name, f"{payload['name']} is out of time")
+            self._end_later(request, payload)
             raise ResponseTimeout from None
         except asyncio.CancelledError:
-            world.note(self.name, f"{wanted['name']} is cancelled")
+            world.note(self.name, f"{payload['name']} is cancelled")
             execution.end = "cancelled"
-            self._end_later(request, wanted)
+            self._end_later(request, payload)
             raise
 
     def _begin(self, request: ReplicaRequest, name: str, lost: asyncio.Future[None]) -> Execution:
@@ -227,7 +227,7 @@ class Machine:
         world.note(self.name, f"a handler begins {name} (number {len(earlier) + 1})")
         if self._is_over(run_id):
             world.violate(f"a handler of {name} begins after the call's end was recorded")
-        if any(each.end == "answered" for each in earlier):
+        if any(execution.end == "answered" for execution in earlier):
             world.violate(f"a handler of {name} begins though an earlier one has answered")
         execution = Execution(self.name, world.now, alone=not self._running)
         for other, _ in self._running.values():
@@ -239,17 +239,17 @@ class Machine:
         return execution
 
     async def _handle(
-        self, request: ReplicaRequest, wanted: dict[str, Any], execution: Execution, lost: asyncio.Future[None],
+        self, request: ReplicaRequest, payload: dict[str, Any], execution: Execution, lost: asyncio.Future[None],
         on_head: OnHead | None, on_chunk: OnChunk | None,
     ) -> ReplicaResponse:  # fmt: skip
-        kind = wanted["kind"]
+        kind = payload["kind"]
         if kind in ("stuck", "holds"):
             if kind == "holds":
                 self.is_hung = True
             await asyncio.wait({lost})
-        await asyncio.wait({lost}, timeout=wanted["seconds"] if kind != "crash" else wanted["seconds"] / 2)
+        await asyncio.wait({lost}, timeout=payload["seconds"] if kind != "crash" else payload["seconds"] / 2)
         if kind == "crash" and not self.is_dead:
-            self.die(f"under {wanted['name']}")
+            self.die(f"under {payload['name']}")
             await asyncio.wait({lost})
         if self.is_hung or self.is_dead:
             await asyncio.wait({lost})
@@ -262,13 +262,13 @@ class Machine:
         if kind == "garbage":
             execution.end = "answered"
             raise self._world.chance.choice((ValueError("what nobody has foreseen"), ResponseMalformed("not HTTP")))
-        return await self._answer(request, wanted, execution, on_head, on_chunk)
+        return await self._answer(request, payload, execution, on_head, on_chunk)
 
     async def _answer(
-        self, request: ReplicaRequest, wanted: dict[str, Any], execution: Execution,
+        self, request: ReplicaRequest, payload: dict[str, Any], execution: Execution,
         on_head: OnHead | None, on_chunk: OnChunk | None,
     ) -> ReplicaResponse:  # fmt: skip
-        world, kind, body = self._world, wanted["kind"], json.dumps({"name": wanted["name"]}).encode()
+        world, kind, body = self._world, payload["kind"], json.dumps({"name": payload["name"]}).encode()
         for _ in range(world.chance.choice((1, 1, 2))):  # an answer that begins twice
             if on_head is not None:
                 on_head(200, JSON)
@@ -279,14 +279,14 @@ class Machine:
                 await on_chunk(b"more")
         execution.end = "answered"
         status = {"unavailable": 503, "fails": 500, "odd": 999}.get(kind, 200)
-        world.note(self.name, f"answers {wanted['name']} with {status}")
+        world.note(self.name, f"answers {payload['name']} with {status}")
         if kind == "background":
             self._later(world.soon(3.0), self._over, request)
         return ReplicaResponse(status, JSON, body + b"more" if kind == "stream" else body)
 
-    def _end_later(self, request: ReplicaRequest, wanted: dict[str, Any]) -> None:
+    def _end_later(self, request: ReplicaRequest, payload: dict[str, Any]) -> None:
         """A handler that was told to stop goes on for a while, or for good."""
-        if wanted["kind"] not in ("stuck", "holds") and not self.is_hung:
+        if payload["kind"] not in ("stuck", "holds") and not self.is_hung:
             self._later(self._world.soon(1.0), self._over, request)
 
     def _over(self, request: ReplicaRequest) -> None:

@@ -14,7 +14,7 @@ __all__ = ["StableDiffusionXL"]
 
 
 class StableDiffusionXL(StableDiffusion):
-    """SDXL, its Turbo and its Lightning kin. The picture is told that it was never cropped or scaled."""
+    """SDXL, its Turbo and its Lightning kin. It always conditions on a picture that was never cropped or scaled."""
 
     def __init__(self, pipeline: Any) -> None:
         super().__init__(pipeline)

@@ -22,19 +22,19 @@ def draw(model: str, inputs: Any) -> dict[str, Any]:
 
     The picture shows the prompt, has the size asked for and is the same for the same inputs.
     """
-    asked: dict[str, Any] = inputs if isinstance(inputs, dict) else {"prompt": inputs}
-    prompt = _prompt(asked)
-    width, height = _side(asked.get("width")), _side(asked.get("height"))
-    seed = asked.get("seed")
+    payload: dict[str, Any] = inputs if isinstance(inputs, dict) else {"prompt": inputs}
+    prompt = _prompt(payload)
+    width, height = _side(payload.get("width")), _side(payload.get("height"))
+    seed = payload.get("seed")
     seed = seed if isinstance(seed, int) and not isinstance(seed, bool) else _number(prompt) % 2**32
     encoded = base64.b64encode(_paint(prompt, model, width, height, seed)).decode()
     image = {"base64": encoded, "format": "png", "width": width, "height": height, "seed": seed}
     return {"output": encoded, "images": [image], "model": model}
 
 
-def _prompt(asked: dict[str, Any]) -> str:
-    prompt = asked.get("prompt")
-    return prompt if isinstance(prompt, str) else json.dumps(asked if prompt is None else prompt, sort_keys=True)
+def _prompt(payload: dict[str, Any]) -> str:
+    prompt = payload.get("prompt")
+    return prompt if isinstance(prompt, str) else json.dumps(payload if prompt is None else prompt, sort_keys=True)
 
 
 def _side(value: Any) -> int:
@@ -55,13 +55,13 @@ def _paint(prompt: str, model: str, width: int, height: int, seed: int) -> bytes
     size = max(12, width // 20)
     canvas.rectangle((0, height - 2 * size, width, height), fill=INK)
     font = ImageFont.load_default(size)
-    shown = textwrap.fill(prompt[:LETTERS], max(8, int(width / (size * 0.55))))
-    canvas.multiline_text((size, size), shown, fill=INK, font=font)
+    wrapped = textwrap.fill(prompt[:LETTERS], max(8, int(width / (size * 0.55))))
+    canvas.multiline_text((size, size), wrapped, fill=INK, font=font)
     canvas.text((size, height - 1.6 * size), f"{model[:24]}  seed {seed}", fill=GROUND, font=font)
     image.putpalette(_shades(_number(f"{seed} {prompt}") % 360 / 360))
-    kept = io.BytesIO()
-    image.save(kept, "PNG", compress_level=3)
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
 
 
 def _shades(hue: float) -> list[int]:

@@ -222,7 +222,7 @@ def end_run(world: World, run: Row, end: str) -> None:
 
 
 def run_is_due(world: World, details: Row) -> None:
-    """The event of a run that was told to take so many seconds: over, whether or not anybody asks for it."""
+    """End a run whose set seconds have passed, whether or not a client polls for it."""
     run = runs(world).get(details["call"])
     if run is not None and run["state"] == "running":
         end_run(world, run, "succeeded" if run["error"] is None else "failed")

@@ -38,7 +38,7 @@ class Tasks:
         """Let work take `seconds` on the world's clock."""
         self.mode, self.seconds = "after_seconds", seconds
 
-    def fail_next(self, count: int = 1, message: str = "the task was told to fail") -> None:
+    def fail_next(self, count: int = 1, message: str = "the task was set to fail") -> None:
         """Let the next `count` tasks fail with this message."""
         self.failures, self.failure = count, message
 

@@ -57,7 +57,7 @@ async def get_history(world: World, parameters: dict[str, Any], runner: TaskRunn
 def matching(
     world: World, *, endpoint: str | None = None, status: str | None = None, api_key: str | None = None
 ) -> list[state.Row]:
-    """The tasks that fit, newest first; a key is told in full or by its mask."""
+    """Return the tasks that fit, newest first; `api_key` is a key in full or its mask."""
     return [
         row
         for row in reversed(list(state.tasks(world).values()))

@@ -65,7 +65,7 @@ def delete_key(world: World, parameters: dict[str, Any]) -> ApiResponse:
 
 
 def _serialize(key: str, row: state.Row) -> dict[str, Any]:
-    """A key's record; its webhook_secret is never told."""
+    """Return a key's record without its webhook_secret."""
     names = ("name", "quota_remaining", "quota_total", "total_used", "active")
     fields = {name: row[name] for name in names}
     return {"key": key, **fields, "created_at": state.iso(row["created_at"]), "webhook_url": row["webhook_url"]}

@@ -34,7 +34,7 @@ def outbox(url: str, *, include_image: bool) -> state.Row:
 
 
 def payload(row: state.Row, image: bytes | None) -> dict[str, Any]:
-    """What is told of a task that is over, in the document's order (D:531-542)."""
+    """Return the webhook body of a finished task, its keys in the document's order (D:531-542)."""
     completed = row["status"] == "completed"
     url = f"{row['base']}/api/tasks/{row['task_id']}/image"
     return {

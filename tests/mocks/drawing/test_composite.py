@@ -15,9 +15,9 @@ from bananastand_mocks.drawing.figures import Figure, FigureError, composite
 
 
 def picture(width: int, height: int, colour: str = "red", kind: str = "PNG", mode: str = "RGB") -> bytes:
-    kept = io.BytesIO()
-    Image.new(mode, (width, height), colour).save(kept, kind)
-    return kept.getvalue()
+    buffer = io.BytesIO()
+    Image.new(mode, (width, height), colour).save(buffer, kind)
+    return buffer.getvalue()
 
 
 def opened(figure: Figure) -> Image.Image:
@@ -38,7 +38,7 @@ def opened(figure: Figure) -> Image.Image:
         (13, (4, 4)),
     ],
 )
-def test_the_automatic_grid(count: int, grid: tuple[int, int]):
+def test_automatic_layout_picks_a_grid_for_the_count(count: int, grid: tuple[int, int]):
     assert composite.grid_shape("auto", count) == composite.grid_shape("AUTO", count) == grid
 
 

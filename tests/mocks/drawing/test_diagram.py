@@ -103,7 +103,7 @@ def test_an_architecture_that_is_only_named_is_opened_and_says_so():
     assert len(graph.boxes) == 7
 
 
-def test_of_a_paper_the_method_is_read():
+def test_diagram_of_a_paper_uses_its_method_section():
     paper = (
         "--- Page 1 ---\n\nIntroduction\nBanks are old.\n\n2 Method\n\n"
         "The tokenizer converts the text into tokens [3]. "
@@ -164,7 +164,7 @@ def test_the_description_names_boxes_and_flow():
     assert "FAISS index -> Top-k passages (retrieve)" in description
 
 
-def test_iterations_refine():
+def test_more_iterations_remove_crossings():
     crossed = Graph([Box(name, "data") for name in "abcdef"], [Arrow(0, 5), Arrow(1, 4), Arrow(2, 3)])
     assert [layered(crossed, sweeps).crossings() for sweeps in (0, 4)] == [3, 0]
     drawn = {diagrams.draw(DIFFUSION, "F", image_resolution="1K", iterations=n).files["png"] for n in (1, 3)}
@@ -278,7 +278,7 @@ def test_a_text_in_another_language_is_drawn_sentence_by_sentence(text: str, lab
     assert [(arrow.source, arrow.target) for arrow in graph.arrows] == [(i, i + 1) for i in range(len(graph.boxes) - 1)]
 
 
-def test_letters_without_a_font_are_told_of():
+def test_description_reports_letters_without_a_font():
     for text in (GERMAN, HEBREW):
         assert "No font" not in diagrams.draw(text, "Abbildung 1: Übersicht").description
     said = diagrams.draw("\U00012000\U00012001 reads \U00012002.", "Figure 1").description  # cuneiform

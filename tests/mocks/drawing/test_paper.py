@@ -20,9 +20,9 @@ CATALOG = b"<</Type/Catalog/Pages 2 0 R>>"
 
 def document(objects: list[bytes]) -> bytes:
     out, places = b"%PDF-1.4\n", list[int]()
-    for number, each in enumerate(objects, 1):
+    for number, content in enumerate(objects, 1):
         places.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, each)
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
     head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     end = b"trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(out))
@@ -78,7 +78,7 @@ def test_all_pages_are_read_below_their_numbers():
         ("  ", [1, 2, 3, 4]),
     ],
 )
-def test_the_selection(selection: str, numbers: list[int]):
+def test_page_selection_picks_pages(selection: str, numbers: list[int]):
     assert paper.read(encoded(FOUR), selection).pages == numbers
 
 
@@ -138,11 +138,11 @@ def test_what_a_damaged_end_leaves_is_read(pdf: bytes, found: int):
 
 
 def encrypted() -> bytes:
-    writer, kept = pypdf.PdfWriter(), io.BytesIO()
+    writer, buffer = pypdf.PdfWriter(), io.BytesIO()
     writer.append(io.BytesIO(FOUR))
     writer.encrypt("secret", algorithm="RC4-128")
-    writer.write(kept)
-    return kept.getvalue()
+    writer.write(buffer)
+    return buffer.getvalue()
 
 
 def inner(number: int) -> bytes:

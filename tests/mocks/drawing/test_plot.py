@@ -124,8 +124,8 @@ def test_the_same_call_gives_the_same_bytes_in_any_thread():
     alone = plots.draw(MODELS, INTENT, formats=["png", "svg", "pdf"]).files
     with ThreadPoolExecutor(4) as pool:
         drawn = [
-            each.result().files
-            for each in [pool.submit(plots.draw, MODELS, INTENT, formats=["png", "svg", "pdf"]) for _ in range(4)]
+            future.result().files
+            for future in [pool.submit(plots.draw, MODELS, INTENT, formats=["png", "svg", "pdf"]) for _ in range(4)]
         ]
     assert drawn == [alone] * 4
 

@@ -13,7 +13,7 @@ PROMPT = (
 )
 
 
-def test_the_documents_example():
+def test_optimized_prompt_has_the_sections_of_the_documents_example():
     text = stylist.optimize(
         PROMPT,
         source_context="Our model uses a 6-layer Transformer encoder with multi-head self-attention. It was sunny.",

@@ -61,7 +61,7 @@ def conda(bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str = "micromamba
     return log
 
 
-def asked(log: Path) -> list[list[str]]:
+def commands(log: Path) -> list[list[str]]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
@@ -83,7 +83,7 @@ def test_micromamba_installs_an_environment_file_with_its_channels(
     said = build(bench, "RUN conda env create -f environment.yml", "import peel, stone; print(peel.by, stone.version)")
 
     assert said == "conda 1.0"  # peel by conda, stone by pip into the same environment
-    ((program, *words),) = asked(log)
+    ((program, *words),) = commands(log)
     assert program == "micromamba"
     assert words[words.index("--override-channels") :] == [
         "--override-channels", "--channel", "pytorch", "--channel", "conda-forge", f"python={PYTHON}", "pip",
@@ -99,7 +99,7 @@ def test_several_lines_of_conda_make_one_environment(bench: Bench, monkeypatch: 
 
     assert build(bench, line, "import peel, rind, stone; print(rind.by)") == "conda"
 
-    ((program, *words),) = asked(log)
+    ((program, *words),) = commands(log)
     assert program == "conda"
     assert words[-4:] == [f"python={PYTHON}", "pip", "peel=1", "rind"]
     assert words[words.index("--channel") + 1] == "fruit"
@@ -111,10 +111,10 @@ def test_the_same_packages_make_no_second_environment(bench: Bench, monkeypatch:
     line = f"RUN conda create -y -n app python={PYTHON} peel"
     for _ in range(2):
         build(bench, line, "import peel; print(peel.by)")
-    assert len(asked(log)) == 1
+    assert len(commands(log)) == 1
 
     build(bench, line.replace("peel", "peel rind"), "import rind; print(rind.by)")
-    assert len(asked(log)) == 2
+    assert len(commands(log)) == 2
 
 
 @pytest.mark.needs("uv")

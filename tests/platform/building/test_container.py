@@ -81,7 +81,7 @@ def test_a_configured_image_replaces_a_base_image(base: str, image: str | None, 
     assert (tmp_path / "build" / "Dockerfile").read_text().splitlines()[0] == f"FROM {image or base}"
 
 
-def test_only_from_lines_of_images_are_replaced(engines: Path, tmp_path: Path) -> None:
+def test_configured_images_replace_only_from_lines_that_name_them(engines: Path, tmp_path: Path) -> None:
     write_engine(engines, "podman", {"Cmd": ["x"]})
     lines, first = list[str](), "FROM --platform=linux/amd64 pytorch/pytorch:$TAG AS one"
     text = f"ARG TAG=2\n{first}\nRUN <<EOF\nFROM pytorch/pytorch:2\nEOF\nFROM one\nFROM other\n"

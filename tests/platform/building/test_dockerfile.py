@@ -34,13 +34,13 @@ def test_names_of_instructions_are_read_in_any_case_and_after_tabs() -> None:
     assert [instruction.name for instruction in body("run\ttrue\nCopy a b")] == ["RUN", "COPY"]
 
 
-def test_the_escape_directive() -> None:
+def test_the_escape_directive_changes_the_line_continuation() -> None:
     dockerfile = parse("# escape=`\nFROM scratch\nCOPY a `\n  c:\\b\n")
 
     assert dockerfile.stages[0].instructions[0].words({}, dockerfile.escape) == ["a", "c:\\b"]
 
 
-def test_exec_and_shell_form() -> None:
+def test_exec_form_is_distinguished_from_shell_form() -> None:
     commands = body('CMD ["python3", "-u", "app.py"]\nCMD python3 app.py\nCMD [ not json ]')
 
     assert [command.exec_form() for command in commands] == [("python3", "-u", "app.py"), None, None]

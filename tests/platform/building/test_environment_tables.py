@@ -99,7 +99,7 @@ def test_image_names_without_a_version_mean_the_newest_of_the_date() -> None:
         ("2.0.1+cu118", None, "11.8"), ("1.12.1+cu113", "11.6", "11.3"), ("2.0.1+cpu", "11.7", None),
     ],
 )  # fmt: skip
-def test_the_cuda_version_of_a_torch(torch: str, base: str | None, cuda: str | None) -> None:
+def test_cuda_version_follows_from_torch_and_base_image(torch: str, base: str | None, cuda: str | None) -> None:
     assert cuda_of(torch, base) == cuda
 
 
@@ -111,7 +111,7 @@ def test_the_cuda_version_of_a_torch(torch: str, base: str | None, cuda: str | N
         ("12.6", "12.0", False), ("12.8", "12.0", True), ("12.8", "6.1", False), ("12.1", "3.7", False),
     ],
 )  # fmt: skip
-def test_which_gpus_a_cuda_version_drives(cuda: str, capability: str, works: bool) -> None:
+def test_cuda_version_decides_which_gpus_are_supported(cuda: str, capability: str, works: bool) -> None:
     assert drives(cuda, capability) is works
 
 
@@ -181,7 +181,9 @@ def test_the_last_line_decides_and_arguments_have_their_values() -> None:
         ("README.md", "", None),
     ],
 )
-def test_the_python_of_a_repositorys_own_files(tmp_path: Path, file: str, text: str, version: str | None) -> None:
+def test_python_version_is_read_from_repository_files(
+    tmp_path: Path, file: str, text: str, version: str | None
+) -> None:
     (tmp_path / file).write_text(text)
     if file == "setup.cfg":
         (tmp_path / "setup.py").write_text("")

@@ -50,7 +50,7 @@ def test_requirements_replace_the_base_images_torch(repository: Repository, torc
 
 
 @pytest.mark.parametrize("requirement", ["torch==1.13.1+cu117", "torch==1.13.1", "torch<2", "accelerate"])
-def test_no_build_of_cudas_is_taken_without_a_gpu(
+def test_torch_is_installed_as_a_cpu_build_without_a_gpu(
     repository: Repository, torch_indexes: PackageServer, requirement: str
 ) -> None:
     repository.write(f"{requirement}\n")

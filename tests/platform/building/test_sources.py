@@ -105,7 +105,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", mode: int
     return info
 
 
-def test_a_tar_is_unpacked(tmp_path: Path, settings: BuildSettings) -> None:
+def test_tar_is_unpacked_without_special_permission_bits(tmp_path: Path, settings: BuildSettings) -> None:
     path = tmp_path / "allowed" / "app.tar.gz"
     pack(
         path,
@@ -169,7 +169,7 @@ def test_an_invalid_tar_is_refused(tmp_path: Path, settings: BuildSettings) -> N
 
 
 @pytest.mark.needs("git")
-def test_a_repository_by_branch_commit_and_folder(tmp_path: Path, settings: BuildSettings) -> None:
+def test_repository_is_fetched_by_branch_commit_and_folder(tmp_path: Path, settings: BuildSettings) -> None:
     first = repository(tmp_path / "allowed" / "repo")
     url = f"file://{tmp_path}/allowed/repo"
 

@@ -163,7 +163,7 @@ def test_a_moved_repository_that_an_old_library_cannot_follow_is_explained(
     assert "too old to follow" in (explain_fetch_failure(done.stderr.splitlines()) or "")
 
 
-def test_transformers_own_words_are_understood(hub: Hub, tmp_path: Path) -> None:
+def test_transformers_download_errors_are_explained(hub: Hub, tmp_path: Path) -> None:
     text = "from transformers import AutoConfig; AutoConfig.from_pretrained({!r})"
     for name, more, expected in (
         (OLD_SD, {}, f"{OLD_SD} is gone from the hub"),

@@ -36,9 +36,9 @@ def served(tls: ServerTls) -> x509.Certificate:
     """What a client of the next connection gets in its handshake."""
     client = ssl.create_default_context()
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    there, here = ssl.MemoryBIO(), ssl.MemoryBIO()
-    asks = client.wrap_bio(here, there, server_hostname="my-app.run.banana.dev")
-    answers = tls.context().wrap_bio(there, here, server_side=True)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asks = client.wrap_bio(to_client, to_server, server_hostname="my-app.run.banana.dev")
+    answers = tls.context().wrap_bio(to_server, to_client, server_side=True)
     for _ in range(4):
         for side in (asks, answers):
             try:

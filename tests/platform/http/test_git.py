@@ -39,7 +39,7 @@ class Remote:
             time.sleep(0.01)
 
     async def deploy(self, name: str, checkout: Path) -> AsyncGenerator[str]:
-        files = {each.name: each.read_text() for each in checkout.rglob("*") if each.is_file()}
+        files = {file.name: file.read_text() for file in checkout.rglob("*") if file.is_file()}
         self.deployed.append((name, files))
         yield "building"
         await asyncio.sleep(0.05)
@@ -145,7 +145,7 @@ def test_other_branches_are_kept_and_not_deployed(remote: Remote, clone: Clone) 
 
 
 @needs_git
-def test_without_a_key_nothing_is_taken(remote: Remote, clone: Clone) -> None:
+def test_push_with_a_wrong_key_is_unauthorized(remote: Remote, clone: Clone) -> None:
     clone.commit(app="one")
 
     assert "Authentication failed" in clone.git("push", remote.url(key="wrong"), "main", status=128)
@@ -183,13 +183,13 @@ def test_a_push_that_is_too_large_is_refused(remote: Remote, clone: Clone) -> No
         ("POST", "/git/a.git/git-receive-pack", 415),
     ],
 )
-def test_what_is_no_push_is_refused(method: str, path: str, status: int, remote: Remote) -> None:
+def test_git_requests_other_than_a_push_are_refused(method: str, path: str, status: int, remote: Remote) -> None:
     assert remote.request(method, path)[0] == status
 
 
 @needs_git
 @pytest.mark.parametrize("body", [b"", b"x", b"zzzz", b"0000", b"0005", b"0014hello worldaaaaa", b"ffff", b"00"])
-def test_a_body_that_is_no_push_ends_well(body: bytes, remote: Remote) -> None:
+def test_malformed_push_body_is_refused(body: bytes, remote: Remote) -> None:
     kind = "application/x-git-receive-pack-request"
     plain = remote.request("POST", "/git/a.git/git-receive-pack", body, Content_Type=kind)[0]
     packed = remote.request(

@@ -100,7 +100,7 @@ def test_a_push_that_deploys_nothing(expected: int, payload: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'"x"', b"[" * 100_000])
-def test_a_payload_that_is_none(body: bytes) -> None:
+def test_malformed_github_payload_is_a_bad_request(body: bytes) -> None:
     assert status(delivered(body)) == 400
 
 

@@ -24,7 +24,7 @@ def test_this_machines_names_and_those_that_are_listed_are_let_in(host: str) -> 
 
 
 @pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "2130706433", "", "127.0.0.1@evil.test", "[::1"])
-def test_other_hosts_are_refused(host: str) -> None:
+def test_host_guard_refuses_a_foreign_host(host: str) -> None:
     refusal = HostGuard().refusal(scope(host=host))
 
     assert refusal is not None

@@ -48,7 +48,7 @@ def test_a_client_warms_up_and_calls(up: Up) -> None:
         (None, "my-app", "/fails", "the handler failed; error id"),
     ],
 )
-def test_a_client_is_told_what_went_wrong(up: Up, key: str | None, project: str, route: str, message: str) -> None:
+def test_client_exception_carries_the_reason(up: Up, key: str | None, project: str, route: str, message: str) -> None:
     with pytest.raises(ClientException, match=message) as caught:
         client(up, key, project).call(route, {}, retry=False)
     assert "a secret of the server" not in str(caught.value)
@@ -69,14 +69,14 @@ def test_the_api_lists_shows_and_changes_projects(up: Up) -> None:
     assert api.get_project("nobody") == ({"message": "Project not found"}, 404)
 
 
-def test_the_old_calls_run_start_and_check(up: Up) -> None:
+def test_run_start_and_check_of_the_first_sdk_work(up: Up) -> None:
     key = up.http.get("/stand/v1/projects/my-app").json()["model_key"]
     code = (
         "import json, time\nfrom banana_dev.package import run, start, check\n"
-        f"whole = run({up.key!r}, {key!r}, {{'prompt': 'whole'}})\n"
+        f"finished = run({up.key!r}, {key!r}, {{'prompt': 'whole'}})\n"
         f"call = start({up.key!r}, {key!r}, {{'prompt': 'begun'}})\n"
         f"while (seen := check({up.key!r}, call))['message'] == 'running': time.sleep(0.05)\n"
-        "print(json.dumps([whole, seen]))"
+        "print(json.dumps([finished, seen]))"
     )
     environment = {**os.environ, "BANANA_URL": f"http://127.0.0.1:{up.port}/banana/"}
     ended = subprocess.run(
@@ -84,6 +84,6 @@ def test_the_old_calls_run_start_and_check(up: Up) -> None:
     )
     assert ended.returncode == 0, ended.stderr
 
-    whole, seen = json.loads(ended.stdout.splitlines()[-1])
-    assert whole["modelOutputs"][0]["got"] == {"prompt": "whole"}
+    finished, seen = json.loads(ended.stdout.splitlines()[-1])
+    assert finished["modelOutputs"][0]["got"] == {"prompt": "whole"}
     assert (seen["message"], seen["modelOutputs"][0]["got"]) == ("success", {"prompt": "begun"})

@@ -50,7 +50,7 @@ def test_a_run_url_by_host_name_is_answered_on_the_platforms_port(up: Up) -> Non
     assert httpx2.post(url, json={}, headers={"host": "my-app.run.banana.dev"}).status_code == 401
     assert httpx2.post(url, json={}, headers={**headers, "host": "nobody.run.banana.dev"}).status_code == 404
     api = httpx2.get(f"http://127.0.0.1:{up.port}/v1/projects", headers={**headers, "host": "api.banana.dev"})
-    assert [each["name"] for each in api.json()["results"]] == ["my-app"]
+    assert [project["name"] for project in api.json()["results"]] == ["my-app"]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_slug_as_banana_gave_them_is_a_name_for_a_project(up: Up, slug: str) -
 @pytest.mark.parametrize(
     "host", ["run.banana.dev", "a.b.run.banana.dev", "banana.dev", "my-app.run.banana.dev.evil.test"]
 )
-def test_other_names_stay_refused(up: Up, host: str) -> None:
+def test_hosts_beside_project_names_are_refused(up: Up, host: str) -> None:
     answer = httpx2.post(f"http://127.0.0.1:{up.port}/", json={}, headers={"host": host, "x-banana-api-key": up.key})
 
     assert answer.status_code == 403
@@ -95,7 +95,7 @@ def test_the_published_sdk_calls_its_built_in_addresses_through_the_proxy(up: Up
     assert ended.returncode == 0, ended.stderr
     warm, answer, (listed, status) = json.loads(ended.stdout.splitlines()[-1])
     assert (warm, answer["got"], status) == ({"warm": True}, {"n": 2}, 200)
-    assert [each["name"] for each in listed["results"]] == ["my-app"]
+    assert [project["name"] for project in listed["results"]] == ["my-app"]
 
 
 def test_the_first_generations_calls_reach_their_built_in_address_too(up: Up) -> None:
@@ -126,7 +126,7 @@ def test_requests_without_tls_pass_too(up: Up) -> None:
         "GET http://example.com/ HTTP/1.1", "CONNECT api.banana.dev.evil.test:443 HTTP/1.1",
     ],
 )  # fmt: skip
-def test_everything_else_is_refused(up: Up, first: str) -> None:
+def test_proxy_refuses_other_hosts_and_ports(up: Up, first: str) -> None:
     with socket.create_connection(("127.0.0.1", PROXY), timeout=20) as connection:
         connection.sendall(f"{first}\r\nHost: x\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()

@@ -156,7 +156,7 @@ def handshake(path: str, *lines: str) -> bytes:
     ("offered", "chosen"), [(["chat.v1"], "chat.v1"), (["other", "chat.v1", "chat.v2"], "chat.v2"), (["other"], None)]
 )
 def test_the_app_chooses_the_subprotocol(up: Up, offered: list[str], chosen: str | None) -> None:
-    with open_(up, "run URL", "/echo", subprotocols=[Subprotocol(each) for each in offered]) as websocket:
+    with open_(up, "run URL", "/echo", subprotocols=[Subprotocol(protocol) for protocol in offered]) as websocket:
         assert websocket.subprotocol == chosen
 
 

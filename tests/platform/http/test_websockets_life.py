@@ -96,7 +96,7 @@ def test_two_replicas_serve_two_websockets_and_the_third_waits(up: Up) -> None:
             third.append(json.loads(websocket.recv(timeout=30))["pid"])
 
     with open_(up, "/seen") as first, open_(up, "/seen") as second:
-        pids = {json.loads(each.recv(timeout=30))["pid"] for each in (first, second)}
+        pids = {json.loads(websocket.recv(timeout=30))["pid"] for websocket in (first, second)}
         assert len(pids) == 2
         opening = threading.Thread(target=open_third)
         opening.start()
@@ -133,7 +133,7 @@ def test_an_app_may_take_several_at_once(up: Up) -> None:
     deploy(up)  # replicas keep the concurrency that they were started with
     with open_(up, "/seen") as first, open_(up, "/seen") as second, open_(up, "/seen") as third:
         opened = (first, second, third)
-        assert len({json.loads(each.recv(timeout=30))["pid"] for each in opened}) == 1
+        assert len({json.loads(websocket.recv(timeout=30))["pid"] for websocket in opened}) == 1
 
 
 def test_a_caller_that_leaves_while_it_waits_is_out_of_the_queue(up: Up) -> None:
@@ -186,7 +186,7 @@ def test_a_silent_websocket_ends_after_the_inference_timeout(up: Up) -> None:
     assert code == 1001
     assert str(reason).startswith("no message passed for 5 s: send one from time to time")
     assert over(up.data, "/quiet")["status"] == 504
-    until(lambda: [each["code"] for each in ends(up, "/quiet")] == [1001])
+    until(lambda: [end["code"] for end in ends(up, "/quiet")] == [1001])
 
 
 def test_an_app_that_leaves_the_handshake_unanswered_is_given_up(up: Up) -> None:

@@ -156,5 +156,5 @@ def test_a_syntax_error_and_lines_without_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "package"), [("PIL.Image", "pillow"), ("sentence_transformers", "sentence-transformers"), ("a", "a")]
 )
-def test_the_package_of_a_module(module: str, package: str) -> None:
+def test_missing_module_is_mapped_to_its_package(module: str, package: str) -> None:
     assert python_package(module) == package

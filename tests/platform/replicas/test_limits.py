@@ -21,18 +21,18 @@ SERVER = "import http.server; http.server.HTTPServer(('', 8000), http.server.Sim
 OWN_SERVER = "[app]\ncommand = \"sh -c 'exec python3 app.py'\"\n"
 BOMB = """
 import os, signal
-made = []
+pids = []
 try:
-    while len(made) < 400:
+    while len(pids) < 400:
         pid = os.fork()
         if pid == 0:
             signal.pause()
-        made.append(pid)
+        pids.append(pid)
 except BlockingIOError:
     pass
-for pid in made:
+for pid in pids:
     os.kill(pid, 9)
-print(len(made))
+print(len(pids))
 """
 
 

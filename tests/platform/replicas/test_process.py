@@ -162,7 +162,7 @@ def test_weights_are_linked_and_what_is_removed_stays_removed(bench: Bench) -> N
     assert os.readlink(places[1] / "l") == "w"
 
 
-def test_dockerignore_and_chmod(bench: Bench) -> None:
+def test_copy_honours_dockerignore_and_chmod(bench: Bench) -> None:
     bench.write(secret_txt="no", data__kept_txt="yes")
     (bench.source / ".dockerignore").write_text("secret.txt\n")
     launch = bench.build("FROM python:3\nWORKDIR /app\nCOPY --chmod=700 . .\nCMD python3 app.py\n")
@@ -359,7 +359,7 @@ def never(name: str) -> str | None:
         ("install --owner=u -d /a", 'install  -d "$BANANASTAND_ROOT"/a', []),
     ],
 )  # fmt: skip
-def test_a_run_line_is_read(text: str, line: str, pip: list[Any]) -> None:
+def test_run_line_is_split_into_shell_and_pip_commands(text: str, line: str, pip: list[Any]) -> None:
     read = analyse_run(1, text, never)
 
     assert read.pip == pip

@@ -60,7 +60,7 @@ def test_what_a_replica_changes_stays_as_built_for_the_next(change: str, root: P
     assert (root / "app" / "weights.txt").read_text() == "as built"
 
 
-def test_what_a_replica_wrote_goes_with_it(root: Path) -> None:
+def test_files_of_a_replica_are_deleted_with_its_layer(root: Path) -> None:
     _, layer = run(root, "one", "open('big.bin', 'w').write('x')")
     remove_layer(layer)
 

@@ -206,7 +206,7 @@ def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
     program, log = tmp_path / engine, tmp_path / "arguments"
     program.write_text(
         f'#!/bin/sh\necho "$@" >> {log}\ncase "$1 $2" in *"--publish"*|run*)\n'
-        f'for each in "$@"; do case "$each" in 127.0.0.1:*) PORT=$(echo "$each" | cut -d: -f2);; esac; done\n'
+        f'for word in "$@"; do case "$word" in 127.0.0.1:*) PORT=$(echo "$word" | cut -d: -f2);; esac; done\n'
         f'export PORT; exec {sys.executable} -S {APP};;\nesac\n'
     )  # fmt: skip
     program.chmod(0o755)

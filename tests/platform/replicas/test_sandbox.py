@@ -30,8 +30,8 @@ def root(tmp_path: Path) -> Path:
 
 def run(root: Path, *command: str, workdir: str = "/app", **options: Any) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **options.pop("environment", {})}
-    made = sandbox_command(command, root=str(root), workdir=workdir, environment=environment, **options)
-    return subprocess.run(made.command, cwd="/", env=made.environment, capture_output=True, text=True, timeout=60)
+    sandbox = sandbox_command(command, root=str(root), workdir=workdir, environment=environment, **options)
+    return subprocess.run(sandbox.command, cwd="/", env=sandbox.environment, capture_output=True, text=True, timeout=60)
 
 
 def python(root: Path, code: str, **options: Any) -> str:
@@ -44,9 +44,9 @@ def test_an_app_finds_its_files_where_the_image_had_them(root: Path) -> None:
     (root / "weights.txt").write_text("w")
     (root / "app" / "app.py").touch()
 
-    told = python(root, "import os; print(os.getcwd(), open('/weights.txt').read(), os.listdir('/app'))")
+    output = python(root, "import os; print(os.getcwd(), open('/weights.txt').read(), os.listdir('/app'))")
 
-    assert told == "/app w ['app.py']"
+    assert output == "/app w ['app.py']"
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def test_home_is_the_images_and_the_users_own_is_not_seen(root: Path) -> None:
 
 
 def test_paths_of_the_tree_in_variables_are_the_images(root: Path) -> None:
-    made = sandbox_command(
+    sandbox = sandbox_command(
         ("python3", f"{root}/app/x.py"), root=str(root), workdir=f"{root}/app",
         environment={"HF_HOME": f"{root}/opt/hf", "PATH": f"{root}/app/bin:/usr/bin", "URL": "http://a/b",
                      "ROOTED": str(root)},
     )  # fmt: skip
 
-    assert made.environment["HF_HOME"] == "/opt/hf"
-    assert made.environment["PATH"] == "/app/bin:/usr/bin"
-    assert made.environment["URL"] == "http://a/b"
-    assert made.environment["ROOTED"] == "/"
-    assert made.workdir == "/app"
-    assert made.command[-2:] == ("python3", "/app/x.py")
+    assert sandbox.environment["HF_HOME"] == "/opt/hf"
+    assert sandbox.environment["PATH"] == "/app/bin:/usr/bin"
+    assert sandbox.environment["URL"] == "http://a/b"
+    assert sandbox.environment["ROOTED"] == "/"
+    assert sandbox.workdir == "/app"
+    assert sandbox.command[-2:] == ("python3", "/app/x.py")
 
 
 def test_the_machines_programs_libraries_and_network_are_there(root: Path) -> None:
@@ -138,8 +138,8 @@ def test_folders_of_the_machine_that_are_named_are_there(root: Path, tmp_path: P
 def test_file_descriptors_and_the_exit_status_come_through(root: Path) -> None:
     reader, writer = os.pipe()
     code = f"import os; os.write({writer}, b'hello'); raise SystemExit(9)"
-    made = sandbox_command((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
-    done = subprocess.run(made.command, env=made.environment, pass_fds=(writer,), timeout=60, check=False)
+    sandbox = sandbox_command((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
+    done = subprocess.run(sandbox.command, env=sandbox.environment, pass_fds=(writer,), timeout=60, check=False)
     os.close(writer)
 
     assert os.read(reader, 10) == b"hello"
@@ -153,9 +153,9 @@ def test_a_sigterm_to_the_group_lets_the_app_drain(root: Path) -> None:
         "def drain(*_): time.sleep(0.5); print('drained', flush=True); sys.exit(3)\n"
         "signal.signal(signal.SIGTERM, drain); print('ready', flush=True); time.sleep(60)\n"
     )
-    made = sandbox_command((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
+    sandbox = sandbox_command((sys.executable, "-c", code), root=str(root), workdir="/", environment=dict(os.environ))
     with subprocess.Popen(
-        made.command, env=made.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        sandbox.command, env=sandbox.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as app:
         assert app.stdout is not None
         assert app.stdout.readline() == "ready\n"
@@ -165,8 +165,8 @@ def test_a_sigterm_to_the_group_lets_the_app_drain(root: Path) -> None:
 
 
 def test_an_app_without_a_handler_ends_at_sigterm(root: Path) -> None:
-    made = sandbox_command(("sleep", "60"), root=str(root), workdir="/", environment=dict(os.environ))
-    with subprocess.Popen(made.command, env=made.environment, start_new_session=True) as app:
+    sandbox = sandbox_command(("sleep", "60"), root=str(root), workdir="/", environment=dict(os.environ))
+    with subprocess.Popen(sandbox.command, env=sandbox.environment, start_new_session=True) as app:
         time.sleep(0.3)
         os.killpg(app.pid, signal.SIGTERM)
         assert app.wait(30) in (143, -15)

@@ -56,7 +56,9 @@ def start(text: str) -> ImageCommand | None:
         ("CMD node server.js", ("node", "server.js"), "", {}),
     ],
 )  # fmt: skip
-def test_what_an_image_would_start(text: str, words: tuple[str, ...], folder: str, environment: dict[str, str]) -> None:
+def test_start_command_is_read_from_the_dockerfile(
+    text: str, words: tuple[str, ...], folder: str, environment: dict[str, str]
+) -> None:
     found = start(text)
 
     assert found is not None

@@ -45,10 +45,10 @@ def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_succeed(
             outcome = await end(bad)
             assert outcome.error is not None
             assert outcome.error.startswith("the call was given up after 3 attempts: the replica ended with status 7")
-            assert [(await end(each)).error for each in good] == [None] * 3
+            assert [(await end(pending)).error for pending in good] == [None] * 3
             assert begun(executed, bad) == 4, "once beside others, and three times alone"
-            assert all(begun(executed, each) <= 2 for each in good)
-            assert [each.call.attempts for each in good] == [1] * 3
+            assert all(begun(executed, pending) <= 2 for pending in good)
+            assert [pending.call.attempts for pending in good] == [1] * 3
 
     asyncio.run(scenario())
 
@@ -65,14 +65,14 @@ def test_a_call_that_is_tried_alone_has_no_other_beside_it(tmp_path: Path) -> No
             await until(lambda: first.alone and second.alone)
             late = [await platform.submit(project, "/sleep", b'{"seconds": 0.1}') for _ in range(4)]
             at_once = 0
-            while not all(each.done.done() for each in (first, second, *late)):
+            while not all(pending.done.done() for pending in (first, second, *late)):
                 at_work = list(platform.dispatcher.queue(project.id).running.values())
-                if any(each.alone for each in at_work):
+                if any(execution.alone for execution in at_work):
                     assert len(at_work) == 1
                 at_once = max(at_once, len(at_work))
                 await asyncio.sleep(0.01)
             assert at_once > 1, "the others go on side by side"
-            assert [(await end(each)).error for each in (first, second, *late)] == [None] * 6
+            assert [(await end(pending)).error for pending in (first, second, *late)] == [None] * 6
 
     asyncio.run(scenario())
 

@@ -43,7 +43,7 @@ def test_half_of_a_character_is_refused_and_leaves_nothing(up: Up, method: str, 
     answer = up.http.request(method, path, content=(body % HALF).encode())
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid"), answer.text
-    assert [each["name"] for each in up.http.get("/stand/v1/projects").json()["projects"]] == ["known"]
+    assert [project["name"] for project in up.http.get("/stand/v1/projects").json()["projects"]] == ["known"]
 
 
 @pytest.mark.parametrize("field", ["modelKey", "source"])
@@ -56,7 +56,7 @@ def test_half_of_a_character_is_refused_by_lowcodeapi_too(up: Up, field: str) ->
     )  # fmt: skip
 
     assert answer.status_code == 400, answer.text
-    assert [each["name"] for each in up.http.get("/stand/v1/projects").json()["projects"]] in ([], ["known"])
+    assert [project["name"] for project in up.http.get("/stand/v1/projects").json()["projects"]] in ([], ["known"])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_method_that_does_not_fit_is_told_those_that_do(up: Up, method: str, p
         assert (answer.status_code, answer.headers["allow"]) == (405, allow)
 
 
-def test_git_says_which_method_fits(up: Up) -> None:
+def test_git_address_with_a_wrong_method_names_the_allowed_one(up: Up) -> None:
     answer = up.http.post("/git/app.git/info/refs", auth=("any", up.key))
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")

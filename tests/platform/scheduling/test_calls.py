@@ -87,16 +87,16 @@ def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
             project = await deployed(platform, max_replicas=1)
             pending_calls = [await platform.submit(project, "/sleep", b'{"seconds": 0.3}') for _ in range(3)]
             await until(lambda: platform.dispatcher.queue(project.id).running)
-            return [each.call.id for each in pending_calls]
+            return [pending.call.id for pending in pending_calls]
 
     async def after(names: list[str]) -> list[object]:
         async with running(tmp_path) as platform:
             found = [await platform.dispatcher.find(name) for name in names]
-            return [await each.outcome(20) for each in found if each is not None]
+            return [await pending.outcome(20) for pending in found if pending is not None]
 
     outcomes = asyncio.run(after(asyncio.run(before())))
 
-    assert [json.loads(each.body)["got"] for each in outcomes] == [{"seconds": 0.3}] * 3  # type: ignore[attr-defined]
+    assert [json.loads(outcome.body)["got"] for outcome in outcomes] == [{"seconds": 0.3}] * 3  # type: ignore[attr-defined]
 
 
 def test_a_call_that_is_called_off_ends_whether_it_waits_or_runs(tmp_path: Path) -> None:
@@ -244,8 +244,12 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_ca
             project = await deployed(platform)
             pending = await platform.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
             await until(lambda: platform.dispatcher.queue(project.id).running)
-            pages = await platform.store.write(lambda each: each.exec_driver_sql("PRAGMA page_count").scalar_one())
-            await platform.store.write(lambda each: each.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
+            pages = await platform.store.write(
+                lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            )
+            await platform.store.write(
+                lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            )
             with pytest.raises(StoreFull, match="the disk is full"):
                 await platform.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
             assert await pending.outcome(10) is None
@@ -254,7 +258,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_ca
                 f"the end of the call {pending.call.id} cannot be stored yet, ask for it"
             )
             assert "the disk is full" in pending.release_reason
-            await platform.store.write(lambda each: each.exec_driver_sql("PRAGMA max_page_count = 1000000"))
+            await platform.store.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1000000"))
             await until(lambda: pending.done.done())
             outcome = await pending.outcome(10)
             assert outcome is not None

@@ -55,10 +55,10 @@ def test_large_bodies_reach_a_potassium_app_whole_and_beside_each_other(up: Up) 
         answers[number] = post(APP, json={"text": texts[number]}).json()["got"]["text"]
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     assert answers == texts
 
@@ -92,15 +92,15 @@ def full(up: Up) -> Iterator[Up]:
     """One call runs, and as many wait as may."""
     up.http.patch("/stand/v1/projects/full", json={"max_replicas": 1}).raise_for_status()
     callers = [threading.Thread(target=post, args=(FULL,), kwargs={"json": {"seconds": 4}}) for _ in range(4)]
-    for each in callers:
-        each.start()
+    for caller in callers:
+        caller.start()
     limit = time.monotonic() + 30
     while up.http.get("/stand/v1/status").json()["queued"] < 3:
         assert time.monotonic() < limit, up.log
         time.sleep(0.02)
     yield up
-    for each in callers:
-        each.join()
+    for caller in callers:
+        caller.join()
 
 
 def test_a_full_queue_is_said_in_each_apis_own_words(full: Up) -> None:
@@ -188,7 +188,7 @@ def test_a_request_id_with_another_body_is_a_conflict_in_the_platforms_own_api(u
     assert "'a' belongs to another call" in other.json()["error"]["message"]
     assert large[0].headers["x-banana-call-id"] == large[1].headers["x-banana-call-id"]
     assert large[2].status_code == 409
-    assert [each.status_code for each in front] == [200, 200], "a front has no keys that ids could belong to"
+    assert [response.status_code for response in front] == [200, 200], "a front has no keys that ids could belong to"
 
 
 def test_two_calls_at_once_under_one_id_are_one_call_and_a_conflict(up: Up) -> None:
@@ -201,10 +201,10 @@ def test_two_calls_at_once_under_one_id_are_one_call_and_a_conflict(up: Up) -> N
         answers.append(answer.status_code)
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(6)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     assert sorted(answers) == [200, 409, 409, 409, 409, 409]
 

@@ -107,7 +107,7 @@ def test_absolute_paths_lead_into_the_build_when_it_is_built_and_when_it_runs(sa
             "os.makedirs('/root/.cache/torch/hub')\n"
             "open(os.path.expanduser('~/.cache/torch/hub/m.pt'), 'w').write('m')\n"
             "open(os.environ['HF_HOME'] + '/h', 'w').write('h')\n",
-            "app.py": "import os; print(os.getcwd(), *[open(each).read() for each in ('/weights.txt', "
+            "app.py": "import os; print(os.getcwd(), *[open(name).read() for name in ('/weights.txt', "
             "'/root/.cache/torch/hub/m.pt', os.environ['HF_HOME'] + '/h', '/app/x.txt')], os.environ['HF_HOME'])",
             "x.txt": "x",
         }
@@ -183,8 +183,8 @@ def test_pip_between_two_commands_sees_what_the_first_made_and_is_there_for_the_
     assert bench.ran(launch).split()[0] == "1.0"
 
 
-@pytest.mark.parametrize(("value", "there"), [("1", True), ("0", False)])
-def test_pip_inside_an_if_depends_on_its_condition(value: str, there: bool, bench: Bench) -> None:
+@pytest.mark.parametrize(("value", "installed"), [("1", True), ("0", False)])
+def test_pip_inside_an_if_depends_on_its_condition(value: str, installed: bool, bench: Bench) -> None:
     wheel(bench.wheels, "fruitbowl", "1.0")
     bench.write({"app.py": "import importlib.util; print(importlib.util.find_spec('fruitbowl') is not None)"})
     launch = bench.build(
@@ -192,7 +192,7 @@ def test_pip_inside_an_if_depends_on_its_condition(value: str, there: bool, benc
         'RUN if [ "$EXTRA" = "1" ] ; then pip install fruitbowl ; fi\nCOPY . .\nCMD python3 app.py\n'
     )
 
-    assert bench.ran(launch) == str(there)
+    assert bench.ran(launch) == str(installed)
 
 
 @pytest.mark.needs("git")
@@ -227,7 +227,7 @@ def test_a_cloned_package_is_installed_as_editable(bench: Bench, site: tuple[Pat
 def test_weights_come_by_add_wget_and_curl(bench: Bench, site: tuple[Path, str]) -> None:
     folder, address = site
     (folder / "m.pt").write_text("m")
-    bench.write({"app.py": "print(*[open(each).read() for each in ('m.pt', 'w/m.pt', 'c.pt', 'b/m.pt')])"})
+    bench.write({"app.py": "print(*[open(name).read() for name in ('m.pt', 'w/m.pt', 'c.pt', 'b/m.pt')])"})
     text = (
         f"FROM python:3\nWORKDIR /app\nADD {address}/m.pt .\nRUN wget -q {address}/m.pt -P w\n"
         f"RUN curl -s '{address}/m.pt?x=1&y=2' > /app/c.pt\nADD {address}/m.pt b/\nCOPY . .\nCMD python3 app.py\n"
@@ -239,7 +239,7 @@ def test_weights_come_by_add_wget_and_curl(bench: Bench, site: tuple[Path, str])
         bench.build(f"FROM python:3\nADD {address}/n.pt /\nCMD x\n")
 
 
-def test_here_documents(bench: Bench) -> None:
+def test_here_documents_work_in_run_and_copy(bench: Bench) -> None:
     bench.write({"app.py": "print(open('a').read(), open('b').read(), open('c').read())"})
     launch = bench.build(
         "FROM python:3\nENV WHO=you\nWORKDIR /app\nRUN <<EOF\nmkdir -p x\necho one > a\nEOF\n"
@@ -342,7 +342,7 @@ def test_a_wheel_that_was_fetched_is_installed_by_its_pattern(bench: Bench) -> N
                               "uv.lock": '[[package]]\nname = "fruitbowl"\nversion = "1.0"\n'}),
     ],
 )  # fmt: skip
-def test_projects_of_other_installers(program: str, files: dict[str, str], bench: Bench) -> None:
+def test_projects_of_poetry_pipenv_and_uv_are_installed(program: str, files: dict[str, str], bench: Bench) -> None:
     wheel(bench.wheels, "fruitbowl", "1.0")
     wheel(bench.wheels, "fruitbowl", "2.0")
     bench.write({**files, "app.py": "import fruitbowl; print(fruitbowl.version)"})

@@ -120,8 +120,8 @@ def test_bananastand_serve_is_asked_again_when_it_says_that_no_handler_ran(tmp_p
         async with running(tmp_path) as platform:
             project = await deployed(platform, source="serves", concurrency=2, max_replicas=1)
             calls = [await platform.submit(project, "/sleep", b'{"seconds": 0.5}') for _ in range(2)]
-            await until(lambda: any(each.inflight == 2 for each in platform.pool.of_project(project.id)))
-            outcomes = [await each.outcome(30) for each in calls]
-            assert [each and each.status for each in outcomes] == [200, 200]
+            await until(lambda: any(replica.inflight == 2 for replica in platform.pool.of_project(project.id)))
+            outcomes = [await call.outcome(30) for call in calls]
+            assert [outcome and outcome.status for outcome in outcomes] == [200, 200]
 
     asyncio.run(scenario())

@@ -71,7 +71,7 @@ def test_a_database_that_has_lost_its_writes_is_refused_and_no_body_is_swept(los
     assert check(first, start(first, f"out = {LARGE!r}")) == LARGE
     first.command("backup", str(file))
     first.kill()
-    bodies = sorted(each.name for each in (data / "bodies").iterdir())
+    bodies = sorted(file.name for file in (data / "bodies").iterdir())
     assert bodies
     if loss == "database":
         (data / "stand.sqlite").unlink()
@@ -86,7 +86,7 @@ def test_a_database_that_has_lost_its_writes_is_refused_and_no_body_is_swept(los
 
     with pytest.raises(AssertionError, match="Nothing is changed. Restore a backup: bananastand restore FILE --data"):
         RealPlatform(data)
-    assert sorted(each.name for each in (data / "bodies").iterdir()) == bodies
+    assert sorted(file.name for file in (data / "bodies").iterdir()) == bodies
     assert "what was left is in" in first.command("restore", str(file))
     with platform(data) as again:
         assert again.run("app", "out = 2") == 2

@@ -116,7 +116,7 @@ def test_a_write_that_fails_leaves_those_beside_it(store: Store) -> None:
         assert connection.execute(text("SELECT count(*) FROM notes")).scalar() == 2
 
 
-def test_what_a_caller_is_told_is_on_the_disk(store: Store) -> None:
+def test_every_write_is_fully_synchronous(store: Store) -> None:
     """As SQLite says itself: 2 is FULL."""
     seen = asyncio.run(store.write(lambda connection: connection.execute(text("PRAGMA synchronous")).scalar()))
     with store.transaction() as connection:

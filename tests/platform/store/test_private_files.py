@@ -26,10 +26,10 @@ def open_to_others(folder: Path) -> list[str]:
     """The files and folders that group or others may read, write or enter."""
     found = list[str]()
     for place, folders, names in os.walk(folder):
-        for each in (Path(place), *(Path(place, name) for name in (*folders, *names))):
-            about = each.lstat()
+        for path in (Path(place), *(Path(place, name) for name in (*folders, *names))):
+            about = path.lstat()
             if not stat.S_ISLNK(about.st_mode) and about.st_mode & 0o077:
-                found.append(f"{oct(stat.S_IMODE(about.st_mode))} {each.relative_to(folder)}")
+                found.append(f"{oct(stat.S_IMODE(about.st_mode))} {path.relative_to(folder)}")
     return sorted(set(found))
 
 
@@ -83,8 +83,8 @@ def test_the_copy_before_an_upgrade_and_files_of_an_earlier_version_are_closed_t
     connection.close()
     older = path.with_name("stand.sqlite.version-0")
     older.write_bytes(b"")
-    for each in (path, older):
-        each.chmod(0o644)
+    for file in (path, older):
+        file.chmod(0o644)
     before = os.umask(0o022)
     try:
         Store(path).close()
@@ -96,18 +96,18 @@ def test_the_copy_before_an_upgrade_and_files_of_an_earlier_version_are_closed_t
 
 
 def test_a_file_is_private_whatever_the_umask_is_and_one_that_was_open_is_closed(tmp_path: Path) -> None:
-    there = tmp_path / "there"
-    there.write_text("old")
-    there.chmod(0o664)
+    existing = tmp_path / "there"
+    existing.write_text("old")
+    existing.chmod(0o664)
     before = os.umask(0)
     try:
-        for path in (there, tmp_path / "new"):
+        for path in (existing, tmp_path / "new"):
             with open(path, "w", opener=open_private) as file:
                 file.write("secret")
     finally:
         os.umask(before)
 
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (there, tmp_path / "new")] == [0o600, 0o600]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (existing, tmp_path / "new")] == [0o600, 0o600]
 
 
 def test_a_link_out_of_a_folder_is_not_followed_when_the_folder_is_closed(tmp_path: Path) -> None:

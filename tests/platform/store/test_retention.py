@@ -49,19 +49,19 @@ def test_a_dry_run_names_what_a_prune_removes_and_removes_nothing(up: Up) -> Non
     failed = up.deploy("one", "fails")
     assert failed["state"] == "failed"
     live = up.deploy("one")
-    files = [fill(up.data / "builds" / each["id"] / "stage0") for each in (failed, live)]
+    files = [fill(up.data / "builds" / deployed["id"] / "stage0") for deployed in (failed, live)]
 
     dry = command(up, "prune", "--dry-run")
     assert "failed build's files" in dry
     assert f"builds/{failed['id']}" in dry
     assert live["id"] not in dry
     assert "would be given back" in dry
-    assert all(each.exists() for each in files)
+    assert all(file.exists() for file in files)
 
     done = json.loads(command(up, "prune", "--json"))
-    assert [each["path"] for each in done["removed"]] == [f"builds/{failed['id']}"]
+    assert [item["path"] for item in done["removed"]] == [f"builds/{failed['id']}"]
     assert done["bytes"] >= 300_000
-    assert [each.exists() for each in files] == [False, True]
+    assert [file.exists() for file in files] == [False, True]
     assert up.http.get(f"/stand/v1/builds/{failed['id']}/log").text.count("builds fails") == 1, "its log stays"
     assert up.http.post("/stand/v1/projects/one/call/", json={}).status_code == 200
 
@@ -75,7 +75,7 @@ def test_df_says_what_each_part_takes_and_what_could_be_given_back(up: Up) -> No
 
     assert "versions: sources and file trees" in output
     assert "cache: Python environments" in output
-    sizes = {each["name"]: each["bytes"] for each in disk["parts"]}
+    sizes = {part["name"]: part["bytes"] for part in disk["parts"]}
     assert sizes["builds"] >= 3 * 2**20
     assert disk["total"] == sum(sizes.values())
     assert abs(disk["total"] - size_of(up.data)) < 2**20
@@ -114,7 +114,7 @@ def known(*builds: Build, live: str = "", calls: tuple[str, ...] = (), idle: boo
 
 
 def names(items: list[Expendable], data: Path) -> dict[str, str]:
-    return {str(each.path.relative_to(data)): each.kind for each in items}
+    return {str(item.path.relative_to(data)): item.kind for item in items}
 
 
 def aged(path: Path, days: float) -> Path:
@@ -152,8 +152,8 @@ def test_what_has_no_row_goes_once_it_is_older_than_what_may_get_one(tmp_path: P
 
 def test_failed_builds_are_kept_by_count_and_age_and_their_files_for_an_hour(tmp_path: Path) -> None:
     builds = [build(f"f{number}", "failed", days=number) for number in range(6)]
-    for each in builds:
-        fill(tmp_path / "builds" / each.id)
+    for failed in builds:
+        fill(tmp_path / "builds" / failed.id)
     settings = Settings(tmp_path, failed_kept=4, failed_age=3.5 * DAY)
 
     found = names(expendable(tmp_path, known(*builds), settings), tmp_path)
@@ -169,10 +169,10 @@ def test_caches_are_left_alone_while_a_build_is_at_work_and_where_a_version_uses
     used, unused, recent = (fill(cache / "environments" / name) for name in ("used", "unused", "recent"))
     (tmp_path / "builds" / "b").mkdir(parents=True)
     (used / ".bananastand").write_text(f"{tmp_path}/builds/b\n")
-    for each in (unused, recent):
-        (each / ".bananastand").write_text(f"{tmp_path}/builds/gone\n")
-    for each in (used, unused):
-        aged(each / ".bananastand", 40)
+    for folder in (unused, recent):
+        (folder / ".bananastand").write_text(f"{tmp_path}/builds/gone\n")
+    for folder in (used, unused):
+        aged(folder / ".bananastand", 40)
     layer = fill(cache / "layers" / "old")
     (layer / "layer.json").write_text("{}")
     aged(layer / "layer.json", 40)
@@ -187,10 +187,10 @@ def test_caches_are_left_alone_while_a_build_is_at_work_and_where_a_version_uses
 
 def test_beyond_its_budget_a_directory_gives_up_caches_then_old_versions_and_never_what_is_live(tmp_path: Path) -> None:
     builds = (build("live", "live"), build("newer", "live"), build("older", "live"))
-    for each in builds:
-        fill(tmp_path / "builds" / each.id, 2**20)
+    for version in builds:
+        fill(tmp_path / "builds" / version.id, 2**20)
     fill(tmp_path / "cache" / "packages", 2**20)
-    taken = sum(each.size for each in parts_of(tmp_path)[0])
+    taken = sum(part.size for part in parts_of(tmp_path)[0])
     rows = known(*builds, live="live")
 
     def at(budget: int | None) -> list[str]:

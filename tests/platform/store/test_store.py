@@ -165,7 +165,7 @@ def test_a_key_is_stored_as_a_digest_and_opens_in_both_forms_until_it_is_revoked
     assert keys.find("11111111-1111-1111-1111-111111111111") is None
     keys.revoke(key.id)
     assert keys.find(secret) is None
-    assert [each.revoked is not None for each in keys.list()] == [True]
+    assert [key.revoked is not None for key in keys.list()] == [True]
     with pytest.raises(NotFound):
         keys.revoke(key.id)
     with pytest.raises(Refused):
@@ -187,7 +187,7 @@ def test_a_project_is_found_by_name_id_and_model_key_also_after_a_restart(store:
     store.close()
     projects = Projects(Store(store.path))
 
-    assert [projects.find(each) for each in ("my-app", project.id, project.model_key)] == [project] * 3
+    assert [projects.find(name) for name in ("my-app", project.id, project.model_key)] == [project] * 3
     assert (project.min_replicas, project.max_replicas, project.inference_timeout, project.idle_timeout) == (
         0,
         2,
@@ -217,11 +217,11 @@ def test_a_wrong_setting_is_named(store: Store) -> None:
             projects.change(project, changes)
 
 
-def test_a_build_goes_its_way_and_no_other(store: Store) -> None:
+def test_build_moves_only_through_its_states_in_order(store: Store) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     seen = list[str]()
-    builds.on_change.append(lambda each: seen.append(each.state))
+    builds.on_change.append(lambda changed: seen.append(changed.state))
 
     with pytest.raises(Conflict, match="the build is queued and cannot become live"):
         builds.move(build, "live")
@@ -236,7 +236,7 @@ def test_a_build_goes_its_way_and_no_other(store: Store) -> None:
         builds.get("nothing")
 
 
-def test_a_deployment_is_the_launch_it_was_made_of(store: Store) -> None:
+def test_deployment_stores_its_launch_and_secrets(store: Store) -> None:
     builds, project = Builds(store), Projects(store).create("app")
     build = builds.create(project, ".", secrets={"TOKEN": "secret"})
     launch = Launch("process", ("python", "app.py"), "/srv", {"A": "b"}, python="/usr/bin/python3", port=8000)

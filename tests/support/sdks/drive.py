@@ -8,8 +8,8 @@ import json
 import sys
 import time
 
-asked = json.load(sys.stdin)
-VERSION, KEY, APPS = tuple(map(int, asked["version"].split("."))), asked["key"], asked["apps"]
+request = json.load(sys.stdin)
+VERSION, KEY, APPS = tuple(map(int, request["version"].split("."))), request["key"], request["apps"]
 INPUTS = {"prompt": "a ripe banana", "größe": 2, "nested": {"list": [1, None, True]}}
 
 if VERSION < (0, 0, 2):
@@ -34,26 +34,26 @@ def run(app: str, route: str = "/") -> object:
 def background() -> object:
     """A background handler and what it did, or where there were none a call that is started and checked."""
     if VERSION >= (5, 0, 0):
-        began = client("potassium").call("/background", {"name": asked["version"]})[0]
+        began = client("potassium").call("/background", {"name": request["version"]})[0]
         until = time.monotonic() + 60
-        while asked["version"] not in (seen := client("potassium").call("/seen", {})[0]["seen"]):
+        while request["version"] not in (seen := client("potassium").call("/seen", {})[0]["seen"]):
             assert time.monotonic() < until, seen
             time.sleep(0.05)
         return began
     call = banana.start(KEY, APPS["potassium"]["model_key"], INPUTS)
     while True:
-        told = banana.check(KEY, call)
-        if told.get("data", {}).get("taskStatus") == "Done":
-            return told["data"]["taskOut"]
-        if told["message"] == "success" and "modelOutputs" in told:
-            return told["modelOutputs"][0]
+        checked = banana.check(KEY, call)
+        if checked.get("data", {}).get("taskStatus") == "Done":
+            return checked["data"]["taskOut"]
+        if checked["message"] == "success" and "modelOutputs" in checked:
+            return checked["modelOutputs"][0]
 
 
 def manage() -> object:
     api = banana.API(KEY)
     old = VERSION < (6, 3, 0)
     listed, change = (api.listProjects, api.updateProject) if old else (api.list_projects, api.update_project)
-    (project,) = [each for each in listed()[0]["results"] if each["name"] == "potassium"]
+    (project,) = [project for project in listed()[0]["results"] if project["name"] == "potassium"]
     return change(project["id"], {"idleTimeout": 31})[0]["idleTimeout"]
 
 
@@ -74,7 +74,7 @@ KINDS = {
 }
 
 answers = {}
-for kind in asked["kinds"]:
+for kind in request["kinds"]:
     try:
         answers[kind] = KINDS[kind]()
     except Exception as error:

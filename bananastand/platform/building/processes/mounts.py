@@ -22,7 +22,7 @@ class Mounts:
 
     def __init__(self, rootfs: RootFilesystem, source: Path, settings: BuildSettings) -> None:
         self._rootfs, self._source, self._settings = rootfs, source, settings
-        self._there = list[Path]()
+        self._placed = list[Path]()
         self.origins = list[str]()  # folders and files outside of the tree that are mounted
 
     def put(self, line: Instruction, workdir: str, stage: Callable[[str], RootFilesystem]) -> None:
@@ -52,7 +52,7 @@ class Mounts:
                 origin.mkdir(parents=True, exist_ok=True)
             place.symlink_to(origin)
             self.origins.append(str(origin))
-            self._there.append(place)
+            self._placed.append(place)
 
     def variables(self, line: Instruction) -> dict[str, str]:
         """Return the secrets of a RUN line as variables, as a program cannot find their file without a sandbox."""
@@ -64,8 +64,8 @@ class Mounts:
 
     def take_away(self) -> None:
         """Unmount everything."""
-        while self._there:
-            self._there.pop().unlink(missing_ok=True)
+        while self._placed:
+            self._placed.pop().unlink(missing_ok=True)
 
     def _of_source(self, path: str) -> Path:
         place = self._source / path.lstrip("/")
@@ -81,7 +81,7 @@ class Mounts:
         place.unlink(missing_ok=True)
         with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(self._settings.secrets[name])
-        self._there.append(place)
+        self._placed.append(place)
 
 
 def _mounts_of(line: Instruction) -> list[dict[str, str]]:

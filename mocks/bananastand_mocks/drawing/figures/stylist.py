@@ -189,7 +189,7 @@ def _diagram_guidance(prompt: str) -> dict[str, str]:
         + ". Arrows run straight or turn at right angles, cross as little as possible and never pass through a box.",
         "Palette": f"White ground, pale fills with a darker edge of the same hue: models {PALETTE[0]}, steps "
         f"{PALETTE[2]}, results "
-        f"{PALETTE[1]}, losses {PALETTE[3]}, data grey. At most five hues, told apart by the colour-blind and in grey.",
+        f"{PALETTE[1]}, losses {PALETTE[3]}, data grey. At most five hues, distinct to the colour-blind and in grey.",
         "Typography": "One sans-serif family; names of parts in bold, details one size smaller in grey; nothing "
         "below 7 pt at the "
         "printed size; symbols in italics as in the text.",

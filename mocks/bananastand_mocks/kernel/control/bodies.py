@@ -77,4 +77,4 @@ class NewTasks(_Body):
     polls: int = Field(0, ge=0, le=int(MAX_NUMBER))
     seconds: float = Field(0.0, ge=0, le=MAX_NUMBER)
     failures: int = Field(0, ge=0, le=int(MAX_NUMBER))
-    failure: str = "the task was told to fail"
+    failure: str = "the task was set to fail"
