@@ -254,7 +254,7 @@ def test_paths_that_the_docs_name_exist(page: Path) -> None:
 def is_made_by_the_reader(path: str) -> bool:
     """Whether a path is that of a build's output, of the virtual environment, or of a file that CONTRIBUTING types."""
     typed = re.findall(r"^# (\S+/\S+)$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
-    return path.startswith((".venv/", "dist/")) or path in typed
+    return path.startswith((".venv/", "dist/", "out/")) or path in typed
 
 
 def found(name: str) -> Iterator[Path]:
