@@ -240,15 +240,21 @@ def named_in(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_that_the_docs_name_exist(page: Path) -> None:
     """Pages on the code name nothing but paths of the repository; other pages name paths of users and routes too."""
-    folders = [ROOT, page.parent, page.parent / "bananastand_mocks"]
-    for word in named_in(page):
-        is_path = re.fullmatch(r"[\w.*-]+(/[\w.*<>-]*)+", word) and not is_made_by_the_reader(word)
-        is_file = re.fullmatch(r"\w+\.(py|yaml)", word) and page in CODE_PAGES
-        if is_file:
-            assert any(ROOT.glob(word)) or any(found(word)), f"{page.name}: no file is called {word}"
-        elif is_path and (page in CODE_PAGES or (ROOT / word.split("/")[0]).is_dir()):
-            pattern = re.sub(r"\b(NAME|PROVIDER)\b|<\w+>", "*", word).rstrip("/")
-            assert any(any(folder.glob(pattern)) for folder in folders), f"{page.name}: {word} does not exist"
+    missing = [word for word in named_in(page) if not is_there(word, page)]
+
+    assert missing == []
+
+
+def is_there(word: str, page: Path) -> bool:
+    """Whether a word of a page names something that exists, or is no path of the repository."""
+    if page in CODE_PAGES and re.fullmatch(r"\w+\.(py|yaml)", word):
+        return any(ROOT.glob(word)) or any(found(word))
+    if not re.fullmatch(r"[\w.*-]+(/[\w.*<>-]*)+", word) or is_made_by_the_reader(word):
+        return True
+    if page not in CODE_PAGES and not (ROOT / word.split("/")[0]).is_dir():
+        return True
+    pattern = re.sub(r"\b(NAME|PROVIDER)\b|<\w+>", "*", word).rstrip("/")
+    return any(any(folder.glob(pattern)) for folder in (ROOT, page.parent, page.parent / "bananastand_mocks"))
 
 
 def is_made_by_the_reader(path: str) -> bool:
@@ -264,14 +270,16 @@ def found(name: str) -> Iterator[Path]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_modules_that_the_docs_name_exist(page: Path) -> None:
-    for word in named_in(page):
-        name = re.match(r"\w+(\.\w+)+", word)
-        if name is None or name[0].split(".")[0] not in PACKAGES or name[0].endswith((".toml", ".git", ".gz")):
-            continue
-        module, _, attribute = name[0].rpartition(".")
-        if not exists(name[0]):
-            assert exists(module), f"{page.name}: there is no module {module}"
-            assert hasattr(importlib.import_module(module), attribute), f"{page.name}: {module} has no {attribute}"
+    names = [match[0] for word in named_in(page) if (match := re.match(r"\w+(\.\w+)+", word))]
+    ours = [name for name in names if name.split(".")[0] in PACKAGES and not name.endswith((".toml", ".git", ".gz"))]
+
+    assert [name for name in ours if not exists(name) and not is_attribute(name)] == []
+
+
+def is_attribute(name: str) -> bool:
+    """Whether a dotted name is that of something in a module."""
+    module, _, attribute = name.rpartition(".")
+    return exists(module) and hasattr(importlib.import_module(module), attribute)
 
 
 def exists(module: str) -> bool:
