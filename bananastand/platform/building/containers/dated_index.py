@@ -60,9 +60,12 @@ async def serve_dated_index(
 
     Args:
         settings: The day that was asked for, and that of the last commit.
-        source: Asked for its own date where the settings have none.
-        pip: What pip is configured with on this machine: its index is the one that is asked.
-        log: Called with a line that names the day. Raises BuildError for a day that is none.
+        source: Folder whose last commit gives the day where the settings have none.
+        pip: This machine's configuration of pip; requests go on to its index.
+        log: Called with a line that names the day.
+
+    Raises:
+        BuildError: The day is not a date.
     """
     as_of = await asyncio.to_thread(resolve_as_of, settings.as_of, settings.committed, source)
     log(str(as_of))

@@ -32,9 +32,19 @@ def draw(
     label_position: str = "bottom",
     label_font_size: int = 32,
 ) -> Figure:
-    """One PNG of all pictures in their order, row by row.
+    """Place all pictures in one PNG, in their order, row by row.
 
-    Raises FigureError: layout or labels that do not fit, sizes out of range, a picture that is none or too large.
+    Args:
+        images: The pictures' files, at least two.
+        layout: Rows and columns, such as "2x3", or "auto".
+        labels: A label for each picture; letters by default.
+        spacing: Space between pictures in pixels, 0 to 2000.
+        label_position: Where labels stand: "top" or "bottom".
+        label_font_size: Height of the labels' font in pixels, 1 to 400.
+
+    Raises:
+        FigureError: The layout or the labels do not fit, a size is out of range, or a file is not a picture or too
+            large.
     """
     if len(images) < 2:
         raise FigureError("source_task_ids must hold at least two tasks", "source_task_ids")

@@ -15,9 +15,10 @@ FIELD = "graph"
 
 
 def read_graph(value: dict[str, Any]) -> Graph:
-    """The boxes, arrows and frames of a JSON object; an arrow from a box to itself is left out.
+    """Read the boxes, arrows and frames of a JSON object; leave out an arrow from a box to itself.
 
-    Raises FigureError: no box, too many of anything, a label or a place that is none.
+    Raises:
+        FigureError: There is no box, there are too many boxes, arrows or frames, or a label or an end is invalid.
     """
     graph = Graph([_box(item) for item in _objects(value, "boxes", MOST_BOXES)])
     if not graph.boxes:
