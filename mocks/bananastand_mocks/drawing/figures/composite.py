@@ -37,7 +37,7 @@ def draw(
     Args:
         images: The pictures' files, at least two.
         layout: Rows and columns, such as "2x3", or "auto".
-        labels: A label for each picture; letters by default.
+        labels: A label for each picture; (a), (b), (c) by default; at most 26 without labels of your own.
         spacing: Space between pictures in pixels, 0 to 2000.
         label_position: Where labels stand: "top" or "bottom".
         label_font_size: Height of the labels' font in pixels, 1 to 400.
