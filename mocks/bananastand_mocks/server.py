@@ -48,6 +48,7 @@ class Server:
         seed: Of the default world's ids and randomness; drawn where it is None.
         virtual: Whether its clock moves only when it is advanced.
         speed: How many times faster than real time its real clock runs.
+        step: Seconds by which every call moves its clock.
         state: The file that stores the worlds; None for none.
         hosts: Names beside localhost by which the control plane may be called.
         runtime: What runs Banana.dev's models; by default they are pretended.
@@ -69,6 +70,7 @@ class Server:
         seed: int | None = None,
         virtual: bool = False,
         speed: float = 1.0,
+        step: float = 0.0,
         state: Path | None = None,
         hosts: Iterable[str] = (),
         runtime: RuntimeFactory | None = None,
@@ -79,6 +81,7 @@ class Server:
     ) -> None:
         providers = build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
+        self.worlds.default.clock.step = step
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
             self.state.restore(self.worlds)

@@ -9,6 +9,7 @@ This is the hot path: plain ASGI, without middleware and without FastAPI's routi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from types import CoroutineType
 from typing import Any
@@ -28,6 +29,7 @@ from .errors import ContractBreach
 from .http_request import HttpRequest
 from .provider import Provider
 from .recording import record
+from .stubbing import answer_with_stub
 from .world import World
 from .worlds import Worlds
 
@@ -72,19 +74,24 @@ class HttpHandler:
                         parse_body(call, objects_only=provider.objects_only)
                     self._authenticate(call, request.pinned)
                     call.faults = call.world.faults.strike(call.operation.id)
-                    if not provider.parse_first:
-                        parse_body(call, objects_only=provider.objects_only)
-                    self._run_due_events(call.world)
-                    self._count_against_limit(call)
-                    self._raise_status_fault(call)
-                    response = provider.success(call, await self._answer(call))
+                    if call.world.clock.step:
+                        await asyncio.to_thread(call.world.clock.take_step)
+                    if call.world.stubs:
+                        response = await answer_with_stub(provider.name, request, call)
+                    if response is None:
+                        if not provider.parse_first:
+                            parse_body(call, objects_only=provider.objects_only)
+                        self._run_due_events(call.world)
+                        self._count_against_limit(call)
+                        self._raise_status_fault(call)
+                        response = provider.success(call, await self._answer(call))
         except ClientDisconnected:
             return
         except ProviderError as error:
-            response = self._refuse(call, error.problem)
+            response = await answer_with_stub(provider.name, request, call) or self._refuse(call, error.problem)
         except Exception as error:
             response = self._fail(call, error)
-        response, content = self._complete(call, response)
+        response, content = self._complete(request, call, response)
         record(provider.name, request, call, response, content)
         headers = response_headers(response, content, request.headers, json_type=provider.json_type, cors=provider.cors)
         faults = call.faults if call is not None else ()
@@ -157,7 +164,7 @@ class HttpHandler:
     def _raise_status_fault(self, call: ApiCall) -> None:
         for fault in call.faults:
             if fault.kind == "status":
-                raise ProviderError("fault", fault.message, status=fault.status)
+                raise ProviderError("fault", fault.message, status=fault.status, fault=fault)
 
     async def _answer(self, call: ApiCall) -> ApiResponse:
         """Check the call against the contract and let its endpoint answer."""
@@ -197,6 +204,8 @@ class HttpHandler:
         except Exception as error:
             return self._fail(call, error)
         add_refusal_headers(response, problem)
+        if (fault := problem.details.get("fault")) is not None:
+            fault.change(response)
         return response
 
     def _fail(self, call: ApiCall | None, error: Exception) -> ApiResponse:
@@ -208,20 +217,20 @@ class HttpHandler:
             call.world.note_breach(f"{self.provider.name} {call.operation.id}: {error!r}")
         return self.provider.failure(call, Problem("server_error"))
 
-    def _complete(self, call: ApiCall | None, response: ApiResponse) -> tuple[ApiResponse, bytes]:
-        """Add the headers of the rate limit, check the response, encode it and save the world.
+    def _complete(self, request: HttpRequest, call: ApiCall | None, response: ApiResponse) -> tuple[ApiResponse, bytes]:
+        """Add the headers of the rate limit, check the response unless it is a stub's, encode it and save the world.
 
         Where one of these fails, the response is the provider's 500.
         """
         try:
-            if call is not None:
+            if call is not None and request.stub is None:
                 if call.allowance is not None:
                     response.headers = {**self.provider.limit_headers(call.allowance), **response.headers}
                 # Any operation may ask the client to retry later, even where its contract does not name that status.
                 self.check_response(call, response, provoked=bool(call.faults) or RETRY_AFTER in response.headers)
             content = encode(response)
-            if call is not None and self.worlds.keep is not None:
-                self.worlds.keep(call.world)
+            if (call is not None or request.stub is not None) and self.worlds.keep is not None:
+                self.worlds.keep((call or request).world)
         except ContractBreach:
             raise
         except Exception as error:

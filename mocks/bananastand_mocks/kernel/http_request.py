@@ -25,9 +25,23 @@ class HttpRequest:
         pinned: The world that the address names; None where it names none.
         world: The pinned world, else the default one.
         body: The bytes of the body, once they are read.
+        stub: The number of the stub that answered; None where the provider did.
+        has_met_stubs: Whether the request was compared with its world's stubs.
     """
 
-    __slots__ = ("body", "headers", "method", "origin", "path", "pinned", "query", "root", "world")
+    __slots__ = (
+        "body",
+        "has_met_stubs",
+        "headers",
+        "method",
+        "origin",
+        "path",
+        "pinned",
+        "query",
+        "root",
+        "stub",
+        "world",
+    )
 
     def __init__(self, scope: Any, default: World) -> None:
         self.method: str = scope["method"]
@@ -40,6 +54,8 @@ class HttpRequest:
         self.pinned: World | None = scope.get(PINNED)
         self.world = self.pinned or default
         self.body = b""
+        self.stub: int | None = None
+        self.has_met_stubs = False
 
     @property
     def is_preflight(self) -> bool:

@@ -17,6 +17,7 @@ from ..pages import render
 from ..provider import Provider
 from ..reference import reference_page
 from ..worlds import Worlds
+from .answers import Health, Refusal
 from .behaviour import add_behaviour_routes
 from .calls import add_call_routes
 from .context import ControlContext
@@ -24,6 +25,16 @@ from .guard import ControlGuard
 from .worlds import add_world_routes
 
 __all__ = ["control_plane"]
+
+REFUSALS: dict[int | str, str] = {
+    400: "The body is no JSON, or nested too deep.",
+    403: "The request is not this machine's own.",
+    404: "There is no world, provider or stub of that name.",
+    409: "The name is taken, or the world stays.",
+    413: "The body is too long.",
+    422: "A value is wrong; the text names its field.",
+    503: "Too much is being sent at once.",
+}
 
 
 def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Iterable[str] = ()) -> FastAPI:
@@ -39,7 +50,10 @@ def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Itera
         openapi_url="/_stand/openapi.json",
         docs_url=None,
         redoc_url=None,
+        description="Worlds, clocks, faults, rate limits, stubs, journal and coverage of the mocks, for tests.",
+        version="1",
         dependencies=[Depends(_refuse_unknown_parameters)],
+        responses={status: {"model": Refusal, "description": text} for status, text in REFUSALS.items()},
         exception_handlers={RequestValidationError: _name_wrong_fields},
     )
     app.add_middleware(ControlGuard, hosts=tuple(hosts), budget=worlds.bodies)
@@ -70,7 +84,7 @@ def _add_pages(app: FastAPI, providers: Sequence[Provider]) -> None:
                 return reference_page(served, served.mount)
         raise HTTPException(404, f"there is no provider {provider}")
 
-    @app.get("/_stand/health")
+    @app.get("/_stand/health", response_model=Health)
     async def health() -> dict[str, str]:
         """Answers when the server does."""
         return {"status": "ok"}

@@ -11,7 +11,7 @@ from ..faults import FaultKind
 from ..settings import MAX_NUMBER
 from ..worlds import Kind
 
-__all__ = ["Advance", "NewFault", "NewLimit", "NewTasks", "NewWorld", "Reset", "Verify"]
+__all__ = ["Advance", "ClockStep", "NewFault", "NewLimit", "NewTasks", "NewWorld", "Reset", "Verify"]
 
 
 class _Body(BaseModel):
@@ -26,6 +26,7 @@ class NewWorld(_Body):
     seed: int | None = None
     time: Literal["real", "virtual"] = "virtual"
     speed: float = Field(1.0, gt=0, le=FASTEST)
+    step: float = Field(0.0, ge=0, le=MAX_NUMBER)
 
 
 class Reset(_Body):
@@ -41,6 +42,12 @@ class Advance(_Body):
     advance: float = Field(ge=0, le=100 * 366 * 86400)
 
 
+class ClockStep(_Body):
+    """Seconds by which every call to a provider moves the clock from now on; 0 leaves it alone."""
+
+    step: float = Field(ge=0, le=MAX_NUMBER)
+
+
 class NewFault(_Body):
     """A fault to be set; see `Fault`."""
 
@@ -50,6 +57,8 @@ class NewFault(_Body):
     last: int | None = Field(None, ge=1)
     status: int = Field(500, ge=400, le=599)
     message: str = ""
+    headers: dict[str, str] = Field(default_factory=dict[str, str])
+    body: Any = None
     seconds: float = Field(0.0, ge=0, le=600)
     probability: float = Field(1.0, ge=0, le=1)
 
