@@ -130,19 +130,9 @@ class Server:
     @cached_property
     def _control(self) -> Any:
         """Control plane and index page; built on first use, because FastAPI is slow to add many routes."""
-        from fastapi.responses import HTMLResponse
-
         from .kernel.control import control_plane
-        from .kernel.pages import render
 
-        providers = list(self.providers.values())
-        app = control_plane(providers, self.worlds, hosts=self._hosts)
-
-        @app.get("/", include_in_schema=False, response_class=HTMLResponse)
-        async def index() -> str:
-            return render("index.html", providers=providers, credentials=self.worlds.default.credentials)
-
-        return app
+        return control_plane(list(self.providers.values()), self.worlds, hosts=self._hosts)
 
 
 def create_app(

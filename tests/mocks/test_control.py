@@ -159,7 +159,7 @@ def test_the_pages_list_providers_operations_and_routes(server: Server) -> None:
     reference = call(server, "GET", "/_stand/").content.decode()
 
     for mount in ("/lowcodeapi/bananadev", "/lowcodeapi/falai", "/banana", "/fal"):
-        assert f"<code>{mount}</code>" in index
+        assert f'<code class="line">{mount}</code>' in index
         assert call(server, "GET", f"{mount}/openapi.json").json()["openapi"] == "3.1.0"
     for provider in ("bananadev", "falai", "banana-native", "fal-native"):
         page = call(server, "GET", f"/_stand/contracts/{provider}")

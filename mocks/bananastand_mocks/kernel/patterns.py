@@ -32,22 +32,19 @@ MISSING = _Missing()  # what a request does not have
 
 
 class ValuePattern(BaseModel):
-    """What one value must be; every condition that is set must hold.
+    """What one value must be; every condition that is set must hold."""
 
-    Attributes:
-        equal_to: The value itself, of the same type.
-        contains: A part of the text, or an item of the list.
-        matches: A regular expression for all of the text. It has no look-around and no back references, so that it
-            takes linear time. A value that is no text is matched as compact JSON.
-        absent: True where there must be no value, False where any value will do.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     equal_to: JsonValue = None
+    """The value itself, of the same type."""
     contains: str | None = None
+    """A part of the text, or an item of the list."""
     matches: str | None = Field(None, max_length=LONGEST_EXPRESSION)
+    """A regular expression for all of the text, without look-around and back references, so that it takes linear time.
+    A value that is no text is matched as compact JSON."""
     absent: bool | None = None
+    """True where there must be no value, False where any value will do."""
     _expression: Any = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -103,32 +100,29 @@ JsonPattern = Annotated[ValuePattern, BeforeValidator(_literal, json_schema_inpu
 
 
 class RequestPattern(BaseModel):
-    """What a request must have; what is left out may be anything.
+    """What a request must have; what is left out may be anything."""
 
-    Attributes:
-        provider: The provider's name.
-        operation: The operationId.
-        method: The HTTP method.
-        path: The path below the provider's mount. In a literal, `{name}` stands for one part: `/v1/models/{id}`.
-        query: Query parameters by name.
-        headers: Headers by name; upper and lower case are the same.
-        body: The JSON body. An object may hold more than this; everything else must be equal.
-        body_text: The body as text.
-        body_paths: Values by JSON path (RFC 9535), such as `$.modelInputs.prompt`; one that a path finds must fit.
-            The functions `match` and `search` are left out.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     provider: str | None = None
+    """The provider's name."""
     operation: str | None = None
+    """The operationId."""
     method: str | None = Field(None, pattern=r"^[A-Za-z]{1,20}$")
+    """The HTTP method."""
     path: TextPattern | None = None
+    """The path below the provider's mount. In a literal, `{name}` stands for one part: `/v1/models/{id}`."""
     query: dict[str, TextPattern] = Field(default_factory=dict[str, ValuePattern])
+    """Query parameters by name."""
     headers: dict[str, TextPattern] = Field(default_factory=dict[str, ValuePattern])
+    """Headers by name; upper and lower case are the same."""
     body: JsonValue = None
+    """The JSON body. An object may hold more than this; everything else must be equal."""
     body_text: TextPattern | None = None
+    """The body as text."""
     body_paths: dict[str, JsonPattern] = Field(default_factory=dict[str, ValuePattern])
+    """Values by JSON path (RFC 9535), such as `$.modelInputs.prompt`; one that a path finds must fit.
+    The functions `match` and `search` are left out."""
     _paths: list[tuple[str, Any, ValuePattern]] = PrivateAttr(default_factory=list[tuple[str, Any, ValuePattern]])
 
     @model_validator(mode="after")

@@ -49,19 +49,16 @@ class IncomingRequest:
 
 
 class StubSpec(BaseModel):
-    """A stub to be set.
+    """A stub to be set."""
 
-    Attributes:
-        request: Which requests it answers.
-        responses: What it answers, one after another; the last one again and again. Without any it answers 200.
-        times: How many requests it answers; None for no end.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     request: RequestPattern = Field(default_factory=RequestPattern)
+    """Which requests it answers."""
     responses: list[StubResponse] = Field(default_factory=list[StubResponse], max_length=100)
+    """What it answers, one after another; the last one again and again. Without any it answers 200."""
     times: int | None = Field(None, ge=1)
+    """How many requests it answers; None for no end."""
 
 
 class Stub:

@@ -13,7 +13,6 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from ..pages import render
 from ..provider import Provider
 from ..reference import reference_page
 from ..worlds import Worlds
@@ -22,7 +21,10 @@ from .behaviour import add_behaviour_routes
 from .calls import add_call_routes
 from .context import ControlContext
 from .guard import ControlGuard
+from .pages import add_page_routes, html
+from .reference import control_reference
 from .worlds import add_world_routes
+from .wrong_fields import name_wrong_fields
 
 __all__ = ["control_plane"]
 
@@ -50,34 +52,31 @@ def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Itera
         openapi_url="/_stand/openapi.json",
         docs_url=None,
         redoc_url=None,
+        separate_input_output_schemas=False,
         description="Worlds, clocks, faults, rate limits, stubs, journal and coverage of the mocks, for tests.",
         version="1",
         dependencies=[Depends(_refuse_unknown_parameters)],
         responses={status: {"model": Refusal, "description": text} for status, text in REFUSALS.items()},
-        exception_handlers={RequestValidationError: _name_wrong_fields},
+        exception_handlers={RequestValidationError: _refuse_wrong_fields},
     )
     app.add_middleware(ControlGuard, hosts=tuple(hosts), budget=worlds.bodies)
     context = ControlContext(providers, worlds)
-    _add_pages(app, providers)
+    _add_reference(app, providers)
+    add_page_routes(app, context)
     add_world_routes(app, context)
     add_behaviour_routes(app, context)
     add_call_routes(app, context)
     return app
 
 
-def _add_pages(app: FastAPI, providers: Sequence[Provider]) -> None:
-    @app.get("/_stand/", response_class=HTMLResponse, include_in_schema=False)
-    @app.get("/_stand", response_class=HTMLResponse, include_in_schema=False)
-    async def reference() -> str:
-        routes = [
-            (method.upper(), path, operation.get("description", ""))
-            for path, methods in app.openapi()["paths"].items()
-            for method, operation in methods.items()
-        ]
-        return render("control_plane.html", routes=routes)
+def _add_reference(app: FastAPI, providers: Sequence[Provider]) -> None:
+    @app.get("/_stand/", include_in_schema=False)
+    @app.get("/_stand", include_in_schema=False)
+    async def reference() -> HTMLResponse:
+        return html(control_reference(app.openapi()))
 
     @app.get("/_stand/contracts/{provider}", response_class=HTMLResponse)
-    async def contract_page(provider: str) -> str:
+    async def contract_page(provider: str) -> bytes:
         """A provider's contract as a page."""
         for served in providers:
             if served.name == provider:
@@ -96,11 +95,7 @@ def _refuse_unknown_parameters(request: Request) -> None:
         raise HTTPException(422, f"no parameter {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
 
 
-async def _name_wrong_fields(request: Request, error: Exception) -> JSONResponse:
+async def _refuse_wrong_fields(request: Request, error: Exception) -> JSONResponse:
     """Answer 422 with each wrong field and why; `body` is the field where the whole body is wrong."""
     assert isinstance(error, RequestValidationError)
-    details = [
-        f"{'.'.join(str(part) for part in wrong['loc'][1:]) or wrong['loc'][0]}: {wrong['msg']}"
-        for wrong in error.errors()
-    ]
-    return JSONResponse({"detail": "; ".join(details)}, 422)
+    return JSONResponse({"detail": name_wrong_fields(error.errors(), skip=1)}, 422)
