@@ -59,7 +59,7 @@ class ValuePattern(BaseModel):
     def _shorten(self) -> Any:
         """Write a literal as itself."""
         conditions = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
-        is_literal = conditions.keys() == {"equal_to"} and not isinstance(self.equal_to, dict)
+        is_literal = conditions.keys() == {"equal_to"} and isinstance(self.equal_to, str | bool | int | float)
         return self.equal_to if is_literal else conditions
 
     def accepts(self, value: Any) -> bool:
@@ -92,10 +92,12 @@ def _text_literal(value: Any) -> Any:
     """Read a literal as the text that HTTP carries."""
     if isinstance(value, bool | int | float):
         value = dump(value).decode()
-    return _literal(value)
+    return _literal(value) if isinstance(value, str) else value
 
 
-TextPattern = Annotated[ValuePattern, BeforeValidator(_text_literal, json_schema_input_type=str | ValuePattern)]
+TextPattern = Annotated[
+    ValuePattern, BeforeValidator(_text_literal, json_schema_input_type=str | bool | float | ValuePattern)
+]
 JsonPattern = Annotated[ValuePattern, BeforeValidator(_literal, json_schema_input_type=Any)]
 
 

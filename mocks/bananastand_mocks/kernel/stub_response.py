@@ -12,6 +12,7 @@ from bananastand.contracts.json_body import dump
 from bananastand.contracts.response import JSON, ApiResponse
 
 from .custom_headers import check_headers
+from .json_integer import JsonInteger
 
 __all__ = ["LONGEST_BODY", "StubResponse"]
 
@@ -25,7 +26,7 @@ class StubResponse(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, populate_by_name=True)
 
-    status: int = Field(200, ge=200, le=599)
+    status: JsonInteger = Field(200, ge=200, le=599)
     """The HTTP status, 200 to 599."""
     headers: dict[str, str] = Field(default_factory=dict[str, str])
     """Headers of the response. `content-type` replaces that of the body."""

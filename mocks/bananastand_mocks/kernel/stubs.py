@@ -14,6 +14,7 @@ from bananastand.contracts.json_body import dump
 
 from .journal import Journal
 from .journal_entry import JournalEntry
+from .json_integer import JsonInteger
 from .mismatches import NEAREST, Mismatch, compare, explain_near_misses
 from .patterns import MISSING, RequestPattern, ValuePattern
 from .stub_response import StubResponse
@@ -57,7 +58,7 @@ class StubSpec(BaseModel):
     """Which requests it answers."""
     responses: list[StubResponse] = Field(default_factory=list[StubResponse], max_length=100)
     """What it answers, one after another; the last one again and again. Without any it answers 200."""
-    times: int | None = Field(None, ge=1)
+    times: JsonInteger | None = Field(None, ge=1)
     """How many requests it answers; None for no end."""
 
 

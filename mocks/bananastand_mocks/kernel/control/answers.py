@@ -29,7 +29,10 @@ __all__ = [
     "WorldList",
 ]
 
-ExportedWorld = Annotated[dict[str, Any], WithJsonSchema(WORLD)]
+GENERATOR = {"type": "array", "description": "The state of Python's random generator."}
+ExportedWorld = Annotated[
+    dict[str, Any], WithJsonSchema({**WORLD, "properties": {**WORLD["properties"], "random": GENERATOR}})
+]
 
 
 class _Answer(BaseModel):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.routing import Match
 
 from ..provider import Provider
 from ..reference import reference_page
@@ -57,7 +58,7 @@ def control_plane(providers: Sequence[Provider], worlds: Worlds, *, hosts: Itera
         version="1",
         dependencies=[Depends(_refuse_unknown_parameters)],
         responses={status: {"model": Refusal, "description": text} for status, text in REFUSALS.items()},
-        exception_handlers={RequestValidationError: _refuse_wrong_fields},
+        exception_handlers={RequestValidationError: _refuse_wrong_fields, 405: _refuse_method},
     )
     app.add_middleware(ControlGuard, hosts=tuple(hosts), budget=worlds.bodies)
     context = ControlContext(providers, worlds)
@@ -93,6 +94,14 @@ def _refuse_unknown_parameters(request: Request) -> None:
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     if unknown := sorted(request.query_params.keys() - known):
         raise HTTPException(422, f"no parameter {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
+
+
+async def _refuse_method(request: Request, error: Exception) -> JSONResponse:
+    """Answer 405 with the methods of all routes of the path; Starlette names those of the first one."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    methods = sorted({method for route in routes for method in route.methods})
+    detail = f"no {request.method} here; there are {', '.join(methods)}"
+    return JSONResponse({"detail": detail}, 405, {"allow": ", ".join(methods)})
 
 
 async def _refuse_wrong_fields(request: Request, error: Exception) -> JSONResponse:

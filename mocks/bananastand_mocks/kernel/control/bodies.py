@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..clock import FASTEST
 from ..faults import FaultKind
+from ..json_integer import JsonInteger
 from ..settings import MAX_NUMBER
 from ..worlds import Kind
 
@@ -23,7 +24,7 @@ class NewWorld(_Body):
 
     name: str = Field("", pattern=r"^([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63})?$")
     kind: Kind = "development"
-    seed: int | None = None
+    seed: JsonInteger | None = None
     time: Literal["real", "virtual"] = "virtual"
     speed: float = Field(1.0, gt=0, le=FASTEST)
     step: float = Field(0.0, ge=0, le=MAX_NUMBER)
@@ -33,7 +34,7 @@ class Reset(_Body):
     """How a world begins anew; what is left out stays."""
 
     kind: Kind | None = None
-    seed: int | None = None
+    seed: JsonInteger | None = None
 
 
 class Advance(_Body):
@@ -53,9 +54,9 @@ class NewFault(_Body):
 
     kind: FaultKind
     operation: str = "*"
-    first: int = Field(1, ge=1)
-    last: int | None = Field(None, ge=1)
-    status: int = Field(500, ge=400, le=599)
+    first: JsonInteger = Field(1, ge=1)
+    last: JsonInteger | None = Field(None, ge=1)
+    status: JsonInteger = Field(500, ge=400, le=599)
     message: str = ""
     headers: dict[str, str] = Field(default_factory=dict[str, str])
     body: Any = None
@@ -67,15 +68,15 @@ class Verify(_Body):
     """Calls that are expected."""
 
     expected: dict[str, Any] = Field(default_factory=dict[str, Any])
-    exactly: int | None = Field(None, ge=0)
-    at_least: int | None = Field(None, ge=0)
-    at_most: int | None = Field(None, ge=0)
+    exactly: JsonInteger | None = Field(None, ge=0)
+    at_least: JsonInteger | None = Field(None, ge=0)
+    at_most: JsonInteger | None = Field(None, ge=0)
 
 
 class NewLimit(_Body):
     """How many calls are allowed in a window of seconds."""
 
-    calls: int = Field(ge=0, le=int(MAX_NUMBER))
+    calls: JsonInteger = Field(ge=0, le=int(MAX_NUMBER))
     seconds: float = Field(gt=0, le=MAX_NUMBER)
 
 
@@ -83,7 +84,7 @@ class NewTasks(_Body):
     """How long work takes, and how many of the next tasks fail."""
 
     mode: Literal["immediately", "after_polls", "after_seconds"] = "immediately"
-    polls: int = Field(0, ge=0, le=int(MAX_NUMBER))
+    polls: JsonInteger = Field(0, ge=0, le=int(MAX_NUMBER))
     seconds: float = Field(0.0, ge=0, le=MAX_NUMBER)
-    failures: int = Field(0, ge=0, le=int(MAX_NUMBER))
+    failures: JsonInteger = Field(0, ge=0, le=int(MAX_NUMBER))
     failure: str = "the task was set to fail"
