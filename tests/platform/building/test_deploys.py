@@ -16,7 +16,7 @@ from bananastand.platform.http import serializers
 from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
 from bananastand.platform.store.builds import Build
-from stands import called, deployed, running, until
+from stands import called, deployed, outcome_of, running, until
 
 
 async def finished(stand: Platform, build: Build) -> Build:
@@ -107,9 +107,7 @@ async def test_error_messages_with_the_last_lines_hide_secrets(stand: Platform) 
     assert "hush" not in str(stand.problem(stand.projects.named("app")))
 
     project = await deployed(stand, secrets=secrets)
-    pending = await stand.submit(project, "/crash", b"{}")
-    outcome = await pending.outcome()
-    assert outcome is not None
+    outcome = await outcome_of(await stand.submit(project, "/crash", b"{}"))
     assert "a line of the app, *** | about to crash" in (outcome.error or "")
     assert "a line of the app, *** | about to crash" in str(stand.problem(project))
 
@@ -250,8 +248,7 @@ def test_a_build_starts_again_after_its_supervisor_was_killed(tmp_path: Path) ->
 
 async def test_calls_without_a_version_wait_for_the_build_or_get_404(stand: Platform) -> None:
     project = stand.projects.create("app")
-    outcome = await (await stand.submit(project, "/", b"{}")).outcome(5)
-    assert outcome is not None
+    outcome = await outcome_of(await stand.submit(project, "/", b"{}"))
     assert (outcome.status, outcome.error) == (
         404,
         "app has no live version: deploy it first: bananastand deploy FOLDER --name app",
@@ -266,8 +263,7 @@ async def test_waiting_calls_get_500_when_the_version_no_longer_starts(tmp_path:
         await until(lambda: not stand.pool.replicas)
         with stand.store.transaction() as connection:
             connection.exec_driver_sql("UPDATE deployments SET launch = replace(launch, 'replica_app.py', 'gone.py')")
-        outcome = await (await stand.submit(project, "/", b"{}")).outcome(10)
-        assert outcome is not None
+        outcome = await outcome_of(await stand.submit(project, "/", b"{}"))
         assert outcome.status == 500, "SDKs would try a 503 again for minutes"
         assert outcome.error is not None
         assert outcome.error.startswith("the app does not start: the app ended with status 2 while it started")
@@ -304,8 +300,7 @@ async def test_deleting_a_project_deletes_its_calls_replicas_builds_and_files(st
     pending = await stand.submit(project, "/sleep", b'{"seconds": 30}')
     await until(lambda: stand.dispatcher.queue(project.id).running)
     await stand.remove(project)
-    outcome = await pending.outcome(5)
-    assert outcome is not None
+    outcome = await outcome_of(pending)
     assert outcome.error == "the project was removed"
     assert (stand.projects.list(), stand.pool.replicas, stand.builds.list()) == ([], {}, [])
     assert list((tmp_path / "logs").iterdir()) == list((tmp_path / "builds").iterdir()) == []

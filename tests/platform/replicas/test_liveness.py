@@ -14,7 +14,7 @@ import pytest
 
 from bananastand.platform.platform import Platform
 from bananastand.platform.store.projects import Project
-from stands import Up, called, deployed, running, until
+from stands import Up, called, deployed, outcome_of, running, until
 
 QUICK_LIVENESS = {"liveness_interval": 0.2, "liveness_timeout": 3.0}
 KINDS = ("small", "potassium")  # a server of its own, and an app in the worker
@@ -60,8 +60,7 @@ async def test_the_call_of_a_replica_that_is_stopped_by_a_signal_is_tried_again(
         pid = await pid_of(stand, project)
         pending = await begin(stand, project, "/sleep", {"seconds": 1.5})
         os.killpg(pid, signal.SIGSTOP)
-        outcome = await pending.outcome(60)
-        assert outcome is not None
+        outcome = await outcome_of(pending)
         assert outcome.error is None
         assert pending.call.attempts == 2
 
@@ -135,9 +134,9 @@ async def test_replicas_start_and_the_platform_stops_though_the_fork_server_is_s
             lambda: not stand.pool.of_project(project.id) or stand.pool.of_project(project.id)[0].state != "ready",
             30,
         )
-        pending = await stand.submit(project, "/seen", b"{}", headers=(("content-type", "application/json"),))
-        outcome = await pending.outcome(60)
-        assert outcome is not None
+        outcome = await outcome_of(
+            await stand.submit(project, "/seen", b"{}", headers=(("content-type", "application/json"),))
+        )
         assert outcome.error is None
         await until(lambda: not set(stopped) & set(fork_servers()), 30)
 

@@ -12,7 +12,7 @@ import pytest
 
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.orphans import find_orphans
-from stands import called, deployed, until
+from stands import called, deployed, outcome_of, until
 
 
 def lines(stand: Platform) -> list[str]:
@@ -24,11 +24,9 @@ async def test_an_app_answers_on_either_server(stand: Platform, host: str, named
     project = await deployed(stand, source="potassium", host=host)
     answer = await called(stand, project, value={"n": 1})
     assert answer["got"] == {"n": 1}
-    fails = await (await stand.submit(project, "/fails", b"{}")).outcome(10)
-    assert fails is not None
+    fails = await outcome_of(await stand.submit(project, "/fails", b"{}"))
     assert fails.status == 500
-    missing = await (await stand.submit(project, "/nothing", b"{}")).outcome(10)
-    assert missing is not None
+    missing = await outcome_of(await stand.submit(project, "/nothing", b"{}"))
     assert (missing.status, missing.error) == (404, "the app answered 404")
     assert any(line.endswith(named) for line in lines(stand))
 

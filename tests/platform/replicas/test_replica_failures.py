@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paths import SUPPORT
-from stands import deployed, running, until
+from stands import deployed, outcome_of, running, until
 
 APP = SUPPORT / "replica_app.py"
 
@@ -18,8 +18,7 @@ async def test_a_version_that_fails_after_it_was_live_comes_with_advice(tmp_path
         broken.write_text("import cv2_of_another_day\n")
         with stand.store.transaction() as connection:
             connection.exec_driver_sql("UPDATE deployments SET launch = replace(launch, ?, ?)", (str(APP), str(broken)))
-        outcome = await (await stand.submit(project, "/", b"{}")).outcome(20)
-        assert outcome is not None
+        outcome = await outcome_of(await stand.submit(project, "/", b"{}"))
         step = "Add `cv2-of-another-day` to requirements.txt."
         assert step in str(outcome.error)
         assert step in str(stand.problem(stand.projects.named("app")))

@@ -17,7 +17,7 @@ from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.orphans import end_orphans
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE, make_start_command, worker_arguments
-from stands import APP, called, deployed, running, until
+from stands import APP, called, deployed, outcome_of, running, until
 
 
 async def test_replicas_go_up_with_the_queue_and_down_to_zero(stand: Platform) -> None:
@@ -42,8 +42,7 @@ async def test_a_replica_over_its_memory_limit_is_killed(tmp_path: Path, monkeyp
     monkeypatch.setattr("bananastand.platform.replicas.replica.MEMORY_LOOK", 0.05)
     async with running(tmp_path, memory_mb=80, attempts=1) as stand:
         project = await deployed(stand)
-        outcome = await (await stand.submit(project, "/large", b'{"bytes": 90000000}')).outcome(20)
-        assert outcome is not None
+        outcome = await outcome_of(await stand.submit(project, "/large", b'{"bytes": 90000000}'))
         assert outcome.error is not None
         assert "MiB of memory, 80 are allowed" in outcome.error
 

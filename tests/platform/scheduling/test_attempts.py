@@ -10,9 +10,8 @@ import pytest
 
 from bananastand.platform.platform import Platform
 from bananastand.platform.scheduling.pending_call import PendingCall
-from bananastand.platform.store.calls import CallOutcome
 from bananastand.platform.store.projects import Project
-from stands import called, deployed, running, until
+from stands import called, deployed, outcome_of, running, until
 
 
 async def begin(platform: Platform, project: Project, route: str, seconds: float) -> PendingCall:
@@ -20,12 +19,6 @@ async def begin(platform: Platform, project: Project, route: str, seconds: float
     pending = await platform.submit(project, route, json.dumps({"seconds": seconds}).encode())
     await until(lambda: pending.call.id in platform.dispatcher.queue(project.id).running)
     return pending
-
-
-async def end(pending: PendingCall) -> CallOutcome:
-    outcome = await pending.outcome(60)
-    assert outcome is not None, "it did not end in time"
-    return outcome
 
 
 def begun(executed: Path, pending: PendingCall) -> int:
@@ -41,10 +34,10 @@ async def test_a_call_that_crashes_its_replica_fails_alone_and_its_neighbours_su
         project = await deployed(platform, concurrency=4, max_replicas=1, min_replicas=1, environment=environment)
         good = [await begin(platform, project, "/sleep", 5.0) for _ in range(3)]
         bad = await begin(platform, project, "/crash", 0)
-        outcome = await end(bad)
+        outcome = await outcome_of(bad)
         assert outcome.error is not None
         assert outcome.error.startswith("the call was given up after 3 attempts: the replica ended with status 7")
-        assert [(await end(pending)).error for pending in good] == [None] * 3
+        assert [(await outcome_of(pending)).error for pending in good] == [None] * 3
         assert begun(executed, bad) == 4, "once beside others, and three times alone"
         assert all(begun(executed, pending) <= 2 for pending in good)
         assert [pending.call.attempts for pending in good] == [1] * 3
@@ -68,7 +61,7 @@ async def test_a_call_that_is_tried_alone_has_no_other_beside_it(tmp_path: Path)
             at_once = max(at_once, len(at_work))
             await asyncio.sleep(0.01)
         assert at_once > 1, "the others go on side by side"
-        assert [(await end(pending)).error for pending in (first, second, *late)] == [None] * 6
+        assert [(await outcome_of(pending)).error for pending in (first, second, *late)] == [None] * 6
 
 
 def test_what_is_tried_alone_and_its_attempts_are_known_after_a_restart(tmp_path: Path) -> None:
@@ -88,7 +81,7 @@ def test_what_is_tried_alone_and_its_attempts_are_known_after_a_restart(tmp_path
             bad = await platform.dispatcher.find(name)
             assert bad is not None
             assert bad.alone
-            assert (await end(bad)).status == 500
+            assert (await outcome_of(bad)).status == 500
             assert begun(executed, bad) == 4
 
     asyncio.run(second(asyncio.run(first())))
@@ -107,10 +100,10 @@ async def test_a_handler_that_does_not_end_leaves_its_neighbours_their_time(
         replica = platform.pool.of_project(project.id)[0]
         await asyncio.sleep(2.5)
         neighbour = await begin(platform, project, "/sleep", 3.0)
-        assert (await end(stuck)).status == 504
+        assert (await outcome_of(stuck)).status == 504
         await until(lambda: replica.state == "draining")
         assert not neighbour.done.done()
-        assert (await end(neighbour)).error is None
+        assert (await outcome_of(neighbour)).error is None
         await asyncio.wait_for(asyncio.shield(replica.ended), 30)
         assert replica.failure == "its handler went on for 0.3 s after its time was up"
         assert begun(executed, neighbour) == 1
@@ -128,6 +121,6 @@ async def test_a_replica_with_a_stuck_handler_is_ended_when_its_other_calls_take
         stuck = await begin(platform, project, "/sleep", 600)
         await asyncio.sleep(6.0)
         neighbour = await begin(platform, project, "/sleep", 7.0)
-        assert (await end(stuck)).status == 504
-        assert (await end(neighbour)).error is None
+        assert (await outcome_of(stuck)).status == 504
+        assert (await outcome_of(neighbour)).error is None
         assert (neighbour.alone, neighbour.call.attempts) == (True, 1)
