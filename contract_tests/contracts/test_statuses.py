@@ -157,7 +157,8 @@ def absent(send: RequestSender, request: ContractRequest, status: int, _: Any) -
     if request.provider == "fal-queue":
         send.world.settings["falqueue.any_model"] = False
     changed = {
-        "path": "nobody", "request_id": "nobody", "model_id": "nobody/nothing", "model_key": "nobody", "instance_id": "nobody", "modelKey": "nobody",
+        "path": "nobody", "request_id": "nobody",
+        "model_id": "nobody/nothing", "model_key": "nobody", "instance_id": "nobody", "modelKey": "nobody",
         "endpoint_id": "nobody/nothing", "task_id": "nobody", "key": "nobody", "project": "nobody",
         "r2Key": "acme-corp/nothing.png", "style_preset_id": 99, "image_id": 9999,
         "reference_image_ids": [9999],
