@@ -42,13 +42,14 @@ class Authority:
         names: The names that it signs for.
         certificate: Its certificate alone, for programs that add it to those they trust.
         bundle: The same with all that this machine trusts, for programs that take one file in place of theirs.
+        key_file: Its private key.
         replaced: Why an earlier authority was replaced by this one, and what to do; None if none was.
     """
 
     names: HostNames
     certificate: Path
     bundle: Path
-    _key: Path
+    key_file: Path
     replaced: str | None = None
 
     @classmethod
@@ -74,7 +75,7 @@ class Authority:
     def sign(self, now: datetime.datetime, *more: str) -> tuple[bytes, datetime.datetime]:
         """Return key and certificate for the names and `more` as PEM, and its end, not after the authority's."""
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-        issuer_key = load_pem_private_key(self._key.read_bytes(), None)
+        issuer_key = load_pem_private_key(self.key_file.read_bytes(), None)
         assert isinstance(issuer_key, ec.EllipticCurvePrivateKey), "in_folder has checked it"
         key = ec.generate_private_key(ec.SECP256R1())
         names = [_general_name(name) for name in (*self.names.patterns, *more)]
@@ -92,11 +93,11 @@ class Authority:
 
     def _problem(self, now: datetime.datetime) -> str | None:
         """Return why it cannot sign, or None if it can."""
-        if not (self.certificate.exists() and self._key.exists()):
+        if not (self.certificate.exists() and self.key_file.exists()):
             return "had no key" if self.certificate.exists() else "was not there"
         try:
             certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-            key = load_pem_private_key(self._key.read_bytes(), None)
+            key = load_pem_private_key(self.key_file.read_bytes(), None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return "could not be read"
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
@@ -183,7 +184,7 @@ def _make_authority(authority: Authority, now: datetime.datetime) -> None:
     permitted = [_subtree(name) for name in _roots(authority.names)]
     only = x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None)
     builder = builder.add_extension(only, critical=True)
-    _write(authority._key, _pem(key))
+    _write(authority.key_file, _pem(key))
     _write(authority.certificate, builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 

@@ -11,6 +11,7 @@ from .node_hook import node_options
 __all__ = ["export_lines", "proxy_variables", "trust_variables"]
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+THIS_MACHINE = "localhost,127.0.0.1,::1"
 
 
 def trust_variables(authority: Authority) -> dict[str, str]:
@@ -19,13 +20,15 @@ def trust_variables(authority: Authority) -> dict[str, str]:
     return {
         "SSL_CERT_FILE": bundle,
         "REQUESTS_CA_BUNDLE": bundle,
+        "CURL_CA_BUNDLE": bundle,
         "NODE_EXTRA_CA_CERTS": str(authority.certificate),
     }
 
 
 def proxy_variables(address: str, authority: Authority) -> dict[str, str]:
     """Return what sends a program's requests to the proxy at this address."""
-    return {**dict.fromkeys(PROXIES, address), **trust_variables(authority)}
+    direct = dict.fromkeys(("NO_PROXY", "no_proxy"), THIS_MACHINE)
+    return {**dict.fromkeys(PROXIES, address), **direct, **trust_variables(authority)}
 
 
 def export_lines(variables: dict[str, str], hook: Path | None = None) -> list[str]:
