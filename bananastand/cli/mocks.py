@@ -58,6 +58,32 @@ def mocks(
     speed: Annotated[
         float, typer.Option(min=0.001, max=1e6, help="How many times faster than real time the real clock runs.")
     ] = 1.0,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[PROVIDER=]URL",
+            help="Pass calls on to the real service there, and write its answers into the cassette, without keys; a"
+            " provider alone is recorded from its documented address; may be given again.",
+        ),
+    ] = None,
+    cassette: Annotated[Path, typer.Option(help="The file that --record writes.")] = Path("cassette.yaml"),
+    replay: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="CASSETTE",
+            help="Answer from this file instead; with --record and the same --cassette only new calls are passed on;"
+            " may be given again.",
+        ),
+    ] = None,
+    match: Annotated[
+        str, typer.Option(help="What of a call must be as recorded.", metavar="PARTS")
+    ] = "method,path,query,body",
+    redact: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A header, parameter or field with a secret to keep out of the cassette too."
+        ),
+    ] = None,
     allow_webhook: Annotated[
         list[str] | None,
         typer.Option(help="Also post webhooks to this host, address or network; may be given again."),
@@ -85,6 +111,7 @@ def mocks(
     The index page lists addresses, keys and contracts.
     """
     try:
+        from bananastand_mocks.cassettes.exchanges import build_exchanges
         from bananastand_mocks.kernel.errors import StateError
         from bananastand_mocks.listeners import MockServer
         from bananastand_mocks.paperbanana.vlm import configured
@@ -111,6 +138,16 @@ def mocks(
             images=images,
             vlm=configured(vlm or (), os.environ, model=vlm_model),
         )
+        server.worlds.exchanges.update(
+            build_exchanges(
+                server.providers,
+                record=record or (),
+                cassette=cassette,
+                replay=replay or (),
+                parts=[part.strip() for part in match.split(",")],
+                names=redact or (),
+            )
+        )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)
     folder = (ca or PlatformVariables().data_directory / "mocks") if tls or proxy is not None else None
@@ -130,6 +167,11 @@ def mocks(
     except OSError as error:
         fail(f"cannot listen on {error.filename}: {error.strerror}; choose another with --port or --proxy")
     _welcome(listening)
+    for line in (
+        *(f"recording {text} into {cassette}" for text in record or ()),
+        *(f"replaying {path}" for path in replay or ()),
+    ):
+        typer.echo(f"  {line}")
     if folder is not None:
         _print_variables(listening, folder)
     with contextlib.suppress(KeyboardInterrupt):

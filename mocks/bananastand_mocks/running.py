@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bananastand.asgi.limits import ConnectionLimits
 
+from .cassettes.cassette import Interaction
+from .cassettes.exchanges import build_exchanges
+from .cassettes.player import Player
+from .cassettes.requests import PARTS
 from .kernel.clock import Clock
 from .kernel.coverage import Coverage
 from .kernel.faults import Faults
@@ -99,6 +103,39 @@ class MockSession:
         """Return where a provider answers in this world, with this world's key. Raises KeyError for an unserved one."""
         mount = self._server.provider(provider).mount
         return _endpoint(f"{self._server.url}/w/{self.world.name}{mount}", provider, self.world)
+
+    def replay(self, cassette: str | Path, *, match: Collection[str] = PARTS) -> None:
+        """Answer from a cassette in this world, for the providers that it has calls of.
+
+        Args:
+            cassette: The file that was recorded.
+            match: What of a request must be equal to a recorded one, of method, path, query and body.
+
+        Raises:
+            CassetteError: The file is no cassette, or one of a provider that is not served.
+        """
+        path, providers = Path(cassette), self._server.asgi.providers
+        exchanges = build_exchanges(providers, cassette=path, replay=[path], parts=match)
+        self.world.exchanges = {**self.world.exchanges, **exchanges}
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """What of the replayed cassettes no call has received yet."""
+        players = [exchange for exchange in self.world.exchanges.values() if isinstance(exchange, Player)]
+        return [interaction for player in players for interaction in player.unplayed(self.world)]
+
+    def record(self, cassette: str | Path, *services: str) -> None:
+        """Pass this world's calls on to real services, and write their answers into a new cassette without secrets.
+
+        Args:
+            cassette: The file, which must not exist.
+            services: What to record, as for `bananastand mocks --record`: NAME=URL, NAME or URL.
+
+        Raises:
+            ValueError: A service is unknown, or the file exists.
+        """
+        exchanges = build_exchanges(self._server.asgi.providers, cassette=Path(cassette), record=services)
+        self.world.exchanges = {**self.world.exchanges, **exchanges}
 
     def reset(self, **options: Any) -> None:
         """Start the world anew; `kind` and `seed` as for a new world."""

@@ -1,7 +1,7 @@
 """Records what a real service answers into a cassette, a YAML file without secrets, and answers from it.
 
-`recorder` passes requests on and writes, `player` answers, `scrubber` takes secrets out. `bodies` and `cassette` are the
-format of the file, `requests` compares, `exchanges` reads the options. Knows no provider.
+`recorder` passes requests on and writes, `player` answers, `scrubber` takes secrets out. `bodies` and `cassette` are
+the format of the file, `requests` compares, `exchanges` reads the options. Knows no provider.
 """
 
 from __future__ import annotations

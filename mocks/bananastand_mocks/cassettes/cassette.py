@@ -86,6 +86,7 @@ class Interaction:
     """A request and its response, without secrets.
 
     Attributes:
+        cassette: The name of the cassette's file.
         number: Its place in the cassette, from 1.
         provider: The provider's name.
         method: The HTTP method.
@@ -98,6 +99,7 @@ class Interaction:
         answer: Its body.
     """
 
+    cassette: str
     number: int
     provider: str
     method: str
@@ -110,7 +112,7 @@ class Interaction:
     answer: Body
 
     def __str__(self) -> str:
-        return f"entry {self.number}, {self.method} {self.path}"
+        return f"entry {self.number} of {self.cassette}, {self.method} {self.path}"
 
 
 class Cassette:
@@ -148,12 +150,12 @@ class Cassette:
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Write an interaction. If its secrets occur in earlier ones, these are written anew. Raises OSError."""
-        text = _yaml([entry])
+        text = _yaml([_scrubbed(entry, self.scrubber)])  # its request too: the answer may have shown a secret of it
         if self.scrubber.count != self._secrets:
             self._secrets = self.scrubber.count
             if any(self.scrubber.occurs_in(earlier) for earlier in self._entries):
                 entries = [yaml.load(earlier, _Loader)[0] for earlier in self._entries]
-                self._entries = [_yaml([{**earlier, **_scrubbed(earlier, self.scrubber)}]) for earlier in entries]
+                self._entries = [_yaml([_scrubbed(earlier, self.scrubber)]) for earlier in entries]
                 self._rewrite()
         self._entries.append(text)
         with _open(self.path, os.O_APPEND) as file:
@@ -185,6 +187,7 @@ def _interactions(path: Path, entries: Sequence[Any]) -> Iterator[Interaction]:
                 raise CassetteError(f"{path}: entry {number}: {error}") from None
         headers = {name.lower(): value for name, value in request.get("headers", {}).items()}
         yield Interaction(
+            path.name,
             number,
             entry["provider"],
             request["method"],
@@ -213,7 +216,7 @@ def _load(path: Path) -> Any:
 
 
 def _scrubbed(entry: Mapping[str, Any], scrubber: Scrubber) -> dict[str, Any]:
-    return {part: _hidden(entry[part], scrubber) for part in ("request", "response")}
+    return {**entry, **{part: _hidden(entry[part], scrubber) for part in ("request", "response")}}
 
 
 def _hidden(value: Any, scrubber: Scrubber) -> Any:
@@ -253,7 +256,8 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> Any:
-    is_block = "\n" in text and not any(line != line.rstrip() for line in text.split("\n"))
+    # A block that ends in empty lines would end the document.
+    is_block = "\n" in text and not text.endswith("\n\n") and all(line == line.rstrip() for line in text.split("\n"))
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if is_block else None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,25 +46,20 @@ def build_exchanges(
     if unknown := set(parts) - set(PARTS):
         raise ValueError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(PARTS)}")
     services = dict(_service(text, providers) for text in record)
-    replay, by_name = list(replay), {provider.name: provider for provider in providers.values()}
-    interactions = (
-        [entry for path in replay for entry in read_cassette(path)]
-        if not services
-        else [entry for path in replay if path != cassette or path.exists() for entry in read_cassette(path)]
-    )
-    players = {
-        name: Player(list(entries), parts, names)
-        for name, entries in groupby(
-            sorted(interactions, key=lambda entry: entry.provider), lambda entry: entry.provider
-        )
-    }
-    if missing := players.keys() - by_name.keys():
+    paths = [path for path in replay if not services or path != cassette or path.exists()]
+    interactions = [entry for path in paths for entry in read_cassette(path)]
+    served = [provider.name for provider in providers.values()]
+    recorded = dict.fromkeys(entry.provider for entry in interactions)
+    if missing := recorded.keys() - set(served):
         raise CassetteError(
-            f"the cassette has calls of {', '.join(sorted(missing))}, which is not served; served are {', '.join(by_name)}"
+            f"{', '.join(sorted(missing))} of the cassette is not served; there are {', '.join(served)}"
         )
+    players = {
+        name: Player([entry for entry in interactions if entry.provider == name], parts, names) for name in recorded
+    }
     if not services:
         return dict(players)
-    file = Cassette(cassette, services, Scrubber(names), append=cassette in replay)
+    file = Cassette(cassette, services, Scrubber(names), append=cassette in paths)
     recorders = {name: Recorder(name, url, file, players.get(name)) for name, url in services.items()}
     return {**players, **recorders}
 

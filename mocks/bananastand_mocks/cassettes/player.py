@@ -18,7 +18,7 @@ from .scrubber import Scrubber
 
 __all__ = ["Player"]
 
-PLAYED = "cassettes.played"  # the table of a world: numbers of the entries that were played, by provider
+PLAYED = "cassettes.played"  # the table of a world: the entries that were played, by provider
 UNMATCHED = 501
 MAX_DIFFERENCES = 3  # in a message
 
@@ -55,15 +55,15 @@ class Player:
         if not alike:
             return None
         played = world.table(PLAYED).setdefault(alike[0].provider, [])
-        chosen = next((entry for entry in alike if entry.number not in played), alike[-1])
-        if chosen.number not in played:
-            played.append(chosen.number)
+        chosen = next((entry for entry in alike if _id(entry) not in played), alike[-1])
+        if _id(chosen) not in played:
+            played.append(_id(chosen))
         return chosen
 
     def unplayed(self, world: World) -> list[Interaction]:
         """Return the interactions that no call of a world has received yet."""
         played = world.table(PLAYED)
-        return [entry for entry in self._interactions if entry.number not in played.get(entry.provider, ())]
+        return [entry for entry in self._interactions if _id(entry) not in played.get(entry.provider, ())]
 
     def _explain(self, received: ReceivedRequest) -> str:
         compared = [(differences(entry, received, self._parts), entry) for entry in self._interactions]
@@ -91,6 +91,10 @@ def response_of(interaction: Interaction) -> ApiResponse:
 async def _pieces(events: Sequence[str]) -> AsyncGenerator[bytes]:
     for event in events:
         yield event.encode()
+
+
+def _id(interaction: Interaction) -> str:
+    return f"{interaction.cassette}:{interaction.number}"
 
 
 def _distance(found: Sequence[str]) -> tuple[bool, bool, int]:

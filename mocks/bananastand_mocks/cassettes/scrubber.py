@@ -21,7 +21,7 @@ __all__ = ["Scrubber"]
 SHORTEST = 6  # characters; a shorter secret is replaced in its own place alone
 NAME = re.compile(
     r"(^|_)(api_?key|(access|admin|private|secret|ssh|auth)_key|token|secret|password|passwd|passphrase|pwd|authorization"
-    r"|auth|credentials?|cookie|session(_?id)?|signature|sig|jwt|bearer|otp|pin)s?$"
+    r"|auth|credentials?|cookie|signature|sig|jwt|bearer|otp|pin)s?$"
 )
 OTHER_KEYS = re.compile(r"(^|_)(model|public|object|sort|primary|foreign|cache|partition|file|storage)_key$")
 PAGING = re.compile(r"(^|_)(page|next|prev(ious)?|continuation|cursor|sync|max|min|num|total|idempotency)_")
