@@ -62,7 +62,7 @@ def _mocks(options: Options) -> tuple[Any, Dialect]:
     from bananastand_mocks.server import Server, dialect_of
 
     server = Server([name for name in NAMES if name not in BANANA], hosts=options.hosts)
-    return server, dialect_of(server.providers)
+    return server, dialect_of(server)
 
 
 def _is_loopback(host: str) -> bool:
