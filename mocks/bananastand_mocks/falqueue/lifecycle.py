@@ -6,6 +6,7 @@ else the setting falqueue.seconds.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,12 +89,13 @@ class RequestRunner:
         world.clock.after(queued, START, request_id=row["request_id"])
         world.clock.after(queued + running, FINISH, request_id=row["request_id"])
 
-    def run_now(self, world: World, row: Row) -> float:
-        """Carry out a synchronous run at once; return how many seconds a client waits for it."""
+    async def run(self, world: World, row: Row) -> None:
+        """Carry out a synchronous run; in real time the client waits as long as it takes."""
         store_request(world, row)
         self._start(world, row)
+        if not world.clock.virtual:
+            await asyncio.sleep(sum(_seconds(world)) / world.clock.speed)
         self._finish(world, row)
-        return 0.0 if world.clock.virtual else sum(_seconds(world)) / world.clock.speed
 
     def poll(self, world: World, row: Row) -> None:
         """Count a look at the status: a request that waits for looks is one nearer to its end.

@@ -131,8 +131,8 @@ def output_of(row: dict[str, Any], base: str) -> dict[str, Any]:
 
     Args:
         row: The request.
-        base: The address of the mock, which that of each picture begins with. With sync_mode the pictures are drawn
-            into the output instead; this takes time.
+        base: What the address of each picture begins with. With sync_mode the pictures are drawn into the output
+            instead; this takes time.
     """
     body: dict[str, Any] = row["output"]
     if "image" in body:
@@ -162,7 +162,7 @@ def _drawn(model: str, read: PictureInput, request_id: str, seed: int, seconds: 
     ]
     images = [
         {
-            "url": f"/media/files/b/{request_id}_{number}.{suffix}",
+            "url": f"/files/b/{request_id}_{number}.{suffix}",
             "width": width,
             "height": height,
             "content_type": MEDIA_TYPES[suffix],

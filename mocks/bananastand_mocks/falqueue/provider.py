@@ -15,6 +15,7 @@ from ..kernel.provider import Provider
 from ..kernel.world import World
 from ..kernel.worlds import Kind
 from . import queue, storage
+from .addresses import HOSTS
 from .errors import render
 from .lifecycle import RequestRunner
 from .seeds import fill
@@ -39,6 +40,7 @@ class FalQueueProvider(Provider):
     summary = "Runs of models: queue, status, results, webhooks, synchronous runs, file storage"
     max_body = 100 * 2**20  # files come this way
     credentials = (KEY,)
+    hosts = HOSTS
     endpoints = {
         "submit": queue.submit,
         "status": queue.status,

@@ -14,6 +14,7 @@ from bananastand.contracts.response import ApiResponse
 from ..falai.state import catalogue
 from ..kernel.call import ApiCall
 from ..kernel.world import World
+from .addresses import media_base, queue_base
 from .lifecycle import RequestRunner, new_request
 from .outputs import output_of
 from .state import Row, application_of, find_request, requests, setting
@@ -32,9 +33,9 @@ def submit(world: World, parameters: Parameters, body: Any, call: ApiCall, runne
     """Put a request into the queue of a model. Raises ProviderError: unknown_application."""
     _require_model(world, parameters["model_id"])
     url = parameters.get("fal_webhook")
-    row = new_request(world, parameters["model_id"], body, None if url is None else outbox(url, _base(call)))
+    row = new_request(world, parameters["model_id"], body, None if url is None else outbox(url, media_base(call)))
     runner.begin(world, row, start_timeout=_seconds_of(parameters.get("x-fal-request-timeout")))
-    answer = _status(world, row, _base(call), logs=False)
+    answer = _status(world, row, queue_base(call), logs=False)
     if url is not None:
         answer["gateway_request_id"] = row["request_id"]
     return ApiResponse(answer, 200, _request_headers(row))
@@ -45,13 +46,13 @@ def status(world: World, parameters: Parameters, call: ApiCall, runner: RequestR
     row = _find(world, parameters)
     runner.poll(world, row)
     code = 200 if row["state"] == "COMPLETED" else 202
-    return ApiResponse(_status(world, row, _base(call), logs=_wants_logs(parameters)), code, _request_headers(row))
+    return ApiResponse(_status(world, row, queue_base(call), logs=_wants_logs(parameters)), code, _request_headers(row))
 
 
 def stream(world: World, parameters: Parameters, call: ApiCall, runner: RequestRunner) -> ApiResponse:
     """Send each status of a request as an event until it is completed. Raises ProviderError: request_not_found."""
     row = _find(world, parameters)
-    events = _events(world, row, _base(call), runner, logs=_wants_logs(parameters))
+    events = _events(world, row, queue_base(call), runner, logs=_wants_logs(parameters))
     headers = {**_request_headers(row), "cache-control": "no-cache"}
     return ApiResponse(b"", 200, headers, "text/event-stream", events)
 
@@ -61,7 +62,7 @@ async def result(world: World, parameters: Parameters, call: ApiCall) -> ApiResp
     row = _find(world, parameters)
     if row["state"] != "COMPLETED":
         raise ProviderError("in_progress")
-    return await _result(row, _base(call))
+    return await _result(row, media_base(call))
 
 
 def cancel(world: World, parameters: Parameters, runner: RequestRunner) -> ApiResponse:
@@ -82,8 +83,8 @@ async def run(world: World, parameters: Parameters, body: Any, call: ApiCall, ru
     """Run a model and return its output, or its error. Raises ProviderError: unknown_application."""
     _require_model(world, parameters["model_id"])
     row = new_request(world, parameters["model_id"], body)
-    await asyncio.sleep(runner.run_now(world, row))
-    return await _result(row, _base(call))
+    await runner.run(world, row)
+    return await _result(row, media_base(call))
 
 
 async def _result(row: Row, base: str) -> ApiResponse:
@@ -145,11 +146,6 @@ def _position(world: World, row: Row) -> int:
             break
         ahead += other["state"] == "IN_QUEUE" and other["application"] == row["application"]
     return ahead
-
-
-def _base(call: ApiCall) -> str:
-    """The address of the mock, as the client called it."""
-    return f"{call.origin}{call.root}"
 
 
 def _find(world: World, parameters: Parameters) -> Row:

@@ -16,6 +16,7 @@ from bananastand.contracts.response import ApiResponse
 from ..drawing.pictures import Recipe
 from ..kernel.call import ApiCall
 from ..kernel.world import World
+from .addresses import media_base
 from .pictures import MEDIA_TYPES, draw
 from .state import requests, store_upload, uploads
 
@@ -30,7 +31,7 @@ BINARY = "application/octet-stream"
 
 def initiate_upload(world: World, body: dict[str, Any], call: ApiCall) -> dict[str, Any]:
     """Announce an upload; return where to put it and where it can then be read."""
-    url = _new_upload(world, call, body["file_name"], body["content_type"])
+    url = f"{media_base(call)}/files/{_new_upload(world, body['file_name'], body['content_type'])}"
     return {"upload_url": url, "file_url": url}
 
 
@@ -47,7 +48,7 @@ def create_upload_token(world: World, call: ApiCall) -> dict[str, Any]:
     return {
         "token": call.credential,
         "token_type": "Bearer",
-        "base_url": f"{call.origin}{call.root}/media",
+        "base_url": media_base(call),
         "expires_at": (world.clock.moment() + VALID).isoformat(),
     }
 
@@ -55,9 +56,9 @@ def create_upload_token(world: World, call: ApiCall) -> dict[str, Any]:
 def upload_file(world: World, parameters: dict[str, Any], call: ApiCall) -> dict[str, Any]:
     """Receive a file; return where it can be read."""
     kind = call.headers.get("content-type", BINARY)
-    url = _new_upload(world, call, parameters.get("x-fal-file-name", "upload.bin"), kind)
-    store_upload(world, url.partition("/media/files/")[2], call.raw)
-    return {"access_url": url}
+    path = _new_upload(world, parameters.get("x-fal-file-name", "upload.bin"), kind)
+    store_upload(world, path, call.raw)
+    return {"access_url": f"{media_base(call)}/files/{path}"}
 
 
 async def get_media(world: World, parameters: dict[str, Any]) -> ApiResponse:
@@ -76,10 +77,10 @@ async def get_media(world: World, parameters: dict[str, Any]) -> ApiResponse:
     return ApiResponse(world.blobs[f"falqueue/{path}"], 200, {}, upload["content_type"])
 
 
-def _new_upload(world: World, call: ApiCall, file_name: str, content_type: str) -> str:
-    """Make room for an upload; return its address."""
+def _new_upload(world: World, file_name: str, content_type: str) -> str:
+    """Announce an upload; return its path."""
     name = UNSAFE.sub("_", file_name.rsplit("/", 1)[-1])[-LONGEST_NAME:]
     path = f"u/{world.ids.letters(21)}_{name}"
     kind = content_type if content_type.isascii() and content_type.isprintable() and content_type else BINARY
     uploads(world)[path] = {"content_type": kind, "received": False}
-    return f"{call.origin}{call.root}/media/files/{path}"
+    return path

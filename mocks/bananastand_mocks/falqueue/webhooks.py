@@ -41,7 +41,7 @@ def get_webhook_keys() -> dict[str, Any]:
 
 
 def outbox(url: str, base: str) -> Row:
-    """Return the row of a delivery that is still to come; `base` is the address of the mock."""
+    """Return the row of a delivery that is still to come; `base` is what the addresses of files begin with."""
     return {"url": url, "base": base, "attempts": []}
 
 
