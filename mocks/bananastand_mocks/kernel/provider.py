@@ -57,9 +57,11 @@ class Provider(ABC):
         endpoints: The functions by operationId.
         events: What happens when an event falls due, by the event's name.
         resources: What functions can ask for beside the call, by parameter name.
-        credentials: The kinds of secret that it takes.
+        credentials: The kinds of secret that it takes, first that of its callers.
         sockets: Its websockets by path.
         pages: Makers of ASGI applications for people, by the first part of their path.
+        hosts: The real service's host names, each with the path of a server of many providers that it stands for; in
+            the path of a name such as `*.run.banana.dev`, `{}` is the first part of the host.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Provider(ABC):
     credentials: Sequence[Credential] = ()
     sockets: Mapping[str, Socket] = {}
     pages: Mapping[str, Pages] = {}
+    hosts: Mapping[str, str] = {}
 
     @cached_property
     def contract(self) -> Contract:
