@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,7 @@ KEYS = {
     "paperbanana": "paperbanana",
 }
 ADMIN_KEYS = {"paperbanana": "paperbanana-admin"}
+ANY_KEY = "any-key"  # for an OpenAPI document's API, which takes every one
 START_SECONDS = 30.0
 
 
@@ -246,6 +247,7 @@ def start(
     runtime: RuntimeFactory | None = None,
     images: str | None = None,
     vlm: Vlm | None = None,
+    openapi: Iterable[str | Path] = (),
     tls: bool = False,
     proxy: bool = False,
     tunnel: bool = False,
@@ -261,6 +263,7 @@ def start(
         runtime: What runs Banana.dev's models; by default they are pretended.
         images: The address of a Potassium app that paints the images of Go Bananas!.
         vlm: The language model that PaperBanana asks.
+        openapi: OpenAPI documents to serve too, FILE or FILE,NAME.
         tls: As for `RunningServer`, like the next two.
         proxy: As for `RunningServer`.
         tunnel: As for `RunningServer`.
@@ -273,10 +276,11 @@ def start(
     """
     chosen: Sequence[str] = names or NAMES
     options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual}
-    server = Server(chosen, runtime=runtime, images=images, vlm=vlm, **options)
+    server = Server(chosen, runtime=runtime, images=images, vlm=vlm, openapi=openapi, **options)
     return RunningServer(server, port, tls=tls, proxy=proxy, tunnel=tunnel)
 
 
 def _endpoint(url: str, provider: str, world: World) -> Endpoint:
     admin = world.credentials[ADMIN_KEYS[provider]][0] if provider in ADMIN_KEYS else ""
-    return Endpoint(url, world.credentials[KEYS[provider]][0], admin)
+    key = world.credentials[KEYS[provider]][0] if provider in KEYS else ANY_KEY
+    return Endpoint(url, key, admin)
