@@ -14,7 +14,7 @@ from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from .kernel.worlds import Kind
 from .providers import NAMES, build
-from .running import ADMIN_KEYS, KEYS, Endpoint
+from .running import Endpoint
 
 __all__ = ["IMAGE", "PORT", "MocksContainer"]
 
@@ -74,5 +74,5 @@ class MocksContainer(DockerContainer):
             raise ValueError(f"there is no provider {provider}; there are {', '.join(NAMES)}")
         (served,) = build([provider])
         keys = {credential.kind: credential.well_known for credential in served.credentials}
-        admin = keys[ADMIN_KEYS[provider]] if provider in ADMIN_KEYS else ""
-        return Endpoint(f"{self.url}{served.mount}", keys[KEYS[provider]], admin)
+        admin = next((key for kind, key in keys.items() if kind.endswith("-admin")), "")
+        return Endpoint(f"{self.url}{served.mount}", next(iter(keys.values())), admin)

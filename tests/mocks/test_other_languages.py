@@ -26,7 +26,7 @@ def run_example(language: str, file: str, command: list[str], url: str, folder: 
     (code,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
     (folder / file).write_text(code, encoding="utf-8")
     done = subprocess.run(
-        [*command, file], cwd=folder, env=os.environ | {"MOCKS_URL": url}, capture_output=True, text=True, timeout=300
+        [*command, file], cwd=folder, env=os.environ | {"MOCKS_URL": url}, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -25,6 +25,7 @@ class HttpRequest:
         pinned: The world that the address names; None where it names none.
         world: The pinned world, else the default one.
         body: The bytes of the body, once they are read.
+        raw_path: The path below the mount as it was sent, with its escapes; empty where the server does not say.
         stub: The number of the stub that answered; None where the provider did.
         has_met_stubs: Whether the request was compared with its world's stubs.
     """
@@ -38,6 +39,7 @@ class HttpRequest:
         "path",
         "pinned",
         "query",
+        "raw_path",
         "root",
         "stub",
         "world",
@@ -56,6 +58,8 @@ class HttpRequest:
         self.body = b""
         self.stub: int | None = None
         self.has_met_stubs = False
+        raw: bytes = scope.get("raw_path") or b""
+        self.raw_path = raw.decode("latin-1").removeprefix(self.root)
 
     @property
     def is_preflight(self) -> bool:
