@@ -40,7 +40,7 @@ class ValuePattern(BaseModel):
     """The value itself, of the same type."""
     contains: str | None = None
     """A part of the text, or an item of the list."""
-    matches: str | None = Field(None, max_length=LONGEST_EXPRESSION)
+    matches: str | None = Field(default=None, max_length=LONGEST_EXPRESSION)
     """A regular expression for all of the text, without look-around and back references, so that it takes linear time.
     A value that is no text is matched as compact JSON."""
     absent: bool | None = None
@@ -110,7 +110,7 @@ class RequestPattern(BaseModel):
     """The provider's name."""
     operation: str | None = None
     """The operationId."""
-    method: str | None = Field(None, pattern=r"^[A-Za-z]{1,20}$")
+    method: str | None = Field(default=None, pattern=r"^[A-Za-z]{1,20}$")
     """The HTTP method."""
     path: TextPattern | None = None
     """The path below the provider's mount. In a literal, `{name}` stands for one part: `/v1/models/{id}`."""

@@ -26,17 +26,17 @@ class StubResponse(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, populate_by_name=True)
 
-    status: JsonInteger = Field(200, ge=200, le=599)
+    status: JsonInteger = Field(default=200, ge=200, le=599)
     """The HTTP status, 200 to 599."""
     headers: dict[str, str] = Field(default_factory=dict[str, str])
     """Headers of the response. `content-type` replaces that of the body."""
-    json_body: JsonValue = Field(None, alias="json")
+    json_body: JsonValue = Field(default=None, alias="json")
     """Any JSON value; `json` over HTTP."""
-    text: str | None = Field(None, max_length=LONGEST_BODY)
+    text: str | None = Field(default=None, max_length=LONGEST_BODY)
     """Text, sent as text/plain in UTF-8."""
-    base64: str | None = Field(None, max_length=LONGEST_BODY)
+    base64: str | None = Field(default=None, max_length=LONGEST_BODY)
     """Bytes, sent as application/octet-stream."""
-    delay: float = Field(0.0, ge=0, le=600)
+    delay: float = Field(default=0.0, ge=0, le=600)
     """Seconds in real time before the response is sent, 0 to 600."""
 
     @field_validator("headers")

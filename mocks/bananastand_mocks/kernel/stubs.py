@@ -58,7 +58,7 @@ class StubSpec(BaseModel):
     """Which requests it answers."""
     responses: list[StubResponse] = Field(default_factory=list[StubResponse], max_length=100)
     """What it answers, one after another; the last one again and again. Without any it answers 200."""
-    times: JsonInteger | None = Field(None, ge=1)
+    times: JsonInteger | None = Field(default=None, ge=1)
     """How many requests it answers; None for no end."""
 
 

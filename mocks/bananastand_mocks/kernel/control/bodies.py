@@ -22,12 +22,12 @@ class _Body(BaseModel):
 class NewWorld(_Body):
     """A world to be made."""
 
-    name: str = Field("", pattern=r"^([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63})?$")
+    name: str = Field(default="", pattern=r"^([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63})?$")
     kind: Kind = "development"
     seed: JsonInteger | None = None
     time: Literal["real", "virtual"] = "virtual"
-    speed: float = Field(1.0, gt=0, le=FASTEST)
-    step: float = Field(0.0, ge=0, le=MAX_NUMBER)
+    speed: float = Field(default=1.0, gt=0, le=FASTEST)
+    step: float = Field(default=0.0, ge=0, le=MAX_NUMBER)
 
 
 class Reset(_Body):
@@ -54,23 +54,23 @@ class NewFault(_Body):
 
     kind: FaultKind
     operation: str = "*"
-    first: JsonInteger = Field(1, ge=1)
-    last: JsonInteger | None = Field(None, ge=1)
-    status: JsonInteger = Field(500, ge=400, le=599)
+    first: JsonInteger = Field(default=1, ge=1)
+    last: JsonInteger | None = Field(default=None, ge=1)
+    status: JsonInteger = Field(default=500, ge=400, le=599)
     message: str = ""
     headers: dict[str, str] = Field(default_factory=dict[str, str])
     body: Any = None
-    seconds: float = Field(0.0, ge=0, le=600)
-    probability: float = Field(1.0, ge=0, le=1)
+    seconds: float = Field(default=0.0, ge=0, le=600)
+    probability: float = Field(default=1.0, ge=0, le=1)
 
 
 class Verify(_Body):
     """Calls that are expected."""
 
     expected: dict[str, Any] = Field(default_factory=dict[str, Any])
-    exactly: JsonInteger | None = Field(None, ge=0)
-    at_least: JsonInteger | None = Field(None, ge=0)
-    at_most: JsonInteger | None = Field(None, ge=0)
+    exactly: JsonInteger | None = Field(default=None, ge=0)
+    at_least: JsonInteger | None = Field(default=None, ge=0)
+    at_most: JsonInteger | None = Field(default=None, ge=0)
 
 
 class NewLimit(_Body):
@@ -84,7 +84,7 @@ class NewTasks(_Body):
     """How long work takes, and how many of the next tasks fail."""
 
     mode: Literal["immediately", "after_polls", "after_seconds"] = "immediately"
-    polls: JsonInteger = Field(0, ge=0, le=int(MAX_NUMBER))
-    seconds: float = Field(0.0, ge=0, le=MAX_NUMBER)
-    failures: JsonInteger = Field(0, ge=0, le=int(MAX_NUMBER))
+    polls: JsonInteger = Field(default=0, ge=0, le=int(MAX_NUMBER))
+    seconds: float = Field(default=0.0, ge=0, le=MAX_NUMBER)
+    failures: JsonInteger = Field(default=0, ge=0, le=int(MAX_NUMBER))
     failure: str = "the task was set to fail"
