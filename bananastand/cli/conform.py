@@ -23,6 +23,7 @@ KEYS = {  # the environment variables of a key and of an admin's key
     "falai": ("LOWCODEAPI_TOKEN", None),
     "banana-native": ("BANANA_API_KEY", None),
     "fal-native": ("FAL_KEY", None),
+    "fal-queue": ("FAL_KEY", None),
     "gobananas": ("GOBANANAS_API_KEY", None),
     "paperbanana": ("PAPERBANANA_API_KEY", "PAPERBANANA_ADMIN_KEY"),
 }

@@ -36,15 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "RunningServer", "MockSession", "start"]
 
-KEYS = {
-    "bananadev": "lowcodeapi",
-    "falai": "lowcodeapi",
-    "banana-native": "banana",
-    "fal-native": "fal",
-    "gobananas": "gobananas",
-    "paperbanana": "paperbanana",
-}
-ADMIN_KEYS = {"paperbanana": "paperbanana-admin"}
 ANY_KEY = "any-key"  # for an OpenAPI document's API, which takes every one
 START_SECONDS = 30.0
 
@@ -102,8 +93,8 @@ class MockSession:
 
     def endpoint(self, provider: str) -> Endpoint:
         """Return where a provider answers in this world, with this world's key. Raises KeyError for an unserved one."""
-        mount = self._server.provider(provider).mount
-        return _endpoint(f"{self._server.url}/w/{self.world.name}{mount}", provider, self.world)
+        served = self._server.provider(provider)
+        return _endpoint(f"{self._server.url}/w/{self.world.name}{served.mount}", served, self.world)
 
     def replay(self, cassette: str | Path, *, match: Collection[str] = PARTS) -> None:
         """Answer from a cassette in this world, for the providers that it has calls of.
@@ -208,7 +199,8 @@ class RunningServer:
 
     def endpoint(self, provider: str) -> Endpoint:
         """Return where a provider answers in the world of the well-known keys. Raises KeyError for an unserved one."""
-        return _endpoint(f"{self.url}{self.provider(provider).mount}", provider, self.asgi.worlds.default)
+        served = self.provider(provider)
+        return _endpoint(f"{self.url}{served.mount}", served, self.asgi.worlds.default)
 
     def provider(self, name: str) -> Provider:
         """Return the provider of that name. Raises KeyError where it is not served."""
@@ -280,7 +272,10 @@ def start(
     return RunningServer(server, port, tls=tls, proxy=proxy, tunnel=tunnel)
 
 
-def _endpoint(url: str, provider: str, world: World) -> Endpoint:
-    admin = world.credentials[ADMIN_KEYS[provider]][0] if provider in ADMIN_KEYS else ""
-    key = world.credentials[KEYS[provider]][0] if provider in KEYS else ANY_KEY
-    return Endpoint(url, key, admin)
+def _endpoint(url: str, provider: Provider, world: World) -> Endpoint:
+    """The address with the first key of the first kind, and the key of an admin where there is such a kind."""
+    if not provider.credentials:
+        return Endpoint(url, ANY_KEY, "")
+    key, *others = (credential.kind for credential in provider.credentials)
+    admin = next((kind for kind in others if kind.endswith("-admin")), None)
+    return Endpoint(url, world.credentials[key][0], world.credentials[admin][0] if admin else "")

@@ -1,6 +1,6 @@
 """All providers on one port.
 
-/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /gobananas, /paperbanana    the providers
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /fal-queue, /gobananas, /paperbanana   the providers
 /w/{world}/lowcodeapi/...                                  the same, in the world of that name
 /_stand/                                                   the control plane
 /                                                          the index page: what is served, with which keys

@@ -57,7 +57,7 @@ class Provider(ABC):
         endpoints: The functions by operationId.
         events: What happens when an event falls due, by the event's name.
         resources: What functions can ask for beside the call, by parameter name.
-        credentials: The kinds of secret that it takes.
+        credentials: The kinds of secret that it takes, first that of its callers.
         sockets: Its websockets by path.
         is_checked: Whether its responses are held to its contract.
         pages: Makers of ASGI applications for people, by the first part of their path.
