@@ -44,7 +44,7 @@ def cook(stand: MockSession) -> Iterator[httpx2.Client]:
 
 
 def client(stand: MockSession, name: str) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=stand.endpoint(name).base_url, headers=KEY) as http:
+    with httpx2.Client(base_url=stand.endpoint(name).base_url, headers=KEY, timeout=60) as http:
         yield http
 
 
@@ -151,7 +151,7 @@ def test_examples_are_answered_first_and_by_name(forge: httpx2.Client, cook: htt
 def test_the_same_seed_gives_the_same_answers_and_another_gives_others(server: RunningServer) -> None:
     def first(seed: int) -> Any:
         base = server.stand(seed=seed).endpoint("petstore").base_url
-        return httpx2.get(f"{base}/pet/1", headers=KEY).json()
+        return httpx2.get(f"{base}/pet/1", headers=KEY, timeout=60).json()
 
     assert first(5) == first(5)
     assert first(5) != first(6)
@@ -160,13 +160,13 @@ def test_the_same_seed_gives_the_same_answers_and_another_gives_others(server: R
 def test_an_empty_world_begins_empty_and_worlds_and_resets_are_apart(server: RunningServer) -> None:
     empty, other = server.stand(kind="empty"), server.stand()
     base = empty.endpoint("petstore").base_url
-    assert httpx2.get(f"{base}/pet/1", headers=KEY).status_code == 404
-    created = httpx2.post(f"{base}/pet", json=PET, headers=KEY).json()
+    assert httpx2.get(f"{base}/pet/1", headers=KEY, timeout=60).status_code == 404
+    created = httpx2.post(f"{base}/pet", json=PET, headers=KEY, timeout=60).json()
     assert created["id"] == 1
-    assert httpx2.get(f"{other.endpoint('petstore').base_url}/pet/1", headers=KEY).json() != created
+    assert httpx2.get(f"{other.endpoint('petstore').base_url}/pet/1", headers=KEY, timeout=60).json() != created
 
     empty.reset()
-    assert httpx2.get(f"{base}/pet/1", headers=KEY).status_code == 404
+    assert httpx2.get(f"{base}/pet/1", headers=KEY, timeout=60).status_code == 404
 
 
 def test_the_kernels_faults_limits_clock_and_journal_hold(stand: MockSession, pets: httpx2.Client) -> None:
@@ -245,7 +245,7 @@ def test_the_path_of_the_documents_server_may_be_sent_too(pets: httpx2.Client, c
 def test_the_services_own_address_reaches_it_through_the_proxy() -> None:
     with (
         bananastand_mocks.start("falai", openapi=[DOCUMENTS / "petstore.yaml"], proxy=True) as server,
-        httpx2.Client(proxy=server.environment["HTTP_PROXY"], trust_env=False) as http,
+        httpx2.Client(proxy=server.environment["HTTP_PROXY"], trust_env=False, timeout=60) as http,
     ):
         assert http.get("http://shop.example.com/v2/store/inventory").status_code == 200
 
