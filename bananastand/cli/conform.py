@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,9 @@ def conform(
         str | None, typer.Option(help="Else the provider's environment variable, as for its client.")
     ] = None,
     admin_key: Annotated[str | None, typer.Option(help="PaperBanana's, else PAPERBANANA_ADMIN_KEY.")] = None,
+    openapi: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[,NAME]", help="The document of an API of yours in the cassette.")
+    ] = None,
     write: Annotated[
         bool, typer.Option(help="Also what creates, changes and deletes. A live service may bill it.")
     ] = False,
@@ -60,7 +64,7 @@ def conform(
     status 0 if every check passed, 1 if one did not or nothing answers.
     """
     if cassette is not None:
-        outcomes = _recorded(cassette, provider)
+        outcomes = _recorded(cassette, provider, openapi or ())
         _report(provider or "cassette", str(cassette), outcomes, diff, json_file, junit, write=True)
         return
     if base_url is None or provider is None:
@@ -88,15 +92,18 @@ def conform(
     _report(provider, base_url, outcomes, diff, json_file, junit, write=write)
 
 
-def _recorded(cassette: Path, provider: str | None) -> list[CheckOutcome]:
+def _recorded(cassette: Path, provider: str | None, openapi: Iterable[str]) -> list[CheckOutcome]:
     try:
         from bananastand_mocks.cassettes import CassetteError
         from bananastand_mocks.conformance import conform_cassette
+        from bananastand_mocks.openapi import DocumentError, OpenApiProvider
     except ImportError as error:
         fail(f"{error.name} is not here: pip install 'bananastand[mocks]'")
     try:
-        return list(conform_cassette(cassette, provider=provider))
-    except CassetteError as error:
+        documents = [OpenApiProvider.from_option(text) for text in openapi]
+        contracts = {document.name: document.contract for document in documents}
+        return list(conform_cassette(cassette, provider=provider, contracts=contracts))
+    except (CassetteError, DocumentError) as error:
         fail(str(error), USAGE)
 
 

@@ -58,6 +58,14 @@ def mocks(
     speed: Annotated[
         float, typer.Option(min=0.001, max=1e6, help="How many times faster than real time the real clock runs.")
     ] = 1.0,
+    openapi: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[,NAME]",
+            help="Serve this OpenAPI document too, at /NAME: checked requests, answers from its examples and schemas,"
+            " and what was created can be read again; may be given again.",
+        ),
+    ] = None,
     record: Annotated[
         list[str] | None,
         typer.Option(
@@ -136,6 +144,7 @@ def mocks(
             runtime=runtime,
             webhooks=allow_webhook or (),
             images=images,
+            openapi=openapi or (),
             vlm=configured(vlm or (), os.environ, model=vlm_model),
         )
         server.worlds.exchanges.update(

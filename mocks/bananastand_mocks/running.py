@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "RunningServer", "MockSession", "start"]
 
+ANY_KEY = "any-key"  # for an OpenAPI document's API, which takes every one
 START_SECONDS = 30.0
 
 
@@ -238,6 +239,7 @@ def start(
     runtime: RuntimeFactory | None = None,
     images: str | None = None,
     vlm: Vlm | None = None,
+    openapi: Iterable[str | Path] = (),
     tls: bool = False,
     proxy: bool = False,
     tunnel: bool = False,
@@ -253,6 +255,7 @@ def start(
         runtime: What runs Banana.dev's models; by default they are pretended.
         images: The address of a Potassium app that paints the images of Go Bananas!.
         vlm: The language model that PaperBanana asks.
+        openapi: OpenAPI documents to serve too, FILE or FILE,NAME.
         tls: As for `RunningServer`, like the next two.
         proxy: As for `RunningServer`.
         tunnel: As for `RunningServer`.
@@ -265,12 +268,14 @@ def start(
     """
     chosen: Sequence[str] = names or NAMES
     options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual}
-    server = Server(chosen, runtime=runtime, images=images, vlm=vlm, **options)
+    server = Server(chosen, runtime=runtime, images=images, vlm=vlm, openapi=openapi, **options)
     return RunningServer(server, port, tls=tls, proxy=proxy, tunnel=tunnel)
 
 
 def _endpoint(url: str, provider: Provider, world: World) -> Endpoint:
     """The address with the first key of the first kind, and the key of an admin where there is such a kind."""
+    if not provider.credentials:
+        return Endpoint(url, ANY_KEY, "")
     key, *others = (credential.kind for credential in provider.credentials)
     admin = next((kind for kind in others if kind.endswith("-admin")), None)
     return Endpoint(url, world.credentials[key][0], world.credentials[admin][0] if admin else "")

@@ -11,7 +11,7 @@ Requests by a provider's own host name, as a forward proxy or a hosts file bring
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from .providers import NAMES, build
 
 if TYPE_CHECKING:
     from .bananadev.runtime import RuntimeFactory
+    from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
 __all__ = ["RESERVED", "Server", "create_app", "dialect_of", "mount_of"]
@@ -56,6 +57,7 @@ class Server:
         webhooks: Addresses beside this machine's that may be posted to.
         images: The address of a Potassium app that paints the images of Go Bananas!.
         vlm: The language model that PaperBanana asks.
+        openapi: OpenAPI documents to serve too, FILE or FILE,NAME.
         strict: As for `HttpHandler`.
 
     Attributes:
@@ -79,9 +81,13 @@ class Server:
         webhooks: Iterable[str] = (),
         images: str | None = None,
         vlm: Vlm | None = None,
+        openapi: Iterable[str | Path] = (),
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm)
+        providers = [
+            *build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm),
+            *_documents(openapi),
+        ]
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
@@ -197,6 +203,19 @@ def create_app(
     (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
     return ProviderApp(provider, worlds, strict=strict)
+
+
+def _documents(openapi: Iterable[str | Path]) -> Iterator[Provider]:
+    """Build a provider for each document. Raises ValueError where one is wrong, or its name is taken."""
+    taken = {*NAMES, "banana", "fal"}
+    for text in openapi:
+        from .openapi import DocumentError, OpenApiProvider
+
+        provider = OpenApiProvider.from_option(text)
+        if provider.name in taken:
+            raise DocumentError(f"{text}: the name {provider.name} is taken: add another, such as {text},shop")
+        taken.add(provider.name)
+        yield provider
 
 
 def dialect_of(server: Server) -> Dialect:

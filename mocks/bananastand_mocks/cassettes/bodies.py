@@ -20,7 +20,8 @@ Body = Mapping[str, Any] | None
 STREAMS = frozenset(("text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json"))
 BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 FIXED_BOUNDARY = "boundary"  # clients draw a new one for every request
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # by YAML
+# What YAML cannot hold, or turns into ends of lines.
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 MAX_INFLATED = 64 * 2**20  # bytes
 
 
@@ -44,6 +45,8 @@ def pack(content: bytes, content_type: str) -> Body:
 
 def pack_stream(text: str, content_type: str) -> Body:
     """Return the body of a stream, in its events or lines."""
+    if UNPRINTABLE.search(text):
+        return pack(text.encode(), "")
     end = "\n\n" if media_type(content_type) == "text/event-stream" else "\n"
     events = [part + end for part in text.replace("\r\n", "\n").split(end)]
     events[-1] = events[-1].removesuffix(end)

@@ -20,6 +20,7 @@ from typing import Any
 import jsonschema_rs
 import yaml
 
+from ..plain_yaml import PlainLoader
 from .bodies import Body, content_of, pack
 from .scrubber import Scrubber
 
@@ -154,7 +155,7 @@ class Cassette:
         if self.scrubber.count != self._secrets:
             self._secrets = self.scrubber.count
             if any(self.scrubber.occurs_in(earlier) for earlier in self._entries):
-                entries = [yaml.load(earlier, _Loader)[0] for earlier in self._entries]
+                entries = [yaml.load(earlier, PlainLoader)[0] for earlier in self._entries]
                 self._entries = [_yaml([_scrubbed(earlier, self.scrubber)]) for earlier in entries]
                 self._rewrite()
         self._entries.append(text)
@@ -203,7 +204,7 @@ def _interactions(path: Path, entries: Sequence[Any]) -> Iterator[Interaction]:
 
 def _load(path: Path) -> Any:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        document = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
     except OSError as error:
         raise CassetteError(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -243,16 +244,6 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads dates as the texts that they are in JSON."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> Any:

@@ -46,7 +46,7 @@ def contract_differences(
     """Yield where a response differs from the contract; it must have one of the statuses."""
     if response.status not in statuses:
         yield ContractDifference("status", " or ".join(map(str, statuses)), str(response.status))
-    expected = operation.responses.get(str(response.status)) or operation.responses.get("default")
+    expected = operation.expected(response.status)
     if expected is None:
         if response.status in statuses:
             yield ContractDifference("status", f"one of {', '.join(operation.responses)}", str(response.status))

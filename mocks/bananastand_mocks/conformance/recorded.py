@@ -56,7 +56,7 @@ def _check(interaction: Interaction, contract: Contract | None) -> CheckOutcome:
     api_request = ApiRequest(operation, interaction.method, interaction.path, path, dict(interaction.query), {})
     response = ReceivedResponse(interaction.status, interaction.headers, content_of(interaction.answer))
     statuses = [int(status) for status in operation.statuses if status.isdecimal()]
-    if "default" in operation.statuses:
+    if operation.names(interaction.status):
         statuses.append(interaction.status)
     differences = [
         *(_request_differences(api_request, interaction) if interaction.status < 400 else ()),

@@ -84,7 +84,7 @@ class HttpHandler:
         except Exception as error:
             response = self._fail(call, error)
         assert response is not None, "a request without an operation is refused"
-        response, content = self._complete(call, response, is_own=exchange is None)
+        response, content = self._complete(call, response, is_checked=exchange is None and provider.is_checked)
         record(provider.name, request, call, response, content)
         json_type = provider.json_type if exchange is None else JSON
         headers = response_headers(response, content, request.headers, json_type=json_type, cors=provider.cors)
@@ -236,8 +236,8 @@ class HttpHandler:
             call.world.note_breach(f"{self.provider.name} {call.operation.id}: {error!r}")
         return self.provider.failure(call, Problem("server_error"))
 
-    def _complete(self, call: ApiCall | None, response: ApiResponse, *, is_own: bool) -> tuple[ApiResponse, bytes]:
-        """Add the headers of the rate limit, check the response if it is the mock's own, encode it and save the world.
+    def _complete(self, call: ApiCall | None, response: ApiResponse, *, is_checked: bool) -> tuple[ApiResponse, bytes]:
+        """Add the headers of the rate limit, check the response if `is_checked`, encode it and save the world.
 
         Where one of these fails, the response is the provider's 500.
         """
@@ -246,7 +246,7 @@ class HttpHandler:
                 if call.allowance is not None:
                     response.headers = {**self.provider.limit_headers(call.allowance), **response.headers}
                 # Any operation may ask the client to retry later, even where its contract does not name that status.
-                if is_own:
+                if is_checked:
                     self.check_response(call, response, provoked=bool(call.faults) or RETRY_AFTER in response.headers)
             content = encode(response)
             if call is not None and self.worlds.keep is not None:

@@ -59,6 +59,7 @@ class Provider(ABC):
         resources: What functions can ask for beside the call, by parameter name.
         credentials: The kinds of secret that it takes, first that of its callers.
         sockets: Its websockets by path.
+        is_checked: Whether its responses are held to its contract.
         pages: Makers of ASGI applications for people, by the first part of their path.
         hosts: The real service's host names, each with the path of a server of many providers that it stands for; in
             the path of a name such as `*.run.banana.dev`, `{}` is the first part of the host.
@@ -73,6 +74,7 @@ class Provider(ABC):
     max_body: ClassVar[int] = 10 * 2**20
     parse_first: ClassVar[bool] = True
     objects_only: ClassVar[bool] = False
+    is_checked: ClassVar[bool] = True
 
     contract_file: Path
     endpoints: Mapping[str, EndpointFunction]
