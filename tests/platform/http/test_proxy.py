@@ -23,10 +23,9 @@ FRONT, PROXY = free_port(), free_port()
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("proxy") / "data", fronts=[[FRONT, "my-app"]], proxy=PROXY)
-    assert running.deploy("my-app", "potassium")["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("proxy") / "data", fronts=[[FRONT, "my-app"]], proxy=PROXY) as running:
+        assert running.deploy("my-app", "potassium")["state"] == "live", running.log
+        yield running
 
 
 def printed(up: Up) -> dict[str, str]:

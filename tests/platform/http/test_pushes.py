@@ -19,9 +19,8 @@ SECRET = "shared with GitHub"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("pushes") / "data", github_secret=SECRET)
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(tmp_path_factory.mktemp("pushes") / "data", github_secret=SECRET) as running:
+        yield running
 
 
 def git(*words: str, at: Path) -> subprocess.CompletedProcess[str]:

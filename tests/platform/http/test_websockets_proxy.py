@@ -39,11 +39,10 @@ asyncio.run(main())
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("websocket-proxy")
-    running = Up(folder / "data", proxy=PROXY)
-    environment = {"ENDED": str(folder / "ended")}
-    assert running.deploy("my-app", "websocket", environment=environment)["state"] == "live", running.log
-    yield running
-    assert running.stop() == 0, running.log
+    with Up(folder / "data", proxy=PROXY) as running:
+        environment = {"ENDED": str(folder / "ended")}
+        assert running.deploy("my-app", "websocket", environment=environment)["state"] == "live", running.log
+        yield running
 
 
 def exports(up: Up) -> dict[str, str]:

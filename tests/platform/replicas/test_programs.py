@@ -17,7 +17,7 @@ from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.building.errors import BuildError, SourceRefused
 from bananastand.platform.building.sources.sources import fetch
 from bananastand.platform.store.logs import plain
-from real_platform import RealPlatform, platform
+from real_platform import RealPlatform
 from stands import Up
 from tests.platform.store.test_private_files import FILES, make_repository
 
@@ -122,7 +122,7 @@ def test_a_push_with_a_link_within_it_goes_live(tmp_path: Path) -> None:
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
     for words in (["add", "."], ["commit", "-q", "-m", "second"]):
         subprocess.run(["git", "-C", str(repository), *identity, *words], check=True)
-    with platform(tmp_path / "data") as running:
+    with RealPlatform(tmp_path / "data") as running:
         url = f"http://me:{running.key}@127.0.0.1:{running.port}/git/linked.git"
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "no_proxy": "*"}
         done = subprocess.run(
@@ -148,7 +148,7 @@ def test_an_archive_cannot_write_through_a_link_that_it_brings(tmp_path: Path) -
 
 
 def test_the_first_key_is_printed_on_a_terminal_alone(tmp_path: Path) -> None:
-    with platform(tmp_path / "one") as piped:
+    with RealPlatform(tmp_path / "one") as piped:
         assert piped.key not in piped.log
         assert piped.key.replace("-", "") not in piped.log
         assert str(tmp_path / "one" / "client.toml") in piped.log
@@ -180,7 +180,7 @@ def test_no_escape_sequence_of_an_app_reaches_a_terminal(text: str) -> None:
 
 
 def test_logs_are_cleaned_unless_they_are_wanted_raw(tmp_path: Path) -> None:
-    with platform(tmp_path / "data") as running:
+    with RealPlatform(tmp_path / "data") as running:
         app = FILES["app.py"].replace("app = ", 'print("before \\x1b]0;evil\\x07\\x1b[31mred", flush=True)\napp = ')
         assert running.deploy("app", {**FILES, "app.py": app})["state"] == "live"
         cleaned, raw = running.command("logs", "app"), running.command("logs", "app", "--raw")
@@ -191,8 +191,7 @@ def test_logs_are_cleaned_unless_they_are_wanted_raw(tmp_path: Path) -> None:
 
 
 def test_a_status_page_of_many_projects_does_not_hold_up_the_calls(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data")
-    try:
+    with Up(tmp_path / "data") as up:
         assert up.deploy()["state"] == "live"
         for number in range(300):
             up.http.patch(f"/stand/v1/projects/p{number}", json={})
@@ -209,8 +208,6 @@ def test_a_status_page_of_many_projects_does_not_hold_up_the_calls(tmp_path: Pat
         page = httpx2.get(f"http://127.0.0.1:{up.port}/", timeout=30).text
         assert page.count("<h2>") == 301
         assert under_pages < quiet + 0.15, (quiet, under_pages)
-    finally:
-        up.stop()
 
 
 def waits(up: Up) -> float:

@@ -12,7 +12,7 @@ import pytest
 
 from bananastand.platform.store.database import STEPS, Store
 from bananastand.platform.store.private_files import make_private, open_private, widen
-from real_platform import DOCKERFILE, POTASSIUM, RealPlatform, platform
+from real_platform import DOCKERFILE, POTASSIUM, RealPlatform
 
 FILES = {
     "Dockerfile": DOCKERFILE,
@@ -48,7 +48,7 @@ def make_repository(folder: Path) -> Path:
 def test_no_file_of_a_data_directory_is_open_to_others_after_every_kind_of_work(tmp_path: Path) -> None:
     data, repository = tmp_path / "data", make_repository(tmp_path / "repository")
     data.mkdir(mode=0o755)
-    with platform(data, "--root", str(tmp_path)) as first:
+    with RealPlatform(data, "--root", str(tmp_path)) as first:
         assert first.deploy("by-tar", FILES)["state"] == "live"
         assert first.deploy_source("by-url", f"file://{repository}")["state"] == "live"
         assert first.deploy_source("by-folder", str(repository))["state"] == "live"
