@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bananastand.platform.building.overrides import read_overrides
+from git_repositories import commit
 from hub import Hub, Repository
 
 SD, OLD_SD = "stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"
@@ -327,12 +328,10 @@ def test_a_wrong_bananastand_toml_is_named(inspect: Inspect) -> None:
 @pytest.mark.needs("git")
 def test_a_git_repository_is_inspected_by_its_address(inspect: Inspect, tmp_path: Path) -> None:
     inspect(FIRST_TEMPLATE, "--offline")
-    folder, author = tmp_path / "repository", ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-    dated = {**os.environ, "GIT_COMMITTER_DATE": "2022-11-05T10:00:00Z", "GIT_AUTHOR_DATE": "2022-11-05T10:00:00Z"}
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        subprocess.run(["git", *author, *words], cwd=folder, env=dated, check=True)
+    commit(tmp_path / "repository", "2022-11-05T10:00:00Z")
     local = found(inspect({}, "--json", "--offline"))
-    command = [sys.executable, "-m", "bananastand", "inspect", f"file://{folder}", "--json", "--offline"]
+    address = f"file://{tmp_path}/repository"
+    command = [sys.executable, "-m", "bananastand", "inspect", address, "--json", "--offline"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120,
                           env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})  # fmt: skip
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import tarfile
 import threading
 import time
@@ -17,6 +16,7 @@ from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.building.errors import BuildError, SourceRefused
 from bananastand.platform.building.sources.sources import fetch
 from bananastand.platform.store.logs import plain
+from git_repositories import commit, push
 from real_platform import RealPlatform
 from stands import Up
 from tests.platform.store.test_private_files import FILES, make_repository
@@ -81,9 +81,7 @@ def link_sources(tmp_path: Path, target: str) -> list[str]:
     (folder / "sub").mkdir()
     (folder / "sub" / "weights.txt").write_text("w")
     (folder / "link").symlink_to(target)
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-    for words in (["add", "."], ["commit", "-q", "-m", "second"]):
-        subprocess.run(["git", "-C", str(folder), *identity, *words], check=True)
+    commit(folder)
     with tarfile.open(tmp_path / "source.tar.gz", "w:gz") as tar:
         for name in ("Dockerfile", "link", "sub"):
             tar.add(folder / name, name)
@@ -119,16 +117,10 @@ def test_a_link_out_of_a_source_is_refused_whichever_way_the_source_comes(target
 def test_a_push_with_a_link_within_it_goes_live(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "repository")
     (repository / "main.py").symlink_to("app.py")
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-    for words in (["add", "."], ["commit", "-q", "-m", "second"]):
-        subprocess.run(["git", "-C", str(repository), *identity, *words], check=True)
+    commit(repository)
     with RealPlatform(tmp_path / "data") as running:
-        url = f"http://me:{running.key}@127.0.0.1:{running.port}/git/linked.git"
-        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "no_proxy": "*"}
-        done = subprocess.run(
-            ["git", "-C", str(repository), "push", "-q", url, "main"], env=environment, capture_output=True, text=True
-        )
-        assert "linked is live" in done.stderr, done.stderr
+        pushed = push(repository, running, "linked").stderr
+        assert "linked is live" in pushed, pushed
         assert running.run("linked", "import os; out = os.readlink('/app/main.py')") == "app.py"
 
 
