@@ -81,7 +81,8 @@ class BananaService(Starlette):
             if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
                 await _send(send, 204, preflight_headers(headers, cors=self.api.cors), b"")
                 return
-            if (response := self.api.early(scope["method"], path, headers)) is not None:
+            base = _origin(scope, headers) + scope.get("root_path", "")
+            if (response := self.api.early(scope["method"], path, headers, base)) is not None:
                 await self._deliver(scope, send, headers, response)
                 return
             path, query = self.api.rewrite(path, query)
@@ -107,7 +108,7 @@ class BananaService(Starlette):
             scope["path_params"],
             parse_query(scope["query_string"].decode("latin-1")),
             headers := _headers(scope),
-            origin=f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}",
+            origin=_origin(scope, headers),
             root=scope.get("root_path", ""),
         )
         try:
@@ -121,7 +122,8 @@ class BananaService(Starlette):
         api = self.api
         with self._bodies.reserve() as reservation:
             try:
-                request.raw = await self._read_body(request.method, request.headers, receive, reservation)
+                raw = await self._read_body(request.method, request.headers, receive, reservation)
+                request.raw = api.decode_body(raw, request.headers, reservation)
                 parse_body(request, objects_only=api.objects_only)
                 self._authenticate(request)
                 api.prepare(request)
@@ -194,6 +196,11 @@ class BananaService(Starlette):
 def _path(scope: Any) -> str:
     """The path below the mount."""
     return scope["path"].removeprefix(scope.get("root_path", ""))
+
+
+def _origin(scope: Any, headers: dict[str, str]) -> str:
+    """Scheme and host that the client used."""
+    return f"{scope.get('scheme', 'http')}://{headers.get('host', 'localhost')}"
 
 
 def _headers(scope: Any) -> dict[str, str]:

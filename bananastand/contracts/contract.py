@@ -23,13 +23,13 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class Contract:
-    """A document, its operations and its route table."""
+    """A document, its schemas, its operations and its route table."""
 
     def __init__(self, document: Any) -> None:
         self.document = document
-        schemas = Schemas(document)
+        self.schemas = Schemas(document)
         self.operations: list[Operation] = [
-            Operation(template, method, item[method], item.get("parameters", []), schemas)
+            Operation(template, method, item[method], item.get("parameters", []), self.schemas)
             for template, item in document["paths"].items()
             for method in METHODS
             if method in item
@@ -41,6 +41,14 @@ class Contract:
             if operation.id not in self.by_id:
                 raise ContractError(f"{operation.template}: x-alias-of names {operation.id}, which is no operation")
         self.routes = Routes(self.operations)
+
+    def servers(self, base: str) -> list[dict[str, Any]]:
+        """Return the addresses of the API: `base`, where this server offers it, before those of the real service."""
+        return [{"url": base, "description": "This server."}, *self.document.get("servers", ())]
+
+    def served_at(self, base: str) -> Any:
+        """Return the document with `base` as its first server, so that tools which read it call no real service."""
+        return {**self.document, "servers": self.servers(base)}
 
 
 @lru_cache(maxsize=16)

@@ -59,7 +59,7 @@ class HttpHandler:
             return
         try:
             with self.worlds.bodies.reserve() as reservation:
-                response = provider.early(request.method, request.path, request.headers)
+                response = provider.early(request.method, request.path, request.headers, request.base)
                 if response is None:
                     try:
                         call = self._find_operation(request)
@@ -67,7 +67,7 @@ class HttpHandler:
                         request.body = await read_request_body(
                             receive, request.method, request.headers, provider.max_body, reservation
                         )
-                    call.raw = request.body
+                    request.body = call.raw = provider.decode_body(request.body, request.headers, reservation)
                     if provider.parse_first:
                         parse_body(call, objects_only=provider.objects_only)
                     self._authenticate(call, request.pinned)
