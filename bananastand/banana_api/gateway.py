@@ -67,7 +67,7 @@ class GatewayApi(BananaApi):
         return self._gateway.early(method, path, headers, base) or super().early(method, path, headers, base)
 
     def rewrite(self, path: str, query: str) -> tuple[str, str]:
-        """Read `/v1/models&api_token=...`, which the document writes (A:26, A:83), and `/V1/models/` as they are meant."""
+        """Read `/v1/models&api_token=...`, which the document writes (A:26, A:83), and `/V1/models/` as meant."""
         path, query = self._gateway.split_stray_query(path, query)
         return self._gateway.as_express_matches(path), query
 

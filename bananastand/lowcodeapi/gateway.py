@@ -114,7 +114,7 @@ class Gateway:
         return (literal, f"{stray}&{query}") if ampersand else (path, query)
 
     def as_express_matches(self, path: str) -> str:
-        """Return the path of the contract that Express routes this one to: one trailing slash and letter case are free."""
+        """Return the contract's path to which Express routes this one: a trailing slash and letter case are free."""
         path = path[:-1] if path.endswith("/") and path != "/" else path
         return self._literals.get(path.lower(), path)
 

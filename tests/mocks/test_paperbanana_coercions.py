@@ -1,4 +1,4 @@
-"""PaperBanana reads numbers and booleans laxly. pydantic, which the published source uses, is the witness of each value."""
+"""PaperBanana reads numbers and booleans laxly; pydantic, which its published source uses, is the witness."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Gateway(Provider):
         return self._gateway.early(method, path, headers, base) or super().early(method, path, headers, base)
 
     def rewrite(self, path: str, query: str, world: World) -> tuple[str, str]:
-        """Read a query that follows the path after an ampersand, unless the world is strict, and find Express's route."""
+        """Read a query that follows the path after an ampersand, unless the world is strict; find Express's route."""
         if not world.settings.get(STRICT):
             path, query = self._gateway.split_stray_query(path, query)
         return self._gateway.as_express_matches(path), query
