@@ -10,7 +10,6 @@ from typing import Any
 import httpx2
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from snippets import Snippet, snippets
 
 import bananastand_mocks
 from bananastand.banana_api.gateway import GatewayApi
@@ -19,6 +18,7 @@ from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.providers import NAMES, build
 from contracts import errors, resolve
 from in_process import InProcess
+from snippets import Snippet, snippets
 
 LIVE = {
     "bananadev": "https://api.lowcodeapi.com/bananadev",

@@ -12,6 +12,7 @@ from bananastand.contracts.response import ApiResponse
 
 from ..kernel.app import PINNED
 from ..kernel.call import ApiCall
+from ..kernel.http_handler import HttpHandler
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -20,6 +21,7 @@ from .deploying import EVENT, step
 from .operations import endpoints_of
 from .runtime import UPLOAD_KEY, InstantRuntime, RuntimeFactory
 from .state import RUN_DUE, fill, run_is_due
+from .task_api import TaskApi
 
 __all__ = ["KEY", "BananaDev"]
 
@@ -49,6 +51,7 @@ class BananaDev(Provider):
         self._runtime = runtime
         self.endpoints = endpoints_of(API.operations, runtime)
         self.sockets = {build_log.PATH: self._stream_build_log}
+        self.pages = dict.fromkeys(("api", "feedback"), self._task_api)
 
     def secret(self, call: ApiCall) -> tuple[str, str] | None:
         """Return Banana's key; for an upload the key in its address, which is a credential of its own here."""
@@ -68,6 +71,9 @@ class BananaDev(Provider):
     def fill(self, world: World, kind: Kind) -> None:
         """Fill the account and its projects."""
         fill(world, kind)
+
+    def _task_api(self, worlds: Worlds) -> TaskApi:
+        return TaskApi(HttpHandler(self, worlds))
 
     async def _stream_build_log(self, websocket: WebSocket, worlds: Worlds) -> None:
         world = worlds.holding(KEY.kind, websocket.headers.get("x-banana-api-key", ""))
