@@ -22,7 +22,7 @@ from bananastand.contracts.response import ApiResponse, encode
 from bananastand.contracts.response_headers import Headers, add_refusal_headers, preflight_headers, response_headers
 
 from .api import BananaApi
-from .build_log import PATH, stream_build_log
+from .build_log import PATH, LogReaders, stream_build_log
 from .gateway import GatewayApi
 from .native import NativeApi
 from .runtime import Runtime
@@ -63,6 +63,7 @@ class BananaService(Starlette):
 
     def __init__(self, api: BananaApi, runtime: Runtime, is_key: Callable[[str], bool], bodies: BodyBudget) -> None:
         self.api, self._runtime, self._is_key, self._bodies = api, runtime, is_key, bodies
+        self._log_readers = LogReaders()
         routes: list[BaseRoute] = [
             OperationRoute(operation, api.operations[operation.id], self._handler(operation))
             for operation in api.contract.routes.operations
@@ -190,7 +191,7 @@ class BananaService(Starlette):
 
     async def _build_log(self, websocket: WebSocket) -> None:
         is_key = self._is_key(websocket.headers.get("x-banana-api-key", ""))
-        await stream_build_log(websocket, self._runtime if is_key else None)
+        await stream_build_log(websocket, self._runtime if is_key else None, self._log_readers)
 
 
 def _path(scope: Any) -> str:

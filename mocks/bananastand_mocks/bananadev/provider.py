@@ -48,7 +48,7 @@ class BananaDev(Provider):
     credentials = (KEY,)
 
     def __init__(self, runtime: RuntimeFactory = InstantRuntime) -> None:
-        self._runtime = runtime
+        self._runtime, self._log_readers = runtime, build_log.LogReaders()
         self.endpoints = endpoints_of(API.operations, runtime)
         self.sockets = {build_log.PATH: self._stream_build_log}
         self.pages = dict.fromkeys(("api", "feedback"), self._task_api)
@@ -79,4 +79,5 @@ class BananaDev(Provider):
         world = worlds.holding(KEY.kind, websocket.headers.get("x-banana-api-key", ""))
         pinned = websocket.scope.get(PINNED)
         is_valid = world is not None and pinned in (None, world)
-        await build_log.stream_build_log(websocket, self._runtime(world) if is_valid and world is not None else None)
+        runtime = self._runtime(world) if is_valid and world is not None else None
+        await build_log.stream_build_log(websocket, runtime, self._log_readers)
