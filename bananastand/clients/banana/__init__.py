@@ -23,6 +23,7 @@ __all__ = ["AsyncBanana", "Banana"]
 class _BananaAPI(ProviderAPI):
     name = "banana"
     base_url = "https://api.banana.dev"
+    base_variable = "BANANA_BASE_URL"
     key_variable = "BANANA_API_KEY"
 
     def sign(self, request: ClientRequest[Any], key: str, query: dict[str, object], headers: dict[str, str]) -> object:

@@ -337,7 +337,7 @@ def run_and_wait(
         CallCancelled: `cancelled` returned true.
     """
     started = yield from session.send(start_run(model_key, model_inputs))
-    if started.finished:
+    if started.has_outputs:
         return started
     if not started.call_id:
         raise APIRefusedError("neither finished nor to be checked", request="POST /start/v4", body=started.model_dump())

@@ -23,6 +23,7 @@ __all__ = ["AsyncPaperBanana", "PaperBanana", "verify_webhook"]
 class _PaperBananaAPI(ProviderAPI):
     name = "paperbanana"
     base_url = "https://api.paperbanana.me"
+    base_variable = "PAPERBANANA_BASE_URL"
     key_variable = "PAPERBANANA_API_KEY"
     admin_variable = "PAPERBANANA_ADMIN_KEY"
 
