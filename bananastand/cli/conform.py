@@ -28,7 +28,10 @@ KEYS = {  # the environment variables of a key and of an admin's key
 
 
 def conform(
-    base_url: Annotated[str, typer.Option(help="Where the implementation answers, such as http://127.0.0.1:8000.")],
+    base_url: Annotated[
+        str,
+        typer.Option("--url", "--base-url", help="Where the implementation answers, such as http://127.0.0.1:8000."),
+    ],
     provider: Annotated[str, typer.Option(help=f"Whose contract: {', '.join(KEYS)}.")],
     key: Annotated[
         str | None, typer.Option(help="Else the provider's environment variable, as for its client.")

@@ -125,7 +125,11 @@ def _bind(builder: _Builder, send: _Send, wrapper: str, result: str) -> Any:
         **kwargs: Any,
     ) -> Any:
         session = self.session.with_options(timeout, max_retries, headers)
-        return send(self, session, lambda *first: builder(*first, *args, **kwargs))
+
+        def build(*first: Any) -> Any:  # a flow takes the session first
+            return builder(*first, *args, **kwargs)
+
+        return send(self, session, build)
 
     described = cast("Any", call)
     described.__name__, described.__qualname__, described.__wrapped__ = builder.__name__, builder.__name__, builder

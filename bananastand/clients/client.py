@@ -10,6 +10,7 @@ from typing import ClassVar, Self, TypeVar
 
 import httpx2
 
+from . import log_filter as log_filter
 from .errors import APIConnectionError, APIResponseError, APITimeoutError, ClientClosed
 from .provider import ProviderAPI
 from .request import ClientRequest, PreparedRequest

@@ -27,7 +27,9 @@ class ResponseModel(BaseModel):
         """Refuse an answer without a field of the contract, for a strict client."""
         if is_strict(info):
             for name, field in type(self).model_fields.items():
-                if name not in self.model_fields_set and any(isinstance(mark, InferredField) for mark in field.metadata):
+                if name not in self.model_fields_set and any(
+                    isinstance(mark, InferredField) for mark in field.metadata
+                ):
                     raise PydanticCustomError("missing", "{name}: Field required", {"name": field.alias or name})
         return self
 

@@ -54,7 +54,9 @@ def wait(
         CallCancelled: `cancelled` returned true.
     """
     until, last, timeout = time.monotonic() + deadline, None, session.timeout_of(check)
-    session = replace(session, call_timeout=None)  # its timeout is the one of this call, or what is left of the deadline
+    session = replace(
+        session, call_timeout=None
+    )  # its timeout is the one of this call, or what is left of the deadline
     while True:
         if cancelled is not None and cancelled():
             raise CallCancelled(f"{describe(last)} and no longer waited for")

@@ -39,7 +39,7 @@ def test_every_operation_is_listed_and_explained(provider: str) -> None:
 
 
 def test_an_answer_is_printed_as_json(bananadev: Any) -> None:
-    where = ("--base-url", bananadev.base_url, "--as", bananadev.key)
+    where = ("--url", bananadev.base_url, "--key", bananadev.key)
 
     done = run("bananadev", "run", "--model-key", "value", "--model-inputs", '{"prompt": "a ripe banana"}', *where)
 
@@ -51,7 +51,7 @@ def test_an_answer_is_printed_as_json(bananadev: Any) -> None:
 
 def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any, tmp_path: Path) -> None:
     (tmp_path / "requests.json").write_text('[{"method": "GET", "path": "/v1/pricing"}]')
-    where = ("--base-url", falai.base_url, "--as", falai.key, "-o", str(tmp_path / "answer.json"))
+    where = ("--url", falai.base_url, "--key", falai.key, "-o", str(tmp_path / "answer.json"))
 
     done = run("falai", "batch", "--requests", f"@{tmp_path / 'requests.json'}", *where)
 
@@ -85,7 +85,7 @@ def test_a_mistake_is_one_line_and_exit_status_two(
 
 
 def test_a_providers_refusal_is_one_line_and_exit_status_one(bananadev: Any) -> None:
-    done = run("bananadev", "get-model", "--model-key", "none", "--base-url", bananadev.base_url, "--as", bananadev.key)
+    done = run("bananadev", "get-model", "--model-key", "none", "--url", bananadev.base_url, "--key", bananadev.key)
 
     assert done.exit_code == 1
     assert "404 Model not found" in done.stderr

@@ -104,7 +104,7 @@ class ModelDetail(Model):
     def _first_of_list(cls, value: Any, info: ValidationInfo) -> Any:
         """Take the model out of a list of one: fal's own API has no other way to read one."""
         if is_strict(info) or not isinstance(value, dict):
-            return cast("Any", value)
+            return value
         models = cast("dict[str, Any]", value).get("models")
         return models[0] if isinstance(models, list) and models else value  # type: ignore[reportUnknownVariableType]
 

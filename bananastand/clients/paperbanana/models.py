@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from ..fields import Inferred, InferredField, InferredList, InferredMap, InferredOrNull, Open
+from ..fields import Inferred, InferredField, InferredMap, InferredOrNull, Open
 from ..response import ResponseModel
 
 __all__ = [

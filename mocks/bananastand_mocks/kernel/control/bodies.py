@@ -26,6 +26,7 @@ class NewWorld(_Body):
     seed: int | None = None
     time: Literal["real", "virtual"] = "virtual"
     speed: float = Field(1.0, gt=0, le=FASTEST)
+    auto_advance: bool = False
 
 
 class Reset(_Body):

@@ -37,6 +37,7 @@ def add_world_routes(app: FastAPI, context: ControlContext) -> None:
             )
         except ValueError as error:
             raise HTTPException(409, str(error)) from None
+        world.auto_advance = body.auto_advance
         return save(world)
 
     @app.get("/_stand/worlds/{name}")

@@ -1,0 +1,25 @@
+"""Keeps keys out of the log of httpx2, which names the URL of each request.
+
+LowCodeAPI wants its token in the query, PaperBanana's admin operations have a key in the path.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+__all__ = ["mask_keys"]
+
+KEYS = re.compile(r"(api_token=|/api/admin/keys/)[^&/?\s\"']+")
+
+
+def mask_keys(record: logging.LogRecord) -> bool:
+    """Mask the keys in the URLs of a record, which is always to be logged."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            KEYS.sub(r"\1...", text) if KEYS.search(text := str(part)) else part for part in record.args
+        )
+    return True
+
+
+logging.getLogger("httpx2").addFilter(mask_keys)
