@@ -1,6 +1,7 @@
 """Keeps keys out of the log of httpx2, which names the URL of each request.
 
-LowCodeAPI wants its token in the query, PaperBanana's admin operations have a key in the path.
+LowCodeAPI wants its token in the query, PaperBanana's admin operations have a key in the path, and a base URL may have
+a password.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 
 __all__ = ["mask_keys"]
 
-KEYS = re.compile(r"(api_token=|/api/admin/keys/)[^&/?\s\"']+")
+SECRETS = re.compile(r"(?<=api_token=)[^&\s\"']+|(?<=/api/admin/keys/)[^/?\s\"']+|(?<=://)[^/@\s]+(?=@)")
 
 
 def mask_keys(record: logging.LogRecord) -> bool:

@@ -18,10 +18,11 @@ import httpx2
 import yaml
 from pydantic import BaseModel
 
+from bananastand.clients.errors import BananastandError
 from client_calls import CASES, CLIENTS
 from examples import answers_of_documents
 
-__all__ = ["Witness", "content_of", "is_kept", "plain", "read_with", "witnesses"]
+__all__ = ["Witness", "content_of", "headers_of", "is_accepted", "is_kept", "plain", "read_with", "witnesses"]
 
 FOLDER = Path(__file__).parents[1] / "witnesses"
 GATEWAY = ("bananadev", "falai")
@@ -110,6 +111,23 @@ def read_with(witness: Witness, method: str, kind: str, transport: Any = None) -
             return [item async for item in result] if method.startswith("each_") else await result
 
     return asyncio.run(read())
+
+
+def headers_of(witness: Witness) -> dict[str, str]:
+    """Return the headers of the answer."""
+    return {"content-type": "application/json"} if witness.enveloped else {}
+
+
+def is_accepted(witness: Witness, method: str) -> bool:
+    """Tell whether a method of the blocking client reads the answer and keeps its fields."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=content_of(witness), headers=headers_of(witness))
+
+    try:
+        return is_kept(witness, method, read_with(witness, method, "sync", httpx2.MockTransport(answer)))
+    except BananastandError:
+        return False
 
 
 def plain(result: Any) -> Any:

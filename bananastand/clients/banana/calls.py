@@ -280,8 +280,8 @@ def wait_for_run(
     Args:
         session: The client's session; a client passes its own.
         call_id: `call_id` of its start.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 
@@ -323,8 +323,8 @@ def run_and_wait(
         session: The client's session; a client passes its own.
         model_key: Key of a model.
         model_inputs: Any JSON; the model receives it as it is.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 

@@ -369,8 +369,8 @@ def wait_for_instance(
         session: The client's session; a client passes its own.
         instance_id: Id of an instance.
         status: The state to wait for; fal's own `ready` counts as active.
-        poll: Seconds between two checks; 3 to 5 are good.
-        deadline: Seconds after which waiting ends.
+        poll: Seconds between two checks, from 0; 3 to 5 are good.
+        deadline: Seconds after which waiting ends, from 0.
         on_check: Called with each checked state.
         cancelled: Returns true once waiting is to end; asked at least ten times a second.
 

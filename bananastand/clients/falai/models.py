@@ -43,6 +43,8 @@ __all__ = [
 
 Metric = Literal["requests", "cost", "latency", "errors"]
 Reading = Literal["cpu", "memory", "gpu", "disk", "network"]
+Licence = Literal["commercial", "research", "private"]
+Region = Literal["us-west", "us-central", "us-east", "eu-north", "eu-west", "other"]
 Status = Literal["provisioning", "starting", "active", "stopping", "stopped"]
 
 
@@ -75,8 +77,8 @@ class Metadata(ResponseModel):
     date: Inferred[str] = None
     highlighted: Inferred[bool] = None
     pinned: Inferred[bool] = None
-    license_type: str | None = None
-    kind: str | None = None
+    license_type: Open[Licence] | None = None
+    kind: Open[Literal["inference", "training"]] | None = None
     thumbnail_animated_url: str | None = None
     github_url: str | None = None
     group: Group | None = None
@@ -208,12 +210,12 @@ class Instance(ResponseModel):
     instance_type: Inferred[str] = None
     name: InferredOrNull[str] = None
     config: InferredMap[str, Any] = {}
-    region: Inferred[str] = None
+    region: Inferred[Open[Region]] = None
     status: Open[Status]
     created_at: Inferred[str] = None
     started_at: InferredOrNull[str] = None
     stopped_at: InferredOrNull[str] = None
-    sector: str | None = None
+    sector: Open[Literal["sector_1", "sector_2", "sector_3"]] | None = None
     ip: str | None = None
     creator_user_nickname: str | None = None
 

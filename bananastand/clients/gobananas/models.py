@@ -52,6 +52,7 @@ AspectRatio = Literal[
     "square", "portrait", "landscape", "1:1", "16:9", "9:16", "4:3", "3:4", "2:3", "3:2", "4:5", "5:4", "21:9"
 ]
 ModelId = Literal["gemini-flash-image", "gemini-pro-image", "gemini-flash-lite-image"]
+Format = Literal["png", "jpeg", "webp"]
 Operation = Literal["generate", "edit", "upload"]
 
 
@@ -66,7 +67,7 @@ class Quotas(ResponseModel):
 class Settings(CamelModel):
     """A tenant's defaults and limits."""
 
-    default_aspect_ratio: str
+    default_aspect_ratio: Open[AspectRatio]
     max_images_per_generation: int
 
 
@@ -77,7 +78,7 @@ class Tenant(CamelModel):
     tenant_name: str
     quotas: Quotas
     settings: Settings
-    allowed_models: list[str] = []
+    allowed_models: list[Open[ModelId]] = []
 
 
 class Profile(ResponseModel):
@@ -94,7 +95,7 @@ class GeneratedImage(ResponseModel):
     thumbnail_url: Inferred[str] = None
     width: int
     height: int
-    format: Inferred[str] = None
+    format: Inferred[Open[Format]] = None
     size_bytes: Inferred[int] = None
 
 
@@ -143,10 +144,10 @@ class Image(SessionImage):
 
     width: Inferred[int] = None
     height: Inferred[int] = None
-    format: Inferred[str] = None
+    format: Inferred[Open[Format]] = None
     size_bytes: Inferred[int] = None
-    aspect_ratio: InferredOrNull[str] = None
-    model_id: InferredOrNull[str] = None
+    aspect_ratio: InferredOrNull[Open[AspectRatio]] = None
+    model_id: InferredOrNull[Open[ModelId]] = None
     session_id: Inferred[str] = None
     r2_key: Inferred[str] = None
     negative_prompt: InferredOrNull[str] = None
@@ -201,7 +202,7 @@ class Upload(UploadForEditing):
     thumbnail_url: Inferred[str] = None
     width: Inferred[int] = None
     height: Inferred[int] = None
-    format: Inferred[str] = None
+    format: Inferred[Open[Format]] = None
     size_bytes: Inferred[int] = None
 
 
@@ -285,7 +286,7 @@ class Character(_Unwrapped):
     description: str | None = None
     negative_prompt: str | None = None
     system_instruction: str | None = None
-    preferred_aspect_ratio: str | None = None
+    preferred_aspect_ratio: Open[AspectRatio] | None = None
     reference_image_ids: list[int] = []
     tags: list[str] = []
 
@@ -330,7 +331,7 @@ class StylePreset(_Unwrapped):
     created_at: Inferred[str] = None
     system_instruction: str | None = None
     negative_prompt: str | None = None
-    aspect_ratio: str | None = None
+    aspect_ratio: Open[AspectRatio] | None = None
 
 
 class StylePresetList(ResponseModel):

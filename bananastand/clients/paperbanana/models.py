@@ -62,7 +62,7 @@ class Artifact(ResponseModel):
     """A file of a completed task."""
 
     format: Open[Format]
-    media_type: str
+    media_type: Open[Literal["image/png", "image/svg+xml", "application/pdf"]]
     download_url: str
 
 

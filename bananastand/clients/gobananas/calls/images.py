@@ -201,7 +201,7 @@ def continue_image(
 
     Args:
         prompt: 1 to 8192 characters.
-        image_id: Image to edit; the last one by default.
+        image_id: Id of the image to edit; the last one by default.
         session_id: Session whose last image is edited.
 
     Returns:
