@@ -18,7 +18,7 @@ def mask_keys(record: logging.LogRecord) -> bool:
     """Mask the keys in the URLs of a record, which is always to be logged."""
     if isinstance(record.args, tuple):
         record.args = tuple(
-            KEYS.sub(r"\1...", text) if KEYS.search(text := str(part)) else part for part in record.args
+            SECRETS.sub("...", text) if SECRETS.search(text := str(part)) else part for part in record.args
         )
     return True
 

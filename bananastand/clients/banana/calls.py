@@ -62,7 +62,7 @@ def start_run(
         The run; `call_id` checks one that is not finished.
 
     Raises:
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     body = without_none(id=id, modelKey=model_key, startOnly=start_only) | {"modelInputs": model_inputs}
     return ClientRequest(StartedRun, "POST", "/start/v4", json={**body, "created": int(time.time())}, timeout=HOLD)
@@ -79,7 +79,7 @@ def check_run(call_id: str, *, long_poll: bool | None = None, id: str | None = N
         id: Id of this request.
 
     Raises:
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     body = without_none(id=id, callID=call_id, longPoll=long_poll, created=int(time.time()))
     return ClientRequest(CheckedRun, "POST", "/check/v4", json=body, timeout=HOLD, idempotent=True)
@@ -289,7 +289,7 @@ def wait_for_run(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """
@@ -332,7 +332,7 @@ def run_and_wait(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """

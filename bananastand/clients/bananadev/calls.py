@@ -61,7 +61,7 @@ def start_run(model_key: str, model_inputs: Any, *, start_only: bool | None = No
         AuthenticationError: 401: the key is unknown or revoked.
         RateLimitError: 429: too many requests, after the retries.
         NotFoundError: 404: there is no model of that name or id.
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     body = without_none(modelKey=model_key, startOnly=start_only) | {"modelInputs": model_inputs}
     return ClientRequest(StartedRun, "POST", "/v1/start", json=body)
@@ -81,7 +81,7 @@ def check_run(id: str, model_key: str) -> ClientRequest[CheckedRun]:
         AuthenticationError: 401: the key is unknown or revoked.
         RateLimitError: 429: too many requests, after the retries.
         NotFoundError: 404: there is no model of that name or id.
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     return ClientRequest(CheckedRun, "POST", "/v1/check", json={"id": id, "modelKey": model_key}, idempotent=True)
 
@@ -103,7 +103,7 @@ def run(model_key: str, model_inputs: Any) -> ClientRequest[StartedRun]:
         AuthenticationError: 401: the key is unknown or revoked.
         RateLimitError: 429: too many requests, after the retries.
         NotFoundError: 404: there is no model of that name or id.
-        APIRefusedError: The run failed: status 200 and an error in the message.
+        TaskFailed: The run failed: status 200 and an error in the message.
     """
     return ClientRequest(StartedRun, "POST", "/v1/run", json={"modelKey": model_key, "modelInputs": model_inputs})
 
@@ -223,7 +223,7 @@ def wait_for_run(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """
@@ -266,7 +266,7 @@ def run_and_wait(
         The finished run.
 
     Raises:
-        APIRefusedError: The run failed.
+        TaskFailed: The run failed.
         DeadlineExceeded: The deadline is over; the work may go on.
         CallCancelled: `cancelled` returned true.
     """
