@@ -44,7 +44,7 @@ def witnessed(provider: str) -> frozenset[str]:
             body = json.loads(content_of(witness))
             for method in witness.methods:
                 if method in schemas:
-                    found |= set(_shown(contract(provider), schemas[method], method, body))
+                    found |= set(_present(contract(provider), schemas[method], method, body))
     return frozenset(found)
 
 
@@ -78,13 +78,13 @@ def _declared(document: Any, schema: Any, place: str, inferred: bool, seen: set[
         yield from _declared(document, child, place, inferred, seen)
 
 
-def _shown(document: Any, schema: Any, place: str, value: Any) -> Iterator[str]:
+def _present(document: Any, schema: Any, place: str, value: Any) -> Iterator[str]:
     place = schema["$ref"].rpartition("/")[2] if "$ref" in schema else place
     resolved = resolve(document, schema)
     for name, child in resolved.get("properties", {}).items():
         if isinstance(value, dict) and name in value:
             yield f"{place}.{name}"
-            yield from _shown(document, child, f"{place}.{name}", value[name])
+            yield from _present(document, child, f"{place}.{name}", value[name])
     for child in _others(resolved):
         inside = value
         if child is resolved.get("items"):
@@ -92,10 +92,10 @@ def _shown(document: Any, schema: Any, place: str, value: Any) -> Iterator[str]:
         elif child is resolved.get("additionalProperties"):
             inside = list(value.values()) if isinstance(value, dict) else []
         else:
-            yield from _shown(document, child, place, value)
+            yield from _present(document, child, place, value)
             continue
         for item in inside:
-            yield from _shown(document, child, place, item)
+            yield from _present(document, child, place, item)
 
 
 def _others(schema: Any) -> list[Any]:
