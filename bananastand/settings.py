@@ -12,7 +12,15 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["PROGRAMS", "AppVariables", "ClientVariables", "CommandVariables", "MocksVariables", "PlatformVariables", "ServingVariables"]
+__all__ = [
+    "PROGRAMS",
+    "AppVariables",
+    "ClientVariables",
+    "CommandVariables",
+    "MocksVariables",
+    "PlatformVariables",
+    "ServingVariables",
+]
 
 
 class _Variables(BaseSettings):
