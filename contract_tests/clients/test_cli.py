@@ -49,6 +49,21 @@ def test_an_answer_is_printed_as_json(bananadev: Any) -> None:
     assert answer["modelOutputs"]
 
 
+def test_the_key_of_an_operation_and_that_of_the_connection_are_told_apart(paperbanana: Any) -> None:
+    where = ("--url", paperbanana.base_url, "--admin-key", paperbanana.admin_key)
+    key = json.loads(run("paperbanana", "create-key", "--name", "mine", *where).stdout)["key"]
+
+    assert json.loads(run("paperbanana", "get-key", "--api-key", key, *where).stdout)["name"] == "mine"
+    assert json.loads(run("paperbanana", "get-health", "--url", paperbanana.base_url).stdout)["status"] == "ok"
+    assert "--upload-key" in run("banana", "build-project", "--help").stdout
+
+
+def test_the_address_may_come_from_the_environment(falai: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOWCODEAPI_BASE_URL", falai.base_url.removesuffix("/falai"))
+
+    assert json.loads(run("falai", "list-models", "--limit", "1", "--key", falai.key).stdout)["models"]
+
+
 def test_an_argument_is_read_from_a_file_and_an_answer_written_to_one(falai: Any, tmp_path: Path) -> None:
     (tmp_path / "requests.json").write_text('[{"method": "GET", "path": "/v1/pricing"}]')
     where = ("--url", falai.base_url, "--key", falai.key, "-o", str(tmp_path / "answer.json"))

@@ -169,6 +169,14 @@ def test_a_closed_client_says_so(kind: str) -> None:
         run(lent.get_profile())
 
 
+def test_a_closed_client_reads_no_log() -> None:
+    banana = Banana("key")
+    banana.close()
+
+    with pytest.raises(errors.ClientClosed, match="this Banana is closed"):
+        banana.build_log("build-1")
+
+
 # Help ------------------------------------------------------------------------------------------------------------
 
 METHODS = [

@@ -76,6 +76,7 @@ class Banana(Client):
 
     def build_log(self, build_id: str) -> Iterator[LogLine]:
         """Iterate over the lines of a build's log as they come, to its end. Needs the package `websockets`."""
+        self._check_open()
         return follow(self.session, build_id)
 
 
@@ -100,4 +101,5 @@ class AsyncBanana(AsyncClient):
 
     def build_log(self, build_id: str) -> AsyncIterator[LogLine]:
         """Iterate over the lines of a build's log as they come, to its end. Needs the package `websockets`."""
+        self._check_open()
         return follow_async(self.session, build_id)
