@@ -135,6 +135,12 @@ class ClientVariables(_Variables):
         validation_alias="LOWCODEAPI_BASE_URL",
         description="The address of the gateway; the provider's name is added to it.",
     )
+    fal_key: SecretStr | None = Field(
+        default=None, validation_alias="FAL_KEY", description="The key of fal.ai's queue, and of its own API."
+    )
+    fal_url: str = Field(
+        default="https://queue.fal.run", validation_alias="FAL_BASE_URL", description="The address of fal.ai's queue."
+    )
     gobananas_key: SecretStr | None = Field(
         default=None, validation_alias="GOBANANAS_API_KEY", description="The key of Go Bananas!."
     )

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bananastand.clients import Banana, BananaDev, FalAI, GoBananas, PaperBanana, errors
+from bananastand.clients import Banana, BananaDev, FalAI, FalQueue, GoBananas, PaperBanana, errors
 from bananastand.clients.gobananas import AsyncGoBananas
 from bananastand.clients.gobananas import calls as bananas
 from client_calls import CLIENTS
@@ -133,6 +133,7 @@ def test_an_impossible_option_is_refused(options: dict[str, Any], text: str) -> 
         (Banana, "BANANA_BASE_URL", "http://127.0.0.1:8750/banana/", "http://127.0.0.1:8750/banana"),
         (BananaDev, "LOWCODEAPI_BASE_URL", "http://127.0.0.1:1/lowcodeapi", "http://127.0.0.1:1/lowcodeapi/bananadev"),
         (FalAI, "LOWCODEAPI_BASE_URL", "http://127.0.0.1:1/lowcodeapi/", "http://127.0.0.1:1/lowcodeapi/falai"),
+        (FalQueue, "FAL_BASE_URL", "http://127.0.0.1:1/fal-queue", "http://127.0.0.1:1/fal-queue"),
         (GoBananas, "GOBANANAS_BASE_URL", "http://127.0.0.1:1", "http://127.0.0.1:1"),
         (PaperBanana, "PAPERBANANA_BASE_URL", "http://127.0.0.1:1", "http://127.0.0.1:1"),
     ],

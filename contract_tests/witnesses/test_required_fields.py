@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -20,6 +19,8 @@ from witnesses import GATEWAY, Witness, content_of, headers_of, plain, read_with
 
 KEY = "at_r0123456789abcdef0123456789abcdef"
 PROVIDERS = tuple(CLIENTS)
+ANY_JSON = ("banana-native.warmup_project", "banana-native.call_project", "fal-queue.run", "fal-queue.result")
+BY_STATE = ("fal-queue.submit", "fal-queue.status")  # what the contract requires there differs from state to state
 
 
 def answer_with(content: bytes, headers: dict[str, str]) -> httpx2.MockTransport:
@@ -73,8 +74,9 @@ def test_a_required_field_is_in_a_witness_that_is_no_guess(provider: str) -> Non
     assert sorted(f"{model.__name__}.{name}" for model, name in required - seen) == []
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "fal-queue"])
 def test_a_field_of_a_contract_that_no_witness_shows_is_inferred(provider: str) -> None:
+    """The contract of fal's queue is no document's: it is transcribed from fal's published ones, field by field."""
     shown_places = witnessed(provider)
 
     assert shown_places <= fields(provider).keys()
@@ -133,24 +135,21 @@ def answers_of(case: Case) -> Iterator[tuple[str, bytes]]:
             yield text, json.dumps(other).encode()
 
 
-@pytest.mark.parametrize("case", JSON_CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in JSON_CASES if str(case) not in ANY_JSON + BY_STATE], ids=str)
 def test_only_a_strict_client_holds_an_answer_to_the_contract(case: Case) -> None:
-    required = copy.copy(case.required)
-    if case.operation in ("warmup_project", "call_project"):
-        return  # the app's own JSON
     unread: list[str] = []
     for text, content in answers_of(case):
         transport = answer_with(content, {"content-type": "application/json"})
         client = CLIENTS[case.provider][0]
         with client(KEY, admin_key=KEY, strict=True, transport=transport) as strict:
             try:
-                getattr(strict, case.operation)(*required)
+                getattr(strict, case.operation)(*case.required)
                 unread.append(text)
             except errors.APIResponseError:
                 pass
         if text.endswith("an unknown word"):
             with client(KEY, admin_key=KEY, transport=transport) as lenient:
-                assert "unheard-of" in json.dumps(plain(getattr(lenient, case.operation)(*required)))
+                assert "unheard-of" in json.dumps(plain(getattr(lenient, case.operation)(*case.required)))
 
     assert unread == []
 

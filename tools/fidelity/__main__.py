@@ -64,7 +64,7 @@ def witness_rows() -> list[str]:
             sum(len(witness.refused_before) for witness in own),
             sum(not is_accepted(witness, method) for witness, method in readings),
             len(fields(name)),
-            len(fields(name).keys() - witnessed(name)),
+            sum(field.inferred and place not in witnessed(name) for place, field in fields(name).items()),
         )
         rows.append(f"| {' | '.join(map(str, cells))} |")
     return rows
