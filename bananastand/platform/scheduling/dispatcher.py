@@ -19,7 +19,7 @@ from ..replicas.pool import Pool
 from ..settings import Settings
 from ..store.blobs import SMALL
 from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
-from ..store.calls import JSON_BODY, CallOutcome, CallRow, Calls, fingerprint
+from ..store.calls import JSON_BODY, CallOutcome, CallRow, Calls, fingerprint, leased_to
 from ..store.projects import Project, Projects
 from ..task_set import TaskSet
 from . import outcomes
@@ -51,8 +51,8 @@ class Dispatcher:
         self.on_end = self._runner.recorder.on_end
         self._is_stopping = False
 
-    def set_on_change(self, on_change: Callable[[], None]) -> None:
-        """Have `on_change` called when a call was queued or has left its replica."""
+    def set_on_change(self, on_change: Callable[[bool], None]) -> None:
+        """Have `on_change` called when a call was queued or has left its replica, with whether calls wait."""
         self._runner.on_change = on_change
 
     @property
@@ -121,7 +121,10 @@ class Dispatcher:
         if digest is not None:
             self._registry.reserve(project, digest, pending)
         cold = not any(replica.state == "ready" for replica in self._pool.of_project(project.id))
-        row = self._calls.add(project, request, run_id=run_id, digest=digest, cold=cold, durable=durable)
+        call = self._calls.new(project, request, run_id=run_id, digest=digest, cold=cold)
+        if not durable and self._add_now(project, pending, call, body):
+            return pending
+        row = self._calls.add(call, body, durable=durable)
         adding = self._tasks.start(self._add(project, pending, row, digest))
         try:
             await asyncio.shield(adding)
@@ -221,6 +224,38 @@ class Dispatcher:
                     pending.task.cancel()
         await self._tasks.close(CLOSE_SECONDS)
 
+    def _add_now(self, project: Project, pending: PendingCall, call: CallRow, body: bytes | FileBody) -> bool:
+        """Write a call's row at once, in the hands of a free replica if there is one.
+
+        Returns:
+            Whether it is written; False where it has to wait for somebody who writes.
+
+        Raises:
+            StoreError: There is no row.
+        """
+        if not isinstance(body, bytes) or len(body) > SMALL:
+            return False
+        replica = self._runner.free_replica(project, pending)
+        if replica is not None:
+            call = leased_to(call, replica.id, project.inference_timeout)
+        try:
+            written = self._calls.add_now(call, body)
+            if written is None:
+                return False
+            pending.acknowledge(written)
+        except BaseException as error:
+            pending.reject(error)
+            raise
+        finally:
+            if call.request is not None and pending.written.done():
+                self._registry.settle(project, call.request, is_written=pending.is_acknowledged)
+        self._register(pending)
+        if replica is not None:
+            self._runner.hand_over(project, pending, replica)
+        else:
+            self._queue(project, pending)
+        return True
+
     async def _add(
         self, project: Project, pending: PendingCall, row: Coroutine[Any, Any, CallRow], digest: str | None
     ) -> None:
@@ -233,9 +268,15 @@ class Dispatcher:
         finally:
             if digest is not None:
                 self._registry.settle(project, digest, is_written=pending.is_acknowledged)
+        self._register(pending)
+        self._queue(project, pending)
+
+    def _register(self, pending: PendingCall) -> None:
         self._registry.add(pending)
         if self._is_stopping:
             pending.release_waiters()
+
+    def _queue(self, project: Project, pending: PendingCall) -> None:
         self.queue(project.id).waiting.append(pending)
         self._runner.dispatch(project.id)
 

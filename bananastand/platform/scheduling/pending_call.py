@@ -63,7 +63,7 @@ class PendingCall:
         self.replica: Replica | None = None
         self._received_head: tuple[int, Headers] | None = None
         self._chunks: list[bytes] = []
-        self._changed = asyncio.Event()
+        self._watchers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         if call is not None:
             self.written.set_result(None)
@@ -115,7 +115,7 @@ class PendingCall:
             return
         self._chunks.append(chunk)
         if self.response_head is not None:
-            self._changed.set()
+            self._notify()
         elif _is_event_stream(self._received_head[1]):
             self._stream()
         elif self._timer is None:
@@ -139,14 +139,14 @@ class PendingCall:
         self._stop_timer()
         if not self.done.done():
             self.done.set_result(outcome)
-        self._changed.set()
+        self._notify()
 
     def release_waiters(self, reason: str | None = None) -> None:
         """End the wait of all callers though the call is not over; `reason` is what they are answered."""
         if not self.released.done():
             self.release_reason = reason
             self.released.set_result(None)
-        self._changed.set()
+        self._notify()
 
     async def outcome(self, timeout: float | None = None) -> CallOutcome | None:
         """Wait for the outcome.
@@ -160,12 +160,14 @@ class PendingCall:
         await asyncio.wait({self.done, self.released}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         return self.done.result() if self.done.done() else None
 
-    async def wait_for_stream(self) -> bool:
-        """Wait until a response streams, the call is over or its waiters are released; return whether it streams."""
-        while self.response_head is None and not self.done.done() and not self.released.done():
-            self._changed.clear()
-            await self._changed.wait()
-        return self.response_head is not None
+    @property
+    def is_answered(self) -> bool:
+        """Whether a response streams, the call is over or its waiters are released."""
+        return self.response_head is not None or self.done.done() or self.released.done()
+
+    def watch(self, watcher: asyncio.Future[None]) -> None:
+        """Set the result of `watcher` with the next piece of news: a chunk that streams, or what ends the wait."""
+        self._watchers.append(watcher)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield what streams, from its first chunk.
@@ -174,18 +176,24 @@ class PendingCall:
         """
         position = 0
         while True:
-            self._changed.clear()
             while position < len(self._chunks):
                 self.streamed = True
                 yield self._chunks[position]
                 position += 1
             if self.done.done() or self.released.done():
                 return
-            await self._changed.wait()
+            self.watch(watcher := asyncio.get_running_loop().create_future())
+            await watcher
+
+    def _notify(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
 
     def _stream(self) -> None:
         self.response_head = self._received_head
-        self._changed.set()
+        self._notify()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -1,11 +1,13 @@
 """Writes to the database on a thread of its own, in the order of the requests, several to a transaction.
 
-Neither a slow disk nor another program that has locked the database blocks the event loop.
+Neither a slow disk nor another program that has locked the database blocks the event loop. The thread also waits for
+the disk after commits that were made elsewhere: one sync of the WAL makes all commits before it durable.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 import time
@@ -13,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,15 +27,16 @@ __all__ = ["Writer", "checkpoint", "committed", "driver_of", "is_locked"]
 LOCK_TIMEOUT = 10.0  # seconds that a write waits for another program's lock
 RETRY_SECONDS = 0.02  # between two tries
 BATCH_SIZE = 200  # writes of one transaction at most
-CHECKPOINT_COMMITS = 300  # between two checkpoints: about a thousand pages
+CHECKPOINT_COMMITS = 600  # between two checkpoints: about three thousand pages
 BUSY, LOCKED = 5, 6  # SQLite's codes
+sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 Work = Callable[[Connection], Any]
 
 
 @dataclass(slots=True)
 class _Write:
-    work: Work
+    work: Work | None  # None for a commit that was made elsewhere
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     requested: float
@@ -46,17 +50,28 @@ class Writer:
     Args:
         connection: The connection to write with.
         lock: Held by this process's writers while a transaction is open.
+        wal: The file of the database's WAL.
     """
 
-    def __init__(self, connection: Connection, lock: threading.Lock) -> None:
-        self._connection, self._lock = connection, lock
+    def __init__(self, connection: Connection, lock: threading.Lock, wal: Path) -> None:
+        self._connection, self._lock, self._wal = connection, lock, wal
+        self._descriptor: int | None = None  # of the WAL
+        self._has_sync_failed = False
         self._waiting: deque[_Write] = deque()
+        self._unsynced: list[_Write] = []  # were committed elsewhere
         self._changed = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
 
     async def write(self, work: Work) -> Any:
-        """Run `work` and return its result once it is committed. Raises what it raised, DBAPIError, StoreError."""
+        """Run `work` and return its result once it is on the disk. Raises what it raised, DBAPIError, StoreError."""
+        return await self._request(work)
+
+    async def sync(self) -> None:
+        """Wait until all commits that were made before are on the disk. Raises OSError, sqlite3.Error, StoreError."""
+        await self._request(None)
+
+    async def _request(self, work: Work | None) -> Any:
         loop = asyncio.get_running_loop()
         write = _Write(work, loop, loop.create_future(), time.monotonic())
         with self._changed:
@@ -65,7 +80,7 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
                 self._thread.start()
-            self._waiting.append(write)
+            (self._unsynced if work is None else self._waiting).append(write)
             self._changed.notify()
         return await write.future
 
@@ -81,33 +96,45 @@ class Writer:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _serve(self) -> None:
-        while writes := self._next():
-            while writes:
+        retries = list[_Write]()
+        while True:
+            writes, committed_elsewhere = self._next(retries)
+            if not writes and not committed_elsewhere:
+                return
+            retries = list[_Write]()
+            if writes:
                 with self._lock:
                     retries = self._commit(writes)
-                self._report([write for write in writes if write not in retries])
-                writes = retries
-                if writes:
-                    time.sleep(RETRY_SECONDS)
+            done = [write for write in writes if write not in retries] + committed_elsewhere
+            self._sync(done)
+            self._report(done)
+            checkpoint(self._connection, self._lock)
+            if retries:
+                time.sleep(RETRY_SECONDS)
 
-    def _next(self) -> list[_Write]:
+    def _next(self, retries: list[_Write]) -> tuple[list[_Write], list[_Write]]:
+        """Return the next writes, which are the retries if there are any, and what is to be synced with them."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            return [self._waiting.popleft() for _ in range(min(BATCH_SIZE, len(self._waiting)))]
+            self._changed.wait_for(lambda: retries or self._waiting or self._unsynced or self._closed)
+            writes = retries or [self._waiting.popleft() for _ in range(min(BATCH_SIZE, len(self._waiting)))]
+            committed_elsewhere, self._unsynced = self._unsynced, []
+        return writes, committed_elsewhere
 
     def _commit(self, writes: list[_Write]) -> list[_Write]:
         """Commit all; return those that are to be tried again, because another program holds the lock."""
         retries = list[_Write]()
         try:
-            with committed(self._connection):
+            with committed(self._connection, durable=False):
                 if len(writes) == 1:
-                    writes[0].result = writes[0].work(self._connection)
+                    _execute(writes[0], self._connection)
                 else:
                     for write in writes:
                         self._run(write)
-            checkpoint(self._connection)
         except BaseException as error:
             if is_locked(error):
                 earliest = time.monotonic() - LOCK_TIMEOUT
@@ -123,13 +150,35 @@ class Writer:
         driver = driver_of(self._connection)
         driver.execute("SAVEPOINT one")
         try:
-            write.result = write.work(self._connection)
+            _execute(write, self._connection)
         except Exception as error:
             if not driver.in_transaction:  # SQLite has given up all of it, as on a full disk
                 raise
             driver.execute("ROLLBACK TO one")
             write.error = error
         driver.execute("RELEASE one")
+
+    def _sync(self, writes: list[_Write]) -> None:
+        """Sync the WAL for writes that were committed.
+
+        A kernel reports a failed sync once and may forget the data: then all of the WAL goes to the database's file.
+        """
+        succeeded = [write for write in writes if write.error is None]
+        if not succeeded:
+            return
+        try:
+            if self._has_sync_failed:
+                with self._lock:
+                    _move_all(self._connection)
+            else:
+                self._has_sync_failed = True
+                if self._descriptor is None:
+                    self._descriptor = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+                sync_data(self._descriptor)
+            self._has_sync_failed = False
+        except (OSError, sqlite3.Error) as error:
+            for write in succeeded:
+                write.error = error
 
     @staticmethod
     def _report(writes: list[_Write]) -> None:
@@ -167,6 +216,7 @@ def committed(connection: Connection, *, durable: bool = True) -> Generator[None
     try:
         yield
         driver.commit()
+        connection.info["commits"] = connection.info.get("commits", 0) + 1
     finally:
         if connection.in_transaction():  # as SQLAlchemy sees it
             connection.rollback()
@@ -174,17 +224,30 @@ def committed(connection: Connection, *, durable: bool = True) -> Generator[None
             driver.rollback()
 
 
-def checkpoint(connection: Connection) -> None:
-    """Move commits from the WAL to the database, once in CHECKPOINT_COMMITS calls, off the event loop."""
-    connection.info["commits"] = connection.info.get("commits", 0) + 1
-    if connection.info["commits"] % CHECKPOINT_COMMITS == 0:
-        driver_of(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
+def checkpoint(connection: Connection, lock: threading.Lock) -> None:
+    """Move commits from the WAL to the database after every CHECKPOINT_COMMITS of them, off the event loop."""
+    if connection.info.get("commits", 0) >= CHECKPOINT_COMMITS:
+        connection.info["commits"] = 0
+        with lock, suppress(sqlite3.Error):
+            driver_of(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def is_locked(error: BaseException) -> bool:
     """Return whether an error says that another program or connection has locked the database."""
     cause = getattr(error, "orig", None) or error
     return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in (BUSY, LOCKED)
+
+
+def _execute(write: _Write, connection: Connection) -> None:
+    assert write.work is not None, "a request for a sync is no write"
+    write.result = write.work(connection)
+
+
+def _move_all(connection: Connection) -> None:
+    """Move all commits to the database's file, durably. Raises sqlite3.Error."""
+    is_blocked, _, _ = driver_of(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_blocked:
+        raise sqlite3.OperationalError("the disk has failed, and a reader keeps the WAL from being written anew")
 
 
 def _resolve(writes: list[_Write]) -> None:
