@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -287,7 +288,12 @@ class WorkerClient:
 
 
 def _path_of(request: ReplicaRequest) -> str:
-    return unquote(urlsplit(request.path).path, errors="surrogateescape")
+    return _decoded_path(request.path)
+
+
+@lru_cache(256)
+def _decoded_path(target: str) -> str:
+    return unquote(urlsplit(target).path, errors="surrogateescape")
 
 
 def _failure_of(event: dict[str, Any]) -> str:

@@ -313,7 +313,7 @@ class Calls:
     def unfinished(self) -> list[CallRow]:
         """Return the calls that are queued or leased, in the order in which they came."""
         table = tables.calls
-        query = select(*COLUMNS).where(table.c.state.in_(("queued", "running"))).order_by(table.c.number)
+        query = select(*COLUMNS).where(table.c.finished.is_(None)).order_by(table.c.number)
         with self._store.reading() as connection:
             return [CallRow(*row) for row in connection.execute(query)]
 

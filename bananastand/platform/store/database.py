@@ -85,8 +85,23 @@ def _add_alone(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE calls ADD COLUMN alone BOOLEAN NOT NULL DEFAULT 0"))
 
 
+def _index_unfinished_calls(connection: Connection) -> None:
+    """Index what is looked for alone: a lease then changes no index, and an end adds to the end of one."""
+    connection.execute(text("DROP INDEX IF EXISTS calls_by_state"))
+    for index in tables.calls.indexes:
+        index.create(connection, checkfirst=True)
+
+
 # Step n migrates a database from version n to n + 1. Released steps never change.
-STEPS: Sequence[Step] = (_create_tables, _add_concurrency, _add_as_of, _add_requests, _add_github, _add_alone)
+STEPS: Sequence[Step] = (
+    _create_tables,
+    _add_concurrency,
+    _add_as_of,
+    _add_requests,
+    _add_github,
+    _add_alone,
+    _index_unfinished_calls,
+)
 
 
 class Store:

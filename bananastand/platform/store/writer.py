@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import sqlite3
 import threading
 import time
@@ -57,9 +58,8 @@ class Writer:
         self._connection, self._lock, self._wal = connection, lock, wal
         self._descriptor: int | None = None  # of the WAL
         self._has_sync_failed = False
-        self._waiting: deque[_Write] = deque()
-        self._unsynced: list[_Write] = []  # were committed elsewhere
-        self._changed = threading.Condition()
+        self._requests: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # None is the last one
+        self._requested = self._begun = 0  # writes
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -74,26 +74,24 @@ class Writer:
     async def _request(self, work: Work | None) -> Any:
         loop = asyncio.get_running_loop()
         write = _Write(work, loop, loop.create_future(), time.monotonic())
-        with self._changed:
-            if self._closed:
-                raise StoreError("the database is closed: the platform stops")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
-                self._thread.start()
-            (self._unsynced if work is None else self._waiting).append(write)
-            self._changed.notify()
+        if self._closed:
+            raise StoreError("the database is closed: the platform stops")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
+            self._thread.start()
+        self._requested += work is not None
+        self._requests.put(write)
         return await write.future
 
     @property
     def is_busy(self) -> bool:
         """Whether a write waits."""
-        return bool(self._waiting)
+        return self._requested != self._begun
 
     def close(self) -> None:
         """Finish all writes and end the thread."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._closed = True
+        self._requests.put(None)
         if self._thread is not None:
             self._thread.join()
         if self._descriptor is not None:
@@ -101,11 +99,11 @@ class Writer:
             self._descriptor = None
 
     def _serve(self) -> None:
-        retries = list[_Write]()
-        while True:
-            writes, committed_elsewhere = self._next(retries)
-            if not writes and not committed_elsewhere:
-                return
+        waiting, retries, is_last = deque[_Write](), list[_Write](), False
+        while not is_last or waiting or retries:
+            committed_elsewhere = list[_Write]()
+            is_last |= self._receive(waiting, committed_elsewhere, wait=not waiting and not retries)
+            writes = retries or self._begin(waiting)
             retries = list[_Write]()
             if writes:
                 with self._lock:
@@ -117,13 +115,20 @@ class Writer:
             if retries:
                 time.sleep(RETRY_SECONDS)
 
-    def _next(self, retries: list[_Write]) -> tuple[list[_Write], list[_Write]]:
-        """Return the next writes, which are the retries if there are any, and what is to be synced with them."""
-        with self._changed:
-            self._changed.wait_for(lambda: retries or self._waiting or self._unsynced or self._closed)
-            writes = retries or [self._waiting.popleft() for _ in range(min(BATCH_SIZE, len(self._waiting)))]
-            committed_elsewhere, self._unsynced = self._unsynced, []
-        return writes, committed_elsewhere
+    def _receive(self, waiting: deque[_Write], committed_elsewhere: list[_Write], *, wait: bool) -> bool:
+        """Add what was requested to the writes that wait, or to what is only synced; return whether that is all."""
+        with suppress(queue.Empty):
+            request = self._requests.get(wait)
+            while request is not None:
+                (committed_elsewhere if request.work is None else waiting).append(request)
+                request = self._requests.get_nowait()
+            return True
+        return False
+
+    def _begin(self, waiting: deque[_Write]) -> list[_Write]:
+        writes = [waiting.popleft() for _ in range(min(BATCH_SIZE, len(waiting)))]
+        self._begun += len(writes)
+        return writes
 
     def _commit(self, writes: list[_Write]) -> list[_Write]:
         """Commit all; return those that are to be tried again, because another program holds the lock."""
