@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from typing import TYPE_CHECKING
 
 from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 __all__ = ["PATH", "stream_build_log"]
 
@@ -27,6 +29,8 @@ async def stream_build_log(websocket: WebSocket, runtime: Runtime | None) -> Non
         websocket: The socket; its path names the build.
         runtime: The runtime that has the build; None refuses the socket, as an unknown build does.
     """
+    from starlette.websockets import WebSocketDisconnect  # the mocks start without Starlette
+
     build = websocket.path_params["build"]
     if runtime is None or runtime.build_output(build) is None:
         await websocket.close(POLICY_VIOLATION)

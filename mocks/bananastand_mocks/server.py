@@ -20,7 +20,9 @@ from bananastand.contracts.errors import Problem
 from bananastand.contracts.json_body import dump
 from bananastand.contracts.response import JSON
 
-from .kernel.app import PINNED, ProviderApp, running_events
+from .kernel.due_events import running_events
+from .kernel.http_handler import HttpHandler
+from .kernel.http_request import PINNED
 from .kernel.journal import BUDGET
 from .kernel.state_file import StateFile
 from .kernel.worlds import Kind, Worlds
@@ -28,6 +30,7 @@ from .providers import NAMES, build
 
 if TYPE_CHECKING:
     from .bananadev.runtime import RuntimeFactory
+    from .kernel.app import ProviderApp
     from .kernel.provider import Provider
     from .paperbanana.vlm import Vlm
 
@@ -83,7 +86,8 @@ class Server:
         if self.state is not None:
             self.state.restore(self.worlds)
         self.providers = {provider.mount: provider for provider in providers}
-        self._apps, self._strict = dict[str, ProviderApp](), strict
+        self._handlers, self._strict = dict[str, HttpHandler](), strict
+        self._apps: dict[str, ProviderApp] = {}
         self._hosts = tuple(hosts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -101,8 +105,9 @@ class Server:
                 return
             prefix, path = f"/w/{name}", f"/{rest}"
         mount = mount_of(path)
-        if (app := self.app(mount)) is not None:
-            await app({**scope, "root_path": prefix + mount, PINNED: world}, receive, send)
+        if (provider := self.providers.get(mount)) is not None:
+            serve = self._handler(provider) if _is_call(scope, path[len(mount) :], provider) else self.app(mount)
+            await serve({**scope, "root_path": prefix + mount, PINNED: world}, receive, send)
         elif path.startswith(GATEWAY):
             await _answer(scope, receive, send, *_gateway(path))
         elif prefix:
@@ -110,11 +115,19 @@ class Server:
         else:
             await self._control(scope, receive, send)
 
-    def app(self, mount: str) -> ProviderApp | None:
-        """Return the application at a mount, which is built on first use; None where nothing is mounted."""
-        if mount not in self._apps and mount in self.providers:
+    def app(self, mount: str) -> ProviderApp:
+        """Return the application at a mount, which is built on first use. Raises KeyError where nothing is mounted."""
+        if mount not in self._apps:
+            from .kernel.app import ProviderApp
+
             self._apps[mount] = ProviderApp(self.providers[mount], self.worlds, strict=self._strict)
-        return self._apps.get(mount)
+        return self._apps[mount]
+
+    def _handler(self, provider: Provider) -> HttpHandler:
+        """Return what serves a provider's calls, which is built on first use."""
+        if (handler := self._handlers.get(provider.mount)) is None:
+            handler = self._handlers[provider.mount] = HttpHandler(provider, self.worlds, strict=self._strict)
+        return handler
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         """Run due events from the server's start to its end."""
@@ -170,6 +183,8 @@ def create_app(
     Raises:
         ValueError: There is no provider of that name.
     """
+    from .kernel.app import ProviderApp
+
     (provider,) = build([name], runtime=runtime, images=images)
     worlds = Worlds([provider], kind=kind, seed=seed, virtual=virtual, journal=journal, keys=keys)
     return ProviderApp(provider, worlds, strict=strict)
@@ -200,6 +215,12 @@ def mount_of(path: str) -> str:
     if len(parts) > 2 and f"/{parts[1]}" == GATEWAY:
         return f"{GATEWAY}/{parts[2]}"
     return f"/{parts[1]}"
+
+
+def _is_call(scope: Any, path: str, provider: Provider) -> bool:
+    """Return whether a request is for an operation, and for neither a page nor a websocket."""
+    first = path[1:].partition("/")[0]
+    return scope["type"] == "http" and first not in provider.pages and first != "docs"
 
 
 def _gateway(path: str) -> tuple[int, dict[str, Any]]:

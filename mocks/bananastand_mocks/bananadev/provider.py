@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.websockets import WebSocket
+from typing import TYPE_CHECKING
 
 from bananastand.banana_api import build_log
 from bananastand.banana_api.errors import render
@@ -10,8 +10,8 @@ from bananastand.banana_api.native import UPLOAD, NativeApi
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.response import ApiResponse
 
-from ..kernel.app import PINNED
 from ..kernel.call import ApiCall
+from ..kernel.http_request import PINNED
 from ..kernel.ids import Ids
 from ..kernel.provider import Credential, Provider
 from ..kernel.world import World
@@ -20,6 +20,9 @@ from .deploying import EVENT, step
 from .operations import endpoints_of
 from .runtime import UPLOAD_KEY, InstantRuntime, RuntimeFactory
 from .state import RUN_DUE, fill, run_is_due
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 __all__ = ["KEY", "BananaDev"]
 
