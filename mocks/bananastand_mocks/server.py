@@ -24,7 +24,6 @@ from .kernel.due_events import running_events
 from .kernel.http_handler import HttpHandler
 from .kernel.http_request import PINNED
 from .kernel.journal import BUDGET
-from .kernel.state_file import StateFile
 from .kernel.worlds import Kind, Worlds
 from .providers import NAMES, build
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from .bananadev.runtime import RuntimeFactory
     from .kernel.app import ProviderApp
     from .kernel.provider import Provider
+    from .kernel.state_file import StateFile
     from .paperbanana.vlm import Vlm
 
 __all__ = ["RESERVED", "Server", "create_app", "dialect_of", "mount_of"]
@@ -82,8 +82,11 @@ class Server:
     ) -> None:
         providers = build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm)
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
-        self.state = StateFile(state) if state is not None else None
-        if self.state is not None:
+        self.state: StateFile | None = None
+        if state is not None:
+            from .kernel.state_file import StateFile
+
+            self.state = StateFile(state)
             self.state.restore(self.worlds)
         self.providers = {provider.mount: provider for provider in providers}
         self._handlers, self._strict = dict[str, HttpHandler](), strict
