@@ -135,17 +135,17 @@ class SimulatedPlatform:
             self.dispatcher.assign(replica.project_id)
         self.scaling.notify()
 
-    def _make_writer(self, connection: Connection, lock: threading.Lock, wal: Path) -> Writer:
-        return _SimulatedWriter(connection, lock, wal, self._world, self.written)
+    def _make_writer(self, connection: Connection, lock: threading.Lock, database: Path) -> Writer:
+        return _SimulatedWriter(connection, lock, database, self._world, self.written)
 
 
 class _SimulatedWriter(Writer):
     """Writes and syncs on the loop, a little later; the disk fails now and then, and is full for a while."""
 
     def __init__(
-        self, connection: Connection, lock: threading.Lock, wal: Path, world: World, written: Callable[[], None]
+        self, connection: Connection, lock: threading.Lock, database: Path, world: World, written: Callable[[], None]
     ) -> None:
-        super().__init__(connection, lock, wal)
+        super().__init__(connection, lock, database)
         self._world, self._written = world, written
         self._full_until = self._last = 0.0
         self._pending = 0

@@ -2,12 +2,13 @@
 
 SQLite in WAL mode. A committed transaction survives a killed process; once its caller has waited for the disk, it
 survives a power cut too. The short writes of calls are committed on the event loop, and a thread of its own (`writer`)
-syncs the WAL for all that wait. The same thread makes all other writes, and those that another program's lock delays.
+syncs the WAL for all that wait. The same thread makes long writes, and those that another program's lock delays.
 Leases are bookkeeping that a power cut may undo: an attempt that it forgets is made once more.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sqlite3
@@ -30,7 +31,7 @@ from .writer import Writer, committed, driver_of, is_locked
 __all__ = ["STEPS", "Store", "upgrade"]
 
 OPEN_TIMEOUT = 5.0  # seconds to wait for another program's lock at the start
-LOCK_TIMEOUT = 0.25  # seconds that the event loop waits for the writer, which has the lock while the disk writes
+LOCK_TIMEOUT = 0.25  # seconds that the event loop waits for the writer, which has the lock for a few milliseconds
 
 Step = Callable[[Connection], None]
 MakeWriter = Callable[[Connection, threading.Lock, Path], Writer]
@@ -139,34 +140,56 @@ class Store:
         except (DatabaseError, OSError) as error:
             self._engine.dispose()
             raise _as_store_error(error, path) from error
+        self._flushing: asyncio.Task[None] | None = None
+        self._writer = make_writer(self._connection, self._lock, path)
         self.id = self._fact("stand")
         self.team = self._fact("team")
         driver_of(self._connection).execute("PRAGMA wal_autocheckpoint = 0")  # the writer makes checkpoints
         driver_of(self._connection).execute("PRAGMA busy_timeout = 0")
-        self._writer = make_writer(self._connection, self._lock, path.with_name(f"{path.name}-wal"))
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Generator[Connection]:
         """Run the block as one transaction, which is committed when the block ends.
 
+        An event loop does not wait here for the disk: whoever acknowledges the transaction awaits `flush` first.
+
         Args:
-            durable: Whether it survives a power cut.
+            durable: Whether it survives a power cut, without an event loop at once.
 
         Raises:
             StoreFull: The disk is full; nothing is written.
             StoreError: Nothing is written, because of the disk or another program's lock.
         """
+        loop = _running_loop()
         if not self._lock.acquire(timeout=LOCK_TIMEOUT):
             raise StoreError(f"the database {self.path} is busy: the disk is slow, try again")
         try:
-            with committed(self._connection, durable=durable):
+            with committed(self._connection, durable=durable and loop is None):
                 yield self._connection
+            if durable and loop is not None:
+                self._flushing = loop.create_task(self._writer.sync())
+                self._flushing.add_done_callback(_mark_retrieved)
         except (DBAPIError, sqlite3.Error) as error:
             raise _as_store_error(error, self.path) from error
         except UnicodeEncodeError as error:
             raise _not_storable(error) from error
         finally:
             self._lock.release()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether no transaction waits for the disk."""
+        return self._flushing is None
+
+    async def flush(self) -> None:
+        """Wait until all transactions are on the disk. Raises StoreError where it is not known whether they are."""
+        while (flushing := self._flushing) is not None and flushing.get_loop() is asyncio.get_running_loop():
+            try:
+                with self._translated_errors():
+                    await asyncio.shield(flushing)
+            finally:
+                if flushing.done() and self._flushing is flushing:
+                    self._flushing = None
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -317,6 +340,19 @@ def _prepare(connection: Any, record: Any) -> None:
 def _begin(connection: Connection) -> None:
     if not driver_of(connection).in_transaction:  # as in one of `committed`
         connection.exec_driver_sql("BEGIN")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _mark_retrieved(task: asyncio.Task[None]) -> None:
+    """Keep asyncio from logging an error that nobody has awaited: what follows is written in another way."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _not_storable(error: UnicodeEncodeError) -> Refused:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 
 from ..errors import StoreError
 
-__all__ = ["Writer", "checkpoint", "committed", "driver_of", "is_locked"]
+__all__ = ["Writer", "committed", "driver_of", "is_locked"]
 
 LOCK_TIMEOUT = 10.0  # seconds that a write waits for another program's lock
 RETRY_SECONDS = 0.02  # between two tries
@@ -51,11 +51,11 @@ class Writer:
     Args:
         connection: The connection to write with.
         lock: Held by this process's writers while a transaction is open.
-        wal: The file of the database's WAL.
+        database: The database's file.
     """
 
-    def __init__(self, connection: Connection, lock: threading.Lock, wal: Path) -> None:
-        self._connection, self._lock, self._wal = connection, lock, wal
+    def __init__(self, connection: Connection, lock: threading.Lock, database: Path) -> None:
+        self._connection, self._lock, self._database = connection, lock, database
         self._descriptor: int | None = None  # of the WAL
         self._has_sync_failed = False
         self._requests: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()  # None is the last one
@@ -111,7 +111,7 @@ class Writer:
             done = [write for write in writes if write not in retries] + committed_elsewhere
             self._sync(done)
             self._report(done)
-            checkpoint(self._connection, self._lock)
+            self._checkpoint()
             if retries:
                 time.sleep(RETRY_SECONDS)
 
@@ -178,12 +178,27 @@ class Writer:
             else:
                 self._has_sync_failed = True
                 if self._descriptor is None:
-                    self._descriptor = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+                    self._descriptor = os.open(f"{self._database}-wal", os.O_RDONLY | os.O_CLOEXEC)
                 sync_data(self._descriptor)
             self._has_sync_failed = False
         except (OSError, sqlite3.Error) as error:
             for write in succeeded:
                 write.error = error
+
+    def _checkpoint(self) -> None:
+        """Move commits from the WAL to the database after every CHECKPOINT_COMMITS of them.
+
+        While most of them are moved the others that write go on; the WAL begins anew only once all are moved.
+        """
+        if self._connection.info.get("commits", 0) < CHECKPOINT_COMMITS:
+            return
+        self._connection.info["commits"] = 0
+        with suppress(sqlite3.Error):
+            with closing(sqlite3.connect(self._database)) as other:
+                _, commits, moved = other.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if moved < commits:
+                with self._lock:
+                    driver_of(self._connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @staticmethod
     def _report(writes: list[_Write]) -> None:
@@ -227,14 +242,6 @@ def committed(connection: Connection, *, durable: bool = True) -> Generator[None
             connection.rollback()
         if driver.in_transaction:
             driver.rollback()
-
-
-def checkpoint(connection: Connection, lock: threading.Lock) -> None:
-    """Move commits from the WAL to the database after every CHECKPOINT_COMMITS of them, off the event loop."""
-    if connection.info.get("commits", 0) >= CHECKPOINT_COMMITS:
-        connection.info["commits"] = 0
-        with lock, suppress(sqlite3.Error):
-            driver_of(connection).execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def is_locked(error: BaseException) -> bool:

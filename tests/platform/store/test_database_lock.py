@@ -18,11 +18,12 @@ import pytest
 from sqlalchemy import Connection, text
 
 from bananastand.platform.errors import StoreError
+from bananastand.platform.http.app import PlatformServer
 from bananastand.platform.store import writer
 from bananastand.platform.store.database import Store
 from bananastand.platform.store.projects import Projects
 from servers import free_port
-from stands import Up
+from stands import Up, running
 
 FRONT = free_port()
 
@@ -190,10 +191,64 @@ def test_a_failed_sync_fails_its_write_and_what_it_left_is_written_before_the_ne
         assert [row[0] for row in left.execute("SELECT note FROM notes ORDER BY id")] == ["first", "second"]
 
 
-def test_a_rare_write_is_fully_synchronous(store: Store) -> None:
+def test_a_transaction_without_an_event_loop_is_fully_synchronous(store: Store) -> None:
     """As SQLite says itself: 2 is FULL."""
     with store.transaction() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+
+
+def test_a_transaction_on_an_event_loop_waits_for_the_disk_elsewhere(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(store.path, tmp_path, monkeypatch)
+    sync, ticks = writer.sync_data, 0
+
+    def slow_sync(descriptor: int) -> None:
+        time.sleep(1.0)
+        sync(descriptor)
+
+    monkeypatch.setattr(writer, "sync_data", slow_sync)
+
+    async def change() -> None:
+        nonlocal ticks
+        began = time.monotonic()
+        with store.transaction() as connection:
+            note("changed")(connection)
+        assert time.monotonic() - began < 0.5
+        flushing = asyncio.create_task(store.flush())
+        while not flushing.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        assert store.is_flushed
+
+    asyncio.run(change())
+
+    assert disk.notes() == {"changed"}
+    assert ticks > 10
+
+
+def test_a_change_that_does_not_reach_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async def scenario() -> tuple[httpx2.Response, httpx2.Response]:
+        async with running(tmp_path) as platform:
+            key = platform.keys.create("test")[1]
+            server = PlatformServer(platform, {})
+            transport = httpx2.ASGITransport(app=server)
+            headers = {"authorization": f"Bearer {key}"}
+            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as http:
+                await platform.store.flush()
+                with monkeypatch.context() as broken:
+                    broken.setattr(writer, "sync_data", fail)
+                    refused = await http.post("/stand/v1/keys", json={"name": "lost"})
+                return refused, await http.post("/stand/v1/keys", json={"name": "stored"})
+
+    refused, stored = asyncio.run(scenario())
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "store")
+    assert "Input/output error" in refused.json()["error"]["message"]
+    assert stored.status_code == 200
 
 
 def test_a_write_waits_for_another_programs_lock_and_the_event_loop_goes_on(store: Store) -> None:
