@@ -158,8 +158,7 @@ async def answer_of(
         answer = StreamingResponse(stream_answer(platform, pending, request_id), status)
         answer.raw_headers = answer_headers(headers, pending.call.id)
         return answer
-    outcome = pending.done.result() if pending.done.done() else None
-    return None if outcome is None else _complete_answer(outcome, pending.call.id, request.method)
+    return _CompleteAnswer(pending, pending.done.result(), request.method) if pending.done.done() else None
 
 
 async def _answered_or_gone(pending: PendingCall, departure: Departure, limit: float | None) -> None:
@@ -204,12 +203,15 @@ def _is_interrupted(outcome: CallOutcome) -> bool:
     return outcome.error is not None and not outcome.from_app
 
 
-def _complete_answer(outcome: CallOutcome, call_id: str, method: str) -> Response:
-    answer = Response(outcome.body if method != "HEAD" else b"", outcome.status)
-    answer.raw_headers = answer_headers(_with_content_type(outcome.headers, outcome.body), call_id)
-    if outcome.status not in NO_BODY and method != "HEAD":
-        answer.raw_headers.append((b"content-length", str(len(outcome.body)).encode()))
-    return answer
+class _CompleteAnswer(Response):
+    """The answer of a call that is over; the call counts among the answers in memory until this is sent."""
+
+    def __init__(self, pending: PendingCall, outcome: CallOutcome, method: str) -> None:
+        super().__init__(outcome.body if method != "HEAD" else b"", outcome.status)
+        self._pending = pending
+        self.raw_headers = answer_headers(_with_content_type(outcome.headers, outcome.body), pending.call.id)
+        if outcome.status not in NO_BODY and method != "HEAD":
+            self.raw_headers.append((b"content-length", str(len(outcome.body)).encode()))
 
 
 def _with_content_type(headers: Headers, body: bytes) -> Headers:

@@ -135,6 +135,9 @@ class WorkerClient:
         except TimeoutError:
             self._cancel(call, "out of time")
             raise ResponseTimeout from None
+        except ResponseTooLarge:
+            self._cancel(call, "the answer is too large")
+            raise
         except asyncio.CancelledError:
             self._cancel(call, "the caller is gone")
             raise
@@ -204,7 +207,6 @@ class WorkerClient:
                     chunks.append(body)
                     size += len(body)
                     if size > self._max_response:
-                        self._cancel(call, "the answer is too large")
                         raise ResponseTooLarge
                     if on_chunk is not None:
                         await on_chunk(body)

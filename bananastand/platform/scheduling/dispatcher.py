@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from bananastand.asgi.bodies import BodyBudget
+
 from ..errors import NotFound, TooBusy
 from ..replicas.client import Headers, ReplicaRequest
 from ..replicas.pool import Pool
@@ -46,7 +48,7 @@ class Dispatcher:
     def __init__(self, settings: Settings, calls: Calls, projects: Projects, pool: Pool) -> None:
         self._settings, self._calls, self._pool = settings, calls, pool
         self._tasks = TaskSet()
-        self._registry = CallRegistry(calls)
+        self._registry = CallRegistry(calls, BodyBudget(settings.answer_memory))
         self._runner = CallRunner(settings, calls, projects, pool, self._registry, self._tasks)
         self.on_end = self._runner.recorder.on_end
         self._is_stopping = False
@@ -117,7 +119,8 @@ class Dispatcher:
             if strict:
                 self._registry.check_unused(project, request_id or "")
         self.check_capacity(project, len(body))
-        pending = PendingCall(None, self._body_in_memory(project, body), session, len(body))
+        in_memory, answers = self._body_in_memory(project, body), self._registry.answers
+        pending = PendingCall(None, in_memory, session, len(body), answers)
         if digest is not None:
             self._registry.reserve(project, digest, pending)
         cold = not any(replica.state == "ready" for replica in self._pool.of_project(project.id))

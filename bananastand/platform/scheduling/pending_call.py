@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from ..replicas.client import Headers
+from bananastand.asgi.bodies import BodyBudget, BodyReservation, BudgetExceeded
+
+from ..replicas.client import Headers, NoRoomForResponse
 from ..replicas.replica import Replica
+from ..store.blobs import SMALL
 from ..store.calls import CallOutcome, CallRow
 from ..store.projects import Project
 
@@ -28,6 +32,7 @@ class PendingCall:
         session: Holds the replica in place of one request, such as a websocket. It is awaited in the replica's slot
             and returns the outcome. Raises RequestNotDelivered if the app has seen nothing of it.
         size: Bytes of the request's body.
+        answers: The budget for the responses of all calls; a response counts while this object exists.
 
     Attributes:
         queued: When it was queued, on the monotonic clock.
@@ -46,7 +51,12 @@ class PendingCall:
     """
 
     def __init__(
-        self, call: CallRow | None = None, body: bytes | None = None, session: Session | None = None, size: int = 0
+        self,
+        call: CallRow | None = None,
+        body: bytes | None = None,
+        session: Session | None = None,
+        size: int = 0,
+        answers: BodyBudget | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._call, self.body, self.session, self.size = call, body, session, size
@@ -63,6 +73,8 @@ class PendingCall:
         self.replica: Replica | None = None
         self._received_head: tuple[int, Headers] | None = None
         self._chunks: list[bytes] = []
+        self._answers, self._received = answers, 0
+        self._reservation: BodyReservation | None = None
         self._watchers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         if call is not None:
@@ -110,7 +122,12 @@ class PendingCall:
             self._received_head = (status, headers)
 
     async def add_chunk(self, chunk: bytes) -> None:
-        """Add a chunk of the response, which streams from then on unless it ends within BUFFER_SECONDS."""
+        """Add a chunk of the response, which streams from then on unless it ends within BUFFER_SECONDS.
+
+        Raises:
+            NoRoomForResponse: The responses of all calls are too large together.
+        """
+        self._reserve(len(chunk))
         if self._received_head is None:
             return
         self._chunks.append(chunk)
@@ -133,6 +150,9 @@ class PendingCall:
         if not self.streamed:
             self.response_head = self._received_head = None
             self._chunks.clear()
+            self._received = 0
+            if self._reservation is not None:
+                self._reservation.release()
 
     def end(self, outcome: CallOutcome) -> None:
         """Give the outcome to those who wait; only the first one counts."""
@@ -190,6 +210,19 @@ class PendingCall:
         for watcher in watchers:
             if not watcher.done():
                 watcher.set_result(None)
+
+    def _reserve(self, size: int) -> None:
+        """Count a chunk of a response that is not small."""
+        self._received += size
+        if self._answers is None or self._received <= SMALL:
+            return
+        if self._reservation is None:
+            self._reservation = self._answers.reserve()
+            weakref.finalize(self, self._reservation.release)
+        try:
+            self._reservation.add(self._received - self._reservation.size)
+        except BudgetExceeded:
+            raise NoRoomForResponse from None
 
     def _stream(self) -> None:
         self.response_head = self._received_head
