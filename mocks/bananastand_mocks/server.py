@@ -1,15 +1,17 @@
 """All providers on one port.
 
-/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /gobananas, /paperbanana    the providers
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /fal-queue, /gobananas, /paperbanana   the providers
 /w/{world}/lowcodeapi/...                                  the same, in the world of that name
 /_stand/                                                   the control plane
 /                                                          the index page: what is served, with which keys
+
+Requests by a provider's own host name, as a forward proxy or a hosts file brings them, reach its mock too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from bananastand.contracts.json_body import dump
 from bananastand.contracts.response import JSON
 
 from .kernel.due_events import running_events
+from .kernel.hosts import HostTable
 from .kernel.http_handler import HttpHandler
 from .kernel.http_request import PINNED
 from .kernel.journal import BUDGET
@@ -57,11 +60,14 @@ class Server:
         webhooks: Addresses beside this machine's that may be posted to.
         images: The address of a Potassium app that paints the images of Go Bananas!.
         vlm: The language model that PaperBanana asks.
+        openapi: OpenAPI documents to serve too, FILE or FILE,NAME.
         strict: As for `HttpHandler`.
 
     Attributes:
         worlds: All worlds; who runs the server in process may change them.
         providers: The providers by mount.
+        hosts: The providers' own host names.
+        secure_ports: Ports whose requests came over TLS to the forward proxy.
     """
 
     def __init__(
@@ -78,9 +84,13 @@ class Server:
         webhooks: Iterable[str] = (),
         images: str | None = None,
         vlm: Vlm | None = None,
+        openapi: Iterable[str | Path] = (),
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm)
+        providers = [
+            *build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm),
+            *_documents(openapi),
+        ]
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state: StateFile | None = None
         if state is not None:
@@ -91,12 +101,17 @@ class Server:
         self.providers = {provider.mount: provider for provider in providers}
         self._handlers, self._strict = dict[str, HttpHandler](), strict
         self._apps: dict[str, ProviderApp] = {}
-        self._hosts = tuple(hosts)
+        self._control_hosts = tuple(hosts)
+        self.hosts = HostTable(providers)
+        self.secure_ports = set[int]()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on to the provider at the beginning of its path, in the world that the path may name."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        if (prefix := self.hosts.prefix(scope)) is not None:
+            await self._serve_by_host(prefix, scope, receive, send)
             return
         path: str = scope["path"]
         prefix, world = "", None
@@ -109,7 +124,7 @@ class Server:
             prefix, path = f"/w/{name}", f"/{rest}"
         mount = mount_of(path)
         if (provider := self.providers.get(mount)) is not None:
-            serve = self._handler(provider) if _is_call(scope, path[len(mount) :], provider) else self.app(mount)
+            serve = self._handler(provider) if _is_call(scope, path[len(mount) :], provider) else self._app(provider)
             await serve({**scope, "root_path": prefix + mount, PINNED: world}, receive, send)
         elif path.startswith(GATEWAY):
             await _answer(scope, receive, send, *_gateway(path))
@@ -118,13 +133,32 @@ class Server:
         else:
             await self._control(scope, receive, send)
 
-    def app(self, mount: str) -> ProviderApp:
-        """Return the application at a mount, which is built on first use. Raises KeyError where nothing is mounted."""
-        if mount not in self._apps:
+    async def _serve_by_host(self, prefix: str, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request whose host stands for a path of this server; addresses in its response have that host."""
+        path = f"{prefix}{scope['path']}"
+        mount = mount_of(path)
+        if (app := self.app(mount)) is None:
+            await _answer(scope, receive, send, *_gateway(path))
+            return
+        root = mount[len(prefix) :]  # what of the mount the client sees
+        if len(prefix) > len(mount):
+            path = path[len(mount) :]
+            scope = {**scope, "path": path, "raw_path": prefix[len(mount) :].encode() + scope.get("raw_path", b"")}
+        if (scope.get("server") or ("", 0))[1] in self.secure_ports:
+            scope = {**scope, "scheme": f"{scope['scheme']}s"}
+        await app({**scope, "root_path": root, PINNED: None}, receive, send)
+
+    def app(self, mount: str) -> ProviderApp | None:
+        """Return the application at a mount, which is built on first use; None where nothing is mounted."""
+        provider = self.providers.get(mount)
+        return None if provider is None else self._app(provider)
+
+    def _app(self, provider: Provider) -> ProviderApp:
+        if provider.mount not in self._apps:
             from .kernel.app import ProviderApp
 
-            self._apps[mount] = ProviderApp(self.providers[mount], self.worlds, strict=self._strict)
-        return self._apps[mount]
+            self._apps[provider.mount] = ProviderApp(provider, self.worlds, strict=self._strict)
+        return self._apps[provider.mount]
 
     def _handler(self, provider: Provider) -> HttpHandler:
         """Return what serves a provider's calls, which is built on first use."""
@@ -149,7 +183,7 @@ class Server:
         from .kernel.pages import render
 
         providers = list(self.providers.values())
-        app = control_plane(providers, self.worlds, hosts=self._hosts)
+        app = control_plane(providers, self.worlds, hosts=self._control_hosts)
 
         @app.get("/", include_in_schema=False, response_class=HTMLResponse)
         async def index() -> str:
@@ -193,14 +227,29 @@ def create_app(
     return ProviderApp(provider, worlds, strict=strict)
 
 
-def dialect_of(providers: Mapping[str, Provider]) -> Dialect:
+def _documents(openapi: Iterable[str | Path]) -> Iterator[Provider]:
+    """Build a provider for each document. Raises ValueError where one is wrong, or its name is taken."""
+    taken = {*NAMES, "banana", "fal"}
+    for text in openapi:
+        from .openapi import DocumentError, OpenApiProvider
+
+        provider = OpenApiProvider.from_option(text)
+        if provider.name in taken:
+            raise DocumentError(f"{text}: the name {provider.name} is taken: add another, such as {text},shop")
+        taken.add(provider.name)
+        yield provider
+
+
+def dialect_of(server: Server) -> Dialect:
     """Return how the server words what it refuses before a provider sees the request: as the path's provider does."""
 
     def render(refusal: Refusal) -> tuple[str, bytes]:
         path = refusal.path
-        if path.startswith("/w/"):
+        if (prefix := server.hosts.prefix_of(refusal.host)) is not None:
+            path = f"{prefix}{path}"
+        elif path.startswith("/w/"):
             path = f"/{path[3:].partition('/')[2]}"
-        provider = providers.get(mount_of(path))
+        provider = server.providers.get(mount_of(path))
         if provider is None:
             return plain_json(refusal)
         response = provider.failure(None, Problem("fault", refusal.message, status=refusal.status))

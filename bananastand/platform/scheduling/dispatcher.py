@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from bananastand.asgi.bodies import BodyBudget
+from bananastand.task_set import TaskSet
 
 from ..errors import NotFound, TooBusy
 from ..replicas.client import Headers, ReplicaRequest
@@ -23,7 +24,6 @@ from ..store.blobs import SMALL
 from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
 from ..store.calls import JSON_BODY, CallOutcome, CallRow, Calls, fingerprint, leased_to
 from ..store.projects import Project, Projects
-from ..task_set import TaskSet
 from . import outcomes
 from .call_registry import CallRegistry
 from .call_runner import CallRunner
