@@ -190,7 +190,10 @@ class Calls:
         else:
             small = body
         row = _new_row(call, small)
-        insert = lambda connection: driver_of(connection).execute(ADD, row).lastrowid  # noqa: E731
+
+        def insert(connection: Connection) -> int | None:
+            return driver_of(connection).execute(ADD, row).lastrowid
+
         number = await (self._store.write(insert) if durable else self._store.write_short(insert, durable=False))
         return replace(call, number=number or 0)
 
