@@ -152,6 +152,7 @@ class Calls:
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self._store, self._blobs = store, blobs
+        self._usage: list[Any] | None = None  # as it is stored
 
     @staticmethod
     def new(
@@ -267,7 +268,10 @@ class Calls:
             if driver.execute(END, row).rowcount:
                 driver.execute(COUNT, usage)
 
-        await self._store.write_short(write)
+        try:
+            await self._store.write_short(write)
+        finally:
+            self._usage = None
         if has_file:
             await self._blobs.remove(_body_name(call))
         return ended
@@ -340,8 +344,10 @@ class Calls:
 
     def usage(self) -> list[Any]:
         """Return rows of (day, model_key, runs, succeeded, failed, compute_seconds, cold_starts)."""
-        with self._store.reading() as connection:
-            return list(connection.execute(select(tables.usage)))
+        if self._usage is None:
+            with self._store.reading() as connection:
+                self._usage = list(connection.execute(select(tables.usage)))
+        return self._usage
 
     def _one(self, query: Any, named: dict[str, str]) -> CallRow | None:
         with self._store.reading() as connection:
