@@ -125,7 +125,9 @@ class Dispatcher:
             self._registry.reserve(project, digest, pending)
         cold = not any(replica.state == "ready" for replica in self._pool.of_project(project.id))
         call = self._calls.new(project, request, run_id=run_id, digest=digest, cold=cold)
-        if not durable and self._add_now(project, pending, call, body):
+        if self._add_now(project, pending, call, body):
+            if durable:
+                await self._wait_until_durable(pending)
             return pending
         row = self._calls.add(call, body, durable=durable)
         adding = self._tasks.start(self._add(project, pending, row, digest))
@@ -258,6 +260,15 @@ class Dispatcher:
         else:
             self._queue(project, pending)
         return True
+
+    async def _wait_until_durable(self, pending: PendingCall) -> None:
+        """Wait for the disk; a call that is not acknowledged is cancelled. Raises StoreError."""
+        try:
+            await self._calls.sync()
+        except BaseException:
+            if pending.digest is None:
+                self._tasks.start(self._cancel_unacknowledged(pending))
+            raise
 
     async def _add(
         self, project: Project, pending: PendingCall, row: Coroutine[Any, Any, CallRow], digest: str | None

@@ -211,6 +211,10 @@ class Calls:
         is_written, number = self._store.write_now(lambda connection: driver_of(connection).execute(ADD, row).lastrowid)
         return replace(call, number=number) if is_written else None
 
+    async def sync(self) -> None:
+        """Wait until all that `add_now` has written survives a power cut. Raises StoreError."""
+        await self._store.sync()
+
     async def lease(self, call: CallRow, holder: str, seconds: float) -> CallRow:
         """Write that a call is leased to a replica for `seconds`, which counts as an attempt. Raises StoreError."""
         leased = leased_to(call, holder, seconds)

@@ -230,6 +230,11 @@ class Store:
                 await self._writer.sync()
         return result
 
+    async def sync(self) -> None:
+        """Wait until all that is committed survives a power cut. Raises StoreError."""
+        with self._translated_errors():
+            await self._writer.sync()
+
     def write_now(self, work: Callable[[Connection], T]) -> tuple[bool, Any]:
         """Run `work` in a transaction at once, which a power cut may undo.
 
