@@ -22,9 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ._command import parser
 from ._machine import ROOT, machine
 from ._servers import free_port
-from .platform import RESULTS, Up, stop
+from .platform import Up, stop
 
 HOSTS = Path("benchmarks", "hosts")
 PROMPT = {"prompt": "x"}
@@ -32,12 +33,11 @@ START = {"modelKey": "sleeper", "modelInputs": PROMPT}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("earlier", nargs="+", type=Path, help="folders of other checkouts")
-    parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--calls", type=int, default=200, help="of each way in a round")
-    parser.add_argument("--out", type=Path, default=RESULTS / "call_cost.json")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "call_cost")
+    arguments.add_argument("earlier", nargs="+", type=Path, help="folders of other checkouts")
+    arguments.add_argument("--rounds", type=int, default=12)
+    arguments.add_argument("--calls", type=int, default=200, help="of each way in a round")
+    options = arguments.parse_args()
     load = [os.getloadavg()]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
         platforms: list[tuple[str, Up, int]] = []
