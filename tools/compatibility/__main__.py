@@ -67,8 +67,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="forget earlier results of these builders")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for a build")
     parser.add_argument("--folder", type=Path, help="scratch that is kept: environments and models are found again")
+    parser.add_argument("--images", type=Path, help="folder of base images; default: images in the scratch")
     options = parser.parse_args()
     options.folder = (options.folder or Path(tempfile.mkdtemp(prefix="compatibility-"))).resolve()
+    options.images = (options.images or options.folder / "images").resolve()
     return options
 
 
@@ -90,12 +92,13 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
         read = lambda: requests.read_text().splitlines()  # noqa: B023, E731
         place = options.folder if builder == "process" else options.folder / builder
         (place / "data").mkdir(parents=True, exist_ok=True)
-        engines = {} if builder == "process" else engine_environment(options.folder / "images")
+        engines = {} if builder == "process" else engine_environment(options.images)
         os.environ.update(engines)
-        images = ImageMaker(options.folder / "images", engines)
+        images = ImageMaker(options.images, engines)
         with _hub(options.folder, selected, requests) as hub, PlatformProcess(place, sources, {**engines, **hub}) as up:
             for repository in selected:
-                if options.resume and _is_done(measured[builder]["repositories"].get(repository.name)):
+                earlier = measured[builder]["repositories"].get(repository.name)
+                if options.resume and _is_done(earlier, measured[builder]["commit"]):
                     continue
                 print(f"{repository.name} ({builder})", flush=True)
                 if builder != "process" and engine_problem(builder) is None:
@@ -105,16 +108,16 @@ def _corpus(options: argparse.Namespace, measured: dict[str, dict[str, Any]]) ->
                 _keep_log(life, options.folder / "logs")
                 cells = {name: dataclasses.asdict(cell) for name, cell in life.cells.items()}
                 entry = {"cells": cells, "seconds": life.seconds, "inspected": _said(life.inspected),
-                         "other": life.substitutes()}  # fmt: skip
+                         "other": life.substitutes(), "commit": measured[builder]["commit"]}  # fmt: skip
                 measured[builder]["repositories"][repository.name] = entry
                 _write(measured)
             if not options.only and builder == "process":
                 measured["process"]["beside"] = dataclasses.asdict(_beside(up, sdk, sources, options.limit))
 
 
-def _is_done(life: dict[str, Any] | None) -> bool:
-    """Whether --resume skips a repository: something was tried, and all of it is green."""
-    oks = [cell["ok"] for cell in life["cells"].values()] if life else []
+def _is_done(life: dict[str, Any] | None, commit: str) -> bool:
+    """Whether --resume skips a repository: something was tried at this commit, and all of it is green."""
+    oks = [cell["ok"] for cell in life["cells"].values()] if life and life.get("commit") == commit else []
     return True in oks and False not in oks
 
 

@@ -71,9 +71,10 @@ def _when(measured: dict[str, dict[str, Any]]) -> list[str]:
         green, tried = score(together({builder: result}))
         if not tried:
             continue
+        commits = {life.get("commit", result["commit"]) for life in result["repositories"].values()}
         lines.append(
             f"- {builder}: {green} of {tried} ({100 * green / tried:.1f} %), measured {result['date']} at commit "
-            f"{result['commit']}, {result['machine']}."
+            f"{', '.join(sorted(commits))}, {result['machine']}."
         )
     if any(builder != "process" and result.get("repositories") for builder, result in measured.items()):
         lines += ["", *IMAGES]

@@ -37,7 +37,7 @@ __all__ = ["build_container"]
 
 # An engine's own words about a step that failed, behind those of the step's program.
 ENGINES_OWN = re.compile(r"(ERROR: failed|error: building|Error: building|error building|Error: error building|"
-                         r"#\d+ ERROR|ERROR: process|STEP \d+/\d+:|.*\bexit status\b|subprocess exited|"
+                         r"#\d+ ERROR|ERROR: process|STEP \d+/\d+:|--> |.*\bexit status\b|subprocess exited|"
                          r".*failed to (solve|build)|ERRO\[|"
                          r"The command '.*' returned|------|Dockerfile:\d+)", re.IGNORECASE)  # fmt: skip
 PLAIN = re.compile(r"^(docker\.io/)?(library/)?")
