@@ -6,14 +6,17 @@ the server's.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
+import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ._machine import quantile
 
-__all__ = ["load"]
+__all__ = ["first_answer", "http_request", "load"]
 
 PATIENCE = 5.0  # seconds for an answer
 
@@ -67,6 +70,30 @@ def load(port: int, connections: int, seconds: float, request: bytes, word: byte
         "p99_ms": round(quantile(ordered, 0.99) * 1000, 3),
         "failed": failed,
     }
+
+
+def first_answer(
+    port: int, request: bytes, word: bytes, begun: float, process: subprocess.Popen[bytes], patience: float = 120.0
+) -> float:
+    """Seconds from `begun` to the first answer of a server that starts."""
+    while time.perf_counter() - begun < patience:
+        assert process.poll() is None, "the server ended"
+        with contextlib.suppress(OSError, AssertionError):
+            if load(port, 1, 0.0, request, word)["failed"] == 0:
+                return time.perf_counter() - begun
+        time.sleep(0.005)
+    raise TimeoutError("the server never answered")
+
+
+def http_request(
+    port: int, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> bytes:
+    """The bytes of a request; a body is JSON."""
+    named = {"Host": f"127.0.0.1:{port}", **(headers or {})}
+    if body:
+        named |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
 def _send(port: int, request: bytes, ready: select.epoll) -> tuple[int, _Connection]:

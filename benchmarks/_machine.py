@@ -20,7 +20,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
 
     gpu = {"card": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if device.startswith("cuda") else {}
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": threads,
         "device": device,
@@ -28,7 +28,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "diffusers": metadata.version("diffusers"),
-        "commit": _git("rev-parse", "--short", "HEAD"),
+        "commit": commit(),
     }
 
 
@@ -42,7 +42,8 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -51,6 +52,9 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+def commit() -> str | None:
+    """Return the commit that is checked out, or None."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return done.stdout.strip() or None

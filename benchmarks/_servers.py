@@ -10,9 +10,11 @@ import socket
 import subprocess
 from collections.abc import Sequence
 
+import psutil
+
 from ._machine import ROOT
 
-__all__ = ["end", "free_port", "start"]
+__all__ = ["end", "free_port", "memory", "start"]
 
 
 def free_port() -> int:
@@ -47,3 +49,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def memory(pid: int) -> float:
+    """MB of resident memory of a process and its children."""
+    top = psutil.Process(pid)
+    return round(sum(process.memory_info().rss for process in [top, *top.children(recursive=True)]) / 2**20, 1)

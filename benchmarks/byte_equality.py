@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import random
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -25,23 +23,22 @@ from bananastand import cancel
 from bananastand.diffusion import Engine, GenerationRequest, encode
 from bananastand.diffusion.policy import POLICIES
 
-from . import tables
-from ._machine import command, machine
+from ._command import parser, publish
+from ._machine import machine
 
 FRUIT = ("banana", "apple", "orange", "pear", "strawberry", "cherries", "grapes")
 COLOURS = ("red", "green", "blue", "yellow", "pink")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=1000)
-    parser.add_argument("--callers", type=int, default=16)
-    parser.add_argument("--rows", type=int, default=1, help="pictures of one forward (default: %(default)s)")
-    parser.add_argument("--policy", choices=list(POLICIES), default="shortest")
-    parser.add_argument("--device", default=None)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=tables.RESULTS / "byte_equality.json")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "byte_equality")
+    arguments.add_argument("--requests", type=int, default=1000)
+    arguments.add_argument("--callers", type=int, default=16)
+    arguments.add_argument("--rows", type=int, default=1, help="pictures of one forward (default: %(default)s)")
+    arguments.add_argument("--policy", choices=list(POLICIES), default="shortest")
+    arguments.add_argument("--device", default=None)
+    arguments.add_argument("--seed", type=int, default=0)
+    options = arguments.parse_args()
     crowded = Engine.load("fruitstand", device=options.device, batch_size=options.rows, policy=options.policy)
     crowded.warm_up()
     alone = Engine.load("fruitstand", device=options.device, batch_size=crowded.batch_size)
@@ -50,7 +47,6 @@ def main() -> None:
     answered, cancelled = in_company(crowded, requests, options)
     report: dict[str, Any] = {
         "what": "PNG bytes of pictures painted in random company against the same painted alone, exact mode",
-        "command": command("benchmarks.byte_equality"),
         "machine": machine(crowded.device, os.cpu_count() or 1),
         "requests": len(requests),
         "cancelled": cancelled,
@@ -60,9 +56,7 @@ def main() -> None:
         "seed": options.seed,
         **compare(alone, requests, answered),
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
-    tables.write()
-    print(tables.byte_equality())
+    publish(report, options)
     sys.exit(report["bytes_that_differ"] > 0)
 
 

@@ -14,26 +14,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from . import tables
-from ._machine import command, machine, quantile
+from ._command import parser, publish
+from ._machine import machine, quantile
 
 ORDER = ("stock", "ours", "loop", "stock", "loop", "ours", "stock")
 PROMPT = "two small red apples on a blue background"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=100, help="in each process (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--guidance", type=float, default=None, help="default: the model's")
-    parser.add_argument("--device", default=None, help="cpu, cuda or mps (default: the best here)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=tables.RESULTS / "embedded.json")
-    parser.add_argument("--one", choices=set(ORDER), help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    arguments = parser(__doc__, "embedded")
+    arguments.add_argument("--pictures", type=int, default=100, help="in each process (default: %(default)s)")
+    arguments.add_argument("--steps", type=int, default=10)
+    arguments.add_argument("--guidance", type=float, default=None, help="default: the model's")
+    arguments.add_argument("--device", default=None, help="cpu, cuda or mps (default: the best here)")
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--one", choices=set(ORDER), help=argparse.SUPPRESS)
+    options = arguments.parse_args()
     if options.one:
         print(json.dumps(paint(options)))
         return
@@ -43,10 +41,7 @@ def main() -> None:
         words = [sys.executable, "-m", "benchmarks.embedded", "--one", name, *sys.argv[1:]]
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
         runs[name].append(json.loads(done.stdout.splitlines()[-1]))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report(options, runs), indent=1) + "\n")
-    tables.write()
-    print(tables.embedded())
+    publish(report(options, runs), options)
 
 
 def report(options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -63,7 +58,6 @@ def report(options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]]) -
         }
     return {
         "what": "one picture at a time by our engine, by our loop without it and by the stock diffusers pipeline",
-        "command": command("benchmarks.embedded"),
         "model": "fruitstand",
         "dtype": "float32",
         "steps": options.steps,
@@ -103,33 +97,35 @@ def paint(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ours(options: argparse.Namespace, device: str) -> tuple[float, Callable[[int], object]]:
-    from bananastand.diffusion import Engine, GenerationRequest
-
-    engine = Engine.load("fruitstand", device=device, dtype="float32")
-    guidance = engine.model.guidance.default if options.guidance is None else options.guidance
-    body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
-    return guidance, lambda seed: engine.paint(GenerationRequest.parse({**body, "seed": seed}, engine.model))
+    engine, guidance, request = _engine(options, device)
+    return guidance, lambda seed: engine.paint(request(seed))
 
 
 def _loop(options: argparse.Namespace, device: str) -> tuple[float, Callable[[int], object]]:
     import torch
     from PIL import Image
 
-    from bananastand.diffusion import Engine, GenerationRequest
-
-    engine = Engine.load("fruitstand", device=device, dtype="float32")
+    engine, guidance, request = _engine(options, device)
     family: Any = engine.family
-    guidance = engine.model.guidance.default if options.guidance is None else options.guidance
-    body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
 
     def once(seed: int) -> object:
         with torch.inference_mode():
-            picture = family.begin(GenerationRequest.parse({**body, "seed": seed}, engine.model))[0]
+            picture = family.begin(request(seed))[0]
             while not picture.finished:
                 picture.step(family.predict([picture])[0])
             return Image.fromarray(family.decode(picture.latents)[0])
 
     return guidance, once
+
+
+def _engine(options: argparse.Namespace, device: str) -> tuple[Any, float, Callable[[int], Any]]:
+    """The engine, the guidance, and what makes the request of a seed."""
+    from bananastand.diffusion import Engine, GenerationRequest
+
+    engine = Engine.load("fruitstand", device=device, dtype="float32")
+    guidance = engine.model.guidance.default if options.guidance is None else options.guidance
+    body = {"prompt": PROMPT, "num_inference_steps": options.steps, "guidance_scale": guidance}
+    return engine, guidance, lambda seed: GenerationRequest.parse({**body, "seed": seed}, engine.model)
 
 
 def _stock(options: argparse.Namespace, device: str) -> tuple[float, Callable[[int], object]]:

@@ -11,7 +11,6 @@ fewer --seconds.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import socket
@@ -21,12 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from . import tables
-from ._load import load
+from ._command import parser, publish
+from ._load import first_answer, http_request, load
 from ._machine import ROOT, machine
-from ._servers import end, free_port, start
+from ._servers import end, free_port, memory, start
 
 HOSTS = Path(__file__).parent / "hosts"
 BODY = b'{"prompt": "two small red apples on a blue background"}'
@@ -61,12 +58,11 @@ ORDER = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10, help="of load for each number of connections")
-    parser.add_argument("--python", default=sys.executable, help="interpreter that has the servers")
-    parser.add_argument("--only", nargs="+", choices=list(SERVERS), default=list(SERVERS))
-    parser.add_argument("--out", type=Path, default=tables.RESULTS / "host_overhead.json")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "host_overhead")
+    arguments.add_argument("--seconds", type=float, default=10, help="of load for each number of connections")
+    arguments.add_argument("--python", default=sys.executable, help="interpreter that has the servers")
+    arguments.add_argument("--only", nargs="+", choices=list(SERVERS), default=list(SERVERS))
+    options = arguments.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[0]})
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -87,9 +83,7 @@ def main() -> None:
         "missing": sorted(set(missing)),
         "runs": runs,
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
-    tables.write()
-    print(tables.host_overhead())
+    publish(report, options)
 
 
 def measure(name: str, options: argparse.Namespace, cores: set[int]) -> dict[str, Any]:
@@ -100,16 +94,16 @@ def measure(name: str, options: argparse.Namespace, cores: set[int]) -> dict[str
         command += ["--port", str(port), "--no-access-log"]
     if name == "bentoml":
         command += ["--port", str(port)]
-    begun = time.perf_counter()
+    request, begun = http_request(port, "POST", "/", BODY), time.perf_counter()
     process = start(command, cores, PORT=str(port), PYTHONPATH=str(ROOT), RAY_DEDUP_LOGS="0")
     try:
         listening = _until(port, begun, process)
-        ready = _first_answer(port, begun)
+        ready = first_answer(port, request, WORD, begun, process)
         row: dict[str, Any] = {"seconds_to_listening": round(listening, 3), "seconds_to_answer": round(ready, 3)}
-        load(port, 4, 2.0, _request(port), WORD)
+        load(port, 4, 2.0, request, WORD)
         row["memory_mb"] = memory(process.pid)
         for connections in CONNECTIONS:
-            row[str(connections)] = load(port, connections, options.seconds, _request(port), WORD)
+            row[str(connections)] = load(port, connections, options.seconds, request, WORD)
         row["memory_after_mb"] = memory(process.pid)
         return row
     finally:
@@ -128,31 +122,6 @@ def _until(port: int, started: float, process: subprocess.Popen[bytes]) -> float
                 return time.perf_counter() - started
         time.sleep(0.002)
     raise TimeoutError("the server never listened")
-
-
-def _first_answer(port: int, begun: float) -> float:
-    while time.perf_counter() - begun < START:
-        with contextlib.suppress(OSError, AssertionError):
-            if load(port, 1, 0.0, _request(port), WORD)["failed"] == 0:
-                return time.perf_counter() - begun
-        time.sleep(0.01)
-    raise TimeoutError("the server never answered")
-
-
-def _request(port: int) -> bytes:
-    lines = (
-        "POST / HTTP/1.1",
-        f"Host: 127.0.0.1:{port}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(BODY)}",
-    )
-    return "\r\n".join([*lines, "", ""]).encode() + BODY
-
-
-def memory(pid: int) -> float:
-    """MB of resident memory of the process and its children."""
-    top = psutil.Process(pid)
-    return round(sum(p.memory_info().rss for p in [top, *top.children(recursive=True)]) / 2**20, 1)
 
 
 def versions(python: str, names: list[str]) -> dict[str, str]:

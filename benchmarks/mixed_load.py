@@ -14,10 +14,7 @@ import importlib.util
 import json
 import os
 import random
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -25,8 +22,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from . import tables
-from ._machine import ROOT, command, machine, quantile
+from ._command import parser, publish
+from ._machine import ROOT, machine, quantile
+from ._servers import end, free_port, start
 
 SHORT, LONG = 4, 50
 SERVE = ["-c", "from bananastand.cli import main; main()", "serve", "app.py", "--no-access-log"]
@@ -41,13 +39,12 @@ SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=120)
-    parser.add_argument("--load", type=float, default=0.7, help="share of what one at a time can do")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=list(SERVERS), default=list(SERVERS))
-    parser.add_argument("--out", type=Path, default=tables.RESULTS / "mixed_load.json")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "mixed_load")
+    arguments.add_argument("--requests", type=int, default=120)
+    arguments.add_argument("--load", type=float, default=0.7, help="share of what one at a time can do")
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--only", nargs="+", choices=list(SERVERS), default=list(SERVERS))
+    options = arguments.parse_args()
     runs: dict[str, Any] = {}
     service: dict[int, float] = {}
     missing = [] if importlib.util.find_spec("litserve") else ["litserve"]
@@ -61,7 +58,6 @@ def main() -> None:
         print(f"{name}: {summary(runs[name])}", file=sys.stderr, flush=True)
     report = {
         "what": "latency in seconds of 4-step and 50-step requests that arrive mixed",
-        "command": command("benchmarks.mixed_load"),
         "machine": machine("cpu", os.cpu_count() or 1),
         "requests": options.requests,
         "load": options.load,
@@ -71,10 +67,8 @@ def main() -> None:
         "servers": {name: summary(run) for name, run in runs.items()},
         "latencies": {name: {str(s): [round(t, 4) for t in run[s]] for s in run} for name, run in runs.items()},
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
     plot(report, options.out.with_suffix(".png"))
-    tables.write()
-    print(tables.mixed_load())
+    publish(report, options)
 
 
 def arrivals(options: argparse.Namespace, service: dict[int, float]) -> list[tuple[float, int]]:
@@ -132,23 +126,9 @@ def summary(run: dict[int, list[float]]) -> dict[str, float]:
 @contextlib.contextmanager
 def serving(name: str) -> Any:
     """The server of that name, warm."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     words, environment = SERVERS[name]
-    process = subprocess.Popen(
-        [sys.executable, *words],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
-            "PORT": str(port),
-            **environment,
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    path, port = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}", free_port()
+    process = start([sys.executable, *words], os.sched_getaffinity(0), PYTHONPATH=path, PORT=str(port), **environment)
     url = f"http://127.0.0.1:{port}/"
     try:
         for _ in range(600):
@@ -160,9 +140,7 @@ def serving(name: str) -> Any:
         call(url, LONG, 0)
         yield url
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        end(process)
 
 
 def plot(report: dict[str, Any], path: Path) -> None:

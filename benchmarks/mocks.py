@@ -12,31 +12,28 @@ were not found are named as missing.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
-from . import tables
-from ._machine import ROOT, command, machine, quantile
-from ._servers import end, free_port, start
+from ._command import parser, publish
+from ._load import first_answer, http_request, load
+from ._machine import ROOT, command, machine
+from ._servers import end, free_port, memory, start
 
 BARE = Path(__file__).parent / "hosts" / "fastapi_mock.py"
 CONTRACT = ROOT / "bananastand" / "banana_api" / "bananadev.yaml"
 TOKEN = "at_r0123456789abcdef0123456789abcdef"
 CONNECTIONS = 16
-START = 60.0
+WORD = b"message"  # in each answer
 BODY = json.dumps({"modelKey": "value", "modelInputs": {"prompt": "two red apples"}, "startOnly": True}).encode()
 OURS = "from bananastand.cli import main; main()"
 SERVERS = ("fastapi", "bananastand", "prism", "wiremock", "specmatic", "bananastand", "fastapi")
@@ -48,11 +45,10 @@ FOREIGN = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10, help="of load for each method")
-    parser.add_argument("--npm", type=Path, default=ROOT, help="the folder in which the others were installed")
-    parser.add_argument("--out", type=Path, default=tables.RESULTS / "mocks.json")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "mocks")
+    arguments.add_argument("--seconds", type=float, default=10, help="of load for each method")
+    arguments.add_argument("--npm", type=Path, default=ROOT, help="the folder in which the others were installed")
+    options = arguments.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[0]})
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -70,9 +66,7 @@ def main() -> None:
         "missing": [name for name in FOREIGN if name not in runs],
         "runs": runs,
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
-    tables.write()
-    print(tables.mocks())
+    publish(report, options)
 
 
 def measure(name: str, options: argparse.Namespace, cores: set[int], folder: Path) -> dict[str, Any]:
@@ -81,15 +75,15 @@ def measure(name: str, options: argparse.Namespace, cores: set[int], folder: Pat
     words, prefix = _command(name, port, options, folder)
     begun = time.perf_counter()
     process = start(words, cores, PORT=str(port), PYTHONPATH=f"{ROOT}:{ROOT / 'mocks'}")
-    get = _request("GET", f"{prefix}/v1/models/value?api_token={TOKEN}", port)
-    post = _request("POST", f"{prefix}/v1/start?api_token={TOKEN}", port, BODY)
+    get = http_request(port, "GET", f"{prefix}/v1/models/value?api_token={TOKEN}")
+    post = http_request(port, "POST", f"{prefix}/v1/start?api_token={TOKEN}", BODY)
     try:
-        row: dict[str, Any] = {"start_ms": round(asyncio.run(_first(port, get, begun, process)) * 1000)}
-        row["memory_mb"] = _memory(process.pid)
+        row: dict[str, Any] = {"start_ms": round(first_answer(port, get, WORD, begun, process) * 1000)}
+        row["memory_mb"] = memory(process.pid)
         for method, request in (("GET", get), ("POST", post)):
-            asyncio.run(load(port, request, 1.0))
-            row[method] = asyncio.run(load(port, request, options.seconds))
-        row["memory_after_mb"] = _memory(process.pid)
+            load(port, CONNECTIONS, 1.0, request, WORD)
+            row[method] = load(port, CONNECTIONS, options.seconds, request, WORD)
+        row["memory_after_mb"] = memory(process.pid)
         began = time.perf_counter()
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
@@ -147,62 +141,6 @@ def _stubs(folder: Path) -> None:
         body = {"message": "Request completed", "provider": "bananadev", "result": result, "response_headers": {}}
         stub = {"request": request, "response": {"status": 200, "jsonBody": body}}
         (folder / f"{name}.json").write_text(json.dumps(stub))
-
-
-def _request(method: str, target: str, port: int, body: bytes = b"") -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-async def _first(port: int, request: bytes, started: float, process: subprocess.Popen[bytes]) -> float:
-    while time.perf_counter() - started < START:
-        assert process.poll() is None, "the server ended"
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            await _exchange(reader, writer, request)
-            writer.close()
-            return time.perf_counter() - started
-        await asyncio.sleep(0.005)
-    raise TimeoutError("the server never answered")
-
-
-async def load(port: int, request: bytes, seconds: float) -> dict[str, float]:
-    """Requests per second and latency in milliseconds, each connection with one request at a time."""
-    until, taken = time.perf_counter() + seconds, list[float]()
-
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.perf_counter() < until:
-            started = time.perf_counter()
-            await _exchange(reader, writer, request)
-            taken.append(time.perf_counter() - started)
-        writer.close()
-
-    started = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
-    spent, ordered = time.perf_counter() - started, sorted(taken)
-    return {
-        "requests_per_second": round(len(ordered) / spent, 1),
-        "p50_ms": round(quantile(ordered, 0.5) * 1000, 3),
-        "p99_ms": round(quantile(ordered, 0.99) * 1000, 3),
-    }
-
-
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
-    writer.write(request)
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    assert head.split(b" ", 2)[1] == b"200", head
-    if b"content-length:" in head:
-        await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-    else:
-        await reader.readuntil(b"\r\n0\r\n\r\n")
-
-
-def _memory(pid: int) -> float:
-    top = psutil.Process(pid)
-    return round(sum(p.memory_info().rss for p in [top, *top.children(recursive=True)]) / 2**20, 1)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,11 @@ from typing import Any
 import httpx2
 import psutil
 
+from ._command import parser
+from ._load import http_request
 from ._machine import ROOT, command, machine, quantile
 from ._servers import end, free_port
 
-RESULTS = Path(__file__).resolve().parent / "results"
 HOSTS = Path(__file__).resolve().parent / "hosts"
 PATHS = os.pathsep.join((str(ROOT), str(ROOT / "mocks")))
 SLEEP = 0.05
@@ -46,14 +47,13 @@ PATIENCE = 300.0
 def main() -> None:
     if sys.argv[1:2] == ["--serve"]:
         sys.exit(serve(json.loads(sys.argv[2])))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=2000, help="by each way of the router part")
-    parser.add_argument("--queued", type=int, default=1000, help="calls of the drain part")
-    parser.add_argument("--starts", type=int, default=5, help="of each kind")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of idling")
-    parser.add_argument("--only", choices=PARTS, action="append")
-    parser.add_argument("--out", type=Path, default=RESULTS / "platform.json")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "platform")
+    arguments.add_argument("--calls", type=int, default=2000, help="by each way of the router part")
+    arguments.add_argument("--queued", type=int, default=1000, help="calls of the drain part")
+    arguments.add_argument("--starts", type=int, default=5, help="of each kind")
+    arguments.add_argument("--seconds", type=float, default=30.0, help="of idling")
+    arguments.add_argument("--only", choices=PARTS, action="append")
+    options = arguments.parse_args()
     report: dict[str, Any] = {"command": command("benchmarks.platform"), "machine": machine("cpu", 1)}
     for part in options.only or PARTS:
         report[part] = globals()[f"measure_{part}"](options)
@@ -261,7 +261,7 @@ def by_itself() -> float:
 async def calls(port: int, path: str, headers: dict[str, str], count: int) -> list[float]:
     """Seconds of each call, one after the other on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request, taken = _request(port, path, headers, b'{"prompt": "x"}'), list[float]()
+    request, taken = http_request(port, "POST", path, b'{"prompt": "x"}', headers), list[float]()
     for _ in range(count):
         began = time.perf_counter()
         await _exchange(reader, writer, request)
@@ -283,12 +283,6 @@ async def queue(up: Up, count: int) -> None:
                 assert answer.json()["callID"], answer.text
 
     await asyncio.gather(*(one() for _ in range(8)))
-
-
-def _request(port: int, path: str, headers: dict[str, str], body: bytes) -> bytes:
-    named = {"Host": f"127.0.0.1:{port}", "Content-Type": "application/json", "Content-Length": len(body), **headers}
-    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items()), "", ""]
-    return "\r\n".join(lines).encode() + body
 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:

@@ -16,13 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 from bananastand.threads import wait_policy
 
-from . import tables
-from ._machine import command, machine, quantile
+from ._command import parser, publish
+from ._machine import machine, quantile
 
 POLICIES = {"sleep": wait_policy({}), "spin": {"GOMP_SPINCOUNT": "300000"}}
 BUSY = (0, 1, 2)
@@ -31,13 +30,12 @@ PROMPT = "two small red apples on a blue background"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=15, help="in each process (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=2, help="each row so often (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=tables.RESULTS / "processors.json")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    arguments = parser(__doc__, "processors")
+    arguments.add_argument("--pictures", type=int, default=15, help="in each process (default: %(default)s)")
+    arguments.add_argument("--steps", type=int, default=10)
+    arguments.add_argument("--rounds", type=int, default=2, help="each row so often (default: %(default)s)")
+    arguments.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    options = arguments.parse_args()
     if options.one:
         print(json.dumps(paint(options.pictures, options.steps)))
         return
@@ -51,7 +49,6 @@ def main() -> None:
             print(f"round {number + 1}: {policy}, {ENGINES} engines", file=sys.stderr, flush=True)
             rows[policy].setdefault(f"{ENGINES} engines", []).extend(engines(ENGINES, policy))
     report = {
-        "command": command("benchmarks.processors"),
         "machine": machine("cpu", os.cpu_count() or 1),
         "pictures": options.pictures,
         "steps": options.steps,
@@ -59,9 +56,7 @@ def main() -> None:
             policy: {name: figures(name, runs) for name, runs in by_name.items()} for policy, by_name in rows.items()
         },
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
-    tables.write()
-    print(tables.processors())
+    publish(report, options)
 
 
 def figures(name: str, runs: list[list[float]]) -> dict[str, float]:

@@ -13,9 +13,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 PAGES = (RESULTS.parents[1] / "README.md", RESULTS.parents[1] / "docs" / "performance.md")
 
 
-def embedded() -> str:
+def embedded(found: dict[str, Any]) -> str:
     """Our engine beside the stock pipeline."""
-    found = json.loads((RESULTS / "embedded.json").read_text())
     rows = [
         f"| {title} | {found[name]['p50'] * 1000:.0f} ms | {found[name]['p99'] * 1000:.0f} ms "
         f"| {found[name]['memory_mb']} MB |"
@@ -25,20 +24,15 @@ def embedded() -> str:
             ("loop", "our loop without the engine"),
         )
     ]
-    return "\n".join(
-        [
-            f"| {found['steps']} steps, guidance {found['guidance']:g}, one picture at a time | p50 | p99 | memory |",
-            "| --- | --- | --- | --- |",
-            *rows,
-            "",
-            f"Engine to stock {found['ratio']:.2f}, to the loop {found['ratio_to_loop']:.2f}. {_measured(found)}",
-        ]
+    return _table(
+        f"| {found['steps']} steps, guidance {found['guidance']:g}, one picture at a time | p50 | p99 | memory |",
+        rows,
+        f"Engine to stock {found['ratio']:.2f}, to the loop {found['ratio_to_loop']:.2f}. {_measured(found)}",
     )
 
 
-def host_overhead() -> str:
+def host_overhead(found: dict[str, Any]) -> str:
     """A handler that does nothing, on each server; of two runs the better."""
-    found = json.loads((RESULTS / "host_overhead.json").read_text())
     rows = []
     for name, runs in found["runs"].items():
         best = max(runs, key=lambda run: run["16"]["requests_per_second"])
@@ -48,55 +42,38 @@ def host_overhead() -> str:
             f"| {many['requests_per_second']:.0f} | {many['p99_ms']:.1f} ms "
             f"| {best['memory_mb']:.0f} MB | {best['seconds_to_listening']:.1f} s |"
         )
-    return "\n".join(
-        [
-            "| server | requests/s, 1 connection | p50 | requests/s, 16 connections | p99 | memory | to listening |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *rows,
-            "",
-            _measured(found),
-        ]
+    return _table(
+        "| server | requests/s, 1 connection | p50 | requests/s, 16 connections | p99 | memory | to listening |",
+        rows,
+        _measured(found),
     )
 
 
-def mixed_load() -> str:
+def mixed_load(found: dict[str, Any]) -> str:
     """Short and long requests on one model."""
-    found = json.loads((RESULTS / "mixed_load.json").read_text())
     rows = [
         f"| {name} | {run['mean']:.2f} s | {run['short_mean']:.2f} s | {run['short_p99']:.2f} s "
         f"| {run['long_mean']:.2f} s | {run['long_p99']:.2f} s |"
         for name, run in found["servers"].items()
     ]
-    return "\n".join(
-        [
-            f"| {found['load']:.0%} load | mean of all | 4 steps, mean | p99 | 50 steps, mean | p99 |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *rows,
-            "",
-            _measured(found),
-        ]
+    return _table(
+        f"| {found['load']:.0%} load | mean of all | 4 steps, mean | p99 | 50 steps, mean | p99 |",
+        rows,
+        _measured(found),
     )
 
 
-def throughput() -> str:
+def throughput(found: dict[str, Any]) -> str:
     """Pictures per second by requests at once."""
-    found = json.loads((RESULTS / "throughput.json").read_text())
     curves = found["pictures_per_second"]
     counts = list(next(iter(curves.values())))
-    return "\n".join(
-        [
-            f"| pictures/s at {found['steps']} steps | {' | '.join(f'{count} at once' for count in counts)} |",
-            f"| --- |{' --- |' * len(counts)}",
-            *(f"| {name} | {' | '.join(f'{curve[c]:.1f}' for c in counts)} |" for name, curve in curves.items()),
-            "",
-            _measured(found),
-        ]
-    )
+    head = f"| pictures/s at {found['steps']} steps | {' | '.join(f'{count} at once' for count in counts)} |"
+    rows = [f"| {name} | {' | '.join(f'{curve[c]:.1f}' for c in counts)} |" for name, curve in curves.items()]
+    return _table(head, rows, _measured(found))
 
 
-def mocks() -> str:
+def mocks(found: dict[str, Any]) -> str:
     """The mocks beside other mock servers; of two runs the better."""
-    found = json.loads((RESULTS / "mocks.json").read_text())
     rows = []
     for name, runs in found["runs"].items():
         best = max(runs, key=lambda run: run["GET"]["requests_per_second"])
@@ -106,20 +83,13 @@ def mocks() -> str:
             f"| {best['POST']['requests_per_second']:.0f} | {best['POST']['p99_ms']:.1f} ms "
             f"| {best['memory_mb']:.0f} MB | {best['memory_after_mb']:.0f} MB |"
         )
-    return "\n".join(
-        [
-            "| server | start | stop | GET/s | p99 | POST/s | p99 | memory | after the load |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-            *rows,
-            "",
-            _measured(found),
-        ]
+    return _table(
+        "| server | start | stop | GET/s | p99 | POST/s | p99 | memory | after the load |", rows, _measured(found)
     )
 
 
-def platform() -> str:
+def platform(found: dict[str, Any]) -> str:
     """The local Banana: calls on their way, a queue, a start from zero, idling."""
-    found = json.loads((RESULTS / "platform.json").read_text())
     router, drain, start, idle = found["router"], found["drain"], found["start"], found["idle"]
     rows = [
         f"| a call, {name} | p50 {router[key]['p50_ms']:.2f} ms, p99 {router[key]['p99_ms']:.2f} ms |"
@@ -141,23 +111,21 @@ def platform() -> str:
         for name in ("forked", "process", "python app.py")
     ]
     rows.append(f"| the supervisor, idle | {idle['cpu_percent']:.1f} % of a core, {idle['memory_mb']:.0f} MB |")
-    return "\n".join(["| | |", "| --- | --- |", *rows, "", _measured(found)])
+    return _table("| | |", rows, _measured(found))
 
 
-def byte_equality() -> str:
+def byte_equality(found: dict[str, Any]) -> str:
     """Exact mode's promise, counted."""
-    found = json.loads((RESULTS / "byte_equality.json").read_text())
     return (
         f"{found['requests']} requests, {found['cancelled']} of them cancelled; {found['pictures']} pictures and "
         f"{found['bytes_compared']:,} bytes compared, {found['bytes_that_differ']} differ. {_measured(found)}"
     )
 
 
-def processors() -> str:
+def processors(found: dict[str, Any]) -> str:
     """The embedded model beside busy processes, with threads that sleep at barriers and that spin."""
-    found = json.loads((RESULTS / "processors.json").read_text())
     names = {"beside 0": "alone", "beside 1": "beside 1 busy process", "beside 2": "beside 2 busy processes"}
-    lines = ["| one picture | threads sleep | threads spin |", "| --- | --- | --- |"]
+    rows = []
     for name in found["rows"]["sleep"]:
         cells = []
         for policy in ("sleep", "spin"):
@@ -168,21 +136,24 @@ def processors() -> str:
                 else f"p50 {row['p50']:.2f} s"
             )
             cells.append(f"{cell}, worst {row['worst']:.2f} s")
-        lines.append(f"| {names.get(name, f'{name} at once')} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _measured(found)])
+        rows.append(f"| {names.get(name, f'{name} at once')} | {' | '.join(cells)} |")
+    return _table("| one picture | threads sleep | threads spin |", rows, _measured(found))
 
 
-def soak() -> str:
+def soak(found: dict[str, Any]) -> str:
     """Half an hour of every kind of request."""
-    found = json.loads((RESULTS / "soak.json").read_text())
     times = [found["seconds"] / 10, *(found["seconds"] / 3 * third for third in (1, 2, 3))]
     rows = [
         f"| {seconds / 60:.0f} | {row['memory']} MB | {row['threads']} | {row['files']} |"
         for seconds, row in zip(times, [found["early"], *found["thirds"]], strict=True)
     ]
     counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found["counted"].items()))
-    head = "| minutes | memory | threads | files |"
-    return "\n".join([head, "| --- | --- | --- | --- |", *rows, "", f"Answered: {counts}. {_measured(found)}"])
+    return _table("| minutes | memory | threads | files |", rows, f"Answered: {counts}. {_measured(found)}")
+
+
+def _table(head: str, rows: list[str], text: str) -> str:
+    """A table of Markdown, and the text below it."""
+    return "\n".join([head, f"|{' --- |' * (head.count('|') - 1)}", *rows, "", text])
 
 
 def _measured(found: dict[str, Any]) -> str:
@@ -210,9 +181,10 @@ def written(page: str) -> str:
     """A page's text with each marked table as the results have it."""
     for name, table in TABLES.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        if begin in page and (RESULTS / f"{name.replace('-', '_')}.json").exists():
+        results = RESULTS / f"{name.replace('-', '_')}.json"
+        if begin in page and results.exists():
             head, rest = page.split(begin, 1)
-            page = f"{head}{begin}\n{table()}\n{end}{rest.split(end, 1)[1]}"
+            page = f"{head}{begin}\n{table(json.loads(results.read_text()))}\n{end}{rest.split(end, 1)[1]}"
     return page
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import sys
 import time
@@ -16,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import tables
-from ._machine import command, machine
+from ._command import parser, publish
+from ._machine import machine
 
 AT_ONCE = (1, 2, 4, 8, 16)
 MODES: dict[str, dict[str, Any]] = {
@@ -28,12 +27,11 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--device", default=None)
-    parser.add_argument("--out", type=Path, default=tables.RESULTS / "throughput.json")
-    options = parser.parse_args()
+    arguments = parser(__doc__, "throughput")
+    arguments.add_argument("--seconds", type=float, default=15, help="of each measurement")
+    arguments.add_argument("--steps", type=int, default=10)
+    arguments.add_argument("--device", default=None)
+    options = arguments.parse_args()
     from bananastand.diffusion import Engine
 
     curves: dict[str, dict[str, float]] = {}
@@ -51,16 +49,13 @@ def main() -> None:
         gc.collect()
     report = {
         "what": "pictures per second by requests at once",
-        "command": command("benchmarks.throughput"),
         "machine": machine(device, os.cpu_count() or 1),
         "steps": options.steps,
         "rows": rows,
         "pictures_per_second": curves,
     }
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
     plot(report, options.out.with_suffix(".png"))
-    tables.write()
-    print(tables.throughput())
+    publish(report, options)
 
 
 def measure(engine: Any, count: int, options: argparse.Namespace) -> float:

@@ -11,7 +11,7 @@ from browser import chromium, page
 from needs import pytest_runtest_setup
 from servers import Server, hosted, potassium
 
-__all__ = ["chromium", "ours", "page", "pytest_runtest_setup", "root", "theirs"]
+__all__ = ["anyio_backend", "chromium", "ours", "page", "pytest_runtest_setup", "root", "theirs"]
 
 pytest_plugins = ["bananastand_mocks.plugin", "images"]  # the first is found by its entry point where installed
 
@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def root() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """What runs the tests that are coroutines."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from ._platform_options import Options
 __all__ = ["platform_application"]
 
 BANANA = ("bananadev", "banana-native")  # the mocks that the platform takes the place of
-OPEN = ("/lowcodeapi/falai", "/fal", "/gobananas", "/paperbanana", "/w")  # the mocks' own, with CORS of their own
+# The mocks' own addresses, which have CORS of their own.
+OPEN = ("/lowcodeapi/falai", "/fal", "/fal-queue", "/gobananas", "/paperbanana", "/w")
 
 
 def platform_application(
@@ -61,7 +62,7 @@ def _mocks(options: Options) -> tuple[Any, Dialect]:
     from bananastand_mocks.server import Server, dialect_of
 
     server = Server([name for name in NAMES if name not in BANANA], hosts=options.hosts)
-    return server, dialect_of(server.providers)
+    return server, dialect_of(server)
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shlex
 import signal
 import socket
 import sys
@@ -23,13 +22,15 @@ from bananastand.asgi.connection_limiter import ConnectionLimiter
 from bananastand.asgi.limits import ConnectionLimits
 from bananastand.asgi.listening import listen
 from bananastand.asgi.protocol import ServerConfig
+from bananastand.forward_proxy.certificates import ServerTls
+from bananastand.forward_proxy.node_hook import write_node_hook
+from bananastand.forward_proxy.proxy import ForwardProxy
+from bananastand.forward_proxy.variables import export_lines, proxy_variables
 from bananastand.platform.building.builder import passed_secrets, source_builder
 from bananastand.platform.building.deployer import Builder
 from bananastand.platform.errors import PlatformError
-from bananastand.platform.http.certificates import ServerTls
 from bananastand.platform.http.dialects import RESERVED
-from bananastand.platform.http.forward_proxy import ForwardProxy
-from bananastand.platform.http.node_hook import node_options, write_node_hook
+from bananastand.platform.http.run_hosts import BANANA_HOSTS
 from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE
 from bananastand.platform.settings import Settings, default_data, list_gpus
@@ -151,26 +152,18 @@ async def _proxy(
     limiter: ConnectionLimiter,
 ) -> AsyncGenerator[None]:
     """Serve the forward proxy, and print the variables that lead programs to it."""
-    tls = ServerTls(settings.data / "proxy", lambda line: console.print(line, markup=False))
+    folder = settings.data / "proxy"
+    tls = ServerTls(folder, BANANA_HOSTS, lambda line: console.print(line, markup=False))
     http, port = (_local_name(options.host).strip("[]"), plain.getsockname()[1]), listener.getsockname()[1]
     # Each connection through the proxy opens two more behind it.
     limits = ConnectionLimits(connections=max(16, limiter.max_connections // 4), reserve=0)
-    proxy = ForwardProxy(
-        http, (LOOPBACK, secure.getsockname()[1]), tls.context, ConnectionLimiter(limits, name="the forward proxy")
-    )
-    hook = write_node_hook(settings.data / "proxy", http, (LOOPBACK, port))
+    own_limiter = ConnectionLimiter(limits, name="the forward proxy")
+    proxy = ForwardProxy(BANANA_HOSTS, http, (LOOPBACK, secure.getsockname()[1]), tls.context, own_limiter)
+    hook = write_node_hook(folder, BANANA_HOSTS, http, (LOOPBACK, port))
     proxy.start(listener)
-    address, authority = f"http://{LOOPBACK}:{port}", tls.authority
     console.print("  Banana's own names, for programs that have them built in:")
-    for name, value in (
-        *((name, address) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")),
-        ("SSL_CERT_FILE", authority.bundle),
-        ("REQUESTS_CA_BUNDLE", authority.bundle),
-        ("NODE_EXTRA_CA_CERTS", authority.certificate),
-    ):
-        console.print(f"    export {name}={shlex.quote(str(value))}", markup=False)
-    more = '"${NODE_OPTIONS:+ $NODE_OPTIONS}"'
-    console.print(f"    export NODE_OPTIONS={shlex.quote(node_options(hook))}{more}", markup=False)
+    for line in export_lines(proxy_variables(f"http://{LOOPBACK}:{port}", tls.authority), hook):
+        console.print(f"    {line}", markup=False)
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,18 +23,27 @@ KEYS = {  # the environment variables of a key and of an admin's key
     "falai": ("LOWCODEAPI_TOKEN", None),
     "banana-native": ("BANANA_API_KEY", None),
     "fal-native": ("FAL_KEY", None),
+    "fal-queue": ("FAL_KEY", None),
     "gobananas": ("GOBANANAS_API_KEY", None),
     "paperbanana": ("PAPERBANANA_API_KEY", "PAPERBANANA_ADMIN_KEY"),
 }
 
 
 def conform(
-    base_url: Annotated[str, typer.Option(help="Where the implementation answers, such as http://127.0.0.1:8000.")],
-    provider: Annotated[str, typer.Option(help=f"Whose contract: {', '.join(KEYS)}.")],
+    base_url: Annotated[
+        str | None, typer.Option(help="Where the implementation answers, such as http://127.0.0.1:8000.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help=f"Whose contract: {', '.join(KEYS)}.")] = None,
+    cassette: Annotated[
+        Path | None, typer.Option(help="Check what this file recorded instead; nothing is sent.")
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Else the provider's environment variable, as for its client.")
     ] = None,
     admin_key: Annotated[str | None, typer.Option(help="PaperBanana's, else PAPERBANANA_ADMIN_KEY.")] = None,
+    openapi: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[,NAME]", help="The document of an API of yours in the cassette.")
+    ] = None,
     write: Annotated[
         bool, typer.Option(help="Also what creates, changes and deletes. A live service may bill it.")
     ] = False,
@@ -50,8 +60,15 @@ def conform(
 ) -> None:
     """Check what answers at a URL against a provider's contract: a program in any language, or the live service.
 
-    Only reads unless --write is given. Exit status 0 if every check passed, 1 if one did not or nothing answers.
+    Only reads unless --write is given. With --cassette, checks the calls that `bananastand mocks --record` wrote. Exit
+    status 0 if every check passed, 1 if one did not or nothing answers.
     """
+    if cassette is not None:
+        outcomes = _recorded(cassette, provider, openapi or ())
+        _report(provider or "cassette", str(cassette), outcomes, diff, json_file, junit, write=True)
+        return
+    if base_url is None or provider is None:
+        fail("--base-url and --provider are missing: give both, or --cassette", USAGE)
     if provider not in KEYS:
         fail(f"there is no provider {provider}; there are {', '.join(KEYS)}", USAGE)
     variable, admin_variable = KEYS[provider]
@@ -65,7 +82,6 @@ def conform(
     try:
         from bananastand_mocks.conformance import ServiceUnreachable
         from bananastand_mocks.conformance import conform as checks
-        from bananastand_mocks.conformance.report import as_diff, as_json, as_junit
     except ImportError as error:
         fail(f"{error.name} is not here: pip install 'bananastand[mocks]'")
     options = {"key": key, "admin_key": admin_key, "write": write, "timeout": timeout, "patience": patience}
@@ -73,11 +89,42 @@ def conform(
         outcomes = list(checks(provider, base_url, use=named, **options))  # type: ignore[arg-type]
     except ServiceUnreachable as error:
         fail(str(error))
-    _table(provider, base_url, outcomes)
+    _report(provider, base_url, outcomes, diff, json_file, junit, write=write)
+
+
+def _recorded(cassette: Path, provider: str | None, openapi: Iterable[str]) -> list[CheckOutcome]:
+    try:
+        from bananastand_mocks.cassettes import CassetteError
+        from bananastand_mocks.conformance import conform_cassette
+        from bananastand_mocks.openapi import DocumentError, OpenApiProvider
+    except ImportError as error:
+        fail(f"{error.name} is not here: pip install 'bananastand[mocks]'")
+    try:
+        documents = [OpenApiProvider.from_option(text) for text in openapi]
+        contracts = {document.name: document.contract for document in documents}
+        return list(conform_cassette(cassette, provider=provider, contracts=contracts))
+    except (CassetteError, DocumentError) as error:
+        fail(str(error), USAGE)
+
+
+def _report(
+    provider: str,
+    place: str,
+    outcomes: list[CheckOutcome],
+    diff: bool,
+    json_file: Path | None,
+    junit: Path | None,
+    *,
+    write: bool,
+) -> None:
+    """Print and write the report, and exit with 1 if a check failed."""
+    from bananastand_mocks.conformance.report import as_diff, as_json, as_junit
+
+    _table(provider, place, outcomes)
     if diff and (lines := as_diff(outcomes)):
-        typer.echo(f"\n--- contract of {provider}\n+++ {base_url}\n{lines}")
+        typer.echo(f"\n--- contract of {provider}\n+++ {place}\n{lines}")
     if json_file is not None:
-        report = as_json(provider, base_url, outcomes, write=write)
+        report = as_json(provider, place, outcomes, write=write)
         json_file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if junit is not None:
         junit.write_text(as_junit(provider, outcomes), encoding="utf-8")

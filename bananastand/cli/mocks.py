@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bananastand.settings import PlatformVariables
+
 from ._ends import USAGE, fail
 
 if TYPE_CHECKING:
-    from bananastand_mocks.server import Server
+    from bananastand_mocks.listeners import MockServer
 
 __all__ = ["coverage", "mocks"]
 
@@ -23,6 +25,24 @@ HOST = "127.0.0.1"
 def mocks(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where they listen.")] = 8750,
     host: Annotated[str, typer.Option(help="On which address; their keys are known to everybody.")] = HOST,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Speak HTTPS, with a certificate authority of this machine.")
+    ] = False,
+    proxy: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Also be a forward proxy (HTTPS_PROXY) there, for clients that have the services' addresses built in.",
+        ),
+    ] = None,
+    tunnel: Annotated[
+        bool, typer.Option("--tunnel", help="Let the proxy pass requests for other hosts on, instead of refusing them.")
+    ] = False,
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the certificate authority is kept between starts.")
+    ] = None,
     allow_host: Annotated[
         list[str] | None, typer.Option(help="The control plane also answers to this name; may be given again.")
     ] = None,
@@ -38,6 +58,40 @@ def mocks(
     speed: Annotated[
         float, typer.Option(min=0.001, max=1e6, help="How many times faster than real time the real clock runs.")
     ] = 1.0,
+    openapi: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[,NAME]",
+            help="Serve this OpenAPI document too, at /NAME: checked requests, answers from its examples and schemas,"
+            " and what was created can be read again; may be given again.",
+        ),
+    ] = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[PROVIDER=]URL",
+            help="Pass calls on to the real service there, and write its answers into the cassette, without keys; a"
+            " provider alone is recorded from its documented address; may be given again.",
+        ),
+    ] = None,
+    cassette: Annotated[Path, typer.Option(help="The file that --record writes.")] = Path("cassette.yaml"),
+    replay: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="CASSETTE",
+            help="Answer from this file instead; with --record and the same --cassette only new calls are passed on;"
+            " may be given again.",
+        ),
+    ] = None,
+    match: Annotated[
+        str, typer.Option(help="What of a call must be as recorded.", metavar="PARTS")
+    ] = "method,path,query,body",
+    redact: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A header, parameter or field with a secret to keep out of the cassette too."
+        ),
+    ] = None,
     allow_webhook: Annotated[
         list[str] | None,
         typer.Option(help="Also post webhooks to this host, address or network; may be given again."),
@@ -65,15 +119,12 @@ def mocks(
     The index page lists addresses, keys and contracts.
     """
     try:
-        import uvicorn
-
-        from bananastand.asgi.connection_limiter import ConnectionLimiter
-        from bananastand.asgi.limits import ConnectionLimits
-        from bananastand.asgi.protocol import ServerConfig
+        from bananastand_mocks.cassettes.exchanges import build_exchanges
         from bananastand_mocks.kernel.errors import StateError
+        from bananastand_mocks.listeners import MockServer
         from bananastand_mocks.paperbanana.vlm import configured
         from bananastand_mocks.providers import NAMES
-        from bananastand_mocks.server import RESERVED, Server, dialect_of
+        from bananastand_mocks.server import Server
     except ImportError as error:
         fail(f"{error.name} is not here: pip install 'bananastand[mocks]'")
     runtime = None
@@ -93,17 +144,47 @@ def mocks(
             runtime=runtime,
             webhooks=allow_webhook or (),
             images=images,
+            openapi=openapi or (),
             vlm=configured(vlm or (), os.environ, model=vlm_model),
+        )
+        server.worlds.exchanges.update(
+            build_exchanges(
+                server.providers,
+                record=record or (),
+                cassette=cassette,
+                replay=replay or (),
+                parts=[part.strip() for part in match.split(",")],
+                names=redact or (),
+            )
         )
     except (ValueError, StateError) as error:
         fail(str(error), USAGE)
-    _welcome(server, port)
-    limiter = ConnectionLimiter(ConnectionLimits(), name="mocks", raise_files=True)
-    config = ServerConfig(
-        server, limiter=limiter, dialect=dialect_of(server.providers), reserved=RESERVED, host=host, port=port
-    )
+    folder = (ca or PlatformVariables().data_directory / "mocks") if tls or proxy is not None else None
+    try:
+        listening = MockServer(
+            server,
+            host=host,
+            port=port,
+            tls=tls,
+            proxy=proxy,
+            tunnel=tunnel,
+            folder=folder,
+            names=[name for name in (host, *(allow_host or ())) if name not in ("0.0.0.0", "::")],
+            raise_files=True,
+            say=typer.echo,
+        )
+    except OSError as error:
+        fail(f"cannot listen on {error.filename}: {error.strerror}; choose another with --port or --proxy")
+    _welcome(listening)
+    for line in (
+        *(f"recording {text} into {cassette}" for text in record or ()),
+        *(f"replaying {path}" for path in replay or ()),
+    ):
+        typer.echo(f"  {line}")
+    if folder is not None:
+        _print_variables(listening, folder)
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run()
+        listening.run()
 
 
 def coverage(
@@ -121,10 +202,26 @@ def coverage(
         fail(f"cannot read the coverage from {url}: {error}; are the mocks running?")
 
 
-def _welcome(server: Server, port: int) -> None:
+def _welcome(listening: MockServer) -> None:
+    address, server = f"{listening.scheme}://{HOST}:{listening.port}", listening.app
     typer.secho("Bananastand mocks", bold=True, nl=False)
-    typer.echo(f" at http://{HOST}:{port}/  (control plane: /_stand/)")
+    typer.echo(f" at {address}/  (control plane: /_stand/)")
     for provider in server.providers.values():
-        typer.echo(f"  {provider.title:<28} http://{HOST}:{port}{provider.mount}")
+        typer.echo(f"  {provider.title:<28} {address}{provider.mount}")
     for kind, secrets in server.worlds.default.credentials.items():
         typer.echo(f"  key for {kind:<20} {secrets[0]}")
+
+
+def _print_variables(listening: MockServer, folder: Path) -> None:
+    """Print what to set so that programs trust the authority, and find the proxy."""
+    from bananastand.forward_proxy.variables import export_lines, proxy_variables, trust_variables
+
+    authority, proxy = listening.authority, listening.proxy_url
+    if authority is None:
+        return
+    typer.echo(f"  In the shell of the client, to trust {authority.certificate}:")
+    variables = proxy_variables(proxy, authority) if proxy is not None else trust_variables(authority)
+    for line in export_lines(variables, listening.node_hook(folder)):
+        typer.echo(f"    {line}")
+    if proxy is not None:
+        typer.echo(f"  The proxy at {proxy} answers {', '.join(listening.app.hosts.names.patterns)}")

@@ -12,8 +12,9 @@ from .parameters import Parameters
 from .response import ApiResponse
 from .schemas import Schema, Schemas
 
-__all__ = ["PLACE", "ExpectedResponse", "Operation"]
+__all__ = ["ANY_TYPE", "PLACE", "ExpectedResponse", "Operation"]
 
+ANY_TYPE = "*/*"  # of a body whose type the contract leaves open
 PLACE = re.compile(r"\{([^{}]+)\}")  # a path parameter in a template
 
 
@@ -48,7 +49,8 @@ class Operation:
         self.takes_json = any(_is_json(media_type) for media_type in self.body_types)
         self.parameters = frozenset(_parameter_names(self, declared, schemas))
         self.statuses = tuple(map(str, spec["responses"]))
-        self.status = next((int(status) for status in self.statuses if status.startswith(("2", "3"))), 200)
+        successes = (status.upper().replace("X", "0") for status in self.statuses if status.startswith(("2", "3")))
+        self.status = next(map(int, successes), 200)
         self._schemas = schemas
 
     @cached_property
@@ -63,11 +65,15 @@ class Operation:
 
     def names(self, status: int) -> bool:
         """Whether the contract says anything about this status."""
-        return str(status) in self.statuses or "default" in self.statuses
+        return any(key in self.statuses for key in _keys(status))
+
+    def expected(self, status: int) -> ExpectedResponse | None:
+        """What the contract says of an answer with this status; None if it says nothing."""
+        return next((self.responses[key] for key in _keys(status) if key in self.responses), None)
 
     def check_response(self, answer: ApiResponse) -> str | None:
         """What of the answer is against the contract, in words; None if nothing is."""
-        expected = self.responses.get(str(answer.status)) or self.responses.get("default")
+        expected = self.expected(answer.status)
         if expected is None:
             return f"status {answer.status} is not in the contract"
         for name in expected.headers:
@@ -76,9 +82,9 @@ class Operation:
         if answer.body is None and not expected.content:
             return None
         kind = answer.content_type.partition(";")[0]
-        if kind not in expected.content:
+        if kind not in expected.content and ANY_TYPE not in expected.content:
             return f"{answer.status} has {kind}, the contract knows {sorted(expected.content) or 'no body'}"
-        schema = expected.content[kind]
+        schema = expected.content.get(kind)
         if schema is None or isinstance(answer.body, bytes) or schema.fits(answer.body):
             return None
         return "; ".join(
@@ -93,6 +99,11 @@ class ExpectedResponse:
 
     def __init__(self, content: dict[str, Schema | None], headers: list[str]) -> None:
         self.content, self.headers = content, headers
+
+
+def _keys(status: int) -> tuple[str, str, str]:
+    """Under which keys a contract may have a status: itself, its range, or all others."""
+    return str(status), f"{status // 100}XX", "default"
 
 
 def _declared(shared: list[Any], own: list[Any], schemas: Schemas) -> list[Any]:

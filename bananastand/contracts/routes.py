@@ -11,7 +11,11 @@ __all__ = ["Routes"]
 
 
 class Routes:
-    """The route table. Literal paths win over those with parameters, in every method; longer literals over shorter."""
+    """The route table.
+
+    Literal paths win over those with parameters, in every method; longer literals over shorter. A path whose parameter
+    may take slashes is looked at only where no other fits, in any method.
+    """
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._literal: dict[str, dict[str, Operation]] = {}
@@ -42,6 +46,8 @@ class Routes:
         allowed: set[str] = set()
         for pattern, methods in self._patterns:
             if match := pattern.fullmatch(path):
+                if allowed and _catches_all(methods):
+                    break
                 if operation := _for_method(methods, method):
                     return operation, {name: match[i + 1] for i, name in enumerate(operation.places)}
                 allowed |= methods.keys()
@@ -54,6 +60,10 @@ def _for_method(methods: dict[str, Operation], method: str) -> Operation | None:
     return methods.get("GET" if method == "HEAD" else method)
 
 
+def _catches_all(methods: dict[str, Operation]) -> bool:
+    return any(operation.catch_all for operation in methods.values())
+
+
 def _precedence(template: str, methods: dict[str, Operation]) -> tuple[bool, int, str]:
     """Templates that may take slashes come last, so that they do not shadow what stands below them."""
-    return any(operation.catch_all for operation in methods.values()), -len(PLACE.sub("", template)), template
+    return _catches_all(methods), -len(PLACE.sub("", template)), template

@@ -151,6 +151,34 @@ def test_fal_native_analytics_expand(call: InProcess):
     assert call("GET", f"{ANALYTICS}&expand=summary,speed").status_code == 400
 
 
+def test_fal_native_usage_keys(call: InProcess):
+    summary = f"{USAGE}?{JANUARY}&expand=summary,auth_method_structured"
+    key = call("GET", summary).json()["summary"][0]["auth_method_structured"]["api_key_id"]
+    assert len(call("GET", f"{summary}&api_key_id=another&api_key_id={key}").json()["summary"]) == 1
+    assert len(call("GET", f"{summary}&api_key_id={key},another").json()["summary"]) == 1
+    assert call("GET", f"{summary}&api_key_id=another,third").json()["summary"] == []
+    assert call("GET", f"{summary}&login_username=ada&login_username=bob").json()["summary"] == []
+    assert call("GET", f"{summary}&api_key_id={','.join(map(str, range(51)))}").status_code == 400
+
+
+def test_fal_native_usage_auth_method(call: InProcess):
+    expand = "expand=summary,auth_method,auth_method_structured"
+    (row,) = call("GET", f"{USAGE}?{JANUARY}&{expand}").json()["summary"]
+    assert row["auth_method"] == "Key 1"
+    assert row["auth_method_structured"].keys() == {"detail", "api_key_id"}
+    assert row["auth_method_structured"]["detail"] == "Key 1"
+
+
+def test_fal_native_analytics_numbers(call: InProcess):
+    parts = [f"p{part}_duration" for part in (25, 50, 75, 90, 95, 99)]
+    unmeasured = [f"p{part}_prepare_duration" for part in (50, 75, 90, 95, 99)]
+    unmeasured += [f"p{part}_cold_boot_duration" for part in (50, 75, 90)]
+    expand = ",".join(["summary", *parts, *unmeasured])
+    (row,) = call("GET", f"{ANALYTICS}&{JANUARY}&expand={expand}").json()["summary"]
+    assert [row[name] for name in parts] == [3.0, 3.0, 5.0, 5.0, 5.0, 5.0]
+    assert [row[name] for name in unmeasured] == [0.0] * 8
+
+
 def test_fal_native_instances_lifecycle(call: InProcess):
     response = call("POST", INSTANCES, json=H100)
     assert (response.status_code, response.json()["status"]) == (201, "provisioning")

@@ -24,6 +24,7 @@ from bananastand_mocks.conformance.report import as_diff, as_junit
 from bananastand_mocks.providers import build as served
 from contracts import FILES, contract, operations
 
+ELSEWHERE = {"get_public_file", "get_media", "put_media"}  # at addresses that answers name
 PB = {"key": "pb_0", "admin_key": "adm"}
 
 
@@ -45,7 +46,7 @@ def test_our_mocks_pass_every_check(provider: str, stand: Any) -> None:
     assert as_diff(outcomes) == ""
     assert [outcome for outcome in outcomes if outcome.reason is not None] == []
     succeeded = {outcome.operation for outcome in outcomes if outcome.title == "its success"}
-    not_asked = {"get_public_file"} if provider == "gobananas" else set()  # its address is the real service's own
+    not_asked = ELSEWHERE | ({"cancel"} if provider == "fal-queue" else set())  # it comes in time only by chance
     everything = {
         operation.spec["operationId"] for operation in operations(contract(provider)) if "operationId" in operation.spec
     }
@@ -127,7 +128,7 @@ def test_every_operation_refuses_as_its_contract_says(
     outcomes = conform(provider, at.base_url, write=True, refusals=False, **options)
 
     refused = {outcome.operation for outcome in outcomes if outcome.status == status}
-    assert documented(provider, status) - refused <= {"get_public_file"}
+    assert documented(provider, status) - refused <= ELSEWHERE
 
 
 # A server that is wrong ------------------------------------------------------------------------------------------

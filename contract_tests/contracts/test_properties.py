@@ -34,6 +34,7 @@ from starlette.routing import Mount
 
 from bananastand_mocks.bananadev import BananaDev, BananaDevUpstream
 from bananastand_mocks.falai import FalAIProvider, FalAIUpstream
+from bananastand_mocks.falqueue import FalQueueProvider
 from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.app import ProviderApp
 from bananastand_mocks.kernel.provider import Provider
@@ -56,6 +57,7 @@ PROVIDERS = (
     FalAIProvider(),
     GoBananasProvider(FlatPainter()),
     PaperBananaProvider(),
+    FalQueueProvider(),
 )
 WORLDS = Worlds(PROVIDERS, kind="documents", seed=1, virtual=True)
 
@@ -77,6 +79,7 @@ banana_native = schema_of(PROVIDERS[2])
 fal_native = schema_of(PROVIDERS[3])
 gobananas = schema_of(PROVIDERS[4])
 paperbanana = schema_of(PROVIDERS[5])
+fal_queue = schema_of(PROVIDERS[6])
 
 
 @bananadev.auth()
@@ -103,6 +106,7 @@ class BananaKey:
 
 
 @fal_native.auth()
+@fal_queue.auth()
 class FalKey:
     """fal's, after the word Key."""
 
@@ -185,6 +189,12 @@ def test_an_operation_of_fals_own(case: Any):
     holds(case)
 
 
+@fal_queue.parametrize()
+@BUDGET
+def test_an_operation_of_fals_queue(case: Any):
+    holds(case)
+
+
 @gobananas.parametrize()
 @BUDGET
 def test_an_operation_of_document_b(case: Any):
@@ -216,5 +226,6 @@ TestWalksOfDocumentA = walks(bananadev)
 TestWalksOfDocumentC = walks(falai)
 TestWalksOfBananasOwn = walks(banana_native)
 TestWalksOfFalsOwn = walks(fal_native)
+TestWalksOfFalsQueue = walks(fal_queue)
 TestWalksOfDocumentD = walks(paperbanana)
 TestWalksOfDocumentB = walks(gobananas)

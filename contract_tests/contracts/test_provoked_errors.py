@@ -1,6 +1,7 @@
 """Errors that a caller cannot cause: each provoked by a fault, with its provider's text; and the text of a test's own.
 
-Texts of fal are C:139's, those of Go Bananas! B:27's; PaperBanana (FastAPI) uses the reason phrases of HTTP.
+Texts of fal are C:139's, those of Go Bananas! B:27's; PaperBanana and fal's queue (FastAPI) use the reason phrases of
+HTTP.
 """
 
 from __future__ import annotations
@@ -12,9 +13,15 @@ import pytest
 
 from bananastand_mocks.running import MockSession
 
-ADDRESSES = {"fal-native": "/v1/models", "gobananas": "/api/profile", "paperbanana": "/api/tasks/a"}
+ADDRESSES = {
+    "fal-native": "/v1/models",
+    "fal-queue": "/fal-ai/flux/requests/a",
+    "gobananas": "/api/profile",
+    "paperbanana": "/api/tasks/a",
+}
 HEADERS = {
     "fal-native": lambda key: {"authorization": f"Key {key}"},
+    "fal-queue": lambda key: {"authorization": f"Key {key}"},
     "gobananas": lambda key: {"x-api-key": key},
     "paperbanana": lambda key: {"authorization": f"Bearer {key}"},
 }
@@ -25,6 +32,10 @@ CASES: list[tuple[str, int, Any]] = [
     ("fal-native", 500, {"error": {"type": FAL_FAILED[0], "message": FAL_FAILED[1]}}),
     ("fal-native", 501, {"error": {"type": "not_implemented", "message": "Not implemented"}}),
     ("fal-native", 503, {"error": {"type": FAL_FAILED[0], "message": FAL_FAILED[1]}}),
+    ("fal-queue", 402, {"detail": "Payment Required"}),
+    ("fal-queue", 418, {"detail": "I'm a Teapot"}),
+    ("fal-queue", 502, {"detail": "Bad Gateway"}),
+    ("fal-queue", 503, {"detail": "Service Unavailable"}),
     ("gobananas", 402, {"error": "Quota exceeded", "code": "QUOTA_EXCEEDED"}),
     ("gobananas", 418, {"error": "Invalid parameters", "code": "BAD_REQUEST"}),
     ("gobananas", 503, {"error": "Internal server error", "code": "INTERNAL_ERROR"}),
@@ -85,7 +96,8 @@ def test_a_wrong_method_names_the_allowed_ones(provider: str, text: str, stand: 
 
 
 def test_several_allowed_methods_are_separated_by_commas(stand: MockSession) -> None:
-    fal, bananas, paper = (stand.endpoint(provider) for provider in ADDRESSES)
+    names = ("fal-native", "gobananas", "paperbanana")
+    fal, bananas, paper = (stand.endpoint(provider) for provider in names)
     urls = [
         f"{fal.base_url}/v1/compute/instances",
         f"{bananas.base_url}/api/images",

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from bananastand_mocks.falqueue.seeds import COMPLETED, FAILED, RUNNING
 from contract_requests import PAPER_KEY, ContractRequest, RequestSender, sender_of, valid_request
 from contract_rules import rules, schema_of
 from contracts import FILES, contract, errors, operation, operations, resolve
@@ -79,7 +80,9 @@ def message_of(answer: httpx2.Response) -> Any:
             return kind, text
         case {"error": str(text), "code": code}:
             return code, text
-        case {"detail": text} | {"message": text}:
+        case {"detail": [*items]}:
+            return "; ".join(f"{'.'.join(item['loc'])}: {item['msg']}" for item in items)
+        case {"detail": text} | {"message": text} | {"status": text}:
             return text
     raise AssertionError(body)
 
@@ -91,8 +94,10 @@ def content_types(provider: str, name: str, status: int, answer: httpx2.Response
         return {"none", "text/html; charset=utf-8"}
     if name in RUN and status >= 400:
         return {"text/plain; charset=utf-8"}
-    if status < 400 and name in ("get_task_image", "get_file", "get_public_file"):
+    if status < 400 and name in ("get_task_image", "get_file", "get_public_file", "get_media"):
         return {"image/png"}
+    if name == "stream" and status < 400:
+        return {"text/event-stream"}
     if name == "show_gallery":
         return {"text/html; charset=utf-8"} if status < 400 else {"application/json", "text/html; charset=utf-8"}
     return {"application/json"}
@@ -102,7 +107,14 @@ def content_types(provider: str, name: str, status: int, answer: httpx2.Response
 
 
 def succeed(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
+    if status == 202:
+        return of_request(send, request, RUNNING)
     return send(request)
+
+
+def of_request(send: RequestSender, request: ContractRequest, request_id: str) -> httpx2.Response:
+    """Call an operation of fal's queue on another request."""
+    return send(replace(request, path={**request.path, "request_id": request_id}))
 
 
 def without_key(send: RequestSender, request: ContractRequest, status: int, _: Any) -> httpx2.Response:
@@ -142,7 +154,10 @@ def absent(send: RequestSender, request: ContractRequest, status: int, _: Any) -
         return send(replace(request, body={"source_task_ids": ["task_a", "nobody"]}))
     if request.provider == "fal-native" and request.operation in ("list_models", "get_usage"):
         return fault(send, request, status, _)  # one that is not there is left out of the list
+    if request.provider == "fal-queue":
+        send.world.settings["falqueue.any_model"] = False
     changed = {
+        "path": "nobody", "request_id": "nobody",
         "model_id": "nobody/nothing", "model_key": "nobody", "instance_id": "nobody", "modelKey": "nobody",
         "endpoint_id": "nobody/nothing", "task_id": "nobody", "key": "nobody", "project": "nobody",
         "r2Key": "acme-corp/nothing.png", "style_preset_id": 99, "image_id": 9999,
@@ -197,6 +212,10 @@ def broken(send: RequestSender, request: ContractRequest, status: int, _: Any) -
     if request.operation in RUN:
         return fault(send, request, status, _)
     found = operation(contract(request.provider), request.operation)
+    if request.operation == "result":
+        return of_request(send, request, RUNNING if status == 400 else FAILED)
+    if request.operation == "cancel":
+        return of_request(send, request, COMPLETED)
     for rule in rules(request.provider):
         if (rule.operation, rule.keyword) != (request.operation, "type"):
             continue
@@ -253,6 +272,23 @@ PAPER = {
     429: "Too Many Requests",
     500: "Internal Server Error",
 }
+FAL_QUEUE = {
+    401: "Authentication is required to access this application", 413: "Request body too large",
+    429: "Rate limit exceeded", 499: "Client Closed Request", 500: "Internal Server Error", 504: "Gateway Timeout",
+}  # fmt: skip
+FAL_QUEUE_OWN = {
+    ("submit", 404): "Application 'nothing' not found",
+    ("run", 404): "Application 'nothing' not found",
+    ("submit", 422): "Unprocessable Content",
+    ("run", 422): "Unprocessable Content",
+    ("initiate_upload", 422): "body.file_name: Input should be a valid string",
+    ("result", 400): "Request is still in progress",
+    ("result", 422): "body.prompt: Field required",
+    ("cancel", 400): "ALREADY_COMPLETED",
+    ("cancel", 404): "NOT_FOUND",
+    ("get_media", 404): "File not found",
+    ("put_media", 404): "File not found",
+}
 ABSENT = {
     "get_task": "Task not found", "get_task_image": "Task not found", "create_composite": "Task not found",
     "get_key": "API key not found", "update_key": "API key not found", "delete_key": "API key not found",
@@ -304,6 +340,8 @@ def body_of(provider: str, name: str, status: int) -> Any:
             return ABSENT.get(name) if status == 404 else BANANA.get(status)
         case "falai" | "fal-native":
             return FAL.get(status)
+        case "fal-queue":
+            return FAL_QUEUE_OWN.get((name, status), FAL_QUEUE.get(status, "Request not found"))
         case "gobananas":
             return ("NOT_FOUND", GONE[name]) if status == 404 else BANANAS[status]
         case _:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 
+from bananastand_mocks.falqueue.seeds import COMPLETED, WAITING
 from bananastand_mocks.gobananas import GoBananasProvider
 from bananastand_mocks.kernel.provider import Provider
 from bananastand_mocks.kernel.worlds import Worlds
@@ -31,6 +32,7 @@ PAPER_KEY, PAPER_ADMIN = "pb_" + "0" * 32, "admin-bananastand"
 HEADERS = {
     "banana-native": {"x-banana-api-key": BANANA_KEY},
     "fal-native": {"authorization": "Key fal-bananastand"},
+    "fal-queue": {"authorization": "Key fal-bananastand"},
     "gobananas": {"x-api-key": "sk_live_bananastand"},
     "paperbanana": {"authorization": f"Bearer {PAPER_KEY}"},
 }
@@ -76,6 +78,17 @@ REQUESTS: dict[str, dict[str, dict[str, Any]]] = {
         "create_instance": {"body": {"instance_type": "gpu_1x_h100_sxm5", "ssh_key": "a key"}},
         "get_instance": {"path": {"id": "abc123"}},
         "delete_instance": {"path": {"id": "abc123"}},
+    },
+    "fal-queue": {
+        "submit": {"path": {"model_id": FAL}, "body": {"prompt": "a"}},
+        "run": {"path": {"model_id": FAL}, "body": {"prompt": "a"}},
+        "status": {"path": {"model_id": "fal-ai/flux", "request_id": COMPLETED}},
+        "stream": {"path": {"model_id": "fal-ai/flux", "request_id": COMPLETED}},
+        "result": {"path": {"model_id": "fal-ai/flux", "request_id": COMPLETED}},
+        "cancel": {"path": {"model_id": "fal-ai/flux", "request_id": WAITING}},
+        "initiate_upload": {"body": {"file_name": "cat.png", "content_type": "image/png"}},
+        "put_media": {"path": {"path": "ANNOUNCED"}},
+        "get_media": {"path": {"path": f"b/{COMPLETED}_0.png"}},
     },
     "gobananas": {
         "create_image": {"body": {"prompt": "a"}},
@@ -179,7 +192,7 @@ class RequestSender:
         found, request = operation(contract(request.provider), request.operation), self.resolve(request)
         url = found.path.format(**request.path)
         json = {} if request.body is None else {"json": request.body}
-        if request.operation == "put_upload":
+        if request.operation in ("put_upload", "put_media", "upload_file"):
             json = {"content": b"an archive"}
         return self.send(found.method.upper(), url, params=request.query, headers=request.headers, **json)
 
@@ -201,6 +214,9 @@ class RequestSender:
                 key = self._literal("UPLOAD")
                 self(replace(valid_request("banana-native", "put_upload"), path={"key": key}))
                 return key
+            case "ANNOUNCED":
+                url = self(valid_request("fal-queue", "initiate_upload")).json()["upload_url"]
+                return url.partition("/media/files/")[2]
             case "BUCKET" | "IMAGE":
                 url = self(valid_request("gobananas", "list_images")).json()["images"][-1]["url"]
                 return url if value == "IMAGE" else url.partition("/r2/")[2].partition("/")[0]

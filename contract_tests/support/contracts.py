@@ -21,6 +21,7 @@ FILES = {
     "falai": PACKAGE / "lowcodeapi" / "falai.yaml",
     "banana-native": BANANA_API / "banana.yaml",
     "fal-native": PACKAGE / "falai" / "openapi.yaml",
+    "fal-queue": PACKAGE / "falqueue" / "openapi.yaml",
     "paperbanana": PACKAGE / "paperbanana" / "openapi.yaml",
     "gobananas": PACKAGE / "gobananas" / "openapi.yaml",
 }

@@ -1,7 +1,7 @@
 """Whether a request is refused as invalid, and whether the refusal names the rule that it broke.
 
-The texts are written by hand. Banana and Go Bananas! name the field and give JSON Schema's words, PaperBanana (FastAPI)
-names it and gives pydantic's, and fal has one sentence for all (C:139).
+The texts are written by hand. Banana and Go Bananas! name the field and give JSON Schema's words, PaperBanana and fal's
+queue (FastAPI) name it and give pydantic's, and fal's Platform API has one sentence for all (C:139).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def refused(request: ContractRequest, rule: Rule | None = None) -> bool:
         assert [part for part in _expected(rule) if part not in text] == [], text
     if request.provider == "banana-native" and request.operation in QUEUE:
         return "error" in response.json()["message"]
-    return response.status_code == (422 if request.provider == "paperbanana" else 400)
+    return response.status_code == (422 if request.provider in ("paperbanana", "fal-queue") else 400)
 
 
 def _expected(rule: Rule) -> list[str]:
@@ -72,7 +72,7 @@ def _expected(rule: Rule) -> list[str]:
             return ["Unexpected token: an object or an array is expected"]  # LowCodeAPI's own
         case "falai" | "fal-native":
             return ["Invalid request parameters"]
-        case "paperbanana":
+        case "paperbanana" | "fal-queue":
             return _expected_of_pydantic(rule, field)
         case "banana-native" if field == "apiKey" or (rule.operation == "start_run" and on_body and not field):
             return ["An API key is required"]
@@ -113,5 +113,7 @@ def _message(response: httpx2.Response) -> str:
             return text
         case {"detail": str(text)} | {"error": str(text)} | {"message": str(text)}:
             return text
+        case {"detail": [*items]}:  # fal's queue; below body, which other providers leave out
+            return "; ".join(f"{'.'.join(map(str, item['loc'][1:])) or 'body'}: {item['msg']}" for item in items)
         case body:
             raise AssertionError(f"an error without a text: {body}")

@@ -1,16 +1,18 @@
-"""Posts to an app or a language model that runs somewhere; apart from `conformance`, the one module that sends HTTP."""
+"""Sends requests to an app, a language model or a service; apart from `conformance`, the one module that does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 
-__all__ = ["AppResponse", "AppTimeout", "AppUnreachable", "post"]
+__all__ = ["AppResponse", "AppTimeout", "AppUnreachable", "RelayedResponse", "post", "relay"]
 
 CONNECT_SECONDS = 5.0
+MAX_RELAYED = 256 * 2**20  # bytes of a body
+VIA = "1.1 bananastand"  # in the requests that are passed on: one that comes back goes round in a circle
 
 
 class AppUnreachable(Exception):
@@ -74,3 +76,63 @@ async def post(
         value = None
     content_type = response.headers.get("content-type", "text/plain; charset=utf-8")
     return AppResponse(response.status_code, content_type, response.content, value)
+
+
+class RelayedResponse:
+    """A response whose body has not been read yet; read it, or its pieces, to their end.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, their names in lower case; those that came several times in one line.
+    """
+
+    def __init__(self, http: httpx2.AsyncClient, response: httpx2.Response) -> None:
+        self._http, self._response = http, response
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Yield the body as it comes, without compression, and close the connection at its end."""
+        try:
+            async for piece in self._response.aiter_bytes():
+                yield piece
+        finally:
+            await self._response.aclose()
+            await self._http.aclose()
+
+    async def read(self) -> bytes:
+        """Return the body. Raises AppUnreachable where it breaks off, or is too large."""
+        content = bytearray()
+        try:
+            async for piece in self.pieces():
+                content += piece
+                if len(content) > MAX_RELAYED:
+                    raise AppUnreachable(f"its body has more than {MAX_RELAYED >> 20} MB")
+        except httpx2.HTTPError as error:
+            raise AppUnreachable(f"its body broke off ({type(error).__name__})") from error
+        return bytes(content)
+
+
+async def relay(method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: float) -> RelayedResponse:
+    """Send a request as it is, without following redirects.
+
+    Args:
+        method: The HTTP method.
+        url: The address.
+        headers: The headers.
+        content: The body.
+        timeout: Seconds for each step.
+
+    Raises:
+        AppUnreachable: There is no response.
+    """
+    if VIA in headers.get("via", ""):
+        raise AppUnreachable("the request came back to where it was sent from")
+    via = ", ".join(part for part in (headers.get("via"), VIA) if part)
+    http = httpx2.AsyncClient(timeout=httpx2.Timeout(timeout, connect=CONNECT_SECONDS * 2))
+    try:
+        request = http.build_request(method, url, headers={**headers, "via": via}, content=content or None)
+        return RelayedResponse(http, await http.send(request, stream=True))
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+        await http.aclose()
+        raise AppUnreachable(" ".join(str(error).split()) or type(error).__name__) from error

@@ -14,7 +14,17 @@ import pytest
 if TYPE_CHECKING:
     from .running import Endpoint, MockSession, RunningServer
 
-__all__ = ["banana_native", "bananadev", "fal_native", "falai", "gobananas", "mock_server", "paperbanana", "stand"]
+__all__ = [
+    "banana_native",
+    "bananadev",
+    "fal_native",
+    "fal_queue",
+    "falai",
+    "gobananas",
+    "mock_server",
+    "paperbanana",
+    "stand",
+]
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +68,12 @@ def banana_native(stand: MockSession) -> Endpoint:
 def fal_native(stand: MockSession) -> Endpoint:
     """fal.ai's own API, in the test's world."""
     return stand.endpoint("fal-native")
+
+
+@pytest.fixture
+def fal_queue(stand: MockSession) -> Endpoint:
+    """fal.ai's queue, in the test's world."""
+    return stand.endpoint("fal-queue")
 
 
 @pytest.fixture

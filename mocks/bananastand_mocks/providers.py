@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "build"]
 
-NAMES = ("bananadev", "falai", "banana-native", "fal-native", "gobananas", "paperbanana")
+NAMES = ("bananadev", "falai", "banana-native", "fal-native", "fal-queue", "gobananas", "paperbanana")
 
 
 def build(
@@ -60,6 +60,10 @@ def _build_one(
             from .falai import FalAIProvider
 
             return FalAIProvider()
+        case "fal-queue":
+            from .falqueue import FalQueueProvider
+
+            return FalQueueProvider(webhooks=webhooks)
         case "gobananas":
             from .gobananas import GoBananasProvider
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import socket
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import uvicorn
-
-from bananastand.asgi.connection_limiter import ConnectionLimiter
 from bananastand.asgi.limits import ConnectionLimits
-from bananastand.asgi.protocol import ServerConfig
 
+from .cassettes.cassette import Interaction
+from .cassettes.exchanges import build_exchanges
+from .cassettes.player import Player
+from .cassettes.requests import PARTS
 from .kernel.clock import Clock
 from .kernel.coverage import Coverage
 from .kernel.faults import Faults
@@ -25,8 +26,9 @@ from .kernel.provider import Provider
 from .kernel.tasks import Tasks
 from .kernel.world import World
 from .kernel.worlds import Kind
+from .listeners import LOOPBACK, MockServer
 from .providers import NAMES
-from .server import RESERVED, Server, dialect_of
+from .server import Server
 
 if TYPE_CHECKING:
     from .bananadev.runtime import RuntimeFactory
@@ -34,15 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "RunningServer", "MockSession", "start"]
 
-KEYS = {
-    "bananadev": "lowcodeapi",
-    "falai": "lowcodeapi",
-    "banana-native": "banana",
-    "fal-native": "fal",
-    "gobananas": "gobananas",
-    "paperbanana": "paperbanana",
-}
-ADMIN_KEYS = {"paperbanana": "paperbanana-admin"}
+ANY_KEY = "any-key"  # for an OpenAPI document's API, which takes every one
 START_SECONDS = 30.0
 
 
@@ -99,8 +93,41 @@ class MockSession:
 
     def endpoint(self, provider: str) -> Endpoint:
         """Return where a provider answers in this world, with this world's key. Raises KeyError for an unserved one."""
-        mount = self._server.provider(provider).mount
-        return _endpoint(f"{self._server.url}/w/{self.world.name}{mount}", provider, self.world)
+        served = self._server.provider(provider)
+        return _endpoint(f"{self._server.url}/w/{self.world.name}{served.mount}", served, self.world)
+
+    def replay(self, cassette: str | Path, *, match: Collection[str] = PARTS) -> None:
+        """Answer from a cassette in this world, for the providers that it has calls of.
+
+        Args:
+            cassette: The file that was recorded.
+            match: What of a request must be equal to a recorded one, of method, path, query and body.
+
+        Raises:
+            CassetteError: The file is no cassette, or one of a provider that is not served.
+        """
+        path, providers = Path(cassette), self._server.asgi.providers
+        exchanges = build_exchanges(providers, cassette=path, replay=[path], parts=match)
+        self.world.exchanges = {**self.world.exchanges, **exchanges}
+
+    @property
+    def unplayed(self) -> list[Interaction]:
+        """What of the replayed cassettes no call has received yet."""
+        players = [exchange for exchange in self.world.exchanges.values() if isinstance(exchange, Player)]
+        return [interaction for player in players for interaction in player.unplayed(self.world)]
+
+    def record(self, cassette: str | Path, *services: str) -> None:
+        """Pass this world's calls on to real services, and write their answers into a new cassette without secrets.
+
+        Args:
+            cassette: The file, which must not exist.
+            services: What to record, as for `bananastand mocks --record`: NAME=URL, NAME or URL.
+
+        Raises:
+            ValueError: A service is unknown, or the file exists.
+        """
+        exchanges = build_exchanges(self._server.asgi.providers, cassette=Path(cassette), record=services)
+        self.world.exchanges = {**self.world.exchanges, **exchanges}
 
     def reset(self, **options: Any) -> None:
         """Start the world anew; `kind` and `seed` as for a new world."""
@@ -114,28 +141,52 @@ class RunningServer:
         asgi: What it serves.
         port: Where it listens; 0 for a free port.
         limits: The limits of its connections.
+        tls: Whether it speaks HTTPS, by an authority of its own.
+        proxy: Whether a forward proxy leads the services' own host names to it.
+        tunnel: Whether the proxy passes requests for other hosts on.
 
     Raises:
         RuntimeError: It did not start.
     """
 
-    def __init__(self, asgi: Server, port: int = 0, limits: ConnectionLimits | None = None) -> None:
+    def __init__(
+        self,
+        asgi: Server,
+        port: int = 0,
+        limits: ConnectionLimits | None = None,
+        *,
+        tls: bool = False,
+        proxy: bool = False,
+        tunnel: bool = False,
+    ) -> None:
         self.asgi = asgi
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
-        self.port: int = self._socket.getsockname()[1]
-        limiter = ConnectionLimiter(limits or ConnectionLimits(), name="mocks")
-        config = ServerConfig(asgi, limiter=limiter, dialect=dialect_of(asgi.providers), reserved=RESERVED)
-        self._uvicorn = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, name="bananastand-mocks", daemon=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="bananastand-mocks-") if tls or proxy else None
+        folder = Path(self._folder.name) if self._folder is not None else None
+        self._uvicorn = MockServer(
+            asgi, port=port, tls=tls, proxy=0 if proxy else None, tunnel=tunnel, folder=folder, limits=limits
+        )
+        self.port = self._uvicorn.port
+        self._thread = threading.Thread(target=self._uvicorn.run, name="bananastand-mocks", daemon=True)
         self._thread.start()
         self._wait()
 
     @property
     def url(self) -> str:
         """The address of the index page, without a final slash."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._uvicorn.scheme}://{LOOPBACK}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that make a program trust its authority and use its proxy; empty without TLS and proxy."""
+        authority, proxy = self._uvicorn.authority, self._uvicorn.proxy_url
+        if authority is None or self._folder is None:
+            return {}
+        from bananastand.forward_proxy.node_hook import node_options
+        from bananastand.forward_proxy.variables import proxy_variables, trust_variables
+
+        if (hook := self._uvicorn.node_hook(Path(self._folder.name))) is None or proxy is None:
+            return trust_variables(authority)
+        return {**proxy_variables(proxy, authority), "NODE_OPTIONS": node_options(hook)}
 
     @property
     def default(self) -> MockSession:
@@ -148,7 +199,8 @@ class RunningServer:
 
     def endpoint(self, provider: str) -> Endpoint:
         """Return where a provider answers in the world of the well-known keys. Raises KeyError for an unserved one."""
-        return _endpoint(f"{self.url}{self.provider(provider).mount}", provider, self.asgi.worlds.default)
+        served = self.provider(provider)
+        return _endpoint(f"{self.url}{served.mount}", served, self.asgi.worlds.default)
 
     def provider(self, name: str) -> Provider:
         """Return the provider of that name. Raises KeyError where it is not served."""
@@ -158,7 +210,9 @@ class RunningServer:
         """Stop the server; running responses have a second to end."""
         self._uvicorn.should_exit = True
         self._thread.join()
-        self._socket.close()
+        self._uvicorn.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -167,9 +221,6 @@ class RunningServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _run(self) -> None:
-        self._uvicorn.run(sockets=[self._socket])
 
     def _wait(self) -> None:
         until = time.monotonic() + START_SECONDS
@@ -188,6 +239,10 @@ def start(
     runtime: RuntimeFactory | None = None,
     images: str | None = None,
     vlm: Vlm | None = None,
+    openapi: Iterable[str | Path] = (),
+    tls: bool = False,
+    proxy: bool = False,
+    tunnel: bool = False,
 ) -> RunningServer:
     """Start the mocks in this process.
 
@@ -200,6 +255,10 @@ def start(
         runtime: What runs Banana.dev's models; by default they are pretended.
         images: The address of a Potassium app that paints the images of Go Bananas!.
         vlm: The language model that PaperBanana asks.
+        openapi: OpenAPI documents to serve too, FILE or FILE,NAME.
+        tls: As for `RunningServer`, like the next two.
+        proxy: As for `RunningServer`.
+        tunnel: As for `RunningServer`.
 
     Raises:
         ValueError: There is no provider of one of the names.
@@ -209,9 +268,14 @@ def start(
     """
     chosen: Sequence[str] = names or NAMES
     options: dict[str, Any] = {"kind": kind, "seed": seed, "virtual": virtual}
-    return RunningServer(Server(chosen, runtime=runtime, images=images, vlm=vlm, **options), port)
+    server = Server(chosen, runtime=runtime, images=images, vlm=vlm, openapi=openapi, **options)
+    return RunningServer(server, port, tls=tls, proxy=proxy, tunnel=tunnel)
 
 
-def _endpoint(url: str, provider: str, world: World) -> Endpoint:
-    admin = world.credentials[ADMIN_KEYS[provider]][0] if provider in ADMIN_KEYS else ""
-    return Endpoint(url, world.credentials[KEYS[provider]][0], admin)
+def _endpoint(url: str, provider: Provider, world: World) -> Endpoint:
+    """The address with the first key of the first kind, and the key of an admin where there is such a kind."""
+    if not provider.credentials:
+        return Endpoint(url, ANY_KEY, "")
+    key, *others = (credential.kind for credential in provider.credentials)
+    admin = next((kind for kind in others if kind.endswith("-admin")), None)
+    return Endpoint(url, world.credentials[key][0], world.credentials[admin][0] if admin else "")

@@ -1,15 +1,17 @@
 """All providers on one port.
 
-/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /gobananas, /paperbanana    the providers
+/lowcodeapi/bananadev, /lowcodeapi/falai, /banana, /fal, /fal-queue, /gobananas, /paperbanana   the providers
 /w/{world}/lowcodeapi/...                                  the same, in the world of that name
 /_stand/                                                   the control plane
 /                                                          the index page: what is served, with which keys
+
+Requests by a provider's own host name, as a forward proxy or a hosts file brings them, reach its mock too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from bananastand.contracts.json_body import dump
 from bananastand.contracts.response import JSON
 
 from .kernel.app import PINNED, ProviderApp, running_events
+from .kernel.hosts import HostTable
 from .kernel.journal import BUDGET
 from .kernel.state_file import StateFile
 from .kernel.worlds import Kind, Worlds
@@ -54,11 +57,14 @@ class Server:
         webhooks: Addresses beside this machine's that may be posted to.
         images: The address of a Potassium app that paints the images of Go Bananas!.
         vlm: The language model that PaperBanana asks.
+        openapi: OpenAPI documents to serve too, FILE or FILE,NAME.
         strict: As for `HttpHandler`.
 
     Attributes:
         worlds: All worlds; who runs the server in process may change them.
         providers: The providers by mount.
+        hosts: The providers' own host names.
+        secure_ports: Ports whose requests came over TLS to the forward proxy.
     """
 
     def __init__(
@@ -75,21 +81,30 @@ class Server:
         webhooks: Iterable[str] = (),
         images: str | None = None,
         vlm: Vlm | None = None,
+        openapi: Iterable[str | Path] = (),
         strict: bool = False,
     ) -> None:
-        providers = build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm)
+        providers = [
+            *build(names, runtime=runtime, webhooks=webhooks, images=images, vlm=vlm),
+            *_documents(openapi),
+        ]
         self.worlds = Worlds(providers, kind=kind, seed=seed, virtual=virtual, speed=speed)
         self.state = StateFile(state) if state is not None else None
         if self.state is not None:
             self.state.restore(self.worlds)
         self.providers = {provider.mount: provider for provider in providers}
         self._apps, self._strict = dict[str, ProviderApp](), strict
-        self._hosts = tuple(hosts)
+        self._control_hosts = tuple(hosts)
+        self.hosts = HostTable(providers)
+        self.secure_ports = set[int]()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on to the provider at the beginning of its path, in the world that the path may name."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        if (prefix := self.hosts.prefix(scope)) is not None:
+            await self._serve_by_host(prefix, scope, receive, send)
             return
         path: str = scope["path"]
         prefix, world = "", None
@@ -109,6 +124,21 @@ class Server:
             await _answer(scope, receive, send, 404, {"detail": f"nothing is served at {path}; see /"})
         else:
             await self._control(scope, receive, send)
+
+    async def _serve_by_host(self, prefix: str, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request whose host stands for a path of this server; addresses in its response have that host."""
+        path = f"{prefix}{scope['path']}"
+        mount = mount_of(path)
+        if (app := self.app(mount)) is None:
+            await _answer(scope, receive, send, *_gateway(path))
+            return
+        root = mount[len(prefix) :]  # what of the mount the client sees
+        if len(prefix) > len(mount):
+            path = path[len(mount) :]
+            scope = {**scope, "path": path, "raw_path": prefix[len(mount) :].encode() + scope.get("raw_path", b"")}
+        if (scope.get("server") or ("", 0))[1] in self.secure_ports:
+            scope = {**scope, "scheme": f"{scope['scheme']}s"}
+        await app({**scope, "root_path": root, PINNED: None}, receive, send)
 
     def app(self, mount: str) -> ProviderApp | None:
         """Return the application at a mount, which is built on first use; None where nothing is mounted."""
@@ -133,7 +163,7 @@ class Server:
         from .kernel.pages import render
 
         providers = list(self.providers.values())
-        app = control_plane(providers, self.worlds, hosts=self._hosts)
+        app = control_plane(providers, self.worlds, hosts=self._control_hosts)
 
         @app.get("/", include_in_schema=False, response_class=HTMLResponse)
         async def index() -> str:
@@ -175,14 +205,29 @@ def create_app(
     return ProviderApp(provider, worlds, strict=strict)
 
 
-def dialect_of(providers: Mapping[str, Provider]) -> Dialect:
+def _documents(openapi: Iterable[str | Path]) -> Iterator[Provider]:
+    """Build a provider for each document. Raises ValueError where one is wrong, or its name is taken."""
+    taken = {*NAMES, "banana", "fal"}
+    for text in openapi:
+        from .openapi import DocumentError, OpenApiProvider
+
+        provider = OpenApiProvider.from_option(text)
+        if provider.name in taken:
+            raise DocumentError(f"{text}: the name {provider.name} is taken: add another, such as {text},shop")
+        taken.add(provider.name)
+        yield provider
+
+
+def dialect_of(server: Server) -> Dialect:
     """Return how the server words what it refuses before a provider sees the request: as the path's provider does."""
 
     def render(refusal: Refusal) -> tuple[str, bytes]:
         path = refusal.path
-        if path.startswith("/w/"):
+        if (prefix := server.hosts.prefix_of(refusal.host)) is not None:
+            path = f"{prefix}{path}"
+        elif path.startswith("/w/"):
             path = f"/{path[3:].partition('/')[2]}"
-        provider = providers.get(mount_of(path))
+        provider = server.providers.get(mount_of(path))
         if provider is None:
             return plain_json(refusal)
         response = provider.failure(None, Problem("fault", refusal.message, status=refusal.status))

@@ -99,6 +99,17 @@ def test_the_four_parts_do_not_import_each_other(part: str) -> None:
         assert not [name for name in imports(path) for other in others if within(name, other)], path
 
 
+def test_the_platform_imports_without_the_mocks_and_their_own_packages() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('bananastand_mocks', 'matplotlib', 'pypdf', 'python_multipart')))\n"
+        "from bananastand.cli import _platform_server\n"
+        "from bananastand.platform.http import app\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_clients_and_mocks_never_import_each_other() -> None:
     clients, mocks = list(modules(LIBRARY / "clients")), list(modules(MOCKS))
     assert clients

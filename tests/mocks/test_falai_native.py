@@ -105,7 +105,7 @@ def test_usage_is_told_by_key(send: InProcess):
     count(send.world, "fal-ai/flux/dev", Tally(requests=1, quantity=100))
     (row,) = send("GET", "/v1/models/usage?expand=summary,auth_method_structured").json()["summary"]
     key = row["auth_method_structured"]["api_key_id"]
-    assert row["auth_method_structured"] == {"type": "api_key", "api_key_id": key}
+    assert row["auth_method_structured"] == {"detail": "Key 1", "api_key_id": key}
     assert "fal-bananastand" not in key
     assert "auth_method" not in row
     own = send("GET", f"/v1/models/usage?expand=summary&api_key_id={key}").json()
@@ -148,7 +148,7 @@ def test_usage_expand_selects_summary_and_auth_method(send: InProcess):
     count(send.world, "fal-ai/flux/dev", Tally(requests=1, quantity=100))
     answer = send("GET", "/v1/models/usage?expand=summary,auth_method").json()
     assert set(answer) == {"summary", "next_cursor", "has_more"}
-    assert (answer["summary"][0]["cost"], answer["summary"][0]["auth_method"]) == (2.5, "api_key")
+    assert (answer["summary"][0]["cost"], answer["summary"][0]["auth_method"]) == (2.5, "Key 1")
     assert send("GET", "/v1/models/usage?expand=auth_method").status_code == 400
 
 
@@ -186,7 +186,7 @@ def test_analytics_counts_requests_unless_asked_for_more(send: InProcess):
             "error_count": 1,
             "p50_duration": 2.0,
             "p90_duration": 10.0,
-            "p50_prepare_duration": None,
+            "p50_prepare_duration": 0.0,
             "cold_boot_count": 0,
         }
     ]

@@ -65,7 +65,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPlatform]:
 
 
 def test_the_start_says_which_isolation_is_in_force(up: RealPlatform) -> None:
-    assert "isolation: bubblewrap: apps see their own files and processes" in up.output
+    assert "isolation: bubblewrap: apps see their own files and processes" in up.log
 
 
 def test_an_app_cannot_read_the_data_directory(up: RealPlatform) -> None:
@@ -234,7 +234,7 @@ def test_forked_replica_is_isolated_like_a_started_one(up: RealPlatform) -> None
 def test_without_isolation_a_child_that_left_its_session_is_swept(ends: str, tmp_path: Path) -> None:
     mark = f"banana-{time.time_ns()}"
     with platform(tmp_path / "data", "--isolation", "none") as running:
-        assert "isolation: none: apps can read what this user can" in running.output
+        assert "isolation: none: apps can read what this user can" in running.log
         running.deploy("app", APP)
         running.run("app", DOUBLE_FORK.replace("MARK", repr(mark)))
         wait_until(lambda: len(found(mark)) == 1)
@@ -278,8 +278,8 @@ def test_where_bubblewrap_is_missing_only_an_explicit_wish_is_refused(isolation:
 
     if isolation == "auto":
         with platform(tmp_path / "data", environment=environment) as running:
-            assert "isolation: none" in running.output
-            assert "bubblewrap is not installed (apt-get install bubblewrap)" in running.output
+            assert "isolation: none" in running.log
+            assert "bubblewrap is not installed (apt-get install bubblewrap)" in running.log
     else:
         with pytest.raises(AssertionError, match="isolation sandbox is not possible here: bubblewrap is not installed"):
             RealPlatform(tmp_path / "data", "--isolation", "sandbox", environment=environment)

@@ -136,7 +136,7 @@ def test_a_stop_ends_after_its_drain_time() -> None:
         server.process.send_signal(signal.SIGTERM)
         status, answer = running.result(10)
         assert (status, answer["error"]["message"]) == (503, "the request was called off: the server is stopping")
-        assert server.ended(10) == 0
+        assert server.ended() == 0
 
 
 def test_a_finished_call_leaves_nothing_for_the_garbage_collector() -> None:

@@ -10,13 +10,15 @@ from bananastand.platform.building.processes import process
 from bananastand.platform.replicas.sandbox import sandbox_problem
 from platform_builds import Bench
 
-__all__ = ["bench"]
+__all__ = ["NO_SANDBOX", "bench", "led", "sandboxed"]
 
 NO_SANDBOX = "bubblewrap is not installed (apt-get install bubblewrap)"
 
 
-@pytest.fixture(params=[pytest.param("sandbox", marks=pytest.mark.needs("bwrap")), "led"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+SANDBOX = pytest.param("sandbox", marks=pytest.mark.needs("bwrap"))
+
+
+def make_bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Builds in the test's folder."""
     sandbox = request.param == "sandbox"
     if not sandbox:
@@ -24,3 +26,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     elif (reason := sandbox_problem()) is not None:
         pytest.skip(reason)
     return Bench(tmp_path, sandboxed=sandbox)
+
+
+bench = pytest.fixture(params=[SANDBOX, "led"])(make_bench)
+sandboxed, led = (pytest.fixture(params=[kind])(make_bench) for kind in (SANDBOX, "led"))  # one of the two alone

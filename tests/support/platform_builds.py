@@ -23,14 +23,13 @@ __all__ = ["Bench", "served", "wheel"]
 
 
 class Bench:
-    """A source, a cache, and builds of it; `sandboxed`: replicas have the build's files as their root."""
+    """A source, a cache, and builds of it one after the other; `sandboxed`: replicas have its files as their root."""
 
-    def __init__(self, folder: Path, *, sandboxed: bool) -> None:
+    def __init__(self, folder: Path, *, sandboxed: bool = False) -> None:
         self.folder, self.source, self.lines, self.sandboxed = folder, folder / "source", list[str](), sandboxed
-        self.wheels = folder / "wheels"
+        self.wheels, self.count = folder / "wheels", 0
         self.source.mkdir()
         self.wheels.mkdir()
-        self.count = 0
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -40,21 +39,23 @@ class Bench:
 
     def build(self, dockerfile: str | None = None, **settings: Any) -> Launch:
         if dockerfile is not None:
-            (self.source / "Dockerfile").write_text(dockerfile)
+            self.write({"Dockerfile": dockerfile})
         self.count, self.lines = self.count + 1, []
-        options: dict[str, Any] = {"builder": "process", **settings}
-        folder = self.folder / f"build{self.count}"
         source = self.folder / f"fetched{self.count}"
         shutil.copytree(self.source, source, symlinks=True)
-        build_settings = BuildSettings(cache=self.folder / "cache", **options)
-        return asyncio.run(build(source, settings=build_settings, folder=folder, log=self.lines.append))
+        return asyncio.run(self.built(source, f"build{self.count}", **settings))
+
+    async def built(self, source: Path, folder: str, **settings: Any) -> Launch:
+        """Build another source."""
+        options = BuildSettings(cache=self.folder / "cache", **{"builder": "process", **settings})
+        return await build(source, settings=options, folder=self.folder / folder, log=self.lines.append)
 
     @property
     def log(self) -> str:
         return "\n".join(self.lines)
 
     @property
-    def index(self) -> str:
+    def pip_line(self) -> str:
         """An ENV line by which pip takes only the bench's wheels."""
         return f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={self.wheels.as_uri()}\n"
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
-import pty
 import subprocess
 import sys
 import tarfile
-import threading
-import time
-import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
-from servers import free_port
+from servers import PlatformProcess, free_port
 
 __all__ = ["DOCKERFILE", "POTASSIUM", "RealPlatform", "packed", "platform"]
 
@@ -56,42 +51,19 @@ if __name__ == "__main__":
 """
 
 
-class RealPlatform:
+class RealPlatform(PlatformProcess):
     """A platform in a process of its own. options: of `bananastand up`."""
 
     def __init__(
         self, data: Path, *options: str, environment: Mapping[str, str] | None = None, terminal: bool = False
     ) -> None:
-        self.data, self.port, self.lines = data, free_port(), list[str]()
-        command = [sys.executable, "-m", "bananastand", "up", "--port", str(self.port), "--data", str(data)]
-        ours, theirs = pty.openpty() if terminal else os.pipe()
-        self.process = subprocess.Popen(
-            [*command, *options],
-            env={**os.environ, "PYTHONPATH": PATHS, **(environment or {})},
-            stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, cwd=data.parent,
-        )  # fmt: skip
-        os.close(theirs)
-        self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
-        self._reader.start()
-        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, trust_env=False)
-        limit = time.monotonic() + 60
-        while not any("valid" in line or "api_token" in line for line in self.lines):
-            if self.process.poll() is not None or time.monotonic() > limit:
-                self.stop()
-                raise AssertionError(self.output)
-            time.sleep(0.02)
-        self.key = tomllib.loads((data / "client.toml").read_text())["key"]
-        self.http.headers["authorization"] = f"Bearer {self.key}"
-
-    @property
-    def output(self) -> str:
-        """All that it has printed."""
-        return "".join(self.lines)
+        port = free_port()
+        command = [sys.executable, "-m", "bananastand", "up", "--port", str(port), "--data", str(data), *options]
+        variables = {"PYTHONPATH": PATHS, **(environment or {})}
+        super().__init__(command, port, data, terminal=terminal, cwd=data.parent, **variables)
 
     def deploy(self, name: str, files: Mapping[str, str], **order: Any) -> dict[str, Any]:
         """The build of these files, uploaded as an archive, once it is over."""
-        import base64
-
         words = base64.b64encode(json.dumps({"builder": "process", **order}).encode()).decode()
         answer = self.http.post(
             f"/stand/v1/projects/{name}/archive", content=packed(files), headers={"x-stand-order": words}
@@ -130,29 +102,6 @@ class RealPlatform:
         )
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
-
-    def stop(self) -> int:
-        """SIGTERM, and its exit status."""
-        with suppress(ProcessLookupError):
-            self.process.terminate()
-        return self.ended()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-        self.ended()
-
-    def ended(self) -> int:
-        """Wait for its end."""
-        self.http.close()
-        status = self.process.wait(60)
-        self._reader.join(10)
-        return status
-
-    def _read(self, descriptor: int) -> None:
-        with os.fdopen(descriptor, "rb", 0) as file, suppress(OSError):  # a terminal ends with EIO
-            while chunk := file.read(65536):
-                self.lines.append(chunk.decode("utf-8", "replace"))
 
 
 @contextmanager

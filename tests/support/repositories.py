@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -13,47 +12,35 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.building import BuildSettings, build
 from bananastand.platform.launch import Launch
 from package_server import PackageServer
+from platform_builds import Bench
 
 OLD = time.mktime((2023, 3, 1, 12, 0, 0, 0, 0, 0))
 HERE = f"cp3{sys.version_info[1]}-cp3{sys.version_info[1]}-manylinux_2_17_x86_64"
 
 
-class Repository:
-    """A repository, an index that builds of it ask, and the builds' log."""
+class Repository(Bench):
+    """A bench whose builds ask an index on loopback."""
 
     def __init__(self, folder: Path, index: PackageServer) -> None:
-        self.folder, self.index, self.source, self.lines = folder, index, folder / "source", list[str]()
-        self.source.mkdir()
-        self.count = 0
+        super().__init__(folder)
+        self.index = index
 
-    def write(self, requirements: str, base: str = "python:3", app: str = "print('app')\n", old: bool = False) -> None:
-        (self.source / "requirements.txt").write_text(requirements)
-        (self.source / "app.py").write_text(app)
-        (self.source / "Dockerfile").write_text(
-            f"FROM {base}\nWORKDIR /app\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .\n"
-            "CMD python3 app.py\n"
+    def write_app(
+        self, requirements: str, base: str = "python:3", app: str = "print('app')\n", old: bool = False
+    ) -> None:
+        """Write an app with requirements; `old`: all files are of 2023-03-01."""
+        lines = (
+            "WORKDIR /app\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .\nCMD python3 app.py\n"
         )
+        self.write({"requirements.txt": requirements, "app.py": app, "Dockerfile": f"FROM {base}\n{lines}"})
         for path in self.source.iterdir() if old else ():
             os.utime(path, (OLD, OLD))
 
-    def build(self, **settings: Any) -> Launch:
-        self.count, self.lines = self.count + 1, []
-        options = {"builder": "process", "adopt": (), "torch_index": self.index.url("cpu"), **settings}
-        return asyncio.run(
-            build(
-                self.source,
-                settings=BuildSettings(cache=self.folder / "cache", **options),
-                folder=self.folder / f"build{self.count}",
-                log=self.lines.append,
-            )
-        )
-
-    @property
-    def log(self) -> str:
-        return "\n".join(self.lines)
+    async def built(self, source: Path, folder: str, **settings: Any) -> Launch:
+        """Build, in environments of its own, with torch from the index."""
+        return await super().built(source, folder, **{"adopt": (), "torch_index": self.index.url("cpu"), **settings})
 
     @property
     def environments(self) -> list[Path]:

@@ -78,6 +78,11 @@ class PythonSdks:
         command = [str(python), str(DRIVERS / "drive.py")]
         return answers(command, {"version": version, **request}, environment, self._folder)
 
+    def drive_fal(self, version: str, environment: dict[str, str]) -> dict[str, Any]:
+        """What the program says with this fal-client."""
+        command = [str(self.python(f"fal-client=={version}")), str(DRIVERS / "fal.py")]
+        return answers(command, {}, environment, self._folder)
+
 
 class NodeSdks:
     """Folders of Node packages below a folder."""
@@ -85,14 +90,22 @@ class NodeSdks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def drive(self, version: str, request: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
-        """What the program says with this @banana-dev/banana-dev."""
-        place = self._folder / version
-        if not (place / "drive.cjs").exists():
+    def driver(self, package: str, program: str) -> Path:
+        """A program of `sdks/` beside this package, which is installed when it is first needed."""
+        place = self._folder / package.replace("/", "-")
+        if not (place / program).exists():
             place.mkdir(parents=True)
             quiet = ["--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-            install = ["npm", "install", "--prefix", str(place), *quiet, f"@banana-dev/banana-dev@{version}"]
-            subprocess.run(install, check=True, timeout=300)
-            shutil.copy(DRIVERS / "drive.cjs", place / "drive.cjs")
-        command = ["node", str(place / "drive.cjs")]
+            subprocess.run(["npm", "install", "--prefix", str(place), *quiet, package], check=True, timeout=300)
+            shutil.copy(DRIVERS / program, place / program)
+        return place / program
+
+    def drive(self, version: str, request: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+        """What the program says with this @banana-dev/banana-dev."""
+        command = ["node", str(self.driver(f"@banana-dev/banana-dev@{version}", "drive.cjs"))]
         return answers(command, {"version": version, **request}, environment, self._folder)
+
+    def drive_fal(self, version: str, request: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+        """What the program says with this @fal-ai/client."""
+        command = ["node", str(self.driver(f"@fal-ai/client@{version}", "fal.cjs"))]
+        return answers(command, request, environment, self._folder)

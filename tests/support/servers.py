@@ -6,51 +6,93 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 HERE = Path(__file__).resolve().parent
 APP = HERE / "hosted.py"
 JSON = {"Content-Type": "application/json"}
 
 
-class Server:
+class Process:
+    """A process, and the lines that it prints; `terminal`: on a terminal of its own."""
+
+    def __init__(self, command: list[str], *, terminal: bool = False, cwd: Path | None = None, **environ: str) -> None:
+        ours, theirs = pty.openpty() if terminal else os.pipe()
+        self.process = subprocess.Popen(
+            command, env={**os.environ, **environ}, cwd=cwd, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
+        self._reader.start()
+
+    def _read(self, descriptor: int) -> None:
+        # newline: as they are. A terminal ends with EIO.
+        with open(descriptor, encoding="utf-8", errors="replace", newline="") as file, contextlib.suppress(OSError):
+            for line in file:
+                self.lines.append(line)
+
+    @property
+    def log(self) -> str:
+        """All that it has printed."""
+        return "".join(self.lines)
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit status."""
+        self.process.terminate()
+        return self.ended()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.ended()
+
+    def ended(self) -> int:
+        """Wait for its end."""
+        status = self.process.wait(60)
+        self._reader.join(10)
+        return status
+
+
+class PlatformProcess(Process):
+    """A platform in a process of its own, once it serves; `http` has its key."""
+
+    def __init__(self, command: list[str], port: int, data: Path, **options: Any) -> None:
+        super().__init__(command, **options)
+        self.data, self.port = data, port
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False)
+        limit = time.monotonic() + 60
+        while not any("valid" in line or "api_token" in line for line in self.lines):
+            if self.process.poll() is not None or time.monotonic() > limit:
+                self.kill()
+                raise AssertionError(self.log)
+            time.sleep(0.02)
+        self.key = tomllib.loads((data / "client.toml").read_text())["key"]
+        self.http.headers["authorization"] = f"Bearer {self.key}"
+
+    def ended(self) -> int:
+        """Wait for its end."""
+        self.http.close()
+        return super().ended()
+
+
+class Server(Process):
     """A server process on a port of its own."""
 
     def __init__(self, command: list[str], port: int, **environ: str) -> None:
         self.port = port
-        self.process = subprocess.Popen(
-            command,
-            env={**os.environ, "PYTHONPATH": str(HERE.parents[1]), "PORT": str(port), **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-
-    @property
-    def log(self) -> str:
-        return "".join(self.lines)
-
-    def ended(self, seconds: float = 20) -> int:
-        status = self.process.wait(seconds)
-        self._reader.join(5)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return status
+        super().__init__(command, **{"PYTHONPATH": str(HERE.parents[1]), "PORT": str(port), **environ})
 
     def request(
         self, method: str, path: str, body: bytes | str | None = None, headers: dict[str, str] | None = None
@@ -119,8 +161,7 @@ def hosted(
             server.wait_until(lambda: server.request("GET", "/readyz")[0] == 200, 180)
         yield server
     finally:
-        server.process.kill()
-        server.ended()
+        server.kill()
 
 
 @contextlib.contextmanager
@@ -134,8 +175,7 @@ def mocks(*options: str, files: int | str | None = None) -> Iterator[Server]:
         server.wait_until(lambda: server.request("GET", "/_stand/")[0] == 200)
         yield server
     finally:
-        server.process.kill()
-        server.ended()
+        server.kill()
 
 
 @contextlib.contextmanager
@@ -147,5 +187,4 @@ def potassium() -> Iterator[Server]:
         server.wait_until(lambda: server.request("GET", "/_k/status")[0] == 200)
         yield server
     finally:
-        server.process.kill()
-        server.ended()
+        server.kill()

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
-import threading
 import time
-import tomllib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from bananastand.platform.building.deployer import Builder, BuildRequest
 from bananastand.platform.errors import Refused
 from bananastand.platform.launch import Launch
 from bananastand.platform.platform import Platform
+from bananastand.platform.scheduling.pending_call import PendingCall
 from bananastand.platform.settings import Settings
+from bananastand.platform.store.calls import CallOutcome
 from bananastand.platform.store.projects import Project
 from paths import PATHS, SUPPORT
-from servers import free_port, limited
+from servers import PlatformProcess, free_port, limited
 
 APP = SUPPORT / "replica_app.py"
 QUICK = {"backoff": 0.05, "scale_wait": 0.2, "start_timeout": 20.0, "stop_grace": 3.0}
@@ -95,66 +91,20 @@ async def deployed(platform: Platform, name: str = "app", source: str = "small",
     return platform.projects.named(name)
 
 
-class Up:
+class Up(PlatformProcess):
     """`bananastand up` in a process of its own, with the builder of these tests."""
 
-    def __init__(self, data: Path, **options: Any) -> None:
-        self.data = data
-        self.port = options.pop("port", None) or free_port()
-        files = options.pop("files", None)
-        arguments = json.dumps({"data": str(data), "port": self.port, **options})
+    def __init__(self, data: Path, *, port: int | None = None, files: int | str | None = None, **options: Any) -> None:
+        port = port or free_port()
+        arguments = json.dumps({"data": str(data), "port": port, **options})
         code = "import stands, sys; sys.exit(stands.up(sys.argv[1]))"
-        self.process = subprocess.Popen(
-            limited([sys.executable, "-c", code, arguments], files),
-            env={**os.environ, "PYTHONPATH": PATHS},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
-        limit = time.monotonic() + 60
-        while not any("valid" in line or "api_token" in line for line in self.lines):
-            if self.process.poll() is not None or time.monotonic() > limit:
-                self.process.kill()
-                self.ended()
-                raise AssertionError(self.log)
-            time.sleep(0.02)
-        self.key = tomllib.loads((data / "client.toml").read_text())["key"]
-        self.http.headers["authorization"] = f"Bearer {self.key}"
-
-    @property
-    def log(self) -> str:
-        return "".join(self.lines)
+        super().__init__(limited([sys.executable, "-c", code, arguments], files), port, data, PYTHONPATH=PATHS)
 
     def deploy(self, name: str = "app", source: str = "small", **body: Any) -> dict[str, Any]:
         """The build, once it is over."""
         build = self.http.post(f"/stand/v1/projects/{name}/deploy", json={"source": source, **body}).json()
         self.http.get(f"/stand/v1/builds/{build['build_id']}/log?follow=true")
         return self.http.get(f"/stand/v1/builds/{build['build_id']}").json()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.ended()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.ended()
-
-    def ended(self) -> int:
-        self.http.close()
-        status = self.process.wait(30)
-        self._reader.join(5)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return status
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
 
 
 def up(arguments: str) -> int:
@@ -179,7 +129,13 @@ async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
 async def called(platform: Platform, project: Project, route: str = "/", value: Any = None, **options: Any) -> Any:
     """The JSON of one call, which must succeed."""
     pending = await platform.submit(project, route, json.dumps({} if value is None else value).encode(), **options)
-    outcome = await pending.outcome(30.0)
-    assert outcome is not None, "no answer in time"
+    outcome = await outcome_of(pending)
     assert outcome.error is None, outcome
     return json.loads(outcome.body)
+
+
+async def outcome_of(pending: PendingCall) -> CallOutcome:
+    """The end of a call, which must come within a minute."""
+    outcome = await pending.outcome(60.0)
+    assert outcome is not None, "it did not end in time"
+    return outcome

@@ -8,18 +8,16 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from bananastand.forward_proxy.host_names import HostNames
+
 from .headers import raw_path
 
-__all__ = ["API_HOSTS", "MOUNT", "RUN_DOMAIN", "host_of", "is_banana_host", "rewrite_banana_host"]
+__all__ = ["API_HOSTS", "BANANA_HOSTS", "MOUNT", "RUN_DOMAIN", "host_of", "rewrite_banana_host"]
 
 RUN_DOMAIN = "run.banana.dev"
 API_HOSTS = ("api.banana.dev", "app.banana.dev", "build.banana.dev")
 MOUNT = "/banana"
-
-
-def is_banana_host(host: str) -> bool:
-    """Return whether a host is one of Banana's that the platform answers to."""
-    return host in API_HOSTS or _slug(host) is not None
+BANANA_HOSTS = HostNames(API_HOSTS, (RUN_DOMAIN,))
 
 
 def host_of(scope: Any) -> str:
@@ -45,8 +43,4 @@ def rewrite_banana_host(scope: Any) -> Any:
 
 def _slug(host: str) -> str | None:
     slug, _, domain = host.partition(".")
-    return (
-        slug
-        if domain == RUN_DOMAIN and slug and slug.replace("-", "").replace("_", "").isalnum() and slug.isascii()
-        else None
-    )
+    return slug if domain == RUN_DOMAIN and BANANA_HOSTS.serves(host) else None

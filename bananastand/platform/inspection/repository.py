@@ -22,23 +22,7 @@ __all__ = ["SourceRepository", "RunLine"]
 
 LARGEST = 2 * 2**20  # bytes of a text file that is read
 MOST_FILES = 5000
-SOURCES = (
-    ".py",
-    ".sh",
-    ".js",
-    ".mjs",
-    ".cjs",
-    ".ts",
-    ".go",
-    ".c",
-    ".cc",
-    ".cpp",
-    ".rs",
-    ".rb",
-    ".java",
-    ".php",
-    ".lua",
-)
+OTHER_SOURCES = re.compile(r"\.(sh|[cm]?js|ts|go|c|cc|cpp|rs|rb|java|php|lua)$")
 SKIPPED = re.compile(r"(^|/)(tests?|node_modules|site-packages|\.github|examples?)/")
 
 
@@ -163,7 +147,7 @@ class SourceRepository:
     def others(self) -> list[tuple[str, str]]:
         """Names and texts of source files in other languages."""
         return [(name, self.text(name)) for name in self.files
-                if name.endswith(SOURCES) and not name.endswith(".py") and not SKIPPED.search(f"/{name}")]  # fmt: skip
+                if OTHER_SOURCES.search(name) and not SKIPPED.search(f"/{name}")]  # fmt: skip
 
     @cached_property
     def entry(self) -> str | None:

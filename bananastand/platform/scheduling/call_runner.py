@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from bananastand.task_set import TaskSet
+
 from ..errors import StoreError
 from ..replicas.pool import Pool
 from ..replicas.replica import Replica
 from ..settings import Settings
 from ..store.calls import CallOutcome, Calls
 from ..store.projects import Project, Projects
-from ..task_set import TaskSet
 from . import outcomes
 from .assignment import next_assignment
 from .attempts import AttemptResult, AttemptRunner

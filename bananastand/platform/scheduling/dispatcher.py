@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from bananastand.task_set import TaskSet
+
 from ..errors import NotFound, TooBusy
 from ..replicas.client import Headers, ReplicaRequest
 from ..replicas.pool import Pool
@@ -21,7 +23,6 @@ from ..store.blobs import SMALL
 from ..store.bodies import RETRY_AFTER, FileBody, TooLarge
 from ..store.calls import JSON_BODY, CallOutcome, CallRow, Calls, fingerprint
 from ..store.projects import Project, Projects
-from ..task_set import TaskSet
 from . import outcomes
 from .call_registry import CallRegistry
 from .call_runner import CallRunner

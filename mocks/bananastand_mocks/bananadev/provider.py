@@ -44,6 +44,10 @@ class BananaDev(Provider):
     max_body = API.max_body
     events = {EVENT: step, RUN_DUE: run_is_due}
     credentials = (KEY,)
+    hosts = {
+        **dict.fromkeys(("api.banana.dev", "app.banana.dev", "build.banana.dev"), API.mount),
+        "*.run.banana.dev": f"{API.mount}/run/{{}}",
+    }
 
     def __init__(self, runtime: RuntimeFactory = InstantRuntime) -> None:
         self._runtime = runtime

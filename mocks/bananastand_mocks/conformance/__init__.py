@@ -10,6 +10,7 @@ The requests come from `plans/` and from the contracts.
 from __future__ import annotations
 
 from .outcome import CheckOutcome, ContractDifference
+from .recorded import conform_cassette
 from .run import ServiceUnreachable, conform
 
-__all__ = ["CheckOutcome", "ContractDifference", "ServiceUnreachable", "conform"]
+__all__ = ["CheckOutcome", "ContractDifference", "ServiceUnreachable", "conform", "conform_cassette"]

@@ -21,7 +21,7 @@ from .session import ConformanceSession, ResponseBroken
 __all__ = ["ServiceUnreachable", "conform"]
 
 WRONG_KEYS = {"bananadev": "at_r" + "0" * 32, "falai": "at_r" + "0" * 32}
-SCHEMES = {"fal-native": "Key "}  # the word before a key in Authorization, where it is not Bearer
+SCHEMES = {"fal-native": "Key ", "fal-queue": "Key "}  # the word before a key in Authorization, where it is not Bearer
 ADMIN = "/api/admin/"
 PATIENCE = 120.0  # seconds
 

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 MOST_IDS = 50
+KEY_NAME = "Key 1"  # the label of the world's one key
 NO_ENDPOINT = ""  # an id that no endpoint has
 REMEMBERED = 600.0  # seconds that an Idempotency-Key is
 IDEMPOTENCY = "falai.idempotency"
@@ -99,11 +100,12 @@ def get_usage(world: World, parameters: Parameters) -> dict[str, Any]:
     key = key_id(world)
     method: dict[str, Any] = {}
     if "auth_method" in expand:
-        method["auth_method"] = "api_key"
+        method["auth_method"] = KEY_NAME
     if "auth_method_structured" in expand:
-        method["auth_method_structured"] = {"type": "api_key", "api_key_id": key}
-    is_other_key = parameters.get("api_key_id", key) != key
-    endpoint_ids = {NO_ENDPOINT} if is_other_key else set(_endpoint_ids(parameters))
+        method["auth_method_structured"] = {"detail": KEY_NAME, "api_key_id": key}
+    keys, logins = _ids(parameters, "api_key_id"), _ids(parameters, "login_username")
+    is_other = bool(logins) or (bool(keys) and key not in keys)  # nothing is used by logging in
+    endpoint_ids = {NO_ENDPOINT} if is_other else set(_endpoint_ids(parameters))
     return _respond(world, parameters, expand, endpoint_ids, lambda name, tally: {**usage_row(name, tally), **method})
 
 
@@ -198,8 +200,13 @@ def _requested_window(world: World, parameters: Parameters) -> Window:
 
 
 def _endpoint_ids(parameters: Parameters) -> list[str]:
-    """Each endpoint_id once. Raises ProviderError: invalid, for more than 50."""
-    ids = _split(parameters, "endpoint_id")
+    """Return each endpoint_id once. Raises ProviderError: invalid, for more than 50."""
+    return _ids(parameters, "endpoint_id")
+
+
+def _ids(parameters: Parameters, name: str) -> list[str]:
+    """Return each id of a parameter once. Raises ProviderError: invalid, for more than 50."""
+    ids = _split(parameters, name)
     if len(ids) > MOST_IDS:
         raise ProviderError("invalid", f"more than {MOST_IDS} ids")
     return ids

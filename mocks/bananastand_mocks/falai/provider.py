@@ -35,6 +35,7 @@ class FalAIProvider(Provider):
 
     name = "fal-native"
     mount = "/fal"
+    hosts = {"api.fal.ai": "/fal"}
     contract_file = Path(__file__).with_name("openapi.yaml")
     title = "fal.ai"
     summary = "Platform APIs: models, prices, usage, analytics, compute instances"

@@ -1,7 +1,7 @@
 """fal's part of a world: counted requests, instances, and the catalogue, which every world shares.
 
-Requests are counted by the minute and the model, so that a long test does not fill the memory. Nothing behind this API
-runs a model: what is counted are the requests that name one, at no cost, and the hours of instances.
+Requests are counted by the minute and the model, so that a long test does not fill the memory. Counted are the runs of
+the queue, the requests to this API that name a model, at no cost, and the hours of instances.
 """
 
 from __future__ import annotations
@@ -49,19 +49,32 @@ DURATIONS = 100  # kept of each minute and model, for percentiles
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted: requests, those that failed, billed units, and the seconds each took, where they are known."""
+    """What was counted.
+
+    Attributes:
+        requests: All requests.
+        errors: Those that failed by a fault of the service (5xx).
+        user_errors: Those whose input was refused (4xx).
+        quantity: Billed units.
+        durations: The seconds that the newest ones ran, where they are known.
+        waits: The seconds that the newest ones were in the queue, where they are known.
+    """
 
     requests: int = 0
     errors: int = 0
+    user_errors: int = 0
     quantity: float = 0.0
     durations: list[float] = field(default_factory=list[float])
+    waits: list[float] = field(default_factory=list[float])
 
     def add(self, other: Tally) -> None:
         """Count what another has counted, too."""
         self.requests += other.requests
         self.errors += other.errors
+        self.user_errors += other.user_errors
         self.quantity += other.quantity
         self.durations += other.durations
+        self.waits += other.waits
 
 
 @cache
@@ -84,7 +97,7 @@ def count(world: World, model_id: str, tally: Tally | None = None) -> None:
     minute = world.table(REQUESTS).setdefault(str(int(world.clock.now() // 60)), {})
     total = Tally(**minute.get(model_id, {}))
     total.add(tally or Tally(requests=1))
-    del total.durations[:-DURATIONS]
+    del total.durations[:-DURATIONS], total.waits[:-DURATIONS]
     minute[model_id] = asdict(total)
 
 

@@ -37,6 +37,7 @@ class GoBananasProvider(Provider):
 
     name = "gobananas"
     mount = "/gobananas"
+    hosts = {"gobananasai.com": "/gobananas", "www.gobananasai.com": "/gobananas"}
     contract_file = Path(__file__).with_name("openapi.yaml")
     title = "Go Bananas!"
     summary = "Images, gallery, sessions, usage, characters, style presets; the gallery as a page at /gobananas/gallery"

@@ -10,6 +10,7 @@ This is the hot path: plain ASGI, without middleware and without FastAPI's routi
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from types import CoroutineType
 from typing import Any
 
@@ -18,13 +19,14 @@ from bananastand.contracts.errors import Problem, ProviderError
 from bananastand.contracts.parameters import parse_query
 from bananastand.contracts.request import check_request, parse_body
 from bananastand.contracts.request_body import read_request_body
-from bananastand.contracts.response import ApiResponse, encode
+from bananastand.contracts.response import JSON, ApiResponse, encode
 from bananastand.contracts.response_headers import RETRY_AFTER, add_refusal_headers, preflight_headers, response_headers
 
 from .call import ApiCall
 from .delivery import Receive, Send, deliver, deliver_stream
 from .endpoints import bind_endpoints
 from .errors import ContractBreach
+from .exchange import Exchange
 from .http_request import HttpRequest
 from .provider import Provider
 from .recording import record
@@ -52,46 +54,72 @@ class HttpHandler:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        provider, call = self.provider, None
+        provider, call, exchange, response = self.provider, None, None, None
         request = HttpRequest(scope, self.worlds.default)
         if request.is_preflight:
             await deliver(send, 204, preflight_headers(request.headers, cors=provider.cors), b"")
             return
         try:
             with self.worlds.bodies.reserve() as reservation:
-                response = provider.early(request.method, request.path, request.headers)
+                exchange = request.world.exchanges.get(provider.name)
+                response = None if exchange else provider.early(request.method, request.path, request.headers)
                 if response is None:
                     try:
                         call = self._find_operation(request)
+                    except ProviderError:
+                        if exchange is None:
+                            raise
                     finally:  # a body without an operation is read too, for the journal
                         request.body = await read_request_body(
                             receive, request.method, request.headers, provider.max_body, reservation
                         )
-                    call.raw = request.body
-                    if provider.parse_first:
-                        parse_body(call, objects_only=provider.objects_only)
-                    self._authenticate(call, request.pinned)
-                    call.faults = call.world.faults.strike(call.operation.id)
-                    if not provider.parse_first:
-                        parse_body(call, objects_only=provider.objects_only)
-                    self._run_due_events(call.world)
-                    self._count_against_limit(call)
-                    self._raise_status_fault(call)
-                    response = provider.success(call, await self._answer(call))
+                    if exchange is not None:
+                        response = await self._take(exchange, request, call)
+                    elif call is not None:
+                        response = await self._serve(call, request)
         except ClientDisconnected:
             return
         except ProviderError as error:
             response = self._refuse(call, error.problem)
         except Exception as error:
             response = self._fail(call, error)
-        response, content = self._complete(call, response)
+        assert response is not None, "a request without an operation is refused"
+        response, content = self._complete(call, response, is_checked=exchange is None and provider.is_checked)
         record(provider.name, request, call, response, content)
-        headers = response_headers(response, content, request.headers, json_type=provider.json_type, cors=provider.cors)
+        json_type = provider.json_type if exchange is None else JSON
+        headers = response_headers(response, content, request.headers, json_type=json_type, cors=provider.cors)
         faults = call.faults if call is not None else ()
         if response.pieces is not None:
             await deliver_stream(send, receive, response.status, headers, response.pieces, faults)
         else:
             await deliver(send, response.status, headers, b"" if request.method == "HEAD" else content, faults)
+
+    async def _serve(self, call: ApiCall, request: HttpRequest) -> ApiResponse:
+        """Take a call through its steps to the provider's function."""
+        provider = self.provider
+        call.raw = request.body
+        if provider.parse_first:
+            parse_body(call, objects_only=provider.objects_only)
+        self._authenticate(call, request.pinned)
+        call.faults = call.world.faults.strike(call.operation.id)
+        if not provider.parse_first:
+            parse_body(call, objects_only=provider.objects_only)
+        self._run_due_events(call.world)
+        self._count_against_limit(call)
+        self._raise_status_fault(call)
+        return provider.success(call, await self._answer(call))
+
+    async def _take(self, exchange: Exchange, request: HttpRequest, call: ApiCall | None) -> ApiResponse:
+        """Take the response to a request from a recording or the real service; faults and limits hold there too."""
+        if call is not None:
+            call.raw = request.body
+            with suppress(ProviderError):  # the service's own keys open no world
+                parse_body(call)
+                self._authenticate(call, request.pinned)
+            call.faults = call.world.faults.strike(call.operation.id)
+            self._count_against_limit(call)
+            self._raise_status_fault(call)
+        return await exchange.answer(request, call)
 
     def check_response(self, call: ApiCall, response: ApiResponse, *, provoked: bool) -> None:
         """Hold a response to the contract.
@@ -208,8 +236,8 @@ class HttpHandler:
             call.world.note_breach(f"{self.provider.name} {call.operation.id}: {error!r}")
         return self.provider.failure(call, Problem("server_error"))
 
-    def _complete(self, call: ApiCall | None, response: ApiResponse) -> tuple[ApiResponse, bytes]:
-        """Add the headers of the rate limit, check the response, encode it and save the world.
+    def _complete(self, call: ApiCall | None, response: ApiResponse, *, is_checked: bool) -> tuple[ApiResponse, bytes]:
+        """Add the headers of the rate limit, check the response if `is_checked`, encode it and save the world.
 
         Where one of these fails, the response is the provider's 500.
         """
@@ -218,7 +246,8 @@ class HttpHandler:
                 if call.allowance is not None:
                     response.headers = {**self.provider.limit_headers(call.allowance), **response.headers}
                 # Any operation may ask the client to retry later, even where its contract does not name that status.
-                self.check_response(call, response, provoked=bool(call.faults) or RETRY_AFTER in response.headers)
+                if is_checked:
+                    self.check_response(call, response, provoked=bool(call.faults) or RETRY_AFTER in response.headers)
             content = encode(response)
             if call is not None and self.worlds.keep is not None:
                 self.worlds.keep(call.world)

@@ -25,9 +25,10 @@ class HttpRequest:
         pinned: The world that the address names; None where it names none.
         world: The pinned world, else the default one.
         body: The bytes of the body, once they are read.
+        raw_path: The path below the mount as it was sent, with its escapes; empty where the server does not say.
     """
 
-    __slots__ = ("body", "headers", "method", "origin", "path", "pinned", "query", "root", "world")
+    __slots__ = ("body", "headers", "method", "origin", "path", "pinned", "query", "raw_path", "root", "world")
 
     def __init__(self, scope: Any, default: World) -> None:
         self.method: str = scope["method"]
@@ -40,6 +41,8 @@ class HttpRequest:
         self.pinned: World | None = scope.get(PINNED)
         self.world = self.pinned or default
         self.body = b""
+        raw: bytes = scope.get("raw_path") or b""
+        self.raw_path = raw.decode("latin-1").removeprefix(self.root)
 
     @property
     def is_preflight(self) -> bool:

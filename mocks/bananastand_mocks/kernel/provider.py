@@ -57,9 +57,12 @@ class Provider(ABC):
         endpoints: The functions by operationId.
         events: What happens when an event falls due, by the event's name.
         resources: What functions can ask for beside the call, by parameter name.
-        credentials: The kinds of secret that it takes.
+        credentials: The kinds of secret that it takes, first that of its callers.
         sockets: Its websockets by path.
+        is_checked: Whether its responses are held to its contract.
         pages: Makers of ASGI applications for people, by the first part of their path.
+        hosts: The real service's host names, each with the path of a server of many providers that it stands for; in
+            the path of a name such as `*.run.banana.dev`, `{}` is the first part of the host.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Provider(ABC):
     max_body: ClassVar[int] = 10 * 2**20
     parse_first: ClassVar[bool] = True
     objects_only: ClassVar[bool] = False
+    is_checked: ClassVar[bool] = True
 
     contract_file: Path
     endpoints: Mapping[str, EndpointFunction]
@@ -79,6 +83,7 @@ class Provider(ABC):
     credentials: Sequence[Credential] = ()
     sockets: Mapping[str, Socket] = {}
     pages: Mapping[str, Pages] = {}
+    hosts: Mapping[str, str] = {}
 
     @cached_property
     def contract(self) -> Contract:

@@ -17,6 +17,7 @@ from .background import BackgroundJob
 from .clock import Clock
 from .coverage import Coverage
 from .errors import StateError
+from .exchange import Exchange
 from .faults import Faults
 from .ids import Ids
 from .journal import BUDGET, Journal
@@ -57,6 +58,7 @@ class World:
         blobs: Bytes by name.
         settings: What a test may change, named `provider.setting`.
         breaches: Defects of the mocks: responses that did not fit their contract, and unexpected exceptions.
+        exchanges: What answers in place of a provider's functions, by the provider's name.
         live: What cannot be exported, such as work under way; it ends with a reset or an import.
     """
 
@@ -77,6 +79,7 @@ class World:
         self.credentials: dict[str, list[str]] = {}
         self.issued: dict[str, list[str]] = {}
         self.register: Register = _register_nowhere
+        self.exchanges: Mapping[str, Exchange] = {}
         self.begin(seed=seed, virtual=virtual, speed=speed)
 
     def begin(self, *, seed: int | None, virtual: bool, speed: float) -> None:

@@ -12,6 +12,7 @@ from bananastand.asgi.bodies import BodyBudget
 
 from .credentials import Credential
 from .errors import StateError
+from .exchange import Exchange
 from .ids import Ids
 from .journal import BUDGET
 from .world import EventHandler, Kind, World
@@ -69,6 +70,7 @@ class Worlds:
     ) -> None:
         self._providers = providers
         self.bodies = BodyBudget(BODY_MEMORY)
+        self.exchanges = dict[str, Exchange]()  # of every world, unless it gets its own
         self._events: dict[str, EventHandler] = {
             name: handler for provider in providers for name, handler in provider.events.items()
         }
@@ -168,6 +170,7 @@ class Worlds:
         world.kind = kind
         world.issued, world.credentials = credentials, copy.deepcopy(credentials)
         world.register = self._register
+        world.exchanges = self.exchanges
         self._by_name[name] = world
         self._fill(world)
         self._remember(world)

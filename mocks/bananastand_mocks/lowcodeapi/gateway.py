@@ -37,6 +37,7 @@ class Gateway(Provider):
     cors = "reflect"
     max_body = gateway.MAX_BODY
     objects_only = True
+    hosts = {"api.lowcodeapi.com": "/lowcodeapi", "backend.lowcodeapi.com": "/lowcodeapi"}
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream

@@ -50,6 +50,7 @@ class PaperBananaProvider(Provider):
 
     name = "paperbanana"
     mount = "/paperbanana"
+    hosts = {"api.paperbanana.me": "/paperbanana"}
     contract_file = Path(__file__).with_name("openapi.yaml")
     title = "PaperBanana"
     summary = "Figures for papers: diagrams, plots, composites, prompts; tasks, webhooks, keys with quotas"

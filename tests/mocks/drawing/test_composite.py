@@ -125,18 +125,20 @@ def test_a_layout_that_does_not_fit_is_refused_in_the_providers_words(layout: st
 def test_labels_must_be_as_many_as_pictures():
     with pytest.raises(FigureError, match="Expected 3 labels, got 2"):
         composite.draw([picture(9, 9)] * 3, labels=["a", "b"])
-    with pytest.raises(FigureError, match=r"end at \(z\)"):
-        composite.draw([picture(9, 9)] * 27)
-    assert composite.panel_labels(None, 26)[-1] == "(z)"
+
+
+def test_automatic_labels_end_with_the_26th_picture():
+    assert composite.panel_labels(None, 28)[24:] == ["(y)", "(z)", "", ""]
+    assert composite.draw([picture(9, 9)] * 27).description.endswith("(y), (z).")
 
 
 @pytest.mark.parametrize(
     ("keywords", "field"),
     [
         ({"spacing": -1}, "spacing"),
-        ({"spacing": 10**9}, "spacing"),
+        ({"spacing": 10**9}, "layout"),
         ({"label_font_size": 0}, "label_font_size"),
-        ({"label_font_size": 10**9}, "label_font_size"),
+        ({"label_font_size": 10**9}, "layout"),
         ({"label_position": "left"}, "label_position"),
         ({"layout": "1000x99999"}, "layout"),
     ],

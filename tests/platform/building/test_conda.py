@@ -68,7 +68,7 @@ def commands(log: Path) -> list[list[str]]:
 def build(bench: Bench, line: str, code: str, toml: str = "") -> str:
     bench.write({"environment.yml": ENVIRONMENT, "app.py": code, "bananastand.toml": toml})
     launch = bench.build(
-        f"FROM continuumio/miniconda3:4.12.0\n{bench.index}WORKDIR /app\nCOPY . .\n{line}\n"
+        f"FROM continuumio/miniconda3:4.12.0\n{bench.pip_line}WORKDIR /app\nCOPY . .\n{line}\n"
         'CMD ["conda", "run", "-n", "ldm", "python", "app.py"]\n'
     )
     return bench.ran(launch)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bananastand.platform.building import BuildError, BuildSettings, build
+from bananastand.platform.building import BuildError, BuildSettings
 from bananastand.platform.building.sources.last_commit import date_files
 from package_server import PackageServer, sdist
 from repositories import OLD, Repository, index, installed, repository
@@ -26,7 +26,7 @@ def old_and_new(index: PackageServer, dated: bool = True) -> None:
 
 def test_open_requirements_are_those_of_the_repositorys_day(repository: Repository) -> None:
     old_and_new(repository.index)
-    repository.write("transformers\n", old=True)
+    repository.write_app("transformers\n", old=True)
 
     assert installed(repository.build())["transformers"] == "4.26"
     said = "open requirements resolve as of 2023-03-01, the newest file of the source; --as-of now takes today's"
@@ -44,7 +44,7 @@ def commit(folder: Path, when: str) -> None:
 
 def test_the_last_commit_comes_before_the_files_times(repository: Repository) -> None:
     old_and_new(repository.index)
-    repository.write("transformers\n")
+    repository.write_app("transformers\n")
     commit(repository.source, "2023-02-01T10:00:00+00:00")
 
     assert installed(repository.build())["transformers"] == "4.26"
@@ -53,7 +53,7 @@ def test_the_last_commit_comes_before_the_files_times(repository: Repository) ->
 
 def test_bananastand_toml_does_not_change_the_repositorys_date(repository: Repository) -> None:
     old_and_new(repository.index)
-    repository.write("transformers\n", old=True)
+    repository.write_app("transformers\n", old=True)
     (repository.source / "Dockerfile").unlink()
     (repository.source / "bananastand.toml").write_text("")
 
@@ -63,7 +63,7 @@ def test_bananastand_toml_does_not_change_the_repositorys_date(repository: Repos
 
 def test_a_repository_of_this_year_gets_the_packages_of_today(repository: Repository) -> None:
     old_and_new(repository.index)
-    repository.write("transformers\n")
+    repository.write_app("transformers\n")
 
     assert installed(repository.build())["transformers"] == "5.0"
     assert "open requirements resolve as of today" in repository.log
@@ -71,7 +71,7 @@ def test_a_repository_of_this_year_gets_the_packages_of_today(repository: Reposi
 
 def test_an_index_without_upload_times_is_logged_and_gives_todays_packages(repository: Repository) -> None:
     old_and_new(repository.index, dated=False)
-    repository.write("transformers\n", old=True)
+    repository.write_app("transformers\n", old=True)
 
     assert installed(repository.build())["transformers"] == "5.0"
     assert "the index tells no upload times: open requirements resolve as of today" in repository.log
@@ -79,28 +79,28 @@ def test_an_index_without_upload_times_is_logged_and_gives_todays_packages(repos
 
 def test_an_exact_pin_is_taken_whenever_it_was_uploaded(repository: Repository) -> None:
     old_and_new(repository.index)
-    repository.write("transformers==5.0\n", old=True)
+    repository.write_app("transformers==5.0\n", old=True)
 
     assert installed(repository.build())["transformers"] == "5.0"
 
 
 def test_a_requirement_younger_than_the_day_names_the_way_on(repository: Repository) -> None:
     old_and_new(repository.index)
-    repository.write("transformers>=5\n", old=True)
+    repository.write_app("transformers>=5\n", old=True)
     message = r"requirements.txt line 1 \(transformers>=5\): transformers: no version .* 2023-03-01 .*--as-of now"
     with pytest.raises(BuildError, match=message):
         repository.build()
 
 
 def test_an_invalid_or_future_as_of_is_refused(repository: Repository) -> None:
-    repository.write("")
+    repository.write_app("")
     for day in ("yesterday", "2999-01-01"):
         with pytest.raises(BuildError, match=rf"--as-of {day}: give a date that has been, such as 2023-03-01"):
             repository.build(as_of=day)
 
 
 def test_the_running_environment_serves_an_app_of_today(repository: Repository) -> None:
-    repository.write("pytest\n")
+    repository.write_app("pytest\n")
     launch = repository.build(adopt=(sys.executable,))
 
     assert launch.python == sys.executable
@@ -109,7 +109,7 @@ def test_the_running_environment_serves_an_app_of_today(repository: Repository) 
 
 def test_the_running_environment_does_not_serve_open_requirements_of_another_time(repository: Repository) -> None:
     repository.index.add_wheel("pytest", "7.2.1", uploaded="2023-01-14T10:00:00Z")
-    repository.write("pytest\n", old=True)
+    repository.write_app("pytest\n", old=True)
     launch = repository.build(adopt=(sys.executable,))
 
     assert installed(launch)["pytest"] == "7.2.1"
@@ -117,12 +117,12 @@ def test_the_running_environment_does_not_serve_open_requirements_of_another_tim
 
 
 def test_the_running_environment_serves_exact_pins_that_it_has(repository: Repository) -> None:
-    repository.write(f"pytest=={pytest.__version__}\n", old=True)
+    repository.write_app(f"pytest=={pytest.__version__}\n", old=True)
     assert repository.build(adopt=(sys.executable,)).python == sys.executable
 
 
 def test_constraints_that_the_running_environment_meets_count_as_pins(repository: Repository) -> None:
-    repository.write("pytest\n", old=True)
+    repository.write_app("pytest\n", old=True)
     (repository.source / "constraints.txt").write_text(f"pytest=={pytest.__version__}\n")
     (repository.source / "Dockerfile").write_text(
         "FROM python:3\nCOPY . .\nRUN pip install -r requirements.txt -c constraints.txt\nCMD python3 app.py\n"
@@ -136,9 +136,9 @@ def test_the_running_environment_lacks_what_the_base_image_has_and_the_app_impor
     repository.index.add_wheel("torchvision", "0.24.0+cpu", index="cpu")
     repository.index.add_wheel("torchaudio", "2.9.0+cpu", index="cpu")
     base = "pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime"
-    repository.write("", base, "import torch\n")
+    repository.write_app("", base, "import torch\n")
     assert repository.build(adopt=(sys.executable,)).python == sys.executable
-    repository.write("", base, "import torch\nfrom torchvision import transforms\n")
+    repository.write_app("", base, "import torch\nfrom torchvision import transforms\n")
     launch = repository.build(adopt=(sys.executable,))
 
     assert "torchvision of the base image is not there" in repository.log
@@ -150,7 +150,7 @@ def test_the_day_of_a_repository_outlasts_its_upload(repository: Repository, tmp
     from bananastand.cli.deploy import _pack
     from bananastand.platform.building import fetch
 
-    repository.write("")
+    repository.write_app("")
     commit(repository.source, "2023-02-01T10:00:00+00:00")
     archive, into = tmp_path / "source.tar.gz", tmp_path / "into"
     _pack(repository.source, archive)
@@ -184,7 +184,7 @@ def test_a_repository_of_2023_gets_the_packages_of_2023_from_the_public_index(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_INDEX_URL")
-    repository.write("transformers\npotassium\n", "python:3.8-slim", old=True)
+    repository.write_app("transformers\npotassium\n", "python:3.8-slim", old=True)
     packages = installed(repository.build(as_of="2023-03-31"))
 
     assert packages["transformers"] == "4.27.4"  # of 2023-03-29; 4.28.0 came on 2023-04-13
@@ -194,13 +194,10 @@ def test_a_repository_of_2023_gets_the_packages_of_2023_from_the_public_index(
 def test_a_cancelled_build_leaves_no_environment(repository: Repository) -> None:
     repository.index.add("fruitbowl-1.0.tar.gz", sdist("fruitbowl", "1.0", "import time; time.sleep(300)\n"))
     repository.index.add_wheel("setuptools", "70.0", requires=("fruitbowl",))
-    repository.write("fruitbowl\n")
+    repository.write_app("fruitbowl\n")
 
     async def cancelled() -> None:
-        settings = BuildSettings(cache=repository.folder / "cache", builder="process", adopt=())
-        task = asyncio.create_task(
-            build(repository.source, settings=settings, folder=repository.folder / "b", log=repository.lines.append)
-        )
+        task = asyncio.create_task(repository.built(repository.source, "b"))
         while not repository.environments:
             await asyncio.sleep(0.02)
         task.cancel()

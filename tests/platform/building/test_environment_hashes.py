@@ -30,14 +30,14 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("old", [False, True], ids=["of today", "of another time"])
 def test_the_files_with_those_hashes_are_installed(repository: Repository, limited: None, old: bool) -> None:
     repository.index.add_wheel("fruitbowl", "1.0", uploaded="2022-06-01T00:00:00Z")
-    repository.write(hashed("fruitbowl", "1.0"), old=old)
+    repository.write_app(hashed("fruitbowl", "1.0"), old=old)
 
     assert installed(repository.build())["fruitbowl"] == "1.0"
 
 
 def test_a_file_with_another_hash_fails_the_build_and_is_named(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write(f"fruitbowl==1.0 --hash=sha256:{'0' * 64}\n")
+    repository.write_app(f"fruitbowl==1.0 --hash=sha256:{'0' * 64}\n")
 
     with pytest.raises(
         BuildError, match=r"requirements.txt line 1 \(fruitbowl==1.0\): the file of fruitbowl==1.0 on the index is not"
@@ -48,14 +48,14 @@ def test_a_file_with_another_hash_fails_the_build_and_is_named(repository: Repos
 def test_a_requirement_without_a_hash_among_others_fails_as_pip_fails(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
     repository.index.add_wheel("spoon", "2.0")
-    repository.write(hashed("fruitbowl", "1.0") + "spoon==2.0\n")
+    repository.write_app(hashed("fruitbowl", "1.0") + "spoon==2.0\n")
 
     with pytest.raises(BuildError, match=r"requirements.txt line 3 \(spoon==2.0\): spoon==2.0 has no hash"):
         repository.build()
 
 
 def test_the_running_environment_serves_pins_with_hashes_that_it_has(repository: Repository) -> None:
-    repository.write(f"pytest=={pytest.__version__} --hash=sha256:{'0' * 64}\n", old=True)
+    repository.write_app(f"pytest=={pytest.__version__} --hash=sha256:{'0' * 64}\n", old=True)
     (repository.source / "Dockerfile").write_text(
         "FROM python:3\nCOPY . .\nRUN pip install --require-hashes --no-deps -r requirements.txt\nCMD python3 app.py\n"
     )

@@ -193,7 +193,6 @@ def test_python_version_is_read_from_repository_files(
     assert (None if found is None else found.version) == version
 
 
-@pytest.mark.anyio
 async def test_interpreters_of_this_machine_are_found(tmp_path: Path) -> None:
     import sys
 
@@ -205,11 +204,6 @@ async def test_interpreters_of_this_machine_are_found(tmp_path: Path) -> None:
     assert own in {
         ".".join(interpreter.version.split(".")[:2]) for interpreter in await available_interpreters(tmp_path)
     }
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 def test_an_index_tells_the_pythons_of_a_version(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def torch_indexes(index: PackageServer) -> PackageServer:
 
 @pytest.mark.needs("python3.8")
 def test_the_base_images_torch_is_there_as_a_cpu_build(repository: Repository, torch_indexes: PackageServer) -> None:
-    repository.write("accelerate\n", "pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime", "import torch\n")
+    repository.write_app("accelerate\n", "pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime", "import torch\n")
     packages = installed(repository.build())
 
     assert (packages["torch"], packages["torchvision"]) == ("1.11.0+cpu", "0.12.0+cpu")
@@ -42,7 +42,7 @@ def test_the_base_images_torch_is_there_as_a_cpu_build(repository: Repository, t
 
 @pytest.mark.needs("python3.8")
 def test_requirements_replace_the_base_images_torch(repository: Repository, torch_indexes: PackageServer) -> None:
-    repository.write("torch==1.13.1\n", "pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime")
+    repository.write_app("torch==1.13.1\n", "pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime")
     packages = installed(repository.build())
 
     assert packages["torch"] == "1.13.1+cpu"
@@ -53,13 +53,13 @@ def test_requirements_replace_the_base_images_torch(repository: Repository, torc
 def test_torch_is_installed_as_a_cpu_build_without_a_gpu(
     repository: Repository, torch_indexes: PackageServer, requirement: str
 ) -> None:
-    repository.write(f"{requirement}\n")
+    repository.write_app(f"{requirement}\n")
     assert installed(repository.build())["torch"].endswith("+cpu")
 
 
 def test_an_app_that_uses_no_torch_gets_none(repository: Repository, torch_indexes: PackageServer) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\n", "pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime")
+    repository.write_app("fruitbowl\n", "pytorch/pytorch:2.13.0-cuda13.0-cudnn9-runtime")
     assert "torch" not in installed(repository.build())
 
 
@@ -67,7 +67,7 @@ def test_an_app_that_uses_no_torch_gets_none(repository: Repository, torch_index
 def test_without_an_index_of_cpu_builds_torch_is_an_error_and_not_cudas(
     repository: Repository, torch_indexes: PackageServer, requirement: str
 ) -> None:
-    repository.write(f"{requirement}\n")
+    repository.write_app(f"{requirement}\n")
     with pytest.raises(BuildError) as error:
         repository.build(torch_index=torch_indexes.url("nowhere"))
 
@@ -80,7 +80,7 @@ def test_wheels_on_disk_stand_in_for_the_index_of_cpu_builds(
     repository: Repository, torch_indexes: PackageServer
 ) -> None:
     put(repository.folder, "torch", "2.13.0+cpu", HERE)
-    repository.write("accelerate\ntorch==1.13.1\ntorchvision\n")
+    repository.write_app("accelerate\ntorch==1.13.1\ntorchvision\n")
     packages = installed(
         repository.build(torch_index=torch_indexes.url("nowhere"), torch_wheels=(str(repository.folder),))
     )
@@ -93,7 +93,7 @@ def test_wheels_on_disk_stand_in_for_the_index_of_cpu_builds(
 
 def test_a_wheel_for_another_python_moves_the_python(repository: Repository, torch_indexes: PackageServer) -> None:
     put(repository.folder, "torch", "2.13.0+cpu", HERE)
-    repository.write("", "pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime", "import torch\n")
+    repository.write_app("", "pytorch/pytorch:1.11.0-cuda11.3-cudnn8-runtime", "import torch\n")
     launch = repository.build(torch_index=torch_indexes.url("nowhere"), torch_wheels=(str(repository.folder),))
 
     assert python_of(launch) == f"3.{sys.version_info[1]}"
@@ -111,7 +111,7 @@ def test_a_gpu_that_the_pins_cannot_drive_is_said_before_anything_is_fetched(
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     repository.index.add_wheel("torch", "1.11.0")
-    repository.write("torch==1.11.0\n")
+    repository.write_app("torch==1.11.0\n")
     repository.build()
 
     warnings = [at for at, line in enumerate(repository.lines) if line.startswith("warning: torch 1.11.0")]
@@ -128,7 +128,7 @@ def test_a_gpu_that_the_pins_cannot_drive_is_said_before_anything_is_fetched(
 def test_indexes_of_cudas_builds_are_passed_over_without_a_gpu(
     repository: Repository, torch_indexes: PackageServer, option: str
 ) -> None:
-    repository.write(f"{option}\ntorch==1.13.1+cu117\n")
+    repository.write_app(f"{option}\ntorch==1.13.1+cu117\n")
     assert installed(repository.build())["torch"] == "1.13.1+cpu"
     (repository.source / "Dockerfile").write_text(
         f"FROM python:3\nRUN pip install torch==1.13.1+cu117 {option}\nCOPY . .\nCMD python3 app.py\n"
@@ -142,7 +142,7 @@ def test_stand_toml_names_the_index_of_cpu_builds(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     (tmp_path / "stand.toml").write_text('[torch]\nindex = "http://127.0.0.1:9/mirror"\n')
-    repository.write("torch==1.13.1\n")
+    repository.write_app("torch==1.13.1\n")
     folder = tmp_path / "builds" / "one"
     folder.mkdir(parents=True)
     request = BuildRequest(str(repository.source), folder, "process", {}, {}, repository.lines.append)

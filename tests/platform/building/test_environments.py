@@ -21,7 +21,7 @@ __all__ = ["index", "repository"]
 def test_an_environment_holds_only_the_requirements(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0", requires=("peel",))
     repository.index.add_wheel("peel", "3.0")
-    repository.write("fruitbowl\n")
+    repository.write_app("fruitbowl\n")
     launch = repository.build()
 
     assert installed(launch) == {"fruitbowl": "1.0", "peel": "3.0"}
@@ -36,12 +36,12 @@ def test_an_environment_holds_only_the_requirements(repository: Repository) -> N
 def test_builds_with_the_same_requirements_share_an_environment(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
     repository.index.add_wheel("fruitbowl", "2.0")
-    repository.write("fruitbowl==1.0\n")
+    repository.write_app("fruitbowl==1.0\n")
     first = repository.build()
     (repository.source / "app.py").write_text("print('changed')\n")
     second = repository.build()
     assert "is there already, made by an earlier build" in repository.log
-    repository.write("fruitbowl==2.0\n")
+    repository.write_app("fruitbowl==2.0\n")
     third = repository.build()
 
     assert first.python == second.python != third.python
@@ -53,12 +53,12 @@ def test_an_environment_is_deleted_a_month_after_its_last_build_is_gone(reposito
         repository.index.add_wheel("fruitbowl", version)
     environments = list[Path]()
     for version in ("1.0", "2.0"):
-        repository.write(f"fruitbowl=={version}\n")
+        repository.write_app(f"fruitbowl=={version}\n")
         environments.append(Path(str(repository.build().python)).parents[1])
     for environment in environments:
         os.utime(environment / ".bananastand", (1, 1))
     shutil.rmtree(repository.folder / "build1")
-    repository.write("fruitbowl==3.0\n")
+    repository.write_app("fruitbowl==3.0\n")
     repository.build()
 
     assert [environment.exists() for environment in environments] == [False, True]
@@ -66,7 +66,7 @@ def test_an_environment_is_deleted_a_month_after_its_last_build_is_gone(reposito
 
 def test_a_failed_environment_is_deleted_at_once(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\nno-such-fruit\n")
+    repository.write_app("fruitbowl\nno-such-fruit\n")
     with pytest.raises(BuildError, match="no-such-fruit"):
         repository.build()
 
@@ -77,7 +77,7 @@ def test_what_a_killed_build_left_is_deleted_by_the_next(repository: Repository)
     left = repository.folder / "cache" / "environments" / "0123456789abcdef01234567"
     (left / "lib").mkdir(parents=True)
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\n")
+    repository.write_app("fruitbowl\n")
     repository.build()
 
     assert not left.exists()
@@ -85,7 +85,7 @@ def test_what_a_killed_build_left_is_deleted_by_the_next(repository: Repository)
 
 def test_a_full_disk_is_named_with_what_it_holds(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\n")
+    repository.write_app("fruitbowl\n")
     layer = repository.folder / "cache" / "layers" / "x"
     layer.parent.mkdir(parents=True)
     layer.write_bytes(b"x" * 3 * 2**20)
@@ -101,11 +101,11 @@ def test_a_full_disk_is_named_with_what_it_holds(repository: Repository, monkeyp
 def test_pip_makes_the_environment_where_uv_is_absent(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bananastand.platform.building.environments.environments.find_uv", lambda: None)
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\n")
+    repository.write_app("fruitbowl\n")
     assert installed(repository.build()) == {"fruitbowl": "1.0"}
     assert "with pip" in repository.log
 
-    repository.write("fruitbowl==7.0\n")
+    repository.write_app("fruitbowl==7.0\n")
     with pytest.raises(BuildError, match=r"requirements.txt line 1 \(fruitbowl==7.0\): fruitbowl has no version 7.0"):
         repository.build()
 
@@ -123,7 +123,7 @@ def test_pip_makes_the_environment_where_uv_is_absent(repository: Repository, mo
 )
 def test_the_python_is_the_one_the_dockerfile_means(repository: Repository, base: str, line: str) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\n", base)
+    repository.write_app("fruitbowl\n", base)
     dockerfile = repository.source / "Dockerfile"
     dockerfile.write_text(dockerfile.read_text().replace("WORKDIR", f"{line}WORKDIR", 1))
     launch = repository.build()
@@ -135,7 +135,7 @@ def test_the_python_is_the_one_the_dockerfile_means(repository: Repository, base
 @pytest.mark.needs("python3.8", "python3.9")
 def test_bananastand_toml_overrides_the_base_image(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\n", "python:3.8")
+    repository.write_app("fruitbowl\n", "python:3.8")
     assert python_of(repository.build(python="3.9")) == "3.9"
     assert "Python 3.9" in repository.log
 
@@ -144,7 +144,7 @@ def test_bananastand_toml_overrides_the_base_image(repository: Repository) -> No
 def test_an_unknown_base_leaves_the_python_to_the_wheels_of_the_pins(repository: Repository) -> None:
     for tag in ("cp38-cp38", "cp39-cp39"):
         repository.index.add_wheel("fruitbowl", "1.0", tag=f"{tag}-manylinux_2_17_x86_64")
-    repository.write("fruitbowl==1.0\n", "someone/their-own:1")
+    repository.write_app("fruitbowl==1.0\n", "someone/their-own:1")
     launch = repository.build()
 
     assert python_of(launch) == "3.9"
@@ -154,7 +154,7 @@ def test_an_unknown_base_leaves_the_python_to_the_wheels_of_the_pins(repository:
 
 def test_an_unavailable_python_fails_with_the_ways_on(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0")
-    repository.write("fruitbowl\n")
+    repository.write_app("fruitbowl\n")
     with pytest.raises(BuildError) as error:
         repository.build(python="3.19")
 
@@ -164,7 +164,7 @@ def test_an_unavailable_python_fails_with_the_ways_on(repository: Repository) ->
 
 def test_without_the_images_python_the_nearest_that_the_pins_allow_is_taken(repository: Repository) -> None:
     repository.index.add_wheel("fruitbowl", "1.0", tag=HERE)
-    repository.write("fruitbowl==1.0\n", "python:3.19")
+    repository.write_app("fruitbowl==1.0\n", "python:3.19")
     launch = repository.build()
 
     assert python_of(launch) == f"3.{sys.version_info[1]}"
@@ -175,7 +175,7 @@ def test_without_the_images_python_the_nearest_that_the_pins_allow_is_taken(repo
 def test_a_wheel_that_is_missing_for_this_python_is_explained(repository: Repository) -> None:
     for tag in ("cp36-cp36m", "cp37-cp37m", "cp38-cp38"):
         repository.index.add_wheel("fruitbowl", "1.0", tag=f"{tag}-manylinux_2_17_x86_64")
-    repository.write("fruitbowl==1.0\n", "python:3.9")
+    repository.write_app("fruitbowl==1.0\n", "python:3.9")
     with pytest.raises(BuildError) as error:
         repository.build()
 
@@ -191,7 +191,7 @@ def test_a_source_that_cannot_be_built_gives_its_own_reason(repository: Reposito
     setup = "raise RuntimeError('the banana compiler is missing')\n"
     repository.index.add("fruitbowl-1.0.tar.gz", sdist("fruitbowl", "1.0", setup))
     repository.index.add_wheel("setuptools", "70.0")
-    repository.write("# the fruit\nfruitbowl==1.0  # sweet\n")
+    repository.write_app("# the fruit\nfruitbowl==1.0  # sweet\n")
     with pytest.raises(BuildError) as error:
         repository.build()
 
@@ -203,20 +203,20 @@ def test_requirements_that_contradict_each_other_name_both(repository: Repositor
     repository.index.add_wheel("fruitbowl", "1.0", requires=("peel<2",))
     repository.index.add_wheel("peel", "1.0")
     repository.index.add_wheel("peel", "2.0")
-    repository.write("fruitbowl==1.0\npeel==2.0\n")
+    repository.write_app("fruitbowl==1.0\npeel==2.0\n")
     with pytest.raises(BuildError, match=r"the requirements contradict each other: .*fruitbowl==1.0.*peel.*pins"):
         repository.build()
 
 
 def test_a_package_that_is_in_no_index_is_named_with_its_line(repository: Repository) -> None:
-    repository.write("\nno-such-fruit>=1\n")
+    repository.write_app("\nno-such-fruit>=1\n")
     message = r"requirements.txt line 2 \(no-such-fruit>=1\): there is no package no-such-fruit in the index"
     with pytest.raises(BuildError, match=message):
         repository.build()
 
 
 def test_a_pip_line_of_the_dockerfile_is_named_by_its_line(repository: Repository) -> None:
-    repository.write("")
+    repository.write_app("")
     (repository.source / "Dockerfile").write_text("FROM python:3\nRUN pip install no-such-fruit\nCMD python3 app.py\n")
     with pytest.raises(BuildError, match=r"^Dockerfile line 2 \(no-such-fruit\): there is no package"):
         repository.build()
@@ -225,6 +225,6 @@ def test_a_pip_line_of_the_dockerfile_is_named_by_its_line(repository: Repositor
 def test_an_unreachable_index_is_reported_as_such(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    repository.write("fruitbowl\n")
+    repository.write_app("fruitbowl\n")
     with pytest.raises(BuildError, match=r"the package index cannot be reached: http://127.0.0.1:9/simple/fruitbowl/"):
         repository.build()

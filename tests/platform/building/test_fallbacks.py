@@ -18,7 +18,7 @@ def built(bench: Bench, lines: str) -> str:
     wheel(bench.wheels, "apple", "1.0")
     wheel(bench.wheels, "pear", "1.0")
     bench.write({"app.py": SEEN})
-    return bench.ran(bench.build(f"FROM python:3\n{bench.index}{lines}\nCOPY . .\nCMD python3 app.py\n"))
+    return bench.ran(bench.build(f"FROM python:3\n{bench.pip_line}{lines}\nCOPY . .\nCMD python3 app.py\n"))
 
 
 @pytest.mark.parametrize(

@@ -88,37 +88,34 @@ def never_close(data: str, source: str) -> None:
 
 @real
 @pytest.mark.needs("podman", "catatonit", "iptables")
-def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_path: Path) -> None:
-    async def scene() -> None:
-        stand = stand_at(tmp_path, tmp_path, memory_mb=300)
-        try:
-            await stand.start()
-            await live(stand, source)
-            project = stand.projects.change(stand.projects.named("app"), {"max_replicas": 2, "idle_timeout": 1})
-            mark = f"label=bananastand={stand.store.id}"
+async def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_path: Path) -> None:
+    stand = stand_at(tmp_path, tmp_path, memory_mb=300)
+    try:
+        await stand.start()
+        await live(stand, source)
+        project = stand.projects.change(stand.projects.named("app"), {"max_replicas": 2, "idle_timeout": 1})
+        mark = f"label=bananastand={stand.store.id}"
 
-            calls = [await stand.submit(project, "/", b'{"seconds": 0.5}') for _ in range(8)]
-            answers = [json.loads((await call.outcome(60)).body) for call in calls]  # type: ignore[union-attr]
-            assert [answer["version"] for answer in answers] == ["7"] * 8
-            running = podman("ps", "--quiet", "--filter", mark).split()
-            container = json.loads(podman("inspect", running[0]))[0]
-            assert container["HostConfig"]["Memory"] == 300 * 2**20
-            assert container["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
-            line = " ".join(psutil.Process(stand.pool.of_project(project.id)[0].pid or 0).cmdline())
-            assert "hush-hush" not in line
-            assert "a line of the app, ***" in [row["line"] for row in stand.log_of(project).lines()]
+        calls = [await stand.submit(project, "/", b'{"seconds": 0.5}') for _ in range(8)]
+        answers = [json.loads((await call.outcome(60)).body) for call in calls]  # type: ignore[union-attr]
+        assert [answer["version"] for answer in answers] == ["7"] * 8
+        running = podman("ps", "--quiet", "--filter", mark).split()
+        container = json.loads(podman("inspect", running[0]))[0]
+        assert container["HostConfig"]["Memory"] == 300 * 2**20
+        assert container["HostConfig"]["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
+        line = " ".join(psutil.Process(stand.pool.of_project(project.id)[0].pid or 0).cmdline())
+        assert "hush-hush" not in line
+        assert "a line of the app, ***" in [row["line"] for row in stand.log_of(project).lines()]
 
-            await until(lambda: not stand.pool.of_project(project.id), 60)
-            assert podman("ps", "--all", "--quiet", "--filter", mark) == ""
-        finally:
-            await stand.close(5.0)
-
-    asyncio.run(scene())
+        await until(lambda: not stand.pool.of_project(project.id), 60)
+        assert podman("ps", "--all", "--quiet", "--filter", mark) == ""
+    finally:
+        await stand.close(5.0)
 
 
 @real
 @pytest.mark.needs("podman", "catatonit", "iptables")
-def test_containers_that_a_killed_supervisor_left_are_removed(source: Path, tmp_path: Path) -> None:
+async def test_containers_that_a_killed_supervisor_left_are_removed(source: Path, tmp_path: Path) -> None:
     code = "import sys, test_platform_podman; test_platform_podman.never_close(*sys.argv[1:])"
     paths = PATHS
     command = [sys.executable, "-c", code, str(tmp_path), str(source)]
@@ -128,12 +125,9 @@ def test_containers_that_a_killed_supervisor_left_are_removed(source: Path, tmp_
         assert podman("ps", "--quiet", "--filter", mark)
         first.send_signal(signal.SIGKILL)
 
-    async def next_one() -> None:
-        stand = stand_at(tmp_path, tmp_path)
-        await stand.start()
-        await stand.close(5.0)
-
-    asyncio.run(next_one())
+    stand = stand_at(tmp_path, tmp_path)
+    await stand.start()
+    await stand.close(5.0)
     ends = time.monotonic() + 10
     while podman("ps", "--all", "--quiet", "--filter", mark) and time.monotonic() < ends:
         time.sleep(0.2)

@@ -16,8 +16,8 @@ def built(bench: Bench, first: str, second: str, command: str = '["python", "app
     wheel(bench.wheels, "apple", "1.0")
     bench.write(APP)
     launch = bench.build(
-        f"FROM python:3 AS build\n{bench.index}COPY requirements.txt .\n{first}\n"
-        f"FROM python:3-slim\n{bench.index}{second}\nWORKDIR /app\nCOPY app.py .\nCMD {command}\n"
+        f"FROM python:3 AS build\n{bench.pip_line}COPY requirements.txt .\n{first}\n"
+        f"FROM python:3-slim\n{bench.pip_line}{second}\nWORKDIR /app\nCOPY app.py .\nCMD {command}\n"
     )
     return bench.ran(launch)
 
@@ -56,7 +56,7 @@ def test_files_beside_the_packages_are_copied_too(bench: Bench) -> None:
     wheel(bench.wheels, "apple", "1.0")
     bench.write({**APP, "app.py": "import apple; print(apple.version, open('model.bin').read())"})
     launch = bench.build(
-        f"FROM python:3 AS build\n{bench.index}WORKDIR /app\nRUN python3 -m venv .venv && pip install apple\n"
+        f"FROM python:3 AS build\n{bench.pip_line}WORKDIR /app\nRUN python3 -m venv .venv && pip install apple\n"
         "RUN echo weights > model.bin\nFROM python:3-slim\nWORKDIR /app\nCOPY --from=build /app /app\n"
         "COPY --from=build /app/.venv /app/.venv\nCOPY app.py .\nCMD python3 app.py\n"
     )

@@ -139,8 +139,8 @@ def test_the_authoritys_files_are_for_this_user_alone(up: Up) -> None:
     for name in ("ca.pem", "ca-key.pem", "bundle.pem"):
         assert stat.S_IMODE((up.data / "proxy" / name).stat().st_mode) == 0o600
     assert sorted(printed(up)) == [
-        "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE",
-        "http_proxy", "https_proxy",
+        "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "NO_PROXY",
+        "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy",
     ]  # fmt: skip
 
 

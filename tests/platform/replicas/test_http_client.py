@@ -44,24 +44,18 @@ async def body(client: HttpClient, method: str = "GET") -> bytes:
     return (await client.send(ReplicaRequest(method, "/", (), b""), 30.0)).body
 
 
-def test_a_connection_is_used_again() -> None:
-    async def scenario() -> None:
-        async with app(FINE) as (client, connections):
-            assert [await body(client) for _ in range(3)] == [b"fine"] * 3
-            assert len(connections) == 1
-
-    asyncio.run(scenario())
+async def test_a_connection_is_used_again() -> None:
+    async with app(FINE) as (client, connections):
+        assert [await body(client) for _ in range(3)] == [b"fine"] * 3
+        assert len(connections) == 1
 
 
 @pytest.mark.parametrize(
     ("method", "first"),
     [("GET", FINE + FORGED), ("HEAD", FORGED), ("GET", b"HTTP/1.1 204 No Content\r\n\r\n" + FORGED)],
 )
-def test_what_an_app_sends_beyond_its_answer_reaches_no_other_caller(method: str, first: bytes) -> None:
-    async def scenario() -> None:
-        async with app(first) as (client, connections):
-            await body(client, method)
-            assert [await body(client) for _ in range(3)] == [b"fine"] * 3
-            assert len(connections) == 2
-
-    asyncio.run(scenario())
+async def test_what_an_app_sends_beyond_its_answer_reaches_no_other_caller(method: str, first: bytes) -> None:
+    async with app(first) as (client, connections):
+        await body(client, method)
+        assert [await body(client) for _ in range(3)] == [b"fine"] * 3
+        assert len(connections) == 2

@@ -45,7 +45,7 @@ def test_without_a_network_a_potassium_app_answers_and_reaches_nobody(tmp_path: 
         platform(tmp_path / "data", "--network", "none") as running,
     ):
         port = listener.getsockname()[1]
-        assert "no network" in running.output
+        assert "no network" in running.log
         assert running.deploy("app", APP)["state"] == "live"
         reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 3)"
         assert "Error" in running.run("app", reach)

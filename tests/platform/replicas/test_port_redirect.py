@@ -76,37 +76,31 @@ async def pid_of(replica: Replica, path: str = "/") -> tuple[int, int | None]:
         pytest.param("server.js", NODE, ("node", "server.js"), marks=pytest.mark.needs("node")),
     ],
 )
-def test_two_replicas_of_one_fixed_port_answer_each_for_itself_on_loopback(
+async def test_two_replicas_of_one_fixed_port_answer_each_for_itself_on_loopback(
     tmp_path: Path, name: str, text: str, command: tuple[str, ...]
 ) -> None:
     (tmp_path / name).write_text(text)
     (tmp_path / "server.txt").write_text(SERVER)
     launch = Launch("process", command, str(tmp_path), python=sys.executable, port=8000)
 
-    async def scenario() -> None:
-        async with replica_of(launch) as one, replica_of(launch) as two:
-            first, second = await pid_of(one), await pid_of(two)
-            assert first[0] != second[0]
-            for replica in (one, two):
-                assert replica.pid is not None
-                assert replica.address is not None
-                assert replica.address[1] != 8000
-                assert listeners_beyond_loopback(replica.pid) == []
-
-    asyncio.run(scenario())
+    async with replica_of(launch) as one, replica_of(launch) as two:
+        first, second = await pid_of(one), await pid_of(two)
+        assert first[0] != second[0]
+        for replica in (one, two):
+            assert replica.pid is not None
+            assert replica.address is not None
+            assert replica.address[1] != 8000
+            assert listeners_beyond_loopback(replica.pid) == []
 
 
-def test_a_program_that_calls_its_own_port_reaches_itself(tmp_path: Path) -> None:
+async def test_a_program_that_calls_its_own_port_reaches_itself(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text(SERVER)
     launch = Launch("process", ("python3", "server.py"), str(tmp_path), python=sys.executable)
 
-    async def scenario() -> None:
-        async with replica_of(launch) as one, replica_of(launch) as two:
-            for replica in (one, two):
-                pid, own = await pid_of(replica, "/own")
-                assert own == pid
-
-    asyncio.run(scenario())
+    async with replica_of(launch) as one, replica_of(launch) as two:
+        for replica in (one, two):
+            pid, own = await pid_of(replica, "/own")
+            assert own == pid
 
 
 def test_another_process_on_port_8000_is_not_taken_for_the_app(tmp_path: Path) -> None:

@@ -149,12 +149,12 @@ def test_an_archive_cannot_write_through_a_link_that_it_brings(tmp_path: Path) -
 
 def test_the_first_key_is_printed_on_a_terminal_alone(tmp_path: Path) -> None:
     with platform(tmp_path / "one") as piped:
-        assert piped.key not in piped.output
-        assert piped.key.replace("-", "") not in piped.output
-        assert str(tmp_path / "one" / "client.toml") in piped.output
+        assert piped.key not in piped.log
+        assert piped.key.replace("-", "") not in piped.log
+        assert str(tmp_path / "one" / "client.toml") in piped.log
     on_terminal = RealPlatform(tmp_path / "two", terminal=True)
     on_terminal.stop()
-    assert on_terminal.key in on_terminal.output
+    assert on_terminal.key in on_terminal.log
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -88,16 +87,13 @@ def test_writes_files_is_true_after_a_replica_has_written(code: str, wrote: bool
     assert writes_files(str(root)) == wrote
 
 
-def test_a_replica_that_shares_its_files_says_so_in_its_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_replica_that_shares_its_files_says_so_in_its_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bananastand.platform.replicas.starter.overlay_problem", lambda: "no overlayfs")
     launch = Launch("process", (sys.executable, "-m", "http.server", "8000"), str(root / "app"), root=str(root))
     lines = list[str]()
 
-    async def scenario() -> None:
-        async with replica_of(launch, lines):
-            pass
-
-    asyncio.run(scenario())
+    async with replica_of(launch, lines):
+        pass
 
     assert (
         "has no writable layer of its own: overlayfs does not work here (no overlayfs); replicas share their files"

@@ -14,95 +14,70 @@ import pytest
 
 from bananastand.platform.environment import inherited
 from bananastand.platform.launch import Launch
+from bananastand.platform.platform import Platform
 from bananastand.platform.replicas.orphans import end_orphans
 from bananastand.platform.replicas.start_command import PLATFORM_VARIABLE, make_start_command, worker_arguments
-from stands import APP, called, deployed, running, until
+from stands import APP, called, deployed, outcome_of, running, until
 
 
-def test_replicas_go_up_with_the_queue_and_down_to_zero(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, max_replicas=3, idle_timeout=1)
-            calls = [called(stand, project, "/sleep", {"seconds": 0.4}) for _ in range(9)]
-            seen = {answer["pid"] for answer in await asyncio.gather(*calls)}
-            assert len(seen) == 3
-            await until(lambda: not stand.pool.replicas, 5)
-
-    asyncio.run(scenario())
+async def test_replicas_go_up_with_the_queue_and_down_to_zero(stand: Platform) -> None:
+    project = await deployed(stand, max_replicas=3, idle_timeout=1)
+    calls = [called(stand, project, "/sleep", {"seconds": 0.4}) for _ in range(9)]
+    seen = {answer["pid"] for answer in await asyncio.gather(*calls)}
+    assert len(seen) == 3
+    await until(lambda: not stand.pool.replicas, 5)
 
 
-def test_an_idle_platform_does_no_work(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, idle_timeout=600)
-            await called(stand, project)
-            await asyncio.sleep(0.1)
-            before, spent = stand.scaling.runs, time.process_time()
-            await asyncio.sleep(1.0)
-            assert stand.scaling.runs == before
-            assert time.process_time() - spent < 0.05
-
-    asyncio.run(scenario())
+async def test_an_idle_platform_does_no_work(stand: Platform) -> None:
+    project = await deployed(stand, idle_timeout=600)
+    await called(stand, project)
+    await asyncio.sleep(0.1)
+    before, spent = stand.scaling.runs, time.process_time()
+    await asyncio.sleep(1.0)
+    assert stand.scaling.runs == before
+    assert time.process_time() - spent < 0.05
 
 
-def test_a_replica_over_its_memory_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_replica_over_its_memory_limit_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bananastand.platform.replicas.replica.MEMORY_LOOK", 0.05)
-
-    async def scenario() -> None:
-        async with running(tmp_path, memory_mb=80, attempts=1) as stand:
-            project = await deployed(stand)
-            outcome = await (await stand.submit(project, "/large", b'{"bytes": 90000000}')).outcome(20)
-            assert outcome is not None
-            assert outcome.error is not None
-            assert "MiB of memory, 80 are allowed" in outcome.error
-
-    asyncio.run(scenario())
+    async with running(tmp_path, memory_mb=80, attempts=1) as stand:
+        project = await deployed(stand)
+        outcome = await outcome_of(await stand.submit(project, "/large", b'{"bytes": 90000000}'))
+        assert outcome.error is not None
+        assert "MiB of memory, 80 are allowed" in outcome.error
 
 
-def test_each_replica_has_a_gpu_and_projects_take_turns_where_there_is_one(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path, gpus=("3",)) as stand:
-            first = await deployed(stand, "first", idle_timeout=600)
-            assert (await called(stand, first, "/environment"))["CUDA_VISIBLE_DEVICES"] == "3"
-            second = await deployed(stand, "second", idle_timeout=600)
-            assert (await called(stand, second, "/environment"))["CUDA_VISIBLE_DEVICES"] == "3"
-            for project in (first, second, first):
-                await called(stand, project)
-            await until(lambda: len(stand.pool.replicas) == 1)
-
-    asyncio.run(scenario())
+async def test_each_replica_has_a_gpu_and_projects_take_turns_where_there_is_one(tmp_path: Path) -> None:
+    async with running(tmp_path, gpus=("3",)) as stand:
+        first = await deployed(stand, "first", idle_timeout=600)
+        assert (await called(stand, first, "/environment"))["CUDA_VISIBLE_DEVICES"] == "3"
+        second = await deployed(stand, "second", idle_timeout=600)
+        assert (await called(stand, second, "/environment"))["CUDA_VISIBLE_DEVICES"] == "3"
+        for project in (first, second, first):
+            await called(stand, project)
+        await until(lambda: len(stand.pool.replicas) == 1)
 
 
-def test_the_minimum_of_replicas_is_ready_and_replaced_when_killed(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, min_replicas=1, idle_timeout=0)
-            (replica,) = stand.pool.of_project(project.id)
-            assert replica.pid is not None
-            os.killpg(replica.pid, signal.SIGKILL)
-            await until(
-                lambda: (
-                    [e.id for e in stand.pool.of_project(project.id) if e.state == "ready"] not in ([], [replica.id])
-                )
-            )
-
-    asyncio.run(scenario())
+async def test_the_minimum_of_replicas_is_ready_and_replaced_when_killed(stand: Platform) -> None:
+    project = await deployed(stand, min_replicas=1, idle_timeout=0)
+    (replica,) = stand.pool.of_project(project.id)
+    assert replica.pid is not None
+    os.killpg(replica.pid, signal.SIGKILL)
+    await until(
+        lambda: [e.id for e in stand.pool.of_project(project.id) if e.state == "ready"] not in ([], [replica.id])
+    )
 
 
-def test_a_replica_stopped_before_its_first_step_ends(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, idle_timeout=600)
-            (old,) = stand.pool.of_project(project.id)
-            new = stand.pool.start(project, old.deployment)
-            assert new is not None
-            new.stop("not wanted any more", 0.0)  # its task has not run a step
+async def test_a_replica_stopped_before_its_first_step_ends(stand: Platform) -> None:
+    project = await deployed(stand, idle_timeout=600)
+    (old,) = stand.pool.of_project(project.id)
+    new = stand.pool.start(project, old.deployment)
+    assert new is not None
+    new.stop("not wanted any more", 0.0)  # its task has not run a step
 
-            await until(lambda: new.state == "ended")
-            await stand.remove(project)
-            assert stand.pool.replicas == {}
-
-    asyncio.run(scenario())
+    await until(lambda: new.state == "ended")
+    await stand.remove(project)
+    assert stand.pool.replicas == {}
 
 
 def test_what_a_killed_supervisor_left_is_ended_and_nothing_else() -> None:
@@ -131,37 +106,28 @@ def test_a_replica_sees_nothing_that_could_be_a_secret_of_ours() -> None:
     assert inherited({"PIP_INDEX_URL": "https://pypi.example.com"}, "PIP_") != {}
 
 
-def test_an_app_declares_its_concurrency(tmp_path: Path) -> None:
+async def test_an_app_declares_its_concurrency(stand: Platform) -> None:
     """All three at once in one replica, which takes them; the project says nothing of it."""
-
-    async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, max_replicas=2, environment={"SLOTS": "3", "TAKES": "3"})
-            assert stand.builds.concurrency_of(project) == 3
-            answers = await asyncio.gather(*(called(stand, project, "/sleep", {"seconds": 0.3}) for _ in range(3)))
-            assert len({answer["pid"] for answer in answers}) == 1
-            assert not stand.at_limit(project)
-            project = stand.projects.change(project, {"concurrency": 1})
-            calls = [asyncio.create_task(called(stand, project, "/sleep", {"seconds": 0.5})) for _ in range(2)]
-            await until(lambda: stand.at_limit(project))
-            await asyncio.gather(*calls)
-
-    asyncio.run(scenario())
+    project = await deployed(stand, max_replicas=2, environment={"SLOTS": "3", "TAKES": "3"})
+    assert stand.builds.concurrency_of(project) == 3
+    answers = await asyncio.gather(*(called(stand, project, "/sleep", {"seconds": 0.3}) for _ in range(3)))
+    assert len({answer["pid"] for answer in answers}) == 1
+    assert not stand.at_limit(project)
+    project = stand.projects.change(project, {"concurrency": 1})
+    calls = [asyncio.create_task(called(stand, project, "/sleep", {"seconds": 0.5})) for _ in range(2)]
+    await until(lambda: stand.at_limit(project))
+    await asyncio.gather(*calls)
 
 
-def test_a_background_task_beside_other_calls_keeps_its_replica(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as stand:
-            project = await deployed(stand, idle_timeout=0, max_replicas=1, environment={"SLOTS": "3", "TAKES": "3"})
-            await called(stand, project, "/background", {"for": 1.0})
-            (replica,), began = stand.pool.of_project(project.id), time.monotonic()
-            while time.monotonic() < began + 0.7:
-                await called(stand, project, "/sleep", {"seconds": 0.02})
-                assert replica.state == "ready"
-            await until(lambda: replica.state == "ended")
-            assert time.monotonic() - began > 0.9
-
-    asyncio.run(scenario())
+async def test_a_background_task_beside_other_calls_keeps_its_replica(stand: Platform) -> None:
+    project = await deployed(stand, idle_timeout=0, max_replicas=1, environment={"SLOTS": "3", "TAKES": "3"})
+    await called(stand, project, "/background", {"for": 1.0})
+    (replica,), began = stand.pool.of_project(project.id), time.monotonic()
+    while time.monotonic() < began + 0.7:
+        await called(stand, project, "/sleep", {"seconds": 0.02})
+        assert replica.state == "ready"
+    await until(lambda: replica.state == "ended")
+    assert time.monotonic() - began > 0.9
 
 
 def test_a_python_file_runs_in_the_worker_or_by_its_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +165,7 @@ def test_python_files_and_modules_run_in_the_worker_and_other_programs_as_they_a
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])
-def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
+async def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     """The engine is a script that runs the small app, as the container would."""
@@ -213,18 +179,15 @@ def test_a_container_is_run_by_its_engine_and_its_secrets_are_no_arguments(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     launch = Launch("container", ("python3", "app.py"), "/", {"VERSION": "7"}, image="an/image:1", engine=engine)
 
-    async def scenario() -> None:
-        async with running(tmp_path / "data", memory_mb=512) as stand:
+    async with running(tmp_path / "data", memory_mb=512) as stand:
 
-            async def build(order: object) -> Launch:
-                return launch
+        async def build(order: object) -> Launch:
+            return launch
 
-            stand.deployer._builder = build  # type: ignore[assignment]
-            project = await deployed(stand, secrets={"TOKEN": "hush-hush"})
-            assert (await called(stand, project))["version"] == "7"
-            await stand.remove(project)
-
-    asyncio.run(scenario())
+        stand.deployer._builder = build  # type: ignore[assignment]
+        project = await deployed(stand, secrets={"TOKEN": "hush-hush"})
+        assert (await called(stand, project))["version"] == "7"
+        await stand.remove(project)
     arguments = log.read_text()
     assert "an/image:1" in arguments
     assert ("--env TOKEN" in arguments) == (engine != "buildah"), "buildah's container reads values from its input"

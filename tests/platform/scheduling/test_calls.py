@@ -10,29 +10,20 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.errors import Conflict, StoreFull
-from stands import called, deployed, running, until
+from bananastand.platform.platform import Platform
+from stands import called, deployed, outcome_of, running, until
 
 
-def test_a_call_starts_a_replica_and_gets_its_answer(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform)
-            assert (await called(platform, project, value={"prompt": "x"}))["got"] == {"prompt": "x"}
-
-    asyncio.run(scenario())
+async def test_a_call_starts_a_replica_and_gets_its_answer(stand: Platform) -> None:
+    project = await deployed(stand)
+    assert (await called(stand, project, value={"prompt": "x"}))["got"] == {"prompt": "x"}
 
 
-def test_an_error_of_the_app_is_the_calls_end_and_is_not_tried_again(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
-            pending = await platform.submit(project, "/fails", b"{}")
-            outcome = await pending.outcome(20)
-            assert outcome is not None
-            assert (outcome.status, outcome.error) == (500, "the app answered 500: the handler failed")
-            assert len((tmp_path / "executed").read_text().splitlines()) == 1
-
-    asyncio.run(scenario())
+async def test_an_error_of_the_app_is_the_calls_end_and_is_not_tried_again(stand: Platform, tmp_path: Path) -> None:
+    project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+    outcome = await outcome_of(await stand.submit(project, "/fails", b"{}"))
+    assert (outcome.status, outcome.error) == (500, "the app answered 500: the handler failed")
+    assert len((tmp_path / "executed").read_text().splitlines()) == 1
 
 
 def test_the_same_request_id_runs_once_also_after_a_restart(tmp_path: Path) -> None:
@@ -49,36 +40,27 @@ def test_the_same_request_id_runs_once_also_after_a_restart(tmp_path: Path) -> N
     assert len(executed.read_text().splitlines()) == 1
 
 
-def test_two_callers_with_one_request_id_share_the_call(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
-            both = [called(platform, project, "/sleep", {"seconds": 0.2}, request_id="one") for _ in range(2)]
-            first, second = await asyncio.gather(*both)
-            other = await called(platform, project, "/sleep", {"seconds": 0.1}, request_id="one")
-            assert first == second
-            assert other["got"] == {"seconds": 0.1}, "another body is another call"
-            assert len((tmp_path / "executed").read_text().splitlines()) == 2
-
-    asyncio.run(scenario())
+async def test_two_callers_with_one_request_id_share_the_call(stand: Platform, tmp_path: Path) -> None:
+    project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+    both = [called(stand, project, "/sleep", {"seconds": 0.2}, request_id="one") for _ in range(2)]
+    first, second = await asyncio.gather(*both)
+    other = await called(stand, project, "/sleep", {"seconds": 0.1}, request_id="one")
+    assert first == second
+    assert other["got"] == {"seconds": 0.1}, "another body is another call"
+    assert len((tmp_path / "executed").read_text().splitlines()) == 2
 
 
-def test_a_replica_that_dies_gives_its_call_back_until_the_attempts_are_used_up(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path, attempts=3) as platform:
-            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
-            pending = await platform.submit(project, "/crash", b"{}")
-            outcome = await pending.outcome(30)
-            assert outcome is not None
-            assert outcome.status == 500
-            assert outcome.error == (
-                "the call was given up after 3 attempts: the replica ended with status 7; "
-                "its last lines: a line of the app, no token | about to crash"
-            )
-            assert len((tmp_path / "executed").read_text().splitlines()) == 3
-            assert (await called(platform, project))["got"] == {}, "the next call finds a new replica"
-
-    asyncio.run(scenario())
+async def test_a_replica_that_dies_gives_its_call_back_until_the_attempts_are_used_up(tmp_path: Path) -> None:
+    async with running(tmp_path, attempts=3) as platform:
+        project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
+        outcome = await outcome_of(await platform.submit(project, "/crash", b"{}"))
+        assert outcome.status == 500
+        assert outcome.error == (
+            "the call was given up after 3 attempts: the replica ended with status 7; "
+            "its last lines: a line of the app, no token | about to crash"
+        )
+        assert len((tmp_path / "executed").read_text().splitlines()) == 3
+        assert (await called(platform, project))["got"] == {}, "the next call finds a new replica"
 
 
 def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
@@ -99,95 +81,70 @@ def test_calls_that_wait_outlive_their_supervisor(tmp_path: Path) -> None:
     assert [json.loads(outcome.body)["got"] for outcome in outcomes] == [{"seconds": 0.3}] * 3  # type: ignore[attr-defined]
 
 
-def test_a_call_that_is_called_off_ends_whether_it_waits_or_runs(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, max_replicas=1)
-            runs, waits = [await platform.submit(project, "/sleep", b'{"seconds": 5}') for _ in range(2)]
-            await until(lambda: platform.dispatcher.queue(project.id).running)
-            began = time.monotonic()
-            assert await platform.dispatcher.cancel(waits.call.id)
-            assert await platform.dispatcher.cancel(runs.call.run_id)
-            for pending in (runs, waits):
-                outcome = await pending.outcome(5)
-                assert outcome is not None
-                assert outcome.error == "the run was cancelled"
-            assert time.monotonic() - began < 2
-            assert not await platform.dispatcher.cancel(runs.call.id)
-            assert not await platform.dispatcher.cancel("call_of_nobody")
-
-    asyncio.run(scenario())
+async def test_a_call_that_is_called_off_ends_whether_it_waits_or_runs(stand: Platform) -> None:
+    project = await deployed(stand, max_replicas=1)
+    runs, waits = [await stand.submit(project, "/sleep", b'{"seconds": 5}') for _ in range(2)]
+    await until(lambda: stand.dispatcher.queue(project.id).running)
+    began = time.monotonic()
+    assert await stand.dispatcher.cancel(waits.call.id)
+    assert await stand.dispatcher.cancel(runs.call.run_id)
+    for pending in (runs, waits):
+        outcome = await outcome_of(pending)
+        assert outcome.error == "the run was cancelled"
+    assert time.monotonic() - began < 2
+    assert not await stand.dispatcher.cancel(runs.call.id)
+    assert not await stand.dispatcher.cancel("call_of_nobody")
 
 
-def test_a_call_that_takes_too_long_is_a_504_and_its_replica_is_kept_once_it_is_free(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, inference_timeout=1, max_replicas=1)
-            first = await called(platform, project)
-            outcome = await (await platform.submit(project, "/sleep", b'{"seconds": 1.5}')).outcome(10)
-            assert outcome is not None
-            assert outcome.status == 504
-            assert outcome.error is not None
-            assert outcome.error.startswith("the app did not answer in 1 s")
-            assert (await called(platform, project))["pid"] == first["pid"]
-
-    asyncio.run(scenario())
+async def test_a_call_that_takes_too_long_is_a_504_and_its_replica_is_kept_once_it_is_free(stand: Platform) -> None:
+    project = await deployed(stand, inference_timeout=1, max_replicas=1)
+    first = await called(stand, project)
+    outcome = await outcome_of(await stand.submit(project, "/sleep", b'{"seconds": 1.5}'))
+    assert outcome.status == 504
+    assert outcome.error is not None
+    assert outcome.error.startswith("the app did not answer in 1 s")
+    assert (await called(stand, project))["pid"] == first["pid"]
 
 
-def test_a_replica_whose_handler_does_not_end_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_replica_whose_handler_does_not_end_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("bananastand.platform.scheduling.attempts.LATE_SECONDS", 0.3)
-
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, inference_timeout=1, max_replicas=1)
-            first = await called(platform, project)
-            late = await platform.submit(project, "/sleep", b'{"seconds": 60}')
-            await late.outcome(10)
-            assert (await called(platform, project))["pid"] != first["pid"]
-
-    asyncio.run(scenario())
+    async with running(tmp_path) as platform:
+        project = await deployed(platform, inference_timeout=1, max_replicas=1)
+        first = await called(platform, project)
+        late = await platform.submit(project, "/sleep", b'{"seconds": 60}')
+        await late.outcome(10)
+        assert (await called(platform, project))["pid"] != first["pid"]
 
 
 @pytest.mark.parametrize(
     ("status", "header"),
     [(423, "retry-after"), (423, None), (429, "retry-after"), (503, "retry-after"), (503, None)],
 )
-def test_an_apps_own_busy_answer_is_the_calls_end_and_its_handler_runs_once(
-    tmp_path: Path, status: int, header: str | None
+async def test_an_apps_own_busy_answer_is_the_calls_end_and_its_handler_runs_once(
+    stand: Platform, tmp_path: Path, status: int, header: str | None
 ) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, environment={"EXECUTED": str(tmp_path / "executed")})
-            answer = {"status": status, "headers": [[header, "handler"]] if header else []}
-            pending = await platform.submit(project, "/answers", json.dumps(answer).encode())
-            outcome = await pending.outcome(20)
-            assert outcome is not None
-            assert (outcome.status, outcome.from_app) == (status, True)
-            assert len((tmp_path / "executed").read_text().splitlines()) == 1
-
-    asyncio.run(scenario())
+    project = await deployed(stand, environment={"EXECUTED": str(tmp_path / "executed")})
+    answer = {"status": status, "headers": [[header, "handler"]] if header else []}
+    outcome = await outcome_of(await stand.submit(project, "/answers", json.dumps(answer).encode()))
+    assert (outcome.status, outcome.from_app) == (status, True)
+    assert len((tmp_path / "executed").read_text().splitlines()) == 1
 
 
-def test_large_bodies_and_answers_lie_in_files_and_go_with_their_call(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform)
-            pending = await platform.submit(
-                project, "/large", json.dumps({"bytes": 300_000, "pad": "y" * 100_000}).encode()
-            )
-            outcome = await pending.outcome(20)
-            assert outcome is not None
-            assert len(json.loads(outcome.body)["large"]) == 300_000
-            assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{pending.call.id}.answer"]
-            again = await platform.dispatcher.find(pending.call.id)
-            assert again is not None
-            assert again is not pending
-            assert await again.outcome() == outcome
-            assert await platform.calls.forget_before(time.time()) == 1
-            assert list((tmp_path / "bodies").iterdir()) == []
-            assert await platform.dispatcher.find(pending.call.id) is None
-
-    asyncio.run(scenario())
+async def test_large_bodies_and_answers_lie_in_files_and_go_with_their_call(stand: Platform, tmp_path: Path) -> None:
+    project = await deployed(stand)
+    pending = await stand.submit(project, "/large", json.dumps({"bytes": 300_000, "pad": "y" * 100_000}).encode())
+    outcome = await outcome_of(pending)
+    assert len(json.loads(outcome.body)["large"]) == 300_000
+    assert [path.name for path in (tmp_path / "bodies").iterdir()] == [f"{pending.call.id}.answer"]
+    again = await stand.dispatcher.find(pending.call.id)
+    assert again is not None
+    assert again is not pending
+    assert await again.outcome() == outcome
+    assert await stand.calls.forget_before(time.time()) == 1
+    assert list((tmp_path / "bodies").iterdir()) == []
+    assert await stand.dispatcher.find(pending.call.id) is None
 
 
 def test_a_file_without_its_row_is_removed_at_the_next_start(tmp_path: Path) -> None:
@@ -206,73 +163,55 @@ def test_a_file_without_its_row_is_removed_at_the_next_start(tmp_path: Path) -> 
     assert after == [name for name in before if name != "call_of_nobody.body"]
 
 
-def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform)
-            pending = await platform.submit(project, "/events", b'{"events": 3}')
-            assert await pending.wait_for_stream()
-            pieces = [piece async for piece in pending.chunks()]
-            outcome = await pending.outcome(5)
-            assert outcome is not None
-            assert len(pieces) > 1
-            assert b"".join(pieces) == outcome.body == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
-
-    asyncio.run(scenario())
+async def test_events_reach_the_caller_as_they_come_and_are_recorded_whole(stand: Platform) -> None:
+    project = await deployed(stand)
+    pending = await stand.submit(project, "/events", b'{"events": 3}')
+    assert await pending.wait_for_stream()
+    pieces = [piece async for piece in pending.chunks()]
+    outcome = await outcome_of(pending)
+    assert len(pieces) > 1
+    assert b"".join(pieces) == outcome.body == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
 
 
-def test_a_background_task_keeps_its_replica_until_it_is_over(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, idle_timeout=0, max_replicas=1)
-            began = time.monotonic()
-            assert await called(platform, project, "/background", {"for": 0.5}) == {"started": True}
-            await called(platform, project)
-            assert time.monotonic() - began >= 0.5
-
-    asyncio.run(scenario())
+async def test_a_background_task_keeps_its_replica_until_it_is_over(stand: Platform) -> None:
+    project = await deployed(stand, idle_timeout=0, max_replicas=1)
+    began = time.monotonic()
+    assert await called(stand, project, "/background", {"for": 0.5}) == {"started": True}
+    await called(stand, project)
+    assert time.monotonic() - began >= 0.5
 
 
-def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_can_be_stored(
+async def test_on_a_full_disk_nothing_is_acknowledged_and_what_runs_is_told_when_it_can_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bananastand.platform.scheduling.recorder.WAIT_SECONDS", 0.3)
     monkeypatch.setattr("bananastand.platform.scheduling.recorder.RETRY_SECONDS", 0.05)
 
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform)
-            pending = await platform.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
-            await until(lambda: platform.dispatcher.queue(project.id).running)
-            pages = await platform.store.write(
-                lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            )
-            await platform.store.write(
-                lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-            )
-            with pytest.raises(StoreFull, match="the disk is full"):
-                await platform.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
-            assert await pending.outcome(10) is None
-            assert pending.release_reason is not None
-            assert pending.release_reason.startswith(
-                f"the end of the call {pending.call.id} cannot be stored yet, ask for it"
-            )
-            assert "the disk is full" in pending.release_reason
-            await platform.store.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1000000"))
-            await until(lambda: pending.done.done())
-            outcome = await pending.outcome(10)
-            assert outcome is not None
-            assert (outcome.error, len(outcome.body) > 60_000) == (None, True)
-            await called(platform, project)
-
-    asyncio.run(scenario())
+    async with running(tmp_path) as platform:
+        project = await deployed(platform)
+        pending = await platform.submit(project, "/large", b'{"bytes": 60000, "seconds": 0.3}')
+        await until(lambda: platform.dispatcher.queue(project.id).running)
+        pages = await platform.store.write(
+            lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        )
+        await platform.store.write(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
+        with pytest.raises(StoreFull, match="the disk is full"):
+            await platform.submit(project, "/", json.dumps({"x": "y" * 60_000}).encode())
+        assert await pending.outcome(10) is None
+        assert pending.release_reason is not None
+        assert pending.release_reason.startswith(
+            f"the end of the call {pending.call.id} cannot be stored yet, ask for it"
+        )
+        assert "the disk is full" in pending.release_reason
+        await platform.store.write(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1000000"))
+        await until(lambda: pending.done.done())
+        outcome = await outcome_of(pending)
+        assert (outcome.error, len(outcome.body) > 60_000) == (None, True)
+        await called(platform, project)
 
 
-def test_a_data_directory_has_one_supervisor(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path):
-            with pytest.raises(Conflict, match="another stand is running"):
-                async with running(tmp_path):
-                    pass
-
-    asyncio.run(scenario())
+async def test_a_data_directory_has_one_supervisor(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        with pytest.raises(Conflict, match="another stand is running"):
+            async with running(tmp_path):
+                pass

@@ -128,48 +128,42 @@ def test_a_full_queue_is_said_in_each_apis_own_words(full: Up) -> None:
     assert gateway.json()["message"].startswith("3 calls wait")
 
 
-def test_the_size_of_a_queues_bodies_is_limited_too(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path, queue_bytes=100_000) as platform:
-            project = platform.projects.create("app")
-            platform.deploy("app", "hangs")
-            first = await platform.submit(project, "/", b"x" * 70_000)
-            with pytest.raises(TooBusy, match="hold 70000 bytes"):
-                await platform.submit(project, "/", b"x" * 70_000)
-            await platform.submit(project, "/", b"x" * 20_000)
-            await platform.dispatcher.cancel(first.call.id)
-            await until(lambda: platform.dispatcher.queue(project.id).size == 20_000)
+async def test_the_size_of_a_queues_bodies_is_limited_too(tmp_path: Path) -> None:
+    async with running(tmp_path, queue_bytes=100_000) as platform:
+        project = platform.projects.create("app")
+        platform.deploy("app", "hangs")
+        first = await platform.submit(project, "/", b"x" * 70_000)
+        with pytest.raises(TooBusy, match="hold 70000 bytes"):
             await platform.submit(project, "/", b"x" * 70_000)
-        async with running(tmp_path, queue_bytes=100_000) as platform:
-            project = platform.projects.named("app")
-            assert platform.dispatcher.queue(project.id).size == 70_000, "what lies in files counts after a restart"
+        await platform.submit(project, "/", b"x" * 20_000)
+        await platform.dispatcher.cancel(first.call.id)
+        await until(lambda: platform.dispatcher.queue(project.id).size == 20_000)
+        await platform.submit(project, "/", b"x" * 70_000)
+    async with running(tmp_path, queue_bytes=100_000) as platform:
+        project = platform.projects.named("app")
+        assert platform.dispatcher.queue(project.id).size == 70_000, "what lies in files counts after a restart"
 
-    asyncio.run(scenario())
 
-
-def test_bodies_that_are_being_received_are_limited_together(tmp_path: Path) -> None:
+async def test_bodies_that_are_being_received_are_limited_together(tmp_path: Path) -> None:
     async def stream(size: int, held: asyncio.Event) -> Any:
         yield b"x" * size
         await held.wait()
 
-    async def scenario() -> None:
-        receiver, held = BodyReceiver(Blobs(tmp_path), 1_000_000), asyncio.Event()
-        first = asyncio.create_task(receiver.receive(stream(700_000, held), 10**6))
-        await until(lambda: receiver.unfinished == 700_000)
-        with pytest.raises(TooBusy, match="too much is being uploaded"):
-            await receiver.receive(stream(700_000, held), 10**6)
-        with pytest.raises(TooLarge):
-            await receiver.receive(stream(1_000_001, held), 10**6)
-        held.set()
-        body = await first
-        assert isinstance(body, FileBody)
-        assert body.digest == hashlib.sha256(b"x" * 700_000).hexdigest()
-        assert (receiver.unfinished, len(list(tmp_path.iterdir()))) == (0, 1)
-        body.discard()
-        assert not list(tmp_path.iterdir())
-        assert await receiver.receive(stream(10, held), 10**6) == b"x" * 10
-
-    asyncio.run(scenario())
+    receiver, held = BodyReceiver(Blobs(tmp_path), 1_000_000), asyncio.Event()
+    first = asyncio.create_task(receiver.receive(stream(700_000, held), 10**6))
+    await until(lambda: receiver.unfinished == 700_000)
+    with pytest.raises(TooBusy, match="too much is being uploaded"):
+        await receiver.receive(stream(700_000, held), 10**6)
+    with pytest.raises(TooLarge):
+        await receiver.receive(stream(1_000_001, held), 10**6)
+    held.set()
+    body = await first
+    assert isinstance(body, FileBody)
+    assert body.digest == hashlib.sha256(b"x" * 700_000).hexdigest()
+    assert (receiver.unfinished, len(list(tmp_path.iterdir()))) == (0, 1)
+    body.discard()
+    assert not list(tmp_path.iterdir())
+    assert await receiver.receive(stream(10, held), 10**6) == b"x" * 10
 
 
 def test_a_request_id_with_another_body_is_a_conflict_in_the_platforms_own_api(up: Up) -> None:

@@ -6,15 +6,14 @@ project's setting says that it is Potassium's own.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
 from banana_dev import Client
 
-from stands import Up, called, deployed, running, until
+from bananastand.platform.platform import Platform
+from stands import Up, called, deployed, outcome_of, until
 
 NOT_RUN = "x-bananastand-not-run"
 
@@ -83,45 +82,29 @@ def test_an_sdk_that_comes_again_after_a_503_reaches_the_app_again(up: Up) -> No
     assert runs(up, "/warms") == 3
 
 
-def test_a_handlers_423_under_the_worker_is_its_answer(tmp_path: Path) -> None:
+async def test_a_handlers_423_under_the_worker_is_its_answer(stand: Platform) -> None:
     """Potassium 0.1 to 0.3 set x-endpoint-type on every answer of a handler, and the worker does too."""
-
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, source="potassium")
-            pending = await platform.submit(project, "/locked", b"{}")
-            outcome = await pending.outcome(20)
-            assert outcome is not None, "the call is retried for ever"
-            assert (outcome.status, outcome.body) == (423, b"")
-            assert await called(platform, project, "/locks") == 1
-
-    asyncio.run(scenario())
+    project = await deployed(stand, source="potassium")
+    pending = await stand.submit(project, "/locked", b"{}")
+    outcome = await pending.outcome(20)
+    assert outcome is not None, "the call is retried for ever"
+    assert (outcome.status, outcome.body) == (423, b"")
+    assert await called(stand, project, "/locks") == 1
 
 
-def test_potassiums_own_server_is_asked_again_when_it_says_that_no_handler_ran(tmp_path: Path) -> None:
+async def test_potassiums_own_server_is_asked_again_when_it_says_that_no_handler_ran(stand: Platform) -> None:
     """The project's setting says that it is Potassium's own; the app here answers as 0.1 to 0.3 do."""
-
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, source="refuses", host="potassium")
-            busy = b'{"status": 423, "headers": {"x-endpoint-type": "handler"}, "times": 2}'
-            pending = await platform.submit(project, "/gpu", busy)
-            outcome = await pending.outcome(30)
-            assert outcome is not None
-            assert (outcome.status, pending.call.attempts) == (200, 1)
-
-    asyncio.run(scenario())
+    project = await deployed(stand, source="refuses", host="potassium")
+    busy = b'{"status": 423, "headers": {"x-endpoint-type": "handler"}, "times": 2}'
+    pending = await stand.submit(project, "/gpu", busy)
+    outcome = await outcome_of(pending)
+    assert (outcome.status, pending.call.attempts) == (200, 1)
 
 
-def test_bananastand_serve_is_asked_again_when_it_says_that_no_handler_ran(tmp_path: Path) -> None:
+async def test_bananastand_serve_is_asked_again_when_it_says_that_no_handler_ran(stand: Platform) -> None:
     """With a queue of none it answers 503 to a second call; the platform, which sends two, waits for its turn."""
-
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform, source="serves", concurrency=2, max_replicas=1)
-            calls = [await platform.submit(project, "/sleep", b'{"seconds": 0.5}') for _ in range(2)]
-            await until(lambda: any(replica.inflight == 2 for replica in platform.pool.of_project(project.id)))
-            outcomes = [await call.outcome(30) for call in calls]
-            assert [outcome and outcome.status for outcome in outcomes] == [200, 200]
-
-    asyncio.run(scenario())
+    project = await deployed(stand, source="serves", concurrency=2, max_replicas=1)
+    calls = [await stand.submit(project, "/sleep", b'{"seconds": 0.5}') for _ in range(2)]
+    await until(lambda: any(replica.inflight == 2 for replica in stand.pool.of_project(project.id)))
+    outcomes = [await call.outcome(30) for call in calls]
+    assert [outcome and outcome.status for outcome in outcomes] == [200, 200]

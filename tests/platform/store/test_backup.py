@@ -51,14 +51,14 @@ def test_a_backup_of_a_running_platform_is_restored_into_a_fresh_directory(tmp_p
 
     assert "restored the backup of" in first.command("restore", str(file), "--data", str(tmp_path / "fresh"))
     with platform(tmp_path / "fresh") as second:
-        assert "app has lost its files and is built again" in second.output
+        assert "app has lost its files and is built again" in second.log
         assert second.key == first.key
         assert second.run("app", "import os; out = [os.environ['TOKEN'], os.environ['VERSION']]") == ["kept", "7"]
         assert check(second, done) == LARGE, "an end that was recorded is given again"
         assert check(second, slow) == "slow", "what was not over is taken up"
-    assert "has lost its files" not in second.output[second.output.index("built again") :]
+    assert "has lost its files" not in second.log[second.log.index("built again") :]
     with platform(tmp_path / "fresh") as third:
-        assert "built again" not in third.output
+        assert "built again" not in third.log
 
 
 @pytest.mark.parametrize("loss", ["database", "emptied", "wal", "older"])

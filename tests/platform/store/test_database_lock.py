@@ -82,14 +82,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def test_writes_are_made_in_the_order_in_which_they_were_asked_for(store: Store) -> None:
+async def test_writes_are_made_in_the_order_in_which_they_were_asked_for(store: Store) -> None:
     def insert(note: str) -> object:
         return lambda connection: connection.execute(text("INSERT INTO notes (note) VALUES (:n)"), {"n": note})
 
-    async def many() -> None:
-        await asyncio.gather(*(store.write(insert(str(n))) for n in range(500)))  # type: ignore[arg-type]
-
-    asyncio.run(many())
+    await asyncio.gather(*(store.write(insert(str(n))) for n in range(500)))  # type: ignore[arg-type]
     with store.reading() as connection:
         assert connection.execute(text("SELECT note FROM notes ORDER BY id")).scalars().all() == [
             str(n) for n in range(500)
@@ -125,21 +122,17 @@ def test_every_write_is_fully_synchronous(store: Store) -> None:
     assert (seen, rarely) == (2, 2)
 
 
-def test_a_write_waits_for_another_programs_lock_and_the_event_loop_goes_on(store: Store) -> None:
+async def test_a_write_waits_for_another_programs_lock_and_the_event_loop_goes_on(store: Store) -> None:
     Projects(store).create("app")
     ticks = 0
 
-    async def write() -> None:
-        nonlocal ticks
-        writing = asyncio.create_task(store.write(lambda connection: connection.execute(text("DELETE FROM notes"))))
-        with locked(store.path):
-            for _ in range(50):
-                await asyncio.sleep(0.01)
-                ticks += 1
-            assert not writing.done()
-        await writing
-
-    asyncio.run(write())
+    writing = asyncio.create_task(store.write(lambda connection: connection.execute(text("DELETE FROM notes"))))
+    with locked(store.path):
+        for _ in range(50):
+            await asyncio.sleep(0.01)
+            ticks += 1
+        assert not writing.done()
+    await writing
 
     assert ticks == 50
 

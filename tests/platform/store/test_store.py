@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import stat
@@ -74,26 +73,23 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(store: Store) -> 
     assert Builds(Store(store.path)).concurrency_of(project) == 64
 
 
-def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path) as platform:
-            project = await deployed(platform)
-            ended = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
-            await ended.outcome(20)
-            queued = await platform.calls.add(
-                project, ReplicaRequest("POST", "/", (), b'{"n": 2}'), run_id="late", digest=None, cold=False
-            )
-        _make_old(tmp_path / "stand.sqlite")
-        async with running(tmp_path) as platform:
-            again = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
-            first, second = await again.outcome(1), await (await _found(platform, queued.id)).outcome(20)
-            assert first is not None
-            assert second is not None
-            assert again.call.id == ended.call.id
-            assert first.headers == (("content-type", "application/json"),)
-            assert json.loads(second.body)["got"] == {"n": 2}
-
-    asyncio.run(scenario())
+async def test_calls_of_an_older_data_directory_keep_their_answers_and_are_taken_up(tmp_path: Path) -> None:
+    async with running(tmp_path) as platform:
+        project = await deployed(platform)
+        ended = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
+        await ended.outcome(20)
+        queued = await platform.calls.add(
+            project, ReplicaRequest("POST", "/", (), b'{"n": 2}'), run_id="late", digest=None, cold=False
+        )
+    _make_old(tmp_path / "stand.sqlite")
+    async with running(tmp_path) as platform:
+        again = await platform.submit(project, "/", b'{"n": 1}', request_id="before")
+        first, second = await again.outcome(1), await (await _found(platform, queued.id)).outcome(20)
+        assert first is not None
+        assert second is not None
+        assert again.call.id == ended.call.id
+        assert first.headers == (("content-type", "application/json"),)
+        assert json.loads(second.body)["got"] == {"n": 2}
     assert (tmp_path / "stand.sqlite.version-3").exists()
 
 

@@ -9,32 +9,16 @@ from typing import Any, cast
 
 import yaml
 
+from ..tables import join_pattern, read_table
+
 __all__ = ["PROGRAMS", "CondaCall", "read_conda"]
 
 PROGRAMS = frozenset({"conda", "mamba", "micromamba"})
-WITH_VALUE = frozenset(
-    {"-n", "--name", "-p", "--prefix", "-c", "--channel", "-f", "--file", "--solver", "--root-prefix"}
-)
-# PyPI's names of packages that conda names otherwise.
-RENAMED = {
-    "pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "tensorflow-gpu": "tensorflow",
-    "opencv": "opencv-python-headless", "py-opencv": "opencv-python-headless", "pillow-simd": "pillow",
-    "msgpack-python": "msgpack", "pytables": "tables", "huggingface_hub": "huggingface-hub", "pyyaml": "pyyaml",
-    "faiss": "faiss-cpu", "python-dateutil": "python-dateutil", "ruamel_yaml": "ruamel.yaml", "graphviz": "graphviz",
-}  # fmt: skip
-# Debian's names of packages that are no Python.
-DEBIAN = {
-    "ffmpeg": "ffmpeg", "git": "git", "git-lfs": "git-lfs", "libsndfile": "libsndfile1", "sox": "sox", "wget": "wget",
-    "curl": "curl", "espeak": "espeak", "poppler": "poppler-utils", "tesseract": "tesseract-ocr", "nodejs": "nodejs",
-    "make": "make", "cmake": "cmake", "gcc": "gcc", "gxx": "g++", "gcc_linux-64": "gcc", "gxx_linux-64": "g++",
-    "ninja": "ninja-build", "imagemagick": "imagemagick", "aria2": "aria2", "unzip": "unzip", "libgl": "libgl1",
-}  # fmt: skip
-# Parts of CUDA, which torch's wheels bring, and of conda itself.
-LEFT_OUT = re.compile(
-    r"cuda.*|cudatoolkit.*|cudnn|nccl|pytorch-cuda|pytorch-mutex|mkl.*|(open)?blas|lib(gcc|stdcxx|gomp|cblas|blas).*|"
-    r"_libgcc.*|_openmp.*|conda.*|mamba|libmamba.*|cxx-compiler|c-compiler|compilers|nomkl|openmp|ca-certificates|"
-    r"openssl|sqlite|zlib|readline|tk|xz|ncurses|libffi|ld_impl.*|certifi|jpeg|libpng|freetype"
-)
+TABLE = read_table("conda")
+WITH_VALUE = frozenset[str](TABLE["with_value"])
+LEFT_OUT = re.compile(join_pattern(TABLE["left_out"]))
+RENAMED: dict[str, str] = TABLE["renamed"]
+DEBIAN: dict[str, str] = TABLE["debian"]
 
 
 @dataclass(frozen=True, slots=True)

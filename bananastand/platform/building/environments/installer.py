@@ -17,27 +17,17 @@ from ...environment import inherited
 from ...replicas.isolation_policy import IsolationPolicy
 from ...replicas.visible_paths import installation_prefixes
 from ..commands import output, run
+from ..tables import read_table
 from .installer_sandbox import sandbox_installer
 
 __all__ = ["InstallerFailed", "Installer", "PipConfig", "find_uv", "pip_config", "words_for_pip", "words_for_uv"]
 
-# Of pip's options: what uv calls otherwise, and what it has no need of.
-RENAMED = {"--force-reinstall": "--reinstall", "--trusted-host": "--allow-insecure-host", "--pypi-url": "--index-url"}
-NEEDLESS = frozenset(
-    {"--user", "--prefer-binary", "--no-input", "--no-warn-script-location", "--use-pep517", "--no-use-pep517",
-     "--no-warn-conflicts", "--require-virtualenv", "--isolated", "--disable-pip-version-check", "-I",
-     "--ignore-installed", "--no-python-version-warning", "-y", "--yes", "-q", "-qq", "-qqq", "--quiet", "-v", "-vv",
-     "-vvv", "--verbose", "--no-cache-dir", "--break-system-packages", "--no-color", "--ignore-requires-python",
-     "--debug", "--no-clean", "--compile", "--no-compile", "--root-user-action=ignore"}
-)  # fmt: skip
-NEEDLESS_VALUES = frozenset(
-    {"--timeout", "--default-timeout", "--retries", "--progress-bar", "--upgrade-strategy", "--log", "--use-feature",
-     "--use-deprecated", "--root-user-action", "--exists-action", "--cache-dir", "--proxy", "--src",
-     "--global-option", "--install-option", "--client-cert", "--report"}
-)  # fmt: skip
+TABLE = read_table("pip_options")
+RENAMED: dict[str, str] = TABLE["renamed"]
+NEEDLESS, NEEDLESS_VALUES = frozenset[str](TABLE["needless"]), frozenset[str](TABLE["needless_values"])
+ONCE = frozenset[str](TABLE["once"])
 # Lines of uv's that say nothing to a reader of a build's log; the first of them, one for each file of an index.
 NOISE = re.compile(r"warning: `\S+` is missing an upload date|Using Python \S+ environment at|warning: pip's `")
-ONCE = frozenset({"--no-deps", "--upgrade", "-U", "--pre", "--no-index", "--no-build-isolation", "--require-hashes"})
 
 
 class InstallerFailed(Exception):

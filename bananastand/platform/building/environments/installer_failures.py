@@ -9,25 +9,18 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from ..tables import join_pattern, read_table
 from .package_index import PackageFile, format_minors, pythons_of
 from .requirements import PipCall
 
 __all__ = ["FailureContext", "explain_failure", "is_disk_full"]
 
 PIN = '[build] pins = ["{name}==..."] in bananastand.toml takes another version'
-# What a compiler's complaint means, and the Debian packages that help.
-MISSING = (
-    (r"can't find Rust compiler|cargo[^\n]*(not found|No such file)|rustc[^\n]*not found", "cargo rustc"),
-    (r"Python\.h: No such file", "python3-dev"),
-    (r"(gcc|cc|g\+\+|c\+\+)'? failed: No such file|Unknown compiler|No such file or directory: '(gcc|cc|g\+\+)'",
-     "build-essential"),
-    (r"CMake must be installed|cmake[^\n]*(not found|No such file)", "cmake"),
-    (r"mecab-config[^\n]*not found", "libmecab-dev mecab"),
-    (r"pg_config[^\n]*not found", "libpq-dev"),
-    (r"mysql_config[^\n]*not found", "default-libmysqlclient-dev"),
-    (r"portaudio\.h", "portaudio19-dev"),
-    (r"sndfile\.h", "libsndfile1-dev"),
-)  # fmt: skip
+# What a compiler's complaint means: the Debian packages that help.
+MISSING = [
+    (re.compile(join_pattern(row["pattern"])), str(row["packages"]))
+    for row in read_table("compiler_failures")["missing"]
+]
 REASONS = re.compile(
     r"^\s*(?:(?:\w+\.)*\w*(?:Error|Exception)\b.*|error: .*|.*fatal error:.*|.*can't find Rust.*|.*: not found)$"
 )
@@ -152,7 +145,7 @@ def _build(text: str, context: FailureContext) -> str | None:
     ]
     first = next((reason for reason in reasons if re.search(r"not found|fatal error|can't find", reason)), None)
     why = "; ".join(dict.fromkeys(reason for reason in (first, reasons[-1] if reasons else None) if reason))
-    needs = next((packages for pattern, packages in MISSING if re.search(pattern, text)), None)
+    needs = next((packages for pattern, packages in MISSING if pattern.search(text)), None)
     label = f"{name} {version}".strip() or "a package of the source"
     table = _wheels(name, version, context) if name else ""
     advice = f"apt-get install {needs}, or " if needs else ""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..tables import read_table
+
 __all__ = ["EDITABLE", "FILES", "FIND_LINKS", "IGNORED", "REQUIREMENTS", "VALUES", "PipArgument", "pip_arguments"]
 
 REQUIREMENTS = ("-r", "--requirement")
@@ -13,24 +15,9 @@ CONSTRAINTS = ("-c", "--constraint")
 FILES = (*REQUIREMENTS, *CONSTRAINTS)
 EDITABLE = ("-e", "--editable")
 FIND_LINKS = ("-f", "--find-links")
-# Options with a value that decide nothing about what an existing environment has to hold.
-VALUES = frozenset(
-    {*FIND_LINKS, "-i", "--index-url", "--pypi-url", "--extra-index-url", "--trusted-host",
-     "--cache-dir", "--timeout", "--default-timeout", "--retries", "--progress-bar", "--log",
-     "--upgrade-strategy", "--prefer-binary-for", "--cert", "--client-cert", "--proxy", "--exists-action",
-     "--only-binary", "--no-binary", "--use-feature", "--config-settings", "-C", "--keyring-provider",
-     "--python-version", "--platform"}
-)  # fmt: skip
-# Options without a value of the same kind.
-IGNORED = frozenset(
-    {"--no-cache-dir", "--upgrade", "-U", "-q", "-qq", "-qqq", "--quiet", "-v", "--verbose", "--no-input",
-     "--no-index", "--no-deps", "--disable-pip-version-check", "--pre", "--user", "--prefer-binary",
-     "--no-build-isolation", "--root-user-action=ignore", "--break-system-packages",
-     "--no-warn-script-location", "--isolated", "--ignore-installed", "-I", "--force-reinstall", "--no-color",
-     "--compile", "--no-compile", "-y", "--yes",
-     "--require-hashes"}  # pip checks no hash of what is installed already
-)  # fmt: skip
-OTHER_VALUES = ("--target", "-t", "--prefix", "--root", "--src", "--wheel-dir", "-w", "--dest", "-d")
+TABLE = read_table("pip_options")
+VALUES, IGNORED = frozenset[str](TABLE["values"]), frozenset[str](TABLE["ignored"])
+OTHER_VALUES = frozenset[str](TABLE["other_values"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from ...environment import inherited
 from ..commands import output, run
 from ..errors import BuildError
+from ..tables import read_table
 
 __all__ = [
     "Interpreter",
@@ -32,19 +33,7 @@ __all__ = [
 OLDEST = 7  # minor of the oldest Python 3 that replicas run on
 NAMES = re.compile(r"python(3(\.\d+)?)?")
 LOOK = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
-LINES = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"\b(?:apt|apt-get)\b[^&;|]*\binstall\b[^&;|]*?\bpython(3\.\d+)(?![\d.])",
-        r"\bln\s[^&;|]*/python(3\.\d+)\s+\S*python",
-        r"\bupdate-alternatives\b[^&;|]*/python(3\.\d+)\b",
-        r"\b(?:conda|mamba|micromamba)\s+(?:create|install)\b[^&;|]*\spython=={0,1}(3\.\d+)",
-        r"\bpyenv\s+(?:install|global)\b[^&;|]*\s(3\.\d+)",
-        r"\buv\s+(?:venv|python\s+install)\b[^&;|]*\s(?:--python[= ])?(3\.\d+)",
-        r"(?:^|[\s\"'/&;])python(3\.\d+)(?=[\s\"'])",
-        r"(?:^|[\s\"'/&;])pip(3\.\d+)(?=[\s\"'])",
-    )
-)
+LINES = [re.compile(pattern) for pattern in read_table("python_lines")["lines"]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ..environments.conda import PROGRAMS as CONDA
 from ..environments.lock_files import EXPORTS, exported_to, runner_words
 from ..environments.lock_files import PROGRAMS as LOCKS
 from ..errors import NotHonoured
+from ..tables import read_table
 from .system_packages import MANAGERS, harmless_reason, packages_of, setup_reason
 
 __all__ = ["ROOT", "RunAnalysis", "is_builtin", "analyse_run"]
@@ -24,28 +25,11 @@ HERE = ("/dev/", "/proc/", "/sys/")  # this machine's own, also for a build
 PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?")
 PIP = re.compile(r"pip(?:3(?:\.\d+)?)?")
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
-# Plain tools, whose operands are all the paths they touch.
-TOOLS = frozenset(
-    {"[", ":", "aria2c", "awk", "base64", "basename", "bunzip2", "bzip2", "cat", "cd", "chmod", "cmp", "command",
-     "cp", "curl", "cut", "date", "dd", "df", "diff", "dirname", "du", "echo", "env", "exit", "export", "expr",
-     "false", "file", "find", "git", "grep", "gunzip", "gzip", "head", "hostname", "id", "install", "jq", "ln",
-     "ls", "md5sum", "mkdir", "mktemp", "mv", "nproc", "openssl", "printf", "pwd", "read", "readlink", "realpath",
-     "rm", "rmdir", "rsync", "sed", "seq", "set", "sha1sum", "sha256sum", "sleep", "sort", "stat", "tail", "tar",
-     "tee", "test", "touch", "tr", "tree", "true", "truncate", "type", "umask", "uname", "uniq", "unlink", "unset",
-     "unxz", "unzip", "wc", "wget", "which", "whoami", "xz", "yes", "zcat", "zip", "zstd", "7z"}
-)  # fmt: skip
-# They run without a container too; they may need the build's Python or packages.
-RUNS = TOOLS | {
-    "hf", "huggingface-cli", "node", "npm", "npx", "yarn", "pnpm", "gcc", "g++", "cc", "c++", "nvcc", "cmake",
-    "ninja", "aws", "gsutil", "gcloud", "rclone", "poetry", "gdown", "nvidia-smi", "xargs", "go", "cargo", "rustc",
-    "ffmpeg", "time", "timeout", "nice",
-}  # fmt: skip
-# Their first word that is no option is a pattern, which may begin with / and be no path.
-PATTERNS = frozenset({"grep", "sed", "tr", "cut", "echo", "printf", "awk", "jq"})
-PATTERN_FIRST = ("grep", "sed", "awk", "jq")  # their further words are files
-READERS = frozenset(
-    {"[", "test", "cat", "ls", "head", "tail", "grep", "du", "df", "stat", "file", "wc", "find", "which"}
-)
+TABLE = read_table("shell_programs")
+TOOLS = frozenset[str](TABLE["tools"])  # whose operands are all the paths they touch
+RUNS = TOOLS | frozenset[str](TABLE["others"])
+PATTERNS, READERS = frozenset[str](TABLE["patterns"]), frozenset[str](TABLE["readers"])
+PATTERN_FIRST, PIP_QUIET = list[str](TABLE["pattern_first"]), list[str](TABLE["pip_quiet"])
 # They add a package source to an image's system.
 SOURCE_SCRIPT = re.compile(r"packagecloud\.io|nodesource\.com|script\.(deb|rpm)\.sh")
 # Installers of what the builder brings: a file named so is fetched, run and removed.
@@ -54,20 +38,6 @@ INSTALLERS = re.compile(
     re.IGNORECASE,
 )
 POETRY = re.compile(r"install\.python-poetry\.org|get-poetry\.py|astral\.sh/uv/install")
-PIP_QUIET = (
-    "cache",
-    "check",
-    "config",
-    "debug",
-    "freeze",
-    "list",
-    "show",
-    "inspect",
-    "index",
-    "help",
-    "completion",
-    "",
-)
 
 
 @dataclass(slots=True)

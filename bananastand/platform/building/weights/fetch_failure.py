@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..tables import read_table
 from .fetch_trace import FailedFetch, Kind, read_failed_fetch
 from .weights import TOKENS, gone_weights
 
@@ -11,41 +12,7 @@ __all__ = ["explain_fetch_failure"]
 
 OFFLINE, YES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"), ("1", "ON", "YES", "TRUE")
 HUB = "https://huggingface.co"
-BY_NAME = "bananastand deploy --secret HF_TOKEN"
-TEXTS: dict[Kind, str] = {
-    "space": "{asked} did not fit on the disk. Free space where the data directory is, or move that directory: "
-    "bananastand up --data",
-    "pointer": "a file is a Git LFS pointer of a few lines, not the weights. Install git-lfs, run `git lfs pull` in "
-    "the repository and deploy again; in a Dockerfile, run `git lfs install` before `git clone`",
-    "token": "the hub got no valid token for {asked}. Make one that may read it at "
-    f"https://huggingface.co/settings/tokens and hand it over by its name: {BY_NAME}",
-    "gated": "{asked} is gated, and {sent}. Accept its terms at {page}, then hand a token over by its name: " + BY_NAME,
-    "revision": "{asked} has no branch, tag or commit {revision}. {page}/tree/main shows those it has; name one of "
-    "them in the code",
-    "file": "{asked} has no file {file}. {page}/tree/main shows those it has; it may be there under another name or in "
-    "another format",
-    "moved": "the hub moved {moved}, and the app's huggingface_hub or transformers is too old to follow. Name its new "
-    'place in bananastand.toml: [build] weights = {{"{old}" = "{successor}"}}',
-    "gone": "{hub} has no repository {asked}, or it is private or gated and {sent}. Check the name "
-    f"at {{page}}; a private one needs a token by its name: {BY_NAME}. If it was deleted, name another in "
-    "bananastand.toml: "
-    '[build] weights = {{"{asked}" = "{successor}"}}',
-    "refused": "{host} does not give {asked} away without a token or key that may read it. Hand it over by its name: "
-    "bananastand deploy --secret NAME",
-    "missing": "{asked} is not there any more. Find another place for the file and name it in the code, or put it "
-    "into the repository",
-    "busy": "{host} refuses more requests for now. Deploy again in some minutes; with a token the hub allows more: "
-    + BY_NAME,
-    "broken": "{host} answers {asked} with a server error. Deploy again later, or use a mirror: "
-    "HF_ENDPOINT=https://MIRROR bananastand up",
-    "offline": "{asked} is not in the cache, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids to fetch it. Unset it, "
-    "or fetch in download.py, which runs in the build",
-    "proxy": "the proxy refuses the connection to {host}. Check HTTPS_PROXY and NO_PROXY where `bananastand up` runs",
-    "tls": "the certificate of {host} is not trusted. Behind a proxy that inspects traffic, name its CA where "
-    "`bananastand up` runs: SSL_CERT_FILE and REQUESTS_CA_BUNDLE",
-    "network": "no connection to {host} while fetching {asked}. Check the network and HTTPS_PROXY of this machine; "
-    "HF_ENDPOINT=https://MIRROR bananastand up uses a mirror, and files in the repository need no network",
-}
+TEXTS: dict[Kind, str] = {kind: row["text"] for kind, row in read_table("fetch_failures")["kind"].items()}
 
 
 def explain_fetch_failure(lines: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str | None:

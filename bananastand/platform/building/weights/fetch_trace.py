@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..tables import join_pattern, read_table
+
 __all__ = ["FailedFetch", "Kind", "read_failed_fetch"]
 
 Kind = Literal["space", "pointer", "token", "gated", "revision", "file", "moved", "gone", "refused", "missing", "busy",
@@ -21,18 +23,12 @@ HUB_PATH = re.compile(
     rf"^/(?:api/(?:models|datasets|spaces)/)?(?:(?:datasets|spaces)/)?(?P<name>{NAME}|[\w.-]+)"
     r"(?:/(?:resolve|revision|tree|raw|blob|paths-info)/(?P<revision>[^/?]+)(?:/(?P<file>[^?]*))?)?/?(?:\?.*)?$"
 )
+TABLE = read_table("fetch_failures")
+KINDS: dict[Kind, re.Pattern[str]] = {
+    kind: re.compile(join_pattern(row["pattern"])) for kind, row in TABLE["kind"].items()
+}
 # How libraries name a repository where they give no address.
-NAMED = (
-    re.compile(r"models--(?P<name>[\w.-]+)/refs/"),
-    re.compile(rf"(?P<name>{NAME}|[\w.-]+) is not a local folder and is not a valid model identifier"),
-    re.compile(rf"(?P<name>{NAME}|[\w.-]+) does not appear to have (?:a file|files) named (?P<file>[\w./-]+)"),
-    re.compile(rf"it looks like (?P<name>{NAME}|[\w.-]+) is not the path to a directory"),
-    re.compile(rf"Cannot load model (?P<name>{NAME}|[\w.-]+): "),
-    re.compile(rf"Can't load [\w -]+ for '(?P<name>{NAME}|[\w.-]+)'"),
-    re.compile(rf"Access to model (?P<name>{NAME}) is restricted"),
-    re.compile(rf"\(repo_id: (?P<name>{NAME}|[\w.-]+), "),
-    re.compile(rf"that exists for this model name\. Check the model page at 'https?://[^/]+/(?P<name>{NAME}|[\w.-]+)'"),
-)
+NAMED = [re.compile(pattern.replace("{NAME}", NAME)) for pattern in TABLE["named"]["patterns"]]
 EXCEPTION = re.compile(r"^(?:[A-Za-z_]\w*\.)*(?P<kind>[A-Z]\w*(?:Error|Exception|Enabled|Unreachable))\b:?(?P<text>.*)")
 RETRIED = re.compile(r"host='(?P<host>[^']+)', port=\d+\).*with url: (?P<path>\S+)")
 RESOLVED = re.compile(r"(?:resolve host(?: address)?:? |host: )[‘'`]?([\w.-]+)")
@@ -65,35 +61,6 @@ FETCHES = re.compile(
     r"|[Cc]onnection error, and we cannot find|models--[^'/]+/refs/"
 )
 
-# Kinds in the order in which they are looked for: what was answered is surer than that nothing came.
-KINDS: tuple[tuple[Kind, str], ...] = (
-    ("space", r"No space left on device|\[Errno 28\]|Not enough free disk|Disk quota exceeded|Failure writing output"),
-    ("pointer", r"invalid load key, 'v'|HeaderTooLarge|git-lfs\.github\.com/spec|git: 'lfs' is not"),
-    ("token", r"Invalid credentials in Authorization header|Invalid user token|Token is required|LocalTokenNotFound"
-              r"|token=True.*but no token|specified `?use_auth_token=True"),
-    ("gated", r"GatedRepo|trying to access a gated repo|Cannot access gated repo|Access to .{1,80} is restricted"),
-    ("revision", r"RevisionNotFound|Revision Not Found|Invalid rev id|is not a valid git identifier"),
-    ("file", r"(?<!Local)EntryNotFound|Entry Not Found|does not appear to have (a file|files) named"),
-    ("moved", r"KeyError: ['\"]x-repo-commit|Distant resource does not have an ETag"),
-    ("gone", r"RepositoryNotFound|Repository Not Found|RepoNotFound|Repository not found|repository '[^']*' not found"
-             r"|is not a valid model identifier"),
-    ("refused", r"(?:40[13]) Client Error|(?:HTTP Error|ERROR|returned error:|response\.\.\.) 40[13]\b|403 Forbidden"
-                r"|401 Unauthorized|Authentication failed|could not read Username|Access denied|resource is disabled"),
-    ("missing", r"(?:404|410) Client Error|(?:HTTP Error|ERROR|returned error:|response\.\.\.) (?:404|410)\b"
-                r"|public link of the file"),
-    ("busy", r"429 Client Error|Too Many Requests|(?:HTTP Error|ERROR|returned error:|response\.\.\.) 429\b"),
-    ("broken", r"50\d Server Error|(?:HTTP Error|ERROR|returned error:|response\.\.\.) 5\d\d\b"),
-    ("offline", r"[Oo]ffline mode is enabled|OfflineModeIsEnabled|HF_HUB_OFFLINE"),
-    ("proxy", r"ProxyError|Cannot connect to proxy|Proxy Authentication Required|Tunnel connection failed"),
-    ("tls", r"CERTIFICATE_VERIFY_FAILED|SSLError|SSL certificate problem|cannot verify .* certificate|curl: \(60\)"),
-    ("network", r"name resolution|Name or service not known|nodename nor servname|[Cc]ould not resolve host"
-                r"|unable to resolve host|Network is unreachable|Connection refused|Connection reset|No route to host"
-                r"|Connect(?:ion)?(?:Error|Timeout)|ReadTimeout|timed out|Max retries exceeded|couldn't connect"
-                r"|[Cc]onnection error|Failed to connect|check your connection|Please check your internet"
-                r"|RemoteDisconnected|IncompleteRead|models--[^'/]+/refs/|curl: \((?:5|6|7|28|35|52|56)\)"),
-)  # fmt: skip
-COMPILED: list[tuple[Kind, re.Pattern[str]]] = [(kind, re.compile(pattern)) for kind, pattern in KINDS]
-
 
 @dataclass(frozen=True, slots=True)
 class FailedFetch:
@@ -117,7 +84,7 @@ def read_failed_fetch(lines: Sequence[str]) -> FailedFetch | None:
         return None
     # Frames hold source code, in which errors are named that were not raised.
     messages = "\n".join(line for line in end.splitlines() if not line.startswith("  ") or "curl: (" in line)
-    kinds: list[Kind] = [kind for kind, pattern in COMPILED if pattern.search(messages)]
+    kinds: list[Kind] = [kind for kind, pattern in KINDS.items() if pattern.search(messages)]
     return _find_subject(kinds[0], messages, end) if kinds else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...tracebacks import LastError
-from .missing_packages import MOVED, PACKAGES, library_package, python_package, requirement_files, requires
+from .missing_packages import MOVED, PACKAGES, POTASSIUM, library_package, python_package, requirement_files, requires
 
 __all__ = [
     "POTASSIUM",
@@ -16,7 +16,9 @@ __all__ = [
     "missing_file",
     "missing_library",
     "missing_module",
+    "missing_program",
     "missing_variable",
+    "no_details",
     "other_port",
     "outdated_package",
     "potassium_versions",
@@ -26,20 +28,6 @@ __all__ = [
 
 Details = dict[str, str]
 SECRET_NAMES = "TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL"  # in the names of variables
-
-# Names of Potassium that some versions have; from the published packages 0.0.3 to 0.5.0.
-POTASSIUM = {
-    "optimize": "potassium<=0.0.4",
-    "set_cache": "potassium<=0.0.4",
-    "get_cache": "potassium<=0.0.4",
-    "result_webhook": "potassium==0.0.4",
-    "async_handler": "potassium>=0.0.5,<=0.0.8",
-    "set_context": "potassium>=0.0.5,<=0.0.8",
-    "get_context": "potassium>=0.0.5,<=0.0.8",
-    "background": "potassium>=0.0.9",
-    "gpu": "potassium>=0.0.9,<=0.0.10",
-    "test_client": "potassium>=0.2.0",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +43,11 @@ class Evidence:
     text: str
     error: LastError | None
     source: Path | None
+
+
+def no_details(found: re.Match[str], evidence: Evidence) -> Details:
+    """Add nothing to the names of the pattern."""
+    return {}
 
 
 def missing_module(found: re.Match[str], evidence: Evidence) -> Details | None:
@@ -97,6 +90,11 @@ def missing_library(found: re.Match[str], evidence: Evidence) -> Details | None:
     """Name the Debian package of a shared library; None for an unknown library."""
     package = library_package(found["library"])
     return {"package": package} if package is not None else None
+
+
+def missing_program(found: re.Match[str], evidence: Evidence) -> Details | None:
+    """Accept a missing file that was to be started as a program; None for any other."""
+    return {} if re.search(r'File "[^"]*subprocess\.py"', evidence.text) else None
 
 
 def missing_variable(found: re.Match[str], evidence: Evidence) -> Details | None:

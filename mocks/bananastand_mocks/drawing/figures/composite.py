@@ -17,9 +17,9 @@ from .figure import Figure, FigureError
 __all__ = ["draw", "grid_shape", "panel_labels"]
 
 TALLEST, LABEL_GAP, LABEL_ROOM = 1200, 2, 8
-MOST_PIXELS, MOST_PICTURES = 40_000_000, 26 * 4  # of one picture before it is decoded, and of the whole
+MOST_PIXELS = 40_000_000  # of one picture before it is decoded; the whole may have twice as many
 MOST_BYTES = 64 * 2**20
-MOST_SPACING, LETTERS = 2000, (1, 400)
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 POSITIONS = ("top", "bottom")
 
 
@@ -37,10 +37,10 @@ def draw(
     Args:
         images: The pictures' files, at least two.
         layout: Rows and columns, such as "2x3", or "auto".
-        labels: A label for each picture; (a), (b), (c) by default; at most 26 without labels of your own.
-        spacing: Space between pictures in pixels, 0 to 2000.
+        labels: A label for each picture; by default (a) to (z), and none for the pictures after the 26th.
+        spacing: Space between pictures in pixels, at least 0.
         label_position: Where labels stand: "top" or "bottom".
-        label_font_size: Height of the labels' font in pixels, 1 to 400.
+        label_font_size: Height of the labels' font in pixels, at least 1.
 
     Raises:
         FigureError: The layout or the labels do not fit, a size is out of range, or a file is not a picture or too
@@ -50,10 +50,10 @@ def draw(
         raise FigureError("source_task_ids must hold at least two tasks", "source_task_ids")
     rows, columns = grid_shape(layout, len(images))
     names = panel_labels(labels, len(images))
-    if not 0 <= spacing <= MOST_SPACING:
-        raise FigureError(f"spacing must be between 0 and {MOST_SPACING}", "spacing")
-    if not LETTERS[0] <= label_font_size <= LETTERS[1]:
-        raise FigureError(f"label_font_size must be between {LETTERS[0]} and {LETTERS[1]}", "label_font_size")
+    if spacing < 0:
+        raise FigureError("spacing must be a non-negative integer", "spacing")
+    if label_font_size < 1:
+        raise FigureError("font size must be greater than 0", "label_font_size")
     if label_position not in POSITIONS:
         raise FigureError(f"label_position must be one of: {', '.join(POSITIONS)}", "label_position")
     panels = _scaled(images)
@@ -83,11 +83,9 @@ def grid_shape(layout: str, count: int) -> tuple[int, int]:
 
 
 def panel_labels(labels: Sequence[str] | None, count: int) -> list[str]:
-    """The labels given, or (a), (b), (c) up to (z). Raises FigureError."""
+    """Return the caller's labels, or (a) to (z) and empty ones for the pictures after the 26th. Raises FigureError."""
     if labels is None:
-        if count > 26:
-            raise FigureError(f"Auto labels end at (z); give {count} labels", "labels")
-        return [f"({chr(ord('a') + place)})" for place in range(count)]
+        return [f"({letter})" for letter in ALPHABET[:count]] + [""] * (count - len(ALPHABET))
     if len(labels) != count:
         raise FigureError(f"Expected {count} labels, got {len(labels)}", "labels")
     return [" ".join(label.split())[:200] for label in labels]

@@ -85,7 +85,7 @@ def test_a_command_written_as_one_name_is_refused_with_the_right_form() -> None:
 def test_a_repository_without_a_dockerfile_is_built_as_its_template(
     files: dict[str, str], command: str, bench: Bench
 ) -> None:
-    bench.write({name: f"# {text}\n" for name, text in files.items()})
+    bench.write({name: f"# {text}\n" for name, text in files.items()} | {"requirements.txt": "potassium\n"})
     launch = bench.build()
 
     assert launch.command == ("python3", "-u", command)
@@ -135,7 +135,7 @@ def test_pins_take_the_place_of_what_the_dockerfile_names(how: str, bench: Bench
         }
     )
     line = "pip install fruitbowl==2.0" if how == "words" else "pip install -r requirements.txt"
-    launch = bench.build(f"FROM python:3\n{bench.index}COPY . .\nRUN {line}\nCMD python3 app.py\n")
+    launch = bench.build(f"FROM python:3\n{bench.pip_line}COPY . .\nRUN {line}\nCMD python3 app.py\n")
 
     assert bench.ran(launch) == "1.0"
 
@@ -151,7 +151,7 @@ def test_requirements_of_bananastand_toml_replace_those_of_the_dockerfile(bench:
         }
     )
     launch = bench.build(
-        f"FROM python:3\n{bench.index}COPY . .\nRUN pip install -r requirements.txt\nCMD python3 app.py\n"
+        f"FROM python:3\n{bench.pip_line}COPY . .\nRUN pip install -r requirements.txt\nCMD python3 app.py\n"
     )
 
     assert bench.ran(launch) == "1.0"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,68 +13,27 @@ from typing import Any
 
 import pytest
 
-from bananastand.platform.building import BuildError, BuildSettings, NotHonoured, build
+from bananastand.platform.building import BuildError, NotHonoured
 from bananastand.platform.building.processes.run_analysis import analyse_run
 from bananastand.platform.launch import Launch
-
-APP = 'print("app")\n'
-
-
-class Bench:
-    """A source, a cache, and builds of it one after the other."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.source, self.lines = folder, folder / "source", list[str]()
-        self.source.mkdir()
-        self.count = 0
-
-    def write(self, **files: str) -> None:
-        for name, text in files.items():
-            path = self.source / name.replace("__", "/").replace("_py", ".py").replace("_txt", ".txt")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-    def build(self, dockerfile: str, **settings: Any) -> Launch:
-        (self.source / "Dockerfile").write_text(dockerfile)
-        self.count, self.lines = self.count + 1, []
-        options = {"builder": "process", **settings}
-        return asyncio.run(
-            build(
-                self.source,
-                settings=BuildSettings(cache=self.folder / "cache", **options),
-                folder=self.folder / f"build{self.count}",
-                log=self.lines.append,
-            )
-        )
-
-    @property
-    def log(self) -> str:
-        return "\n".join(self.lines)
+from platform_builds import Bench
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path)
-    bench.write(app_py=APP)
+    bench.write({"app.py": 'print("app")\n'})
     return bench
-
-
-def ran(launch: Launch) -> str:
-    """What a replica of it says."""
-    assert launch.python is not None
-    command = [launch.python if word == "python3" else word for word in launch.command]
-    done = subprocess.run(
-        command, cwd=launch.workdir, env=launch.environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout
 
 
 def test_a_dockerfile_of_bananas_template_builds(bench: Bench) -> None:
     """The lines of its SDXL demo; the packages are those that are here."""
     bench.write(
-        requirements_txt="potassium\nPillow>=1\n",
-        download_py="open('weights.bin', 'w').write('w')",
-        app_py="import os; print(os.environ['GREETING'], open('weights.bin').read(), os.path.basename(os.getcwd()))",
+        {
+            "requirements.txt": "potassium\nPillow>=1\n",
+            "download.py": "open('weights.bin', 'w').write('w')",
+            "app.py": "import os\nprint(os.environ['GREETING'], open('weights.bin').read(), os.getcwd().split('/')[-1])",
+        }
     )
     launch = bench.build(
         "FROM pytorch/pytorch:2.9.0-cuda12.8-cudnn9-runtime\n"
@@ -88,7 +46,7 @@ def test_a_dockerfile_of_bananas_template_builds(bench: Bench) -> None:
     assert launch.python == sys.executable
     assert launch.port == 8000
     assert launch.kind == "process"
-    assert ran(launch) == "hello w root\n"
+    assert bench.ran(launch) == "hello w root"
     assert "left out: apt-get update (the system is this machine's)" in bench.log
     assert "left out: apt-get install -y git" in bench.log
     assert "needs these Debian packages: git; this machine" in bench.log
@@ -99,7 +57,9 @@ def test_a_dockerfile_of_bananas_template_builds(bench: Bench) -> None:
 
 
 def test_arguments_variables_and_working_directories_are_those_of_the_dockerfile(bench: Bench) -> None:
-    bench.write(app_py="import os; print(os.environ['B'], os.environ['WHERE'], 'A' in os.environ, os.listdir('.'))")
+    bench.write(
+        {"app.py": "import os; print(os.environ['B'], os.environ['WHERE'], 'A' in os.environ, os.listdir('.'))"}
+    )
     text = (
         "ARG TAG=3.11\nFROM python:$TAG\nARG TAG\nARG A=one\nENV B=${A}-${TAG} C=c\nWORKDIR /srv\nWORKDIR app\n"
         'RUN mkdir -p /data && echo "$A" > /data/a && echo there > out.txt\nENV WHERE=/data\n'
@@ -108,7 +68,7 @@ def test_arguments_variables_and_working_directories_are_those_of_the_dockerfile
     launch = bench.build(text, environment={"A": "two", "EXTRA": "1"})
 
     data = str(bench.folder / "build1" / "stage0" / "root" / "data")
-    first, where, in_environment, files = ran(launch).split(" ", 3)
+    first, where, in_environment, files = bench.ran(launch).split(" ", 3)
     assert (first, where, in_environment) == ("two-3.11", data, "True")  # A is the deploy's
     assert sorted(ast.literal_eval(files)) == ["app.py", "out.txt"]
     assert launch.environment["WHERE"] == data
@@ -119,30 +79,32 @@ def test_arguments_variables_and_working_directories_are_those_of_the_dockerfile
 
 
 def test_a_stage_copies_files_of_an_earlier_stage(bench: Bench) -> None:
-    bench.write(app_py="print(open('/'.join([__import__('os').getcwd(), 'made'])).read())")
+    bench.write({"app.py": "print(open('/'.join([__import__('os').getcwd(), 'made'])).read())"})
     launch = bench.build(
         "FROM python:3 AS made\nWORKDIR /w\nRUN echo from-the-first > made\n"
         "FROM python:3 AS unused\nRUN no-such-program\n"
         'FROM python:3\nWORKDIR /app\nCOPY --from=made /w/made .\nCOPY . .\nCMD ["python3", "/app/app.py"]\n'
     )
 
-    assert ran(launch).strip() == "from-the-first"
+    assert bench.ran(launch) == "from-the-first"
     assert launch.command[1].endswith("/root/app/app.py")
     assert not (bench.folder / "build1" / "stage0").exists()
 
 
 def test_download_runs_once_for_each_weights_layer(bench: Bench) -> None:
     bench.write(
-        download_py="import uuid; open('weights.bin', 'w').write(str(uuid.uuid4()))",
-        app_py="print(open('weights.bin').read())",
+        {
+            "download.py": "import uuid; open('weights.bin', 'w').write(str(uuid.uuid4()))",
+            "app.py": "print(open('weights.bin').read())",
+        }
     )
     text = "FROM python:3\nWORKDIR /app\nCOPY download.py .\nRUN python3 download.py\nCOPY . .\nCMD python3 app.py\n"
-    first = ran(bench.build(text))
-    bench.write(app_py="print(open('weights.bin').read())  # the code has changed")
-    again = ran(bench.build(text))
+    first = bench.ran(bench.build(text))
+    bench.write({"app.py": "print(open('weights.bin').read())  # the code has changed"})
+    again = bench.ran(bench.build(text))
     assert "as in an earlier build" in bench.log
-    bench.write(download_py="import uuid; open('weights.bin', 'w').write('new' + str(uuid.uuid4()))")
-    changed = ran(bench.build(text))
+    bench.write({"download.py": "import uuid; open('weights.bin', 'w').write('new' + str(uuid.uuid4()))"})
+    changed = bench.ran(bench.build(text))
 
     assert again == first
     assert changed.startswith("new")
@@ -151,8 +113,10 @@ def test_download_runs_once_for_each_weights_layer(bench: Bench) -> None:
 
 def test_weights_are_linked_and_what_is_removed_stays_removed(bench: Bench) -> None:
     bench.write(
-        download_py="import os; open('w', 'wb').write(bytes(17 * 2**20)); os.remove('old'); os.symlink('w', 'l')",
-        old="x",
+        {
+            "download.py": "import os\nopen('w', 'wb').write(bytes(17 * 2**20)); os.remove('old'); os.symlink('w', 'l')",
+            "old": "x",
+        }
     )
     text = "FROM python:3\nWORKDIR /app\nCOPY . .\nRUN python3 download.py\nCMD python3 app.py\n"
     places = [Path(bench.build(text).workdir) for _ in range(2)]
@@ -163,7 +127,7 @@ def test_weights_are_linked_and_what_is_removed_stays_removed(bench: Bench) -> N
 
 
 def test_copy_honours_dockerignore_and_chmod(bench: Bench) -> None:
-    bench.write(secret_txt="no", data__kept_txt="yes")
+    bench.write({"secret.txt": "no", "data/kept.txt": "yes"})
     (bench.source / ".dockerignore").write_text("secret.txt\n")
     launch = bench.build("FROM python:3\nWORKDIR /app\nCOPY --chmod=700 . .\nCMD python3 app.py\n")
 
@@ -180,8 +144,10 @@ def test_copy_honours_dockerignore_and_chmod(bench: Bench) -> None:
 
 def test_secrets_reach_a_run_and_nothing_else(bench: Bench) -> None:
     bench.write(
-        see_py="import os; e = os.environ\n"
-        "print('got', e['TOKEN'], open(e['BANANASTAND_ROOT'] + '/run/secrets/TOKEN').read())"
+        {
+            "see.py": "import os; e = os.environ\n"
+            "print('got', e['TOKEN'], open(e['BANANASTAND_ROOT'] + '/run/secrets/TOKEN').read())"
+        }
     )
     launch = bench.build(
         "FROM python:3\nWORKDIR /app\nCOPY . .\nRUN --mount=type=secret,id=TOKEN python3 see.py\nCMD python3 app.py\n",
@@ -195,7 +161,7 @@ def test_secrets_reach_a_run_and_nothing_else(bench: Bench) -> None:
 
 
 def test_mounts_are_there_for_the_run_and_gone_after_it(bench: Bench) -> None:
-    bench.write(app_py="import os; print(sorted(os.listdir('/'.join([os.getcwd(), '..', 'mnt']))))")
+    bench.write({"app.py": "import os; print(sorted(os.listdir('/'.join([os.getcwd(), '..', 'mnt']))))"})
     launch = bench.build(
         "FROM python:3 AS one\nRUN echo 1 > /made\nFROM python:3\nWORKDIR /app\nCOPY . .\n"
         "RUN --mount=type=bind,target=/mnt/s --mount=type=bind,from=one,source=/made,target=/mnt/made "
@@ -203,32 +169,21 @@ def test_mounts_are_there_for_the_run_and_gone_after_it(bench: Bench) -> None:
         "CMD python3 app.py\n"
     )
 
-    assert ran(launch) == "[]\n"
+    assert bench.ran(launch) == "[]"
     assert "\n1\n" in bench.log
-    assert sorted(path.name for path in bench.source.iterdir()) == ["Dockerfile", "app.py"]
+    assert sorted(path.name for path in (bench.folder / "fetched1").iterdir()) == ["Dockerfile", "app.py"]
     (cached,) = (bench.folder / "cache" / "mounts").rglob("kept")
     assert cached.read_text() == "kept\n"
 
 
 def test_this_repositorys_own_dockerfile_builds(root: Path, bench: Bench) -> None:
-    (bench.source / "app.py").unlink()
-    bench.source.rmdir()
-    bench.source.symlink_to(root)
-    lines = list[str]()
-    launch = asyncio.run(
-        build(
-            root,
-            settings=BuildSettings(cache=bench.folder / "cache", builder="process"),
-            folder=bench.folder / "build",
-            log=lines.append,
-        )
-    )
+    launch = asyncio.run(bench.built(root, "build"))
 
     assert launch.command == ("python3", "app.py")
     assert launch.python == sys.executable
     assert launch.environment["MODEL"] == "fruitstand"
     assert launch.environment["HF_HOME"] == f"{bench.folder}/build/stage1/root/opt/huggingface"
-    assert any(line.startswith("fruitstand: nothing to fetch") for line in lines)
+    assert any(line.startswith("fruitstand: nothing to fetch") for line in bench.lines)
     assert sorted(path.name for path in Path(launch.workdir).iterdir()) == [
         "app.py", "banana_config.json", "bananastand", "download.py", "models",
     ]  # fmt: skip
@@ -294,16 +249,15 @@ def test_a_copy_cannot_leave_the_build_through_a_link(second: str, bench: Bench)
 def test_cancelling_kills_everything_the_build_started(bench: Bench) -> None:
     pids = bench.folder / "b" / "stage0" / "root" / "pids"
     bench.write(
-        slow_py="import subprocess, os, time\np = subprocess.Popen(['sleep', '300'])\n"
-        "open('pids', 'w').write(f'{os.getpid()} {p.pid}')\ntime.sleep(300)\n"
+        {
+            "slow.py": "import subprocess, os, time\np = subprocess.Popen(['sleep', '300'])\n"
+            "open('pids', 'w').write(f'{os.getpid()} {p.pid}')\ntime.sleep(300)\n"
+        }
     )
     (bench.source / "Dockerfile").write_text("FROM python:3\nCOPY . .\nRUN python3 slow.py\nCMD python3 app.py\n")
 
     async def cancelled() -> None:
-        settings = BuildSettings(cache=bench.folder / "cache", builder="process")
-        task = asyncio.create_task(
-            build(bench.source, settings=settings, folder=bench.folder / "b", log=bench.lines.append)
-        )
+        task = asyncio.create_task(bench.built(bench.source, "b"))
         while not pids.exists() or " " not in pids.read_text():
             await asyncio.sleep(0.02)
         task.cancel()
@@ -322,18 +276,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
-
-
-def test_without_a_dockerfile_it_is_built_as_a_template(bench: Bench) -> None:
-    lines = list[str]()
-    bench.write(requirements_txt="potassium\n")
-    launch = asyncio.run(
-        build(bench.source, settings=BuildSettings(cache=bench.folder / "c", builder="process"),
-              folder=bench.folder / "b", log=lines.append)
-    )  # fmt: skip
-
-    assert launch.command == ("python3", "-u", "app.py")
-    assert "there is no Dockerfile; built as if it were:" in lines
 
 
 def never(name: str) -> str | None:

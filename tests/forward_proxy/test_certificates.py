@@ -14,7 +14,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from bananastand.platform.http.certificates import ServerTls
+from bananastand.forward_proxy.certificates import ServerTls
+from bananastand.platform.http.run_hosts import BANANA_HOSTS
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -58,7 +59,7 @@ def verify(certificate: x509.Certificate, authority: bytes, now: datetime.dateti
 
 def test_every_day_of_two_years_has_a_valid_certificate_of_one_authority(tmp_path: Path) -> None:
     clock, said = Clock(), list[str]()
-    tls = ServerTls(tmp_path, said.append, clock)
+    tls = ServerTls(tmp_path, BANANA_HOSTS, said.append, clock)
     authority = (tmp_path / "ca.pem").read_bytes()
     seen = set[int]()
 
@@ -76,7 +77,7 @@ def test_every_day_of_two_years_has_a_valid_certificate_of_one_authority(tmp_pat
 
 def test_a_certificate_is_renewed_a_month_before_its_end(tmp_path: Path) -> None:
     clock = Clock()
-    tls = ServerTls(tmp_path, print, clock)
+    tls = ServerTls(tmp_path, BANANA_HOSTS, print, clock)
     first = served(tls).serial_number
 
     clock.go(59)
@@ -86,7 +87,7 @@ def test_a_certificate_is_renewed_a_month_before_its_end(tmp_path: Path) -> None
 
 
 def test_other_names_are_not_valid(tmp_path: Path) -> None:
-    tls = ServerTls(tmp_path, print, Clock())
+    tls = ServerTls(tmp_path, BANANA_HOSTS, print, Clock())
 
     with pytest.raises(VerificationError):
         verify(served(tls), (tmp_path / "ca.pem").read_bytes(), START, "example.com")
@@ -94,7 +95,7 @@ def test_other_names_are_not_valid(tmp_path: Path) -> None:
 
 def test_an_authority_that_ends_while_the_platform_runs_is_replaced_with_a_line_on_what_to_do(tmp_path: Path) -> None:
     clock, said = Clock(), list[str]()
-    tls = ServerTls(tmp_path, said.append, clock)
+    tls = ServerTls(tmp_path, BANANA_HOSTS, said.append, clock)
     first = (tmp_path / "ca.pem").read_bytes()
 
     clock.go(3650 - 45)
@@ -117,7 +118,7 @@ def cut(folder: Path) -> None:
 
 def swap_key(folder: Path) -> None:
     other = folder / "other"
-    ServerTls(other, print, Clock())
+    ServerTls(other, BANANA_HOSTS, print, Clock())
     (other / "ca-key.pem").replace(folder / "ca-key.pem")
 
 
@@ -140,14 +141,14 @@ def test_an_authority_that_cannot_sign_at_start_is_made_anew_with_the_reason(
     damage: Callable[[Path], None] | None, days: int, why: str, tmp_path: Path
 ) -> None:
     clock, said = Clock(), list[str]()
-    ServerTls(tmp_path, said.append, clock)
+    ServerTls(tmp_path, BANANA_HOSTS, said.append, clock)
     assert said == []
     first = (tmp_path / "ca.pem").read_bytes()
     if damage is not None:
         damage(tmp_path)
     clock.go(days)
 
-    tls = ServerTls(tmp_path, said.append, clock)
+    tls = ServerTls(tmp_path, BANANA_HOSTS, said.append, clock)
 
     assert (tmp_path / "ca.pem").read_bytes() != first
     verify(served(tls), (tmp_path / "ca.pem").read_bytes(), clock.now, "my-app.run.banana.dev")
@@ -157,11 +158,11 @@ def test_an_authority_that_cannot_sign_at_start_is_made_anew_with_the_reason(
 
 def test_a_restart_keeps_the_authority(tmp_path: Path) -> None:
     clock, said = Clock(), list[str]()
-    ServerTls(tmp_path, said.append, clock)
+    ServerTls(tmp_path, BANANA_HOSTS, said.append, clock)
     first = (tmp_path / "ca.pem").read_bytes()
     clock.go(400)
 
-    tls = ServerTls(tmp_path, said.append, clock)
+    tls = ServerTls(tmp_path, BANANA_HOSTS, said.append, clock)
 
     verify(served(tls), first, clock.now, "api.banana.dev")
     assert said == []
@@ -170,7 +171,7 @@ def test_a_restart_keeps_the_authority(tmp_path: Path) -> None:
 def test_a_renewal_without_disk_keeps_the_certificate_and_is_tried_again_in_an_hour(tmp_path: Path) -> None:
     clock, said = Clock(), list[str]()
     folder = tmp_path / "proxy"
-    tls = ServerTls(folder, said.append, clock)
+    tls = ServerTls(folder, BANANA_HOSTS, said.append, clock)
     first = served(tls).serial_number
     clock.go(65)
     folder.rename(tmp_path / "away")
@@ -178,7 +179,7 @@ def test_a_renewal_without_disk_keeps_the_certificate_and_is_tried_again_in_an_h
 
     assert [served(tls).serial_number for _ in range(3)] == [first] * 3
     (line,) = said
-    assert line.startswith("the proxy's certificate could not be renewed: ")
+    assert line.startswith("the certificate could not be renewed: ")
 
     folder.unlink()
     (tmp_path / "away").rename(folder)

@@ -1,4 +1,4 @@
-"""A module for Node's --require that redirects Banana's host names to the platform. Node itself ignores HTTPS_PROXY.
+"""A module for Node's --require that redirects the served host names. Node before version 24 ignores HTTPS_PROXY.
 
 Every connection of Node's own libraries (http, https, fetch) and of packages goes through one function of net.Socket.
 TLS is verified against the requested name.
@@ -9,33 +9,33 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .run_hosts import API_HOSTS, RUN_DOMAIN
+from .host_names import HostNames
 
 __all__ = ["node_options", "write_node_hook"]
 
-HOOK = """// Redirects Banana's host names to Bananastand: node --require THIS_FILE program.js
+HOOK = """// Redirects host names to Bananastand: node --require THIS_FILE program.js
 "use strict";
 const net = require("net");
 const places = %s;
 const names = new Set(%s);
-const domain = %s;
+const parents = %s;
 const connect = net.Socket.prototype.connect;
 
-function isBananas(host) {
+function isServed(host) {
   const name = String(host || "").toLowerCase().replace(/\\.$/, "");
-  return names.has(name) || name.endsWith(domain);
+  return names.has(name) || parents.some((parent) => name.endsWith(parent));
 }
 
 net.Socket.prototype.connect = function (...args) {
   const options = Array.isArray(args[0]) ? args[0][0] : args[0];
-  if (options && typeof options === "object" && isBananas(options.host)) {
+  if (options && typeof options === "object" && isServed(options.host)) {
     const place = places[Number(options.port)];
     if (place) {
       const redirected = { ...options, host: place[0], port: place[1] };
       if (Array.isArray(args[0])) args[0][0] = redirected;
       else args[0] = redirected;
     }
-  } else if (isBananas(args[1]) && places[Number(options)]) {
+  } else if (isServed(args[1]) && places[Number(options)]) {
     [args[1], args[0]] = places[Number(options)];
   }
   return connect.apply(this, args);
@@ -43,12 +43,13 @@ net.Socket.prototype.connect = function (...args) {
 """
 
 
-def write_node_hook(folder: Path, plain: tuple[str, int], secure: tuple[str, int]) -> Path:
+def write_node_hook(folder: Path, names: HostNames, plain: tuple[str, int], secure: tuple[str, int]) -> Path:
     """Write the module.
 
     Args:
         folder: The folder for the file.
-        plain: Host and port where the platform answers without TLS, in place of port 80.
+        names: The names to redirect.
+        plain: Host and port where the server answers without TLS, in place of port 80.
         secure: Host and port where the proxy answers with TLS, in place of port 443.
 
     Returns:
@@ -59,7 +60,7 @@ def write_node_hook(folder: Path, plain: tuple[str, int], secure: tuple[str, int
     """
     path = folder / "node.cjs"
     places = json.dumps({80: plain, 443: secure})
-    path.write_text(HOOK % (places, json.dumps(API_HOSTS), json.dumps(f".{RUN_DOMAIN}")))
+    path.write_text(HOOK % (places, json.dumps(names.exact), json.dumps([f".{parent}" for parent in names.parents])))
     return path
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from bananastand.platform.building import BuildError
-from bananastand.platform.building.processes import process
 from bananastand.platform.building.processes.system_packages import missing_packages
-from bananastand.platform.replicas.sandbox import sandbox_problem
+from building_benches import NO_SANDBOX, bench, led, sandboxed
 from platform_builds import Bench, served, wheel
+
+__all__ = ["bench", "led", "sandboxed"]
 
 # What builds a package, for a project that brings its own.
 BACKEND = """
@@ -33,33 +34,6 @@ def build_wheel(folder, *_):
     return "fruits-1-py3-none-any.whl"
 """
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-NONE = "bubblewrap is not installed (apt-get install bubblewrap)"
-
-
-SANDBOX = pytest.param("sandbox", marks=pytest.mark.needs("bwrap"))
-
-
-@pytest.fixture(params=[SANDBOX, "led"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return bench_in(tmp_path, monkeypatch, request.param == "sandbox")
-
-
-@pytest.fixture(params=[SANDBOX])
-def sandboxed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return bench_in(tmp_path, monkeypatch, True)
-
-
-@pytest.fixture
-def led(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return bench_in(tmp_path, monkeypatch, False)
-
-
-def bench_in(folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: bool) -> Bench:
-    if not sandbox:
-        monkeypatch.setattr(process, "sandbox_problem", lambda: NONE)
-    elif (reason := sandbox_problem()) is not None:
-        pytest.skip(reason)
-    return Bench(folder, sandboxed=sandbox)
 
 
 @pytest.fixture
@@ -135,7 +109,7 @@ def test_where_no_mount_namespace_works_the_log_names_paths_that_will_not_be_fou
     )
     assert "sudo apt-get install bubblewrap" in led.log
     assert "/predict" not in led.log
-    assert f"no mount namespace can be made: {NONE}" in led.log
+    assert f"no mount namespace can be made: {NO_SANDBOX}" in led.log
 
 
 def test_system_packages_are_listed_once_with_the_command_that_installs_what_is_missing(bench: Bench) -> None:
@@ -174,7 +148,7 @@ def test_pip_between_two_commands_sees_what_the_first_made_and_is_there_for_the_
     wheel(bench.wheels, "fruitbowl", "1.0")
     bench.write({"app.py": "print(open('/'.join(['..', 'seen'])).read())"})
     launch = bench.build(
-        f"FROM python:3\n{bench.index}WORKDIR /app\nCOPY . .\n"
+        f"FROM python:3\n{bench.pip_line}WORKDIR /app\nCOPY . .\n"
         "RUN mkdir deps && cd deps && echo 'fruitbowl==1.0' > r.txt && pip install -r r.txt && rm r.txt && cd / && "
         "python3 -c 'import fruitbowl, os; print(fruitbowl.version, os.getcwd()[-5:])' > seen\n"
         "CMD python3 app.py\n"
@@ -188,7 +162,7 @@ def test_pip_inside_an_if_depends_on_its_condition(value: str, installed: bool, 
     wheel(bench.wheels, "fruitbowl", "1.0")
     bench.write({"app.py": "import importlib.util; print(importlib.util.find_spec('fruitbowl') is not None)"})
     launch = bench.build(
-        f"FROM python:3\n{bench.index}ARG EXTRA={value}\n"
+        f"FROM python:3\n{bench.pip_line}ARG EXTRA={value}\n"
         'RUN if [ "$EXTRA" = "1" ] ; then pip install fruitbowl ; fi\nCOPY . .\nCMD python3 app.py\n'
     )
 
@@ -263,7 +237,7 @@ def test_conda_is_read_for_its_python_and_packages(bench: Bench) -> None:
         }
     )
     launch = bench.build(
-        f"FROM continuumio/miniconda3\n{bench.index}WORKDIR /app\nCOPY environment.yaml .\n"
+        f"FROM continuumio/miniconda3\n{bench.pip_line}WORKDIR /app\nCOPY environment.yaml .\n"
         "RUN conda update -n base -c defaults conda && conda env create -f environment.yaml\n"
         'SHELL ["conda", "run", "--no-capture-output", "-n", "ldm", "/bin/bash", "-c"]\n'
         "RUN conda install -y -c pytorch -c conda-forge opencv=1.0 cudatoolkit=11.3 fruitbowl\n"
@@ -293,7 +267,7 @@ def test_scripts_run_and_what_they_ask_of_apt_and_pip_is_noted(sandboxed: Bench)
             "app.py": "import fruitbowl; print(open('/installed').read().strip(), fruitbowl.version)",
         }
     )
-    text = f"FROM python:3\n{sandboxed.index}WORKDIR /app\nCOPY . .\nRUN bash install.sh\nCMD python3 app.py\n"
+    text = f"FROM python:3\n{sandboxed.pip_line}WORKDIR /app\nCOPY . .\nRUN bash install.sh\nCMD python3 app.py\n"
 
     assert sandboxed.ran(sandboxed.build(text)) == "done 1.0"
     assert sandboxed.ran(sandboxed.build(text)) == "done 1.0"  # from the layer
@@ -314,7 +288,7 @@ def test_variables_that_hold_a_command_are_read(bench: Bench) -> None:
     wheel(bench.wheels, "fruitbowl", "1.0")
     bench.write({"app.py": "import fruitbowl; print(fruitbowl.version)"})
     launch = bench.build(
-        f'FROM python:3\n{bench.index}ARG PIP_INSTALL="python -m pip --no-cache-dir install --upgrade"\n'
+        f'FROM python:3\n{bench.pip_line}ARG PIP_INSTALL="python -m pip --no-cache-dir install --upgrade"\n'
         'ARG APT="apt-get install -y"\nRUN $APT git && ${PIP_INSTALL} fruitbowl\nCOPY . .\nCMD python3 app.py\n'
     )
 
@@ -328,25 +302,6 @@ def test_a_wheel_that_was_fetched_is_installed_by_its_pattern(bench: Bench) -> N
         "FROM python:3\nWORKDIR /app\nCOPY *.whl ./\nRUN pip install --no-index *.whl && rm *.whl\n"
         "COPY app.py .\nCMD python3 app.py\n"
     )
-
-    assert bench.ran(launch) == "1.0"
-
-
-@pytest.mark.parametrize(
-    ("program", "files"),
-    [
-        ("poetry install --no-dev",
-         {"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.8"\nfruitbowl = "^1.0"\n'}),
-        ("pipenv install --system --deploy", {"Pipfile.lock": '{"default": {"fruitbowl": {"version": "==1.0"}}}'}),
-        ("uv sync --frozen", {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["fruitbowl"]\n',
-                              "uv.lock": '[[package]]\nname = "fruitbowl"\nversion = "1.0"\n'}),
-    ],
-)  # fmt: skip
-def test_projects_of_poetry_pipenv_and_uv_are_installed(program: str, files: dict[str, str], bench: Bench) -> None:
-    wheel(bench.wheels, "fruitbowl", "1.0")
-    wheel(bench.wheels, "fruitbowl", "2.0")
-    bench.write({**files, "app.py": "import fruitbowl; print(fruitbowl.version)"})
-    launch = bench.build(f"FROM python:3\n{bench.index}WORKDIR /app\nCOPY . .\nRUN {program}\nCMD python3 app.py\n")
 
     assert bench.ran(launch) == "1.0"
 

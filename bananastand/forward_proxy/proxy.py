@@ -1,8 +1,8 @@
-"""A forward proxy that connects Banana's host names to the platform, and refuses all others.
+"""A forward proxy that connects the served host names to a server of ours, and refuses or passes on all others.
 
-CONNECT requests are answered with TLS by the platform's own authority; absolute-form requests without TLS, also where
-they name https, as old HTTP libraries send them. A connection that begins with TLS is one to Banana's own port 443,
-led here by name or by address. What is inside goes to the platform's port as it is.
+CONNECT requests are answered with TLS by the authority of this machine; absolute-form requests without TLS, also where
+they name https, as old HTTP libraries send them. A connection that begins with TLS is one to a served name's own port
+443, led here by name or by address. What is inside goes to the server's port as it is.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from urllib.parse import urlsplit
 
 from bananastand.asgi.connection_limiter import ConnectionLimiter
 from bananastand.asgi.limits import ConnectionLimits
+from bananastand.task_set import TaskSet
 
-from ..task_set import TaskSet
-from .run_hosts import API_HOSTS, RUN_DOMAIN, is_banana_host
+from .host_names import HostNames
 
 __all__ = ["ForwardProxy", "ProxyRefusal"]
 
 HANDSHAKE = b"\x16"  # the first byte of TLS
 NO_FILES_SECONDS = 0.2  # to wait where this process has no file left for a connection
 TLS_TIMEOUT = 30.0  # seconds for a TLS handshake
+CONNECT_TIMEOUT = 30.0  # seconds to reach another host
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 LINGER = 1.0  # seconds after a refusal in which its caller may read it
 PORTS = {b"http": 80, b"https": 443}
 CHUNK = 64 * 2**10
@@ -70,7 +72,7 @@ class _Accepted:
         self._conversation = conversation
 
     def check_timeouts(self, now: float) -> None:
-        """Do nothing: first byte and head have timeouts of their own, and the platform's server limits the rest."""
+        """Do nothing: first byte and head have timeouts of their own, and the server behind limits the rest."""
 
     def abort(self) -> None:
         """Close at once."""
@@ -81,19 +83,27 @@ class ForwardProxy:
     """Serves one listening socket.
 
     Args:
-        plain: Host and port where the platform answers requests that came without TLS.
+        names: The served host names.
+        plain: Host and port where the server answers requests that came without TLS.
         secure: Host and port where it answers those that came with TLS.
         context: Returns the TLS context for the next connection.
         limiter: Admits connections.
+        tunnels: Whether to pass requests for other hosts on to them.
+        advice: What to do about another host, at the end of its refusal.
     """
 
     def __init__(
         self,
+        names: HostNames,
         plain: tuple[str, int],
         secure: tuple[str, int],
         context: Callable[[], ssl.SSLContext],
         limiter: ConnectionLimiter,
+        *,
+        tunnels: bool = False,
+        advice: str = "put others into NO_PROXY",
     ) -> None:
+        self._names, self._tunnels, self._advice = names, tunnels, advice
         self._plain, self._secure, self._context, self._limiter = plain, secure, context, limiter
         self._tasks = TaskSet("proxy")
 
@@ -146,7 +156,7 @@ class ForwardProxy:
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the caller is gone, or does not trust the certificate
         except asyncio.CancelledError:
-            pass  # the platform stops
+            pass  # the server stops
         finally:
             if streams is None:
                 connection.close()
@@ -159,25 +169,61 @@ class ForwardProxy:
         head = await _read_head(reader, self._limiter.limits)
         self._limiter.mark_busy(accepted)
         if head.method == b"CONNECT":
-            host, port = _split(head.target, 443)
-            _check_host(host, port, 80 if port == 80 else 443)
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await writer.drain()
-            if port == 80:  # a websocket without TLS
-                await _tunnel(reader, writer, self._plain, b"")
-                return
-            await writer.start_tls(self._context(), ssl_handshake_timeout=TLS_TIMEOUT)
-            await _tunnel(reader, writer, self._secure, b"")
+            await self._connect(reader, writer, *_split(head.target, 443))
             return
         url = urlsplit(head.target)
         if url.scheme not in PORTS:
             raise ProxyRefusal(
-                400, "this is a forward proxy: set it as HTTPS_PROXY, and ask for Banana's own addresses"
+                400, "this is a forward proxy: set it as HTTPS_PROXY, and use the services' own addresses"
             )
-        _check_host(*_split(url.netloc, PORTS[url.scheme]), PORTS[url.scheme])
+        host, port = _split(url.netloc, PORTS[url.scheme])
         path = (url.path or b"/") + (b"?" + url.query if url.query else b"")
-        place = self._secure if url.scheme == b"https" else self._plain
-        await _tunnel(reader, writer, place, head.for_origin(url.netloc.rpartition(b"@")[2], path))
+        first = head.for_origin(url.netloc.rpartition(b"@")[2], path)
+        if self._serves(host, port, PORTS[url.scheme]):
+            await _tunnel(reader, writer, self._secure if url.scheme == b"https" else self._plain, first)
+        elif url.scheme == b"https":
+            raise ProxyRefusal(502, f"{host} needs TLS: use CONNECT for it")
+        else:
+            await self._pass_on(reader, writer, (host, port), first)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
+        if not self._serves(host, port, 80 if port == 80 else 443):
+            await self._pass_on(reader, writer, (host, port), b"", ESTABLISHED)
+            return
+        writer.write(ESTABLISHED)
+        await writer.drain()
+        if port == 80:  # a websocket without TLS
+            await _tunnel(reader, writer, self._plain, b"")
+            return
+        await writer.start_tls(self._context(), ssl_handshake_timeout=TLS_TIMEOUT)
+        await _tunnel(reader, writer, self._secure, b"")
+
+    def _serves(self, host: str, port: int, expected: int) -> bool:
+        """Return whether the server answers for a host. Raises ProxyRefusal for one that is not passed on either."""
+        if self._names.serves(host) and port == expected:
+            return True
+        if self._tunnels and port:
+            return False
+        served = ", ".join(self._names.patterns)
+        raise ProxyRefusal(403, f"{host}:{port} is not served here: this proxy answers {served}; {self._advice}")
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        to: tuple[str, int],
+        first: bytes,
+        established: bytes = b"",
+    ) -> None:
+        """Relay to another host. Raises ProxyRefusal where it cannot be reached."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                inner = await asyncio.open_connection(*to)
+        except (OSError, TimeoutError) as error:
+            reason = str(error) or "timed out"
+            raise ProxyRefusal(502, f"{to[0]}:{to[1]} cannot be reached: {reason}; try again later") from None
+        writer.write(established)
+        await _relay(reader, writer, inner, first)
 
 
 async def _first_byte(connection: socket, patience: float) -> bytes:
@@ -234,15 +280,6 @@ def _split(place: bytes, default: int) -> tuple[str, int]:
         return ascii(place)[2:-1][:100], 0
 
 
-def _check_host(host: str, port: int, expected: int) -> None:
-    """Check that a host is one of Banana's. Raises ProxyRefusal."""
-    if not is_banana_host(host) or port != expected:
-        served = ", ".join((f"*.{RUN_DOMAIN}", *API_HOSTS))
-        raise ProxyRefusal(
-            403, f"{host}:{port} is not served here: this proxy answers {served}; put others into NO_PROXY"
-        )
-
-
 async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: ProxyRefusal) -> None:
     """Answer, and discard for a moment what still arrives: otherwise the caller's system drops the answer."""
     body = f"{refusal}\n".encode()
@@ -265,7 +302,16 @@ async def _tunnel(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: tuple[str, int], first: bytes
 ) -> None:
     """Relay bytes both ways until one side ends. Raises OSError."""
-    inner_reader, inner_writer = await asyncio.open_connection(*to)
+    await _relay(reader, writer, await asyncio.open_connection(*to), first)
+
+
+async def _relay(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    inner: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    first: bytes,
+) -> None:
+    inner_reader, inner_writer = inner
     try:
         inner_writer.write(first)
         await _both_ways(reader, writer, inner_reader, inner_writer)
@@ -288,7 +334,7 @@ async def _both_ways(
     inner_reader: asyncio.StreamReader,
     inner_writer: asyncio.StreamWriter,
 ) -> None:
-    """Relay until the platform has answered. A client may end its side first and still wait, but not over TLS."""
+    """Relay until the server has answered. A client may end its side first and still wait, but not over TLS."""
     upload = asyncio.create_task(_carry(reader, inner_writer))
     download = asyncio.create_task(_carry(inner_reader, writer))
     try:

@@ -1,0 +1,86 @@
+"""Files: uploads as fal's clients make them, and the pictures of results.
+
+An upload is either announced at rest.fal.ai and put to the address that comes back, or sent to the CDN in one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import timedelta
+from typing import Any
+
+from bananastand.contracts.errors import ProviderError
+from bananastand.contracts.response import ApiResponse
+
+from ..drawing.pictures import Recipe
+from ..kernel.call import ApiCall
+from ..kernel.world import World
+from .addresses import media_base
+from .pictures import MEDIA_TYPES, draw
+from .state import requests, store_upload, uploads
+
+__all__ = ["create_upload_token", "get_media", "initiate_upload", "put_media", "upload_file"]
+
+PICTURE = re.compile(r"b/([0-9a-f-]{36})_(\d)\.(\w+)")
+UNSAFE = re.compile(r"[^\w.-]+")
+VALID = timedelta(hours=1)  # of an upload token
+LONGEST_NAME = 100
+BINARY = "application/octet-stream"
+
+
+def initiate_upload(world: World, body: dict[str, Any], call: ApiCall) -> dict[str, Any]:
+    """Announce an upload; return where to put it and where it can then be read."""
+    url = f"{media_base(call)}/files/{_new_upload(world, body['file_name'], body['content_type'])}"
+    return {"upload_url": url, "file_url": url}
+
+
+def put_media(world: World, parameters: dict[str, Any], call: ApiCall) -> ApiResponse:
+    """Receive the bytes of an announced upload. Raises ProviderError: file_not_found."""
+    if parameters["path"] not in uploads(world):
+        raise ProviderError("file_not_found")
+    store_upload(world, parameters["path"], call.raw)
+    return ApiResponse(None, 200)
+
+
+def create_upload_token(world: World, call: ApiCall) -> dict[str, Any]:
+    """Return a token for uploads to the CDN; it is the key itself."""
+    return {
+        "token": call.credential,
+        "token_type": "Bearer",
+        "base_url": media_base(call),
+        "expires_at": (world.clock.moment() + VALID).isoformat(),
+    }
+
+
+def upload_file(world: World, parameters: dict[str, Any], call: ApiCall) -> dict[str, Any]:
+    """Receive a file; return where it can be read."""
+    kind = call.headers.get("content-type", BINARY)
+    path = _new_upload(world, parameters.get("x-fal-file-name", "upload.bin"), kind)
+    store_upload(world, path, call.raw)
+    return {"access_url": f"{media_base(call)}/files/{path}"}
+
+
+async def get_media(world: World, parameters: dict[str, Any]) -> ApiResponse:
+    """Return an upload, or a picture of a result. Raises ProviderError: file_not_found."""
+    path = parameters["path"]
+    if (match := PICTURE.fullmatch(path)) is not None:
+        pictures = requests(world).get(match[1], {}).get("pictures", [])
+        number = int(match[2])
+        if number < len(pictures) and pictures[number]["format"] == match[3]:
+            recipe = Recipe(**pictures[number]["recipe"])
+            content = await asyncio.to_thread(draw, recipe, match[3])
+            return ApiResponse(content, 200, {}, MEDIA_TYPES[match[3]])
+    upload = uploads(world).get(path)
+    if upload is None or not upload["received"]:
+        raise ProviderError("file_not_found")
+    return ApiResponse(world.blobs[f"falqueue/{path}"], 200, {}, upload["content_type"])
+
+
+def _new_upload(world: World, file_name: str, content_type: str) -> str:
+    """Announce an upload; return its path."""
+    name = UNSAFE.sub("_", file_name.rsplit("/", 1)[-1])[-LONGEST_NAME:]
+    path = f"u/{world.ids.letters(21)}_{name}"
+    kind = content_type if content_type.isascii() and content_type.isprintable() and content_type else BINARY
+    uploads(world)[path] = {"content_type": kind, "received": False}
+    return path

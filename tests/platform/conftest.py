@@ -1,0 +1,18 @@
+"""Shared by the platform's tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from bananastand.platform.platform import Platform
+from stands import running
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncGenerator[Platform]:
+    """A started platform with its data in tmp_path."""
+    async with running(tmp_path) as platform:
+        yield platform
