@@ -19,6 +19,7 @@ import pytest
 from bananastand.platform.building.builder import source_builder
 from bananastand.platform.building.containers import container
 from bananastand.platform.platform import Platform
+from bananastand.platform.replicas.container_forwarder import ContainerForwarder
 from bananastand.platform.settings import Settings
 from images import BASE, real
 from paths import PATHS
@@ -116,8 +117,8 @@ async def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_p
 @real
 @pytest.mark.needs("podman", "catatonit", "iptables")
 async def test_containers_that_a_killed_supervisor_left_are_removed(source: Path, tmp_path: Path) -> None:
-    code = "import sys, test_platform_podman; test_platform_podman.never_close(*sys.argv[1:])"
-    paths = PATHS
+    code = "import sys, test_podman; test_podman.never_close(*sys.argv[1:])"
+    paths = os.pathsep.join((PATHS, str(Path(__file__).parent)))
     command = [sys.executable, "-c", code, str(tmp_path), str(source)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}) as first:
         assert first.stdout is not None
