@@ -116,6 +116,31 @@ async def test_a_stand_runs_replicas_in_containers_of_podman(source: Path, tmp_p
 
 @real
 @pytest.mark.needs("podman", "catatonit", "iptables")
+@pytest.mark.parametrize("may_enter", [True, False], ids=["its network is entered", "in the container"])
+async def test_an_app_on_loopback_of_its_container_is_reached(
+    may_enter: bool, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source / "Dockerfile").write_text(
+        'FROM python:3.12\nEXPOSE 8000\nCMD ["python3", "-m", "http.server", "--bind", "127.0.0.1", "8000"]\n'
+    )
+    if not may_enter:
+
+        async def no_pid(self: ContainerForwarder) -> None: ...
+
+        monkeypatch.setattr(ContainerForwarder, "_find_pid", no_pid)
+
+    stand = stand_at(tmp_path, tmp_path)
+    try:
+        await stand.start()
+        await live(stand, source)
+        call = await stand.submit(stand.projects.named("app"), "/", b"", method="GET")
+        assert b"Directory listing" in (await call.outcome(60)).body  # type: ignore[union-attr]
+    finally:
+        await stand.close(5.0)
+
+
+@real
+@pytest.mark.needs("podman", "catatonit", "iptables")
 async def test_containers_that_a_killed_supervisor_left_are_removed(source: Path, tmp_path: Path) -> None:
     code = "import sys, test_podman; test_podman.never_close(*sys.argv[1:])"
     paths = os.pathsep.join((PATHS, str(Path(__file__).parent)))

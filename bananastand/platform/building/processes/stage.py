@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...environment import inherited
 from ..dockerfile.dockerfile import Dockerfile, Instruction, Stage
-from ..dockerfile.image_command import ImageCommand, exposed_port, read_image_command
+from ..dockerfile.image_command import ImageCommand, read_image_command
 from ..environments.conda_environment import CondaPackages
 from ..environments.environments import PythonEnvironment, prepare_environment
 from ..environments.pip_translation import Pins, PipTranslator
