@@ -8,7 +8,7 @@ It runs in one of two places:
   addresses, which the published port leads to, once the app listens on loopback there.
 
 PORT is the expected port. After SECONDS without a listener there, any other port counts (on this machine only). PID is
-a process of the container, and NAME=VALUE one of its variables, by which another process of that id is told apart.
+a process of the container, and NAME=VALUE one of its variables, which another process of that id lacks.
 
 Events are lines of JSON: {"port": N} for the port that relays, null for the published one; {"listeners": ["127.0.0.1",
 5000], ...], "unix": [PATH, ...]} whenever they change; {"failed": REASON}. Linux, the standard library and Python 3.7
