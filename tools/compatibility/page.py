@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from .corpus import CorpusRepository
@@ -71,10 +72,11 @@ def _when(measured: dict[str, dict[str, Any]]) -> list[str]:
         green, tried = score(together({builder: result}))
         if not tried:
             continue
-        commits = {life.get("commit", result["commit"]) for life in result["repositories"].values()}
+        commits = Counter(life.get("commit", result["commit"]) for life in result["repositories"].values())
+        places = [f"{commit} ({count} repositories)" for commit, count in commits.most_common()]
         lines.append(
             f"- {builder}: {green} of {tried} ({100 * green / tried:.1f} %), measured {result['date']} at commit "
-            f"{', '.join(sorted(commits))}, {result['machine']}."
+            f"{', '.join(places)}, {result['machine']}."
         )
     if any(builder != "process" and result.get("repositories") for builder, result in measured.items()):
         lines += ["", *IMAGES]
