@@ -56,6 +56,7 @@ def mocks(
     speed: Annotated[
         float, typer.Option(min=0.001, max=1e6, help="How many times faster than real time the real clock runs.")
     ] = 1.0,
+    step: Annotated[float, typer.Option(min=0, max=1e9, help="Every call moves the clock by so many seconds.")] = 0.0,
     openapi: Annotated[
         list[str] | None,
         typer.Option(
@@ -138,6 +139,7 @@ def mocks(
             seed=seed,
             virtual=time == "virtual",
             speed=speed,
+            step=step,
             state=state,
             hosts=allow_host or (),
             runtime=runtime,

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 from bananastand.contracts.contract import Contract
 from bananastand.contracts.errors import Problem
 from bananastand.contracts.operation import Operation
+from bananastand.contracts.published import servers
 from bananastand.contracts.response import ApiResponse
 
 from ..kernel.call import ApiCall, EndpointFunction
@@ -102,9 +103,11 @@ class OpenApiProvider(Provider):
                 return path.removeprefix(base), query
         return path, query
 
-    def early(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse | None:
-        """Return the document as it was read."""
-        return ApiResponse(self.document) if path == "/openapi.json" and method == "GET" else None
+    def early(self, method: str, path: str, headers: Mapping[str, str], base: str) -> ApiResponse | None:
+        """Return the document as it was read, but for this server, which comes first."""
+        if path != "/openapi.json" or method != "GET":
+            return None
+        return ApiResponse({**self.document, "servers": servers(self.document, base)})
 
     def failure(self, call: ApiCall | None, problem: Problem) -> ApiResponse:
         """Render a problem as the document does."""
