@@ -57,6 +57,7 @@ def record(provider: str, request: HttpRequest, call: ApiCall | None, response: 
         status=response.status,
         answer=content,
         faults=tuple(fault.kind for fault in call.faults) if call is not None else (),
+        stub=request.stub,
         body_bytes=len(request.body),
         head_bytes=len(request.path)
         + len(request.query)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bananastand.contracts.contract import Contract
 from bananastand.contracts.errors import Problem
@@ -91,6 +91,8 @@ class OpenApiProvider(Provider):
     def prepare(self, call: ApiCall) -> None:
         """Read forms and objects in the query."""
         check_type(call)
+        if not call.raw:
+            call.body = None
         regroup_query(call, self.contract.document)
         read_form(call, self.contract.document, self._shapes)
 
@@ -148,8 +150,8 @@ class OpenApiProvider(Provider):
         response = self._answers.respond(call)
         schema = self._shapes.success(call.operation)
         if is_new and response.status == 201 and collection.id_field in resource:
-            path = f"{call.target.rstrip('/')}/{resource[collection.id_field]}"
-            response.headers.setdefault("location", f"{call.origin}{call.root}{path}")
+            path = f"{call.root}{call.target.rstrip('/')}/{resource[collection.id_field]}"
+            response.headers.setdefault("location", f"{call.origin}{quote(path, errors='replace')}")
         if isinstance(response.body, dict) and self._shapes.properties(schema):
             place = self._shapes.inner_path(schema, collection.parameter)
             response.body = self._fitting(call, response, place, resource)
